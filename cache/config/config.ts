@@ -1,0 +1,94 @@
+/**
+ * The resolved, frozen configuration: every duration in ms, every size in bytes, every default applied. `load.ts` makes
+ * it from the file and the environment; nothing else in the cache parses configuration.
+ */
+import type { ChunkTier } from '#cache/core/chunk.ts';
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where credentials come from; read again when the files change. Never holds a secret itself. */
+export type CredentialsSource =
+  | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'env'; readonly accessKeyIdVar: string; readonly secretAccessKeyVar: string }
+  | { readonly kind: 'default-chain' };
+
+export interface S3Endpoint {
+  /** Empty = AWS's own for the region. */
+  readonly endpoint: string;
+  readonly region: string;
+  readonly forcePathStyle: boolean;
+  readonly credentials: CredentialsSource;
+  /** PEM bundle to trust besides the system's; empty = none. */
+  readonly caFile: string;
+}
+
+/** One row of the allow-list: what clients call it, and where it is at the origin. */
+export interface BucketMapping {
+  readonly name: string;
+  readonly originBucket: string;
+  readonly prefix: string;
+  readonly metadataTtlMs: number;
+  readonly immutable: boolean;
+}
+
+export interface Config {
+  readonly listen: { readonly edge: ListenAddress; readonly peer: ListenAddress; readonly ops: ListenAddress };
+  readonly origin: {
+    readonly id: string;
+    readonly identity: string;
+    readonly type: 'S3';
+    readonly s3: S3Endpoint;
+    readonly buckets: readonly BucketMapping[];
+    /** Concurrent origin requests of the whole cluster. */
+    readonly targetGlobal: number;
+    readonly queueTimeoutMs: number;
+    readonly retry: {
+      readonly attempts: number;
+      readonly backoffInitialMs: number;
+      readonly backoffMaxMs: number;
+      readonly maxTotalDurationMs: number;
+    };
+  };
+  readonly cacheStore: {
+    readonly type: 'S3' | 'Filesystem';
+    /** Present exactly when `type` says so. */
+    readonly s3?: S3Endpoint & { readonly bucket: string };
+    readonly filesystem?: { readonly path: string };
+    readonly verifyRanges: boolean;
+  };
+  readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[]; readonly readahead: number };
+  readonly metadata: {
+    readonly ttlMs: number;
+    readonly negativeTtlMs: number;
+    readonly staleIfErrorMs: number;
+    readonly maxEntries: number;
+  };
+  readonly catalog: { readonly maxEntries: number };
+  readonly memory: { readonly budgetBytes: number };
+  readonly peers:
+    | { readonly type: 'Static'; readonly peers: readonly string[]; readonly self: string; readonly authDirectory: string | undefined }
+    | {
+        readonly type: 'EndpointSlices';
+        readonly namespace: string;
+        readonly service: string;
+        /** An IP; the port is the peer listener's. */
+        readonly self: string;
+        readonly authDirectory: string;
+      };
+  readonly edge: {
+    readonly auth: { readonly type: 'Anonymous' };
+    readonly region: string;
+    readonly maxConnections: number;
+    readonly explain: boolean;
+  };
+  readonly shutdown: { readonly propagationDelayMs: number; readonly drainTimeoutMs: number };
+  readonly runtimeFile: string | undefined;
+  readonly logLevel: LogLevel;
+  /** sha256 of the file's bytes, 8 hex digits: what `provenConfig` and the operator speak of. */
+  readonly hash: string;
+}
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

@@ -1,0 +1,81 @@
+/**
+ * Chunk identity and arithmetic. The path is compatible with the original Orca, so a cachestore filled by it serves
+ * hits here; golden vectors stand in the tests.
+ */
+import { createHash } from 'node:crypto';
+import type { ByteRange, ObjectVersion } from './object.ts';
+
+export type ChunkPath = string & { readonly __brand: 'ChunkPath' };
+
+/** One chunk of one object version: the unit of fill and of commit. */
+export interface Chunk {
+  readonly path: ChunkPath;
+  readonly object: ObjectVersion;
+  /** The configured size of the object's chunks; the last chunk is shorter. */
+  readonly chunkSizeBytes: number;
+  readonly index: number;
+  /** Where the chunk stands in the object. */
+  readonly range: ByteRange;
+  readonly lengthBytes: number;
+}
+
+/** Objects of at least `minObjectSizeBytes` use chunks of `chunkSizeBytes`. */
+export interface ChunkTier {
+  readonly minObjectSizeBytes: number;
+  readonly chunkSizeBytes: number;
+}
+
+export function chunkSizeFor(sizeBytes: number, baseSizeBytes: number, tiers: readonly ChunkTier[]): number {
+  let size = baseSizeBytes;
+  for (const tier of tiers) if (sizeBytes >= tier.minObjectSizeBytes) size = tier.chunkSizeBytes;
+  return size;
+}
+
+/** `<origin_id>/<hex sha256( LP(origin_id) LP(bucket) LP(key) LP(etag) LE64(chunk_size) )>/<index>`. */
+export function chunkPath(
+  object: Omit<ObjectVersion, 'sizeBytes'>,
+  chunkSizeBytes: number,
+  index: number,
+): ChunkPath {
+  const hash = createHash('sha256');
+  for (const part of [object.originId, object.bucket, object.key, object.etag]) {
+    const bytes = Buffer.from(part, 'utf8');
+    hash.update(le64(bytes.length));
+    hash.update(bytes);
+  }
+  hash.update(le64(chunkSizeBytes));
+  return `${object.originId}/${hash.digest('hex')}/${index}` as ChunkPath;
+}
+
+/** Chunk `index` of an object; throws RangeError where the object has no such chunk. */
+export function chunkAt(object: ObjectVersion, chunkSizeBytes: number, index: number): Chunk {
+  const from = index * chunkSizeBytes;
+  if (!Number.isSafeInteger(index) || index < 0 || from >= object.sizeBytes)
+    throw new RangeError(`chunk ${index} is outside an object of ${object.sizeBytes} bytes in chunks of ${chunkSizeBytes}`);
+  const to = Math.min(from + chunkSizeBytes, object.sizeBytes);
+  const path = chunkPath(object, chunkSizeBytes, index);
+  return { path, object, chunkSizeBytes, index, range: { from, to }, lengthBytes: to - from };
+}
+
+/** The part of one chunk that a read needs: `[from, to)` counts from the chunk's own start. */
+export interface ChunkSlice extends ByteRange {
+  readonly index: number;
+}
+
+/** Slice `number` of the slices that cover `range`, in order; with their count, so that none needs to be listed. */
+export function sliceCount(range: ByteRange, chunkSizeBytes: number): number {
+  if (range.to <= range.from) return 0;
+  return Math.floor((range.to - 1) / chunkSizeBytes) - Math.floor(range.from / chunkSizeBytes) + 1;
+}
+
+export function sliceAt(range: ByteRange, chunkSizeBytes: number, number: number): ChunkSlice {
+  const index = Math.floor(range.from / chunkSizeBytes) + number;
+  const start = index * chunkSizeBytes;
+  return { index, from: Math.max(range.from - start, 0), to: Math.min(range.to - start, chunkSizeBytes) };
+}
+
+function le64(value: number): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+}

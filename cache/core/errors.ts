@@ -1,0 +1,65 @@
+/**
+ * The one error type of the cache. Drivers map what their SDK or socket says to a code here; the engine reads codes
+ * only; `http/respond.ts` has one row per code. `cause` is always kept.
+ */
+export type ErrorCode =
+  | 'bad_request' // the client's request can't be understood
+  | 'access_denied' // the origin's answer for a key that it will not show (S3 without ListBucket)
+  | 'bucket_not_found'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'not_implemented'
+  | 'range_not_satisfiable'
+  | 'precondition_failed'
+  | 'not_modified'
+  | 'object_changed' // another ETag or size than the one pinned
+  | 'origin_denied' // our own credentials are refused
+  | 'origin_missing_etag'
+  | 'origin_unsupported'
+  | 'origin_throttled'
+  | 'origin_unavailable' // timeout, 5xx, reset, an answer that is not what was asked for
+  | 'store_unavailable' // fall-through: the next rung answers
+  | 'chunk_missing' // the cachestore has no such chunk: fall-through
+  | 'chunk_bad' // the cachestore's chunk has a wrong length, ETag or CRC: fall-through
+  | 'peer_unavailable' // fall-through: dead, refused, or an answer without proof
+  | 'not_coordinator' // fall-through: views differ
+  | 'overloaded' // memory, queue or connection limits
+  | 'cancelled' // nobody waits any more; never logged as an error
+  | 'internal';
+
+export interface OrcaErrorOptions {
+  readonly cause?: unknown;
+  /** How long a client should wait before it asks again. */
+  readonly retryAfterMs?: number;
+  /** The HTTP status that the other side gave, where there was one: for logs and retry decisions. */
+  readonly status?: number;
+}
+
+export class OrcaError extends Error {
+  readonly code: ErrorCode;
+  readonly retryAfterMs: number | undefined;
+  readonly status: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: OrcaErrorOptions = {}) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.name = 'OrcaError';
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+    this.status = options.status;
+  }
+}
+
+/** The code of any thrown value; what is not an OrcaError is `internal`. */
+export function codeOf(error: unknown): ErrorCode {
+  return error instanceof OrcaError ? error.code : 'internal';
+}
+
+/** Whether `error` is an OrcaError with one of the codes. */
+export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error is OrcaError {
+  return error instanceof OrcaError && codes.includes(error.code);
+}
+
+/** Any thrown value as an OrcaError; an unknown one keeps its cause under `code`. */
+export function asOrcaError(error: unknown, code: ErrorCode, message: string): OrcaError {
+  return error instanceof OrcaError ? error : new OrcaError(code, message, { cause: error });
+}

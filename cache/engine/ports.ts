@@ -1,0 +1,167 @@
+/**
+ * Everything the engine needs from the outside, by role. Drivers implement these and are wired in `main.ts`; each port
+ * has one conformance suite that the fakes and the real drivers pass (`test/conformance`).
+ */
+import type { Chunk } from '../core/chunk.ts';
+import type { ChunkMetadata } from '../core/chunk-metadata.ts';
+import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
+
+/**
+ * Where a body's bytes land: memory that the receiver owns (pooled segments), so that a source copies nothing and
+ * stops reading its socket when there is no room.
+ */
+export interface ByteSink {
+  /** Room for the next bytes (never empty); undefined = none now: pause, and go on when `onSpace` calls back. */
+  space(): Uint8Array | undefined;
+  /** The first `lengthBytes` of the last `space()` now hold the next bytes of the body. */
+  filled(lengthBytes: number): void;
+  /** Calls `resume` once, as soon as there is room; a second registration replaces the first. */
+  onSpace(resume: () => void): void;
+}
+
+export interface CallOptions {
+  /** Aborting ends the call at once with `cancelled` (or the signal's OrcaError reason) and frees its connection. */
+  readonly signal: AbortSignal;
+  /** For logs on both sides. */
+  readonly requestId?: string | undefined;
+  /** No byte for so long, while there is room in the sink, fails the call with the driver's *_unavailable code. */
+  readonly firstByteTimeoutMs?: number;
+  readonly stallTimeoutMs?: number;
+}
+
+/** The far object store that holds the truth. Bucket and key are the origin's names. */
+export interface Origin {
+  /**
+   * One HEAD, not retried. Rejects with not_found, bucket_not_found, access_denied (S3's answer for a missing key
+   * without ListBucket), origin_denied, origin_missing_etag, origin_unsupported, origin_throttled, origin_unavailable.
+   */
+  head(bucket: string, key: string, options: CallOptions): Promise<ObjectHead>;
+  /**
+   * One ranged read of exactly that version (`If-Match` on the request, ETag, total and range checked on the answer),
+   * not retried. Resolves when all of `[from, to)` is in the sink. Rejects with object_changed (412, or another ETag or
+   * size), not_found, origin_*; bytes that are already in the sink then are good, and a caller may resume behind them.
+   */
+  read(object: ObjectVersion, range: ByteRange, sink: ByteSink, options: CallOptions): Promise<void>;
+  /** Reads `bytes=0-0` of `<prefix>_orca-probe`: resolves if the bucket can be reached with our credentials. */
+  probe(bucket: string, prefix: string, options: CallOptions): Promise<'reachable' | 'list_denied'>;
+  close(): Promise<void>;
+}
+
+/** The shared store near the pods that holds chunks. Chunks may vanish from it at any time. */
+export interface ChunkStore {
+  /**
+   * One ranged read of a stored chunk; `range` counts from the chunk's start. `onInfo` is called once, before the first
+   * byte, with the chunk's metadata (undefined for a chunk of the original's). Rejects with chunk_missing, chunk_bad
+   * (length or ETag differ from `chunk`), store_unavailable.
+   */
+  read(
+    chunk: Chunk,
+    range: ByteRange,
+    sink: ByteSink,
+    onInfo: (metadata: ChunkMetadata | undefined) => void,
+    options: CallOptions,
+  ): Promise<void>;
+  /** Whether the chunk is committed with the right length; rejects with chunk_bad or store_unavailable. */
+  has(chunk: Chunk, options: CallOptions): Promise<boolean>;
+  /**
+   * Commits a chunk so that exactly one writer wins and nothing partial ever becomes visible. `lost` = another had
+   * committed the same chunk (same length and CRC). Rejects with store_unavailable; its `status` tells a permanent
+   * refusal (4xx but 409, 412, 429) from what may pass.
+   */
+  commit(
+    chunk: Chunk,
+    metadata: ChunkMetadata,
+    /** The chunk's bytes in order; stay valid until the promise settles. */
+    pieces: readonly Uint8Array[],
+    options: CallOptions,
+  ): Promise<'won' | 'lost'>;
+  /** Small objects under `_orca/`: identity, probe, manifests. */
+  getSmall(name: string, options: CallOptions): Promise<Uint8Array | undefined>;
+  putSmall(name: string, body: Uint8Array, options: CallOptions & { readonly ifAbsent?: boolean }): Promise<'won' | 'lost'>;
+  deleteSmall(name: string, options: CallOptions): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** `ip:port` (`[ip]:port` for IPv6) of a replica's peer listener. */
+export type PeerAddress = string & { readonly __brand: 'PeerAddress' };
+
+/** One immutable view of the replicas. */
+export interface PeerSet {
+  readonly self: PeerAddress;
+  /** Sorted; who may own chunks. Self is in it until its own view shows it terminating. */
+  readonly owners: readonly PeerAddress[];
+  /** Sorted; replicas that drain: still readable, own nothing new. */
+  readonly terminating: readonly PeerAddress[];
+  /** A hash of the sorted owners: equal epochs, equal coordinators. */
+  readonly epoch: string;
+}
+
+export interface PeerView {
+  current(): PeerSet;
+  /** Called with each changed view; returns the unsubscribe function. */
+  onChange(listener: (peers: PeerSet) => void): () => void;
+  /** Resolves with the first list; until then the replica is not ready. */
+  ready(): Promise<void>;
+  /** Since the last good list, in ms; 0 for a static view. */
+  staleMs(): number;
+  close(): Promise<void>;
+}
+
+/** The memory class of a request, carried to the coordinator. */
+export type DemandClass = 'started' | 'new';
+
+export interface FillRequest {
+  readonly chunk: Chunk;
+  /** Counts from the chunk's start. */
+  readonly range: ByteRange;
+  readonly rank: 1 | 2;
+  readonly epoch: string;
+  readonly demand: DemandClass;
+  /** The coordinator may take so long to its first byte. */
+  readonly deadlineMs: number;
+  /** The cachestore said 404 to us although the coordinator said "stored". */
+  readonly absent: boolean;
+}
+
+export type FillAnswer =
+  /** All of the range is in the sink. */
+  | { readonly kind: 'bytes' }
+  /** The chunk is in the cachestore: read it there. */
+  | { readonly kind: 'stored' }
+  /** Views differ. */
+  | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress | undefined; readonly epoch: string };
+
+export interface PeerClient {
+  /**
+   * `GET /internal/fill` of one peer. Rejects with peer_unavailable (dead, refused, no proof, cut body: bytes already in
+   * the sink are good), and with the origin's outcome as the coordinator saw it: object_changed, not_found, origin_*,
+   * overloaded.
+   */
+  fill(peer: PeerAddress, request: FillRequest, sink: ByteSink, options: CallOptions): Promise<FillAnswer>;
+  close(): Promise<void>;
+}
+
+/** Time, so that tests own it. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Resolves after `ms`, or rejects with the signal's reason. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls back once after `ms` unless cancelled. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+/** What the engine counts; `http/metrics.ts` turns it into Prometheus, tests into numbers. */
+export interface Observer {
+  originRequest(operation: 'head' | 'read' | 'probe', outcome: 'ok' | 'error', durationMs: number): void;
+  originBytes(lengthBytes: number): void;
+  storeRequest(operation: 'read' | 'has' | 'commit', outcome: string, durationMs: number): void;
+  /** Bytes handed to clients, by where they came from. */
+  served(source: 'memory' | 'store' | 'peer' | 'fill', lengthBytes: number): void;
+  fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
+  committedBytes(lengthBytes: number): void;
+  /** A rung that did not answer, by name and reason code. */
+  fallThrough(rung: 'store' | 'coordinator' | 'runner_up', reason: string): void;
+  /** Something unexpected that no client sees, for the log: never a secret. */
+  warn(message: string, fields: Readonly<Record<string, unknown>>): void;
+}

@@ -1,0 +1,38 @@
+import { defineConfig } from 'vitest/config';
+
+// Tests run through Node's own loader and type stripping, so that what fails in a pod fails here too.
+const native = { experimental: { viteModuleRunner: false } };
+
+export default defineConfig({
+  test: {
+    ...native,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'unit', include: ['test/{cache,operator,crds,shared,charts,hack}/**/*.test.ts'], testTimeout: 10_000 },
+      },
+      { extends: true, test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
+      { extends: true, test: { name: 'integration', include: ['test/integration/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
+      {
+        extends: true,
+        test: {
+          name: 'containers',
+          include: ['test/containers/**/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'cluster',
+          include: ['test/cluster/**/*.test.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
