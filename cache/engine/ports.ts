@@ -141,15 +141,8 @@ export interface PeerClient {
   close(): Promise<void>;
 }
 
-/** Time, so that tests own it. */
-export interface Clock {
-  /** Milliseconds since the epoch. */
-  now(): number;
-  /** Resolves after `ms`, or rejects with the signal's reason. */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls back once after `ms` unless cancelled. */
-  after(ms: number, callback: () => void): () => void;
-}
+/** Time is shared with the operator; the engine names it here like everything else that it is given. */
+export type { Clock } from '#shared/clock.ts';
 
 /** What the engine counts; `http/metrics.ts` turns it into Prometheus, tests into numbers. */
 export interface Observer {

@@ -1,0 +1,81 @@
+/** A clock that stands still until a test moves it: timers run in the order they are due, each followed by what it woke. */
+import type { Clock } from '#shared/clock.ts';
+
+export interface FakeClock extends Clock {
+  /** Moves time by `ms`, running every timer that falls due on the way, in order, also those set by the ones before. */
+  advance(ms: number): Promise<void>;
+  /** Timers that wait. */
+  pending(): number;
+}
+
+interface Timer {
+  readonly dueMs: number;
+  readonly order: number;
+  readonly callback: () => void;
+}
+
+/** Turns of the event loop after each timer: enough for a chain of promises, and for loopback I/O that is ready now. */
+const TURNS_AFTER_TIMER = 3;
+
+export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
+  let nowMs = startMs;
+  let order = 0;
+  const timers = new Set<Timer>();
+
+  function after(ms: number, callback: () => void): () => void {
+    const timer: Timer = { dueMs: nowMs + Math.max(ms, 0), order: order++, callback };
+    timers.add(timer);
+    return () => timers.delete(timer);
+  }
+
+  function nextDue(untilMs: number): Timer | undefined {
+    let next: Timer | undefined;
+    for (const timer of timers) {
+      if (timer.dueMs > untilMs) continue;
+      if (next === undefined || timer.dueMs < next.dueMs || (timer.dueMs === next.dueMs && timer.order < next.order))
+        next = timer;
+    }
+    return next;
+  }
+
+  return {
+    now: () => nowMs,
+    after,
+    sleep(ms, signal) {
+      return new Promise((resolve, reject) => {
+        if (signal?.aborted === true) {
+          reject(signal.reason);
+          return;
+        }
+        const onAbort = (): void => {
+          cancel();
+          reject(signal?.reason);
+        };
+        const cancel = after(ms, () => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve();
+        });
+        signal?.addEventListener('abort', onAbort, { once: true });
+      });
+    },
+    async advance(ms) {
+      const untilMs = nowMs + ms;
+      await turns();
+      for (let timer = nextDue(untilMs); timer !== undefined; timer = nextDue(untilMs)) {
+        timers.delete(timer);
+        nowMs = timer.dueMs;
+        timer.callback();
+        await turns();
+      }
+      nowMs = untilMs;
+    },
+    pending: () => timers.size,
+  };
+}
+
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < TURNS_AFTER_TIMER; turn++)
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+}
