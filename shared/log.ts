@@ -121,7 +121,7 @@ function redactFields(fields: object, depth: number): Record<string, unknown> {
 }
 
 function redactError(error: Error, depth: number): unknown {
-  const { code, status, reason }: { code?: unknown; status?: unknown; reason?: unknown } = error;
+  const { code, status, reason } = error as Error & { code?: unknown; status?: unknown; reason?: unknown };
   return {
     type: error.name,
     message: error.message.replace(SIGNED_QUERY, '$1[redacted]'),
