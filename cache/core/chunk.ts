@@ -31,12 +31,11 @@ export function chunkSizeFor(sizeBytes: number, baseSizeBytes: number, tiers: re
   return size;
 }
 
-/** `<origin_id>/<hex sha256( LP(origin_id) LP(bucket) LP(key) LP(etag) LE64(chunk_size) )>/<index>`. */
-export function chunkPath(
-  object: Omit<ObjectVersion, 'sizeBytes'>,
-  chunkSizeBytes: number,
-  index: number,
-): ChunkPath {
+/**
+ * `<origin_id>/<hex sha256( LP(origin_id) LP(bucket) LP(key) LP(etag) LE64(chunk_size) )>/`, to which a chunk's index is
+ * added: one hash for all chunks of a read.
+ */
+export function chunkPathPrefix(object: Omit<ObjectVersion, 'sizeBytes'>, chunkSizeBytes: number): string {
   const hash = createHash('sha256');
   for (const part of [object.originId, object.bucket, object.key, object.etag]) {
     const bytes = Buffer.from(part, 'utf8');
@@ -44,16 +43,26 @@ export function chunkPath(
     hash.update(bytes);
   }
   hash.update(le64(chunkSizeBytes));
-  return `${object.originId}/${hash.digest('hex')}/${index}` as ChunkPath;
+  return `${object.originId}/${hash.digest('hex')}/`;
 }
 
-/** Chunk `index` of an object; throws RangeError where the object has no such chunk. */
-export function chunkAt(object: ObjectVersion, chunkSizeBytes: number, index: number): Chunk {
+/**
+ * Chunk `index` of an object; throws RangeError where the object has no such chunk. Who takes several chunks of one
+ * object hands in their prefix.
+ */
+export function chunkAt(
+  object: ObjectVersion,
+  chunkSizeBytes: number,
+  index: number,
+  prefix = chunkPathPrefix(object, chunkSizeBytes),
+): Chunk {
   const from = index * chunkSizeBytes;
   if (!Number.isSafeInteger(index) || index < 0 || from >= object.sizeBytes)
-    throw new RangeError(`chunk ${index} is outside an object of ${object.sizeBytes} bytes in chunks of ${chunkSizeBytes}`);
+    throw new RangeError(
+      `chunk ${index} is outside an object of ${object.sizeBytes} bytes in chunks of ${chunkSizeBytes}`,
+    );
   const to = Math.min(from + chunkSizeBytes, object.sizeBytes);
-  const path = chunkPath(object, chunkSizeBytes, index);
+  const path = `${prefix}${index}` as ChunkPath;
   return { path, object, chunkSizeBytes, index, range: { from, to }, lengthBytes: to - from };
 }
 

@@ -1,0 +1,37 @@
+/**
+ * CRC-32 arithmetic: the CRC of two pieces joined, from theirs alone. A fill computes one CRC per block as bytes arrive
+ * and needs the chunk's own without reading it again. The method is that of zlib's crc32_combine: appending `n` zero
+ * bytes is a linear map over GF(2), applied by squaring its matrix.
+ */
+const POLYNOMIAL = 0xedb88320;
+
+/** `combine(crc32(a), crc32(b), b.length) === crc32(a ‖ b)`. */
+export function combineCrc32(first: number, second: number, secondLengthBytes: number): number {
+  if (secondLengthBytes === 0) return first >>> 0;
+  let operator = zeroBit();
+  // One zero bit -> one zero byte: three squarings.
+  for (let i = 0; i < 3; i++) operator = square(operator);
+  let crc = first;
+  for (let length = secondLengthBytes; length > 0; length = Math.floor(length / 2)) {
+    if (length % 2 === 1) crc = times(operator, crc);
+    operator = square(operator);
+  }
+  return (crc ^ second) >>> 0;
+}
+
+function zeroBit(): Uint32Array {
+  const matrix = new Uint32Array(32);
+  matrix[0] = POLYNOMIAL;
+  for (let bit = 1; bit < 32; bit++) matrix[bit] = 2 ** (bit - 1);
+  return matrix;
+}
+
+function times(matrix: Uint32Array, vector: number): number {
+  let sum = 0;
+  for (let bit = 0; bit < 32; bit++) if ((vector >>> bit) & 1) sum ^= matrix[bit]!;
+  return sum;
+}
+
+function square(matrix: Uint32Array): Uint32Array {
+  return matrix.map((column) => times(matrix, column));
+}

@@ -1,0 +1,62 @@
+/** Conditional requests, evaluated locally in the order of RFC 9110 §13.2.2. */
+
+export interface Conditions {
+  readonly ifMatch?: string | undefined;
+  readonly ifNoneMatch?: string | undefined;
+  readonly ifModifiedSince?: string | undefined;
+  readonly ifUnmodifiedSince?: string | undefined;
+  readonly ifRange?: string | undefined;
+}
+
+export type ConditionResult =
+  | { readonly kind: 'proceed' }
+  | { readonly kind: 'not_modified' }
+  | { readonly kind: 'failed'; readonly condition: 'If-Match' | 'If-Unmodified-Since' };
+
+/** `etag` is unquoted and strong; times compare at whole seconds, as HTTP dates have no more. */
+export function evaluateConditions(
+  conditions: Conditions,
+  object: { readonly etag: string; readonly lastModifiedMs: number },
+): ConditionResult {
+  const modifiedS = Math.floor(object.lastModifiedMs / 1000);
+  if (conditions.ifMatch !== undefined) {
+    if (!matches(conditions.ifMatch, object.etag)) return { kind: 'failed', condition: 'If-Match' };
+  } else {
+    const since = seconds(conditions.ifUnmodifiedSince);
+    if (since !== undefined && modifiedS > since) return { kind: 'failed', condition: 'If-Unmodified-Since' };
+  }
+  if (conditions.ifNoneMatch !== undefined)
+    return matches(conditions.ifNoneMatch, object.etag) ? { kind: 'not_modified' } : { kind: 'proceed' };
+  const since = seconds(conditions.ifModifiedSince);
+  return since !== undefined && modifiedS <= since ? { kind: 'not_modified' } : { kind: 'proceed' };
+}
+
+/** Whether a Range header counts: without If-Range always, else only for the very same version. */
+export function rangeApplies(
+  conditions: Conditions,
+  object: { readonly etag: string; readonly lastModifiedMs: number },
+): boolean {
+  const header = conditions.ifRange?.trim();
+  if (header === undefined) return true;
+  if (header.startsWith('W/')) return false;
+  const date = header.startsWith('"') ? undefined : seconds(header);
+  return date === undefined ? unquote(header) === object.etag : date === Math.floor(object.lastModifiedMs / 1000);
+}
+
+function matches(header: string, etag: string): boolean {
+  return header.split(',').some((entry) => {
+    const candidate = entry.trim();
+    return candidate === '*' || unquote(candidate.replace(/^W\//, '')) === etag;
+  });
+}
+
+/** S3 clients send ETags quoted and unquoted; both name the same version. */
+function unquote(etag: string): string {
+  return etag.length >= 2 && etag.startsWith('"') && etag.endsWith('"') ? etag.slice(1, -1) : etag;
+}
+
+/** An invalid date is as good as none (RFC 9110 §13.1.3). */
+function seconds(date: string | undefined): number | undefined {
+  const ms = date === undefined ? Number.NaN : Date.parse(date);
+  return Number.isNaN(ms) ? undefined : Math.floor(ms / 1000);
+}

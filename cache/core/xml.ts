@@ -1,0 +1,29 @@
+/** S3's error document, written by hand: literal tags, no namespace, as every client's parser expects. */
+
+export function escapeXml(text: string): string {
+  return text.replaceAll(/[&<>"'\u0000-\u0008\u000B\u000C\u000E-\u001F\r\n\t\uFFFE\uFFFF]/g, (character) => {
+    switch (character) {
+      case '&':
+        return '&amp;';
+      case '<':
+        return '&lt;';
+      case '>':
+        return '&gt;';
+      case '"':
+        return '&quot;';
+      case "'":
+        return '&apos;';
+      default:
+        return `&#x${character.charCodeAt(0).toString(16)};`;
+    }
+  });
+}
+
+/** `<Error>` with its fields in order; undefined ones are left out. */
+export function errorDocument(fields: Readonly<Record<string, string | number | undefined>>): string {
+  const body = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `<${name}>${escapeXml(String(value))}</${name}>`)
+    .join('');
+  return `<?xml version="1.0" encoding="UTF-8"?>\n<Error>${body}</Error>`;
+}
