@@ -73,11 +73,16 @@ export interface ChunkStore {
     metadata: ChunkMetadata,
     /** The chunk's bytes in order; stay valid until the promise settles. */
     pieces: readonly Uint8Array[],
-    options: CallOptions,
+    /** `overwrite` repairs a chunk that was found bad: a plain checksummed write, whatever is there now; always `won`. */
+    options: CallOptions & { readonly overwrite?: boolean },
   ): Promise<'won' | 'lost'>;
   /** Small objects under `_orca/`: identity, probe, manifests. */
   getSmall(name: string, options: CallOptions): Promise<Uint8Array | undefined>;
-  putSmall(name: string, body: Uint8Array, options: CallOptions & { readonly ifAbsent?: boolean }): Promise<'won' | 'lost'>;
+  putSmall(
+    name: string,
+    body: Uint8Array,
+    options: CallOptions & { readonly ifAbsent?: boolean },
+  ): Promise<'won' | 'lost'>;
   deleteSmall(name: string, options: CallOptions): Promise<void>;
   close(): Promise<void>;
 }

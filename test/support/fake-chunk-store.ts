@@ -1,0 +1,193 @@
+/**
+ * A ChunkStore in memory for engine tests: passes the same conformance suite as the real drivers, and adds counters,
+ * gates and faults (chunks that vanish, flipped bytes, refused or held commits).
+ */
+import { crc32 } from 'node:zlib';
+import type { Chunk } from '#cache/core/chunk.ts';
+import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { CallOptions, ChunkStore } from '#cache/engine/ports.ts';
+import { cancelledBy, copyInto } from '#cache/wire/sink.ts';
+import { createGate, type Gate } from '#test/support/gate.ts';
+
+export interface StoreFault {
+  readonly on: 'read' | 'has' | 'commit' | 'small';
+  /** Only for this chunk path or small name; default: any. */
+  readonly path?: string;
+  /** How many calls it strikes; default 1. */
+  readonly times?: number;
+  /** Reads: what the sink gets before the fault; default 0. */
+  readonly afterBytes?: number;
+  readonly error: OrcaError;
+}
+
+export interface FakeChunkStore extends ChunkStore {
+  /** Puts a chunk there as the original's would be (no metadata), or as ours. */
+  plant(chunk: Chunk, body: Uint8Array, metadata?: ChunkMetadata): void;
+  /** Removes a chunk behind everyone's back. */
+  vanish(path: string): void;
+  /** Inverts one byte of a stored chunk, its metadata untouched. */
+  flip(path: string, at: number): void;
+  /** Cuts a stored chunk to so many bytes. */
+  truncate(path: string, lengthBytes: number): void;
+  inject(fault: StoreFault): void;
+  /** Every call of any kind rejects with this until it is set to undefined. */
+  down: OrcaError | undefined;
+  paths(): string[];
+  body(path: string): Uint8Array | undefined;
+  metadata(path: string): ChunkMetadata | undefined;
+  readonly counts: {
+    reads: number;
+    has: number;
+    commits: number;
+    won: number;
+    lost: number;
+    bytesRead: number;
+    bytesCommitted: number;
+  };
+  readonly readGate: Gate;
+  readonly hasGate: Gate;
+  readonly commitGate: Gate;
+  readonly closed: boolean;
+}
+
+interface StoredChunk {
+  readonly body: Uint8Array;
+  readonly metadata: ChunkMetadata | undefined;
+}
+
+export function fakeChunkStore(): FakeChunkStore {
+  const chunks = new Map<string, StoredChunk>();
+  const smalls = new Map<string, Uint8Array>();
+  const faults: { readonly fault: StoreFault; left: number }[] = [];
+  const counts = { reads: 0, has: 0, commits: 0, won: 0, lost: 0, bytesRead: 0, bytesCommitted: 0 };
+  const readGate = createGate();
+  const hasGate = createGate();
+  const commitGate = createGate();
+  let closed = false;
+  let down: OrcaError | undefined;
+
+  const enter = async (
+    on: StoreFault['on'],
+    path: string,
+    gate: Gate | undefined,
+    call: CallOptions,
+  ): Promise<StoreFault | undefined> => {
+    await gate?.pass(call.signal);
+    if (call.signal.aborted) throw cancelledBy(call.signal);
+    if (down !== undefined) throw down;
+    const found = faults.find((entry) => entry.fault.on === on && (entry.fault.path ?? path) === path);
+    if (found === undefined) return undefined;
+    found.left -= 1;
+    if (found.left === 0) faults.splice(faults.indexOf(found), 1);
+    if ((found.fault.afterBytes ?? 0) === 0) throw found.fault.error;
+    return found.fault;
+  };
+  const change = (path: string, next: (stored: StoredChunk) => StoredChunk): void => {
+    const stored = chunks.get(path);
+    if (stored === undefined) throw new Error(`no chunk ${path} in the fake store`);
+    chunks.set(path, next(stored));
+  };
+  const checked = (chunk: Chunk): StoredChunk => {
+    const stored = chunks.get(chunk.path);
+    if (stored === undefined) throw new OrcaError('chunk_missing', `no chunk ${chunk.path}`, { status: 404 });
+    const { body, metadata } = stored;
+    if (body.length !== chunk.lengthBytes) throw new OrcaError('chunk_bad', `${chunk.path} has ${body.length} bytes`);
+    if (metadata !== undefined && metadata.etag !== chunk.object.etag)
+      throw new OrcaError('chunk_bad', `${chunk.path} belongs to another ETag`);
+    if (metadata !== undefined && metadata.lengthBytes !== chunk.lengthBytes)
+      throw new OrcaError('chunk_bad', `the metadata of ${chunk.path} names another length`);
+    return stored;
+  };
+
+  return {
+    counts,
+    readGate,
+    hasGate,
+    commitGate,
+    get closed() {
+      return closed;
+    },
+    get down() {
+      return down;
+    },
+    set down(error) {
+      down = error;
+    },
+    plant(chunk, body, metadata) {
+      chunks.set(chunk.path, { body: Uint8Array.from(body), metadata });
+    },
+    vanish(path) {
+      chunks.delete(path);
+    },
+    flip(path, at) {
+      change(path, ({ body, metadata }) => {
+        const flipped = Uint8Array.from(body);
+        flipped[at] = (flipped[at] ?? 0) ^ 0xff;
+        return { body: flipped, metadata };
+      });
+    },
+    truncate(path, lengthBytes) {
+      change(path, ({ body, metadata }) => ({ body: body.slice(0, lengthBytes), metadata }));
+    },
+    inject(fault) {
+      faults.push({ fault, left: fault.times ?? 1 });
+    },
+    paths: () => [...chunks.keys()].toSorted(),
+    body: (path) => chunks.get(path)?.body,
+    metadata: (path) => chunks.get(path)?.metadata,
+    async read(chunk, range, sink, onInfo, call) {
+      counts.reads += 1;
+      const fault = await enter('read', chunk.path, readGate, call);
+      const { body, metadata } = checked(chunk);
+      onInfo(metadata);
+      const to = Math.min(range.to, range.from + (fault?.afterBytes ?? Infinity));
+      await copyInto(sink, body.subarray(range.from, to), call.signal);
+      counts.bytesRead += to - range.from;
+      if (fault !== undefined) throw fault.error;
+    },
+    async has(chunk, call) {
+      counts.has += 1;
+      await enter('has', chunk.path, hasGate, call);
+      if (!chunks.has(chunk.path)) return false;
+      checked(chunk);
+      return true;
+    },
+    async commit(chunk, metadata, pieces, call) {
+      counts.commits += 1;
+      await enter('commit', chunk.path, commitGate, call);
+      const body = Buffer.concat(pieces);
+      if (body.length !== chunk.lengthBytes || crc32(body) !== metadata.crc32)
+        throw new OrcaError('store_unavailable', `the upload of ${chunk.path} does not match its checksum`, {
+          status: 400,
+        });
+      const stored = chunks.get(chunk.path);
+      const same = stored?.body.length === body.length && stored.metadata?.crc32 === metadata.crc32;
+      if (same && call.overwrite !== true) {
+        counts.lost += 1;
+        return 'lost';
+      }
+      chunks.set(chunk.path, { body, metadata });
+      counts.won += 1;
+      counts.bytesCommitted += body.length;
+      return 'won';
+    },
+    async getSmall(name, call) {
+      await enter('small', name, undefined, call);
+      return smalls.get(name);
+    },
+    async putSmall(name, body, call) {
+      await enter('small', name, undefined, call);
+      if (call.ifAbsent === true && smalls.has(name)) return 'lost';
+      smalls.set(name, Uint8Array.from(body));
+      return 'won';
+    },
+    async deleteSmall(name, call) {
+      await enter('small', name, undefined, call);
+      smalls.delete(name);
+    },
+    async close() {
+      closed = true;
+    },
+  };
+}

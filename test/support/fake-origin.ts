@@ -1,0 +1,194 @@
+/**
+ * An Origin in memory for engine tests: passes the same conformance suite as the real drivers, and adds counters, gates
+ * and faults.
+ */
+import { createHash } from 'node:crypto';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { ObjectHead } from '#cache/core/object.ts';
+import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
+import type { ByteSink, CallOptions, Clock, Origin } from '#cache/engine/ports.ts';
+import { cancelledBy, copyInto } from '#cache/wire/sink.ts';
+import { createGate, type Gate } from '#test/support/gate.ts';
+
+export interface OriginFault {
+  readonly on: 'head' | 'read' | 'probe';
+  /** Only for this key (of any bucket); default: any. */
+  readonly key?: string;
+  /** How many calls it strikes; default 1. */
+  readonly times?: number;
+  /** Reads: what the sink gets before the fault; default 0. */
+  readonly afterBytes?: number;
+  /**
+   * An error is what the call rejects with. `cut`: the connection dies (origin_unavailable). `short`: the call resolves
+   * although bytes are missing, as a broken driver would. `stall`: no byte more until the call is aborted or, with a
+   * clock, its stall limit ends it.
+   */
+  readonly what: OrcaError | 'cut' | 'short' | 'stall';
+}
+
+export interface FakeOriginOptions {
+  /** With a clock, every answer takes `latencyMs` of its time. */
+  readonly clock?: Clock;
+  readonly latencyMs?: number;
+  /** Reads hand over at most so many bytes in one turn; default 64 KiB. */
+  readonly pieceBytes?: number;
+}
+
+export interface FakeOrigin extends Origin {
+  /** Stores an object (its bucket comes with it) and returns its head; the ETag defaults to the body's MD5. */
+  put(bucket: string, key: string, body: Uint8Array | string, options?: Partial<ObjectHead>): ObjectHead;
+  remove(bucket: string, key: string): void;
+  /** Makes an empty bucket, so that a missing key in it is not a missing bucket. */
+  createBucket(bucket: string): void;
+  /** Strikes the next matching calls; faults strike in the order given. */
+  inject(fault: OriginFault): void;
+  readonly counts: { heads: number; reads: number; probes: number; bytes: number };
+  /** Every read, in order, as asked. */
+  readonly reads: { readonly bucket: string; readonly key: string; readonly etag: string; readonly range: ByteRange }[];
+  /** Calls wait here before they answer. */
+  readonly headGate: Gate;
+  readonly readGate: Gate;
+  readonly closed: boolean;
+}
+
+interface StoredObject {
+  readonly body: Uint8Array;
+  readonly head: ObjectHead;
+}
+
+const DEFAULT_PIECE_BYTES = 64 * 1024;
+
+export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
+  const buckets = new Map<string, Map<string, StoredObject>>();
+  const faults: { readonly fault: OriginFault; left: number }[] = [];
+  const counts = { heads: 0, reads: 0, probes: 0, bytes: 0 };
+  const reads: FakeOrigin['reads'] = [];
+  const headGate = createGate();
+  const readGate = createGate();
+  const pieceBytes = options.pieceBytes ?? DEFAULT_PIECE_BYTES;
+  let closed = false;
+
+  const bucketOf = (name: string): Map<string, StoredObject> => {
+    const bucket = buckets.get(name);
+    if (bucket === undefined) throw new OrcaError('bucket_not_found', `no bucket ${name}`, { status: 404 });
+    return bucket;
+  };
+  const objectOf = (bucket: string, key: string): StoredObject => {
+    const object = bucketOf(bucket).get(key);
+    if (object === undefined) throw new OrcaError('not_found', `no object ${bucket}/${key}`, { status: 404 });
+    return object;
+  };
+  const takeFault = (on: OriginFault['on'], key: string): OriginFault | undefined => {
+    const found = faults.find((entry) => entry.fault.on === on && (entry.fault.key ?? key) === key);
+    if (found === undefined) return undefined;
+    found.left -= 1;
+    if (found.left === 0) faults.splice(faults.indexOf(found), 1);
+    return found.fault;
+  };
+  const enter = async (gate: Gate, call: CallOptions): Promise<void> => {
+    await gate.pass(call.signal);
+    if (options.clock !== undefined && options.latencyMs !== undefined) {
+      await options.clock.sleep(options.latencyMs, call.signal).catch((error: unknown) => {
+        throw call.signal.aborted ? cancelledBy(call.signal) : error;
+      });
+    }
+    if (call.signal.aborted) throw cancelledBy(call.signal);
+  };
+  const strike = async (fault: OriginFault, call: CallOptions): Promise<void> => {
+    if (fault.what instanceof OrcaError) throw fault.what;
+    if (fault.what === 'cut') throw new OrcaError('origin_unavailable', 'the connection was cut (injected)');
+    if (fault.what === 'stall') await stalled(options.clock, call);
+  };
+
+  return {
+    counts,
+    reads,
+    headGate,
+    readGate,
+    get closed() {
+      return closed;
+    },
+    put(bucket, key, body, head = {}) {
+      const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+      const stored: ObjectHead = {
+        etag: head.etag ?? createHash('md5').update(bytes).digest('hex'),
+        sizeBytes: bytes.length,
+        lastModifiedMs: head.lastModifiedMs ?? Date.UTC(2026, 0, 2, 3, 4, 5),
+        headers: head.headers ?? { 'content-type': 'binary/octet-stream' },
+      };
+      this.createBucket(bucket);
+      bucketOf(bucket).set(key, { body: bytes, head: stored });
+      return stored;
+    },
+    remove(bucket, key) {
+      buckets.get(bucket)?.delete(key);
+    },
+    createBucket(bucket) {
+      if (!buckets.has(bucket)) buckets.set(bucket, new Map());
+    },
+    inject(fault) {
+      faults.push({ fault, left: fault.times ?? 1 });
+    },
+    async head(bucket, key, call) {
+      counts.heads += 1;
+      await enter(headGate, call);
+      const fault = takeFault('head', key);
+      if (fault !== undefined) await strike(fault, call);
+      return objectOf(bucket, key).head;
+    },
+    async read(object: ObjectVersion, range: ByteRange, sink: ByteSink, call: CallOptions) {
+      counts.reads += 1;
+      reads.push({ bucket: object.bucket, key: object.key, etag: object.etag, range });
+      await enter(readGate, call);
+      const fault = takeFault('read', object.key);
+      if (fault !== undefined && (fault.afterBytes ?? 0) === 0) {
+        await strike(fault, call);
+        if (fault.what === 'short') return;
+      }
+      const stored = objectOf(object.bucket, object.key);
+      if (stored.head.etag !== object.etag || stored.head.sizeBytes !== object.sizeBytes)
+        throw new OrcaError('object_changed', `${object.bucket}/${object.key} has another version`, { status: 412 });
+      const to = Math.min(range.to, range.from + (fault?.afterBytes ?? Infinity));
+      for (let at = range.from; at < to; at += pieceBytes) {
+        const piece = stored.body.subarray(at, Math.min(at + pieceBytes, to));
+        await copyInto(sink, piece, call.signal);
+        counts.bytes += piece.length;
+        await Promise.resolve();
+      }
+      if (fault !== undefined && to < range.to) await strike(fault, call);
+    },
+    async probe(bucket, prefix, call) {
+      counts.probes += 1;
+      if (call.signal.aborted) throw cancelledBy(call.signal);
+      const fault = takeFault('probe', `${prefix}_orca-probe`);
+      if (fault?.what instanceof OrcaError && fault.what.code === 'access_denied') return 'list_denied';
+      if (fault !== undefined) await strike(fault, call);
+      bucketOf(bucket);
+      return 'reachable';
+    },
+    async close() {
+      closed = true;
+    },
+  };
+}
+
+/** Rejects when the call is aborted, or at the call's stall limit by the clock. */
+async function stalled(clock: Clock | undefined, call: CallOptions): Promise<never> {
+  if (call.signal.aborted) throw cancelledBy(call.signal);
+  const end = Promise.withResolvers<never>();
+  const onAbort = (): void => end.reject(cancelledBy(call.signal));
+  call.signal.addEventListener('abort', onAbort, { once: true });
+  const limitMs = call.stallTimeoutMs;
+  const cancelTimer =
+    clock === undefined || limitMs === undefined
+      ? undefined
+      : clock.after(limitMs, () =>
+          end.reject(new OrcaError('origin_unavailable', `no byte for ${limitMs} ms (injected)`)),
+        );
+  try {
+    return await end.promise;
+  } finally {
+    cancelTimer?.();
+    call.signal.removeEventListener('abort', onAbort);
+  }
+}
