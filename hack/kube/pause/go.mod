@@ -1,0 +1,3 @@
+module orcacache.dev/hack/kube/pause
+
+go 1.26

@@ -1,0 +1,11 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # read by the files that source this one
+# Every version that hack/tools pins by number. What npm brings is pinned in
+# hack/lib/npm/*/package-lock.json, what Go builds from this checkout in
+# hack/kube/*/go.sum.
+
+KUBERNETES_VERSION=v1.36.3
+HELM_VERSION=v4.3.1
+VERSITYGW_VERSION=v1.8.0
+PAUSE_IMAGE=localhost/pause:1
+GO_MINIMUM=1.26
