@@ -1,0 +1,74 @@
+/** The Kubernetes strings of the project, each in one place: group and kind, labels, annotations, conditions, reasons. */
+
+export const GROUP = 'orcacache.dev';
+export const VERSION = 'v1alpha1';
+export const API_VERSION = `${GROUP}/${VERSION}`;
+export const KIND = 'OrcaCache';
+export const LIST_KIND = 'OrcaCacheList';
+export const PLURAL = 'orcacaches';
+export const SINGULAR = 'orcacache';
+export const SHORT_NAME = 'orca';
+export const CATEGORY = 'orcacache';
+export const CRD_NAME = `${PLURAL}.${GROUP}`;
+
+/** A cache's name is a Service's name, and the longest child suffix must still fit into a label's 63 characters. */
+export const MAX_NAME_LENGTH = 50;
+
+export const LABEL = {
+  name: 'app.kubernetes.io/name',
+  instance: 'app.kubernetes.io/instance',
+  component: 'app.kubernetes.io/component',
+  version: 'app.kubernetes.io/version',
+  partOf: 'app.kubernetes.io/part-of',
+  managedBy: 'app.kubernetes.io/managed-by',
+} as const;
+
+/** The value of `app.kubernetes.io/managed-by` on every child, and the field manager of every apply. */
+export const MANAGED_BY = 'orca-operator';
+export const FIELD_MANAGER = 'orca-operator';
+
+export const ANNOTATION = {
+  /** Any value but "false" stops the reconciliation of that cache. */
+  paused: `${GROUP}/paused`,
+  /** On the pod template: the hash of the config file that the pods were made for. */
+  configHash: `${GROUP}/config-hash`,
+  /** On a cache: a new value gives the replicas a new shared key; the old one is accepted for 10 minutes. */
+  rotatePeerAuth: `${GROUP}/rotate-peer-auth`,
+} as const;
+
+export const CONDITION = {
+  ready: 'Ready',
+  reconciling: 'Reconciling',
+  stalled: 'Stalled',
+  originReachable: 'OriginReachable',
+  cacheStoreReady: 'CacheStoreReady',
+} as const;
+export type ConditionType = (typeof CONDITION)[keyof typeof CONDITION];
+
+/** The closed list of condition reasons. */
+export const REASON = {
+  replicasReady: 'ReplicasReady',
+  progressing: 'Progressing',
+  insufficientReplicas: 'InsufficientReplicas',
+  initializing: 'Initializing',
+  paused: 'Paused',
+  nameConflict: 'NameConflict',
+  invalidSpec: 'InvalidSpec',
+  waitingForSecret: 'WaitingForSecret',
+  secretNotFound: 'SecretNotFound',
+  secretMalformed: 'SecretMalformed',
+  rolloutFailed: 'RolloutFailed',
+} as const;
+export type Reason = (typeof REASON)[keyof typeof REASON];
+
+/** Ports of a cache pod, by listener; the names are those of the container ports. */
+export const POD_PORT = { ops: 8442, edge: 8443, peer: 8444 } as const;
+
+/** Where the operator mounts what the pod's config file names. */
+export const MOUNT = {
+  config: '/etc/orca/config.yaml',
+  runtime: '/etc/orca/runtime/runtime.yaml',
+  credentials: '/etc/orca/credentials',
+  ca: '/etc/orca/ca',
+  filesystemStore: '/var/lib/orca',
+} as const;

@@ -1,0 +1,35 @@
+/** Sizes as Kubernetes quantities (`8Mi`, `1Gi`, `5G`, plain bytes), to bytes and back. Pure. */
+
+/** The same pattern stands in the CRD's rules. The digits are bounded so that the API server's int64 can't overflow. */
+export const QUANTITY_PATTERN = '^([0-9]{1,15}|[0-9]{1,6}(Ki|Mi|Gi|Ti|k|M|G|T))$';
+
+const UNIT_BYTES: Readonly<Record<string, number>> = {
+  '': 1,
+  Ki: 1024,
+  Mi: 1024 ** 2,
+  Gi: 1024 ** 3,
+  Ti: 1024 ** 4,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+};
+const WHOLE = new RegExp(QUANTITY_PATTERN);
+
+/** Bytes, or undefined where `value` is no whole, non-negative size that a number can hold exactly. */
+export function parseQuantity(value: string | number): number | undefined {
+  const text = String(value);
+  if (!WHOLE.test(text)) return undefined;
+  const digits = /^[0-9]+/.exec(text)?.[0] ?? '';
+  const sizeBytes = Number(digits) * (UNIT_BYTES[text.slice(digits.length)] ?? Number.NaN);
+  return Number.isSafeInteger(sizeBytes) ? sizeBytes : undefined;
+}
+
+/** The shortest text with a binary unit that `parseQuantity` turns into `sizeBytes` again. */
+export function formatQuantity(sizeBytes: number): string {
+  for (const unit of ['Ti', 'Gi', 'Mi', 'Ki']) {
+    const unitBytes = UNIT_BYTES[unit] ?? 1;
+    if (sizeBytes >= unitBytes && sizeBytes % unitBytes === 0) return `${sizeBytes / unitBytes}${unit}`;
+  }
+  return String(sizeBytes);
+}

@@ -1,0 +1,65 @@
+/**
+ * The part of JSON Schema that a structural Kubernetes schema may use, and the TypeScript type of the values that such
+ * a schema admits: `Infer<typeof schema>`. So a type can't differ from its schema.
+ */
+
+export interface Rule {
+  /** CEL, for the API server. */
+  readonly rule: string;
+  /** One line, without the path. */
+  readonly message: string;
+  readonly fieldPath?: string;
+  /** The same in TypeScript, for the pod and for tests; absent on rules that compare with the old object. */
+  readonly holds?: (value: never) => boolean;
+}
+
+export interface Schema {
+  readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly string[];
+  readonly minLength?: number;
+  readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly format?: 'int32' | 'int64' | 'date-time';
+  readonly items?: Schema;
+  readonly minItems?: number;
+  readonly maxItems?: number;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: Schema;
+  readonly maxProperties?: number;
+  readonly 'x-kubernetes-int-or-string'?: true;
+  readonly 'x-kubernetes-list-type'?: 'atomic' | 'map' | 'set';
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
+  readonly 'x-kubernetes-map-type'?: 'atomic';
+  readonly 'x-kubernetes-validations'?: readonly Rule[];
+}
+
+/** What `schema` admits once defaults are applied: a field with a default is always there. */
+export type Infer<S> = S extends { readonly 'x-kubernetes-int-or-string': true }
+  ? string | number
+  : S extends { readonly enum: readonly (infer E)[] }
+    ? E
+    : S extends { readonly type: 'string' }
+      ? string
+      : S extends { readonly type: 'integer' }
+        ? number
+        : S extends { readonly type: 'boolean' }
+          ? boolean
+          : S extends { readonly type: 'array'; readonly items: infer I }
+            ? readonly Infer<I>[]
+            : S extends { readonly properties: infer P }
+              ? Flat<
+                  { readonly [K in keyof P as K extends Present<S, P> ? K : never]: Infer<P[K]> } & {
+                    readonly [K in keyof P as K extends Present<S, P> ? never : K]?: Infer<P[K]>;
+                  }
+                >
+              : S extends { readonly additionalProperties: infer A }
+                ? Readonly<Record<string, Infer<A>>>
+                : unknown;
+
+type Present<S, P> = Required<S> | { [K in keyof P]: P[K] extends { readonly default: unknown } ? K : never }[keyof P];
+type Required<S> = S extends { readonly required: readonly (infer R)[] } ? R : never;
+type Flat<T> = { [K in keyof T]: T[K] };

@@ -1,0 +1,236 @@
+/** The spec of an OrcaCache. What no part of the project implements is not in it, so that writing it is an error. */
+import { parseQuantity, QUANTITY_PATTERN } from '../quantity.ts';
+import type { Schema } from './json-schema.ts';
+import { podOptions } from './pod-options.ts';
+import * as shared from './shared.ts';
+import { bytes, choice, flag, integer, text } from './words.ts';
+
+function nameOf(description: string, of: string) {
+  return {
+    type: 'object',
+    description,
+    required: ['name'],
+    properties: {
+      name: text(`Name of the ${of}.`, {
+        maxLength: 253,
+        pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+        message: 'must be the name of a Kubernetes object',
+      }),
+    },
+  } as const;
+}
+
+const credentialsSecretRef = nameOf(
+  'Secret of the same namespace with the keys `access-key-id` and `secret-access-key`, optional `session-token`. ' +
+    'Left out: the environment, else the SDK’s default chain (workload identity).',
+  'Secret',
+);
+const caBundleRef = nameOf(
+  'ConfigMap of the same namespace whose key `ca.crt` holds the certificates to trust besides the system’s.',
+  'ConfigMap',
+);
+
+/** A union: exactly the member that `type` names. */
+function exactly(type: string, member: string) {
+  return {
+    rule: `(self.type == '${type}') == has(self.${member})`,
+    message: `must be set exactly when type is ${type}`,
+    fieldPath: `.${member}`,
+    holds: (value: { readonly type: string }) => (value.type === type) === member in value,
+  } as const;
+}
+
+const origin = {
+  type: 'object',
+  description: 'The remote object store that holds the truth.',
+  required: ['id', 'type', 'buckets'],
+  properties: {
+    id: {
+      ...shared.originId,
+      'x-kubernetes-validations': [
+        ...(shared.originId['x-kubernetes-validations'] ?? []),
+        { rule: 'self == oldSelf', message: 'is immutable: it is part of every chunk’s name' },
+      ],
+    },
+    identity: shared.originIdentity,
+    type: choice('Kind of the origin.', 'S3'),
+    s3: {
+      type: 'object',
+      description: 'An S3 server.',
+      properties: { ...shared.s3Fields, credentialsSecretRef, caBundleRef },
+    },
+    buckets: shared.buckets,
+    targetGlobal: shared.targetGlobal,
+    queueTimeout: shared.queueTimeout,
+    retry: shared.retry,
+  },
+  'x-kubernetes-validations': [exactly('S3', 's3')],
+} as const satisfies Schema;
+
+const cacheStore = {
+  type: 'object',
+  description: 'The store near the pods that holds the chunks; shared by all replicas.',
+  required: ['type'],
+  properties: {
+    type: choice('Kind of the store.', 'S3', 'Filesystem'),
+    s3: {
+      type: 'object',
+      description: 'A bucket of an S3 server.',
+      required: ['bucket'],
+      properties: { ...shared.s3Fields, bucket: shared.storeBucket, credentialsSecretRef, caBundleRef },
+    },
+    filesystem: {
+      type: 'object',
+      description: 'A volume that all replicas share.',
+      required: ['persistentVolumeClaim'],
+      properties: {
+        persistentVolumeClaim: {
+          type: 'object',
+          description: 'A claim of the same namespace with access mode ReadWriteMany.',
+          required: ['claimName'],
+          properties: {
+            claimName: text('Name of the claim.', {
+              maxLength: 253,
+              pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+              message: 'must be the name of a Kubernetes object',
+            }),
+          },
+        },
+      },
+    },
+    verifyRanges: shared.verifyRanges,
+  },
+  'x-kubernetes-validations': [exactly('S3', 's3'), exactly('Filesystem', 'filesystem')],
+} as const satisfies Schema;
+
+const edge = {
+  type: 'object',
+  description: 'What clients talk to.',
+  default: {},
+  properties: {
+    service: {
+      type: 'object',
+      description: 'The Service in front of the replicas; it has the cache’s name.',
+      default: {},
+      properties: {
+        type: {
+          ...choice('Its type. Default: inside the cluster only.', 'ClusterIP', 'NodePort', 'LoadBalancer'),
+          default: 'ClusterIP',
+        },
+        port: integer('Its port. Left out: 80.', 1, 65_535),
+        annotations: {
+          type: 'object',
+          description: 'Its annotations.',
+          maxProperties: 64,
+          additionalProperties: { type: 'string', maxLength: 4096 },
+        },
+        trafficDistribution: choice(
+          'Prefers replicas in the client’s zone or on its node. Left out: all alike.',
+          'PreferSameZone',
+          'PreferSameNode',
+          'PreferClose',
+        ),
+      },
+    },
+    auth: shared.auth,
+    region: shared.edgeRegion,
+    maxConnections: shared.maxConnections,
+    explain: shared.explain,
+  },
+} as const satisfies Schema;
+
+const availability = {
+  type: 'object',
+  description: 'How the replicas survive the loss and the upgrade of nodes.',
+  default: {},
+  properties: {
+    antiAffinity: {
+      ...choice(
+        'Whether two replicas may share a node. Default: apart where possible, never unschedulable.',
+        'Required',
+        'Preferred',
+        'None',
+      ),
+      default: 'Preferred',
+    },
+    podDisruptionBudget: {
+      ...flag(
+        'Lets a drain evict one replica at a time; none for one replica. Default: on, a cold cache costs origin bytes.',
+      ),
+      default: true,
+    },
+  },
+} as const satisfies Schema;
+
+const chunking = {
+  type: 'object',
+  description: 'How objects are cut.',
+  default: {},
+  properties: { size: shared.chunkSize, tiers: shared.tiers, readahead: shared.readahead },
+} as const satisfies Schema;
+
+interface BudgetWords {
+  readonly chunking: { readonly size: string | number; readonly tiers: readonly shared.TierWords[] };
+  readonly memory: { readonly budget?: string | number };
+  readonly pod: { readonly resources: { readonly limits?: Readonly<Record<string, string | number>> } };
+}
+
+/** Half of the limit is the budget, and that holds four chunks. */
+const LIMIT_PER_CHUNK = 8;
+const CHUNKS_IN_BUDGET = 4;
+const ALL_SIZES = '([self.chunking.size] + self.chunking.tiers.map(t, t.chunkSize))';
+
+function holdsChunks(spec: BudgetWords, room: string | number | undefined, times: number): boolean {
+  const roomBytes = room === undefined ? undefined : parseQuantity(room);
+  const sizes = [spec.chunking.size, ...spec.chunking.tiers.map((tier) => tier.chunkSize)];
+  return roomBytes === undefined || sizes.every((value) => (parseQuantity(value) ?? 0) * times <= roomBytes);
+}
+
+export const spec = {
+  type: 'object',
+  description: 'What the cache shall be.',
+  required: ['origin', 'cacheStore'],
+  properties: {
+    replicas: {
+      ...integer(
+        'Number of pods; an autoscaler may own it. Default: the fewest that lose a third when one goes.',
+        0,
+        1000,
+      ),
+      default: 3,
+    },
+    origin,
+    cacheStore,
+    chunking,
+    metadata: shared.metadata,
+    catalog: shared.catalog,
+    memory: shared.memory,
+    edge,
+    availability,
+    shutdown: shared.shutdown,
+    pod: podOptions,
+    logLevel: shared.logLevel,
+  },
+  'x-kubernetes-validations': [
+    {
+      rule:
+        `!has(self.memory.budget) || !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
+        `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${bytes('s')} <= ${bytes('self.memory.budget')} / ${CHUNKS_IN_BUDGET})`,
+      message: 'must hold four of the largest chunks',
+      fieldPath: '.memory.budget',
+      holds: (value: BudgetWords) => holdsChunks(value, value.memory.budget, CHUNKS_IN_BUDGET),
+    },
+    {
+      rule:
+        "has(self.memory.budget) || !has(self.pod.resources.limits) || !('memory' in self.pod.resources.limits) || " +
+        `!string(self.pod.resources.limits['memory']).matches('${QUANTITY_PATTERN}') || ` +
+        `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${bytes('s')} <= ${bytes("self.pod.resources.limits['memory']")} / ${LIMIT_PER_CHUNK})`,
+      message:
+        'the memory limit must hold eight of the largest chunks, or memory.budget be set: half of the limit is the budget',
+      fieldPath: '.pod.resources.limits',
+      holds: (value: BudgetWords) =>
+        value.memory.budget !== undefined ||
+        holdsChunks(value, value.pod.resources.limits?.['memory'], LIMIT_PER_CHUNK),
+    },
+  ],
+} as const satisfies Schema;

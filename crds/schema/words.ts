@@ -1,0 +1,90 @@
+/** Builders for the recurring kinds of values: each carries its bounds as CEL, as TypeScript and as one message. */
+import { DURATION_PATTERN, parseDuration } from '../duration.ts';
+import { parseQuantity, QUANTITY_PATTERN } from '../quantity.ts';
+
+/** Long enough for any duration that a person writes; bounds what CEL has to look at. */
+const MAX_DURATION_LENGTH = 32;
+/** 15 digits, or 6 and a unit. */
+const MAX_QUANTITY_LENGTH = 16;
+
+/** A duration between `min` and `max`, both included. */
+export function duration(description: string, min: string, max: string) {
+  const minMs = parseDuration(min) ?? Number.NaN;
+  const maxMs = parseDuration(max) ?? Number.NaN;
+  return {
+    type: 'string',
+    description: `${description} From ${min} to ${max}.`,
+    maxLength: MAX_DURATION_LENGTH,
+    'x-kubernetes-validations': [
+      {
+        rule: `self.matches('${DURATION_PATTERN}') && duration(self) >= duration('${min}') && duration(self) <= duration('${max}')`,
+        message: `must be a duration from ${min} to ${max}, such as 500ms, 5s or 1h30m`,
+        holds: (text: string) => inside(parseDuration(text), minMs, maxMs),
+      },
+    ],
+  } as const;
+}
+
+/** A number of bytes between `min` and `max`, both included. */
+export function size(description: string, min: string, max: string) {
+  const minBytes = parseQuantity(min) ?? Number.NaN;
+  const maxBytes = parseQuantity(max) ?? Number.NaN;
+  return {
+    description: `${description} From ${min} to ${max}.`,
+    maxLength: MAX_QUANTITY_LENGTH,
+    'x-kubernetes-int-or-string': true,
+    'x-kubernetes-validations': [
+      {
+        rule: `string(self).matches('${QUANTITY_PATTERN}') && ${bytes('self')} >= ${minBytes} && ${bytes('self')} <= ${maxBytes}`,
+        message: `must be a size from ${min} to ${max}, such as 8Mi, 1Gi or 8388608`,
+        holds: (value: string | number) => inside(parseQuantity(value), minBytes, maxBytes),
+      },
+    ],
+  } as const;
+}
+
+/** Text of one form; `pattern` must mean the same in RE2 and in JavaScript, and needs neither backslash nor quote. */
+export function text(
+  description: string,
+  options: { maxLength: number; pattern?: string; message?: string; minLength?: number },
+) {
+  const { pattern, message = `must match ${pattern}` } = options;
+  return {
+    type: 'string',
+    description,
+    ...(options.minLength === undefined ? {} : { minLength: options.minLength }),
+    maxLength: options.maxLength,
+    ...(pattern === undefined
+      ? {}
+      : {
+          'x-kubernetes-validations': [
+            {
+              rule: `self.matches('${pattern}')`,
+              message,
+              holds: (value: string) => new RegExp(pattern).test(value),
+            },
+          ],
+        }),
+  } as const;
+}
+
+export function flag(description: string) {
+  return { type: 'boolean', description } as const;
+}
+
+export function integer(description: string, minimum: number, maximum: number) {
+  return { type: 'integer', format: 'int32', description, minimum, maximum } as const;
+}
+
+export function choice<const E extends readonly string[]>(description: string, ...values: E) {
+  return { type: 'string', description, enum: values } as const;
+}
+
+/** CEL for the bytes of a size; only behind a check that it is one. */
+export function bytes(cel: string): string {
+  return `quantity(string(${cel})).asInteger()`;
+}
+
+function inside(value: number | undefined, min: number, max: number): boolean {
+  return value !== undefined && value >= min && value <= max;
+}

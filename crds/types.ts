@@ -1,0 +1,31 @@
+/** The OrcaCache as the API server returns it: defaults applied. Inferred from the schema, so it can't differ from it. */
+import type { API_VERSION, KIND } from './names.ts';
+import type { Infer } from './schema/json-schema.ts';
+import type { spec } from './schema/spec.ts';
+import type { status } from './schema/status.ts';
+
+export interface ObjectMeta {
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+export type OrcaCacheSpec = Infer<typeof spec>;
+export type OrcaCacheStatus = Infer<typeof status>;
+export type Condition = NonNullable<OrcaCacheStatus['conditions']>[number];
+export type PodOptions = OrcaCacheSpec['pod'];
+export type LogLevel = OrcaCacheSpec['logLevel'];
+
+export interface OrcaCache {
+  readonly apiVersion: typeof API_VERSION;
+  readonly kind: typeof KIND;
+  readonly metadata: ObjectMeta;
+  readonly spec: OrcaCacheSpec;
+  readonly status?: OrcaCacheStatus;
+}
