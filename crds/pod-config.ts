@@ -5,10 +5,10 @@
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import { MOUNT } from './names.ts';
-import type { OrcaCache, OrcaCacheSpec } from './types.ts';
+import type { OrcaCacheSpec } from './types.ts';
 
 /** A cache as far as its pods' configuration needs it. */
-type CacheWords = {
+export type CacheWords = {
   readonly metadata: { readonly name: string; readonly namespace: string };
   readonly spec: OrcaCacheSpec;
 };
@@ -17,7 +17,7 @@ type CacheWords = {
 const HASH_LENGTH = 8;
 
 /** The file of the pods; without the keys of `runtimeConfig`, so that changing those does not replace a pod. */
-export function podConfig(cache: CacheWords | OrcaCache): Record<string, unknown> {
+export function podConfig(cache: CacheWords): Record<string, unknown> {
   const { spec, metadata } = cache;
   const { targetGlobal: _reloaded, s3: originS3, ...origin } = spec.origin;
   const { s3: storeS3, filesystem, ...cacheStore } = spec.cacheStore;
@@ -46,13 +46,13 @@ export function podConfig(cache: CacheWords | OrcaCache): Record<string, unknown
 }
 
 /** The keys that pods reload. `provenConfig` is the operator's to add. */
-export function runtimeConfig(cache: CacheWords | OrcaCache): Record<string, unknown> {
+export function runtimeConfig(cache: CacheWords): Record<string, unknown> {
   const { logLevel, origin, chunking } = cache.spec;
   return { logLevel, origin: { targetGlobal: origin.targetGlobal }, chunking: { readahead: chunking.readahead } };
 }
 
 /** The text of `config.yaml` and its hash; equal specs give equal text, whatever the order of their keys. */
-export function podConfigFile(cache: CacheWords | OrcaCache): { readonly yaml: string; readonly hash: string } {
+export function podConfigFile(cache: CacheWords): { readonly yaml: string; readonly hash: string } {
   const yaml = stringify(podConfig(cache), { sortMapEntries: true, lineWidth: 0 });
   return { yaml, hash: configHash(yaml) };
 }
@@ -64,7 +64,7 @@ export function configHash(file: string | Uint8Array): string {
 
 type References = { readonly credentialsSecretRef?: object; readonly caBundleRef?: object };
 
-function mounted<S extends References>(s3: S, whose: 'origin' | 'cachestore'): Record<string, unknown> {
+function mounted(s3: References, whose: 'origin' | 'cachestore'): Record<string, unknown> {
   const { credentialsSecretRef, caBundleRef, ...words } = s3;
   return {
     ...words,

@@ -7,9 +7,9 @@ import type { status } from './schema/status.ts';
 export interface ObjectMeta {
   readonly name: string;
   readonly namespace: string;
-  readonly uid?: string;
+  readonly uid: string;
+  readonly generation: number;
   readonly resourceVersion?: string;
-  readonly generation?: number;
   readonly creationTimestamp?: string;
   readonly deletionTimestamp?: string;
   readonly labels?: Readonly<Record<string, string>>;

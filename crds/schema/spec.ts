@@ -2,7 +2,8 @@
 import { parseQuantity, QUANTITY_PATTERN } from '../quantity.ts';
 import type { Schema } from './json-schema.ts';
 import { podOptions } from './pod-options.ts';
-import * as shared from './shared.ts';
+import * as behaviour from './behaviour.ts';
+import * as upstream from './upstream.ts';
 import { bytes, choice, flag, integer, text } from './words.ts';
 
 function nameOf(description: string, of: string) {
@@ -46,23 +47,23 @@ const origin = {
   required: ['id', 'type', 'buckets'],
   properties: {
     id: {
-      ...shared.originId,
+      ...upstream.originId,
       'x-kubernetes-validations': [
-        ...(shared.originId['x-kubernetes-validations'] ?? []),
+        ...(upstream.originId['x-kubernetes-validations'] ?? []),
         { rule: 'self == oldSelf', message: 'is immutable: it is part of every chunk’s name' },
       ],
     },
-    identity: shared.originIdentity,
+    identity: upstream.originIdentity,
     type: choice('Kind of the origin.', 'S3'),
     s3: {
       type: 'object',
       description: 'An S3 server.',
-      properties: { ...shared.s3Fields, credentialsSecretRef, caBundleRef },
+      properties: { ...upstream.s3Fields, credentialsSecretRef, caBundleRef },
     },
-    buckets: shared.buckets,
-    targetGlobal: shared.targetGlobal,
-    queueTimeout: shared.queueTimeout,
-    retry: shared.retry,
+    buckets: upstream.buckets,
+    targetGlobal: upstream.targetGlobal,
+    queueTimeout: upstream.queueTimeout,
+    retry: upstream.retry,
   },
   'x-kubernetes-validations': [exactly('S3', 's3')],
 } as const satisfies Schema;
@@ -77,7 +78,7 @@ const cacheStore = {
       type: 'object',
       description: 'A bucket of an S3 server.',
       required: ['bucket'],
-      properties: { ...shared.s3Fields, bucket: shared.storeBucket, credentialsSecretRef, caBundleRef },
+      properties: { ...upstream.s3Fields, bucket: upstream.storeBucket, credentialsSecretRef, caBundleRef },
     },
     filesystem: {
       type: 'object',
@@ -98,7 +99,7 @@ const cacheStore = {
         },
       },
     },
-    verifyRanges: shared.verifyRanges,
+    verifyRanges: upstream.verifyRanges,
   },
   'x-kubernetes-validations': [exactly('S3', 's3'), exactly('Filesystem', 'filesystem')],
 } as const satisfies Schema;
@@ -132,10 +133,10 @@ const edge = {
         ),
       },
     },
-    auth: shared.auth,
-    region: shared.edgeRegion,
-    maxConnections: shared.maxConnections,
-    explain: shared.explain,
+    auth: behaviour.auth,
+    region: behaviour.edgeRegion,
+    maxConnections: behaviour.maxConnections,
+    explain: behaviour.explain,
   },
 } as const satisfies Schema;
 
@@ -166,11 +167,11 @@ const chunking = {
   type: 'object',
   description: 'How objects are cut.',
   default: {},
-  properties: { size: shared.chunkSize, tiers: shared.tiers, readahead: shared.readahead },
+  properties: { size: behaviour.chunkSize, tiers: behaviour.tiers, readahead: behaviour.readahead },
 } as const satisfies Schema;
 
 interface BudgetWords {
-  readonly chunking: { readonly size: string | number; readonly tiers: readonly shared.TierWords[] };
+  readonly chunking: { readonly size: string | number; readonly tiers: readonly behaviour.TierWords[] };
   readonly memory: { readonly budget?: string | number };
   readonly pod: { readonly resources: { readonly limits?: Readonly<Record<string, string | number>> } };
 }
@@ -202,14 +203,14 @@ export const spec = {
     origin,
     cacheStore,
     chunking,
-    metadata: shared.metadata,
-    catalog: shared.catalog,
-    memory: shared.memory,
+    metadata: behaviour.metadata,
+    catalog: behaviour.catalog,
+    memory: behaviour.memory,
     edge,
     availability,
-    shutdown: shared.shutdown,
+    shutdown: behaviour.shutdown,
     pod: podOptions,
-    logLevel: shared.logLevel,
+    logLevel: behaviour.logLevel,
   },
   'x-kubernetes-validations': [
     {

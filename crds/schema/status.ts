@@ -27,7 +27,7 @@ export const status = {
       'x-kubernetes-list-map-keys': ['type'],
       items: {
         type: 'object',
-        required: ['type', 'status', 'lastTransitionTime', 'reason', 'message'],
+        required: ['type', 'status', 'observedGeneration', 'lastTransitionTime', 'reason', 'message'],
         properties: {
           type: text('What it is about.', { maxLength: 316, minLength: 1 }),
           status: choice('Whether it holds.', 'True', 'False', 'Unknown'),
