@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent, type RequestOptions } from 'node:https';
+import { Agent as HttpsAgent, type AgentOptions, type RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
@@ -57,7 +57,7 @@ export function openKubeconfig(file?: string): ApiServer {
   };
 }
 
-function tlsIdentity(options: RequestOptions): RequestOptions {
+function tlsIdentity(options: RequestOptions): AgentOptions {
   const { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername } = options;
   const given = { ca, cert, key, pfx, passphrase, rejectUnauthorized, servername };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
