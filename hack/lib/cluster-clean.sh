@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# Bringing the machine back to what it was, and telling what is left.
+
+# Works on anything from a whole cluster to the remains of a crash: each part
+# is looked for by its own name and not by what a state file says.
+clean_up() {
+  local node folder
+  mkdir -p "$RUN_DIR" "$PID_DIR" "$LOG_DIR"
+  for node in "${NODES[@]}"; do node_down "$node"; done
+  control_down
+  cgroup_remove
+  network_down
+  if [[ -f $RUN_DIR/made-folders ]]; then
+    while read -r folder; do rmdir "$folder" 2>/dev/null || true; done <"$RUN_DIR/made-folders"
+  fi
+  rm -rf --one-file-system "$RUN_DIR"
+  rm -f "$OWNER_FILE"
+}
+
+# leftovers: a line for each thing that belongs to a cluster and is still there.
+leftovers() {
+  local pid
+  for pid in $(cgroup_pids); do echo "process $pid $(cat "/proc/$pid/comm" 2>/dev/null)"; done
+  for pid in $(pgrep -f -- "$CLUSTER_DIR/"); do
+    # This script and its subshells mention the folder too.
+    [[ $(readlink "/proc/$pid/ns/mnt") == "$(readlink /proc/self/ns/mnt)" && $(cat "/proc/$pid/comm" 2>/dev/null) == "$SELF" ]] ||
+      echo "process $pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | cut -c1-100)"
+  done
+  cgroup_left | sed 's/^/cgroup /'
+  ip netns list | awk '/^orca-/ {print "network namespace", $1}'
+  ip -o link show | awk -F': ' '$2 ~ /^orca/ {print "link", $2}'
+  ip -4 route show root 10.99.0.0/24 | sed 's/^/route /'
+  ip -4 route show root "$SERVICE_NETWORK" | sed 's/^/route /'
+  ip -4 route show root "$POD_NETWORK" | sed 's/^/route /'
+  awk -v dir="$CLUSTER_DIR/" 'index($0, dir) || $5 ~ /^\/run\/netns\/orca-/ {print "mount", $5}' /proc/self/mountinfo
+  if have iptables-save; then iptables-save 2>/dev/null | grep -E 'KUBE-|10\.(96|99|244)\.' | sed 's/^/iptables /'; fi
+  [[ ! -e $RUN_DIR ]] || echo "folder $RUN_DIR"
+  [[ ! -e $OWNER_FILE ]] || echo "file $OWNER_FILE"
+}
+
+# snapshot: what a cluster could change on the machine, in an order that can be
+# compared. Kernel threads come and go; they have no command line.
+snapshot() {
+  local pid
+  for pid in /proc/[0-9]*; do
+    [[ ${pid#/proc/} == "$$" || -z $(tr -d '\0' <"$pid/cmdline" 2>/dev/null) ]] || echo "process $(cat "$pid/comm" 2>/dev/null)"
+  done | sort
+  awk '{print "mount", $5, $(NF-2)}' /proc/self/mountinfo | sort
+  ip netns list | sed 's/^/netns /' | sort
+  ip -o link show | awk -F': ' '{print "link", $2}' | sort
+  ip -4 route show table all | sed 's/^/route /' | sort
+  if have iptables-save; then iptables-save 2>/dev/null | grep -v '^#' | sed 's/\[[0-9:]*\]//; s/^/iptables /' | sort; fi
+  find /sys/fs/cgroup -type d | sed 's/^/cgroup /' | sort
+  sysctl net.ipv4.ip_forward net.ipv4.conf.all.forwarding vm.overcommit_memory kernel.panic | sed 's/^/sysctl /'
+  find /var/lib /var/log /run /usr/libexec /etc /opt -maxdepth 1 | sed 's/^/path /' | sort
+}
+
+check_clean() {
+  local left
+  left=$(leftovers | sort -u)
+  if [[ -n ${1:-} ]]; then
+    left+=$(diff <(cat "$1") <(snapshot) | sed -n 's/^[<>]/&/p')
+  fi
+  [[ -n $left ]] || {
+    say "nothing of a cluster is left on this machine"
+    return 0
+  }
+  printf '%s\n' "$left"
+  return 1
+}
