@@ -53,7 +53,8 @@ export function framingOf(method: string, { status, headers }: ResponseHead): Fr
     throw new WireError('protocol', 'the answer has both Content-Length and Transfer-Encoding');
   if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return { kind: 'none' };
   if (coding !== undefined) {
-    if (coding.toLowerCase() !== 'chunked') throw new WireError('protocol', 'the answer has an unknown transfer coding');
+    if (coding.toLowerCase() !== 'chunked')
+      throw new WireError('protocol', 'the answer has an unknown transfer coding');
     return { kind: 'chunked' };
   }
   if (length === undefined) return { kind: 'until-close' };

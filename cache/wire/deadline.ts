@@ -1,0 +1,73 @@
+/**
+ * The time limits of one exchange with one timer: what happens often (a read) only writes down the time, and the timer
+ * looks when it fires.
+ */
+export type Overdue = 'first_byte' | 'silence' | 'stall';
+
+export interface Deadline {
+  /** The final head must come within `firstByteMs`, with a byte at least every `silenceMs`. */
+  head(firstByteMs: number, silenceMs: number | undefined): void;
+  /** Progress at least every `stallMs`. */
+  body(stallMs: number): void;
+  /** Something happened. */
+  life(): void;
+  /** Time stands still while this side does not want bytes. */
+  pause(): void;
+  resume(): void;
+  stop(): void;
+}
+
+export function createDeadline(expired: (why: Overdue, limitMs: number) => void): Deadline {
+  let timer: NodeJS.Timeout | undefined;
+  let limits: readonly { readonly why: Overdue; readonly limitMs: number; readonly fromStart: boolean }[] = [];
+  let startMs = 0;
+  let lifeMs = 0;
+
+  const arm = (): void => {
+    const nowMs = performance.now();
+    let nextMs = Infinity;
+    for (const { why, limitMs, fromStart } of limits) {
+      const leftMs = (fromStart ? startMs : lifeMs) + limitMs - nowMs;
+      if (leftMs <= 0) {
+        timer = undefined;
+        limits = [];
+        expired(why, limitMs);
+        return;
+      }
+      nextMs = Math.min(nextMs, leftMs);
+    }
+    // Timers count whole milliseconds: one too early would only fire again.
+    timer = limits.length === 0 ? undefined : setTimeout(arm, Math.ceil(nextMs));
+  };
+  const begin = (next: typeof limits): void => {
+    clearTimeout(timer);
+    limits = next;
+    startMs = lifeMs = performance.now();
+    arm();
+  };
+  return {
+    head(firstByteMs, silenceMs) {
+      begin([
+        { why: 'first_byte', limitMs: firstByteMs, fromStart: true },
+        ...(silenceMs === undefined ? [] : [{ why: 'silence' as const, limitMs: silenceMs, fromStart: false }]),
+      ]);
+    },
+    body: (stallMs) => begin([{ why: 'stall', limitMs: stallMs, fromStart: false }]),
+    life() {
+      lifeMs = performance.now();
+    },
+    pause() {
+      clearTimeout(timer);
+      timer = undefined;
+    },
+    resume() {
+      startMs = lifeMs = performance.now();
+      if (timer === undefined) arm();
+    },
+    stop() {
+      clearTimeout(timer);
+      timer = undefined;
+      limits = [];
+    },
+  };
+}

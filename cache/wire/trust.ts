@@ -1,0 +1,22 @@
+/** Whom TLS believes: the system's certificate authorities, and the private ones of a bundle beside them. */
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import { readFileSync } from 'node:fs';
+import { OrcaError } from '#cache/core/errors.ts';
+
+/** `caFile` is a PEM bundle; empty = the system's trust alone. */
+export function openTrust(caFile: string): SecureContext | undefined {
+  if (caFile === '') return undefined;
+  let pem: string;
+  try {
+    pem = readFileSync(caFile, 'utf8');
+  } catch (error) {
+    throw new OrcaError('internal', `the CA bundle ${caFile} can't be read`, { cause: error });
+  }
+  if (!pem.includes('-----BEGIN CERTIFICATE-----'))
+    throw new OrcaError('internal', `${caFile} holds no PEM certificate`);
+  try {
+    return createSecureContext({ ca: [...getCACertificates('default'), pem] });
+  } catch (error) {
+    throw new OrcaError('internal', `the CA bundle ${caFile} can't be used`, { cause: error });
+  }
+}
