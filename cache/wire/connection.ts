@@ -2,7 +2,7 @@
  * One TCP or TLS connection whose bytes are read straight into memory that the current receiver names; between receivers
  * it rests, and any byte then ends it.
  */
-import { connect as connectTcp, isIP, type ConnectOpts, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as NodeTlsOptions, type SecureContext } from 'node:tls';
 import { WireError } from '#cache/wire/errors.ts';
 import { cancelledBy } from '#cache/wire/sink.ts';
@@ -50,9 +50,6 @@ export interface ConnectionOptions {
 /** Heads land here, and what follows them in the same read is copied: small, so that the copy is. */
 const SCRATCH_BYTES = 16 * 1024;
 
-/** tls.connect hands `onread` on to its socket, though its types do not say so. */
-type TlsOptions = NodeTlsOptions & Pick<ConnectOpts, 'onread'>;
-
 /** Rejects with WireError `connect`, or as the signal says. */
 export async function openConnection(options: ConnectionOptions): Promise<Connection> {
   const { host, port, tls, connectTimeoutMs, signal } = options;
@@ -82,17 +79,7 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
     },
   };
   const socket: Socket =
-    tls === undefined
-      ? connectTcp({ host, port, onread })
-      : connectTls({
-          host,
-          port,
-          ALPNProtocols: ['http/1.1'],
-          ...(isIP(tls.servername) === 0 && { servername: tls.servername }),
-          ...(tls.secureContext !== undefined && { secureContext: tls.secureContext }),
-          ...(tls.session !== undefined && { session: tls.session }),
-          onread,
-        } satisfies TlsOptions);
+    tls === undefined ? connectTcp({ host, port, onread }) : connectTls(tlsOptions(options, tls, onread));
   const connection: Connection = {
     get destroyed() {
       return destroyed;
@@ -169,4 +156,21 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
   socket.on('end', over);
   socket.on('close', over);
   return connection;
+}
+
+/** tls.connect hands `onread` on to its socket, though its types do not say so. */
+function tlsOptions(
+  { host, port }: ConnectionOptions,
+  { servername, secureContext, session }: NonNullable<ConnectionOptions['tls']>,
+  onread: OnReadOpts,
+): NodeTlsOptions & { readonly onread: OnReadOpts } {
+  return {
+    host,
+    port,
+    ALPNProtocols: ['http/1.1'],
+    ...(isIP(servername) === 0 && { servername }),
+    ...(secureContext !== undefined && { secureContext }),
+    ...(session !== undefined && { session }),
+    onread,
+  };
 }
