@@ -28,7 +28,7 @@ leftovers() {
   done
   cgroup_left | sed 's/^/cgroup /'
   ip netns list | awk '/^orca-/ {print "network namespace", $1}'
-  ip -o link show | awk -F': ' '$2 ~ /^orca/ {print "link", $2}'
+  ip -o link show | awk -F'[:@ ]+' -v name="$HOST_LINK" '$2 == name {print "link", $2}'
   ip -4 route show root 10.99.0.0/24 | sed 's/^/route /'
   ip -4 route show root "$SERVICE_NETWORK" | sed 's/^/route /'
   ip -4 route show root "$POD_NETWORK" | sed 's/^/route /'
@@ -49,7 +49,8 @@ snapshot() {
   ip netns list | sed 's/^/netns /' | sort
   ip -o link show | awk -F': ' '{print "link", $2}' | sort
   ip -4 route show table all | sed 's/^/route /' | sort
-  if have iptables-save; then iptables-save 2>/dev/null | grep -v '^#' | sed 's/\[[0-9:]*\]//; s/^/iptables /' | sort; fi
+  # Without the comments (they hold the time) and the packet counters.
+  if have iptables-save; then iptables-save 2>/dev/null | sed '/^#/d; s/\[[0-9:]*\]//; s/^/iptables /' | sort; fi
   find /sys/fs/cgroup -type d | sed 's/^/cgroup /' | sort
   sysctl net.ipv4.ip_forward net.ipv4.conf.all.forwarding vm.overcommit_memory kernel.panic | sed 's/^/sysctl /'
   find /var/lib /var/log /run /usr/libexec /etc /opt -maxdepth 1 | sed 's/^/path /' | sort
