@@ -2,8 +2,8 @@
  * The words for the cache's behaviour that the resource's spec and the pod's config file have in common. A reason
  * stands beside each default; both end up in the reference page.
  */
-import { parseQuantity } from '../quantity.ts';
-import type { Schema } from './json-schema.ts';
+import { parseQuantity, QUANTITY_PATTERN } from '../quantity.ts';
+import type { Rule, Schema } from './json-schema.ts';
 import { bytes, choice, duration, flag, integer, size, text } from './words.ts';
 
 /** Chunks below are all overhead; above, four of them fill too much memory. */
@@ -65,6 +65,13 @@ export const readahead = {
     64,
   ),
   default: 8,
+} as const satisfies Schema;
+
+export const chunking = {
+  type: 'object',
+  description: 'How objects are cut.',
+  default: {},
+  properties: { size: chunkSize, tiers: tiers, readahead: readahead },
 } as const satisfies Schema;
 
 export const metadata = {
@@ -132,6 +139,33 @@ export const memory = {
     ),
   },
 } as const satisfies Schema;
+
+export interface BudgetWords {
+  readonly chunking: { readonly size: string | number; readonly tiers: readonly TierWords[] };
+  readonly memory: { readonly budget?: string | number };
+}
+
+/** A stored chunk that is read, one that is filled, one that is committed, and one to spare. */
+export const CHUNKS_IN_BUDGET = 4;
+
+/** CEL for the sizes of all chunks. */
+export const ALL_SIZES = '([self.chunking.size] + self.chunking.tiers.map(t, t.chunkSize))';
+
+/** Whether `room` holds so many of the largest chunks; words that are no size have a message of their own. */
+export function holdsChunks(words: BudgetWords, room: string | number | undefined, times: number): boolean {
+  const roomBytes = room === undefined ? undefined : parseQuantity(room);
+  const sizes = [words.chunking.size, ...words.chunking.tiers.map((tier) => tier.chunkSize)];
+  return roomBytes === undefined || sizes.every((value) => (parseQuantity(value) ?? 0) * times <= roomBytes);
+}
+
+export const budgetHoldsFourChunks = {
+  rule:
+    `!has(self.memory.budget) || !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
+    `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${bytes('s')} <= ${bytes('self.memory.budget')} / ${CHUNKS_IN_BUDGET})`,
+  message: 'must hold four of the largest chunks',
+  fieldPath: '.memory.budget',
+  holds: (value: BudgetWords) => holdsChunks(value, value.memory.budget, CHUNKS_IN_BUDGET),
+} as const satisfies Rule;
 
 export const auth = {
   type: 'object',

@@ -4,8 +4,8 @@
  */
 
 export interface Rule {
-  /** CEL, for the API server. */
-  readonly rule: string;
+  /** CEL, for the API server; absent where only the pod's file has the words. */
+  readonly rule?: string;
   /** One line, without the path. */
   readonly message: string;
   readonly fieldPath?: string;

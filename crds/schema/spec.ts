@@ -1,10 +1,10 @@
 /** The spec of an OrcaCache. What no part of the project implements is not in it, so that writing it is an error. */
-import { parseQuantity, QUANTITY_PATTERN } from '../quantity.ts';
+import { QUANTITY_PATTERN } from '../quantity.ts';
 import type { Schema } from './json-schema.ts';
 import { podOptions } from './pod-options.ts';
 import * as behaviour from './behaviour.ts';
 import * as upstream from './upstream.ts';
-import { bytes, choice, flag, integer, text } from './words.ts';
+import { bytes, choice, exactly, flag, integer, text } from './words.ts';
 
 function nameOf(description: string, of: string) {
   return {
@@ -30,16 +30,6 @@ const caBundleRef = nameOf(
   'ConfigMap of the same namespace whose key `ca.crt` holds the certificates to trust besides the system’s.',
   'ConfigMap',
 );
-
-/** A union: exactly the member that `type` names. */
-function exactly(type: string, member: string) {
-  return {
-    rule: `(self.type == '${type}') == has(self.${member})`,
-    message: `must be set exactly when type is ${type}`,
-    fieldPath: `.${member}`,
-    holds: (value: { readonly type: string }) => (value.type === type) === member in value,
-  } as const;
-}
 
 const origin = {
   type: 'object',
@@ -163,29 +153,14 @@ const availability = {
   },
 } as const satisfies Schema;
 
-const chunking = {
-  type: 'object',
-  description: 'How objects are cut.',
-  default: {},
-  properties: { size: behaviour.chunkSize, tiers: behaviour.tiers, readahead: behaviour.readahead },
-} as const satisfies Schema;
+/** Half of the limit is the budget, and that holds four chunks. */
+const LIMIT_PER_CHUNK = 2 * behaviour.CHUNKS_IN_BUDGET;
 
-interface BudgetWords {
-  readonly chunking: { readonly size: string | number; readonly tiers: readonly behaviour.TierWords[] };
-  readonly memory: { readonly budget?: string | number };
+interface LimitWords extends behaviour.BudgetWords {
   readonly pod: { readonly resources: { readonly limits?: Readonly<Record<string, string | number>> } };
 }
 
-/** Half of the limit is the budget, and that holds four chunks. */
-const LIMIT_PER_CHUNK = 8;
-const CHUNKS_IN_BUDGET = 4;
-const ALL_SIZES = '([self.chunking.size] + self.chunking.tiers.map(t, t.chunkSize))';
-
-function holdsChunks(spec: BudgetWords, room: string | number | undefined, times: number): boolean {
-  const roomBytes = room === undefined ? undefined : parseQuantity(room);
-  const sizes = [spec.chunking.size, ...spec.chunking.tiers.map((tier) => tier.chunkSize)];
-  return roomBytes === undefined || sizes.every((value) => (parseQuantity(value) ?? 0) * times <= roomBytes);
-}
+const { ALL_SIZES } = behaviour;
 
 export const spec = {
   type: 'object',
@@ -202,7 +177,7 @@ export const spec = {
     },
     origin,
     cacheStore,
-    chunking,
+    chunking: behaviour.chunking,
     metadata: behaviour.metadata,
     catalog: behaviour.catalog,
     memory: behaviour.memory,
@@ -213,14 +188,7 @@ export const spec = {
     logLevel: behaviour.logLevel,
   },
   'x-kubernetes-validations': [
-    {
-      rule:
-        `!has(self.memory.budget) || !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
-        `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${bytes('s')} <= ${bytes('self.memory.budget')} / ${CHUNKS_IN_BUDGET})`,
-      message: 'must hold four of the largest chunks',
-      fieldPath: '.memory.budget',
-      holds: (value: BudgetWords) => holdsChunks(value, value.memory.budget, CHUNKS_IN_BUDGET),
-    },
+    behaviour.budgetHoldsFourChunks,
     {
       rule:
         "has(self.memory.budget) || !has(self.pod.resources.limits) || !('memory' in self.pod.resources.limits) || " +
@@ -229,9 +197,9 @@ export const spec = {
       message:
         'the memory limit must hold eight of the largest chunks, or memory.budget be set: half of the limit is the budget',
       fieldPath: '.pod.resources.limits',
-      holds: (value: BudgetWords) =>
+      holds: (value: LimitWords) =>
         value.memory.budget !== undefined ||
-        holdsChunks(value, value.pod.resources.limits?.['memory'], LIMIT_PER_CHUNK),
+        behaviour.holdsChunks(value, value.pod.resources.limits?.['memory'], LIMIT_PER_CHUNK),
     },
   ],
 } as const satisfies Schema;

@@ -80,6 +80,16 @@ export function choice<const E extends readonly string[]>(description: string, .
   return { type: 'string', description, enum: values } as const;
 }
 
+/** A union: exactly the member that `type` names. */
+export function exactly(type: string, member: string) {
+  return {
+    rule: `(self.type == '${type}') == has(self.${member})`,
+    message: `must be set exactly when type is ${type}`,
+    fieldPath: `.${member}`,
+    holds: (value: { readonly type: string }) => (value.type === type) === member in value,
+  } as const;
+}
+
 /** CEL for the bytes of a size; only behind a check that it is one. */
 export function bytes(cel: string): string {
   return `quantity(string(${cel})).asInteger()`;

@@ -1,0 +1,122 @@
+/** The CustomResourceDefinition as an object: the schema's spec and status with what Kubernetes wants around them. */
+import {
+  CATEGORY,
+  CRD_NAME,
+  GROUP,
+  KIND,
+  LIST_KIND,
+  MAX_NAME_LENGTH,
+  PLURAL,
+  SHORT_NAME,
+  SINGULAR,
+  VERSION,
+} from './names.ts';
+import type { Schema } from './schema/json-schema.ts';
+import { spec } from './schema/spec.ts';
+import { status } from './schema/status.ts';
+
+/** DNS-1035: what a Service may be called, since one has the cache's name. */
+const NAME_PATTERN = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
+
+function isName(name: unknown): boolean {
+  return typeof name === 'string' && new RegExp(NAME_PATTERN).test(name) && name.length <= MAX_NAME_LENGTH;
+}
+
+export const resource = {
+  type: 'object',
+  description: 'A read-only S3 cache: its pods serve objects of the origin, each chunk of which they fetch once.',
+  required: ['spec'],
+  properties: {
+    apiVersion: { type: 'string' },
+    kind: { type: 'string' },
+    metadata: { type: 'object' },
+    spec,
+    status,
+  },
+  'x-kubernetes-validations': [
+    {
+      rule: `self.metadata.name.matches('${NAME_PATTERN}') && size(self.metadata.name) <= ${MAX_NAME_LENGTH}`,
+      message: `metadata.name must be at most ${MAX_NAME_LENGTH} of a-z, 0-9 and '-', beginning with a letter and not ending with '-'`,
+      holds: (value: { readonly metadata?: { readonly name?: unknown } }) => isName(value.metadata?.name),
+    },
+  ],
+} as const satisfies Schema;
+
+const column = (name: string, type: string, jsonPath: string, description: string) => ({
+  name,
+  type,
+  jsonPath,
+  description,
+});
+
+export function customResourceDefinition() {
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: CRD_NAME },
+    spec: {
+      group: GROUP,
+      scope: 'Namespaced',
+      names: {
+        kind: KIND,
+        listKind: LIST_KIND,
+        plural: PLURAL,
+        singular: SINGULAR,
+        shortNames: [SHORT_NAME],
+        categories: [CATEGORY],
+      },
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          subresources: {
+            status: {},
+            scale: {
+              specReplicasPath: '.spec.replicas',
+              statusReplicasPath: '.status.replicas',
+              labelSelectorPath: '.status.selector',
+            },
+          },
+          additionalPrinterColumns: [
+            column(
+              'Ready',
+              'string',
+              '.status.conditions[?(@.type=="Ready")].status',
+              'Whether the spec is rolled out and serves.',
+            ),
+            column('Replicas', 'integer', '.status.readyReplicas', 'Pods that are ready.'),
+            column('Desired', 'integer', '.spec.replicas', 'Pods that shall be.'),
+            column('Origin', 'string', '.spec.origin.id', 'Id of the origin.'),
+            column('Endpoint', 'string', '.status.endpoint', 'URL for clients inside the cluster.'),
+            column('Age', 'date', '.metadata.creationTimestamp', 'Since the cache was made.'),
+            {
+              ...column(
+                'Message',
+                'string',
+                '.status.conditions[?(@.type=="Ready")].message',
+                'Why it is ready or not.',
+              ),
+              priority: 1,
+            },
+          ],
+          schema: { openAPIV3Schema: structural(resource) },
+        },
+      ],
+    },
+  };
+}
+
+/** The schema as Kubernetes may see it: the rules without their TypeScript. */
+export function structural(schema: Schema): Schema {
+  const { properties, items, additionalProperties, 'x-kubernetes-validations': rules, ...rest } = schema;
+  return {
+    ...rest,
+    ...(additionalProperties === undefined ? {} : { additionalProperties: structural(additionalProperties) }),
+    ...(items === undefined ? {} : { items: structural(items) }),
+    ...(properties === undefined
+      ? {}
+      : { properties: Object.fromEntries(Object.entries(properties).map(([key, value]) => [key, structural(value)])) }),
+    ...(rules === undefined ? {} : { 'x-kubernetes-validations': rules.map(({ holds: _holds, ...rule }) => rule) }),
+  };
+}

@@ -1,0 +1,157 @@
+/**
+ * The schema as a validator in this process: ajv for the structure, then the rules in TypeScript where the structure
+ * holds. It says the same as the API server does from the CRD, all mistakes at once, each with its path.
+ */
+import { Ajv } from 'ajv';
+import type { AnySchemaObject, ErrorObject } from 'ajv';
+import { resource } from './crd.ts';
+import type { Infer, Schema } from './schema/json-schema.ts';
+import type { OrcaCache } from './types.ts';
+
+export interface Mistake {
+  /** Keys and list indexes from the root; empty = the root itself. */
+  readonly path: readonly (string | number)[];
+  /** One line, without the path. */
+  readonly message: string;
+}
+
+export type Verdict<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly mistakes: readonly [Mistake, ...Mistake[]] };
+
+/** Compiles once; the validator copies its input, applies defaults to the copy and returns it. */
+export function validator<S extends Schema>(schema: S): (input: unknown) => Verdict<Infer<S>> {
+  const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, strictTypes: false });
+  const check = ajv.compile(closed(schema));
+  return (input) => {
+    const value: unknown = structuredClone(input);
+    const errors = check(value) ? [] : (check.errors ?? []);
+    const structure = errors.map((error) => structureMistake(error, value));
+    const broken = structure.map((mistake) => mistake.path);
+    const [first, ...others] = [...structure, ...ruleMistakes(schema, value, [], broken)];
+    if (first !== undefined) return { ok: false, mistakes: [first, ...others] };
+    return { ok: true, value: value as Infer<S> };
+  };
+}
+
+/** An OrcaCache as a user writes it, made what the API server would return, or everything that is wrong with it. */
+export const parseOrcaCache = validator(resource) as (input: unknown) => Verdict<OrcaCache>;
+
+/** `origin.buckets[1].name` */
+export function formatPath(path: readonly (string | number)[]): string {
+  return path
+    .map((step, index) => {
+      if (typeof step === 'number') return `[${step}]`;
+      if (!/^[A-Za-z0-9_-]+$/.test(step)) return `["${step}"]`;
+      return index === 0 ? step : `.${step}`;
+    })
+    .join('');
+}
+
+/** A structural schema ignores what it does not know; a person who wrote it should be told. */
+function closed(schema: Schema): AnySchemaObject {
+  const { description: _description, format: _format, properties, items, additionalProperties, ...rest } = schema;
+  const plain = Object.fromEntries(Object.entries(rest).filter(([key]) => !key.startsWith('x-kubernetes-')));
+  return {
+    ...plain,
+    ...(schema['x-kubernetes-int-or-string'] === true ? { type: ['integer', 'string'] } : {}),
+    ...(items === undefined ? {} : { items: closed(items) }),
+    ...(additionalProperties === undefined ? {} : { additionalProperties: closed(additionalProperties) }),
+    ...(properties === undefined
+      ? {}
+      : {
+          properties: Object.fromEntries(Object.entries(properties).map(([key, value]) => [key, closed(value)])),
+          additionalProperties: false,
+        }),
+  };
+}
+
+type Path = readonly (string | number)[];
+
+function* ruleMistakes(schema: Schema, value: unknown, path: Path, broken: readonly Path[]): Generator<Mistake> {
+  if (broken.some((other) => isSame(other, path))) return;
+  if (Array.isArray(value)) {
+    yield* duplicates(schema, value, path);
+    for (const [index, item] of value.entries())
+      if (schema.items !== undefined) yield* ruleMistakes(schema.items, item, [...path, index], broken);
+  } else if (typeof value === 'object' && value !== null) {
+    for (const [key, member] of Object.entries(value)) {
+      const of = schema.properties?.[key] ?? schema.additionalProperties;
+      if (of !== undefined) yield* ruleMistakes(of, member, [...path, key], broken);
+    }
+  }
+  // A rule may look at everything below, so all of that must have the form that its types promise.
+  if (broken.some((other) => isSame(other.slice(0, path.length), path))) return;
+  for (const { holds, message, fieldPath } of schema['x-kubernetes-validations'] ?? [])
+    if (holds !== undefined && !holds(value as never)) yield { path: [...path, ...fieldSteps(fieldPath)], message };
+}
+
+/** As the API server says it for list types `map` and `set`. */
+function* duplicates(schema: Schema, items: readonly unknown[], path: Path): Generator<Mistake> {
+  const keys = schema['x-kubernetes-list-map-keys'];
+  const isSet = schema['x-kubernetes-list-type'] === 'set';
+  if (keys === undefined && !isSet) return;
+  const seen = new Set<string>();
+  for (const [index, item] of items.entries()) {
+    const identity = JSON.stringify(
+      keys === undefined ? item : keys.map((key) => (item as Record<string, unknown>)?.[key]),
+    );
+    if (seen.has(identity))
+      yield {
+        path: [...path, index],
+        message: `is there twice${keys === undefined ? '' : ` (same ${keys.join(' and ')})`}`,
+      };
+    seen.add(identity);
+  }
+}
+
+function structureMistake(error: ErrorObject, root: unknown): Mistake {
+  const path = pointerSteps(error.instancePath, root);
+  const params = error.params as Readonly<Record<string, unknown>>;
+  switch (error.keyword) {
+    case 'required':
+      return { path: [...path, String(params['missingProperty'])], message: 'is required' };
+    case 'additionalProperties':
+      return { path: [...path, String(params['additionalProperty'])], message: 'is not a known key' };
+    case 'enum':
+      return { path, message: `must be one of ${(params['allowedValues'] as readonly string[]).join(', ')}` };
+    case 'type':
+      return { path, message: `must be ${typeName(params['type'])}` };
+    case 'minLength':
+      return { path, message: params['limit'] === 1 ? 'must not be empty' : (error.message ?? error.keyword) };
+    default:
+      return { path, message: error.message ?? error.keyword };
+  }
+}
+
+function typeName(type: unknown): string {
+  const names: Readonly<Record<string, string>> = {
+    object: 'a map of keys',
+    array: 'a list',
+    string: 'text',
+    integer: 'a whole number',
+    boolean: 'true or false',
+  };
+  return (Array.isArray(type) ? type : [type]).map((name) => names[String(name)] ?? String(name)).join(' or ');
+}
+
+/** JSON pointer to steps; a number only where the value there is a list. */
+function pointerSteps(pointer: string, root: unknown): Path {
+  const steps: (string | number)[] = [];
+  let at: unknown = root;
+  for (const part of pointer.split('/').slice(1)) {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+    const step = Array.isArray(at) ? Number(key) : key;
+    at = (at as Record<string | number, unknown> | undefined)?.[step];
+    steps.push(step);
+  }
+  return steps;
+}
+
+function fieldSteps(fieldPath: string | undefined): readonly string[] {
+  return fieldPath === undefined ? [] : fieldPath.split('.').slice(1);
+}
+
+function isSame(one: Path, other: Path): boolean {
+  return one.length === other.length && one.every((step, index) => step === other[index]);
+}
