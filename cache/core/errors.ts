@@ -33,12 +33,15 @@ export interface OrcaErrorOptions {
   readonly retryAfterMs?: number;
   /** The HTTP status that the other side gave, where there was one: for logs and retry decisions. */
   readonly status?: number;
+  /** The one fact that the error document adds: the object's size (416) or the condition's name (412). */
+  readonly details?: string;
 }
 
 export class OrcaError extends Error {
   readonly code: ErrorCode;
   readonly retryAfterMs: number | undefined;
   readonly status: number | undefined;
+  readonly details: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: OrcaErrorOptions = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
@@ -46,6 +49,7 @@ export class OrcaError extends Error {
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
     this.status = options.status;
+    this.details = options.details;
   }
 }
 

@@ -1,0 +1,105 @@
+/**
+ * What the rungs of the ladder share: what is read, how far the read has come, and streams through a window of pooled
+ * memory.
+ */
+import type { Chunk } from '../core/chunk.ts';
+import { blockSizeFor } from '../core/chunk-metadata.ts';
+import { hasCode, OrcaError } from '../core/errors.ts';
+import type { ByteRange } from '../core/object.ts';
+import type { FillContext } from './fill.ts';
+import type { Flights } from './flights.ts';
+import { SEGMENT_BYTES, type Demand, type Lease } from './memory.ts';
+import type { Piece, Source } from './piece.ts';
+import type { PeerClient, PeerView } from './ports.ts';
+import { Window } from './window.ts';
+
+/** How long a response that has begun puts up with overload before its client would give up too. */
+export const STARTED_PATIENCE_MS = 60_000;
+export const OVERLOADED_PAUSE_MS = 1_000;
+/** One on its way in, one on its way out. */
+const WINDOW_SEGMENTS = 2;
+
+export interface FetchContext extends FillContext {
+  readonly flights: Flights;
+  readonly peers: PeerView;
+  readonly peerClient: PeerClient;
+  readonly verifyRanges: boolean;
+}
+
+export interface ChunkRead {
+  readonly chunk: Chunk;
+  /** Counts from the chunk's start. */
+  readonly range: ByteRange;
+  /** `ahead` takes only what memory is to spare, and rejects with `overloaded` else; changes when its turn comes. */
+  demand: Demand | 'ahead';
+  readonly signal: AbortSignal;
+  readonly requestId: string;
+}
+
+export type Pieces<Outcome> = AsyncGenerator<Piece, Outcome, void>;
+
+/** Why a rung ended: all bytes are out, or the next rung has to go on. */
+export type RungOutcome = 'done' | 'missing' | 'bad' | 'failed';
+
+export interface PieceStream {
+  next(): Promise<Piece | undefined>;
+  close(): void;
+}
+
+/** How far a read has come, and what the rungs so far have learned. */
+export interface Cursor {
+  at: number;
+  /** The cachestore has said that it has not got the chunk. */
+  absent: boolean;
+  /** The cachestore's chunk was found bad and is to be overwritten. */
+  bad: boolean;
+  /** The cachestore did not answer us: this read does not ask it again. */
+  storeFailed: boolean;
+}
+
+export async function openWindow(
+  context: FetchContext,
+  read: ChunkRead,
+  range: ByteRange,
+  source: Source,
+  run: (window: Window, signal: AbortSignal, abort: (reason: unknown) => void) => Promise<void>,
+): Promise<PieceStream> {
+  const window = new Window(await leaseWindow(context, read, range), range, source);
+  const ended = new AbortController();
+  const signal = AbortSignal.any([read.signal, ended.signal]);
+  run(window, signal, (reason) => ended.abort(reason)).then(
+    () => window.finish(),
+    (error: unknown) => window.finish(error),
+  );
+  const close = () => {
+    ended.abort(new OrcaError('cancelled', 'the reader has gone'));
+    window.close();
+  };
+  return { next: () => window.next(), close };
+}
+
+/** Two segments, and as many as one block takes where blocks are long: a block leaves whole or not at all. */
+async function leaseWindow(context: FetchContext, read: ChunkRead, range: ByteRange): Promise<Lease> {
+  const blockSegments = Math.ceil(blockSizeFor(read.chunk.chunkSizeBytes) / SEGMENT_BYTES) + 1;
+  const lengthBytes = Math.min(range.to - range.from, Math.max(WINDOW_SEGMENTS, blockSegments) * SEGMENT_BYTES);
+  if (read.demand !== 'ahead') return context.memory.lease(lengthBytes, 'window', read.demand, read.signal);
+  const lease = context.memory.isRelaxed ? context.memory.tryLease(lengthBytes, 'window') : undefined;
+  if (lease === undefined) throw new OrcaError('overloaded', 'no memory to spare for reading ahead');
+  return lease;
+}
+
+export async function* drain(stream: PieceStream, cursor: Cursor): Pieces<void> {
+  try {
+    for (let piece = await stream.next(); piece !== undefined; piece = await stream.next()) {
+      cursor.at += piece.bytes.length;
+      yield piece;
+    }
+  } finally {
+    stream.close();
+  }
+}
+
+/** Overload never descends the ladder: a new request is told to come back, a started one asks again for a while. */
+export function mayWait(error: unknown, read: ChunkRead, waitedMs: number): error is OrcaError {
+  return hasCode(error, 'overloaded') && read.demand === 'started' && waitedMs < STARTED_PATIENCE_MS;
+}

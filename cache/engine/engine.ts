@@ -1,0 +1,109 @@
+/** Puts the engine's parts together; the two things it does are `read` and `serveFill`. */
+import type { ChunkTier } from '../core/chunk.ts';
+import { Catalog } from './catalog.ts';
+import type { FillContext } from './fill.ts';
+import { Flights } from './flights.ts';
+import { OriginLimiter } from './limiter.ts';
+import { MemoryTier } from './memory-tier.ts';
+import { ChunkMemory } from './memory.ts';
+import { Metadata } from './metadata.ts';
+import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
+import { read, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
+import type { RetrySettings } from './retry.ts';
+import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
+
+/** Plain values; the configuration has this shape too. */
+export interface EngineSettings {
+  readonly origin: {
+    readonly id: string;
+    readonly buckets: readonly BucketRule[];
+    readonly queueTimeoutMs: number;
+    readonly retry: RetrySettings;
+  };
+  readonly cacheStore: { readonly verifyRanges: boolean };
+  readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
+  readonly metadata: { readonly negativeTtlMs: number; readonly maxEntries: number };
+  readonly catalog: { readonly maxEntries: number };
+  readonly memory: { readonly budgetBytes: number };
+}
+
+export interface EngineOptions {
+  readonly settings: EngineSettings;
+  readonly origin: Origin;
+  readonly store: ChunkStore;
+  readonly peers: PeerView;
+  readonly peerClient: PeerClient;
+  readonly observer: Observer;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  /** These two may change while running. */
+  readonly targetGlobal: () => number;
+  readonly readahead: () => number;
+  /** For tests: overwrites memory as it is given back. */
+  readonly poisonMemory?: boolean;
+}
+
+export interface Engine {
+  read(request: ReadRequest): Promise<ReadResult>;
+  serveFill(call: FillCall): Promise<FillReply>;
+  /** Resolves when no fill runs any more. */
+  idle(): Promise<void>;
+  readonly memory: ChunkMemory;
+  readonly memoryTier: MemoryTier;
+  readonly catalog: Catalog;
+  readonly flights: Flights;
+  readonly limiter: OriginLimiter;
+  readonly metadata: Metadata;
+}
+
+export function openEngine(options: EngineOptions): Engine {
+  const { settings, clock } = options;
+  const memory = new ChunkMemory({
+    budgetBytes: settings.memory.budgetBytes,
+    clock,
+    poison: options.poisonMemory ?? false,
+  });
+  const memoryTier = new MemoryTier();
+  memory.onPressure((neededBytes) => memoryTier.evict(neededBytes));
+  const catalog = new Catalog(settings.catalog.maxEntries);
+  const limiter = new OriginLimiter({
+    targetGlobal: options.targetGlobal,
+    replicas: () => options.peers.current().owners.length,
+    queueTimeoutMs: settings.origin.queueTimeoutMs,
+    clock,
+  });
+  const fillContext: FillContext = {
+    ...options,
+    memory,
+    memoryTier,
+    catalog,
+    limiter,
+    retry: settings.origin.retry,
+  };
+  const flights = new Flights(fillContext);
+  const metadata = new Metadata({ ...fillContext, ...settings.metadata });
+  const context: ReadContext = {
+    ...fillContext,
+    flights,
+    peers: options.peers,
+    peerClient: options.peerClient,
+    verifyRanges: settings.cacheStore.verifyRanges,
+    metadata,
+    originId: settings.origin.id,
+    buckets: new Map(settings.origin.buckets.map((rule) => [rule.name, rule])),
+    chunking: settings.chunking,
+    readahead: options.readahead,
+  };
+  return {
+    read: (request) => read(context, request),
+    serveFill: (call) => serveFill(context, call),
+    idle: () => flights.idle(),
+    memory,
+    memoryTier,
+    catalog,
+    flights,
+    limiter,
+    metadata,
+  };
+}

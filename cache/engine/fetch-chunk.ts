@@ -1,0 +1,95 @@
+/**
+ * The ladder for one chunk: memory → cachestore → coordinator → runner-up → local fill. It only descends; a rung that
+ * breaks after some bytes is left at that offset and the next goes on from there.
+ */
+import { hasCode, OrcaError } from '../core/errors.ts';
+import { rankPeers } from '../core/rendezvous.ts';
+import { abortable } from './abortable.ts';
+import {
+  drain,
+  mayWait,
+  OVERLOADED_PAUSE_MS,
+  STARTED_PATIENCE_MS,
+  type ChunkRead,
+  type Cursor,
+  type FetchContext,
+  type Pieces,
+  type RungOutcome,
+} from './chunk-read.ts';
+import { fromPeer } from './peer-rung.ts';
+import { fromStore } from './store-rung.ts';
+
+/** The bytes of `read.range`, in order. Each piece is the caller's to release. */
+export async function* fetchChunk(context: FetchContext, read: ChunkRead): Pieces<void> {
+  const cursor: Cursor = { at: read.range.from, absent: false, bad: false, storeFailed: false };
+  if ((yield* fromMemory(context, read, cursor)) === 'done') return;
+  if (context.catalog.has(read.chunk.path) && (yield* fromStore(context, read, cursor)) === 'done') return;
+  const { owners, self } = context.peers.current();
+  const [coordinator = self, runnerUp] = rankPeers(read.chunk.path, owners, 2);
+  if (coordinator !== self) {
+    if ((yield* fromPeer(context, read, cursor, coordinator, 1)) === 'done') return;
+    if (runnerUp !== undefined && runnerUp !== self) {
+      if ((yield* fromPeer(context, read, cursor, runnerUp, 2)) === 'done') return;
+    }
+  }
+  yield* locally(context, read, cursor);
+}
+
+/** Memory tier, or a fill that runs here anyway. */
+async function* fromMemory(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome> {
+  const { path } = read.chunk;
+  if (context.flights.get(path) !== undefined) return yield* fromFlight(context, read, cursor);
+  const bytes = context.memoryTier.get(path);
+  if (bytes === undefined) return 'missing';
+  while (cursor.at < read.range.to) {
+    if (bytes.isDropped) return 'missing';
+    const piece = bytes.piece(cursor.at, read.range.to, 'memory');
+    cursor.at += piece.bytes.length;
+    yield piece;
+  }
+  return 'done';
+}
+
+/** This replica coordinates the chunk, or nobody who should is there. */
+async function* locally(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<void> {
+  const sinceMs = context.clock.now();
+  for (;;) {
+    const inFlight = context.flights.get(read.chunk.path) !== undefined;
+    if (!cursor.absent && !cursor.storeFailed && !inFlight) {
+      // A ranged GET first, no HEAD: after a restart the catalog is empty and the cachestore is not.
+      if ((yield* fromStore(context, read, cursor)) === 'done') return;
+    }
+    try {
+      const outcome = yield* fromFlight(context, read, cursor);
+      if (outcome === 'done') return;
+      // Stored while we waited, or gone from memory after its commit.
+      cursor.absent = false;
+      if ((yield* fromStore(context, read, cursor)) === 'done') return;
+    } catch (error) {
+      if (!mayWait(error, read, context.clock.now() - sinceMs)) throw error;
+      await context.clock.sleep(OVERLOADED_PAUSE_MS, read.signal);
+    }
+    if (context.clock.now() - sinceMs > STARTED_PATIENCE_MS)
+      throw new OrcaError('origin_unavailable', `chunk ${read.chunk.path} could be had from nowhere`);
+  }
+}
+
+/** Joins or starts the chunk's fill and reads along; `missing` when the bytes must be read from the store instead. */
+async function* fromFlight(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome> {
+  const { chunk, demand, signal } = read;
+  const knownAbsent = cursor.absent || cursor.storeFailed;
+  const flight = context.flights.enter({ chunk, demand, knownAbsent, overwrite: cursor.bad });
+  if (flight === undefined) return 'missing';
+  const release = flight.hold();
+  try {
+    if ((await abortable(flight.opened, signal)) === 'stored') return 'missing';
+    const reader = flight.reader({ from: cursor.at, to: read.range.to }, signal);
+    yield* drain(reader, cursor);
+    return 'done';
+  } catch (error) {
+    if (hasCode(error, 'chunk_missing')) return 'missing';
+    throw error;
+  } finally {
+    release();
+  }
+}

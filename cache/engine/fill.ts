@@ -1,0 +1,212 @@
+/**
+ * Bringing one chunk from the origin: reserve, fetch in parts, check, commit. It belongs to no caller: waiters read
+ * along, the commit waits for none of them, and nothing wrong is ever committed.
+ */
+import type { Chunk } from '../core/chunk.ts';
+import { backoffMs } from '../core/backoff.ts';
+import { asOrcaError, hasCode, OrcaError } from '../core/errors.ts';
+import type { ChunkMetadata } from '../core/chunk-metadata.ts';
+import type { Catalog } from './catalog.ts';
+import { ChunkBytes } from './chunk-bytes.ts';
+import { ChunkHasher } from './chunk-hasher.ts';
+import type { Flight, Part } from './flight.ts';
+import type { OriginLimiter } from './limiter.ts';
+import type { ChunkMemory, Demand, Lease } from './memory.ts';
+import type { MemoryTier } from './memory-tier.ts';
+import type { ByteSink, ChunkStore, Clock, Observer, Origin } from './ports.ts';
+import { withRetry, type RetrySettings } from './retry.ts';
+
+/** Four parts at a time hide the origin's latency; more would only take other fills' slots. */
+const PARTS_AT_ONCE = 4;
+/** Before the first byte of a part, and without a byte while we want some. */
+const FIRST_BYTE_TIMEOUT_MS = 2_000;
+const STALL_TIMEOUT_MS = 10_000;
+/** A store that hiccups gets the chunk a little later; one that is away longer costs a refill some day. */
+const COMMIT_ATTEMPTS = 5;
+const COMMIT_BACKOFF_MS = 200;
+const COMMIT_BACKOFF_MAX_MS = 5_000;
+/** 128 MiB at 5 MB/s: slower is as good as down. */
+const COMMIT_TIMEOUT_MS = 30_000;
+const HAS_TIMEOUT_MS = 2_000;
+
+export interface FillContext {
+  readonly origin: Origin;
+  readonly store: ChunkStore;
+  readonly memory: ChunkMemory;
+  readonly memoryTier: MemoryTier;
+  readonly catalog: Catalog;
+  readonly limiter: OriginLimiter;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly random: () => number;
+  readonly retry: RetrySettings;
+}
+
+export interface FillOrder {
+  readonly chunk: Chunk;
+  readonly demand: Demand;
+  /** The cachestore was just asked and has not got it. */
+  readonly knownAbsent: boolean;
+  /** What the cachestore has is bad: overwrite it. */
+  readonly overwrite: boolean;
+  /** Memory that was reserved beforehand (read-ahead, which never queues). */
+  readonly lease: Lease | undefined;
+}
+
+/** Runs a fill to its end. Rejects when it fails before all bytes are in; a failed commit only costs a refill. */
+export async function runFill(
+  context: FillContext,
+  order: FillOrder,
+  flight: Flight,
+  signal: AbortSignal,
+): Promise<void> {
+  const { chunk } = order;
+  const lease = await reserve(context, order, flight, signal);
+  if (lease === 'stored') return;
+  const bytes = new ChunkBytes(lease, chunk.lengthBytes);
+  // From here on the flight's owner drops the bytes if this fails, once no reader can be told anything else.
+  flight.settleBytes(bytes);
+  const hasher = new ChunkHasher(chunk);
+  await fetchParts(context, flight, bytes, hasher, signal);
+  await commit(context, order, hasher.finish(), bytes);
+  context.memoryTier.put(chunk.path, bytes);
+}
+
+/** Memory for the whole chunk before the first origin request, unless the cachestore turns out to have it. */
+async function reserve(
+  context: FillContext,
+  order: FillOrder,
+  flight: Flight,
+  signal: AbortSignal,
+): Promise<Lease | 'stored'> {
+  const { chunk, lease } = order;
+  let kept = false;
+  try {
+    if (!order.knownAbsent && (await isStored(context, chunk, signal))) {
+      context.catalog.add(chunk.path);
+      flight.settleStored();
+      return 'stored';
+    }
+    kept = true;
+    return lease ?? (await context.memory.lease(chunk.lengthBytes, 'fill', order.demand, signal));
+  } finally {
+    if (!kept) lease?.close();
+  }
+}
+
+/** One HEAD. A store that does not answer must not stand between a client and the origin. */
+async function isStored(context: FillContext, chunk: Chunk, signal: AbortSignal): Promise<boolean> {
+  try {
+    return await context.store.has(chunk, { signal, firstByteTimeoutMs: HAS_TIMEOUT_MS });
+  } catch (error) {
+    if (!hasCode(error, 'store_unavailable', 'chunk_bad')) throw error;
+    context.observer.fallThrough('store', error.code);
+    return false;
+  }
+}
+
+async function fetchParts(
+  context: FillContext,
+  flight: Flight,
+  bytes: ChunkBytes,
+  hasher: ChunkHasher,
+  signal: AbortSignal,
+): Promise<void> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const worker = async () => {
+    for (let part = flight.nextPart(); part !== undefined; part = flight.nextPart()) {
+      part.started = true;
+      await fetchPart(context, flight, part, sinkOf(context, flight, part, bytes, hasher), either);
+    }
+  };
+  const workers = Array.from({ length: Math.min(PARTS_AT_ONCE, flight.parts.length) }, worker);
+  try {
+    await Promise.all(workers);
+  } catch (error) {
+    // The memory is given back after this: no part may still write into it.
+    failed.abort(new OrcaError('cancelled', 'another part of the chunk failed', { cause: error }));
+    await Promise.allSettled(workers);
+    throw error;
+  }
+}
+
+async function fetchPart(
+  context: FillContext,
+  flight: Flight,
+  part: Part,
+  sink: ByteSink,
+  signal: AbortSignal,
+): Promise<void> {
+  const { object, range } = flight.chunk;
+  let lastAt = part.at;
+  const progressed = () => part.at > lastAt && ((lastAt = part.at), true);
+  await withRetry({ settings: context.retry, clock: context.clock, random: context.random, signal, progressed }, () =>
+    context.limiter.run(signal, async () => {
+      const startedMs = context.clock.now();
+      const rest = { from: range.from + part.at, to: range.from + part.to };
+      let outcome: 'ok' | 'error' = 'error';
+      try {
+        const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
+        await context.origin.read(object, rest, sink, { signal, ...timeouts });
+        if (part.at !== part.to)
+          throw new OrcaError('origin_unavailable', `the origin ended ${part.to - part.at} bytes short`);
+        outcome = 'ok';
+      } finally {
+        context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
+      }
+    }),
+  );
+}
+
+function sinkOf(context: FillContext, flight: Flight, part: Part, bytes: ChunkBytes, hasher: ChunkHasher): ByteSink {
+  return {
+    // The chunk's memory is reserved whole, so an origin read never pauses: no waiter's socket can slow it.
+    space: () => (part.at < part.to ? bytes.view(part.at, part.to) : undefined),
+    filled: (lengthBytes) => {
+      part.at += lengthBytes;
+      context.observer.originBytes(lengthBytes);
+      hasher.advance(bytes, flight.contiguousTo);
+      flight.arrived(part);
+    },
+    onSpace: () => {},
+  };
+}
+
+async function commit(
+  context: FillContext,
+  order: FillOrder,
+  metadata: ChunkMetadata,
+  bytes: ChunkBytes,
+): Promise<void> {
+  const { chunk } = order;
+  for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt++) {
+    if (attempt > 0)
+      await context.clock.sleep(
+        backoffMs(attempt, COMMIT_BACKOFF_MS, COMMIT_BACKOFF_MAX_MS, 0.5 + context.random() / 2),
+      );
+    const startedMs = context.clock.now();
+    try {
+      const outcome = await context.store.commit(chunk, metadata, bytes.pieces(), {
+        signal: AbortSignal.timeout(COMMIT_TIMEOUT_MS),
+        overwrite: order.overwrite,
+      });
+      context.observer.storeRequest('commit', outcome, context.clock.now() - startedMs);
+      context.observer.fill(outcome === 'won' ? 'committed' : 'lost');
+      if (outcome === 'won') context.observer.committedBytes(chunk.lengthBytes);
+      context.catalog.add(chunk.path);
+      return;
+    } catch (error) {
+      const refused = asOrcaError(error, 'store_unavailable', 'the commit failed');
+      context.observer.storeRequest('commit', refused.code, context.clock.now() - startedMs);
+      context.observer.warn('commit failed', { chunk: chunk.path, attempt, error: refused });
+      if (isPermanent(refused)) break;
+    }
+  }
+  context.observer.fill('uncommitted');
+}
+
+function isPermanent(error: OrcaError): boolean {
+  const { status } = error;
+  return status !== undefined && status >= 400 && status < 500 && ![408, 409, 412, 429].includes(status);
+}

@@ -1,0 +1,189 @@
+/**
+ * One fill in progress, as those see it who wait for it: they join and leave, read from their own offset as bytes
+ * arrive, and never hold the fill up. It stays joinable until its commit is done.
+ */
+import type { Chunk } from '../core/chunk.ts';
+import { OrcaError } from '../core/errors.ts';
+import type { ByteRange } from '../core/object.ts';
+import type { ChunkBytes } from './chunk-bytes.ts';
+import { SEGMENT_BYTES } from './memory.ts';
+import { MIN_PIECE_BYTES, type Piece } from './piece.ts';
+
+/** A part is one origin request: long enough for full speed, short enough to be asked again. */
+export const PART_BYTES = 8 * SEGMENT_BYTES;
+
+/** `[from, to)` of the chunk; `[from, at)` has arrived. */
+export interface Part extends ByteRange {
+  at: number;
+  started: boolean;
+}
+
+export class Flight {
+  readonly chunk: Chunk;
+  readonly parts: readonly Part[];
+  /** `bytes`: join it; `stored`: the cachestore had it all along. Rejects when the fill fails before it began. */
+  readonly opened: Promise<'bytes' | 'stored'>;
+  readonly #open: (kind: 'bytes' | 'stored') => void;
+  readonly #refuse: (error: unknown) => void;
+  readonly #readers = new Set<FlightReader>();
+  readonly #onEmpty: () => void;
+  #tickets = 0;
+  #bytes: ChunkBytes | undefined;
+  #failure: { readonly error: unknown } | undefined;
+
+  constructor(chunk: Chunk, onEmpty: () => void) {
+    this.chunk = chunk;
+    this.#onEmpty = onEmpty;
+    this.parts = Array.from({ length: Math.ceil(chunk.lengthBytes / PART_BYTES) }, (_, index) => {
+      const from = index * PART_BYTES;
+      return { from, to: Math.min(from + PART_BYTES, chunk.lengthBytes), at: from, started: false };
+    });
+    const opened = Promise.withResolvers<'bytes' | 'stored'>();
+    // A flight that fails with nobody waiting is nobody's unhandled rejection.
+    opened.promise.catch(() => {});
+    this.opened = opened.promise;
+    this.#open = opened.resolve;
+    this.#refuse = opened.reject;
+  }
+
+  get isAbandoned(): boolean {
+    return this.#tickets === 0;
+  }
+
+  get arrivedBytes(): number {
+    return this.parts.reduce((sum, part) => sum + part.at - part.from, 0);
+  }
+
+  get bytes(): ChunkBytes | undefined {
+    return this.#bytes;
+  }
+
+  /** Everything that arrived without a gap from the start. */
+  get contiguousTo(): number {
+    const open = this.parts.find((part) => part.at < part.to);
+    return open === undefined ? this.chunk.lengthBytes : open.at;
+  }
+
+  /** Keeps the fill alive until the returned function is called. */
+  hold(): () => void {
+    this.#tickets++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      if (--this.#tickets === 0) this.#onEmpty();
+    };
+  }
+
+  reader(range: ByteRange, signal: AbortSignal): FlightReader {
+    const reader = new FlightReader(this, range, signal, () => this.#readers.delete(reader));
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  /** The part to fetch next: the lowest that any reader wants, else the lowest of all. */
+  nextPart(): Part | undefined {
+    const open = this.parts.filter((part) => !part.started);
+    const wanted = open.find((part) => [...this.#readers].some((reader) => reader.wants(part)));
+    return wanted ?? open[0];
+  }
+
+  settleStored(): void {
+    this.#open('stored');
+  }
+
+  settleBytes(bytes: ChunkBytes): void {
+    this.#bytes = bytes;
+    this.#open('bytes');
+  }
+
+  /** More of `part` is there. */
+  arrived(part: Part): void {
+    for (const reader of this.#readers) reader.notice(part);
+  }
+
+  fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = { error };
+    this.#refuse(error);
+    for (const reader of this.#readers) reader.wake();
+  }
+
+  /** How far one may read from `offset` without a gap inside its part; `offset` itself if nothing is there yet. */
+  availableTo(offset: number): number {
+    const part = this.parts[Math.floor(offset / PART_BYTES)];
+    return part === undefined ? offset : Math.max(offset, part.at);
+  }
+
+  throwIfFailed(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
+
+/** One reader's way through a flight's bytes. */
+export class FlightReader {
+  readonly #flight: Flight;
+  readonly #range: ByteRange;
+  readonly #signal: AbortSignal;
+  readonly #onClose: () => void;
+  #at: number;
+  #wake: (() => void) | undefined;
+
+  constructor(flight: Flight, range: ByteRange, signal: AbortSignal, onClose: () => void) {
+    this.#flight = flight;
+    this.#range = range;
+    this.#signal = signal;
+    this.#onClose = onClose;
+    this.#at = range.from;
+    signal.addEventListener('abort', this.wake, { once: true });
+  }
+
+  /** The next piece; undefined at the end. Rejects with the fill's failure once the good bytes are taken. */
+  async next(): Promise<Piece | undefined> {
+    for (;;) {
+      if (this.#at >= this.#range.to) return undefined;
+      this.#signal.throwIfAborted();
+      const to = Math.min(this.#flight.availableTo(this.#at), this.#range.to);
+      if (this.#isWorthTaking(to)) return this.#take(to);
+      this.#flight.throwIfFailed();
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  wants(part: Part): boolean {
+    return part.from < this.#range.to && part.to > this.#at;
+  }
+
+  notice(part: Part): void {
+    if (this.#wake === undefined || this.#at < part.from || this.#at >= part.to) return;
+    if (this.#isWorthTaking(Math.min(part.at, this.#range.to))) this.wake();
+  }
+
+  wake = (): void => {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  };
+
+  close(): void {
+    this.#signal.removeEventListener('abort', this.wake);
+    this.#onClose();
+  }
+
+  #isWorthTaking(to: number): boolean {
+    const length = to - this.#at;
+    if (length <= 0) return false;
+    const isFirst = this.#at === this.#range.from;
+    return isFirst || length >= MIN_PIECE_BYTES || to === this.#range.to || to % SEGMENT_BYTES === 0;
+  }
+
+  #take(to: number): Piece {
+    const bytes = this.#flight.bytes;
+    if (bytes === undefined) throw new OrcaError('internal', 'a flight has bytes before it has memory');
+    // Dropped under memory pressure after the commit: the cachestore has it, and the ladder goes on from there.
+    if (bytes.isDropped) throw new OrcaError('chunk_missing', 'the chunk has left memory');
+    const piece = bytes.piece(this.#at, to, 'fill');
+    this.#at += piece.bytes.length;
+    return piece;
+  }
+}

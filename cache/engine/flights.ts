@@ -1,0 +1,97 @@
+/**
+ * The table of origin fills, one flight a chunk: whoever asks while one is under way joins it. Looking in the catalog,
+ * joining and starting are one step without a pause, so no second origin read can slip in between.
+ */
+import type { Chunk, ChunkPath } from '../core/chunk.ts';
+import { OrcaError } from '../core/errors.ts';
+import { runFill, type FillContext } from './fill.ts';
+import { Flight } from './flight.ts';
+import type { Demand } from './memory.ts';
+
+/** A fill that nobody waits for any more runs on for so long: a client that reconnects finds it. */
+const ABANDONED_MS = 2_000;
+
+export interface FlightRequest {
+  readonly chunk: Chunk;
+  readonly demand: Demand | 'ahead';
+  readonly knownAbsent: boolean;
+  readonly overwrite?: boolean;
+}
+
+export class Flights {
+  readonly #context: FillContext;
+  readonly #table = new Map<ChunkPath, Flight>();
+  readonly #running = new Set<Promise<void>>();
+
+  constructor(context: FillContext) {
+    this.#context = context;
+  }
+
+  get count(): number {
+    return this.#table.size;
+  }
+
+  get(path: ChunkPath): Flight | undefined {
+    return this.#table.get(path);
+  }
+
+  /**
+   * The chunk's flight, joined or started; undefined when the catalog has come to know it as stored. Read-ahead is
+   * refused (`overloaded`) instead of waiting for memory.
+   */
+  enter(request: FlightRequest): Flight | undefined {
+    const { chunk } = request;
+    const joined = this.#table.get(chunk.path);
+    if (joined !== undefined) return joined;
+    if (!request.knownAbsent && this.#context.catalog.has(chunk.path)) return undefined;
+    return this.#start(request);
+  }
+
+  /** Resolves when no fill runs any more. */
+  async idle(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled(this.#running);
+  }
+
+  #start(request: FlightRequest): Flight {
+    const { chunk, demand, knownAbsent } = request;
+    const lease = demand === 'ahead' ? this.#context.memory.tryLease(chunk.lengthBytes, 'fill') : undefined;
+    if (demand === 'ahead' && lease === undefined)
+      throw new OrcaError('overloaded', 'no memory to spare for reading ahead');
+    const abandoned = new AbortController();
+    const flight = new Flight(chunk, () => this.#onEmpty(flight, abandoned));
+    this.#table.set(chunk.path, flight);
+    const order = {
+      chunk,
+      demand: demand === 'ahead' ? 'new' : demand,
+      knownAbsent,
+      overwrite: request.overwrite ?? false,
+      lease,
+    } as const;
+    const run = runFill(this.#context, order, flight, abandoned.signal).then(
+      () => this.#leave(flight),
+      (error: unknown) => {
+        // Out of the table first: whoever hears of the failure and asks again starts afresh.
+        this.#leave(flight);
+        this.#context.observer.fill(abandoned.signal.aborted ? 'cancelled' : 'failed');
+        flight.fail(error);
+        flight.bytes?.drop();
+      },
+    );
+    this.#running.add(run);
+    void run.finally(() => this.#running.delete(run));
+    return flight;
+  }
+
+  #leave(flight: Flight): void {
+    if (this.#table.get(flight.chunk.path) === flight) this.#table.delete(flight.chunk.path);
+  }
+
+  #onEmpty(flight: Flight, abandoned: AbortController): void {
+    this.#context.clock.after(ABANDONED_MS, () => {
+      const pastHalf = flight.arrivedBytes * 2 >= flight.chunk.lengthBytes;
+      if (!flight.isAbandoned || pastHalf || this.#table.get(flight.chunk.path) !== flight) return;
+      this.#leave(flight);
+      abandoned.abort(new OrcaError('cancelled', 'nobody waits for this fill any more'));
+    });
+  }
+}

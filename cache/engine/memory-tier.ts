@@ -1,0 +1,84 @@
+/**
+ * Chunks that are in memory anyway (fills that are committed), kept until something else needs the room. SIEVE decides
+ * who goes: one visited bit per entry and a hand that moves from the oldest to the newest, so a scan of cold objects
+ * does not push out what is read again (Zhang et al., NSDI '24).
+ */
+import type { ChunkPath } from '../core/chunk.ts';
+import type { ChunkBytes } from './chunk-bytes.ts';
+
+interface Entry {
+  readonly path: ChunkPath;
+  readonly bytes: ChunkBytes;
+  visited: boolean;
+  newer: Entry | undefined;
+  older: Entry | undefined;
+}
+
+export class MemoryTier {
+  readonly #entries = new Map<ChunkPath, Entry>();
+  #newest: Entry | undefined;
+  #oldest: Entry | undefined;
+  #hand: Entry | undefined;
+  #sizeBytes = 0;
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  get count(): number {
+    return this.#entries.size;
+  }
+
+  get(path: ChunkPath): ChunkBytes | undefined {
+    const entry = this.#entries.get(path);
+    if (entry !== undefined) entry.visited = true;
+    return entry?.bytes;
+  }
+
+  /** Takes over `bytes`; an older entry of the same chunk is dropped. */
+  put(path: ChunkPath, bytes: ChunkBytes): void {
+    this.delete(path);
+    const entry: Entry = { path, bytes, visited: false, newer: undefined, older: this.#newest };
+    if (this.#newest !== undefined) this.#newest.newer = entry;
+    this.#newest = entry;
+    this.#oldest ??= entry;
+    this.#entries.set(path, entry);
+    this.#sizeBytes += bytes.sizeBytes;
+  }
+
+  delete(path: ChunkPath): void {
+    const entry = this.#entries.get(path);
+    if (entry !== undefined) this.#remove(entry);
+  }
+
+  /** Drops entries until `neededBytes` are free or none is left. */
+  evict(neededBytes: number): void {
+    for (let freedBytes = 0; freedBytes < neededBytes;) {
+      const victim = this.#nextVictim();
+      if (victim === undefined) return;
+      freedBytes += victim.bytes.sizeBytes;
+      this.#remove(victim);
+    }
+  }
+
+  #nextVictim(): Entry | undefined {
+    let entry = this.#hand ?? this.#oldest;
+    while (entry?.visited === true) {
+      entry.visited = false;
+      entry = entry.newer ?? this.#oldest;
+    }
+    this.#hand = entry;
+    return entry;
+  }
+
+  #remove(entry: Entry): void {
+    if (this.#hand === entry) this.#hand = entry.newer;
+    if (entry.newer === undefined) this.#newest = entry.older;
+    else entry.newer.older = entry.older;
+    if (entry.older === undefined) this.#oldest = entry.newer;
+    else entry.older.newer = entry.newer;
+    this.#entries.delete(entry.path);
+    this.#sizeBytes -= entry.bytes.sizeBytes;
+    entry.bytes.drop();
+  }
+}

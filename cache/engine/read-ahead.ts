@@ -1,0 +1,99 @@
+/**
+ * The chunks of one response in order, with the next ones already on their way. Read-ahead takes only memory that is to
+ * spare; what could not be had early is asked for again when its turn comes.
+ */
+import type { Chunk } from '../core/chunk.ts';
+import { OrcaError } from '../core/errors.ts';
+import type { ByteRange } from '../core/object.ts';
+import type { ChunkRead, FetchContext } from './chunk-read.ts';
+import { fetchChunk } from './fetch-chunk.ts';
+import type { Piece } from './piece.ts';
+
+/** Of one response; more would let a single reader fill the pool with what it may never read. */
+const MAX_AHEAD_BYTES = 64 * 1024 * 1024;
+
+export interface SlicePlan {
+  readonly count: number;
+  readonly chunkSizeBytes: number;
+  slice(number: number): { readonly chunk: Chunk; readonly range: ByteRange };
+  /** How many chunks ahead; 0 = off. */
+  readonly readahead: number;
+  readonly signal: AbortSignal;
+  readonly requestId: string;
+}
+
+type Pieces = AsyncGenerator<Piece, void, void>;
+
+export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pieces {
+  const ahead: Prefetch[] = [];
+  let opened = 0;
+  try {
+    for (let number = 0; number < plan.count; number++) {
+      const prefetch = ahead.shift() ?? NOT_PREFETCHED;
+      opened = Math.max(opened, number + 1);
+      while (opened < plan.count && ahead.length < depth(context, plan))
+        ahead.push(startPrefetch(context, { ...plan.slice(opened++), ...plan, demand: 'ahead' }));
+      const early = await prefetch.take();
+      if (early !== undefined) {
+        yield* early;
+        continue;
+      }
+      if (prefetch !== NOT_PREFETCHED) {
+        // It could not be had early. Whoever waits for memory holds none: the others give theirs back first.
+        opened = number + 1;
+        await Promise.all(ahead.splice(0).map((other) => other.close()));
+      }
+      yield* fetchChunk(context, { ...plan.slice(number), ...plan, demand: number === 0 ? 'new' : 'started' });
+    }
+  } finally {
+    await Promise.all(ahead.map((prefetch) => prefetch.close()));
+  }
+}
+
+function depth(context: FetchContext, plan: SlicePlan): number {
+  if (!context.memory.isRelaxed || plan.readahead === 0) return 0;
+  return Math.min(plan.readahead, Math.max(1, Math.floor(MAX_AHEAD_BYTES / plan.chunkSizeBytes)));
+}
+
+interface Prefetch {
+  /** The pieces from the first on; undefined if the chunk could not be had early. */
+  take(): Promise<Pieces | undefined>;
+  close(): Promise<void>;
+}
+
+const NOT_PREFETCHED: Prefetch = { take: async () => undefined, close: async () => {} };
+
+/** Asks for the chunk now and holds its first piece until its turn. */
+function startPrefetch(context: FetchContext, read: ChunkRead): Prefetch {
+  const dropped = new AbortController();
+  const early = { ...read, signal: AbortSignal.any([read.signal, dropped.signal]) };
+  const pieces = fetchChunk(context, early);
+  const first = pieces.next().then(
+    (result) => (result.done === true ? undefined : result.value),
+    // Whatever it was: the chunk is asked for again in its turn, and says so then.
+    () => undefined,
+  );
+  return {
+    async take() {
+      const piece = await first;
+      if (piece === undefined) return undefined;
+      early.demand = 'started';
+      return startingWith(piece, pieces);
+    },
+    async close() {
+      dropped.abort(new OrcaError('cancelled', 'read ahead for nobody'));
+      (await first)?.release();
+      await pieces.return();
+    },
+  };
+}
+
+/** `rest` with the piece that was taken from it put back in front. */
+export async function* startingWith(first: Piece, rest: Pieces): Pieces {
+  try {
+    yield first;
+    yield* rest;
+  } finally {
+    await rest.return();
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * A GET or HEAD, in five steps: admit, resolve, plan, fetch, stream. The first bytes are in hand before anybody writes
+ * a status line; what fails after that breaks the connection, never the bytes.
+ */
+import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '../core/chunk.ts';
+import { hasCode, OrcaError } from '../core/errors.ts';
+import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
+import { evaluateConditions, rangeApplies, type Conditions } from '../core/preconditions.ts';
+import { resolveRange } from '../core/range.ts';
+import { keyIsTooLong } from '../core/target.ts';
+import type { FetchContext } from './chunk-read.ts';
+import type { KnownHead, Metadata } from './metadata.ts';
+import type { Piece, Source } from './piece.ts';
+import { startingWith, streamSlices } from './read-ahead.ts';
+
+export interface BucketRule {
+  readonly name: string;
+  readonly originBucket: string;
+  readonly prefix: string;
+  readonly metadataTtlMs: number;
+  readonly immutable: boolean;
+}
+
+export interface ReadContext extends FetchContext {
+  readonly metadata: Metadata;
+  readonly originId: string;
+  readonly buckets: ReadonlyMap<string, BucketRule>;
+  readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
+  readonly readahead: () => number;
+}
+
+export interface ReadRequest {
+  /** As the client says them. */
+  readonly bucket: string;
+  readonly key: string;
+  readonly range: string | undefined;
+  readonly conditions: Conditions;
+  /** HEAD: everything but the bytes. */
+  readonly headOnly: boolean;
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+}
+
+export interface ReadResult {
+  readonly head: ObjectHead;
+  readonly ageMs: number;
+  readonly status: 200 | 206 | 304;
+  /** What the body holds of the object. */
+  readonly range: ByteRange;
+  /** Where the first bytes came from; undefined without a body. */
+  readonly source: Source | undefined;
+  readonly body: AsyncGenerator<Piece, void, void>;
+}
+
+/** Origin names: after `admit` nothing else exists. */
+interface Admitted {
+  readonly bucket: string;
+  readonly key: string;
+  readonly ttlMs: number;
+}
+
+interface Plan {
+  readonly object: ObjectVersion;
+  readonly status: 200 | 206 | 304;
+  readonly range: ByteRange;
+  readonly chunkSizeBytes: number;
+}
+
+/** An immutable object's head is good for as long as anybody runs. */
+const IMMUTABLE_TTL_MS = Number.POSITIVE_INFINITY;
+
+export async function read(context: ReadContext, request: ReadRequest): Promise<ReadResult> {
+  const admitted = admit(context, request);
+  for (let attempt = 1; ; attempt++) {
+    const known = await resolve(context, admitted, request.signal);
+    const plan = planRead(context, admitted, known, request);
+    const answer = { head: known.head, ageMs: known.ageMs, status: plan.status, range: plan.range };
+    if (request.headOnly || plan.status === 304 || plan.range.to === plan.range.from)
+      return { ...answer, source: undefined, body: nothing() };
+    const pieces = fetch(context, plan, request);
+    try {
+      return { ...answer, ...(await stream(pieces)) };
+    } catch (error) {
+      if (!hasCode(error, 'object_changed')) throw error;
+      context.metadata.invalidate(admitted.bucket, admitted.key, known.head.etag);
+      // Before the status line the client need not know: resolve again, once.
+      if (attempt === 2) throw error;
+    }
+  }
+}
+
+/** Whether this bucket is served at all, and what the origin calls it. */
+export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' | 'key'>): Admitted {
+  const rule = context.buckets.get(request.bucket);
+  if (rule === undefined) throw new OrcaError('bucket_not_found', `bucket ${request.bucket} is not served here`);
+  if (keyIsTooLong(request.key)) throw new OrcaError('bad_request', 'the key is longer than 1024 bytes');
+  return {
+    bucket: rule.originBucket,
+    key: rule.prefix + request.key,
+    ttlMs: rule.immutable ? IMMUTABLE_TTL_MS : rule.metadataTtlMs,
+  };
+}
+
+function resolve(context: ReadContext, admitted: Admitted, signal: AbortSignal): Promise<KnownHead> {
+  return context.metadata.resolve(admitted.bucket, admitted.key, admitted.ttlMs, signal);
+}
+
+/** Preconditions, range, chunk size. */
+function planRead(context: ReadContext, admitted: Admitted, known: KnownHead, request: ReadRequest): Plan {
+  const { head } = known;
+  const { originId, chunking } = context;
+  const object = { originId, bucket: admitted.bucket, key: admitted.key, etag: head.etag, sizeBytes: head.sizeBytes };
+  const chunkSizeBytes = chunkSizeFor(head.sizeBytes, chunking.sizeBytes, chunking.tiers);
+  const whole = { from: 0, to: head.sizeBytes };
+  const verdict = evaluateConditions(request.conditions, head);
+  if (verdict.kind === 'failed')
+    throw new OrcaError('precondition_failed', `${verdict.condition} does not hold`, { details: verdict.condition });
+  if (verdict.kind === 'not_modified') return { object, status: 304, range: whole, chunkSizeBytes };
+  const range = rangeApplies(request.conditions, head) ? request.range : undefined;
+  const wanted = resolveRange(range, head.sizeBytes);
+  if (wanted.kind === 'unsatisfiable')
+    throw new OrcaError('range_not_satisfiable', `range ${request.range} of ${head.sizeBytes} bytes`, {
+      details: String(head.sizeBytes),
+    });
+  if (wanted.kind === 'whole') return { object, status: 200, range: whole, chunkSizeBytes };
+  return { object, status: 206, range: wanted.range, chunkSizeBytes };
+}
+
+/** The bytes of the plan's chunks, in order, reading ahead from the first request on. */
+function fetch(context: ReadContext, plan: Plan, request: ReadRequest): AsyncGenerator<Piece, void, void> {
+  const { object, range, chunkSizeBytes } = plan;
+  const prefix = chunkPathPrefix(object, chunkSizeBytes);
+  return streamSlices(context, {
+    count: sliceCount(range, chunkSizeBytes),
+    chunkSizeBytes,
+    slice: (number) => {
+      const slice = sliceAt(range, chunkSizeBytes, number);
+      return { chunk: chunkAt(object, chunkSizeBytes, slice.index, prefix), range: slice };
+    },
+    readahead: context.readahead(),
+    signal: request.signal,
+    requestId: request.requestId,
+  });
+}
+
+/** Waits for the first bytes, so that their failure can still become a status line. */
+async function stream(pieces: AsyncGenerator<Piece, void, void>): Promise<Pick<ReadResult, 'source' | 'body'>> {
+  const first = await pieces.next();
+  if (first.done === true) throw new OrcaError('internal', 'a body ended before its first byte');
+  return { source: first.value.source, body: startingWith(first.value, pieces) };
+}
+
+async function* nothing(): AsyncGenerator<Piece, void, void> {}

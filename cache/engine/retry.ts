@@ -1,0 +1,45 @@
+/** The one retry layer towards the origin: full jitter, bounded in attempts and in time, no retry where it can't help. */
+import { backoffMs } from '../core/backoff.ts';
+import { hasCode } from '../core/errors.ts';
+import type { Clock } from './ports.ts';
+
+export interface RetrySettings {
+  readonly attempts: number;
+  readonly backoffInitialMs: number;
+  readonly backoffMaxMs: number;
+  /** From the first attempt to the last one's start, while no byte has come. */
+  readonly maxTotalDurationMs: number;
+}
+
+export interface RetryOptions {
+  readonly settings: RetrySettings;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+  /** Whether the last attempt got anywhere: then attempts and time are counted anew. */
+  readonly progressed?: () => boolean;
+}
+
+export async function withRetry<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
+  const { settings, clock, random, signal } = options;
+  let tries = 0;
+  let startedMs = clock.now();
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!hasCode(error, 'origin_unavailable', 'origin_throttled') || signal.aborted) throw error;
+      if (options.progressed?.() === true) {
+        tries = 0;
+        startedMs = clock.now();
+      }
+      tries++;
+      const pauseMs = Math.max(
+        backoffMs(tries - 1, settings.backoffInitialMs, settings.backoffMaxMs, random()),
+        Math.min(error.retryAfterMs ?? 0, settings.backoffMaxMs),
+      );
+      if (tries >= settings.attempts || clock.now() - startedMs + pauseMs > settings.maxTotalDurationMs) throw error;
+      await clock.sleep(pauseMs, signal);
+    }
+  }
+}

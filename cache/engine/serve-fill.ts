@@ -1,0 +1,82 @@
+/**
+ * A peer's request for a chunk: streamed out of memory or a fill, or answered with where the chunk is. A request joins
+ * only origin fills, never this replica's own requests to others, so two replicas can't wait for each other.
+ */
+import type { Chunk } from '../core/chunk.ts';
+import type { ByteRange } from '../core/object.ts';
+import { rankPeers } from '../core/rendezvous.ts';
+import { abortable } from './abortable.ts';
+import type { FetchContext } from './chunk-read.ts';
+import type { Flight } from './flight.ts';
+import type { Demand } from './memory.ts';
+import type { Piece } from './piece.ts';
+import type { PeerAddress } from './ports.ts';
+import { startingWith } from './read-ahead.ts';
+
+export interface FillCall {
+  readonly chunk: Chunk;
+  readonly range: ByteRange;
+  readonly rank: 1 | 2;
+  readonly demand: Demand;
+  /** The asker's own read of the cachestore said 404. */
+  readonly absent: boolean;
+  readonly signal: AbortSignal;
+}
+
+export type FillReply =
+  | { readonly kind: 'bytes'; readonly body: AsyncGenerator<Piece, void, void> }
+  | { readonly kind: 'stored' }
+  | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress; readonly epoch: string };
+
+/** Resolves once the answer is known and, for `bytes`, the first ones are in hand. */
+export async function serveFill(context: FetchContext, call: FillCall): Promise<FillReply> {
+  const { chunk } = call;
+  // Whatever the rank: what is in flight or in memory here need not be asked of the origin again.
+  const running = context.flights.get(chunk.path);
+  if (running !== undefined) return serveFlight(running, call);
+  const bytes = context.memoryTier.get(chunk.path);
+  if (bytes !== undefined) return { kind: 'bytes', body: fromMemoryTier(context, call) };
+  const { owners, self, epoch } = context.peers.current();
+  const [first = self, second] = rankPeers(chunk.path, owners, 2);
+  const isMine = first === self || (second === self && call.rank === 2);
+  if (!isMine) return { kind: 'not_coordinator', owner: first, epoch };
+  if (call.absent) context.catalog.forget(chunk.path);
+  // The flight itself looks in the cachestore first, and fills only on its own 404.
+  const flight = context.flights.enter({ chunk, demand: call.demand, knownAbsent: false });
+  return flight === undefined ? { kind: 'stored' } : serveFlight(flight, call);
+}
+
+async function serveFlight(flight: Flight, call: FillCall): Promise<FillReply> {
+  const release = flight.hold();
+  let streaming = false;
+  try {
+    if ((await abortable(flight.opened, call.signal)) === 'stored') return { kind: 'stored' };
+    const pieces = readAlong(flight, call, release);
+    streaming = true;
+    const first = await pieces.next();
+    return { kind: 'bytes', body: first.done === true ? pieces : startingWith(first.value, pieces) };
+  } finally {
+    if (!streaming) release();
+  }
+}
+
+async function* readAlong(flight: Flight, call: FillCall, release: () => void): AsyncGenerator<Piece, void, void> {
+  const reader = flight.reader(call.range, call.signal);
+  try {
+    for (let piece = await reader.next(); piece !== undefined; piece = await reader.next()) yield piece;
+  } finally {
+    reader.close();
+    release();
+  }
+}
+
+async function* fromMemoryTier(context: FetchContext, call: FillCall): AsyncGenerator<Piece, void, void> {
+  for (let at = call.range.from; at < call.range.to;) {
+    const bytes = context.memoryTier.get(call.chunk.path);
+    // Pushed out while the asker read: its connection breaks, and it goes on from the cachestore at its offset.
+    if (bytes === undefined) throw new Error('the chunk has left memory');
+    const piece = bytes.piece(at, call.range.to, 'memory');
+    at += piece.bytes.length;
+    yield piece;
+  }
+}
