@@ -69,7 +69,12 @@ export interface Config {
   readonly catalog: { readonly maxEntries: number };
   readonly memory: { readonly budgetBytes: number };
   readonly peers:
-    | { readonly type: 'Static'; readonly peers: readonly string[]; readonly self: string; readonly authDirectory: string | undefined }
+    | {
+        readonly type: 'Static';
+        readonly peers: readonly string[];
+        readonly self: string;
+        readonly authDirectory: string | undefined;
+      }
     | {
         readonly type: 'EndpointSlices';
         readonly namespace: string;

@@ -1,0 +1,16 @@
+/** `host:port` and `[ip]:port`. Pure. */
+import type { ListenAddress } from './config.ts';
+
+const MAX_PORT = 65_535;
+
+/** Undefined where `text` is no address; the host is without brackets. */
+export function parseAddress(text: string): ListenAddress | undefined {
+  const match = /^(?:\[(?<ip6>[0-9A-Fa-f:.]+)\]|(?<host>[^:[\]\s]+)):(?<port>[0-9]{1,5})$/.exec(text);
+  const host = match?.groups?.['ip6'] ?? match?.groups?.['host'];
+  const port = Number(match?.groups?.['port']);
+  return host === undefined || port > MAX_PORT ? undefined : { host, port };
+}
+
+export function formatAddress({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
