@@ -37,6 +37,7 @@ export const resource = {
     {
       rule: `self.metadata.name.matches('${NAME_PATTERN}') && size(self.metadata.name) <= ${MAX_NAME_LENGTH}`,
       message: `metadata.name must be at most ${MAX_NAME_LENGTH} of a-z, 0-9 and '-', beginning with a letter and not ending with '-'`,
+      reads: ['metadata'],
       holds: (value: { readonly metadata?: { readonly name?: unknown } }) => isName(value.metadata?.name),
     },
   ],
@@ -117,6 +118,8 @@ export function structural(schema: Schema): Schema {
     ...(properties === undefined
       ? {}
       : { properties: Object.fromEntries(Object.entries(properties).map(([key, value]) => [key, structural(value)])) }),
-    ...(rules === undefined ? {} : { 'x-kubernetes-validations': rules.map(({ holds: _holds, ...rule }) => rule) }),
+    ...(rules === undefined
+      ? {}
+      : { 'x-kubernetes-validations': rules.map(({ holds: _holds, reads: _reads, ...rule }) => rule) }),
   };
 }

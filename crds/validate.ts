@@ -17,7 +17,12 @@ export interface Mistake {
 
 export type Verdict<T> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly mistakes: readonly [Mistake, ...Mistake[]] };
+  | {
+      readonly ok: false;
+      readonly mistakes: readonly [Mistake, ...Mistake[]];
+      /** There where the structure holds and only rules are broken. */
+      readonly value: T | undefined;
+    };
 
 /** Compiles once; the validator copies its input, applies defaults to the copy and returns it. */
 export function validator<S extends Schema>(schema: S): (input: unknown) => Verdict<Infer<S>> {
@@ -29,8 +34,8 @@ export function validator<S extends Schema>(schema: S): (input: unknown) => Verd
     const structure = errors.map((error) => structureMistake(error, value));
     const broken = structure.map((mistake) => mistake.path);
     const [first, ...others] = [...structure, ...ruleMistakes(schema, value, [], broken)];
-    if (first !== undefined) return { ok: false, mistakes: [first, ...others] };
-    return { ok: true, value: value as Infer<S> };
+    if (first === undefined) return { ok: true, value: value as Infer<S> };
+    return { ok: false, mistakes: [first, ...others], value: broken.length === 0 ? (value as Infer<S>) : undefined };
   };
 }
 
@@ -80,10 +85,13 @@ function* ruleMistakes(schema: Schema, value: unknown, path: Path, broken: reado
       if (of !== undefined) yield* ruleMistakes(of, member, [...path, key], broken);
     }
   }
-  // A rule may look at everything below, so all of that must have the form that its types promise.
-  if (broken.some((other) => isSame(other.slice(0, path.length), path))) return;
-  for (const { holds, message, fieldPath } of schema['x-kubernetes-validations'] ?? [])
-    if (holds !== undefined && !holds(value as never)) yield { path: [...path, ...fieldSteps(fieldPath)], message };
+  const below = broken.filter((other) => isSame(other.slice(0, path.length), path)).map((other) => other[path.length]);
+  for (const { holds, reads, message, fieldPath } of schema['x-kubernetes-validations'] ?? []) {
+    // What a rule looks at must have the form that its types promise.
+    const isReadable = below.every((step) => reads !== undefined && !reads.some((name) => name === step));
+    if (holds !== undefined && isReadable && !holds(value as never))
+      yield { path: [...path, ...fieldSteps(fieldPath)], message };
+  }
 }
 
 /** As the API server says it for list types `map` and `set`. */

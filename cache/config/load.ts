@@ -4,7 +4,7 @@ import { totalmem } from 'node:os';
 import { constrainedMemory } from 'node:process';
 import { configHash } from '#crds/pod-config.ts';
 import { podFile } from '#crds/schema/pod-file.ts';
-import { validator } from '#crds/validate.ts';
+import { formatPath, validator } from '#crds/validate.ts';
 import type { Mistake } from '#crds/validate.ts';
 import type { Config } from './config.ts';
 import { ConfigError, formatMistake } from './mistakes.ts';
@@ -28,14 +28,23 @@ export function loadConfig(path: string, env: Readonly<Record<string, string | u
 export function parseConfig(file: string | Uint8Array, facts: Facts): Config {
   const parsed = parseYaml(typeof file === 'string' ? file : new TextDecoder().decode(file));
   if (!parsed.ok) throw new ConfigError(parsed.mistakes);
-  const say = (mistakes: readonly Mistake[]): ConfigError =>
-    new ConfigError(mistakes.map((mistake) => formatMistake(mistake, parsed.source)));
   const verdict = validate(parsed.value);
-  if (!verdict.ok) throw say(verdict.mistakes);
-  const mistakes: Mistake[] = [];
-  const config = resolve(verdict.value, configHash(file), facts, mistakes);
-  if (mistakes.length > 0) throw say(mistakes);
-  return freeze(config);
+  const mistakes: Mistake[] = verdict.ok ? [] : [...verdict.mistakes];
+  if (verdict.value !== undefined) {
+    const config = resolve(verdict.value, configHash(file), facts, mistakes);
+    if (mistakes.length === 0) return freeze(config);
+  }
+  throw new ConfigError(firstOfEachPath(mistakes).map((mistake) => formatMistake(mistake, parsed.source)));
+}
+
+/** What is no address at all has no wrong port either. */
+function firstOfEachPath(mistakes: readonly Mistake[]): readonly Mistake[] {
+  const byPath = new Map<string, Mistake>();
+  for (const mistake of mistakes) {
+    const path = formatPath(mistake.path);
+    if (!byPath.has(path)) byPath.set(path, mistake);
+  }
+  return [...byPath.values()];
 }
 
 function read(path: string): Uint8Array {

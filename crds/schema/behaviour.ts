@@ -164,6 +164,7 @@ export const budgetHoldsFourChunks = {
     `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${bytes('s')} <= ${bytes('self.memory.budget')} / ${CHUNKS_IN_BUDGET})`,
   message: 'must hold four of the largest chunks',
   fieldPath: '.memory.budget',
+  reads: ['chunking', 'memory'],
   holds: (value: BudgetWords) => holdsChunks(value, value.memory.budget, CHUNKS_IN_BUDGET),
 } as const satisfies Rule;
 

@@ -11,6 +11,8 @@ export interface Rule {
   readonly fieldPath?: string;
   /** The same in TypeScript, for the pod and for tests; absent on rules that compare with the old object. */
   readonly holds?: (value: never) => boolean;
+  /** The members that `holds` looks at, where not all: it is asked also while others have no valid form. */
+  readonly reads?: readonly string[];
 }
 
 export interface Schema {

@@ -147,11 +147,13 @@ export const podFile = {
         {
           message: 'must not be set when type is EndpointSlices',
           fieldPath: '.static',
+          reads: ['type'],
           holds: (value: { readonly type: string }) => value.type === 'Static' || !('static' in value),
         },
         {
           message: 'is required when type is EndpointSlices: the pod network is shared with others',
           fieldPath: '.auth',
+          reads: ['type'],
           holds: (value: { readonly type: string }) => value.type === 'Static' || 'auth' in value,
         },
       ],

@@ -197,6 +197,7 @@ export const spec = {
       message:
         'the memory limit must hold eight of the largest chunks, or memory.budget be set: half of the limit is the budget',
       fieldPath: '.pod.resources.limits',
+      reads: ['chunking', 'memory', 'pod'],
       holds: (value: LimitWords) =>
         value.memory.budget !== undefined ||
         behaviour.holdsChunks(value, value.pod.resources.limits?.['memory'], LIMIT_PER_CHUNK),

@@ -86,6 +86,7 @@ export function exactly(type: string, member: string) {
     rule: `(self.type == '${type}') == has(self.${member})`,
     message: `must be set exactly when type is ${type}`,
     fieldPath: `.${member}`,
+    reads: ['type'],
     holds: (value: { readonly type: string }) => (value.type === type) === member in value,
   } as const;
 }

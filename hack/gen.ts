@@ -1,0 +1,36 @@
+/** Writes what is generated from the vocabulary; with `--check` it writes nothing and fails if something is stale. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { chartCrd, crdYaml } from './gen/crd.ts';
+import { configurationPage } from './gen/configuration-page.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Path from the root → how its text is made. */
+const GENERATED: Readonly<Record<string, () => string>> = {
+  'crds/generated/orcacache.dev_orcacaches.yaml': crdYaml,
+  'charts/orcacache/templates/crd.yaml': chartCrd,
+  'docs/configuration.md': configurationPage,
+};
+
+const isCheck = process.argv.includes('--check');
+const stale = Object.entries(GENERATED).filter(([path, make]) => current(path) !== make());
+for (const [path, make] of stale) {
+  if (isCheck) {
+    console.error(`${path} is stale: run npm run gen`);
+  } else {
+    mkdirSync(dirname(join(ROOT, path)), { recursive: true });
+    writeFileSync(join(ROOT, path), make());
+    console.log(`wrote ${path}`);
+  }
+}
+if (isCheck && stale.length > 0) process.exitCode = 1;
+
+function current(path: string): string | undefined {
+  try {
+    return readFileSync(join(ROOT, path), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
