@@ -60,7 +60,7 @@ check_clean() {
   local left
   left=$(leftovers | sort -u)
   if [[ -n ${1:-} ]]; then
-    left+=$(diff <(cat "$1") <(snapshot) | sed -n 's/^[<>]/&/p')
+    left+=$(diff "$1" <(snapshot) | grep '^[<>]' || true)
   fi
   [[ -n $left ]] || {
     say "nothing of a cluster is left on this machine"

@@ -47,7 +47,7 @@ control_up() {
     --bind-address=127.0.0.1 --use-service-account-credentials=true --leader-elect=false \
     --service-account-private-key-file="$PKI_DIR/service-account.key" --root-ca-file="$PKI_DIR/ca.crt" \
     --cluster-signing-cert-file="$PKI_DIR/ca.crt" --cluster-signing-key-file="$PKI_DIR/ca.key" \
-    --allocate-node-cidrs=false --node-monitor-period=2s --node-monitor-grace-period="${NODE_GRACE_SECONDS}s"
+    --flex-volume-plugin-dir="$RUN_DIR/flex-volumes" --allocate-node-cidrs=false --node-monitor-period=2s --node-monitor-grace-period="${NODE_GRACE_SECONDS}s"
   control kube-scheduler --kubeconfig="$PKI_DIR/scheduler.kubeconfig" \
     --authentication-kubeconfig="$PKI_DIR/scheduler.kubeconfig" \
     --authorization-kubeconfig="$PKI_DIR/scheduler.kubeconfig" --bind-address=127.0.0.1 --leader-elect=false
