@@ -1,0 +1,275 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { listWatch, type ListWatchOptions } from '#shared/kube/list-watch.ts';
+import type { KubeObject } from '#shared/kube/types.ts';
+import { silentLog } from '#shared/log.ts';
+import { openFakeApiServer, type FakeApiServer } from '#test/support/fake-api-server.ts';
+import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
+
+const SLICES = '/apis/discovery.k8s.io/v1/namespaces/ml/endpointslices';
+
+interface Followed {
+  readonly api: FakeApiServer;
+  readonly clock: FakeClock;
+  /** Names that the handlers were told of, as they stand. */
+  readonly names: Set<string>;
+  readonly lists: string[][];
+  readonly causes: string[];
+  readonly stop: AbortController;
+  readonly done: Promise<void>;
+  /** Requests that were lists, not watches. */
+  readonly listCount: () => number;
+  readonly watching: () => Promise<void>;
+}
+
+async function follow(
+  prepare: (api: FakeApiServer) => void = () => {},
+  overrides: Partial<ListWatchOptions<KubeObject>> = {},
+): Promise<Followed> {
+  const api = await openFakeApiServer();
+  const clock = fakeClock();
+  const stop = new AbortController();
+  const names = new Set<string>();
+  const lists: string[][] = [];
+  const causes: string[] = [];
+  prepare(api);
+  const done = listWatch<KubeObject>({
+    client: api.client(clock),
+    path: SLICES,
+    signal: stop.signal,
+    clock,
+    log: silentLog,
+    random: () => 0.5,
+    onList(items) {
+      const listed = items.map((item) => item.metadata.name ?? '');
+      lists.push(listed);
+      names.clear();
+      for (const name of listed) names.add(name);
+    },
+    onEvent(type, object) {
+      if (type === 'DELETED') names.delete(object.metadata.name ?? '');
+      else names.add(object.metadata.name ?? '');
+    },
+    observe: { restarted: (cause) => causes.push(cause) },
+    ...overrides,
+  });
+  onTestFinished(async () => {
+    stop.abort();
+    await done;
+    await api.close();
+  });
+  return {
+    api,
+    clock,
+    names,
+    lists,
+    causes,
+    stop,
+    done,
+    listCount: () => api.requests.filter((request) => request.query['watch'] === undefined).length,
+    watching: () => expect.poll(() => api.watches.count()).toBe(1),
+  };
+}
+
+describe('in a quiet world', () => {
+  test('lists, then follows every change', async () => {
+    const { api, names, watching, lists } = await follow((api) => api.put(`${SLICES}/a`, {}));
+    await watching();
+    expect(lists).toEqual([['a']]);
+    api.put(`${SLICES}/b`, {});
+    api.delete(`${SLICES}/a`);
+    await expect.poll(() => [...names]).toEqual(['b']);
+  });
+
+  test('reads a list of many pages whole before it hands it over', async () => {
+    const { lists, watching, api } = await follow((api) => {
+      for (let i = 0; i < 1001; i++) api.put(`${SLICES}/s${i}`, {});
+    });
+    await watching();
+    expect(lists).toHaveLength(1);
+    expect(lists[0]).toHaveLength(1001);
+    expect(api.requests.filter((request) => request.query['limit'] === '500')).toHaveLength(3);
+  });
+
+  test('gives list items the kind that they come without', async () => {
+    const kinds: unknown[] = [];
+    const { watching } = await follow((api) => api.put(`${SLICES}/a`, {}), {
+      onList: (items) => kinds.push(...items.map((item) => [item.kind, item.apiVersion])),
+    });
+    await watching();
+    expect(kinds).toEqual([['EndpointSlice', 'discovery.k8s.io/v1']]);
+  });
+
+  test('asks for bookmarks and a bounded watch, and passes the selector to both', async () => {
+    const { api, watching } = await follow(() => {}, { query: { labelSelector: 'app=x' } });
+    await watching();
+    const [list, watch] = api.requests;
+    expect(list?.query).toMatchObject({ labelSelector: 'app=x', limit: '500' });
+    expect(watch?.query).toMatchObject({ labelSelector: 'app=x', allowWatchBookmarks: 'true', timeoutSeconds: '300' });
+  });
+
+  test('goes on from the last bookmark', async () => {
+    const { api, clock, watching } = await follow();
+    await watching();
+    api.put('/api/v1/namespaces/ml/configmaps/other', {});
+    const { resourceVersion } = api.get('/api/v1/namespaces/ml/configmaps/other')?.metadata ?? {};
+    api.watches.bookmark();
+    api.watches.end();
+    await expect.poll(() => api.watches.count()).toBe(0);
+    await moveUntil(clock, () => api.watches.count() === 1);
+    expect(api.requests.at(-1)?.query['resourceVersion']).toBe(resourceVersion);
+  });
+
+  test('lists again after ten minutes although nothing went wrong', async () => {
+    const { api, clock, listCount, watching } = await follow();
+    await watching();
+    await clock.advance(10 * 60_000 - 1);
+    api.watches.bookmark();
+    expect(listCount()).toBe(1);
+    // The server ends the watch when it said it would.
+    await clock.advance(1);
+    api.watches.end();
+    await moveUntil(clock, () => listCount() === 2);
+  }, 20_000);
+});
+
+describe('when something breaks', () => {
+  test.for([
+    ['reset', 'unreachable', (api: FakeApiServer) => api.watches.reset()],
+    ['end', 'eof', (api: FakeApiServer) => api.watches.end()],
+  ] as const)('a watch that ends by %s misses no event of the gap and needs no list', async ([, cause, end]) => {
+    const { api, clock, names, causes, listCount, watching } = await follow();
+    await watching();
+    end(api);
+    await expect.poll(() => causes).toEqual([cause]);
+    api.put(`${SLICES}/gap`, {});
+    await moveUntil(clock, () => names.has('gap'));
+    expect(listCount()).toBe(1);
+  });
+
+  test('410 as an ERROR event lists again', async () => {
+    const { api, clock, causes, lists, watching } = await follow();
+    await watching();
+    api.put(`${SLICES}/a`, {});
+    api.watches.expire();
+    await expect.poll(() => causes).toEqual(['gone']);
+    await moveUntil(clock, () => lists.length === 2);
+    expect(lists[1]).toEqual(['a']);
+  });
+
+  test('410 as the status of a watch lists again', async () => {
+    const { api, clock, causes, lists, watching } = await follow();
+    await watching();
+    api.watches.silence(true);
+    api.put(`${SLICES}/a`, {});
+    api.compact();
+    api.watches.silence(false);
+    api.watches.reset();
+    await moveUntil(clock, () => lists.length === 2);
+    expect(causes).toEqual(['unreachable', 'gone']);
+    expect(lists[1]).toEqual(['a']);
+  });
+
+  test('errors of the server are waited out with growing pauses, and keep what was known', async () => {
+    const { api, clock, names, causes, lists, watching } = await follow((api) => api.put(`${SLICES}/a`, {}));
+    await watching();
+    const heal = api.fail({ answer: { status: 500 } });
+    api.watches.reset();
+    await expect.poll(() => causes.length).toBe(1);
+    // Half of 0.5, 1, 2 and 4 seconds.
+    for (const waitMs of [250, 500, 1000, 2000]) {
+      const before = causes.length;
+      await expect.poll(() => clock.pending()).toBe(1);
+      await clock.advance(waitMs - 1);
+      expect(causes.length).toBe(before);
+      await clock.advance(1);
+      await expect.poll(() => causes.length).toBe(before + 1);
+      expect(causes.at(-1)).toBe('status_500');
+    }
+    expect([...names]).toEqual(['a']);
+    heal();
+    await moveUntil(clock, () => api.watches.count() === 1);
+    expect(lists).toHaveLength(1);
+  });
+
+  test('Retry-After is waited for', async () => {
+    const { api, clock, lists } = await follow((api) =>
+      api.fail({ times: 1, answer: { status: 429, retryAfterSeconds: 7 } }),
+    );
+    await expect.poll(() => api.requests.length).toBe(1);
+    await expect.poll(() => clock.pending()).toBe(1);
+    await clock.advance(6999);
+    expect(api.requests).toHaveLength(1);
+    await clock.advance(1);
+    await expect.poll(() => lists.length).toBe(1);
+  });
+
+  test('a silent watch is taken for dead, and what happened meanwhile is seen', async () => {
+    const { api, clock, names, causes, watching } = await follow();
+    await watching();
+    api.watches.silence(true);
+    api.put(`${SLICES}/a`, {});
+    api.watches.silence(false);
+    await moveUntil(clock, () => names.has('a'), 200_000);
+    expect(causes).toEqual(['silent']);
+  });
+
+  test('a server that never ends its watch is left half a minute after the time', async () => {
+    const { api, clock, causes, watching } = await follow(undefined, { silenceMs: 10_000_000 });
+    await watching();
+    await clock.advance(329_999);
+    expect(causes).toEqual([]);
+    await clock.advance(1);
+    await expect.poll(() => causes).toEqual(['overdue']);
+    await expect.poll(() => api.watches.count()).toBe(1);
+  });
+
+  test('a handler that throws kills nothing and sees each event once', async () => {
+    const seen: string[] = [];
+    const { api, clock, causes, watching } = await follow(undefined, {
+      onEvent(type, object) {
+        seen.push(`${type} ${object.metadata.name}`);
+        throw new Error('a bug');
+      },
+    });
+    await watching();
+    api.put(`${SLICES}/a`, {});
+    await expect.poll(() => seen).toEqual(['ADDED a']);
+    api.watches.end();
+    await expect.poll(() => causes).toEqual(['eof']);
+    await moveUntil(clock, () => api.watches.count() === 1);
+    api.put(`${SLICES}/b`, {});
+    await expect.poll(() => seen).toEqual(['ADDED a', 'ADDED b']);
+  });
+});
+
+describe('when it is stopped', () => {
+  test('ends at once, frees its connection, leaves no timer and calls nothing more', async () => {
+    const { api, clock, names, causes, stop, done, watching } = await follow();
+    await watching();
+    stop.abort();
+    await done;
+    api.put(`${SLICES}/late`, {});
+    await expect.poll(() => api.sockets()).toBe(0);
+    expect(clock.pending()).toBe(0);
+    expect([...names]).toEqual([]);
+    expect(causes).toEqual([]);
+  });
+
+  test('ends while it waits to try again', async () => {
+    const { api, clock, stop, done } = await follow((api) => api.fail({ answer: { status: 500 } }));
+    await expect.poll(() => api.requests.length).toBe(1);
+    await expect.poll(() => clock.pending()).toBe(1);
+    stop.abort();
+    await done;
+    expect(clock.pending()).toBe(0);
+  });
+});
+
+/** Moves time in small steps, with real I/O between them, until something is so. */
+async function moveUntil(clock: FakeClock, condition: () => boolean, limitMs = 60_000): Promise<void> {
+  for (let movedMs = 0; movedMs < limitMs; movedMs += 250) {
+    if (condition()) return;
+    await clock.advance(250);
+  }
+  await expect.poll(condition).toBe(true);
+}

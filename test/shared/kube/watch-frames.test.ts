@@ -1,0 +1,37 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { watchFrames } from '#shared/kube/watch-frames.ts';
+
+async function collect(chunks: readonly Buffer[], maxFrameBytes = 1000): Promise<string[]> {
+  async function* source(): AsyncGenerator<Buffer> {
+    yield* chunks;
+  }
+  const lines: string[] = [];
+  for await (const line of watchFrames(source(), maxFrameBytes)) lines.push(line);
+  return lines;
+}
+
+test('gives the same frames however the bytes are cut', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(fc.string({ unit: 'grapheme' })), fc.array(fc.nat(40)), async (values, cuts) => {
+      const lines = values.map((value) => JSON.stringify(value));
+      const body = Buffer.from(lines.map((line) => `${line}\n`).join(''));
+      const chunks: Buffer[] = [];
+      let from = 0;
+      for (const cut of cuts) {
+        chunks.push(body.subarray(from, from + cut));
+        from += cut;
+      }
+      chunks.push(body.subarray(from));
+      expect(await collect(chunks, 1_000_000)).toEqual(lines);
+    }),
+  );
+});
+
+test('drops a frame that was cut', async () => {
+  expect(await collect([Buffer.from('{"a":1}\n{"b"')])).toEqual(['{"a":1}']);
+});
+
+test('refuses a frame beyond its bound', async () => {
+  await expect(collect([Buffer.alloc(600, 'x'), Buffer.alloc(600, 'x')])).rejects.toThrow('exceeds 1000 bytes');
+});
