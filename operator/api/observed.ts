@@ -1,0 +1,67 @@
+/** What the operator reads of the workload that others write: Deployments, ReplicaSets and Pods, as far as it looks. */
+import type { Live } from './manifest.ts';
+
+export interface LiveDeployment extends Live {
+  readonly spec: { readonly replicas?: number; readonly template: PodTemplate };
+  readonly status?: {
+    readonly observedGeneration?: number;
+    readonly replicas?: number;
+    readonly updatedReplicas?: number;
+    readonly readyReplicas?: number;
+    readonly conditions?: readonly WorkloadCondition[];
+  };
+}
+
+export interface LiveReplicaSet extends Live {
+  readonly spec: { readonly replicas?: number; readonly template: PodTemplate };
+}
+
+export interface LivePod extends Live {
+  readonly status?: {
+    readonly phase?: string;
+    readonly podIP?: string;
+    readonly conditions?: readonly WorkloadCondition[];
+    readonly containerStatuses?: readonly ContainerStatus[];
+  };
+}
+
+export interface PodTemplate {
+  readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec?: {
+    readonly volumes?: readonly { readonly name: string; readonly configMap?: { readonly name?: string } }[];
+  };
+}
+
+export interface WorkloadCondition {
+  readonly type: string;
+  readonly status: string;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+export interface ContainerStatus {
+  readonly name: string;
+  readonly ready?: boolean;
+  readonly restartCount?: number;
+  readonly state?: ContainerState;
+  readonly lastState?: ContainerState;
+}
+
+export interface ContainerState {
+  readonly waiting?: { readonly reason?: string; readonly message?: string };
+  readonly running?: object;
+  readonly terminated?: { readonly reason?: string; readonly message?: string; readonly exitCode?: number };
+}
+
+export function conditionOf(
+  conditions: readonly WorkloadCondition[] | undefined,
+  type: string,
+): WorkloadCondition | undefined {
+  return conditions?.find((condition) => condition.type === type);
+}
+
+export function isReady(pod: LivePod): boolean {
+  return (
+    pod.metadata.deletionTimestamp === undefined && conditionOf(pod.status?.conditions, 'Ready')?.status === 'True'
+  );
+}

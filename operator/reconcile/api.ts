@@ -1,0 +1,59 @@
+/**
+ * The API server as one reconcile sees it: reads, and writes that a guard may refuse at the last moment (a leader that
+ * was frozen and is none any more must not write when it wakes).
+ */
+import type { KubeClient, RequestOptions } from '#shared/kube/client.ts';
+import { hasStatus } from '#shared/kube/error.ts';
+import type { KubeList, KubeObject } from '#shared/kube/types.ts';
+import type { Log } from '#shared/log.ts';
+
+export interface Api {
+  readonly log: Log;
+  read<T>(path: string): Promise<T>;
+  /** Undefined for what does not exist. */
+  find<T>(path: string): Promise<T | undefined>;
+  list<T extends KubeObject>(path: string, labelSelector: string): Promise<readonly T[]>;
+  write<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, options: WriteOptions): Promise<T>;
+}
+
+export type WriteOptions = Pick<RequestOptions, 'query' | 'body' | 'contentType'>;
+
+export interface ApiOptions {
+  readonly client: KubeClient;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Called when a write's connection stands; throwing sends nothing. */
+  readonly beforeWrite?: () => void;
+}
+
+/** More children than any cache has: what is beyond it is not ours to guess at. */
+const LIST_LIMIT = 500;
+
+export function openApi({ client, log, signal, beforeWrite }: ApiOptions): Api {
+  const read = <T>(path: string): Promise<T> => client.request<T>('GET', path, { signal });
+  return {
+    log,
+    read,
+    async find(path) {
+      try {
+        return await read(path);
+      } catch (error) {
+        if (hasStatus(error, 404)) return undefined;
+        throw error;
+      }
+    },
+    async list<T extends KubeObject>(path: string, labelSelector: string): Promise<readonly T[]> {
+      const list = await client.request<KubeList<T>>('GET', path, {
+        query: { labelSelector, limit: LIST_LIMIT },
+        signal,
+      });
+      return list.items;
+    },
+    write: (method, path, options) =>
+      client.request(method, path, {
+        ...options,
+        signal,
+        ...(beforeWrite === undefined ? {} : { beforeSend: beforeWrite }),
+      }),
+  };
+}

@@ -1,0 +1,88 @@
+/** Makes one child be as desired: created where absent, applied where it differs, left alone where it is right or not ours. */
+import { FIELD_MANAGER } from '#crds/names.ts';
+import { childCollectionPath, childPath, type Live, type Manifest } from '#operator/api/manifest.ts';
+import type { OrcaCache } from '#operator/api/orca-cache.ts';
+import type { Child } from '#operator/resources/list.ts';
+import { PATCH } from '#shared/kube/client.ts';
+import { hasStatus } from '#shared/kube/error.ts';
+import type { Api } from './api.ts';
+import { difference } from './difference.ts';
+import { APPLIED, claimOn, digest, ownershipPatch, sealed } from './ownership.ts';
+
+export type Applied =
+  | { readonly kind: 'unchanged' | 'created' | 'changed'; readonly live: Live }
+  /** The name is taken; `passing`: by an object that is ours or was a predecessor's, and goes away by itself. */
+  | { readonly kind: 'conflict'; readonly passing: boolean };
+
+/** `live` is what was listed; undefined where nothing was. */
+export async function apply(api: Api, cache: OrcaCache, child: Child, live: Live | undefined): Promise<Applied> {
+  if (live !== undefined) return applyTo(api, cache, child, live);
+  const created = await create(api, child);
+  if (created === undefined) return applyTo(api, cache, child, await read(api, child.manifest));
+  return { kind: 'created', live: child.write === 'once' ? created : await ownFields(api, child.manifest, created) };
+}
+
+/** Whether applying would change nothing. */
+export function isAsDesired(manifest: Manifest, live: Live): boolean {
+  return (
+    live.metadata.annotations?.[APPLIED] === digest(manifest) &&
+    difference(manifest, live) === undefined &&
+    ownershipPatch(live) === undefined
+  );
+}
+
+async function applyTo(api: Api, cache: OrcaCache, { manifest, write }: Child, live: Live): Promise<Applied> {
+  const claim = claimOn(live, cache);
+  if (claim === 'foreign') return { kind: 'conflict', passing: false };
+  if (claim === 'predecessor' || live.metadata.deletionTimestamp !== undefined)
+    return { kind: 'conflict', passing: true };
+  if (write === 'once' || isAsDesired(manifest, live)) return { kind: 'unchanged', live };
+  const owned = await ownFields(api, manifest, live);
+  if (isAsDesired(manifest, owned)) return { kind: 'changed', live: owned };
+  api.log.info('applying a child that differs', {
+    kind: manifest.kind,
+    child: manifest.metadata.name,
+    difference: difference(manifest, owned) ?? 'fields that are no longer sent',
+  });
+  return { kind: 'changed', live: await serverSideApply(api, manifest, owned) };
+}
+
+/** The created object, or undefined where one of that name exists already. */
+async function create(api: Api, { manifest }: Child): Promise<Live | undefined> {
+  const { kind, metadata } = manifest;
+  try {
+    const live = await api.write<Live>('POST', childCollectionPath(kind, metadata.namespace), {
+      query: { fieldManager: FIELD_MANAGER },
+      body: sealed(manifest),
+    });
+    api.log.info('created a child', { kind, child: metadata.name });
+    return live;
+  } catch (error) {
+    if (hasStatus(error, 409) && error.reason === 'AlreadyExists') return undefined;
+    throw error;
+  }
+}
+
+async function read(api: Api, { kind, metadata }: Manifest): Promise<Live> {
+  return api.read<Live>(childPath(kind, metadata.namespace, metadata.name));
+}
+
+async function ownFields(api: Api, { kind, metadata }: Manifest, live: Live): Promise<Live> {
+  const patch = ownershipPatch(live);
+  if (patch === undefined) return live;
+  return api.write<Live>('PATCH', childPath(kind, metadata.namespace, metadata.name), {
+    contentType: PATCH.json,
+    query: { fieldManager: FIELD_MANAGER },
+    body: patch,
+  });
+}
+
+/** With the uid: should the object have gone meanwhile, this must not make a new one. */
+async function serverSideApply(api: Api, manifest: Manifest, live: Live): Promise<Live> {
+  const body = sealed(manifest);
+  return api.write<Live>('PATCH', childPath(manifest.kind, manifest.metadata.namespace, manifest.metadata.name), {
+    contentType: PATCH.apply,
+    query: { fieldManager: FIELD_MANAGER, force: true },
+    body: { ...body, metadata: { ...body.metadata, uid: live.metadata.uid } },
+  });
+}

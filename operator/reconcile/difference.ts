@@ -1,0 +1,96 @@
+/**
+ * Whether a live object is what we want, looking only at the fields that we send: the API server adds defaults, and
+ * other managers own fields of their own. Pure; follows the merge rules of server-side apply, so that what an apply
+ * would leave alone is no difference. Returns the path of the first difference, for the log.
+ */
+type Json = unknown;
+type JsonObject = Readonly<Record<string, Json>>;
+
+/** Fields by which server-side apply finds the items of a list again. Lists that are not here are replaced whole. */
+const LIST_KEYS: Readonly<Record<string, readonly string[]>> = {
+  containers: ['name'],
+  env: ['name'],
+  imagePullSecrets: ['name'],
+  ownerReferences: ['uid'],
+  ports: ['containerPort', 'port', 'protocol'],
+  topologySpreadConstraints: ['topologyKey', 'whenUnsatisfiable'],
+  volumeMounts: ['mountPath'],
+  volumes: ['name'],
+};
+
+/** Below these the API server rewrites quantities in its own way (`1024Mi` becomes `1Gi`). */
+const QUANTITY_PARENTS = new Set(['requests', 'limits']);
+
+export function difference(desired: Json, live: Json, path: readonly string[] = []): string | undefined {
+  if (Array.isArray(desired)) return listDifference(desired, live, path);
+  if (isObject(desired)) return objectDifference(desired, live, path);
+  if (desired === live) return undefined;
+  const parent = path.at(-2);
+  if (parent !== undefined && QUANTITY_PARENTS.has(parent) && sameQuantity(desired, live)) return undefined;
+  return path.join('.');
+}
+
+function objectDifference(desired: JsonObject, live: Json, path: readonly string[]): string | undefined {
+  // An empty object or list may be dropped by the API server on its way to storage.
+  if (live === undefined && Object.keys(desired).length === 0) return undefined;
+  if (!isObject(live)) return path.join('.');
+  for (const [key, value] of Object.entries(desired)) {
+    const found = difference(value, live[key], [...path, key]);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function listDifference(desired: readonly Json[], live: Json, path: readonly string[]): string | undefined {
+  if (live === undefined && desired.length === 0) return undefined;
+  if (!Array.isArray(live)) return path.join('.');
+  const keys = LIST_KEYS[path.at(-1) ?? ''];
+  if (keys === undefined || !desired.every(isObject)) {
+    if (live.length !== desired.length) return path.join('.');
+    return firstFound(desired, (item, index) => difference(item, live[index], [...path, String(index)]));
+  }
+  return firstFound(desired, (item, index) => {
+    const twin = live.find((candidate) => isObject(candidate) && keys.every((key) => item[key] === candidate[key]));
+    return difference(item, twin, [...path, String(index)]);
+  });
+}
+
+function firstFound<T>(items: readonly T[], look: (item: T, index: number) => string | undefined): string | undefined {
+  for (const [index, item] of items.entries()) {
+    const found = look(item, index);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function isObject(value: Json): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const SUFFIX: Readonly<Record<string, number>> = {
+  m: 1e-3,
+  '': 1,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  P: 1e15,
+  E: 1e18,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+  Pi: 2 ** 50,
+  Ei: 2 ** 60,
+};
+
+function sameQuantity(left: Json, right: Json): boolean {
+  const leftValue = quantity(left);
+  return leftValue !== undefined && leftValue === quantity(right);
+}
+
+function quantity(value: Json): number | undefined {
+  const [, digits, suffix] = /^([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)$/.exec(String(value)) ?? [];
+  const factor = SUFFIX[suffix ?? ''];
+  return digits === undefined || factor === undefined ? undefined : Number(digits) * factor;
+}

@@ -1,0 +1,53 @@
+/** Tells people what turned: one event a transition, best effort. */
+import { randomBytes } from 'node:crypto';
+import { API_VERSION, GROUP, KIND } from '#crds/names.ts';
+import { collectionPath } from '#operator/api/manifest.ts';
+import type { OrcaCache } from '#operator/api/orca-cache.ts';
+import type { Transition } from '#operator/status/transitions.ts';
+import type { Clock } from '#shared/clock.ts';
+import type { Api } from './api.ts';
+
+const CONTROLLER = `${GROUP}/orca-operator`;
+const ACTION = 'Reconcile';
+/** The API's limits: 1 kB for a note, 128 characters for an instance. */
+const MAX_NOTE = 1000;
+const MAX_INSTANCE = 128;
+/** Distinguishes the events of one cache; its name leaves room for it. */
+const SUFFIX_BYTES = 8;
+
+export async function tell(
+  api: Api,
+  cache: OrcaCache,
+  transitions: readonly Transition[],
+  instance: string,
+  clock: Clock,
+): Promise<void> {
+  const { name, namespace, uid, resourceVersion } = cache.metadata;
+  for (const { type, reason, message } of transitions) {
+    try {
+      await api.write('POST', collectionPath('events.k8s.io/v1', 'events', namespace), {
+        body: {
+          apiVersion: 'events.k8s.io/v1',
+          kind: 'Event',
+          metadata: { name: `${name}.${randomBytes(SUFFIX_BYTES).toString('hex')}`, namespace },
+          eventTime: microTime(clock.now()),
+          reportingController: CONTROLLER,
+          reportingInstance: `orca-operator-${instance}`.slice(0, MAX_INSTANCE),
+          action: ACTION,
+          type,
+          reason,
+          note: message.slice(0, MAX_NOTE),
+          regarding: { apiVersion: API_VERSION, kind: KIND, name, namespace, uid, resourceVersion },
+        },
+      });
+    } catch (error) {
+      // The status says the same; an event is not worth a retry.
+      api.log.warn('an event could not be written', { reason, error });
+    }
+  }
+}
+
+/** Six digits: the API server refuses fewer. */
+export function microTime(ms: number): string {
+  return new Date(ms).toISOString().replace('Z', '000Z');
+}

@@ -1,0 +1,45 @@
+/** Deletes children that the cache no longer asks for. */
+import { childPath, type Manifest } from '#operator/api/manifest.ts';
+import type { LiveDeployment, PodTemplate } from '#operator/api/observed.ts';
+import type { OrcaCache } from '#operator/api/orca-cache.ts';
+import { hasStatus } from '#shared/kube/error.ts';
+import type { Api } from './api.ts';
+import type { Observed, ObservedChild } from './observe.ts';
+import { claimOn } from './ownership.ts';
+
+/** Pure: ours, not desired, and not a config file that some ReplicaSet may still start pods with. */
+export function plannedDeletions(
+  cache: OrcaCache,
+  desired: readonly Manifest[],
+  observed: Observed,
+  deployment: LiveDeployment | undefined,
+): ObservedChild[] {
+  const wanted = new Set(desired.map(({ kind, metadata }) => `${kind}/${metadata.name}`));
+  const templates = [...observed.replicaSets, ...(deployment === undefined ? [] : [deployment])];
+  for (const { spec } of templates) for (const name of configMapsOf(spec.template)) wanted.add(`ConfigMap/${name}`);
+  return observed.children.filter(
+    ({ kind, live }) =>
+      !wanted.has(`${kind}/${live.metadata.name}`) &&
+      live.metadata.deletionTimestamp === undefined &&
+      claimOn(live, cache) === 'ours',
+  );
+}
+
+export async function prune(api: Api, cache: OrcaCache, deletions: readonly ObservedChild[]): Promise<void> {
+  for (const { kind, live } of deletions) {
+    const { name, uid } = live.metadata;
+    api.log.info('deleting a child that is no longer wanted', { kind, child: name });
+    try {
+      await api.write('DELETE', childPath(kind, cache.metadata.namespace, name), {
+        // Not another one that took its name since we looked.
+        body: { preconditions: { uid }, propagationPolicy: 'Background' },
+      });
+    } catch (error) {
+      if (!hasStatus(error, 404, 409)) throw error;
+    }
+  }
+}
+
+function configMapsOf(template: PodTemplate): string[] {
+  return (template.spec?.volumes ?? []).flatMap(({ configMap }) => configMap?.name ?? []);
+}

@@ -1,0 +1,26 @@
+/** Writes the status, in one patch, when it says something new. */
+import { isDeepStrictEqual } from 'node:util';
+import { API_VERSION, FIELD_MANAGER, PLURAL } from '#crds/names.ts';
+import { collectionPath } from '#operator/api/manifest.ts';
+import type { OrcaCache, OrcaCacheStatus } from '#operator/api/orca-cache.ts';
+import { PATCH } from '#shared/kube/client.ts';
+import type { Api } from './api.ts';
+
+export function cachePath(namespace: string, name: string): string {
+  return `${collectionPath(API_VERSION, PLURAL, namespace)}/${name}`;
+}
+
+/** Whether anything was written. */
+export async function publish(api: Api, cache: OrcaCache, status: OrcaCacheStatus): Promise<boolean> {
+  const before: Readonly<Record<string, unknown>> = { ...cache.status };
+  const changed = Object.entries(status).filter(([key, value]) => !isDeepStrictEqual(before[key], value));
+  if (changed.length === 0) return false;
+  const { namespace, name, resourceVersion } = cache.metadata;
+  await api.write('PATCH', `${cachePath(namespace, name)}/status`, {
+    contentType: PATCH.merge,
+    query: { fieldManager: FIELD_MANAGER },
+    // Against the object that was read: what is said here must not land on a newer spec, or on another cache of that name.
+    body: { metadata: { resourceVersion }, status: Object.fromEntries(changed) },
+  });
+  return true;
+}

@@ -1,0 +1,127 @@
+/**
+ * The story: read the cache, see what exists, check what it names, make the children, say how it is. Level-based: it
+ * looks at the whole state each time, so it does not matter what happened before or how often it runs.
+ */
+import { ANNOTATION, CONDITION, REASON } from '#crds/names.ts';
+import { podConfigFile } from '#crds/pod-config.ts';
+import type { LiveDeployment } from '#operator/api/observed.ts';
+import type { OrcaCache } from '#operator/api/orca-cache.ts';
+import type { BuildContext } from '#operator/resources/context.ts';
+import { desiredChildren, type Child } from '#operator/resources/list.ts';
+import { podMessage } from '#operator/status/pod-message.ts';
+import type { Phase } from '#operator/status/situation.ts';
+import { statusOf } from '#operator/status/status.ts';
+import { transitions } from '#operator/status/transitions.ts';
+import type { Clock } from '#shared/clock.ts';
+import type { Api } from './api.ts';
+import { isAsDesired } from './apply.ts';
+import { bringAbout, type BroughtAbout } from './bring-about.ts';
+import { checkReferences } from './check-references.ts';
+import { tell } from './events.ts';
+import { deploymentOf, newestPods, observe, type Observed } from './observe.ts';
+import { outcomeOf, type Outcome } from './outcome.ts';
+import { provenConfig } from './proven.ts';
+import { cachePath, publish } from './publish.ts';
+
+/** `<namespace>/<name>` of a cache. */
+export type Key = string;
+
+export interface ReconcilerOptions {
+  readonly clock: Clock;
+  readonly image: string;
+  readonly imagePullPolicy: BuildContext['imagePullPolicy'];
+  /** Of the operator, as the status reports it. */
+  readonly version: string;
+  /** Which operator pod speaks in events. */
+  readonly instance: string;
+  readonly newPeerKeyBase64: () => string;
+}
+
+/** A Secret may be made right after the cache that names it; later than this it is a mistake. */
+const MISSING_GRACE_MS = 60_000;
+
+export type Reconcile = (api: Api, key: Key) => Promise<Outcome>;
+
+export function openReconciler(options: ReconcilerOptions): Reconcile {
+  /** Since when each cache waits for something that it names. */
+  const waitingSinceMs = new Map<Key, number>();
+
+  function waitLeftMs(key: Key, cache: OrcaCache): number {
+    const sinceMs = waitingSinceMs.get(key) ?? awaitedBefore(cache) ?? options.clock.now();
+    waitingSinceMs.set(key, sinceMs);
+    return Math.max(sinceMs + MISSING_GRACE_MS - options.clock.now(), 0);
+  }
+
+  async function act(
+    api: Api,
+    key: Key,
+    cache: OrcaCache,
+    desired: Child[],
+    observed: Observed,
+  ): Promise<BroughtAbout> {
+    const unchanged = (phase: Phase): BroughtAbout => ({ phase, deployment: deploymentOf(observed.children, cache) });
+    if ((cache.metadata.annotations?.[ANNOTATION.paused] ?? 'false') !== 'false') return unchanged({ kind: 'paused' });
+    const problem = await checkReferences(api, cache);
+    if (problem === undefined) {
+      waitingSinceMs.delete(key);
+      return bringAbout(api, cache, desired, observed);
+    }
+    const expired = waitLeftMs(key, cache) === 0;
+    return unchanged({ kind: 'blocked', by: problem.kind, message: problem.message, expired });
+  }
+
+  return async (api, key) => {
+    const cache = await readCache(api, key);
+    if (cache === undefined || cache.metadata.deletionTimestamp !== undefined) {
+      // Garbage collection takes the children.
+      waitingSinceMs.delete(key);
+      return { kind: 'done' };
+    }
+    const observed = await observe(api, cache);
+    const config = podConfigFile(cache);
+    const proven = provenConfig(cache, config.hash, observed);
+    const desired = desiredChildren(cache, {
+      image: options.image,
+      imagePullPolicy: options.imagePullPolicy,
+      config,
+      provenConfig: proven,
+      newPeerKeyBase64: options.newPeerKeyBase64(),
+    });
+    const { phase, deployment } = await act(api, key, cache, desired, observed);
+    const situation = {
+      cache,
+      phase,
+      deployment,
+      upToDate: isUpToDate(desired, deployment),
+      configHash: config.hash,
+      proven: proven === config.hash,
+      podMessage: podMessage(newestPods(observed)),
+    };
+    const status = statusOf(situation, options.version, options.clock.now());
+    if (await publish(api, cache, status))
+      await tell(api, cache, transitions(cache.status, status), options.instance, options.clock);
+    return outcomeOf(phase, status, phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0);
+  };
+}
+
+async function readCache(api: Api, key: Key): Promise<OrcaCache | undefined> {
+  const [namespace = '', name = ''] = key.split('/');
+  return api.find<OrcaCache>(cachePath(namespace, name));
+}
+
+/** After a restart of the operator the wait goes on where the status left it. */
+function awaitedBefore({ status }: OrcaCache): number | undefined {
+  const found = status?.conditions?.find(
+    ({ type, status: is, reason }) =>
+      is === 'True' &&
+      ((type === CONDITION.reconciling && reason === REASON.waitingForSecret) ||
+        (type === CONDITION.stalled && reason === REASON.secretNotFound)),
+  );
+  if (found === undefined) return undefined;
+  return found.type === CONDITION.stalled ? 0 : Date.parse(found.lastTransitionTime);
+}
+
+function isUpToDate(desired: readonly Child[], deployment: LiveDeployment | undefined): boolean {
+  const wanted = desired.find(({ manifest }) => manifest.kind === 'Deployment');
+  return wanted !== undefined && deployment !== undefined && isAsDesired(wanted.manifest, deployment);
+}

@@ -1,0 +1,69 @@
+/** The one container of a cache pod. */
+import { MOUNT, POD_PORT } from '#crds/names.ts';
+import type { Container, EnvVar, SecurityContext } from '#operator/api/kubernetes.ts';
+import type { OrcaCache } from '#operator/api/orca-cache.ts';
+import type { BuildContext } from './context.ts';
+import { livenessProbe, readinessProbe, startupProbe } from './probes.ts';
+import type { Mounted } from './volumes.ts';
+
+export const CONTAINER = 'cache';
+
+/** V8's heap holds code and tables only: chunk bytes live outside it, under the pod's own budget. */
+const OLD_SPACE_MIB = 256;
+
+const SECURITY: SecurityContext = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+};
+
+export function container(cache: OrcaCache, context: BuildContext, { volumeMounts }: Mounted): Container {
+  const { pod } = cache.spec;
+  return {
+    name: CONTAINER,
+    image: podImage(cache, context),
+    imagePullPolicy: pod.imagePullPolicy ?? context.imagePullPolicy,
+    args: ['--config', MOUNT.config],
+    env: environment(cache),
+    ports: (['edge', 'peer', 'ops'] as const).map((name) => ({
+      name,
+      containerPort: POD_PORT[name],
+      protocol: 'TCP',
+    })),
+    resources: resources(cache),
+    securityContext: SECURITY,
+    startupProbe,
+    livenessProbe,
+    readinessProbe,
+    // The last lines of a pod that refuses its config are what the status should say.
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    volumeMounts,
+  };
+}
+
+export function podImage(cache: OrcaCache, context: BuildContext): string {
+  return cache.spec.pod.image ?? context.image;
+}
+
+/** The schema's default stands for a missing `resources`; here only numbers become the text that quantities are. */
+function resources(cache: OrcaCache): NonNullable<Container['resources']> {
+  const { requests, limits } = cache.spec.pod.resources;
+  const asText = (quantities: Readonly<Record<string, string | number>>): Record<string, string> =>
+    Object.fromEntries(Object.entries(quantities).map(([name, value]) => [name, String(value)]));
+  return {
+    ...(requests === undefined ? {} : { requests: asText(requests) }),
+    ...(limits === undefined ? {} : { limits: asText(limits) }),
+  };
+}
+
+function environment(cache: OrcaCache): EnvVar[] {
+  const ours: EnvVar[] = [
+    { name: 'POD_IP', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIP' } } },
+    { name: 'POD_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },
+    { name: 'NODE_OPTIONS', value: `--max-old-space-size=${OLD_SPACE_MIB}` },
+  ];
+  const theirs = cache.spec.pod.env ?? [];
+  const taken = new Set(theirs.map(({ name }) => name));
+  // Where a cache sets one of ours it wins: two entries of one name would be refused.
+  return [...ours.filter(({ name }) => !taken.has(name)), ...theirs.map((variable) => ({ ...variable }))];
+}

@@ -1,0 +1,76 @@
+/** The pods of a cache. */
+import { ANNOTATION } from '#crds/names.ts';
+import { parseDuration } from '#crds/duration.ts';
+import type { PodSecurityContext, PodSpec, PodTemplateSpec } from '#operator/api/kubernetes.ts';
+import type { OrcaCache } from '#operator/api/orca-cache.ts';
+import { container } from './container.ts';
+import type { BuildContext } from './context.ts';
+import { childLabels, childName } from './labels.ts';
+import { affinity, topologySpread } from './placement.ts';
+import { mounted } from './volumes.ts';
+
+/** The image's own user; stated, so that volumes get the matching group and any image has to run without root. */
+const USER_ID = 10_001;
+
+/** What a pod may still take after its streams have ended: flushing its outbox (10 s), and Node's own exit. */
+const FLUSH_SECONDS = 15;
+
+const SECURITY: PodSecurityContext = {
+  runAsNonRoot: true,
+  runAsUser: USER_ID,
+  runAsGroup: USER_ID,
+  fsGroup: USER_ID,
+  // A shared volume full of chunks is not walked through at every start.
+  fsGroupChangePolicy: 'OnRootMismatch',
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+export function podTemplate(cache: OrcaCache, context: BuildContext): PodTemplateSpec {
+  const { pod } = cache.spec;
+  return {
+    metadata: {
+      // Ours last: the Service, the Deployment and the peers select by them.
+      labels: { ...pod.labels, ...childLabels(cache) },
+      annotations: { ...pod.annotations, [ANNOTATION.configHash]: context.config.hash },
+    },
+    spec: podSpec(cache, context),
+  };
+}
+
+function podSpec(cache: OrcaCache, context: BuildContext): PodSpec {
+  const { pod } = cache.spec;
+  const mounts = mounted(cache, context);
+  const spread = affinity(cache);
+  return {
+    serviceAccountName: childName.account(cache),
+    // The pods watch their EndpointSlices.
+    automountServiceAccountToken: true,
+    enableServiceLinks: false,
+    securityContext: SECURITY,
+    terminationGracePeriodSeconds: gracePeriodSeconds(cache),
+    topologySpreadConstraints: topologySpread(cache),
+    containers: [container(cache, context, mounts)],
+    volumes: mounts.volumes,
+    ...(spread === undefined ? {} : { affinity: spread }),
+    ...(isEmpty(pod.nodeSelector) ? {} : { nodeSelector: { ...pod.nodeSelector } }),
+    ...(isEmpty(pod.tolerations) ? {} : { tolerations: [...(pod.tolerations ?? [])] }),
+    ...(isEmpty(pod.imagePullSecrets) ? {} : { imagePullSecrets: [...(pod.imagePullSecrets ?? [])] }),
+    ...(pod.priorityClassName === undefined ? {} : { priorityClassName: pod.priorityClassName }),
+  };
+}
+
+export function gracePeriodSeconds(cache: OrcaCache): number {
+  const { propagationDelay, drainTimeout } = cache.spec.shutdown;
+  return Math.ceil(seconds(propagationDelay) + seconds(drainTimeout)) + FLUSH_SECONDS;
+}
+
+/** The API server admits only durations, so what is none can't come from a cache that it holds. */
+function seconds(duration: string): number {
+  const durationMs = parseDuration(duration);
+  if (durationMs === undefined) throw new RangeError(`${JSON.stringify(duration)} is not a duration`);
+  return durationMs / 1000;
+}
+
+function isEmpty(value: object | undefined): boolean {
+  return value === undefined || Object.keys(value).length === 0;
+}

@@ -1,0 +1,22 @@
+/** What pods reload while they run: the settings that need no restart, and the hash of the configuration known to work. */
+import { stringify } from 'yaml';
+import { MOUNT } from '#crds/names.ts';
+import { runtimeConfig } from '#crds/pod-config.ts';
+import type { Body, ConfigMap } from '#operator/api/kubernetes.ts';
+import type { Manifest } from '#operator/api/manifest.ts';
+import type { OrcaCache } from '#operator/api/orca-cache.ts';
+import { fileName } from './config-map.ts';
+import type { BuildContext } from './context.ts';
+import { childMetadata, childName } from './labels.ts';
+
+export const RUNTIME_KEY = fileName(MOUNT.runtime);
+
+export function runtimeConfigMap(cache: OrcaCache, { provenConfig }: BuildContext) {
+  const content = { ...runtimeConfig(cache), ...(provenConfig === undefined ? {} : { provenConfig }) };
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: childMetadata(cache, childName.runtimeConfig(cache)),
+    data: { [RUNTIME_KEY]: stringify(content) },
+  } satisfies Manifest & Body<ConfigMap>;
+}

@@ -1,0 +1,34 @@
+/** What several conditions say in the same words. */
+import { REASON, type Reason } from '#crds/names.ts';
+import type { Phase, Situation } from './situation.ts';
+
+type Blocked = Extract<Phase, { kind: 'blocked' }>;
+type Refused = Extract<Phase, { kind: 'refused' }>;
+type Conflict = Extract<Phase, { kind: 'conflict' }>;
+
+/** A missing object may just be late; a malformed one has been written by somebody who thinks it is right. */
+export function blockedReason({ by, expired }: Blocked): Reason {
+  if (by === 'malformed') return REASON.secretMalformed;
+  return expired ? REASON.secretNotFound : REASON.waitingForSecret;
+}
+
+/** Missing rights, a quota, an admission policy: they may change without the spec. */
+export function refusedReason({ final }: Refused): Reason {
+  return final ? REASON.invalidSpec : REASON.progressing;
+}
+
+export function conflictMessage({ object, passing }: Conflict): string {
+  return passing
+    ? `waiting for the deletion of ${object}`
+    : `${object} exists and does not belong to this cache: delete or rename one of them`;
+}
+
+export function rolloutFailure(
+  { podMessage, deployment }: Situation,
+  { message }: { readonly message: string },
+): string {
+  const { replicas = 0, updatedReplicas = 0 } = deployment?.status ?? {};
+  const old = replicas - updatedReplicas;
+  const still = old > 0 ? `; ${old} replicas of the previous configuration are kept` : '';
+  return `${podMessage ?? message}${still}`;
+}

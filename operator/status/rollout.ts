@@ -1,0 +1,36 @@
+/** How far the Deployment is: the same rules as `kubectl rollout status`, and how many replicas are ready. */
+import { conditionOf, type LiveDeployment } from '#operator/api/observed.ts';
+
+export type Rollout =
+  | { readonly kind: 'progressing'; readonly message: string }
+  | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'complete'; readonly readyReplicas: number };
+
+export function rolloutOf(deployment: LiveDeployment | undefined, desiredReplicas: number): Rollout {
+  if (deployment === undefined) return { kind: 'progressing', message: 'the Deployment does not exist yet' };
+  const { status = {}, metadata } = deployment;
+  if ((status.observedGeneration ?? 0) < (metadata.generation ?? 0))
+    return { kind: 'progressing', message: 'the Deployment was just changed' };
+  const { replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = status;
+  const progress = conditionOf(status.conditions, 'Progressing');
+  // Says why no pod could be made at all: a quota, an admission policy.
+  const failure = conditionOf(status.conditions, 'ReplicaFailure');
+  const suffix = failure?.status === 'True' && failure.message !== undefined ? `: ${failure.message}` : '';
+  if (progress?.reason === 'ProgressDeadlineExceeded')
+    return { kind: 'failed', message: `no progress for longer than the deadline${suffix}` };
+  if (updatedReplicas < desiredReplicas)
+    return {
+      kind: 'progressing',
+      message: `${updatedReplicas} of ${desiredReplicas} replicas have the newest configuration${suffix}`,
+    };
+  if (replicas > updatedReplicas)
+    return { kind: 'progressing', message: `${replicas - updatedReplicas} old replicas are still there` };
+  // Once complete, a lost pod is no rollout any more.
+  if (readyReplicas < desiredReplicas && progress?.reason !== 'NewReplicaSetAvailable')
+    return { kind: 'progressing', message: readiness(readyReplicas, desiredReplicas) };
+  return { kind: 'complete', readyReplicas };
+}
+
+export function readiness(readyReplicas: number, desiredReplicas: number): string {
+  return `${readyReplicas} of ${desiredReplicas} replicas are ready`;
+}

@@ -1,0 +1,22 @@
+/** The status of a cache from its situation. */
+import type { OrcaCacheStatus } from '#operator/api/orca-cache.ts';
+import { edgeUrl } from '#operator/resources/edge-service.ts';
+import { selectorLabels, selectorText } from '#operator/resources/labels.ts';
+import { conditionsOf } from './conditions.ts';
+import type { Situation } from './situation.ts';
+
+export function statusOf(situation: Situation, version: string, nowMs: number): OrcaCacheStatus {
+  const { cache, deployment, configHash } = situation;
+  const { replicas = 0, readyReplicas = 0, updatedReplicas = 0 } = deployment?.status ?? {};
+  return {
+    observedGeneration: cache.metadata.generation,
+    replicas,
+    readyReplicas,
+    updatedReplicas,
+    selector: selectorText(selectorLabels(cache)),
+    endpoint: edgeUrl(cache),
+    configHash,
+    version,
+    conditions: conditionsOf(situation, nowMs),
+  };
+}
