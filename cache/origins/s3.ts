@@ -1,0 +1,211 @@
+/**
+ * The Origin port over S3: what S3 answers, as the engine's words. Nothing is retried here; an answer counts only if it
+ * is exactly what was asked for.
+ */
+import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
+import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
+import type { CallOptions, Origin } from '#cache/engine/ports.ts';
+import { representationHeaders } from '#cache/origins/representation.ts';
+import type { RawResponse } from '#cache/wire/raw-client.ts';
+import type { ResponseHeaders } from '#cache/wire/response-head.ts';
+import {
+  contentRange,
+  faultOf,
+  openS3Client,
+  retryAfterMs,
+  strongEtag,
+  type S3ClientOptions,
+} from '#cache/wire/s3-client.ts';
+
+/** One origin attempt waits so long for its first byte; the engine's retry budget is built on it. */
+const FIRST_BYTE_TIMEOUT_MS = 2_000;
+/** A part that makes no progress for so long while we want bytes is taken up on another connection. */
+const STALL_TIMEOUT_MS = 10_000;
+/** So long a bucket that answered is not asked again whether it exists when a key in it does not. */
+const BUCKET_KNOWN_MS = 60_000;
+
+export function openS3Origin(options: S3ClientOptions): Origin {
+  const client = openS3Client(options);
+  const bucketSeenMs = new Map<string, number>();
+  const limits = (call: CallOptions): CallOptions => ({
+    firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS,
+    stallTimeoutMs: STALL_TIMEOUT_MS,
+    ...call,
+  });
+  const seen = (bucket: string): void => {
+    bucketSeenMs.set(bucket, performance.now());
+  };
+  const where = (bucket: string, key: string): string => `${bucket}/${key}`;
+
+  /** A HEAD has no body: the same key, one byte of it, tells the Code. */
+  const explain = async (bucket: string, key: string, call: CallOptions, status: number): Promise<OrcaError> => {
+    const response = await client.send({ method: 'GET', bucket, key, headers: { range: 'bytes=0-0' } }, call);
+    if (response.status >= 400 && response.status !== 416) return errorFor(response, where(bucket, key));
+    return new OrcaError(
+      'origin_unavailable',
+      `the origin answers HEAD of ${where(bucket, key)} with ${status}, but not GET`,
+      {
+        status,
+      },
+    );
+  };
+
+  return {
+    async head(bucket, key, call) {
+      try {
+        const response = await client.send({ method: 'HEAD', bucket, key }, limits(call));
+        if (response.status === 200) {
+          seen(bucket);
+          return headOf(response.headers, where(bucket, key));
+        }
+        const knownBucket = performance.now() - (bucketSeenMs.get(bucket) ?? -Infinity) < BUCKET_KNOWN_MS;
+        const unclear = response.status === 400 || response.status === 403 || (response.status === 404 && !knownBucket);
+        throw unclear
+          ? await explain(bucket, key, limits(call), response.status)
+          : errorFor(response, where(bucket, key));
+      } catch (error) {
+        const known = toOrcaError(error, where(bucket, key));
+        if (known.code === 'not_found') seen(bucket);
+        throw known;
+      }
+    },
+    async read(object, range, sink, call) {
+      const name = where(object.bucket, object.key);
+      const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${object.etag}"` };
+      const onHead = (status: number, answer: ResponseHeaders): void => {
+        if (status >= 200 && status < 300) accept(status, answer, object, range);
+      };
+      try {
+        const request = { method: 'GET', bucket: object.bucket, key: object.key, headers, sink, onHead } as const;
+        const response = await client.send(request, limits(call));
+        if (response.status >= 300) throw errorFor(response, name);
+      } catch (error) {
+        throw toOrcaError(error, name);
+      }
+    },
+    async probe(bucket, prefix, call) {
+      const key = `${prefix}_orca-probe`;
+      try {
+        const response = await client.send(
+          { method: 'GET', bucket, key, headers: { range: 'bytes=0-0' } },
+          limits(call),
+        );
+        if (response.status < 300 || response.status === 416) return 'reachable';
+        const error = errorFor(response, where(bucket, key));
+        if (error.code === 'not_found') return 'reachable';
+        if (error.code === 'access_denied') return 'list_denied';
+        throw error;
+      } catch (error) {
+        throw toOrcaError(error, where(bucket, key));
+      }
+    },
+    async close() {
+      client.close();
+    },
+  };
+}
+
+function headOf(headers: ResponseHeaders, name: string): ObjectHead {
+  const etag = strongEtag(headers);
+  if (etag === undefined) throw new OrcaError('origin_missing_etag', `the origin gives ${name} no strong ETag`);
+  const length = headers['content-length'] ?? '';
+  if (!/^\d{1,16}$/.test(length) || !Number.isSafeInteger(Number(length)))
+    throw new OrcaError('origin_unavailable', `the origin does not say how long ${name} is`);
+  const lastModifiedMs = Date.parse(headers['last-modified'] ?? '');
+  return {
+    etag,
+    sizeBytes: Number(length),
+    lastModifiedMs: Number.isNaN(lastModifiedMs) ? 0 : lastModifiedMs,
+    headers: representationHeaders(headers),
+  };
+}
+
+/** Throws unless the head promises exactly the bytes asked for. */
+function accept(status: number, headers: ResponseHeaders, object: ObjectVersion, range: ByteRange): void {
+  const name = `${object.bucket}/${object.key}`;
+  const wrong = (what: string): OrcaError =>
+    new OrcaError('origin_unavailable', `the origin's answer for ${name} is not what was asked for: ${what}`, {
+      status,
+    });
+  const changed = (what: string): OrcaError =>
+    new OrcaError('object_changed', `${name} has changed: ${what}`, { status });
+
+  const etag = strongEtag(headers);
+  if (etag === undefined) throw wrong('no strong ETag');
+  if (etag !== object.etag) throw changed('another ETag');
+  const length = Number(headers['content-length']);
+  if (status === 200) {
+    // A coding added on the way changes the length; an object stored with one keeps it.
+    if (length !== object.sizeBytes)
+      throw 'content-encoding' in headers ? wrong('another length, encoded') : changed('another size');
+    if (range.from !== 0 || range.to !== object.sizeBytes) throw wrong('the whole object instead of a range');
+    return;
+  }
+  const got = contentRange(headers);
+  if (status !== 206 || got === undefined) throw wrong(`status ${status} without a usable Content-Range`);
+  if (got.totalBytes !== object.sizeBytes)
+    throw 'content-encoding' in headers ? wrong('another length, encoded') : changed('another size');
+  if (got.from !== range.from || got.to !== range.to) throw wrong('another range');
+  if (length !== rangeLength(range)) throw wrong('another Content-Length');
+}
+
+const THROTTLED = new Set([
+  'SlowDown',
+  'SlowDownRead',
+  'Throttling',
+  'ThrottlingException',
+  'TooManyRequests',
+  'TooManyRequestsException',
+  'RequestLimitExceeded',
+  'BandwidthLimitExceeded',
+]);
+/** What S3 says with 400 or 403 when it is our credentials that are wrong. */
+const REFUSED = new Set([
+  'ExpiredToken',
+  'InvalidToken',
+  'TokenRefreshRequired',
+  'InvalidAccessKeyId',
+  'SignatureDoesNotMatch',
+  'AuthorizationHeaderMalformed',
+  'RequestTimeTooSkewed',
+]);
+/** A client that was told to slow down without a time waits so long. */
+const DEFAULT_RETRY_AFTER_MS = 1_000;
+
+/** A refusal of S3 as the engine's word. */
+function errorFor({ status, headers, body }: RawResponse, name: string): OrcaError {
+  const { code, message } = faultOf(body);
+  const make = (orca: ErrorCode, text: string, waitMs?: number): OrcaError =>
+    new OrcaError(orca, text, {
+      status,
+      ...(code !== '' && { cause: new Error(`${code}: ${message}`) }),
+      ...(waitMs !== undefined && { retryAfterMs: waitMs }),
+    });
+  const waitMs = retryAfterMs(headers);
+  if (status === 429 || THROTTLED.has(code) || (status === 503 && waitMs !== undefined))
+    return make('origin_throttled', `the origin throttles ${name}`, waitMs ?? DEFAULT_RETRY_AFTER_MS);
+  if (code === 'NoSuchBucket') return make('bucket_not_found', `the origin has no bucket for ${name}`);
+  if (status === 404 || code === 'KeyTooLongError') return make('not_found', `the origin has no ${name}`);
+  if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);
+  if (status === 403 && code === 'AccessDenied') return make('access_denied', `the origin does not show ${name}`);
+  if (code === 'InvalidObjectState') return make('origin_unsupported', `${name} is archived at the origin`);
+  if (status === 401 || status === 403 || REFUSED.has(code))
+    return make('origin_denied', `the origin refuses our credentials for ${name} (${status} ${code})`);
+  if (status === 301 || status === 308) {
+    const region = headers['x-amz-bucket-region'];
+    return make(
+      'origin_unsupported',
+      `the bucket of ${name} lives elsewhere${region === undefined ? '' : `: in ${region}`}`,
+    );
+  }
+  if (status >= 500 || (status >= 300 && status < 400) || code === 'RequestTimeout')
+    return make('origin_unavailable', `the origin answers ${status} ${code} for ${name}`);
+  return make('origin_unsupported', `the origin answers ${status} ${code} for ${name}`);
+}
+
+/** Anything thrown on the way as the engine's word: what is no answer of S3 is an origin that can't be reached. */
+function toOrcaError(error: unknown, name: string): OrcaError {
+  if (error instanceof OrcaError && error.code !== 'internal') return error;
+  if (error instanceof OrcaError) return new OrcaError('origin_denied', error.message, { cause: error });
+  return new OrcaError('origin_unavailable', `the origin gave no answer for ${name}`, { cause: error });
+}

@@ -1,0 +1,136 @@
+/**
+ * S3 requests over the raw client: addressing (path and virtual-host style), signing, and what an error document says.
+ * It gives no meaning to a status: the drivers do.
+ */
+import type { CredentialsSource } from '#cache/config/config.ts';
+import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
+import { openCredentials } from '#cache/wire/credentials.ts';
+import { openRawClient, type RawClient, type RawRequest, type RawResponse } from '#cache/wire/raw-client.ts';
+import type { ResponseHeaders } from '#cache/wire/response-head.ts';
+import { createSigner, encodeKey } from '#cache/wire/sigv4.ts';
+import { openTrust } from '#cache/wire/trust.ts';
+
+export interface S3ClientOptions {
+  /** Empty = AWS's own for the region. */
+  readonly endpoint: string;
+  readonly region: string;
+  readonly forcePathStyle: boolean;
+  readonly credentials: CredentialsSource;
+  readonly caFile: string;
+  readonly connectTimeoutMs?: number | undefined;
+  readonly maxIdle?: number | undefined;
+}
+
+export interface S3Request {
+  readonly method: NonNullable<RawRequest['method']>;
+  readonly bucket: string;
+  readonly key: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly sink?: ByteSink;
+  readonly body?: readonly Uint8Array[];
+  readonly onHead?: (status: number, headers: ResponseHeaders) => void;
+}
+
+export interface S3Client {
+  /** Rejects with WireError, an OrcaError for credentials that can't be had, or what `onHead` threw. */
+  send(request: S3Request, call: CallOptions): Promise<RawResponse>;
+  close(): void;
+}
+
+/** What the Code and Message of an error document say; empty where there is none. */
+export interface S3Fault {
+  readonly code: string;
+  readonly message: string;
+}
+
+export function openS3Client(options: S3ClientOptions): S3Client {
+  const signer = createSigner(options.region);
+  const provider = openCredentials(options.credentials, { region: options.region });
+  const base = new URL(options.endpoint === '' ? awsEndpoint(options.region) : options.endpoint);
+  const basePath = base.pathname.replace(/\/$/, '');
+  const secureContext = base.protocol === 'https:' ? openTrust(options.caFile) : undefined;
+  /** One per host: with path style one in all, else one per bucket of the allow-list. */
+  const clients = new Map<string, RawClient>();
+  let closed = false;
+
+  const clientFor = (host: string): RawClient => {
+    let client = clients.get(host);
+    if (client === undefined) {
+      const { connectTimeoutMs, maxIdle } = options;
+      client = openRawClient({ endpoint: `${base.protocol}//${host}`, secureContext, connectTimeoutMs, maxIdle });
+      clients.set(host, client);
+      if (closed) client.close();
+    }
+    return client;
+  };
+  // A wildcard certificate covers one label: buckets with dots are addressed by path, as the SDKs do.
+  const byPath = (bucket: string): boolean =>
+    options.forcePathStyle || (base.protocol === 'https:' && bucket.includes('.'));
+
+  return {
+    async send({ method, bucket, key, headers = {}, sink, body, onHead }, call) {
+      const credentials = await provider();
+      const client = clientFor(byPath(bucket) ? base.host : `${bucket}.${base.host}`);
+      const path = `${basePath}/${byPath(bucket) ? `${encodeKey(bucket)}/` : ''}${encodeKey(key)}`;
+      const signed = signer.sign({
+        method,
+        path,
+        headers: { host: client.authority, ...headers },
+        credentials,
+        nowMs: Date.now(),
+      });
+      if (call.requestId !== undefined) signed['x-request-id'] = call.requestId;
+      const { signal, firstByteTimeoutMs, stallTimeoutMs } = call;
+      return client.request({
+        method,
+        path,
+        headers: signed,
+        sink,
+        body,
+        onHead,
+        signal,
+        firstByteTimeoutMs,
+        stallTimeoutMs,
+      });
+    },
+    close() {
+      closed = true;
+      for (const client of clients.values()) client.close();
+    },
+  };
+}
+
+export function faultOf(body: Buffer): S3Fault {
+  const text = body.toString('utf8');
+  return { code: element(text, 'Code'), message: element(text, 'Message') };
+}
+
+function element(xml: string, name: string): string {
+  return new RegExp(`<${name}>([^<]{0,500})</${name}>`).exec(xml)?.[1] ?? '';
+}
+
+function awsEndpoint(region: string): string {
+  return `https://s3.${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}`;
+}
+
+/** `Retry-After` in ms where it is a plain number of seconds. */
+export function retryAfterMs(headers: ResponseHeaders): number | undefined {
+  const text = headers['retry-after'];
+  return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
+}
+
+/** A strong ETag without its quotes; undefined if there is none, or only a weak one. */
+export function strongEtag(headers: ResponseHeaders): string | undefined {
+  const text = headers['etag'] ?? '';
+  const quoted = /^"([^"]+)"$/.exec(text)?.[1];
+  if (quoted !== undefined) return quoted;
+  // Some servers send it bare.
+  return /^(?!W\/)[\x21\x23-\x29\x2b-\x7e\x80-\xff]+$/.test(text) ? text : undefined;
+}
+
+/** `bytes a-b/total` as half-open numbers; undefined if it is anything else. */
+export function contentRange(headers: ResponseHeaders): { from: number; to: number; totalBytes: number } | undefined {
+  const match = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16})$/.exec(headers['content-range'] ?? '');
+  if (match === null) return undefined;
+  return { from: Number(match[1]), to: Number(match[2]) + 1, totalBytes: Number(match[3]) };
+}

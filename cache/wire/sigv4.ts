@@ -1,0 +1,95 @@
+/**
+ * AWS Signature Version 4 in request headers, as S3 wants it: the path is percent-encoded once and never normalised.
+ * Pure: time and credentials come in.
+ */
+import { createHash, createHmac } from 'node:crypto';
+import { OrcaError } from '#cache/core/errors.ts';
+
+export interface Credentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string | undefined;
+}
+
+export interface SigningInput {
+  readonly method: string;
+  /** As on the wire: already encoded by `encodeKey`, without the query. */
+  readonly path: string;
+  /** As on the wire: names and values already percent-encoded. */
+  readonly query?: readonly (readonly [string, string])[] | undefined;
+  /** As sent; all of them are signed but those that hops may change. Must hold `host`. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly credentials: Credentials;
+  readonly nowMs: number;
+  /** Hex SHA-256 of the payload; default UNSIGNED-PAYLOAD, because uploads carry a CRC-32 and downloads have no payload. */
+  readonly payloadHash?: string | undefined;
+}
+
+export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
+/** Hop-by-hop, or set by the transport after signing. */
+const NOT_SIGNED = new Set(['connection', 'accept-encoding', 'content-length', 'expect', 'user-agent', 'x-request-id']);
+
+export interface Signer {
+  /** The headers to send: those given, and x-amz-date, x-amz-content-sha256, x-amz-security-token, authorization. */
+  sign(input: SigningInput): Record<string, string>;
+}
+
+export function createSigner(region: string, service = 's3'): Signer {
+  /** Four HMACs that change once a day: the last key serves almost every request. */
+  let cached: { readonly day: string; readonly secret: string; readonly key: Buffer } | undefined;
+  const signingKey = (day: string, secret: string): Buffer => {
+    if (cached?.day === day && cached.secret === secret) return cached.key;
+    const key = [region, service, 'aws4_request'].reduce(hmac, hmac(Buffer.from(`AWS4${secret}`), day));
+    cached = { day, secret, key };
+    return key;
+  };
+  return {
+    sign({ method, path, query = [], headers, credentials, nowMs, payloadHash = UNSIGNED_PAYLOAD }) {
+      const date = new Date(nowMs).toISOString().replace(/[-:]|\.\d{3}/g, '');
+      const day = date.slice(0, 8);
+      const all: Record<string, string> = { ...headers, 'x-amz-content-sha256': payloadHash, 'x-amz-date': date };
+      if (credentials.sessionToken !== undefined) all['x-amz-security-token'] = credentials.sessionToken;
+
+      const signed = Object.entries(all)
+        .map(([name, value]) => [name.toLowerCase(), value.trim().replace(/ {2,}/g, ' ')] as const)
+        .filter(([name]) => !NOT_SIGNED.has(name))
+        .toSorted(([a], [b]) => (a < b ? -1 : 1));
+      const names = signed.map(([name]) => name).join(';');
+      const canonical = [
+        method,
+        path,
+        query
+          .map(([name, value]) => `${name}=${value}`)
+          .toSorted()
+          .join('&'),
+        ...signed.map(([name, value]) => `${name}:${value}`),
+        '',
+        names,
+        payloadHash,
+      ].join('\n');
+      const scope = `${day}/${region}/${service}/aws4_request`;
+      // Latin-1, as the header values go on the wire.
+      const hash = createHash('sha256').update(canonical, 'latin1').digest('hex');
+      const signature = hmac(
+        signingKey(day, credentials.secretAccessKey),
+        `AWS4-HMAC-SHA256\n${date}\n${scope}\n${hash}`,
+      ).toString('hex');
+      all['authorization'] =
+        `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${names}, Signature=${signature}`;
+      return all;
+    },
+  };
+}
+
+/** A key (or a bucket) as a request path: UTF-8, everything but unreserved characters and `/` percent-encoded, once. */
+export function encodeKey(key: string): string {
+  // A lone surrogate has no UTF-8: encoding it anyway would ask for another key.
+  if (!key.isWellFormed()) throw new OrcaError('bad_request', 'a key must be well-formed Unicode');
+  return encodeURIComponent(key)
+    .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll('%2F', '/');
+}
+
+function hmac(key: Buffer, text: string): Buffer {
+  return createHmac('sha256', key).update(text, 'utf8').digest();
+}
