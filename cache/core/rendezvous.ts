@@ -13,7 +13,7 @@ export function rankPeers<Peer extends string>(path: ChunkPath, peers: readonly 
   const hash = createHash('sha256').update(path, 'utf8').digest();
   return peers
     .map((peer) => ({ peer, score: scoreOf(hash, peer) }))
-    .sort((a, b) => (a.score === b.score ? (a.peer < b.peer ? -1 : 1) : a.score > b.score ? -1 : 1))
+    .toSorted((a, b) => (a.score === b.score ? (a.peer < b.peer ? -1 : 1) : a.score > b.score ? -1 : 1))
     .slice(0, count)
     .map(({ peer }) => peer);
 }

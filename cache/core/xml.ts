@@ -1,7 +1,7 @@
 /** S3's error document, written by hand: literal tags, no namespace, as every client's parser expects. */
 
 export function escapeXml(text: string): string {
-  return text.replaceAll(/[&<>"'\u0000-\u0008\u000B\u000C\u000E-\u001F\r\n\t\uFFFE\uFFFF]/g, (character) => {
+  return text.replaceAll(/[&<>"'\p{Cc}\uFFFE\uFFFF]/gu, (character) => {
     switch (character) {
       case '&':
         return '&amp;';

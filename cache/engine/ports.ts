@@ -154,8 +154,6 @@ export interface Observer {
   originRequest(operation: 'head' | 'read' | 'probe', outcome: 'ok' | 'error', durationMs: number): void;
   originBytes(lengthBytes: number): void;
   storeRequest(operation: 'read' | 'has' | 'commit', outcome: string, durationMs: number): void;
-  /** Bytes handed to clients, by where they came from. */
-  served(source: 'memory' | 'store' | 'peer' | 'fill', lengthBytes: number): void;
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
   committedBytes(lengthBytes: number): void;
   /** A rung that did not answer, by name and reason code. */

@@ -1,0 +1,109 @@
+/**
+ * Whether this replica may take requests. A configuration that has proven itself waits only for its peers; one that is
+ * new must first see its cachestore and every bucket, so that a wrong endpoint can't roll over a running cache.
+ */
+import { asOrcaError } from '#cache/core/errors.ts';
+import type { BucketRule } from '#cache/engine/read.ts';
+import type { ChunkStore, Clock, Observer, Origin, PeerView } from '#cache/engine/ports.ts';
+import type { Log } from '#shared/log.ts';
+
+const PROBE_TIMEOUT_MS = 5_000;
+/** Between tries of what did not answer: a store that comes up a moment later should not hold a rollout. */
+const RETRY_MS = 2_000;
+/** A name that no chunk has; whether it is there does not matter, only that the store can tell. */
+const STORE_PROBE = '_orca/probe/reachable';
+
+export interface ReadinessOptions {
+  readonly origin: Origin;
+  readonly store: ChunkStore;
+  readonly buckets: readonly BucketRule[];
+  readonly peers: PeerView;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Whether this configuration has served before; asked again while it has not. */
+  readonly isProven: () => boolean;
+}
+
+export interface Check {
+  readonly ok: boolean;
+  /** One line a person can act on. */
+  readonly message: string;
+}
+
+export interface Readiness {
+  /** By name, in the order they are made. */
+  checks(): ReadonlyMap<string, Check>;
+  isReady(): boolean;
+  startDraining(): void;
+}
+
+export function watchReadiness(options: ReadinessOptions): Readiness {
+  const checks = new Map<string, Check>();
+  let ready = false;
+  let draining = false;
+  const run = async () => {
+    checks.set('peers', { ok: false, message: 'waiting for the first list of peers' });
+    await options.peers.ready();
+    checks.set('peers', { ok: true, message: 'listed' });
+    await until(options, checks);
+    ready = true;
+    options.log.info('ready', { proven: options.isProven() });
+  };
+  run().catch((error: unknown) => {
+    if (!options.signal.aborted) options.log.error('readiness ended', { error });
+  });
+  return { checks: () => checks, isReady: () => ready && !draining, startDraining: () => (draining = true) };
+}
+
+/** Tries store and buckets until all are good, or the configuration turns out to be proven. */
+async function until(options: ReadinessOptions, checks: Map<string, Check>): Promise<void> {
+  while (!options.isProven()) {
+    const results = await Promise.all([
+      probeStore(options),
+      ...options.buckets.map((rule) => probeBucket(options, rule)),
+    ]);
+    for (const [name, check] of results) {
+      if (!check.ok && checks.get(name)?.message !== check.message)
+        options.log.warn('not ready', { check: name, reason: check.message });
+      checks.set(name, check);
+    }
+    if (results.every(([, check]) => check.ok)) return;
+    await options.clock.sleep(RETRY_MS, options.signal);
+  }
+}
+
+async function probeStore(options: ReadinessOptions): Promise<[string, Check]> {
+  try {
+    await options.store.getSmall(STORE_PROBE, timeLimit(options));
+    return ['cachestore', { ok: true, message: 'answers' }];
+  } catch (error) {
+    return ['cachestore', failed(error)];
+  }
+}
+
+async function probeBucket(options: ReadinessOptions, rule: BucketRule): Promise<[string, Check]> {
+  const name = `bucket ${rule.name}`;
+  const startedMs = options.clock.now();
+  let outcome: 'ok' | 'error' = 'error';
+  try {
+    const answer = await options.origin.probe(rule.originBucket, rule.prefix, timeLimit(options));
+    outcome = 'ok';
+    return [name, { ok: true, message: answer === 'reachable' ? 'reachable' : 'reachable, but may not be listed' }];
+  } catch (error) {
+    return [name, failed(error)];
+  } finally {
+    options.observer.originRequest('probe', outcome, options.clock.now() - startedMs);
+  }
+}
+
+function timeLimit(options: ReadinessOptions) {
+  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
+  return { signal, firstByteTimeoutMs: PROBE_TIMEOUT_MS };
+}
+
+function failed(error: unknown): Check {
+  const { code, message } = asOrcaError(error, 'internal', 'the probe failed');
+  return { ok: false, message: `${code}: ${message}` };
+}

@@ -1,0 +1,159 @@
+/** The one table from error codes to S3 answers, and the only place that writes them. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { asOrcaError, type ErrorCode, type OrcaError } from '#cache/core/errors.ts';
+import { errorDocument } from '#cache/core/xml.ts';
+import type { LogLevel } from '#shared/log.ts';
+
+interface Row {
+  readonly status: number;
+  /** S3's own code where it has one, so that every SDK knows what to do with it. */
+  readonly s3: string;
+  readonly log: LogLevel;
+  /** Seconds; the error's own wins. */
+  readonly retryAfterS?: number;
+  /** What a client is told; undefined = the error's own message, which names nothing inside. */
+  readonly message?: string;
+}
+
+const HTTP = {
+  bad_request: { status: 400, s3: 'InvalidRequest', log: 'debug' },
+  access_denied: { status: 403, s3: 'AccessDenied', log: 'debug', message: 'Access Denied' },
+  bucket_not_found: { status: 404, s3: 'NoSuchBucket', log: 'debug', message: 'The specified bucket does not exist.' },
+  not_found: { status: 404, s3: 'NoSuchKey', log: 'debug', message: 'The specified key does not exist.' },
+  method_not_allowed: {
+    status: 405,
+    s3: 'MethodNotAllowed',
+    log: 'debug',
+    message: 'The specified method is not allowed against this resource: this cache is read-only.',
+  },
+  not_implemented: { status: 501, s3: 'NotImplemented', log: 'debug' },
+  range_not_satisfiable: {
+    status: 416,
+    s3: 'InvalidRange',
+    log: 'debug',
+    message: 'The requested range is not satisfiable',
+  },
+  precondition_failed: {
+    status: 412,
+    s3: 'PreconditionFailed',
+    log: 'debug',
+    message: 'At least one of the pre-conditions you specified did not hold',
+  },
+  not_modified: { status: 304, s3: 'NotModified', log: 'debug' },
+  object_changed: {
+    status: 503,
+    s3: 'OriginETagChanged',
+    log: 'warn',
+    retryAfterS: 1,
+    message: 'The object changed at the origin while it was read; try again.',
+  },
+  origin_denied: {
+    status: 502,
+    s3: 'OriginUnauthorized',
+    log: 'error',
+    message: 'The origin refuses the credentials of this cache.',
+  },
+  origin_missing_etag: {
+    status: 502,
+    s3: 'OriginMissingETag',
+    log: 'warn',
+    message: 'The origin gives this object no strong ETag, so it can not be cached.',
+  },
+  origin_unsupported: {
+    status: 502,
+    s3: 'OriginUnsupported',
+    log: 'warn',
+    message: 'Objects of this kind can not be cached.',
+  },
+  origin_throttled: {
+    status: 503,
+    s3: 'SlowDown',
+    log: 'warn',
+    retryAfterS: 1,
+    message: 'The origin asks for fewer requests; try again.',
+  },
+  origin_unavailable: {
+    status: 503,
+    s3: 'ServiceUnavailable',
+    log: 'warn',
+    retryAfterS: 5,
+    message: 'The origin does not answer; try again.',
+  },
+  store_unavailable: { status: 503, s3: 'ServiceUnavailable', log: 'error', retryAfterS: 5 },
+  chunk_missing: { status: 500, s3: 'InternalError', log: 'error' },
+  chunk_bad: { status: 500, s3: 'InternalError', log: 'error' },
+  peer_unavailable: { status: 500, s3: 'InternalError', log: 'error' },
+  not_coordinator: { status: 500, s3: 'InternalError', log: 'error' },
+  overloaded: {
+    status: 503,
+    s3: 'SlowDown',
+    log: 'info',
+    retryAfterS: 1,
+    message: 'Please reduce your request rate.',
+  },
+  cancelled: { status: 499, s3: 'ClientClosedRequest', log: 'debug' },
+  internal: { status: 500, s3: 'InternalError', log: 'error' },
+} as const satisfies Record<ErrorCode, Row>;
+
+/** What clients may know of an error that is ours alone. */
+const INTERNAL_MESSAGE = 'We encountered an internal error. Please try again.';
+
+export function rowFor(error: OrcaError): Row {
+  return HTTP[error.code];
+}
+
+export interface ErrorPlace {
+  readonly requestId: string;
+  readonly bucket: string;
+  readonly key: string;
+}
+
+/**
+ * Answers with the error's row; after the status line there is nothing left to say, and the connection breaks instead:
+ * a short body must never end cleanly.
+ */
+export function respondError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  thrown: unknown,
+  place: ErrorPlace,
+): number {
+  const error = asOrcaError(thrown, 'internal', 'unexpected');
+  if (response.headersSent) {
+    response.destroy();
+    return response.statusCode;
+  }
+  const row = rowFor(error);
+  const retryAfterS =
+    error.retryAfterMs === undefined ? row.retryAfterS : Math.max(1, Math.ceil(error.retryAfterMs / 1000));
+  if (retryAfterS !== undefined) response.setHeader('Retry-After', retryAfterS);
+  if (error.code === 'method_not_allowed') response.setHeader('Allow', 'GET, HEAD');
+  const { details } = error;
+  const isRange = error.code === 'range_not_satisfiable';
+  if (isRange && details !== undefined) response.setHeader('Content-Range', `bytes */${details}`);
+  // A body that nobody will read must not be taken for the next request.
+  if (hasBody(request)) response.setHeader('Connection', 'close');
+  const range = request.headers.range;
+  const body = errorDocument({
+    Code: row.s3,
+    Message: row.message ?? (row.status === 500 ? INTERNAL_MESSAGE : error.message),
+    Key: place.key === '' ? undefined : place.key,
+    BucketName: place.bucket === '' ? undefined : place.bucket,
+    Condition: error.code === 'precondition_failed' ? details : undefined,
+    RangeRequested: isRange ? range : undefined,
+    ActualObjectSize: isRange ? details : undefined,
+    RequestId: place.requestId,
+    HostId: place.requestId,
+  });
+  if (request.method === 'HEAD') {
+    response.writeHead(row.status).end();
+    return row.status;
+  }
+  response.writeHead(row.status, { 'Content-Type': 'application/xml', 'Content-Length': Buffer.byteLength(body) });
+  response.end(body);
+  return row.status;
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  return request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+}
