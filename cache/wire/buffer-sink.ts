@@ -1,0 +1,33 @@
+/** A ByteSink for small answers whose length is known only when they come: collects in memory, within a bound. */
+import type { ByteSink } from '#cache/engine/ports.ts';
+
+export interface BufferSink extends ByteSink {
+  bytes(): Uint8Array;
+}
+
+const PIECE_BYTES = 16 * 1024;
+
+/** Past `maxBytes` it throws, which ends the request that fills it. */
+export function bufferSink(maxBytes: number): BufferSink {
+  const full: Uint8Array[] = [];
+  let piece = new Uint8Array(PIECE_BYTES);
+  let used = 0;
+  return {
+    space() {
+      if (used === piece.length) {
+        full.push(piece);
+        if (full.length * PIECE_BYTES > maxBytes) throw new RangeError(`the answer is longer than ${maxBytes} bytes`);
+        piece = new Uint8Array(PIECE_BYTES);
+        used = 0;
+      }
+      return piece.subarray(used);
+    },
+    filled(lengthBytes) {
+      used += lengthBytes;
+    },
+    onSpace(resume) {
+      queueMicrotask(resume);
+    },
+    bytes: () => Uint8Array.from(Buffer.concat([...full, piece.subarray(0, used)])),
+  };
+}

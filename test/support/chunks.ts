@@ -1,0 +1,45 @@
+/** Bodies, object versions and chunks for tests of drivers. */
+import { crc32 } from 'node:zlib';
+import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
+import { blockSizeFor, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+
+/** Bytes that differ everywhere, so that a shifted or repeated piece shows. */
+export function patternBytes(lengthBytes: number, seed = 1): Buffer {
+  const bytes = Buffer.allocUnsafe(lengthBytes);
+  let state = (seed * 2654435761) >>> 0;
+  for (let at = 0; at < lengthBytes; at++) {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    bytes[at] = state >>> 24;
+  }
+  return bytes;
+}
+
+export function metadataFor(chunk: Chunk, body: Uint8Array): ChunkMetadata {
+  const blockSizeBytes = blockSizeFor(chunk.chunkSizeBytes);
+  const blocks = Array.from({ length: Math.ceil(body.length / blockSizeBytes) }, (_, index) =>
+    crc32(body.subarray(index * blockSizeBytes, (index + 1) * blockSizeBytes)),
+  );
+  return {
+    lengthBytes: body.length,
+    etag: chunk.object.etag,
+    crc32: crc32(body),
+    blockSizeBytes,
+    blockCrcs: Uint32Array.from(blocks),
+  };
+}
+
+/** The first chunk of an object that is exactly one chunk of `body`'s size long. */
+export function chunkFor(body: Uint8Array, name: string, etag = 'etag-1'): Chunk {
+  return chunkAt(
+    { originId: 'test', bucket: 'bucket', key: name, etag, sizeBytes: body.length },
+    Math.max(body.length, 1),
+    0,
+  );
+}
+
+/** `body` in pieces of `pieceBytes`, as a fill's segments hold it. */
+export function piecesOf(body: Uint8Array, pieceBytes: number): Uint8Array[] {
+  return Array.from({ length: Math.ceil(body.length / pieceBytes) }, (_, index) =>
+    body.subarray(index * pieceBytes, (index + 1) * pieceBytes),
+  );
+}

@@ -1,0 +1,209 @@
+/**
+ * A real versitygw (an S3 server over a directory) on a free loopback port, for tests against a server that is not ours.
+ * Found through ORCA_VERSITYGW, PATH, or the tools' cache.
+ */
+import { spawn } from 'node:child_process';
+import { accessSync, constants, globSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { homedir, tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { S3ClientOptions } from '#cache/wire/s3-client.ts';
+import { openRawClient, type RawResponse } from '#cache/wire/raw-client.ts';
+import { createSigner, encodeKey } from '#cache/wire/sigv4.ts';
+
+export interface Versitygw extends AsyncDisposable {
+  /** `http://127.0.0.1:port`. */
+  readonly endpoint: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** What the drivers take: path style, credentials from this process' environment. */
+  readonly client: S3ClientOptions;
+  /** Where its files lie: `<directory>/<bucket>/<key>`. */
+  readonly directory: string;
+  createBucket(bucket: string): Promise<void>;
+  putObject(bucket: string, key: string, body: Uint8Array | string, headers?: Record<string, string>): Promise<void>;
+  deleteObject(bucket: string, key: string): Promise<void>;
+  /** Any signed request, for what the helpers above do not cover. */
+  request(
+    method: 'GET' | 'HEAD' | 'PUT' | 'DELETE',
+    bucket: string,
+    key: string,
+    options?: RequestOptions,
+  ): Promise<RawResponse>;
+  /** Ends the process, keeps its files; `start` brings it back on the same port. */
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+export interface RequestOptions {
+  readonly headers?: Record<string, string>;
+  readonly body?: Uint8Array | string;
+}
+
+export interface VersitygwOptions {
+  readonly buckets?: readonly string[];
+  /** Where its files go; default: a temporary directory that goes with it. */
+  readonly directory?: string;
+  /** Default: a free one. */
+  readonly port?: number;
+}
+
+/** A start takes some 100 ms; on a machine that builds something else too, much longer. */
+const START_TIMEOUT_MS = 20_000;
+const STOP_TIMEOUT_MS = 5_000;
+const ACCESS_KEY_ID = 'orcatest';
+const SECRET_ACCESS_KEY = 'orcatest-secret';
+
+/** The binary's path; undefined where there is none, for tests that say why they are skipped. */
+export function findVersitygw(): string | undefined {
+  const cache = process.env['ORCACACHE_CACHE_DIR'] ?? join(homedir(), '.cache', 'orcacache');
+  const candidates = [
+    process.env['ORCA_VERSITYGW'] ?? '',
+    ...(process.env['PATH'] ?? '').split(delimiter).map((directory) => join(directory, 'versitygw')),
+    ...globSync([join(cache, 'versitygw'), join(cache, '*', 'versitygw'), join(cache, '*', 'bin', 'versitygw')]),
+  ];
+  return candidates.find((path) => path !== '' && isExecutable(path));
+}
+
+export async function startVersitygw(options: VersitygwOptions = {}): Promise<Versitygw> {
+  const binary = findVersitygw();
+  if (binary === undefined) throw new Error('no versitygw: run hack/tools, or name one in ORCA_VERSITYGW');
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'orca-versitygw-')));
+  const port = options.port ?? (await freePort());
+  const endpoint = `http://127.0.0.1:${port}`;
+  const raw = openRawClient({ endpoint });
+  const signer = createSigner('us-east-1');
+  let stopRunning: (() => Promise<void>) | undefined;
+
+  const start = async (): Promise<void> => {
+    // Keep-alive is off by default there, and every real store has it.
+    const args = [
+      '-a',
+      ACCESS_KEY_ID,
+      '-s',
+      SECRET_ACCESS_KEY,
+      '--port',
+      `127.0.0.1:${port}`,
+      '--quiet',
+      '--keep-alive',
+    ];
+    const child = spawn(binary, [...args, 'posix', directory], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (data: Buffer) => (output = (output + String(data)).slice(-4096)));
+    const exited = new Promise<void>((resolve) => {
+      child.once('exit', () => resolve());
+    });
+    child.once('error', (error) => (output += error.message));
+    stopRunning = async () => {
+      stopRunning = undefined;
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+      await exited;
+      clearTimeout(timer);
+    };
+    const deadlineMs = performance.now() + START_TIMEOUT_MS;
+    while (true) {
+      const problem = await request('GET', '', '').then(
+        (response) => (response.status === 200 ? undefined : `status ${response.status}`),
+        (error: unknown) => String(error),
+      );
+      if (problem === undefined) return;
+      if (child.exitCode !== null || performance.now() > deadlineMs) {
+        await stopRunning();
+        throw new Error(`versitygw did not start (${problem}): ${output}`);
+      }
+      await delay(20);
+    }
+  };
+  const request: Versitygw['request'] = async (method, bucket, key, { headers = {}, body } = {}) => {
+    const path = bucket === '' ? '/' : `/${bucket}${key === '' ? '' : `/${encodeKey(key)}`}`;
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    const signed = signer.sign({
+      method,
+      path,
+      headers: {
+        host: raw.authority,
+        ...(method === 'PUT' && { 'content-length': String(bytes?.length ?? 0) }),
+        ...headers,
+      },
+      credentials: { accessKeyId: ACCESS_KEY_ID, secretAccessKey: SECRET_ACCESS_KEY },
+      nowMs: Date.now(),
+    });
+    return raw.request({
+      method,
+      path,
+      headers: signed,
+      body: bytes && [bytes],
+      signal: AbortSignal.timeout(START_TIMEOUT_MS),
+    });
+  };
+  const expectOk = async (answer: Promise<RawResponse>, what: string): Promise<void> => {
+    const { status, body } = await answer;
+    if (status >= 300) throw new Error(`${what}: ${status} ${String(body)}`);
+  };
+  const gateway: Versitygw = {
+    endpoint,
+    accessKeyId: ACCESS_KEY_ID,
+    secretAccessKey: SECRET_ACCESS_KEY,
+    directory,
+    client: {
+      endpoint,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      caFile: '',
+      credentials: {
+        kind: 'env',
+        accessKeyIdVar: 'ORCA_TEST_ACCESS_KEY_ID',
+        secretAccessKeyVar: 'ORCA_TEST_SECRET_ACCESS_KEY',
+      },
+    },
+    request,
+    createBucket: (bucket) => expectOk(request('PUT', bucket, ''), `create bucket ${bucket}`),
+    putObject: (bucket, key, body, headers = {}) =>
+      expectOk(request('PUT', bucket, key, { headers, body }), `put ${bucket}/${key}`),
+    deleteObject: (bucket, key) => expectOk(request('DELETE', bucket, key), `delete ${bucket}/${key}`),
+    start,
+    async stop() {
+      await stopRunning?.();
+    },
+    async [Symbol.asyncDispose]() {
+      await stopRunning?.();
+      raw.close();
+      if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
+    },
+  };
+  process.env['ORCA_TEST_ACCESS_KEY_ID'] = ACCESS_KEY_ID;
+  process.env['ORCA_TEST_SECRET_ACCESS_KEY'] = SECRET_ACCESS_KEY;
+  try {
+    await start();
+    for (const bucket of options.buckets ?? []) await gateway.createBucket(bucket);
+  } catch (error) {
+    await gateway[Symbol.asyncDispose]();
+    throw error;
+  }
+  return gateway;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return false;
+    throw error;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  return port;
+}
