@@ -8,6 +8,9 @@ RUN_DIR=$CLUSTER_DIR/run # everything that is gone after `down`
 PID_DIR=$RUN_DIR/pids
 LOG_DIR=$RUN_DIR/logs
 PKI_DIR=$RUN_DIR/pki
+# What `up` added to the machine and `down` must take away; beside the run
+# folder, so that it survives the loss of that.
+HOST_CHANGES=$CLUSTER_DIR/host-changes
 KUBECONFIG_FILE=$RUN_DIR/kubeconfig
 # Names the state folder of the machine's one cluster, whatever cache it is in.
 OWNER_FILE=/run/orcacache-cluster

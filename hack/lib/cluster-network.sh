@@ -18,7 +18,7 @@ in_netns() {
 # The folder of named namespaces becomes a mount with the first of them, and
 # would stay one.
 netns_add() {
-  if ! mountpoint -q /run/netns; then touch "$RUN_DIR/mounted-run-netns"; fi
+  mountpoint -q /run/netns || echo 'mount /run/netns' >>"$HOST_CHANGES"
   ip netns add "$1"
   ip -n "$1" link set lo up
 }
@@ -86,7 +86,4 @@ network_down() {
   for node in "${NODES[@]}"; do node_network_down "$node"; done
   ip link delete "$HOST_LINK" 2>/dev/null || true
   [[ ! -e /run/netns/$CONTROL_NETNS ]] || ip netns delete "$CONTROL_NETNS"
-  if [[ -f $RUN_DIR/mounted-run-netns && -z $(ls -A /run/netns) ]]; then
-    umount /run/netns 2>/dev/null && rmdir /run/netns
-  fi
 }

@@ -110,7 +110,7 @@ node_mount_points() {
   for folder in /var/lib/kubelet /var/lib/containerd /var/lib/cni /var/log/pods /var/log/containers /run/containerd; do
     [[ -d $folder ]] && continue
     mkdir "$folder"
-    echo "$folder" >>"$RUN_DIR/made-folders"
+    echo "folder $folder" >>"$HOST_CHANGES"
   done
 }
 
