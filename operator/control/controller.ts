@@ -1,0 +1,84 @@
+/** Workers that take keys from the queue and reconcile them, until the signal aborts. */
+import { openApi } from '#operator/reconcile/api.ts';
+import type { Outcome } from '#operator/reconcile/outcome.ts';
+import type { Reconcile } from '#operator/reconcile/reconcile.ts';
+import type { Clock } from '#shared/clock.ts';
+import type { KubeClient } from '#shared/kube/client.ts';
+import { hasStatus } from '#shared/kube/error.ts';
+import type { Log } from '#shared/log.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+export type ReconcileResult = 'success' | 'requeue_after' | 'stalled' | 'error';
+
+export interface ControllerOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly queue: WorkQueue;
+  readonly reconcile: Reconcile;
+  readonly signal: AbortSignal;
+  readonly workers?: number;
+  /** Throws when this process must not write any more. */
+  readonly beforeWrite?: () => void;
+  readonly observe?: (result: ReconcileResult, durationMs: number) => void;
+}
+
+/** Reconciles wait for the API server most of the time; more at once would only queue there. */
+const WORKERS = 4;
+/** About thirty requests of milliseconds; an API server that needs longer is asked again later. */
+const RECONCILE_TIMEOUT_MS = 120_000;
+
+/** Resolves when all workers have ended, after the signal. */
+export async function runController(options: ControllerOptions): Promise<void> {
+  const workers = options.workers ?? WORKERS;
+  await Promise.all(Array.from({ length: workers }, () => work(options)));
+}
+
+async function work(options: ControllerOptions): Promise<void> {
+  const { queue, signal } = options;
+  for (;;) {
+    const key = await queue.next(signal);
+    if (key === undefined) return;
+    try {
+      await reconcileKey(options, key);
+    } finally {
+      queue.done(key);
+    }
+  }
+}
+
+async function reconcileKey(options: ControllerOptions, key: string): Promise<void> {
+  const { queue, clock, signal, client, beforeWrite, observe = () => {} } = options;
+  const log = options.log.child({ cache: key });
+  const startMs = clock.now();
+  const deadline = new AbortController();
+  const cancel = clock.after(RECONCILE_TIMEOUT_MS, () =>
+    deadline.abort(new Error(`a reconcile took longer than ${RECONCILE_TIMEOUT_MS} ms`)),
+  );
+  try {
+    const api = openApi({
+      client,
+      log,
+      signal: AbortSignal.any([signal, deadline.signal]),
+      ...(beforeWrite === undefined ? {} : { beforeWrite }),
+    });
+    const outcome = await options.reconcile(api, key);
+    queue.forget(key);
+    if (outcome.kind === 'requeue') queue.addAfter(key, outcome.afterMs);
+    observe(resultOf(outcome), clock.now() - startMs);
+  } catch (error) {
+    if (signal.aborted) return;
+    // Somebody changed what we were about to change; the next try sees it.
+    if (hasStatus(error, 409)) log.debug('a conflict: reconciling again', { error });
+    else log.error('a reconcile failed', { error });
+    queue.retry(key);
+    observe('error', clock.now() - startMs);
+  } finally {
+    cancel();
+  }
+}
+
+function resultOf(outcome: Outcome): ReconcileResult {
+  if (outcome.kind === 'requeue') return 'requeue_after';
+  return outcome.kind === 'stalled' ? 'stalled' : 'success';
+}

@@ -1,0 +1,101 @@
+/** Where keys come from: the caches themselves, and their children by label, each change leading to its cache. */
+import { API_VERSION, KIND, LABEL, MANAGED_BY, PLURAL } from '#crds/names.ts';
+import { childCollectionPath, collectionPath, controllerOf, LISTED_KINDS, type Live } from '#operator/api/manifest.ts';
+import type { Clock } from '#shared/clock.ts';
+import type { KubeClient } from '#shared/kube/client.ts';
+import { listWatch } from '#shared/kube/list-watch.ts';
+import type { Log } from '#shared/log.ts';
+import type { WorkQueue } from './work-queue.ts';
+
+export interface SourcesOptions {
+  readonly client: KubeClient;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly queue: WorkQueue;
+  /** Empty = all. */
+  readonly namespaces: readonly string[];
+  readonly signal: AbortSignal;
+  readonly random?: () => number;
+}
+
+export interface Sources {
+  /** Every collection has been listed once. */
+  synced(): boolean;
+  /** Resolves when all watches have ended, after the signal. */
+  readonly ended: Promise<void>;
+}
+
+/**
+ * Each list repairs whatever drifted unseen, and the unchanged caches are spread over this time, so that a thousand of
+ * them are no thundering herd.
+ */
+const RESYNC_SPREAD_MS = 60_000;
+
+export function openSources(options: SourcesOptions): Sources {
+  const { client, clock, log, queue, signal } = options;
+  const random = options.random ?? Math.random;
+  const unsynced = new Set<string>();
+
+  function follow(path: string, query: Record<string, string>, isCache: boolean): Promise<void> {
+    /** What was seen last: enough to tell a change, and whose an object was that a list no longer has. */
+    let seen = new Map<string, Seen>();
+    unsynced.add(path);
+    return listWatch<Live>({
+      client,
+      path,
+      query,
+      signal,
+      clock,
+      log,
+      random,
+      onList(items) {
+        const before = seen;
+        seen = new Map(items.map((item) => [item.metadata.uid, seenOf(item, isCache)]));
+        for (const [uid, { key }] of before) if (!seen.has(uid)) add(key);
+        for (const [uid, { key, version }] of seen) {
+          if (before.get(uid)?.version !== version) add(key);
+          else if (isCache && key !== undefined) queue.addAfter(key, random() * RESYNC_SPREAD_MS);
+        }
+        unsynced.delete(path);
+      },
+      onEvent(type, object) {
+        const now = seenOf(object, isCache);
+        // A change of owner concerns both.
+        add(seen.get(object.metadata.uid)?.key);
+        add(now.key);
+        if (type === 'DELETED') seen.delete(object.metadata.uid);
+        else seen.set(object.metadata.uid, now);
+      },
+    });
+  }
+
+  function add(key: string | undefined): void {
+    if (key !== undefined) queue.add(key);
+  }
+
+  const loops: Promise<void>[] = [];
+  for (const namespace of options.namespaces.length === 0 ? [undefined] : options.namespaces) {
+    loops.push(follow(collectionPath(API_VERSION, PLURAL, namespace), {}, true));
+    for (const kind of LISTED_KINDS)
+      loops.push(
+        follow(childCollectionPath(kind, namespace), { labelSelector: `${LABEL.managedBy}=${MANAGED_BY}` }, false),
+      );
+  }
+  return { synced: () => unsynced.size === 0, ended: Promise.all(loops).then(() => {}) };
+}
+
+interface Seen {
+  readonly key: string | undefined;
+  readonly version: string;
+}
+
+function seenOf(object: Live, isCache: boolean): Seen {
+  const { namespace = '', name, resourceVersion } = object.metadata;
+  return { key: isCache ? `${namespace}/${name}` : ownerKey(object), version: resourceVersion };
+}
+
+/** The cache that a child belongs to. */
+export function ownerKey(object: Live): string | undefined {
+  const owner = controllerOf(object);
+  return owner?.kind === KIND ? `${object.metadata.namespace ?? ''}/${owner.name}` : undefined;
+}
