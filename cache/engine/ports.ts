@@ -5,6 +5,7 @@
 import type { Chunk } from '../core/chunk.ts';
 import type { ChunkMetadata } from '../core/chunk-metadata.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
+import type { PeerAddress, PeerSet } from '../core/peer-set.ts';
 
 /**
  * Where a body's bytes land: memory that the receiver owns (pooled segments), so that a source copies nothing and
@@ -87,19 +88,7 @@ export interface ChunkStore {
   close(): Promise<void>;
 }
 
-/** `ip:port` (`[ip]:port` for IPv6) of a replica's peer listener. */
-export type PeerAddress = string & { readonly __brand: 'PeerAddress' };
-
-/** One immutable view of the replicas. */
-export interface PeerSet {
-  readonly self: PeerAddress;
-  /** Sorted; who may own chunks. Self is in it until its own view shows it terminating. */
-  readonly owners: readonly PeerAddress[];
-  /** Sorted; replicas that drain: still readable, own nothing new. */
-  readonly terminating: readonly PeerAddress[];
-  /** A hash of the sorted owners: equal epochs, equal coordinators. */
-  readonly epoch: string;
-}
+export type { PeerAddress, PeerSet };
 
 export interface PeerView {
   current(): PeerSet;

@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto';
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  countEndpoints,
+  parsePeerAddress,
+  peerSetOf,
+  samePeers,
+  type EndpointSlice,
+  type PeerAddress,
+} from '#cache/core/peer-set.ts';
+
+interface Conditions {
+  readonly ready?: boolean;
+  readonly serving?: boolean;
+  readonly terminating?: boolean;
+}
+const SELF = { ip: '10.0.0.1', port: 8444 };
+
+function slice(
+  endpoints: Readonly<Record<string, Conditions | undefined>>,
+  extra: Partial<EndpointSlice> = {},
+): EndpointSlice {
+  return {
+    addressType: 'IPv4',
+    endpoints: Object.entries(endpoints).map(([ip, conditions]) => ({
+      addresses: [ip],
+      ...(conditions === undefined ? {} : { conditions }),
+    })),
+    ports: [{ name: 'peer', port: 8444 }],
+    ...extra,
+  };
+}
+
+const up: Conditions = { ready: true, serving: true, terminating: false };
+/** As publishNotReadyAddresses shows a pod that is not ready. */
+const starting: Conditions = { ready: true, serving: false, terminating: false };
+const draining: Conditions = { ready: true, serving: true, terminating: true };
+
+describe('owners', () => {
+  test('are the endpoints that serve and do not terminate, sorted', () => {
+    const set = peerSetOf(
+      [slice({ '10.0.0.9': up, '10.0.0.1': up, '10.0.0.2': starting, '10.0.0.3': draining })],
+      SELF,
+    );
+    expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.9:8444']);
+    expect(set.terminating).toEqual(['10.0.0.3:8444']);
+  });
+
+  test.for([
+    ['no conditions at all', undefined],
+    ['no serving condition', { ready: true }],
+    ['no terminating condition', { serving: true }],
+  ] as const)('an endpoint with %s counts as good', ([, conditions]) => {
+    expect(peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': conditions })], SELF).owners).toContain('10.0.0.2:8444');
+  });
+
+  test('come from all slices together, each once', () => {
+    const set = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': up }), slice({ '10.0.0.2': up, '10.0.0.3': up })], SELF);
+    expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.2:8444', '10.0.0.3:8444']);
+  });
+
+  test('include an address that a new pod took over from one that drains', () => {
+    const set = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': draining }), slice({ '10.0.0.2': up })], SELF);
+    expect(set.owners).toContain('10.0.0.2:8444');
+    expect(set.terminating).toEqual([]);
+  });
+
+  test('are all that do not terminate when nobody serves', () => {
+    const set = peerSetOf([slice({ '10.0.0.1': starting, '10.0.0.2': starting, '10.0.0.3': draining })], SELF);
+    expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.2:8444']);
+  });
+
+  test('leave out those that do not serve as soon as one does', () => {
+    const set = peerSetOf([slice({ '10.0.0.2': starting, '10.0.0.3': up })], SELF);
+    expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.3:8444']);
+  });
+});
+
+describe('self', () => {
+  test('owns although its probe has not passed yet', () => {
+    expect(peerSetOf([slice({ '10.0.0.1': starting, '10.0.0.2': up })], SELF).owners).toContain('10.0.0.1:8444');
+  });
+
+  test('owns although no slice names it', () => {
+    expect(peerSetOf([], SELF).owners).toEqual(['10.0.0.1:8444']);
+  });
+
+  test('owns nothing once its own view shows it terminating', () => {
+    const set = peerSetOf([slice({ '10.0.0.1': draining, '10.0.0.2': up })], SELF);
+    expect(set.owners).toEqual(['10.0.0.2:8444']);
+    expect(set.terminating).toEqual(['10.0.0.1:8444']);
+  });
+
+  test('owns nothing once it leaves, whatever the slices say', () => {
+    const set = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': up })], { ...SELF, leaving: true });
+    expect(set.owners).toEqual(['10.0.0.2:8444']);
+  });
+});
+
+describe('addresses', () => {
+  test('are of self’s family only', () => {
+    const slices = [
+      slice({ '10.0.0.1': up }),
+      slice({ 'fd00::2': up }, { addressType: 'IPv6' }),
+      slice({ 'a.example': up }, { addressType: 'FQDN' }),
+    ];
+    expect(peerSetOf(slices, SELF).owners).toEqual(['10.0.0.1:8444']);
+    expect(peerSetOf(slices, { ip: 'fd00::1', port: 8444 }).owners).toEqual(['[fd00::1]:8444', '[fd00::2]:8444']);
+    expect(countEndpoints(slices, 'fd00::1')).toBe(1);
+  });
+
+  test('spell an IPv6 address in one way', () => {
+    const set = peerSetOf([slice({ 'fd00:0:0:0::00aB': up }, { addressType: 'IPv6' })], { ip: 'FD00::ab', port: 8444 });
+    expect(set.owners).toEqual(['[fd00::ab]:8444']);
+  });
+
+  test('take the port named peer, else the given one', () => {
+    const ports = [
+      { name: 'metrics', port: 1 },
+      { name: 'peer', port: 9000 },
+    ];
+    const set = peerSetOf([slice({ '10.0.0.2': up }, { ports }), slice({ '10.0.0.3': up }, { ports: [] })], SELF);
+    expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.2:9000', '10.0.0.3:8444']);
+  });
+
+  test('survive slices without endpoints or ports', () => {
+    const set = peerSetOf([{ addressType: 'IPv4', endpoints: null, ports: null }, { addressType: 'IPv4' }], SELF);
+    expect(set.owners).toEqual(['10.0.0.1:8444']);
+  });
+
+  test.for(['10.0.0.1', 'a:b:c', '[::1]', '10.0.0.1:0', '10.0.0.1:70000', '10.0.0.1:08', ''])('%j is none', (text) => {
+    expect(() => parsePeerAddress(text)).toThrow(RangeError);
+  });
+
+  test.for([
+    ['127.0.0.1:8444', '127.0.0.1:8444'],
+    ['[FD00:0::1]:8444', '[fd00::1]:8444'],
+  ] as const)('%s is read as %s', ([text, address]) => {
+    expect(parsePeerAddress(text)).toBe(address);
+  });
+});
+
+describe('the epoch', () => {
+  test('is the first 16 hex digits of the sha256 of the owners, a line each', () => {
+    const set = peerSetOf([slice({ '10.0.0.2': up, '10.0.0.1': up })], SELF);
+    const expected = createHash('sha256').update('10.0.0.1:8444\n10.0.0.2:8444').digest('hex').slice(0, 16);
+    expect(set.epoch).toBe(expected);
+    // Computed with sha256sum, so that a change of the rule can't go unseen.
+    expect(set.epoch).toBe('96101c6baed8ad5e');
+  });
+
+  test('and the owners are equal on every replica, however the endpoints are cut into slices and ordered', () => {
+    const endpoints = fc.uniqueArray(fc.integer({ min: 1, max: 250 }), { minLength: 2, maxLength: 20 });
+    fc.assert(
+      fc.property(endpoints, fc.array(fc.nat(5), { maxLength: 20 }), fc.nat(), (numbers, cut, pick) => {
+        const ips = numbers.map((number) => `10.0.0.${number}`);
+        const one = slice(Object.fromEntries(ips.map((ip) => [ip, up])));
+        const many = Array.from({ length: 6 }, (_, group) =>
+          slice(
+            Object.fromEntries(
+              ips
+                .toReversed()
+                .filter((_ip, index) => (cut[index] ?? 0) === group)
+                .map((ip) => [ip, up]),
+            ),
+          ),
+        );
+        const a = peerSetOf([one], { ip: ips[0] ?? '', port: 8444 });
+        const b = peerSetOf(many, { ip: ips[pick % ips.length] ?? '', port: 8444 });
+        expect(b.owners).toEqual(a.owners);
+        expect(b.epoch).toBe(a.epoch);
+      }),
+    );
+  });
+
+  test('differs when an owner goes, and not when only a draining peer does', () => {
+    const all = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': up, '10.0.0.3': draining })], SELF);
+    const without = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': up })], SELF);
+    expect(without.epoch).toBe(all.epoch);
+    expect(samePeers(without, all)).toBe(false);
+    expect(peerSetOf([slice({ '10.0.0.1': up })], SELF).epoch).not.toBe(all.epoch);
+  });
+});
+
+test('a set can’t be changed', () => {
+  const set = peerSetOf([slice({ '10.0.0.1': up })], SELF);
+  expect(() => (set.owners as PeerAddress[]).push(set.self)).toThrow(TypeError);
+});
