@@ -25,11 +25,15 @@ export function parseQuantity(value: string | number): number | undefined {
   return Number.isSafeInteger(sizeBytes) ? sizeBytes : undefined;
 }
 
-/** The shortest text with a binary unit that `parseQuantity` turns into `sizeBytes` again. */
+/** As many digits as a size with a unit may have. */
+const MAX_COUNT = 999_999;
+
+/** The text in the largest binary unit that `parseQuantity` turns into `sizeBytes` again. */
 export function formatQuantity(sizeBytes: number): string {
   for (const unit of ['Ti', 'Gi', 'Mi', 'Ki']) {
     const unitBytes = UNIT_BYTES[unit] ?? 1;
-    if (sizeBytes >= unitBytes && sizeBytes % unitBytes === 0) return `${sizeBytes / unitBytes}${unit}`;
+    const count = sizeBytes / unitBytes;
+    if (count >= 1 && count <= MAX_COUNT && Number.isInteger(count)) return `${count}${unit}`;
   }
   return String(sizeBytes);
 }

@@ -227,7 +227,13 @@ export const shutdown = {
 } as const satisfies Schema;
 
 export const logLevel = {
-  ...choice('Least level that is logged.', 'debug', 'info', 'warn', 'error'),
+  ...choice(
+    'Least level that is logged. Default: a line per change and per trouble, none per read.',
+    'debug',
+    'info',
+    'warn',
+    'error',
+  ),
   default: 'info',
 } as const satisfies Schema;
 

@@ -1,5 +1,5 @@
 /** The words for origin and cachestore that the resource's spec and the pod's config file have in common. */
-import { parseDuration } from '../duration.ts';
+import { DURATION_PATTERN, parseDuration } from '../duration.ts';
 import type { Schema } from './json-schema.ts';
 import { duration, flag, integer, text } from './words.ts';
 
@@ -13,7 +13,7 @@ export const originId = text(
   'Names the origin in every chunk path: another id is another, empty cache. Letters, digits, `.`, `_` and `-`.',
   {
     maxLength: 63,
-    pattern: '^[A-Za-z0-9]([._-]?[A-Za-z0-9_-])*[.]?$',
+    pattern: '^[A-Za-z0-9]([.]?[A-Za-z0-9_-])*[.]?$',
     message: "must begin with a letter or digit, hold only letters, digits, '.', '_' and '-', and no '..'",
   },
 );
@@ -143,8 +143,10 @@ export const retry = {
   },
   'x-kubernetes-validations': [
     {
+      // The API server asks rules of the default `{}` too, before the members have theirs.
       rule:
-        `!self.backoffInitial.matches('^[0-9]') || !self.backoffMax.matches('^[0-9]') || ` +
+        `!has(self.backoffInitial) || !has(self.backoffMax) || ` +
+        `!self.backoffInitial.matches('${DURATION_PATTERN}') || !self.backoffMax.matches('${DURATION_PATTERN}') || ` +
         'duration(self.backoffInitial) <= duration(self.backoffMax)',
       message: 'must not be above backoffMax',
       fieldPath: '.backoffInitial',

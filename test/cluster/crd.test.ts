@@ -1,0 +1,158 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { customResourceDefinition } from '#crds/crd.ts';
+import { CRD_NAME } from '#crds/names.ts';
+import type { OrcaCache } from '#crds/types.ts';
+import { openKubeClient, PATCH } from '#shared/kube/client.ts';
+import { hasStatus, KubeError } from '#shared/kube/error.ts';
+import { openKubeconfig } from '#shared/kube/kubeconfig.ts';
+import { badCases, goodCases, unknownCases } from '#test/crds/cases.ts';
+import { accepted, sampleWith } from '#test/crds/sample.ts';
+
+const run = promisify(execFile);
+const kube = openKubeClient(openKubeconfig());
+const NAMESPACE = `crd-test-${process.pid}`;
+const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const CACHES = `/apis/orcacache.dev/v1alpha1/namespaces/${NAMESPACE}/orcacaches`;
+const ESTABLISH_TIMEOUT_MS = 30_000;
+
+interface Definition {
+  readonly status?: {
+    readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message: string }[];
+  };
+}
+
+let isOurs = false;
+
+beforeAll(async () => {
+  await kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name: NAMESPACE } } });
+  try {
+    await kube.request('POST', CRDS, { body: customResourceDefinition(), query: { fieldValidation: 'Strict' } });
+    isOurs = true;
+  } catch (error) {
+    if (!hasStatus(error, 409)) throw error;
+  }
+  // Established comes a moment before the API server serves the resource.
+  await vi.waitFor(() => kube.request('GET', CACHES), { timeout: ESTABLISH_TIMEOUT_MS, interval: 200 });
+});
+
+afterAll(async () => {
+  if (isOurs) await kube.request('DELETE', `${CRDS}/${CRD_NAME}`);
+  await kube.request('DELETE', `/api/v1/namespaces/${NAMESPACE}`);
+});
+
+async function conditions(): Promise<Record<string, string>> {
+  const { status } = await kube.request<Definition>('GET', `${CRDS}/${CRD_NAME}`);
+  return Object.fromEntries((status?.conditions ?? []).map(({ type, status: value }) => [type, value]));
+}
+
+async function create(changes: Readonly<Record<string, unknown>>, dryRun = true): Promise<OrcaCache> {
+  return kube.request<OrcaCache>('POST', CACHES, {
+    body: sampleWith({ 'metadata.namespace': NAMESPACE, ...changes }),
+    query: { fieldValidation: 'Strict', ...(dryRun ? { dryRun: 'All' } : {}) },
+  });
+}
+
+async function refusal(attempt: Promise<unknown>): Promise<KubeError> {
+  const error: unknown = await attempt.then(
+    () => new Error('was accepted'),
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof KubeError)) throw error;
+  return error;
+}
+
+describe('the CRD on a real API server', () => {
+  test('is structural and has nothing to complain about', async () => {
+    expect(await conditions()).toEqual({ Established: 'True', NamesAccepted: 'True' });
+  });
+
+  test('is accepted as it stands now, also where another version of it is installed', async () => {
+    await kube.request('PATCH', `${CRDS}/${CRD_NAME}`, {
+      body: customResourceDefinition(),
+      contentType: PATCH.apply,
+      query: { fieldManager: 'crd-test', force: true, dryRun: 'All', fieldValidation: 'Strict' },
+    });
+  });
+
+  test.for(badCases)('refuses $name, and says where', async ({ changes, path }) => {
+    const error = await refusal(create(changes));
+    expect(error.status).toBe(422);
+    // Keys of maps are written as [cpu] there.
+    const fields = (error.details?.causes ?? []).map(({ field }) => field?.replaceAll(/\[([a-z]+)\]/g, '.$1'));
+    // The rule about the name stands at the root, which has no path.
+    expect(fields).toContain(path === 'metadata.name' ? '<nil>' : path);
+    for (const { message } of error.details?.causes ?? []) expect(message).not.toContain('evaluat');
+  });
+
+  test.for(unknownCases)('refuses $name, which it does not know', async ({ changes, path }) => {
+    const error = await refusal(create(changes));
+    expect(error.status).toBe(400);
+    expect(error.message).toContain(`unknown field "${path}"`);
+  });
+
+  test.for(goodCases)('accepts $name, with the defaults that this program applies', async ({ changes }) => {
+    const created = await create(changes);
+    expect(created.spec).toEqual(accepted(sampleWith(changes)).spec);
+    expect(created.status).toEqual({ observedGeneration: -1 });
+  });
+
+  test('keeps the origin id of a cache for ever, and lets the rest change', async () => {
+    // Paused: an operator in this cluster must not touch it.
+    await create({ 'metadata.name': 'kept', 'metadata.annotations': { 'orcacache.dev/paused': 'true' } }, false);
+    const merge = async (spec: object) =>
+      kube.request<OrcaCache>('PATCH', `${CACHES}/kept`, { body: { spec }, contentType: PATCH.merge });
+    expect(await refusal(merge({ origin: { id: 'other' } }))).toMatchObject({
+      status: 422,
+      details: { causes: [{ field: 'spec.origin.id', message: expect.stringContaining('is immutable') as string }] },
+    });
+    const changed = await merge({ origin: { s3: { endpoint: 'https://moved.example.org' } } });
+    expect(changed.metadata.generation).toBe(2);
+  });
+
+  test('scales by its scale subresource, and its status does not count as a change', async () => {
+    await create({ 'metadata.name': 'scaled', 'metadata.annotations': { 'orcacache.dev/paused': 'true' } }, false);
+    const status = { observedGeneration: 1, replicas: 2, readyReplicas: 1, selector: 'a=b', endpoint: 'http://scaled' };
+    const patched = await kube.request<OrcaCache>('PATCH', `${CACHES}/scaled/status`, {
+      body: { status },
+      contentType: PATCH.merge,
+      query: { fieldValidation: 'Strict' },
+    });
+    expect(patched.metadata.generation).toBe(1);
+    const scale = await kube.request('PATCH', `${CACHES}/scaled/scale`, {
+      body: { spec: { replicas: 5 } },
+      contentType: PATCH.merge,
+    });
+    expect(scale).toMatchObject({ spec: { replicas: 5 }, status: { replicas: 2, selector: 'a=b' } });
+    expect((await kube.request<OrcaCache>('GET', `${CACHES}/scaled`)).spec.replicas).toBe(5);
+  });
+
+  test('is listed by its short name with what one wants to know', async () => {
+    await create({ 'metadata.name': 'listed', 'metadata.annotations': { 'orcacache.dev/paused': 'true' } }, false);
+    await kube.request('PATCH', `${CACHES}/listed/status`, {
+      contentType: PATCH.merge,
+      body: {
+        status: {
+          observedGeneration: 1,
+          readyReplicas: 2,
+          endpoint: 'http://listed.ml.svc',
+          conditions: [
+            {
+              type: 'Ready',
+              status: 'False',
+              observedGeneration: 1,
+              reason: 'Progressing',
+              message: 'wait',
+              lastTransitionTime: '2026-01-01T00:00:00Z',
+            },
+          ],
+        },
+      },
+    });
+    const { stdout } = await run('kubectl', ['get', 'orca', 'listed', '-n', NAMESPACE]);
+    const [header, row] = stdout.split('\n').map((line) => line.trim().split(/\s+/));
+    expect(header).toEqual(['NAME', 'READY', 'REPLICAS', 'DESIRED', 'ORIGIN', 'ENDPOINT', 'AGE']);
+    expect(row?.slice(0, -1)).toEqual(['listed', 'False', '2', '3', 'models-eu', 'http://listed.ml.svc']);
+  });
+});

@@ -1,0 +1,93 @@
+/** Caches that are valid, of every shape, for property tests. */
+import * as fc from 'fast-check';
+import { formatDuration } from '#crds/duration.ts';
+import type { OrcaCache } from '#crds/types.ts';
+import { accepted } from './sample.ts';
+
+const name = fc.stringMatching(/^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$/);
+const bucket = fc.stringMatching(/^[a-z0-9][a-z0-9.-]{1,30}[a-z0-9]$/);
+const duration = (min: number, max: number) => fc.integer({ min, max }).map(formatDuration);
+const host = fc.constantFrom('s3.example.org', 'store.storage.svc:7070', '10.0.0.1:9000', '[fd00::1]:7070');
+const endpoint = fc
+  .tuple(fc.constantFrom('http', 'https'), host, fc.constantFrom('', '/'))
+  .map(([scheme, at, end]) => `${scheme}://${at}${end}`);
+const reference = name.map((of) => ({ name: of }));
+const optional = { requiredKeys: [] };
+
+const s3 = {
+  endpoint,
+  region: fc.constantFrom('us-east-1', 'eu-west-1'),
+  forcePathStyle: fc.boolean(),
+  credentialsSecretRef: reference,
+  caBundleRef: reference,
+};
+
+const mebibytes = fc.integer({ min: 1, max: 64 });
+const tiers = fc
+  .tuple(
+    fc.uniqueArray(fc.integer({ min: 1, max: 500 }), { maxLength: 8 }),
+    fc.uniqueArray(mebibytes, { minLength: 8, maxLength: 8 }),
+  )
+  .map(([objects, chunks]) => {
+    const sizes = chunks.toSorted((a, b) => a - b);
+    return objects
+      .toSorted((a, b) => a - b)
+      .map((gibibytes, index) => ({ minObjectSize: `${gibibytes}Gi`, chunkSize: `${sizes[index] ?? 0}Mi` }));
+  });
+
+const spec = fc.record(
+  {
+    replicas: fc.integer({ min: 0, max: 10 }),
+    origin: fc.record(
+      {
+        id: fc.stringMatching(/^[A-Za-z0-9]([.]?[A-Za-z0-9_-]){0,30}$/),
+        identity: fc.string({ maxLength: 50 }),
+        type: fc.constant('S3'),
+        s3: fc.record(s3, optional),
+        buckets: fc.uniqueArray(
+          fc.record(
+            {
+              name: bucket,
+              originBucket: bucket,
+              prefix: fc.string({ maxLength: 60 }),
+              metadataTTL: duration(0, 3_600_000),
+              immutable: fc.boolean(),
+            },
+            { requiredKeys: ['name'] },
+          ),
+          { minLength: 1, maxLength: 4, selector: (row) => row.name },
+        ),
+        targetGlobal: fc.integer({ min: 1, max: 1000 }),
+        queueTimeout: duration(100, 60_000),
+        retry: fc.record({ attempts: fc.integer({ min: 1, max: 10 }), backoffInitial: duration(1, 2000) }, optional),
+      },
+      { requiredKeys: ['id', 'type', 's3', 'buckets'] },
+    ),
+    cacheStore: fc.oneof(
+      fc.record({ type: fc.constant('S3'), s3: fc.record({ ...s3, bucket }, { requiredKeys: ['bucket'] }) }),
+      fc.record({
+        type: fc.constant('Filesystem'),
+        filesystem: name.map((claimName) => ({ persistentVolumeClaim: { claimName } })),
+      }),
+    ),
+    chunking: fc.record(
+      { size: mebibytes.map((size) => `${size}Mi`), tiers, readahead: fc.integer({ min: 0, max: 64 }) },
+      optional,
+    ),
+    memory: fc.record({ budget: fc.constantFrom('512Mi', '1Gi', 2_147_483_648) }, optional),
+    metadata: fc.record({ ttl: duration(0, 86_400_000), negativeTTL: duration(0, 86_400_000) }, optional),
+    edge: fc.record({ explain: fc.boolean(), maxConnections: fc.integer({ min: 1, max: 10_000 }) }, optional),
+    shutdown: fc.record({ propagationDelay: duration(0, 300_000), drainTimeout: duration(0, 3_600_000) }, optional),
+    logLevel: fc.constantFrom('debug', 'info', 'warn', 'error'),
+  },
+  { requiredKeys: ['origin', 'cacheStore'] },
+);
+
+export const arbitraryCache: fc.Arbitrary<OrcaCache> = fc.tuple(name, name, spec).map(([cache, namespace, words]) =>
+  accepted({
+    apiVersion: 'orcacache.dev/v1alpha1',
+    kind: 'OrcaCache',
+    metadata: { name: cache, namespace },
+    spec: words,
+  }),
+);

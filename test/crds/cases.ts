@@ -1,0 +1,298 @@
+/**
+ * Mistakes that people make in an OrcaCache and where they are told of them. The validator in this process and the real
+ * API server both go through this table, so that they can't come to differ.
+ */
+
+export interface Case {
+  readonly name: string;
+  /** Dotted path to value, on top of the sample. */
+  readonly changes: Readonly<Record<string, unknown>>;
+}
+
+export interface BadCase extends Case {
+  /** The path that is named. */
+  readonly path: string;
+}
+
+const tier = (minObjectSize: string | number, chunkSize: string | number) => ({ minObjectSize, chunkSize });
+const bucket = (name: string, more: object = {}) => ({ name, ...more });
+
+export const badCases: readonly BadCase[] = [
+  { name: 'a name that no Service may have', changes: { 'metadata.name': 'models.eu' }, path: 'metadata.name' },
+  { name: 'a name that begins with a digit', changes: { 'metadata.name': '1models' }, path: 'metadata.name' },
+  { name: 'a name of 51 characters', changes: { 'metadata.name': 'm'.repeat(51) }, path: 'metadata.name' },
+  { name: 'no origin', changes: { 'spec.origin': undefined }, path: 'spec.origin' },
+  { name: 'no cachestore', changes: { 'spec.cacheStore': undefined }, path: 'spec.cacheStore' },
+  { name: 'no origin id', changes: { 'spec.origin.id': undefined }, path: 'spec.origin.id' },
+  { name: 'an origin id with ..', changes: { 'spec.origin.id': 'a..b' }, path: 'spec.origin.id' },
+  { name: 'an origin id with a slash', changes: { 'spec.origin.id': 'a/b' }, path: 'spec.origin.id' },
+  { name: 'an origin id of 64 characters', changes: { 'spec.origin.id': 'a'.repeat(64) }, path: 'spec.origin.id' },
+  { name: 'an empty origin id', changes: { 'spec.origin.id': '' }, path: 'spec.origin.id' },
+  {
+    name: 'an origin type that does not exist',
+    changes: { 'spec.origin.type': 'AzureBlob' },
+    path: 'spec.origin.type',
+  },
+  { name: 'an S3 origin without s3', changes: { 'spec.origin.s3': undefined }, path: 'spec.origin.s3' },
+  {
+    name: 'an endpoint without a scheme',
+    changes: { 'spec.origin.s3.endpoint': 's3.example.org' },
+    path: 'spec.origin.s3.endpoint',
+  },
+  {
+    name: 'an endpoint with a user',
+    changes: { 'spec.origin.s3.endpoint': 'https://a:b@s3.example.org' },
+    path: 'spec.origin.s3.endpoint',
+  },
+  {
+    name: 'an endpoint with a path',
+    changes: { 'spec.origin.s3.endpoint': 'https://s3.example.org/b' },
+    path: 'spec.origin.s3.endpoint',
+  },
+  {
+    name: 'a credentials reference without a name',
+    changes: { 'spec.origin.s3.credentialsSecretRef': {} },
+    path: 'spec.origin.s3.credentialsSecretRef.name',
+  },
+  { name: 'no buckets', changes: { 'spec.origin.buckets': [] }, path: 'spec.origin.buckets' },
+  {
+    name: 'a bucket without a name',
+    changes: { 'spec.origin.buckets': [{ prefix: 'x/' }] },
+    path: 'spec.origin.buckets[0].name',
+  },
+  {
+    name: 'two buckets of one name',
+    changes: { 'spec.origin.buckets': [bucket('models'), bucket('models')] },
+    path: 'spec.origin.buckets[1]',
+  },
+  {
+    name: 'a bucket name with capitals',
+    changes: { 'spec.origin.buckets': [bucket('Models')] },
+    path: 'spec.origin.buckets[0].name',
+  },
+  {
+    name: 'a bucket name of two characters',
+    changes: { 'spec.origin.buckets': [bucket('mo')] },
+    path: 'spec.origin.buckets[0].name',
+  },
+  {
+    name: 'an origin bucket with a slash',
+    changes: { 'spec.origin.buckets': [bucket('models', { originBucket: 'a/b/c' })] },
+    path: 'spec.origin.buckets[0].originBucket',
+  },
+  {
+    name: 'a prefix that is longer than keys should begin',
+    changes: { 'spec.origin.buckets': [bucket('models', { prefix: 'p'.repeat(513) })] },
+    path: 'spec.origin.buckets[0].prefix',
+  },
+  {
+    name: 'a metadata TTL in days',
+    changes: { 'spec.origin.buckets': [bucket('models', { metadataTTL: '5d' })] },
+    path: 'spec.origin.buckets[0].metadataTTL',
+  },
+  { name: 'no origin requests at all', changes: { 'spec.origin.targetGlobal': 0 }, path: 'spec.origin.targetGlobal' },
+  { name: 'an endless queue', changes: { 'spec.origin.queueTimeout': '1h' }, path: 'spec.origin.queueTimeout' },
+  { name: 'no attempts', changes: { 'spec.origin.retry': { attempts: 0 } }, path: 'spec.origin.retry.attempts' },
+  {
+    name: 'a first pause above the last',
+    changes: { 'spec.origin.retry': { backoffInitial: '5s', backoffMax: '1s' } },
+    path: 'spec.origin.retry.backoffInitial',
+  },
+  {
+    name: 'a cachestore type that does not exist',
+    changes: { 'spec.cacheStore.type': 'Memory' },
+    path: 'spec.cacheStore.type',
+  },
+  {
+    name: 'an S3 store without a bucket',
+    changes: { 'spec.cacheStore.s3.bucket': undefined },
+    path: 'spec.cacheStore.s3.bucket',
+  },
+  {
+    name: 'a filesystem store without filesystem',
+    changes: { 'spec.cacheStore': { type: 'Filesystem' } },
+    path: 'spec.cacheStore.filesystem',
+  },
+  {
+    name: 'a store of two kinds',
+    changes: { 'spec.cacheStore.filesystem': { persistentVolumeClaim: { claimName: 'chunks' } } },
+    path: 'spec.cacheStore.filesystem',
+  },
+  { name: 'chunks below 1 MiB', changes: { 'spec.chunking.size': '512Ki' }, path: 'spec.chunking.size' },
+  { name: 'chunks of half a byte more', changes: { 'spec.chunking.size': '8388608.5' }, path: 'spec.chunking.size' },
+  { name: 'chunks of no size', changes: { 'spec.chunking.size': 'large' }, path: 'spec.chunking.size' },
+  { name: 'chunks of a negative size', changes: { 'spec.chunking.size': -8388608 }, path: 'spec.chunking.size' },
+  { name: 'chunks beyond all memory', changes: { 'spec.chunking.size': '2Gi' }, path: 'spec.chunking.size' },
+  {
+    name: 'tiers in the wrong order',
+    changes: { 'spec.chunking.tiers': [tier('10Gi', '16Mi'), tier('1Gi', '64Mi')] },
+    path: 'spec.chunking.tiers',
+  },
+  {
+    name: 'tiers of the same object size in two units',
+    changes: { 'spec.chunking.tiers': [tier('1Gi', '16Mi'), tier(1073741824, '64Mi')] },
+    path: 'spec.chunking.tiers',
+  },
+  {
+    name: 'larger objects in smaller chunks',
+    changes: { 'spec.chunking.tiers': [tier('1Gi', '64Mi'), tier('10Gi', '16Mi')] },
+    path: 'spec.chunking.tiers',
+  },
+  {
+    name: 'a tier without a chunk size',
+    changes: { 'spec.chunking.tiers': [{ minObjectSize: '1Gi' }] },
+    path: 'spec.chunking.tiers[0].chunkSize',
+  },
+  {
+    name: 'a tier below 1 MiB',
+    changes: { 'spec.chunking.tiers': [tier('1Gi', '512Ki')] },
+    path: 'spec.chunking.tiers[0].chunkSize',
+  },
+  { name: 'a negative read-ahead', changes: { 'spec.chunking.readahead': -1 }, path: 'spec.chunking.readahead' },
+  { name: 'a TTL that is no duration', changes: { 'spec.metadata.ttl': 'soon' }, path: 'spec.metadata.ttl' },
+  {
+    name: 'a TTL of so many hours that they overflow',
+    changes: { 'spec.metadata.ttl': '99999h99999h99999h99999h99999h' },
+    path: 'spec.metadata.ttl',
+  },
+  {
+    name: 'a memory budget below three of the largest chunks',
+    changes: { 'spec.memory.budget': '300Mi' },
+    path: 'spec.memory.budget',
+  },
+  {
+    name: 'a budget that holds the tiers but not the base chunk',
+    changes: { 'spec.memory.budget': '16Mi', 'spec.chunking.tiers': [] },
+    path: 'spec.memory.budget',
+  },
+  {
+    name: 'a memory limit whose half holds too little',
+    changes: { 'spec.pod.resources': { limits: { memory: '512Mi' } } },
+    path: 'spec.pod.resources.limits',
+  },
+  {
+    name: 'an auth type that does not exist yet',
+    changes: { 'spec.edge.auth.type': 'SigV4' },
+    path: 'spec.edge.auth.type',
+  },
+  { name: 'a Service port of 0', changes: { 'spec.edge.service.port': 0 }, path: 'spec.edge.service.port' },
+  {
+    name: 'a Service type that does not exist',
+    changes: { 'spec.edge.service.type': 'ExternalName' },
+    path: 'spec.edge.service.type',
+  },
+  { name: 'an empty region', changes: { 'spec.edge.region': '' }, path: 'spec.edge.region' },
+  { name: 'negative replicas', changes: { 'spec.replicas': -1 }, path: 'spec.replicas' },
+  {
+    name: 'an anti-affinity that does not exist',
+    changes: { 'spec.availability.antiAffinity': 'Always' },
+    path: 'spec.availability.antiAffinity',
+  },
+  { name: 'a drain of a day', changes: { 'spec.shutdown.drainTimeout': '24h' }, path: 'spec.shutdown.drainTimeout' },
+  {
+    name: 'resources that are no quantities',
+    changes: { 'spec.pod.resources': { limits: { cpu: 'two' } } },
+    path: 'spec.pod.resources.limits.cpu',
+  },
+  {
+    name: 'a variable twice',
+    changes: {
+      'spec.pod.env': [
+        { name: 'A', value: '1' },
+        { name: 'A', value: '2' },
+      ],
+    },
+    path: 'spec.pod.env[1]',
+  },
+  {
+    name: 'a variable with two values',
+    changes: { 'spec.pod.env': [{ name: 'A', value: '1', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }] },
+    path: 'spec.pod.env[0]',
+  },
+  {
+    name: 'a variable from nowhere',
+    changes: { 'spec.pod.env': [{ name: 'A', valueFrom: {} }] },
+    path: 'spec.pod.env[0].valueFrom',
+  },
+  { name: 'a log level that does not exist', changes: { 'spec.logLevel': 'trace' }, path: 'spec.logLevel' },
+  { name: 'text where a map belongs', changes: { 'spec.chunking': 'off' }, path: 'spec.chunking' },
+  { name: 'a number where text belongs', changes: { 'spec.origin.s3.region': 1 }, path: 'spec.origin.s3.region' },
+];
+
+/** Fields of later versions, and misspelt ones: refused, not ignored. */
+export const unknownCases: readonly BadCase[] = [
+  { name: 'TLS at the edge', changes: { 'spec.edge.tls': { secretName: 'x' } }, path: 'spec.edge.tls' },
+  {
+    name: 'virtual hosts',
+    changes: { 'spec.edge.virtualHostDomains': ['x.org'] },
+    path: 'spec.edge.virtualHostDomains',
+  },
+  { name: 'CORS', changes: { 'spec.edge.corsOrigins': ['*'] }, path: 'spec.edge.corsOrigins' },
+  { name: 'a list TTL', changes: { 'spec.edge.listTTL': '5s' }, path: 'spec.edge.listTTL' },
+  { name: 'a proxy', changes: { 'spec.proxy': { httpsProxy: 'http://p' } }, path: 'spec.proxy' },
+  { name: 'a network policy', changes: { 'spec.networkPolicy': { enabled: true } }, path: 'spec.networkPolicy' },
+  { name: 'an Azure origin', changes: { 'spec.origin.azureBlob': { account: 'a' } }, path: 'spec.origin.azureBlob' },
+  { name: 'a misspelt key', changes: { 'spec.chunking.sise': '8Mi' }, path: 'spec.chunking.sise' },
+];
+
+export const goodCases: readonly Case[] = [
+  { name: 'the least', changes: {} },
+  { name: 'plain bytes as a number', changes: { 'spec.chunking.size': 8388608 } },
+  { name: 'plain bytes as text', changes: { 'spec.chunking.size': '8388608' } },
+  { name: 'decimal units', changes: { 'spec.memory.budget': '1G' } },
+  { name: 'no tiers', changes: { 'spec.chunking.tiers': [] } },
+  {
+    name: 'eight tiers',
+    changes: { 'spec.chunking.tiers': [1, 2, 3, 4, 5, 6, 7, 8].map((n) => tier(`${n}Gi`, `${n + 8}Mi`)) },
+  },
+  { name: 'a budget of exactly four of the largest chunks', changes: { 'spec.memory.budget': '512Mi' } },
+  {
+    name: 'a limit of exactly eight of the largest chunks',
+    changes: { 'spec.pod.resources': { limits: { memory: '1Gi' } } },
+  },
+  {
+    name: 'a small limit with a budget of its own',
+    changes: { 'spec.pod.resources': { limits: { memory: '768Mi' } }, 'spec.memory.budget': '512Mi' },
+  },
+  { name: 'resources without limits', changes: { 'spec.pod.resources': { requests: { cpu: 1 } } } },
+  { name: 'mixed units in a duration', changes: { 'spec.metadata.ttl': '1h30m' } },
+  { name: 'no replicas', changes: { 'spec.replicas': 0 } },
+  { name: 'no read-ahead', changes: { 'spec.chunking.readahead': 0 } },
+  {
+    name: 'a shared volume',
+    changes: {
+      'spec.cacheStore': { type: 'Filesystem', filesystem: { persistentVolumeClaim: { claimName: 'chunks' } } },
+    },
+  },
+  { name: 'AWS itself', changes: { 'spec.origin.s3': { region: 'eu-west-1' } } },
+  { name: 'an IPv6 endpoint', changes: { 'spec.origin.s3.endpoint': 'http://[fd00::1]:7070' } },
+  { name: 'an origin id with all that is allowed', changes: { 'spec.origin.id': '0.a_B-c.' } },
+  { name: 'a name of 50 characters', changes: { 'metadata.name': 'm'.repeat(50) } },
+  {
+    name: 'every option of the pods',
+    changes: {
+      'spec.pod': {
+        image: 'registry.example.org/orcacache/cache@sha256:0123456789abcdef',
+        imagePullPolicy: 'Always',
+        imagePullSecrets: [{ name: 'pull' }],
+        resources: { requests: { cpu: '500m', memory: '2Gi' }, limits: { memory: '4Gi', 'example.org/fast-net': 1 } },
+        nodeSelector: { disk: 'ssd' },
+        tolerations: [
+          { key: 'cache', operator: 'Exists', effect: 'NoSchedule' },
+          { key: 'x', effect: 'NoExecute', tolerationSeconds: 30 },
+        ],
+        priorityClassName: 'high',
+        topologySpreadConstraints: [
+          { maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'ScheduleAnyway' },
+        ],
+        serviceAccountAnnotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/orca' },
+        labels: { team: 'ml' },
+        annotations: { note: 'x' },
+        env: [
+          { name: 'HTTPS_PROXY', value: 'http://proxy:3128' },
+          { name: 'T', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
+        ],
+      },
+    },
+  },
+];

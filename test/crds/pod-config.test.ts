@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest';
+import * as fc from 'fast-check';
+import { parse, stringify } from 'yaml';
+import { parseConfig } from '#cache/config/load.ts';
+import { configuredSettings, readRuntime } from '#cache/config/runtime.ts';
+import { configHash, podConfig, podConfigFile, runtimeConfig } from '#crds/pod-config.ts';
+import { arbitraryCache } from './arbitrary-cache.ts';
+import { accepted, sampleWith } from './sample.ts';
+
+const GIB = 1024 ** 3;
+const facts = { env: { POD_IP: '10.1.2.3' }, memory: { constrainedBytes: 2 * GIB, totalBytes: 64 * GIB } };
+
+describe("a pod's config file", () => {
+  test('made of any valid cache is one that the pod accepts', () => {
+    fc.assert(
+      fc.property(arbitraryCache, (cache) => {
+        const { yaml, hash } = podConfigFile(cache);
+        const config = parseConfig(yaml, facts);
+        expect(config.hash).toBe(hash);
+        expect(config.origin.buckets.map((bucket) => bucket.name)).toEqual(
+          cache.spec.origin.buckets.map((bucket) => bucket.name),
+        );
+        expect(config.peers).toMatchObject({ service: `${cache.metadata.name}-peers`, self: '10.1.2.3' });
+        const read = readRuntime(stringify(runtimeConfig(cache)), config, configuredSettings(config), {});
+        expect(read).toEqual({
+          mistakes: [],
+          settings: {
+            logLevel: cache.spec.logLevel,
+            targetGlobal: cache.spec.origin.targetGlobal,
+            readahead: cache.spec.chunking.readahead,
+            provenConfig: undefined,
+          },
+        });
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('stays the same when only what pods reload has changed', () => {
+    const before = podConfigFile(accepted(sampleWith({})));
+    const after = podConfigFile(
+      accepted(sampleWith({ 'spec.logLevel': 'debug', 'spec.origin.targetGlobal': 7, 'spec.chunking.readahead': 0 })),
+    );
+    expect(after).toEqual(before);
+  });
+
+  test('stays the same when only what the operator does with pods has changed', () => {
+    const before = podConfigFile(accepted(sampleWith({})));
+    const after = podConfigFile(
+      accepted(
+        sampleWith({ 'spec.replicas': 5, 'spec.edge.service.type': 'LoadBalancer', 'spec.pod.labels': { a: 'b' } }),
+      ),
+    );
+    expect(after).toEqual(before);
+  });
+
+  test('is another one when the cache is told something else', () => {
+    const before = podConfigFile(accepted(sampleWith({})));
+    const after = podConfigFile(accepted(sampleWith({ 'spec.metadata.ttl': '6m' })));
+    expect(after.hash).not.toBe(before.hash);
+  });
+
+  test('does not depend on the order in which keys were written', () => {
+    const cache = accepted(sampleWith({}));
+    const reversed = Object.fromEntries(Object.entries(cache.spec.origin).toReversed()) as typeof cache.spec.origin;
+    expect(podConfigFile({ ...cache, spec: { ...cache.spec, origin: reversed } })).toEqual(podConfigFile(cache));
+  });
+
+  test('names mounted paths in place of Secrets and ConfigMaps', () => {
+    const cache = accepted(
+      sampleWith({
+        'spec.origin.s3.caBundleRef': { name: 'origin-ca' },
+        'spec.cacheStore.s3.credentialsSecretRef': { name: 'store-keys' },
+        'spec.cacheStore.s3.caBundleRef': { name: 'store-ca' },
+      }),
+    );
+    expect(podConfig(cache)).toMatchObject({
+      origin: {
+        s3: { credentials: { directory: '/etc/orca/credentials/origin' }, caFile: '/etc/orca/ca/origin/ca.crt' },
+      },
+      cacheStore: {
+        s3: {
+          credentials: { directory: '/etc/orca/credentials/cachestore' },
+          caFile: '/etc/orca/ca/cachestore/ca.crt',
+        },
+      },
+      peers: { auth: { directory: '/etc/orca/credentials/peers' } },
+      runtimeFile: '/etc/orca/runtime/runtime.yaml',
+    });
+  });
+
+  test('of a cache on a shared volume names where that is mounted', () => {
+    const cache = accepted(
+      sampleWith({
+        'spec.cacheStore': { type: 'Filesystem', filesystem: { persistentVolumeClaim: { claimName: 'chunks' } } },
+      }),
+    );
+    expect(podConfig(cache)).toMatchObject({
+      cacheStore: { type: 'Filesystem', filesystem: { path: '/var/lib/orca' } },
+    });
+  });
+
+  test('of the sample reads as it always did', async () => {
+    const { yaml } = podConfigFile(accepted(sampleWith({})));
+    await expect(yaml).toMatchFileSnapshot('../golden/crds/pod-config.yaml');
+    expect(parse(yaml)).toEqual(podConfig(accepted(sampleWith({}))));
+  });
+
+  test('has a hash of eight hex digits of its bytes', () => {
+    expect(configHash('')).toBe('e3b0c442');
+    expect(configHash(new TextEncoder().encode('abc'))).toBe('ba7816bf');
+  });
+});

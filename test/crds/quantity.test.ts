@@ -1,0 +1,67 @@
+import { describe, expect, test } from 'vitest';
+import * as fc from 'fast-check';
+import { formatQuantity, parseQuantity } from '#crds/quantity.ts';
+
+describe('a size', () => {
+  test.for([
+    ['0', 0],
+    ['8388608', 8_388_608],
+    [8_388_608, 8_388_608],
+    ['512Ki', 524_288],
+    ['8Mi', 8_388_608],
+    ['1Gi', 1_073_741_824],
+    ['100Ti', 109_951_162_777_600],
+    ['5k', 5000],
+    ['5M', 5_000_000],
+    ['5G', 5_000_000_000],
+    ['5T', 5_000_000_000_000],
+  ] as const)('of %s is %d bytes', ([text, sizeBytes]) => {
+    expect(parseQuantity(text)).toBe(sizeBytes);
+  });
+
+  test.for([
+    '',
+    'Mi',
+    '8 Mi',
+    '8MiB',
+    '8MB',
+    '8mi',
+    '-8Mi',
+    '+8Mi',
+    '1.5Gi',
+    '8e6',
+    '8Mi ',
+    '8K',
+    '8Pi',
+    '1234567Mi',
+    '999999Ti',
+    1.5,
+    -1,
+  ])('is not %j', (text) => {
+    expect(parseQuantity(text)).toBeUndefined();
+  });
+
+  test('that is formatted is read as the same again', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.maxSafeNat().filter((n) => n < 1e15),
+          fc.integer({ min: 0, max: 1e9 }).map((n) => n * 1024),
+        ),
+        (sizeBytes) => {
+          expect(parseQuantity(formatQuantity(sizeBytes))).toBe(sizeBytes);
+        },
+      ),
+    );
+  });
+
+  test('is told in the largest unit that holds it exactly', () => {
+    expect([8_388_608, 8_388_609, 1_073_741_824, 1024, 1023].map(formatQuantity)).toEqual([
+      '8Mi',
+      '8388609',
+      '1Gi',
+      '1Ki',
+      '1023',
+    ]);
+  });
+});

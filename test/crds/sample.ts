@@ -1,0 +1,45 @@
+/** A cache as a user writes it, and a copy of it with some members put elsewhere. */
+import { parseOrcaCache } from '#crds/validate.ts';
+import type { OrcaCache } from '#crds/types.ts';
+
+type Tree = { [key: string]: unknown };
+
+export function sample(): Tree {
+  return {
+    apiVersion: 'orcacache.dev/v1alpha1',
+    kind: 'OrcaCache',
+    metadata: { name: 'models', namespace: 'ml' },
+    spec: {
+      origin: {
+        id: 'models-eu',
+        type: 'S3',
+        s3: { endpoint: 'https://s3.example.org', credentialsSecretRef: { name: 'origin-keys' } },
+        buckets: [{ name: 'models', originBucket: 'acme-models-eu' }],
+      },
+      cacheStore: {
+        type: 'S3',
+        s3: { endpoint: 'http://store.storage.svc:7070', bucket: 'orca-chunks', forcePathStyle: true },
+      },
+    },
+  };
+}
+
+/** `changes` maps a dotted path to its new value; undefined takes the member away. */
+export function sampleWith(changes: Readonly<Record<string, unknown>>): Tree {
+  const cache = sample();
+  for (const [path, value] of Object.entries(changes)) {
+    const steps = path.split('.');
+    const last = steps.pop() ?? '';
+    let at = cache;
+    for (const step of steps) at = (at[step] ??= {}) as Tree;
+    if (value === undefined) delete at[last];
+    else at[last] = value;
+  }
+  return cache;
+}
+
+export function accepted(input: unknown): OrcaCache {
+  const verdict = parseOrcaCache(input);
+  if (!verdict.ok) throw new Error(`refused: ${JSON.stringify(verdict.mistakes)}`);
+  return verdict.value;
+}
