@@ -62,7 +62,7 @@ export function findVersitygw(): string | undefined {
   const candidates = [
     process.env['ORCA_VERSITYGW'] ?? '',
     ...(process.env['PATH'] ?? '').split(delimiter).map((directory) => join(directory, 'versitygw')),
-    ...globSync([join(cache, 'versitygw'), join(cache, '*', 'versitygw'), join(cache, '*', 'bin', 'versitygw')]),
+    ...globSync(join(cache, 'items', 'versitygw', '*', 'bin', 'versitygw')),
   ];
   return candidates.find((path) => path !== '' && isExecutable(path));
 }
