@@ -1,18 +1,38 @@
 import { defineConfig } from 'vitest/config';
 
-// Tests run through Node's own loader and type stripping, so that what fails in a pod fails here too.
-const native = { experimental: { viteModuleRunner: false } };
-
 export default defineConfig({
   test: {
-    ...native,
+    // Node's own loader and type stripping, so that what fails in a pod fails here too.
+    experimental: { viteModuleRunner: false },
+    // Real servers run beside the tests; more workers would starve them on a small machine.
+    maxWorkers: 2,
     projects: [
       {
         extends: true,
-        test: { name: 'unit', include: ['test/{cache,operator,crds,shared,charts,hack}/**/*.test.ts'], testTimeout: 10_000 },
+        test: {
+          name: 'unit',
+          include: ['test/{cache,operator,crds,shared,charts,hack}/**/*.test.ts'],
+          testTimeout: 10_000,
+        },
       },
-      { extends: true, test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 } },
-      { extends: true, test: { name: 'integration', include: ['test/integration/**/*.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 } },
+      {
+        extends: true,
+        test: {
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
       {
         extends: true,
         test: {
