@@ -6,8 +6,11 @@ need_npm() { have npm || die "npm is missing: install it (any version >= 10) wit
 
 # npm_install LOCK_DIR OUT: the install scripts of dependencies do not run:
 # nothing here needs them, and they would run whatever a package put there.
+# npm itself runs on the pinned Node.js as soon as that is there.
 npm_install() {
   cp "$1/package.json" "$1/package-lock.json" "$2/"
+  [[ ! -f $1/.npmrc ]] || cp "$1/.npmrc" "$2/"
+  ! item_ready node || PATH=${ITEM_PATH[node]}/bin:$PATH
   cd "$2" || return
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 }
