@@ -16,9 +16,11 @@ export type Applied =
 
 /** `live` is what was listed; undefined where nothing was. */
 export async function apply(api: Api, cache: OrcaCache, child: Child, live: Live | undefined): Promise<Applied> {
-  if (live !== undefined) return applyTo(api, cache, child, live);
+  // What is made once is of a kind that is not listed.
+  const found = child.write === 'once' ? await api.find<Live>(pathOf(child.manifest)) : live;
+  if (found !== undefined) return applyTo(api, cache, child, found);
   const created = await create(api, child);
-  if (created === undefined) return applyTo(api, cache, child, await read(api, child.manifest));
+  if (created === undefined) return applyTo(api, cache, child, await api.read<Live>(pathOf(child.manifest)));
   return { kind: 'created', live: child.write === 'once' ? created : await ownFields(api, child.manifest, created) };
 }
 
@@ -63,14 +65,14 @@ async function create(api: Api, { manifest }: Child): Promise<Live | undefined> 
   }
 }
 
-async function read(api: Api, { kind, metadata }: Manifest): Promise<Live> {
-  return api.read<Live>(childPath(kind, metadata.namespace, metadata.name));
+function pathOf({ kind, metadata }: Manifest): string {
+  return childPath(kind, metadata.namespace, metadata.name);
 }
 
-async function ownFields(api: Api, { kind, metadata }: Manifest, live: Live): Promise<Live> {
+async function ownFields(api: Api, manifest: Manifest, live: Live): Promise<Live> {
   const patch = ownershipPatch(live);
   if (patch === undefined) return live;
-  return api.write<Live>('PATCH', childPath(kind, metadata.namespace, metadata.name), {
+  return api.write<Live>('PATCH', pathOf(manifest), {
     contentType: PATCH.json,
     query: { fieldManager: FIELD_MANAGER },
     body: patch,
@@ -80,7 +82,7 @@ async function ownFields(api: Api, { kind, metadata }: Manifest, live: Live): Pr
 /** With the uid: should the object have gone meanwhile, this must not make a new one. */
 async function serverSideApply(api: Api, manifest: Manifest, live: Live): Promise<Live> {
   const body = sealed(manifest);
-  return api.write<Live>('PATCH', childPath(manifest.kind, manifest.metadata.namespace, manifest.metadata.name), {
+  return api.write<Live>('PATCH', pathOf(manifest), {
     contentType: PATCH.apply,
     query: { fieldManager: FIELD_MANAGER, force: true },
     body: { ...body, metadata: { ...body.metadata, uid: live.metadata.uid } },

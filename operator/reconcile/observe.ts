@@ -1,6 +1,7 @@
 /** Reads what exists of a cache: its children by label, and the ReplicaSets and pods of its Deployment. */
 import { LABEL, MANAGED_BY } from '#crds/names.ts';
 import {
+  CHILD_KINDS,
   childCollectionPath,
   collectionPath,
   LISTED_KINDS,
@@ -36,7 +37,8 @@ export async function observe(api: Api, cache: OrcaCache): Promise<Observed> {
     Promise.all(
       LISTED_KINDS.map(async (kind) => {
         const found = await api.list<Live>(childCollectionPath(kind, namespace), mine);
-        return found.map((live) => ({ kind, live }));
+        // Items of a list don't say what they are.
+        return found.map((live) => ({ kind, live: { ...live, kind, apiVersion: CHILD_KINDS[kind].apiVersion } }));
       }),
     ),
     api.list<LiveReplicaSet>(collectionPath('apps/v1', 'replicasets', namespace), workload),
