@@ -39,11 +39,14 @@ docker_tools() {
 docker_cgroups() { find /sys/fs/cgroup -maxdepth 2 -type d -name "$DOCKER_CGROUP" 2>/dev/null || true; }
 
 docker_up() {
-  local trace pid
+  local trace pid tries
   need_root 'for a private container engine'
   docker_tools
   take_lock 8 "$CACHE_DIR/docker.lock" hack/docker
-  if process_alive dockerd && private_docker_answers; then return; fi
+  if process_alive dockerd && private_docker_answers; then
+    docker_unlock
+    return
+  fi
   docker_clean
   [[ -z $(ip -4 route show root "$DOCKER_NETWORK") ]] || die "the network $DOCKER_NETWORK is already in use on this machine"
   mkdir -p "$PID_DIR" "$LOG_DIR" "$DOCKER_DATA_DIR"
@@ -68,7 +71,10 @@ docker_up() {
   disown "$pid"
   record_process dockerd "$pid" unshare
   for ((tries = 300; tries > 0; tries--)); do
-    private_docker_answers && return
+    if private_docker_answers; then
+      docker_unlock
+      return
+    fi
     process_alive dockerd || break
     sleep 0.1
   done
@@ -116,7 +122,11 @@ docker_down() {
   need_root 'to stop the private container engine'
   take_lock 8 "$CACHE_DIR/docker.lock" hack/docker
   docker_clean
+  docker_unlock
 }
+
+# The caller goes on, and what it starts would inherit the lock.
+docker_unlock() { exec 8>&-; }
 
 # use_docker: sets DOCKER_HOST to an engine that answers, and DOCKER_STARTED to
 # "yes" if that had to be started, so that the caller stops it.

@@ -45,7 +45,7 @@ azurite_build() {
 install_azurite() {
   item_ready azurite && return
   need_npm
-  item_install azurite '20 s' 'Azurite' azurite_build
+  item_install azurite '20–60 s' 'Azurite' azurite_build
 }
 
 # The checkout's own dependencies. They live in the checkout, where Node looks
@@ -75,5 +75,5 @@ deps_build() {
 install_deps() {
   deps_ready && return
   need_npm
-  step '20 s' "npm dependencies of the checkout" deps_build
+  step '20–60 s' "npm dependencies of the checkout" deps_build
 }

@@ -1,10 +1,6 @@
 module orcacache.dev/hack/kube/kubernetes
 
-// This is a generated file. Do not edit directly.
-// Ensure you've carefully read
-// https://git.k8s.io/community/contributors/devel/sig-architecture/vendor.md
-// Run hack/pin-dependency.sh to change pinned dependency versions.
-// Run hack/update-vendor.sh to update go.mod files and the vendor directory.
+// Written by hack/kube/update-kubernetes: do not edit.
 
 go 1.26.0
 
