@@ -40,7 +40,7 @@ function resolveStatic(peers: PodFile['peers'], listen: ListenAddress, env: Env,
   if (parseAddress(self) === undefined)
     mistakes.push({ path: ['peers', 'self'], message: 'must be host:port, as the other replicas know it' });
   const list = peers.static?.peers ?? [self];
-  for (const [index, peer] of list.entries())
+  for (const [index, peer] of (peers.static?.peers ?? []).entries())
     if (parseAddress(peer) === undefined)
       mistakes.push({ path: ['peers', 'static', 'peers', index], message: 'must have a port of at most 65535' });
   // A replica that is not in its own list would own no chunk, and no other would agree with it.
