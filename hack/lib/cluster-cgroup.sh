@@ -4,7 +4,8 @@
 # Version 1 has one tree for each controller, version 2 has one tree.
 
 CGROUP_NAME=orcacache
-CGROUP_CONTROLLERS=(cpuset cpu memory pids)
+# What kubelet demands of its group, as far as the machine has it.
+CGROUP_CONTROLLERS=(cpuset cpu memory pids hugetlb)
 
 cgroup_version() { if [[ -f /sys/fs/cgroup/cgroup.controllers ]]; then echo 2; else echo 1; fi; }
 
@@ -41,6 +42,7 @@ cgroup_create() {
 cgroup_delegate() {
   local controller
   for controller in "${CGROUP_CONTROLLERS[@]}"; do
+    grep -qw "$controller" /sys/fs/cgroup/cgroup.controllers || continue
     grep -qw "$controller" "$1/cgroup.subtree_control" && continue
     { echo "+$controller" >"$1/cgroup.subtree_control"; } 2>/dev/null ||
       die "cannot pass the cgroup controller $controller below $1: in a container, run it with the host's cgroup namespace"
