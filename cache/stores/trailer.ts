@@ -14,7 +14,12 @@ const FORMAT_VERSION = 1;
 const MAX_FIELDS_BYTES = 64 * 1024;
 
 export function encodeTrailer(metadata: ChunkMetadata): Buffer {
-  const fields = Buffer.from(JSON.stringify(encodeMetadata(metadata)), 'utf8');
+  return trailerOf(encodeMetadata(metadata));
+}
+
+/** A trailer of any fields. */
+export function trailerOf(metadata: Readonly<Record<string, string>>): Buffer {
+  const fields = Buffer.from(JSON.stringify(metadata), 'utf8');
   const foot = Buffer.alloc(FOOT_BYTES);
   foot.writeUInt32LE(fields.length, 0);
   foot.writeUInt32LE(crc32(fields), 4);

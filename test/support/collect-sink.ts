@@ -22,6 +22,8 @@ export interface CollectSinkOptions {
   readonly windowBytes?: number;
   /** After every full window there is no room until the next turn of the event loop. */
   readonly pauseAfterWindow?: boolean;
+  /** From so many bytes on there is no room until the test calls `resume`. */
+  readonly pauseAtBytes?: number;
 }
 
 const DEFAULT_WINDOW_BYTES = 256 * 1024;
@@ -53,6 +55,8 @@ export function collectSink(options: CollectSinkOptions = {}): CollectSink {
     filled(count) {
       if (count < 0 || used + count > window.length) throw new RangeError(`${count} bytes do not fit the space given`);
       used += count;
+      if (lengthBytes < (options.pauseAtBytes ?? Infinity) && lengthBytes + count >= (options.pauseAtBytes ?? Infinity))
+        paused = true;
       lengthBytes += count;
       if (used === window.length) {
         done.push(window);

@@ -8,6 +8,7 @@ import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { CallOptions, ChunkStore } from '#cache/engine/ports.ts';
 import { cancelledBy, copyInto } from '#cache/wire/sink.ts';
+import { checkPieces } from '#cache/stores/stored-chunk.ts';
 import { createGate, type Gate } from '#test/support/gate.ts';
 
 export interface StoreFault {
@@ -23,7 +24,7 @@ export interface StoreFault {
 
 export interface FakeChunkStore extends ChunkStore {
   /** Puts a chunk there as the original's would be (no metadata), or as ours. */
-  plant(chunk: Chunk, body: Uint8Array, metadata?: ChunkMetadata): void;
+  plant(chunk: Pick<Chunk, 'path'>, body: Uint8Array, metadata?: ChunkMetadata): void;
   /** Removes a chunk behind everyone's back. */
   vanish(path: string): void;
   /** Inverts one byte of a stored chunk, its metadata untouched. */
@@ -156,8 +157,9 @@ export function fakeChunkStore(): FakeChunkStore {
     async commit(chunk, metadata, pieces, call) {
       counts.commits += 1;
       await enter('commit', chunk.path, commitGate, call);
+      checkPieces(chunk, metadata, pieces);
       const body = Buffer.concat(pieces);
-      if (body.length !== chunk.lengthBytes || crc32(body) !== metadata.crc32)
+      if (crc32(body) !== metadata.crc32)
         throw new OrcaError('store_unavailable', `the upload of ${chunk.path} does not match its checksum`, {
           status: 400,
         });

@@ -1,0 +1,95 @@
+import { expect, test } from 'vitest';
+import { openS3Store } from '#cache/stores/s3.ts';
+import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
+import { startCuttingProxy } from '#test/support/cutting-proxy.ts';
+import { startVersitygw } from '#test/support/versitygw.ts';
+import { chunkStoreSuite } from './suites/chunk-store.ts';
+
+chunkStoreSuite('S3 (versitygw)', async () => {
+  const gateway = await startVersitygw({ buckets: ['chunks'] });
+  const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
+  return {
+    store,
+    async plant(path, body, fields = {}) {
+      const headers = Object.fromEntries(Object.entries(fields).map(([name, value]) => [`x-amz-meta-${name}`, value]));
+      await gateway.putObject('chunks', path, body, headers);
+    },
+    vanish: (path) => gateway.deleteObject('chunks', path),
+    async [Symbol.asyncDispose]() {
+      await store.close();
+      await gateway[Symbol.asyncDispose]();
+    },
+  };
+});
+
+const body = patternBytes(4 * 1024 * 1024);
+const chunk = chunkFor(body, 'object');
+const metadata = metadataFor(chunk, body);
+const pieces = piecesOf(body, 1024 * 1024);
+const { signal } = new AbortController();
+
+test.for(['fin', 'reset'] as const)('an upload cut in the middle by a %s never becomes a chunk', async (how) => {
+  await using gateway = await startVersitygw({ buckets: ['chunks'] });
+  await using proxy = await startCuttingProxy(gateway.endpoint);
+  const direct = openS3Store({ ...gateway.client, bucket: 'chunks' });
+  const store = openS3Store({ ...gateway.client, endpoint: proxy.endpoint, bucket: 'chunks' });
+  proxy.cutNext({ direction: 'up', afterBytes: 2_000_000, how });
+  await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
+  expect(proxy.cuts).toBeGreaterThan(0);
+  expect(await direct.has(chunk, { signal })).toBe(false);
+
+  proxy.cutNext(undefined);
+  expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+  expect(await direct.has(chunk, { signal })).toBe(true);
+  await store.close();
+  await direct.close();
+});
+
+test('an upload that does not match its checksum is refused and never seen', async () => {
+  await using gateway = await startVersitygw({ buckets: ['chunks'] });
+  const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
+  const wrong = { ...metadata, crc32: (metadata.crc32 ^ 1) >>> 0 };
+  await expect(store.commit(chunk, wrong, pieces, { signal })).rejects.toMatchObject({
+    code: 'store_unavailable',
+    status: 400,
+  });
+  expect(await store.has(chunk, { signal })).toBe(false);
+  await store.close();
+});
+
+test('a commit whose answer is lost looks, and finds its own chunk there', async () => {
+  await using gateway = await startVersitygw({ buckets: ['chunks'] });
+  await using proxy = await startCuttingProxy(gateway.endpoint);
+  const store = openS3Store({ ...gateway.client, endpoint: proxy.endpoint, bucket: 'chunks' });
+  // The answer of the PUT dies on its way, the look after it does not.
+  proxy.cutOnce({ direction: 'down', afterBytes: 0, how: 'reset' });
+  expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('lost');
+  expect(proxy.cuts).toBe(1);
+  expect(await store.has(chunk, { signal })).toBe(true);
+  await store.close();
+});
+
+test('a store without its bucket is unavailable, not empty', async () => {
+  await using gateway = await startVersitygw();
+  const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
+  await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({
+    code: 'store_unavailable',
+    status: 404,
+  });
+  await expect(store.getSmall('_orca/identity/x', { signal })).rejects.toMatchObject({
+    code: 'store_unavailable',
+    status: 404,
+  });
+  await store.close();
+});
+
+test('a stopped store is unavailable, and works again when it is back', async () => {
+  await using gateway = await startVersitygw({ buckets: ['chunks'] });
+  const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
+  await store.commit(chunk, metadata, pieces, { signal });
+  await gateway.stop();
+  await expect(store.has(chunk, { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
+  await gateway.start();
+  expect(await store.has(chunk, { signal })).toBe(true);
+  await store.close();
+});

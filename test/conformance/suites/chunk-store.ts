@@ -1,0 +1,267 @@
+/** What every ChunkStore must do, fake or real. */
+import { assert, asyncProperty, integer, nat } from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
+import type { ChunkStore } from '#cache/engine/ports.ts';
+import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
+import { collectSink, type CollectSinkOptions } from '#test/support/collect-sink.ts';
+
+export interface ChunkStoreFixture extends AsyncDisposable {
+  readonly store: ChunkStore;
+  /** Puts a chunk there behind the store's back; `fields` are its stored metadata, none = as the original writes it. */
+  plant(path: ChunkPath, body: Uint8Array, fields?: Record<string, string>): Promise<void>;
+  /** Removes it behind the store's back. */
+  vanish(path: ChunkPath): Promise<void>;
+}
+
+const WRITERS = 32;
+const MIB = 1024 * 1024;
+
+export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixture>): void {
+  describe(`the chunk store ${name}`, () => {
+    let fixture: ChunkStoreFixture;
+    let store: ChunkStore;
+    const { signal } = new AbortController();
+    const body = patternBytes(500_000, 5);
+    /** A chunk of its own for each test. */
+    let names = 0;
+    const fresh = (
+      bytes: Uint8Array = body,
+      etag?: string,
+    ): { chunk: Chunk; metadata: ChunkMetadata; pieces: Uint8Array[] } => {
+      const chunk = chunkFor(bytes, `object-${names++}`, etag);
+      return { chunk, metadata: metadataFor(chunk, bytes), pieces: piecesOf(bytes, 200_001) };
+    };
+    const read = async (
+      chunk: Chunk,
+      range = { from: 0, to: chunk.lengthBytes },
+      options: CollectSinkOptions = {},
+    ): Promise<{ bytes: Buffer; info: (ChunkMetadata | undefined)[] }> => {
+      const info: (ChunkMetadata | undefined)[] = [];
+      const sink = collectSink(options);
+      const onInfo = (metadata: ChunkMetadata | undefined): void => {
+        expect(sink.lengthBytes).toBe(0);
+        info.push(metadata);
+      };
+      await store.read(chunk, range, sink, onInfo, { signal });
+      return { bytes: sink.bytes(), info };
+    };
+
+    beforeAll(async () => {
+      fixture = await open();
+      ({ store } = fixture);
+    });
+    afterAll(async () => {
+      await fixture[Symbol.asyncDispose]();
+    });
+
+    test('a chunk that nobody committed is missing', async () => {
+      const { chunk } = fresh();
+      expect(await store.has(chunk, { signal })).toBe(false);
+      await expect(read(chunk)).rejects.toMatchObject({ code: 'chunk_missing' });
+    });
+
+    test('a committed chunk is there, with its bytes and metadata', async () => {
+      const { chunk, metadata, pieces } = fresh();
+      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+      expect(await store.has(chunk, { signal })).toBe(true);
+      const { bytes, info } = await read(chunk);
+      expect(bytes.equals(body)).toBe(true);
+      expect(info).toEqual([metadata]);
+    });
+
+    test('an ETag that no header could carry is kept in the metadata', async () => {
+      const { chunk, metadata, pieces } = fresh(body, 'é"\u0001-ü');
+      await store.commit(chunk, metadata, pieces, { signal });
+      expect((await read(chunk)).info).toEqual([metadata]);
+    });
+
+    test('any range is exactly the bytes of the chunk', async () => {
+      const { chunk, metadata, pieces } = fresh();
+      await store.commit(chunk, metadata, pieces, { signal });
+      const offset = nat(body.length - 1);
+      await assert(
+        asyncProperty(offset, offset, integer({ min: 1, max: 100_000 }), async (a, b, windowBytes) => {
+          const range = { from: Math.min(a, b), to: Math.max(a, b) + 1 };
+          const { bytes } = await read(chunk, range, { windowBytes });
+          expect(bytes.equals(body.subarray(range.from, range.to))).toBe(true);
+        }),
+        {
+          numRuns: 25,
+          examples: [
+            [0, 0, 1000],
+            [body.length - 1, body.length - 1, 7],
+            [0, body.length - 1, 65_536],
+          ],
+        },
+      );
+    });
+
+    test('a receiver of 1 MiB windows that pauses after each gets every byte once', async () => {
+      const big = patternBytes(8 * MIB, 9);
+      const { chunk, metadata } = fresh(big);
+      await store.commit(chunk, metadata, piecesOf(big, MIB), { signal });
+      const { bytes } = await read(chunk, { from: 1, to: big.length }, { windowBytes: MIB, pauseAfterWindow: true });
+      expect(bytes.equals(big.subarray(1))).toBe(true);
+    });
+
+    test('a second commit of the same chunk loses', async () => {
+      const { chunk, metadata, pieces } = fresh();
+      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('lost');
+      expect((await read(chunk)).bytes.equals(body)).toBe(true);
+    });
+
+    test.for([1024, MIB])('of 32 writers of a chunk of %i bytes exactly one wins', async (lengthBytes) => {
+      const bytes = patternBytes(lengthBytes, 11);
+      const { chunk, metadata } = fresh(bytes);
+      const pieces = piecesOf(bytes, 200_001);
+      const outcomes = await Promise.all(
+        Array.from({ length: WRITERS }, () => store.commit(chunk, metadata, pieces, { signal })),
+      );
+      expect(outcomes.filter((outcome) => outcome === 'won')).toHaveLength(1);
+      expect((await read(chunk)).bytes.equals(bytes)).toBe(true);
+    });
+
+    test("other bytes that stand under the chunk's path are replaced", async () => {
+      const { chunk, metadata, pieces } = fresh();
+      const other = patternBytes(body.length, 6);
+      await fixture.plant(chunk.path, other, encodeMetadata(metadataFor(chunk, other)));
+      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+      expect((await read(chunk)).bytes.equals(body)).toBe(true);
+    });
+
+    test("a shorter leftover that stands under the chunk's path is replaced", async () => {
+      const { chunk, metadata, pieces } = fresh();
+      await fixture.plant(chunk.path, body.subarray(0, 1000));
+      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+      expect((await read(chunk)).bytes.equals(body)).toBe(true);
+    });
+
+    test('a repair overwrites bytes that were damaged behind good metadata', async () => {
+      const { chunk, metadata, pieces } = fresh();
+      const damaged = Buffer.from(body);
+      damaged[1000] = (damaged[1000] ?? 0) ^ 1;
+      await fixture.plant(chunk.path, damaged, encodeMetadata(metadata));
+      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('lost');
+      expect(await store.commit(chunk, metadata, pieces, { signal, overwrite: true })).toBe('won');
+      expect((await read(chunk)).bytes.equals(body)).toBe(true);
+    });
+
+    test("a chunk of the original's, without metadata, is accepted on its exact length", async () => {
+      const { chunk } = fresh();
+      await fixture.plant(chunk.path, body);
+      expect(await store.has(chunk, { signal })).toBe(true);
+      const { bytes, info } = await read(chunk, { from: 10, to: 20 });
+      expect(bytes.equals(body.subarray(10, 20))).toBe(true);
+      expect(info).toEqual([undefined]);
+    });
+
+    test.for([
+      ['a byte short', -1],
+      ['a byte long', 1],
+      ['cut to nothing', -500_000],
+    ] as const)('a chunk that is stored %s is bad', async ([, difference]) => {
+      const { chunk } = fresh();
+      await fixture.plant(chunk.path, patternBytes(body.length + difference));
+      await expect(read(chunk, { from: 0, to: 10 })).rejects.toMatchObject({ code: 'chunk_bad' });
+      await expect(store.has(chunk, { signal })).rejects.toMatchObject({ code: 'chunk_bad' });
+    });
+
+    test('a chunk whose metadata name another ETag is bad', async () => {
+      const { chunk, metadata } = fresh();
+      await fixture.plant(chunk.path, body, encodeMetadata({ ...metadata, etag: 'another' }));
+      await expect(read(chunk)).rejects.toMatchObject({ code: 'chunk_bad' });
+      await expect(store.has(chunk, { signal })).rejects.toMatchObject({ code: 'chunk_bad' });
+    });
+
+    test('a chunk whose metadata contradict themselves is bad', async () => {
+      const { chunk, metadata } = fresh();
+      await fixture.plant(chunk.path, body, { ...encodeMetadata(metadata), 'orca-length': '17' });
+      await expect(read(chunk)).rejects.toMatchObject({ code: 'chunk_bad' });
+    });
+
+    test('a bad chunk puts no byte into the sink', async () => {
+      const { chunk, metadata } = fresh();
+      await fixture.plant(chunk.path, body, encodeMetadata({ ...metadata, etag: 'another' }));
+      const sink = collectSink();
+      await expect(store.read(chunk, { from: 0, to: 100 }, sink, () => undefined, { signal })).rejects.toMatchObject({
+        code: 'chunk_bad',
+      });
+      expect(sink.lengthBytes).toBe(0);
+    });
+
+    test('a chunk that vanished is missing, and can be committed again', async () => {
+      const { chunk, metadata, pieces } = fresh();
+      await store.commit(chunk, metadata, pieces, { signal });
+      await fixture.vanish(chunk.path);
+      expect(await store.has(chunk, { signal })).toBe(false);
+      await expect(read(chunk)).rejects.toMatchObject({ code: 'chunk_missing' });
+      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+    });
+
+    test('a read aborted in the middle ends as cancelled, with good bytes, and the next read works', async () => {
+      const { chunk, metadata, pieces } = fresh();
+      await store.commit(chunk, metadata, pieces, { signal });
+      const aborter = new AbortController();
+      const sink = collectSink({ windowBytes: 10_000, pauseAtBytes: 10_000 });
+      const reading = store.read(chunk, { from: 3, to: body.length }, sink, () => undefined, {
+        signal: aborter.signal,
+      });
+      await sink.has(10_000);
+      aborter.abort();
+      await expect(reading).rejects.toMatchObject({ code: 'cancelled' });
+      expect(sink.bytes().equals(body.subarray(3, 3 + sink.lengthBytes))).toBe(true);
+      expect((await read(chunk)).bytes.equals(body)).toBe(true);
+    });
+
+    test('an aborted commit leaves nothing that could be read', async () => {
+      const { chunk, metadata, pieces } = fresh();
+      const aborter = new AbortController();
+      const committing = store.commit(chunk, metadata, pieces, { signal: aborter.signal });
+      aborter.abort();
+      await expect(committing).rejects.toMatchObject({ code: 'cancelled' });
+      expect(await store.has(chunk, { signal })).toBe(false);
+    });
+
+    test('a commit whose pieces are not as long as the chunk never reaches the store', async () => {
+      const { chunk, metadata, pieces } = fresh();
+      await expect(store.commit(chunk, metadata, pieces.slice(1), { signal })).rejects.toMatchObject({
+        code: 'internal',
+      });
+      expect(await store.has(chunk, { signal })).toBe(false);
+    });
+
+    test('small objects are put, read, replaced and deleted', async () => {
+      const name = '_orca/identity/small';
+      expect(await store.getSmall(name, { signal })).toBeUndefined();
+      expect(await store.putSmall(name, Buffer.from('one'), { signal })).toBe('won');
+      expect(await store.putSmall(name, Buffer.from('two'), { signal })).toBe('won');
+      expect(Buffer.from((await store.getSmall(name, { signal })) ?? []).toString()).toBe('two');
+      expect(await store.putSmall(name, Buffer.from('three'), { signal, ifAbsent: true })).toBe('lost');
+      expect(Buffer.from((await store.getSmall(name, { signal })) ?? []).toString()).toBe('two');
+      await store.deleteSmall(name, { signal });
+      await store.deleteSmall(name, { signal });
+      expect(await store.getSmall(name, { signal })).toBeUndefined();
+      expect(await store.putSmall(name, Buffer.from('four'), { signal, ifAbsent: true })).toBe('won');
+    });
+
+    test.for([0, 100_000, 2 * MIB])('a small object of %i bytes comes back whole', async (lengthBytes) => {
+      const bytes = patternBytes(lengthBytes);
+      await store.putSmall('_orca/probe/whole', bytes, { signal });
+      expect(Buffer.from((await store.getSmall('_orca/probe/whole', { signal })) ?? [1]).equals(bytes)).toBe(true);
+    });
+
+    test('of 16 writers of one new small object exactly one wins, and its bytes stand', async () => {
+      const outcomes = await Promise.all(
+        Array.from({ length: 16 }, (_, index) =>
+          store.putSmall('_orca/identity/raced', Buffer.from(`writer ${index}`), { signal, ifAbsent: true }),
+        ),
+      );
+      expect(outcomes.filter((outcome) => outcome === 'won')).toHaveLength(1);
+      const stored = Buffer.from((await store.getSmall('_orca/identity/raced', { signal })) ?? []).toString();
+      expect(stored).toBe(`writer ${outcomes.indexOf('won')}`);
+    });
+  });
+}

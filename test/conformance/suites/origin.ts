@@ -1,0 +1,218 @@
+/** What every Origin must do, fake or real. */
+import { assert, asyncProperty, integer, nat } from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { ObjectVersion } from '#cache/core/object.ts';
+import type { Origin } from '#cache/engine/ports.ts';
+import { patternBytes } from '#test/support/chunks.ts';
+import { collectSink } from '#test/support/collect-sink.ts';
+
+export interface OriginFixture extends AsyncDisposable {
+  readonly origin: Origin;
+  /** A bucket that is there. */
+  readonly bucket: string;
+  put(key: string, body: Uint8Array, headers?: Record<string, string>): Promise<void>;
+  remove(key: string): Promise<void>;
+}
+
+export const AWKWARD_KEYS = [
+  'with space',
+  'paren(theses)',
+  'plus+sign',
+  'percent%25 and %2F and %',
+  'double//slash',
+  'dots/../up',
+  'dot/./here',
+  "quote'star*bang!tilde~",
+  'question?hash#amp&equals=',
+  'crème brûlée/日本語/🐋',
+  'semi;colon:comma,at@dollar$',
+  'back\\slash^caret`tick{brace}|pipe"quote<angle>[bracket]',
+] as const;
+
+/** So many bytes of UTF-8, in segments that filesystems take. */
+export function longKey(lengthBytes: number): string {
+  const accents = `${'é'.repeat(100)}/`.repeat(4);
+  return accents + `${'k'.repeat(99)}/`.repeat(10).slice(0, lengthBytes - Buffer.byteLength(accents) - 1) + 'z';
+}
+
+/** S3's own limit is 1024. */
+export function originSuite(name: string, open: () => Promise<OriginFixture>, longestKeyBytes = 1024): void {
+  describe(`the origin ${name}`, () => {
+    let fixture: OriginFixture;
+    const signal = new AbortController().signal;
+    const body = patternBytes(300_000, 7);
+
+    beforeAll(async () => {
+      fixture = await open();
+      await fixture.put('object', body, {
+        'content-type': 'text/x-test',
+        'cache-control': 'max-age=60',
+        'x-amz-meta-owner': 'me',
+      });
+    });
+    afterAll(async () => {
+      await fixture[Symbol.asyncDispose]();
+    });
+
+    const versionOf = async (key: string): Promise<ObjectVersion> => {
+      const head = await fixture.origin.head(fixture.bucket, key, { signal });
+      return { originId: 'test', bucket: fixture.bucket, key, etag: head.etag, sizeBytes: head.sizeBytes };
+    };
+    const readAll = async (object: ObjectVersion): Promise<Buffer> => {
+      const sink = collectSink();
+      await fixture.origin.read(object, { from: 0, to: object.sizeBytes }, sink, { signal });
+      return sink.bytes();
+    };
+
+    test('a head tells ETag, size, time and the headers of the representation', async () => {
+      const head = await fixture.origin.head(fixture.bucket, 'object', { signal });
+      expect(head.sizeBytes).toBe(body.length);
+      expect(head.etag).toMatch(/^[^"]+$/);
+      expect(head.lastModifiedMs).toBeGreaterThan(Date.UTC(2020, 0, 1));
+      expect(head.lastModifiedMs % 1000).toBe(0);
+      expect(head.headers).toMatchObject({
+        'content-type': 'text/x-test',
+        'cache-control': 'max-age=60',
+        'x-amz-meta-owner': 'me',
+      });
+      expect(head.headers).not.toHaveProperty('content-length');
+      expect(head.headers).not.toHaveProperty('etag');
+    });
+
+    test('a head of an empty object says 0', async () => {
+      await fixture.put('empty', Buffer.alloc(0));
+      expect(await fixture.origin.head(fixture.bucket, 'empty', { signal })).toMatchObject({ sizeBytes: 0 });
+    });
+
+    test('any range is exactly the bytes of the object', async () => {
+      const object = await versionOf('object');
+      await assert(
+        asyncProperty(
+          nat(body.length - 1),
+          nat(body.length - 1),
+          integer({ min: 1, max: 100_000 }),
+          async (a, b, windowBytes) => {
+            const range = { from: Math.min(a, b), to: Math.max(a, b) + 1 };
+            const sink = collectSink({ windowBytes });
+            await fixture.origin.read(object, range, sink, { signal });
+            expect(sink.bytes().equals(body.subarray(range.from, range.to))).toBe(true);
+          },
+        ),
+        {
+          numRuns: 25,
+          examples: [
+            [0, 0, 1000],
+            [body.length - 1, body.length - 1, 7],
+            [0, body.length - 1, 65_536],
+          ],
+        },
+      );
+    });
+
+    test('a receiver of 1 MiB windows that pauses after each gets every byte once', async () => {
+      const big = patternBytes(9 * 1024 * 1024 + 13, 3);
+      await fixture.put('big', big);
+      const sink = collectSink({ windowBytes: 1024 * 1024, pauseAfterWindow: true });
+      const object = await versionOf('big');
+      await fixture.origin.read(object, { from: 5, to: big.length }, sink, { signal });
+      expect(sink.bytes().equals(big.subarray(5))).toBe(true);
+      expect(sink.pauses).toBeGreaterThan(0);
+    });
+
+    test('sixteen reads at once do not mix', async () => {
+      const object = await versionOf('object');
+      const ranges = Array.from({ length: 16 }, (_, index) => ({ from: index * 1000, to: 200_000 + index * 5000 }));
+      const bodies = await Promise.all(
+        ranges.map(async (range) => {
+          const sink = collectSink({ windowBytes: 30_000, pauseAfterWindow: true });
+          await fixture.origin.read(object, range, sink, { signal });
+          return sink.bytes();
+        }),
+      );
+      expect(bodies.every((bytes, index) => bytes.equals(body.subarray(ranges[index]?.from, ranges[index]?.to)))).toBe(
+        true,
+      );
+    });
+
+    test('a read pinned to an ETag that the object does not have is object_changed, without a byte', async () => {
+      const sink = collectSink();
+      const object = { ...(await versionOf('object')), etag: 'another' };
+      await expect(fixture.origin.read(object, { from: 0, to: 10 }, sink, { signal })).rejects.toMatchObject({
+        code: 'object_changed',
+      });
+      expect(sink.lengthBytes).toBe(0);
+    });
+
+    test('an object replaced after its head is object_changed', async () => {
+      await fixture.put('replaced', patternBytes(5000, 1));
+      const before = await versionOf('replaced');
+      await fixture.put('replaced', patternBytes(5000, 2));
+      await expect(fixture.origin.read(before, { from: 0, to: 5000 }, collectSink(), { signal })).rejects.toMatchObject(
+        { code: 'object_changed' },
+      );
+      expect((await readAll(await versionOf('replaced'))).equals(patternBytes(5000, 2))).toBe(true);
+    });
+
+    test("a size that is not the object's is object_changed", async () => {
+      const object = await versionOf('object');
+      const other = { ...object, sizeBytes: object.sizeBytes + 1 };
+      await expect(fixture.origin.read(other, { from: 0, to: 10 }, collectSink(), { signal })).rejects.toMatchObject({
+        code: 'object_changed',
+      });
+    });
+
+    test('a missing key is not_found, in a head and in a read', async () => {
+      await expect(fixture.origin.head(fixture.bucket, 'missing', { signal })).rejects.toMatchObject({
+        code: 'not_found',
+      });
+      await fixture.put('gone', body);
+      const object = await versionOf('gone');
+      await fixture.remove('gone');
+      await expect(fixture.origin.read(object, { from: 0, to: 1 }, collectSink(), { signal })).rejects.toMatchObject({
+        code: 'not_found',
+      });
+    });
+
+    test('a missing bucket is told from a missing key', async () => {
+      await expect(fixture.origin.head('no-such-bucket', 'object', { signal })).rejects.toMatchObject({
+        code: 'bucket_not_found',
+      });
+      await expect(fixture.origin.probe('no-such-bucket', '', { signal })).rejects.toMatchObject({
+        code: 'bucket_not_found',
+      });
+    });
+
+    test('a probe of a bucket that is there finds it reachable', async () => {
+      expect(await fixture.origin.probe(fixture.bucket, 'some/prefix/', { signal })).toBe('reachable');
+    });
+
+    test('an aborted call ends as cancelled, or as its signal says', async () => {
+      await expect(
+        fixture.origin.head(fixture.bucket, 'object', { signal: AbortSignal.abort() }),
+      ).rejects.toMatchObject({ code: 'cancelled' });
+      const reason = new OrcaError('overloaded', 'out of time');
+      await expect(fixture.origin.head(fixture.bucket, 'object', { signal: AbortSignal.abort(reason) })).rejects.toBe(
+        reason,
+      );
+    });
+
+    test('a read aborted in the middle ends at once, with good bytes, and the next read works', async () => {
+      const object = await versionOf('object');
+      const aborter = new AbortController();
+      const sink = collectSink({ windowBytes: 10_000, pauseAtBytes: 10_000 });
+      const reading = fixture.origin.read(object, { from: 100, to: body.length }, sink, { signal: aborter.signal });
+      await sink.has(10_000);
+      aborter.abort();
+      await expect(reading).rejects.toMatchObject({ code: 'cancelled' });
+      expect(sink.bytes().equals(body.subarray(100, 100 + sink.lengthBytes))).toBe(true);
+      expect((await readAll(object)).equals(body)).toBe(true);
+    });
+
+    test.for([...AWKWARD_KEYS, longKey(longestKeyBytes)])('the key %j reaches the origin as it is', async (key) => {
+      const own = patternBytes(1000 + key.length, key.length);
+      await fixture.put(key, own);
+      expect((await readAll(await versionOf(key))).equals(own)).toBe(true);
+    });
+  });
+}
