@@ -21,6 +21,8 @@ const PARTS_AT_ONCE = 4;
 /** Before the first byte of a part, and without a byte while we want some. */
 const FIRST_BYTE_TIMEOUT_MS = 2_000;
 const STALL_TIMEOUT_MS = 10_000;
+/** Less than this between two breaks is not getting anywhere: an origin that drips is given up like one that is silent. */
+const MIN_PROGRESS_BYTES = 64 * 1024;
 /** A store that hiccups gets the chunk a little later; one that is away longer costs a refill some day. */
 const COMMIT_ATTEMPTS = 5;
 const COMMIT_BACKOFF_MS = 200;
@@ -140,7 +142,7 @@ async function fetchPart(
 ): Promise<void> {
   const { object, range } = flight.chunk;
   let lastAt = part.at;
-  const progressed = () => part.at > lastAt && ((lastAt = part.at), true);
+  const progressed = () => part.at - lastAt >= MIN_PROGRESS_BYTES && ((lastAt = part.at), true);
   await withRetry({ settings: context.retry, clock: context.clock, random: context.random, signal, progressed }, () =>
     context.limiter.run(signal, async () => {
       const startedMs = context.clock.now();

@@ -65,8 +65,6 @@ export interface EdgeOptions {
   readonly region: string;
   readonly buckets: ReadonlySet<string>;
   readonly maxConnections: number;
-  /** A reason why this replica must serve nothing, where there is one. */
-  readonly refusal: () => OrcaError | undefined;
   readonly observer: EdgeObserver;
   readonly log: Log;
 }
@@ -86,8 +84,6 @@ async function handle(options: EdgeOptions, request: IncomingMessage, response: 
   // Nobody's body is read here; without this a connection with one stalls.
   request.resume();
   try {
-    const refusal = options.refusal();
-    if (refusal !== undefined) throw refusal;
     const target = parseTarget(request.url ?? '/');
     place = { requestId, bucket: target.bucket, key: target.key };
     const answer = await route(options, { request, response, target, requestId }, elapsedMs);

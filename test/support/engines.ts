@@ -1,0 +1,200 @@
+/** N real engines in one process over one fake origin and one fake store; their peer RPC is a direct call. */
+import { createCipheriv, createHash } from 'node:crypto';
+import { OrcaError } from '#cache/core/errors.ts';
+import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engine.ts';
+import type { Observer, PeerAddress, PeerClient, PeerSet, PeerView } from '#cache/engine/ports.ts';
+import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
+import { systemClock, type Clock } from '#shared/clock.ts';
+import type { FakeClock } from './fake-clock.ts';
+import { copyInto } from '#cache/wire/sink.ts';
+import { fakeChunkStore, type FakeChunkStore } from './fake-chunk-store.ts';
+import { fakeOrigin, type FakeOrigin } from './fake-origin.ts';
+
+export const MIB = 1024 * 1024;
+
+export interface Counts {
+  originRequests: Record<string, number>;
+  originBytes: number;
+  committedBytes: number;
+  fills: Record<string, number>;
+  fallThroughs: Record<string, number>;
+  warnings: string[];
+}
+
+export interface Replica {
+  readonly engine: Engine;
+  readonly address: PeerAddress;
+  readonly counts: Counts;
+  /** What this replica believes; a test may make it disagree. */
+  view: PeerSet;
+  /** Rejects its peers' requests as a dead process would. */
+  dead: boolean;
+  fillCalls: number;
+}
+
+export interface Engines {
+  readonly origin: FakeOrigin;
+  readonly store: FakeChunkStore;
+  readonly replicas: readonly Replica[];
+  settings: EngineSettings;
+}
+
+export interface EnginesOptions {
+  readonly replicas?: number;
+  readonly budgetBytes?: number;
+  readonly chunkBytes?: number;
+  readonly readahead?: number;
+  readonly clock?: Clock;
+  readonly verifyRanges?: boolean;
+}
+
+export function openEngines(options: EnginesOptions = {}): Engines {
+  const clock = options.clock ?? systemClock;
+  const origin = fakeOrigin();
+  const store = fakeChunkStore();
+  const settings: EngineSettings = {
+    origin: {
+      id: 'test',
+      buckets: [{ name: 'models', originBucket: 'far-models', prefix: '', metadataTtlMs: 300_000, immutable: false }],
+      queueTimeoutMs: 5_000,
+      retry: { attempts: 3, backoffInitialMs: 1, backoffMaxMs: 2, maxTotalDurationMs: 5_000 },
+    },
+    cacheStore: { verifyRanges: options.verifyRanges ?? false },
+    chunking: { sizeBytes: options.chunkBytes ?? MIB, tiers: [] },
+    metadata: { negativeTtlMs: 60_000, maxEntries: 1_000 },
+    catalog: { maxEntries: 10_000 },
+    memory: { budgetBytes: options.budgetBytes ?? 256 * MIB },
+  };
+  const addresses = Array.from({ length: options.replicas ?? 1 }, (_, i) => `10.0.0.${i + 1}:8444` as PeerAddress);
+  const replicas: Replica[] = [];
+  for (const address of addresses) {
+    const counts = emptyCounts();
+    const replica: Replica = {
+      address,
+      counts,
+      view: peerSet(address, addresses),
+      dead: false,
+      fillCalls: 0,
+      engine: openEngine({
+        settings,
+        origin,
+        store,
+        peers: viewOf(() => replica.view),
+        peerClient: directClient(replicas, () => replica),
+        observer: countingObserver(counts),
+        clock,
+        random: Math.random,
+        targetGlobal: () => 192,
+        readahead: () => options.readahead ?? 8,
+        poisonMemory: true,
+      }),
+    };
+    replicas.push(replica);
+  }
+  return { origin, store, replicas, settings };
+}
+
+export function peerSet(self: PeerAddress, owners: readonly PeerAddress[]): PeerSet {
+  const sorted = owners.toSorted();
+  const epoch = createHash('sha256').update(sorted.join(',')).digest('hex').slice(0, 16);
+  return { self, owners: sorted, terminating: [], epoch };
+}
+
+export function readRequest(key: string, more: Partial<ReadRequest> = {}): ReadRequest {
+  return {
+    bucket: 'models',
+    key,
+    range: undefined,
+    conditions: {},
+    headOnly: false,
+    requestId: 'test',
+    signal: new AbortController().signal,
+    ...more,
+  };
+}
+
+/** Moves a fake clock on until the promise settles. */
+export async function whileTimePasses<T>(clock: FakeClock, promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const done = () => {
+    settled = true;
+  };
+  promise.then(done, done);
+  while (!settled) await clock.advance(50);
+  return promise;
+}
+
+/** Reads it all, giving each piece back as a socket would, after the event loop has turned. */
+export async function readAll(engine: Engine, request: ReadRequest): Promise<{ result: ReadResult; bytes: Buffer }> {
+  const result = await engine.read(request);
+  return { result, bytes: await collect(result) };
+}
+
+export async function collect(result: ReadResult): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const piece of result.body) {
+    parts.push(Buffer.from(piece.bytes));
+    await new Promise((resolve) => setImmediate(resolve));
+    // Copied before the event loop turned and compared after: memory that was reused meanwhile shows its pattern.
+    if (!Buffer.from(piece.bytes).equals(parts.at(-1)!)) throw new Error('a piece changed while it was being sent');
+    piece.release();
+  }
+  return Buffer.concat(parts);
+}
+
+/** Looks random, is the same for the same seed, and quick to make: a cipher's key stream. */
+export function patternBytes(lengthBytes: number, seed = 1): Buffer {
+  const key = createHash('md5').update(String(seed)).digest();
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(lengthBytes));
+}
+
+function emptyCounts(): Counts {
+  return { originRequests: {}, originBytes: 0, committedBytes: 0, fills: {}, fallThroughs: {}, warnings: [] };
+}
+
+function countingObserver(counts: Counts): Observer {
+  const add = (record: Record<string, number>, name: string) => {
+    record[name] = (record[name] ?? 0) + 1;
+  };
+  return {
+    originRequest: (operation) => add(counts.originRequests, operation),
+    originBytes: (lengthBytes) => {
+      counts.originBytes += lengthBytes;
+    },
+    storeRequest: () => {},
+    fill: (outcome) => add(counts.fills, outcome),
+    committedBytes: (lengthBytes) => {
+      counts.committedBytes += lengthBytes;
+    },
+    fallThrough: (rung, reason) => add(counts.fallThroughs, `${rung}/${reason}`),
+    warn: (message) => counts.warnings.push(message),
+  };
+}
+
+function viewOf(current: () => PeerSet): PeerView {
+  return { current, onChange: () => () => {}, ready: async () => {}, staleMs: () => 0, close: async () => {} };
+}
+
+/** What the HTTP client and server do, without the wire. */
+function directClient(replicas: readonly Replica[], self: () => Replica): PeerClient {
+  return {
+    async fill(peer, request, sink, options) {
+      const replica = replicas.find(({ address }) => address === peer);
+      if (replica === undefined || replica.dead || replica === self())
+        throw new OrcaError('peer_unavailable', `${peer} does not answer`);
+      replica.fillCalls++;
+      const reply = await replica.engine.serveFill({ ...request, signal: options.signal });
+      if (reply.kind !== 'bytes') return reply;
+      for await (const piece of reply.body) {
+        try {
+          await copyInto(sink, piece.bytes, options.signal);
+        } finally {
+          piece.release();
+        }
+        if (replica.dead) throw new OrcaError('peer_unavailable', `${peer} died`);
+      }
+      return { kind: 'bytes' };
+    },
+    close: async () => {},
+  };
+}
