@@ -1,0 +1,93 @@
+{{- define "orcacache.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "orcacache.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "orcacache.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "orcacache.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* What selects the operator's pod; can't change. Not the labels of cache pods, which other things select. */}}
+{{- define "orcacache.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "orcacache.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "orcacache.labels" -}}
+{{ include "orcacache.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: orcacache
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The reference of an image: (dict "image" .Values.image "root" .) */}}
+{{- define "orcacache.image" -}}
+{{- $registry := default .image.registry .root.Values.global.imageRegistry }}
+{{- $name := ternary .image.repository (printf "%s/%s" $registry .image.repository) (empty $registry) }}
+{{- if .image.digest }}
+{{- printf "%s@%s" $name .image.digest }}
+{{- else }}
+{{- printf "%s:%s" $name (default .root.Chart.AppVersion .image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* Every verb that the operator uses, and no other. */}}
+{{- define "orcacache.rules" -}}
+- apiGroups: [orcacache.dev]
+  resources: [orcacaches]
+  verbs: [get, list, watch]
+- apiGroups: [orcacache.dev]
+  resources: [orcacaches/status]
+  verbs: [patch]
+# Children block the deletion of their owner, which must be allowed where that is enforced.
+- apiGroups: [orcacache.dev]
+  resources: [orcacaches/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [serviceaccounts, configmaps, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [rbac.authorization.k8s.io]
+  resources: [roles, rolebindings]
+  verbs: [get, list, watch, create, patch, delete]
+# By name only: whether those that a cache names are complete, and the key that its replicas share.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create, patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [get, list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+# Nobody may give what he does not have: the Role of the cache pods.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+{{- end }}
