@@ -18,6 +18,9 @@ const LIST_KEYS: Readonly<Record<string, readonly string[]>> = {
   volumes: ['name'],
 };
 
+/** Maps that server-side apply replaces whole: one more label in a selector is another selector. */
+const ATOMIC_MAPS = new Set(['selector', 'labelSelector', 'nodeSelector']);
+
 /** Below these the API server rewrites quantities in its own way (`1024Mi` becomes `1Gi`). */
 const QUANTITY_PARENTS = new Set(['requests', 'limits']);
 
@@ -34,6 +37,8 @@ function objectDifference(desired: JsonObject, live: Json, path: readonly string
   // An empty object or list may be dropped by the API server on its way to storage.
   if (live === undefined && Object.keys(desired).length === 0) return undefined;
   if (!isObject(live)) return path.join('.');
+  if (ATOMIC_MAPS.has(path.at(-1) ?? '') && Object.keys(live).length !== Object.keys(desired).length)
+    return path.join('.');
   for (const [key, value] of Object.entries(desired)) {
     const found = difference(value, live[key], [...path, key]);
     if (found !== undefined) return found;

@@ -1,0 +1,510 @@
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import type { Live } from '#operator/api/manifest.ts';
+import { MINIMAL } from '../caches.ts';
+import { openHarness, PATH, type Harness } from './harness.ts';
+
+const WITH_SECRETS = `
+apiVersion: orcacache.dev/v1alpha1
+kind: OrcaCache
+metadata: {name: models, namespace: ml}
+spec:
+  origin: {id: models-eu, type: S3, s3: {credentialsSecretRef: {name: origin-keys}}, buckets: [{name: models}]}
+  cacheStore: {type: S3, s3: {bucket: orca-chunks}}
+`;
+const OTHER_CONFIG = MINIMAL.replace('{name: models}]', '{name: models}, {name: more}]');
+
+/** A cache whose pods are all ready. */
+async function running(yaml = MINIMAL): Promise<Harness> {
+  const harness = await openHarness();
+  harness.applyCache(yaml);
+  await harness.reconcile();
+  harness.rollOut(3);
+  await harness.reconcile();
+  expect(harness.condition('Ready')).toBe('True ReplicasReady');
+  return harness;
+}
+
+function runtime({ api }: Harness): { provenConfig?: string; logLevel?: string } {
+  const { data } = api.get(PATH.core('configmaps', 'models-runtime')) as unknown as { data: Record<string, string> };
+  return parse(data['runtime.yaml'] ?? '') as { provenConfig?: string };
+}
+
+describe('a new cache', () => {
+  test('gets its children, in order, each owned by it', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    const { outcome, writes } = await harness.reconcile();
+    const created = writes.filter(({ method, path }) => method === 'POST' && path !== PATH.events);
+    expect(created.map(({ body }) => `${(body as Live).kind} ${(body as Live).metadata.name}`)).toEqual([
+      'ServiceAccount models-cache',
+      'Role models-cache',
+      'RoleBinding models-cache',
+      'Secret models-peer-auth',
+      `ConfigMap models-config-${harness.cache().status?.configHash}`,
+      'ConfigMap models-runtime',
+      'Service models-peers',
+      'Service models',
+      'PodDisruptionBudget models',
+      'Deployment models',
+    ]);
+    for (const { body } of created)
+      expect((body as Live).metadata.ownerReferences).toMatchObject([
+        { kind: 'OrcaCache', name: 'models', uid: harness.cache().metadata.uid, controller: true },
+      ]);
+    expect(outcome).toMatchObject({ kind: 'requeue', reason: 'Progressing' });
+    expect(harness.condition('Ready')).toBe('False Progressing');
+    expect(harness.condition('Reconciling')).toBe('True Progressing');
+    expect(harness.condition('Stalled')).toBe('False Progressing');
+  });
+
+  test('owns the fields of its children by apply from the first reconcile on', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    expect(harness.deployment().metadata.managedFields).toMatchObject([
+      { manager: 'orca-operator', operation: 'Apply' },
+    ]);
+  });
+
+  test('is ready when its replicas are, and then a reconcile writes nothing', async () => {
+    const harness = await running();
+    expect(harness.cache().status).toMatchObject({
+      observedGeneration: 1,
+      replicas: 3,
+      readyReplicas: 3,
+      updatedReplicas: 3,
+      endpoint: 'http://models.ml.svc',
+      version: '0.1.0',
+      selector: 'app.kubernetes.io/name=orcacache,app.kubernetes.io/instance=models,app.kubernetes.io/component=cache',
+    });
+    const { outcome, writes } = await harness.reconcile();
+    expect(writes).toEqual([]);
+    expect(outcome).toEqual({ kind: 'done' });
+  });
+
+  test('is not ready before a replica has proven the configuration, whatever the Deployment says', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    harness.rollOut(3);
+    for (const pod of harness.api.list(PATH.core('pods')))
+      harness.api.delete(PATH.core('pods', pod.metadata.name ?? ''));
+    await harness.reconcile();
+    expect(harness.condition('Ready')).toBe('False Progressing');
+    expect(harness.message('Ready')).toContain('not proven');
+    expect(runtime(harness).provenConfig).toBeUndefined();
+  });
+
+  test('scaled to nothing from the start is ready without anybody to prove it', async () => {
+    const harness = await openHarness();
+    harness.applyCache(`${MINIMAL}  replicas: 0\n`);
+    await harness.reconcile();
+    harness.rollOut(0);
+    expect((await harness.reconcile()).outcome).toEqual({ kind: 'done' });
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+  });
+});
+
+describe('an unchanged cache', () => {
+  test('is left alone, also by a new process, a bare status apart', async () => {
+    const harness = await running();
+    harness.restart();
+    expect((await harness.reconcile()).writes).toEqual([]);
+  });
+
+  test('keeps its peer key', async () => {
+    const harness = await running();
+    const key = harness.api.get(PATH.core('secrets', 'models-peer-auth'));
+    harness.restart();
+    await harness.reconcile();
+    expect(harness.api.get(PATH.core('secrets', 'models-peer-auth'))).toEqual(key);
+  });
+});
+
+describe('drift', () => {
+  test.for([
+    ['a changed field', PATH.core('services', 'models'), { spec: { selector: { 'app.kubernetes.io/name': 'else' } } }],
+    [
+      'a changed label',
+      PATH.core('serviceaccounts', 'models-cache'),
+      { metadata: { labels: { 'app.kubernetes.io/part-of': 'x' } } },
+    ],
+    ['other replicas', PATH.deployment, undefined],
+  ] as const)('is repaired: %s', async ([, path, change]) => {
+    const harness = await running();
+    const good = harness.api.get(path);
+    const { spec } = harness.deployment();
+    harness.api.put(path, change ?? { spec: { ...spec, replicas: 9 } });
+    await harness.reconcile();
+    const {
+      managedFields: _now,
+      resourceVersion: _rv,
+      generation: _g,
+      ...metadata
+    } = harness.api.get(path)?.metadata ?? {};
+    expect({ ...good?.metadata, managedFields: 0, resourceVersion: 0, generation: 0 }).toEqual({
+      ...metadata,
+      managedFields: 0,
+      resourceVersion: 0,
+      generation: 0,
+    });
+    expect((harness.api.get(path) as { spec?: unknown }).spec).toEqual((good as { spec?: unknown }).spec);
+  });
+
+  test('of a deleted child is repaired', async () => {
+    const harness = await running();
+    harness.api.delete(PATH.core('services', 'models'));
+    await harness.reconcile();
+    expect(harness.api.get(PATH.core('services', 'models'))).toBeDefined();
+  });
+
+  test('by another manager in fields that we do not send is not ours to repair', async () => {
+    const harness = await running();
+    const service = harness.api.get(PATH.core('services', 'models')) as { spec?: object };
+    harness.api.put(PATH.core('services', 'models'), { spec: { ...service.spec, sessionAffinity: 'ClientIP' } });
+    expect((await harness.reconcile()).writes).toEqual([]);
+  });
+
+  test('of nonsense in the runtime file is repaired without losing what is proven', async () => {
+    const harness = await running();
+    harness.api.put(PATH.core('configmaps', 'models-runtime'), { data: { 'runtime.yaml': '{{: nonsense' } });
+    await harness.reconcile();
+    expect(runtime(harness)).toMatchObject({ logLevel: 'info', provenConfig: harness.cache().status?.configHash });
+  });
+});
+
+describe('a change of the spec', () => {
+  test('makes a new config file, rolls the pods, and keeps the old file while a ReplicaSet names it', async () => {
+    const harness = await running();
+    const oldHash = harness.cache().status?.configHash ?? '';
+    harness.applyCache(OTHER_CONFIG);
+    await harness.reconcile();
+    const newHash = harness.cache().status?.configHash ?? '';
+    expect(newHash).not.toBe(oldHash);
+    expect(harness.configMaps()).toEqual(
+      [`models-config-${newHash}`, `models-config-${oldHash}`, 'models-runtime'].toSorted(),
+    );
+    expect(harness.condition('Ready')).toBe('False Progressing');
+    // Old pods that restart now must not wait for a proof that they have given long ago.
+    expect(runtime(harness).provenConfig).toBe(oldHash);
+
+    harness.rollOut(3);
+    await harness.reconcile();
+    expect(runtime(harness).provenConfig).toBe(newHash);
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+    expect(harness.configMaps()).toContain(`models-config-${oldHash}`);
+
+    harness.api.delete(`${PATH.replicaSets}/models-${oldHash}`);
+    await harness.reconcile();
+    expect(harness.configMaps()).toEqual([`models-config-${newHash}`, 'models-runtime']);
+  });
+
+  test('of a reloaded key changes the runtime file and no pod', async () => {
+    const harness = await running();
+    const before = harness.deployment().spec;
+    harness.applyCache(`${MINIMAL}  logLevel: debug\n`);
+    await harness.reconcile();
+    expect(runtime(harness).logLevel).toBe('debug');
+    expect(harness.deployment().spec).toEqual(before);
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+  });
+
+  test('of the replicas reaches the Deployment', async () => {
+    const harness = await running();
+    harness.applyCache(`${MINIMAL}  replicas: 5\n`);
+    await harness.reconcile();
+    expect(harness.deployment().spec.replicas).toBe(5);
+    expect(harness.condition('Ready')).toBe('False Progressing');
+  });
+
+  test('that drops a field drops it from the child too', async () => {
+    const harness = await running(`${MINIMAL}  pod: {priorityClassName: high, env: [{name: A, value: b}]}\n`);
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    const pod = (harness.deployment().spec as unknown as { template: { spec: { priorityClassName?: string } } })
+      .template.spec;
+    expect(pod.priorityClassName).toBeUndefined();
+    expect(JSON.stringify(pod)).not.toContain('"A"');
+  });
+
+  test('that asks for a child no more deletes it', async () => {
+    const harness = await running();
+    expect(harness.api.get(PATH.budget)).toBeDefined();
+    harness.applyCache(`${MINIMAL}  replicas: 1\n`);
+    await harness.reconcile();
+    expect(harness.api.get(PATH.budget)).toBeUndefined();
+  });
+});
+
+describe('a broken change to a running cache', () => {
+  test('is reported in the words of its pod, keeps what the old pods need, and heals when it is taken back', async () => {
+    const harness = await running();
+    const oldHash = harness.cache().status?.configHash ?? '';
+    harness.applyCache(OTHER_CONFIG);
+    await harness.reconcile();
+    harness.rollOut(0, { failed: true, exitMessage: 'origin.buckets[1]: no such bucket' });
+    const { outcome } = await harness.reconcile();
+    expect(outcome).toMatchObject({ kind: 'requeue', reason: 'RolloutFailed' });
+    expect(harness.condition('Ready')).toBe('False RolloutFailed');
+    expect(harness.condition('Stalled')).toBe('True RolloutFailed');
+    expect(harness.condition('Reconciling')).toBe('False RolloutFailed');
+    expect(harness.message('Stalled')).toContain('origin.buckets[1]: no such bucket');
+    expect(harness.message('Stalled')).toContain('3 replicas of the previous configuration are kept');
+    expect(runtime(harness).provenConfig).toBe(oldHash);
+    expect(harness.configMaps()).toContain(`models-config-${oldHash}`);
+
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    harness.rollOut(3);
+    await harness.reconcile();
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+    expect(harness.condition('Stalled')).toBe('False ReplicasReady');
+    expect(harness.cache().status?.configHash).toBe(oldHash);
+  });
+});
+
+describe('a Secret that is named', () => {
+  test('but missing is waited for by name, changes no child, and heals when it appears', async () => {
+    const harness = await openHarness();
+    harness.applyCache(WITH_SECRETS);
+    const { outcome } = await harness.reconcile();
+    expect(outcome).toEqual({ kind: 'requeue', afterMs: 15_000, reason: 'WaitingForSecret' });
+    expect(harness.condition('Reconciling')).toBe('True WaitingForSecret');
+    expect(harness.condition('Ready')).toBe('False WaitingForSecret');
+    expect(harness.message('Reconciling')).toBe(
+      'Secret origin-keys (spec.origin.s3.credentialsSecretRef) does not exist',
+    );
+    expect(harness.api.get(PATH.deployment)).toBeUndefined();
+
+    harness.secret('origin-keys');
+    await harness.reconcile();
+    expect(harness.condition('Reconciling')).toBe('True Progressing');
+    expect(harness.api.get(PATH.deployment)).toBeDefined();
+  });
+
+  test('is a stall when it is still missing after a minute, is looked for ever after, and heals then too', async () => {
+    const harness = await openHarness();
+    harness.applyCache(WITH_SECRETS);
+    await harness.reconcile();
+    await harness.clock.advance(50_000);
+    // Not later than the minute is over.
+    expect((await harness.reconcile()).outcome).toMatchObject({ kind: 'requeue', afterMs: 10_000 });
+    await harness.clock.advance(10_000);
+    expect((await harness.reconcile()).outcome).toMatchObject({ kind: 'requeue', afterMs: 15_000 });
+    expect(harness.condition('Stalled')).toBe('True SecretNotFound');
+    expect(harness.condition('Reconciling')).toBe('False SecretNotFound');
+    harness.restart();
+    expect((await harness.reconcile()).writes).toEqual([]);
+    harness.secret('origin-keys');
+    await harness.reconcile();
+    expect(harness.condition('Stalled')).toBe('False Progressing');
+  });
+
+  test('goes on being waited for where a restarted operator left it', async () => {
+    const harness = await openHarness();
+    harness.applyCache(WITH_SECRETS);
+    await harness.reconcile();
+    await harness.clock.advance(45_000);
+    harness.restart();
+    expect((await harness.reconcile()).outcome).toMatchObject({ kind: 'requeue', afterMs: 15_000 });
+    await harness.clock.advance(15_000);
+    await harness.reconcile();
+    expect(harness.condition('Stalled')).toBe('True SecretNotFound');
+  });
+
+  test('but lacks a key is a stall at once, with the key and without a value', async () => {
+    const harness = await openHarness();
+    harness.secret('origin-keys', { 'access-key-id': 'AKIAHIDDEN' });
+    harness.applyCache(WITH_SECRETS);
+    await harness.reconcile();
+    expect(harness.condition('Stalled')).toBe('True SecretMalformed');
+    expect(harness.message('Stalled')).toBe(
+      'Secret origin-keys (spec.origin.s3.credentialsSecretRef) lacks the key secret-access-key',
+    );
+    harness.secret('origin-keys');
+    await harness.reconcile();
+    expect(harness.condition('Stalled')).toBe('False Progressing');
+  });
+
+  test('and goes while the cache runs leaves it ready, and says so', async () => {
+    const harness = await openHarness();
+    harness.secret('origin-keys');
+    harness.applyCache(WITH_SECRETS);
+    await harness.reconcile();
+    harness.rollOut(3);
+    await harness.reconcile();
+    harness.api.delete(PATH.core('secrets', 'origin-keys'));
+    await harness.reconcile();
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+    expect(harness.condition('Reconciling')).toBe('True WaitingForSecret');
+  });
+
+  test('stays out of logs, events, statuses and ConfigMaps', async () => {
+    const harness = await openHarness();
+    harness.secret('origin-keys', { 'access-key-id': 'AKIAHIDDEN', 'secret-access-key': 'hush-hush' });
+    harness.applyCache(WITH_SECRETS);
+    await harness.reconcile();
+    harness.rollOut(3);
+    await harness.reconcile();
+    const { data } = harness.api.get(PATH.core('secrets', 'models-peer-auth')) as unknown as { data: { key: string } };
+    const told = JSON.stringify([
+      harness.lines,
+      harness.cache(),
+      harness.api.list(PATH.events),
+      harness.api.list(PATH.core('configmaps')),
+    ]);
+    expect(harness.api.list(PATH.events)).not.toEqual([]);
+    for (const secret of ['AKIAHIDDEN', 'hush-hush', Buffer.from('hush-hush').toString('base64'), data.key])
+      expect(told).not.toContain(secret);
+  });
+});
+
+describe("a child's name that is taken", () => {
+  test('by somebody else is a conflict with that name; the object is left as it is', async () => {
+    const harness = await openHarness();
+    harness.api.put(PATH.core('services', 'models'), { spec: { selector: { app: 'theirs' } } });
+    const theirs = harness.api.get(PATH.core('services', 'models'));
+    harness.applyCache(MINIMAL);
+    const { outcome } = await harness.reconcile();
+    expect(outcome).toMatchObject({ kind: 'requeue', reason: 'NameConflict' });
+    expect(harness.condition('Ready')).toBe('False NameConflict');
+    expect(harness.condition('Stalled')).toBe('True NameConflict');
+    expect(harness.message('Ready')).toContain('Service models');
+    expect(harness.api.get(PATH.core('services', 'models'))).toEqual(theirs);
+    expect(harness.api.get(PATH.deployment)).toBeUndefined();
+
+    harness.api.delete(PATH.core('services', 'models'));
+    await harness.reconcile();
+    expect(harness.condition('Ready')).toBe('False Progressing');
+  });
+
+  test('with our labels on it is a conflict all the same', async () => {
+    const harness = await openHarness();
+    harness.api.put(PATH.core('configmaps', 'models-runtime'), {
+      metadata: { labels: { 'app.kubernetes.io/managed-by': 'orca-operator', 'app.kubernetes.io/instance': 'models' } },
+    });
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    expect(harness.condition('Ready')).toBe('False NameConflict');
+  });
+
+  test('by a deleted cache of the same name is waited for', async () => {
+    const harness = await running();
+    harness.api.delete(PATH.cache);
+    harness.applyCache(MINIMAL);
+    expect((await harness.reconcile()).outcome).toMatchObject({ kind: 'requeue', afterMs: 2000 });
+    expect(harness.condition('Reconciling')).toBe('True Progressing');
+    expect(harness.condition('Stalled')).toBe('False Progressing');
+    harness.api.collectGarbage();
+    await harness.reconcile();
+    expect(harness.deployment().metadata.ownerReferences?.[0]?.uid).toBe(harness.cache().metadata.uid);
+  });
+
+  test('for the peer key by a foreign Secret is a conflict: the key is not taken over', async () => {
+    const harness = await openHarness();
+    harness.api.put(PATH.core('secrets', 'models-peer-auth'), { data: { key: 'c3RvbGVu' } });
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    expect(harness.message('Ready')).toContain('Secret models-peer-auth');
+    expect(harness.api.get(PATH.deployment)).toBeUndefined();
+  });
+});
+
+describe('a deleted cache', () => {
+  test('is done with; its children go by garbage collection, and nothing is left', async () => {
+    const harness = await running();
+    harness.api.delete(PATH.cache);
+    expect(await harness.reconcile()).toEqual({ outcome: { kind: 'done' }, writes: [] });
+    harness.api.collectGarbage();
+    for (const plural of ['serviceaccounts', 'secrets', 'configmaps', 'services', 'pods'])
+      expect(harness.api.list(PATH.core(plural))).toEqual([]);
+    expect(harness.api.get(PATH.deployment)).toBeUndefined();
+    expect(harness.api.get(PATH.budget)).toBeUndefined();
+  });
+});
+
+describe('a paused cache', () => {
+  test('is not touched, and says so', async () => {
+    const harness = await running();
+    harness.applyCache(OTHER_CONFIG, { 'orcacache.dev/paused': 'true' });
+    const before = harness.deployment();
+    const { outcome } = await harness.reconcile();
+    expect(outcome).toEqual({ kind: 'done' });
+    expect(harness.deployment()).toEqual(before);
+    expect(harness.condition('Ready')).toBe('Unknown Paused');
+  });
+});
+
+describe('a failure of the API server', () => {
+  test('in the middle is thrown, says nothing in the status, and is made good by the next reconcile', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    harness.api.fail({ method: 'POST', path: /services$/, times: 1, answer: { status: 500 } });
+    await expect(harness.reconcile()).rejects.toMatchObject({ status: 500 });
+    expect(harness.cache().status?.conditions).toBeUndefined();
+    await harness.reconcile();
+    expect(harness.api.get(PATH.deployment)).toBeDefined();
+  });
+
+  test('between creating a child and owning its fields is made good too', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    harness.api.fail({ method: 'PATCH', path: /deployments/, times: 1, answer: 'reset' });
+    await expect(harness.reconcile()).rejects.toThrow(/deployments/);
+    expect(harness.deployment().metadata.managedFields).toMatchObject([{ operation: 'Update' }]);
+    await harness.reconcile();
+    expect(harness.deployment().metadata.managedFields).toMatchObject([{ operation: 'Apply' }]);
+  });
+
+  test('to take an event changes nothing', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    harness.api.fail({ path: /events$/, answer: { status: 403, reason: 'Forbidden' } });
+    expect((await harness.reconcile()).outcome.kind).toBe('requeue');
+  });
+});
+
+describe('a refusal of a child', () => {
+  test('for what the spec asks is a stall with the reason, until the spec changes', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    const stop = harness.api.fail({ method: 'POST', path: /deployments$/, answer: { status: 422, reason: 'Invalid' } });
+    const { outcome } = await harness.reconcile();
+    expect(outcome).toMatchObject({ kind: 'stalled', reason: 'InvalidSpec' });
+    expect(harness.condition('Stalled')).toBe('True InvalidSpec');
+    expect(harness.message('Stalled')).toContain('Deployment models');
+    stop();
+    await harness.reconcile();
+    expect(harness.condition('Stalled')).toBe('False Progressing');
+  });
+
+  test('for missing rights or a quota is told and tried again', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    harness.api.fail({ method: 'POST', path: /deployments$/, times: 1, answer: { status: 403, reason: 'Forbidden' } });
+    expect((await harness.reconcile()).outcome).toMatchObject({ kind: 'requeue', afterMs: 30_000 });
+    expect(harness.condition('Reconciling')).toBe('True Progressing');
+    expect(harness.message('Reconciling')).toContain('Deployment models');
+    expect(harness.condition('Stalled')).toBe('False Progressing');
+  });
+
+  test('of the peer Secret is told without the words of the API server', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    harness.api.fail({ method: 'POST', path: /secrets$/, answer: { status: 422, reason: 'Invalid' } });
+    await harness.reconcile();
+    expect(harness.message('Stalled')).toBe('Secret models-peer-auth: Invalid');
+  });
+});
+
+describe('events', () => {
+  test('are written when something turns, and never for the same again', async () => {
+    const harness = await running();
+    await harness.reconcile();
+    await harness.reconcile();
+    const events = harness.api.list(PATH.events) as unknown as { reason: string; type: string; eventTime: string }[];
+    expect(events.map(({ reason }) => reason).toSorted()).toEqual(['Progressing', 'ReplicasReady']);
+    for (const { eventTime } of events) expect(eventTime).toMatch(/\.\d{6}Z$/);
+  });
+});

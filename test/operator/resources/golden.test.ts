@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { stringify } from 'yaml';
+import { desiredChildren } from '#operator/resources/list.ts';
+import { cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '../caches.ts';
+
+const GOLDEN = join(import.meta.dirname, '../../golden/operator');
+
+describe('the children of a cache', () => {
+  test.for([
+    ['minimal', MINIMAL],
+    ['full', FULL],
+    ['filesystem', FILESYSTEM],
+  ] as const)('are those of the golden file: %s', async ([name, yaml]) => {
+    const cache = cacheFrom(yaml);
+    const documents = desiredChildren(cache, contextOf(cache, { provenConfig: '0badcafe' })).map(({ manifest }) =>
+      stringify(manifest, { lineWidth: 0, aliasDuplicateObjects: false }),
+    );
+    await expect(documents.join('---\n')).toMatchFileSnapshot(join(GOLDEN, `${name}.yaml`));
+  });
+
+  test('are built the same way each time', () => {
+    const cache = cacheFrom(FULL);
+    expect(desiredChildren(cache, contextOf(cache))).toEqual(desiredChildren(cache, contextOf(cache)));
+  });
+
+  test('never hold the value of a credential: only the peer key, in its Secret', () => {
+    const cache = cacheFrom(FULL);
+    const key = contextOf(cache).newPeerKeyBase64;
+    const holders = desiredChildren(cache, contextOf(cache)).filter(({ manifest }) =>
+      JSON.stringify(manifest).includes(key),
+    );
+    expect(holders.map(({ manifest }) => manifest.kind)).toEqual(['Secret']);
+  });
+});
