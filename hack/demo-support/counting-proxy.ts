@@ -114,10 +114,13 @@ export async function startCountingProxy(
       counts.succeeded += 1;
       answer.on('data', (piece: Buffer) => (counts.bodyBytes += piece.length));
     }
+    // When the client leaves first, its side is the one that is destroyed already.
+    answer.once('error', () => {
+      if (!outgoing.destroyed) brokenAnswers += 1;
+    });
     // A body that breaks off breaks the client's connection too: it must never look complete.
-    pipeline(answer, outgoing, (error) => {
-      // When the client leaves first, that is ERR_STREAM_PREMATURE_CLOSE.
-      if (error?.code === 'ECONNRESET') brokenAnswers += 1;
+    pipeline(answer, outgoing, () => {
+      // Nothing more to do: pipeline has ended both sides.
     });
   }
 
