@@ -104,8 +104,7 @@ function defaultOf(schema: Schema): string {
   // The members of a map have defaults of their own.
   if (schema.properties !== undefined && JSON.stringify(schema.default) === '{}') return '';
   if (schema.default === '') return '`""`';
-  if (typeof schema.default === 'object') return `\`${flow(schema.default)}\``;
-  return `\`${String(schema.default)}\``;
+  return `\`${flow(schema.default)}\``;
 }
 
 function describe(schema: Schema): string {
