@@ -1,0 +1,378 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { chunkAt } from '#cache/core/chunk.ts';
+import { parseFillQuery, parseFillTerms } from '#cache/core/fill-request.ts';
+import { PROOF_HEADER, proveAnswer, verifyRequest, type PeerKeys, type Verdict } from '#cache/core/peer-auth.ts';
+import { peerAddress } from '#cache/core/peer-set.ts';
+import type { CallOptions, FillRequest, PeerAddress } from '#cache/engine/ports.ts';
+import { openFillClient } from '#cache/peers/fill-client.ts';
+import { collectSink } from '#test/support/collect-sink.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+
+const MIB = 1024 * 1024;
+const NOW = Date.UTC(2026, 0, 1);
+const KEYS: PeerKeys = { current: Buffer.alloc(32, 1), previous: undefined };
+const NEW_KEYS: PeerKeys = { current: Buffer.alloc(32, 2), previous: KEYS.current };
+/** Short, so that a test of silence is too; the client's clock is the kernel's here. */
+const DEAD_AFTER_MS = 150;
+
+const OBJECT = { originId: 'o', bucket: 'b', key: 'a b/(ä)+%', etag: 'e"1', sizeBytes: 10 * MIB };
+const CHUNK = chunkAt(OBJECT, 8 * MIB, 1);
+const REQUEST: FillRequest = {
+  chunk: CHUNK,
+  range: { from: 10, to: 5010 },
+  rank: 1,
+  epoch: '0123456789abcdef',
+  demand: 'new',
+  deadlineMs: 20_000,
+  absent: false,
+};
+const BYTES = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 31 + 17) & 0xff));
+
+interface Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly verdict: Verdict;
+  /** Answers with a proof for what it says. */
+  readonly answer: (status: number, body?: Buffer | string, headers?: Record<string, string>) => void;
+}
+
+interface PeerOptions {
+  /** What the peer knows. */
+  readonly keys?: PeerKeys;
+  /** What the client knows; `none` = no key at all. */
+  readonly clientKeys?: PeerKeys | 'none';
+}
+
+/** One peer on loopback that does what the test says, and a client that asks it. */
+async function peer(handle: (call: Call) => void, options: PeerOptions = {}) {
+  const keys = options.keys ?? KEYS;
+  const seen: Call[] = [];
+  const server: Server = createServer((request, response) => {
+    const { method = '', url: target = '', headers } = request;
+    const verdict = verifyRequest(keys, { method, target, receiver: address, headers, body: new Uint8Array() }, NOW);
+    const call: Call = {
+      request,
+      response,
+      verdict,
+      answer(status, body = '', extra = {}) {
+        const bytes = Buffer.from(body);
+        const reason = status === 200 ? '' : status === 204 ? (extra['x-orca-chunk'] ?? '') : bytes.toString('utf8');
+        const proof = verdict.ok
+          ? proveAnswer(verdict.key, {
+              nonce: verdict.nonce,
+              status,
+              lengthBytes: bytes.length,
+              etag: OBJECT.etag,
+              reason,
+            })
+          : '';
+        response.writeHead(status, {
+          [PROOF_HEADER]: proof,
+          ...(status === 204 ? {} : { 'content-length': String(bytes.length) }),
+          ...extra,
+        });
+        response.end(bytes);
+      },
+    };
+    seen.push(call);
+    handle(call);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address: PeerAddress = peerAddress('127.0.0.1', (server.address() as AddressInfo).port);
+  const clock = fakeClock(NOW);
+  const clientKeys = options.clientKeys ?? KEYS;
+  const client = openFillClient({
+    keys: () => (clientKeys === 'none' ? undefined : clientKeys),
+    clock,
+    deadAfterMs: DEAD_AFTER_MS,
+  });
+  const stop = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  onTestFinished(async () => {
+    await client.close();
+    await stop();
+  });
+  const sink = collectSink();
+  const fill = (request: Partial<FillRequest> = {}, call: Partial<CallOptions> = {}) =>
+    client.fill(address, { ...REQUEST, ...request }, sink, { signal: new AbortController().signal, ...call });
+  return { address, clock, client, fill, seen, sink, stop };
+}
+
+describe('what is asked', () => {
+  test('names the chunk, its bytes and the terms, and is signed for this receiver', async () => {
+    const { fill, seen } = await peer(({ answer }) => answer(200, BYTES));
+    await fill({ rank: 2, absent: true, demand: 'started' }, { requestId: 'r 1' });
+    const { request, verdict } = seen[0] ?? {};
+    const query = request?.url?.replace(/^[^?]*\?/, '') ?? '';
+    expect(parseFillQuery(query, { maxChunkSizeBytes: 8 * MIB })).toEqual({ chunk: CHUNK, range: REQUEST.range });
+    expect(parseFillTerms(request?.headers ?? {})).toMatchObject({
+      rank: 2,
+      absent: true,
+      demand: 'started',
+      deadlineMs: 20_000,
+    });
+    expect(request?.headers['x-orca-request-id']).toBe('r_1');
+    expect(verdict?.ok).toBe(true);
+  });
+
+  test('carries another nonce each time', async () => {
+    const { fill, seen } = await peer(({ answer }) => answer(204, '', { 'x-orca-chunk': 'stored' }));
+    await fill();
+    await fill();
+    expect(new Set(seen.map(({ request }) => request.headers['x-orca-nonce'])).size).toBe(2);
+  });
+
+  test('is signed with both keys while they are rotated, and either proves the answer', async () => {
+    const { fill, seen } = await peer(({ answer }) => answer(200, BYTES), { clientKeys: NEW_KEYS });
+    await expect(fill()).resolves.toEqual({ kind: 'bytes' });
+    expect(String(seen[0]?.request.headers['x-orca-mac']).split(',')).toHaveLength(2);
+  });
+
+  test('carries no MAC, and needs no proof, where there are no keys', async () => {
+    const { fill, seen, sink } = await peer(
+      ({ response }) => response.writeHead(200, { 'content-length': '5000' }).end(BYTES),
+      { clientKeys: 'none' },
+    );
+    await expect(fill()).resolves.toEqual({ kind: 'bytes' });
+    expect(sink.bytes()).toEqual(BYTES);
+    expect(seen[0]?.request.headers['x-orca-mac']).toBeUndefined();
+  });
+});
+
+describe('what is answered', () => {
+  test('200 puts the bytes into the sink', async () => {
+    const { fill, sink } = await peer(({ answer }) => answer(200, BYTES));
+    await expect(fill()).resolves.toEqual({ kind: 'bytes' });
+    expect(sink.bytes()).toEqual(BYTES);
+  });
+
+  test('204 stored', async () => {
+    const { fill } = await peer(({ answer }) => answer(204, '', { 'x-orca-chunk': 'stored' }));
+    await expect(fill()).resolves.toEqual({ kind: 'stored' });
+  });
+
+  test('409 names the owner in the peer’s view', async () => {
+    const body = JSON.stringify({ reason: 'not_coordinator', owner: '10.0.0.9:8444', epoch: 'ffff' });
+    const { fill } = await peer(({ answer }) => answer(409, body));
+    await expect(fill()).resolves.toEqual({ kind: 'not_coordinator', owner: '10.0.0.9:8444', epoch: 'ffff' });
+  });
+
+  test('409 with an owner that is no address names none', async () => {
+    const body = JSON.stringify({ reason: 'not_coordinator', owner: 'http://evil/', epoch: 'ffff' });
+    const { fill } = await peer(({ answer }) => answer(409, body));
+    await expect(fill()).resolves.toEqual({ kind: 'not_coordinator', owner: undefined, epoch: 'ffff' });
+  });
+
+  test.for([
+    [412, '{"reason":"object_changed"}', {}, { code: 'object_changed' }],
+    [404, '{"code":"not_found","message":"gone"}', {}, { code: 'not_found' }],
+    [502, '{"code":"origin_denied","message":"403"}', {}, { code: 'origin_denied' }],
+    [503, '{"code":"origin_throttled"}', { 'retry-after': '3' }, { code: 'origin_throttled', retryAfterMs: 3000 }],
+    [503, '{"code":"overloaded"}', { 'retry-after': '1' }, { code: 'overloaded', retryAfterMs: 1000 }],
+    [502, '{"code":"internal"}', {}, { code: 'peer_unavailable', status: 502 }],
+    [500, '', {}, { code: 'peer_unavailable', status: 500 }],
+    [400, '{"code":"bad_request"}', {}, { code: 'peer_unavailable', status: 400 }],
+    [401, '', {}, { code: 'peer_unavailable', status: 401 }],
+    [204, '', { 'x-orca-chunk': 'none' }, { code: 'peer_unavailable', status: 204 }],
+    [204, '', {}, { code: 'peer_unavailable', status: 204 }],
+    [409, '{"reason":"other"}', {}, { code: 'peer_unavailable', status: 409 }],
+    [301, '', { location: 'http://x/' }, { code: 'peer_unavailable', status: 301 }],
+  ] as const)('%i %s %j', async ([status, body, headers, expected]) => {
+    const { fill, sink } = await peer(({ answer }) => answer(status, body, headers));
+    await expect(fill()).rejects.toMatchObject(expected);
+    expect(sink.lengthBytes).toBe(0);
+  });
+});
+
+describe('what is not believed', () => {
+  const impostor: PeerOptions = { keys: { current: Buffer.alloc(32, 9), previous: undefined } };
+
+  test.for([
+    [200, BYTES, {}],
+    [204, '', { 'x-orca-chunk': 'stored' }],
+    [409, '{"reason":"not_coordinator","owner":"10.0.0.9:8444","epoch":"f"}', {}],
+    [412, '{"reason":"object_changed"}', {}],
+    [404, '{"code":"not_found"}', {}],
+    [503, '{"code":"overloaded"}', {}],
+  ] as const)('a %i of somebody without our key', async ([status, body, headers]) => {
+    const { fill, sink, seen } = await peer(({ answer }) => answer(status, body, headers), impostor);
+    await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable' });
+    expect(sink.lengthBytes).toBe(0);
+    expect(seen[0]?.verdict).toEqual({ ok: false, reason: 'mismatch' });
+  });
+
+  test('a body under another body’s proof', async () => {
+    const { fill } = await peer(({ response, verdict }) => {
+      if (!verdict.ok) throw new Error('not accepted');
+      const said = '{"code":"not_found"}';
+      const answer = { nonce: verdict.nonce, status: 404, lengthBytes: said.length, etag: OBJECT.etag, reason: said };
+      response.writeHead(404, { [PROOF_HEADER]: proveAnswer(verdict.key, answer) }).end('{"code":"not_fount"}');
+    });
+    await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable' });
+  });
+
+  test('bytes of another version', async () => {
+    const { fill, sink } = await peer(({ response, verdict }) => {
+      if (!verdict.ok) throw new Error('not accepted');
+      const answer = { nonce: verdict.nonce, status: 200, lengthBytes: 5000, etag: 'other', reason: '' };
+      response
+        .writeHead(200, { 'content-length': '5000', [PROOF_HEADER]: proveAnswer(verdict.key, answer) })
+        .end(BYTES);
+    });
+    await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable' });
+    expect(sink.lengthBytes).toBe(0);
+  });
+
+  test.for([
+    ['a shorter body', (call: Call) => call.answer(200, BYTES.subarray(1))],
+    ['a longer body', (call: Call) => call.answer(200, Buffer.concat([BYTES, BYTES]))],
+    ['a body without a length', (call: Call) => call.response.writeHead(200).end(BYTES)],
+    ['a compressed body', (call: Call) => call.answer(200, BYTES, { 'content-encoding': 'gzip' })],
+    ['a 206', (call: Call) => call.answer(206, BYTES)],
+  ] as const)('%s', async ([, handle]) => {
+    const { fill, sink } = await peer(handle);
+    await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable' });
+    expect(sink.lengthBytes).toBe(0);
+  });
+});
+
+describe('a peer that breaks', () => {
+  test('in the middle of the body leaves the good bytes in the sink', async () => {
+    const { fill, sink } = await peer(({ response, verdict }) => {
+      if (!verdict.ok) throw new Error('not accepted');
+      const answer = { nonce: verdict.nonce, status: 200, lengthBytes: 5000, etag: OBJECT.etag, reason: '' };
+      response.writeHead(200, { 'content-length': '5000', [PROOF_HEADER]: proveAnswer(verdict.key, answer) });
+      response.write(BYTES.subarray(0, 2000), () => void sink.has(2000).then(() => response.destroy()));
+    });
+    await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable' });
+    expect(sink.bytes()).toEqual(BYTES.subarray(0, 2000));
+  });
+
+  test('before its answer is unavailable, with the cause', async () => {
+    const { fill } = await peer(({ response }) => response.destroy());
+    await expect(fill()).rejects.toMatchObject({
+      code: 'peer_unavailable',
+      cause: expect.objectContaining({ failure: 'closed' }),
+    });
+  });
+
+  test('may break once on a kept-alive connection', async () => {
+    let calls = 0;
+    const { fill } = await peer(({ response, answer }) => {
+      calls += 1;
+      if (calls === 2) response.destroy();
+      else answer(204, '', { 'x-orca-chunk': 'stored' });
+    });
+    await fill();
+    await expect(fill()).resolves.toEqual({ kind: 'stored' });
+    expect(calls).toBe(3);
+  });
+});
+
+describe('a peer that is slow', () => {
+  test('is waited for while it says 102', async () => {
+    const { fill } = await peer(({ response, answer }) => {
+      let said = 0;
+      const timer = setInterval(() => {
+        said += 1;
+        if (said <= 6) response.writeProcessing();
+        else {
+          clearInterval(timer);
+          answer(200, BYTES);
+        }
+      }, DEAD_AFTER_MS / 3);
+    });
+    await expect(fill()).resolves.toEqual({ kind: 'bytes' });
+  });
+
+  test('is not waited for beyond the deadline, and is not dead for it', async () => {
+    const { fill, seen } = await peer(({ response }) => {
+      const timer = setInterval(() => response.writeProcessing(), DEAD_AFTER_MS / 3);
+      response.once('close', () => clearInterval(timer));
+    });
+    const options = { firstByteTimeoutMs: DEAD_AFTER_MS * 1.5 };
+    await expect(fill({}, options)).rejects.toMatchObject({
+      cause: expect.objectContaining({ failure: 'first_byte' }),
+    });
+    await expect(fill({}, options)).rejects.toMatchObject({ code: 'peer_unavailable' });
+    expect(seen).toHaveLength(2);
+  });
+});
+
+describe('a peer that is dead', () => {
+  test('is one that says nothing: it is left alone for 5 s, then asked by one', async () => {
+    const silence = Promise.withResolvers<void>();
+    let dead = true;
+    const { clock, fill, seen } = await peer(({ answer }) => {
+      if (!dead) void silence.promise.then(() => answer(204, '', { 'x-orca-chunk': 'stored' }));
+    });
+    await expect(fill()).rejects.toMatchObject({
+      code: 'peer_unavailable',
+      cause: expect.objectContaining({ failure: 'silence' }),
+    });
+    await clock.advance(4999);
+    await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable', message: expect.stringContaining('dead') });
+    expect(seen).toHaveLength(1);
+    await clock.advance(1);
+    dead = false;
+    const probe = fill();
+    await expect(fill()).rejects.toMatchObject({ message: expect.stringContaining('dead') });
+    silence.resolve();
+    await expect(probe).resolves.toEqual({ kind: 'stored' });
+    await expect(fill()).resolves.toEqual({ kind: 'stored' });
+    expect(seen).toHaveLength(3);
+  });
+
+  test('is one that takes no connection', async () => {
+    const { fill, stop } = await peer(() => {});
+    await stop();
+    await expect(fill()).rejects.toMatchObject({
+      code: 'peer_unavailable',
+      cause: expect.objectContaining({ failure: 'connect' }),
+    });
+    await expect(fill()).rejects.toMatchObject({ message: expect.stringContaining('dead') });
+  });
+
+  test('is not one whose asker left', async () => {
+    const { fill, seen } = await peer(() => {});
+    const left = new AbortController();
+    const call = fill({}, { signal: left.signal });
+    await expect.poll(() => seen.length).toBe(1);
+    left.abort();
+    await expect(call).rejects.toMatchObject({ code: 'cancelled' });
+    const next = new AbortController();
+    const again = fill({}, { signal: next.signal });
+    await expect.poll(() => seen.length).toBe(2);
+    next.abort();
+    await expect(again).rejects.toMatchObject({ code: 'cancelled' });
+  });
+});
+
+test('at most 64 streams go to one peer at once', async () => {
+  const held: Call[] = [];
+  const { fill, client, seen } = await peer((call) => {
+    call.response.writeProcessing();
+    held.push(call);
+  });
+  const calls = Array.from({ length: 66 }, () => fill());
+  await expect.poll(() => seen.length).toBe(64);
+  held.shift()?.answer(204, '', { 'x-orca-chunk': 'stored' });
+  await expect.poll(() => seen.length).toBe(65);
+  while (held.length > 0 || seen.length < 66) {
+    held.shift()?.answer(204, '', { 'x-orca-chunk': 'stored' });
+    await new Promise<void>((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+  const answers = await Promise.all(calls);
+  expect(answers.every((answer) => answer.kind === 'stored')).toBe(true);
+  await client.close();
+  await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable' });
+});

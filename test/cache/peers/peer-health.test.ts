@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { peerHealth } from '#cache/peers/peer-health.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+
+test('a peer is asked by all until it is dead, then by nobody, then by one', async () => {
+  const clock = fakeClock();
+  const health = peerHealth(clock, 5000);
+  expect(health.ask()).toBeDefined();
+  health.ask()?.dead();
+  expect(health.ask()).toBeUndefined();
+  await clock.advance(5000);
+  const probe = health.ask();
+  expect(probe).toBeDefined();
+  expect(health.ask()).toBeUndefined();
+  probe?.alive();
+  expect(health.ask()).toBeDefined();
+});
+
+test('a probe that finds it dead starts the time again', async () => {
+  const clock = fakeClock();
+  const health = peerHealth(clock, 5000);
+  health.ask()?.dead();
+  await clock.advance(5000);
+  health.ask()?.dead();
+  await clock.advance(4999);
+  expect(health.ask()).toBeUndefined();
+  await clock.advance(1);
+  expect(health.ask()).toBeDefined();
+});
+
+test('a probe that was given up lets the next one try', async () => {
+  const clock = fakeClock();
+  const health = peerHealth(clock, 5000);
+  health.ask()?.dead();
+  await clock.advance(5000);
+  health.ask()?.abandoned();
+  expect(health.ask()).toBeDefined();
+});
+
+test('an old probe that ends does not let a second one in beside the new', async () => {
+  const clock = fakeClock();
+  const health = peerHealth(clock, 5000);
+  health.ask()?.dead();
+  await clock.advance(5000);
+  const old = health.ask();
+  old?.alive();
+  health.ask()?.dead();
+  await clock.advance(5000);
+  health.ask();
+  old?.abandoned();
+  expect(health.ask()).toBeUndefined();
+});
