@@ -1,0 +1,223 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { openKubeClient } from '#shared/kube/client.ts';
+import { openInCluster } from '#shared/kube/in-cluster.ts';
+import { openKubeconfig } from '#shared/kube/kubeconfig.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+
+interface Identity {
+  readonly cert: string;
+  readonly key: string;
+}
+let ours: Identity;
+let theirs: Identity;
+
+/** A self-signed certificate for 127.0.0.1, which is its own CA. */
+async function identity(name: string): Promise<Identity> {
+  const path = await mkdtemp(join(tmpdir(), 'orca-tls-'));
+  try {
+    const [cert, key] = [join(path, 'cert.pem'), join(path, 'key.pem')];
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+    const names = ['-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1'];
+    await promisify(execFile)('openssl', [
+      'req',
+      '-x509',
+      ...curve,
+      ...names,
+      '-days',
+      '2',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+    ]);
+    return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };
+  } finally {
+    await rm(path, { recursive: true });
+  }
+}
+
+beforeAll(async () => {
+  [ours, theirs] = await Promise.all([identity('ours'), identity('theirs')]);
+});
+
+async function apiServer(wanted: { token?: string; clientCa?: string } = {}) {
+  const tokens: (string | undefined)[] = [];
+  const clients: (string | undefined)[] = [];
+  let token = wanted.token;
+  const server: Server = createServer(
+    {
+      cert: ours.cert,
+      key: ours.key,
+      ...(wanted.clientCa === undefined ? {} : { ca: wanted.clientCa, requestCert: true }),
+    },
+    (request, response) => {
+      tokens.push(request.headers.authorization);
+      const socket = request.socket as TLSSocket;
+      clients.push((socket.getPeerCertificate().subject as { CN?: string } | undefined)?.CN);
+      const allowed = token === undefined || request.headers.authorization === `Bearer ${token}`;
+      response.writeHead(allowed ? 200 : 401, { 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify(allowed ? { url: request.url } : { kind: 'Status', code: 401, reason: 'Unauthorized' }),
+      );
+    },
+  );
+  let connections = 0;
+  server.on('secureConnection', () => (connections += 1));
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  onTestFinished(
+    () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  );
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    tokens,
+    clients,
+    connections: () => connections,
+    rotate(next: string) {
+      token = next;
+    },
+  };
+}
+
+async function directory(files: Readonly<Record<string, string>>): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'orca-sa-'));
+  onTestFinished(() => rm(path, { recursive: true }));
+  for (const [name, text] of Object.entries(files)) await writeFile(join(path, name), text);
+  return path;
+}
+
+describe('in a pod', () => {
+  async function open(files: Readonly<Record<string, string>> = {}) {
+    const api = await apiServer({ token: 't1' });
+    const path = await directory({ token: 't1\n', 'ca.crt': ours.cert, namespace: 'ml\n', ...files });
+    const clock = fakeClock();
+    const env = { KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(api.port) };
+    const server = openInCluster({ env, directory: path, clock });
+    return { api, path, clock, server, client: openKubeClient(server, { clock }) };
+  }
+
+  test('the token and the CA of the service account are used', async () => {
+    const { api, client, server } = await open();
+    expect(await client.request('GET', '/version')).toEqual({ url: '/version' });
+    expect(api.tokens).toEqual(['Bearer t1']);
+    expect(server.namespace).toBe('ml');
+  });
+
+  test('an API server of another CA is not believed, and gets no token', async () => {
+    const { api, client } = await open({ 'ca.crt': theirs.cert });
+    await expect(client.request('GET', '/version')).rejects.toMatchObject({ status: 0, reason: 'Unreachable' });
+    expect(api.tokens).toEqual([]);
+  });
+
+  test('a renewed token is taken up within a minute', async () => {
+    const { api, path, clock, client } = await open();
+    await client.request('GET', '/a');
+    await writeFile(join(path, 'token'), 't2');
+    await client.request('GET', '/b');
+    await clock.advance(60_000);
+    api.rotate('t2');
+    await client.request('GET', '/c');
+    expect(api.tokens).toEqual(['Bearer t1', 'Bearer t1', 'Bearer t2']);
+  });
+
+  test('a refused token is read again at once', async () => {
+    const { api, path, client } = await open();
+    await client.request('GET', '/a');
+    await writeFile(join(path, 'token'), 't2');
+    api.rotate('t2');
+    await expect(client.request('GET', '/b')).rejects.toMatchObject({ status: 401, reason: 'Unauthorized' });
+    expect(await client.request('GET', '/c')).toEqual({ url: '/c' });
+  });
+
+  test('a changed CA is taken up', async () => {
+    const { path, clock, client } = await open({ 'ca.crt': theirs.cert });
+    await expect(client.request('GET', '/a')).rejects.toMatchObject({ reason: 'Unreachable' });
+    await writeFile(join(path, 'ca.crt'), ours.cert);
+    await clock.advance(60_000);
+    expect(await client.request('GET', '/b')).toEqual({ url: '/b' });
+  });
+
+  test('a token that can’t be read is said to be the reason', async () => {
+    const { path, client } = await open();
+    await rm(join(path, 'token'));
+    await expect(client.request('GET', '/a')).rejects.toMatchObject({ status: 0, reason: 'Credentials' });
+  });
+
+  test('outside of one it says so', () => {
+    expect(() => openInCluster({ env: {} })).toThrow('does not run in a pod');
+  });
+
+  test('an IPv6 address gets its brackets', () => {
+    const env = { KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '6443' };
+    expect(openInCluster({ env, directory: '/nowhere' }).url.href).toBe('https://[fd00::1]:6443/');
+  });
+});
+
+describe('with a kubeconfig', () => {
+  async function open(user: string, wanted: { token?: string; clientCa?: string } = {}, base = '') {
+    const api = await apiServer(wanted);
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    const path = await directory({
+      config: `
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{name: here, context: {cluster: c, user: u, namespace: ml}}]
+clusters: [{name: c, cluster: {server: 'https://127.0.0.1:${api.port}${base}', certificate-authority-data: ${base64(ours.cert)}}}]
+users: [{name: u, user: ${user}}]
+`,
+    });
+    const server = openKubeconfig(join(path, 'config'));
+    return { api, server, client: openKubeClient(server) };
+  }
+
+  test('a token and the context’s namespace are used', async () => {
+    const { client, server } = await open('{token: t1}', { token: 't1' });
+    expect(await client.request('GET', '/version')).toEqual({ url: '/version' });
+    expect(server.namespace).toBe('ml');
+  });
+
+  test('a client certificate is shown', async () => {
+    const data = (text: string): string => Buffer.from(text).toString('base64');
+    const user = `{client-certificate-data: ${data(theirs.cert)}, client-key-data: ${data(theirs.key)}}`;
+    const { api, client } = await open(user, { clientCa: theirs.cert });
+    await client.request('GET', '/version');
+    expect(api.clients).toEqual(['theirs']);
+  });
+
+  test('an exec plugin is asked for the token', async () => {
+    const credential = JSON.stringify({
+      apiVersion: 'client.authentication.k8s.io/v1',
+      kind: 'ExecCredential',
+      status: { token: 't1' },
+    });
+    const user = `{exec: {apiVersion: client.authentication.k8s.io/v1, command: echo, args: ['${credential}'], interactiveMode: Never}}`;
+    const { client } = await open(user, { token: 't1' });
+    expect(await client.request('GET', '/version')).toEqual({ url: '/version' });
+  });
+
+  test('a path in the server’s URL is kept', async () => {
+    const { client } = await open('{token: t1}', {}, '/k8s/clusters/c-1');
+    expect(await client.request('GET', '/version')).toEqual({ url: '/k8s/clusters/c-1/version' });
+  });
+
+  test('connections are kept for the next request', async () => {
+    const { api, client } = await open('{token: t1}');
+    for (const path of ['/a', '/b', '/c']) await client.request('GET', path);
+    expect(api.connections()).toBe(1);
+  });
+});
