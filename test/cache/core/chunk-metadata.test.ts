@@ -1,0 +1,79 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  blockCount,
+  blockSizeFor,
+  decodeMetadata,
+  encodeMetadata,
+  MAX_BLOCKS,
+  type ChunkMetadata,
+} from '#cache/core/chunk-metadata.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const metadata = fc
+  .record({
+    lengthBytes: fc.integer({ min: 1, max: 1024 * MIB }),
+    etag: fc.string({ unit: 'binary', minLength: 1 }).filter((text) => text.isWellFormed()),
+    crc32: fc.nat(0xffffffff),
+  })
+  .map((base): ChunkMetadata => {
+    const blockSizeBytes = blockSizeFor(base.lengthBytes);
+    const blockCrcs = Uint32Array.from(
+      { length: blockCount(base.lengthBytes, blockSizeBytes) },
+      (_, i) => i * 7_777_777,
+    );
+    return { ...base, blockSizeBytes, blockCrcs };
+  });
+
+test('decode undoes encode, and the fields fit into S3’s 2 KB of ASCII', () => {
+  fc.assert(
+    fc.property(metadata, (before) => {
+      const fields = encodeMetadata(before);
+      expect(decodeMetadata(fields)).toEqual(before);
+      for (const value of Object.values(fields)) expect(value).toMatch(/^[\x21-\x7e]*$/);
+      expect(before.blockCrcs.length).toBeLessThanOrEqual(MAX_BLOCKS);
+      expect(fields['orca-blocks']!.length).toBeLessThanOrEqual(684);
+    }),
+  );
+});
+
+test.for([
+  [MIB, 64 * KIB],
+  [8 * MIB, 64 * KIB],
+  [64 * MIB, 512 * KIB],
+  [128 * MIB, MIB],
+  [100 * MIB + 1, 819_201],
+] as const)('chunks of %i have blocks of %i', ([chunkSize, blockSize]) => {
+  expect(blockSizeFor(chunkSize)).toBe(blockSize);
+});
+
+describe('what is stored', () => {
+  const good = encodeMetadata({
+    lengthBytes: 100_000,
+    etag: 'e',
+    crc32: 1,
+    blockSizeBytes: 64 * KIB,
+    blockCrcs: Uint32Array.of(1, 2),
+  });
+
+  test('without metadata, or of a later version, is as good as unknown', () => {
+    expect(decodeMetadata({})).toBeUndefined();
+    expect(decodeMetadata({ ...good, 'orca-version': '2' })).toBeUndefined();
+  });
+
+  test.for<[string, string]>([
+    ['orca-length', '0'],
+    ['orca-length', '-5'],
+    ['orca-length', 'x'],
+    ['orca-length', '900000'],
+    ['orca-block', '1000'],
+    ['orca-block', ''],
+    ['orca-crc32', 'zz'],
+    ['orca-blocks', 'AAAA'],
+    ['orca-blocks', ''],
+  ])('with %s = "%s" contradicts itself', ([name, value]) => {
+    expect(() => decodeMetadata({ ...good, [name]: value })).toThrow(expect.objectContaining({ code: 'chunk_bad' }));
+  });
+});

@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest';
+import { errorDocument, escapeXml } from '#cache/core/xml.ts';
+
+test('markup, quotes and control characters are escaped, everything else stays', () => {
+  expect(escapeXml(`<a b="c" d='e'>&\u0001\n é 🐋`)).toBe(
+    '&lt;a b=&quot;c&quot; d=&apos;e&apos;&gt;&amp;&#x1;&#xa; é 🐋',
+  );
+});
+
+test('an error document has its fields in order and leaves out what is not there', () => {
+  expect(errorDocument({ Code: 'NoSuchKey', Message: 'a < b', Key: undefined, ActualObjectSize: 0 })).toBe(
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code><Message>a &lt; b</Message><ActualObjectSize>0</ActualObjectSize></Error>',
+  );
+});

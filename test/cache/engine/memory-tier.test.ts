@@ -1,0 +1,64 @@
+import { expect, test } from 'vitest';
+import type { ChunkPath } from '#cache/core/chunk.ts';
+import { ChunkBytes } from '#cache/engine/chunk-bytes.ts';
+import { MemoryTier } from '#cache/engine/memory-tier.ts';
+import { ChunkMemory, SEGMENT_BYTES } from '#cache/engine/memory.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+
+const path = (name: string) => `o/h/${name}` as ChunkPath;
+
+async function tierOf(...names: string[]) {
+  const memory = new ChunkMemory({ budgetBytes: 16 * SEGMENT_BYTES, clock: fakeClock() });
+  const tier = new MemoryTier();
+  const add = async (name: string) => {
+    const lease = await memory.lease(SEGMENT_BYTES, 'fill', 'new', new AbortController().signal);
+    tier.put(path(name), new ChunkBytes(lease, SEGMENT_BYTES));
+  };
+  for (const name of names) await add(name);
+  const kept = (...all: string[]) => all.filter((name) => tier.get(path(name)) !== undefined);
+  return { memory, tier, add, kept };
+}
+
+test('the oldest that nobody read goes first', async () => {
+  const { tier, kept } = await tierOf('a', 'b', 'c');
+  tier.get(path('a'));
+  tier.evict(1);
+  expect(kept('a', 'b', 'c')).toEqual(['a', 'c']);
+});
+
+test('a scan of new chunks does not push out what is read again', async () => {
+  const { tier, add, kept } = await tierOf('hot', 'x');
+  for (let i = 0; i < 10; i++) {
+    tier.get(path('hot'));
+    await add(`scan-${i}`);
+    tier.evict(1);
+  }
+  expect(kept('hot')).toEqual(['hot']);
+  expect(tier.count).toBe(2);
+});
+
+test('evicting gives the memory back, all of it if need be', async () => {
+  const { memory, tier } = await tierOf('a', 'b', 'c');
+  expect(tier.sizeBytes).toBe(3 * SEGMENT_BYTES);
+  tier.evict(SEGMENT_BYTES + 1);
+  expect(memory.usedBytes).toBe(SEGMENT_BYTES);
+  tier.evict(Number.POSITIVE_INFINITY);
+  expect([memory.usedBytes, tier.count, tier.sizeBytes]).toEqual([0, 0, 0]);
+});
+
+test('a chunk that is put again replaces the old one', async () => {
+  const { memory, tier, add } = await tierOf('a');
+  await add('a');
+  expect([tier.count, memory.usedBytes]).toEqual([1, SEGMENT_BYTES]);
+});
+
+test('the hand survives the removal of the entry it points at', async () => {
+  const { tier, kept } = await tierOf('a', 'b', 'c', 'd');
+  for (const name of ['a', 'b']) tier.get(path(name));
+  tier.evict(1);
+  expect(kept('a', 'b', 'c', 'd')).toEqual(['a', 'b', 'd']);
+  tier.delete(path('d'));
+  tier.evict(1);
+  tier.evict(1);
+  expect(tier.count).toBe(0);
+});
