@@ -1,20 +1,17 @@
 /**
- * S3 requests over the raw client: addressing (path and virtual-host style), signing, and what an error document says.
- * It gives no meaning to a status: the drivers do.
+ * S3 requests over the raw client: addressed, signed, sent; and small readers of what S3 answers. It gives no meaning to
+ * a status: the drivers do.
  */
 import type { CredentialsSource } from '#cache/config/config.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
 import { openCredentials } from '#cache/wire/credentials.ts';
 import { openRawClient, type RawClient, type RawRequest, type RawResponse } from '#cache/wire/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
-import { createSigner, encodeKey } from '#cache/wire/sigv4.ts';
+import { s3Address, type S3AddressOptions } from '#cache/wire/s3-address.ts';
+import { createSigner } from '#cache/wire/sigv4.ts';
 import { openTrust } from '#cache/wire/trust.ts';
 
-export interface S3ClientOptions {
-  /** Empty = AWS's own for the region. */
-  readonly endpoint: string;
-  readonly region: string;
-  readonly forcePathStyle: boolean;
+export interface S3ClientOptions extends S3AddressOptions {
   readonly credentials: CredentialsSource;
   readonly caFile: string;
   readonly connectTimeoutMs?: number | undefined;
@@ -46,9 +43,8 @@ export interface S3Fault {
 export function openS3Client(options: S3ClientOptions): S3Client {
   const signer = createSigner(options.region);
   const provider = openCredentials(options.credentials, { region: options.region });
-  const base = new URL(options.endpoint === '' ? awsEndpoint(options.region) : options.endpoint);
-  const basePath = base.pathname.replace(/\/$/, '');
-  const secureContext = base.protocol === 'https:' ? openTrust(options.caFile) : undefined;
+  const address = s3Address(options);
+  const secureContext = address.protocol === 'https:' ? openTrust(options.caFile) : undefined;
   /** One per host: with path style one in all, else one per bucket of the allow-list. */
   const clients = new Map<string, RawClient>();
   let closed = false;
@@ -57,21 +53,18 @@ export function openS3Client(options: S3ClientOptions): S3Client {
     let client = clients.get(host);
     if (client === undefined) {
       const { connectTimeoutMs, maxIdle } = options;
-      client = openRawClient({ endpoint: `${base.protocol}//${host}`, secureContext, connectTimeoutMs, maxIdle });
+      client = openRawClient({ endpoint: `${address.protocol}//${host}`, secureContext, connectTimeoutMs, maxIdle });
       clients.set(host, client);
       if (closed) client.close();
     }
     return client;
   };
-  // A wildcard certificate covers one label: buckets with dots are addressed by path, as the SDKs do.
-  const byPath = (bucket: string): boolean =>
-    options.forcePathStyle || (base.protocol === 'https:' && bucket.includes('.'));
 
   return {
     async send({ method, bucket, key, headers = {}, sink, body, onHead }, call) {
       const credentials = await provider();
-      const client = clientFor(byPath(bucket) ? base.host : `${bucket}.${base.host}`);
-      const path = `${basePath}/${byPath(bucket) ? `${encodeKey(bucket)}/` : ''}${encodeKey(key)}`;
+      const { host, path } = address.of(bucket, key);
+      const client = clientFor(host);
       const signed = signer.sign({
         method,
         path,
@@ -107,10 +100,6 @@ export function faultOf(body: Buffer): S3Fault {
 
 function element(xml: string, name: string): string {
   return new RegExp(`<${name}>([^<]{0,500})</${name}>`).exec(xml)?.[1] ?? '';
-}
-
-function awsEndpoint(region: string): string {
-  return `https://s3.${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}`;
 }
 
 /** `Retry-After` in ms where it is a plain number of seconds. */
