@@ -1,6 +1,7 @@
 /** Writes what is generated from the vocabulary; with `--check` it writes nothing and fails if something is stale. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { chartReadme } from './gen/chart-readme.ts';
 import { chartCrd, crdYaml } from './gen/crd.ts';
 import { configurationPage } from './gen/configuration-page.ts';
 
@@ -10,6 +11,7 @@ const ROOT = join(import.meta.dirname, '..');
 const GENERATED: Readonly<Record<string, () => string>> = {
   'crds/generated/orcacache.dev_orcacaches.yaml': crdYaml,
   'charts/orcacache/templates/crd.yaml': chartCrd,
+  'charts/orcacache/README.md': chartReadme,
   'docs/configuration.md': configurationPage,
 };
 
