@@ -1,11 +1,13 @@
 /** Wires the operator: settings, API server, queue, watches, workers, probes and metrics; and takes it apart in reverse. */
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import packageJson from '#package' with { type: 'json' };
 import { runController } from '#operator/control/controller.ts';
 import { openSources } from '#operator/control/sources.ts';
 import { WorkQueue } from '#operator/control/work-queue.ts';
 import { openMetrics } from '#operator/http/metrics.ts';
 import { openMetricsServer, openProbes } from '#operator/http/server.ts';
+import { openPodAsker } from '#operator/reconcile/ask-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { parseSettings, type Settings } from '#operator/settings.ts';
 import { systemClock } from '#shared/clock.ts';
@@ -13,7 +15,6 @@ import { openKubeClient } from '#shared/kube/client.ts';
 import { openKubeconfig } from '#shared/kube/kubeconfig.ts';
 import { openLifecycle, shutDown } from '#shared/lifecycle.ts';
 import { openLog } from '#shared/log.ts';
-import packageJson from '../package.json' with { type: 'json' };
 
 const WORKERS = 4;
 const PEER_KEY_BYTES = 32;
@@ -55,6 +56,7 @@ async function run(settings: Settings): Promise<void> {
     imagePullPolicy: settings.imagePullPolicy,
     version,
     instance: settings.podName ?? hostname(),
+    askPod: openPodAsker(),
     newPeerKeyBase64: () => randomBytes(PEER_KEY_BYTES).toString('base64'),
   });
 

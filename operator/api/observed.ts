@@ -25,6 +25,12 @@ export interface LivePod extends Live {
   };
 }
 
+/** What a pod says of itself on its ops listener. */
+export interface PodReport {
+  /** `<check>: <message>` of what keeps it from being ready. */
+  readonly failing: readonly string[];
+}
+
 export interface PodTemplate {
   readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
   readonly spec?: {

@@ -9,6 +9,7 @@ import type { Log } from '#shared/log.ts';
 
 export interface Api {
   readonly log: Log;
+  readonly signal: AbortSignal;
   read<T>(path: string): Promise<T>;
   /** Undefined for what does not exist. */
   find<T>(path: string): Promise<T | undefined>;
@@ -33,6 +34,7 @@ export function openApi({ client, log, signal, beforeWrite }: ApiOptions): Api {
   const read = <T>(path: string): Promise<T> => client.request<T>('GET', path, { signal });
   return {
     log,
+    signal,
     read,
     async find(path) {
       try {

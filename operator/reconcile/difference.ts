@@ -19,7 +19,7 @@ const LIST_KEYS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Maps that server-side apply replaces whole: one more label in a selector is another selector. */
-const ATOMIC_MAPS = new Set(['selector', 'labelSelector', 'nodeSelector']);
+const ATOMIC_MAPS = new Set(['selector', 'matchLabels', 'nodeSelector']);
 
 /** Below these the API server rewrites quantities in its own way (`1024Mi` becomes `1Gi`). */
 const QUANTITY_PARENTS = new Set(['requests', 'limits']);

@@ -8,13 +8,15 @@ import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { BuildContext } from '#operator/resources/context.ts';
 import { desiredChildren, type Child } from '#operator/resources/list.ts';
-import { podMessage } from '#operator/status/pod-message.ts';
+import { podMessage, unreadyPod } from '#operator/status/pod-message.ts';
+import { rolloutOf } from '#operator/status/rollout.ts';
 import type { Phase } from '#operator/status/situation.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { transitions } from '#operator/status/transitions.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Api } from './api.ts';
 import { isAsDesired } from './apply.ts';
+import type { AskPod } from './ask-pod.ts';
 import { bringAbout, type BroughtAbout } from './bring-about.ts';
 import { checkReferences } from './check-references.ts';
 import { tell } from './events.ts';
@@ -35,6 +37,7 @@ export interface ReconcilerOptions {
   /** Which operator pod speaks in events. */
   readonly instance: string;
   readonly newPeerKeyBase64: () => string;
+  readonly askPod: AskPod;
 }
 
 /** A Secret may be made right after the cache that names it; later than this it is a mistake. */
@@ -70,6 +73,20 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
     return unchanged({ kind: 'blocked', by: problem.kind, message: problem.message, expired });
   }
 
+  /** What holds up a rollout, in the words of the newest pod that is not ready. */
+  async function complaint(
+    api: Api,
+    cache: OrcaCache,
+    observed: Observed,
+    deployment: LiveDeployment | undefined,
+  ): Promise<string | undefined> {
+    if (rolloutOf(deployment, cache.spec.replicas).kind === 'complete') return undefined;
+    const pod = unreadyPod(newestPods(observed));
+    if (pod === undefined) return undefined;
+    const podIp = pod.status?.podIP;
+    return podMessage(pod, podIp === undefined ? undefined : await options.askPod(podIp, api.signal));
+  }
+
   return async (api, key) => {
     const cache = await readCache(api, key);
     if (cache === undefined || cache.metadata.deletionTimestamp !== undefined) {
@@ -95,7 +112,7 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
       upToDate: isUpToDate(desired, deployment),
       configHash: config.hash,
       proven: proven === config.hash,
-      podMessage: podMessage(newestPods(observed)),
+      podMessage: await complaint(api, cache, observed, deployment),
     };
     const status = statusOf(situation, options.version, options.clock.now());
     if (await publish(api, cache, status))

@@ -23,6 +23,11 @@ export function conflictMessage({ object, passing }: Conflict): string {
     : `${object} exists and does not belong to this cache: delete or rename one of them`;
 }
 
+/** Long before the deadline the pod may know what is wrong. */
+export function rolloutProgress({ podMessage }: Situation, { message }: { readonly message: string }): string {
+  return podMessage === undefined ? message : `${message}; ${podMessage}`;
+}
+
 export function rolloutFailure(
   { podMessage, deployment }: Situation,
   { message }: { readonly message: string },

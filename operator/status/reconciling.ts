@@ -1,6 +1,6 @@
 /** Reconciling: work is in flight that may end well without the user. */
 import { REASON } from '#crds/names.ts';
-import { blockedReason, conflictMessage, refusedReason } from './messages.ts';
+import { blockedReason, conflictMessage, refusedReason, rolloutProgress } from './messages.ts';
 import { isProven } from './ready.ts';
 import { rolloutOf } from './rollout.ts';
 import type { Situation, Verdict } from './situation.ts';
@@ -29,7 +29,8 @@ export function reconciling(situation: Situation): Verdict {
   }
   const rollout = rolloutOf(situation.deployment, situation.cache.spec.replicas);
   if (rollout.kind === 'failed') return { status: 'False', reason: REASON.rolloutFailed, message: '' };
-  if (rollout.kind === 'progressing') return { status: 'True', reason: REASON.progressing, message: rollout.message };
+  if (rollout.kind === 'progressing')
+    return { status: 'True', reason: REASON.progressing, message: rolloutProgress(situation, rollout) };
   if (!isProven(situation))
     return { status: 'True', reason: REASON.progressing, message: 'waiting for a replica to prove the configuration' };
   return { status: 'False', reason: REASON.replicasReady, message: '' };

@@ -9,6 +9,7 @@ import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { openApi } from '#operator/reconcile/api.ts';
 import type { Outcome } from '#operator/reconcile/outcome.ts';
+import { openPodAsker } from '#operator/reconcile/ask-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { openLog } from '#shared/log.ts';
 import type { KubeObject } from '#shared/kube/types.ts';
@@ -48,7 +49,8 @@ export interface Harness {
   rollOut(ready: number, options?: { readonly failed?: boolean; readonly exitMessage?: string }): void;
 }
 
-export async function openHarness(): Promise<Harness> {
+/** `opsPort`: where pods answer; nobody listens on port 1. */
+export async function openHarness(opsPort = 1): Promise<Harness> {
   const clock = fakeClock();
   const api = await openFakeApiServer({ admit, now: () => clock.now() });
   onTestFinished(() => api.close());
@@ -61,6 +63,7 @@ export async function openHarness(): Promise<Harness> {
       imagePullPolicy: 'IfNotPresent',
       version: '0.1.0',
       instance: 'test',
+      askPod: openPodAsker(opsPort),
       newPeerKeyBase64: () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64'),
     });
   let reconcileOnce = open();
@@ -131,6 +134,7 @@ export async function openHarness(): Promise<Harness> {
           },
           status: {
             phase: 'Running',
+            podIP: '127.0.0.1',
             conditions: [{ type: 'Ready', status: index < ready ? 'True' : 'False' }],
             containerStatuses: [
               {

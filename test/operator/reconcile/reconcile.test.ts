@@ -1,4 +1,6 @@
-import { describe, expect, test } from 'vitest';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import type { Live } from '#operator/api/manifest.ts';
 import { MINIMAL } from '../caches.ts';
@@ -261,6 +263,28 @@ describe('a broken change to a running cache', () => {
     expect(harness.condition('Ready')).toBe('True ReplicasReady');
     expect(harness.condition('Stalled')).toBe('False ReplicasReady');
     expect(harness.cache().status?.configHash).toBe(oldHash);
+  });
+});
+
+describe('a rollout that does not get on', () => {
+  test('is told in the words of the pod that is not ready', async () => {
+    const pod = createServer((request, response) => {
+      const checks = { peers: { ok: true, message: 'listed' }, cachestore: { ok: false, message: 'no such bucket' } };
+      response.writeHead(request.url === '/status' ? 200 : 404).end(JSON.stringify({ ready: false, checks }));
+    });
+    onTestFinished(() => void pod.close());
+    await new Promise<void>((resolve) => {
+      pod.listen(0, '127.0.0.1', resolve);
+    });
+    const harness = await openHarness((pod.address() as AddressInfo).port);
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    harness.rollOut(1);
+    await harness.reconcile();
+    expect(harness.condition('Reconciling')).toBe('True Progressing');
+    expect(harness.message('Reconciling')).toMatch(
+      /^1 of 3 replicas are ready; pod models-\w+-1: cachestore: no such bucket$/,
+    );
   });
 });
 
