@@ -39,7 +39,7 @@ export interface ChunkRead {
 export type Pieces<Outcome> = AsyncGenerator<Piece, Outcome, void>;
 
 /** Why a rung ended: all bytes are out, or the next rung has to go on. */
-export type RungOutcome = 'done' | 'missing' | 'bad' | 'failed';
+export type RungOutcome = 'done' | 'missing' | 'bad' | 'failed' | 'refused';
 
 export interface PieceStream {
   next(): Promise<Piece | undefined>;

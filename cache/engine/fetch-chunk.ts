@@ -4,7 +4,6 @@
  */
 import { hasCode, OrcaError } from '../core/errors.ts';
 import { rankPeers } from '../core/rendezvous.ts';
-import { abortable } from './abortable.ts';
 import {
   drain,
   mayWait,
@@ -27,8 +26,10 @@ export async function* fetchChunk(context: FetchContext, read: ChunkRead): Piece
   const { owners, self } = context.peers.current();
   const [coordinator = self, runnerUp] = rankPeers(read.chunk.path, owners, 2);
   if (coordinator !== self) {
-    if ((yield* fromPeer(context, read, cursor, coordinator, 1)) === 'done') return;
-    if (runnerUp !== undefined && runnerUp !== self) {
+    const outcome = yield* fromPeer(context, read, cursor, coordinator, 1);
+    if (outcome === 'done') return;
+    // Where views differ nobody else's is better than ours: we fill, and say so to no third.
+    if (outcome !== 'refused' && runnerUp !== undefined && runnerUp !== self) {
       if ((yield* fromPeer(context, read, cursor, runnerUp, 2)) === 'done') return;
     }
   }
@@ -80,16 +81,15 @@ async function* fromFlight(context: FetchContext, read: ChunkRead, cursor: Curso
   const knownAbsent = cursor.absent || cursor.storeFailed;
   const flight = context.flights.enter({ chunk, demand, knownAbsent, overwrite: cursor.bad });
   if (flight === undefined) return 'missing';
-  const release = flight.hold();
+  const reader = flight.join({ from: cursor.at, to: read.range.to }, signal);
   try {
-    if ((await abortable(flight.opened, signal)) === 'stored') return 'missing';
-    const reader = flight.reader({ from: cursor.at, to: read.range.to }, signal);
+    if ((await reader.opened()) === 'stored') return 'missing';
     yield* drain(reader, cursor);
     return 'done';
   } catch (error) {
     if (hasCode(error, 'chunk_missing')) return 'missing';
     throw error;
   } finally {
-    release();
+    reader.close();
   }
 }

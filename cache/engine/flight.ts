@@ -5,6 +5,7 @@
 import type { Chunk } from '../core/chunk.ts';
 import { OrcaError } from '../core/errors.ts';
 import type { ByteRange } from '../core/object.ts';
+import { abortable } from './abortable.ts';
 import type { ChunkBytes } from './chunk-bytes.ts';
 import { SEGMENT_BYTES } from './memory.ts';
 import { MIN_PIECE_BYTES, type Piece } from './piece.ts';
@@ -21,13 +22,11 @@ export interface Part extends ByteRange {
 export class Flight {
   readonly chunk: Chunk;
   readonly parts: readonly Part[];
-  /** `bytes`: join it; `stored`: the cachestore had it all along. Rejects when the fill fails before it began. */
   readonly opened: Promise<'bytes' | 'stored'>;
   readonly #open: (kind: 'bytes' | 'stored') => void;
   readonly #refuse: (error: unknown) => void;
   readonly #readers = new Set<FlightReader>();
   readonly #onEmpty: () => void;
-  #tickets = 0;
   #bytes: ChunkBytes | undefined;
   #failure: { readonly error: unknown } | undefined;
 
@@ -47,7 +46,7 @@ export class Flight {
   }
 
   get isAbandoned(): boolean {
-    return this.#tickets === 0;
+    return this.#readers.size === 0;
   }
 
   get arrivedBytes(): number {
@@ -64,19 +63,11 @@ export class Flight {
     return open === undefined ? this.chunk.lengthBytes : open.at;
   }
 
-  /** Keeps the fill alive until the returned function is called. */
-  hold(): () => void {
-    this.#tickets++;
-    let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      if (--this.#tickets === 0) this.#onEmpty();
-    };
-  }
-
-  reader(range: ByteRange, signal: AbortSignal): FlightReader {
-    const reader = new FlightReader(this, range, signal, () => this.#readers.delete(reader));
+  /** Joins: the fill is kept alive, and this range's parts come first, until the reader is closed. */
+  join(range: ByteRange, signal: AbortSignal): FlightReader {
+    const reader = new FlightReader(this, range, signal, () => {
+      if (this.#readers.delete(reader) && this.#readers.size === 0) this.#onEmpty();
+    });
     this.#readers.add(reader);
     return reader;
   }
@@ -136,6 +127,11 @@ export class FlightReader {
     this.#onClose = onClose;
     this.#at = range.from;
     signal.addEventListener('abort', this.wake, { once: true });
+  }
+
+  /** `bytes`: read on; `stored`: the cachestore had it all along. Rejects when the fill fails before it began. */
+  opened(): Promise<'bytes' | 'stored'> {
+    return abortable(this.#flight.opened, this.#signal);
   }
 
   /** The next piece; undefined at the end. Rejects with the fill's failure once the good bytes are taken. */

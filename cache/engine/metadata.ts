@@ -16,7 +16,13 @@ const HEAD_TIMEOUT_MS = 2_000;
 /** Outlives any retry budget that the configuration allows. */
 const FLIGHT_TIMEOUT_MS = 60_000;
 /** What will be the same on the next try: remembered for the negative TTL. */
-const LASTING: readonly ErrorCode[] = ['not_found', 'access_denied', 'origin_missing_etag', 'origin_unsupported'];
+const LASTING: readonly ErrorCode[] = [
+  'not_found',
+  'bucket_not_found',
+  'access_denied',
+  'origin_missing_etag',
+  'origin_unsupported',
+];
 
 export interface MetadataOptions {
   readonly origin: Origin;

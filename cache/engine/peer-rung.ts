@@ -47,7 +47,7 @@ export async function* fromPeer(
       case 'not_coordinator': {
         context.observer.fallThrough(rung, 'not_coordinator');
         const { owner } = answer;
-        if (owner === undefined || owner === context.peers.current().self || asked !== peer) return 'failed';
+        if (owner === undefined || owner === context.peers.current().self || asked !== peer) return 'refused';
         asked = owner;
         break;
       }

@@ -77,14 +77,11 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
     const answer = { head: known.head, ageMs: known.ageMs, status: plan.status, range: plan.range };
     if (request.headOnly || plan.status === 304 || plan.range.to === plan.range.from)
       return { ...answer, source: undefined, body: nothing() };
-    const pieces = fetch(context, plan, request);
     try {
-      return { ...answer, ...(await stream(pieces)) };
+      return { ...answer, ...(await stream(fetch(context, plan, request))) };
     } catch (error) {
-      if (!hasCode(error, 'object_changed')) throw error;
-      context.metadata.invalidate(admitted.bucket, admitted.key, known.head.etag);
       // Before the status line the client need not know: resolve again, once.
-      if (attempt === 2) throw error;
+      if (!hasCode(error, 'object_changed') || attempt === 2) throw error;
     }
   }
 }
@@ -127,20 +124,25 @@ function planRead(context: ReadContext, admitted: Admitted, known: KnownHead, re
 }
 
 /** The bytes of the plan's chunks, in order, reading ahead from the first request on. */
-function fetch(context: ReadContext, plan: Plan, request: ReadRequest): AsyncGenerator<Piece, void, void> {
+async function* fetch(context: ReadContext, plan: Plan, request: ReadRequest): AsyncGenerator<Piece, void, void> {
   const { object, range, chunkSizeBytes } = plan;
   const prefix = chunkPathPrefix(object, chunkSizeBytes);
-  return streamSlices(context, {
-    count: sliceCount(range, chunkSizeBytes),
-    chunkSizeBytes,
-    slice: (number) => {
-      const slice = sliceAt(range, chunkSizeBytes, number);
-      return { chunk: chunkAt(object, chunkSizeBytes, slice.index, prefix), range: slice };
-    },
-    readahead: context.readahead(),
-    signal: request.signal,
-    requestId: request.requestId,
-  });
+  try {
+    yield* streamSlices(context, {
+      count: sliceCount(range, chunkSizeBytes),
+      chunkSizeBytes,
+      slice: (number) => {
+        const slice = sliceAt(range, chunkSizeBytes, number);
+        return { chunk: chunkAt(object, chunkSizeBytes, slice.index, prefix), range: slice };
+      },
+      readahead: context.readahead(),
+      signal: request.signal,
+      requestId: request.requestId,
+    });
+  } catch (error) {
+    if (hasCode(error, 'object_changed')) context.metadata.invalidate(object.bucket, object.key, object.etag);
+    throw error;
+  }
 }
 
 /** Waits for the first bytes, so that their failure can still become a status line. */

@@ -3,11 +3,11 @@
  * only origin fills, never this replica's own requests to others, so two replicas can't wait for each other.
  */
 import type { Chunk } from '../core/chunk.ts';
+import { OrcaError } from '../core/errors.ts';
 import type { ByteRange } from '../core/object.ts';
 import { rankPeers } from '../core/rendezvous.ts';
-import { abortable } from './abortable.ts';
 import type { FetchContext } from './chunk-read.ts';
-import type { Flight } from './flight.ts';
+import type { Flight, FlightReader } from './flight.ts';
 import type { Demand } from './memory.ts';
 import type { Piece } from './piece.ts';
 import type { PeerAddress } from './ports.ts';
@@ -47,26 +47,24 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
 }
 
 async function serveFlight(flight: Flight, call: FillCall): Promise<FillReply> {
-  const release = flight.hold();
+  const reader = flight.join(call.range, call.signal);
   let streaming = false;
   try {
-    if ((await abortable(flight.opened, call.signal)) === 'stored') return { kind: 'stored' };
-    const pieces = readAlong(flight, call, release);
+    if ((await reader.opened()) === 'stored') return { kind: 'stored' };
+    const pieces = readAlong(reader);
     streaming = true;
     const first = await pieces.next();
     return { kind: 'bytes', body: first.done === true ? pieces : startingWith(first.value, pieces) };
   } finally {
-    if (!streaming) release();
+    if (!streaming) reader.close();
   }
 }
 
-async function* readAlong(flight: Flight, call: FillCall, release: () => void): AsyncGenerator<Piece, void, void> {
-  const reader = flight.reader(call.range, call.signal);
+async function* readAlong(reader: FlightReader): AsyncGenerator<Piece, void, void> {
   try {
     for (let piece = await reader.next(); piece !== undefined; piece = await reader.next()) yield piece;
   } finally {
     reader.close();
-    release();
   }
 }
 
@@ -74,7 +72,7 @@ async function* fromMemoryTier(context: FetchContext, call: FillCall): AsyncGene
   for (let at = call.range.from; at < call.range.to;) {
     const bytes = context.memoryTier.get(call.chunk.path);
     // Pushed out while the asker read: its connection breaks, and it goes on from the cachestore at its offset.
-    if (bytes === undefined) throw new Error('the chunk has left memory');
+    if (bytes === undefined) throw new OrcaError('chunk_missing', 'the chunk has left memory');
     const piece = bytes.piece(at, call.range.to, 'memory');
     at += piece.bytes.length;
     yield piece;

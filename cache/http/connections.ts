@@ -26,6 +26,7 @@ export interface HttpListener {
 export function openHttpListener(handler: RequestListener, maxConnections = Number.POSITIVE_INFINITY): HttpListener {
   const sockets = new Set<Socket>();
   let draining = false;
+  let closing = false;
   const server = createServer(
     {
       keepAliveTimeout: KEEP_ALIVE_MS,
@@ -36,6 +37,8 @@ export function openHttpListener(handler: RequestListener, maxConnections = Numb
     },
     (request: IncomingMessage, response: ServerResponse) => {
       if (draining) response.setHeader('Connection', 'close');
+      // One that began before the drain keeps its connection open; nobody is to come after it.
+      response.once('close', () => closing && setImmediate(() => server.closeIdleConnections()));
       handler(request, response);
     },
   );
@@ -68,7 +71,7 @@ export function openHttpListener(handler: RequestListener, maxConnections = Numb
       draining = true;
     },
     async drain(signal) {
-      draining = true;
+      draining = closing = true;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
       let destroyed = 0;

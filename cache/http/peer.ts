@@ -44,6 +44,7 @@ async function handle(options: PeerListenerOptions, request: IncomingMessage, re
     response.writeHead(401, { 'Content-Length': 0 }).end();
     return;
   }
+  response.setHeader('X-Orca-Epoch', options.peers.current().epoch);
   const stopProcessing = keepAlive(options.clock, response);
   let asked: FillQuery | undefined;
   try {

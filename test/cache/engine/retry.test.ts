@@ -36,7 +36,7 @@ test.for(['not_found', 'object_changed', 'origin_denied', 'internal', 'overloade
 
 test('attempts count anew after progress', async () => {
   let tries = 0;
-  const progressed = () => tries < 4;
+  const progressed = () => tries < 5;
   await expect(run(async () => (++tries < 6 ? Promise.reject(passing) : 'ok'), { progressed })).resolves.toBe('ok');
 });
 
