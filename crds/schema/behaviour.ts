@@ -35,8 +35,8 @@ export const tiers = {
     type: 'object',
     required: ['minObjectSize', 'chunkSize'],
     properties: {
-      minObjectSize: size('Objects of at least so many bytes', '1', '100Ti'),
-      chunkSize: size('use chunks of so many bytes.', MIN_CHUNK, MAX_CHUNK),
+      minObjectSize: size('The smallest object of the tier, in bytes.', '1', '100Ti'),
+      chunkSize: size('The size of its chunks.', MIN_CHUNK, MAX_CHUNK),
     },
   },
   'x-kubernetes-validations': [

@@ -94,8 +94,7 @@ export const buckets = {
 
 export const targetGlobal = {
   ...integer(
-    'Concurrent origin requests of all replicas together, divided among the live ones. Default: enough to fill a ' +
-      '10 Gbit/s line with 8 MiB parts at 100 ms, and below where S3 begins to throttle one prefix.',
+    'Concurrent origin requests of all replicas together, divided among the live ones. Default: 64 for each of three.',
     1,
     100_000,
   ),
