@@ -14,8 +14,9 @@ const MIB = 1024 * 1024;
 const NOW = Date.UTC(2026, 0, 1);
 const KEYS: PeerKeys = { current: Buffer.alloc(32, 1), previous: undefined };
 const NEW_KEYS: PeerKeys = { current: Buffer.alloc(32, 2), previous: KEYS.current };
-/** Short, so that a test of silence is too; the client's clock is the kernel's here. */
-const DEAD_AFTER_MS = 150;
+/** The client's patience is real time here: short where a test waits for its end, long where a busy machine must not. */
+const SHORT_MS = 150;
+const LONG_MS = 5000;
 
 const OBJECT = { originId: 'o', bucket: 'b', key: 'a b/(ä)+%', etag: 'e"1', sizeBytes: 10 * MIB };
 const CHUNK = chunkAt(OBJECT, 8 * MIB, 1);
@@ -43,6 +44,7 @@ interface PeerOptions {
   readonly keys?: PeerKeys;
   /** What the client knows; `none` = no key at all. */
   readonly clientKeys?: PeerKeys | 'none';
+  readonly deadAfterMs?: number;
 }
 
 /** One peer on loopback that does what the test says, and a client that asks it. */
@@ -88,7 +90,7 @@ async function peer(handle: (call: Call) => void, options: PeerOptions = {}) {
   const client = openFillClient({
     keys: () => (clientKeys === 'none' ? undefined : clientKeys),
     clock,
-    deadAfterMs: DEAD_AFTER_MS,
+    deadAfterMs: options.deadAfterMs ?? LONG_MS,
   });
   const stop = (): Promise<void> =>
     new Promise((resolve) => {
@@ -278,26 +280,29 @@ describe('a peer that breaks', () => {
 
 describe('a peer that is slow', () => {
   test('is waited for while it says 102', async () => {
-    const { fill } = await peer(({ response, answer }) => {
-      let said = 0;
-      const timer = setInterval(() => {
-        said += 1;
-        if (said <= 6) response.writeProcessing();
-        else {
-          clearInterval(timer);
-          answer(200, BYTES);
-        }
-      }, DEAD_AFTER_MS / 3);
-    });
+    const { fill } = await peer(
+      ({ response, answer }) => {
+        let said = 0;
+        const timer = setInterval(() => {
+          said += 1;
+          if (said <= 6) response.writeProcessing();
+          else {
+            clearInterval(timer);
+            answer(200, BYTES);
+          }
+        }, 100);
+      },
+      { deadAfterMs: 500 },
+    );
     await expect(fill()).resolves.toEqual({ kind: 'bytes' });
   });
 
   test('is not waited for beyond the deadline, and is not dead for it', async () => {
     const { fill, seen } = await peer(({ response }) => {
-      const timer = setInterval(() => response.writeProcessing(), DEAD_AFTER_MS / 3);
+      const timer = setInterval(() => response.writeProcessing(), SHORT_MS / 3);
       response.once('close', () => clearInterval(timer));
     });
-    const options = { firstByteTimeoutMs: DEAD_AFTER_MS * 1.5 };
+    const options = { firstByteTimeoutMs: SHORT_MS };
     await expect(fill({}, options)).rejects.toMatchObject({
       cause: expect.objectContaining({ failure: 'first_byte' }),
     });
@@ -310,9 +315,12 @@ describe('a peer that is dead', () => {
   test('is one that says nothing: it is left alone for 5 s, then asked by one', async () => {
     const silence = Promise.withResolvers<void>();
     let dead = true;
-    const { clock, fill, seen } = await peer(({ answer }) => {
-      if (!dead) void silence.promise.then(() => answer(204, '', { 'x-orca-chunk': 'stored' }));
-    });
+    const { clock, fill, seen } = await peer(
+      ({ answer }) => {
+        if (!dead) void silence.promise.then(() => answer(204, '', { 'x-orca-chunk': 'stored' }));
+      },
+      { deadAfterMs: 1000 },
+    );
     await expect(fill()).rejects.toMatchObject({
       code: 'peer_unavailable',
       cause: expect.objectContaining({ failure: 'silence' }),

@@ -191,6 +191,24 @@ describe('when something breaks', () => {
     expect(lists).toHaveLength(1);
   });
 
+  test('a watch that lived some seconds makes the pauses short again', async () => {
+    const { api, clock, causes, watching } = await follow();
+    await watching();
+    // Each ends at once: after these the pause is at most 8, so here 4 seconds.
+    for (let ended = 1; ended <= 4; ended++) {
+      api.watches.reset();
+      await expect.poll(() => causes.length).toBe(ended);
+      await moveUntil(clock, () => api.watches.count() === 1);
+    }
+    await clock.advance(5000);
+    api.watches.reset();
+    await expect.poll(() => causes.length).toBe(5);
+    const before = api.requests.length;
+    await expect.poll(() => clock.pending()).toBe(1);
+    await clock.advance(250);
+    await expect.poll(() => api.requests.length).toBe(before + 1);
+  });
+
   test('Retry-After is waited for', async () => {
     const { api, clock, lists } = await follow((api) =>
       api.fail({ times: 1, answer: { status: 429, retryAfterSeconds: 7 } }),
