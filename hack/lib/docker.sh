@@ -9,6 +9,7 @@
 DOCKER_RUN_DIR=/run/orcacache-docker
 DOCKER_SOCKET=$DOCKER_RUN_DIR/docker.sock
 DOCKER_DATA_DIR=$CACHE_DIR/docker
+DOCKER_USERS=$CACHE_DIR/docker.users
 DOCKER_BRIDGE=dk-orcacache0
 DOCKER_NETWORK=10.97.0.0/24
 DOCKER_ADDRESS=10.97.0.1/24
@@ -66,7 +67,7 @@ docker_up() {
     --data-root "$DOCKER_DATA_DIR" --exec-root "$DOCKER_RUN_DIR/exec" --pidfile "$DOCKER_RUN_DIR/dockerd.pid" \
     --bridge "$DOCKER_BRIDGE" --ip 127.0.0.1 --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false \
     --cgroup-parent "/$DOCKER_CGROUP" --default-ulimit nofile=1024:4096 \
-    >"$LOG_DIR/dockerd.log" 2>&1 </dev/null 8>&- &
+    >"$LOG_DIR/dockerd.log" 2>&1 </dev/null 8>&- 6>&- 5>&- &
   pid=$!
   disown "$pid"
   record_process dockerd "$pid" unshare
@@ -128,20 +129,41 @@ docker_down() {
 # The caller goes on, and what it starts would inherit the lock.
 docker_unlock() { exec 8>&-; }
 
-# use_docker: sets DOCKER_HOST to an engine that answers, and DOCKER_STARTED to
-# "yes" if that had to be started, so that the caller stops it.
+# private_docker_env: what speaks to the private engine needs in its environment.
+private_docker_env() {
+  export DOCKER_HOST=unix://$DOCKER_SOCKET
+  # The image of testcontainers' reaper would have to come from a registry.
+  export TESTCONTAINERS_RYUK_DISABLED=true
+  # Else testcontainers, when it finds itself in a container, tries the bridge's address.
+  export TESTCONTAINERS_HOST_OVERRIDE=127.0.0.1
+}
+
+# use_docker: sets DOCKER_HOST to an engine that answers. Where none does, it
+# starts the private one; release_docker then ends it with its last user.
 use_docker() {
-  DOCKER_STARTED=
   if [[ -n ${DOCKER_HOST:-} ]]; then
     have docker || docker_tools
     docker_answers || die "no container engine answers at DOCKER_HOST=$DOCKER_HOST"
+    [[ $DOCKER_HOST != "unix://$DOCKER_SOCKET" ]] || private_docker_env
     return
   fi
   if docker_answers; then return; fi
   docker_tools
-  export DOCKER_HOST=unix://$DOCKER_SOCKET
+  private_docker_env
+  # Held for as long as this process lives; everybody may have it at once.
+  exec 6>>"$DOCKER_USERS"
+  flock --shared 6
   if docker_answers; then return; fi
   docker_up
-  # shellcheck disable=SC2034
-  DOCKER_STARTED=yes
+  touch "$DOCKER_RUN_DIR/automatic"
+}
+
+release_docker() {
+  exec 6>&-
+  [[ -f $DOCKER_RUN_DIR/automatic ]] || return 0
+  # Only the last user gets it for itself alone; who comes meanwhile waits, and
+  # starts anew.
+  exec 5>>"$DOCKER_USERS"
+  if flock --exclusive --nonblock 5; then docker_down; fi
+  exec 5>&-
 }

@@ -1,0 +1,141 @@
+/**
+ * Containers as Kubernetes' restricted profile runs them: the image's own user, a read-only root, no capabilities, no new
+ * privileges. What a container needs comes in through mounts.
+ */
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import {
+  GenericContainer,
+  getContainerRuntimeClient,
+  type StartedTestContainer,
+  Wait,
+  type WaitStrategy,
+} from 'testcontainers';
+import { onTestFinished } from 'vitest';
+
+/** What `hack/image` builds when it is given no tag. */
+export const IMAGE = {
+  cache: 'orcacache/cache:dev',
+  operator: 'orcacache/operator:dev',
+  support: 'orcacache/support:dev',
+} as const;
+export const USER_ID = 10_001;
+
+/** For a process that is asked to end, or that ends by itself at once. */
+const EXIT_TIMEOUT_MS = 60_000;
+
+export interface ContainerOptions {
+  readonly command?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Path in the container → the file's text. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Writable folders of the image's user. */
+  readonly folders?: readonly string[];
+}
+
+export interface Ended {
+  readonly exitCode: number;
+  readonly output: string;
+  readonly tookMs: number;
+}
+
+export interface RunningContainer {
+  url(port: number, path: string): string;
+  /** Runs a module's text with the image's node, as the image's user; its standard output. */
+  evaluate(script: string): Promise<string>;
+  /** Sends SIGTERM, as kubelet does first. */
+  terminate(): Promise<Ended>;
+}
+
+/** Starts an image and waits until `probe` answers. */
+export async function startContainer(
+  image: string,
+  probe: { readonly port: number; readonly path: string },
+  ports: readonly number[],
+  options: ContainerOptions,
+): Promise<RunningContainer> {
+  const container = await confined(image, options);
+  const started = await container
+    .withExposedPorts(...ports)
+    .withWaitStrategy(Wait.forHttp(probe.path, probe.port))
+    .start();
+  onTestFinished(() => remove(started));
+  return {
+    url: (port, path) => `http://${started.getHost()}:${started.getMappedPort(port)}${path}`,
+    async evaluate(script) {
+      const { exitCode, output } = await started.exec(['node', '--input-type=module', '--eval', script]);
+      if (exitCode !== 0) throw new Error(`exit code ${exitCode}: ${output}`);
+      return output;
+    },
+    terminate: () => ended(started, 'SIGTERM'),
+  };
+}
+
+/** Runs an image until it ends by itself. */
+export async function runContainer(image: string, options: ContainerOptions): Promise<Ended> {
+  const container = await confined(image, options);
+  const started = await container.withWaitStrategy(AS_SOON_AS_STARTED).start();
+  onTestFinished(() => remove(started));
+  return ended(started);
+}
+
+const AS_SOON_AS_STARTED: WaitStrategy = {
+  waitUntilReady: () => Promise.resolve(),
+  withStartupTimeout: () => AS_SOON_AS_STARTED,
+  isStartupTimeoutSet: () => true,
+  getStartupTimeout: () => 0,
+};
+
+/** testcontainers has no method for these two. */
+class Confined extends GenericContainer {
+  confine(): this {
+    this.hostConfig.ReadonlyRootfs = true;
+    this.hostConfig.CapDrop = ['ALL'];
+    return this;
+  }
+}
+
+async function confined(image: string, options: ContainerOptions): Promise<GenericContainer> {
+  const container = new Confined(image)
+    .confine()
+    .withSecurityOpt('no-new-privileges')
+    // By which hack/test finds what a crashed test has left.
+    .withLabels({ 'orcacache-test': process.env['ORCACACHE_TEST_RUN'] ?? 'by-hand' })
+    .withBindMounts(await mounted(options.files ?? {}))
+    .withTmpFs(Object.fromEntries((options.folders ?? []).map((path) => [path, `uid=${USER_ID},gid=${USER_ID}`])));
+  if (options.command !== undefined) container.withCommand([...options.command]);
+  if (options.environment !== undefined) container.withEnvironment(options.environment);
+  return container;
+}
+
+/** Nothing can be copied into a read-only root, so files are mounted. */
+async function mounted(files: Readonly<Record<string, string>>) {
+  const folder = await mkdtemp(join(tmpdir(), 'orcacache-container-'));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  await chmod(folder, 0o755);
+  return Promise.all(
+    Object.entries(files).map(async ([target, content], index) => {
+      const source = join(folder, String(index));
+      await writeFile(source, content, { mode: 0o644 });
+      return { source, target, mode: 'ro' as const };
+    }),
+  );
+}
+
+async function ended(started: StartedTestContainer, signal?: string): Promise<Ended> {
+  const client = await getContainerRuntimeClient();
+  const container = client.container.getById(started.getId());
+  const startMs = performance.now();
+  if (signal !== undefined) await container.kill({ signal });
+  const { StatusCode } = (await container.wait({ abortSignal: AbortSignal.timeout(EXIT_TIMEOUT_MS) })) as {
+    StatusCode: number;
+  };
+  const tookMs = performance.now() - startMs;
+  return { exitCode: StatusCode, output: await text(await started.logs()), tookMs };
+}
+
+async function remove(started: StartedTestContainer): Promise<void> {
+  await started.stop({ remove: true, removeVolumes: true, timeout: 1 });
+}
