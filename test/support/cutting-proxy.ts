@@ -5,6 +5,8 @@ export interface CuttingProxy extends AsyncDisposable {
   readonly endpoint: string;
   /** Connections that were cut so far. */
   readonly cuts: number;
+  /** Resolves as soon as the server behind is done with every connection that was cut. */
+  settled(): Promise<void>;
   /**
    * The next connections are ended after so many bytes in one direction: `fin` ends them like a process that exits,
    * `reset` like one that is killed with unread data.
@@ -26,6 +28,7 @@ export async function startCuttingProxy(upstream: string): Promise<CuttingProxy>
   let next: Cut | undefined;
   let once = false;
   let cuts = 0;
+  const settling: Promise<void>[] = [];
   const server = createServer((client) => {
     const cut = next;
     if (once) next = undefined;
@@ -34,9 +37,15 @@ export async function startCuttingProxy(upstream: string): Promise<CuttingProxy>
     let moved = 0;
     const end = (): void => {
       cuts += 1;
-      for (const socket of [client, server])
-        if (cut?.how === 'reset') socket.resetAndDestroy();
-        else socket.destroySoon();
+      settling.push(new Promise((resolve) => server.once('close', () => resolve())));
+      if (cut?.how === 'reset') {
+        client.resetAndDestroy();
+        server.resetAndDestroy();
+      } else {
+        client.destroySoon();
+        // Only this side ends: the server's own end then says that it is done with what it got.
+        server.end();
+      }
     };
     const forward = (from: Socket, to: Socket, direction: 'up' | 'down'): void => {
       sockets.add(from);
@@ -57,7 +66,7 @@ export async function startCuttingProxy(upstream: string): Promise<CuttingProxy>
       from.on('error', () => to.destroy());
       from.on('close', () => {
         sockets.delete(from);
-        to.destroySoon();
+        to.end();
       });
     };
     forward(client, server, 'up');
@@ -68,6 +77,9 @@ export async function startCuttingProxy(upstream: string): Promise<CuttingProxy>
     endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     get cuts() {
       return cuts;
+    },
+    async settled() {
+      await Promise.all(settling);
     },
     cutNext(cut) {
       next = cut;
