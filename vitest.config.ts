@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     // Node's own loader and type stripping, so that what fails in a pod fails here too.
     experimental: { viteModuleRunner: false },
+    // A busy machine is slow, not wrong: what a test waits for is waited for long, and noticed soon.
+    expect: { poll: { timeout: 8000, interval: 5 } },
     // Real servers run beside the tests; more workers would starve them on a small machine.
     maxWorkers: 2,
     projects: [
