@@ -467,7 +467,7 @@ describe('aborting', () => {
 describe('TLS', () => {
   const tls = { cert: TEST_CERTIFICATE, key: TEST_KEY };
 
-  test('with a private CA carries bodies into windows that pause, and resumes its sessions', async () => {
+  test('with a private CA carries bodies into windows that pause', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'orca-ca-'));
     await writeFile(join(directory, 'ca.crt'), TEST_CA);
     const body = patternBytes(3_000_000);
@@ -485,6 +485,18 @@ describe('TLS', () => {
       await client.request(get({ sink }));
       expect(sink.bytes().equals(body)).toBe(true);
     }
+    client.close();
+    await rm(directory, { recursive: true });
+  });
+
+  test('connections are used again', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'orca-ca-'));
+    await writeFile(join(directory, 'ca.crt'), TEST_CA);
+    await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {}, 'hello')), tls);
+    const client = openRawClient({ endpoint: server.endpoint, secureContext: openTrust(join(directory, 'ca.crt')) });
+    for (let index = 0; index < 5; index++) await client.request(get({ sink: collectSink() }));
+    expect(server.accepted).toBe(1);
+    expect(client.connections).toEqual({ active: 0, idle: 1 });
     client.close();
     await rm(directory, { recursive: true });
   });
