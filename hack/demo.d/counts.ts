@@ -1,0 +1,151 @@
+/** Two opinions on what a pass cost: the proxy in front of the origin, and the cache pods' own metrics. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { Failure } from './failure.ts';
+import type { Kubectl } from './kubectl.ts';
+import { CACHE_SELECTOR, NAMESPACE, PORT } from './names.ts';
+
+/** As `counting-proxy.ts` answers. */
+interface ProxyNumbers {
+  readonly inFlight: number;
+  readonly total: { readonly requests: number; readonly bodyBytes: number };
+  readonly brokenAnswers: number;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+interface Sample {
+  readonly name: string;
+  readonly labels: Labels;
+  readonly value: number;
+}
+
+export interface PodSamples {
+  readonly node: string;
+  readonly samples: readonly Sample[];
+}
+
+export interface Snapshot {
+  readonly proxy: ProxyNumbers;
+  readonly pods: ReadonlyMap<string, PodSamples>;
+}
+
+/** What happened between two snapshots. */
+export interface Counts {
+  readonly proxy: { readonly bytes: number; readonly requests: number };
+  readonly own: { readonly bytes: number; readonly requests: number };
+  /** `X-Cache` of the answers → how many. */
+  readonly requestsByCache: ReadonlyMap<string, number>;
+  readonly bytesBySource: ReadonlyMap<string, number>;
+  /** What the pods had to begin again or do another way → how often. */
+  readonly trouble: ReadonlyMap<string, number>;
+  readonly pods: readonly { readonly name: string; readonly node: string; readonly fills: number }[];
+}
+
+/** A fill's commit may end after its last reader; nothing of it takes longer than this. */
+const SETTLE_TIMEOUT_MS = 60_000;
+const SETTLE_POLL_MS = 200;
+
+/** Waits until nothing is under way, so that numbers of different places belong together. */
+export async function takeSnapshot(kubectl: Kubectl, signal: AbortSignal): Promise<Snapshot> {
+  const deadlineMs = performance.now() + SETTLE_TIMEOUT_MS;
+  while (true) {
+    const [proxy, pods] = await Promise.all([proxyNumbers(kubectl), podSamples(kubectl)]);
+    const busy = busyWith(proxy, pods);
+    if (busy === undefined) return { proxy, pods };
+    if (performance.now() > deadlineMs)
+      throw new Failure(`waited ${SETTLE_TIMEOUT_MS / 1000} s until nothing is under way: ${busy}`);
+    await delay(SETTLE_POLL_MS, undefined, { signal });
+  }
+}
+
+function busyWith(proxy: ProxyNumbers, pods: ReadonlyMap<string, PodSamples>): string | undefined {
+  if (proxy.inFlight > 0) return `${proxy.inFlight} requests at the origin`;
+  for (const [name, { samples }] of pods) {
+    const flights = total(samples, 'orca_flights');
+    if (flights > 0) return `${flights} fills in ${name}`;
+  }
+  return undefined;
+}
+
+export function countsBetween(before: Snapshot, after: Snapshot): Counts {
+  const grown = (metric: string, filter: (labels: Labels) => boolean = () => true): number =>
+    [...after.pods].reduce((sum, [name, pod]) => {
+      const earlier = before.pods.get(name)?.samples ?? [];
+      return sum + total(pod.samples, metric, filter) - total(earlier, metric, filter);
+    }, 0);
+  const grownBy = (metric: string, label: string): Map<string, number> => {
+    const values = new Set(
+      [...after.pods.values()].flatMap(({ samples }) =>
+        samples.filter(({ name }) => name === metric).map(({ labels }) => labels[label] ?? ''),
+      ),
+    );
+    const counts = [...values].map((value) => [value, grown(metric, (labels) => labels[label] === value)] as const);
+    return new Map(counts.filter(([, count]) => count > 0));
+  };
+  return {
+    proxy: {
+      bytes: after.proxy.total.bodyBytes - before.proxy.total.bodyBytes,
+      requests: after.proxy.total.requests - before.proxy.total.requests,
+    },
+    own: { bytes: grown('orca_origin_bytes_total'), requests: grown('orca_origin_requests_total') },
+    requestsByCache: grownBy('orca_edge_requests_total', 'cache'),
+    bytesBySource: grownBy('orca_served_bytes_total', 'source'),
+    trouble: troubleBetween(grown),
+    pods: [...after.pods].map(([name, { node, samples }]) => ({
+      name,
+      node,
+      fills: total(samples, 'orca_fills_total') - total(before.pods.get(name)?.samples ?? [], 'orca_fills_total'),
+    })),
+  };
+}
+
+function troubleBetween(grown: (metric: string, filter: (labels: Labels) => boolean) => number): Map<string, number> {
+  const counts = [
+    ['failed origin request', grown('orca_origin_requests_total', ({ outcome }) => outcome === 'error')],
+    [
+      'cachestore that did not answer',
+      grown('orca_fall_throughs_total', ({ rung, reason }) => rung === 'store' && reason !== 'chunk_missing'),
+    ],
+    ['replica that did not answer', grown('orca_fall_throughs_total', ({ rung }) => rung !== 'store')],
+    ['commit that failed', grown('orca_fills_total', ({ outcome }) => outcome === 'uncommitted')],
+    ['chunk filled twice', grown('orca_fills_total', ({ outcome }) => outcome === 'lost')],
+    ['fill that was given up', grown('orca_fills_total', ({ outcome }) => outcome === 'cancelled')],
+  ] as const;
+  return new Map(counts.filter(([, count]) => count > 0));
+}
+
+async function proxyNumbers(kubectl: Kubectl): Promise<ProxyNumbers> {
+  const path = `/api/v1/namespaces/${NAMESPACE}/services/origin-proxy:${PORT.proxyNumbers}/proxy/_stats`;
+  return JSON.parse(await kubectl(['get', '--raw', path])) as ProxyNumbers;
+}
+
+async function podSamples(kubectl: Kubectl): Promise<Map<string, PodSamples>> {
+  const pods = (await kubectl.pods(NAMESPACE, CACHE_SELECTOR)).filter(({ terminating }) => !terminating);
+  const entries = await Promise.all(
+    pods.map(async ({ name, node }) => {
+      const path = `/api/v1/namespaces/${NAMESPACE}/pods/${name}:${PORT.ops}/proxy/metrics`;
+      return [name, { node, samples: parseMetrics(await kubectl(['get', '--raw', path])) }] as const;
+    }),
+  );
+  return new Map(entries);
+}
+
+function total(samples: readonly Sample[], metric: string, filter: (labels: Labels) => boolean = () => true): number {
+  return samples
+    .filter(({ name, labels }) => name === metric && filter(labels))
+    .reduce((sum, { value }) => sum + value, 0);
+}
+
+/** Prometheus' text format, as far as counters and gauges go. */
+export function parseMetrics(text: string): Sample[] {
+  const samples: Sample[] = [];
+  for (const line of text.split('\n')) {
+    const [, name, labelText = '', value] = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)/.exec(line) ?? [];
+    if (name === undefined || value === undefined) continue;
+    const labels = Object.fromEntries(
+      [...labelText.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g)].map(([, key = '', labelValue = '']) => [key, labelValue]),
+    );
+    samples.push({ name, labels, value: Number(value) });
+  }
+  return samples;
+}

@@ -1,0 +1,53 @@
+/** What one wants to see after a failure, in a file, before everything is taken away. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { messageOf } from './failure.ts';
+import { CACHE_SELECTOR, NAMESPACE, OPERATOR_NAMESPACE } from './names.ts';
+import { run } from './run.ts';
+
+const COMMAND_TIMEOUT_MS = 20_000;
+const LOG_LINES = 300;
+
+/** None of these shows the content of a Secret. */
+const COMMANDS: readonly (readonly string[])[] = [
+  ['get', 'nodes', '-o', 'wide'],
+  ['get', 'pods', '--all-namespaces', '-o', 'wide'],
+  ['get', 'events', '--all-namespaces', '--sort-by=.lastTimestamp'],
+  ['-n', NAMESPACE, 'get', 'orcacaches,deployments,services,endpointslices,configmaps', '-o', 'wide'],
+  ['-n', NAMESPACE, 'get', 'orcacaches', '-o', 'yaml'],
+  ['-n', NAMESPACE, 'describe', 'pods'],
+  ['-n', OPERATOR_NAMESPACE, 'describe', 'pods'],
+  [
+    '-n',
+    OPERATOR_NAMESPACE,
+    'logs',
+    '--all-containers',
+    '--prefix',
+    `--tail=${LOG_LINES}`,
+    '-l',
+    'app.kubernetes.io/name=orcacache',
+  ],
+  ['-n', NAMESPACE, 'logs', '--all-containers', '--prefix', `--tail=${LOG_LINES}`, '-l', CACHE_SELECTOR],
+  ['-n', NAMESPACE, 'logs', '--all-containers', '--prefix', '--previous', `--tail=${LOG_LINES}`, '-l', CACHE_SELECTOR],
+  ...['origin', 'store', 'origin-proxy', 'relay'].map((app) => [
+    '-n',
+    NAMESPACE,
+    'logs',
+    '--prefix',
+    '--tail=50',
+    '-l',
+    `app=${app}`,
+  ]),
+];
+
+export async function writeDiagnosis(kubeconfig: string, file: string, error: unknown): Promise<void> {
+  const parts = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
+  for (const args of COMMANDS) {
+    const text = await run('kubectl', [`--kubeconfig=${kubeconfig}`, ...args], { timeoutMs: COMMAND_TIMEOUT_MS }).catch(
+      (reason: unknown) => `(${messageOf(reason)})`,
+    );
+    parts.push(`$ kubectl ${args.join(' ')}\n${text}`);
+  }
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, `${parts.join('\n\n')}\n`);
+}
