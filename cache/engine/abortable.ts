@@ -1,3 +1,7 @@
+/** Bounds on waiting: a caller that leaves, and a deadline by the engine's own clock. */
+import type { OrcaError } from '../core/errors.ts';
+import type { Clock } from './ports.ts';
+
 /** The promise's outcome, or the signal's reason, whichever is first; the promise itself goes on. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
@@ -8,5 +12,22 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Pr
     return await Promise.race([promise, aborted.promise]);
   } finally {
     signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Runs `call` with a signal that aborts with `error` after `limitMs`, or when `parent` does. */
+export async function withDeadline<T>(
+  clock: Clock,
+  limitMs: number,
+  error: () => OrcaError,
+  parent: AbortSignal | undefined,
+  call: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const late = new AbortController();
+  const cancel = clock.after(limitMs, () => late.abort(error()));
+  try {
+    return await call(parent === undefined ? late.signal : AbortSignal.any([parent, late.signal]));
+  } finally {
+    cancel();
   }
 }

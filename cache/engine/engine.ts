@@ -3,10 +3,12 @@ import type { ChunkTier } from '../core/chunk.ts';
 import { Catalog } from './catalog.ts';
 import type { FillContext } from './fill.ts';
 import { Flights } from './flights.ts';
+import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from './guard.ts';
 import { OriginLimiter } from './limiter.ts';
 import { MemoryTier } from './memory-tier.ts';
 import { ChunkMemory } from './memory.ts';
 import { Metadata } from './metadata.ts';
+import { Outbox } from './outbox.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
 import { read, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
 import type { RetrySettings } from './retry.ts';
@@ -47,8 +49,15 @@ export interface EngineOptions {
 export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
   serveFill(call: FillCall): Promise<FillReply>;
+  /** What goes on in the background, until the signal aborts. */
+  run(signal: AbortSignal): Promise<void>;
   /** Resolves when no fill runs any more. */
   idle(): Promise<void>;
+  /** Commits what still waits for the cachestore, until the signal aborts. */
+  flush(signal: AbortSignal): Promise<void>;
+  readonly origin: GuardedOrigin;
+  readonly store: GuardedStore;
+  readonly outbox: Outbox;
   readonly memory: ChunkMemory;
   readonly memoryTier: MemoryTier;
   readonly catalog: Catalog;
@@ -73,8 +82,20 @@ export function openEngine(options: EngineOptions): Engine {
     queueTimeoutMs: settings.origin.queueTimeoutMs,
     clock,
   });
+  const origin = guardOrigin(options.origin, clock);
+  const store = guardStore(options.store, clock);
+  const outbox = new Outbox({
+    ...options,
+    store,
+    catalog,
+    memoryTier,
+    budgetBytes: settings.memory.budgetBytes,
+  });
   const fillContext: FillContext = {
     ...options,
+    origin,
+    store,
+    outbox,
     memory,
     memoryTier,
     catalog,
@@ -98,7 +119,12 @@ export function openEngine(options: EngineOptions): Engine {
   return {
     read: (request) => read(context, request),
     serveFill: (call) => serveFill(context, call),
+    run: (signal) => outbox.run(signal),
     idle: () => flights.idle(),
+    flush: (signal) => outbox.flush(signal),
+    origin,
+    store,
+    outbox,
     memory,
     memoryTier,
     catalog,

@@ -3,9 +3,7 @@
  * along, the commit waits for none of them, and nothing wrong is ever committed.
  */
 import type { Chunk } from '../core/chunk.ts';
-import { backoffMs } from '../core/backoff.ts';
-import { asOrcaError, hasCode, OrcaError } from '../core/errors.ts';
-import type { ChunkMetadata } from '../core/chunk-metadata.ts';
+import { hasCode, OrcaError } from '../core/errors.ts';
 import type { Catalog } from './catalog.ts';
 import { ChunkBytes } from './chunk-bytes.ts';
 import { ChunkHasher } from './chunk-hasher.ts';
@@ -13,6 +11,7 @@ import type { Flight, Part } from './flight.ts';
 import type { OriginLimiter } from './limiter.ts';
 import type { ChunkMemory, Demand, Lease } from './memory.ts';
 import type { MemoryTier } from './memory-tier.ts';
+import type { Outbox } from './outbox.ts';
 import type { ByteSink, ChunkStore, Clock, Observer, Origin } from './ports.ts';
 import { withRetry, type RetrySettings } from './retry.ts';
 
@@ -23,12 +22,7 @@ const FIRST_BYTE_TIMEOUT_MS = 2_000;
 const STALL_TIMEOUT_MS = 10_000;
 /** Less than this between two breaks is not getting anywhere: an origin that drips is given up like one that is silent. */
 const MIN_PROGRESS_BYTES = 64 * 1024;
-/** A store that hiccups gets the chunk a little later; one that is away longer costs a refill some day. */
-const COMMIT_ATTEMPTS = 5;
-const COMMIT_BACKOFF_MS = 200;
-const COMMIT_BACKOFF_MAX_MS = 5_000;
-/** 128 MiB at 5 MB/s: slower is as good as down. */
-const COMMIT_TIMEOUT_MS = 30_000;
+/** The store is near: longer than this it is not worth waiting for its word. */
 const HAS_TIMEOUT_MS = 2_000;
 
 export interface FillContext {
@@ -36,6 +30,7 @@ export interface FillContext {
   readonly store: ChunkStore;
   readonly memory: ChunkMemory;
   readonly memoryTier: MemoryTier;
+  readonly outbox: Outbox;
   readonly catalog: Catalog;
   readonly limiter: OriginLimiter;
   readonly clock: Clock;
@@ -70,8 +65,7 @@ export async function runFill(
   flight.settleBytes(bytes);
   const hasher = new ChunkHasher(chunk);
   await fetchParts(context, flight, bytes, hasher, signal);
-  await commit(context, order, hasher.finish(), bytes);
-  context.memoryTier.put(chunk.path, bytes);
+  await context.outbox.commit({ chunk, metadata: hasher.finish(), bytes, overwrite: order.overwrite });
 }
 
 /** Memory for the whole chunk before the first origin request, unless the cachestore turns out to have it. */
@@ -173,42 +167,4 @@ function sinkOf(context: FillContext, flight: Flight, part: Part, bytes: ChunkBy
     },
     onSpace: () => {},
   };
-}
-
-async function commit(
-  context: FillContext,
-  order: FillOrder,
-  metadata: ChunkMetadata,
-  bytes: ChunkBytes,
-): Promise<void> {
-  const { chunk } = order;
-  for (let attempt = 0; attempt < COMMIT_ATTEMPTS; attempt++) {
-    if (attempt > 0)
-      await context.clock.sleep(
-        backoffMs(attempt, COMMIT_BACKOFF_MS, COMMIT_BACKOFF_MAX_MS, 0.5 + context.random() / 2),
-      );
-    const startedMs = context.clock.now();
-    try {
-      const outcome = await context.store.commit(chunk, metadata, bytes.pieces(), {
-        signal: AbortSignal.timeout(COMMIT_TIMEOUT_MS),
-        overwrite: order.overwrite,
-      });
-      context.observer.storeRequest('commit', outcome, context.clock.now() - startedMs);
-      context.observer.fill(outcome === 'won' ? 'committed' : 'lost');
-      if (outcome === 'won') context.observer.committedBytes(chunk.lengthBytes);
-      context.catalog.add(chunk.path);
-      return;
-    } catch (error) {
-      const refused = asOrcaError(error, 'store_unavailable', 'the commit failed');
-      context.observer.storeRequest('commit', refused.code, context.clock.now() - startedMs);
-      context.observer.warn('commit failed', { chunk: chunk.path, attempt, error: refused });
-      if (isPermanent(refused)) break;
-    }
-  }
-  context.observer.fill('uncommitted');
-}
-
-function isPermanent(error: OrcaError): boolean {
-  const { status } = error;
-  return status !== undefined && status >= 400 && status < 500 && ![408, 409, 412, 429].includes(status);
 }

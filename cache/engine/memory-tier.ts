@@ -16,6 +16,8 @@ interface Entry {
 
 export class MemoryTier {
   readonly #entries = new Map<ChunkPath, Entry>();
+  /** Not yet committed: readable, and not to be pushed out. */
+  readonly #pinned = new Map<ChunkPath, ChunkBytes>();
   #newest: Entry | undefined;
   #oldest: Entry | undefined;
   #hand: Entry | undefined;
@@ -26,13 +28,29 @@ export class MemoryTier {
   }
 
   get count(): number {
-    return this.#entries.size;
+    return this.#entries.size + this.#pinned.size;
   }
 
   get(path: ChunkPath): ChunkBytes | undefined {
     const entry = this.#entries.get(path);
-    if (entry !== undefined) entry.visited = true;
-    return entry?.bytes;
+    if (entry === undefined) return this.#pinned.get(path);
+    entry.visited = true;
+    return entry.bytes;
+  }
+
+  /** Takes over `bytes`, which stay until `unpin` makes an ordinary entry of them. */
+  pin(path: ChunkPath, bytes: ChunkBytes): void {
+    this.delete(path);
+    this.#pinned.set(path, bytes);
+    this.#sizeBytes += bytes.sizeBytes;
+  }
+
+  unpin(path: ChunkPath): void {
+    const bytes = this.#pinned.get(path);
+    if (bytes === undefined) return;
+    this.#pinned.delete(path);
+    this.#sizeBytes -= bytes.sizeBytes;
+    this.put(path, bytes);
   }
 
   /** Takes over `bytes`; an older entry of the same chunk is dropped. */
@@ -49,6 +67,11 @@ export class MemoryTier {
   delete(path: ChunkPath): void {
     const entry = this.#entries.get(path);
     if (entry !== undefined) this.#remove(entry);
+    const pinned = this.#pinned.get(path);
+    if (pinned === undefined) return;
+    this.#pinned.delete(path);
+    this.#sizeBytes -= pinned.sizeBytes;
+    pinned.drop();
   }
 
   /** Drops entries until `neededBytes` are free or none is left. */

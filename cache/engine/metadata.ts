@@ -2,9 +2,9 @@
  * What this replica knows of objects: heads for a TTL, absences for a shorter one in a table of their own, one origin
  * HEAD at a time for a key. Age counts from the origin's answer.
  */
-import { hasCode, type OrcaError, type ErrorCode } from '../core/errors.ts';
+import { hasCode, OrcaError, type ErrorCode } from '../core/errors.ts';
 import type { ObjectHead } from '../core/object.ts';
-import { abortable } from './abortable.ts';
+import { abortable, withDeadline } from './abortable.ts';
 import type { OriginLimiter } from './limiter.ts';
 import type { Clock, Observer, Origin } from './ports.ts';
 import { withRetry, type RetrySettings } from './retry.ts';
@@ -120,19 +120,21 @@ export class Metadata {
 
   async #head(bucket: string, key: string): Promise<ObjectHead> {
     const { origin, limiter, clock, observer, random, retry } = this.#options;
-    const signal = AbortSignal.timeout(FLIGHT_TIMEOUT_MS);
-    return withRetry({ settings: retry, clock, random, signal }, () =>
-      limiter.run(signal, async () => {
-        const startedMs = clock.now();
-        let outcome: 'ok' | 'error' = 'error';
-        try {
-          const head = await origin.head(bucket, key, { signal, firstByteTimeoutMs: HEAD_TIMEOUT_MS });
-          outcome = 'ok';
-          return head;
-        } finally {
-          observer.originRequest('head', outcome, clock.now() - startedMs);
-        }
-      }),
+    const late = () => new OrcaError('origin_unavailable', `no answer within ${FLIGHT_TIMEOUT_MS} ms`);
+    return withDeadline(clock, FLIGHT_TIMEOUT_MS, late, undefined, (signal) =>
+      withRetry({ settings: retry, clock, random, signal }, () =>
+        limiter.run(signal, async () => {
+          const startedMs = clock.now();
+          let outcome: 'ok' | 'error' = 'error';
+          try {
+            const head = await origin.head(bucket, key, { signal, firstByteTimeoutMs: HEAD_TIMEOUT_MS });
+            outcome = 'ok';
+            return head;
+          } finally {
+            observer.originRequest('head', outcome, clock.now() - startedMs);
+          }
+        }),
+      ),
     );
   }
 }

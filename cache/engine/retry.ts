@@ -34,11 +34,14 @@ export async function withRetry<T>(options: RetryOptions, attempt: () => Promise
         startedMs = clock.now();
       }
       tries++;
+      const askedMs = error.retryAfterMs ?? 0;
       const pauseMs = Math.max(
         backoffMs(tries - 1, settings.backoffInitialMs, settings.backoffMaxMs, random()),
-        Math.min(error.retryAfterMs ?? 0, settings.backoffMaxMs),
+        askedMs,
       );
-      if (tries >= settings.attempts || clock.now() - startedMs + pauseMs > settings.maxTotalDurationMs) throw error;
+      const isLate = clock.now() - startedMs + pauseMs > settings.maxTotalDurationMs;
+      // A pause longer than our longest is the client's to make: it is told, and holds nothing meanwhile.
+      if (tries >= settings.attempts || askedMs > settings.backoffMaxMs || isLate) throw error;
       await clock.sleep(pauseMs, signal);
     }
   }

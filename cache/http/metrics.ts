@@ -70,6 +70,20 @@ export function openMetrics(log: Log): CacheMetrics {
     peerRequest: (outcome) => peerRequests.inc({ outcome }),
     destroyedAtShutdown: (count) => destroyed.inc(count),
     watch(engine, peers) {
+      const isOpen = (breaker: { readonly state: string }) => (breaker.state === 'closed' ? 0 : 1);
+      registry.registerMetric(
+        new Gauge({
+          name: 'orca_breaker_open',
+          help: '1 while a breaker keeps requests away from what is down',
+          labelNames: ['name'],
+          registers: [],
+          collect() {
+            this.set({ name: 'store' }, isOpen(engine.store.breaker));
+            for (const [bucket, breaker] of engine.origin.breakers)
+              this.set({ name: `origin/${bucket}` }, isOpen(breaker));
+          },
+        }),
+      );
       const gauge = (name: string, help: string, read: () => number) =>
         new Gauge({
           name,
@@ -89,6 +103,8 @@ export function openMetrics(log: Log): CacheMetrics {
       gauge('orca_memory_waiting_new', 'New requests waiting for memory', () => engine.memory.waiting('new'));
       gauge('orca_catalog_entries', 'Chunks known to be stored', () => engine.catalog.size);
       gauge('orca_metadata_entries', 'Objects and absences known', () => engine.metadata.size);
+      gauge('orca_outbox_commits', 'Commits that wait for the cachestore', () => engine.outbox.count);
+      gauge('orca_outbox_bytes', 'Their memory', () => engine.outbox.sizeBytes);
       gauge('orca_flights', 'Fills under way', () => engine.flights.count);
       gauge('orca_origin_slots', 'Origin requests this replica may have at once', () => engine.limiter.slots);
       gauge('orca_origin_running', 'Origin requests under way', () => engine.limiter.running);

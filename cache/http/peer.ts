@@ -8,6 +8,7 @@ import { formatNotCoordinator, refusalOf } from '#cache/core/fill-refusal.ts';
 import { FILL_PATH, parseFillQuery, parseFillTerms, type FillQuery } from '#cache/core/fill-request.ts';
 import { rangeLength } from '#cache/core/object.ts';
 import { PROOF_HEADER, proveAnswer, verifyRequest, type PeerKeys } from '#cache/core/peer-auth.ts';
+import { withDeadline } from '#cache/engine/abortable.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
@@ -53,7 +54,9 @@ async function handle(options: PeerListenerOptions, request: IncomingMessage, re
     const terms = parseFillTerms(request.headers);
     const signal = abortOnClose(request, response);
     const socket = await ownSocket(response, signal);
-    const reply = await withDeadline(terms.deadlineMs, options.clock, signal, (bounded) =>
+    // The asker's patience bounds the wait for a first byte, not the stream behind it.
+    const late = () => new OrcaError('origin_unavailable', `no byte within the asker's ${terms.deadlineMs} ms`);
+    const reply = await withDeadline(options.clock, terms.deadlineMs, late, signal, (bounded) =>
       options.engine.serveFill({ ...query, ...terms, signal: bounded }),
     );
     stopProcessing();
@@ -198,22 +201,4 @@ function keepAlive(clock: Clock, response: ServerResponse): () => void {
   };
   next();
   return () => cancel();
-}
-
-/** The asker's patience bounds the wait for a first byte, not the stream behind it. */
-async function withDeadline<T>(
-  deadlineMs: number,
-  clock: Clock,
-  signal: AbortSignal,
-  run: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  const late = new AbortController();
-  const cancel = clock.after(deadlineMs, () =>
-    late.abort(new OrcaError('origin_unavailable', `no byte within the asker's ${deadlineMs} ms`)),
-  );
-  try {
-    return await run(AbortSignal.any([signal, late.signal]));
-  } finally {
-    cancel();
-  }
 }

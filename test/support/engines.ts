@@ -120,7 +120,7 @@ export async function whileTimePasses<T>(clock: FakeClock, promise: Promise<T>):
     settled = true;
   };
   promise.then(done, done);
-  while (!settled) await clock.advance(50);
+  while (!settled) await clock.advance(250);
   return promise;
 }
 

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount } from '#cache/core/chunk.ts';
 import golden from '#test/golden/chunk-paths.json' with { type: 'json' };

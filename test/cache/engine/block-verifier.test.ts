@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { BlockVerifier } from '#cache/engine/block-verifier.ts';

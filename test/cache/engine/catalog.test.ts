@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import { Catalog } from '#cache/engine/catalog.ts';

@@ -344,7 +344,7 @@ describe('memory', () => {
   test('under pressure each response is right or refused before it began, and nothing leaks', async () => {
     const clock = fakeClock();
     const engines = openEngines({ budgetBytes: 8 * MIB, chunkBytes: 2 * MIB, readahead: 4, clock });
-    const bodies = Array.from({ length: 20 }, (_, i) => patternBytes(5 * MIB, i));
+    const bodies = Array.from({ length: 20 }, (_, i) => patternBytes(3 * MIB, i));
     for (const [i, body] of bodies.entries()) engines.origin.put('far-models', `o${i}`, body);
     const { engine } = engines.replicas[0]!;
     const reads = Promise.allSettled(bodies.map((_, i) => readAll(engine, readRequest(`o${i}`))));

@@ -1,0 +1,101 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { OrcaError } from '#cache/core/errors.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+import { MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
+
+const away = new OrcaError('store_unavailable', 'away');
+
+function open(budgetMib = 32) {
+  const clock = fakeClock();
+  const engines = openEngines({ clock, budgetBytes: budgetMib * MIB, readahead: 0 });
+  const { engine, counts } = engines.replicas[0]!;
+  const ended = new AbortController();
+  const running = engine.run(ended.signal);
+  onTestFinished(async () => {
+    ended.abort();
+    await running;
+  });
+  for (let i = 0; i < 12; i++) engines.origin.put('far-models', `o${i}`, patternBytes(MIB, i));
+  const read = async (i: number) => {
+    const { bytes } = await readAll(engine, readRequest(`o${i}`));
+    expect(bytes.equals(patternBytes(MIB, i))).toBe(true);
+    await engine.idle();
+  };
+  return { clock, engine, counts, store: engines.store, origin: engines.origin, read };
+}
+
+describe('while the cachestore is away', () => {
+  test('a chunk stays readable without the origin, and is committed when the store is back', async () => {
+    const { clock, engine, store, origin, read } = open();
+    store.down = away;
+    await read(0);
+    expect([engine.outbox.count, store.paths().length]).toEqual([1, 0]);
+    await read(0);
+    expect(origin.counts.reads).toBe(1);
+    store.down = undefined;
+    await clock.advance(40_000);
+    expect([engine.outbox.count, store.paths().length]).toEqual([0, 1]);
+    expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
+  });
+
+  test('waiting commits take at most a quarter of the budget: the oldest goes', async () => {
+    const { clock, engine, store, counts, read } = open(16);
+    store.down = away;
+    for (let i = 0; i < 6; i++) await read(i);
+    expect(engine.outbox.sizeBytes).toBe(4 * MIB);
+    expect(counts.fills).toEqual({ uncommitted: 2 });
+    store.down = undefined;
+    await clock.advance(120_000);
+    expect(store.paths()).toHaveLength(4);
+  });
+
+  test('after ten failures the breaker keeps everybody from waiting for it, and closing it wakes the commits', async () => {
+    const { clock, engine, store, read } = open();
+    store.down = away;
+    for (let i = 0; i < 6; i++) await read(i);
+    expect(engine.store.breaker.state).toBe('open');
+    const before = store.counts.commits;
+    await read(7);
+    expect(store.counts.commits).toBe(before);
+    store.down = undefined;
+    await clock.advance(120_000);
+    expect(engine.store.breaker.state).toBe('closed');
+    expect(engine.outbox.count).toBe(0);
+    expect(store.paths()).toHaveLength(7);
+  });
+
+  test('what waits is flushed at the end, and what can not be is given back', async () => {
+    const { engine, store, read } = open();
+    store.inject({ on: 'commit', error: away, times: 3 });
+    // One of each fill, one of the first flushed; the other finds the store well again.
+    for (let i = 0; i < 2; i++) await read(i);
+    expect(engine.outbox.count).toBe(2);
+    await engine.flush(new AbortController().signal);
+    expect(engine.outbox.count).toBe(0);
+    expect(store.paths()).toHaveLength(1);
+    expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
+  });
+});
+
+test('a refusal that lasts is not tried again', async () => {
+  const { clock, engine, store, counts, read } = open();
+  store.inject({ on: 'commit', error: new OrcaError('store_unavailable', 'denied', { status: 403 }) });
+  await read(0);
+  await clock.advance(100_000);
+  expect([engine.outbox.count, store.counts.commits]).toEqual([0, 1]);
+  expect(counts.fills).toEqual({ uncommitted: 1 });
+});
+
+test('a full store is left alone for 30 s', async () => {
+  const { clock, engine, store, read } = open();
+  const cause = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+  store.inject({ on: 'commit', error: new OrcaError('store_unavailable', 'full', { cause }) });
+  await read(0);
+  await read(1);
+  expect(store.counts.commits).toBe(1);
+  await clock.advance(29_000);
+  expect(store.counts.commits).toBe(1);
+  await clock.advance(60_000);
+  expect(store.paths()).toHaveLength(2);
+  expect(engine.outbox.count).toBe(0);
+});
