@@ -1,0 +1,173 @@
+/**
+ * A cache from its configuration: drivers, engine and the three listeners wired together, and taken apart again in the
+ * reverse order. `main.ts` runs one in a process; tests run several.
+ */
+import packageJson from '#package' with { type: 'json' };
+import type { Clock } from '#shared/clock.ts';
+import { shutDown } from '#shared/lifecycle.ts';
+import type { RootLog } from '#shared/log.ts';
+import type { Config } from './config/config.ts';
+import { configuredSettings, watchRuntime } from './config/runtime.ts';
+import { openOrigin, openPeers, openStore } from './drivers.ts';
+import { openEngine, type Engine } from './engine/engine.ts';
+import type { HttpListener } from './http/connections.ts';
+import { openEdge } from './http/edge.ts';
+import { openMetrics } from './http/metrics.ts';
+import { openOps } from './http/ops.ts';
+import { openPeerListener } from './http/peer.ts';
+import { watchReadiness } from './http/readiness.ts';
+import { openFillClient } from './peers/fill-client.ts';
+import { openPeerKeys } from './peers/keys.ts';
+
+/** What must end after the streams: the ops listener answers the last probe, sockets close. */
+const CLOSE_TIMEOUT_MS = 2_000;
+
+export interface CacheOptions {
+  readonly config: Config;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly log: RootLog;
+  /** Aborts when the process is told to stop: from then on this replica owns nothing new. */
+  readonly stopping: AbortSignal;
+  /** For tests: overwrites memory as it is given back. */
+  readonly poisonMemory?: boolean;
+}
+
+export interface Cache {
+  readonly ports: { readonly edge: number; readonly peer: number; readonly ops: number };
+  readonly engine: Engine;
+  /** Drains, then closes everything, within the bounds of the configuration. Never rejects. */
+  shutDown(): Promise<void>;
+}
+
+/** Resolves once all three listeners accept. */
+export async function openCache(options: CacheOptions): Promise<Cache> {
+  const { config, env, clock, log, stopping } = options;
+  const ended = new AbortController();
+  const metrics = openMetrics(log);
+
+  let runtime = configuredSettings(config);
+  const watching = watchRuntime({
+    config,
+    env,
+    clock,
+    signal: ended.signal,
+    onChange: (settings) => {
+      runtime = settings;
+      log.setLevel(settings.logLevel);
+    },
+    onMistakes: (mistakes) =>
+      log.warn('the runtime file has mistakes; their keys keep their last good value', { mistakes }),
+  });
+
+  const origin = openOrigin(config);
+  const store = openStore(config);
+  const peers = openPeers(config, { clock, log, stopping });
+  const { authDirectory } = config.peers;
+  const keys = authDirectory === undefined ? undefined : await openPeerKeys(authDirectory, clock, log);
+  const peerClient = openFillClient({ keys: () => keys?.current(), clock });
+  const engine = openEngine({
+    settings: config,
+    origin,
+    store,
+    peers,
+    peerClient,
+    observer: metrics.engine,
+    clock,
+    random: Math.random,
+    targetGlobal: () => runtime.targetGlobal,
+    readahead: () => runtime.readahead,
+    poisonMemory: options.poisonMemory ?? false,
+  });
+  metrics.watch(engine, peers);
+  const readiness = watchReadiness({
+    origin,
+    store,
+    buckets: config.origin.buckets,
+    peers,
+    clock,
+    observer: metrics.engine,
+    log,
+    signal: ended.signal,
+    // Without an operator there is nobody to say it: then every configuration counts as proven.
+    isProven: () => config.runtimeFile === undefined || runtime.provenConfig === config.hash,
+  });
+
+  const edge = openEdge({
+    engine,
+    region: config.edge.region,
+    buckets: new Set(config.origin.buckets.map(({ name }) => name)),
+    maxConnections: config.edge.maxConnections,
+    observer: metrics.edge,
+    log,
+  });
+  const peer = openPeerListener({
+    engine,
+    peers,
+    keys,
+    originId: config.origin.id,
+    buckets: config.origin.buckets,
+    // As many as the budget is checked for: a peer may ask for chunks of an older or newer configuration.
+    maxChunkSizeBytes: config.memory.budgetBytes / 4,
+    clock,
+    observer: metrics,
+    log,
+  });
+  const ops = openOps({
+    registry: metrics.registry,
+    readiness,
+    peers,
+    version: packageJson.version,
+    configHash: config.hash,
+    originId: config.origin.id,
+  });
+  const { listen } = config;
+  const ports = {
+    ops: await ops.listen(listen.ops.host, listen.ops.port),
+    peer: await peer.listen(listen.peer.host, listen.peer.port),
+    edge: await edge.listen(listen.edge.host, listen.edge.port),
+  };
+  log.info('listening', { ports, version: packageJson.version, configHash: config.hash, origin: config.origin.id });
+
+  const { propagationDelayMs, drainTimeoutMs } = config.shutdown;
+  const drain = async (listener: HttpListener, signal: AbortSignal) => {
+    metrics.destroyedAtShutdown((await listener.drain(signal)).destroyed);
+  };
+  const steps = [
+    {
+      // Load balancers go on sending for a moment: accept, and let each answer close its connection.
+      name: 'propagate',
+      timeoutMs: propagationDelayMs + CLOSE_TIMEOUT_MS,
+      run: async (signal: AbortSignal) => {
+        readiness.startDraining();
+        edge.startDraining();
+        await clock.sleep(propagationDelayMs, signal);
+      },
+    },
+    {
+      name: 'finish streams and fills',
+      timeoutMs: drainTimeoutMs,
+      run: async (signal: AbortSignal) => {
+        await Promise.all([drain(edge, signal), engine.idle()]);
+      },
+    },
+    { name: 'drain peers', timeoutMs: CLOSE_TIMEOUT_MS, run: (signal: AbortSignal) => drain(peer, signal) },
+    {
+      name: 'close',
+      timeoutMs: CLOSE_TIMEOUT_MS,
+      run: async (signal: AbortSignal) => {
+        ended.abort(new Error('the process ends'));
+        await Promise.all([
+          watching,
+          ops.drain(signal),
+          keys?.close(),
+          peerClient.close(),
+          peers.close(),
+          origin.close(),
+          store.close(),
+        ]);
+      },
+    },
+  ];
+  return { ports, engine, shutDown: () => shutDown(steps, log, clock) };
+}
