@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# What PyPI brings: the AWS CLI, which hack/demo reads with as a second client.
+# pip refuses whatever does not match the hashes in hack/lib/pip, and takes no
+# package that would have to run a build script.
+
+need_python() {
+  have python3 || die 'python3 is missing: install it (any version >= 3.9), the AWS CLI runs on it'
+}
+
+python_version() {
+  python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || echo none
+}
+
+# Compiled packages fit one version of Python.
+declare_awscli() { item awscli @"$HACK_DIR/lib/pip/awscli.txt" "$(python_version)"; }
+
+awscli_build() {
+  local out=$1 python pip
+  python=$(python3 -c 'import sys; print(sys.executable)')
+  if "$python" -m pip --version; then
+    pip=(-m pip)
+  else
+    # Debian's Python comes without pip; a wheel of pip can run as it is.
+    unpack_packages python3-pip-whl "$out/pip"
+    pip=("$(compgen -G "$out/pip/root/usr/share/python-wheels/pip-*.whl")/pip")
+  fi
+  "$python" "${pip[@]}" --no-cache-dir --disable-pip-version-check install --quiet --require-hashes --no-deps \
+    --only-binary=:all: --target "$out/lib" -r "$HACK_DIR/lib/pip/awscli.txt"
+  rm -rf "$out/pip"
+  mkdir "$out/bin"
+  # shellcheck disable=SC2016 # the wrapper's own variables
+  printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nPYTHONPATH=$here/../lib exec %q -m awscli "$@"\n' \
+    "$python" >"$out/bin/aws"
+  chmod +x "$out/bin/aws"
+  "$out/bin/aws" --version
+}
+
+install_awscli() {
+  item_ready awscli && return
+  need_python
+  item_install awscli '20 s' 'AWS CLI' awscli_build
+}
