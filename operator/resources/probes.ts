@@ -7,7 +7,7 @@ const LIVE = { path: '/livez', port: 'ops' };
 const READY = { path: '/readyz', port: 'ops' };
 
 /** A minute for Node to start on a busy node; a bad config ends the process long before. */
-export const startupProbe: Probe = { httpGet: LIVE, periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 60 };
+export const startupProbe: Probe = { httpGet: LIVE, periodSeconds: 2, timeoutSeconds: 2, failureThreshold: 30 };
 
 /** A minute of a blocked event loop: shorter stalls pass by themselves, and a restart would lose the memory tier. */
 export const livenessProbe: Probe = { httpGet: LIVE, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 };

@@ -31,6 +31,7 @@ export function rolloutOf(deployment: LiveDeployment | undefined, desiredReplica
   return { kind: 'complete', readyReplicas };
 }
 
+/** While it scales down more are ready than are wanted; that is nobody's business. */
 export function readiness(readyReplicas: number, desiredReplicas: number): string {
-  return `${readyReplicas} of ${desiredReplicas} replicas are ready`;
+  return `${Math.min(readyReplicas, desiredReplicas)} of ${desiredReplicas} replicas are ready`;
 }

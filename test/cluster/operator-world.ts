@@ -1,0 +1,209 @@
+/** A namespace with an operator from the chart, an S3 server for both sides, and the few things a person would type. */
+import { execFile, spawn } from 'node:child_process';
+import { promisify } from 'node:util';
+import { expect, vi } from 'vitest';
+import { stringify } from 'yaml';
+import { openRawClient } from '#cache/wire/raw-client.ts';
+import { createSigner } from '#cache/wire/sigv4.ts';
+
+const exec = promisify(execFile);
+const CHART = 'charts/orcacache';
+/** Large enough for all objects of a namespace. */
+const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+/** A cache of small pods; three nodes share one machine. */
+const RESOURCES = { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } };
+const USER = 10_001;
+/** Pods start within seconds; on a machine that builds something else too, much longer. */
+export const START_MS = 120_000;
+export const REACTION_MS = 60_000;
+
+export interface World extends AsyncDisposable {
+  readonly namespace: string;
+  kubectl(args: readonly string[], input?: string): Promise<string>;
+  apply(...objects: readonly object[]): Promise<void>;
+  /** One field of an object as text; empty where it is not there. */
+  field(what: string, jsonPath: string): Promise<string>;
+  /** `<status> <reason>` of a condition of a cache. */
+  condition(cache: string, type: string): Promise<string>;
+  /** What a client gets for a key, through the edge Service. */
+  read(cache: string, path: string): Promise<string>;
+  /** A sample of the operator's metrics, summed over its labels. */
+  metric(name: string, labels?: RegExp): Promise<number>;
+  /** Everything of our kinds that carries the name of a cache. */
+  leftovers(cache: string): Promise<string[]>;
+}
+
+export interface CacheOptions {
+  readonly secret: string;
+  readonly endpoint?: string;
+  readonly replicas?: number;
+}
+
+export const BUCKET = 'models';
+export const KEYS = { 'access-key-id': 'orcatest', 'secret-access-key': 'orcatest-secret' };
+
+export function cache(name: string, { secret, endpoint = 'http://s3:7070', replicas = 3 }: CacheOptions): object {
+  const credentialsSecretRef = { name: secret };
+  return {
+    apiVersion: 'orcacache.dev/v1alpha1',
+    kind: 'OrcaCache',
+    metadata: { name },
+    spec: {
+      replicas,
+      origin: {
+        id: name,
+        identity: name,
+        type: 'S3',
+        s3: { endpoint, forcePathStyle: true, credentialsSecretRef },
+        buckets: [{ name: BUCKET }],
+      },
+      cacheStore: {
+        type: 'S3',
+        s3: { endpoint: 'http://s3:7070', bucket: 'orca-chunks', forcePathStyle: true, credentialsSecretRef },
+      },
+      chunking: { size: '1Mi', tiers: [] },
+      shutdown: { propagationDelay: '1s', drainTimeout: '5s' },
+      pod: { resources: RESOURCES },
+    },
+  };
+}
+
+export function secret(name: string): object {
+  return { apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData: KEYS };
+}
+
+export async function openWorld(): Promise<World> {
+  const namespace = `operator-test-${process.pid}`;
+  const release = 'operator-test';
+
+  async function run(file: string, args: readonly string[], input = ''): Promise<string> {
+    const running = exec(file, ['-n', namespace, ...args], { maxBuffer: MAX_OUTPUT_BYTES });
+    running.child.stdin?.end(input);
+    return (await running).stdout;
+  }
+  const kubectl = (args: readonly string[], input?: string): Promise<string> => run('kubectl', args, input);
+
+  const world: World = {
+    namespace,
+    kubectl,
+    async apply(...objects) {
+      await kubectl(['apply', '-f', '-'], objects.map((object) => stringify(object)).join('---\n'));
+    },
+    field: (what, jsonPath) => kubectl(['get', ...what.split(' '), '--ignore-not-found', '-o', `jsonpath=${jsonPath}`]),
+    condition: (name, type) => {
+      const of = `.status.conditions[?(@.type=="${type}")]`;
+      return world.field(`orca ${name}`, `{${of}.status} {${of}.reason}`);
+    },
+    read: (name, path) =>
+      kubectl(['get', '--raw', `/api/v1/namespaces/${namespace}/services/${name}:edge/proxy/${BUCKET}/${path}`]),
+    async metric(name, labels = /./) {
+      const pod = (
+        await world.field(
+          'pods -l app.kubernetes.io/name=orcacache,app.kubernetes.io/component=operator',
+          '{.items[0].metadata.name}',
+        )
+      ).trim();
+      const text = await kubectl(['get', '--raw', `/api/v1/namespaces/${namespace}/pods/${pod}:8080/proxy/metrics`]);
+      const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) && labels.test(line));
+      return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    },
+    async leftovers(name) {
+      const kinds = 'deploy,replicaset,pod,service,endpointslice,configmap,secret,serviceaccount,role,rolebinding,pdb';
+      const found = await kubectl(['get', kinds, '-l', `app.kubernetes.io/instance=${name}`, '-o', 'name']);
+      return found.split('\n').filter((line) => line !== '');
+    },
+    async [Symbol.asyncDispose]() {
+      // Caches first: their operator is to see them go.
+      await kubectl(['delete', 'orcacaches', '--all', '--wait=true', '--timeout=60s']);
+      await run('helm', ['uninstall', release, '--wait', '--timeout', '60s']);
+      await exec('kubectl', ['delete', 'namespace', namespace, '--wait=false']);
+    },
+  };
+
+  await exec('kubectl', ['create', 'namespace', namespace]);
+  await kubectl(['apply', '--server-side', '--force-conflicts', '-f', 'crds/generated']);
+  const images = ['--set', 'image.tag=dev', '--set', 'cacheImage.tag=dev', '--set', 'crds.install=false'];
+  // In one namespace: so the Roles of this mode are those that are tested here.
+  const values = [...images, '--set', `watchNamespaces={${namespace}}`, '--set', 'logLevel=debug'];
+  await run('helm', ['install', release, CHART, ...values, '--wait', '--timeout', '120s']);
+  await world.apply(...s3Server());
+  await kubectl(['wait', '--for=condition=Ready', 'pod/s3', '--timeout=120s']);
+  await putObject(namespace, 'hello.txt', 'hello\n');
+  return world;
+}
+
+/** One server for both sides: what the operator does is the same. */
+function s3Server(): object[] {
+  const start = `mkdir -p /data/${BUCKET} /data/orca-chunks && exec versitygw --port :7070 --quiet --keep-alive posix /data`;
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 's3', labels: { app: 's3' } },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        securityContext: { runAsNonRoot: true, runAsUser: USER, fsGroup: USER },
+        containers: [
+          {
+            name: 's3',
+            image: 'orcacache/support:dev',
+            imagePullPolicy: 'IfNotPresent',
+            command: ['sh', '-c', start],
+            env: [
+              { name: 'ROOT_ACCESS_KEY', value: KEYS['access-key-id'] },
+              { name: 'ROOT_SECRET_KEY', value: KEYS['secret-access-key'] },
+            ],
+            readinessProbe: { tcpSocket: { port: 7070 }, periodSeconds: 1 },
+            volumeMounts: [{ name: 'data', mountPath: '/data' }],
+          },
+        ],
+        volumes: [{ name: 'data', emptyDir: {} }],
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 's3' },
+      spec: { selector: { app: 's3' }, ports: [{ port: 7070 }] },
+    },
+  ];
+}
+
+/** Through a port that kubectl forwards for as long as it takes. */
+async function putObject(namespace: string, key: string, text: string): Promise<void> {
+  const forward = spawn('kubectl', ['port-forward', '-n', namespace, 'pod/s3', ':7070'], { stdio: 'pipe' });
+  try {
+    let told = '';
+    forward.stdout.on('data', (part: Buffer) => (told += String(part)));
+    forward.stderr.on('data', (part: Buffer) => (told += String(part)));
+    const port = await vi.waitFor(
+      () => /127\.0\.0\.1:(\d+)/.exec(told)?.[1] ?? Promise.reject(new Error(`no port forwarded: ${told}`)),
+      { timeout: REACTION_MS, interval: 50 },
+    );
+    const client = openRawClient({ endpoint: `http://127.0.0.1:${port}` });
+    const path = `/${BUCKET}/${key}`;
+    const body = Buffer.from(text);
+    const headers = createSigner('us-east-1').sign({
+      method: 'PUT',
+      path,
+      headers: { host: client.authority, 'content-length': String(body.length) },
+      credentials: { accessKeyId: KEYS['access-key-id'], secretAccessKey: KEYS['secret-access-key'] },
+      nowMs: Date.now(),
+    });
+    const signal = AbortSignal.timeout(REACTION_MS);
+    const { status } = await client.request({ method: 'PUT', path, headers, body: [body], signal });
+    client.close();
+    expect(status).toBe(200);
+  } finally {
+    forward.kill();
+  }
+}
+
+/** Looks until it is so; the last look's failure is the test's. */
+export async function eventually(look: () => Promise<void>, timeoutMs = REACTION_MS): Promise<void> {
+  await vi.waitFor(look, { timeout: timeoutMs, interval: 500 });
+}
+
+export async function becomes(look: () => Promise<string>, wanted: string, timeoutMs = REACTION_MS): Promise<void> {
+  await eventually(async () => expect(await look()).toBe(wanted), timeoutMs);
+}

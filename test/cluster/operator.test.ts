@@ -1,0 +1,158 @@
+/** The operator as the chart installs it, on real nodes. The tests of a cache go on from each other, as its life does. */
+import { readFileSync, readdirSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { becomes, cache, eventually, openWorld, secret, START_MS, type World } from './operator-world.ts';
+
+const GOLDEN = 'test/golden/operator';
+/** The Deployment's progress deadline, and the time to see it. */
+const DEADLINE_MS = 180_000;
+
+let world: World;
+beforeAll(async () => {
+  world = await openWorld();
+});
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+});
+
+const ready = (name: string): Promise<void> =>
+  becomes(() => world.condition(name, 'Ready'), 'True ReplicasReady', START_MS);
+
+describe('the children', () => {
+  test.for(readdirSync(GOLDEN))('of a sample are accepted by the API server, strictly: %s', async (file) => {
+    const manifests = readFileSync(`${GOLDEN}/${file}`, 'utf8').replaceAll(
+      'namespace: ml',
+      `namespace: ${world.namespace}`,
+    );
+    const told = await world.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
+    expect(told.trim().split('\n')).toHaveLength(manifests.split(/^kind: /m).length - 1);
+  });
+});
+
+describe('a cache', () => {
+  test('that names a missing Secret says which, and makes nothing', async () => {
+    await world.apply(cache('models', { secret: 'keys' }));
+    await becomes(() => world.condition('models', 'Reconciling'), 'True WaitingForSecret');
+    const message = await world.field('orca models', '{.status.conditions[?(@.type=="Reconciling")].message}');
+    expect(message).toContain('Secret keys');
+    expect(await world.leftovers('models')).toEqual([]);
+  });
+
+  test('becomes ready when the Secret appears, and serves', async () => {
+    await world.apply(secret('keys'));
+    await ready('models');
+    expect(await world.field('orca models', '{.status.readyReplicas} {.status.endpoint}')).toBe(
+      `3 http://models.${world.namespace}.svc`,
+    );
+    expect(await world.read('models', 'hello.txt')).toBe('hello\n');
+  });
+
+  test('has its proven configuration in the file that pods reload', async () => {
+    const hash = await world.field('orca models', '{.status.configHash}');
+    expect(await world.field('configmap models-runtime', '{.data.runtime\\.yaml}')).toContain(`provenConfig: ${hash}`);
+  });
+
+  test('is reconciled again without a single write', async () => {
+    const [reconciles, writes] = await Promise.all([reconcileCount(), writeCount()]);
+    await world.kubectl(['annotate', 'orca', 'models', 'example.com/look=again', '--overwrite']);
+    await eventually(async () => expect(await reconcileCount()).toBeGreaterThan(reconciles));
+    expect(await writeCount()).toBe(writes);
+  });
+
+  test('gets back a child that somebody deletes, and a field that somebody changes', async () => {
+    await world.kubectl(['delete', 'service', 'models']);
+    await becomes(() => world.field('service models', '{.spec.ports[0].port}'), '80');
+    await world.kubectl([
+      'patch',
+      'service',
+      'models',
+      '--type=merge',
+      '-p',
+      '{"spec":{"selector":{"stray":"label"}}}',
+    ]);
+    await becomes(() => world.field('service models', '{.spec.selector.stray}'), '');
+    await ready('models');
+  });
+
+  test('follows kubectl scale, and has no disruption budget for one replica', async () => {
+    await world.kubectl(['scale', 'orca/models', '--replicas=1']);
+    await becomes(() => world.field('orca models', '{.status.replicas} {.status.readyReplicas}'), '1 1');
+    await becomes(() => world.field('pdb models', '{.metadata.name}'), '');
+    await world.kubectl(['scale', 'orca/models', '--replicas=3']);
+    await becomes(() => world.field('orca models', '{.status.replicas} {.status.readyReplicas}'), '3 3', START_MS);
+    await ready('models');
+    expect(await world.field('pdb models', '{.spec.maxUnavailable}')).toBe('1');
+  });
+
+  test('that is changed for the worse goes on serving, also when its containers restart, and says why', async () => {
+    const before = await podNames();
+    await world.apply(cache('models', { secret: 'keys', endpoint: 'http://nowhere:7070' }));
+    await becomes(() => world.condition('models', 'Ready'), 'False Progressing');
+    await eventually(async () => {
+      const message = await world.field('orca models', '{.status.conditions[?(@.type=="Reconciling")].message}');
+      expect(message).toContain('bucket models');
+    });
+
+    const [old = ''] = before;
+    await world.kubectl(['exec', old, '--', 'node', '-e', 'process.kill(1, "SIGTERM")']);
+    const container = '{.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}';
+    await becomes(() => world.field(`pod ${old}`, container), '1 true', START_MS);
+
+    await becomes(() => world.condition('models', 'Stalled'), 'True RolloutFailed', DEADLINE_MS);
+    expect(await world.condition('models', 'Ready')).toBe('False RolloutFailed');
+    expect(await world.read('models', 'hello.txt')).toBe('hello\n');
+    expect(await world.field('orca models', '{.status.readyReplicas}')).toBe('3');
+    expect(await podNames()).toEqual(expect.arrayContaining(before));
+  });
+
+  test('heals when the change is taken back', async () => {
+    await world.apply(cache('models', { secret: 'keys' }));
+    await ready('models');
+    expect(await world.condition('models', 'Stalled')).toBe('False ReplicasReady');
+    expect(await world.field('orca models', '{.status.replicas}')).toBe('3');
+  });
+
+  test('tells its turns as events, each once', async () => {
+    const events = await world.field(
+      'events.events.k8s.io --field-selector regarding.kind=OrcaCache,reason=RolloutFailed',
+      '{range .items[*]}{.type} {.regarding.name}{"\\n"}{end}',
+    );
+    expect(events.trim().split('\n')).toEqual(['Warning models']);
+  });
+
+  test('leaves nothing when it is deleted, but the Secret that is not its own', async () => {
+    await world.kubectl(['delete', 'orca', 'models']);
+    await eventually(async () => expect(await world.leftovers('models')).toEqual([]));
+    expect(await world.field('secret keys', '{.metadata.name}')).toBe('keys');
+  });
+});
+
+describe('a name that is taken', () => {
+  test('is left to its owner and reported, until it is free', async () => {
+    await world.apply(
+      secret('keys'),
+      { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'taken-runtime' }, data: { owner: 'somebody' } },
+      cache('taken', { secret: 'keys', replicas: 1 }),
+    );
+    await becomes(() => world.condition('taken', 'Ready'), 'False NameConflict');
+    expect(await world.field('configmap taken-runtime', '{.data.owner}')).toBe('somebody');
+    expect(await world.field('deployment taken', '{.metadata.name}')).toBe('');
+    await world.kubectl(['delete', 'configmap', 'taken-runtime']);
+    await ready('taken');
+  });
+});
+
+function reconcileCount(): Promise<number> {
+  return world.metric('controller_runtime_reconcile_total');
+}
+
+function writeCount(): Promise<number> {
+  return world.metric('rest_client_requests_total', /method="(POST|PATCH|DELETE|PUT)"/);
+}
+
+async function podNames(): Promise<string[]> {
+  const list = await world.kubectl(['get', 'pods', '-l', 'app.kubernetes.io/instance=models', '-o', 'json']);
+  const { items } = JSON.parse(list) as { items: { metadata: { name: string; deletionTimestamp?: string } }[] };
+  // Those that are on their way out since the last scaling are nobody's any more.
+  return items.flatMap(({ metadata }) => (metadata.deletionTimestamp === undefined ? metadata.name : []));
+}
