@@ -17,6 +17,13 @@ export interface FillQuery {
   readonly range: ByteRange;
 }
 
+/**
+ * Why a replica asks. `first`: it has a miss. `absent`: we said "stored", and the cachestore told it 404. `bad`: what is
+ * stored failed its check there. `relay`: it can't read the cachestore. `join`: only for what is here already (we drain).
+ */
+export type FillWhy = 'first' | 'absent' | 'bad' | 'relay' | 'join';
+const WHY_HEADERS = ['absent', 'bad', 'relay', 'join'] as const satisfies readonly FillWhy[];
+
 /** On what terms one replica asks another. */
 export interface FillTerms {
   readonly rank: 1 | 2;
@@ -24,7 +31,7 @@ export interface FillTerms {
   readonly epoch: string;
   readonly demand: 'started' | 'new';
   readonly deadlineMs: number;
-  readonly absent: boolean;
+  readonly why: FillWhy;
 }
 
 type Name = 'origin_id' | 'bucket' | 'key' | 'etag' | 'chunk_size' | 'index' | 'object_size' | 'from' | 'to';
@@ -98,7 +105,7 @@ export function formatFillTerms(terms: FillTerms): Record<string, string> {
     'x-orca-epoch': terms.epoch,
     'x-orca-deadline-ms': String(Math.floor(terms.deadlineMs)),
     'x-orca-class': terms.demand,
-    ...(terms.absent ? { 'x-orca-absent': '1' } : {}),
+    ...(terms.why === 'first' ? {} : { [`x-orca-${terms.why}`]: '1' }),
   };
 }
 
@@ -109,16 +116,18 @@ export function parseFillTerms(headers: Readonly<Record<string, string | readonl
     throw new OrcaError('not_coordinator', `the asker does not speak protocol ${PEER_PROTOCOL}`);
   const rank = headers['x-orca-rank'];
   const demand = headers['x-orca-class'];
-  const absent = headers['x-orca-absent'];
+  const whys = WHY_HEADERS.filter((name) => headers[`x-orca-${name}`] !== undefined);
   const epoch = headers['x-orca-epoch'];
   const deadline = headers['x-orca-deadline-ms'];
   if (rank !== '1' && rank !== '2') throw refused('X-Orca-Rank is malformed');
   if (demand !== 'started' && demand !== 'new') throw refused('X-Orca-Class is malformed');
-  if (absent !== undefined && absent !== '1') throw refused('X-Orca-Absent is malformed');
+  const [why = 'first'] = whys;
+  if (whys.length > 1 || (why !== 'first' && headers[`x-orca-${why}`] !== '1'))
+    throw refused(`X-Orca-${whys.join(', X-Orca-')} is malformed`);
   if (typeof epoch !== 'string' || !EPOCH.test(epoch)) throw refused('X-Orca-Epoch is malformed');
   const deadlineMs = typeof deadline === 'string' && INTEGER.test(deadline) ? Number(deadline) : Number.NaN;
   if (!(deadlineMs > 0 && deadlineMs <= MAX_DEADLINE_MS)) throw refused('X-Orca-Deadline-Ms is malformed');
-  return { rank: rank === '1' ? 1 : 2, epoch, demand, deadlineMs, absent: absent === '1' };
+  return { rank: rank === '1' ? 1 : 2, epoch, demand, deadlineMs, why };
 }
 
 function parseFields(query: string): ReadonlyMap<string, string> {

@@ -11,6 +11,7 @@ import { Metadata } from './metadata.ts';
 import { Outbox } from './outbox.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
 import { read, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
+import { Repairs } from './repairs.ts';
 import type { RetrySettings } from './retry.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
 
@@ -96,6 +97,7 @@ export function openEngine(options: EngineOptions): Engine {
     origin,
     store,
     outbox,
+    repairs: new Repairs(clock),
     memory,
     memoryTier,
     catalog,

@@ -15,15 +15,20 @@ import {
   type Pieces,
   type RungOutcome,
 } from './chunk-read.ts';
-import { fromPeer } from './peer-rung.ts';
+import { fromLeaving, fromPeer } from './peer-rung.ts';
 import { fromStore } from './store-rung.ts';
 
 /** The bytes of `read.range`, in order. Each piece is the caller's to release. */
 export async function* fetchChunk(context: FetchContext, read: ChunkRead): Pieces<void> {
-  const cursor: Cursor = { at: read.range.from, absent: false, bad: false, storeFailed: false };
+  const cursor = startOf(read);
   if ((yield* fromMemory(context, read, cursor)) === 'done') return;
   if (context.catalog.has(read.chunk.path) && (yield* fromStore(context, read, cursor)) === 'done') return;
-  const { owners, self } = context.peers.current();
+  const { owners, terminating, self } = context.peers.current();
+  // A replica that drains may still have it, and must not be asked to begin anything.
+  const [leaving] = rankPeers(read.chunk.path, [...owners, ...terminating], 1);
+  if (leaving !== undefined && leaving !== self && terminating.includes(leaving)) {
+    if ((yield* fromLeaving(context, read, cursor, leaving)) === 'done') return;
+  }
   const [coordinator = self, runnerUp] = rankPeers(read.chunk.path, owners, 2);
   if (coordinator !== self) {
     const outcome = yield* fromPeer(context, read, cursor, coordinator, 1);
@@ -34,6 +39,15 @@ export async function* fetchChunk(context: FetchContext, read: ChunkRead): Piece
     }
   }
   yield* locally(context, read, cursor);
+}
+
+/** The same without other replicas: for one that was asked by them. */
+export function fetchLocally(context: FetchContext, read: ChunkRead): Pieces<void> {
+  return locally(context, read, startOf(read));
+}
+
+function startOf(read: ChunkRead): Cursor {
+  return { at: read.range.from, absent: false, bad: false, storeFailed: false };
 }
 
 /** Memory tier, or a fill that runs here anyway. */

@@ -13,6 +13,7 @@ import type { ChunkMemory, Demand, Lease } from './memory.ts';
 import type { MemoryTier } from './memory-tier.ts';
 import type { Outbox } from './outbox.ts';
 import type { ByteSink, ChunkStore, Clock, Observer, Origin } from './ports.ts';
+import type { Repairs } from './repairs.ts';
 import { withRetry, type RetrySettings } from './retry.ts';
 
 /** Four parts at a time hide the origin's latency; more would only take other fills' slots. */
@@ -31,6 +32,7 @@ export interface FillContext {
   readonly memory: ChunkMemory;
   readonly memoryTier: MemoryTier;
   readonly outbox: Outbox;
+  readonly repairs: Repairs;
   readonly catalog: Catalog;
   readonly limiter: OriginLimiter;
   readonly clock: Clock;
@@ -65,7 +67,14 @@ export async function runFill(
   flight.settleBytes(bytes);
   const hasher = new ChunkHasher(chunk);
   await fetchParts(context, flight, bytes, hasher, signal);
-  await context.outbox.commit({ chunk, metadata: hasher.finish(), bytes, overwrite: order.overwrite });
+  const metadata = hasher.finish();
+  if (order.overwrite && !context.repairs.begin(chunk.path)) {
+    context.observer.warn('a chunk is bad again after its repair; it is served from memory', { chunk: chunk.path });
+    context.observer.fill('uncommitted');
+    context.memoryTier.put(chunk.path, bytes);
+    return;
+  }
+  await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite });
 }
 
 /** Memory for the whole chunk before the first origin request, unless the cachestore turns out to have it. */

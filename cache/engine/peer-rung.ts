@@ -1,5 +1,6 @@
 /** A peer's rung: the coordinator or the runner-up is asked to fill, and streams or says where the chunk is. */
 import { hasCode, OrcaError } from '../core/errors.ts';
+import type { FillWhy } from '../core/fill-request.ts';
 import {
   drain,
   mayWait,
@@ -27,9 +28,11 @@ export async function* fromPeer(
 ): Pieces<RungOutcome> {
   const rung = rank === 1 ? 'coordinator' : 'runner_up';
   let asked = peer;
-  // "Stored", then a 404 of our own, then once more: never a loop. And one redirection to the owner the peer names.
-  for (let round = 0; round < 3; round++) {
-    const answer = yield* askPeer(context, read, cursor, asked, rank);
+  // "Stored", then a failure of our own, then once more with that reason, then relayed: never a loop. And one
+  // redirection to the owner that the peer names.
+  for (let round = 0; round < 4; round++) {
+    const why = whyAgain(cursor);
+    const answer = yield* askPeer(context, read, cursor, asked, rank, why);
     if (answer instanceof OrcaError) {
       context.observer.fallThrough(rung, answer.code);
       return 'failed';
@@ -38,12 +41,13 @@ export async function* fromPeer(
       case 'bytes':
         return 'done';
       case 'stored': {
-        if (cursor.absent && round > 0) return 'missing';
-        context.catalog.add(read.chunk.path);
-        const outcome = yield* fromStore(context, read, cursor);
-        if (outcome !== 'missing') return outcome;
+        // It sees the chunk and we do not: whatever the reason, it can send it.
+        if (why !== 'first') cursor.storeFailed = true;
+        else if ((yield* fromStore(context, read, cursor)) === 'done') return 'done';
         break;
       }
+      case 'none':
+        return 'missing';
       case 'not_coordinator': {
         context.observer.fallThrough(rung, 'not_coordinator');
         const { owner } = answer;
@@ -56,6 +60,27 @@ export async function* fromPeer(
   return 'missing';
 }
 
+/** A replica that drains is asked only for what it has; it fills nothing any more. */
+export async function* fromLeaving(
+  context: FetchContext,
+  read: ChunkRead,
+  cursor: Cursor,
+  peer: PeerAddress,
+): Pieces<RungOutcome> {
+  const answer = yield* askPeer(context, read, cursor, peer, 1, 'join');
+  if (answer instanceof OrcaError) {
+    context.observer.fallThrough('leaving', answer.code);
+    return 'failed';
+  }
+  return answer.kind === 'bytes' ? 'done' : 'missing';
+}
+
+function whyAgain(cursor: Cursor): FillWhy {
+  if (cursor.bad) return 'bad';
+  if (cursor.storeFailed) return 'relay';
+  return cursor.absent ? 'absent' : 'first';
+}
+
 /** One peer's answer, its bytes passed on; an error that the next rung can mend is returned, any other thrown. */
 async function* askPeer(
   context: FetchContext,
@@ -63,6 +88,7 @@ async function* askPeer(
   cursor: Cursor,
   peer: PeerAddress,
   rank: 1 | 2,
+  why: FillWhy,
 ): Pieces<FillAnswer | OrcaError> {
   const sinceMs = context.clock.now();
   for (;;) {
@@ -77,7 +103,7 @@ async function* askPeer(
         epoch: context.peers.current().epoch,
         demand: read.demand === 'started' ? read.demand : 'new',
         deadlineMs: DEADLINE_MS,
-        absent: cursor.absent,
+        why,
       } as const;
       const kind = await context.peerClient.fill(peer, request, window, {
         signal,

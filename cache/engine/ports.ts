@@ -4,6 +4,7 @@
  */
 import type { Chunk } from '../core/chunk.ts';
 import type { ChunkMetadata } from '../core/chunk-metadata.ts';
+import type { FillWhy } from '../core/fill-request.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
 import type { PeerAddress, PeerSet } from '../core/peer-set.ts';
 
@@ -113,8 +114,7 @@ export interface FillRequest {
   readonly demand: DemandClass;
   /** The coordinator may take so long to its first byte. */
   readonly deadlineMs: number;
-  /** The cachestore said 404 to us although the coordinator said "stored". */
-  readonly absent: boolean;
+  readonly why: FillWhy;
 }
 
 export type FillAnswer =
@@ -122,6 +122,8 @@ export type FillAnswer =
   | { readonly kind: 'bytes' }
   /** The chunk is in the cachestore: read it there. */
   | { readonly kind: 'stored' }
+  /** To `join` only: neither in flight nor in memory there. */
+  | { readonly kind: 'none' }
   /** Views differ. */
   | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress | undefined; readonly epoch: string };
 
@@ -146,7 +148,7 @@ export interface Observer {
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
   committedBytes(lengthBytes: number): void;
   /** A rung that did not answer, by name and reason code. */
-  fallThrough(rung: 'store' | 'coordinator' | 'runner_up', reason: string): void;
+  fallThrough(rung: 'store' | 'leaving' | 'coordinator' | 'runner_up', reason: string): void;
   /** Something unexpected that no client sees, for the log: never a secret. */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void;
 }

@@ -4,9 +4,11 @@
  */
 import type { Chunk } from '../core/chunk.ts';
 import { OrcaError } from '../core/errors.ts';
+import type { FillWhy } from '../core/fill-request.ts';
 import type { ByteRange } from '../core/object.ts';
 import { rankPeers } from '../core/rendezvous.ts';
 import type { FetchContext } from './chunk-read.ts';
+import { fetchLocally } from './fetch-chunk.ts';
 import type { Flight, FlightReader } from './flight.ts';
 import type { Demand } from './memory.ts';
 import type { Piece } from './piece.ts';
@@ -18,14 +20,15 @@ export interface FillCall {
   readonly range: ByteRange;
   readonly rank: 1 | 2;
   readonly demand: Demand;
-  /** The asker's own read of the cachestore said 404. */
-  readonly absent: boolean;
+  readonly why: FillWhy;
+  readonly requestId: string;
   readonly signal: AbortSignal;
 }
 
 export type FillReply =
   | { readonly kind: 'bytes'; readonly body: AsyncGenerator<Piece, void, void> }
   | { readonly kind: 'stored' }
+  | { readonly kind: 'none' }
   | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress; readonly epoch: string };
 
 /** Resolves once the answer is known and, for `bytes`, the first ones are in hand. */
@@ -36,14 +39,23 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   if (running !== undefined) return serveFlight(running, call);
   const bytes = context.memoryTier.get(chunk.path);
   if (bytes !== undefined) return { kind: 'bytes', body: fromMemoryTier(context, call) };
+  if (call.why === 'join') return { kind: 'none' };
   const { owners, self, epoch } = context.peers.current();
   const [first = self, second] = rankPeers(chunk.path, owners, 2);
   const isMine = first === self || (second === self && call.rank === 2);
   if (!isMine) return { kind: 'not_coordinator', owner: first, epoch };
-  if (call.absent) context.catalog.forget(chunk.path);
+  // Who can't read the cachestore, or found bad bytes there, gets ours: read and verified here, repaired if need be.
+  if (call.why === 'relay' || call.why === 'bad') return { kind: 'bytes', body: await relay(context, call) };
+  if (call.why === 'absent') context.catalog.forget(chunk.path);
   // The flight itself looks in the cachestore first, and fills only on its own 404.
   const flight = context.flights.enter({ chunk, demand: call.demand, knownAbsent: false });
   return flight === undefined ? { kind: 'stored' } : serveFlight(flight, call);
+}
+
+async function relay(context: FetchContext, call: FillCall): Promise<AsyncGenerator<Piece, void, void>> {
+  const pieces = fetchLocally(context, call);
+  const first = await pieces.next();
+  return first.done === true ? pieces : startingWith(first.value, pieces);
 }
 
 async function serveFlight(flight: Flight, call: FillCall): Promise<FillReply> {

@@ -53,11 +53,12 @@ async function handle(options: PeerListenerOptions, request: IncomingMessage, re
     asked = query;
     const terms = parseFillTerms(request.headers);
     const signal = abortOnClose(request, response);
+    const requestId = String(request.headers['x-orca-request-id'] ?? '');
     const socket = await ownSocket(response, signal);
     // The asker's patience bounds the wait for a first byte, not the stream behind it.
     const late = () => new OrcaError('origin_unavailable', `no byte within the asker's ${terms.deadlineMs} ms`);
     const reply = await withDeadline(options.clock, terms.deadlineMs, late, signal, (bounded) =>
-      options.engine.serveFill({ ...query, ...terms, signal: bounded }),
+      options.engine.serveFill({ ...query, ...terms, signal: bounded, requestId }),
     );
     stopProcessing();
     options.observer.peerRequest(reply.kind);
@@ -127,9 +128,10 @@ async function answer(
       return;
     }
     case 'stored':
+    case 'none':
       response.writeHead(204, {
-        'X-Orca-Chunk': 'stored',
-        ...prove({ status: 204, lengthBytes: 0, etag, reason: 'stored' }),
+        'X-Orca-Chunk': reply.kind,
+        ...prove({ status: 204, lengthBytes: 0, etag, reason: reply.kind }),
       });
       response.end();
       return;

@@ -117,7 +117,7 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
     const text = body.toString('utf8');
     const state = answered['x-orca-chunk'] ?? '';
     prove(status, answered, body.length, status === 204 ? state : text);
-    return meaningOf(address, status, state, text, answered['retry-after']);
+    return meaningOf(address, request.why, status, state, text, answered['retry-after']);
   }
 
   return {
@@ -148,12 +148,14 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
 
 function meaningOf(
   address: PeerAddress,
+  why: FillRequest['why'],
   status: number,
   state: string,
   body: string,
   retryAfter: string | undefined,
 ): FillAnswer {
-  if (status === 204 && state === 'stored') return { kind: 'stored' };
+  if (status === 204 && state === 'stored') return { kind: state };
+  if (status === 204 && state === 'none' && why === 'join') return { kind: state };
   if (status === 409) {
     const views = parseNotCoordinator(body);
     if (views !== undefined) return { kind: 'not_coordinator', owner: ownerOf(views.owner), epoch: views.epoch };

@@ -19,17 +19,27 @@ export interface Deadline {
 
 export function createDeadline(expired: (why: Overdue, limitMs: number) => void): Deadline {
   let timer: NodeJS.Timeout | undefined;
+  let lastLook: NodeJS.Immediate | undefined;
   let limits: readonly { readonly why: Overdue; readonly limitMs: number; readonly fromStart: boolean }[] = [];
   let startMs = 0;
   let lifeMs = 0;
 
-  const arm = (): void => {
+  const arm = (hasLooked = false): void => {
     const nowMs = performance.now();
     let nextMs = Infinity;
     for (const { why, limitMs, fromStart } of limits) {
       const leftMs = (fromStart ? startMs : lifeMs) + limitMs - nowMs;
       if (leftMs <= 0) {
-        timer = undefined;
+        if (!hasLooked) {
+          // After a long turn of the event loop timers fire before what has long arrived is read: read that first, else
+          // a busy process takes its living peers for dead.
+          timer = undefined;
+          lastLook = setImmediate(() => {
+            lastLook = undefined;
+            arm(true);
+          });
+          return;
+        }
         limits = [];
         expired(why, limitMs);
         return;
@@ -37,10 +47,16 @@ export function createDeadline(expired: (why: Overdue, limitMs: number) => void)
       nextMs = Math.min(nextMs, leftMs);
     }
     // Timers count whole milliseconds: one too early would only fire again.
-    timer = limits.length === 0 ? undefined : setTimeout(arm, Math.ceil(nextMs));
+    timer = limits.length === 0 ? undefined : setTimeout(() => arm(), Math.ceil(nextMs));
+  };
+  const disarm = (): void => {
+    clearTimeout(timer);
+    clearImmediate(lastLook);
+    timer = undefined;
+    lastLook = undefined;
   };
   const begin = (next: typeof limits): void => {
-    clearTimeout(timer);
+    disarm();
     limits = next;
     startMs = lifeMs = performance.now();
     arm();
@@ -56,17 +72,13 @@ export function createDeadline(expired: (why: Overdue, limitMs: number) => void)
     life() {
       lifeMs = performance.now();
     },
-    pause() {
-      clearTimeout(timer);
-      timer = undefined;
-    },
+    pause: disarm,
     resume() {
       startMs = lifeMs = performance.now();
-      if (timer === undefined) arm();
+      if (timer === undefined && lastLook === undefined) arm();
     },
     stop() {
-      clearTimeout(timer);
-      timer = undefined;
+      disarm();
       limits = [];
     },
   };

@@ -2,7 +2,7 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
 import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engine.ts';
-import type { Observer, PeerAddress, PeerClient, PeerSet, PeerView } from '#cache/engine/ports.ts';
+import type { ChunkStore, Observer, PeerAddress, PeerClient, PeerSet, PeerView } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
 import { systemClock, type Clock } from '#shared/clock.ts';
 import type { FakeClock } from './fake-clock.ts';
@@ -30,6 +30,8 @@ export interface Replica {
   /** Rejects its peers' requests as a dead process would. */
   dead: boolean;
   fillCalls: number;
+  /** Every read of the cachestore by this replica fails with it. */
+  storeError: OrcaError | undefined;
 }
 
 export interface Engines {
@@ -65,6 +67,13 @@ export function openEngines(options: EnginesOptions = {}): Engines {
     catalog: { maxEntries: 10_000 },
     memory: { budgetBytes: options.budgetBytes ?? 256 * MIB },
   };
+  const storeOf = (replica: () => Replica): ChunkStore => ({
+    ...store,
+    read: (...args) => {
+      const { storeError } = replica();
+      return storeError === undefined ? store.read(...args) : Promise.reject(storeError);
+    },
+  });
   const addresses = Array.from({ length: options.replicas ?? 1 }, (_, i) => `10.0.0.${i + 1}:8444` as PeerAddress);
   const replicas: Replica[] = [];
   for (const address of addresses) {
@@ -75,10 +84,11 @@ export function openEngines(options: EnginesOptions = {}): Engines {
       view: peerSet(address, addresses),
       dead: false,
       fillCalls: 0,
+      storeError: undefined,
       engine: openEngine({
         settings,
         origin,
-        store,
+        store: storeOf(() => replica),
         peers: viewOf(() => replica.view),
         peerClient: directClient(replicas, () => replica),
         observer: countingObserver(counts),
@@ -183,7 +193,11 @@ function directClient(replicas: readonly Replica[], self: () => Replica): PeerCl
       if (replica === undefined || replica.dead || replica === self())
         throw new OrcaError('peer_unavailable', `${peer} does not answer`);
       replica.fillCalls++;
-      const reply = await replica.engine.serveFill({ ...request, signal: options.signal });
+      const reply = await replica.engine.serveFill({
+        ...request,
+        signal: options.signal,
+        requestId: options.requestId ?? '',
+      });
       if (reply.kind !== 'bytes') return reply;
       for await (const piece of reply.body) {
         try {

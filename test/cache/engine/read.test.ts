@@ -324,6 +324,82 @@ describe('three replicas', () => {
   });
 });
 
+/** Everything out of memory: what is read next comes from the cachestore. */
+function forgetMemory(engines: Engines): void {
+  for (const { engine } of engines.replicas) engine.memoryTier.evict(Number.POSITIVE_INFINITY);
+}
+
+describe('three replicas and a cachestore that fails one of them', () => {
+  async function warm() {
+    const engines = openEngines({ replicas: 3, chunkBytes: MIB / 8 });
+    const body = patternBytes(2 * MIB);
+    engines.origin.put('far-models', 'a', body);
+    await readAll(engines.replicas[0]!.engine, readRequest('a'));
+    await expectWhole(engines);
+    forgetMemory(engines);
+    return { engines, body };
+  }
+
+  test('a bad chunk is repaired by its coordinator alone, once, whoever finds it', async () => {
+    const { engines, body } = await warm();
+    const path = engines.store.paths()[0]!;
+    engines.store.flip(path, 1_000);
+    const reads = engines.replicas.map(({ engine }) => readAll(engine, readRequest('a')));
+    for (const { bytes } of await Promise.all(reads)) expect(bytes.equals(body)).toBe(true);
+    await expectWhole(engines);
+    expect(engines.origin.counts.bytes).toBe(body.length + MIB / 8);
+    expect(engines.store.counts.commits).toBe(17);
+  });
+
+  test('a chunk that is bad again right after its repair is served from memory and not written again', async () => {
+    const { engines, body } = await warm();
+    const path = engines.store.paths()[0]!;
+    for (let round = 0; round < 3; round++) {
+      engines.store.flip(path, 1_000);
+      for (const { engine } of engines.replicas) {
+        const { bytes } = await readAll(engine, readRequest('a'));
+        expect(bytes.equals(body)).toBe(true);
+      }
+      await expectWhole(engines);
+      forgetMemory(engines);
+    }
+    expect(engines.store.counts.commits).toBe(17);
+  });
+
+  test('who can not read the cachestore gets the bytes through the coordinator, not from the origin', async () => {
+    const { engines, body } = await warm();
+    const denied = new OrcaError('store_unavailable', 'denied to one', { status: 403 });
+    const { engine, counts } = engines.replicas[1]!;
+    const before = counts.originBytes;
+    // Every read of this replica's fails; a replica that coordinates a chunk itself has nobody else to ask.
+    engines.replicas[1]!.storeError = denied;
+    const { bytes } = await readAll(engine, readRequest('a'));
+    expect(bytes.equals(body)).toBe(true);
+    const own = counts.originBytes - before;
+    expect(engines.origin.counts.bytes - body.length).toBe(own);
+    expect(own).toBeLessThan(body.length);
+  });
+});
+
+test('a replica that drains is asked for what it has in flight, and for nothing else', async () => {
+  const engines = openEngines({ replicas: 3, chunkBytes: MIB / 8, readahead: 0 });
+  const body = patternBytes(2 * MIB);
+  engines.origin.put('far-models', 'a', body);
+  const [a, b, c] = engines.replicas;
+  engines.store.commitGate.hold();
+  await readAll(c!.engine, readRequest('a'));
+  const before = engines.origin.counts.bytes;
+  expect(before).toBe(body.length);
+  const owners = [a!.address, b!.address];
+  for (const replica of [a!, b!]) replica.view = { ...peerSet(replica.address, owners), terminating: [c!.address] };
+  c!.view = { ...peerSet(c!.address, owners), terminating: [c!.address] };
+  const { bytes } = await readAll(a!.engine, readRequest('a'));
+  expect(bytes.equals(body)).toBe(true);
+  expect(engines.origin.counts.bytes).toBe(before);
+  engines.store.commitGate.release();
+  await expectWhole(engines);
+});
+
 describe('memory', () => {
   test('a budget that is taken answers overloaded instead of growing', async () => {
     const clock = fakeClock();

@@ -27,7 +27,7 @@ const REQUEST: FillRequest = {
   epoch: '0123456789abcdef',
   demand: 'new',
   deadlineMs: 20_000,
-  absent: false,
+  why: 'first',
 };
 const BYTES = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 31 + 17) & 0xff));
 
@@ -110,13 +110,13 @@ async function peer(handle: (call: Call) => void, options: PeerOptions = {}) {
 describe('what is asked', () => {
   test('names the chunk, its bytes and the terms, and is signed for this receiver', async () => {
     const { fill, seen } = await peer(({ answer }) => answer(200, BYTES));
-    await fill({ rank: 2, absent: true, demand: 'started' }, { requestId: 'r 1' });
+    await fill({ rank: 2, why: 'absent', demand: 'started' }, { requestId: 'r 1' });
     const { request, verdict } = seen[0] ?? {};
     const query = request?.url?.replace(/^[^?]*\?/, '') ?? '';
     expect(parseFillQuery(query, { maxChunkSizeBytes: 8 * MIB })).toEqual({ chunk: CHUNK, range: REQUEST.range });
     expect(parseFillTerms(request?.headers ?? {})).toMatchObject({
       rank: 2,
-      absent: true,
+      why: 'absent',
       demand: 'started',
       deadlineMs: 20_000,
     });

@@ -13,6 +13,27 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+/** The event loop's turn in which what has arrived is read: faked immediates come a millisecond later. */
+function turn(): void {
+  vi.advanceTimersByTime(1);
+}
+
+test('what arrived while the process was busy is read before it is called late', () => {
+  deadline.head(1000, 300);
+  vi.advanceTimersByTime(300);
+  expect(expired).toEqual([]);
+  deadline.life();
+  turn();
+  vi.advanceTimersByTime(298);
+  expect(expired).toEqual([]);
+  deadline.body(500);
+  vi.advanceTimersByTime(500);
+  deadline.stop();
+  turn();
+  expect(expired).toEqual([]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
 test('a head must come in time, whatever life there is', () => {
   deadline.head(1000, 300);
   for (let at = 0; at < 900; at += 100) {
@@ -21,6 +42,7 @@ test('a head must come in time, whatever life there is', () => {
   }
   expect(expired).toEqual([]);
   vi.advanceTimersByTime(100);
+  turn();
   expect(expired).toEqual([['first_byte', 1000]]);
 });
 
@@ -29,6 +51,7 @@ test('silence ends it earlier', () => {
   vi.advanceTimersByTime(299);
   expect(expired).toEqual([]);
   vi.advanceTimersByTime(1);
+  turn();
   expect(expired).toEqual([['silence', 300]]);
 });
 
@@ -39,6 +62,7 @@ test('a body stalls so long after its last byte', () => {
   vi.advanceTimersByTime(499);
   expect(expired).toEqual([]);
   vi.advanceTimersByTime(1);
+  turn();
   expect(expired).toEqual([['stall', 500]]);
 });
 
@@ -51,6 +75,7 @@ test('paused time does not count', () => {
   vi.advanceTimersByTime(499);
   expect(expired).toEqual([]);
   vi.advanceTimersByTime(1);
+  turn();
   expect(expired).toEqual([['stall', 500]]);
 });
 
