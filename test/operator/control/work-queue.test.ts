@@ -1,0 +1,132 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { WorkQueue, type WorkQueueOptions } from '#operator/control/work-queue.ts';
+import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
+
+function open(options: Partial<WorkQueueOptions> = {}): {
+  queue: WorkQueue;
+  clock: FakeClock;
+  take: () => Promise<string | undefined>;
+} {
+  const clock = fakeClock();
+  const stop = new AbortController();
+  const queue = new WorkQueue({ clock, random: () => 1, ...options });
+  onTestFinished(() => stop.abort());
+  return { queue, clock, take: () => queue.next(stop.signal) };
+}
+
+describe('a work queue', () => {
+  test('hands out keys in the order of their first add, each once', async () => {
+    const { queue, take } = open();
+    for (const key of ['a', 'b', 'a']) queue.add(key);
+    expect([await take(), await take(), queue.depth]).toEqual(['a', 'b', 0]);
+  });
+
+  test('wakes who waits', async () => {
+    const { queue, take } = open();
+    const taken = take();
+    queue.add('a');
+    expect(await taken).toBe('a');
+  });
+
+  test('gives a key to one worker at a time: what is added meanwhile comes after', async () => {
+    const { queue, take } = open();
+    queue.add('a');
+    await take();
+    queue.add('a');
+    queue.add('a');
+    queue.add('b');
+    expect(await take()).toBe('b');
+    const next = take();
+    queue.done('a');
+    expect(await next).toBe('a');
+    queue.done('a');
+    expect(queue.depth).toBe(0);
+  });
+
+  test('keeps the earliest of several times for a key', async () => {
+    const { queue, clock } = open();
+    queue.addAfter('a', 5000);
+    queue.addAfter('a', 1000);
+    queue.addAfter('a', 3000);
+    await clock.advance(999);
+    expect(queue.depth).toBe(0);
+    await clock.advance(1);
+    expect(queue.depth).toBe(1);
+    expect(clock.pending()).toBe(0);
+  });
+
+  test('doubles the pause after each failure in a row, up to five minutes, and forgets them after a success', async () => {
+    const { queue, clock, take } = open();
+    async function pauseMs(): Promise<number> {
+      const startMs = clock.now();
+      queue.retry('a');
+      const taken = take();
+      let got = false;
+      void taken.then(() => (got = true));
+      while (!got) await clock.advance(5);
+      queue.done('a');
+      return clock.now() - startMs;
+    }
+    expect([await pauseMs(), await pauseMs(), await pauseMs()]).toEqual([5, 10, 20]);
+    queue.forget('a');
+    expect(await pauseMs()).toBe(5);
+  });
+
+  test('never pauses longer than five minutes', async () => {
+    const { queue, clock } = open();
+    for (let failures = 0; failures < 100; failures++) queue.retry('a');
+    await clock.advance(5);
+    queue.close();
+    queue.retry('a');
+    await clock.advance(5 * 60_000);
+    expect(queue.depth).toBe(1);
+  });
+
+  test('spreads retries by chance, down to half of the pause', async () => {
+    const { queue, clock } = open({ random: () => 0 });
+    for (let failures = 0; failures < 4; failures++) queue.retry(`warm-up`);
+    queue.close();
+    queue.retry('warm-up');
+    await clock.advance(40);
+    expect(queue.depth).toBe(1);
+  });
+
+  test('is bounded: what does not fit is dropped and counted', () => {
+    const { queue } = open({ maxKeys: 2 });
+    for (const key of ['a', 'b', 'c', 'a']) queue.add(key);
+    expect([queue.depth, queue.dropped]).toEqual([2, 1]);
+  });
+
+  test('ends the wait of its workers with the signal', async () => {
+    const queue = new WorkQueue({ clock: fakeClock() });
+    const stop = new AbortController();
+    const taken = queue.next(stop.signal);
+    stop.abort();
+    expect(await taken).toBeUndefined();
+    expect(await queue.next(stop.signal)).toBeUndefined();
+  });
+
+  test('wakes another worker where the one it woke has gone', async () => {
+    const { queue, take } = open();
+    const stop = new AbortController();
+    const gone = queue.next(stop.signal);
+    const other = take();
+    stop.abort();
+    queue.add('a');
+    expect([await gone, await other]).toEqual([undefined, 'a']);
+  });
+
+  test('tells how long keys waited and were worked on', async () => {
+    const seen: string[] = [];
+    const { queue, clock, take } = open({
+      observe: { taken: (ms) => seen.push(`waited ${ms}`), finished: (ms) => seen.push(`worked ${ms}`) },
+    });
+    queue.add('a');
+    await clock.advance(300);
+    await take();
+    await clock.advance(70);
+    expect(queue.activeMs()).toEqual([70]);
+    queue.done('a');
+    expect(seen).toEqual(['waited 300', 'worked 70']);
+  });
+});

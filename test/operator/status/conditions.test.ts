@@ -1,0 +1,241 @@
+import { describe, expect, test } from 'vitest';
+import type { LiveDeployment } from '#operator/api/observed.ts';
+import type { Condition, OrcaCache } from '#operator/api/orca-cache.ts';
+import { conditionsOf } from '#operator/status/conditions.ts';
+import { ready } from '#operator/status/ready.ts';
+import { reconciling } from '#operator/status/reconciling.ts';
+import { rolloutOf } from '#operator/status/rollout.ts';
+import type { Phase, Situation, Verdict } from '#operator/status/situation.ts';
+import { stalled } from '#operator/status/stalled.ts';
+import { statusOf } from '#operator/status/status.ts';
+import { cacheFrom, MINIMAL } from '../caches.ts';
+
+type DeploymentStatus = NonNullable<LiveDeployment['status']>;
+
+const NOW_MS = Date.UTC(2026, 4, 1, 12, 0, 0, 123);
+
+function deployment(status: DeploymentStatus = {}, generation = 1): LiveDeployment {
+  return {
+    metadata: { name: 'models', uid: 'd', resourceVersion: '1', generation },
+    spec: { template: {} },
+    status: { observedGeneration: generation, ...status },
+  };
+}
+
+const COMPLETE = { type: 'Progressing', status: 'True', reason: 'NewReplicaSetAvailable' };
+const UNDERWAY = { type: 'Progressing', status: 'True', reason: 'ReplicaSetUpdated' };
+const OVERDUE = { type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded' };
+const GOOD = deployment({ replicas: 3, updatedReplicas: 3, readyReplicas: 3, conditions: [COMPLETE] });
+
+function situation(overrides: Partial<Situation> = {}): Situation {
+  return {
+    cache: cacheFrom(MINIMAL),
+    phase: { kind: 'applied' },
+    deployment: GOOD,
+    upToDate: true,
+    configHash: 'c0ffee00',
+    proven: true,
+    podMessage: undefined,
+    ...overrides,
+  };
+}
+
+const words = ({ status, reason }: Verdict): string => `${status} ${reason}`;
+const all = (of: Situation): string[] => [ready(of), reconciling(of), stalled(of)].map(words);
+
+describe('Ready, Reconciling and Stalled', () => {
+  const missing: Phase = { kind: 'blocked', by: 'missing', message: 'Secret keys does not exist', expired: false };
+  test.for<readonly [string, Partial<Situation>, readonly string[]]>([
+    ['all is well', {}, ['True ReplicasReady', 'False ReplicasReady', 'False ReplicasReady']],
+    [
+      'there is no Deployment yet',
+      { deployment: undefined },
+      ['False Progressing', 'True Progressing', 'False Progressing'],
+    ],
+    [
+      'the configuration is not proven',
+      { proven: false },
+      ['False Progressing', 'True Progressing', 'False ReplicasReady'],
+    ],
+    [
+      'a pod is lost',
+      { deployment: deployment({ replicas: 3, updatedReplicas: 3, readyReplicas: 2, conditions: [COMPLETE] }) },
+      ['False InsufficientReplicas', 'False ReplicasReady', 'False ReplicasReady'],
+    ],
+    [
+      'the rollout is past its deadline',
+      { deployment: deployment({ replicas: 4, updatedReplicas: 1, readyReplicas: 3, conditions: [OVERDUE] }) },
+      ['False RolloutFailed', 'False RolloutFailed', 'True RolloutFailed'],
+    ],
+    ['it is paused', { phase: { kind: 'paused' } }, ['Unknown Paused', 'False Paused', 'False Paused']],
+    [
+      'a Secret is missing for a moment',
+      { phase: missing, upToDate: false },
+      ['False WaitingForSecret', 'True WaitingForSecret', 'False WaitingForSecret'],
+    ],
+    [
+      'a Secret is missing for too long',
+      { phase: { ...missing, expired: true }, upToDate: false },
+      ['False SecretNotFound', 'False SecretNotFound', 'True SecretNotFound'],
+    ],
+    [
+      'a Secret is malformed',
+      { phase: { ...missing, by: 'malformed' }, upToDate: false },
+      ['False SecretMalformed', 'False SecretMalformed', 'True SecretMalformed'],
+    ],
+    [
+      'a Secret has gone from under a cache that runs as asked',
+      { phase: missing },
+      ['True ReplicasReady', 'True WaitingForSecret', 'False WaitingForSecret'],
+    ],
+    [
+      'a name is taken',
+      { phase: { kind: 'conflict', object: 'Service models', passing: false } },
+      ['False NameConflict', 'False NameConflict', 'True NameConflict'],
+    ],
+    [
+      'a name is about to be free',
+      { phase: { kind: 'conflict', object: 'Service models', passing: true } },
+      ['False NameConflict', 'True Progressing', 'False Progressing'],
+    ],
+    [
+      'the API server refuses the spec',
+      { phase: { kind: 'refused', message: 'no', final: true } },
+      ['False InvalidSpec', 'False InvalidSpec', 'True InvalidSpec'],
+    ],
+    [
+      'the API server refuses us',
+      { phase: { kind: 'refused', message: 'forbidden', final: false } },
+      ['False Progressing', 'True Progressing', 'False Progressing'],
+    ],
+  ])('when %s', ([, overrides, expected]) => {
+    expect(all(situation(overrides))).toEqual(expected);
+  });
+
+  test('never say at once that it goes on and that it does not', () => {
+    const phases: Phase[] = [
+      { kind: 'applied' },
+      { kind: 'paused' },
+      missing,
+      { ...missing, expired: true },
+      { ...missing, by: 'malformed' },
+      { kind: 'conflict', object: 'x', passing: true },
+      { kind: 'conflict', object: 'x', passing: false },
+      { kind: 'refused', message: 'x', final: true },
+      { kind: 'refused', message: 'x', final: false },
+    ];
+    const deployments = [
+      undefined,
+      GOOD,
+      deployment({ conditions: [OVERDUE] }),
+      deployment({ conditions: [UNDERWAY] }),
+    ];
+    for (const phase of phases)
+      for (const live of deployments)
+        for (const proven of [true, false]) {
+          const of = situation({ phase, deployment: live, proven });
+          expect(`${reconciling(of).status} ${stalled(of).status}`).not.toBe('True True');
+          // A tool that waits for Ready must see that it will not come.
+          if (stalled(of).status === 'True' && phase.kind !== 'blocked') expect(ready(of).status).not.toBe('True');
+        }
+  });
+
+  test('name the pod that fails, and what is kept', () => {
+    const live = deployment({ replicas: 4, updatedReplicas: 1, readyReplicas: 3, conditions: [OVERDUE] });
+    expect(stalled(situation({ deployment: live, podMessage: 'pod a: no such bucket' })).message).toBe(
+      'pod a: no such bucket; 3 replicas of the previous configuration are kept',
+    );
+  });
+
+  test('need no proof from no replica', () => {
+    const cache = cacheFrom(`${MINIMAL}  replicas: 0\n`);
+    expect(all(situation({ cache, proven: false, deployment: deployment({ conditions: [COMPLETE] }) }))).toEqual([
+      'True ReplicasReady',
+      'False ReplicasReady',
+      'False ReplicasReady',
+    ]);
+  });
+});
+
+describe('a rollout', () => {
+  test.for<readonly [string, LiveDeployment | undefined, string]>([
+    ['is progressing without a Deployment', undefined, 'progressing'],
+    [
+      'is progressing while the Deployment was not looked at since its change',
+      { ...GOOD, metadata: { ...GOOD.metadata, generation: 2 } },
+      'progressing',
+    ],
+    ['is progressing while pods are not updated', deployment({ replicas: 3, updatedReplicas: 2 }), 'progressing'],
+    ['is progressing while old pods remain', deployment({ replicas: 4, updatedReplicas: 3 }), 'progressing'],
+    [
+      'is progressing while updated pods are not ready for the first time',
+      deployment({ replicas: 3, updatedReplicas: 3, readyReplicas: 2, conditions: [UNDERWAY] }),
+      'progressing',
+    ],
+    ['has failed past its deadline', deployment({ replicas: 3, updatedReplicas: 3, conditions: [OVERDUE] }), 'failed'],
+    ['is complete', GOOD, 'complete'],
+    [
+      'stays complete when a pod is lost later',
+      deployment({ replicas: 3, updatedReplicas: 3, readyReplicas: 1, conditions: [COMPLETE] }),
+      'complete',
+    ],
+  ])('%s', ([, live, kind]) => {
+    expect(rolloutOf(live, 3).kind).toBe(kind);
+  });
+
+  test('that gets no pods says why', () => {
+    const quota = { type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: 'exceeded quota' };
+    expect(rolloutOf(deployment({ conditions: [UNDERWAY, quota] }), 3)).toMatchObject({
+      message: '0 of 3 replicas have the newest configuration: exceeded quota',
+    });
+  });
+});
+
+describe('the list of conditions', () => {
+  const before = (status: Condition['status'], type = 'Ready'): Condition => ({
+    type,
+    status,
+    reason: 'Old',
+    message: 'old',
+    observedGeneration: 1,
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  });
+  const withConditions = (...conditions: Condition[]): OrcaCache => ({
+    ...cacheFrom(MINIMAL),
+    status: { conditions, observedGeneration: 1 },
+  });
+
+  test('keeps the time of the last flip while only reasons change', () => {
+    const [condition] = conditionsOf(situation({ cache: withConditions(before('True')) }), NOW_MS);
+    expect(condition).toMatchObject({ reason: 'ReplicasReady', lastTransitionTime: '2026-01-01T00:00:00Z' });
+  });
+
+  test('takes the time of now at a flip, in whole seconds', () => {
+    const [condition] = conditionsOf(situation({ cache: withConditions(before('False')) }), NOW_MS);
+    expect(condition?.lastTransitionTime).toBe('2026-05-01T12:00:00Z');
+  });
+
+  test('leaves conditions of other types as they are', () => {
+    const other = before('True', 'OriginReachable');
+    expect(conditionsOf(situation({ cache: withConditions(other) }), NOW_MS)).toContainEqual(other);
+  });
+
+  test('stays inside what the schema admits', () => {
+    const phase: Phase = { kind: 'refused', message: 'x'.repeat(10_000), final: true };
+    for (const { message } of conditionsOf(situation({ phase }), NOW_MS))
+      expect(message.length).toBeLessThanOrEqual(4096);
+  });
+});
+
+describe('the status', () => {
+  test('speaks of the generation that was looked at, with the counts of the Deployment', () => {
+    expect(statusOf(situation(), '1.2.3', NOW_MS)).toMatchObject({
+      observedGeneration: 1,
+      replicas: 3,
+      readyReplicas: 3,
+      updatedReplicas: 3,
+      configHash: 'c0ffee00',
+      version: '1.2.3',
+    });
+  });
+});
