@@ -31,6 +31,8 @@ export interface CacheOptions {
   readonly stopping: AbortSignal;
   /** For tests: overwrites memory as it is given back. */
   readonly poisonMemory?: boolean;
+  /** For tests: several replicas in one process share its event loop, whose turns then say nothing of a peer's health. */
+  readonly peerDeadAfterMs?: number;
 }
 
 export interface Cache {
@@ -65,7 +67,11 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const peers = openPeers(config, { clock, log, stopping });
   const { authDirectory } = config.peers;
   const keys = authDirectory === undefined ? undefined : await openPeerKeys(authDirectory, clock, log);
-  const peerClient = openFillClient({ keys: () => keys?.current(), clock });
+  const peerClient = openFillClient({
+    keys: () => keys?.current(),
+    clock,
+    ...(options.peerDeadAfterMs !== undefined && { deadAfterMs: options.peerDeadAfterMs }),
+  });
   const engine = openEngine({
     settings: config,
     origin,

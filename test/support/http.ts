@@ -1,0 +1,63 @@
+/**
+ * Requests as a plain HTTP client makes them: the target goes out exactly as given, and an answer whose connection broke
+ * is told apart from one that ended.
+ */
+import { createHash } from 'node:crypto';
+import { request as httpRequest, type Agent, type IncomingHttpHeaders } from 'node:http';
+
+export interface HttpAnswer {
+  /** 0 = the connection broke before a status line. */
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  /** Everything that was announced has come. */
+  readonly complete: boolean;
+}
+
+export interface HttpOptions {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly agent?: Agent;
+  readonly body?: string;
+  readonly signal?: AbortSignal;
+  /** Called once, with the status line in and no byte of the body read. */
+  readonly onHead?: (status: number) => void | Promise<void>;
+}
+
+/** Never rejects but for a target that HTTP can't carry. `base` is `http://ip:port`. */
+export function http(base: string, target: string, options: HttpOptions = {}): Promise<HttpAnswer> {
+  const { hostname, port } = new URL(base);
+  return new Promise((resolve) => {
+    let status = 0;
+    let headers: IncomingHttpHeaders = {};
+    const pieces: Buffer[] = [];
+    const end = (complete: boolean): void => resolve({ status, headers, body: Buffer.concat(pieces), complete });
+    const outgoing = httpRequest({
+      host: hostname,
+      port,
+      path: target,
+      method: options.method ?? 'GET',
+      headers: options.headers ?? {},
+      agent: options.agent ?? false,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    outgoing.once('response', (answer) => {
+      status = answer.statusCode ?? 0;
+      headers = answer.headers;
+      const read = (): void => {
+        answer.on('data', (piece: Buffer) => pieces.push(piece));
+        answer.once('end', () => end(answer.complete));
+        answer.once('error', () => end(false));
+      };
+      const ready = options.onHead?.(status);
+      if (ready === undefined) read();
+      else void ready.then(read);
+    });
+    outgoing.once('error', () => end(false));
+    outgoing.end(options.body);
+  });
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}

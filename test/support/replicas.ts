@@ -1,0 +1,266 @@
+/**
+ * A whole cache in one process, as a cluster would run it: a real S3 server as the origin and one (or a directory) as
+ * the cachestore, each behind a proxy that counts and spoils, and N replicas with configurations of their own that find
+ * each other over TCP on loopback.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { openCache, type Cache } from '#cache/app.ts';
+import { parseConfig } from '#cache/config/load.ts';
+import { systemClock } from '#shared/clock.ts';
+import { openLog } from '#shared/log.ts';
+import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
+import { http } from './http.ts';
+import { until } from './until.ts';
+import { startVersitygw, type Versitygw } from './versitygw.ts';
+
+export const MIB = 1024 * 1024;
+/** What clients call the bucket, and what it is at the origin. */
+export const BUCKET = 'models';
+export const ORIGIN_BUCKET = 'far-models';
+export const STORE_BUCKET = 'chunks';
+export const ORIGIN_ID = 'far';
+
+/** A turn of an event loop that all replicas, proxies and clients share may take a second on a busy machine. */
+const PEER_DEAD_AFTER_MS = 10_000;
+
+export type StoreKind = 'S3' | 'Filesystem';
+
+export interface ReplicasOptions {
+  /** Default 1. */
+  readonly replicas?: number;
+  /** Default S3. */
+  readonly store?: StoreKind;
+  /** Default 1Mi. */
+  readonly chunkSize?: string;
+  /** Default 8. */
+  readonly readahead?: number;
+  /** Default 256Mi for each replica. */
+  readonly budget?: string;
+  /** The peers that a replica is told of; default all. */
+  readonly peersOf?: (index: number, addresses: readonly string[]) => readonly string[];
+  /** Sections of every replica's file that replace the default ones, by name. */
+  readonly sections?: Readonly<Record<string, unknown>>;
+  /** An origin that is already there, instead of a versitygw of our own. */
+  readonly originEndpoint?: string;
+}
+
+export interface Replica {
+  /** `http://ip:port` of its listeners. */
+  readonly edge: string;
+  readonly peer: string;
+  readonly ops: string;
+  /** `ip:port`: what the others know it as. */
+  readonly address: string;
+  readonly cache: Cache;
+  /** What it has logged, level warn and above. */
+  readonly logLines: readonly string[];
+  /** The sum of all series of a metric that have these labels, as `/metrics` tells it. */
+  metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
+  /** As on SIGTERM. */
+  stop(): Promise<void>;
+}
+
+export interface Replicas extends AsyncDisposable {
+  readonly origin: Versitygw;
+  readonly originProxy: FaultProxy;
+  /** Of an S3 store. */
+  readonly store: Versitygw;
+  readonly storeProxy: FaultProxy;
+  /** Where the store's files lie. */
+  readonly storeDirectory: string;
+  readonly all: readonly Replica[];
+  readonly peerKey: Buffer;
+  put(key: string, body: Uint8Array): Promise<void>;
+  remove(key: string): Promise<void>;
+  /** Stops every replica and starts as many anew, at the same addresses: nothing is left in any memory. */
+  restart(): Promise<void>;
+  /** Resolves when no fill runs anywhere, and everything is committed that ever will be. */
+  idle(): Promise<void>;
+  /** Drops what the replicas keep in memory of chunks: the next read goes to the store. */
+  forgetMemory(): void;
+  /** The sum over all replicas. */
+  total(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
+  /** All memory is given back but what the memory tier holds. */
+  expectNothingHeld(): Promise<void>;
+}
+
+export async function startReplicas(options: ReplicasOptions = {}): Promise<Replicas> {
+  const { store: kind = 'S3', replicas: count = 1 } = options;
+  await using started = new AsyncDisposableStack();
+  const directory = await mkdtemp(join(tmpdir(), 'orca-replicas-'));
+  started.defer(() => rm(directory, { recursive: true, force: true }));
+  const origin = started.use(await startVersitygw({ buckets: [ORIGIN_BUCKET] }));
+  const originProxy = started.use(await startFaultProxy(options.originEndpoint ?? origin.endpoint));
+  const store = kind === 'S3' ? started.use(await startVersitygw({ buckets: [STORE_BUCKET] })) : undefined;
+  const storeProxy = store === undefined ? undefined : started.use(await startFaultProxy(store.endpoint));
+  const storeDirectory = store === undefined ? join(directory, 'store') : join(store.directory, STORE_BUCKET);
+  const peerKey = randomBytes(32);
+  await writeSecrets(directory, origin, peerKey);
+
+  // A net of our own out of 127/8: no other test's port can be in the way.
+  const net = `127.${(20 + (randomBytes(1)[0] ?? 0) / 2) | 0}.${randomBytes(1)[0] ?? 0}`;
+  const hosts = Array.from({ length: count }, (_, index) => `${net}.${index + 1}`);
+  const addresses = await Promise.all(hosts.map(async (host) => `${host}:${await freePort(host)}`));
+  const files = hosts.map((host, index) =>
+    stringify({
+      ...sectionsFor(directory, originProxy.endpoint, storeProxy?.endpoint, storeDirectory, options),
+      listen: { edge: `${host}:0`, peer: addresses[index], ops: `${host}:0` },
+      peers: {
+        type: 'Static',
+        self: addresses[index],
+        static: { peers: options.peersOf?.(index, addresses) ?? addresses },
+        auth: { directory: join(directory, 'peers') },
+      },
+      ...options.sections,
+    }),
+  );
+
+  const running: Replica[] = [];
+  const stopAll = async (): Promise<void> => {
+    await Promise.all(running.splice(0).map((replica) => replica.stop()));
+  };
+  const startAll = async (): Promise<void> => {
+    for (const [index, file] of files.entries())
+      running.push(await startReplica(file, hosts[index] ?? '', addresses[index] ?? ''));
+  };
+  started.defer(stopAll);
+  await startAll();
+  const owned = started.move();
+  return {
+    origin,
+    originProxy,
+    get store() {
+      return present(store);
+    },
+    get storeProxy() {
+      return present(storeProxy);
+    },
+    storeDirectory,
+    all: running,
+    peerKey,
+    put: (key, body) => origin.putObject(ORIGIN_BUCKET, key, body),
+    remove: (key) => origin.deleteObject(ORIGIN_BUCKET, key),
+    async restart() {
+      await stopAll();
+      await startAll();
+    },
+    async idle() {
+      await Promise.all(running.map(({ cache }) => cache.engine.idle()));
+    },
+    forgetMemory() {
+      for (const { cache } of running) cache.engine.memoryTier.evict(Number.POSITIVE_INFINITY);
+    },
+    async total(name, labels) {
+      const values = await Promise.all(running.map((replica) => replica.metric(name, labels)));
+      return values.reduce((sum, value) => sum + value, 0);
+    },
+    async expectNothingHeld() {
+      await Promise.all(running.map(({ cache }) => cache.engine.idle()));
+      for (const { address, cache } of running) {
+        const { memory, memoryTier } = cache.engine;
+        const held = () => memory.usedBytes - memoryTier.sizeBytes;
+        await until(() => held() === 0, `${address} holds nothing but its memory tier`);
+      }
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+async function startReplica(file: string, host: string, address: string): Promise<Replica> {
+  const stopping = new AbortController();
+  const logLines: string[] = [];
+  const config = parseConfig(file, { env: {}, memory: { constrainedBytes: 0, totalBytes: 64 * 1024 * MIB } });
+  const cache = await openCache({
+    config,
+    env: {},
+    clock: systemClock,
+    log: openLog({ name: 'orcacache', level: config.logLevel, write: (line) => logLines.push(line) }),
+    stopping: stopping.signal,
+    poisonMemory: true,
+    peerDeadAfterMs: PEER_DEAD_AFTER_MS,
+  });
+  let stopped: Promise<void> | undefined;
+  const ops = `http://${host}:${cache.ports.ops}`;
+  return {
+    edge: `http://${host}:${cache.ports.edge}`,
+    peer: `http://${address}`,
+    ops,
+    address,
+    cache,
+    logLines,
+    async metric(name, labels = {}) {
+      const { status, body } = await http(ops, '/metrics');
+      if (status !== 200) throw new Error(`/metrics of ${address}: ${status}`);
+      const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+      return body
+        .toString()
+        .split('\n')
+        .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+        .filter((line) => wanted.every((label) => line.includes(label)))
+        .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+    },
+    stop() {
+      stopping.abort(new Error('the test is over'));
+      stopped ??= cache.shutDown();
+      return stopped;
+    },
+  };
+}
+
+function sectionsFor(
+  directory: string,
+  originEndpoint: string,
+  storeEndpoint: string | undefined,
+  storeDirectory: string,
+  options: ReplicasOptions,
+): Record<string, unknown> {
+  const s3 = (endpoint: string) => ({
+    endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { directory: join(directory, 's3') },
+  });
+  return {
+    origin: {
+      id: ORIGIN_ID,
+      type: 'S3',
+      s3: s3(originEndpoint),
+      buckets: [{ name: BUCKET, originBucket: ORIGIN_BUCKET }],
+    },
+    cacheStore:
+      storeEndpoint === undefined
+        ? { type: 'Filesystem', filesystem: { path: storeDirectory } }
+        : { type: 'S3', s3: { ...s3(storeEndpoint), bucket: STORE_BUCKET } },
+    chunking: { size: options.chunkSize ?? '1Mi', tiers: [], readahead: options.readahead ?? 8 },
+    memory: { budget: options.budget ?? '256Mi' },
+    shutdown: { propagationDelay: '0s', drainTimeout: '5s' },
+    logLevel: 'warn',
+  };
+}
+
+async function writeSecrets(directory: string, gateway: Versitygw, peerKey: Uint8Array): Promise<void> {
+  for (const name of ['s3', 'peers']) await mkdir(join(directory, name));
+  await writeFile(join(directory, 's3', 'access-key-id'), gateway.accessKeyId);
+  await writeFile(join(directory, 's3', 'secret-access-key'), gateway.secretAccessKey);
+  await writeFile(join(directory, 'peers', 'key'), peerKey);
+}
+
+async function freePort(host: string): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  return port;
+}
+
+function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('this cache has no S3 store');
+  return value;
+}
