@@ -12,7 +12,8 @@ import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { parseSettings, type Settings } from '#operator/settings.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openKubeClient } from '#shared/kube/client.ts';
-import { openKubeconfig } from '#shared/kube/kubeconfig.ts';
+import type { ApiServer } from '#shared/kube/exchange.ts';
+import { openInCluster } from '#shared/kube/in-cluster.ts';
 import { openLifecycle, shutDown } from '#shared/lifecycle.ts';
 import { openLog } from '#shared/log.ts';
 
@@ -45,7 +46,7 @@ async function run(settings: Settings): Promise<void> {
   const signal = lifecycle.stopping;
   const { version } = packageJson;
 
-  const server = openKubeconfig(settings.kubeconfig);
+  const server = await openApiServer(settings);
   const metrics = openMetrics(version, server.url.host);
   const client = openKubeClient(server, { clock, observe: metrics.requested });
   const queue = new WorkQueue({ clock, observe: metrics.queueObserver });
@@ -97,4 +98,12 @@ async function run(settings: Settings): Promise<void> {
     clock,
   );
   process.exit(0);
+}
+
+/** A pod uses its own account, and never loads the library that reads kubeconfigs: 80 MB of it. */
+async function openApiServer({ kubeconfig }: Settings): Promise<ApiServer> {
+  const { KUBECONFIG = '', KUBERNETES_SERVICE_HOST = '' } = process.env;
+  if (kubeconfig === undefined && KUBECONFIG === '' && KUBERNETES_SERVICE_HOST !== '') return openInCluster();
+  const { openKubeconfig } = await import('#shared/kube/kubeconfig.ts');
+  return openKubeconfig(kubeconfig);
 }

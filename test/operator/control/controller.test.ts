@@ -1,0 +1,273 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { runController, type ControllerOptions, type ReconcileResult } from '#operator/control/controller.ts';
+import { openSources } from '#operator/control/sources.ts';
+import { WorkQueue } from '#operator/control/work-queue.ts';
+import type { Reconcile } from '#operator/reconcile/reconcile.ts';
+import { systemClock } from '#shared/clock.ts';
+import { KubeError } from '#shared/kube/error.ts';
+import { silentLog } from '#shared/log.ts';
+import { openFakeApiServer, type FakeApiServer } from '#test/support/fake-api-server.ts';
+import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
+import { until } from '#test/support/until.ts';
+
+const CACHES = '/apis/orcacache.dev/v1alpha1/namespaces/ml/orcacaches';
+const SERVICES = '/api/v1/namespaces/ml/services';
+
+function child(owner: string, kind = 'OrcaCache'): object {
+  return {
+    metadata: {
+      labels: { 'app.kubernetes.io/managed-by': 'orca-operator' },
+      ownerReferences: [{ apiVersion: 'orcacache.dev/v1alpha1', kind, name: owner, uid: 'u', controller: true }],
+    },
+  };
+}
+
+interface Followed {
+  readonly api: FakeApiServer;
+  readonly clock: FakeClock;
+  /** Takes all keys that are waiting. */
+  readonly drain: () => Promise<string[]>;
+  readonly queue: WorkQueue;
+}
+
+async function follow(
+  prepare: (api: FakeApiServer) => void = () => {},
+  namespaces: readonly string[] = [],
+): Promise<Followed> {
+  const api = await openFakeApiServer();
+  prepare(api);
+  const clock = fakeClock();
+  const stop = new AbortController();
+  const queue = new WorkQueue({ clock });
+  const sources = openSources({
+    client: api.client(),
+    clock,
+    log: silentLog,
+    queue,
+    namespaces,
+    signal: stop.signal,
+    random: () => 0.5,
+  });
+  onTestFinished(async () => {
+    stop.abort();
+    await sources.ended;
+    await api.close();
+  });
+  const drain = async (): Promise<string[]> => {
+    const keys: string[] = [];
+    while (queue.depth > 0) {
+      const key = (await queue.next(stop.signal)) ?? '';
+      queue.done(key);
+      keys.push(key);
+    }
+    return keys;
+  };
+  await until(() => sources.synced(), 'all lists are read');
+  return { api, clock, drain, queue };
+}
+
+describe('the sources of keys', () => {
+  test('bring every cache that is there, and every cache that comes, changes or goes', async () => {
+    const { api, drain, queue } = await follow((server) => server.put(`${CACHES}/a`, { spec: {} }));
+    expect(await drain()).toEqual(['ml/a']);
+    api.put(`${CACHES}/b`, { spec: {} });
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/b']);
+    api.put(`${CACHES}/a`, { spec: { replicas: 1 } });
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/a']);
+    api.delete(`${CACHES}/b`);
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/b']);
+  });
+
+  test('lead from a child to its cache, also when the child goes', async () => {
+    const { api, drain, queue } = await follow();
+    api.put(`${SERVICES}/s`, child('models'));
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/models']);
+    api.delete(`${SERVICES}/s`);
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/models']);
+  });
+
+  test('pass over what is not ours', async () => {
+    const { api, drain, queue } = await follow();
+    api.put(`${SERVICES}/unlabelled`, {
+      metadata: {
+        ownerReferences: (child('x') as never as { metadata: { ownerReferences: [] } }).metadata.ownerReferences,
+      },
+    });
+    api.put(`${SERVICES}/of-another-kind`, child('x', 'Model'));
+    api.put(`${SERVICES}/last`, child('models'));
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/models']);
+  });
+
+  test('watch only the namespaces that they are given', async () => {
+    const { api, drain, queue } = await follow(() => {}, ['ml']);
+    api.put('/apis/orcacache.dev/v1alpha1/namespaces/other/orcacaches/a', { spec: {} });
+    api.put(`${CACHES}/b`, { spec: {} });
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/b']);
+    expect(api.requests.every(({ path }) => path.includes('/namespaces/ml/'))).toBe(true);
+  });
+
+  test('bring all caches again at the next list, spread over a minute, and only changed children', async () => {
+    const { api, clock, drain, queue } = await follow((server) => {
+      server.put(`${CACHES}/a`, { spec: {} });
+      server.put(`${SERVICES}/s`, child('b'));
+    });
+    await drain();
+    api.compact();
+    api.watches.expire();
+    const lists = (): number =>
+      api.requests.filter(({ path, query }) => path.endsWith('/orcacaches') && query['watch'] === undefined).length;
+    // Expired watches start over after a pause, which is the fake clock's.
+    for (let step = 0; lists() < 2 && step < 100; step++) await clock.advance(100);
+    await until(() => lists() >= 2, 'the caches are listed again');
+    expect(queue.depth).toBe(0);
+    await clock.advance(60_000);
+    expect(await drain()).toEqual(['ml/a']);
+  });
+});
+
+interface Running {
+  readonly queue: WorkQueue;
+  readonly clock: FakeClock;
+  readonly results: ReconcileResult[];
+  readonly stop: AbortController;
+  readonly ended: Promise<void>;
+}
+
+async function runWith(reconcile: Reconcile, options: Partial<ControllerOptions> = {}): Promise<Running> {
+  const api = await openFakeApiServer();
+  const clock = fakeClock();
+  const queue = new WorkQueue({ clock, random: () => 1 });
+  const stop = new AbortController();
+  const results: ReconcileResult[] = [];
+  const ended = runController({
+    client: api.client(systemClock),
+    clock,
+    log: silentLog,
+    queue,
+    reconcile,
+    signal: stop.signal,
+    observe: (result) => results.push(result),
+    ...options,
+  });
+  onTestFinished(async () => {
+    stop.abort();
+    await ended;
+    await api.close();
+  });
+  return { queue, clock, results, stop, ended };
+}
+
+describe('the workers', () => {
+  test('try again what failed, later and later, and start anew after a success', async () => {
+    const fails = [true, true, false];
+    const { queue, clock, results } = await runWith(async () => {
+      if (fails.shift() === true) throw new KubeError(500, 'InternalError', 'boom');
+      return { kind: 'done' };
+    });
+    queue.add('ml/a');
+    await clock.advance(4);
+    expect(results).toEqual(['error']);
+    await clock.advance(1);
+    expect(results).toEqual(['error', 'error']);
+    await clock.advance(10);
+    expect(results).toEqual(['error', 'error', 'success']);
+    await clock.advance(600_000);
+    expect(results).toHaveLength(3);
+  });
+
+  test('look again when the reconcile asks for it, and leave what is stalled to the watch', async () => {
+    const outcomes = [
+      { kind: 'requeue', afterMs: 5000, reason: 'x' },
+      { kind: 'stalled', reason: 'x', message: '' },
+    ] as const;
+    let runs = 0;
+    const { queue, clock, results } = await runWith(async () => outcomes[runs++] ?? { kind: 'done' });
+    queue.add('ml/a');
+    await clock.advance(4999);
+    expect(results).toEqual(['requeue_after']);
+    await clock.advance(1);
+    expect(results).toEqual(['requeue_after', 'stalled']);
+    await clock.advance(600_000);
+    expect(runs).toBe(2);
+  });
+
+  test('work on several caches at once, and never twice on one', async () => {
+    const active: string[] = [];
+    let most = 0;
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const { queue, clock } = await runWith(async (_api, key) => {
+      expect(active).not.toContain(key);
+      active.push(key);
+      most = Math.max(most, active.length);
+      await gate;
+      active.splice(active.indexOf(key), 1);
+      return { kind: 'done' };
+    });
+    for (const key of ['a', 'b', 'a', 'c', 'd', 'e']) queue.add(key);
+    await clock.advance(0);
+    queue.add('a');
+    open();
+    await clock.advance(0);
+    expect(most).toBe(4);
+    expect(queue.depth).toBe(0);
+  });
+
+  test('give up a reconcile that takes too long, and try it again', async () => {
+    let runs = 0;
+    const { queue, clock, results } = await runWith(async (api) => {
+      runs += 1;
+      if (runs > 1) return { kind: 'done' };
+      return new Promise((_resolve, reject) => {
+        api.signal.addEventListener('abort', () => reject(api.signal.reason as Error));
+      });
+    });
+    queue.add('ml/a');
+    await clock.advance(120_000);
+    await clock.advance(5);
+    expect(results).toEqual(['error', 'success']);
+  });
+
+  test('end with the signal, and what they were doing with them', async () => {
+    let signal: AbortSignal | undefined;
+    const { queue, clock, stop, ended, results } = await runWith((api) => {
+      signal = api.signal;
+      return new Promise((_resolve, reject) => {
+        api.signal.addEventListener('abort', () => reject(api.signal.reason as Error));
+      });
+    });
+    queue.add('ml/a');
+    await clock.advance(0);
+    stop.abort(new Error('over'));
+    await ended;
+    expect(signal?.aborted).toBe(true);
+    expect(results).toEqual([]);
+  });
+
+  test('write nothing that the guard forbids', async () => {
+    const { queue, clock, results } = await runWith(
+      async (api) => {
+        await api.write('POST', SERVICES, { body: { metadata: { name: 'x' } } });
+        return { kind: 'done' };
+      },
+      {
+        beforeWrite: () => {
+          throw new Error('no longer the leader');
+        },
+      },
+    );
+    queue.add('ml/a');
+    await until(() => results.length > 0, 'the reconcile has ended');
+    await clock.advance(0);
+    expect(results).toEqual(['error']);
+  });
+});
