@@ -64,7 +64,7 @@ describe('the operator', { timeout: 2 * START_MS }, () => {
         kind: 'Config',
         'current-context': 'test',
         contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
-        clusters: [{ name: 'test', cluster: { server: api.server.url.href } }],
+        clusters: [{ name: 'test', cluster: { server: api.server.url.href, 'insecure-skip-tls-verify': true } }],
         users: [{ name: 'test', user: {} }],
       }),
     );
