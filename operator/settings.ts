@@ -8,10 +8,8 @@ export interface Settings {
   /** Empty = all. */
   readonly namespaces: readonly string[];
   /** Of the operator's own pod; undefined outside a cluster. */
-  readonly podNamespace: string | undefined;
   readonly podName: string | undefined;
   readonly logLevel: LogLevel;
-  readonly leaderElection: boolean;
   readonly kubeconfig: string | undefined;
   readonly probePort: number;
   readonly metricsPort: number;
@@ -23,10 +21,11 @@ export type Parsed =
 
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const;
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-const BOOLEANS = ['true', 'false'] as const;
 /** The ports of kubebuilder's operators, where monitoring looks for them. */
 const PROBE_PORT = 8081;
 const METRICS_PORT = 8080;
+/** Each has its own watches, eight of them; whoever has more namespaces watches all. */
+const MAX_NAMESPACES = 50;
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 export function parseSettings(env: Readonly<Record<string, string | undefined>>, args: readonly string[]): Parsed {
@@ -58,7 +57,10 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>,
       mistakes.push(
         `WATCH_NAMESPACES must be namespaces separated by commas; ${bad.map((name) => JSON.stringify(name)).join(', ')} can't be one`,
       );
-    return [...new Set(names)];
+    const distinct = [...new Set(names)];
+    if (distinct.length > MAX_NAMESPACES)
+      mistakes.push(`WATCH_NAMESPACES may name at most ${MAX_NAMESPACES} namespaces; leave it empty to watch all`);
+    return distinct;
   }
 
   function kubeconfig(): string | undefined {
@@ -76,10 +78,8 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>,
     image: image ?? '',
     imagePullPolicy: oneOf('CACHE_IMAGE_PULL_POLICY', PULL_POLICIES, 'IfNotPresent'),
     namespaces: namespaces(),
-    podNamespace: text('POD_NAMESPACE'),
     podName: text('POD_NAME'),
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
-    leaderElection: oneOf('LEADER_ELECTION', BOOLEANS, 'false') === 'true',
     kubeconfig: kubeconfig(),
     probePort: port('PROBE_PORT', PROBE_PORT),
     metricsPort: port('METRICS_PORT', METRICS_PORT),

@@ -18,8 +18,6 @@ export interface ControllerOptions {
   readonly reconcile: Reconcile;
   readonly signal: AbortSignal;
   readonly workers?: number;
-  /** Throws when this process must not write any more. */
-  readonly beforeWrite?: () => void;
   readonly observe?: (result: ReconcileResult, durationMs: number) => void;
 }
 
@@ -48,7 +46,7 @@ async function work(options: ControllerOptions): Promise<void> {
 }
 
 async function reconcileKey(options: ControllerOptions, key: string): Promise<void> {
-  const { queue, clock, signal, client, beforeWrite, observe = () => {} } = options;
+  const { queue, clock, signal, client, observe = () => {} } = options;
   const log = options.log.child({ cache: key });
   const startMs = clock.now();
   const deadline = new AbortController();
@@ -56,12 +54,7 @@ async function reconcileKey(options: ControllerOptions, key: string): Promise<vo
     deadline.abort(new Error(`a reconcile took longer than ${RECONCILE_TIMEOUT_MS} ms`)),
   );
   try {
-    const api = openApi({
-      client,
-      log,
-      signal: AbortSignal.any([signal, deadline.signal]),
-      ...(beforeWrite === undefined ? {} : { beforeWrite }),
-    });
+    const api = openApi({ client, log, signal: AbortSignal.any([signal, deadline.signal]) });
     const outcome = await options.reconcile(api, key);
     queue.forget(key);
     if (outcome.kind === 'requeue') queue.addAfter(key, outcome.afterMs);

@@ -9,7 +9,6 @@ export interface Metrics {
   readonly queueObserver: QueueObserver;
   readonly reconciled: (result: ReconcileResult, durationMs: number) => void;
   readonly requested: (method: Method, status: number, durationMs: number) => void;
-  readonly leading: (isLeader: boolean) => void;
   /** Gauges that are read when somebody asks. */
   watchQueue(queue: WorkQueue, workers: number): void;
 }
@@ -67,12 +66,6 @@ export function openMetrics(version: string, host: string): Metrics {
   const retries = queueCounter('workqueue_retries_total', 'Keys that come back after a failure');
   const waits = queueHistogram('workqueue_queue_duration_seconds', 'Time in the queue before work');
   const works = queueHistogram('workqueue_work_duration_seconds', 'Time of work');
-  const leader = new Gauge({
-    name: 'leader_election_master_status',
-    help: '1 while this process leads',
-    labelNames: ['name'],
-    registers,
-  });
   new Gauge({
     name: 'orcacache_operator_build_info',
     help: 'Always 1; the labels tell',
@@ -125,7 +118,6 @@ export function openMetrics(version: string, host: string): Metrics {
       requests.inc({ code: status === 0 ? '<error>' : String(status), method, host });
       requestDurations.observe({ verb: method, host }, durationMs / 1000);
     },
-    leading: (isLeader) => leader.set({ name: CONTROLLER }, isLeader ? 1 : 0),
     watchQueue(queue, workers) {
       const controller = { controller: CONTROLLER };
       const labels = { name: CONTROLLER, controller: CONTROLLER };

@@ -1,7 +1,4 @@
-/**
- * The API server as one reconcile sees it: reads, and writes that a guard may refuse at the last moment (a leader that
- * was frozen and is none any more must not write when it wakes).
- */
+/** The API server as one reconcile sees it: every call under its signal, reads and writes apart. */
 import type { KubeClient, RequestOptions } from '#shared/kube/client.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import type { KubeList, KubeObject } from '#shared/kube/types.ts';
@@ -23,14 +20,12 @@ export interface ApiOptions {
   readonly client: KubeClient;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Called when a write's connection stands; throwing sends nothing. */
-  readonly beforeWrite?: () => void;
 }
 
 /** More children than any cache has: what is beyond it is not ours to guess at. */
 const LIST_LIMIT = 500;
 
-export function openApi({ client, log, signal, beforeWrite }: ApiOptions): Api {
+export function openApi({ client, log, signal }: ApiOptions): Api {
   const read = <T>(path: string): Promise<T> => client.request<T>('GET', path, { signal });
   return {
     log,
@@ -51,11 +46,6 @@ export function openApi({ client, log, signal, beforeWrite }: ApiOptions): Api {
       });
       return list.items;
     },
-    write: (method, path, options) =>
-      client.request(method, path, {
-        ...options,
-        signal,
-        ...(beforeWrite === undefined ? {} : { beforeSend: beforeWrite }),
-      }),
+    write: (method, path, options) => client.request(method, path, { ...options, signal }),
   };
 }

@@ -42,8 +42,11 @@ export interface Exchange extends AsyncDisposable {
   chunks(silenceMs: number): AsyncIterable<Buffer>;
 }
 
-/** Watches and workers of one process; more would be a leak, and the deadline covers the wait for a place. */
-const MAX_SOCKETS = 64;
+/**
+ * Watches and workers of one process: an operator of 50 namespaces has 400 watches. More would be a leak, and the
+ * deadline covers the wait for a place.
+ */
+const MAX_SOCKETS = 512;
 /** Below the idle time of API servers and of the load balancers before them. */
 const IDLE_SOCKET_MS = 45_000;
 

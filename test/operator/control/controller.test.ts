@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { runController, type ControllerOptions, type ReconcileResult } from '#operator/control/controller.ts';
+import { runController, type ReconcileResult } from '#operator/control/controller.ts';
 import { openSources } from '#operator/control/sources.ts';
 import { WorkQueue } from '#operator/control/work-queue.ts';
 import type { Reconcile } from '#operator/reconcile/reconcile.ts';
@@ -140,7 +140,7 @@ interface Running {
   readonly ended: Promise<void>;
 }
 
-async function runWith(reconcile: Reconcile, options: Partial<ControllerOptions> = {}): Promise<Running> {
+async function runWith(reconcile: Reconcile): Promise<Running> {
   const api = await openFakeApiServer();
   const clock = fakeClock();
   const queue = new WorkQueue({ clock, random: () => 1 });
@@ -154,7 +154,6 @@ async function runWith(reconcile: Reconcile, options: Partial<ControllerOptions>
     reconcile,
     signal: stop.signal,
     observe: (result) => results.push(result),
-    ...options,
   });
   onTestFinished(async () => {
     stop.abort();
@@ -251,23 +250,5 @@ describe('the workers', () => {
     await ended;
     expect(signal?.aborted).toBe(true);
     expect(results).toEqual([]);
-  });
-
-  test('write nothing that the guard forbids', async () => {
-    const { queue, clock, results } = await runWith(
-      async (api) => {
-        await api.write('POST', SERVICES, { body: { metadata: { name: 'x' } } });
-        return { kind: 'done' };
-      },
-      {
-        beforeWrite: () => {
-          throw new Error('no longer the leader');
-        },
-      },
-    );
-    queue.add('ml/a');
-    await until(() => results.length > 0, 'the reconcile has ended');
-    await clock.advance(0);
-    expect(results).toEqual(['error']);
   });
 });

@@ -64,7 +64,6 @@ describe('the metrics', () => {
     metrics.reconciled('error', 20);
     metrics.requested('GET', 200, 5);
     metrics.requested('PATCH', 0, 5);
-    metrics.leading(true);
     const { text } = await get(server, '/metrics');
     for (const line of [
       'controller_runtime_reconcile_total{controller="orcacache",result="success"} 2',
@@ -78,7 +77,6 @@ describe('the metrics', () => {
       'workqueue_adds_total{name="orcacache",controller="orcacache"} 2',
       'rest_client_requests_total{code="200",method="GET",host="api:6443"} 1',
       'rest_client_requests_total{code="<error>",method="PATCH",host="api:6443"} 1',
-      'leader_election_master_status{name="orcacache"} 1',
       `orcacache_operator_build_info{version="1.2.3",node="${process.version}"} 1`,
     ])
       expect(text.split('\n')).toContain(line);
