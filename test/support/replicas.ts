@@ -4,10 +4,11 @@
  * each other over TCP on loopback.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { stringify } from 'yaml';
 import { openCache, type Cache } from '#cache/app.ts';
 import { parseConfig } from '#cache/config/load.ts';
@@ -43,8 +44,8 @@ export interface ReplicasOptions {
   readonly budget?: string;
   /** The peers that a replica is told of; default all. */
   readonly peersOf?: (index: number, addresses: readonly string[]) => readonly string[];
-  /** Sections of every replica's file that replace the default ones, by name. */
-  readonly sections?: Readonly<Record<string, unknown>>;
+  /** Dotted paths of every replica's file and their values. */
+  readonly changes?: Readonly<Record<string, unknown>>;
   /** An origin that is already there, instead of a versitygw of our own. */
   readonly originEndpoint?: string;
 }
@@ -83,6 +84,8 @@ export interface Replicas extends AsyncDisposable {
   idle(): Promise<void>;
   /** Drops what the replicas keep in memory of chunks: the next read goes to the store. */
   forgetMemory(): void;
+  /** The chunks that are stored, by path (`<origin id>/<hash>/<index>`), and their files. */
+  stored(): Promise<ReadonlyMap<string, string>>;
   /** The sum over all replicas. */
   total(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
   /** All memory is given back but what the memory tier holds. */
@@ -106,8 +109,8 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   const net = `127.${(20 + (randomBytes(1)[0] ?? 0) / 2) | 0}.${randomBytes(1)[0] ?? 0}`;
   const hosts = Array.from({ length: count }, (_, index) => `${net}.${index + 1}`);
   const addresses = await Promise.all(hosts.map(async (host) => `${host}:${await freePort(host)}`));
-  const files = hosts.map((host, index) =>
-    stringify({
+  const files = hosts.map((host, index) => {
+    const file = {
       ...sectionsFor(directory, originProxy.endpoint, storeProxy?.endpoint, storeDirectory, options),
       listen: { edge: `${host}:0`, peer: addresses[index], ops: `${host}:0` },
       peers: {
@@ -116,9 +119,9 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
         static: { peers: options.peersOf?.(index, addresses) ?? addresses },
         auth: { directory: join(directory, 'peers') },
       },
-      ...options.sections,
-    }),
-  );
+    };
+    return stringify(changed(file, options.changes ?? {}));
+  });
 
   const running: Replica[] = [];
   const stopAll = async (): Promise<void> => {
@@ -154,6 +157,16 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
     },
     forgetMemory() {
       for (const { cache } of running) cache.engine.memoryTier.evict(Number.POSITIVE_INFINITY);
+    },
+    async stored() {
+      const entries = await readdir(storeDirectory, { recursive: true, withFileTypes: true }).catch(noneYet);
+      return new Map(
+        entries
+          .filter((entry) => entry.isFile())
+          .map((entry) => join(entry.parentPath, entry.name))
+          .filter((path) => relative(storeDirectory, path).startsWith(`${ORIGIN_ID}/`))
+          .map((path) => [relative(storeDirectory, path), path]),
+      );
     },
     async total(name, labels) {
       const values = await Promise.all(running.map((replica) => replica.metric(name, labels)));
@@ -241,6 +254,23 @@ function sectionsFor(
     shutdown: { propagationDelay: '0s', drainTimeout: '5s' },
     logLevel: 'warn',
   };
+}
+
+function changed(file: Record<string, unknown>, changes: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  for (const [path, value] of Object.entries(changes)) {
+    const steps = path.split('.');
+    const last = steps.pop() ?? '';
+    let at = file;
+    for (const step of steps) at = (at[step] ??= {}) as Record<string, unknown>;
+    at[last] = value;
+  }
+  return file;
+}
+
+/** A filesystem store makes its directory with its first chunk. */
+function noneYet(error: unknown): Dirent[] {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+  throw error;
 }
 
 async function writeSecrets(directory: string, gateway: Versitygw, peerKey: Uint8Array): Promise<void> {
