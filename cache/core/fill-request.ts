@@ -5,6 +5,7 @@
 import { chunkAt, type Chunk } from './chunk.ts';
 import { OrcaError } from './errors.ts';
 import type { ByteRange, ObjectVersion } from './object.ts';
+import { formatQuery, INTEGER, integer, MAX_ETAG_BYTES, objectName, parseQuery, refused, text } from './peer-query.ts';
 
 export const FILL_PATH = '/internal/fill';
 export const PEER_PROTOCOL = '1';
@@ -34,19 +35,8 @@ export interface FillTerms {
   readonly why: FillWhy;
 }
 
-type Name = 'origin_id' | 'bucket' | 'key' | 'etag' | 'chunk_size' | 'index' | 'object_size' | 'from' | 'to';
-const REQUIRED: readonly Name[] = ['origin_id', 'bucket', 'key', 'etag', 'chunk_size', 'index', 'object_size'];
-const NAMES = new Set<string>([...REQUIRED, 'from', 'to']);
+const REQUIRED = ['origin_id', 'bucket', 'key', 'etag', 'chunk_size', 'index', 'object_size'] as const;
 
-const ORIGIN_ID = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-/** Digits as a number prints them: one spelling a value. */
-const INTEGER = /^(?:0|[1-9]\d{0,15})$/;
-/** S3 allows 1024 bytes of key, to which a configured prefix of the same length may be added. */
-const MAX_KEY_BYTES = 2048;
-/** Bucket and container names have at most 63 characters; old S3 ones 255. */
-const MAX_BUCKET_BYTES = 255;
-/** ETags are some 40 characters; header lines end somewhere. */
-const MAX_ETAG_BYTES = 1024;
 /** The longest deadline that an asker has. */
 const MAX_DEADLINE_MS = 10 * 60_000;
 const EPOCH = /^[0-9a-f]{16}$/;
@@ -54,7 +44,7 @@ const EPOCH = /^[0-9a-f]{16}$/;
 /** Path and query. */
 export function formatFillTarget({ chunk, range }: FillQuery): string {
   const { object, chunkSizeBytes, index } = chunk;
-  const fields: [Name, string | number][] = [
+  const fields: [string, string | number][] = [
     ['origin_id', object.originId],
     ['bucket', object.bucket],
     ['key', object.key],
@@ -64,20 +54,17 @@ export function formatFillTarget({ chunk, range }: FillQuery): string {
     ['object_size', object.sizeBytes],
   ];
   if (range.from !== 0 || range.to !== chunk.lengthBytes) fields.push(['from', range.from], ['to', range.to]);
-  return `${FILL_PATH}?${fields.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&')}`;
+  return `${FILL_PATH}?${formatQuery(fields)}`;
 }
 
 /** `query` is what stands behind the `?`. Throws `bad_request`. */
 export function parseFillQuery(query: string, limits: { readonly maxChunkSizeBytes: number }): FillQuery {
-  const fields = parseFields(query);
+  const fields = parseQuery(query, REQUIRED, ['from', 'to']);
   const object: ObjectVersion = {
-    originId: text(fields, 'origin_id', 63),
-    bucket: text(fields, 'bucket', MAX_BUCKET_BYTES),
-    key: text(fields, 'key', MAX_KEY_BYTES),
+    ...objectName(fields),
     etag: text(fields, 'etag', MAX_ETAG_BYTES),
     sizeBytes: integer(fields, 'object_size'),
   };
-  if (!ORIGIN_ID.test(object.originId)) throw refused('origin_id is malformed');
   const chunkSizeBytes = integer(fields, 'chunk_size');
   if (chunkSizeBytes < MIN_CHUNK_SIZE_BYTES || chunkSizeBytes > limits.maxChunkSizeBytes)
     throw refused(`chunk_size ${chunkSizeBytes} is not within ${MIN_CHUNK_SIZE_BYTES} and ${limits.maxChunkSizeBytes}`);
@@ -96,11 +83,16 @@ export function parseFillQuery(query: string, limits: { readonly maxChunkSizeByt
   return { chunk, range };
 }
 
+/** What every call between replicas says. */
+export const PEER_TERMS: Readonly<Record<string, string>> = {
+  'x-orca-internal': '1',
+  'x-orca-protocol': PEER_PROTOCOL,
+};
+
 /** Lower-case names. Date, nonce and MAC are `peer-auth.ts`'s. */
 export function formatFillTerms(terms: FillTerms): Record<string, string> {
   return {
-    'x-orca-internal': '1',
-    'x-orca-protocol': PEER_PROTOCOL,
+    ...PEER_TERMS,
     'x-orca-rank': String(terms.rank),
     'x-orca-epoch': terms.epoch,
     'x-orca-deadline-ms': String(Math.floor(terms.deadlineMs)),
@@ -110,10 +102,15 @@ export function formatFillTerms(terms: FillTerms): Record<string, string> {
 }
 
 /** Throws `bad_request`, or `not_coordinator` for a protocol that this replica does not speak. */
-export function parseFillTerms(headers: Readonly<Record<string, string | readonly string[] | undefined>>): FillTerms {
+export function checkPeerTerms(headers: Readonly<Record<string, string | readonly string[] | undefined>>): void {
   if (headers['x-orca-internal'] !== '1') throw refused('X-Orca-Internal is missing');
   if (headers['x-orca-protocol'] !== PEER_PROTOCOL)
     throw new OrcaError('not_coordinator', `the asker does not speak protocol ${PEER_PROTOCOL}`);
+}
+
+/** Throws as `checkPeerTerms` does. */
+export function parseFillTerms(headers: Readonly<Record<string, string | readonly string[] | undefined>>): FillTerms {
+  checkPeerTerms(headers);
   const rank = headers['x-orca-rank'];
   const demand = headers['x-orca-class'];
   const whys = WHY_HEADERS.filter((name) => headers[`x-orca-${name}`] !== undefined);
@@ -128,44 +125,4 @@ export function parseFillTerms(headers: Readonly<Record<string, string | readonl
   const deadlineMs = typeof deadline === 'string' && INTEGER.test(deadline) ? Number(deadline) : Number.NaN;
   if (!(deadlineMs > 0 && deadlineMs <= MAX_DEADLINE_MS)) throw refused('X-Orca-Deadline-Ms is malformed');
   return { rank: rank === '1' ? 1 : 2, epoch, demand, deadlineMs, why };
-}
-
-function parseFields(query: string): ReadonlyMap<string, string> {
-  const fields = new Map<string, string>();
-  for (const part of query.split('&')) {
-    const equals = part.indexOf('=');
-    const name = equals === -1 ? part : part.slice(0, equals);
-    if (!NAMES.has(name)) throw refused('an unknown parameter');
-    if (fields.has(name)) throw refused(`${name} stands there twice`);
-    fields.set(name, equals === -1 ? '' : decode(part.slice(equals + 1), name));
-  }
-  for (const name of REQUIRED) if (!fields.has(name)) throw refused(`${name} is missing`);
-  return fields;
-}
-
-function decode(value: string, name: string): string {
-  try {
-    return decodeURIComponent(value);
-  } catch (error) {
-    throw refused(`${name} is not percent-encoded UTF-8`, error);
-  }
-}
-
-function text(fields: ReadonlyMap<string, string>, name: Name, maxBytes: number): string {
-  const value = fields.get(name) ?? '';
-  if (value === '') throw refused(`${name} is empty`);
-  if (Buffer.byteLength(value, 'utf8') > maxBytes) throw refused(`${name} is longer than ${maxBytes} bytes`);
-  return value;
-}
-
-function integer(fields: ReadonlyMap<string, string>, name: Name): number {
-  const value = fields.get(name) ?? '';
-  const number = Number(value);
-  if (!INTEGER.test(value) || !Number.isSafeInteger(number)) throw refused(`${name} is no plain number`);
-  return number;
-}
-
-/** Values of a refused request are not repeated: nobody has vouched for them. */
-function refused(message: string, cause?: unknown): OrcaError {
-  return new OrcaError('bad_request', `the fill request is refused: ${message}`, cause === undefined ? {} : { cause });
 }

@@ -3,13 +3,12 @@
  * comes to the same order without a word between them, and a peer that leaves moves only its own chunks.
  */
 import { createHash } from 'node:crypto';
-import type { ChunkPath } from './chunk.ts';
 
 /**
- * The `count` highest ranked of `peers` for a chunk, best first. The score is the first 8 bytes (big-endian) of
+ * The `count` highest ranked of `peers` for a chunk's path (or an object's hash), best first. The score is the first 8 bytes (big-endian) of
  * sha256( sha256(chunk path) ‖ peer ); the path holds the chunk's index, so the chunks of one object spread.
  */
-export function rankPeers<Peer extends string>(path: ChunkPath, peers: readonly Peer[], count = peers.length): Peer[] {
+export function rankPeers<Peer extends string>(path: string, peers: readonly Peer[], count = peers.length): Peer[] {
   const hash = createHash('sha256').update(path, 'utf8').digest();
   return peers
     .map((peer) => ({ peer, score: scoreOf(hash, peer) }))
@@ -19,7 +18,7 @@ export function rankPeers<Peer extends string>(path: ChunkPath, peers: readonly 
 }
 
 /** One peer's score for a chunk: for the golden vectors. */
-export function score(path: ChunkPath, peer: string): bigint {
+export function score(path: string, peer: string): bigint {
   return scoreOf(createHash('sha256').update(path, 'utf8').digest(), peer);
 }
 

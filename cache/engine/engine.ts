@@ -5,9 +5,11 @@ import type { FillContext } from './fill.ts';
 import { Flights } from './flights.ts';
 import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from './guard.ts';
 import { OriginLimiter } from './limiter.ts';
+import { Manifests } from './manifests.ts';
 import { MemoryTier } from './memory-tier.ts';
 import { ChunkMemory } from './memory.ts';
 import { Metadata } from './metadata.ts';
+import { openOriginHead } from './origin-head.ts';
 import { Outbox } from './outbox.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
 import { read, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
@@ -25,7 +27,7 @@ export interface EngineSettings {
   };
   readonly cacheStore: { readonly verifyRanges: boolean };
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
-  readonly metadata: { readonly negativeTtlMs: number; readonly maxEntries: number };
+  readonly metadata: { readonly negativeTtlMs: number; readonly staleIfErrorMs: number; readonly maxEntries: number };
   readonly catalog: { readonly maxEntries: number };
   readonly memory: { readonly budgetBytes: number };
 }
@@ -65,6 +67,7 @@ export interface Engine {
   readonly flights: Flights;
   readonly limiter: OriginLimiter;
   readonly metadata: Metadata;
+  readonly manifests: Manifests;
 }
 
 export function openEngine(options: EngineOptions): Engine {
@@ -105,7 +108,18 @@ export function openEngine(options: EngineOptions): Engine {
     retry: settings.origin.retry,
   };
   const flights = new Flights(fillContext);
-  const metadata = new Metadata({ ...fillContext, ...settings.metadata });
+  const manifests = new Manifests({
+    store,
+    clock,
+    observer: options.observer,
+    maxEntries: settings.metadata.maxEntries,
+  });
+  const metadata = new Metadata({
+    ...options,
+    ...settings.metadata,
+    originHead: openOriginHead(fillContext),
+    manifests,
+  });
   const context: ReadContext = {
     ...fillContext,
     flights,
@@ -133,5 +147,6 @@ export function openEngine(options: EngineOptions): Engine {
     flights,
     limiter,
     metadata,
+    manifests,
   };
 }

@@ -1,20 +1,28 @@
 /**
- * What this replica knows of objects: heads for a TTL, absences for a shorter one in a table of their own, one origin
- * HEAD at a time for a key. Age counts from the origin's answer.
+ * What is known of objects, cluster-wide: a key's coordinator asks the origin once per TTL, the others ask it; what was
+ * learned serves on while the origin is away. Age counts from the origin's answer, never from when a replica learned it.
  */
-import { hasCode, OrcaError, type ErrorCode } from '../core/errors.ts';
+import { hasCode, type ErrorCode, type OrcaError } from '../core/errors.ts';
+import { objectHash, type ObjectName } from '../core/head-request.ts';
+import type { LearnedHead } from '../core/head-message.ts';
 import type { ObjectHead } from '../core/object.ts';
-import { abortable, withDeadline } from './abortable.ts';
-import type { OriginLimiter } from './limiter.ts';
-import type { Clock, Observer, Origin } from './ports.ts';
-import { withRetry, type RetrySettings } from './retry.ts';
+import { rankPeers } from '../core/rendezvous.ts';
+import { abortable } from './abortable.ts';
+import { BoundedTable } from './bounded-table.ts';
+import type { Manifests } from './manifests.ts';
+import type { OriginHead } from './origin-head.ts';
+import type { Clock, Observer, PeerClient, PeerView } from './ports.ts';
 
 /** Absent keys are asked for by mistake or by probing; a tenth of the positive table is plenty. */
 const NEGATIVE_SHARE = 1 / 10;
-/** Two seconds to a first byte each (cache.md §5), and the retries' own budget. */
-const HEAD_TIMEOUT_MS = 2_000;
-/** Outlives any retry budget that the configuration allows. */
-const FLIGHT_TIMEOUT_MS = 60_000;
+/** Objects that change under a cache are few. */
+const MAX_BAD = 1_000;
+/** So long behind the TTL an entry still answers while it is asked for anew. */
+const REVALIDATE_MS = 30_000;
+/** A peer's answer may take as long as its origin retries; it says 102 meanwhile. */
+const PEER_TIMEOUT_MS = 20_000;
+/** What every replica should have heard within a second. */
+const INVALIDATE_TIMEOUT_MS = 1_000;
 /** What will be the same on the next try: remembered for the negative TTL. */
 const LASTING: readonly ErrorCode[] = [
   'not_found',
@@ -23,160 +31,240 @@ const LASTING: readonly ErrorCode[] = [
   'origin_missing_etag',
   'origin_unsupported',
 ];
+/** The origin's own trouble, which says nothing about the object: what is known of it goes on. */
+const AWAY: readonly ErrorCode[] = ['origin_unavailable', 'origin_throttled'];
 
 export interface MetadataOptions {
-  readonly origin: Origin;
-  readonly limiter: OriginLimiter;
+  readonly originHead: OriginHead;
+  readonly manifests: Manifests;
+  readonly peers: PeerView;
+  readonly peerClient: PeerClient;
   readonly clock: Clock;
   readonly observer: Observer;
-  readonly random: () => number;
-  readonly retry: RetrySettings;
   readonly maxEntries: number;
   readonly negativeTtlMs: number;
+  readonly staleIfErrorMs: number;
 }
 
 export interface KnownHead {
   readonly head: ObjectHead;
   readonly ageMs: number;
+  /** The origin could not be asked. */
+  readonly stale: boolean;
 }
 
-interface Entry<T> {
-  readonly value: T;
+interface Absence {
+  readonly error: OrcaError;
   readonly learnedMs: number;
 }
 
 export class Metadata {
   readonly #options: MetadataOptions;
-  readonly #heads: BoundedTable<ObjectHead>;
-  readonly #absences: BoundedTable<OrcaError>;
-  readonly #flights = new Map<string, Promise<KnownHead>>();
+  readonly #heads: BoundedTable<LearnedHead>;
+  readonly #absences: BoundedTable<Absence>;
+  /** The last version of a key that was found to be gone. */
+  readonly #bad = new BoundedTable<string>(MAX_BAD);
+  /** Two tables, as for fills: a peer joins only what asks the origin, so two replicas never wait for each other. */
+  readonly #asking = new Map<string, Promise<LearnedHead>>();
+  readonly #askingOrigin = new Map<string, Promise<LearnedHead>>();
+  readonly #startedMs: number;
 
   constructor(options: MetadataOptions) {
     this.#options = options;
     this.#heads = new BoundedTable(options.maxEntries);
     this.#absences = new BoundedTable(Math.ceil(options.maxEntries * NEGATIVE_SHARE));
+    this.#startedMs = options.clock.now();
   }
 
   get size(): number {
     return this.#heads.size + this.#absences.size;
   }
 
-  /** The object's head, at most `ttlMs` old. Rejects with the origin's not_found, access_denied, origin_* codes. */
-  async resolve(bucket: string, key: string, ttlMs: number, signal: AbortSignal): Promise<KnownHead> {
-    const name = tableKey(bucket, key);
-    const nowMs = this.#options.clock.now();
-    const known = this.#heads.get(name);
-    if (known !== undefined && nowMs - known.learnedMs < ttlMs)
-      return { head: known.value, ageMs: nowMs - known.learnedMs };
-    const absence = this.#absences.get(name);
-    if (absence !== undefined && nowMs - absence.learnedMs < this.#options.negativeTtlMs) throw absence.value;
-    return abortable(this.#ask(name, bucket, key), signal);
+  /** The object's head, at most `ttlMs` old, or older where the origin is away. Rejects with the origin's codes. */
+  async resolve(object: ObjectName, ttlMs: number, signal: AbortSignal): Promise<KnownHead> {
+    const name = tableKey(object);
+    const known = this.#fresh(name, ttlMs + REVALIDATE_MS);
+    if (known !== undefined && this.#ageMs(known) < ttlMs) return this.#answer(known);
+    this.#throwIfAbsent(name);
+    const asking = this.#ask(object, ttlMs);
+    if (known !== undefined) return this.#answer(known);
+    try {
+      return this.#answer(await abortable(asking, signal));
+    } catch (error) {
+      if (!hasCode(error, ...AWAY)) throw error;
+      const last = this.#fresh(name, this.#options.staleIfErrorMs) ?? (await this.#remembered(object, signal));
+      if (last === undefined) throw error;
+      return { ...this.#answer(last), stale: true };
+    }
   }
 
-  /** Drops what is known of the key if it is this ETag: a newer one that somebody has learned stays. */
-  invalidate(bucket: string, key: string, badEtag: string): void {
-    const name = tableKey(bucket, key);
-    if (this.#heads.get(name)?.value.etag === badEtag) this.#heads.delete(name);
-    // A HEAD that was sent before may bring the old ETag back: the next reader asks anew.
-    this.#flights.delete(name);
+  /** As the origin says it now, wherever it was known: after a version was found to be gone. */
+  async resolveAnew(object: ObjectName, signal: AbortSignal): Promise<KnownHead> {
+    return this.#answer(await abortable(this.#ask(object, 0), signal));
+  }
+
+  /** The same, but not older than `maxAgeMs`: before a client is told that its version is gone. */
+  async revalidate(object: ObjectName, known: KnownHead, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
+    if (known.ageMs <= maxAgeMs) return known;
+    try {
+      const fresh = this.#fresh(tableKey(object), maxAgeMs);
+      return this.#answer(fresh ?? (await abortable(this.#ask(object, maxAgeMs), signal)));
+    } catch (error) {
+      // If the origin does not answer, the entry decides.
+      if (!hasCode(error, ...AWAY)) throw error;
+      return known;
+    }
+  }
+
+  /** A peer asks: answered from here or from the origin, never by asking on. */
+  async serve(object: ObjectName, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
+    const name = tableKey(object);
+    const known = this.#fresh(name, maxAgeMs);
+    if (known !== undefined) return this.#answer(known);
+    this.#throwIfAbsent(name);
+    return this.#answer(await abortable(this.#askOrigin(object, maxAgeMs), signal));
+  }
+
+  /** Forgets this version here: a newer one that somebody has learned stays. */
+  forget(object: ObjectName, badEtag: string): void {
+    const name = tableKey(object);
+    if (this.#heads.get(name)?.head.etag === badEtag) this.#heads.delete(name);
+    this.#bad.set(name, badEtag);
+    // What was asked before may bring the old version back: its answer is not recorded.
+    this.#asking.delete(name);
+    this.#askingOrigin.delete(name);
+  }
+
+  /** Forgets it here and on all other replicas. */
+  invalidate(object: ObjectName, badEtag: string): void {
+    this.forget(object, badEtag);
+    const { peers, peerClient, observer } = this.#options;
+    const { owners, terminating, self } = peers.current();
+    for (const peer of [...owners, ...terminating]) {
+      if (peer === self) continue;
+      const signal = AbortSignal.timeout(INVALIDATE_TIMEOUT_MS);
+      peerClient.invalidate(peer, { object, etag: badEtag }, { signal }).catch((error: unknown) => {
+        // It will learn by itself: every read of the old version fails at the origin.
+        observer.warn('a peer was not told of a changed object', { peer, error });
+      });
+    }
+  }
+
+  #ask(object: ObjectName, maxAgeMs: number): Promise<LearnedHead> {
+    return this.#join(this.#asking, object, async () => {
+      const { peers, peerClient, clock, observer } = this.#options;
+      const { owners, self } = peers.current();
+      for (const peer of rankPeers(objectHash(object), owners, 2)) {
+        if (peer === self) break;
+        try {
+          const signal = AbortSignal.timeout(PEER_TIMEOUT_MS);
+          const { head, ageMs } = await peerClient.head(peer, { object, maxAgeMs: finite(maxAgeMs) }, { signal });
+          return { head, learnedMs: clock.now() - ageMs };
+        } catch (error) {
+          if (!hasCode(error, 'peer_unavailable', 'overloaded')) throw error;
+          observer.fallThrough('head', error.code);
+        }
+      }
+      return this.#askOrigin(object, maxAgeMs);
+    });
+  }
+
+  #askOrigin(object: ObjectName, maxAgeMs: number): Promise<LearnedHead> {
+    return this.#join(this.#askingOrigin, object, async () => {
+      const { clock, originHead, manifests } = this.#options;
+      // Just started: another replica, or this one before, may have asked a moment ago.
+      if (clock.now() - this.#startedMs < maxAgeMs) {
+        const remembered = await this.#remembered(object, undefined);
+        if (remembered !== undefined && this.#ageMs(remembered) < maxAgeMs) return remembered;
+      }
+      const learnedMs = clock.now();
+      try {
+        const learned = { head: await originHead(object.bucket, object.key), learnedMs };
+        manifests.record(object, learned);
+        return learned;
+      } catch (error) {
+        if (hasCode(error, 'not_found')) manifests.record(object, { goneMs: learnedMs });
+        throw error;
+      }
+    });
   }
 
   /** A flight belongs to no caller: one that leaves takes nothing from the others. */
-  #ask(name: string, bucket: string, key: string): Promise<KnownHead> {
-    const joined = this.#flights.get(name);
+  #join(
+    flights: Map<string, Promise<LearnedHead>>,
+    object: ObjectName,
+    ask: () => Promise<LearnedHead>,
+  ): Promise<LearnedHead> {
+    const name = tableKey(object);
+    const joined = flights.get(name);
     if (joined !== undefined) return joined;
-    const flight: Promise<KnownHead> = this.#head(bucket, key).then(
-      (head) => {
-        this.#settle(name, flight, () => this.#remember(name, head));
-        return { head, ageMs: 0 };
+    const flight: Promise<LearnedHead> = ask().then(
+      (learned) => {
+        if (settle()) this.#remember(object, learned);
+        return learned;
       },
       (error: unknown) => {
-        this.#settle(name, flight, () => this.#rememberFailure(name, error));
+        if (settle()) this.#rememberFailure(name, error);
         throw error;
       },
     );
+    // An invalidated flight's answer goes to those who wait for it, and no further.
+    const settle = () => flights.get(name) === flight && flights.delete(name);
     flight.catch(() => {});
-    this.#flights.set(name, flight);
+    flights.set(name, flight);
     return flight;
   }
 
-  /** An invalidated flight's answer goes to those who wait for it, and no further. */
-  #settle(name: string, flight: Promise<KnownHead>, record: () => void): void {
-    if (this.#flights.get(name) !== flight) return;
-    this.#flights.delete(name);
-    record();
-  }
-
-  #remember(name: string, head: ObjectHead): void {
+  #remember(object: ObjectName, learned: LearnedHead): void {
+    const name = tableKey(object);
     this.#absences.delete(name);
-    this.#heads.set(name, { value: head, learnedMs: this.#options.clock.now() });
+    const before = this.#heads.get(name);
+    if (before !== undefined && before.learnedMs > learned.learnedMs) return;
+    this.#heads.set(name, learned);
+    if (before !== undefined && before.head.etag !== learned.head.etag) this.invalidate(object, before.head.etag);
   }
 
   #rememberFailure(name: string, error: unknown): void {
     if (!hasCode(error, ...LASTING)) return;
     this.#heads.delete(name);
-    this.#absences.set(name, { value: error, learnedMs: this.#options.clock.now() });
+    this.#absences.set(name, { error, learnedMs: this.#options.clock.now() });
   }
 
-  async #head(bucket: string, key: string): Promise<ObjectHead> {
-    const { origin, limiter, clock, observer, random, retry } = this.#options;
-    const late = () => new OrcaError('origin_unavailable', `no answer within ${FLIGHT_TIMEOUT_MS} ms`);
-    return withDeadline(clock, FLIGHT_TIMEOUT_MS, late, undefined, (signal) =>
-      withRetry({ settings: retry, clock, random, signal }, () =>
-        limiter.run(signal, async () => {
-          const startedMs = clock.now();
-          let outcome: 'ok' | 'error' = 'error';
-          try {
-            const head = await origin.head(bucket, key, { signal, firstByteTimeoutMs: HEAD_TIMEOUT_MS });
-            outcome = 'ok';
-            return head;
-          } finally {
-            observer.originRequest('head', outcome, clock.now() - startedMs);
-          }
-        }),
-      ),
-    );
-  }
-}
-
-/** A table that forgets what was used longest ago. */
-class BoundedTable<T> {
-  readonly #maxEntries: number;
-  readonly #entries = new Map<string, Entry<T>>();
-
-  constructor(maxEntries: number) {
-    this.#maxEntries = Math.max(1, maxEntries);
+  /** The manifest's word, if it is young enough to be served while the origin is away. */
+  async #remembered(object: ObjectName, signal: AbortSignal | undefined): Promise<LearnedHead | undefined> {
+    const manifest = await this.#options.manifests.read(object, signal);
+    if (manifest === undefined || manifest.gone || this.#ageMs(manifest) > this.#options.staleIfErrorMs)
+      return undefined;
+    // The manifest is written later than the news travels.
+    if (manifest.head.etag === this.#bad.get(tableKey(object))) return undefined;
+    return { head: manifest.head, learnedMs: manifest.learnedMs };
   }
 
-  get size(): number {
-    return this.#entries.size;
+  #fresh(name: string, maxAgeMs: number): LearnedHead | undefined {
+    const known = this.#heads.get(name);
+    return known !== undefined && this.#ageMs(known) <= maxAgeMs ? known : undefined;
   }
 
-  get(name: string): Entry<T> | undefined {
-    const entry = this.#entries.get(name);
-    if (entry !== undefined) {
-      this.#entries.delete(name);
-      this.#entries.set(name, entry);
-    }
-    return entry;
+  #throwIfAbsent(name: string): void {
+    const absence = this.#absences.get(name);
+    if (absence !== undefined && this.#ageMs(absence) < this.#options.negativeTtlMs) throw absence.error;
   }
 
-  set(name: string, entry: Entry<T>): void {
-    this.#entries.delete(name);
-    this.#entries.set(name, entry);
-    if (this.#entries.size <= this.#maxEntries) return;
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest);
-      break;
-    }
+  #ageMs({ learnedMs }: { readonly learnedMs: number }): number {
+    return Math.max(0, this.#options.clock.now() - learnedMs);
   }
 
-  delete(name: string): void {
-    this.#entries.delete(name);
+  #answer(known: LearnedHead): KnownHead {
+    return { head: known.head, ageMs: this.#ageMs(known), stale: false };
   }
 }
 
 /** No bucket name holds a NUL. */
-function tableKey(bucket: string, key: string): string {
+function tableKey({ bucket, key }: ObjectName): string {
   return `${bucket}\0${key}`;
+}
+
+/** An immutable object's TTL has no end, which a query can't say. */
+function finite(maxAgeMs: number): number {
+  return Math.min(maxAgeMs, Number.MAX_SAFE_INTEGER);
 }

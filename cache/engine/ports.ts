@@ -5,6 +5,7 @@
 import type { Chunk } from '../core/chunk.ts';
 import type { ChunkMetadata } from '../core/chunk-metadata.ts';
 import type { FillWhy } from '../core/fill-request.ts';
+import type { HeadQuery, Invalidation } from '../core/head-request.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
 import type { PeerAddress, PeerSet } from '../core/peer-set.ts';
 
@@ -134,6 +135,17 @@ export interface PeerClient {
    * overloaded.
    */
   fill(peer: PeerAddress, request: FillRequest, sink: ByteSink, options: CallOptions): Promise<FillAnswer>;
+  /**
+   * `GET /internal/head`: what the peer knows of an object, or asks the origin for. Rejects with peer_unavailable, and
+   * with the origin's outcome as the peer saw it.
+   */
+  head(
+    peer: PeerAddress,
+    query: HeadQuery,
+    options: CallOptions,
+  ): Promise<{ readonly head: ObjectHead; readonly ageMs: number }>;
+  /** `POST /internal/invalidate`: the peer forgets that version. Rejects with peer_unavailable. */
+  invalidate(peer: PeerAddress, invalidation: Invalidation, options: CallOptions): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -148,7 +160,7 @@ export interface Observer {
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
   committedBytes(lengthBytes: number): void;
   /** A rung that did not answer, by name and reason code. */
-  fallThrough(rung: 'store' | 'leaving' | 'coordinator' | 'runner_up', reason: string): void;
+  fallThrough(rung: 'head' | 'store' | 'leaving' | 'coordinator' | 'runner_up', reason: string): void;
   /** Something unexpected that no client sees, for the log: never a secret. */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void;
 }

@@ -4,6 +4,7 @@
  */
 import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '../core/chunk.ts';
 import { hasCode, OrcaError } from '../core/errors.ts';
+import type { ObjectName } from '../core/head-request.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
 import { evaluateConditions, rangeApplies, type Conditions } from '../core/preconditions.ts';
 import { resolveRange } from '../core/range.ts';
@@ -44,6 +45,8 @@ export interface ReadRequest {
 export interface ReadResult {
   readonly head: ObjectHead;
   readonly ageMs: number;
+  /** The origin could not be asked, and this is what was known. */
+  readonly stale: boolean;
   readonly status: 200 | 206 | 304;
   /** What the body holds of the object. */
   readonly range: ByteRange;
@@ -54,8 +57,7 @@ export interface ReadResult {
 
 /** Origin names: after `admit` nothing else exists. */
 interface Admitted {
-  readonly bucket: string;
-  readonly key: string;
+  readonly object: ObjectName;
   readonly ttlMs: number;
 }
 
@@ -66,22 +68,27 @@ interface Plan {
   readonly chunkSizeBytes: number;
 }
 
+/** An SDK that did HEAD on one replica and ranged GETs on another must not fail for an older entry there. */
+const REVALIDATE_AFTER_MS = 1_000;
 /** An immutable object's head is good for as long as anybody runs. */
 const IMMUTABLE_TTL_MS = Number.POSITIVE_INFINITY;
 
 export async function read(context: ReadContext, request: ReadRequest): Promise<ReadResult> {
   const admitted = admit(context, request);
   for (let attempt = 1; ; attempt++) {
-    const known = await resolve(context, admitted, request.signal);
+    const isFirst = attempt === 1;
+    const known = isFirst
+      ? await resolve(context, admitted, request)
+      : await context.metadata.resolveAnew(admitted.object, request.signal);
     const plan = planRead(context, admitted, known, request);
-    const answer = { head: known.head, ageMs: known.ageMs, status: plan.status, range: plan.range };
+    const answer = { ...known, status: plan.status, range: plan.range };
     if (request.headOnly || plan.status === 304 || plan.range.to === plan.range.from)
       return { ...answer, source: undefined, body: nothing() };
     try {
       return { ...answer, ...(await stream(fetch(context, plan, request))) };
     } catch (error) {
       // Before the status line the client need not know: resolve again, once.
-      if (!hasCode(error, 'object_changed') || attempt === 2) throw error;
+      if (!hasCode(error, 'object_changed') || !isFirst) throw error;
     }
   }
 }
@@ -92,21 +99,27 @@ export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' 
   if (rule === undefined) throw new OrcaError('bucket_not_found', `bucket ${request.bucket} is not served here`);
   if (keyIsTooLong(request.key)) throw new OrcaError('bad_request', 'the key is longer than 1024 bytes');
   return {
-    bucket: rule.originBucket,
-    key: rule.prefix + request.key,
+    object: { originId: context.originId, bucket: rule.originBucket, key: rule.prefix + request.key },
     ttlMs: rule.immutable ? IMMUTABLE_TTL_MS : rule.metadataTtlMs,
   };
 }
 
-function resolve(context: ReadContext, admitted: Admitted, signal: AbortSignal): Promise<KnownHead> {
-  return context.metadata.resolve(admitted.bucket, admitted.key, admitted.ttlMs, signal);
+/** What the object is now; asked anew before a client is told that its version is gone. */
+async function resolve(context: ReadContext, admitted: Admitted, request: ReadRequest): Promise<KnownHead> {
+  const { object, ttlMs } = admitted;
+  const known = await context.metadata.resolve(object, ttlMs, request.signal);
+  const { ifMatch, ifNoneMatch } = request.conditions;
+  const verdict = evaluateConditions(request.conditions, known.head).kind;
+  const isBadNews =
+    (ifMatch !== undefined && verdict === 'failed') || (ifNoneMatch !== undefined && verdict === 'proceed');
+  return isBadNews ? context.metadata.revalidate(object, known, REVALIDATE_AFTER_MS, request.signal) : known;
 }
 
 /** Preconditions, range, chunk size. */
 function planRead(context: ReadContext, admitted: Admitted, known: KnownHead, request: ReadRequest): Plan {
   const { head } = known;
-  const { originId, chunking } = context;
-  const object = { originId, bucket: admitted.bucket, key: admitted.key, etag: head.etag, sizeBytes: head.sizeBytes };
+  const { chunking } = context;
+  const object = { ...admitted.object, etag: head.etag, sizeBytes: head.sizeBytes };
   const chunkSizeBytes = chunkSizeFor(head.sizeBytes, chunking.sizeBytes, chunking.tiers);
   const whole = { from: 0, to: head.sizeBytes };
   const verdict = evaluateConditions(request.conditions, head);
@@ -140,7 +153,7 @@ async function* fetch(context: ReadContext, plan: Plan, request: ReadRequest): A
       requestId: request.requestId,
     });
   } catch (error) {
-    if (hasCode(error, 'object_changed')) context.metadata.invalidate(object.bucket, object.key, object.etag);
+    if (hasCode(error, 'object_changed')) context.metadata.invalidate(object, object.etag);
     throw error;
   }
 }

@@ -12,7 +12,7 @@ export interface CacheMetrics {
   readonly registry: Registry;
   readonly engine: Observer;
   readonly edge: EdgeObserver;
-  peerRequest(outcome: string): void;
+  peerRequest(call: string, outcome: string): void;
   destroyedAtShutdown(count: number): void;
   /** Gauges that are read when somebody asks. */
   watch(engine: Engine, peers: PeerView): void;
@@ -39,7 +39,7 @@ export function openMetrics(log: Log): CacheMetrics {
   const fills = counter('orca_fills_total', 'Fills by how they ended', ['outcome']);
   const committed = counter('orca_committed_bytes_total', 'Bytes of commits that won');
   const fallThroughs = counter('orca_fall_throughs_total', 'Rungs that did not answer', ['rung', 'reason']);
-  const peerRequests = counter('orca_peer_requests_total', 'Fill requests of other replicas', ['outcome']);
+  const peerRequests = counter('orca_peer_requests_total', 'Requests of other replicas', ['call', 'outcome']);
   const destroyed = counter('orca_shutdown_destroyed_total', 'Connections that outlived the drain timeout');
 
   return {
@@ -67,7 +67,7 @@ export function openMetrics(log: Log): CacheMetrics {
       firstByte: (durationMs) => firstByteSeconds.observe(durationMs / 1000),
       served: (source, lengthBytes) => served.inc({ source }, lengthBytes),
     },
-    peerRequest: (outcome) => peerRequests.inc({ outcome }),
+    peerRequest: (call, outcome) => peerRequests.inc({ call, outcome }),
     destroyedAtShutdown: (count) => destroyed.inc(count),
     watch(engine, peers) {
       const isOpen = (breaker: { readonly state: string }) => (breaker.state === 'closed' ? 0 : 1);
@@ -105,6 +105,7 @@ export function openMetrics(log: Log): CacheMetrics {
       gauge('orca_metadata_entries', 'Objects and absences known', () => engine.metadata.size);
       gauge('orca_outbox_commits', 'Commits that wait for the cachestore', () => engine.outbox.count);
       gauge('orca_outbox_bytes', 'Their memory', () => engine.outbox.sizeBytes);
+      gauge('orca_manifests_waiting', 'Manifests to be written', () => engine.manifests.waiting);
       gauge('orca_flights', 'Fills under way', () => engine.flights.count);
       gauge('orca_origin_slots', 'Origin requests this replica may have at once', () => engine.limiter.slots);
       gauge('orca_origin_running', 'Origin requests under way', () => engine.limiter.running);

@@ -11,6 +11,8 @@ import { ownSocket, sendBody } from './send-body.ts';
 /** What a client can ask us to hand it back as, and we pass through untouched; everything else is ours to say. */
 const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
 
+export type CacheWord = 'HIT' | 'MISS' | 'STALE' | 'NONE';
+
 export interface ObjectExchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -29,7 +31,7 @@ export async function serveObject(
   engine: Engine,
   exchange: ObjectExchange,
   observer: ObjectObserver,
-): Promise<{ readonly status: number; readonly cache: 'HIT' | 'MISS' | 'NONE' }> {
+): Promise<{ readonly status: number; readonly cache: CacheWord }> {
   const { request, response, target, requestId, signal } = exchange;
   const socket = await ownSocket(response, signal);
   const { headers } = request;
@@ -49,7 +51,7 @@ export async function serveObject(
     requestId,
     signal,
   });
-  const cache = cacheWord(result.source);
+  const cache = cacheWord(result);
   response.writeHead(result.status, objectHeaders(result, cache));
   observer.firstByte();
   if (result.source === undefined) {
@@ -62,7 +64,7 @@ export async function serveObject(
   return { status: result.status, cache };
 }
 
-function objectHeaders(result: ReadResult, cache: 'HIT' | 'MISS' | 'NONE'): Record<string, string | number> {
+function objectHeaders(result: ReadResult, cache: CacheWord): Record<string, string | number> {
   const { head, status, range } = result;
   const common: Record<string, string | number> = {
     ...head.headers,
@@ -87,7 +89,8 @@ function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]):
 }
 
 /** Bytes that were here before this request are a hit; what the origin had to send for it is a miss. */
-function cacheWord(source: Source | undefined): 'HIT' | 'MISS' | 'NONE' {
+function cacheWord({ source, stale }: ReadResult): CacheWord {
+  if (stale) return 'STALE';
   if (source === undefined) return 'NONE';
   return source === 'memory' || source === 'store' ? 'HIT' : 'MISS';
 }

@@ -1,24 +1,35 @@
 /**
- * The replicas' listener: `GET /internal/fill`. A request without the cluster's MAC is nobody's; every final answer is
- * proved by the key that was accepted; `102 Processing` tells the asker that we live while the origin is slow.
+ * The replicas' listener: `GET /internal/fill`, `GET /internal/head`, `POST /internal/invalidate`. A request without the
+ * cluster's MAC is nobody's; `102 Processing` tells the asker that we live while the origin is slow.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
-import { formatNotCoordinator, refusalOf } from '#cache/core/fill-refusal.ts';
-import { FILL_PATH, parseFillQuery, parseFillTerms, type FillQuery } from '#cache/core/fill-request.ts';
+import { formatNotCoordinator } from '#cache/core/fill-refusal.ts';
+import { checkPeerTerms, FILL_PATH, parseFillQuery, parseFillTerms } from '#cache/core/fill-request.ts';
+import { encodeHead } from '#cache/core/head-message.ts';
+import {
+  HEAD_PATH,
+  INVALIDATE_PATH,
+  parseHeadQuery,
+  parseInvalidateQuery,
+  type ObjectName,
+} from '#cache/core/head-request.ts';
 import { rangeLength } from '#cache/core/object.ts';
-import { PROOF_HEADER, proveAnswer, verifyRequest, type PeerKeys } from '#cache/core/peer-auth.ts';
+import { nonceMemory, verifyRequest, type NonceMemory, type PeerKeys } from '#cache/core/peer-auth.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
-import type { FillReply } from '#cache/engine/serve-fill.ts';
 import type { Log } from '#shared/log.ts';
 import { abortOnClose, openHttpListener, type HttpListener } from './connections.ts';
+import { proofOf, sendEmpty, sendJson, sendRefusal, type Asker } from './peer-answer.ts';
 import { ownSocket, sendBody } from './send-body.ts';
 
 /** Less than half of what an asker takes for death (1.2 s). */
 const PROCESSING_INTERVAL_MS = 500;
+/** Calls that change something, remembered for the five minutes in which they could be replayed: 50 a second. */
+const MAX_NONCES = 16_384;
+const NO_BODY = new Uint8Array(0);
 
 export interface PeerListenerOptions {
   readonly engine: Engine;
@@ -29,165 +40,145 @@ export interface PeerListenerOptions {
   readonly buckets: readonly BucketRule[];
   readonly maxChunkSizeBytes: number;
   readonly clock: Clock;
-  readonly observer: { peerRequest(outcome: string): void };
+  readonly observer: { peerRequest(call: string, outcome: string): void };
   readonly log: Log;
 }
 
-export function openPeerListener(options: PeerListenerOptions): HttpListener {
-  return openHttpListener((request, response) => void handle(options, request, response));
+interface Call {
+  readonly options: PeerListenerOptions;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly asker: Asker | undefined;
+  readonly query: string;
+  readonly signal: AbortSignal;
+  /** Says 102 until it is called: right before the status line. */
+  readonly stopProcessing: () => void;
+  /** Of the version that the call is about, once that is known: refusals are proved with it. */
+  etag: string;
 }
 
-async function handle(options: PeerListenerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** Resolves with how it was answered. */
+type Handler = (call: Call) => Promise<string>;
+
+export function openPeerListener(options: PeerListenerOptions): HttpListener {
+  const nonces = nonceMemory(MAX_NONCES);
+  const handlers: Readonly<Record<string, Handler>> = {
+    [`GET ${FILL_PATH}`]: fill,
+    [`GET ${HEAD_PATH}`]: head,
+    [`POST ${INVALIDATE_PATH}`]: (call) => invalidate(call, nonces),
+  };
+  return openHttpListener((request, response) => void handle(options, handlers, request, response));
+}
+
+async function handle(
+  options: PeerListenerOptions,
+  handlers: Readonly<Record<string, Handler>>,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
   request.resume();
-  const answerer = authenticate(options, request);
-  if (answerer === undefined) {
-    options.observer.peerRequest('unauthorized');
+  const [path = '', query = ''] = (request.url ?? '').split('?', 2);
+  const name = `${request.method} ${path}`;
+  const handler = handlers[name];
+  const counted = handler === undefined ? 'unknown' : path;
+  const asker = authenticate(options, request);
+  if (asker === 'nobody') {
+    options.observer.peerRequest(counted, 'unauthorized');
     response.writeHead(401, { 'Content-Length': 0 }).end();
     return;
   }
   response.setHeader('X-Orca-Epoch', options.peers.current().epoch);
   const stopProcessing = keepAlive(options.clock, response);
-  let asked: FillQuery | undefined;
+  const signal = abortOnClose(request, response);
+  const call: Call = { options, request, response, asker, query, signal, stopProcessing, etag: '' };
   try {
-    const query = parse(options, request);
-    asked = query;
-    const terms = parseFillTerms(request.headers);
-    const signal = abortOnClose(request, response);
-    const requestId = String(request.headers['x-orca-request-id'] ?? '');
-    const socket = await ownSocket(response, signal);
-    // The asker's patience bounds the wait for a first byte, not the stream behind it.
-    const late = () => new OrcaError('origin_unavailable', `no byte within the asker's ${terms.deadlineMs} ms`);
-    const reply = await withDeadline(options.clock, terms.deadlineMs, late, signal, (bounded) =>
-      options.engine.serveFill({ ...query, ...terms, signal: bounded, requestId }),
-    );
+    if (handler === undefined) throw new OrcaError('bad_request', 'no such call');
+    checkPeerTerms(request.headers);
+    options.observer.peerRequest(counted, await handler(call));
+  } catch (thrown) {
+    const error = asOrcaError(thrown, 'internal', 'unexpected');
     stopProcessing();
-    options.observer.peerRequest(reply.kind);
-    await answer(response, socket, answerer, query, reply);
-  } catch (error) {
-    stopProcessing();
-    refuse(options, response, answerer, asked, asOrcaError(error, 'internal', 'unexpected'));
+    options.observer.peerRequest(counted, error.code);
+    if (error.code === 'internal') options.log.error('a peer request failed', { call: counted, error });
+    sendRefusal(response, asker, call.etag, error, options.peers.current().epoch);
   }
 }
 
-/** Writes the proof of one answer; without keys, nothing. */
-type Answerer = (answer: {
-  status: number;
-  lengthBytes: number;
-  etag: string;
-  reason: string;
-}) => Record<string, string>;
-
-function authenticate(options: PeerListenerOptions, request: IncomingMessage): Answerer | undefined {
-  const { keys } = options;
-  if (keys === undefined) return () => ({});
-  const verdict = verifyRequest(
-    keys.current(),
-    {
-      method: request.method ?? '',
-      target: request.url ?? '',
-      receiver: options.peers.current().self,
-      headers: request.headers,
-      body: NO_BODY,
-    },
-    options.clock.now(),
-  );
-  if (!verdict.ok) {
-    options.log.warn('a peer request is refused', { reason: verdict.reason, from: request.socket.remoteAddress });
-    return undefined;
-  }
-  return (answer) => ({ [PROOF_HEADER]: proveAnswer(verdict.key, { nonce: verdict.nonce, ...answer }) });
-}
-
-const NO_BODY = new Uint8Array(0);
-
-function parse(options: PeerListenerOptions, request: IncomingMessage): FillQuery {
-  const [path, query = ''] = (request.url ?? '').split('?', 2);
-  if (request.method !== 'GET' || path !== FILL_PATH) throw new OrcaError('bad_request', 'no such call');
-  const asked = parseFillQuery(query, options);
-  const { originId, bucket, key } = asked.chunk.object;
-  if (originId !== options.originId) throw new OrcaError('bad_request', 'another origin');
-  const served = options.buckets.some((rule) => rule.originBucket === bucket && key.startsWith(rule.prefix));
-  if (!served) throw new OrcaError('bad_request', 'the bucket or prefix is not allowed');
-  return asked;
-}
-
-async function answer(
-  response: ServerResponse,
-  socket: Parameters<typeof sendBody>[1],
-  prove: Answerer,
-  asked: FillQuery,
-  reply: FillReply,
-): Promise<void> {
+async function fill(call: Call): Promise<string> {
+  const { options, request, response, asker } = call;
+  const asked = parseFillQuery(call.query, options);
   const { etag } = asked.chunk.object;
+  call.etag = etag;
+  checkServed(options, asked.chunk.object);
+  const terms = parseFillTerms(request.headers);
+  const requestId = String(request.headers['x-orca-request-id'] ?? '');
+  const socket = await ownSocket(response, call.signal);
+  // The asker's patience bounds the wait for a first byte, not the stream behind it.
+  const late = () => new OrcaError('origin_unavailable', `no byte within the asker's ${terms.deadlineMs} ms`);
+  const reply = await withDeadline(options.clock, terms.deadlineMs, late, call.signal, (signal) =>
+    options.engine.serveFill({ ...asked, ...terms, signal, requestId }),
+  );
+  call.stopProcessing();
   switch (reply.kind) {
     case 'bytes': {
       const lengthBytes = rangeLength(asked.range);
       const headers = { 'Content-Length': lengthBytes, 'Content-Type': 'application/octet-stream' };
-      response.writeHead(200, { ...headers, ...prove({ status: 200, lengthBytes, etag, reason: '' }) });
+      response.writeHead(200, { ...headers, ...proofOf(asker, { status: 200, lengthBytes, etag, reason: '' }) });
       await sendBody(response, socket, reply.body, lengthBytes, () => {});
-      return;
+      break;
     }
     case 'stored':
     case 'none':
-      response.writeHead(204, {
-        'X-Orca-Chunk': reply.kind,
-        ...prove({ status: 204, lengthBytes: 0, etag, reason: reply.kind }),
-      });
-      response.end();
-      return;
+      sendEmpty(response, asker, etag, { 'X-Orca-Chunk': reply.kind }, reply.kind);
+      break;
     case 'not_coordinator':
-      sendJson(response, prove, 409, etag, formatNotCoordinator(reply), {});
-      return;
+      sendJson(response, asker, 409, etag, formatNotCoordinator(reply));
+      break;
   }
+  return reply.kind;
 }
 
-function refuse(
-  options: PeerListenerOptions,
-  response: ServerResponse,
-  prove: Answerer,
-  asked: FillQuery | undefined,
-  error: OrcaError,
-): void {
-  options.observer.peerRequest(error.code);
-  if (response.headersSent) {
-    response.destroy();
-    return;
-  }
-  const etag = asked?.chunk.object.etag ?? '';
-  const refusal = refusalOf(error);
-  if (refusal !== undefined) {
-    const { retryAfterSeconds } = refusal;
-    const headers = retryAfterSeconds === undefined ? {} : { 'Retry-After': String(retryAfterSeconds) };
-    sendJson(response, prove, refusal.status, etag, refusal.body, headers);
-    return;
-  }
-  if (error.code === 'not_coordinator') {
-    const { epoch } = options.peers.current();
-    sendJson(response, prove, 409, etag, formatNotCoordinator({ owner: undefined, epoch }), {});
-    return;
-  }
-  const isRequest = error.code === 'bad_request';
-  if (!isRequest && error.code !== 'cancelled') options.log.error('a peer request failed', { error });
-  const body = JSON.stringify({ reason: error.code, message: isRequest ? error.message : 'internal error' });
-  sendJson(response, prove, isRequest ? 400 : 500, etag, body, {});
+async function head(call: Call): Promise<string> {
+  const { options, response, asker } = call;
+  const { object, maxAgeMs } = parseHeadQuery(call.query);
+  checkServed(options, object);
+  const known = await options.engine.metadata.serve(object, maxAgeMs, call.signal);
+  call.stopProcessing();
+  // The moment stays on our side of the wire: clocks differ, ages do not.
+  const body = encodeHead({ head: known.head, learnedMs: 0 });
+  sendJson(response, asker, 200, '', body, { 'X-Orca-Age-Ms': String(Math.ceil(known.ageMs)) });
+  return 'ok';
 }
 
-function sendJson(
-  response: ServerResponse,
-  prove: Answerer,
-  status: number,
-  etag: string,
-  body: string,
-  headers: Record<string, string>,
-): void {
-  const lengthBytes = Buffer.byteLength(body);
-  response.writeHead(status, {
-    'Content-Type': 'application/json',
-    'Content-Length': lengthBytes,
-    ...headers,
-    ...prove({ status, lengthBytes, etag, reason: body }),
-  });
-  response.end(body);
+async function invalidate(call: Call, nonces: NonceMemory): Promise<string> {
+  const { options, response, asker } = call;
+  const { object, etag } = parseInvalidateQuery(call.query);
+  call.etag = etag;
+  checkServed(options, object);
+  if (asker !== undefined && !nonces.admit(asker.nonce, asker.dateMs, options.clock.now()))
+    throw new OrcaError('bad_request', 'this call was made before');
+  options.engine.metadata.forget(object, etag);
+  call.stopProcessing();
+  sendEmpty(response, asker, etag, {}, '');
+  return 'ok';
+}
+
+function authenticate(options: PeerListenerOptions, request: IncomingMessage): Asker | undefined | 'nobody' {
+  const { keys } = options;
+  if (keys === undefined) return undefined;
+  const { method = '', url: target = '', headers } = request;
+  const signed = { method, target, receiver: options.peers.current().self, headers, body: NO_BODY };
+  const verdict = verifyRequest(keys.current(), signed, options.clock.now());
+  if (verdict.ok) return verdict;
+  options.log.warn('a peer request is refused', { reason: verdict.reason, from: request.socket.remoteAddress });
+  return 'nobody';
+}
+
+/** The same allow-list as for clients, in the origin's names. */
+function checkServed(options: PeerListenerOptions, { originId, bucket, key }: ObjectName): void {
+  if (originId !== options.originId) throw new OrcaError('bad_request', 'another origin');
+  const served = options.buckets.some((rule) => rule.originBucket === bucket && key.startsWith(rule.prefix));
+  if (!served) throw new OrcaError('bad_request', 'the bucket or prefix is not allowed');
 }
 
 /** Says `102 Processing` until it is told to stop or the status line is out. */

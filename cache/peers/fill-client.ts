@@ -1,11 +1,13 @@
 /**
- * Asks another replica for a chunk. Only an answer with its proof is believed; whatever else comes, or does not come,
- * is `peer_unavailable`, and the next rung answers.
+ * Asks another replica: for a chunk, for what it knows of an object, to forget a version. Only an answer with its proof
+ * is believed; whatever else comes, or does not come, is `peer_unavailable`, and the next rung answers.
  */
 import { randomBytes } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
 import { parseNotCoordinator, parseRefusal } from '#cache/core/fill-refusal.ts';
-import { formatFillTarget, formatFillTerms } from '#cache/core/fill-request.ts';
+import { formatFillTarget, formatFillTerms, PEER_TERMS } from '#cache/core/fill-request.ts';
+import { decodeManifest } from '#cache/core/head-message.ts';
+import { formatHeadTarget, formatInvalidateTarget } from '#cache/core/head-request.ts';
 import { NONCE_BYTES, PROOF_HEADER, signRequest, verifyAnswer, type PeerKeys } from '#cache/core/peer-auth.ts';
 import { parsePeerAddress } from '#cache/core/peer-set.ts';
 import type { ByteSink, CallOptions, FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
@@ -69,6 +71,20 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
     return peer;
   }
 
+  /** The headers of a request, and the check of its answer; without keys neither means anything. */
+  function sign(address: PeerAddress, method: string, target: string, etag: string, terms: Record<string, string>) {
+    const secret = keys();
+    const nonce = randomBytes(NONCE_BYTES).toString('base64url');
+    const signed = { method, target, receiver: address, headers: terms, body: new Uint8Array() };
+    const headers = secret === undefined ? terms : { ...terms, ...signRequest(secret, signed, clock.now(), nonce) };
+    const prove = (status: number, answered: ResponseHeaders, lengthBytes: number, reason: string): void => {
+      if (secret === undefined) return;
+      if (!verifyAnswer(secret, { nonce, status, lengthBytes, etag, reason }, answered[PROOF_HEADER]))
+        throw unavailable(address, `its answer ${status} carries no proof that it is one of us`, { status });
+    };
+    return { headers, prove };
+  }
+
   async function exchange(
     peer: Peer,
     attempt: Attempt,
@@ -80,17 +96,7 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
     const { chunk, range } = request;
     const target = formatFillTarget({ chunk, range });
     const terms = withRequestId(formatFillTerms(request), options.requestId);
-    const secret = keys();
-    const nonce = randomBytes(NONCE_BYTES).toString('base64url');
-    const signed = { method: 'GET', target, receiver: address, headers: terms, body: new Uint8Array() };
-    const headers = secret === undefined ? terms : { ...terms, ...signRequest(secret, signed, clock.now(), nonce) };
-
-    function prove(status: number, answered: ResponseHeaders, lengthBytes: number, reason: string): void {
-      if (secret === undefined) return;
-      const answer = { nonce, status, lengthBytes, etag: chunk.object.etag, reason };
-      if (!verifyAnswer(secret, answer, answered[PROOF_HEADER]))
-        throw unavailable(address, `its answer ${status} carries no proof that it is one of us`, { status });
-    }
+    const { headers, prove } = sign(address, 'GET', target, chunk.object.etag, terms);
 
     const call: RawRequest = {
       path: target,
@@ -120,23 +126,80 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
     return meaningOf(address, request.why, status, state, text, answered['retry-after']);
   }
 
+  /** A call without object bytes: its whole answer is proved. */
+  async function control(
+    address: PeerAddress,
+    call: { readonly method: 'GET' | 'POST'; readonly target: string; readonly etag: string },
+    options: CallOptions,
+  ): Promise<{ readonly headers: ResponseHeaders; readonly text: string }> {
+    return attempted(address, async (peer, attempt) => {
+      const { method, target, etag } = call;
+      const terms = withRequestId(PEER_TERMS, options.requestId);
+      const { headers, prove } = sign(address, method, target, etag, terms);
+      const request: RawRequest = {
+        method,
+        path: target,
+        headers: method === 'POST' ? { ...headers, 'content-length': '0' } : headers,
+        signal: options.signal,
+        firstByteTimeoutMs: options.firstByteTimeoutMs,
+        silenceTimeoutMs: deadAfterMs,
+        onInformational: () => attempt.alive(),
+        onHead: () => attempt.alive(),
+        // Its nonce is remembered there: sent again it would be refused as a replay.
+        retryReused: method === 'GET',
+      };
+      const { status, headers: answered, body } = await peer.client.request(request);
+      const text = body.toString('utf8');
+      prove(status, answered, body.length, text);
+      if (status === 200 || status === 204) return { headers: answered, text };
+      const refusal = parseRefusal(`peer ${address}`, status, text, answered['retry-after']);
+      throw refusal ?? unavailable(address, `it answered ${status}`, { status });
+    });
+  }
+
+  /** One attempt at a peer; what the wire says is told to its health. */
+  async function attempted<T>(address: PeerAddress, run: (peer: Peer, attempt: Attempt) => Promise<T>): Promise<T> {
+    const peer = peerAt(address);
+    const attempt = peer.health.ask();
+    try {
+      if (attempt === undefined) throw unavailable(address, `it was dead less than ${SKIP_DEAD_MS} ms ago`);
+      return await run(peer, attempt);
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error;
+      if (error.failure === 'connect' || error.failure === 'silence') attempt?.dead();
+      throw unavailable(address, error.message, { cause: error });
+    } finally {
+      // Once for each attempt, and a sign of life that came first is not taken back by what follows.
+      attempt?.abandoned();
+    }
+  }
+
   return {
     async fill(address, request, sink, options) {
-      const peer = peerAt(address);
-      const leave = await peer.gate.enter(options.signal);
-      // Once for each attempt, and a sign of life that came first is not taken back by what follows.
-      const attempt = peer.health.ask();
+      const leave = await peerAt(address).gate.enter(options.signal);
       try {
-        if (attempt === undefined) throw unavailable(address, `it was dead less than ${SKIP_DEAD_MS} ms ago`);
-        return await exchange(peer, attempt, address, request, sink, options);
-      } catch (error) {
-        if (!(error instanceof WireError)) throw error;
-        if (error.failure === 'connect' || error.failure === 'silence') attempt?.dead();
-        throw unavailable(address, error.message, { cause: error });
+        return await attempted(address, (peer, attempt) => exchange(peer, attempt, address, request, sink, options));
       } finally {
-        attempt?.abandoned();
         leave();
       }
+    },
+    async head(address, query, options) {
+      const { headers, text } = await control(
+        address,
+        { method: 'GET', target: formatHeadTarget(query), etag: '' },
+        options,
+      );
+      const said = decodeManifest(text);
+      const ageMs = Number(headers['x-orca-age-ms']);
+      if (said === undefined || said.gone || !(ageMs >= 0)) throw unavailable(address, 'its answer is no object head');
+      return { head: said.head, ageMs };
+    },
+    async invalidate(address, invalidation, options) {
+      await control(
+        address,
+        { method: 'POST', target: formatInvalidateTarget(invalidation), etag: invalidation.etag },
+        options,
+      );
     },
     async close() {
       closed = true;

@@ -48,12 +48,14 @@ export interface EnginesOptions {
   readonly readahead?: number;
   readonly clock?: Clock;
   readonly verifyRanges?: boolean;
+  /** One that other engines have filled. */
+  readonly store?: FakeChunkStore;
 }
 
 export function openEngines(options: EnginesOptions = {}): Engines {
   const clock = options.clock ?? systemClock;
   const origin = fakeOrigin();
-  const store = fakeChunkStore();
+  const store = options.store ?? fakeChunkStore();
   const settings: EngineSettings = {
     origin: {
       id: 'test',
@@ -63,7 +65,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
     },
     cacheStore: { verifyRanges: options.verifyRanges ?? false },
     chunking: { sizeBytes: options.chunkBytes ?? MIB, tiers: [] },
-    metadata: { negativeTtlMs: 60_000, maxEntries: 1_000 },
+    metadata: { negativeTtlMs: 60_000, staleIfErrorMs: 86_400_000, maxEntries: 1_000 },
     catalog: { maxEntries: 10_000 },
     memory: { budgetBytes: options.budgetBytes ?? 256 * MIB },
   };
@@ -187,11 +189,15 @@ function viewOf(current: () => PeerSet): PeerView {
 
 /** What the HTTP client and server do, without the wire. */
 function directClient(replicas: readonly Replica[], self: () => Replica): PeerClient {
+  const at = (peer: PeerAddress): Replica => {
+    const replica = replicas.find(({ address }) => address === peer);
+    if (replica === undefined || replica.dead || replica === self())
+      throw new OrcaError('peer_unavailable', `${peer} does not answer`);
+    return replica;
+  };
   return {
     async fill(peer, request, sink, options) {
-      const replica = replicas.find(({ address }) => address === peer);
-      if (replica === undefined || replica.dead || replica === self())
-        throw new OrcaError('peer_unavailable', `${peer} does not answer`);
+      const replica = at(peer);
       replica.fillCalls++;
       const reply = await replica.engine.serveFill({
         ...request,
@@ -208,6 +214,12 @@ function directClient(replicas: readonly Replica[], self: () => Replica): PeerCl
         if (replica.dead) throw new OrcaError('peer_unavailable', `${peer} died`);
       }
       return { kind: 'bytes' };
+    },
+    async head(peer, query, options) {
+      return at(peer).engine.metadata.serve(query.object, query.maxAgeMs, options.signal);
+    },
+    async invalidate(peer, invalidation) {
+      at(peer).engine.metadata.forget(invalidation.object, invalidation.etag);
     },
     close: async () => {},
   };
