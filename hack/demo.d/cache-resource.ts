@@ -32,6 +32,8 @@ export function cacheResource(): KubeObject {
           credentialsSecretRef: { name: ORIGIN_SECRET },
         },
         buckets: [{ name: CLIENT_BUCKET, originBucket: ORIGIN_BUCKET }],
+        // One small server is the origin here, and it shares this machine's cores with everything else.
+        targetGlobal: 24,
       },
       cacheStore: {
         type: 'S3',

@@ -94,9 +94,13 @@ export function countsBetween(before: Snapshot, after: Snapshot): Counts {
     pods: [...after.pods].map(([name, { node, samples }]) => ({
       name,
       node,
-      fills: total(samples, 'orca_fills_total') - total(before.pods.get(name)?.samples ?? [], 'orca_fills_total'),
+      fills: filledIn(samples) - filledIn(before.pods.get(name)?.samples ?? []),
     })),
   };
+}
+
+function filledIn(samples: readonly Sample[]): number {
+  return total(samples, 'orca_fills_total', ({ outcome }) => outcome === 'committed');
 }
 
 function troubleBetween(grown: (metric: string, filter: (labels: Labels) => boolean) => number): Map<string, number> {
@@ -106,7 +110,14 @@ function troubleBetween(grown: (metric: string, filter: (labels: Labels) => bool
       'cachestore that did not answer',
       grown('orca_fall_throughs_total', ({ rung, reason }) => rung === 'store' && reason !== 'chunk_missing'),
     ],
-    ['replica that did not answer', grown('orca_fall_throughs_total', ({ rung }) => rung !== 'store')],
+    [
+      'replica that did not answer',
+      grown('orca_fall_throughs_total', ({ rung, reason }) => rung !== 'store' && reason === 'peer_unavailable'),
+    ],
+    [
+      'replica that would not',
+      grown('orca_fall_throughs_total', ({ rung, reason }) => rung !== 'store' && reason !== 'peer_unavailable'),
+    ],
     ['commit that failed', grown('orca_fills_total', ({ outcome }) => outcome === 'uncommitted')],
     ['chunk filled twice', grown('orca_fills_total', ({ outcome }) => outcome === 'lost')],
     ['fill that was given up', grown('orca_fills_total', ({ outcome }) => outcome === 'cancelled')],

@@ -2,7 +2,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf } from './failure.ts';
-import { CACHE_SELECTOR, NAMESPACE, OPERATOR_NAMESPACE } from './names.ts';
+import { openKubectl } from './kubectl.ts';
+import { CACHE_SELECTOR, NAMESPACE, OPERATOR_NAMESPACE, PORT } from './names.ts';
 import { run } from './run.ts';
 
 const COMMAND_TIMEOUT_MS = 20_000;
@@ -42,12 +43,26 @@ const COMMANDS: readonly (readonly string[])[] = [
 
 export async function writeDiagnosis(kubeconfig: string, file: string, error: unknown): Promise<void> {
   const parts = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
-  for (const args of COMMANDS) {
-    const text = await run('kubectl', [`--kubeconfig=${kubeconfig}`, ...args], { timeoutMs: COMMAND_TIMEOUT_MS }).catch(
-      (reason: unknown) => `(${messageOf(reason)})`,
+  for (const args of COMMANDS) parts.push(await outputOf(kubeconfig, args));
+  const cachePods = await openKubectl(kubeconfig, undefined)
+    .pods(NAMESPACE, CACHE_SELECTOR)
+    // Said by the commands above already.
+    .catch(() => []);
+  for (const { name } of cachePods)
+    parts.push(
+      await outputOf(kubeconfig, [
+        'get',
+        '--raw',
+        `/api/v1/namespaces/${NAMESPACE}/pods/${name}:${PORT.ops}/proxy/metrics`,
+      ]),
     );
-    parts.push(`$ kubectl ${args.join(' ')}\n${text}`);
-  }
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, `${parts.join('\n\n')}\n`);
+}
+
+async function outputOf(kubeconfig: string, args: readonly string[]): Promise<string> {
+  const text = await run('kubectl', [`--kubeconfig=${kubeconfig}`, ...args], { timeoutMs: COMMAND_TIMEOUT_MS }).catch(
+    (reason: unknown) => `(${messageOf(reason)})`,
+  );
+  return `$ kubectl ${args.join(' ')}\n${text}`;
 }

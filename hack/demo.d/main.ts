@@ -73,7 +73,7 @@ function printWhatNext({ kubeconfig, byRelay }: Options, { edge, example }: Outc
   const endpoint = byRelay ? local : edge;
   const aws = `aws ${awsArguments(endpoint).join(' ')}`;
   const target = `'s3://${CLIENT_BUCKET}/${example.key}'`;
-  const range = `--range bytes=0-15 /dev/stdout`;
+  const range = `--range bytes=0-99 /tmp/range.bin`;
   const lines = [
     'It is left running. What you could type next:',
     '',

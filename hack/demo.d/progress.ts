@@ -15,7 +15,7 @@ export function openProgress(startedMs: number, write = (line: string): void => 
   const stamp = (): string => `[${String(Math.round(elapsedMs() / 1000)).padStart(SECONDS_WIDTH)} s]`;
   return {
     step: (text) => write(`${stamp()} ${text}`),
-    detail: (text) => write(`${' '.repeat(stamp().length)} ${text}`),
+    detail: (text) => write(`${' '.repeat(stamp().length)} ${text}`.trimEnd()),
     blank: () => write(''),
     elapsedMs,
   };

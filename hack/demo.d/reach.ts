@@ -17,11 +17,12 @@ const FORWARD_POLL_MS = 100;
 /** Between a forward that broke and the next. */
 const FORWARD_AGAIN_MS = 300;
 const STOP_MS = 5_000;
+const HTTP_PORT = 80;
 
 export async function serviceAddress(kubectl: Kubectl, service: string, port: number): Promise<string> {
   const ip = await kubectl.field(['-n', NAMESPACE, 'service', service], '{.spec.clusterIP}');
   if (ip === '') throw new Failure(`Service ${service} has no address`);
-  return `http://${ip}:${port}`;
+  return `http://${ip}${port === HTTP_PORT ? '' : `:${port}`}`;
 }
 
 /** Services of `hack/cluster` have addresses that this machine routes to. The edge's comes with the cache. */

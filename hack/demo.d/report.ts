@@ -6,6 +6,8 @@ import { exact, megabytesPerSecond, percent, seconds, table } from './table.ts';
 export interface Pass {
   readonly title: string;
   readonly result: PassResult;
+  /** Of the objects that nobody had read before: so much the origin must give, and no more. */
+  readonly coldBytes: number;
   /** Undefined where pods came and went: what they counted went with them. */
   readonly counts: Counts | undefined;
   /** Bytes at the origin as the proxy saw them. */
@@ -16,23 +18,29 @@ export interface Pass {
 const SOURCE_ORDER = ['memory', 'store', 'peer', 'fill'];
 const SOURCE_WORD: Readonly<Record<string, string>> = { fill: 'origin', peer: 'another pod', store: 'cachestore' };
 
-export function duplication({ originBytes, result }: Pass): number {
-  return result.objectBytes === 0 ? 0 : originBytes / result.objectBytes;
+/** How often the origin gave each byte; empty where it had to give none. */
+function duplicationOf({ originBytes, coldBytes }: Pass): string {
+  return coldBytes === 0 ? '' : (originBytes / coldBytes).toFixed(2);
 }
 
 /** The lines of one pass. */
 export function describePass(pass: Pass): string[] {
-  const { result, counts, originBytes, originRequests } = pass;
+  const { result, counts, coldBytes, originBytes, originRequests } = pass;
+  const again = result.retries === 0 ? '' : `; ${result.retries} reads were begun again`;
   const lines = [
-    `read         ${result.reads} × of ${result.objects} objects: ${exact(result.readBytes)} bytes in ${seconds(result.durationMs)} s, ${megabytesPerSecond(result.readBytes, result.durationMs)} MB/s, all equal to the source${result.retries === 0 ? '' : `, after ${result.retries} reads begun again`}`,
-    `origin       ${exact(originBytes)} bytes in ${exact(originRequests)} requests, counted by the proxy`,
+    `read         ${result.reads} × of ${result.objects} objects, ${exact(result.readBytes)} bytes in ${seconds(result.durationMs)} s: ${megabytesPerSecond(result.readBytes, result.durationMs)} MB/s, all equal to the source${again}`,
+    `from origin  ${exact(originBytes)} bytes in ${exact(originRequests)} requests, counted by the proxy`,
   ];
+  if (counts !== undefined)
+    lines.push(
+      `             ${exact(counts.own.bytes)} bytes in ${exact(counts.own.requests)} requests, by the pods' own metrics`,
+    );
+  if (coldBytes > 0)
+    lines.push(
+      `duplication  ${duplicationOf(pass)}: origin bytes ÷ ${exact(coldBytes)} bytes that nobody had read before`,
+    );
   if (counts === undefined) return lines;
-  lines.push(
-    `             ${exact(counts.own.bytes)} bytes in ${exact(counts.own.requests)} requests, by the pods' own metrics`,
-  );
-  lines.push(`duplication  ${duplication(pass).toFixed(2)} (origin bytes ÷ object bytes)`);
-  lines.push(`hits         ${hitsOf(counts)} say X-Cache: HIT; bytes from ${sourcesOf(counts)}`);
+  lines.push(`hits         ${hitsOf(counts)} with X-Cache: HIT; bytes from ${sourcesOf(counts)}`);
   if (counts.trouble.size > 0)
     lines.push(`trouble      ${[...counts.trouble].map(([what, count]) => `${count} × ${what}`).join(', ')}`);
   const filled = counts.pods.reduce((sum, { fills }) => sum + fills, 0);
@@ -80,12 +88,12 @@ export function summary(passes: readonly Pass[]): string[] {
       { title: 'objects' },
       { title: 'object bytes' },
       { title: 'bytes read' },
-      { title: 'seconds' },
+      { title: 's' },
       { title: 'MB/s' },
       { title: 'origin bytes' },
       { title: 'requests' },
       { title: 'duplication' },
-      { title: 'not from origin' },
+      { title: 'hits' },
     ],
     passes.map((pass) => {
       const { title, result, originBytes, originRequests } = pass;
@@ -98,25 +106,25 @@ export function summary(passes: readonly Pass[]): string[] {
         megabytesPerSecond(result.readBytes, result.durationMs),
         exact(originBytes),
         exact(originRequests),
-        originBytes === 0 ? '–' : duplication(pass).toFixed(2),
-        percent(result.readBytes - originBytes, result.readBytes),
+        duplicationOf(pass),
+        percent(Math.max(0, result.readBytes - originBytes), result.readBytes),
       ];
     }),
-  );
+  ).concat('hits: the share of the bytes read that the origin did not have to give');
 }
 
 /** What is wrong with a pass; bytes that differ have ended it before. */
-export function mistakesOf({ title, counts, originBytes }: Pass, expectedOriginBytes: number | undefined): string[] {
+export function mistakesOf({ title, counts, originBytes, coldBytes }: Pass): string[] {
+  // A pod that goes takes its numbers along, and may take a fill along that another has to repeat.
+  if (counts === undefined) return [];
+  const { proxy, own } = counts;
   const mistakes: string[] = [];
-  if (counts !== undefined) {
-    const { proxy, own } = counts;
-    // Two opinions that must be one.
-    if (proxy.bytes !== own.bytes)
-      mistakes.push(`the proxy counted ${exact(proxy.bytes)} bytes from the origin, the pods ${exact(own.bytes)}`);
-    if (proxy.requests !== own.requests)
-      mistakes.push(`the proxy counted ${proxy.requests} requests to the origin, the pods ${own.requests}`);
-  }
-  if (expectedOriginBytes !== undefined && originBytes !== expectedOriginBytes)
-    mistakes.push(`${exact(originBytes)} bytes came from the origin instead of ${exact(expectedOriginBytes)}`);
+  // Two opinions that must be one.
+  if (proxy.bytes !== own.bytes)
+    mistakes.push(`the proxy counted ${exact(proxy.bytes)} bytes from the origin, the pods ${exact(own.bytes)}`);
+  if (proxy.requests !== own.requests)
+    mistakes.push(`the proxy counted ${proxy.requests} requests to the origin, the pods ${own.requests}`);
+  if (originBytes !== coldBytes)
+    mistakes.push(`${exact(originBytes)} bytes came from the origin instead of ${exact(coldBytes)}`);
   return mistakes.map((mistake) => `${title}: ${mistake}`);
 }

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { readWithAwsCli } from './aws-cli.ts';
-import { countsBetween, takeSnapshot, type Snapshot } from './counts.ts';
+import { countsBetween, takeSnapshot } from './counts.ts';
 import { Failure } from './failure.ts';
 import {
   awaitCache,
@@ -107,7 +107,7 @@ async function uploadAll(
     signal,
   );
   if (crowd === undefined) throw new Failure('the upload lost an object');
-  const bytes = all.reduce((sum, object) => sum + object.sizeBytes, 0);
+  const bytes = bytesOf(all);
   const durationMs = performance.now() - startedMs;
   progress.step(
     `uploaded ${all.length} files of this machine to the origin: ${exact(bytes)} bytes, the largest ${exact(largest.sizeBytes)}, in ${seconds(durationMs)} s (${megabytesPerSecond(bytes, durationMs)} MB/s)`,
@@ -127,29 +127,40 @@ async function readEverything(
   const passes: Pass[] = [];
   // Told together at the end, since each says something about the others.
   const mistakes: string[] = [];
-  const objectBytes = all.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   progress.step(`reading through the edge Service at ${edge} with @aws-sdk/client-s3; every SHA-256 is compared`);
 
-  const pass = async (title: string, expectedOriginBytes: number | undefined, read: () => Promise<PassResult>) => {
+  const pass = async (
+    title: string,
+    cold: readonly StoredObject[],
+    podsStay: boolean,
+    read: () => Promise<PassResult>,
+  ) => {
     const before = await takeSnapshot(kubectl, signal);
     const result = await read();
-    const after = await takeSnapshot(kubectl, signal);
-    const done = passOf(title, result, before, after, expectedOriginBytes !== undefined);
+    const counts = countsBetween(before, await takeSnapshot(kubectl, signal));
+    const done = {
+      title,
+      result,
+      coldBytes: bytesOf(cold),
+      counts: podsStay ? counts : undefined,
+      originBytes: counts.proxy.bytes,
+      originRequests: counts.proxy.requests,
+    };
     passes.push(done);
+    mistakes.push(...mistakesOf(done));
     progress.blank();
     progress.step(title);
     for (const line of describePass(done)) progress.detail(line);
-    mistakes.push(...mistakesOf(done, expectedOriginBytes));
   };
 
-  await pass(`cold, ${READERS} readers`, objectBytes, () => readAll(context, all));
-  await pass(`warm, ${READERS} readers`, 0, () => readAll(context, all));
-  await pass('ranges, warm', 0, () => readRanges(context, rangeObjects(all)));
-  await pass(`cold, ${CROWD} clients, one object`, crowd.sizeBytes, () => readTogether(context, crowd));
+  await pass(`cold, ${READERS} readers`, all, true, () => readAll(context, all));
+  await pass(`warm, ${READERS} readers`, [], true, () => readAll(context, all));
+  await pass('ranges, warm', [], true, () => readRanges(context, rangeObjects(all)));
+  await pass(`cold, ${CROWD} clients, one object`, [crowd], true, () => readTogether(context, crowd));
 
   progress.blank();
-  const mixed = [...all, ...(await freshCopies(origin, all, signal))];
-  await pass('a pod is deleted', undefined, () => readWhileAPodGoes(installation, context, mixed));
+  const fresh = await freshCopies(origin, all, signal);
+  await pass('a pod is deleted', fresh, false, () => readWhileAPodGoes(installation, context, [...all, ...fresh]));
   await kubectl.waitFor('condition=Ready', ['-n', NAMESPACE, `orcacache/${CACHE}`], REPLACEMENT_TIMEOUT_S);
   progress.step('the replacement is Ready');
 
@@ -168,15 +179,8 @@ async function readEverything(
   if (mistakes.length > 0) throw new Failure(mistakes.join('\n'));
 }
 
-function passOf(title: string, result: PassResult, before: Snapshot, after: Snapshot, samePods: boolean): Pass {
-  const counts = countsBetween(before, after);
-  return {
-    title,
-    result,
-    counts: samePods ? counts : undefined,
-    originBytes: counts.proxy.bytes,
-    originRequests: counts.proxy.requests,
-  };
+function bytesOf(objects: readonly StoredObject[]): number {
+  return objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
 }
 
 function largestOf(objects: readonly StoredObject[]): StoredObject {
