@@ -131,7 +131,7 @@ export async function whileTimePasses<T>(clock: FakeClock, promise: Promise<T>):
   const done = () => {
     settled = true;
   };
-  promise.then(done, done);
+  void promise.finally(done).catch(() => {});
   while (!settled) await clock.advance(250);
   return promise;
 }

@@ -1,0 +1,131 @@
+/** Clients outside the pods: they read through the edge Service as SDKs do, retries included, and check every byte. */
+import { createHash } from 'node:crypto';
+import { Agent, request } from 'node:http';
+import { createSigner } from '#cache/wire/sigv4.ts';
+import { BUCKET, KEYS, type World } from './operator-world.ts';
+
+/** As SDKs do by default. */
+const ATTEMPTS = 3;
+const RETRY_MS = 300;
+/** No single answer takes longer on a machine that does other things too. */
+const TIMEOUT_MS = 30_000;
+
+export interface Reading {
+  readonly reads: number;
+  /** First attempts that failed; retries made good for them. */
+  readonly retried: number;
+}
+
+/** Puts an object straight to the origin. */
+export async function putObject(world: World, key: string, body: Buffer): Promise<void> {
+  const host = `${await world.field('pod s3', '{.status.podIP}')}:7070`;
+  const path = `/${BUCKET}/${key}`;
+  const headers = createSigner('us-east-1').sign({
+    method: 'PUT',
+    path,
+    headers: { host, 'content-length': String(body.length) },
+    credentials: { accessKeyId: KEYS['access-key-id'], secretAccessKey: KEYS['secret-access-key'] },
+    nowMs: Date.now(),
+  });
+  const { status } = await exchange(new Agent(), host, { method: 'PUT', path, headers, body });
+  if (status !== 200) throw new Error(`PUT ${path}: ${status}`);
+}
+
+/** The edge Service's address, which the host reaches as any pod does. */
+export async function edgeOf(world: World, cache: string): Promise<string> {
+  return `${await world.field(`service ${cache}`, '{.spec.clusterIP}')}:80`;
+}
+
+/** Reads the objects round and round with so many workers until `done` settles, and at least once each. */
+export async function readWhile(
+  edge: string,
+  objects: ReadonlyMap<string, Buffer>,
+  workers: number,
+  done: Promise<unknown>,
+): Promise<Reading> {
+  let running = true;
+  const stop = () => {
+    running = false;
+  };
+  done.then(stop, stop);
+  let reads = 0;
+  let retried = 0;
+  const hashes = new Map([...objects].map(([key, body]) => [key, sha256(body)]));
+  const worker = async (first: number) => {
+    // A connection of one's own, as a client in another process has; a new one for each read meets every replica.
+    const keys = [...objects.keys()];
+    for (let i = first; running || i < first + keys.length; i++) {
+      const key = keys[i % keys.length]!;
+      const { body, attempts } = await readObject(edge, key);
+      if (sha256(body) !== hashes.get(key)) throw new Error(`${key}: ${body.length} wrong bytes`);
+      reads++;
+      retried += attempts - 1;
+    }
+  };
+  await Promise.all([done, ...Array.from({ length: workers }, (_, i) => worker(i))]);
+  return { reads, retried };
+}
+
+export async function readObject(edge: string, key: string): Promise<{ body: Buffer; attempts: number }> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const { status, body } = await exchange(new Agent(), edge, { method: 'GET', path: `/${BUCKET}/${key}` });
+      if (status === 200) return { body, attempts: attempt };
+      throw new Error(`GET ${key}: ${status} ${body.toString('utf8', 0, 300)}`);
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS * attempt));
+    }
+  }
+}
+
+/** A counter of one replica, summed over its labels. */
+export async function metricOf(podIp: string, name: string): Promise<number> {
+  const { body } = await exchange(new Agent(), `${podIp}:8442`, { method: 'GET', path: '/metrics' });
+  const lines = body.toString().split('\n');
+  const samples = lines.filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+  return samples.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}
+
+export interface PeersSeen {
+  readonly owners: readonly string[];
+  readonly epoch: string;
+}
+
+export async function peersOf(podIp: string): Promise<PeersSeen> {
+  const { body } = await exchange(new Agent(), `${podIp}:8442`, { method: 'GET', path: '/status' });
+  return (JSON.parse(body.toString()) as { peers: PeersSeen }).peers;
+}
+
+function sha256(body: Buffer): string {
+  return createHash('sha256').update(body).digest('hex');
+}
+
+interface Request {
+  readonly method: string;
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Buffer;
+}
+
+/** Rejects where the body is shorter than announced: a clean short body would be the cache's worst failure. */
+function exchange(agent: Agent, host: string, call: Request): Promise<{ status: number; body: Buffer }> {
+  return new Promise((resolve, reject) => {
+    const { method, path, headers } = call;
+    const options = { agent, method, path, headers: { host, ...headers }, signal: AbortSignal.timeout(TIMEOUT_MS) };
+    const sent = request(`http://${host}`, options, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('error', reject);
+      response.on('end', () => {
+        const body = Buffer.concat(parts);
+        const announced = Number(response.headers['content-length'] ?? body.length);
+        if (!response.complete || body.length !== announced) reject(new Error(`${body.length} of ${announced} bytes`));
+        else resolve({ status: response.statusCode ?? 0, body });
+        agent.destroy();
+      });
+    });
+    sent.on('error', reject);
+    sent.end(call.body);
+  });
+}
