@@ -28,9 +28,9 @@ async function main(): Promise<number> {
   const installation = installationFor(options, progress, interruption.signal);
   try {
     const outcome = await playScenario(installation, options, interruption.signal);
+    progress.step('DONE: all that was read equals its source, and the origin gave each byte once');
     if (options.keep) printWhatNext(options, outcome);
     else await clean(options, progress);
-    progress.step('everything that was read equals its source, and the origin gave each byte once');
     return EXIT.done;
   } catch (error) {
     const interrupted = interruption.signal.aborted;
@@ -54,6 +54,7 @@ async function clean(options: Options, progress: Progress): Promise<void> {
   if (options.clusterGoes) return;
   progress.step('removing everything: the cache, the operator, the namespaces');
   await removeAll(installationFor(options, progress, undefined));
+  progress.step('nothing of the demo is left in the cluster');
 }
 
 async function explain(options: Options, progress: Progress, error: unknown): Promise<void> {
