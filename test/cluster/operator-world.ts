@@ -5,6 +5,7 @@ import { expect, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { openRawClient } from '#cache/wire/raw-client.ts';
 import { createSigner } from '#cache/wire/sigv4.ts';
+import { CRD_NAME } from '#crds/names.ts';
 
 const exec = promisify(execFile);
 const CHART = 'charts/orcacache';
@@ -117,9 +118,12 @@ export async function openWorld(): Promise<World> {
       await kubectl(['delete', 'orcacaches', '--all', '--wait=true', '--timeout=60s']);
       await run('helm', ['uninstall', release, '--wait', '--timeout', '60s']);
       await exec('kubectl', ['delete', 'namespace', namespace, '--wait=false']);
+      // A release that brings the CRD would refuse one that is not its own.
+      if (!hadCrd) await exec('kubectl', ['delete', 'crd', CRD_NAME]);
     },
   };
 
+  const hadCrd = (await exec('kubectl', ['get', 'crd', CRD_NAME, '--ignore-not-found', '-o', 'name'])).stdout !== '';
   await exec('kubectl', ['create', 'namespace', namespace]);
   await kubectl(['apply', '--server-side', '--force-conflicts', '-f', 'crds/generated']);
   const images = ['--set', 'image.tag=dev', '--set', 'cacheImage.tag=dev', '--set', 'crds.install=false'];
