@@ -119,11 +119,14 @@ export async function openWorld(): Promise<World> {
       await run('helm', ['uninstall', release, '--wait', '--timeout', '60s']);
       await exec('kubectl', ['delete', 'namespace', namespace, '--wait=false']);
       // A release that brings the CRD would refuse one that is not its own.
-      if (!hadCrd) await exec('kubectl', ['delete', 'crd', CRD_NAME]);
+      if (!hadCrd && (await crd(`{.metadata.annotations.meta\\.helm\\.sh/release-name}`)) === '')
+        await exec('kubectl', ['delete', 'crd', CRD_NAME, '--ignore-not-found']);
     },
   };
 
-  const hadCrd = (await exec('kubectl', ['get', 'crd', CRD_NAME, '--ignore-not-found', '-o', 'name'])).stdout !== '';
+  const crd = (jsonPath: string): Promise<string> =>
+    kubectl(['get', 'crd', CRD_NAME, '--ignore-not-found', '-o', `jsonpath=${jsonPath}`]);
+  const hadCrd = (await crd('{.metadata.name}')) !== '';
   await exec('kubectl', ['create', 'namespace', namespace]);
   await kubectl(['apply', '--server-side', '--force-conflicts', '-f', 'crds/generated']);
   const images = ['--set', 'image.tag=dev', '--set', 'cacheImage.tag=dev', '--set', 'crds.install=false'];
