@@ -145,12 +145,10 @@ export function respondError(
     RequestId: place.requestId,
     HostId: place.requestId,
   });
-  if (request.method === 'HEAD') {
-    response.writeHead(row.status).end();
-    return row.status;
-  }
+  // HEAD too says how long: Node's client, and so the SDK, gives up a connection whose answer does not.
   response.writeHead(row.status, { 'Content-Type': 'application/xml', 'Content-Length': Buffer.byteLength(body) });
-  response.end(body);
+  if (request.method === 'HEAD') response.end();
+  else response.end(body);
   return row.status;
 }
 
