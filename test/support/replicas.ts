@@ -57,6 +57,8 @@ export interface Replica {
   readonly ops: string;
   /** `ip:port`: what the others know it as. */
   readonly address: string;
+  /** Its configuration, for a process of its own. */
+  readonly file: string;
   readonly cache: Cache;
   /** What it has logged, level warn and above. */
   readonly logLines: readonly string[];
@@ -204,6 +206,7 @@ async function startReplica(file: string, host: string, address: string): Promis
     peer: `http://${address}`,
     ops,
     address,
+    file,
     cache,
     logLines,
     async metric(name, labels = {}) {
