@@ -8,7 +8,7 @@ import { shutDown } from '#shared/lifecycle.ts';
 import type { RootLog } from '#shared/log.ts';
 import type { Config } from './config/config.ts';
 import { configuredSettings, watchRuntime } from './config/runtime.ts';
-import { openOrigin, openPeers, openStore } from './drivers.ts';
+import { openOrigin, openPeers, openStore, originFingerprint } from './drivers.ts';
 import { openEngine, type Engine } from './engine/engine.ts';
 import type { HttpListener } from './http/connections.ts';
 import { openEdge } from './http/edge.ts';
@@ -73,7 +73,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     ...(options.peerDeadAfterMs !== undefined && { deadAfterMs: options.peerDeadAfterMs }),
   });
   const engine = openEngine({
-    settings: config,
+    settings: { ...config, origin: { ...config.origin, fingerprint: originFingerprint(config) } },
     origin,
     store,
     peers,
@@ -89,6 +89,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const readiness = watchReadiness({
     origin,
     store,
+    identity: engine.identity,
     buckets: config.origin.buckets,
     peers,
     clock,

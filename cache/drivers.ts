@@ -19,6 +19,14 @@ export function openOrigin(config: Config): Origin {
   }
 }
 
+/** Type and endpoint host, or what the user calls it: the same origin gives the same text on every replica. */
+export function originFingerprint(config: Config): string {
+  const { identity, type, s3 } = config.origin;
+  if (identity !== '') return identity;
+  const host = s3.endpoint === '' ? `s3.${s3.region}.amazonaws.com` : new URL(s3.endpoint).host;
+  return `${type} ${host}`;
+}
+
 export function openStore(config: Config): ChunkStore {
   const { type, s3, filesystem } = config.cacheStore;
   switch (type) {

@@ -10,6 +10,7 @@ import { MemoryTier } from './memory-tier.ts';
 import { ChunkMemory } from './memory.ts';
 import { Metadata } from './metadata.ts';
 import { openOriginHead } from './origin-head.ts';
+import { OriginIdentity } from './origin-identity.ts';
 import { Outbox } from './outbox.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
 import { read, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
@@ -23,6 +24,8 @@ export interface EngineSettings {
     readonly id: string;
     readonly buckets: readonly BucketRule[];
     readonly queueTimeoutMs: number;
+    /** What tells this origin from another under the same id; undefined = nobody else uses this cachestore. */
+    readonly fingerprint?: string;
     readonly retry: RetrySettings;
   };
   readonly cacheStore: { readonly verifyRanges: boolean };
@@ -60,6 +63,7 @@ export interface Engine {
   flush(signal: AbortSignal): Promise<void>;
   readonly origin: GuardedOrigin;
   readonly store: GuardedStore;
+  readonly identity: OriginIdentity;
   readonly outbox: Outbox;
   readonly memory: ChunkMemory;
   readonly memoryTier: MemoryTier;
@@ -94,7 +98,19 @@ export function openEngine(options: EngineOptions): Engine {
     catalog,
     memoryTier,
     budgetBytes: settings.memory.budgetBytes,
+    mayCommit: () => identity.state === 'ours',
   });
+  const identity = new OriginIdentity({
+    ...options,
+    store,
+    originId: settings.origin.id,
+    fingerprint: settings.origin.fingerprint,
+    onOurs: () => outbox.wake(),
+  });
+  const served = <T>(call: () => Promise<T>): Promise<T> => {
+    const refusal = identity.refusal();
+    return refusal === undefined ? call() : Promise.reject(refusal);
+  };
   const fillContext: FillContext = {
     ...options,
     origin,
@@ -133,9 +149,12 @@ export function openEngine(options: EngineOptions): Engine {
     readahead: options.readahead,
   };
   return {
-    read: (request) => read(context, request),
-    serveFill: (call) => serveFill(context, call),
-    run: (signal) => outbox.run(signal),
+    read: (request) => served(() => read(context, request)),
+    serveFill: (call) => served(() => serveFill(context, call)),
+    run: async (signal) => {
+      await Promise.all([outbox.run(signal), identity.run(signal)]);
+    },
+    identity,
     idle: () => flights.idle(),
     flush: (signal) => outbox.flush(signal),
     origin,

@@ -39,6 +39,8 @@ export interface OutboxOptions {
   readonly clock: Clock;
   readonly observer: Observer;
   readonly random: () => number;
+  /** False until the origin's identity is known to be ours: until then nothing is committed under its id. */
+  readonly mayCommit: () => boolean;
 }
 
 export class Outbox {
@@ -51,10 +53,13 @@ export class Outbox {
 
   constructor(options: OutboxOptions) {
     this.#options = options;
-    options.store.breaker.onClose(() => {
-      this.#nextTryMs = 0;
-      this.#wake.abort(new OrcaError('cancelled', 'the cachestore is back'));
-    });
+    options.store.breaker.onClose(() => this.wake());
+  }
+
+  /** The store has come back, or commits may begin: what waits is tried at once. */
+  wake(): void {
+    this.#nextTryMs = 0;
+    this.#wake.abort(new OrcaError('cancelled', 'the cachestore is back'));
   }
 
   get count(): number {
@@ -69,7 +74,8 @@ export class Outbox {
   async commit(item: Commit): Promise<void> {
     this.#options.memoryTier.pin(item.chunk.path, item.bytes);
     const { store, clock } = this.#options;
-    const mayTry = store.breaker.state === 'closed' && !(this.#isFull && clock.now() < this.#nextTryMs);
+    const mayTry =
+      this.#options.mayCommit() && store.breaker.state === 'closed' && !(this.#isFull && clock.now() < this.#nextTryMs);
     if (mayTry && (await this.#try(item))) return;
     this.#waiting.push(item);
     this.#trim();
@@ -81,7 +87,8 @@ export class Outbox {
     while (!signal.aborted) {
       const oldest = this.#waiting[0];
       // An empty outbox sleeps until it is woken; the bound is only there to have one.
-      const waitMs = oldest === undefined ? BACKOFF_MAX_MS : this.#nextTryMs - this.#options.clock.now();
+      const idle = oldest === undefined || !this.#options.mayCommit();
+      const waitMs = idle ? BACKOFF_MAX_MS : this.#nextTryMs - this.#options.clock.now();
       if (waitMs > 0) await this.#sleep(waitMs, signal);
       else if (oldest !== undefined && (await this.#try(oldest))) this.#remove(oldest);
     }
@@ -89,7 +96,7 @@ export class Outbox {
 
   /** At the end of the process: each once more, until the signal aborts. */
   async flush(signal: AbortSignal): Promise<void> {
-    while (this.#waiting[0] !== undefined && !signal.aborted) {
+    while (this.#waiting[0] !== undefined && !signal.aborted && this.#options.mayCommit()) {
       const tried = this.#waiting[0];
       if (await this.#try(tried)) this.#remove(tried);
       else this.#drop(tried);

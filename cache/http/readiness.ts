@@ -4,18 +4,23 @@
  */
 import { asOrcaError } from '#cache/core/errors.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
+import type { OriginIdentity } from '#cache/engine/origin-identity.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerView } from '#cache/engine/ports.ts';
 import type { Log } from '#shared/log.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
 /** Between tries of what did not answer: a store that comes up a moment later should not hold a rollout. */
 const RETRY_MS = 2_000;
+/** After that a replica starts without its cachestore. */
+const STORE_PATIENCE_MS = 5_000;
+const IDENTITY_POLL_MS = 50;
 /** A name that no chunk has; whether it is there does not matter, only that the store can tell. */
 const STORE_PROBE = '_orca/probe/reachable';
 
 export interface ReadinessOptions {
   readonly origin: Origin;
   readonly store: ChunkStore;
+  readonly identity: OriginIdentity;
   readonly buckets: readonly BucketRule[];
   readonly peers: PeerView;
   readonly clock: Clock;
@@ -47,14 +52,38 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
     checks.set('peers', { ok: false, message: 'waiting for the first list of peers' });
     await options.peers.ready();
     checks.set('peers', { ok: true, message: 'listed' });
-    await until(options, checks);
+    await Promise.all([until(options, checks), untilIdentified(options)]);
     ready = true;
-    options.log.info('ready', { proven: options.isProven() });
+    options.log.info('ready', { proven: options.isProven(), identity: options.identity.state });
   };
   run().catch((error: unknown) => {
     if (!options.signal.aborted) options.log.error('readiness ended', { error });
   });
-  return { checks: () => checks, isReady: () => ready && !draining, startDraining: () => (draining = true) };
+  return {
+    checks: () => new Map([...checks, ['identity', identityCheck(options.identity)]]),
+    isReady: () => ready && !draining && options.identity.state !== 'conflict',
+    startDraining: () => (draining = true),
+  };
+}
+
+/**
+ * The origin's identity first; but a store that is away does not keep a cache from serving what it can fetch, without
+ * commits, until it comes back.
+ */
+async function untilIdentified({ identity, clock, signal }: ReadinessOptions): Promise<void> {
+  const untilMs = clock.now() + STORE_PATIENCE_MS;
+  while (identity.state === 'unknown' && clock.now() < untilMs) await clock.sleep(IDENTITY_POLL_MS, signal);
+}
+
+function identityCheck(identity: OriginIdentity): Check {
+  switch (identity.state) {
+    case 'ours':
+      return { ok: true, message: 'registered' };
+    case 'unknown':
+      return { ok: true, message: 'not known yet: nothing is committed' };
+    case 'conflict':
+      return { ok: false, message: identity.refusal()?.message ?? 'conflict' };
+  }
 }
 
 /** Tries store and buckets until all are good, or the configuration turns out to be proven. */

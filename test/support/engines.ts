@@ -48,6 +48,8 @@ export interface EnginesOptions {
   readonly readahead?: number;
   readonly clock?: Clock;
   readonly verifyRanges?: boolean;
+  /** Of the origin; without one its identity is not checked. */
+  readonly fingerprint?: string;
   /** One that other engines have filled. */
   readonly store?: FakeChunkStore;
 }
@@ -59,6 +61,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
   const settings: EngineSettings = {
     origin: {
       id: 'test',
+      ...(options.fingerprint !== undefined && { fingerprint: options.fingerprint }),
       buckets: [{ name: 'models', originBucket: 'far-models', prefix: '', metadataTtlMs: 300_000, immutable: false }],
       queueTimeoutMs: 5_000,
       retry: { attempts: 3, backoffInitialMs: 1, backoffMaxMs: 2, maxTotalDurationMs: 5_000 },
@@ -160,11 +163,11 @@ export function patternBytes(lengthBytes: number, seed = 1): Buffer {
   return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(lengthBytes));
 }
 
-function emptyCounts(): Counts {
+export function emptyCounts(): Counts {
   return { originRequests: {}, originBytes: 0, committedBytes: 0, fills: {}, fallThroughs: {}, warnings: [] };
 }
 
-function countingObserver(counts: Counts): Observer {
+export function countingObserver(counts: Counts): Observer {
   const add = (record: Record<string, number>, name: string) => {
     record[name] = (record[name] ?? 0) + 1;
   };
