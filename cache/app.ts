@@ -105,6 +105,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     region: config.edge.region,
     buckets: new Set(config.origin.buckets.map(({ name }) => name)),
     maxConnections: config.edge.maxConnections,
+    explain: config.edge.explain,
     observer: metrics.edge,
     log,
   });

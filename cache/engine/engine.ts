@@ -1,6 +1,7 @@
 /** Puts the engine's parts together; the two things it does are `read` and `serveFill`. */
 import type { ChunkTier } from '../core/chunk.ts';
 import { Catalog } from './catalog.ts';
+import { explain } from './explain.ts';
 import type { FillContext } from './fill.ts';
 import { Flights } from './flights.ts';
 import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from './guard.ts';
@@ -55,6 +56,8 @@ export interface EngineOptions {
 export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
   serveFill(call: FillCall): Promise<FillReply>;
+  /** Which chunks an answer is made of and who coordinates them. */
+  explain(result: ReadResult): string;
   /** What goes on in the background, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   /** Resolves when no fill runs any more. */
@@ -151,6 +154,7 @@ export function openEngine(options: EngineOptions): Engine {
   return {
     read: (request) => served(() => read(context, request)),
     serveFill: (call) => served(() => serveFill(context, call)),
+    explain: (result) => explain(result, options.peers),
     run: async (signal) => {
       await Promise.all([outbox.run(signal), identity.run(signal)]);
     },

@@ -50,6 +50,9 @@ export interface ReadResult {
   readonly status: 200 | 206 | 304;
   /** What the body holds of the object. */
   readonly range: ByteRange;
+  /** How the answer is made up: for `X-Orca-Explain`. */
+  readonly object: ObjectVersion;
+  readonly chunkSizeBytes: number;
   /** Where the first bytes came from; undefined without a body. */
   readonly source: Source | undefined;
   readonly body: AsyncGenerator<Piece, void, void>;
@@ -81,7 +84,7 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
       ? await resolve(context, admitted, request)
       : await context.metadata.resolveAnew(admitted.object, request.signal);
     const plan = planRead(context, admitted, known, request);
-    const answer = { ...known, status: plan.status, range: plan.range };
+    const answer = { ...known, ...plan };
     if (request.headOnly || plan.status === 304 || plan.range.to === plan.range.from)
       return { ...answer, source: undefined, body: nothing() };
     try {

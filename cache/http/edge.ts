@@ -65,6 +65,7 @@ export interface EdgeOptions {
   readonly region: string;
   readonly buckets: ReadonlySet<string>;
   readonly maxConnections: number;
+  readonly explain: boolean;
   readonly observer: EdgeObserver;
   readonly log: Log;
 }
@@ -124,7 +125,7 @@ async function route(
     const { observer, engine } = options;
     return serveObject(
       engine,
-      { ...exchange, signal },
+      { ...exchange, signal, explain: options.explain },
       {
         firstByte: () => observer.firstByte(elapsedMs()),
         served: (source, lengthBytes) => observer.served(source, lengthBytes),

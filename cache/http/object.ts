@@ -18,6 +18,8 @@ export interface ObjectExchange {
   readonly response: ServerResponse;
   readonly target: Target;
   readonly requestId: string;
+  /** Say how the answer is made up. */
+  readonly explain: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -52,7 +54,8 @@ export async function serveObject(
     signal,
   });
   const cache = cacheWord(result);
-  response.writeHead(result.status, objectHeaders(result, cache));
+  const explained = exchange.explain ? { 'X-Orca-Explain': engine.explain(result) } : {};
+  response.writeHead(result.status, { ...objectHeaders(result, cache), ...explained });
   observer.firstByte();
   if (result.source === undefined) {
     response.end();
