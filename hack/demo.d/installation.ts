@@ -86,7 +86,12 @@ export async function installServers(installation: Installation): Promise<Secret
 export async function awaitServers({ kubectl, byRelay }: Installation): Promise<void> {
   const names = ['origin', 'store', 'origin-proxy', ...(byRelay ? ['relay'] : [])];
   const deployments = names.map((name) => `deployment/${name}`);
-  await kubectl.waitFor('condition=Available', ['-n', NAMESPACE, ...deployments], SERVERS_TIMEOUT_S);
+  await kubectl.waitFor(
+    'origin, cachestore and proxy',
+    'condition=Available',
+    ['-n', NAMESPACE, ...deployments],
+    SERVERS_TIMEOUT_S,
+  );
 }
 
 export async function installOperator(installation: Installation, before: Before): Promise<void> {
@@ -122,7 +127,12 @@ export async function installCache({ kubectl }: Installation): Promise<void> {
 
 export async function awaitCache({ kubectl }: Installation): Promise<void> {
   try {
-    await kubectl.waitFor('condition=Ready', ['-n', NAMESPACE, `orcacache/${CACHE}`], CACHE_TIMEOUT_S);
+    await kubectl.waitFor(
+      `OrcaCache ${NAMESPACE}/${CACHE} to be Ready`,
+      'condition=Ready',
+      ['-n', NAMESPACE, `orcacache/${CACHE}`],
+      CACHE_TIMEOUT_S,
+    );
   } catch (error) {
     const message = await kubectl
       .field(

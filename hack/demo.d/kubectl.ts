@@ -23,8 +23,8 @@ export interface Pod {
 export interface Kubectl {
   (args: readonly string[], options?: RunOptions): Promise<string>;
   apply(objects: readonly KubeObject[]): Promise<void>;
-  /** `condition` as in `kubectl wait --for`. */
-  waitFor(condition: string, what: readonly string[], timeoutS: number): Promise<void>;
+  /** `condition` as in `kubectl wait --for`, `title` for the message when it does not come. */
+  waitFor(title: string, condition: string, args: readonly string[], timeoutS: number): Promise<void>;
   pods(namespace: string, selector: string): Promise<Pod[]>;
   /** One field as text; empty where it is not there, or the object itself is not. */
   field(what: readonly string[], jsonPath: string): Promise<string>;
@@ -45,12 +45,12 @@ export function openKubectl(kubeconfig: string, signal: AbortSignal | undefined)
         what: `kubectl apply of ${names}`,
       });
     },
-    async waitFor(condition: string, what: readonly string[], timeoutS: number) {
-      // kubectl has the deadline and the better words; ours is for a kubectl that hangs.
+    async waitFor(title: string, condition: string, args: readonly string[], timeoutS: number) {
+      // kubectl has the deadline; ours is for a kubectl that hangs.
       const timeoutMs = (timeoutS + 15) * 1000;
-      await kubectl(['wait', `--for=${condition}`, `--timeout=${timeoutS}s`, ...what], {
+      await kubectl(['wait', `--for=${condition}`, `--timeout=${timeoutS}s`, ...args], {
         timeoutMs,
-        what: `waiting ${timeoutS} s until ${what.join(' ')} is ${condition}`,
+        what: `waiting up to ${timeoutS} s for ${title}`,
       });
     },
     async pods(namespace: string, selector: string) {

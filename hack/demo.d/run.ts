@@ -13,8 +13,9 @@ export interface RunOptions {
 
 /** Most commands answer in a second; a machine that builds something else too takes longer. */
 const DEFAULT_TIMEOUT_MS = 60_000;
-/** Of what a command said, so much ends up in a message. */
-const MESSAGE_BYTES = 2_000;
+/** Of what a command said, so much is remembered, and so many lines end up in a message. */
+const MESSAGE_BYTES = 4_000;
+const MESSAGE_LINES = 3;
 /** Lists and metrics of a large cluster stay far below it. */
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
@@ -50,8 +51,8 @@ export async function run(command: string, args: readonly string[], options: Run
     if (ended !== undefined) reject(ended);
     else if (code === 0) resolve(Buffer.concat(stdout).toString());
     else {
-      const said = stderr.trim() === '' ? Buffer.concat(stdout).toString().slice(-MESSAGE_BYTES) : stderr;
-      reject(new Failure(`${what}: ${killedBy ?? `exit code ${code}`}: ${said.trim()}`));
+      const said = stderr.trim() === '' ? Buffer.concat(stdout).toString() : stderr;
+      reject(new Failure(`${what}: ${killedBy ?? `exit code ${code}`}: ${lastLines(said)}`));
     }
   });
   // A program that ends before it has read everything says so by its exit code.
@@ -63,4 +64,9 @@ export async function run(command: string, args: readonly string[], options: Run
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** What a command says last is why it ended. */
+function lastLines(text: string): string {
+  return text.trim().slice(-MESSAGE_BYTES).split('\n').slice(-MESSAGE_LINES).join('\n');
 }

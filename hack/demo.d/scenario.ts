@@ -161,7 +161,12 @@ async function readEverything(
   progress.blank();
   const fresh = await freshCopies(origin, all, signal);
   await pass('a pod is deleted', fresh, false, () => readWhileAPodGoes(installation, context, [...all, ...fresh]));
-  await kubectl.waitFor('condition=Ready', ['-n', NAMESPACE, `orcacache/${CACHE}`], REPLACEMENT_TIMEOUT_S);
+  await kubectl.waitFor(
+    'the replacement of the deleted pod',
+    'condition=Ready',
+    ['-n', NAMESPACE, `orcacache/${CACHE}`],
+    REPLACEMENT_TIMEOUT_S,
+  );
   progress.step('the replacement is Ready');
 
   if (aws === undefined) progress.step('AWS CLI: left out, since it could not be installed here (see above)');
