@@ -2,12 +2,12 @@
  * What is known of objects, cluster-wide: a key's coordinator asks the origin once per TTL, the others ask it; what was
  * learned serves on while the origin is away. Age counts from the origin's answer, never from when a replica learned it.
  */
-import { hasCode, type ErrorCode, type OrcaError } from '../core/errors.ts';
+import { hasCode, OrcaError, type ErrorCode } from '../core/errors.ts';
 import { objectHash, type ObjectName } from '../core/head-request.ts';
 import type { LearnedHead } from '../core/head-message.ts';
 import type { ObjectHead } from '../core/object.ts';
 import { rankPeers } from '../core/rendezvous.ts';
-import { abortable } from './abortable.ts';
+import { abortable, withDeadline } from './abortable.ts';
 import { BoundedTable } from './bounded-table.ts';
 import type { Manifests } from './manifests.ts';
 import type { OriginHead } from './origin-head.ts';
@@ -142,8 +142,9 @@ export class Metadata {
     const { owners, terminating, self } = peers.current();
     for (const peer of [...owners, ...terminating]) {
       if (peer === self) continue;
-      const signal = AbortSignal.timeout(INVALIDATE_TIMEOUT_MS);
-      peerClient.invalidate(peer, { object, etag: badEtag }, { signal }).catch((error: unknown) => {
+      this.#asked(INVALIDATE_TIMEOUT_MS, (signal) =>
+        peerClient.invalidate(peer, { object, etag: badEtag }, { signal }),
+      ).catch((error: unknown) => {
         // It will learn by itself: every read of the old version fails at the origin.
         observer.warn('a peer was not told of a changed object', { peer, error });
       });
@@ -157,8 +158,10 @@ export class Metadata {
       for (const peer of rankPeers(objectHash(object), owners, 2)) {
         if (peer === self) break;
         try {
-          const signal = AbortSignal.timeout(PEER_TIMEOUT_MS);
-          const { head, ageMs } = await peerClient.head(peer, { object, maxAgeMs: finite(maxAgeMs) }, { signal });
+          const query = { object, maxAgeMs: finite(maxAgeMs) };
+          const { head, ageMs } = await this.#asked(PEER_TIMEOUT_MS, (signal) =>
+            peerClient.head(peer, query, { signal }),
+          );
           return { head, learnedMs: clock.now() - ageMs };
         } catch (error) {
           if (!hasCode(error, 'peer_unavailable', 'overloaded')) throw error;
@@ -167,6 +170,12 @@ export class Metadata {
       }
       return this.#askOrigin(object, maxAgeMs);
     });
+  }
+
+  /** A peer's answer within `limitMs`. */
+  #asked<T>(limitMs: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const late = () => new OrcaError('peer_unavailable', `no answer within ${limitMs} ms`);
+    return withDeadline(this.#options.clock, limitMs, late, undefined, call);
   }
 
   #askOrigin(object: ObjectName, maxAgeMs: number): Promise<LearnedHead> {
