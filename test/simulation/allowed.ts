@@ -1,0 +1,68 @@
+/**
+ * Which errors a client may be told, given what was wrong at the time: each has to be explained by a fault, by the object
+ * or by the request itself.
+ */
+import type { ErrorCode } from '#cache/core/errors.ts';
+import type { Exchange } from './client.ts';
+import type { SimOrigin } from './origin.ts';
+import { MISSING_KEY, wasActive, type Fault, type Scenario } from './scenario.ts';
+
+export interface Failure {
+  readonly code: ErrorCode;
+  /** After the status line. */
+  readonly started: boolean;
+}
+
+/** A fault is felt for so long after it: an open breaker (30 s and its probes), retries, peers that are skipped. */
+export const AFTERMATH_MS = 60_000;
+
+export const ORIGIN_TROUBLE: readonly Fault[] = ['origin-errors', 'origin-down', 'origin-slow'];
+
+export function isAllowed(
+  scenario: Scenario,
+  origin: SimOrigin,
+  exchange: Exchange,
+  { code, started }: Failure,
+  nowMs: number,
+): boolean {
+  const { plan, startedMs, version } = exchange;
+  const during = (...faults: readonly Fault[]): boolean => wasActive(scenario, faults, startedMs - AFTERMATH_MS, nowMs);
+  const history = origin.history(plan.key);
+  /** Versions that a replica might believe in. */
+  const sinceMs = scenario.faults.has('clock-step') ? -Infinity : startedMs - scenario.ttlMs - scenario.negativeTtlMs;
+  const believable = history.filter(({ diedMs }) => diedMs >= sinceMs);
+  const changed =
+    history.some(({ bornMs }) => bornMs > 0 && bornMs >= startedMs) ||
+    history.some(({ diedMs }) => diedMs >= startedMs && diedMs <= nowMs);
+  switch (code) {
+    case 'not_found':
+      return plan.key === MISSING_KEY || wasGone(history, sinceMs, nowMs);
+    case 'range_not_satisfiable':
+      return (plan.range?.from ?? -1) >= 0 && believable.some(({ sizeBytes }) => (plan.range?.from ?? -1) >= sizeBytes);
+    case 'precondition_failed':
+      return exchange.etags.ifMatch !== undefined && believable.some(({ etag }) => etag !== exchange.etags.ifMatch);
+    case 'object_changed':
+      // Before the status line it is resolved again once, so it must have changed twice, or nobody knows what it is.
+      if (during('origin-flaps')) return true;
+      return started ? version !== undefined && version.diedMs <= nowMs : changed;
+    case 'access_denied':
+    case 'origin_denied':
+    case 'origin_throttled':
+      return during('origin-errors');
+    case 'origin_unavailable':
+      return during(...ORIGIN_TROUBLE);
+    case 'overloaded':
+      // A limit of few origin requests and few bytes of memory is what it is for; a started response is not told so.
+      return !started && (scenario.targetGlobal < 192 || scenario.faults.has('pressure'));
+    default:
+      return false;
+  }
+}
+
+/** Whether there was no object at some time of `[fromMs, toMs]`. */
+function wasGone(history: ReturnType<SimOrigin['history']>, fromMs: number, toMs: number): boolean {
+  return history.some(({ diedMs }, index) => {
+    const backMs = history[index + 1]?.bornMs ?? Infinity;
+    return diedMs <= toMs && backMs > fromMs && backMs > diedMs;
+  });
+}

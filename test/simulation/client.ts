@@ -1,0 +1,359 @@
+/**
+ * Clients: what `http/object.ts` does with a request, and a reader behind it that compares every byte with the version
+ * that the answer names. What it may be told instead of a body is for `allowed.ts` to judge.
+ */
+import { getEventListeners } from 'node:events';
+import { chunkAt, chunkSizeFor } from '#cache/core/chunk.ts';
+import { blockSizeFor } from '#cache/core/chunk-metadata.ts';
+import { codeOf, OrcaError } from '#cache/core/errors.ts';
+import type { ByteRange } from '#cache/core/object.ts';
+import type { ReadResult } from '#cache/engine/read.ts';
+import { sendBody } from '#cache/http/send-body.ts';
+import { AFTERMATH_MS, isAllowed, ORIGIN_TROUBLE, type Failure } from './allowed.ts';
+import { firstDifference, type Version } from './content.ts';
+import { Connection } from './connection.ts';
+import { describe } from './peers.ts';
+import type { SimOrigin } from './origin.ts';
+import type { Random } from './random.ts';
+import { BUCKET, ORIGIN_BUCKET, type Incarnation } from './replica.ts';
+import { wasActive, type ClientPlan, type RangePlan, type Scenario } from './scenario.ts';
+import type { SimStore } from './store.ts';
+import { NOBODY, type World } from './world.ts';
+
+/** Between a client and its replica. */
+const LATENCY_MS = 0.3;
+/**
+ * The longest that a request may take on our side of the socket: a new request waits for memory (5 s), then asks two
+ * peers (20 s each) and the origin itself, and once more where the object has changed; each chunk after that has the
+ * patience of one that has started (60 s).
+ */
+const MAX_ANSWER_MS = 120_000;
+const MAX_SILENCE_MS = 150_000;
+/** So long behind its TTL a head still answers while it is asked for anew. */
+const REVALIDATE_MS = 30_000;
+
+export interface ClientsOptions {
+  readonly world: World;
+  readonly scenario: Scenario;
+  readonly origin: SimOrigin;
+  readonly store: SimStore;
+  readonly random: Random;
+}
+
+/** One request and how it went. */
+export interface Exchange {
+  readonly plan: ClientPlan;
+  readonly process: Incarnation;
+  readonly startedMs: number;
+  readonly etags: { readonly ifMatch: string | undefined; readonly other: string | undefined };
+  /** Also after the faults have ended: then it has to succeed. */
+  readonly isFinal: boolean;
+  version: Version | undefined;
+  range: ByteRange;
+  gotBytes: number;
+  /** On our side: the last sign of progress, or the time the client began to want more. */
+  lastMs: number;
+  outcome: 'running' | 'complete' | 'failed' | 'cancelled' | 'reset';
+  failure: Failure | undefined;
+  retryAfterMs: number | undefined;
+}
+
+export class Clients {
+  readonly #options: ClientsOptions;
+  readonly #homes = new Map<string, Incarnation>();
+  readonly running = new Set<Exchange>();
+  readonly outcomes: Record<string, number> = {};
+  longestMs = 0;
+  servedBytes = 0;
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+  }
+
+  homeOf(requestId: string): Incarnation | undefined {
+    return this.#homes.get(requestId);
+  }
+
+  start(plan: ClientPlan, process: Incarnation, isFinal = false): Promise<Exchange> {
+    const { world, origin, random } = this.#options;
+    const { promise, resolve } = Promise.withResolvers<Exchange>();
+    const etag = origin.current(plan.key)?.etag ?? 'none';
+    const wrong = plan.condition === 'if-match-wrong' || plan.condition === 'if-range-wrong';
+    const exchange: Exchange = {
+      plan,
+      process,
+      isFinal,
+      startedMs: world.nowMs,
+      etags: {
+        ifMatch: plan.condition.startsWith('if-match') ? (wrong ? 'wrong' : etag) : undefined,
+        other: wrong ? 'wrong' : etag,
+      },
+      version: undefined,
+      range: { from: 0, to: 0 },
+      gotBytes: 0,
+      lastMs: world.nowMs,
+      outcome: 'running',
+      failure: undefined,
+      retryAfterMs: undefined,
+    };
+    this.#homes.set(plan.id, process);
+    this.running.add(exchange);
+    let mayPause = plan.pauseMs > 0;
+    const end = (outcome: Exchange['outcome'], failure?: Failure): void => {
+      if (exchange.outcome !== 'running') return;
+      exchange.outcome = outcome;
+      exchange.failure = failure;
+      this.#ended(exchange);
+      connection.hangUp();
+      process.connections.delete(connection);
+      resolve(exchange);
+    };
+    const cancel = (): void => end('cancelled');
+    const connection = new Connection(world, {
+      server: process.owner,
+      random,
+      latencyMs: LATENCY_MS,
+      bytesPerMs: plan.bytesPerMs,
+      receiver: {
+        owner: NOBODY,
+        data: (bytes) => {
+          if (exchange.outcome !== 'running') return 0;
+          if (mayPause && exchange.gotBytes * 2 >= exchange.range.to - exchange.range.from) {
+            mayPause = false;
+            world.at(plan.pauseMs, NOBODY, 'pause', () => {
+              exchange.lastMs = world.nowMs;
+              connection.resume();
+            });
+            exchange.lastMs = Infinity;
+            return 0;
+          }
+          exchange.lastMs = world.nowMs;
+          this.#compare(exchange, bytes);
+          exchange.gotBytes += bytes.length;
+          const { cancel: when } = plan;
+          if (when !== undefined && 'afterBytes' in when && exchange.gotBytes >= when.afterBytes) cancel();
+          return bytes.length;
+        },
+        end: () => {
+          const wanted = exchange.range.to - exchange.range.from;
+          if (exchange.gotBytes !== wanted)
+            world.violate(
+              'every body is whole',
+              `${plan.id} got ${exchange.gotBytes} of ${wanted} bytes and a clean end`,
+            );
+          end('complete');
+        },
+        // Who broke it says so (`failed`), unless it died.
+        cut: () => end('reset'),
+      },
+    });
+    process.connections.add(connection);
+    world.note(
+      'client',
+      `${plan.id} at ${process.owner.name}: ${plan.key} ${rangeHeader(plan.range) ?? ''} ${plan.condition}`,
+    );
+    if (plan.cancel !== undefined && 'afterMs' in plan.cancel) world.at(plan.cancel.afterMs, NOBODY, 'cancel', cancel);
+    world.at(LATENCY_MS, process.owner, 'request', () => void this.#serve(exchange, connection, end));
+    return promise;
+  }
+
+  /** Called between events: nobody waits longer than there is a reason to. */
+  checkBounds(): void {
+    const { world } = this.#options;
+    for (const exchange of this.running) {
+      // A process that stands still can't be blamed.
+      if (exchange.process.owner.state !== 'running') exchange.lastMs = Math.max(exchange.lastMs, world.nowMs);
+      const limitMs = exchange.version === undefined ? MAX_ANSWER_MS : MAX_SILENCE_MS;
+      if (world.nowMs - exchange.lastMs <= limitMs) continue;
+      world.violate('no wait is without a bound', `${exchange.plan.id} hears nothing for ${limitMs} ms`);
+      return;
+    }
+  }
+
+  async #serve(
+    exchange: Exchange,
+    connection: Connection,
+    end: (outcome: Exchange['outcome'], failure?: Failure) => void,
+  ): Promise<void> {
+    const { world } = this.#options;
+    const { plan, process } = exchange;
+    if (connection.isGone) return;
+    const gone = new AbortController();
+    const forget = connection.onClose(() => gone.abort(new OrcaError('cancelled', 'the client has gone')));
+    process.serving++;
+    let started = false;
+    try {
+      const result = await process.engine.read({
+        bucket: BUCKET,
+        key: plan.key,
+        range: rangeHeader(plan.range),
+        conditions: {
+          ifMatch: quoted(exchange.etags.ifMatch),
+          ifNoneMatch: plan.condition === 'if-none-match' ? quoted(exchange.etags.other) : undefined,
+          ifRange: plan.condition.startsWith('if-range') ? quoted(exchange.etags.other) : undefined,
+        },
+        headOnly: plan.headOnly,
+        requestId: plan.id,
+        signal: gone.signal,
+      });
+      this.#answered(exchange, result);
+      started = true;
+      if (result.source === undefined) world.at(LATENCY_MS, NOBODY, 'head', () => end('complete'));
+      else
+        await sendBody(
+          connection.response,
+          connection.socket,
+          result.body,
+          result.range.to - result.range.from,
+          () => {},
+        );
+    } catch (error) {
+      world.note('answer', `${plan.id}: ${codeOf(error)} ${error instanceof Error ? error.message : ''}`);
+      if (!gone.signal.aborted) {
+        this.#judge(exchange, error, started);
+        const failure = { code: codeOf(error), started };
+        if (started) connection.destroy();
+        world.at(LATENCY_MS, NOBODY, 'error', () => end('failed', failure));
+      }
+    } finally {
+      process.serving--;
+      forget();
+      this.#checkListeners(exchange, gone.signal, connection);
+    }
+  }
+
+  #checkListeners(exchange: Exchange, signal: AbortSignal, connection: Connection): void {
+    const { world } = this.#options;
+    const listeners = getEventListeners(signal, 'abort').length;
+    if (listeners > 0)
+      world.violate('no listener is left', `${listeners} listeners stay on the signal of ${exchange.plan.id}`);
+    // `sendBody` may keep one to give back what is still on its way.
+    if (connection.listeners > 1)
+      world.violate('no listener is left', `${connection.listeners} stay on the connection of ${exchange.plan.id}`);
+  }
+
+  /** The status line. */
+  #answered(exchange: Exchange, result: ReadResult): void {
+    const { world, origin, scenario } = this.#options;
+    const { plan } = exchange;
+    const { head, status, range } = result;
+    const version = origin.version(head.etag);
+    exchange.version = version;
+    exchange.range = range;
+    exchange.lastMs = world.nowMs;
+    world.note('answer', `${plan.id}: ${status} ${head.etag} [${range.from}, ${range.to}) from ${result.source}`);
+    if (version.key !== plan.key || head.sizeBytes !== version.sizeBytes)
+      world.violate(
+        'every body is right',
+        `${plan.id} is told that ${plan.key} is ${head.etag} of ${head.sizeBytes} bytes`,
+      );
+    const wanted = expectedAnswer(exchange, version);
+    if (status !== wanted.status || (status !== 304 && (range.from !== wanted.from || range.to !== wanted.to)))
+      world.violate(
+        'every body is right',
+        `${plan.id} gets ${status} [${range.from}, ${range.to}) instead of ${JSON.stringify(wanted)}`,
+      );
+    this.#checkAge(exchange, version, result);
+  }
+
+  #checkAge(exchange: Exchange, version: Version, { ageMs, stale }: ReadResult): void {
+    const { world, scenario } = this.#options;
+    const { plan, startedMs } = exchange;
+    // What a clock that steps says of an age is nobody's fault.
+    if (scenario.faults.has('clock-step')) return;
+    const who = `${plan.id} gets ${version.etag}, which ended at ${version.diedMs} ms,`;
+    if (stale) {
+      const excused = wasActive(scenario, ORIGIN_TROUBLE, startedMs - AFTERMATH_MS, world.nowMs);
+      if (!excused) world.violate('nothing is older than its TTL', `${who} as stale while the origin is well`);
+    } else if (version.diedMs < startedMs - scenario.ttlMs - REVALIDATE_MS) {
+      world.violate('nothing is older than its TTL', `${who} after its TTL`);
+    }
+    // A peer's answer grows older on the wire, and in a process that stands still.
+    const wireMs = scenario.faults.has('freeze') ? 20_000 : 2_000;
+    if (version.diedMs < world.nowMs - ageMs - wireMs)
+      world.violate('nothing is older than its TTL', `${who} and hears that this was true ${ageMs} ms ago`);
+  }
+
+  #compare(exchange: Exchange, bytes: Uint8Array): void {
+    const { world } = this.#options;
+    const { plan, version, range } = exchange;
+    if (version === undefined) {
+      world.violate('every body is right', `${plan.id} gets bytes before a status line`);
+      return;
+    }
+    const start = range.from + exchange.gotBytes;
+    this.servedBytes += bytes.length;
+    for (let at = 0; at < bytes.length;) {
+      const wrong = firstDifference(version, start + at, bytes.subarray(at));
+      if (wrong === undefined) return;
+      if (!this.#mayBeFlipped(version, range, wrong)) {
+        world.violate('every body is right', `${plan.id} gets a wrong byte at ${wrong} of ${version.etag}`);
+        return;
+      }
+      at = wrong - start + 1;
+    }
+  }
+
+  /** A flipped byte in the cachestore passes only in a block that the read cuts, and only where that is allowed. */
+  #mayBeFlipped(version: Version, range: ByteRange, offset: number): boolean {
+    const { store, scenario } = this.#options;
+    const size = chunkSizeFor(version.sizeBytes, scenario.chunkBytes, scenario.tiers);
+    const { etag, sizeBytes, key } = version;
+    const object = { originId: 'far', bucket: ORIGIN_BUCKET, key, etag, sizeBytes };
+    const chunk = chunkAt(object, size, Math.floor(offset / size));
+    const inChunk = offset - chunk.range.from;
+    if (scenario.verifyRanges || !store.wasFlipped(chunk.path, inChunk)) return false;
+    const block = blockSizeFor(size);
+    const start = chunk.range.from + Math.floor(inChunk / block) * block;
+    const end = Math.min(start + block, chunk.range.to);
+    return start < range.from || end > range.to;
+  }
+
+  #judge(exchange: Exchange, error: unknown, started: boolean): void {
+    const { world, scenario, origin } = this.#options;
+    const code = codeOf(error);
+    exchange.retryAfterMs = error instanceof OrcaError ? error.retryAfterMs : undefined;
+    if (code === 'internal') world.violate('errors are named', `${exchange.plan.id} ends with ${describe(error)}`);
+    else if (!isAllowed(scenario, origin, exchange, { code, started }, world.nowMs))
+      world.violate(
+        'no error without a reason',
+        `${exchange.plan.id} ends with ${code} (${started ? 'after' : 'before'} its status line): ${describe(error)}`,
+      );
+  }
+
+  #ended(exchange: Exchange): void {
+    const { world } = this.#options;
+    this.running.delete(exchange);
+    this.longestMs = Math.max(this.longestMs, world.nowMs - exchange.startedMs);
+    const { failure } = exchange;
+    const what = failure === undefined ? exchange.outcome : `${failure.code}${failure.started ? ' (started)' : ''}`;
+    this.outcomes[what] = (this.outcomes[what] ?? 0) + 1;
+    world.note('client', `${exchange.plan.id} is ${what} with ${exchange.gotBytes} bytes`);
+  }
+}
+
+/** What must be said of a range, worked out anew. */
+function expectedAnswer(
+  { plan, etags }: Exchange,
+  { etag, sizeBytes }: Version,
+): { status: number; from: number; to: number } {
+  const whole = { status: 200, from: 0, to: sizeBytes };
+  if (plan.condition === 'if-none-match' && etags.other === etag) return { ...whole, status: 304 };
+  const { range } = plan;
+  if (range === undefined || (plan.condition.startsWith('if-range') && etags.other !== etag)) return whole;
+  if (range.from === undefined) {
+    const length = Math.min(range.to ?? 0, sizeBytes);
+    return sizeBytes === 0 ? whole : { status: 206, from: sizeBytes - length, to: sizeBytes };
+  }
+  return { status: 206, from: range.from, to: Math.min(range.to ?? sizeBytes, sizeBytes) };
+}
+
+function rangeHeader(range: RangePlan | undefined): string | undefined {
+  if (range === undefined) return undefined;
+  if (range.from === undefined) return `bytes=-${range.to}`;
+  return `bytes=${range.from}-${range.to === undefined ? '' : range.to - 1}`;
+}
+
+function quoted(etag: string | undefined): string | undefined {
+  return etag === undefined ? undefined : `"${etag}"`;
+}

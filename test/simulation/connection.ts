@@ -1,0 +1,189 @@
+/**
+ * One response on its way: what `http/send-body.ts` writes to, and the socket behind it. Bytes leave in pieces, and a
+ * written piece is read until the moment it leaves, so memory that is reused too early shows.
+ */
+import { EventEmitter } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { pieceBytes } from './flow.ts';
+import type { Random } from './random.ts';
+import { NOBODY, type Owner, type World } from './world.ts';
+
+export interface Receiver {
+  readonly owner: Owner;
+  /** Takes bytes; returns how many. Fewer than all: it calls `resume` when it has room again. */
+  data(bytes: Uint8Array): number;
+  /** All of the body is here. */
+  end(): void;
+  /** The connection is gone before that. */
+  cut(): void;
+}
+
+export interface ConnectionFault {
+  readonly what: 'cut' | 'stall';
+  readonly afterBytes: number;
+}
+
+export interface ConnectionOptions {
+  readonly server: Owner;
+  readonly receiver: Receiver;
+  readonly random: Random;
+  readonly latencyMs: number;
+  readonly bytesPerMs: number;
+  readonly fault?: ConnectionFault | undefined;
+}
+
+interface Write {
+  readonly bytes: Uint8Array;
+  readonly written: (() => void) | undefined;
+  readonly isLast: boolean;
+}
+
+/** What `sendBody` sees of a socket. */
+class SimSocket extends EventEmitter {
+  destroyed = false;
+  closed = false;
+}
+
+export class Connection {
+  readonly #world: World;
+  readonly #options: ConnectionOptions;
+  readonly #socket = new SimSocket();
+  readonly #queue: Write[] = [];
+  #sentOfFirst = 0;
+  #sentBytes = 0;
+  #pumping = false;
+  #isGone = false;
+  #isBlocked = false;
+  #isFinished = false;
+
+  constructor(world: World, options: ConnectionOptions) {
+    this.#world = world;
+    this.#options = options;
+    // As many as pipelined requests would have; a leak has more.
+    this.#socket.setMaxListeners(4);
+  }
+
+  get socket(): Socket {
+    return this.#socket as unknown as Socket;
+  }
+
+  get response(): ServerResponse {
+    const write = (bytes: Uint8Array, written?: () => void): boolean => this.#write(bytes, written, false);
+    const end = (bytes: Uint8Array, written?: () => void): boolean => this.#write(bytes, written, true);
+    const isFinished = (): boolean => this.#isFinished;
+    return {
+      write,
+      end,
+      get writableFinished() {
+        return isFinished();
+      },
+    } as unknown as ServerResponse;
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** How many listeners somebody forgot. */
+  get listeners(): number {
+    return this.#socket.listenerCount('close');
+  }
+
+  onClose(listener: () => void): () => void {
+    this.#socket.once('close', listener);
+    return () => this.#socket.removeListener('close', listener);
+  }
+
+  /** The receiver goes on reading. */
+  resume(): void {
+    this.#isBlocked = false;
+    this.#pump();
+  }
+
+  /** The server gives up: the receiver sees a broken connection. */
+  destroy(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#closeServer(0);
+    this.#world.at(this.#options.latencyMs, this.#options.receiver.owner, 'cut', () => this.#options.receiver.cut());
+  }
+
+  /** The receiver gives up, or is gone. */
+  hangUp(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#closeServer(this.#options.latencyMs);
+  }
+
+  /** Nothing gets through until `resume`. */
+  block(): void {
+    this.#isBlocked = true;
+  }
+
+  /** The network gives up: both sides see it. */
+  cut(): void {
+    if (this.#isGone) return;
+    this.#isGone = true;
+    this.#closeServer(this.#options.latencyMs);
+    this.#world.at(this.#options.latencyMs, this.#options.receiver.owner, 'cut', () => this.#options.receiver.cut());
+  }
+
+  #closeServer(delayMs: number): void {
+    const unsent = this.#queue.splice(0);
+    this.#world.at(delayMs, this.#options.server, 'close', () => {
+      this.#socket.destroyed = true;
+      this.#socket.closed = true;
+      // Node calls the callbacks of some writes that never left, and of some not.
+      if (this.#options.random.chance(0.5)) for (const { written } of unsent) written?.();
+      this.#socket.emit('close');
+    });
+  }
+
+  #write(bytes: Uint8Array, written: (() => void) | undefined, isLast: boolean): boolean {
+    if (this.#isGone) return false;
+    this.#queue.push({ bytes, written, isLast });
+    this.#pump();
+    return false;
+  }
+
+  #pump(): void {
+    const first = this.#queue[0];
+    if (this.#pumping || this.#isGone || this.#isBlocked || first === undefined) return;
+    const { random, bytesPerMs, latencyMs, fault, receiver } = this.#options;
+    let length = Math.min(first.bytes.length - this.#sentOfFirst, pieceBytes(random));
+    if (fault !== undefined) {
+      if (this.#sentBytes >= fault.afterBytes) {
+        this.#world.note('fault', `a stream's ${fault.what} after ${this.#sentBytes} bytes`);
+        if (fault.what === 'cut') this.cut();
+        return;
+      }
+      length = Math.min(length, fault.afterBytes - this.#sentBytes);
+    }
+    this.#pumping = true;
+    const delayMs = (this.#sentBytes === 0 ? latencyMs : 0) + length / bytesPerMs;
+    this.#world.at(delayMs, receiver.owner, 'data', () => {
+      this.#pumping = false;
+      if (!this.#isGone) this.#deliver(first, length);
+    });
+  }
+
+  #deliver(first: Write, length: number): void {
+    const { receiver, server } = this.#options;
+    const taken = receiver.data(first.bytes.subarray(this.#sentOfFirst, this.#sentOfFirst + length));
+    this.#sentOfFirst += taken;
+    this.#sentBytes += taken;
+    if (this.#isGone) return;
+    if (this.#sentOfFirst === first.bytes.length) {
+      this.#queue.shift();
+      this.#sentOfFirst = 0;
+      const { written } = first;
+      if (first.isLast) {
+        this.#isFinished = true;
+        receiver.end();
+      }
+      this.#world.at(0, written === undefined ? NOBODY : server, 'written', () => written?.());
+    }
+    if (taken === length) this.#pump();
+  }
+}

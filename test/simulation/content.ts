@@ -1,0 +1,79 @@
+/**
+ * What objects hold: a cheap function of version and offset, so that a body is checked byte for byte and nobody keeps
+ * one. All versions are windows into one random tape whose length is a prime: no chunk, block or segment size divides it.
+ */
+import { crc32 } from 'node:zlib';
+import { createCipheriv } from 'node:crypto';
+import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import type { Chunk } from '#cache/core/chunk.ts';
+
+const PERIOD_BYTES = 1_048_583;
+const ROUND = createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16)).update(Buffer.alloc(PERIOD_BYTES));
+/** Twice, so that most pieces are one copy. */
+const TAPE = Buffer.concat([ROUND, ROUND]);
+
+/** One version of an object. */
+export interface Version {
+  readonly key: string;
+  readonly etag: string;
+  readonly sizeBytes: number;
+  readonly lastModifiedMs: number;
+  /** Where on the tape its first byte is. */
+  readonly shift: number;
+  readonly bornMs: number;
+  /** Infinity while it is the current one. */
+  diedMs: number;
+}
+
+/** Writes the version's bytes from `offset` on into `target`. */
+export function fillFrom(version: Version, offset: number, target: Uint8Array): void {
+  for (const { tapeAt, at, length } of spans(version, offset, target.length))
+    target.set(TAPE.subarray(tapeAt, tapeAt + length), at);
+}
+
+/** The first place where `bytes` are not the version's from `offset` on; undefined if they are. */
+export function firstDifference(version: Version, offset: number, bytes: Uint8Array): number | undefined {
+  for (const { tapeAt, at, length } of spans(version, offset, bytes.length)) {
+    const wanted = TAPE.subarray(tapeAt, tapeAt + length);
+    const got = bytes.subarray(at, at + length);
+    if (wanted.equals(got)) continue;
+    return offset + at + got.findIndex((byte, index) => byte !== wanted[index]);
+  }
+  return undefined;
+}
+
+export function crcOf(version: Version, from: number, to: number): number {
+  let crc = 0;
+  for (const { tapeAt, length } of spans(version, from, to - from))
+    crc = crc32(TAPE.subarray(tapeAt, tapeAt + length), crc);
+  return crc;
+}
+
+/** What is wrong with a chunk's metadata; undefined if nothing is. */
+export function wrongMetadata(version: Version, chunk: Chunk, metadata: ChunkMetadata): string | undefined {
+  const { from, to } = chunk.range;
+  if (metadata.lengthBytes !== to - from) return `length ${metadata.lengthBytes} instead of ${to - from}`;
+  if (metadata.etag !== version.etag) return `ETag ${metadata.etag} instead of ${version.etag}`;
+  if (metadata.crc32 !== crcOf(version, from, to)) return 'another CRC-32';
+  const size = metadata.blockSizeBytes;
+  const blocks = Math.ceil((to - from) / size);
+  if (metadata.blockCrcs.length !== blocks) return `${metadata.blockCrcs.length} instead of ${blocks} blocks`;
+  for (let block = 0; block < blocks; block++) {
+    const start = from + block * size;
+    if (metadata.blockCrcs[block] !== crcOf(version, start, Math.min(start + size, to))) return `block ${block}`;
+  }
+  return undefined;
+}
+
+function* spans(
+  version: Version,
+  offset: number,
+  length: number,
+): Generator<{ tapeAt: number; at: number; length: number }> {
+  for (let at = 0; at < length;) {
+    const tapeAt = (version.shift + offset + at) % PERIOD_BYTES;
+    const span = Math.min(length - at, TAPE.length - tapeAt);
+    yield { tapeAt, at, length: span };
+    at += span;
+  }
+}

@@ -1,0 +1,136 @@
+/** Bytes on their way into a sink, with the time they take and the faults that strike them: what a driver's read is. */
+import type { OrcaError } from '#cache/core/errors.ts';
+import type { ByteRange } from '#cache/core/object.ts';
+import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
+import { cancelledBy } from '#cache/wire/sink.ts';
+import type { Random } from './random.ts';
+import type { Owner, World } from './world.ts';
+
+/** What the drivers take where a call names no limit. */
+const DEFAULT_FIRST_BYTE_MS = 20_000;
+const DEFAULT_STALL_MS = 60_000;
+
+export interface FlowFault {
+  /** `short`: ends as if all were well, which no driver should do and every caller should notice. */
+  readonly what: 'cut' | 'stall' | 'short';
+  readonly afterBytes: number;
+}
+
+export interface Flow {
+  readonly owner: Owner;
+  readonly random: Random;
+  readonly firstByteMs: number;
+  readonly bytesPerMs: number;
+  readonly range: ByteRange;
+  readonly sink: ByteSink;
+  readonly call: CallOptions;
+  readonly fault: FlowFault | undefined;
+  readonly unavailable: (message: string) => OrcaError;
+  /** Before the first byte; throws what the other side answers instead of bytes. */
+  readonly onHead: () => void;
+  /** Writes what the other side has from `offset` on. */
+  readonly source: (offset: number, target: Uint8Array) => void;
+  readonly onBytes: (from: number, to: number) => void;
+}
+
+export function pour(world: World, flow: Flow): Promise<void> {
+  const { owner, range, sink, call, fault } = flow;
+  const { signal } = call;
+  const stallMs = call.stallTimeoutMs ?? DEFAULT_STALL_MS;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  let at = range.from;
+  let settled = false;
+  let cancel = (): void => {};
+  const settle = (finish: () => void): void => {
+    if (settled) return;
+    settled = true;
+    cancel();
+    signal.removeEventListener('abort', onAbort);
+    finish();
+  };
+  const fail = (error: unknown): void => settle(() => reject(error));
+  const onAbort = (): void => fail(cancelledBy(signal));
+  const later = (delayMs: number, limitMs: number, label: string, action: () => void): void => {
+    if (delayMs <= limitMs) cancel = world.at(delayMs, owner, label, action);
+    else cancel = world.at(limitMs, owner, label, () => fail(flow.unavailable(`no byte within ${limitMs} ms`)));
+  };
+  const head = (): void => {
+    try {
+      flow.onHead();
+    } catch (error) {
+      fail(error);
+      return;
+    }
+    piece();
+  };
+  const piece = (): void => {
+    if (settled) return;
+    if (at >= range.to) {
+      settle(resolve);
+      return;
+    }
+    const left = fault === undefined ? Infinity : range.from + fault.afterBytes - at;
+    if (fault !== undefined && left <= 0) {
+      if (fault.what === 'cut') fail(flow.unavailable('the connection was cut'));
+      else if (fault.what === 'short') settle(resolve);
+      else later(Infinity, stallMs, 'stall', () => {});
+      return;
+    }
+    const space = sink.space();
+    if (space === undefined) {
+      sink.onSpace(() => {
+        if (!settled) later(0, stallMs, 'room', piece);
+      });
+      return;
+    }
+    const length = Math.min(space.length, pieceBytes(flow.random), range.to - at, left);
+    flow.source(at, space.subarray(0, length));
+    flow.onBytes(at, at + length);
+    at += length;
+    sink.filled(length);
+    // Taking the bytes may have ended the call.
+    if (!settled) later(length / flow.bytesPerMs, stallMs, 'piece', piece);
+  };
+  if (signal.aborted) return Promise.reject(cancelledBy(signal));
+  signal.addEventListener('abort', onAbort, { once: true });
+  later(flow.firstByteMs, call.firstByteTimeoutMs ?? DEFAULT_FIRST_BYTE_MS, 'head', head);
+  return promise;
+}
+
+/** One answer without a body: after `delayMs`, or not at all (Infinity). */
+export function answer<T>(
+  world: World,
+  owner: Owner,
+  call: CallOptions,
+  delayMs: number,
+  unavailable: (message: string) => OrcaError,
+  action: () => T,
+): Promise<T> {
+  const { signal } = call;
+  if (signal.aborted) return Promise.reject(cancelledBy(signal));
+  const limitMs = call.firstByteTimeoutMs ?? DEFAULT_FIRST_BYTE_MS;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      cancel();
+      reject(cancelledBy(signal));
+    };
+    const cancel = world.at(Math.min(delayMs, limitMs), owner, 'answer', () => {
+      signal.removeEventListener('abort', onAbort);
+      if (delayMs > limitMs) {
+        reject(unavailable(`no answer within ${limitMs} ms`));
+        return;
+      }
+      try {
+        resolve(action());
+      } catch (error) {
+        reject(error);
+      }
+    });
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/** Mostly what one read of a socket brings; now and then next to nothing. */
+export function pieceBytes(random: Random): number {
+  return random.chance(0.04) ? random.int(1, 200) : Math.round(random.magnitude(16 * 1024, 700 * 1024));
+}

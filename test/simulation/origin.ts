@@ -1,0 +1,198 @@
+/** The origin: objects with versions, an Origin port for each replica that keeps the drivers' promises, and its faults. */
+import { chunkAt, chunkSizeFor } from '#cache/core/chunk.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { ByteRange, ObjectHead, ObjectVersion } from '#cache/core/object.ts';
+import type { CallOptions, Origin } from '#cache/engine/ports.ts';
+import { fillFrom, type Version } from './content.ts';
+import type { Faults } from './faults.ts';
+import { answer, pour, type FlowFault } from './flow.ts';
+import type { Ledger } from './ledger.ts';
+import type { Random } from './random.ts';
+import type { Incarnation } from './replica.ts';
+import type { Scenario } from './scenario.ts';
+import type { World } from './world.ts';
+
+/** Slower than this and every read of the run would time out. */
+const SLOW_FACTOR = 8;
+
+export class SimOrigin {
+  readonly #world: World;
+  readonly #scenario: Scenario;
+  readonly #faults: Faults;
+  readonly #ledger: Ledger;
+  readonly #random: Random;
+  readonly #current = new Map<string, Version>();
+  readonly #byEtag = new Map<string, Version>();
+  readonly #history = new Map<string, Version[]>();
+  #made = 0;
+  heads = 0;
+  reads = 0;
+
+  constructor(world: World, scenario: Scenario, faults: Faults, ledger: Ledger, random: Random) {
+    this.#world = world;
+    this.#scenario = scenario;
+    this.#faults = faults;
+    this.#ledger = ledger;
+    this.#random = random;
+  }
+
+  put(key: string, sizeBytes: number): Version {
+    this.remove(key);
+    const number = ++this.#made;
+    const version: Version = {
+      key,
+      sizeBytes,
+      etag: `etag-${number}-${this.#random.int(0, 1_000_000)}`,
+      lastModifiedMs: Date.UTC(2025, 0, 1) + number * 1_000,
+      shift: this.#random.int(0, 1_000_000),
+      bornMs: this.#world.nowMs,
+      diedMs: Infinity,
+    };
+    this.#current.set(key, version);
+    this.#byEtag.set(version.etag, version);
+    const history = this.#history.get(key) ?? [];
+    history.push(version);
+    this.#history.set(key, history);
+    this.#world.note('origin', `${key} is ${version.etag}, ${sizeBytes} bytes`);
+    return version;
+  }
+
+  remove(key: string): void {
+    const version = this.#current.get(key);
+    if (version === undefined) return;
+    version.diedMs = this.#world.nowMs;
+    this.#current.delete(key);
+    this.#world.note('origin', `${key} is gone`);
+  }
+
+  current(key: string): Version | undefined {
+    return this.#current.get(key);
+  }
+
+  /** All versions that a key ever had, oldest first. */
+  history(key: string): readonly Version[] {
+    return this.#history.get(key) ?? [];
+  }
+
+  version(etag: string): Version {
+    const version = this.#byEtag.get(etag);
+    if (version === undefined) throw new Error(`no version has the ETag ${etag}`);
+    return version;
+  }
+
+  portFor(who: Incarnation): Origin {
+    return {
+      head: (bucket, key, call) => this.#head(who, bucket, key, call),
+      read: (object, range, sink, call) => {
+        this.reads++;
+        const { chunk, start } = this.#chunkOf(object, range);
+        // Resolved late: a fill enters the table before it asks, but who asks need not be a fill.
+        const flight = who.engine.flights.get(chunk.path);
+        if (flight !== undefined) who.flights.set(chunk.path, flight);
+        const version = this.version(object.etag);
+        return pour(this.#world, {
+          owner: who.owner,
+          random: this.#random,
+          ...this.#pace(),
+          range,
+          sink,
+          call,
+          fault: this.#readFault(range, chunk.path),
+          unavailable,
+          onHead: () => this.#accept(object),
+          source: (offset, target) => fillFrom(version, offset, target),
+          onBytes: (from, to) => {
+            who.deliveredBytes += to - from;
+            this.#ledger.delivered(chunk.path, from - start, to - start, flight);
+          },
+        });
+      },
+      probe: (_bucket, _prefix, call) =>
+        answer(this.#world, who.owner, call, this.#pace().firstByteMs, unavailable, () => 'reachable' as const),
+      close: async () => {},
+    };
+  }
+
+  #head(who: Incarnation, _bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {
+    this.heads++;
+    const down = this.#down();
+    const strike = this.#faults.strikes('origin-errors');
+    const failure = down ?? (strike === undefined ? undefined : this.#failure());
+    const delayMs = failure === 'hang' ? Infinity : this.#pace().firstByteMs;
+    return answer(this.#world, who.owner, call, delayMs, unavailable, () => {
+      if (failure !== undefined && failure !== 'hang') throw failure;
+      const version = this.#current.get(key);
+      if (version === undefined) throw new OrcaError('not_found', `no object ${key}`, { status: 404 });
+      return headOf(version);
+    });
+  }
+
+  #accept(object: ObjectVersion): void {
+    const flaps = this.#faults.strikes('origin-flaps');
+    const current = this.#current.get(object.key);
+    if (current === undefined) throw new OrcaError('not_found', `no object ${object.key}`, { status: 404 });
+    if (flaps !== undefined || current.etag !== object.etag || current.sizeBytes !== object.sizeBytes)
+      throw new OrcaError('object_changed', `${object.key} has changed`, { status: 412 });
+  }
+
+  /** Thrown in place of a read's first byte. */
+  #readFault(range: ByteRange, path: string): FlowFault | undefined {
+    const down = this.#down();
+    if (down !== undefined) return { what: down === 'hang' ? 'stall' : 'cut', afterBytes: 0 };
+    const strike = this.#faults.strikes('origin-errors');
+    if (strike === undefined) return undefined;
+    const what = this.#random.pick(['cut', 'cut', 'cut', 'stall', 'short'] as const);
+    const afterBytes = this.#random.chance(0.2) ? 0 : this.#random.int(0, range.to - range.from);
+    this.#world.note('fault', `the origin's ${path} is ${what} after ${afterBytes} bytes`);
+    return { what, afterBytes };
+  }
+
+  #down(): OrcaError | 'hang' | undefined {
+    const window = this.#faults.window('origin-down');
+    if (window === undefined) return undefined;
+    if (window.way < 0.4) return 'hang';
+    return unavailable(window.way < 0.7 ? 'connection refused' : 'the origin answers 500');
+  }
+
+  #failure(): OrcaError | 'hang' {
+    switch (this.#random.pick(['500', '503', '403', 'denied', 'hang'] as const)) {
+      case '500':
+        return unavailable('the origin answers 500');
+      case '503':
+        return new OrcaError('origin_throttled', 'slow down', {
+          status: 503,
+          retryAfterMs: this.#random.int(1, 4) * 500,
+        });
+      case '403':
+        return new OrcaError('access_denied', 'AccessDenied', { status: 403 });
+      case 'denied':
+        return new OrcaError('origin_denied', 'ExpiredToken', { status: 403 });
+      case 'hang':
+        return 'hang';
+    }
+  }
+
+  #pace(): { firstByteMs: number; bytesPerMs: number } {
+    const { latencyMs, bytesPerMs } = this.#scenario.origin;
+    const slow = this.#faults.window('origin-slow') === undefined ? 1 : SLOW_FACTOR;
+    return { firstByteMs: latencyMs * slow * (0.5 + this.#random.next()), bytesPerMs: bytesPerMs / slow };
+  }
+
+  /** The chunk that a range belongs to: no read crosses the edge of one. */
+  #chunkOf(object: ObjectVersion, range: ByteRange): { chunk: ReturnType<typeof chunkAt>; start: number } {
+    const size = chunkSizeFor(object.sizeBytes, this.#scenario.chunkBytes, this.#scenario.tiers);
+    const chunk = chunkAt(object, size, Math.floor(range.from / size));
+    if (range.to > chunk.range.to)
+      this.#world.violate('bounded', `an origin read crosses chunks: ${range.from}-${range.to}`);
+    return { chunk, start: chunk.range.from };
+  }
+}
+
+export function headOf(version: Version): ObjectHead {
+  const { etag, sizeBytes, lastModifiedMs } = version;
+  return { etag, sizeBytes, lastModifiedMs, headers: { 'content-type': 'application/octet-stream' } };
+}
+
+function unavailable(message: string): OrcaError {
+  return new OrcaError('origin_unavailable', message);
+}

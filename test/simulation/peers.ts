@@ -1,0 +1,472 @@
+/**
+ * The replicas' calls to each other: what `peers/fill-client.ts` and `http/peer.ts` do, with a network between them that
+ * takes time, loses what it should deliver and parts whom it should join.
+ */
+import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
+import { parseRefusal, refusalOf } from '#cache/core/fill-refusal.ts';
+import { formatFillTerms, parseFillTerms } from '#cache/core/fill-request.ts';
+import { rangeLength } from '#cache/core/object.ts';
+import { withDeadline } from '#cache/engine/abortable.ts';
+import type { ByteSink, CallOptions, FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
+import type { FillReply } from '#cache/engine/serve-fill.ts';
+import { sendBody } from '#cache/http/send-body.ts';
+import { peerHealth, type Attempt, type PeerHealth } from '#cache/peers/peer-health.ts';
+import { streamGate, type StreamGate } from '#cache/peers/stream-gate.ts';
+import { cancelledBy } from '#cache/wire/sink.ts';
+import { Connection, type ConnectionFault } from './connection.ts';
+import type { Faults } from './faults.ts';
+import type { Ledger } from './ledger.ts';
+import type { Random } from './random.ts';
+import type { Incarnation, Replica } from './replica.ts';
+import type { Scenario } from './scenario.ts';
+import { NOBODY, type World } from './world.ts';
+
+/** As in the drivers, whose constants these are. */
+const DEAD_AFTER_MS = 1_200;
+const SKIP_DEAD_MS = 5_000;
+const PROCESSING_INTERVAL_MS = 500;
+const STREAMS = { maxActive: 64, maxWaiting: 256, waitMs: 5_000 };
+/** One request asks for one chunk: two rungs with four rounds each, one redirection, one that drains; and once again. */
+const MAX_CALLS_PER_CHUNK = 24;
+
+interface Exchange {
+  readonly from: PeerAddress;
+  readonly to: PeerAddress;
+  readonly connection: Connection;
+  blocked: boolean;
+}
+
+export interface PeersOptions {
+  readonly world: World;
+  readonly scenario: Scenario;
+  readonly faults: Faults;
+  readonly ledger: Ledger;
+  readonly random: Random;
+  readonly replicaAt: (address: PeerAddress) => Replica | undefined;
+  /** Where a client's request is served. */
+  readonly homeOf: (requestId: string) => PeerAddress | undefined;
+}
+
+export class SimPeers {
+  readonly #options: PeersOptions;
+  readonly #partitions = new Set<string>();
+  readonly #exchanges = new Set<Exchange>();
+  readonly #calls = new Map<string, number>();
+  calls = 0;
+
+  constructor(options: PeersOptions) {
+    this.#options = options;
+  }
+
+  part(a: PeerAddress, b: PeerAddress): void {
+    this.#partitions.add(pair(a, b));
+    for (const exchange of this.#exchanges)
+      if (pair(exchange.from, exchange.to) === pair(a, b)) {
+        exchange.blocked = true;
+        exchange.connection.block();
+      }
+  }
+
+  join(a: PeerAddress, b: PeerAddress): void {
+    this.#partitions.delete(pair(a, b));
+    for (const exchange of this.#exchanges)
+      if (pair(exchange.from, exchange.to) === pair(a, b)) {
+        exchange.blocked = false;
+        exchange.connection.resume();
+      }
+  }
+
+  get isParted(): boolean {
+    return this.#partitions.size > 0;
+  }
+
+  clientFor(who: Incarnation): PeerClient {
+    const peers = new Map<PeerAddress, { readonly gate: StreamGate; readonly health: PeerHealth }>();
+    const { ledger } = this.#options;
+    const peerAt = (address: PeerAddress): { readonly gate: StreamGate; readonly health: PeerHealth } => {
+      const known = peers.get(address);
+      const peer = known ?? { gate: streamGate(STREAMS, who.clock), health: peerHealth(who.clock, SKIP_DEAD_MS) };
+      peers.set(address, peer);
+      return peer;
+    };
+    const attempted = async <T>(address: PeerAddress, run: (attempt: Attempt) => Promise<T>): Promise<T> => {
+      const attempt = peerAt(address).health.ask();
+      try {
+        if (attempt === undefined) throw unavailable(`${address} was dead a moment ago`);
+        return await run(attempt);
+      } finally {
+        attempt?.abandoned();
+      }
+    };
+    return {
+      fill: async (address, request, sink, options) => {
+        this.#countCall(who, address, request, options);
+        const leave = await peerAt(address).gate.enter(options.signal);
+        try {
+          return await attempted(address, (attempt) => this.#exchange(who, address, request, sink, options, attempt));
+        } catch (error) {
+          if (hasCode(error, 'peer_unavailable'))
+            ledger.excuse(request.chunk.path, `${who.owner.name} could not ask ${address}: ${error.message}`);
+          throw error;
+        } finally {
+          leave();
+        }
+      },
+      head: (address, query, options) =>
+        attempted(address, async (attempt) => {
+          const known = await this.#control(
+            who,
+            address,
+            `head ${query.object.key}`,
+            options,
+            attempt,
+            (target, signal) => target.engine.metadata.serve(query.object, query.maxAgeMs, signal),
+          );
+          return { head: known.head, ageMs: Math.ceil(known.ageMs) };
+        }),
+      invalidate: (address, { object, etag }, options) =>
+        attempted(address, (attempt) =>
+          this.#control(who, address, `invalidate ${etag}`, options, attempt, async (target) =>
+            target.engine.metadata.forget(object, etag),
+          ),
+        ),
+      close: async () => {},
+    };
+  }
+
+  /** A replica asks only for its own clients: nothing that a peer asks of it is asked of a third. */
+  #countCall(who: Incarnation, address: PeerAddress, request: FillRequest, options: CallOptions): void {
+    const { world, homeOf } = this.#options;
+    const { path } = request.chunk;
+    this.calls++;
+    const id = options.requestId ?? '';
+    world.note(
+      'rpc',
+      `${who.owner.name} -> ${address} ${request.why} ${path} [${request.range.from}, ${request.range.to}) for ${id}`,
+    );
+    if (homeOf(id) !== who.address)
+      world.violate(
+        'no second hop',
+        `${who.owner.name} asks ${address} for ${path} in the name of ${id}, served at ${homeOf(id)}`,
+      );
+    const name = `${id} ${path}`;
+    const calls = (this.#calls.get(name) ?? 0) + 1;
+    this.#calls.set(name, calls);
+    if (calls > MAX_CALLS_PER_CHUNK)
+      world.violate('bounded', `${id} asks peers for ${path} more than ${MAX_CALLS_PER_CHUNK} times`);
+  }
+
+  #exchange(
+    who: Incarnation,
+    address: PeerAddress,
+    request: FillRequest,
+    sink: ByteSink,
+    options: CallOptions,
+    attempt: Attempt,
+  ): Promise<FillAnswer> {
+    const { world, random, scenario } = this.#options;
+    const { signal } = options;
+    if (signal.aborted) return Promise.reject(cancelledBy(signal));
+    const { promise, resolve, reject } = Promise.withResolvers<FillAnswer>();
+    const latencyMs = scenario.peer.latencyMs * (0.5 + random.next());
+    const firstByteMs = options.firstByteTimeoutMs ?? request.deadlineMs;
+    const stallMs = options.stallTimeoutMs ?? Infinity;
+    const lengthBytes = rangeLength(request.range);
+    let settled = false;
+    let gotBytes = 0;
+    let lives = 0;
+    let isStreaming = false;
+    let cancelSilence = (): void => {};
+    const settle = (finish: () => void): void => {
+      if (settled) return;
+      settled = true;
+      cancelSilence();
+      cancelFirstByte();
+      signal.removeEventListener('abort', onAbort);
+      this.#exchanges.delete(exchange);
+      connection.hangUp();
+      finish();
+    };
+    const fail = (message: string): void => settle(() => reject(unavailable(`${address}: ${message}`)));
+    const onAbort = (): void => settle(() => reject(cancelledBy(signal)));
+    /** Fails after `limitMs` without a sign of life; what has long arrived at a process that froze is read first. */
+    const watch = (limitMs: number, isDead: boolean): void => {
+      cancelSilence();
+      if (limitMs === Infinity) return;
+      cancelSilence = world.at(limitMs, who.owner, 'silence', () => {
+        const seen = lives;
+        cancelSilence = world.at(0, who.owner, 'silence', () => {
+          if (seen !== lives) return;
+          if (isDead) attempt.dead();
+          fail(`silent for ${limitMs} ms`);
+        });
+      });
+    };
+    const life = (): void => {
+      lives++;
+      attempt.alive();
+      watch(isStreaming ? stallMs : DEAD_AFTER_MS, !isStreaming);
+    };
+    const data = (bytes: Uint8Array): number => {
+      if (settled) return 0;
+      life();
+      let taken = 0;
+      while (taken < bytes.length) {
+        const space = sink.space();
+        if (space === undefined) {
+          cancelSilence();
+          sink.onSpace(() => {
+            if (settled) return;
+            watch(stallMs, false);
+            world.at(0, who.owner, 'room', () => exchange.blocked || connection.resume());
+          });
+          return taken;
+        }
+        const length = Math.min(space.length, bytes.length - taken);
+        space.set(bytes.subarray(taken, taken + length));
+        taken += length;
+        gotBytes += length;
+        sink.filled(length);
+        if (settled) return taken;
+      }
+      return taken;
+    };
+    const end = (): void => {
+      if (gotBytes === lengthBytes) settle(() => resolve({ kind: 'bytes' }));
+      else fail(`the stream ended with ${gotBytes} of ${lengthBytes} bytes`);
+    };
+    const target = this.#options.replicaAt(address)?.process;
+    const fault = this.#fault(lengthBytes, request.chunk.path, `${who.owner.name} -> ${address}`);
+    const connection = new Connection(world, {
+      server: target?.owner ?? NOBODY,
+      receiver: { owner: who.owner, data, end, cut: () => fail('the connection was cut') },
+      random,
+      latencyMs,
+      bytesPerMs: scenario.peer.bytesPerMs,
+      fault: typeof fault === 'string' ? undefined : fault,
+    });
+    const isParted = this.#partitions.has(pair(who.address, address));
+    const exchange: Exchange = { from: who.address, to: address, connection, blocked: isParted };
+    this.#exchanges.add(exchange);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const cancelFirstByte = world.at(firstByteMs, who.owner, 'late', () => fail(`no answer within ${firstByteMs} ms`));
+    watch(DEAD_AFTER_MS, true);
+    // Its address is nobody's, or it can't be reached: the silence is all there is.
+    const isGone = this.#options.replicaAt(address) === undefined || this.#options.replicaAt(address)?.state === 'gone';
+    if (isGone || isParted || fault === 'lost request') return promise;
+    if (target === undefined || target.owner.state === 'dead' || fault === 'refused') {
+      world.at(latencyMs, who.owner, 'refused', () => {
+        if (!settled) attempt.dead();
+        fail('connection refused');
+      });
+      return promise;
+    }
+    target.connections.add(connection);
+    const send = (label: string, action: () => void): void => {
+      if (exchange.blocked) return;
+      world.at(latencyMs, who.owner, label, () => settled || action());
+    };
+    world.at(latencyMs, target.owner, 'rpc', () => {
+      if (connection.isGone) return;
+      void this.#serve(target, request, options.requestId ?? '', connection, {
+        alive: () => send('102', life),
+        head: () => {
+          if (fault === 'lost answer') connection.cut();
+          send('head', () => {
+            cancelFirstByte();
+            isStreaming = true;
+            life();
+          });
+        },
+        answer: (answer) => {
+          if (fault === 'lost answer') connection.cut();
+          else send('answer', () => settle(() => (attempt.alive(), resolve(answer))));
+        },
+        refuse: (error) => send('refusal', () => settle(() => (attempt.alive(), reject(error)))),
+      }).finally(() => target.connections.delete(connection));
+    });
+    return promise;
+  }
+
+  /** What `http/peer.ts` does with the request. */
+  async #serve(
+    target: Incarnation,
+    request: FillRequest,
+    requestId: string,
+    connection: Connection,
+    reply: {
+      alive(): void;
+      head(): void;
+      answer(answer: Exclude<FillReply, { kind: 'bytes' }>): void;
+      refuse(error: OrcaError): void;
+    },
+  ): Promise<void> {
+    const { world } = this.#options;
+    const { clock, engine } = target;
+    const terms = parseFillTerms(formatFillTerms(request));
+    const gone = new AbortController();
+    connection.onClose(() => gone.abort(new OrcaError('cancelled', 'the asker has gone')));
+    let cancelProcessing = (): void => {};
+    const processing = (): void => {
+      cancelProcessing = clock.after(PROCESSING_INTERVAL_MS, () => {
+        reply.alive();
+        processing();
+      });
+    };
+    processing();
+    let streaming = false;
+    target.serving++;
+    try {
+      const late = (): OrcaError => new OrcaError('origin_unavailable', `no byte within ${terms.deadlineMs} ms`);
+      const answer = await withDeadline(clock, terms.deadlineMs, late, gone.signal, (signal) =>
+        engine.serveFill({ chunk: request.chunk, range: request.range, ...terms, signal, requestId }),
+      );
+      cancelProcessing();
+      world.note('serve', `${target.owner.name} answers ${requestId} ${answer.kind}`);
+      if (answer.kind !== 'bytes') {
+        reply.answer(answer);
+        return;
+      }
+      streaming = true;
+      reply.head();
+      await sendBody(connection.response, connection.socket, answer.body, rangeLength(request.range), () => {});
+    } catch (thrown) {
+      cancelProcessing();
+      const error = asOrcaError(thrown, 'internal', 'unexpected');
+      world.note('serve', `${target.owner.name} answers ${requestId} ${error.code}: ${error.message}`);
+      if (error.code === 'internal')
+        world.violate('errors are named', `a peer's request ended with ${describe(thrown)}`);
+      if (streaming) connection.destroy();
+      else reply.refuse(refusal(target.address, error));
+    } finally {
+      target.serving--;
+    }
+  }
+
+  /** A call without a body either way. */
+  #control<T>(
+    who: Incarnation,
+    address: PeerAddress,
+    what: string,
+    options: CallOptions,
+    attempt: Attempt,
+    serve: (target: Incarnation, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const { world, random, scenario, faults } = this.#options;
+    const { signal } = options;
+    if (signal.aborted) return Promise.reject(cancelledBy(signal));
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const latencyMs = scenario.peer.latencyMs * (0.5 + random.next());
+    const gone = new AbortController();
+    let settled = false;
+    let lives = 0;
+    let cancelSilence = (): void => {};
+    const settle = (finish: () => void): void => {
+      if (settled) return;
+      settled = true;
+      cancelSilence();
+      signal.removeEventListener('abort', onAbort);
+      world.at(latencyMs, target?.owner ?? NOBODY, 'close', () =>
+        gone.abort(new OrcaError('cancelled', 'the asker has gone')),
+      );
+      finish();
+    };
+    const fail = (message: string): void => settle(() => reject(unavailable(`${address}: ${message}`)));
+    const onAbort = (): void => settle(() => reject(cancelledBy(signal)));
+    const watch = (): void => {
+      cancelSilence();
+      cancelSilence = world.at(DEAD_AFTER_MS, who.owner, 'silence', () => {
+        const seen = lives;
+        cancelSilence = world.at(0, who.owner, 'silence', () => {
+          if (seen !== lives) return;
+          attempt.dead();
+          fail(`silent for ${DEAD_AFTER_MS} ms`);
+        });
+      });
+    };
+    world.note('rpc', `${who.owner.name} -> ${address} ${what}`);
+    signal.addEventListener('abort', onAbort, { once: true });
+    watch();
+    const replica = this.#options.replicaAt(address);
+    const target = replica?.process;
+    const isParted = this.#partitions.has(pair(who.address, address));
+    const fault =
+      faults.strikes('peer-errors') && random.pick(['refused', 'lost request', 'lost answer', 'lost answer'] as const);
+    if (replica === undefined || replica.state === 'gone' || isParted || fault === 'lost request') return promise;
+    if (target === undefined || target.owner.state === 'dead' || fault === 'refused') {
+      world.at(latencyMs, who.owner, 'refused', () => {
+        if (!settled) attempt.dead();
+        fail('connection refused');
+      });
+      return promise;
+    }
+    const reply = (action: () => void): void => {
+      if (!this.#partitions.has(pair(who.address, address)))
+        world.at(latencyMs, who.owner, 'answer', () => settled || (lives++, attempt.alive(), action()));
+    };
+    let cancelProcessing = (): void => {};
+    const processing = (): void => {
+      cancelProcessing = target.clock.after(PROCESSING_INTERVAL_MS, () => {
+        reply(watch);
+        processing();
+      });
+    };
+    world.at(latencyMs, target.owner, 'rpc', () => {
+      if (settled) return;
+      processing();
+      target.serving++;
+      serve(target, gone.signal).then(
+        (value) => {
+          target.serving--;
+          cancelProcessing();
+          if (fault === 'lost answer') reply(() => fail('the connection was cut'));
+          else reply(() => settle(() => resolve(value)));
+        },
+        (thrown: unknown) => {
+          target.serving--;
+          cancelProcessing();
+          const error = asOrcaError(thrown, 'internal', 'unexpected');
+          if (error.code === 'internal') world.violate('errors are named', `${what} ended with ${describe(thrown)}`);
+          reply(() => settle(() => reject(refusal(target.address, error))));
+        },
+      );
+    });
+    return promise;
+  }
+
+  #fault(
+    lengthBytes: number,
+    path: string,
+    who: string,
+  ): ConnectionFault | 'refused' | 'lost request' | 'lost answer' | undefined {
+    const { faults, random, ledger, world } = this.#options;
+    if (faults.strikes('peer-errors') === undefined) return undefined;
+    const what = random.pick(['refused', 'lost request', 'lost answer', 'cut', 'cut', 'cut', 'stall'] as const);
+    world.note('fault', `${who}: ${what}`);
+    ledger.excuse(path, `${who}: ${what}`);
+    if (what === 'cut' || what === 'stall') return { what, afterBytes: random.int(0, lengthBytes) };
+    return what;
+  }
+}
+
+/** The error as it reaches the asker. */
+function refusal(address: PeerAddress, error: OrcaError): OrcaError {
+  const said = refusalOf(error);
+  const retryAfter = said?.retryAfterSeconds === undefined ? undefined : String(said.retryAfterSeconds);
+  const parsed = said && parseRefusal(`peer ${address}`, said.status, said.body, retryAfter);
+  return parsed ?? unavailable(`${address} answered 500`);
+}
+
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? '' : `, because of ${describe(error.cause)}`;
+  return `${error.stack ?? error.message}${cause}`;
+}
+
+function pair(a: PeerAddress, b: PeerAddress): string {
+  return a < b ? `${a} ${b}` : `${b} ${a}`;
+}
+
+function unavailable(message: string): OrcaError {
+  return new OrcaError('peer_unavailable', message);
+}

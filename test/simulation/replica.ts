@@ -1,0 +1,179 @@
+/**
+ * Replicas: an address with one process after the other behind it. A process is a real engine with its ports, its clock
+ * and its view of the others; when it dies nothing of it happens any more, and the next one starts from nothing.
+ */
+import { OrcaError } from '#cache/core/errors.ts';
+import { peerSet } from '#cache/core/peer-set.ts';
+import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engine.ts';
+import type { Flight } from '#cache/engine/flight.ts';
+import type { Clock, Observer, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';
+import type { Connection } from './connection.ts';
+import type { Ledger } from './ledger.ts';
+import type { Random } from './random.ts';
+import type { SimOrigin } from './origin.ts';
+import type { SimStore } from './store.ts';
+import type { SimPeers } from './peers.ts';
+import type { Scenario } from './scenario.ts';
+import type { Owner, World } from './world.ts';
+
+export interface Replica {
+  readonly address: PeerAddress;
+  /** As the endpoint slices say it. */
+  state: 'serving' | 'terminating' | 'gone';
+  /** Undefined between two processes. */
+  process: Incarnation | undefined;
+}
+
+export interface Incarnation {
+  readonly address: PeerAddress;
+  readonly owner: Owner;
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly timers: Set<object>;
+  readonly connections: Set<Connection>;
+  /** Fills that have asked the origin, until they are seen to have left the table. */
+  readonly flights: Map<string, Flight>;
+  readonly fills: Record<string, number>;
+  readonly warnings: string[];
+  view: PeerSet;
+  offsetMs: number;
+  deliveredBytes: number;
+  observedBytes: number;
+  /** Requests of clients and peers that it serves now. */
+  serving: number;
+  /** Since the last look: fills that brought bytes and did not end in a commit. */
+  lostFills: string[];
+  readonly stop: AbortController;
+  setView(view: PeerSet): void;
+}
+
+export interface ReplicaParts {
+  readonly world: World;
+  readonly scenario: Scenario;
+  readonly origin: SimOrigin;
+  readonly store: SimStore;
+  readonly peers: SimPeers;
+  readonly ledger: Ledger;
+  readonly random: Random;
+}
+
+export const BUCKET = 'models';
+export const ORIGIN_BUCKET = 'far-models';
+export const STALE_IF_ERROR_MS = 86_400_000;
+
+export function settingsOf(scenario: Scenario): EngineSettings {
+  return {
+    origin: {
+      id: 'far',
+      fingerprint: 's3 https://far.example',
+      buckets: [
+        { name: BUCKET, originBucket: ORIGIN_BUCKET, prefix: '', metadataTtlMs: scenario.ttlMs, immutable: false },
+      ],
+      queueTimeoutMs: 5_000,
+      retry: { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2_000, maxTotalDurationMs: 5_000 },
+    },
+    cacheStore: { verifyRanges: scenario.verifyRanges },
+    chunking: { sizeBytes: scenario.chunkBytes, tiers: scenario.tiers },
+    metadata: { negativeTtlMs: scenario.negativeTtlMs, staleIfErrorMs: STALE_IF_ERROR_MS, maxEntries: 1_000 },
+    catalog: { maxEntries: scenario.catalogEntries },
+    memory: { budgetBytes: scenario.budgetBytes },
+  };
+}
+
+/** `number`: which process of the run it is. */
+export function startProcess(
+  parts: ReplicaParts,
+  number: number,
+  address: PeerAddress,
+  owners: readonly PeerAddress[],
+): Incarnation {
+  const { world, scenario } = parts;
+  const owner: Owner = { name: `${address}#${number}`, state: 'running' };
+  const random = parts.random.fork(owner.name);
+  const timers = new Set<object>();
+  const listeners = new Set<(peers: PeerSet) => void>();
+  const clock = world.clockOf(owner, () => self.offsetMs, timers);
+  const self: { -readonly [Key in keyof Incarnation]: Incarnation[Key] } = {
+    address,
+    owner,
+    clock,
+    timers,
+    engine: undefined as unknown as Engine,
+    connections: new Set(),
+    flights: new Map(),
+    fills: {},
+    warnings: [],
+    view: peerSet(address, [...owners, address], []),
+    offsetMs: 0,
+    deliveredBytes: 0,
+    observedBytes: 0,
+    serving: 0,
+    lostFills: [],
+    stop: new AbortController(),
+    setView(view) {
+      self.view = view;
+      for (const listener of listeners) listener(view);
+    },
+  };
+  const peers: PeerView = {
+    current: () => self.view,
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    ready: async () => {},
+    staleMs: () => 0,
+    close: async () => {},
+  };
+  self.engine = openEngine({
+    settings: settingsOf(scenario),
+    origin: parts.origin.portFor(self),
+    store: parts.store.portFor(self),
+    peers,
+    peerClient: parts.peers.clientFor(self),
+    observer: observerOf(self, world),
+    clock,
+    random: () => random.next(),
+    targetGlobal: () => scenario.targetGlobal,
+    readahead: () => scenario.readahead,
+    poisonMemory: true,
+  });
+  self.engine.run(self.stop.signal).catch((error: unknown) => {
+    if (!self.stop.signal.aborted) world.violate('bounded', `the background of ${owner.name} ended: ${String(error)}`);
+  });
+  return self;
+}
+
+/** From now on nothing of it happens; whoever is connected to it sees that. */
+export function kill(process: Incarnation, ledger: Ledger): void {
+  process.owner.state = 'dead';
+  for (const path of process.flights.keys()) ledger.excuse(path, `${process.owner.name} died while it filled it`);
+  for (const connection of process.connections) connection.cut();
+  process.connections.clear();
+}
+
+/** Ends the process's loops, as a shutdown does. */
+export function stopLoops(process: Incarnation): void {
+  process.stop.abort(new OrcaError('cancelled', 'shutdown'));
+}
+
+function observerOf(self: Incarnation, world: World): Observer {
+  return {
+    originRequest: () => {},
+    originBytes: (lengthBytes) => {
+      self.observedBytes += lengthBytes;
+    },
+    storeRequest: () => {},
+    fill: (outcome) => {
+      self.fills[outcome] = (self.fills[outcome] ?? 0) + 1;
+      if (outcome !== 'committed' && outcome !== 'lost') self.lostFills.push(outcome);
+      world.note('fill', `${self.owner.name} ${outcome}`);
+    },
+    committedBytes: () => {},
+    fallThrough: (rung, reason) => world.note('fall', `${self.owner.name} ${rung} ${reason}`),
+    warn: (message) => {
+      self.warnings.push(message);
+      world.note('warn', `${self.owner.name} ${message}`);
+    },
+  };
+}

@@ -1,0 +1,283 @@
+/** One seed's world: how large everything is, what goes wrong and when, and what clients ask for. Pure. */
+import type { ChunkTier } from '#cache/core/chunk.ts';
+import { randomOf, type Random } from './random.ts';
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+
+/** Each is switched on or off for a run as a whole, and then strikes within its windows. */
+export const FAULTS = [
+  'origin-errors',
+  'origin-down',
+  'origin-slow',
+  'origin-flaps',
+  'store-errors',
+  'store-down',
+  'store-slow',
+  'store-full',
+  'store-vanish',
+  'store-flip',
+  'store-truncate',
+  'peer-errors',
+  'partition',
+  'freeze',
+  'crash',
+  'leave',
+  'join',
+  'skew',
+  'clock-step',
+  'overwrite',
+  'remove',
+  'cancel',
+  'pressure',
+] as const;
+export type Fault = (typeof FAULTS)[number];
+
+export interface FaultWindow {
+  readonly fault: Fault;
+  readonly fromMs: number;
+  readonly toMs: number;
+  /** How much of what could go wrong does. */
+  readonly probability: number;
+  /** In [0, 1): which replica, which object, which way. */
+  readonly which: number;
+  readonly way: number;
+}
+
+export interface Network {
+  readonly latencyMs: number;
+  readonly bytesPerMs: number;
+}
+
+export interface ClientPlan {
+  readonly id: string;
+  readonly atMs: number;
+  /** In [0, 1): which of the replicas that serve then. */
+  readonly replica: number;
+  readonly key: string;
+  readonly range: RangePlan | undefined;
+  readonly condition: 'none' | 'if-match' | 'if-match-wrong' | 'if-none-match' | 'if-range' | 'if-range-wrong';
+  readonly headOnly: boolean;
+  readonly bytesPerMs: number;
+  /** In the middle of its body the client stops reading for so long. */
+  readonly pauseMs: number;
+  readonly cancel: { readonly afterMs: number } | { readonly afterBytes: number } | undefined;
+}
+
+/** Half-open; `from` undefined = a suffix of `to` bytes; `to` undefined = to the end. */
+export interface RangePlan {
+  readonly from: number | undefined;
+  readonly to: number | undefined;
+}
+
+export interface Scenario {
+  readonly seed: number;
+  readonly faults: ReadonlySet<Fault>;
+  readonly windows: readonly FaultWindow[];
+  /** No fault, and memory for all: then every byte comes from the origin at most once, without exception. */
+  readonly isCalm: boolean;
+  readonly activeMs: number;
+  readonly replicas: number;
+  readonly chunkBytes: number;
+  readonly tiers: readonly ChunkTier[];
+  readonly budgetBytes: number;
+  readonly readahead: number;
+  readonly verifyRanges: boolean;
+  readonly ttlMs: number;
+  readonly negativeTtlMs: number;
+  readonly catalogEntries: number;
+  readonly targetGlobal: number;
+  readonly origin: Network;
+  readonly store: Network;
+  readonly peer: Network;
+  readonly objects: readonly { readonly key: string; readonly sizeBytes: number }[];
+  readonly clients: readonly ClientPlan[];
+}
+
+/** A key that no object has. */
+export const MISSING_KEY = 'missing';
+/** Roughly what all clients of a run may read together: what a seed costs. */
+const READ_BYTES = 24 * MIB;
+const CALM_SHARE = 0.3;
+
+export function scenarioOf(seed: number): Scenario {
+  const random = randomOf(seed);
+  const shape = random.fork('shape');
+  const faults = chooseFaults(random.fork('faults'));
+  const activeMs = shape.int(20_000, 90_000);
+  const { chunkBytes, tiers, largestChunkBytes } = chooseChunks(shape);
+  // The configuration demands room for four of the largest chunks.
+  const leastBudgetBytes = Math.max(4 * roundUp(largestChunkBytes, MIB), 4 * MIB);
+  const budgetBytes = faults.has('pressure')
+    ? leastBudgetBytes + shape.int(0, 5) * MIB
+    : Math.max(4 * leastBudgetBytes, 96 * MIB);
+  const objects = chooseObjects(shape, chunkBytes, tiers);
+  return {
+    seed,
+    faults,
+    windows: chooseWindows(random.fork('windows'), faults, activeMs),
+    isCalm: faults.size === 0,
+    activeMs,
+    replicas: shape.int(3, 6),
+    chunkBytes,
+    tiers,
+    budgetBytes,
+    readahead: shape.pick([0, 1, 2, 4, 8]),
+    verifyRanges: shape.chance(0.25),
+    ttlMs: Math.round(shape.magnitude(2_000, 300_000)),
+    negativeTtlMs: shape.int(1_000, 20_000),
+    catalogEntries: shape.pick([4, 20, 10_000]),
+    targetGlobal: shape.pick([6, 24, 192]),
+    origin: { latencyMs: shape.magnitude(5, 150), bytesPerMs: shape.magnitude(2_000, 100_000) },
+    store: { latencyMs: shape.magnitude(0.5, 20), bytesPerMs: shape.magnitude(20_000, 500_000) },
+    peer: { latencyMs: shape.magnitude(0.1, 2), bytesPerMs: shape.magnitude(50_000, 1_000_000) },
+    objects,
+    clients: chooseClients(random.fork('clients'), faults, activeMs, objects, chunkBytes),
+  };
+}
+
+/** Whether a fault was on at any time of `[fromMs, toMs]`. */
+export function wasActive(scenario: Scenario, faults: readonly Fault[], fromMs: number, toMs: number): boolean {
+  return scenario.windows.some(
+    (window) => faults.includes(window.fault) && window.fromMs <= toMs && window.toMs >= fromMs,
+  );
+}
+
+function chooseFaults(random: Random): ReadonlySet<Fault> {
+  if (random.chance(CALM_SHARE)) return new Set();
+  // Few at a time show who is to blame; many at a time show what only they do together.
+  const probability = random.pick([0.06, 0.15, 0.35]);
+  const chosen = FAULTS.filter(() => random.chance(probability));
+  return new Set(chosen.length > 0 ? chosen : [random.pick(FAULTS)]);
+}
+
+function chooseChunks(random: Random): Pick<Scenario, 'chunkBytes' | 'tiers'> & { largestChunkBytes: number } {
+  // Now and then chunks of several parts, which cost most.
+  if (random.chance(0.08)) return { chunkBytes: 12 * MIB, tiers: [], largestChunkBytes: 12 * MIB };
+  const chunkBytes = random.pick([64 * KIB, 256 * KIB, 300 * KIB, MIB, MIB, 1_500 * KIB, 2 * MIB, 4 * MIB]);
+  if (!random.chance(0.3)) return { chunkBytes, tiers: [], largestChunkBytes: chunkBytes };
+  const tier = { minObjectSizeBytes: 3 * MIB, chunkSizeBytes: chunkBytes * 2 };
+  return { chunkBytes, tiers: [tier], largestChunkBytes: tier.chunkSizeBytes };
+}
+
+function chooseObjects(random: Random, chunkBytes: number, tiers: readonly ChunkTier[]): Scenario['objects'] {
+  const count = random.int(2, 8);
+  const most = chunkBytes > 8 * MIB ? chunkBytes + 4 * MIB : 6 * MIB;
+  return Array.from({ length: count }, (_, index) => {
+    const key = `object-${index}`;
+    switch (random.pick(['tiny', 'chunks', 'chunks', 'any', 'any', 'any', 'tier', 'empty'])) {
+      case 'empty':
+        return { key, sizeBytes: 0 };
+      case 'tiny':
+        return { key, sizeBytes: random.int(1, 4 * KIB) };
+      case 'chunks':
+        // At a chunk's edge, and one byte to either side of it.
+        return {
+          key,
+          sizeBytes: Math.min(chunkBytes * random.int(1, 6), roundDown(most, chunkBytes)) + random.int(-1, 2),
+        };
+      case 'tier':
+        return { key, sizeBytes: (tiers[0]?.minObjectSizeBytes ?? chunkBytes) + random.int(-1, 2) };
+      default:
+        return { key, sizeBytes: Math.round(random.magnitude(10 * KIB, most)) };
+    }
+  });
+}
+
+function chooseWindows(random: Random, faults: ReadonlySet<Fault>, activeMs: number): FaultWindow[] {
+  return [...faults].flatMap((fault) => {
+    const own = random.fork(fault);
+    const always = fault === 'cancel' || fault === 'pressure';
+    return Array.from({ length: always ? 1 : own.int(1, 4) }, () => {
+      const fromMs = always ? 0 : own.int(0, activeMs);
+      const lengthMs = Math.round(own.magnitude(500, 40_000));
+      return {
+        fault,
+        fromMs,
+        toMs: always ? activeMs : Math.min(fromMs + lengthMs, activeMs),
+        probability: own.pick([0.05, 0.2, 0.5, 0.9]),
+        which: own.next(),
+        way: own.next(),
+      };
+    });
+  });
+}
+
+function chooseClients(
+  random: Random,
+  faults: ReadonlySet<Fault>,
+  activeMs: number,
+  objects: Scenario['objects'],
+  chunkBytes: number,
+): ClientPlan[] {
+  const clients: ClientPlan[] = [];
+  let leftBytes = READ_BYTES;
+  while (leftBytes > 0 && clients.length < 120) {
+    const object = random.pick(objects);
+    // A burst: many clients on one object at nearly the same time.
+    const burst = random.chance(0.25) ? random.int(2, 12) : 1;
+    const atMs = random.next() * activeMs;
+    for (let i = 0; i < burst && leftBytes > 0; i++) {
+      const id = `client-${clients.length}`;
+      const range = chooseRange(random, object.sizeBytes, chunkBytes);
+      const key = random.chance(0.02) ? MISSING_KEY : object.key;
+      clients.push({
+        id,
+        key,
+        range,
+        atMs: atMs + random.next() * random.pick([0, 1, 50, 1_000]),
+        replica: random.next(),
+        condition: random.chance(0.85)
+          ? 'none'
+          : random.pick(['if-match', 'if-match-wrong', 'if-none-match', 'if-range', 'if-range-wrong']),
+        headOnly: random.chance(0.04),
+        bytesPerMs: random.chance(0.1) ? random.magnitude(20, 1_000) : random.magnitude(5_000, 1_000_000),
+        pauseMs: random.chance(0.08) ? random.int(1_000, 40_000) : 0,
+        cancel: faults.has('cancel') && random.chance(0.4) ? chooseCancel(random, object.sizeBytes) : undefined,
+      });
+      leftBytes -= Math.max(rangeBytes(range, object.sizeBytes), 100 * KIB);
+    }
+  }
+  return clients.toSorted((a, b) => a.atMs - b.atMs);
+}
+
+function chooseCancel(random: Random, sizeBytes: number): NonNullable<ClientPlan['cancel']> {
+  return random.chance(0.5) ? { afterMs: random.magnitude(0.1, 3_000) } : { afterBytes: random.int(0, sizeBytes + 1) };
+}
+
+function chooseRange(random: Random, sizeBytes: number, chunkBytes: number): RangePlan | undefined {
+  if (random.chance(0.5) || sizeBytes === 0) return undefined;
+  const from = random.int(0, sizeBytes);
+  switch (random.pick(['any', 'any', 'small', 'open', 'suffix', 'edge', 'beyond'])) {
+    case 'small':
+      return { from, to: from + random.int(1, 70 * KIB) };
+    case 'open':
+      return { from, to: undefined };
+    case 'suffix':
+      return { from: undefined, to: random.int(1, sizeBytes + 10) };
+    case 'edge': {
+      const edge = Math.min(roundDown(from, chunkBytes) + random.int(-1, 2), sizeBytes - 1);
+      return { from: Math.max(edge, 0), to: Math.max(edge, 0) + random.int(1, chunkBytes + 2) };
+    }
+    case 'beyond':
+      return random.chance(0.2)
+        ? { from: sizeBytes + random.int(0, 10), to: undefined }
+        : { from, to: sizeBytes + 100 };
+    default:
+      return { from, to: random.int(from, sizeBytes) + 1 };
+  }
+}
+
+function rangeBytes(range: RangePlan | undefined, sizeBytes: number): number {
+  if (range === undefined) return sizeBytes;
+  if (range.from === undefined) return range.to ?? 0;
+  return Math.max(0, Math.min(range.to ?? sizeBytes, sizeBytes) - range.from);
+}
+
+function roundUp(value: number, step: number): number {
+  return Math.ceil(value / step) * step;
+}
+
+function roundDown(value: number, step: number): number {
+  return Math.floor(value / step) * step;
+}

@@ -1,0 +1,525 @@
+/**
+ * One run: real engines, a simulated world around them, a workload and faults out of one seed, and the oracle that judges
+ * it. The same seed gives the same run, event for event.
+ */
+import type { PeerAddress } from '#cache/engine/ports.ts';
+import { peerSet } from '#cache/core/peer-set.ts';
+import { Clients, type Exchange } from './client.ts';
+import { Faults } from './faults.ts';
+import { Ledger } from './ledger.ts';
+import { SimOrigin } from './origin.ts';
+import { describe, SimPeers } from './peers.ts';
+import { randomOf } from './random.ts';
+import { kill, startProcess, stopLoops, type Incarnation, type Replica, type ReplicaParts } from './replica.ts';
+import { scenarioOf, type ClientPlan, type FaultWindow, type Scenario } from './scenario.ts';
+import { SimStore } from './store.ts';
+import { NOBODY, World, type Violation } from './world.ts';
+
+export interface RunResult {
+  readonly seed: number;
+  readonly scenario: Scenario;
+  readonly violation: Violation | undefined;
+  /** Equal hashes, equal runs. */
+  readonly traceHash: string;
+  readonly stats: RunStats;
+}
+
+export interface RunStats {
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly longestMs: number;
+  readonly servedBytes: number;
+  readonly originBytes: number;
+  readonly repeatedBytes: number;
+  readonly peerCalls: number;
+}
+
+/** The longest that anything goes on after the faults have ended: a client that reads slowly, the longest patience. */
+const SETTLE_MS = 600_000;
+/** Breakers probe again, dead peers are asked again, heads have grown old. */
+const RECOVERY_MS = 75_000;
+/** An answer that was given before a commit may be acted upon after it: so long in a slow store. */
+const RACE_MS = 5_000;
+/** Who has seen that a chunk is absent may wait so long for memory before it fills. */
+const MEMORY_WAIT_MS = 65_000;
+/** What an SDK does on its own. */
+const FINAL_ATTEMPTS = 5;
+/** An abandoned fill's patience (2 s) and the like. */
+const LAST_TIMERS_MS = 5_000;
+const MAX_REPLICAS = 7;
+
+export async function simulate(seed: number, log?: (line: string) => void): Promise<RunResult> {
+  const run = new Run(scenarioOf(seed), log);
+  const onRejection = (error: unknown): void => run.world.violate('no error is lost', describe(error));
+  process.on('unhandledRejection', onRejection);
+  try {
+    await run.all();
+  } finally {
+    process.removeListener('unhandledRejection', onRejection);
+  }
+  return run.result();
+}
+
+class Run {
+  readonly world: World;
+  readonly #scenario: Scenario;
+  readonly #random;
+  readonly #faults: Faults;
+  readonly #ledger: Ledger;
+  readonly #origin: SimOrigin;
+  readonly #store: SimStore;
+  readonly #peers: SimPeers;
+  readonly #clients: Clients;
+  readonly #parts: ReplicaParts;
+  readonly #replicas: Replica[] = [];
+  #started = 0;
+  /** The last moment at which views differed, or somebody whom they name did not answer. */
+  #unstableOrder = -1;
+  #viewsAreHeld = false;
+
+  constructor(scenario: Scenario, log: ((line: string) => void) | undefined) {
+    this.#scenario = scenario;
+    this.#random = randomOf(scenario.seed, 'run');
+    const world = (this.world = new World(log));
+    this.#faults = new Faults(world, scenario, this.#random.fork('strikes'));
+    this.#ledger = new Ledger(world, (path, since) => this.#excuse(path, since));
+    this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'));
+    this.#store = new SimStore(world, scenario, this.#faults, this.#ledger, this.#origin, this.#random.fork('store'));
+    this.#clients = new Clients({
+      world,
+      scenario,
+      origin: this.#origin,
+      store: this.#store,
+      random: this.#random.fork('connections'),
+    });
+    this.#peers = new SimPeers({
+      world,
+      scenario,
+      faults: this.#faults,
+      ledger: this.#ledger,
+      random: this.#random.fork('peers'),
+      replicaAt: (address) => this.#replicas.find((replica) => replica.address === address),
+      homeOf: (requestId) => this.#clients.homeOf(requestId)?.address,
+    });
+    this.#parts = {
+      world,
+      scenario,
+      origin: this.#origin,
+      store: this.#store,
+      peers: this.#peers,
+      ledger: this.#ledger,
+      random: this.#random.fork('engines'),
+    };
+    world.afterEach(() => this.#check());
+  }
+
+  async all(): Promise<void> {
+    const { world } = this;
+    const scenario = this.#scenario;
+    for (const { key, sizeBytes } of scenario.objects) this.#origin.put(key, sizeBytes);
+    for (let i = 0; i < scenario.replicas; i++) this.#addReplica();
+    for (const replica of this.#replicas) this.#boot(replica);
+    for (const window of scenario.windows) this.#schedule(window);
+    for (const plan of scenario.clients) world.at(plan.atMs, NOBODY, 'arrival', () => this.#arrive(plan));
+    await world.run(scenario.activeMs);
+    this.#heal();
+    await this.#settle('requests end', () => this.#clients.running.size === 0);
+    await world.run(world.nowMs + RECOVERY_MS);
+    await this.#readEverythingAgain();
+    await this.#settle('fills end', () => this.#live().every(isIdle));
+    await this.#shutDown();
+  }
+
+  result(): RunResult {
+    const { world } = this;
+    return {
+      seed: this.#scenario.seed,
+      scenario: this.#scenario,
+      violation: world.violation,
+      traceHash: world.traceHash(),
+      stats: {
+        events: world.order,
+        virtualMs: Math.round(world.nowMs),
+        outcomes: this.#clients.outcomes,
+        longestMs: Math.round(this.#clients.longestMs),
+        servedBytes: this.#clients.servedBytes,
+        originBytes: this.#ledger.totalBytes,
+        repeatedBytes: this.#ledger.repeatedBytes,
+        peerCalls: this.#peers.calls,
+      },
+    };
+  }
+
+  // -- replicas and views
+
+  #addReplica(): Replica {
+    const address = `10.0.0.${this.#replicas.length + 1}:8444` as PeerAddress;
+    const replica: Replica = { address, state: 'serving', process: undefined };
+    this.#replicas.push(replica);
+    return replica;
+  }
+
+  #boot(replica: Replica): void {
+    const owners = this.#addresses('serving');
+    replica.process = startProcess(this.#parts, ++this.#started, replica.address, owners);
+    replica.process.setView(peerSet(replica.address, owners, this.#addresses('terminating')));
+    this.world.note('boot', replica.process.owner.name);
+  }
+
+  #addresses(state: Replica['state']): PeerAddress[] {
+    return this.#replicas.filter((replica) => replica.state === state).map(({ address }) => address);
+  }
+
+  #live(): Incarnation[] {
+    return this.#replicas.flatMap(({ process }) =>
+      process === undefined || process.owner.state === 'dead' ? [] : [process],
+    );
+  }
+
+  /** The Service has changed: each replica learns it in its own time. */
+  #announce(): void {
+    for (const process of this.#live()) {
+      const delayMs = 100 + this.#random.next() ** 2 * 3_000;
+      this.world.at(delayMs, process.owner, 'view', () => this.#updateView(process));
+    }
+  }
+
+  #updateView(process: Incarnation): void {
+    if (this.#viewsAreHeld) return;
+    const owners = new Set(this.#addresses('serving'));
+    const terminating = this.#addresses('terminating');
+    // Self owns until its own view shows it terminating.
+    if (!terminating.includes(process.address)) owners.add(process.address);
+    process.setView(peerSet(process.address, owners, terminating));
+  }
+
+  /** Whether every replica has the same owners, who all live, run and can be reached. */
+  #isStable(): boolean {
+    const live = this.#live();
+    const [first] = live;
+    if (first === undefined || this.#peers.isParted) return false;
+    return (
+      live.every(({ owner, view }) => owner.state === 'running' && view.epoch === first.view.epoch) &&
+      first.view.owners.every((address) =>
+        this.#replicas.some(
+          (replica) =>
+            replica.address === address && replica.process !== undefined && replica.process.owner.state === 'running',
+        ),
+      )
+    );
+  }
+
+  /** Why a byte that came at `since` may come again. */
+  #excuse(path: string, since: number): string | undefined {
+    if (this.#scenario.isCalm) return undefined;
+    for (const { engine, owner } of this.#live())
+      if (engine.store.breaker.state !== 'closed') return `${owner.name} does not ask the cachestore`;
+    const wasStable = this.#isStable() && this.#unstableOrder < since;
+    if (wasStable) return undefined;
+    const intactMs = this.#store.intactSinceMs(path);
+    const raceMs = this.#scenario.faults.has('pressure') ? MEMORY_WAIT_MS : RACE_MS;
+    if (intactMs !== undefined && this.world.nowMs - intactMs > raceMs) return undefined;
+    return 'replicas differed over who has to fill';
+  }
+
+  // -- what goes wrong by itself
+
+  #schedule(window: FaultWindow): void {
+    const { world } = this;
+    const times = (fromMs: number, action: () => void): void => {
+      world.at(fromMs, NOBODY, window.fault, action);
+    };
+    const random = this.#random.fork(`${window.fault} ${window.fromMs} ${window.which}`);
+    const repeat = (action: () => void): void => {
+      for (let atMs = window.fromMs; atMs < window.toMs; atMs += random.int(200, 5_000)) times(atMs, action);
+    };
+    switch (window.fault) {
+      case 'store-vanish':
+        repeat(() => this.#store.vanish());
+        break;
+      case 'store-flip':
+        repeat(() => this.#store.flip());
+        break;
+      case 'store-truncate':
+        repeat(() => this.#store.truncate());
+        break;
+      case 'overwrite':
+        times(window.fromMs, () => this.#overwrite(window));
+        break;
+      case 'remove':
+        times(window.fromMs, () => this.#origin.remove(this.#objectOf(window).key));
+        times(window.toMs, () => this.#overwrite(window));
+        break;
+      case 'clock-step': {
+        const stepMs = Math.round((window.way < 0.5 ? -1 : 1) * random.magnitude(1_000, 600_000));
+        times(window.fromMs, () => {
+          const process = this.#victim(window);
+          if (process === undefined) return;
+          process.offsetMs += stepMs;
+          this.#ledger.excuseAll(`the clock of ${process.owner.name} steps by ${stepMs} ms`);
+        });
+        break;
+      }
+      case 'freeze':
+        times(window.fromMs, () => this.#freeze(window, random.int(100, 15_000)));
+        break;
+      case 'partition':
+        times(window.fromMs, () => this.#partition(window));
+        break;
+      case 'crash':
+        times(window.fromMs, () => this.#crash(window, random.int(500, 20_000)));
+        break;
+      case 'leave':
+        times(window.fromMs, () => this.#leave(window));
+        break;
+      case 'join':
+        times(window.fromMs, () => this.#joinReplica());
+        break;
+      case 'skew':
+        times(window.fromMs, () => this.#skew(window));
+        break;
+      default:
+        // The others strike single calls.
+        break;
+    }
+  }
+
+  #victim(window: FaultWindow): Incarnation | undefined {
+    const live = this.#live();
+    return live[Math.floor(window.which * live.length)];
+  }
+
+  #objectOf(window: FaultWindow): Scenario['objects'][number] {
+    const { objects } = this.#scenario;
+    return objects[Math.floor(window.which * objects.length)]!;
+  }
+
+  #overwrite(window: FaultWindow): void {
+    const { key, sizeBytes } = this.#objectOf(window);
+    const isSameSize = window.way < 0.5;
+    this.#origin.put(key, isSameSize ? sizeBytes : Math.round(sizeBytes * window.way * 1.2) + 1);
+  }
+
+  #freeze(window: FaultWindow, forMs: number): void {
+    const process = this.#victim(window);
+    if (process === undefined || process.owner.state !== 'running') return;
+    process.owner.state = 'frozen';
+    this.world.note('freeze', `${process.owner.name} for ${forMs} ms`);
+    this.world.at(forMs, NOBODY, 'thaw', () => this.world.thaw(process.owner));
+  }
+
+  #partition(window: FaultWindow): void {
+    const a = this.#replicas[Math.floor(window.which * this.#replicas.length)]!.address;
+    const b = this.#replicas[Math.floor(window.way * this.#replicas.length)]!.address;
+    if (a === b) return;
+    this.#peers.part(a, b);
+    this.world.note('partition', `${a} | ${b}`);
+    this.world.at(window.toMs - window.fromMs, NOBODY, 'join', () => this.#peers.join(a, b));
+  }
+
+  #crash(window: FaultWindow, downMs: number): void {
+    const process = this.#victim(window);
+    const replica = this.#replicas.find((candidate) => candidate.process === process);
+    if (process === undefined || replica === undefined || this.#live().length < 2) return;
+    this.world.note('crash', process.owner.name);
+    kill(process, this.#ledger);
+    replica.process = undefined;
+    const isNoticed = window.way < 0.5;
+    if (isNoticed && replica.state === 'serving') {
+      replica.state = 'gone';
+      this.#announce();
+    }
+    this.world.at(downMs, NOBODY, 'restart', () => {
+      if (replica.state === 'terminating') return;
+      replica.state = 'serving';
+      this.#boot(replica);
+      this.#announce();
+    });
+  }
+
+  #leave(window: FaultWindow): void {
+    const process = this.#victim(window);
+    const replica = this.#replicas.find((candidate) => candidate.process === process);
+    if (process === undefined || replica?.state !== 'serving' || this.#addresses('serving').length < 2) return;
+    this.world.note('leave', process.owner.name);
+    replica.state = 'terminating';
+    this.#announce();
+    void this.#drain(replica, process);
+  }
+
+  /** As `main.ts` shuts down, within its limits. */
+  async #drain(replica: Replica, process: Incarnation): Promise<void> {
+    const { clock, engine } = process;
+    await clock.sleep(5_000);
+    for (let waitedMs = 0; waitedMs < 60_000 && process.serving > 0; waitedMs += 250) await clock.sleep(250);
+    const limit = new AbortController();
+    const cancel = clock.after(10_000, () => limit.abort());
+    stopLoops(process);
+    await engine.flush(limit.signal);
+    cancel();
+    if (process.serving === 0 && isIdle(process)) this.#checkGivenBack(process);
+    this.world.note('left', process.owner.name);
+    kill(process, this.#ledger);
+    replica.process = undefined;
+    replica.state = 'gone';
+    this.#announce();
+  }
+
+  #joinReplica(): void {
+    if (this.#replicas.length >= MAX_REPLICAS) return;
+    this.#boot(this.#addReplica());
+    this.#announce();
+  }
+
+  /** One replica believes something else than all others. */
+  #skew(window: FaultWindow): void {
+    const process = this.#victim(window);
+    if (process === undefined) return;
+    const all = this.#addresses('serving');
+    const wrong = all.filter(
+      (address, index) => address === process.address || (index / all.length + window.way) % 1 < 0.5,
+    );
+    if (window.way > 0.8) wrong.push('10.0.9.9:8444' as PeerAddress);
+    process.setView(peerSet(process.address, [...wrong, process.address], []));
+    this.world.note('skew', `${process.owner.name} sees ${process.view.owners.join(' ')}`);
+    this.world.at(window.toMs - window.fromMs, process.owner, 'view', () => this.#updateView(process));
+  }
+
+  #heal(): void {
+    this.#faults.heal();
+    this.world.note('heal', '');
+    for (const process of this.#live()) this.world.thaw(process.owner);
+    for (const a of this.#replicas) for (const b of this.#replicas) this.#peers.join(a.address, b.address);
+    for (const replica of this.#replicas)
+      if (replica.process === undefined && replica.state === 'serving') this.#boot(replica);
+    for (const { key, sizeBytes } of this.#scenario.objects)
+      if (this.#origin.current(key) === undefined) this.#origin.put(key, sizeBytes);
+    this.#announce();
+  }
+
+  // -- the workload
+
+  #arrive(plan: ClientPlan): void {
+    const serving = this.#replicas.flatMap(({ state, process }) =>
+      state !== 'gone' && process !== undefined && process.owner.state !== 'dead' ? [process] : [],
+    );
+    const process = serving[Math.floor(plan.replica * serving.length)];
+    if (process !== undefined) void this.#clients.start(plan, process);
+  }
+
+  /** With all faults gone every object can be had at every replica. */
+  async #readEverythingAgain(): Promise<void> {
+    const serving = this.#live().filter(({ address }) => this.#addresses('serving').includes(address));
+    for (const [at, process] of serving.entries())
+      for (const { key } of this.#scenario.objects) await this.#readAgain(process, key, `final-${at}-${key}`);
+  }
+
+  async #readAgain(process: Incarnation, key: string, id: string): Promise<void> {
+    const { world } = this;
+    let last: Exchange | undefined;
+    for (let attempt = 1; attempt <= FINAL_ATTEMPTS && world.violation === undefined; attempt++) {
+      const plan: ClientPlan = { ...FINAL_PLAN, key, id: `${id}-${attempt}`, atMs: world.nowMs };
+      void this.#clients.start(plan, process, true).then((exchange) => (last = exchange));
+      await this.#settle(`${plan.id} ends`, () => this.#clients.running.size === 0);
+      if (last?.outcome === 'complete') return;
+      await world.run(world.nowMs + Math.max(last?.retryAfterMs ?? 0, 1_000));
+    }
+    world.violate(
+      'what is well is served',
+      `${id} fails with ${last?.failure?.code ?? last?.outcome} after all faults have ended`,
+    );
+  }
+
+  async #settle(what: string, done: () => boolean): Promise<void> {
+    const { world } = this;
+    if (world.violation !== undefined) return;
+    await world.run(world.nowMs + SETTLE_MS, done);
+    if (world.violation === undefined && !done()) world.violate('no wait is without a bound', `never: ${what}`);
+  }
+
+  // -- the oracle
+
+  /** After each event. */
+  #check(): void {
+    if (!this.#isStable()) this.#unstableOrder = this.world.order;
+    this.#clients.checkBounds();
+    for (const process of this.#live()) this.#checkProcess(process);
+  }
+
+  #checkProcess(process: Incarnation): void {
+    const { world } = this;
+    const { engine, owner } = process;
+    const { memory, memoryTier, flights, outbox, limiter } = engine;
+    if (memory.usedBytes > memory.budgetBytes || memory.usedBytes < 0)
+      world.violate('memory is bounded', `${owner.name} uses ${memory.usedBytes} of ${memory.budgetBytes} bytes`);
+    if (memoryTier.sizeBytes > memory.usedBytes)
+      world.violate('memory is bounded', `${owner.name} keeps ${memoryTier.sizeBytes} of ${memory.usedBytes} bytes`);
+    if (outbox.sizeBytes > memory.budgetBytes / 4 + this.#scenario.chunkBytes * 2)
+      world.violate('no queue is without a limit', `the outbox of ${owner.name} holds ${outbox.sizeBytes} bytes`);
+    if (limiter.running > Math.max(limiter.slots, this.#scenario.targetGlobal))
+      world.violate('no queue is without a limit', `${owner.name} has ${limiter.running} requests at the origin`);
+    if (process.observedBytes !== process.deliveredBytes)
+      world.violate(
+        'all is counted',
+        `${owner.name} counts ${process.observedBytes} of ${process.deliveredBytes} bytes of the origin`,
+      );
+    const lost = process.lostFills.splice(0);
+    for (const [path, flight] of process.flights) {
+      if (flights.get(path as Parameters<typeof flights.get>[0]) === flight) continue;
+      process.flights.delete(path);
+      if (lost.length > 0) this.#ledger.excuse(path, `its fill ended as ${lost.join(', ')}`);
+    }
+    if (lost.length > 0 && this.#scenario.isCalm)
+      world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);
+  }
+
+  async #shutDown(): Promise<void> {
+    const { world } = this;
+    if (world.violation !== undefined) return;
+    for (const process of this.#live()) stopLoops(process);
+    // What was set before may still fire once; nothing may be set anew.
+    await world.run(world.nowMs + LAST_TIMERS_MS);
+    for (const process of this.#live()) {
+      this.#checkGivenBack(process);
+      if (process.timers.size > 0)
+        world.violate('everything is given back', `${process.owner.name} is left with ${process.timers.size} timers`);
+    }
+    if (this.#scenario.isCalm && this.#ledger.repeatedBytes > 0)
+      world.violate('one fill per chunk', `${this.#ledger.repeatedBytes} bytes came twice`);
+  }
+
+  /** Nothing runs any more: so nothing may be held. */
+  #checkGivenBack(process: Incarnation): void {
+    const { world } = this;
+    const { engine, owner } = process;
+    const { memory, memoryTier, limiter, outbox, flights } = engine;
+    const left = {
+      'fills in the table': flights.count,
+      'commits in the outbox': outbox.count,
+      'requests at the origin': limiter.running,
+      'requests that wait for the origin': limiter.queued,
+      'requests that wait for memory': memory.waiting('new') + memory.waiting('started'),
+      'bytes that nobody keeps': memory.usedBytes - memoryTier.sizeBytes,
+    };
+    for (const [what, count] of Object.entries(left))
+      if (count !== 0) world.violate('everything is given back', `${owner.name} is left with ${count} ${what}`);
+    memoryTier.evict(Infinity);
+    if (memory.usedBytes !== 0)
+      world.violate('everything is given back', `${owner.name} is left with ${memory.usedBytes} bytes`);
+  }
+}
+
+const FINAL_PLAN: Omit<ClientPlan, 'key' | 'id' | 'atMs'> = {
+  replica: 0,
+  range: undefined,
+  condition: 'none',
+  headOnly: false,
+  bytesPerMs: 100_000,
+  pauseMs: 0,
+  cancel: undefined,
+};
+
+function isIdle({ engine, serving }: Incarnation): boolean {
+  return serving === 0 && engine.flights.count === 0 && engine.outbox.count === 0;
+}

@@ -1,0 +1,280 @@
+/**
+ * The cachestore. It keeps no bytes: what is committed is compared with what it should be while it arrives, and read back
+ * out of the same tape, with the bytes flipped that a fault has flipped.
+ */
+import type { Chunk } from '#cache/core/chunk.ts';
+import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { CallOptions, ChunkStore } from '#cache/engine/ports.ts';
+import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
+import { fillFrom, firstDifference, wrongMetadata, type Version } from './content.ts';
+import type { Faults } from './faults.ts';
+import { answer, pour, type FlowFault } from './flow.ts';
+import type { Ledger } from './ledger.ts';
+import type { SimOrigin } from './origin.ts';
+import type { Random } from './random.ts';
+import type { Incarnation } from './replica.ts';
+import type { Scenario } from './scenario.ts';
+import type { World } from './world.ts';
+
+const SLOW_FACTOR = 30;
+
+interface Stored {
+  readonly chunk: Chunk;
+  readonly version: Version;
+  readonly metadata: ChunkMetadata;
+  lengthBytes: number;
+  /** Offsets in the chunk whose byte is inverted. */
+  readonly flips: Set<number>;
+  readonly sinceMs: number;
+}
+
+export class SimStore {
+  readonly #world: World;
+  readonly #scenario: Scenario;
+  readonly #faults: Faults;
+  readonly #ledger: Ledger;
+  readonly #origin: SimOrigin;
+  readonly #random: Random;
+  readonly #chunks = new Map<string, Stored>();
+  readonly #smalls = new Map<string, Uint8Array>();
+  /** Every byte that was ever flipped: `path@offset`. */
+  readonly #everFlipped = new Set<string>();
+  wonBytes = 0;
+
+  constructor(world: World, scenario: Scenario, faults: Faults, ledger: Ledger, origin: SimOrigin, random: Random) {
+    this.#world = world;
+    this.#scenario = scenario;
+    this.#faults = faults;
+    this.#ledger = ledger;
+    this.#origin = origin;
+    this.#random = random;
+  }
+
+  /** Since when the chunk has been there, whole and right; undefined if it is not. */
+  intactSinceMs(path: string): number | undefined {
+    const stored = this.#chunks.get(path);
+    if (stored === undefined || stored.flips.size > 0 || stored.lengthBytes !== stored.chunk.lengthBytes)
+      return undefined;
+    return stored.sinceMs;
+  }
+
+  wasFlipped(path: string, offset: number): boolean {
+    return this.#everFlipped.has(`${path}@${offset}`);
+  }
+
+  /** Behind everyone's back. */
+  vanish(): void {
+    const stored = this.#any();
+    if (stored === undefined) return;
+    this.#chunks.delete(stored.chunk.path);
+    this.#ledger.excuse(stored.chunk.path, 'it vanished from the cachestore');
+  }
+
+  flip(): void {
+    const stored = this.#any();
+    if (stored === undefined) return;
+    const offset = this.#random.int(0, stored.chunk.lengthBytes);
+    stored.flips.add(offset);
+    this.#everFlipped.add(`${stored.chunk.path}@${offset}`);
+    this.#ledger.excuse(stored.chunk.path, `its byte ${offset} was flipped in the cachestore`);
+  }
+
+  truncate(): void {
+    const stored = this.#any();
+    if (stored === undefined) return;
+    stored.lengthBytes = this.#random.int(0, stored.lengthBytes);
+    this.#ledger.excuse(stored.chunk.path, `it was cut to ${stored.lengthBytes} bytes in the cachestore`);
+  }
+
+  portFor(who: Incarnation): ChunkStore {
+    const small = <T>(call: CallOptions, action: () => T): Promise<T> => this.#answer(who, call, undefined, action);
+    return {
+      read: (chunk, range, sink, onInfo, call) => {
+        const stored = (): Stored => this.#checked(chunk);
+        const failure = this.#failure(chunk.path);
+        return pour(this.#world, {
+          owner: who.owner,
+          random: this.#random,
+          ...this.#pace(failure === 'hang'),
+          range,
+          sink,
+          call,
+          fault: failure instanceof OrcaError ? { what: 'cut', afterBytes: 0 } : this.#readFault(range, chunk.path),
+          unavailable: (message) => this.#unavailable(chunk.path, message),
+          onHead: () => {
+            if (failure instanceof OrcaError) throw failure;
+            onInfo(stored().metadata);
+          },
+          source: (offset, target) => this.#bytes(chunk, offset, target),
+          onBytes: () => {},
+        });
+      },
+      has: (chunk, call) =>
+        this.#answer(who, call, chunk.path, () => {
+          if (!this.#chunks.has(chunk.path)) return false;
+          this.#checked(chunk);
+          return true;
+        }),
+      commit: (chunk, metadata, pieces, call) => this.#commit(who, chunk, metadata, pieces, call),
+      getSmall: (name, call) => small(call, () => this.#smalls.get(name)),
+      putSmall: (name, body, call) =>
+        small(call, () => {
+          if (call.ifAbsent === true && this.#smalls.has(name)) return 'lost';
+          this.#smalls.set(name, Uint8Array.from(body));
+          return 'won';
+        }),
+      deleteSmall: (name, call) => small(call, () => void this.#smalls.delete(name)),
+      close: async () => {},
+    };
+  }
+
+  #commit(
+    who: Incarnation,
+    chunk: Chunk,
+    metadata: ChunkMetadata,
+    pieces: readonly Uint8Array[],
+    call: CallOptions & { readonly overwrite?: boolean },
+  ): Promise<'won' | 'lost'> {
+    checkPieces(chunk, metadata, pieces);
+    this.#compare(chunk, metadata, pieces);
+    const { firstByteMs, bytesPerMs } = this.#pace(false);
+    const failure = this.#commitFailure(chunk.path);
+    const delayMs = failure === 'hang' ? Infinity : firstByteMs + chunk.lengthBytes / bytesPerMs;
+    const limits = { signal: call.signal, firstByteTimeoutMs: Infinity };
+    return answer(
+      this.#world,
+      who.owner,
+      limits,
+      delayMs,
+      (message) => this.#unavailable(chunk.path, message),
+      () => {
+        if (failure instanceof OrcaError) throw failure;
+        // Nobody may have touched the memory while the upload ran.
+        this.#compare(chunk, metadata, pieces);
+        const outcome = this.#put(chunk, metadata, call.overwrite === true);
+        this.#world.note('store', `${who.owner.name} commits ${chunk.path}: ${outcome}`);
+        if (failure === 'lost answer') throw this.#unavailable(chunk.path, 'the connection was cut after the upload');
+        return outcome;
+      },
+    );
+  }
+
+  #put(chunk: Chunk, metadata: ChunkMetadata, overwrite: boolean): 'won' | 'lost' {
+    const stored = this.#chunks.get(chunk.path);
+    if (!overwrite && stored !== undefined && isSameChunk(metadata, stored.lengthBytes, stored.metadata)) return 'lost';
+    this.#chunks.set(chunk.path, {
+      chunk,
+      metadata,
+      version: this.#origin.version(chunk.object.etag),
+      lengthBytes: chunk.lengthBytes,
+      flips: new Set(),
+      sinceMs: this.#world.nowMs,
+    });
+    this.wonBytes += chunk.lengthBytes;
+    return 'won';
+  }
+
+  #compare(chunk: Chunk, metadata: ChunkMetadata, pieces: readonly Uint8Array[]): void {
+    const version = this.#origin.version(chunk.object.etag);
+    let offset = chunk.range.from;
+    for (const piece of pieces) {
+      const wrong = firstDifference(version, offset, piece);
+      if (wrong !== undefined) {
+        this.#world.violate(
+          'nothing wrong is committed',
+          `${chunk.path} has a wrong byte at ${wrong - chunk.range.from}`,
+        );
+        return;
+      }
+      offset += piece.length;
+    }
+    if (offset !== chunk.range.to)
+      this.#world.violate(
+        'nothing wrong is committed',
+        `${chunk.path} is committed with ${offset - chunk.range.from} bytes`,
+      );
+    const wrong = wrongMetadata(version, chunk, metadata);
+    if (wrong !== undefined)
+      this.#world.violate('nothing wrong is committed', `${chunk.path} has wrong metadata: ${wrong}`);
+  }
+
+  #checked(chunk: Chunk): Stored {
+    const stored = this.#chunks.get(chunk.path);
+    if (stored === undefined) throw new OrcaError('chunk_missing', `no chunk ${chunk.path}`, { status: 404 });
+    checkStored(chunk, stored.lengthBytes, stored.metadata);
+    return stored;
+  }
+
+  #bytes(chunk: Chunk, offset: number, target: Uint8Array): void {
+    const version = this.#origin.version(chunk.object.etag);
+    fillFrom(version, chunk.range.from + offset, target);
+    for (const flip of this.#chunks.get(chunk.path)?.flips ?? [])
+      if (flip >= offset && flip < offset + target.length) target[flip - offset] = ~target[flip - offset]!;
+  }
+
+  #answer<T>(who: Incarnation, call: CallOptions, path: string | undefined, action: () => T): Promise<T> {
+    const failure = this.#failure(path);
+    const delayMs = this.#pace(failure === 'hang').firstByteMs;
+    return answer(
+      this.#world,
+      who.owner,
+      call,
+      delayMs,
+      (message) => this.#unavailable(path, message),
+      () => {
+        if (failure instanceof OrcaError) throw failure;
+        return action();
+      },
+    );
+  }
+
+  /** What a call gets instead of an answer. */
+  #failure(path: string | undefined): OrcaError | 'hang' | undefined {
+    const down = this.#faults.window('store-down');
+    if (down !== undefined) return down.way < 0.4 ? this.#hangs(path) : this.#unavailable(path, 'connection refused');
+    if (this.#faults.strikes('store-errors') === undefined) return undefined;
+    const which = this.#random.pick(['500', '403', 'hang', 'none', 'none'] as const);
+    if (which === 'none') return undefined;
+    if (which === 'hang') return this.#hangs(path);
+    return this.#unavailable(path, `the store answers ${which}`, Number(which));
+  }
+
+  #readFault(range: { readonly from: number; readonly to: number }, path: string): FlowFault | undefined {
+    if (this.#faults.strikes('store-errors') === undefined) return undefined;
+    const afterBytes = this.#random.int(0, range.to - range.from);
+    this.#world.note('fault', `the store's ${path} ends after ${afterBytes} bytes`);
+    return { what: this.#random.pick(['cut', 'cut', 'stall']), afterBytes };
+  }
+
+  #commitFailure(path: string): OrcaError | 'hang' | 'lost answer' | undefined {
+    if (this.#faults.window('store-full') !== undefined) return this.#unavailable(path, 'the disk is full', 507);
+    const failure = this.#failure(path);
+    if (failure !== undefined) return failure;
+    return this.#faults.strikes('store-errors') === undefined ? undefined : 'lost answer';
+  }
+
+  #hangs(path: string | undefined): 'hang' {
+    if (path !== undefined) this.#ledger.excuse(path, 'the cachestore does not answer');
+    return 'hang';
+  }
+
+  #unavailable(path: string | undefined, message: string, status?: number): OrcaError {
+    if (path !== undefined) this.#ledger.excuse(path, `the cachestore failed: ${message}`);
+    return new OrcaError('store_unavailable', message, status === undefined ? {} : { status });
+  }
+
+  #pace(hangs: boolean): { firstByteMs: number; bytesPerMs: number } {
+    const { latencyMs, bytesPerMs } = this.#scenario.store;
+    const slow = this.#faults.window('store-slow') === undefined ? 1 : SLOW_FACTOR;
+    // Now and then an answer takes long for no reason: that is where one overtakes another.
+    const hiccup = this.#random.chance(0.03) ? 20 : 1;
+    const firstByteMs = hangs ? Infinity : latencyMs * slow * hiccup * (0.5 + this.#random.next());
+    return { firstByteMs, bytesPerMs: bytesPerMs / slow };
+  }
+
+  #any(): Stored | undefined {
+    const all = [...this.#chunks.values()];
+    return all.length === 0 ? undefined : this.#random.pick(all);
+  }
+}
