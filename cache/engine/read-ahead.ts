@@ -43,10 +43,19 @@ export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pie
         opened = number + 1;
         await Promise.all(ahead.splice(0).map((other) => other.close()));
       }
-      yield* fetchChunk(context, { ...plan.slice(number), ...plan, demand: number === 0 ? 'new' : 'started' });
+      const read: ChunkRead = { ...plan.slice(number), ...plan, demand: number === 0 ? 'new' : 'started' };
+      yield* number === 0 ? starting(read, fetchChunk(context, read)) : fetchChunk(context, read);
     }
   } finally {
     await Promise.all(ahead.map((prefetch) => prefetch.close()));
+  }
+}
+
+/** With its first byte a response has started: what it needs after that it waits for, instead of being refused. */
+async function* starting(read: ChunkRead, pieces: Pieces): Pieces {
+  for await (const piece of pieces) {
+    read.demand = 'started';
+    yield piece;
   }
 }
 
