@@ -21,6 +21,8 @@ import { openPeerKeys } from './peers/keys.ts';
 
 /** What must end after the streams: the ops listener answers the last probe, sockets close. */
 const CLOSE_TIMEOUT_MS = 2_000;
+/** A commit that is left behind costs a fill some day, no more. */
+const FLUSH_TIMEOUT_MS = 10_000;
 
 export interface CacheOptions {
   readonly config: Config;
@@ -85,6 +87,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     readahead: () => runtime.readahead,
     poisonMemory: options.poisonMemory ?? false,
   });
+  const running = engine.run(ended.signal);
   metrics.watch(engine, peers);
   const readiness = watchReadiness({
     origin,
@@ -159,6 +162,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
         await Promise.all([drain(edge, signal), engine.idle()]);
       },
     },
+    { name: 'flush the outbox', timeoutMs: FLUSH_TIMEOUT_MS, run: (signal: AbortSignal) => engine.flush(signal) },
     { name: 'drain peers', timeoutMs: CLOSE_TIMEOUT_MS, run: (signal: AbortSignal) => drain(peer, signal) },
     {
       name: 'close',
@@ -167,6 +171,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
         ended.abort(new Error('the process ends'));
         await Promise.all([
           watching,
+          running,
           ops.drain(signal),
           keys?.close(),
           peerClient.close(),

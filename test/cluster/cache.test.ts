@@ -26,12 +26,19 @@ afterAll(async () => {
 
 const ready = (): Promise<void> => becomes(() => world.condition(NAME, 'Ready'), 'True ReplicasReady', START_MS);
 
+interface PodList {
+  readonly items: readonly {
+    readonly metadata: { readonly deletionTimestamp?: string };
+    readonly status: { readonly podIP?: string };
+  }[];
+}
+
+/** Of the pods that stay. */
 async function podIps(): Promise<string[]> {
-  const selector = `pods -l app.kubernetes.io/instance=${NAME} --field-selector status.phase=Running`;
-  const ips = await world.field(selector, '{range .items[?(!@.metadata.deletionTimestamp)]}{.status.podIP} {end}');
-  return ips
-    .split(' ')
-    .filter((ip) => ip !== '')
+  const text = await world.kubectl(['get', 'pods', '-l', `app.kubernetes.io/instance=${NAME}`, '-o', 'json']);
+  return (JSON.parse(text) as PodList).items
+    .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+    .map(({ status }) => status.podIP ?? '')
     .toSorted();
 }
 
