@@ -36,6 +36,8 @@ export interface Counts {
   /** `X-Cache` of the answers → how many. */
   readonly requestsByCache: ReadonlyMap<string, number>;
   readonly bytesBySource: ReadonlyMap<string, number>;
+  /** Bytes of chunks that are in the cachestore since. */
+  readonly committedBytes: number;
   /** What the pods had to begin again or do another way → how often. */
   readonly trouble: ReadonlyMap<string, number>;
   readonly pods: readonly { readonly name: string; readonly node: string; readonly fills: number }[];
@@ -63,6 +65,8 @@ function busyWith(proxy: ProxyNumbers, pods: ReadonlyMap<string, PodSamples>): s
   for (const [name, { samples }] of pods) {
     const flights = total(samples, 'orca_flights');
     if (flights > 0) return `${flights} fills in ${name}`;
+    const commits = total(samples, 'orca_outbox_commits');
+    if (commits > 0) return `${commits} chunks in ${name} that the cachestore has not taken yet`;
   }
   return undefined;
 }
@@ -90,6 +94,7 @@ export function countsBetween(before: Snapshot, after: Snapshot): Counts {
     own: { bytes: grown('orca_origin_bytes_total'), requests: grown('orca_origin_requests_total') },
     requestsByCache: grownBy('orca_edge_requests_total', 'cache'),
     bytesBySource: grownBy('orca_served_bytes_total', 'source'),
+    committedBytes: grown('orca_committed_bytes_total'),
     trouble: troubleBetween(grown),
     pods: [...after.pods].map(([name, { node, samples }]) => ({
       name,

@@ -126,5 +126,7 @@ export function mistakesOf({ title, counts, originBytes, coldBytes }: Pass): str
     mistakes.push(`the proxy counted ${proxy.requests} requests to the origin, the pods ${own.requests}`);
   if (originBytes !== coldBytes)
     mistakes.push(`${exact(originBytes)} bytes came from the origin instead of ${exact(coldBytes)}`);
+  if (counts.committedBytes !== coldBytes)
+    mistakes.push(`${exact(counts.committedBytes)} bytes are new in the cachestore instead of ${exact(coldBytes)}`);
   return mistakes.map((mistake) => `${title}: ${mistake}`);
 }
