@@ -46,7 +46,8 @@ export class Manifests {
     const name = manifestName(object);
     try {
       const bytes = await this.#bounded(signal, (signal) => this.#options.store.getSmall(name, { signal }));
-      return bytes === undefined ? undefined : decodeManifest(Buffer.from(bytes).toString('utf8'));
+      const manifest = bytes && decodeManifest(Buffer.from(bytes).toString('utf8'));
+      return manifest && { ...manifest, learnedMs: this.#ours(manifest.learnedMs) };
     } catch (error) {
       const { code } = asOrcaError(error, 'internal', 'a manifest can not be read');
       if (code !== 'store_unavailable' && code !== 'cancelled') throw error;
@@ -92,18 +93,29 @@ export class Manifests {
     const { store, observer } = this.#options;
     try {
       await this.#bounded(undefined, async (signal) => {
-        const learnedMs = 'head' in word ? word.learnedMs : word.goneMs;
+        const learnedMs = this.#everybodys('head' in word ? word.learnedMs : word.goneMs);
         const before = await store.getSmall(name, { signal });
         const known = before === undefined ? undefined : decodeManifest(Buffer.from(before).toString('utf8'));
         if (known !== undefined && known.learnedMs >= learnedMs) return;
         if (known === undefined && !('head' in word)) return;
-        const text = 'head' in word ? encodeHead(word) : encodeTombstone(word.goneMs);
+        const text = 'head' in word ? encodeHead({ head: word.head, learnedMs }) : encodeTombstone(learnedMs);
         await store.putSmall(name, Buffer.from(text), { signal });
       });
     } catch (error) {
       this.#written.delete(name);
       observer.warn('a manifest was not written', { manifest: name, error });
     }
+  }
+
+  /** Manifests hold dates, which all replicas and their successors share; the engine counts by its own clock. */
+  #everybodys(learnedMs: number): number {
+    const { clock } = this.#options;
+    return clock.date() - Math.max(0, clock.now() - learnedMs);
+  }
+
+  #ours(learnedMs: number): number {
+    const { clock } = this.#options;
+    return clock.now() - Math.max(0, clock.date() - learnedMs);
   }
 
   #bounded<T>(parent: AbortSignal | undefined, call: (signal: AbortSignal) => Promise<T>): Promise<T> {

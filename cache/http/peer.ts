@@ -155,7 +155,7 @@ async function invalidate(call: Call, nonces: NonceMemory): Promise<string> {
   const { object, etag } = parseInvalidateQuery(call.query);
   call.etag = etag;
   checkServed(options, object);
-  if (asker !== undefined && !nonces.admit(asker.nonce, asker.dateMs, options.clock.now()))
+  if (asker !== undefined && !nonces.admit(asker.nonce, asker.dateMs, options.clock.date()))
     throw new OrcaError('bad_request', 'this call was made before');
   options.engine.metadata.forget(object, etag);
   call.stopProcessing();
@@ -168,7 +168,7 @@ function authenticate(options: PeerListenerOptions, request: IncomingMessage): A
   if (keys === undefined) return undefined;
   const { method = '', url: target = '', headers } = request;
   const signed = { method, target, receiver: options.peers.current().self, headers, body: NO_BODY };
-  const verdict = verifyRequest(keys.current(), signed, options.clock.now());
+  const verdict = verifyRequest(keys.current(), signed, options.clock.date());
   if (verdict.ok) return verdict;
   options.log.warn('a peer request is refused', { reason: verdict.reason, from: request.socket.remoteAddress });
   return 'nobody';

@@ -76,7 +76,7 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
     const secret = keys();
     const nonce = randomBytes(NONCE_BYTES).toString('base64url');
     const signed = { method, target, receiver: address, headers: terms, body: new Uint8Array() };
-    const headers = secret === undefined ? terms : { ...terms, ...signRequest(secret, signed, clock.now(), nonce) };
+    const headers = secret === undefined ? terms : { ...terms, ...signRequest(secret, signed, clock.date(), nonce) };
     const prove = (status: number, answered: ResponseHeaders, lengthBytes: number, reason: string): void => {
       if (secret === undefined) return;
       if (!verifyAnswer(secret, { nonce, status, lengthBytes, etag, reason }, answered[PROOF_HEADER]))

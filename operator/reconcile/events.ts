@@ -30,7 +30,7 @@ export async function tell(
           apiVersion: 'events.k8s.io/v1',
           kind: 'Event',
           metadata: { name: `${name}.${randomBytes(SUFFIX_BYTES).toString('hex')}`, namespace },
-          eventTime: microTime(clock.now()),
+          eventTime: microTime(clock.date()),
           reportingController: CONTROLLER,
           reportingInstance: `orca-operator-${instance}`.slice(0, MAX_INSTANCE),
           action: ACTION,

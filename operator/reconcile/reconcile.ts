@@ -50,9 +50,9 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
   const waitingSinceMs = new Map<Key, number>();
 
   function waitLeftMs(key: Key, cache: OrcaCache): number {
-    const sinceMs = waitingSinceMs.get(key) ?? awaitedBefore(cache) ?? options.clock.now();
+    const sinceMs = waitingSinceMs.get(key) ?? awaitedBefore(cache) ?? options.clock.date();
     waitingSinceMs.set(key, sinceMs);
-    return Math.max(sinceMs + MISSING_GRACE_MS - options.clock.now(), 0);
+    return Math.max(sinceMs + MISSING_GRACE_MS - options.clock.date(), 0);
   }
 
   async function act(
@@ -114,7 +114,7 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
       proven: proven === config.hash,
       podMessage: await complaint(api, cache, observed, deployment),
     };
-    const status = statusOf(situation, options.version, options.clock.now());
+    const status = statusOf(situation, options.version, options.clock.date());
     if (await publish(api, cache, status))
       await tell(api, cache, transitions(cache.status, status), options.instance, options.clock);
     return outcomeOf(phase, status, phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0);

@@ -16,6 +16,7 @@ describe.for([
 
   test('tells the time since the epoch', () => {
     expect(clock.now()).toBeGreaterThan(Date.UTC(2020, 0, 1));
+    expect(clock.date()).toBeGreaterThan(Date.UTC(2020, 0, 1));
   });
 });
 

@@ -95,7 +95,7 @@ export class World {
     };
   }
 
-  /** A clock of one process: its `now` may step, its timers count real time. */
+  /** A clock of one process: its `date` may step. */
   clockOf(owner: Owner, offsetMs: () => number, pending: Set<object>): Clock {
     const after = (ms: number, callback: () => void): (() => void) => {
       const timer = {};
@@ -110,7 +110,8 @@ export class World {
       };
     };
     return {
-      now: () => EPOCH_MS + Math.floor(this.#nowMs) + offsetMs(),
+      now: () => EPOCH_MS + Math.floor(this.#nowMs),
+      date: () => EPOCH_MS + Math.floor(this.#nowMs) + offsetMs(),
       after,
       sleep: (ms, signal) =>
         new Promise((resolve, reject) => {

@@ -40,6 +40,7 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
 
   return {
     now: () => nowMs,
+    date: () => nowMs,
     after,
     sleep(ms, signal) {
       return new Promise((resolve, reject) => {
