@@ -1,8 +1,16 @@
 /**
  * Which bytes of which chunk came from the origin, and when. A byte that comes twice needs an excuse of its own: some
- * event since it last came, by which the cluster could not help asking again.
+ * event since the fill that brought it began, by which the cluster could not help asking again.
  */
 import type { World } from './world.ts';
+
+/** `store`: what is there could not be known or read. `replicas`: who has to fill was not clear, or failed at it. */
+export type ExcuseKind = 'store' | 'replicas';
+
+export interface Excuses extends Readonly<Record<ExcuseKind, string | undefined>> {
+  /** The chunk has been in the cachestore for so long that only the cachestore's own trouble is an excuse. */
+  readonly isStored: boolean;
+}
 
 interface Span {
   readonly from: number;
@@ -14,36 +22,43 @@ interface Span {
 
 interface Account {
   spans: Span[];
-  excusedAt: number;
-  reason: string;
+  readonly excuses: Partial<Record<ExcuseKind, Excuse>>;
+}
+
+interface Excuse {
+  readonly order: number;
+  readonly reason: string;
 }
 
 export class Ledger {
   readonly #world: World;
   readonly #accounts = new Map<string, Account>();
-  readonly #again: (path: string, sinceOrder: number) => string | undefined;
-  #excusedAt = -1;
-  #reason = '';
+  readonly #further: (path: string, sinceOrder: number) => Excuses;
+  /** When each fill first asked. */
+  readonly #began = new WeakMap<object, number>();
+  #general: Excuse | undefined;
   totalBytes = 0;
   repeatedBytes = 0;
 
-  /** `again` knows further excuses: why a byte that came at `sinceOrder` may come again now. */
-  constructor(world: World, again: (path: string, sinceOrder: number) => string | undefined) {
+  /** `further` knows of excuses that are no single chunk's. */
+  constructor(world: World, further: (path: string, sinceOrder: number) => Excuses) {
     this.#world = world;
-    this.#again = again;
+    this.#further = further;
   }
 
-  excuse(path: string, reason: string): void {
-    const account = this.#account(path);
-    account.excusedAt = this.#world.order;
-    account.reason = reason;
+  excuse(path: string, kind: ExcuseKind, reason: string): void {
+    this.#account(path).excuses[kind] = { order: this.#world.order, reason };
     this.#world.note('excuse', `${path} ${reason}`);
   }
 
   excuseAll(reason: string): void {
-    this.#excusedAt = this.#world.order;
-    this.#reason = reason;
+    this.#general = { order: this.#world.order, reason };
     this.#world.note('excuse', `all ${reason}`);
+  }
+
+  /** A fill asks the origin. */
+  asked(flight: object | undefined): void {
+    if (flight !== undefined && !this.#began.has(flight)) this.#began.set(flight, this.#world.order);
   }
 
   /** `[from, to)` of the chunk has arrived at a replica. */
@@ -63,9 +78,7 @@ export class Ledger {
       if (span.from < start) rest.push({ ...span, to: start });
       if (end < span.to) rest.push({ ...span, from: end });
     }
-    const last = rest.find((span) => span.to === from && span.flight === flight && span.order === order);
-    if (last === undefined) rest.push({ from, to, order, flight });
-    else last.to = to;
+    rest.push({ from, to, order, flight });
     account.spans = rest;
   }
 
@@ -76,20 +89,28 @@ export class Ledger {
       this.#world.violate('one fill per chunk', `${what}, within one fill`);
       return;
     }
-    const reason =
-      account.excusedAt > span.order
-        ? account.reason
-        : this.#excusedAt > span.order
-          ? this.#reason
-          : this.#again(path, span.order);
+    const reason = this.#reason(path, account, this.#beganAt(span.flight, span.order));
     if (reason === undefined) this.#world.violate('one fill per chunk', `${what}, without an excuse`);
     else this.#world.note('again', `${what}: ${reason}`);
+  }
+
+  #reason(path: string, account: Account, sinceOrder: number): string | undefined {
+    const valid = (excuse: Excuse | undefined): string | undefined =>
+      excuse !== undefined && excuse.order >= sinceOrder ? excuse.reason : undefined;
+    const further = this.#further(path, sinceOrder);
+    const store = valid(this.#general) ?? valid(account.excuses.store) ?? further.store;
+    if (store !== undefined || further.isStored) return store;
+    return valid(account.excuses.replicas) ?? further.replicas;
+  }
+
+  #beganAt(flight: object | undefined, order: number): number {
+    return (flight && this.#began.get(flight)) ?? order;
   }
 
   #account(path: string): Account {
     const known = this.#accounts.get(path);
     if (known !== undefined) return known;
-    const account: Account = { spans: [], excusedAt: -1, reason: '' };
+    const account: Account = { spans: [], excuses: {} };
     this.#accounts.set(path, account);
     return account;
   }

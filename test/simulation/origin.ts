@@ -89,6 +89,7 @@ export class SimOrigin {
         // Resolved late: a fill enters the table before it asks, but who asks need not be a fill.
         const flight = who.engine.flights.get(chunk.path);
         if (flight !== undefined) who.flights.set(chunk.path, flight);
+        this.#ledger.asked(flight);
         const version = this.version(object.etag);
         return pour(this.#world, {
           owner: who.owner,

@@ -30,6 +30,7 @@ const STREAMS = { maxActive: 64, maxWaiting: 256, waitMs: 5_000 };
 const MAX_CALLS_PER_CHUNK = 24;
 
 interface Exchange {
+  readonly asker: Incarnation;
   readonly from: PeerAddress;
   readonly to: PeerAddress;
   readonly connection: Connection;
@@ -76,6 +77,15 @@ export class SimPeers {
       }
   }
 
+  /** Its connections break where it asked. */
+  died(process: Incarnation): void {
+    for (const exchange of this.#exchanges)
+      if (exchange.asker === process) {
+        exchange.connection.hangUp();
+        this.#exchanges.delete(exchange);
+      }
+  }
+
   get isParted(): boolean {
     return this.#partitions.size > 0;
   }
@@ -106,7 +116,11 @@ export class SimPeers {
           return await attempted(address, (attempt) => this.#exchange(who, address, request, sink, options, attempt));
         } catch (error) {
           if (hasCode(error, 'peer_unavailable'))
-            ledger.excuse(request.chunk.path, `${who.owner.name} could not ask ${address}: ${error.message}`);
+            ledger.excuse(
+              request.chunk.path,
+              'replicas',
+              `${who.owner.name} could not ask ${address}: ${error.message}`,
+            );
           throw error;
         } finally {
           leave();
@@ -246,7 +260,7 @@ export class SimPeers {
       fault: typeof fault === 'string' ? undefined : fault,
     });
     const isParted = this.#partitions.has(pair(who.address, address));
-    const exchange: Exchange = { from: who.address, to: address, connection, blocked: isParted };
+    const exchange: Exchange = { asker: who, from: who.address, to: address, connection, blocked: isParted };
     this.#exchanges.add(exchange);
     signal.addEventListener('abort', onAbort, { once: true });
     const cancelFirstByte = world.at(firstByteMs, who.owner, 'late', () => fail(`no answer within ${firstByteMs} ms`));
@@ -443,7 +457,7 @@ export class SimPeers {
     if (faults.strikes('peer-errors') === undefined) return undefined;
     const what = random.pick(['refused', 'lost request', 'lost answer', 'cut', 'cut', 'cut', 'stall'] as const);
     world.note('fault', `${who}: ${what}`);
-    ledger.excuse(path, `${who}: ${what}`);
+    ledger.excuse(path, 'replicas', `${who}: ${what}`);
     if (what === 'cut' || what === 'stall') return { what, afterBytes: random.int(0, lengthBytes) };
     return what;
   }

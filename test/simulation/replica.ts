@@ -145,11 +145,13 @@ export function startProcess(
 }
 
 /** From now on nothing of it happens; whoever is connected to it sees that. */
-export function kill(process: Incarnation, ledger: Ledger): void {
+export function kill(process: Incarnation, { ledger, peers }: ReplicaParts): void {
   process.owner.state = 'dead';
-  for (const path of process.flights.keys()) ledger.excuse(path, `${process.owner.name} died while it filled it`);
+  for (const path of process.flights.keys())
+    ledger.excuse(path, 'replicas', `${process.owner.name} died while it filled it`);
   for (const connection of process.connections) connection.cut();
   process.connections.clear();
+  peers.died(process);
 }
 
 /** Ends the process's loops, as a shutdown does. */

@@ -6,7 +6,7 @@ import type { PeerAddress } from '#cache/engine/ports.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
 import { Clients, type Exchange } from './client.ts';
 import { Faults } from './faults.ts';
-import { Ledger } from './ledger.ts';
+import { Ledger, type Excuses } from './ledger.ts';
 import { SimOrigin } from './origin.ts';
 import { describe, SimPeers } from './peers.ts';
 import { randomOf } from './random.ts';
@@ -83,7 +83,7 @@ class Run {
     this.#random = randomOf(scenario.seed, 'run');
     const world = (this.world = new World(log));
     this.#faults = new Faults(world, scenario, this.#random.fork('strikes'));
-    this.#ledger = new Ledger(world, (path, since) => this.#excuse(path, since));
+    this.#ledger = new Ledger(world, (path, sinceOrder) => this.#excuses(path, sinceOrder));
     this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'));
     this.#store = new SimStore(world, scenario, this.#faults, this.#ledger, this.#origin, this.#random.fork('store'));
     this.#clients = new Clients({
@@ -210,17 +210,17 @@ class Run {
     );
   }
 
-  /** Why a byte that came at `since` may come again. */
-  #excuse(path: string, since: number): string | undefined {
-    if (this.#scenario.isCalm) return undefined;
-    for (const { engine, owner } of this.#live())
-      if (engine.store.breaker.state !== 'closed') return `${owner.name} does not ask the cachestore`;
-    const wasStable = this.#isStable() && this.#unstableOrder < since;
-    if (wasStable) return undefined;
+  /** What else excuses that a byte comes again that came after `sinceOrder`. */
+  #excuses(path: string, sinceOrder: number): Excuses {
+    const closed = this.#live().find(({ engine }) => engine.store.breaker.state !== 'closed');
     const intactMs = this.#store.intactSinceMs(path);
     const raceMs = this.#scenario.faults.has('pressure') ? MEMORY_WAIT_MS : RACE_MS;
-    if (intactMs !== undefined && this.world.nowMs - intactMs > raceMs) return undefined;
-    return 'replicas differed over who has to fill';
+    return {
+      store: closed === undefined ? undefined : `${closed.owner.name} does not ask the cachestore`,
+      replicas:
+        this.#isStable() && this.#unstableOrder < sinceOrder ? undefined : 'replicas differed over who has to fill',
+      isStored: intactMs !== undefined && this.world.nowMs - intactMs > raceMs,
+    };
   }
 
   // -- what goes wrong by itself
@@ -323,7 +323,7 @@ class Run {
     const replica = this.#replicas.find((candidate) => candidate.process === process);
     if (process === undefined || replica === undefined || this.#live().length < 2) return;
     this.world.note('crash', process.owner.name);
-    kill(process, this.#ledger);
+    kill(process, this.#parts);
     replica.process = undefined;
     const isNoticed = window.way < 0.5;
     if (isNoticed && replica.state === 'serving') {
@@ -360,7 +360,7 @@ class Run {
     cancel();
     if (process.serving === 0 && isIdle(process)) this.#checkGivenBack(process);
     this.world.note('left', process.owner.name);
-    kill(process, this.#ledger);
+    kill(process, this.#parts);
     replica.process = undefined;
     replica.state = 'gone';
     this.#announce();
@@ -412,7 +412,8 @@ class Run {
   async #readEverythingAgain(): Promise<void> {
     const serving = this.#live().filter(({ address }) => this.#addresses('serving').includes(address));
     for (const [at, process] of serving.entries())
-      for (const { key } of this.#scenario.objects) await this.#readAgain(process, key, `final-${at}-${key}`);
+      for (const { key } of this.#scenario.objects)
+        if (this.world.violation === undefined) await this.#readAgain(process, key, `final-${at}-${key}`);
   }
 
   async #readAgain(process: Incarnation, key: string, id: string): Promise<void> {
@@ -468,7 +469,7 @@ class Run {
     for (const [path, flight] of process.flights) {
       if (flights.get(path as Parameters<typeof flights.get>[0]) === flight) continue;
       process.flights.delete(path);
-      if (lost.length > 0) this.#ledger.excuse(path, `its fill ended as ${lost.join(', ')}`);
+      if (lost.length > 0) this.#ledger.excuse(path, 'replicas', `its fill ended as ${lost.join(', ')}`);
     }
     if (lost.length > 0 && this.#scenario.isCalm)
       world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);

@@ -68,7 +68,7 @@ export class SimStore {
     const stored = this.#any();
     if (stored === undefined) return;
     this.#chunks.delete(stored.chunk.path);
-    this.#ledger.excuse(stored.chunk.path, 'it vanished from the cachestore');
+    this.#ledger.excuse(stored.chunk.path, 'store', 'it vanished from the cachestore');
   }
 
   flip(): void {
@@ -77,14 +77,14 @@ export class SimStore {
     const offset = this.#random.int(0, stored.chunk.lengthBytes);
     stored.flips.add(offset);
     this.#everFlipped.add(`${stored.chunk.path}@${offset}`);
-    this.#ledger.excuse(stored.chunk.path, `its byte ${offset} was flipped in the cachestore`);
+    this.#ledger.excuse(stored.chunk.path, 'store', `its byte ${offset} was flipped in the cachestore`);
   }
 
   truncate(): void {
     const stored = this.#any();
     if (stored === undefined) return;
     stored.lengthBytes = this.#random.int(0, stored.lengthBytes);
-    this.#ledger.excuse(stored.chunk.path, `it was cut to ${stored.lengthBytes} bytes in the cachestore`);
+    this.#ledger.excuse(stored.chunk.path, 'store', `it was cut to ${stored.lengthBytes} bytes in the cachestore`);
   }
 
   portFor(who: Incarnation): ChunkStore {
@@ -255,12 +255,12 @@ export class SimStore {
   }
 
   #hangs(path: string | undefined): 'hang' {
-    if (path !== undefined) this.#ledger.excuse(path, 'the cachestore does not answer');
+    if (path !== undefined) this.#ledger.excuse(path, 'store', 'the cachestore does not answer');
     return 'hang';
   }
 
   #unavailable(path: string | undefined, message: string, status?: number): OrcaError {
-    if (path !== undefined) this.#ledger.excuse(path, `the cachestore failed: ${message}`);
+    if (path !== undefined) this.#ledger.excuse(path, 'store', `the cachestore failed: ${message}`);
     return new OrcaError('store_unavailable', message, status === undefined ? {} : { status });
   }
 
