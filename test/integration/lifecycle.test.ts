@@ -28,9 +28,11 @@ describe('readiness', () => {
     await using cache = await startReplicas({ changes: { runtimeFile } });
     cache.storeProxy.inject({ action: { kind: 'answer', status: 503 } });
     cache.originProxy.inject({ action: { kind: 'answer', status: 500 } });
-    await cache.restart();
+    await cache.restart('away');
     const { ops, edge } = cache.all[0]!;
-    await expect.poll(async () => (await http(ops, '/readyz?verbose')).body.toString()).toContain('[-] cachestore');
+    await expect
+      .poll(async () => (await http(ops, '/readyz?verbose')).body.toString(), { timeout: 10_000 })
+      .toContain('[-] cachestore');
     const waiting = await http(ops, '/readyz?verbose');
     expect(waiting.status).toBe(503);
     expect(waiting.body.toString()).toMatch(/\[-\] bucket models: origin_unavailable/);
@@ -38,17 +40,17 @@ describe('readiness', () => {
 
     cache.storeProxy.reset();
     cache.originProxy.reset();
-    await expect.poll(async () => (await http(ops, '/readyz')).status, { timeout: 10_000 }).toBe(200);
+    await expect.poll(async () => (await http(ops, '/readyz')).status, { timeout: 20_000 }).toBe(200);
     expect((await http(ops, '/readyz?verbose')).body.toString()).not.toContain('[-]');
     expect((await http(edge, `/${BUCKET}/none`)).status).toBe(404);
   });
 
-  test('one that has waits for nobody', async () => {
+  test('one that has waits only a while for its store, and for no origin', async () => {
     await using cache = await startReplicas({});
     cache.storeProxy.inject({ action: { kind: 'answer', status: 503 } });
     cache.originProxy.inject({ action: { kind: 'answer', status: 500 } });
-    await cache.restart();
-    await expect.poll(async () => (await http(cache.all[0]!.ops, '/readyz')).status).toBe(200);
+    await cache.restart('away');
+    await expect.poll(async () => (await http(cache.all[0]!.ops, '/readyz')).status, { timeout: 20_000 }).toBe(200);
   });
 });
 
@@ -191,7 +193,8 @@ describe('node cache/main.ts', () => {
     const { hostname } = new URL(replica.edge);
     const read = await http(`http://${hostname}:${ports.edge}`, `/${BUCKET}/a`);
     expect(sha256(read.body)).toBe(sha256(body));
-    expect((await http(`http://${hostname}:${ports.ops}`, '/readyz')).status).toBe(200);
+    const ops = `http://${hostname}:${ports.ops}`;
+    await expect.poll(async () => (await http(ops, '/readyz')).status, { timeout: 10_000 }).toBe(200);
     child.kill('SIGTERM');
     expect(await exited).toBe(0);
     expect(output.stdout).toContain('"stopped"');

@@ -1,6 +1,7 @@
 /** What an origin, or something on the way to it, can do wrong: a client gets right bytes or a broken connection. */
+import { Agent } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { chunkAt } from '#cache/core/chunk.ts';
 import { patternBytes } from '#test/support/engines.ts';
 import type { Action } from '#test/support/fault-proxy.ts';
@@ -223,8 +224,12 @@ describe('in the middle of a response', () => {
     const { path } = await putObject(body);
     const isSecond = ({ range }: { range: string | undefined }): boolean => range?.startsWith(`bytes=${MIB}-`) === true;
     cache.originProxy.inject({ when: isSecond, action: { kind: 'answer', status: 500 } });
-    const read = await http(edge(), path);
+    // On a connection that is to be kept, so that nothing but the failure can end it.
+    const agent = new Agent({ keepAlive: true });
+    onTestFinished(() => agent.destroy());
+    const read = await http(edge(), path, { agent });
     expect(read.status).toBe(200);
+    expect(read.headers.connection).toBe('keep-alive');
     expect(read.complete).toBe(false);
     expect(body.subarray(0, read.body.length).equals(read.body)).toBe(true);
     expect(read.body.length).toBeLessThanOrEqual(MIB);

@@ -29,6 +29,9 @@ export const ORIGIN_ID = 'far';
 /** A turn of an event loop that all replicas, proxies and clients share may take a second on a busy machine. */
 const PEER_DEAD_AFTER_MS = 10_000;
 
+/** For what takes milliseconds where nothing else runs. */
+const LIMIT_MS = 30_000;
+
 export type StoreKind = 'S3' | 'Filesystem';
 
 export interface ReplicasOptions {
@@ -80,9 +83,12 @@ export interface Replicas extends AsyncDisposable {
   readonly peerKey: Buffer;
   put(key: string, body: Uint8Array): Promise<void>;
   remove(key: string): Promise<void>;
-  /** Stops every replica and starts as many anew, at the same addresses: nothing is left in any memory. */
-  restart(): Promise<void>;
-  /** Resolves when no fill runs anywhere, and everything is committed that ever will be. */
+  /**
+   * Stops every replica and starts as many anew, at the same addresses: nothing is left in any memory. `away`: do not
+   * wait until they have seen the store.
+   */
+  restart(store?: 'away'): Promise<void>;
+  /** Resolves when no fill runs anywhere and no commit waits. */
   idle(): Promise<void>;
   /** Drops what the replicas keep in memory of chunks: the next read goes to the store. */
   forgetMemory(): void;
@@ -133,8 +139,12 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
     for (const [index, file] of files.entries())
       running.push(await startReplica(file, hosts[index] ?? '', addresses[index] ?? ''));
   };
+  /** Before they know whose origin id this is, they commit nothing. */
+  const identified = (): Promise<void> =>
+    until(() => running.every(({ cache }) => cache.engine.identity.state === 'ours'), 'the origin is ours', LIMIT_MS);
   started.defer(stopAll);
   await startAll();
+  await identified();
   const owned = started.move();
   return {
     origin,
@@ -150,12 +160,14 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
     peerKey,
     put: (key, body) => origin.putObject(ORIGIN_BUCKET, key, body),
     remove: (key) => origin.deleteObject(ORIGIN_BUCKET, key),
-    async restart() {
+    async restart(store) {
       await stopAll();
       await startAll();
+      if (store !== 'away') await identified();
     },
     async idle() {
       await Promise.all(running.map(({ cache }) => cache.engine.idle()));
+      await until(() => running.every(({ cache }) => cache.engine.outbox.count === 0), 'no commit waits', LIMIT_MS);
     },
     forgetMemory() {
       for (const { cache } of running) cache.engine.memoryTier.evict(Number.POSITIVE_INFINITY);
@@ -179,7 +191,7 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
       for (const { address, cache } of running) {
         const { memory, memoryTier } = cache.engine;
         const held = () => memory.usedBytes - memoryTier.sizeBytes;
-        await until(() => held() === 0, `${address} holds nothing but its memory tier`);
+        await until(() => held() === 0, `${address} holds nothing but its memory tier`, LIMIT_MS);
       }
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

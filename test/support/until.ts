@@ -2,10 +2,10 @@
 const LIMIT_MS = 5000;
 const STEP_MS = 2;
 
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  const endMs = performance.now() + LIMIT_MS;
+export async function until(condition: () => boolean, what: string, limitMs = LIMIT_MS): Promise<void> {
+  const endMs = performance.now() + limitMs;
   while (!condition()) {
-    if (performance.now() > endMs) throw new Error(`not so within ${LIMIT_MS} ms: ${what}`);
+    if (performance.now() > endMs) throw new Error(`not so within ${limitMs} ms: ${what}`);
     await new Promise<void>((resolve) => {
       setTimeout(resolve, STEP_MS);
     });
