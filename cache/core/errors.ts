@@ -33,7 +33,10 @@ export interface OrcaErrorOptions {
   readonly retryAfterMs?: number;
   /** The HTTP status that the other side gave, where there was one: for logs and retry decisions. */
   readonly status?: number;
-  /** The one fact that the error document adds: the object's size (416) or the condition's name (412). */
+  /**
+   * One word or number more than the code: the object's size (416) or the condition's name (412) for the error document,
+   * what failed of a peer for the metrics.
+   */
   readonly details?: string;
 }
 

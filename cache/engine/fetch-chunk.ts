@@ -69,17 +69,12 @@ async function* fromMemory(context: FetchContext, read: ChunkRead, cursor: Curso
 async function* locally(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<void> {
   const sinceMs = context.clock.now();
   for (;;) {
-    const inFlight = context.flights.get(read.chunk.path) !== undefined;
-    if (!cursor.absent && !cursor.storeFailed && !inFlight) {
-      // A ranged GET first, no HEAD: after a restart the catalog is empty and the cachestore is not.
-      if ((yield* fromStore(context, read, cursor)) === 'done') return;
-    }
     try {
-      const outcome = yield* fromFlight(context, read, cursor);
-      if (outcome === 'done') return;
-      // Stored while we waited, or gone from memory after its commit.
-      cursor.absent = false;
-      if ((yield* fromStore(context, read, cursor)) === 'done') return;
+      // It may have come while other rungs were asked.
+      if ((yield* fromMemory(context, read, cursor)) === 'done') return;
+      // A ranged GET first, no HEAD: after a restart the catalog is empty and the cachestore is not.
+      if (!cursor.absent && !cursor.storeFailed && (yield* fromStore(context, read, cursor)) === 'done') return;
+      if ((yield* fromFlight(context, read, cursor)) === 'done') return;
     } catch (error) {
       if (!mayWait(error, read, context.clock.now() - sinceMs)) throw error;
       await context.clock.sleep(OVERLOADED_PAUSE_MS, read.signal);
@@ -89,21 +84,28 @@ async function* locally(context: FetchContext, read: ChunkRead, cursor: Cursor):
   }
 }
 
-/** Joins or starts the chunk's fill and reads along; `missing` when the bytes must be read from the store instead. */
+/** Joins or starts the chunk's fill and reads along; `missing` when the bytes are in memory or in the store instead. */
 async function* fromFlight(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome> {
   const { chunk, demand, signal } = read;
   const knownAbsent = cursor.absent || cursor.storeFailed;
   const flight = context.flights.enter({ chunk, demand, knownAbsent, overwrite: cursor.bad });
-  if (flight === undefined) return 'missing';
+  if (flight === undefined) return hasCome(cursor);
   const reader = flight.join({ from: cursor.at, to: read.range.to }, signal);
   try {
-    if ((await reader.opened()) === 'stored') return 'missing';
+    if ((await reader.opened()) === 'stored') return hasCome(cursor);
     yield* drain(reader, cursor);
     return 'done';
   } catch (error) {
-    if (hasCode(error, 'chunk_missing')) return 'missing';
+    if (hasCode(error, 'chunk_missing')) return hasCome(cursor);
     throw error;
   } finally {
     reader.close();
   }
+}
+
+/** Filled or found since the cachestore was asked: what it said or failed to say then is of no use now. */
+function hasCome(cursor: Cursor): 'missing' {
+  cursor.absent = false;
+  cursor.storeFailed = false;
+  return 'missing';
 }

@@ -36,13 +36,16 @@ export class Flights {
   }
 
   /**
-   * The chunk's flight, joined or started; undefined when the catalog has come to know it as stored. Read-ahead is
-   * refused (`overloaded`) instead of waiting for memory.
+   * The chunk's flight, joined or started; undefined when it is in memory by now, or the catalog has come to know it as
+   * stored. Read-ahead is refused (`overloaded`) instead of waiting for memory.
    */
   enter(request: FlightRequest): Flight | undefined {
     const { chunk } = request;
     const joined = this.#table.get(chunk.path);
     if (joined !== undefined) return joined;
+    // Filled, and perhaps not committed: a second fill would ask the origin again, and take the first one's bytes away
+    // from its commit.
+    if (this.#context.memoryTier.get(chunk.path) !== undefined) return undefined;
     if (!request.knownAbsent && this.#context.catalog.has(chunk.path)) return undefined;
     return this.#start(request);
   }

@@ -34,7 +34,7 @@ export async function* fromPeer(
     const why = whyAgain(cursor);
     const answer = yield* askPeer(context, read, cursor, asked, rank, why);
     if (answer instanceof OrcaError) {
-      context.observer.fallThrough(rung, answer.code);
+      context.observer.fallThrough(rung, answer.details ?? answer.code);
       return 'failed';
     }
     switch (answer.kind) {
@@ -69,7 +69,7 @@ export async function* fromLeaving(
 ): Pieces<RungOutcome> {
   const answer = yield* askPeer(context, read, cursor, peer, 1, 'join');
   if (answer instanceof OrcaError) {
-    context.observer.fallThrough('leaving', answer.code);
+    context.observer.fallThrough('leaving', answer.details ?? answer.code);
     return 'failed';
   }
   return answer.kind === 'bytes' ? 'done' : 'missing';

@@ -53,7 +53,8 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
 }
 
 async function relay(context: FetchContext, call: FillCall): Promise<AsyncGenerator<Piece, void, void>> {
-  const pieces = fetchLocally(context, call);
+  // The asker may have a part of the first block from elsewhere: what it can't check is checked here.
+  const pieces = fetchLocally({ ...context, verifyRanges: true }, call);
   const first = await pieces.next();
   return first.done === true ? pieces : startingWith(first.value, pieces);
 }

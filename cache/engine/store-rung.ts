@@ -23,8 +23,11 @@ export async function* fromStore(context: FetchContext, read: ChunkRead, cursor:
   const { chunk } = read;
   const range = { from: cursor.at, to: read.range.to };
   const startedMs = context.clock.now();
-  // With verifyRanges the read is widened to whole blocks, so that every byte of it has a CRC.
-  const wide = context.verifyRanges ? wholeBlocks(chunk, range) : range;
+  // With verifyRanges the read is widened to whole blocks, so that every byte of it has a CRC. A block in which another
+  // source broke off is read whole too: the client asked for all of it.
+  const wide = context.verifyRanges
+    ? wholeBlocks(chunk, range)
+    : { ...range, from: Math.max(wholeBlocks(chunk, range).from, read.range.from) };
   const window = await openWindow(context, read, wide, 'store', (window, signal, abort) =>
     context.store.read(
       chunk,

@@ -3,7 +3,7 @@
  * is believed; whatever else comes, or does not come, is `peer_unavailable`, and the next rung answers.
  */
 import { randomBytes } from 'node:crypto';
-import { OrcaError } from '#cache/core/errors.ts';
+import { OrcaError, type OrcaErrorOptions } from '#cache/core/errors.ts';
 import { parseNotCoordinator, parseRefusal } from '#cache/core/fill-refusal.ts';
 import { formatFillTarget, formatFillTerms, PEER_TERMS } from '#cache/core/fill-request.ts';
 import { decodeManifest } from '#cache/core/head-message.ts';
@@ -80,7 +80,10 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
     const prove = (status: number, answered: ResponseHeaders, lengthBytes: number, reason: string): void => {
       if (secret === undefined) return;
       if (!verifyAnswer(secret, { nonce, status, lengthBytes, etag, reason }, answered[PROOF_HEADER]))
-        throw unavailable(address, `its answer ${status} carries no proof that it is one of us`, { status });
+        throw unavailable(address, `its answer ${status} carries no proof that it is one of us`, {
+          status,
+          details: 'no_proof',
+        });
     };
     return { headers, prove };
   }
@@ -162,12 +165,13 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
     const peer = peerAt(address);
     const attempt = peer.health.ask();
     try {
-      if (attempt === undefined) throw unavailable(address, `it was dead less than ${SKIP_DEAD_MS} ms ago`);
+      if (attempt === undefined)
+        throw unavailable(address, `it was dead less than ${SKIP_DEAD_MS} ms ago`, { details: 'skipped' });
       return await run(peer, attempt);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       if (error.failure === 'connect' || error.failure === 'silence') attempt?.dead();
-      throw unavailable(address, error.message, { cause: error });
+      throw unavailable(address, error.message, { cause: error, details: error.failure });
     } finally {
       // Once for each attempt, and a sign of life that came first is not taken back by what follows.
       attempt?.abandoned();
@@ -243,10 +247,6 @@ function withRequestId(terms: Record<string, string>, requestId: string | undefi
   return { ...terms, 'x-orca-request-id': requestId.replaceAll(NOT_IN_HEADER, '_').slice(0, 128) };
 }
 
-function unavailable(
-  address: PeerAddress,
-  message: string,
-  options: { readonly cause?: unknown; readonly status?: number } = {},
-): OrcaError {
+function unavailable(address: PeerAddress, message: string, options: OrcaErrorOptions = {}): OrcaError {
   return new OrcaError('peer_unavailable', `peer ${address}: ${message}`, options);
 }

@@ -17,6 +17,9 @@ export interface Deadline {
   stop(): void;
 }
 
+/** A timer that is later than this has waited for the processor, not for the other side. */
+const OWN_LAG_MS = 100;
+
 export function createDeadline(expired: (why: Overdue, limitMs: number) => void): Deadline {
   let timer: NodeJS.Timeout | undefined;
   let lastLook: NodeJS.Immediate | undefined;
@@ -47,7 +50,18 @@ export function createDeadline(expired: (why: Overdue, limitMs: number) => void)
       nextMs = Math.min(nextMs, leftMs);
     }
     // Timers count whole milliseconds: one too early would only fire again.
-    timer = limits.length === 0 ? undefined : setTimeout(() => arm(), Math.ceil(nextMs));
+    const waitMs = Math.ceil(nextMs);
+    timer = limits.length === 0 ? undefined : setTimeout(() => fired(nowMs + waitMs), waitMs);
+  };
+  const fired = (dueMs: number): void => {
+    const lagMs = performance.now() - dueMs;
+    if (lagMs > OWN_LAG_MS) {
+      // This process has not run for a while, and on a busy machine the other has not either: the time is given back,
+      // and a silence begins anew.
+      startMs += lagMs;
+      lifeMs = performance.now();
+    }
+    arm();
   };
   const disarm = (): void => {
     clearTimeout(timer);

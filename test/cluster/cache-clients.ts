@@ -87,6 +87,17 @@ export async function metricOf(podIp: string, name: string): Promise<number> {
   return samples.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
 
+/** Samples of one replica that tell why a chunk was fetched twice: for the message of a test that fails. */
+export async function whyTwice(podIp: string): Promise<string[]> {
+  const { body } = await exchange(new Agent(), `${podIp}:8442`, { method: 'GET', path: '/metrics' });
+  const telling =
+    /^(orca_(fills|fall_throughs|origin_requests|peer_requests|memory_waiting)|nodejs_eventloop_lag_(max|p99))/;
+  return body
+    .toString()
+    .split('\n')
+    .filter((line) => telling.test(line));
+}
+
 export interface PeersSeen {
   readonly owners: readonly string[];
   readonly epoch: string;

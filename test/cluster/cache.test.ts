@@ -1,7 +1,7 @@
 /** Caches on real nodes, read by clients outside the pods while the pods come and go. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { edgeOf, metricOf, peersOf, putObject, readObject, readWhile } from './cache-clients.ts';
+import { edgeOf, metricOf, peersOf, putObject, readObject, readWhile, whyTwice } from './cache-clients.ts';
 import { becomes, cache, eventually, openWorld, secret, START_MS, type World } from './operator-world.ts';
 
 const MIB = 1024 * 1024;
@@ -74,7 +74,11 @@ test('thirty clients on one cold object of 64 chunks: each chunk once from the o
   for (const read of reads) expect(read.body.equals(body)).toBe(true);
   const after = await Promise.all(ips.map((ip) => metricOf(ip, 'orca_origin_bytes_total')));
   const shares = after.map((bytes, i) => bytes - before[i]!);
-  expect(shares.reduce((sum, bytes) => sum + bytes, 0)).toBe(body.length);
+  const why = JSON.stringify(await Promise.all(ips.map(whyTwice)), undefined, 1);
+  expect(
+    shares.reduce((sum, bytes) => sum + bytes, 0),
+    why,
+  ).toBe(body.length);
   for (const bytes of shares) expect(bytes).toBeGreaterThan(0);
 });
 

@@ -89,3 +89,20 @@ test('it expires once, and never after it was stopped', () => {
   expect(expired).toHaveLength(1);
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test('time in which this process did not run says nothing of the other side', () => {
+  const start = performance.now();
+  deadline.head(1000, 300);
+  vi.advanceTimersByTime(200);
+  // The event loop stands still for a second; then the timer for the silence is 900 ms late.
+  vi.setSystemTime(Date.now() + 1000);
+  vi.spyOn(performance, 'now').mockImplementation(() => start + 1200);
+  vi.advanceTimersByTime(100);
+  turn();
+  expect(expired).toEqual([]);
+  vi.mocked(performance.now).mockImplementation(() => start + 1500);
+  vi.advanceTimersByTime(300);
+  turn();
+  expect(expired).toEqual([['silence', 300]]);
+  vi.restoreAllMocks();
+});
