@@ -12,10 +12,15 @@ export interface Excuses extends Readonly<Record<ExcuseKind, string | undefined>
   readonly isStored: boolean;
 }
 
+interface Moment {
+  readonly order: number;
+  readonly atMs: number;
+}
+
 interface Span {
   readonly from: number;
   to: number;
-  order: number;
+  readonly moment: Moment;
   /** The fill that brought it; a fill must not ask twice for the same byte, whatever happens. */
   readonly flight: object | undefined;
 }
@@ -27,44 +32,48 @@ interface Account {
 
 interface Excuse {
   readonly order: number;
+  readonly atMs: number;
   readonly reason: string;
 }
 
 export class Ledger {
   readonly #world: World;
   readonly #accounts = new Map<string, Account>();
+  readonly #leadMs: number;
   readonly #further: (path: string, sinceOrder: number) => Excuses;
   /** When each fill first asked. */
-  readonly #began = new WeakMap<object, number>();
+  readonly #began = new WeakMap<object, Moment>();
   #general: Excuse | undefined;
   totalBytes = 0;
   repeatedBytes = 0;
 
-  /** `further` knows of excuses that are no single chunk's. */
-  constructor(world: World, further: (path: string, sinceOrder: number) => Excuses) {
+  /**
+   * `leadMs`: so long before its first request a fill may have been decided on. `further` knows of excuses that are no single chunk's. */
+  constructor(world: World, leadMs: number, further: (path: string, sinceOrder: number) => Excuses) {
     this.#world = world;
+    this.#leadMs = leadMs;
     this.#further = further;
   }
 
   excuse(path: string, kind: ExcuseKind, reason: string): void {
-    this.#account(path).excuses[kind] = { order: this.#world.order, reason };
+    this.#account(path).excuses[kind] = { ...this.#now(), reason };
     this.#world.note('excuse', `${path} ${reason}`);
   }
 
   excuseAll(reason: string): void {
-    this.#general = { order: this.#world.order, reason };
+    this.#general = { ...this.#now(), reason };
     this.#world.note('excuse', `all ${reason}`);
   }
 
   /** A fill asks the origin. */
   asked(flight: object | undefined): void {
-    if (flight !== undefined && !this.#began.has(flight)) this.#began.set(flight, this.#world.order);
+    if (flight !== undefined && !this.#began.has(flight)) this.#began.set(flight, this.#now());
   }
 
   /** `[from, to)` of the chunk has arrived at a replica. */
   delivered(path: string, from: number, to: number, flight: object | undefined): void {
     const account = this.#account(path);
-    const { order } = this.#world;
+    const moment = this.#now();
     this.totalBytes += to - from;
     const rest: Span[] = [];
     for (const span of account.spans) {
@@ -78,7 +87,7 @@ export class Ledger {
       if (span.from < start) rest.push({ ...span, to: start });
       if (end < span.to) rest.push({ ...span, from: end });
     }
-    rest.push({ from, to, order, flight });
+    rest.push({ from, to, moment, flight });
     account.spans = rest;
   }
 
@@ -89,22 +98,31 @@ export class Ledger {
       this.#world.violate('one fill per chunk', `${what}, within one fill`);
       return;
     }
-    const reason = this.#reason(path, account, this.#beganAt(span.flight, span.order));
+    // Of two fills side by side either may bring a byte second.
+    const [first, second] = [this.#beganAt(span.flight, span.moment), this.#beganAt(flight, this.#now())];
+    const since = first.order < second.order ? first : second;
+    const reason = this.#reason(path, account, since);
     if (reason === undefined) this.#world.violate('one fill per chunk', `${what}, without an excuse`);
     else this.#world.note('again', `${what}: ${reason}`);
   }
 
-  #reason(path: string, account: Account, sinceOrder: number): string | undefined {
-    const valid = (excuse: Excuse | undefined): string | undefined =>
-      excuse !== undefined && excuse.order >= sinceOrder ? excuse.reason : undefined;
-    const further = this.#further(path, sinceOrder);
+  #reason(path: string, account: Account, since: Moment): string | undefined {
+    const valid = (excuse: Excuse | undefined, leadMs = 0): string | undefined =>
+      excuse !== undefined && (excuse.order >= since.order || (leadMs > 0 && excuse.atMs >= since.atMs - leadMs))
+        ? excuse.reason
+        : undefined;
+    const further = this.#further(path, since.order);
     const store = valid(this.#general) ?? valid(account.excuses.store) ?? further.store;
     if (store !== undefined || further.isStored) return store;
-    return valid(account.excuses.replicas) ?? further.replicas;
+    return valid(account.excuses.replicas, this.#leadMs) ?? further.replicas;
   }
 
-  #beganAt(flight: object | undefined, order: number): number {
-    return (flight && this.#began.get(flight)) ?? order;
+  #beganAt(flight: object | undefined, otherwise: Moment): Moment {
+    return (flight && this.#began.get(flight)) ?? otherwise;
+  }
+
+  #now(): Moment {
+    return { order: this.#world.order, atMs: this.#world.nowMs };
   }
 
   #account(path: string): Account {

@@ -88,6 +88,8 @@ export class SimOrigin {
         const { chunk, start } = this.#chunkOf(object, range);
         // Resolved late: a fill enters the table before it asks, but who asks need not be a fill.
         const flight = who.engine.flights.get(chunk.path);
+        if (who.engine.memoryTier.get(chunk.path) !== undefined)
+          this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and asks for it`);
         if (flight !== undefined) who.flights.set(chunk.path, flight);
         this.#ledger.asked(flight);
         const version = this.version(object.etag);

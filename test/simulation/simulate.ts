@@ -73,6 +73,7 @@ class Run {
   readonly #clients: Clients;
   readonly #parts: ReplicaParts;
   readonly #replicas: Replica[] = [];
+  readonly #raceMs: number;
   #started = 0;
   /** The last moment at which views differed, or somebody whom they name did not answer. */
   #unstableOrder = -1;
@@ -81,9 +82,10 @@ class Run {
   constructor(scenario: Scenario, log: ((line: string) => void) | undefined) {
     this.#scenario = scenario;
     this.#random = randomOf(scenario.seed, 'run');
+    this.#raceMs = scenario.faults.has('pressure') ? MEMORY_WAIT_MS : RACE_MS;
     const world = (this.world = new World(log));
     this.#faults = new Faults(world, scenario, this.#random.fork('strikes'));
-    this.#ledger = new Ledger(world, (path, sinceOrder) => this.#excuses(path, sinceOrder));
+    this.#ledger = new Ledger(world, this.#raceMs, (path, sinceOrder) => this.#excuses(path, sinceOrder));
     this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'));
     this.#store = new SimStore(world, scenario, this.#faults, this.#ledger, this.#origin, this.#random.fork('store'));
     this.#clients = new Clients({
@@ -214,12 +216,11 @@ class Run {
   #excuses(path: string, sinceOrder: number): Excuses {
     const closed = this.#live().find(({ engine }) => engine.store.breaker.state !== 'closed');
     const intactMs = this.#store.intactSinceMs(path);
-    const raceMs = this.#scenario.faults.has('pressure') ? MEMORY_WAIT_MS : RACE_MS;
     return {
       store: closed === undefined ? undefined : `${closed.owner.name} does not ask the cachestore`,
       replicas:
         this.#isStable() && this.#unstableOrder < sinceOrder ? undefined : 'replicas differed over who has to fill',
-      isStored: intactMs !== undefined && this.world.nowMs - intactMs > raceMs,
+      isStored: intactMs !== undefined && this.world.nowMs - intactMs > this.#raceMs,
     };
   }
 
