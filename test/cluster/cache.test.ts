@@ -74,12 +74,12 @@ test('thirty clients on one cold object of 64 chunks: the origin sends it about 
   for (const read of reads) expect(read.body.equals(body)).toBe(true);
   const after = await Promise.all(ips.map((ip) => metricOf(ip, 'orca_origin_bytes_total')));
   const shares = after.map((bytes, i) => bytes - before[i]!);
-  const why = JSON.stringify(await Promise.all(ips.map(whyTwice)), undefined, 1);
-  const fetched = shares.reduce((sum, bytes) => sum + bytes, 0);
-  expect(fetched).toBeGreaterThanOrEqual(body.length);
+  const ratio = shares.reduce((sum, bytes) => sum + bytes, 0) / body.length;
+  if (ratio !== 1) console.warn('duplication', ratio, await Promise.all(ips.map(whyTwice)));
+  expect(ratio).toBeGreaterThanOrEqual(1);
   // Exactly once is what the integration tests assert. Here three nodes, thirty clients and the origin share two cores,
   // and a replica that gets no processor for 1.2 s counts as dead: the next in rank fetches what it was fetching.
-  expect(fetched, why).toBeLessThanOrEqual(1.1 * body.length);
+  expect(ratio).toBeLessThanOrEqual(1.1);
   for (const bytes of shares) expect(bytes).toBeGreaterThan(0);
 });
 
