@@ -95,7 +95,7 @@ export function countsBetween(before: Snapshot, after: Snapshot): Counts {
     requestsByCache: grownBy('orca_edge_requests_total', 'cache'),
     bytesBySource: grownBy('orca_served_bytes_total', 'source'),
     committedBytes: grown('orca_committed_bytes_total'),
-    trouble: troubleBetween(grown),
+    trouble: troubleBetween(grown, (metric) => labelSetsOf(after, metric)),
     pods: [...after.pods].map(([name, { node, samples }]) => ({
       name,
       node,
@@ -108,24 +108,32 @@ function filledIn(samples: readonly Sample[]): number {
   return total(samples, 'orca_fills_total', ({ outcome }) => outcome === 'committed');
 }
 
-function troubleBetween(grown: (metric: string, filter: (labels: Labels) => boolean) => number): Map<string, number> {
+/** Each once, whatever pods they are from. */
+function labelSetsOf({ pods }: Snapshot, metric: string): Labels[] {
+  const all = [...pods.values()].flatMap(({ samples }) => samples.filter(({ name }) => name === metric));
+  return [...new Map(all.map(({ labels }) => [JSON.stringify(labels), labels])).values()];
+}
+
+type Grown = (metric: string, filter: (labels: Labels) => boolean) => number;
+
+/** `labelSets`: what a metric's samples are told apart by. */
+function troubleBetween(grown: Grown, labelSets: (metric: string) => readonly Labels[]): Map<string, number> {
+  const same = (a: Labels, b: Labels): boolean => Object.entries(a).every(([name, value]) => b[name] === value);
+  const detours = labelSets('orca_fall_throughs_total')
+    // A chunk that nobody has fetched before is not in the cachestore.
+    .filter(({ rung, reason }) => !(rung === 'store' && reason === 'chunk_missing'))
+    .map((labels) => {
+      const count = grown('orca_fall_throughs_total', (other) => same(labels, other));
+      return [`${labels['rung']?.replaceAll('_', '-')}: ${labels['reason']}`, count] as const;
+    });
+  const fills = (outcome: string): number => grown('orca_fills_total', (labels) => labels['outcome'] === outcome);
   const counts = [
     ['failed origin request', grown('orca_origin_requests_total', ({ outcome }) => outcome === 'error')],
-    [
-      'cachestore that did not answer',
-      grown('orca_fall_throughs_total', ({ rung, reason }) => rung === 'store' && reason !== 'chunk_missing'),
-    ],
-    [
-      'replica that did not answer',
-      grown('orca_fall_throughs_total', ({ rung, reason }) => rung !== 'store' && reason === 'peer_unavailable'),
-    ],
-    [
-      'replica that would not',
-      grown('orca_fall_throughs_total', ({ rung, reason }) => rung !== 'store' && reason !== 'peer_unavailable'),
-    ],
-    ['commit that failed', grown('orca_fills_total', ({ outcome }) => outcome === 'uncommitted')],
-    ['chunk filled twice', grown('orca_fills_total', ({ outcome }) => outcome === 'lost')],
-    ['fill that was given up', grown('orca_fills_total', ({ outcome }) => outcome === 'cancelled')],
+    ...detours,
+    ['commit that failed', fills('uncommitted')],
+    ['chunk filled twice', fills('lost')],
+    ['fill that failed', fills('failed')],
+    ['fill that was given up', fills('cancelled')],
   ] as const;
   return new Map(counts.filter(([, count]) => count > 0));
 }

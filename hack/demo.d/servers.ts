@@ -139,6 +139,8 @@ function deployment(
               name,
               image,
               imagePullPolicy: 'IfNotPresent',
+              // As much as a cache pod asks for: without it they would get what cache pods leave them on a busy node.
+              resources: { requests: { cpu: '250m', memory: '128Mi' } },
               securityContext: {
                 allowPrivilegeEscalation: false,
                 readOnlyRootFilesystem: true,
