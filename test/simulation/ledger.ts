@@ -4,10 +4,15 @@
  */
 import type { World } from './world.ts';
 
-/** `store`: what is there could not be known or read. `replicas`: who has to fill was not clear, or failed at it. */
-export type ExcuseKind = 'store' | 'replicas';
+/**
+ * `store`: what is there could not be known or read. `replicas`: somebody could not be asked, or views differed, so that
+ * another than the coordinator may fill. `fill`: it was begun and came to nothing.
+ */
+export type ExcuseKind = 'store' | 'replicas' | 'fill';
 
-export interface Excuses extends Readonly<Record<ExcuseKind, string | undefined>> {
+export interface Excuses {
+  readonly store: string | undefined;
+  readonly replicas: string | undefined;
   /** The chunk has been in the cachestore for so long that only the cachestore's own trouble is an excuse. */
   readonly isStored: boolean;
 }
@@ -65,6 +70,12 @@ export class Ledger {
     this.#world.note('excuse', `all ${reason}`);
   }
 
+  /** Whether anything lately explains that another than the chunk's coordinator fills it. */
+  mayFillInstead(path: string): boolean {
+    const { replicas } = this.#account(path).excuses;
+    return replicas !== undefined && this.#world.nowMs - replicas.atMs <= this.#leadMs;
+  }
+
   /** A fill asks the origin. */
   asked(flight: object | undefined): void {
     if (flight !== undefined && !this.#began.has(flight)) this.#began.set(flight, this.#now());
@@ -114,7 +125,8 @@ export class Ledger {
     const further = this.#further(path, since.order);
     const store = valid(this.#general) ?? valid(account.excuses.store) ?? further.store;
     if (store !== undefined || further.isStored) return store;
-    return valid(account.excuses.replicas, this.#leadMs) ?? further.replicas;
+    const { replicas, fill } = account.excuses;
+    return valid(replicas, this.#leadMs) ?? valid(fill, this.#leadMs) ?? further.replicas;
   }
 
   #beganAt(flight: object | undefined, otherwise: Moment): Moment {

@@ -1,7 +1,8 @@
 /** The origin: objects with versions, an Origin port for each replica that keeps the drivers' promises, and its faults. */
-import { chunkAt, chunkSizeFor } from '#cache/core/chunk.ts';
+import { chunkAt, chunkSizeFor, type ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '#cache/core/object.ts';
+import { rankPeers } from '#cache/core/rendezvous.ts';
 import type { CallOptions, Origin } from '#cache/engine/ports.ts';
 import { fillFrom, type Version } from './content.ts';
 import type { Faults } from './faults.ts';
@@ -21,14 +22,25 @@ export class SimOrigin {
   readonly #faults: Faults;
   readonly #ledger: Ledger;
   readonly #random: Random;
+  readonly #cluster: { isStable(): boolean };
   readonly #current = new Map<string, Version>();
   readonly #byEtag = new Map<string, Version>();
   readonly #history = new Map<string, Version[]>();
   #made = 0;
+  /** By chunk path without the index: how many reads, and by whom. */
+  readonly fillers = new Map<string, { count: number; readonly by: Set<string> }>();
   heads = 0;
   reads = 0;
 
-  constructor(world: World, scenario: Scenario, faults: Faults, ledger: Ledger, random: Random) {
+  constructor(
+    world: World,
+    scenario: Scenario,
+    faults: Faults,
+    ledger: Ledger,
+    random: Random,
+    cluster: { isStable(): boolean },
+  ) {
+    this.#cluster = cluster;
     this.#world = world;
     this.#scenario = scenario;
     this.#faults = faults;
@@ -90,8 +102,10 @@ export class SimOrigin {
         const flight = who.engine.flights.get(chunk.path);
         if (who.engine.memoryTier.get(chunk.path) !== undefined)
           this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and asks for it`);
-        if (flight !== undefined) who.flights.set(chunk.path, flight);
+        if (flight !== undefined && who.flights.get(chunk.path)?.flight !== flight)
+          who.flights.set(chunk.path, { flight, abandonedMs: undefined });
         this.#ledger.asked(flight);
+        this.#checkFiller(who, chunk.path);
         const version = this.version(object.etag);
         return pour(this.#world, {
           owner: who.owner,
@@ -114,6 +128,19 @@ export class SimOrigin {
         answer(this.#world, who.owner, call, this.#pace().firstByteMs, unavailable, () => 'reachable' as const),
       close: async () => {},
     };
+  }
+
+  /** Only a chunk's coordinator fills it, unless it could not be asked. */
+  #checkFiller(who: Incarnation, path: ChunkPath): void {
+    const { owners, self } = who.view;
+    const [coordinator] = rankPeers(path, owners, 1);
+    const prefix = path.slice(0, path.lastIndexOf('/'));
+    const fills = this.fillers.get(prefix) ?? { count: 0, by: new Set() };
+    if (!fills.by.has(who.address)) fills.by.add(who.address);
+    fills.count++;
+    this.fillers.set(prefix, fills);
+    if (coordinator === self || !this.#cluster.isStable() || this.#ledger.mayFillInstead(path)) return;
+    this.#world.violate('one fill per chunk', `${who.owner.name} fills ${path}, which ${coordinator} coordinates`);
   }
 
   #head(who: Incarnation, _bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {

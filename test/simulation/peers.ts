@@ -18,7 +18,8 @@ import type { Faults } from './faults.ts';
 import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 import type { Incarnation, Replica } from './replica.ts';
-import type { Scenario } from './scenario.ts';
+import type { Fault, Scenario } from './scenario.ts';
+import type { SimStore } from './store.ts';
 import { NOBODY, type World } from './world.ts';
 
 /** As in the drivers, whose constants these are. */
@@ -28,6 +29,8 @@ const PROCESSING_INTERVAL_MS = 500;
 const STREAMS = { maxActive: 64, maxWaiting: 256, waitMs: 5_000 };
 /** One request asks for one chunk: two rungs with four rounds each, one redirection, one that drains; and once again. */
 const MAX_CALLS_PER_CHUNK = 24;
+
+const PEER_TROUBLE: readonly Fault[] = ['peer-errors', 'partition', 'freeze', 'crash', 'leave', 'join', 'skew'];
 
 interface Exchange {
   readonly asker: Incarnation;
@@ -39,6 +42,7 @@ interface Exchange {
 
 export interface PeersOptions {
   readonly world: World;
+  readonly store: SimStore;
   readonly scenario: Scenario;
   readonly faults: Faults;
   readonly ledger: Ledger;
@@ -104,6 +108,9 @@ export class SimPeers {
       try {
         if (attempt === undefined) throw unavailable(`${address} was dead a moment ago`);
         return await run(attempt);
+      } catch (error) {
+        if (hasCode(error, 'peer_unavailable')) this.#checkDead(who, address, error);
+        throw error;
       } finally {
         attempt?.abandoned();
       }
@@ -146,6 +153,13 @@ export class SimPeers {
         ),
       close: async () => {},
     };
+  }
+
+  /** A slow origin must not look like a dead peer. */
+  #checkDead(who: Incarnation, address: PeerAddress, error: OrcaError): void {
+    const { scenario, world } = this.#options;
+    if (PEER_TROUBLE.some((fault) => scenario.faults.has(fault))) return;
+    world.violate('only the dead are dead', `${who.owner.name} gives up ${address}: ${error.message}`);
   }
 
   /** A replica asks only for its own clients: nothing that a peer asks of it is asked of a third. */
@@ -337,6 +351,11 @@ export class SimPeers {
       );
       cancelProcessing();
       world.note('serve', `${target.owner.name} answers ${requestId} ${answer.kind}`);
+      if (answer.kind === 'stored' && request.why === 'absent' && this.#options.store.isMissing(request.chunk.path))
+        world.violate(
+          'what is absent is filled',
+          `${target.owner.name} calls ${request.chunk.path} stored, told that it is not`,
+        );
       if (answer.kind !== 'bytes') {
         reply.answer(answer);
         return;

@@ -2,6 +2,7 @@
  * Replicas: an address with one process after the other behind it. A process is a real engine with its ports, its clock
  * and its view of the others; when it dies nothing of it happens any more, and the next one starts from nothing.
  */
+import type { ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
 import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engine.ts';
@@ -32,7 +33,7 @@ export interface Incarnation {
   readonly timers: Set<object>;
   readonly connections: Set<Connection>;
   /** Fills that have asked the origin, until they are seen to have left the table. */
-  readonly flights: Map<string, Flight>;
+  readonly flights: Map<ChunkPath, { readonly flight: Flight; abandonedMs: number | undefined }>;
   readonly fills: Record<string, number>;
   readonly warnings: string[];
   view: PeerSet;

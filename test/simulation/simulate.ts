@@ -4,6 +4,7 @@
  */
 import type { PeerAddress } from '#cache/engine/ports.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
+import type { Flight } from '#cache/engine/flight.ts';
 import { Clients, type Exchange } from './client.ts';
 import { Faults } from './faults.ts';
 import { Ledger, type Excuses } from './ledger.ts';
@@ -45,6 +46,12 @@ const RACE_MS = 5_000;
 const MEMORY_WAIT_MS = 65_000;
 /** What an SDK does on its own. */
 const FINAL_ATTEMPTS = 5;
+/** Streaming windows keep the rest. */
+const FILL_SHARE = 7 / 8;
+/** Two seconds, and what a busy moment adds. */
+const ABANDONED_MS = 2_100;
+/** With three replicas it takes 3^15 runs to see so many chunks at one of them by chance. */
+const SPREAD_CHUNKS = 16;
 /** An abandoned fill's patience (2 s) and the like. */
 const LAST_TIMERS_MS = 5_000;
 const MAX_REPLICAS = 7;
@@ -77,6 +84,7 @@ class Run {
   #started = 0;
   /** The last moment at which views differed, or somebody whom they name did not answer. */
   #unstableOrder = -1;
+  #unstableMs = -Infinity;
   #viewsAreHeld = false;
 
   constructor(scenario: Scenario, log: ((line: string) => void) | undefined) {
@@ -86,7 +94,9 @@ class Run {
     const world = (this.world = new World(log));
     this.#faults = new Faults(world, scenario, this.#random.fork('strikes'));
     this.#ledger = new Ledger(world, this.#raceMs, (path, sinceOrder) => this.#excuses(path, sinceOrder));
-    this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'));
+    this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'), {
+      isStable: () => this.#isStable() && world.nowMs - this.#unstableMs > this.#raceMs,
+    });
     this.#store = new SimStore(world, scenario, this.#faults, this.#ledger, this.#origin, this.#random.fork('store'));
     this.#clients = new Clients({
       world,
@@ -97,6 +107,7 @@ class Run {
     });
     this.#peers = new SimPeers({
       world,
+      store: this.#store,
       scenario,
       faults: this.#faults,
       ledger: this.#ledger,
@@ -444,7 +455,10 @@ class Run {
 
   /** After each event. */
   #check(): void {
-    if (!this.#isStable()) this.#unstableOrder = this.world.order;
+    if (!this.#isStable()) {
+      this.#unstableOrder = this.world.order;
+      this.#unstableMs = this.world.nowMs;
+    }
     this.#clients.checkBounds();
     for (const process of this.#live()) this.#checkProcess(process);
   }
@@ -466,14 +480,42 @@ class Run {
         'all is counted',
         `${owner.name} counts ${process.observedBytes} of ${process.deliveredBytes} bytes of the origin`,
       );
+    if (memory.usedBy('fill') > memory.budgetBytes * FILL_SHARE)
+      world.violate(
+        'memory is bounded',
+        `${owner.name} fills with ${memory.usedBy('fill')} bytes: nothing is left to read through`,
+      );
     const lost = process.lostFills.splice(0);
-    for (const [path, flight] of process.flights) {
-      if (flights.get(path as Parameters<typeof flights.get>[0]) === flight) continue;
+    for (const [path, { flight }] of process.flights) {
+      if (flights.get(path) === flight) {
+        this.#checkAbandoned(process, flight);
+        continue;
+      }
       process.flights.delete(path);
-      if (lost.length > 0) this.#ledger.excuse(path, 'replicas', `its fill ended as ${lost.join(', ')}`);
+      if (lost.length > 0) this.#ledger.excuse(path, 'fill', `its fill ended as ${lost.join(', ')}`);
     }
     if (lost.length > 0 && this.#scenario.isCalm)
       world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);
+  }
+
+  /** A fill that nobody waits for, and that is not past its half, ends after two seconds. */
+  #checkAbandoned(process: Incarnation, flight: Flight): void {
+    const { world } = this;
+    const asked = process.flights.get(flight.chunk.path);
+    if (asked === undefined) return;
+    const isIdle = flight.isAbandoned && process.owner.state === 'running';
+    asked.abandonedMs = isIdle ? (asked.abandonedMs ?? world.nowMs) : undefined;
+    if (asked.abandonedMs === undefined || world.nowMs - asked.abandonedMs < ABANDONED_MS) return;
+    if (flight.arrivedBytes * 2 < flight.chunk.lengthBytes)
+      world.violate('abandoned fills end', `${process.owner.name} fills ${flight.chunk.path} for nobody`);
+  }
+
+  /** The chunks of one object are spread over the replicas. */
+  #checkSpread(): void {
+    if (!this.#scenario.isCalm) return;
+    for (const [prefix, fills] of this.#origin.fillers)
+      if (fills.count >= SPREAD_CHUNKS && fills.by.size < 2)
+        this.world.violate('work is spread', `one replica fills all ${fills.count} chunks of ${prefix}`);
   }
 
   async #shutDown(): Promise<void> {
@@ -487,6 +529,7 @@ class Run {
       if (process.timers.size > 0)
         world.violate('everything is given back', `${process.owner.name} is left with ${process.timers.size} timers`);
     }
+    this.#checkSpread();
     if (this.#scenario.isCalm && this.#ledger.repeatedBytes > 0)
       world.violate('one fill per chunk', `${this.#ledger.repeatedBytes} bytes came twice`);
   }

@@ -18,6 +18,8 @@ import type { Scenario } from './scenario.ts';
 import type { World } from './world.ts';
 
 const SLOW_FACTOR = 30;
+/** The longest from an answer of the store to what is said because of it. */
+const ROUND_TRIP_MS = 3_000;
 
 interface Stored {
   readonly chunk: Chunk;
@@ -37,6 +39,7 @@ export class SimStore {
   readonly #origin: SimOrigin;
   readonly #random: Random;
   readonly #chunks = new Map<string, Stored>();
+  readonly #vanishedMs = new Map<string, number>();
   readonly #smalls = new Map<string, Uint8Array>();
   /** Every byte that was ever flipped: `path@offset`. */
   readonly #everFlipped = new Set<string>();
@@ -59,6 +62,11 @@ export class SimStore {
     return stored.sinceMs;
   }
 
+  /** Not there now, nor a moment ago: nobody can have seen it. */
+  isMissing(path: string): boolean {
+    return !this.#chunks.has(path) && this.#world.nowMs - (this.#vanishedMs.get(path) ?? -Infinity) > ROUND_TRIP_MS;
+  }
+
   wasFlipped(path: string, offset: number): boolean {
     return this.#everFlipped.has(`${path}@${offset}`);
   }
@@ -68,6 +76,7 @@ export class SimStore {
     const stored = this.#any();
     if (stored === undefined) return;
     this.#chunks.delete(stored.chunk.path);
+    this.#vanishedMs.set(stored.chunk.path, this.#world.nowMs);
     this.#ledger.excuse(stored.chunk.path, 'store', 'it vanished from the cachestore');
   }
 

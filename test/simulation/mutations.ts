@@ -1,0 +1,312 @@
+/**
+ * Deliberate breakages, each of which the oracle has to notice: so that it is known to bite. A mutation is text to find
+ * and text to put there instead; text that is not found any more fails loudly, and asks for a new one.
+ */
+export interface Mutation {
+  readonly name: string;
+  readonly edits: readonly Edit[];
+  /** The seed that caught it last: tried first, since the workload of a seed seldom changes. */
+  readonly seed: number;
+}
+
+export interface Edit {
+  readonly file: string;
+  readonly search: string;
+  readonly replace: string;
+}
+
+const FILL = 'cache/engine/fill.ts';
+const FLIGHTS = 'cache/engine/flights.ts';
+const MEMORY = 'cache/engine/memory.ts';
+const OUTBOX = 'cache/engine/outbox.ts';
+const PEER_RUNG = 'cache/engine/peer-rung.ts';
+const STORE_RUNG = 'cache/engine/store-rung.ts';
+const SERVE_FILL = 'cache/engine/serve-fill.ts';
+const METADATA = 'cache/engine/metadata.ts';
+const WINDOW = 'cache/engine/window.ts';
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'a short answer of the origin passes as whole',
+    seed: 1,
+    edits: [
+      { file: FILL, search: 'if (part.at !== part.to)', replace: 'if (part.at > part.to)' },
+      { file: 'cache/engine/chunk-hasher.ts', search: 'if (this.#at !== lengthBytes)', replace: 'if (this.#at > lengthBytes)' },
+    ],
+  },
+  {
+    name: 'a part that broke is read again from its start',
+    seed: 1,
+    edits: [{ file: FILL, search: 'from: range.from + part.at', replace: 'from: range.from + part.from' }],
+  },
+  {
+    name: 'the origin is asked without If-Match, and what it sends is not looked at',
+    seed: 1,
+    edits: [
+      {
+        file: 'test/simulation/origin.ts',
+        search: 'current.etag !== object.etag || current.sizeBytes !== object.sizeBytes',
+        replace: 'current.sizeBytes !== object.sizeBytes',
+      },
+      {
+        file: 'test/simulation/origin.ts',
+        search: 'fillFrom(version, offset, target)',
+        replace: 'fillFrom(this.current(object.key) ?? version, offset, target)',
+      },
+    ],
+  },
+  {
+    name: 'an object that has changed is not resolved again',
+    seed: 1,
+    edits: [
+      {
+        file: 'cache/engine/read.ts',
+        search: "if (!hasCode(error, 'object_changed') || !isFirst) throw error;",
+        replace: 'if (error !== undefined) throw error;',
+      },
+    ],
+  },
+  {
+    name: 'what is read from the cachestore is not checked',
+    seed: 1,
+    edits: [
+      { file: STORE_RUNG, search: 'if (metadata !== undefined) window.verify', replace: 'if (metadata === undefined) throw 0;\n        if (chunk.index < 0) window.verify' },
+    ],
+  },
+  {
+    name: 'bytes leave before their block is checked',
+    seed: 1,
+    edits: [
+      {
+        file: 'cache/engine/block-verifier.ts',
+        search: 'return this.#covers(block) ? block * blockSizeBytes : this.#at;',
+        replace: 'return this.#covers(-1 - block) ? block * blockSizeBytes : this.#at;',
+      },
+    ],
+  },
+  {
+    name: 'a read that another source began is not checked from its block on',
+    seed: 158,
+    edits: [
+      {
+        file: STORE_RUNG,
+        search: '{ ...range, from: Math.max(wholeBlocks(chunk, range).from, read.range.from) }',
+        replace: 'range',
+      },
+    ],
+  },
+  {
+    name: 'the CRC of a chunk leaves out its last block',
+    seed: 1,
+    edits: [
+      {
+        file: 'cache/engine/chunk-hasher.ts',
+        search: 'this.#whole = combineCrc32(',
+        replace: 'if (blockEnd < this.#chunk.lengthBytes) this.#whole = combineCrc32(',
+      },
+    ],
+  },
+  {
+    name: 'a chunk is committed as soon as one of its parts is there',
+    seed: 1,
+    edits: [
+      { file: FILL, search: 'await Promise.all(workers);', replace: 'await Promise.race(workers);' },
+      { file: 'cache/engine/chunk-hasher.ts', search: 'if (this.#at !== lengthBytes)', replace: 'if (this.#at > lengthBytes)' },
+    ],
+  },
+  {
+    name: 'a bad chunk is filled again, and not written over',
+    seed: 1,
+    edits: [{ file: 'cache/engine/fetch-chunk.ts', search: 'overwrite: cursor.bad', replace: 'overwrite: false' }],
+  },
+  {
+    name: 'a peer’s request is passed on to a third',
+    seed: 1,
+    edits: [
+      {
+        file: SERVE_FILL,
+        search: "if (!isMine) return { kind: 'not_coordinator', owner: first, epoch };",
+        replace: "if (!isMine) return { kind: 'bytes', body: fetchChunk(context, call) };",
+      },
+      { file: SERVE_FILL, search: 'import { fetchLocally }', replace: 'import { fetchChunk, fetchLocally }' },
+    ],
+  },
+  {
+    name: 'a stream that is given up keeps its segments',
+    seed: 1,
+    edits: [
+      {
+        file: WINDOW,
+        search: 'for (const { segment } of this.#held.splice(0)) segment.release();',
+        replace: 'this.#held.splice(0);',
+      },
+    ],
+  },
+  {
+    name: 'a piece does not keep its segment',
+    seed: 1,
+    edits: [
+      { file: 'cache/engine/piece.ts', search: 'segment.retain();', replace: '' },
+      { file: 'cache/engine/piece.ts', search: 'release: () => segment.release()', replace: 'release: () => {}' },
+    ],
+  },
+  {
+    name: 'a chunk may leave memory while it is uploaded',
+    seed: 1,
+    edits: [
+      {
+        file: OUTBOX,
+        search: 'this.#options.memoryTier.pin(item.chunk.path, item.bytes);',
+        replace: 'this.#options.memoryTier.put(item.chunk.path, item.bytes);',
+      },
+    ],
+  },
+  {
+    name: 'memory is leased beyond the budget',
+    seed: 1,
+    edits: [{ file: MEMORY, search: 'return missing() <= 0;', replace: 'return missing() <= costBytes;' }],
+  },
+  {
+    name: 'fills take the windows’ share of memory',
+    seed: 1,
+    edits: [
+      {
+        file: MEMORY,
+        search: "return purpose === 'fill' ? this.budgetBytes * (1 - WINDOW_SHARE) : this.budgetBytes;",
+        replace: 'return purpose === undefined ? this.budgetBytes * (1 - WINDOW_SHARE) : this.budgetBytes;',
+      },
+    ],
+  },
+  {
+    name: 'the index is left out of a chunk’s score',
+    seed: 1,
+    edits: [
+      {
+        file: 'cache/core/rendezvous.ts',
+        search: "createHash('sha256').update(path, 'utf8').digest();\n  return peers",
+        replace: "createHash('sha256').update(path.replace(/[0-9]+$/, ''), 'utf8').digest();\n  return peers",
+      },
+    ],
+  },
+  {
+    name: 'a fill leaves the table before its commit',
+    seed: 1,
+    edits: [
+      { file: FILL, search: 'await context.outbox.commit(', replace: 'void context.outbox.commit(' },
+      {
+        file: FLIGHTS,
+        search: 'if (this.#context.memoryTier.get(chunk.path) !== undefined) return undefined;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a fill does not look in the cachestore first',
+    seed: 1,
+    edits: [{ file: FILL, search: 'if (!order.knownAbsent && (await', replace: 'if (chunk.index < 0 && (await' }],
+  },
+  {
+    name: 'a chunk that is known to be stored is asked for in a circle',
+    seed: 1,
+    edits: [
+      { file: PEER_RUNG, search: 'for (let round = 0; round < 4; round++) {', replace: 'for (;;) {' },
+      { file: PEER_RUNG, search: 'const why = whyAgain(cursor);', replace: "const why = whyAgain({ ...cursor, absent: false, storeFailed: false, bad: false });" },
+    ],
+  },
+  {
+    name: 'a catalog forgets without a tombstone',
+    seed: 1,
+    edits: [
+      {
+        file: 'cache/engine/catalog.ts',
+        search: 'if (this.#old.has(path)) this.#put(path, false);\n    else this.#young.delete(path);',
+        replace: 'this.#young.delete(path);',
+      },
+    ],
+  },
+  {
+    name: 'a peer that waits for a slow origin says nothing meanwhile',
+    seed: 1,
+    edits: [{ file: 'test/simulation/peers.ts', search: '    processing();\n    let streaming = false;', replace: '    let streaming = false;' }],
+  },
+  {
+    name: 'an origin that fails is taken for a peer that is dead',
+    seed: 1,
+    edits: [
+      {
+        file: PEER_RUNG,
+        search: "if (hasCode(error, 'peer_unavailable')) return error;",
+        replace: "if (hasCode(error, 'peer_unavailable', 'origin_unavailable')) return error;",
+      },
+    ],
+  },
+  {
+    name: 'fills that nobody waits for go on',
+    seed: 1,
+    edits: [{ file: FLIGHTS, search: 'const ABANDONED_MS = 2_000;', replace: 'const ABANDONED_MS = 600_000;' }],
+  },
+  {
+    name: 'an origin that stalls is waited for without a bound',
+    seed: 1,
+    edits: [{ file: FILL, search: 'const STALL_TIMEOUT_MS = 10_000;', replace: 'const STALL_TIMEOUT_MS = 10_000_000;' }],
+  },
+  {
+    name: 'a failed request keeps its turn at the origin',
+    seed: 1,
+    edits: [
+      {
+        file: 'cache/engine/limiter.ts',
+        search: '    try {\n      return await task();\n    } finally {\n      this.#running--;\n      this.#admit();\n    }',
+        replace: '    const result = await task();\n    this.#running--;\n    this.#admit();\n    return result;',
+      },
+    ],
+  },
+  {
+    name: 'whoever waits leaves a listener behind',
+    seed: 1,
+    edits: [
+      {
+        file: 'cache/engine/abortable.ts',
+        search: "signal.removeEventListener('abort', onAbort);",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a commit that failed is never tried again',
+    seed: 1,
+    edits: [
+      {
+        file: OUTBOX,
+        search: 'else if (oldest !== undefined && (await this.#try(oldest))) this.#remove(oldest);',
+        replace: 'else await this.#sleep(BACKOFF_MAX_MS, signal);',
+      },
+    ],
+  },
+  {
+    name: 'a cachestore that fails is the client’s problem',
+    seed: 1,
+    edits: [
+      {
+        file: STORE_RUNG,
+        search: "fallThroughCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable')",
+        replace: "fallThroughCode(error, 'chunk_missing', 'chunk_bad')",
+      },
+    ],
+  },
+  {
+    name: 'the age of a head counts from when a replica hears of it',
+    seed: 1,
+    edits: [{ file: METADATA, search: 'return { head, learnedMs: clock.now() - ageMs };', replace: 'return { head, learnedMs: clock.now() - ageMs * 0 };' }],
+  },
+  {
+    name: 'a response that has started is refused memory like a new one',
+    seed: 81,
+    edits: [{ file: 'cache/engine/read-ahead.ts', search: "    read.demand = 'started';\n    yield piece;", replace: '    yield piece;' }],
+  },
+  {
+    name: 'reading ahead waits for memory while it holds some',
+    seed: 1,
+    edits: [{ file: 'cache/engine/read-ahead.ts', search: "...plan, demand: 'ahead' }));", replace: "...plan, demand: 'started' }));" }],
+  },
+];
