@@ -25,7 +25,7 @@ import { abortOnClose, openHttpListener, type HttpListener } from './connections
 import { proofOf, sendEmpty, sendJson, sendRefusal, type Asker } from './peer-answer.ts';
 import { ownSocket, sendBody } from './send-body.ts';
 
-/** Less than half of what an asker takes for death (1.2 s). */
+/** An asker takes 3 s without a byte for death: several of these may be late or lost. */
 const PROCESSING_INTERVAL_MS = 500;
 /** Calls that change something, remembered for the five minutes in which they could be replayed: 50 a second. */
 const MAX_NONCES = 16_384;

@@ -26,8 +26,8 @@ export interface FillClientOptions {
   readonly deadAfterMs?: number;
 }
 
-/** Peers say 102 every 500 ms while they wait for the origin: two of them missed, and a little. */
-const DEAD_AFTER_MS = 1200;
+/** Peers say 102 every 500 ms while they wait for the origin: five of them missed (docs/adr/0007-dead-after-three-seconds.md). */
+const DEAD_AFTER_MS = 3000;
 /** How long a dead peer is not asked, so that each chunk does not cost another DEAD_AFTER_MS. */
 const SKIP_DEAD_MS = 5000;
 const MAX_STREAMS_PER_PEER = 64;

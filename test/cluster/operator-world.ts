@@ -12,7 +12,7 @@ const CHART = 'charts/orcacache';
 /** Large enough for all objects of a namespace. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 /** A cache of small pods; three nodes share one machine. */
-const RESOURCES = { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '512Mi' } };
+const RESOURCES = { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '512Mi' } };
 const USER = 10_001;
 /** Pods start within seconds; on a machine that builds something else too, much longer. */
 export const START_MS = 120_000;
