@@ -270,7 +270,7 @@ export class Clients {
     }
     // A peer's answer grows older on the wire, and in a process that stands still.
     const wireMs = scenario.faults.has('freeze') ? 20_000 : 2_000;
-    if (version.diedMs < world.nowMs - ageMs - wireMs)
+    if (version.diedMs < startedMs - ageMs - wireMs)
       world.violate('nothing is older than its TTL', `${who} and hears that this was true ${ageMs} ms ago`);
   }
 

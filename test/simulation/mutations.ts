@@ -31,7 +31,11 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     edits: [
       { file: FILL, search: 'if (part.at !== part.to)', replace: 'if (part.at > part.to)' },
-      { file: 'cache/engine/chunk-hasher.ts', search: 'if (this.#at !== lengthBytes)', replace: 'if (this.#at > lengthBytes)' },
+      {
+        file: 'cache/engine/chunk-hasher.ts',
+        search: 'if (this.#at !== lengthBytes)',
+        replace: 'if (this.#at > lengthBytes)',
+      },
     ],
   },
   {
@@ -70,7 +74,11 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'what is read from the cachestore is not checked',
     seed: 1,
     edits: [
-      { file: STORE_RUNG, search: 'if (metadata !== undefined) window.verify', replace: 'if (metadata === undefined) throw 0;\n        if (chunk.index < 0) window.verify' },
+      {
+        file: STORE_RUNG,
+        search: 'if (metadata !== undefined) window.verify',
+        replace: 'if (metadata === undefined) throw 0;\n        if (chunk.index < 0) window.verify',
+      },
     ],
   },
   {
@@ -111,7 +119,11 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     edits: [
       { file: FILL, search: 'await Promise.all(workers);', replace: 'await Promise.race(workers);' },
-      { file: 'cache/engine/chunk-hasher.ts', search: 'if (this.#at !== lengthBytes)', replace: 'if (this.#at > lengthBytes)' },
+      {
+        file: 'cache/engine/chunk-hasher.ts',
+        search: 'if (this.#at !== lengthBytes)',
+        replace: 'if (this.#at > lengthBytes)',
+      },
     ],
   },
   {
@@ -210,7 +222,11 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     edits: [
       { file: PEER_RUNG, search: 'for (let round = 0; round < 4; round++) {', replace: 'for (;;) {' },
-      { file: PEER_RUNG, search: 'const why = whyAgain(cursor);', replace: "const why = whyAgain({ ...cursor, absent: false, storeFailed: false, bad: false });" },
+      {
+        file: PEER_RUNG,
+        search: 'const why = whyAgain(cursor);',
+        replace: 'const why = whyAgain({ ...cursor, absent: false, storeFailed: false, bad: false });',
+      },
     ],
   },
   {
@@ -227,7 +243,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a peer that waits for a slow origin says nothing meanwhile',
     seed: 1,
-    edits: [{ file: 'test/simulation/peers.ts', search: '    processing();\n    let streaming = false;', replace: '    let streaming = false;' }],
+    edits: [
+      {
+        file: 'test/simulation/peers.ts',
+        search: '    processing();\n    let streaming = false;',
+        replace: '    let streaming = false;',
+      },
+    ],
   },
   {
     name: 'an origin that fails is taken for a peer that is dead',
@@ -243,12 +265,16 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'fills that nobody waits for go on',
     seed: 1,
-    edits: [{ file: FLIGHTS, search: 'const ABANDONED_MS = 2_000;', replace: 'const ABANDONED_MS = 600_000;' }],
+    edits: [
+      { file: FLIGHTS, search: 'if (!flight.isAbandoned || pastHalf', replace: 'if (flight.isAbandoned || pastHalf' },
+    ],
   },
   {
     name: 'an origin that stalls is waited for without a bound',
     seed: 1,
-    edits: [{ file: FILL, search: 'const STALL_TIMEOUT_MS = 10_000;', replace: 'const STALL_TIMEOUT_MS = 10_000_000;' }],
+    edits: [
+      { file: FILL, search: 'const STALL_TIMEOUT_MS = 10_000;', replace: 'const STALL_TIMEOUT_MS = 10_000_000;' },
+    ],
   },
   {
     name: 'a failed request keeps its turn at the origin',
@@ -256,7 +282,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'cache/engine/limiter.ts',
-        search: '    try {\n      return await task();\n    } finally {\n      this.#running--;\n      this.#admit();\n    }',
+        search:
+          '    try {\n      return await task();\n    } finally {\n      this.#running--;\n      this.#admit();\n    }',
         replace: '    const result = await task();\n    this.#running--;\n    this.#admit();\n    return result;',
       },
     ],
@@ -297,16 +324,34 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'the age of a head counts from when a replica hears of it',
     seed: 1,
-    edits: [{ file: METADATA, search: 'return { head, learnedMs: clock.now() - ageMs };', replace: 'return { head, learnedMs: clock.now() - ageMs * 0 };' }],
+    edits: [
+      {
+        file: METADATA,
+        search: 'return { head, learnedMs: clock.now() - ageMs };',
+        replace: 'return { head, learnedMs: clock.now() - ageMs * 0 };',
+      },
+    ],
   },
   {
     name: 'a response that has started is refused memory like a new one',
     seed: 81,
-    edits: [{ file: 'cache/engine/read-ahead.ts', search: "    read.demand = 'started';\n    yield piece;", replace: '    yield piece;' }],
+    edits: [
+      {
+        file: 'cache/engine/read-ahead.ts',
+        search: "    read.demand = 'started';\n    yield piece;",
+        replace: '    yield piece;',
+      },
+    ],
   },
   {
     name: 'reading ahead waits for memory while it holds some',
     seed: 1,
-    edits: [{ file: 'cache/engine/read-ahead.ts', search: "...plan, demand: 'ahead' }));", replace: "...plan, demand: 'started' }));" }],
+    edits: [
+      {
+        file: 'cache/engine/read-ahead.ts',
+        search: "...plan, demand: 'ahead' }));",
+        replace: "...plan, demand: 'started' }));",
+      },
+    ],
   },
 ];

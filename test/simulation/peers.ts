@@ -108,9 +108,6 @@ export class SimPeers {
       try {
         if (attempt === undefined) throw unavailable(`${address} was dead a moment ago`);
         return await run(attempt);
-      } catch (error) {
-        if (hasCode(error, 'peer_unavailable')) this.#checkDead(who, address, error);
-        throw error;
       } finally {
         attempt?.abandoned();
       }
@@ -156,10 +153,10 @@ export class SimPeers {
   }
 
   /** A slow origin must not look like a dead peer. */
-  #checkDead(who: Incarnation, address: PeerAddress, error: OrcaError): void {
+  #checkDead(who: Incarnation, address: PeerAddress): void {
     const { scenario, world } = this.#options;
     if (PEER_TROUBLE.some((fault) => scenario.faults.has(fault))) return;
-    world.violate('only the dead are dead', `${who.owner.name} gives up ${address}: ${error.message}`);
+    world.violate('only the dead are dead', `${who.owner.name} takes ${address} for dead`);
   }
 
   /** A replica asks only for its own clients: nothing that a peer asks of it is asked of a third. */
@@ -225,7 +222,10 @@ export class SimPeers {
         const seen = lives;
         cancelSilence = world.at(0, who.owner, 'silence', () => {
           if (seen !== lives) return;
-          if (isDead) attempt.dead();
+          if (isDead) {
+            this.#checkDead(who, address);
+            attempt.dead();
+          }
           fail(`silent for ${limitMs} ms`);
         });
       });
@@ -412,6 +412,7 @@ export class SimPeers {
         const seen = lives;
         cancelSilence = world.at(0, who.owner, 'silence', () => {
           if (seen !== lives) return;
+          this.#checkDead(who, address);
           attempt.dead();
           fail(`silent for ${DEAD_AFTER_MS} ms`);
         });

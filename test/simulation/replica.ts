@@ -34,6 +34,8 @@ export interface Incarnation {
   readonly connections: Set<Connection>;
   /** Fills that have asked the origin, until they are seen to have left the table. */
   readonly flights: Map<ChunkPath, { readonly flight: Flight; abandonedMs: number | undefined }>;
+  /** Filled, and not in the cachestore when that was last looked at. */
+  readonly waiting: Set<ChunkPath>;
   readonly fills: Record<string, number>;
   readonly warnings: string[];
   view: PeerSet;
@@ -102,6 +104,7 @@ export function startProcess(
     engine: undefined as unknown as Engine,
     connections: new Set(),
     flights: new Map(),
+    waiting: new Set(),
     fills: {},
     warnings: [],
     view: peerSet(address, [...owners, address], []),
@@ -148,8 +151,8 @@ export function startProcess(
 /** From now on nothing of it happens; whoever is connected to it sees that. */
 export function kill(process: Incarnation, { ledger, peers }: ReplicaParts): void {
   process.owner.state = 'dead';
-  for (const path of process.flights.keys())
-    ledger.excuse(path, 'replicas', `${process.owner.name} died while it filled it`);
+  for (const path of [...process.flights.keys(), ...process.waiting])
+    ledger.excuse(path, 'replicas', `${process.owner.name} died before it was committed`);
   for (const connection of process.connections) connection.cut();
   process.connections.clear();
   peers.died(process);

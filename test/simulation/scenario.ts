@@ -81,6 +81,8 @@ export interface Scenario {
   readonly chunkBytes: number;
   readonly tiers: readonly ChunkTier[];
   readonly budgetBytes: number;
+  /** Something else takes the memory tier's room so often; undefined = never. */
+  readonly evictEveryMs: number | undefined;
   readonly readahead: number;
   readonly verifyRanges: boolean;
   readonly ttlMs: number;
@@ -98,7 +100,7 @@ export interface Scenario {
 export const MISSING_KEY = 'missing';
 /** Roughly what all clients of a run may read together: what a seed costs. */
 const READ_BYTES = 24 * MIB;
-const CALM_SHARE = 0.3;
+const CALM_SHARE = 0.25;
 
 export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed);
@@ -122,6 +124,7 @@ export function scenarioOf(seed: number): Scenario {
     chunkBytes,
     tiers,
     budgetBytes,
+    evictEveryMs: shape.chance(0.6) ? shape.magnitude(300, 20_000) : undefined,
     readahead: shape.pick([0, 1, 2, 4, 8]),
     verifyRanges: shape.chance(0.25),
     ttlMs: Math.round(shape.magnitude(2_000, 300_000)),
@@ -146,7 +149,7 @@ export function wasActive(scenario: Scenario, faults: readonly Fault[], fromMs: 
 function chooseFaults(random: Random): ReadonlySet<Fault> {
   if (random.chance(CALM_SHARE)) return new Set();
   // Few at a time show who is to blame; many at a time show what only they do together.
-  const probability = random.pick([0.06, 0.15, 0.35]);
+  const probability = random.pick([0.08, 0.2, 0.45]);
   const chosen = FAULTS.filter(() => random.chance(probability));
   return new Set(chosen.length > 0 ? chosen : [random.pick(FAULTS)]);
 }
@@ -154,14 +157,14 @@ function chooseFaults(random: Random): ReadonlySet<Fault> {
 function chooseChunks(random: Random): Pick<Scenario, 'chunkBytes' | 'tiers'> & { largestChunkBytes: number } {
   // Now and then chunks of several parts, which cost most.
   if (random.chance(0.08)) return { chunkBytes: 12 * MIB, tiers: [], largestChunkBytes: 12 * MIB };
-  const chunkBytes = random.pick([64 * KIB, 256 * KIB, 300 * KIB, MIB, MIB, 1_500 * KIB, 2 * MIB, 4 * MIB]);
+  const chunkBytes = random.pick([64 * KIB, 64 * KIB, 256 * KIB, 300 * KIB, MIB, MIB, 1_500 * KIB, 2 * MIB, 4 * MIB]);
   if (!random.chance(0.3)) return { chunkBytes, tiers: [], largestChunkBytes: chunkBytes };
   const tier = { minObjectSizeBytes: 3 * MIB, chunkSizeBytes: chunkBytes * 2 };
   return { chunkBytes, tiers: [tier], largestChunkBytes: tier.chunkSizeBytes };
 }
 
 function chooseObjects(random: Random, chunkBytes: number, tiers: readonly ChunkTier[]): Scenario['objects'] {
-  const count = random.int(2, 8);
+  const count = random.int(3, 10);
   const most = chunkBytes > 8 * MIB ? chunkBytes + 4 * MIB : 6 * MIB;
   return Array.from({ length: count }, (_, index) => {
     const key = `object-${index}`;
@@ -189,8 +192,9 @@ function chooseWindows(random: Random, faults: ReadonlySet<Fault>, activeMs: num
     const own = random.fork(fault);
     const always = fault === 'cancel' || fault === 'pressure';
     return Array.from({ length: always ? 1 : own.int(1, 4) }, () => {
-      const fromMs = always ? 0 : own.int(0, activeMs);
-      const lengthMs = Math.round(own.magnitude(500, 40_000));
+      // Often from the start, when everything is cold.
+      const fromMs = always || own.chance(0.4) ? 0 : own.int(0, activeMs);
+      const lengthMs = Math.round(own.magnitude(2_000, 60_000));
       return {
         fault,
         fromMs,

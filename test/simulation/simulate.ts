@@ -10,9 +10,9 @@ import { Faults } from './faults.ts';
 import { Ledger, type Excuses } from './ledger.ts';
 import { SimOrigin } from './origin.ts';
 import { describe, SimPeers } from './peers.ts';
-import { randomOf } from './random.ts';
+import { randomOf, type Random } from './random.ts';
 import { kill, startProcess, stopLoops, type Incarnation, type Replica, type ReplicaParts } from './replica.ts';
-import { scenarioOf, type ClientPlan, type FaultWindow, type Scenario } from './scenario.ts';
+import { scenarioOf, type ClientPlan, type Fault, type FaultWindow, type Scenario } from './scenario.ts';
 import { SimStore } from './store.ts';
 import { NOBODY, World, type Violation } from './world.ts';
 
@@ -40,9 +40,11 @@ export interface RunStats {
 const SETTLE_MS = 600_000;
 /** Breakers probe again, dead peers are asked again, heads have grown old. */
 const RECOVERY_MS = 75_000;
-/** An answer that was given before a commit may be acted upon after it: so long in a slow store. */
+/** What was known of a chunk or a peer may be acted upon so much later: a store that answers slowly comes in between, */
 const RACE_MS = 5_000;
-/** Who has seen that a chunk is absent may wait so long for memory before it fills. */
+/** one that answers not at all, */
+const STORE_PATIENCE_MS = 30_000;
+/** or the wait for memory. */
 const MEMORY_WAIT_MS = 65_000;
 /** What an SDK does on its own. */
 const FINAL_ATTEMPTS = 5;
@@ -90,7 +92,7 @@ class Run {
   constructor(scenario: Scenario, log: ((line: string) => void) | undefined) {
     this.#scenario = scenario;
     this.#random = randomOf(scenario.seed, 'run');
-    this.#raceMs = scenario.faults.has('pressure') ? MEMORY_WAIT_MS : RACE_MS;
+    this.#raceMs = raceOf(scenario);
     const world = (this.world = new World(log));
     this.#faults = new Faults(world, scenario, this.#random.fork('strikes'));
     this.#ledger = new Ledger(world, this.#raceMs, (path, sinceOrder) => this.#excuses(path, sinceOrder));
@@ -134,6 +136,12 @@ class Run {
     for (let i = 0; i < scenario.replicas; i++) this.#addReplica();
     for (const replica of this.#replicas) this.#boot(replica);
     for (const window of scenario.windows) this.#schedule(window);
+    for (
+      let atMs = scenario.evictEveryMs ?? Infinity;
+      atMs < scenario.activeMs;
+      atMs += scenario.evictEveryMs ?? Infinity
+    )
+      world.at(atMs, NOBODY, 'evict', () => this.#evict());
     for (const plan of scenario.clients) world.at(plan.atMs, NOBODY, 'arrival', () => this.#arrive(plan));
     await world.run(scenario.activeMs);
     this.#heal();
@@ -257,11 +265,11 @@ class Run {
         repeat(() => this.#store.truncate());
         break;
       case 'overwrite':
-        times(window.fromMs, () => this.#overwrite(window));
+        repeat(() => this.#overwrite(window, random));
         break;
       case 'remove':
         times(window.fromMs, () => this.#origin.remove(this.#objectOf(window).key));
-        times(window.toMs, () => this.#overwrite(window));
+        times(window.toMs, () => this.#overwrite(window, random));
         break;
       case 'clock-step': {
         const stepMs = Math.round((window.way < 0.5 ? -1 : 1) * random.magnitude(1_000, 600_000));
@@ -307,10 +315,9 @@ class Run {
     return objects[Math.floor(window.which * objects.length)]!;
   }
 
-  #overwrite(window: FaultWindow): void {
+  #overwrite(window: FaultWindow, random: Random): void {
     const { key, sizeBytes } = this.#objectOf(window);
-    const isSameSize = window.way < 0.5;
-    this.#origin.put(key, isSameSize ? sizeBytes : Math.round(sizeBytes * window.way * 1.2) + 1);
+    this.#origin.put(key, random.chance(0.6) ? sizeBytes : Math.round(sizeBytes * random.next() * 1.2) + 1);
   }
 
   #freeze(window: FaultWindow, forMs: number): void {
@@ -410,6 +417,11 @@ class Run {
     this.#announce();
   }
 
+  /** As other readers' needs do. */
+  #evict(): void {
+    for (const { engine } of this.#live()) if (this.#random.chance(0.7)) engine.memoryTier.evict(Infinity);
+  }
+
   // -- the workload
 
   #arrive(plan: ClientPlan): void {
@@ -492,8 +504,14 @@ class Run {
         continue;
       }
       process.flights.delete(path);
-      if (lost.length > 0) this.#ledger.excuse(path, 'fill', `its fill ended as ${lost.join(', ')}`);
+      process.waiting.add(path);
     }
+    // Which of those that wait for their commit was given up is not said.
+    if (lost.length > 0)
+      for (const path of process.waiting) {
+        if (this.#store.intactSinceMs(path) !== undefined) process.waiting.delete(path);
+        else this.#ledger.excuse(path, 'fill', `a fill ended as ${lost.join(', ')}`);
+      }
     if (lost.length > 0 && this.#scenario.isCalm)
       world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);
   }
@@ -564,6 +582,12 @@ const FINAL_PLAN: Omit<ClientPlan, 'key' | 'id' | 'atMs'> = {
   pauseMs: 0,
   cancel: undefined,
 };
+
+function raceOf({ faults }: Scenario): number {
+  if (faults.has('pressure')) return MEMORY_WAIT_MS;
+  const stores: readonly Fault[] = ['store-errors', 'store-down', 'store-slow'];
+  return stores.some((fault) => faults.has(fault)) ? STORE_PATIENCE_MS : RACE_MS;
+}
 
 function isIdle({ engine, serving }: Incarnation): boolean {
   return serving === 0 && engine.flights.count === 0 && engine.outbox.count === 0;
