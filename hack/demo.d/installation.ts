@@ -105,7 +105,8 @@ export async function installOperator(installation: Installation, before: Before
     // A CRD that the demo brings goes with it.
     '--set',
     `crds.keep=${before.hasCrd}`,
-    ...(before.hasCrd ? ['--take-ownership', '--force-conflicts'] : []),
+    '--take-ownership',
+    '--force-conflicts',
     // Somebody else's caches have an operator of their own.
     ...(before.hasCaches ? ['--set', `watchNamespaces={${NAMESPACE}}`] : []),
   );

@@ -159,6 +159,13 @@ async function readEverything(
   await pass(`cold, ${CROWD} clients, one object`, [crowd], true, () => readTogether(context, crowd));
 
   progress.blank();
+  progress.step('replacing all pods: what is read next can only come from the cachestore');
+  const rollout = ['-n', NAMESPACE, 'rollout'];
+  await kubectl([...rollout, 'restart', `deployment/${CACHE}`]);
+  await kubectl([...rollout, 'status', `deployment/${CACHE}`, `--timeout=${REPLACEMENT_TIMEOUT_S}s`]);
+  await pass('warm, all pods new', [], true, () => readAll(context, all));
+
+  progress.blank();
   const fresh = await freshCopies(origin, all, signal);
   await pass('a pod is deleted', fresh, false, () => readWhileAPodGoes(installation, context, [...all, ...fresh]));
   await kubectl.waitFor(
