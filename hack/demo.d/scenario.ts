@@ -160,9 +160,7 @@ async function readEverything(
 
   progress.blank();
   progress.step('replacing all pods: what is read next can only come from the cachestore');
-  const rollout = ['-n', NAMESPACE, 'rollout'];
-  await kubectl([...rollout, 'restart', `deployment/${CACHE}`]);
-  await kubectl([...rollout, 'status', `deployment/${CACHE}`, `--timeout=${REPLACEMENT_TIMEOUT_S}s`]);
+  await replaceAllPods(installation);
   await pass('warm, all pods new', [], true, () => readAll(context, all));
 
   progress.blank();
@@ -223,6 +221,14 @@ async function freshCopies(
     copies[index] = await copy(origin, ORIGIN_BUCKET, object, join('fresh', object.key), signal);
   });
   return copies;
+}
+
+/** As a user would; the old pods drain, so that the next pass finds only new ones. */
+async function replaceAllPods({ kubectl }: Installation): Promise<void> {
+  const old = await kubectl.pods(NAMESPACE, CACHE_SELECTOR);
+  await kubectl(['-n', NAMESPACE, 'rollout', 'restart', `deployment/${CACHE}`]);
+  const names = old.map(({ name }) => `pod/${name}`);
+  await kubectl.waitFor('the old pods to go', 'delete', ['-n', NAMESPACE, ...names], REPLACEMENT_TIMEOUT_S);
 }
 
 /** New objects and known ones in turn, so that fills and store reads are under way when the pod goes. */
