@@ -21,7 +21,12 @@ import { fromStore } from './store-rung.ts';
 /** The bytes of `read.range`, in order. Each piece is the caller's to release. */
 export async function* fetchChunk(context: FetchContext, read: ChunkRead): Pieces<void> {
   const cursor = startOf(read);
-  if ((yield* fromMemory(context, read, cursor)) === 'done') return;
+  try {
+    if ((yield* fromMemory(context, read, cursor)) === 'done') return;
+  } catch (error) {
+    // A fill that gave way to overload is no end for a response that has started: the other rungs have more patience.
+    if (!mayWait(error, read, 0)) throw error;
+  }
   if (context.catalog.has(read.chunk.path) && (yield* fromStore(context, read, cursor)) === 'done') return;
   const { owners, terminating, self } = context.peers.current();
   // A replica that drains may still have it, and must not be asked to begin anything.

@@ -23,6 +23,8 @@ const FIRST_BYTE_TIMEOUT_MS = 2_000;
 const STALL_TIMEOUT_MS = 10_000;
 /** Less than this between two breaks is not getting anywhere: an origin that drips is given up like one that is silent. */
 const MIN_PROGRESS_BYTES = 64 * 1024;
+/** Of 5 s each: a minute without a single turn at the origin ends a fill that has begun. */
+const MAX_REFUSALS = 12;
 /** The store is near: longer than this it is not worth waiting for its word. */
 const HAS_TIMEOUT_MS = 2_000;
 
@@ -119,10 +121,25 @@ async function fetchParts(
 ): Promise<void> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
+  let running = 0;
+  let refusals = 0;
   const worker = async () => {
     for (let part = flight.nextPart(); part !== undefined; part = flight.nextPart()) {
       part.started = true;
-      await fetchPart(context, flight, part, sinkOf(context, flight, part, bytes, hasher), either);
+      running++;
+      try {
+        await fetchPart(context, flight, part, sinkOf(context, flight, part, bytes, hasher), either);
+        refusals = 0;
+      } catch (error) {
+        const isAlone = running === 1;
+        if (!hasCode(error, 'overloaded') || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS)))
+          throw error;
+        // No turn at the origin: what this fill has would be asked for again, so it goes on with the turns it gets.
+        part.started = false;
+        if (!isAlone) return;
+      } finally {
+        running--;
+      }
     }
   };
   const workers = Array.from({ length: Math.min(PARTS_AT_ONCE, flight.parts.length) }, worker);

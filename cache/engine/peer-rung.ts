@@ -15,9 +15,13 @@ import {
 import type { FillAnswer, PeerAddress } from './ports.ts';
 import { fromStore } from './store-rung.ts';
 
-/** To the first byte of a coordinator that says it is alive; then without a byte while we want some. */
+/** To the first byte of a coordinator that says it is alive. */
 const DEADLINE_MS = 20_000;
-const STALL_MS = 60_000;
+/**
+ * Without a byte while we want some, in the middle of a stream: a pod whose network went with it says no goodbye. It is
+ * asked again from where it stopped, and who lives says so, however slow its origin is.
+ */
+const STALL_MS = 3_000;
 
 export async function* fromPeer(
   context: FetchContext,
@@ -91,6 +95,7 @@ async function* askPeer(
   why: FillWhy,
 ): Pieces<FillAnswer | OrcaError> {
   const sinceMs = context.clock.now();
+  let stalledAt: number | undefined;
   for (;;) {
     const range = { from: cursor.at, to: read.range.to };
     const answer = Promise.withResolvers<FillAnswer>();
@@ -121,7 +126,12 @@ async function* askPeer(
       answer.reject(error);
       const settled = await answer.promise.catch(() => undefined);
       if (settled !== undefined && settled.kind !== 'bytes') return settled;
-      if (hasCode(error, 'peer_unavailable')) return error;
+      if (hasCode(error, 'peer_unavailable')) {
+        if (error.details !== 'stall' || stalledAt === cursor.at) return error;
+        context.observer.fallThrough('stalled', 'asked again');
+        stalledAt = cursor.at;
+        continue;
+      }
       if (!mayWait(error, read, context.clock.now() - sinceMs)) throw error;
       await context.clock.sleep(Math.min(error.retryAfterMs ?? OVERLOADED_PAUSE_MS, OVERLOADED_PAUSE_MS), read.signal);
     }

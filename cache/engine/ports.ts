@@ -160,7 +160,7 @@ export interface Observer {
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
   committedBytes(lengthBytes: number): void;
   /** A rung that did not answer, by name and reason code. */
-  fallThrough(rung: 'head' | 'store' | 'leaving' | 'coordinator' | 'runner_up', reason: string): void;
+  fallThrough(rung: 'head' | 'store' | 'leaving' | 'stalled' | 'coordinator' | 'runner_up', reason: string): void;
   /** Something unexpected that no client sees, for the log: never a secret. */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void;
 }

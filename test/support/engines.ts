@@ -30,6 +30,8 @@ export interface Replica {
   /** Rejects its peers' requests as a dead process would. */
   dead: boolean;
   fillCalls: number;
+  /** So many of its streams fall silent after their first bytes. */
+  stalls: number;
   /** Every read of the cachestore by this replica fails with it. */
   storeError: OrcaError | undefined;
 }
@@ -89,6 +91,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
       view: peerSet(address, addresses),
       dead: false,
       fillCalls: 0,
+      stalls: 0,
       storeError: undefined,
       engine: openEngine({
         settings,
@@ -215,6 +218,10 @@ function directClient(replicas: readonly Replica[], self: () => Replica): PeerCl
           piece.release();
         }
         if (replica.dead) throw new OrcaError('peer_unavailable', `${peer} died`);
+        if (replica.stalls > 0) {
+          replica.stalls--;
+          throw new OrcaError('peer_unavailable', `${peer} fell silent`, { details: 'stall' });
+        }
       }
       return { kind: 'bytes' };
     },

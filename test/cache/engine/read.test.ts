@@ -292,6 +292,19 @@ describe('three replicas', () => {
     expect((await reading).equals(body)).toBe(true);
   });
 
+  test('a stream that falls silent is asked for again from where it stopped, of the same replica', async () => {
+    const engines = openEngines({ replicas: 2, chunkBytes: 4 * MIB, readahead: 0 });
+    const body = patternBytes(16 * MIB);
+    engines.origin.put('far-models', 'a', body);
+    const [a, b] = engines.replicas;
+    b!.stalls = 2;
+    const { bytes } = await readAll(a!.engine, readRequest('a'));
+    expect(bytes.equals(body)).toBe(true);
+    expect(b!.stalls).toBe(0);
+    expect(engines.origin.counts.bytes).toBe(body.length);
+    await expectWhole(engines);
+  });
+
   test('replicas that disagree get 409 and fill locally, with right bytes', async () => {
     const engines = openEngines({ replicas: 3, chunkBytes: MIB / 8 });
     const body = patternBytes((24 * MIB) / 8);
