@@ -234,7 +234,7 @@ export class Clients {
 
   /** The status line. */
   #answered(exchange: Exchange, result: ReadResult): void {
-    const { world, origin, scenario } = this.#options;
+    const { world, origin } = this.#options;
     const { plan } = exchange;
     const { head, status, range } = result;
     const version = origin.version(head.etag);
