@@ -41,6 +41,9 @@ interface Excuse {
   readonly reason: string;
 }
 
+/** A request that could not ask the coordinator may still be at it so much later. */
+const PATIENCE_MS = 150_000;
+
 export class Ledger {
   readonly #world: World;
   readonly #accounts = new Map<string, Account>();
@@ -73,7 +76,7 @@ export class Ledger {
   /** Whether anything lately explains that another than the chunk's coordinator fills it. */
   mayFillInstead(path: string): boolean {
     const { replicas } = this.#account(path).excuses;
-    return replicas !== undefined && this.#world.nowMs - replicas.atMs <= this.#leadMs;
+    return replicas !== undefined && this.#world.nowMs - replicas.atMs <= PATIENCE_MS;
   }
 
   /** A fill asks the origin. */

@@ -23,7 +23,7 @@ import type { SimStore } from './store.ts';
 import { NOBODY, type World } from './world.ts';
 
 /** As in the drivers, whose constants these are. */
-const DEAD_AFTER_MS = 1_200;
+const DEAD_AFTER_MS = 3_000;
 const SKIP_DEAD_MS = 5_000;
 const PROCESSING_INTERVAL_MS = 500;
 const STREAMS = { maxActive: 64, maxWaiting: 256, waitMs: 5_000 };

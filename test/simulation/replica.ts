@@ -38,6 +38,8 @@ export interface Incarnation {
   readonly waiting: Set<ChunkPath>;
   readonly fills: Record<string, number>;
   readonly warnings: string[];
+  /** When it last found which chunk to be bad in the cachestore. */
+  readonly foundBad: Map<string, number>;
   view: PeerSet;
   offsetMs: number;
   deliveredBytes: number;
@@ -62,6 +64,7 @@ export interface ReplicaParts {
 
 export const BUCKET = 'models';
 export const ORIGIN_BUCKET = 'far-models';
+const BAD_CHUNK = 'the cachestore holds a bad chunk';
 export const STALE_IF_ERROR_MS = 86_400_000;
 
 export function settingsOf(scenario: Scenario): EngineSettings {
@@ -107,6 +110,7 @@ export function startProcess(
     waiting: new Set(),
     fills: {},
     warnings: [],
+    foundBad: new Map(),
     view: peerSet(address, [...owners, address], []),
     offsetMs: 0,
     deliveredBytes: 0,
@@ -177,8 +181,10 @@ function observerOf(self: Incarnation, world: World): Observer {
     },
     committedBytes: () => {},
     fallThrough: (rung, reason) => world.note('fall', `${self.owner.name} ${rung} ${reason}`),
-    warn: (message) => {
+    warn: (message, { chunk }) => {
       self.warnings.push(message);
+      // The words are the engine's; without them nothing would be watched, and a mutation would tell.
+      if (message === BAD_CHUNK && typeof chunk === 'string') self.foundBad.set(chunk, world.nowMs);
       world.note('warn', `${self.owner.name} ${message}`);
     },
   };

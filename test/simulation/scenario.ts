@@ -131,7 +131,7 @@ export function scenarioOf(seed: number): Scenario {
     negativeTtlMs: shape.int(1_000, 20_000),
     catalogEntries: shape.pick([4, 20, 10_000]),
     targetGlobal: shape.pick([6, 24, 192]),
-    origin: { latencyMs: shape.magnitude(5, 150), bytesPerMs: shape.magnitude(2_000, 100_000) },
+    origin: { latencyMs: shape.magnitude(5, 150), bytesPerMs: shape.magnitude(300, 100_000) },
     store: { latencyMs: shape.magnitude(0.5, 20), bytesPerMs: shape.magnitude(20_000, 500_000) },
     peer: { latencyMs: shape.magnitude(0.1, 2), bytesPerMs: shape.magnitude(50_000, 1_000_000) },
     objects,

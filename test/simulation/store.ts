@@ -14,12 +14,15 @@ import type { Ledger } from './ledger.ts';
 import type { SimOrigin } from './origin.ts';
 import type { Random } from './random.ts';
 import type { Incarnation } from './replica.ts';
-import type { Scenario } from './scenario.ts';
+import type { Fault, Scenario } from './scenario.ts';
 import type { World } from './world.ts';
 
 const SLOW_FACTOR = 30;
 /** The longest from an answer of the store to what is said because of it. */
 const ROUND_TRIP_MS = 3_000;
+
+/** With these a fill may have begun before its chunk was found bad. */
+const TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', 'store-full', 'pressure'];
 
 interface Stored {
   readonly chunk: Chunk;
@@ -161,6 +164,7 @@ export class SimStore {
         if (failure instanceof OrcaError) throw failure;
         // Nobody may have touched the memory while the upload ran.
         this.#compare(chunk, metadata, pieces);
+        this.#checkRepair(who, chunk, call.overwrite === true);
         const outcome = this.#put(chunk, metadata, call.overwrite === true);
         this.#world.note('store', `${who.owner.name} commits ${chunk.path}: ${outcome}`);
         if (failure === 'lost answer') throw this.#unavailable(chunk.path, 'the connection was cut after the upload');
@@ -182,6 +186,15 @@ export class SimStore {
     });
     this.wonBytes += chunk.lengthBytes;
     return 'won';
+  }
+
+  /** Who knows that a chunk is bad writes over it. */
+  #checkRepair(who: Incarnation, { path }: Chunk, overwrite: boolean): void {
+    const foundMs = who.foundBad.get(path);
+    const isTroubled = TROUBLE.some((fault) => this.#scenario.faults.has(fault));
+    if (overwrite || foundMs === undefined || isTroubled || this.#chunks.get(path)?.flips.size === 0) return;
+    if (this.#chunks.has(path) && this.#world.nowMs - foundMs < ROUND_TRIP_MS)
+      this.#world.violate('what is bad is repaired', `${who.owner.name} found ${path} bad and does not write over it`);
   }
 
   #compare(chunk: Chunk, metadata: ChunkMetadata, pieces: readonly Uint8Array[]): void {
