@@ -151,7 +151,7 @@ export class Connection {
     const first = this.#queue[0];
     if (this.#pumping || this.#isGone || this.#isBlocked || first === undefined) return;
     const { random, bytesPerMs, latencyMs, fault, receiver } = this.#options;
-    let length = Math.min(first.bytes.length - this.#sentOfFirst, pieceBytes(random));
+    let length = Math.min(first.bytes.length - this.#sentOfFirst, pieceBytes(random, bytesPerMs));
     if (fault !== undefined) {
       if (this.#sentBytes >= fault.afterBytes) {
         this.#world.note('fault', `a stream's ${fault.what} after ${this.#sentBytes} bytes`);

@@ -10,6 +10,9 @@ import type { Owner, World } from './world.ts';
 const DEFAULT_FIRST_BYTE_MS = 20_000;
 const DEFAULT_STALL_MS = 60_000;
 
+/** No line holds bytes back for so long. */
+const MOST_MS = 500;
+
 export interface FlowFault {
   /** `short`: ends as if all were well, which no driver should do and every caller should notice. */
   readonly what: 'cut' | 'stall' | 'short';
@@ -83,7 +86,7 @@ export function pour(world: World, flow: Flow): Promise<void> {
       });
       return;
     }
-    const length = Math.min(space.length, pieceBytes(flow.random), range.to - at, left);
+    const length = Math.min(space.length, pieceBytes(flow.random, flow.bytesPerMs), range.to - at, left);
     flow.source(at, space.subarray(0, length));
     flow.onBytes(at, at + length);
     at += length;
@@ -130,7 +133,9 @@ export function answer<T>(
   });
 }
 
-/** Mostly what one read of a socket brings; now and then next to nothing. */
-export function pieceBytes(random: Random): number {
-  return random.chance(0.04) ? random.int(1, 200) : Math.round(random.magnitude(16 * 1024, 700 * 1024));
+/** Mostly what one read of a socket brings; now and then next to nothing; on a slow line, what comes in a while. */
+export function pieceBytes(random: Random, bytesPerMs: number): number {
+  if (random.chance(0.04)) return random.int(1, 200);
+  const most = Math.ceil(Math.max(bytesPerMs * MOST_MS, 1024));
+  return Math.min(Math.round(random.magnitude(16 * 1024, 700 * 1024)), most);
 }

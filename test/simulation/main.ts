@@ -1,9 +1,13 @@
 /**
- * Runs seeds one after the other: `node test/simulation/main.ts [--seeds N] [--seed S] [--from F] [--trace]`. Ends at the
- * first that fails, with the line that replays it.
+ * Runs seeds one after the other, without a test runner around them: for many seeds, for a trace, and for the copies in
+ * which something is broken. Ends at the first that fails, or goes through `--all`.
+ *
+ *   node test/simulation/main.ts [--from F] [--seeds N] [--all] [--stats]
+ *   node test/simulation/main.ts --seed S [--trace]
  */
 import { parseArgs } from 'node:util';
-import { simulate, type RunResult } from './simulate.ts';
+import { failureLine, summary } from './report.ts';
+import { simulate } from './simulate.ts';
 
 const { values } = parseArgs({
   options: {
@@ -33,21 +37,3 @@ for (let seed = first; seed < first + count; seed++) {
 const seconds = (performance.now() - startedMs) / 1000;
 console.log(`${count} seeds, ${failures} failed, ${seconds.toFixed(1)} s`);
 process.exitCode = failures > 0 ? 1 : 0;
-
-function failureLine({ seed, violation, scenario }: RunResult): string {
-  const faults = [...scenario.faults].join(' ') || 'none';
-  return `hack/test simulation --seed ${seed}    # ${violation?.message} (faults: ${faults})`;
-}
-
-function summary({ seed, scenario, stats, traceHash }: RunResult, tookMs: number): string {
-  const outcomes = Object.entries(stats.outcomes)
-    .map(([name, n]) => `${name} ${n}`)
-    .join(', ');
-  const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
-  return (
-    `${seed}: ${tookMs.toFixed(0)} ms, ${stats.events} events, ${(stats.virtualMs / 1000).toFixed(0)} s, ` +
-    `served ${mib(stats.servedBytes)}, origin ${mib(stats.originBytes)}, again ${mib(stats.repeatedBytes)} MiB, ` +
-    `rpc ${stats.peerCalls}, longest ${(stats.longestMs / 1000).toFixed(1)} s | ${outcomes} | ` +
-    `${[...scenario.faults].join(' ')} | ${traceHash.slice(0, 12)}`
-  );
-}

@@ -174,7 +174,8 @@ export class SimPeers {
         'no second hop',
         `${who.owner.name} asks ${address} for ${path} in the name of ${id}, served at ${homeOf(id)}`,
       );
-    const name = `${id} ${path}`;
+    // Where it has got on, it may ask again.
+    const name = `${id} ${path} ${request.range.from}`;
     const calls = (this.#calls.get(name) ?? 0) + 1;
     this.#calls.set(name, calls);
     if (calls > MAX_CALLS_PER_CHUNK)
@@ -212,7 +213,8 @@ export class SimPeers {
       connection.hangUp();
       finish();
     };
-    const fail = (message: string): void => settle(() => reject(unavailable(`${address}: ${message}`)));
+    const fail = (message: string, details?: string): void =>
+      settle(() => reject(unavailable(`${address}: ${message}`, details)));
     const onAbort = (): void => settle(() => reject(cancelledBy(signal)));
     /** Fails after `limitMs` without a sign of life; what has long arrived at a process that froze is read first. */
     const watch = (limitMs: number, isDead: boolean): void => {
@@ -226,7 +228,7 @@ export class SimPeers {
             this.#checkDead(who, address);
             attempt.dead();
           }
-          fail(`silent for ${limitMs} ms`);
+          fail(`silent for ${limitMs} ms`, isDead ? 'silence' : 'stall');
         });
       });
     };
@@ -501,6 +503,6 @@ function pair(a: PeerAddress, b: PeerAddress): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;
 }
 
-function unavailable(message: string): OrcaError {
-  return new OrcaError('peer_unavailable', message);
+function unavailable(message: string, details?: string): OrcaError {
+  return new OrcaError('peer_unavailable', message, details === undefined ? {} : { details });
 }
