@@ -257,8 +257,9 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: PEER_RUNG,
-        search: "if (hasCode(error, 'peer_unavailable')) return error;",
-        replace: "if (hasCode(error, 'peer_unavailable', 'origin_unavailable')) return error;",
+        search: "if (hasCode(error, 'peer_unavailable')) {",
+        replace:
+          "if (hasCode(error, 'origin_unavailable')) return error;\n      if (hasCode(error, 'peer_unavailable')) {",
       },
     ],
   },

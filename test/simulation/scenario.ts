@@ -101,6 +101,8 @@ export const MISSING_KEY = 'missing';
 /** Roughly what all clients of a run may read together: what a seed costs. */
 const READ_BYTES = 24 * MIB;
 const CALM_SHARE = 0.25;
+/** Memory is what most things wait for. */
+const PRESSURE_SHARE = 0.3;
 
 export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed);
@@ -150,7 +152,7 @@ function chooseFaults(random: Random): ReadonlySet<Fault> {
   if (random.chance(CALM_SHARE)) return new Set();
   // Few at a time show who is to blame; many at a time show what only they do together.
   const probability = random.pick([0.08, 0.2, 0.45]);
-  const chosen = FAULTS.filter(() => random.chance(probability));
+  const chosen = FAULTS.filter((fault) => random.chance(fault === 'pressure' ? PRESSURE_SHARE : probability));
   return new Set(chosen.length > 0 ? chosen : [random.pick(FAULTS)]);
 }
 

@@ -492,6 +492,13 @@ class Run {
         'all is counted',
         `${owner.name} counts ${process.observedBytes} of ${process.deliveredBytes} bytes of the origin`,
       );
+    // Each request waits for one lease at a time, or its fill does; what is read ahead never waits.
+    const waiting = memory.waiting('new') + memory.waiting('started');
+    if (waiting > process.serving + flights.count)
+      world.violate(
+        'no queue is without a limit',
+        `${waiting} wait for the memory of ${owner.name}, which serves ${process.serving}`,
+      );
     if (memory.usedBy('fill') > memory.budgetBytes * FILL_SHARE)
       world.violate(
         'memory is bounded',

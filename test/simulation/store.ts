@@ -84,12 +84,14 @@ export class SimStore {
   }
 
   flip(): void {
-    const stored = this.#any();
-    if (stored === undefined) return;
-    const offset = this.#random.int(0, stored.chunk.lengthBytes);
-    stored.flips.add(offset);
-    this.#everFlipped.add(`${stored.chunk.path}@${offset}`);
-    this.#ledger.excuse(stored.chunk.path, 'store', `its byte ${offset} was flipped in the cachestore`);
+    for (let count = this.#random.int(1, 6); count > 0; count--) {
+      const stored = this.#any();
+      if (stored === undefined) return;
+      const offset = this.#random.int(0, stored.chunk.lengthBytes);
+      stored.flips.add(offset);
+      this.#everFlipped.add(`${stored.chunk.path}@${offset}`);
+      this.#ledger.excuse(stored.chunk.path, 'store', `its byte ${offset} was flipped in the cachestore`);
+    }
   }
 
   truncate(): void {
