@@ -353,6 +353,11 @@ export const MUTATIONS: readonly Mutation[] = [
         search: "...plan, demand: 'ahead' }));",
         replace: "...plan, demand: 'started' }));",
       },
+      {
+        file: 'cache/engine/read-ahead.ts',
+        search: 'if (!context.memory.isRelaxed || plan.readahead === 0) return 0;',
+        replace: 'if (plan.readahead === 0) return 0;',
+      },
     ],
   },
 ];

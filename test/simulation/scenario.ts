@@ -108,12 +108,12 @@ export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed);
   const shape = random.fork('shape');
   const faults = chooseFaults(random.fork('faults'));
-  const activeMs = shape.int(20_000, 90_000);
+  const activeMs = Math.round(shape.magnitude(4_000, 90_000));
   const { chunkBytes, tiers, largestChunkBytes } = chooseChunks(shape);
   // The configuration demands room for four of the largest chunks.
   const leastBudgetBytes = Math.max(4 * roundUp(largestChunkBytes, MIB), 4 * MIB);
   const budgetBytes = faults.has('pressure')
-    ? leastBudgetBytes + shape.int(0, 5) * MIB
+    ? leastBudgetBytes + shape.pick([0, 0, 1, 4]) * MIB
     : Math.max(4 * leastBudgetBytes, 96 * MIB);
   const objects = chooseObjects(shape, chunkBytes, tiers);
   return {
