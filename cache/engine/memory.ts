@@ -121,6 +121,7 @@ export class ChunkMemory {
   readonly #waiting: Record<Demand, Waiter[]> = { started: [], new: [] };
   readonly #free = new Map<number, Buffer[]>();
   #allocatedBytes = 0;
+  #reclaiming = false;
   #reclaim: (neededBytes: number) => void = () => {};
 
   constructor(options: ChunkMemoryOptions) {
@@ -181,7 +182,7 @@ export class ChunkMemory {
   /** For leases. */
   uncharge(lengthBytes: number, purpose: Purpose): void {
     this.#charged[purpose] -= lengthBytes;
-    this.#admit();
+    if (!this.#reclaiming) this.#admit();
   }
 
   /** For leases: memory that was charged before. */
@@ -221,7 +222,15 @@ export class ChunkMemory {
         this.usedBytes + costBytes - this.budgetBytes,
         purpose === 'fill' ? this.#charged.fill + costBytes - this.#limit('fill') : 0,
       );
-    if (missing() > 0) this.#reclaim(missing());
+    if (missing() > 0) {
+      // What comes back now is for whoever is being looked at: the queue, which may be on its way through here, waits.
+      this.#reclaiming = true;
+      try {
+        this.#reclaim(missing());
+      } finally {
+        this.#reclaiming = false;
+      }
+    }
     return missing() <= 0;
   }
 

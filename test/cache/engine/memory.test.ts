@@ -165,3 +165,19 @@ describe('queues', () => {
     await expect(lease(1)).rejects.toMatchObject({ code: 'overloaded' });
   });
 });
+
+test('what is reclaimed for the first in the queue goes to nobody else on the way', async () => {
+  const { memory, lease } = open(4);
+  const kept = await lease(3, 'fill');
+  const held = await lease(1);
+  const first = lease(2);
+  const second = lease(3);
+  expect(await isPending(first)).toBe(true);
+  memory.onPressure(() => kept.close());
+  held.close();
+  expect(await isPending(first)).toBe(false);
+  expect(await isPending(second)).toBe(true);
+  expect(memory.usedBytes).toBe(2 * SEGMENT_BYTES);
+  (await first).close();
+  expect(await isPending(second)).toBe(false);
+});
