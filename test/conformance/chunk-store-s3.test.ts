@@ -73,10 +73,8 @@ test('a commit whose answer is lost looks, and finds its own chunk there', async
 test('a store without its bucket is unavailable, not empty', async () => {
   await using gateway = await startVersitygw();
   const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
-  await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({
-    code: 'store_unavailable',
-    status: 404,
-  });
+  // No status here: the store answers 404 before it has read the body and closes, and the reset may overtake the answer.
+  await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
   await expect(store.getSmall('_orca/identity/x', { signal })).rejects.toMatchObject({
     code: 'store_unavailable',
     status: 404,
