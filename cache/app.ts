@@ -14,6 +14,7 @@ import type { HttpListener } from './http/connections.ts';
 import { openEdge } from './http/edge.ts';
 import { openMetrics } from './http/metrics.ts';
 import { openOps } from './http/ops.ts';
+import { OriginProbes } from './http/origin-probes.ts';
 import { openPeerListener } from './http/peer.ts';
 import { watchReadiness } from './http/readiness.ts';
 import { openFillClient } from './peers/fill-client.ts';
@@ -89,14 +90,14 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   });
   const running = engine.run(ended.signal);
   metrics.watch(engine, peers);
+  const probes = new OriginProbes({ origin, buckets: config.origin.buckets, clock, observer: metrics.engine });
   const readiness = watchReadiness({
-    origin,
+    probes,
     store,
     identity: engine.identity,
     buckets: config.origin.buckets,
     peers,
     clock,
-    observer: metrics.engine,
     log,
     signal: ended.signal,
     // Without an operator there is nobody to say it: then every configuration counts as proven.
@@ -127,7 +128,12 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const ops = openOps({
     registry: metrics.registry,
     readiness,
+    probes,
+    engine,
     peers,
+    keys,
+    purge: (name) => engine.purge(name),
+    clock,
     version: packageJson.version,
     configHash: config.hash,
     originId: config.origin.id,

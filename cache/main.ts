@@ -1,4 +1,4 @@
-/** The cache workload: `node cache/main.ts --config FILE`, or `check-config FILE`. Runs one cache until a signal. */
+/** The cache workload: `node cache/main.ts --config FILE` runs one cache until a signal; and its two helpers. */
 import { parseArgs } from 'node:util';
 import { systemClock } from '#shared/clock.ts';
 import { openLifecycle } from '#shared/lifecycle.ts';
@@ -7,8 +7,14 @@ import { openCache } from './app.ts';
 import { checkConfig } from './config/check.ts';
 import type { Config } from './config/config.ts';
 import { ConfigError, loadConfig } from './config/load.ts';
+import { purge } from './purge.ts';
 
-const USAGE = 'usage: node cache/main.ts --config FILE\n       node cache/main.ts check-config FILE\n';
+const USAGE = `usage: node cache/main.ts --config FILE
+       node cache/main.ts check-config FILE
+       node cache/main.ts purge BUCKET KEY [--config FILE]   beside a running cache
+`;
+/** Where the operator mounts it. */
+const CONFIG_FILE = '/etc/orca/config.yaml';
 
 const { values, positionals } = parseArgs({
   options: { config: { type: 'string' }, help: { type: 'boolean' } },
@@ -18,6 +24,11 @@ if (positionals[0] === 'check-config' && positionals[1] !== undefined) {
   const { exitCode, output } = checkConfig(positionals[1], process.env);
   (exitCode === 0 ? process.stdout : process.stderr).write(output);
   process.exitCode = exitCode;
+} else if (positionals[0] === 'purge' && positionals[1] !== undefined && positionals[2] !== undefined) {
+  const [, bucket, key] = positionals;
+  const refused = await purge(configOrExit(values.config ?? CONFIG_FILE), { bucket, key });
+  if (refused !== undefined) process.stderr.write(`not purged: ${refused}\n`);
+  process.exitCode = refused === undefined ? 0 : 1;
 } else if (values.config !== undefined && positionals.length === 0) {
   await run(configOrExit(values.config));
 } else {

@@ -18,9 +18,12 @@ export interface HeadQuery {
   readonly maxAgeMs: number;
 }
 
+/** Of an invalidation: whatever is known. No store gives an ETag that consists of it. */
+export const ANY_VERSION = '*';
+
 export interface Invalidation {
   readonly object: ObjectName;
-  /** Only this version is forgotten. */
+  /** Only this version is forgotten, or `ANY_VERSION`. */
   readonly etag: string;
 }
 

@@ -8,9 +8,9 @@ const ORIGIN_ID = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** Digits as a number prints them: one spelling a value. */
 export const INTEGER = /^(?:0|[1-9]\d{0,15})$/;
 /** S3 allows 1024 bytes of key, to which a configured prefix of the same length may be added. */
-const MAX_KEY_BYTES = 2048;
+export const MAX_KEY_BYTES = 2048;
 /** Bucket and container names have at most 63 characters; old S3 ones 255. */
-const MAX_BUCKET_BYTES = 255;
+export const MAX_BUCKET_BYTES = 255;
 /** ETags are some 40 characters; header lines end somewhere. */
 export const MAX_ETAG_BYTES = 1024;
 

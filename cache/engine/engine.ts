@@ -14,7 +14,7 @@ import { openOriginHead } from './origin-head.ts';
 import { OriginIdentity } from './origin-identity.ts';
 import { Outbox } from './outbox.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
-import { read, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
+import { admit, read, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
 import { Repairs } from './repairs.ts';
 import type { RetrySettings } from './retry.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
@@ -56,6 +56,8 @@ export interface EngineOptions {
 export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
   serveFill(call: FillCall): Promise<FillReply>;
+  /** Forgets, on all replicas, what is known of a client's object; its chunks stay: they are of one version. */
+  purge(name: Pick<ReadRequest, 'bucket' | 'key'>): void;
   /** Which chunks an answer is made of and who coordinates them. */
   explain(result: ReadResult): string;
   /** What goes on in the background, until the signal aborts. */
@@ -154,6 +156,7 @@ export function openEngine(options: EngineOptions): Engine {
   return {
     read: (request) => served(() => read(context, request)),
     serveFill: (call) => served(() => serveFill(context, call)),
+    purge: (name) => metadata.purge(admit(context, name).object),
     explain: (result) => explain(result, options.peers),
     run: async (signal) => {
       await Promise.all([outbox.run(signal), identity.run(signal)]);

@@ -65,6 +65,20 @@ export class Manifests {
     // Of an object that never was here, nothing need be known to be gone.
     if (last === undefined && etag === undefined) return;
     this.#written.set(name, { etag, atMs: nowMs });
+    this.#enqueue(name, word);
+  }
+
+  /** Writes down that what any replica has recorded is of no use any more. */
+  bury(object: ObjectName): void {
+    this.#enqueue(manifestName(object), { goneMs: this.#options.clock.now() });
+  }
+
+  /** Somebody has buried it: what the origin says next is news, even if it says the same. */
+  wasBuried(object: ObjectName): void {
+    this.#written.delete(manifestName(object));
+  }
+
+  #enqueue(name: string, word: Word): void {
     this.#waiting.delete(name);
     this.#waiting.set(name, word);
     for (const oldest of this.#waiting.keys()) {

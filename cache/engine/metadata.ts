@@ -3,7 +3,7 @@
  * learned serves on while the origin is away. Age counts from the origin's answer, never from when a replica learned it.
  */
 import { hasCode, OrcaError, type ErrorCode } from '../core/errors.ts';
-import { objectHash, type ObjectName } from '../core/head-request.ts';
+import { ANY_VERSION, objectHash, type ObjectName } from '../core/head-request.ts';
 import type { LearnedHead } from '../core/head-message.ts';
 import type { ObjectHead } from '../core/object.ts';
 import { rankPeers } from '../core/rendezvous.ts';
@@ -125,10 +125,14 @@ export class Metadata {
     return this.#answer(await abortable(this.#askOrigin(object, maxAgeMs), signal));
   }
 
-  /** Forgets this version here: a newer one that somebody has learned stays. */
+  /** Forgets this version here, or `ANY_VERSION`: a newer one that somebody has learned stays. */
   forget(object: ObjectName, badEtag: string): void {
     const name = tableKey(object);
-    if (this.#heads.get(name)?.head.etag === badEtag) this.#heads.delete(name);
+    if (badEtag === ANY_VERSION) {
+      this.#absences.delete(name);
+      this.#options.manifests.wasBuried(object);
+    }
+    if (badEtag === ANY_VERSION || this.#heads.get(name)?.head.etag === badEtag) this.#heads.delete(name);
     this.#bad.set(name, badEtag);
     // What was asked before may bring the old version back: its answer is not recorded.
     this.#asking.delete(name);
@@ -149,6 +153,12 @@ export class Metadata {
         observer.warn('a peer was not told of a changed object', { peer, error });
       });
     }
+  }
+
+  /** Forgets all that any replica, or the cachestore, knows of the object: the next read asks the origin. */
+  purge(object: ObjectName): void {
+    this.#options.manifests.bury(object);
+    this.invalidate(object, ANY_VERSION);
   }
 
   #ask(object: ObjectName, maxAgeMs: number): Promise<LearnedHead> {
@@ -230,6 +240,8 @@ export class Metadata {
     const before = this.#heads.get(name);
     if (before !== undefined && before.learnedMs > learned.learnedMs) return;
     this.#heads.set(name, learned);
+    // A purge is over once the origin was asked; a version found to be gone stays gone.
+    if (this.#bad.get(name) === ANY_VERSION) this.#bad.delete(name);
     if (before !== undefined && before.head.etag !== learned.head.etag) this.invalidate(object, before.head.etag);
   }
 
@@ -245,7 +257,8 @@ export class Metadata {
     if (manifest === undefined || manifest.gone || this.#ageMs(manifest) > this.#options.staleIfErrorMs)
       return undefined;
     // The manifest is written later than the news travels.
-    if (manifest.head.etag === this.#bad.get(tableKey(object))) return undefined;
+    const bad = this.#bad.get(tableKey(object));
+    if (bad === ANY_VERSION || bad === manifest.head.etag) return undefined;
     return { head: manifest.head, learnedMs: manifest.learnedMs };
   }
 

@@ -1,15 +1,19 @@
-/** The operators' listener: probes, metrics, and a status page for machines. */
+/** The operators' listener: probes, metrics, a status page for machines, and purge. */
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Registry } from 'prom-client';
-import type { PeerView } from '#cache/engine/ports.ts';
+import { PURGE_PATH } from '#cache/core/purge-request.ts';
+import type { Engine } from '#cache/engine/engine.ts';
 import { openHttpListener, type HttpListener } from './connections.ts';
+import type { OriginProbes } from './origin-probes.ts';
+import { purgeHandler, type PurgeOptions } from './purge.ts';
 import type { Readiness } from './readiness.ts';
 
-export interface OpsOptions {
+export interface OpsOptions extends PurgeOptions {
   readonly registry: Registry;
   readonly readiness: Readiness;
-  readonly peers: PeerView;
+  readonly probes: OriginProbes;
+  readonly engine: Engine;
   readonly version: string;
   readonly configHash: string;
   readonly originId: string;
@@ -34,17 +38,30 @@ export function opsApp(options: OpsOptions): Hono {
     return c.text(`${text}\n`, ready ? 200 : 503);
   });
   app.get('/metrics', async (c) => c.body(await registry.metrics(), 200, { 'Content-Type': registry.contentType }));
-  app.get('/status', (c) => {
-    const { self, owners, terminating, epoch } = options.peers.current();
-    const checks = Object.fromEntries(readiness.checks());
-    return c.json({
-      version: options.version,
-      configHash: options.configHash,
-      originId: options.originId,
-      ready: readiness.isReady(),
-      checks,
-      peers: { self, owners, terminating, epoch, staleMs: options.peers.staleMs() },
-    });
-  });
+  app.get('/status', (c) => c.json(statusOf(options)));
+  app.post(PURGE_PATH, purgeHandler(options));
   return app;
+}
+
+/** What the operator reads, and a person who wants to know. */
+function statusOf({ engine, readiness, probes, peers, ...facts }: OpsOptions) {
+  const { self, owners, terminating, epoch } = peers.current();
+  const { memory, memoryTier, store, identity } = engine;
+  return {
+    version: facts.version,
+    configHash: facts.configHash,
+    originId: facts.originId,
+    ready: readiness.isReady(),
+    checks: Object.fromEntries(readiness.checks()),
+    identity: { state: identity.state, message: identity.refusal()?.message ?? '' },
+    origin: Object.fromEntries(probes.results()),
+    store: { breaker: store.breaker.state },
+    peers: { self, owners, terminating, epoch, staleMs: peers.staleMs() },
+    memory: {
+      budgetBytes: memory.budgetBytes,
+      windowBytes: memory.usedBy('window'),
+      fillBytes: memory.usedBy('fill') - memoryTier.sizeBytes,
+      tierBytes: memoryTier.sizeBytes,
+    },
+  };
 }

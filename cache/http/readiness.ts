@@ -5,8 +5,9 @@
 import { asOrcaError } from '#cache/core/errors.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
 import type { OriginIdentity } from '#cache/engine/origin-identity.ts';
-import type { ChunkStore, Clock, Observer, Origin, PeerView } from '#cache/engine/ports.ts';
+import type { ChunkStore, Clock, PeerView } from '#cache/engine/ports.ts';
 import type { Log } from '#shared/log.ts';
+import type { OriginProbes } from './origin-probes.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
 /** Between tries of what did not answer: a store that comes up a moment later should not hold a rollout. */
@@ -18,13 +19,12 @@ const IDENTITY_POLL_MS = 50;
 const STORE_PROBE = '_orca/probe/reachable';
 
 export interface ReadinessOptions {
-  readonly origin: Origin;
+  readonly probes: OriginProbes;
   readonly store: ChunkStore;
   readonly identity: OriginIdentity;
   readonly buckets: readonly BucketRule[];
   readonly peers: PeerView;
   readonly clock: Clock;
-  readonly observer: Observer;
   readonly log: Log;
   readonly signal: AbortSignal;
   /** Whether this configuration has served before; asked again while it has not. */
@@ -55,6 +55,7 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
     await Promise.all([until(options, checks), untilIdentified(options)]);
     ready = true;
     options.log.info('ready', { proven: options.isProven(), identity: options.identity.state });
+    await options.probes.run(options.signal);
   };
   run().catch((error: unknown) => {
     if (!options.signal.aborted) options.log.error('readiness ended', { error });
@@ -112,19 +113,9 @@ async function probeStore(options: ReadinessOptions): Promise<[string, Check]> {
   }
 }
 
-async function probeBucket(options: ReadinessOptions, rule: BucketRule): Promise<[string, Check]> {
-  const name = `bucket ${rule.name}`;
-  const startedMs = options.clock.now();
-  let outcome: 'ok' | 'error' = 'error';
-  try {
-    const answer = await options.origin.probe(rule.originBucket, rule.prefix, timeLimit(options));
-    outcome = 'ok';
-    return [name, { ok: true, message: answer === 'reachable' ? 'reachable' : 'reachable, but may not be listed' }];
-  } catch (error) {
-    return [name, failed(error)];
-  } finally {
-    options.observer.originRequest('probe', outcome, options.clock.now() - startedMs);
-  }
+async function probeBucket({ probes, signal }: ReadinessOptions, rule: BucketRule): Promise<[string, Check]> {
+  const { state, message } = await probes.probe(rule, signal);
+  return [`bucket ${rule.name}`, { ok: state !== 'failed', message: message === '' ? state : message }];
 }
 
 function timeLimit(options: ReadinessOptions) {

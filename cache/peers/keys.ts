@@ -21,13 +21,13 @@ const MIN_KEY_BYTES = 16;
 /** Rejects where there is no usable key at first. */
 export async function openPeerKeys(directory: string, clock: Clock, log: Log): Promise<PeerKeySource> {
   const stop = new AbortController();
-  let keys = await readKeys(directory);
+  let keys = await readPeerKeys(directory);
 
   async function follow(): Promise<void> {
     for (;;) {
       await clock.sleep(REREAD_MS, stop.signal);
       try {
-        const next = await readKeys(directory);
+        const next = await readPeerKeys(directory);
         if (same(next, keys)) continue;
         keys = next;
         log.info('the peer keys changed', { rotating: next.previous !== undefined });
@@ -49,7 +49,7 @@ export async function openPeerKeys(directory: string, clock: Clock, log: Log): P
   };
 }
 
-async function readKeys(directory: string): Promise<PeerKeys> {
+export async function readPeerKeys(directory: string): Promise<PeerKeys> {
   const current = await readFile(join(directory, 'key'));
   if (current.length < MIN_KEY_BYTES)
     throw new Error(`${join(directory, 'key')} holds fewer than ${MIN_KEY_BYTES} bytes: that is no peer key`);

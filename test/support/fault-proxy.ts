@@ -57,7 +57,7 @@ export interface FaultProxy extends AsyncDisposable {
   inject(fault: Fault): void;
   /** No faults, nothing counted, from now on. */
   reset(): void;
-  /** Of one method; answers that are still under way are waited for. */
+  /** Of one method, probes apart; answers that are still under way are waited for. */
   counts(method: string): Promise<{ readonly requests: number; readonly bodyBytes: number }>;
 }
 
@@ -211,7 +211,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     },
     async counts(method) {
       await until(() => inFlight === 0, 'all answers of the proxy have ended');
-      const of = passed.filter((record) => record.method === method);
+      const of = passed.filter((record) => record.method === method && !record.target.endsWith('_orca-probe'));
       return { requests: of.length, bodyBytes: of.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0) };
     },
     async [Symbol.asyncDispose]() {

@@ -79,6 +79,52 @@ describe('of three replicas', () => {
     expect(origin.counts.heads).toBe(2);
   });
 
+  test('a purge makes all of them ask anew, and the manifest tells nothing any more', async () => {
+    const { clock, engines, origin, store, get, head, originAway } = open({ replicas: 3 });
+    for (const i of [0, 1, 2]) await head(i);
+    await settle();
+    const changed = patternBytes(3_000, 4);
+    origin.put('far-models', 'a', changed);
+    expect((await head(2)).head.sizeBytes).toBe(1_000);
+
+    engines.replicas[1]!.engine.purge({ bucket: 'models', key: 'a' });
+    await whileTimePasses(clock, settle());
+    for (const i of [0, 1, 2]) expect((await get(i)).bytes.equals(changed)).toBe(true);
+    expect(origin.counts.heads).toBe(2);
+
+    engines.replicas[0]!.engine.purge({ bucket: 'models', key: 'a' });
+    await whileTimePasses(clock, settle());
+    originAway();
+    await expect(head(1)).rejects.toMatchObject({ code: 'origin_unavailable' });
+    const manifest = await store.getSmall(manifestName(object), { signal: AbortSignal.timeout(1_000) });
+    expect(JSON.parse(Buffer.from(manifest!).toString())).toMatchObject({ gone: true });
+  });
+
+  test('a purged object that has not changed is written down again', async () => {
+    const { clock, engines, store, head } = open({ replicas: 3 });
+    await head(0);
+    await whileTimePasses(clock, settle());
+    engines.replicas[2]!.engine.purge({ bucket: 'models', key: 'a' });
+    await whileTimePasses(clock, settle());
+    await clock.advance(1_000);
+    await head(0);
+    await whileTimePasses(clock, settle());
+    const manifest = await store.getSmall(manifestName(object), { signal: AbortSignal.timeout(1_000) });
+    expect(JSON.parse(Buffer.from(manifest!).toString())).toMatchObject({ sizeBytes: 1_000 });
+  });
+
+  test('a purge of what was absent finds it', async () => {
+    const { clock, engines, origin, head } = open({ replicas: 3 });
+    origin.remove('far-models', 'a');
+    await expect(head(0)).rejects.toMatchObject({ code: 'not_found' });
+    origin.put('far-models', 'a', patternBytes(10, 5));
+    await expect(head(0)).rejects.toMatchObject({ code: 'not_found' });
+    engines.replicas[1]!.engine.purge({ bucket: 'models', key: 'a' });
+    await whileTimePasses(clock, settle());
+    expect((await head(0)).head.sizeBytes).toBe(10);
+    expect(() => engines.replicas[1]!.engine.purge({ bucket: 'others', key: 'a' })).toThrow(/not served here/);
+  });
+
   test('an SDK that did HEAD on one and GET with If-Match on another does not fail for an older entry', async () => {
     const { clock, origin, head } = open({ replicas: 3 });
     for (const i of [0, 1, 2]) await head(i);

@@ -1,0 +1,45 @@
+/** A purge, as an operator of the cache makes it: by hand beside one replica, and all of them ask the origin anew. */
+import { describe, expect, test } from 'vitest';
+import { purge } from '#cache/purge.ts';
+import { parseConfig } from '#cache/config/load.ts';
+import { patternBytes } from '#test/support/engines.ts';
+import { http, sha256 } from '#test/support/http.ts';
+import { BUCKET, MIB, startReplicas, type Replica } from '#test/support/replicas.ts';
+
+/** The replica's configuration with the port that it really listens on. */
+function configOf(replica: Replica) {
+  const config = parseConfig(replica.file, { env: {}, memory: { constrainedBytes: 0, totalBytes: 64 * 1024 * MIB } });
+  const { port } = new URL(replica.ops);
+  return { ...config, listen: { ...config.listen, ops: { ...config.listen.ops, port: Number(port) } } };
+}
+
+describe('a purge', () => {
+  test('reaches all replicas, and only who holds the secret may ask for it', async () => {
+    await using cache = await startReplicas({ replicas: 3 });
+    const key = 'awkward ü+%2F key';
+    const path = `/${BUCKET}/${encodeURIComponent(key)}`;
+    const [before, after] = [patternBytes(10_000, 1), patternBytes(12_000, 2)];
+    await cache.put(key, before);
+    for (const { edge } of cache.all) expect(sha256((await http(edge, path)).body)).toBe(sha256(before));
+    await cache.put(key, after);
+
+    const target = `/purge?bucket=${BUCKET}&key=${encodeURIComponent(key)}`;
+    const refused = await http(cache.all[0]!.ops, target, { method: 'POST' });
+    expect(refused.status).toBe(401);
+    expect(refused.body.toString()).toContain('missing');
+    expect(sha256((await http(cache.all[1]!.edge, path)).body)).toBe(sha256(before));
+
+    expect(await purge(configOf(cache.all[0]!), { bucket: BUCKET, key })).toBeUndefined();
+    await expect
+      .poll(async () => {
+        const reads = await Promise.all(cache.all.map(({ edge }) => http(edge, path)));
+        return reads.every(({ body }) => sha256(body) === sha256(after));
+      })
+      .toBe(true);
+  });
+
+  test('of a bucket that is not served says so', async () => {
+    await using cache = await startReplicas();
+    expect(await purge(configOf(cache.all[0]!), { bucket: 'others', key: 'a' })).toMatch(/^404: .*others/);
+  });
+});
