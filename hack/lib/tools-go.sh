@@ -27,6 +27,14 @@ go_install() {
   GOBIN=$2/bin go install -ldflags '-s -w' "$1"
 }
 
+# go_install_as BINARY PACKAGE@VERSION OUT: under another name than its package's.
+go_install_as() {
+  local built
+  go_install "$2" "$3"
+  built=("$3"/bin/*)
+  mv "${built[0]}" "$3/bin/$1"
+}
+
 # go_build SOURCE_DIR BINARY LDFLAGS OUT
 go_build() {
   go_environment
