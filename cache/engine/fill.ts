@@ -164,7 +164,7 @@ async function fetchPart(
   let lastAt = part.at;
   const progressed = () => part.at - lastAt >= MIN_PROGRESS_BYTES && ((lastAt = part.at), true);
   await withRetry({ settings: context.retry, clock: context.clock, random: context.random, signal, progressed }, () =>
-    context.limiter.run(signal, async () => {
+    context.limiter.run(object.bucket, signal, async () => {
       const startedMs = context.clock.now();
       const rest = { from: range.from + part.at, to: range.from + part.to };
       let outcome: 'ok' | 'error' = 'error';

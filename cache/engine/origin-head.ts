@@ -38,6 +38,8 @@ export function openOriginHead(context: OriginHeadContext): OriginHead {
   const late = () => new OrcaError('origin_unavailable', `no answer within ${TOTAL_TIMEOUT_MS} ms`);
   return (bucket, key) =>
     withDeadline(clock, TOTAL_TIMEOUT_MS, late, undefined, (signal) =>
-      withRetry({ settings: retry, clock, random, signal }, () => limiter.run(signal, () => once(bucket, key, signal))),
+      withRetry({ settings: retry, clock, random, signal }, () =>
+        limiter.run(bucket, signal, () => once(bucket, key, signal)),
+      ),
     );
 }

@@ -283,9 +283,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'cache/engine/limiter.ts',
-        search:
-          '    try {\n      return await task();\n    } finally {\n      this.#running--;\n      this.#admit();\n    }',
-        replace: '    const result = await task();\n    this.#running--;\n    this.#admit();\n    return result;',
+        search: '    try {\n      return await task();\n    } finally {\n      this.#leave(bucket);\n    }',
+        replace: '    const result = await task();\n    this.#leave(bucket);\n    return result;',
       },
     ],
   },
