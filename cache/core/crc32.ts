@@ -5,18 +5,24 @@
  */
 const POLYNOMIAL = 0xedb88320;
 
+/** By `k`: what 2^k zero bytes do. Worked out anew for every block of a fill it would cost more than the block's CRC. */
+const zeroBytes: Uint32Array[] = [];
+
 /** `combine(crc32(a), crc32(b), b.length) === crc32(a ‖ b)`. */
 export function combineCrc32(first: number, second: number, secondLengthBytes: number): number {
-  if (secondLengthBytes === 0) return first >>> 0;
-  let operator = zeroBit();
-  // One zero bit -> one zero byte: three squarings.
-  for (let i = 0; i < 3; i++) operator = square(operator);
   let crc = first;
-  for (let length = secondLengthBytes; length > 0; length = Math.floor(length / 2)) {
-    if (length % 2 === 1) crc = times(operator, crc);
-    operator = square(operator);
+  for (let length = secondLengthBytes, k = 0; length > 0; length = Math.floor(length / 2), k++)
+    if (length % 2 === 1) crc = times(zeroBytesAt(k), crc);
+  return secondLengthBytes === 0 ? first >>> 0 : (crc ^ second) >>> 0;
+}
+
+function zeroBytesAt(k: number): Uint32Array {
+  while (zeroBytes.length <= k) {
+    const last = zeroBytes.at(-1);
+    // One zero bit -> one zero byte: three squarings.
+    zeroBytes.push(last === undefined ? square(square(square(zeroBit()))) : square(last));
   }
-  return (crc ^ second) >>> 0;
+  return zeroBytes[k]!;
 }
 
 function zeroBit(): Uint32Array {
