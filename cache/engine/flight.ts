@@ -72,11 +72,11 @@ export class Flight {
     return reader;
   }
 
-  /** The part to fetch next: the lowest that any reader wants, else the lowest of all. */
-  nextPart(): Part | undefined {
+  /** The part to fetch next: the lowest that any reader wants, else the lowest of all, those that may wait at the end. */
+  nextPart(mayWait: (part: Part) => boolean = () => false): Part | undefined {
     const open = this.parts.filter((part) => !part.started);
     const wanted = open.find((part) => [...this.#readers].some((reader) => reader.wants(part)));
-    return wanted ?? open[0];
+    return wanted ?? open.find((part) => !mayWait(part)) ?? open[0];
   }
 
   settleStored(): void {

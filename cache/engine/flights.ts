@@ -16,6 +16,10 @@ export interface FlightRequest {
   readonly demand: Demand | 'ahead';
   readonly knownAbsent: boolean;
   readonly overwrite?: boolean;
+  /** Asked for often enough: it is brought to its end also when nobody waits for it. */
+  readonly proven?: boolean;
+  /** Told of the failure of a fill that this request began. */
+  readonly onFailed?: (error: unknown) => void;
 }
 
 export class Flights {
@@ -61,7 +65,7 @@ export class Flights {
     if (demand === 'ahead' && lease === undefined)
       throw new OrcaError('overloaded', 'no memory to spare for reading ahead');
     const abandoned = new AbortController();
-    const flight = new Flight(chunk, () => this.#onEmpty(flight, abandoned));
+    const flight = new Flight(chunk, () => request.proven === true || this.#onEmpty(flight, abandoned));
     this.#table.set(chunk.path, flight);
     const order = {
       chunk,
@@ -78,6 +82,7 @@ export class Flights {
         this.#context.observer.fill(abandoned.signal.aborted ? 'cancelled' : 'failed');
         flight.fail(error);
         flight.bytes?.drop();
+        request.onFailed?.(error);
       },
     );
     this.#running.add(run);
