@@ -120,8 +120,10 @@ async function* fromFlight(context: FetchContext, read: ChunkRead, cursor: Curso
   }
 
   function join(): FlightReader | SparseReader | undefined {
-    const sparse = isSparseStill(read, cursor) && context.flights.get(chunk.path) === undefined;
     const { askedAt } = cursor;
+    const filling = context.flights.get(chunk.path) !== undefined;
+    // What a fill has not come to yet may be here from before it.
+    const sparse = filling ? isCovered(context, read, cursor) : isSparseStill(read, cursor);
     const blocks = sparse
       ? context.sparse.enter({ chunk, range: read.range, demand, askedAt, knownAbsent, signal })
       : undefined;

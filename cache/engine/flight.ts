@@ -27,6 +27,7 @@ export class Flight {
   readonly #refuse: (error: unknown) => void;
   readonly #readers = new Set<FlightReader>();
   readonly #onEmpty: () => void;
+  #kept = false;
   #bytes: ChunkBytes | undefined;
   #failure: { readonly error: unknown } | undefined;
 
@@ -46,7 +47,12 @@ export class Flight {
   }
 
   get isAbandoned(): boolean {
-    return this.#readers.size === 0;
+    return this.#readers.size === 0 && !this.#kept;
+  }
+
+  /** From now on it is worth its end also when nobody waits for it. */
+  keep(): void {
+    this.#kept = true;
   }
 
   get arrivedBytes(): number {

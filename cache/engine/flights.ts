@@ -44,14 +44,19 @@ export class Flights {
    * stored. Read-ahead is refused (`overloaded`) instead of waiting for memory.
    */
   enter(request: FlightRequest): Flight | undefined {
-    const { chunk } = request;
+    const { chunk, proven } = request;
     const joined = this.#table.get(chunk.path);
-    if (joined !== undefined) return joined;
+    if (joined !== undefined) {
+      if (proven === true) joined.keep();
+      return joined;
+    }
     // Filled, and perhaps not committed: a second fill would ask the origin again, and take the first one's bytes away
     // from its commit.
     if (this.#context.memoryTier.get(chunk.path) !== undefined) return undefined;
     if (!request.knownAbsent && this.#context.catalog.has(chunk.path)) return undefined;
-    return this.#start(request);
+    const flight = this.#start(request);
+    if (proven === true) flight.keep();
+    return flight;
   }
 
   /** Resolves when no fill runs any more. */
@@ -65,7 +70,7 @@ export class Flights {
     if (demand === 'ahead' && lease === undefined)
       throw new OrcaError('overloaded', 'no memory to spare for reading ahead');
     const abandoned = new AbortController();
-    const flight = new Flight(chunk, () => request.proven === true || this.#onEmpty(flight, abandoned));
+    const flight = new Flight(chunk, () => this.#onEmpty(flight, abandoned));
     this.#table.set(chunk.path, flight);
     const order = {
       chunk,

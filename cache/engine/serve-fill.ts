@@ -39,6 +39,12 @@ export type FillReply =
 export async function serveFill(context: FetchContext, call: FillCall): Promise<FillReply> {
   const { chunk } = call;
   const askedAt = context.sparseTable.moment;
+  const sparse = call.sparse === true && isSparseIn(chunk, call.range);
+  // What a fill has not come to yet may be here from before it.
+  if (sparse && context.flights.get(chunk.path) !== undefined && context.sparseTable.covers(chunk.path, call.range)) {
+    const blocks = await serveSparse(context, call, askedAt);
+    if (blocks !== undefined) return blocks;
+  }
   // Whatever the rank: what is in flight or in memory here need not be asked of the origin again.
   const running = context.flights.get(chunk.path);
   if (running !== undefined) return serveFlight(running, call);
@@ -52,7 +58,6 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   // Who can't read the cachestore, or found bad bytes there, gets ours: read and verified here, repaired if need be.
   if (call.why === 'relay' || call.why === 'bad') return { kind: 'bytes', body: await relay(context, call) };
   if (call.why === 'absent') context.catalog.forget(chunk.path);
-  const sparse = call.sparse === true && isSparseIn(chunk, call.range);
   const served = sparse ? await serveSparse(context, call, askedAt) : undefined;
   if (served !== undefined) return served;
   // The flight itself looks in the cachestore first, and fills only on its own 404.
