@@ -3,7 +3,7 @@ import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { VARIANTS, type Setup, type Variant } from './lines.ts';
-import { measure, warmTag, warmUp } from './measure.ts';
+import { measure, readAll, runIn, warmTag } from './measure.ts';
 import { startNginx } from './nginx-target.ts';
 import { parseOptions, type Options } from './options.ts';
 import { profileWhile, selfTimes } from './profile.ts';
@@ -37,11 +37,12 @@ async function main(options: Options): Promise<void> {
   const folder = await mkdtemp(join(TMPFS, 'orcacache-bench-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
   const origin = stack.use(await startSynthetic(options.binFolder));
-  const wantsNginx = options.nginx !== undefined && options.profile === undefined;
-  const nginx = wantsNginx ? stack.use(await startNginx(options.nginx, folder, origin.url)) : undefined;
+  const nginx =
+    options.nginx === undefined || options.profile
+      ? undefined
+      : stack.use(await startNginx(options.nginx, folder, origin.url));
   const base: Base = { options, folder, origin, nginx, checkout: CHECKOUT };
-  if (options.profile !== undefined) await profile(base, options.profile);
-  else await measureAll(base);
+  await (options.profile ? profile(base) : measureAll(base));
 }
 
 async function measureAll(base: Base): Promise<void> {
@@ -50,16 +51,16 @@ async function measureAll(base: Base): Promise<void> {
   if (base.nginx === undefined) say('without nginx, which is not here');
   const rows: Row[] = [];
   const warmed = new Set<string>();
-  const chosen = VARIANTS.filter(({ line }) => options.lines.includes(line));
-  for (const [setup, variants] of groupedBySetup(chosen)) {
+  for (const [setup, variants] of groupedBySetup(chosenBy(options))) {
     await using world = await openWorld(base, setup);
     for (const variant of variants) {
       const targets = world.targets.filter(({ name }) => name !== 'nginx' || variant.nginx);
       if (variant.state === 'warm')
         for (const target of targets) {
           const what = `${target.urls.join()} ${variant.work.objectBytes} ${warmTag(variant)}`;
-          if (!warmed.has(what)) await warmUp(base, target, variant);
+          if (!warmed.has(what)) await readAll(base, target, variant);
           warmed.add(what);
+          await runIn(base, target, variant);
         }
       rows.push(...(await measureVariant(base, targets, variant)));
     }
@@ -84,14 +85,17 @@ async function measureVariant(base: Base, targets: readonly Target[], variant: V
   return [...samples].map(([target, list]) => ({ variant, target: target.name, sample: medianOf(list) }));
 }
 
-/** The line's first variant from the store and from memory, each with its functions by time. */
-async function profile(base: Base, line: string): Promise<void> {
-  for (const variant of VARIANTS.filter((candidate) => candidate.line === line)) {
+/** Each work once, with the functions that took its time. */
+async function profile(base: Base): Promise<void> {
+  for (const variant of chosenBy(base.options)) {
     await using world = await openWorld(base, variant.setup, ['--inspect=127.0.0.1:0']);
     const [target] = world.targets;
     const [child] = world.cache.children;
     if (target === undefined || child === undefined) continue;
-    if (variant.state === 'warm') await warmUp(base, target, variant);
+    if (variant.state === 'warm') {
+      await readAll(base, target, variant);
+      await runIn(base, target, variant);
+    }
     let sample: Sample | undefined;
     const taken = await profileWhile(child, async () => {
       sample = await measure({ base, target, variant, serial: nextSerial() });
@@ -106,6 +110,10 @@ async function profile(base: Base, line: string): Promise<void> {
     await writeFile(file, JSON.stringify(taken));
     say(`written to ${file}`);
   }
+}
+
+function chosenBy({ lines, only }: Options): Variant[] {
+  return VARIANTS.filter(({ line, title }) => lines.includes(line) && title.includes(only));
 }
 
 function groupedBySetup(variants: readonly Variant[]): Map<Setup, Variant[]> {

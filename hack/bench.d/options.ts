@@ -4,11 +4,13 @@ import { isLineId, LINE_IDS, type LineId } from './lines.ts';
 
 export interface Options {
   readonly lines: readonly LineId[];
+  /** Only work whose title contains this. */
+  readonly only: string;
   readonly repeats: number;
   /** Of one measurement of a warm line. */
   readonly durationS: number;
-  /** Write a CPU profile of this line instead of measuring. */
-  readonly profile: LineId | undefined;
+  /** Say which functions take the time, instead of measuring. */
+  readonly profile: boolean;
   readonly profileFile: string;
   /** Where loadgen and synthetic are. */
   readonly binFolder: string;
@@ -25,9 +27,10 @@ export function parseOptions(args: readonly string[]): Options {
     args: [...args],
     allowPositionals: true,
     options: {
+      only: { type: 'string', default: '' },
       repeats: { type: 'string', default: '3' },
       seconds: { type: 'string', default: '3' },
-      profile: { type: 'string' },
+      profile: { type: 'boolean', default: false },
       'profile-file': { type: 'string', default: '' },
       bin: { type: 'string', default: '' },
       nginx: { type: 'string', default: '' },
@@ -40,9 +43,10 @@ export function parseOptions(args: readonly string[]): Options {
     throw new RangeError(`--store is synthetic or versitygw, not ${values.store}`);
   return {
     lines: positionals.length === 0 ? LINE_IDS : positionals.map(lineOf),
+    only: values.only,
     repeats: positive('repeats', values.repeats),
     durationS: positive('seconds', values.seconds),
-    profile: values.profile === undefined ? undefined : lineOf(values.profile),
+    profile: values.profile,
     profileFile: values['profile-file'],
     binFolder: values.bin,
     nginx: optional(values.nginx),
