@@ -57,8 +57,18 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'cluster',
-          include: ['test/cluster/**/*.test.ts'],
+          include: ['test/cluster/*.test.ts'],
           testTimeout: 300_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'chaos',
+          include: ['test/cluster/chaos/*.test.ts'],
+          testTimeout: 600_000,
           hookTimeout: 600_000,
           fileParallelism: false,
         },

@@ -19,6 +19,13 @@ export interface BreakerSettings {
   readonly name: string;
 }
 
+const NOT_ASKED = 'not_asked';
+
+/** Whether a breaker answered in the other side's stead. */
+export function wasNotAsked(error: unknown): boolean {
+  return error instanceof OrcaError && error.details === NOT_ASKED;
+}
+
 export type BreakerState = 'closed' | 'open' | 'probing';
 
 export class Breaker {
@@ -69,6 +76,7 @@ export class Breaker {
     if (this.#probeRuns || waitMs > 0)
       throw new OrcaError(code, `${name} has failed too often and is not asked now`, {
         retryAfterMs: Math.max(waitMs, 1_000),
+        details: NOT_ASKED,
       });
     this.#state = 'probing';
     this.#probeRuns = true;

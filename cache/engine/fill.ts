@@ -4,6 +4,7 @@
  */
 import type { Chunk } from '../core/chunk.ts';
 import { hasCode, OrcaError } from '../core/errors.ts';
+import { wasNotAsked } from './breaker.ts';
 import type { Catalog } from './catalog.ts';
 import { ChunkBytes } from './chunk-bytes.ts';
 import { ChunkHasher } from './chunk-hasher.ts';
@@ -15,7 +16,6 @@ import type { Outbox } from './outbox.ts';
 import type { ByteSink, ChunkStore, Clock, Observer, Origin } from './ports.ts';
 import type { Repairs } from './repairs.ts';
 import { withRetry, type RetrySettings } from './retry.ts';
-import type { BlockRun, HeldRun, SparseTable } from './sparse-table.ts';
 
 /** Four parts at a time hide the origin's latency; more would only take other fills' slots. */
 const PARTS_AT_ONCE = 4;
@@ -36,7 +36,6 @@ export interface FillContext {
   readonly memoryTier: MemoryTier;
   readonly outbox: Outbox;
   readonly repairs: Repairs;
-  readonly sparseTable: SparseTable;
   readonly catalog: Catalog;
   readonly limiter: OriginLimiter;
   readonly clock: Clock;
@@ -70,9 +69,8 @@ export async function runFill(
   // From here on the flight's owner drops the bytes if this fails, once no reader can be told anything else.
   flight.settleBytes(bytes);
   const hasher = new ChunkHasher(chunk);
-  await fetchParts(context, flight, bytes, () => hasher.advance(bytes, flight.contiguousTo), signal);
+  await fetchParts(context, flight, bytes, hasher, signal);
   const metadata = hasher.finish();
-  context.sparseTable.forget(chunk.path);
   if (order.overwrite && !context.repairs.begin(chunk.path)) {
     context.observer.warn('a chunk is bad again after its repair; it is served from memory', { chunk: chunk.path });
     context.observer.fill('uncommitted');
@@ -82,10 +80,10 @@ export async function runFill(
   await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite });
 }
 
-/** Memory for all that is read, before the first origin request, unless the cachestore turns out to have the chunk. */
-export async function reserve(
+/** Memory for the whole chunk before the first origin request, unless the cachestore turns out to have it. */
+async function reserve(
   context: FillContext,
-  order: Omit<FillOrder, 'overwrite'>,
+  order: FillOrder,
   flight: Flight,
   signal: AbortSignal,
 ): Promise<Lease | 'stored'> {
@@ -94,12 +92,11 @@ export async function reserve(
   try {
     if (!order.knownAbsent && (await isStored(context, chunk, signal))) {
       context.catalog.add(chunk.path);
-      context.sparseTable.forget(chunk.path);
       flight.settleStored();
       return 'stored';
     }
     kept = true;
-    return lease ?? (await context.memory.lease(flight.chunk.lengthBytes, 'fill', order.demand, signal));
+    return lease ?? (await context.memory.lease(chunk.lengthBytes, 'fill', order.demand, signal));
   } finally {
     if (!kept) lease?.close();
   }
@@ -116,28 +113,23 @@ async function isStored(context: FillContext, chunk: Chunk, signal: AbortSignal)
   }
 }
 
-/** All parts of the flight's range, those first that are waited for; `onArrived` after each piece. */
-export async function fetchParts(
+async function fetchParts(
   context: FillContext,
   flight: Flight,
   bytes: ChunkBytes,
-  onArrived: () => void,
+  hasher: ChunkHasher,
   signal: AbortSignal,
 ): Promise<void> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   let running = 0;
   let refusals = 0;
-  // What a sparse read is about to bring comes last: it is not asked for twice.
-  const next = () => flight.nextPart(({ at }) => isArriving(context.sparseTable.runAt(flight.chunk.path, at)));
   const worker = async () => {
-    for (let part = next(); part !== undefined; part = next()) {
+    for (let part = flight.nextPart(); part !== undefined; part = flight.nextPart()) {
       part.started = true;
       running++;
       try {
-        reuseSparse(context, flight, part, bytes, onArrived);
-        if (part.at < part.to)
-          await fetchPart(context, flight, part, sinkOf(context, flight, part, bytes, onArrived), either);
+        await fetchPart(context, flight, part, sinkOf(context, flight, part, bytes, hasher), either);
         refusals = 0;
       } catch (error) {
         const isAlone = running === 1;
@@ -162,25 +154,6 @@ export async function fetchParts(
   }
 }
 
-/** What sparse reads have brought of the part's beginning is copied instead of asked for again. */
-function reuseSparse(context: FillContext, flight: Flight, part: Part, bytes: ChunkBytes, onArrived: () => void): void {
-  const fromAt = part.at;
-  for (let run = runAt(); run !== undefined && !isArriving(run) && part.at < part.to; run = runAt())
-    part.at += run.bytes.copyTo(part.at - run.from, bytes.view(part.at, Math.min(part.to, run.to)));
-  if (part.at === fromAt) return;
-  context.observer.sparseBytes('reused', part.at - fromAt);
-  onArrived();
-  flight.arrived(part);
-
-  function runAt(): BlockRun | HeldRun | undefined {
-    return context.sparseTable.runAt(flight.chunk.path, part.at);
-  }
-}
-
-function isArriving(run: BlockRun | HeldRun | undefined): run is BlockRun {
-  return run !== undefined && 'flight' in run;
-}
-
 async function fetchPart(
   context: FillContext,
   flight: Flight,
@@ -195,28 +168,30 @@ async function fetchPart(
     context.limiter.run(object.bucket, signal, async () => {
       const startedMs = context.clock.now();
       const rest = { from: range.from + part.at, to: range.from + part.to };
-      let outcome: 'ok' | 'error' = 'error';
+      const told = (outcome: 'ok' | 'error') =>
+        context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
       try {
         const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
         await context.origin.read(object, rest, sink, { signal, ...timeouts });
         if (part.at !== part.to)
           throw new OrcaError('origin_unavailable', `the origin ended ${part.to - part.at} bytes short`);
-        outcome = 'ok';
-      } finally {
-        context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
+        told('ok');
+      } catch (error) {
+        if (!wasNotAsked(error)) told('error');
+        throw error;
       }
     }),
   );
 }
 
-function sinkOf(context: FillContext, flight: Flight, part: Part, bytes: ChunkBytes, onArrived: () => void): ByteSink {
+function sinkOf(context: FillContext, flight: Flight, part: Part, bytes: ChunkBytes, hasher: ChunkHasher): ByteSink {
   return {
     // The chunk's memory is reserved whole, so an origin read never pauses: no waiter's socket can slow it.
     space: () => (part.at < part.to ? bytes.view(part.at, part.to) : undefined),
     filled: (lengthBytes) => {
       part.at += lengthBytes;
       context.observer.originBytes(lengthBytes);
-      onArrived();
+      hasher.advance(bytes, flight.contiguousTo);
       flight.arrived(part);
     },
     onSpace: () => {},

@@ -2,6 +2,7 @@
 import { OrcaError } from '../core/errors.ts';
 import type { ObjectHead } from '../core/object.ts';
 import { withDeadline } from './abortable.ts';
+import { wasNotAsked } from './breaker.ts';
 import type { OriginLimiter } from './limiter.ts';
 import type { Clock, Observer, Origin } from './ports.ts';
 import { withRetry, type RetrySettings } from './retry.ts';
@@ -26,19 +27,20 @@ export function openOriginHead(context: OriginHeadContext): OriginHead {
   const { origin, limiter, clock, observer, random, retry } = context;
   const once = async (bucket: string, key: string, signal: AbortSignal): Promise<ObjectHead> => {
     const startedMs = clock.now();
-    let outcome: 'ok' | 'error' = 'error';
     try {
       const head = await origin.head(bucket, key, { signal, firstByteTimeoutMs: HEAD_TIMEOUT_MS });
-      outcome = 'ok';
+      observer.originRequest('head', 'ok', clock.now() - startedMs);
       return head;
-    } finally {
-      observer.originRequest('head', outcome, clock.now() - startedMs);
+    } catch (error) {
+      if (!wasNotAsked(error)) observer.originRequest('head', 'error', clock.now() - startedMs);
+      throw error;
     }
   };
   const late = () => new OrcaError('origin_unavailable', `no answer within ${TOTAL_TIMEOUT_MS} ms`);
   return (bucket, key) =>
     withDeadline(clock, TOTAL_TIMEOUT_MS, late, undefined, (signal) =>
-      withRetry({ settings: retry, clock, random, signal }, () =>
+      // While the breaker is open what is known goes out at once: nobody waits for its next probe.
+      withRetry({ settings: retry, clock, random, signal, isFinal: wasNotAsked }, () =>
         limiter.run(bucket, signal, () => once(bucket, key, signal)),
       ),
     );

@@ -1,6 +1,6 @@
 /** The one retry layer towards the origin: full jitter, bounded in attempts and in time, no retry where it can't help. */
 import { backoffMs } from '../core/backoff.ts';
-import { hasCode } from '../core/errors.ts';
+import { hasCode, type OrcaError } from '../core/errors.ts';
 import type { Clock } from './ports.ts';
 
 export interface RetrySettings {
@@ -18,6 +18,8 @@ export interface RetryOptions {
   readonly signal: AbortSignal;
   /** Whether the last attempt got anywhere: then attempts and time are counted anew. */
   readonly progressed?: () => boolean;
+  /** Failures that are the last word, although their code is one that may pass. */
+  readonly isFinal?: (error: OrcaError) => boolean;
 }
 
 export async function withRetry<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
@@ -29,6 +31,7 @@ export async function withRetry<T>(options: RetryOptions, attempt: () => Promise
       return await attempt();
     } catch (error) {
       if (!hasCode(error, 'origin_unavailable', 'origin_throttled') || signal.aborted) throw error;
+      if (options.isFinal?.(error) === true) throw error;
       if (options.progressed?.() === true) {
         tries = 0;
         startedMs = clock.now();

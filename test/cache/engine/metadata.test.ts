@@ -45,6 +45,25 @@ test('a head is asked for once per TTL, and then again while the old one still a
   expect(origin.counts.heads).toBe(3);
 });
 
+test('an origin that is not asked any more makes nobody wait for what is known', async () => {
+  const { clock, engines, origin, get, head, originAway } = open();
+  // Its bytes are known too.
+  await get();
+  await clock.advance(6 * MINUTE);
+  originAway();
+  for (let i = 0; i < 4; i++) await head();
+  const { heads } = origin.counts;
+  const { counts, engine } = engines.replicas[0]!;
+  const told = counts.originRequests['head'];
+  // Less than a retry's longest pause before the breaker's next probe.
+  await clock.advance(3_500);
+  // No time passes here: whoever waited would wait for ever.
+  for (let i = 0; i < 5; i++)
+    expect(await readAll(engine, readRequest('a'))).toMatchObject({ result: { stale: true } });
+  expect(origin.counts.heads).toBe(heads);
+  expect(counts.originRequests['head']).toBe(told);
+});
+
 describe('of three replicas', () => {
   test('one asks the origin, whoever is asked, and age counts from its answer', async () => {
     const { clock, origin, head } = open({ replicas: 3 });

@@ -1,3 +1,0 @@
-module orcacache.dev/bench
-
-go 1.26

@@ -1,0 +1,113 @@
+/** A replica as a process of its own, as it is in a pod: what it holds can be counted from outside. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { http } from '#test/support/http.ts';
+
+/** As in a pod. */
+const NODE_OPTIONS = '--max-old-space-size=256';
+const START_MS = 60_000;
+const STOP_MS = 30_000;
+const POLL_MS = 100;
+
+export interface CacheProcess {
+  readonly name: string;
+  readonly edge: string;
+  readonly logFile: string;
+  readonly exited: boolean;
+  /** Takes its processor away, and gives it back. */
+  freeze(): void;
+  thaw(): void;
+  sample(): Promise<ProcessSample>;
+  stop(): Promise<void>;
+}
+
+export interface ProcessSample {
+  readonly rssBytes: number;
+  readonly descriptors: number;
+  readonly sockets: number;
+  /** Samples of `/metrics` by name, each summed over its labels. */
+  readonly metrics: ReadonlyMap<string, number>;
+}
+
+export async function startCacheProcess(
+  name: string,
+  directory: string,
+  config: object,
+  listen: { readonly edge: string; readonly ops: string },
+): Promise<CacheProcess> {
+  const file = join(directory, `${name}.yaml`);
+  const logFile = join(directory, `${name}.log`);
+  await writeFile(file, stringify(config));
+  const log = openSync(logFile, 'w');
+  const child = spawn(process.execPath, ['cache/main.ts', '--config', file], {
+    stdio: ['ignore', log, log],
+    env: { ...process.env, NODE_OPTIONS },
+  });
+  closeSync(log);
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  const hasExited = (): boolean => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+  const stop = async (): Promise<void> => {
+    child.kill('SIGCONT');
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    await ended;
+    clearTimeout(timer);
+  };
+  const deadlineMs = performance.now() + START_MS;
+  const ops = `http://${listen.ops}`;
+  while ((await http(ops, '/readyz')).status !== 200) {
+    if (hasExited() || performance.now() > deadlineMs) {
+      await stop();
+      throw new Error(`${name} did not get ready: ${await readFile(logFile, 'utf8')}`);
+    }
+    await delay(POLL_MS);
+  }
+  return {
+    name,
+    edge: `http://${listen.edge}`,
+    logFile,
+    get exited() {
+      return hasExited();
+    },
+    freeze: () => void child.kill('SIGSTOP'),
+    thaw: () => void child.kill('SIGCONT'),
+    async sample() {
+      const [status, descriptors] = await Promise.all([
+        readFile(`/proc/${child.pid}/status`, 'utf8'),
+        descriptorsOf(child.pid ?? 0),
+      ]);
+      const { body } = await http(ops, '/metrics');
+      return {
+        rssBytes: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1024,
+        descriptors: descriptors.length,
+        sockets: descriptors.filter((target) => target.startsWith('socket:')).length,
+        metrics: sumsOf(body.toString()),
+      };
+    },
+    stop,
+  };
+}
+
+async function descriptorsOf(pid: number): Promise<string[]> {
+  const directory = `/proc/${pid}/fd`;
+  // One that is closed between the two calls counts as the others do.
+  const target = (name: string): Promise<string> => readlink(join(directory, name)).catch(() => 'closed');
+  const targets = await Promise.all((await readdir(directory)).map(target));
+  return targets.filter((open) => open !== 'closed');
+}
+
+function sumsOf(text: string): Map<string, number> {
+  const sums = new Map<string, number>();
+  for (const line of text.split('\n')) {
+    const [, name, value] = /^([a-zA-Z_:][\w:]*)(?:\{.*\})? (\S+)/.exec(line) ?? [];
+    if (name !== undefined) sums.set(name, (sums.get(name) ?? 0) + Number(value));
+  }
+  return sums;
+}

@@ -1,0 +1,50 @@
+/** Whether anything has grown: the last minute against the one at the end of the first quarter. Pure. */
+
+export interface Minute {
+  readonly minute: number;
+  readonly replica: string;
+  readonly rssBytes: number;
+  readonly sockets: number;
+  readonly descriptors: number;
+  readonly lagP99Ms: number;
+  /** Memory of windows and fills that nobody uses any more, counted in a pause. */
+  readonly heldBytes: number;
+}
+
+/** Pages that the allocator keeps come and go; a leak does not stop at a tenth. */
+const RSS_FACTOR = 1.1;
+/** Keep-alive connections more or less. */
+const MORE_SOCKETS = 5;
+const MORE_DESCRIPTORS = 5;
+const LAG_FACTOR = 1.5;
+/** By then code is compiled, pools are filled and caches are full. */
+const WARM_AFTER = 0.25;
+
+/** What has grown, a line each; none = good. */
+export function growth(minutes: readonly Minute[]): string[] {
+  const last = Math.max(...minutes.map(({ minute }) => minute));
+  const early = Math.max(1, Math.floor(last * WARM_AFTER));
+  const found: string[] = [];
+  for (const after of minutes.filter(({ minute }) => minute === last)) {
+    const before = minutes.find(({ minute, replica }) => minute === early && replica === after.replica);
+    if (before === undefined) continue;
+    const compare = (what: string, now: number, was: number, limit: number): void => {
+      if (now > limit)
+        found.push(`${after.replica}: ${what} ${round(now)} in minute ${last}, ${round(was)} in minute ${early}`);
+    };
+    compare('MiB of memory', mib(after.rssBytes), mib(before.rssBytes), mib(before.rssBytes) * RSS_FACTOR);
+    compare('sockets', after.sockets, before.sockets, before.sockets + MORE_SOCKETS);
+    compare('descriptors', after.descriptors, before.descriptors, before.descriptors + MORE_DESCRIPTORS);
+    compare('ms of event-loop lag (p99)', after.lagP99Ms, before.lagP99Ms, before.lagP99Ms * LAG_FACTOR);
+    compare('MiB held by nobody', mib(after.heldBytes), mib(before.heldBytes), 0);
+  }
+  return found;
+}
+
+function mib(bytes: number): number {
+  return bytes / (1024 * 1024);
+}
+
+function round(value: number): number {
+  return Math.round(value * 10) / 10;
+}

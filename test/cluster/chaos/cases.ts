@@ -1,0 +1,89 @@
+/** Runs one case: reads go on, something goes wrong meanwhile, and the numbers say what clients noticed of it. */
+import { readFile } from 'node:fs/promises';
+import { expect } from 'vitest';
+import { BUCKET } from '../operator-world.ts';
+import type { ChaosWorld } from './chaos-world.ts';
+import { startLoad, type Load } from './load.ts';
+import { KNOWN } from './objects.ts';
+import { openReader } from './reader.ts';
+import { reportOf, type CaseResult } from './report.ts';
+import { newTally } from './tally.ts';
+
+const MIB = 1024 * 1024;
+/** What three nodes, their servers and these clients carry together on two cores, with room for what goes wrong. */
+const WARM_PER_SECOND = 50;
+const COLD_BYTES_PER_SECOND = 8 * MIB;
+const COLD_OBJECT_BYTES = 20 * MIB;
+/** First attempts that may fail. */
+const MAX_FIRST_FAILED = 0.01;
+
+export interface CaseOptions {
+  readonly coldBytesPerSecond?: number;
+  readonly coldObjectBytes?: number;
+}
+
+const results: CaseResult[] = [];
+
+export function caseResults(): readonly CaseResult[] {
+  return results;
+}
+
+/** `fault` decides how long the case lasts. Fails when a client has noticed more than it may. */
+export async function runCase(
+  chaos: ChaosWorld,
+  name: string,
+  fault: (load: Load) => Promise<void>,
+  { coldBytesPerSecond = COLD_BYTES_PER_SECOND, coldObjectBytes = COLD_OBJECT_BYTES }: CaseOptions = {},
+): Promise<CaseResult> {
+  const reader = openReader(chaos.edge, BUCKET);
+  try {
+    const before = newTally();
+    reader.countIn(before);
+    await Promise.all(KNOWN.map((key) => reader.read(key)));
+    expect(before).toMatchObject({ failures: 0, wrong: 0, short: 0 });
+
+    const tally = newTally();
+    reader.countIn(tally);
+    const bytesBefore = await chaos.originBytes();
+    const waitedBefore = await processorWaitMs();
+    const startedMs = performance.now();
+    const load = startLoad({
+      reader,
+      tally,
+      warmPerSecond: WARM_PER_SECOND,
+      coldBytesPerSecond,
+      coldObjectBytes,
+      name: `${name.replaceAll(/\W+/g, '-')}-${process.pid}`,
+    });
+    try {
+      await fault(load);
+    } finally {
+      await load.stop();
+    }
+    const durationMs = performance.now() - startedMs;
+    const starved = ((await processorWaitMs()) - waitedBefore) / durationMs;
+    const originBytes = (await chaos.originBytes()) - bytesBefore;
+    const result = { name, durationMs, tally, coldBytes: load.coldBytes, originBytes, starved };
+    results.push(result);
+    console.log(reportOf([result]));
+    await judge(chaos, result);
+    return result;
+  } finally {
+    reader.close();
+  }
+}
+
+async function judge(chaos: ChaosWorld, { name, tally }: CaseResult): Promise<void> {
+  const { reads, firstFailed, failures, wrong, short } = tally;
+  const good = wrong + short + failures === 0 && firstFailed < reads * MAX_FIRST_FAILED;
+  if (!good) console.warn(`${name}:`, tally.reasons, await chaos.diagnosis());
+  expect({ wrong, short }, 'bodies').toEqual({ wrong: 0, short: 0 });
+  expect(failures, 'reads that failed with all their attempts').toBe(0);
+  expect(firstFailed / reads, 'first attempts that failed').toBeLessThan(MAX_FIRST_FAILED);
+}
+
+/** Since boot: time in which at least one process that could run did not. */
+async function processorWaitMs(): Promise<number> {
+  const pressure = await readFile('/proc/pressure/cpu', 'utf8').catch(() => '');
+  return Number(/^some .*total=(\d+)/m.exec(pressure)?.[1] ?? 0) / 1000;
+}

@@ -1,0 +1,230 @@
+/** A cache of three replicas between an origin and a store that can be stopped, on nodes that can be cut off. */
+import { execFile } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { expect } from 'vitest';
+import { metricOf, peersOf, edgeOf, whyTwice } from '../cache-clients.ts';
+import { becomes, BUCKET, eventually, openWorld, secret, START_MS, type World } from '../operator-world.ts';
+import {
+  NUMBERS_PORT,
+  S3_PORT,
+  servers,
+  SERVERS,
+  SERVERS_NODE,
+  STORE_BUCKET,
+  STOPPED_FILE,
+  type ServerName,
+} from './servers.ts';
+
+const exec = promisify(execFile);
+export const CACHE = 'chaos';
+const CLUSTER = 'hack/cluster';
+const POLL_MS = 20;
+/** A fill that nobody can be found doing in so long does not exist. */
+const FIND_MS = 20_000;
+const SETTLE_MS = 90_000;
+
+export interface Replica {
+  readonly name: string;
+  readonly ip: string;
+  readonly node: string;
+  readonly containerId: string;
+}
+
+export interface ChaosWorld extends AsyncDisposable {
+  readonly world: World;
+  /** `host:port` of the edge Service. */
+  readonly edge: string;
+  /** Of the pods that stay. */
+  replicas(): Promise<Replica[]>;
+  /** Ready, and each replica sees exactly those that there are. */
+  whole(replicas: number): Promise<void>;
+  /** Kills the process of a replica that is reading from the origin at this moment; its name. */
+  killCoordinator(exceptPods: ReadonlySet<string>): Promise<string>;
+  /** Unplugs a node with a replica on it and resolves with its plug. */
+  cutNode(): Promise<{ readonly node: string; readonly heal: () => Promise<void> }>;
+  stop(...names: readonly ServerName[]): Promise<void>;
+  start(...names: readonly ServerName[]): Promise<void>;
+  scale(replicas: number): Promise<void>;
+  /** Every pod anew, by a change of the configuration that changes nothing here. */
+  roll(): Promise<void>;
+  /** Body bytes that the proxy in front of the origin has passed on so far, once nothing is under way any more. */
+  originBytes(): Promise<number>;
+  /** What the replicas say of detours, for the message of a case that fails. */
+  diagnosis(): Promise<string>;
+}
+
+interface PodList {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
+    readonly spec: { readonly nodeName?: string };
+    readonly status: {
+      readonly podIP?: string;
+      readonly containerStatuses?: readonly { readonly containerID?: string }[];
+    };
+  }[];
+}
+
+export async function openChaosWorld(): Promise<ChaosWorld> {
+  await using opened = new AsyncDisposableStack();
+  const world = opened.use(await openWorld());
+  await world.apply(secret('keys'), ...servers());
+  await world.kubectl(['wait', '--for=condition=Ready', ...SERVERS.map((name) => `pod/${name}`), '--timeout=120s']);
+  await world.apply(cacheResource());
+  const ready = (): Promise<void> => becomes(() => world.condition(CACHE, 'Ready'), 'True ReplicasReady', START_MS);
+  await ready();
+  const edge = await edgeOf(world, CACHE);
+  /** Bytes that proxies have counted before they were stopped. */
+  let countedBefore = 0;
+  let rolls = 0;
+
+  async function proxyNumbers(): Promise<{ bytes: number; inFlight: number }> {
+    const ip = await world.field('pod origin-proxy', '{.status.podIP}');
+    const answer = await fetch(`http://${ip}:${NUMBERS_PORT}/_stats`);
+    const numbers = (await answer.json()) as { inFlight: number; total: { bodyBytes: number } };
+    return { bytes: numbers.total.bodyBytes, inFlight: numbers.inFlight };
+  }
+
+  async function replicas(): Promise<Replica[]> {
+    const text = await world.kubectl(['get', 'pods', '-l', `app.kubernetes.io/instance=${CACHE}`, '-o', 'json']);
+    return (JSON.parse(text) as PodList).items
+      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      .map(({ metadata, spec, status }) => ({
+        name: metadata.name,
+        ip: status.podIP ?? '',
+        node: spec.nodeName ?? '',
+        containerId: (status.containerStatuses?.[0]?.containerID ?? '').replace('containerd://', ''),
+      }));
+  }
+
+  async function whole(count: number): Promise<void> {
+    await becomes(() => world.field(`orca ${CACHE}`, '{.status.readyReplicas}'), String(count), START_MS);
+    await ready();
+    await eventually(async () => {
+      const ips = (await replicas()).map(({ ip }) => ip);
+      expect(ips).toHaveLength(count);
+      const seen = await Promise.all(ips.map(peersOf));
+      for (const { owners } of seen) expect(owners.toSorted()).toEqual(ips.map((ip) => `${ip}:8444`).toSorted());
+    }, START_MS);
+  }
+
+  async function idle(): Promise<void> {
+    const ips = (await replicas()).map(({ ip }) => ip);
+    await eventually(async () => {
+      expect((await proxyNumbers()).inFlight).toBe(0);
+      for (const name of ['orca_flights', 'orca_outbox_commits'])
+        expect(await Promise.all(ips.map((ip) => metricOf(ip, name)))).toEqual(ips.map(() => 0));
+    }, SETTLE_MS);
+  }
+
+  const inContainer = (name: ServerName, ...command: readonly string[]): Promise<string> =>
+    world.kubectl(['exec', name, '--', ...command]);
+
+  const owned = opened.move();
+  return {
+    world,
+    edge,
+    replicas,
+    whole,
+    async killCoordinator(exceptPods) {
+      const candidates = (await replicas()).filter(({ name }) => !exceptPods.has(name));
+      const untilMs = performance.now() + FIND_MS;
+      while (performance.now() < untilMs) {
+        const running = await Promise.all(candidates.map(({ ip }) => metricOf(ip, 'orca_origin_running')));
+        const victim = candidates[running.findIndex((reads) => reads > 0)];
+        if (victim === undefined) {
+          await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+          continue;
+        }
+        process.kill(await processOf(victim.containerId), 'SIGKILL');
+        return victim.name;
+      }
+      throw new Error(`none of ${candidates.map(({ name }) => name).join(', ')} reads from the origin`);
+    },
+    async cutNode() {
+      const operator = await world.field('pods -l app.kubernetes.io/component=operator', '{.items[0].spec.nodeName}');
+      const nodes = (await replicas()).map(({ node }) => node).filter((node) => node !== SERVERS_NODE);
+      // The operator is to see what happens, where there is a choice.
+      const node = nodes.find((name) => name !== operator) ?? nodes[0];
+      if (node === undefined) throw new Error('all replicas are where the servers are');
+      const number = node.replace('node', '');
+      await exec(CLUSTER, ['node', 'cut', number]);
+      const heal = async (): Promise<void> => {
+        await exec(CLUSTER, ['node', 'heal', number]);
+      };
+      return { node, heal };
+    },
+    async stop(...names) {
+      if (names.includes('origin-proxy')) countedBefore += (await proxyNumbers()).bytes;
+      await Promise.all(names.map((name) => inContainer(name, 'touch', STOPPED_FILE)));
+    },
+    async start(...names) {
+      await Promise.all(names.map((name) => inContainer(name, 'rm', '-f', STOPPED_FILE)));
+      await world.kubectl(['wait', '--for=condition=Ready', ...names.map((name) => `pod/${name}`), '--timeout=60s']);
+    },
+    async scale(count) {
+      await world.kubectl(['scale', 'orcacache', CACHE, `--replicas=${count}`]);
+      await whole(count);
+    },
+    async roll() {
+      const before = await world.field(`orca ${CACHE}`, '{.status.configHash}');
+      const patch = JSON.stringify({ spec: { metadata: { negativeTTL: `${61 + rolls++}s` } } });
+      await world.kubectl(['patch', 'orcacache', CACHE, '--type=merge', '-p', patch]);
+      await eventually(async () => expect(await world.field(`orca ${CACHE}`, '{.status.configHash}')).not.toBe(before));
+      await ready();
+    },
+    async originBytes() {
+      await idle();
+      return countedBefore + (await proxyNumbers()).bytes;
+    },
+    async diagnosis() {
+      const pods = await replicas();
+      const told = await Promise.all(
+        pods.map(async ({ name, ip }) => {
+          const samples = await whyTwice(ip).catch((error: unknown) => [String(error)]);
+          const log = await world.kubectl(['logs', name, '--tail=15']).catch(String);
+          return [`${name}:`, ...samples, log].join('\n');
+        }),
+      );
+      return told.join('\n');
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  };
+}
+
+/** The first process of a container: the nodes run on this machine, which knows all of their processes. */
+async function processOf(containerId: string): Promise<number> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  for (const pid of pids.toSorted((a, b) => a - b)) {
+    // Most have ended by the time they are looked at, or are none of ours.
+    const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
+    if (groups.includes(containerId)) return pid;
+  }
+  throw new Error(`no process of container ${containerId}`);
+}
+
+function cacheResource(): object {
+  const credentialsSecretRef = { name: 'keys' };
+  const s3 = { forcePathStyle: true, credentialsSecretRef };
+  return {
+    apiVersion: 'orcacache.dev/v1alpha1',
+    kind: 'OrcaCache',
+    metadata: { name: CACHE },
+    spec: {
+      replicas: 3,
+      origin: {
+        id: CACHE,
+        type: 'S3',
+        s3: { ...s3, endpoint: `http://origin-proxy:${S3_PORT}` },
+        buckets: [{ name: BUCKET }],
+      },
+      cacheStore: { type: 'S3', s3: { ...s3, endpoint: `http://store:${S3_PORT}`, bucket: STORE_BUCKET } },
+      chunking: { size: '8Mi', tiers: [] },
+      // Much shorter than an outage, so that known objects do go stale in it.
+      metadata: { ttl: '20s' },
+      shutdown: { drainTimeout: '20s' },
+      availability: { antiAffinity: 'Preferred' },
+      pod: { resources: { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '768Mi' } } },
+    },
+  };
+}

@@ -1,0 +1,92 @@
+/** Reads that go on while something goes wrong: known objects at an even rate, and new ones at so many bytes a second. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { LARGE, LARGE_BYTES, newKey, SMALL } from './objects.ts';
+import type { Reader } from './reader.ts';
+import type { Tally } from './tally.ts';
+
+const KIB = 1024;
+const TICK_MS = 20;
+/** More would only measure how slow this machine is. */
+const MAX_RUNNING = 64;
+/** Of four known objects read, one is a large one, and of that a span of this size. */
+const LARGE_EVERY = 4;
+const SPAN_BYTES = 128 * KIB;
+
+export interface LoadOptions {
+  readonly reader: Reader;
+  readonly tally: Tally;
+  /** Reads of known objects. */
+  readonly warmPerSecond: number;
+  /** Together, of objects that nobody has read before; 0 = none. */
+  readonly coldBytesPerSecond: number;
+  readonly coldObjectBytes: number;
+  /** Part of the new objects' names. */
+  readonly name: string;
+}
+
+export interface Load {
+  /** Of new objects that were read to their end; each byte counts once. */
+  readonly coldBytes: number;
+  /** Begins nothing more, and resolves when what has begun has ended. */
+  stop(): Promise<void>;
+}
+
+export function startLoad(options: LoadOptions): Load {
+  const { reader, tally, name } = options;
+  const running = new Set<Promise<unknown>>();
+  const startedMs = performance.now();
+  let stopped = false;
+  let warmReads = 0;
+  let coldBytes = 0;
+  let coldObjects = 0;
+
+  function warmRead(): void {
+    const turn = warmReads;
+    const isLarge = turn % LARGE_EVERY === 0;
+    const key = isLarge ? LARGE[(turn / LARGE_EVERY) % LARGE.length]! : SMALL[turn % SMALL.length]!;
+    const from = (turn * 7_919 * KIB) % (LARGE_BYTES - SPAN_BYTES);
+    const reading = reader.read(key, isLarge ? { from, to: from + SPAN_BYTES } : undefined);
+    running.add(reading);
+    void reading.finally(() => running.delete(reading));
+  }
+
+  async function warm(): Promise<void> {
+    while (!stopped) {
+      await delay(TICK_MS);
+      const due = ((performance.now() - startedMs) / 1000) * options.warmPerSecond;
+      for (; warmReads < due; warmReads++) {
+        if (running.size < MAX_RUNNING) warmRead();
+        else tally.skipped += 1;
+      }
+    }
+  }
+
+  async function cold(): Promise<void> {
+    let taken = 0;
+    while (!stopped) {
+      const aheadMs = (taken / options.coldBytesPerSecond) * 1000 - (performance.now() - startedMs);
+      if (aheadMs > 0 || running.size >= MAX_RUNNING) {
+        await delay(Math.min(Math.max(aheadMs, TICK_MS), 500));
+        continue;
+      }
+      taken += options.coldObjectBytes;
+      const reading = reader.read(newKey(`${name}-${coldObjects++}`, options.coldObjectBytes)).then((outcome) => {
+        if (outcome === 'read') coldBytes += options.coldObjectBytes;
+      });
+      running.add(reading);
+      void reading.finally(() => running.delete(reading));
+    }
+  }
+
+  const loops = [warm(), ...(options.coldBytesPerSecond > 0 ? [cold()] : [])];
+  return {
+    get coldBytes() {
+      return coldBytes;
+    },
+    async stop() {
+      stopped = true;
+      await Promise.all(loops);
+      await Promise.all(running);
+    },
+  };
+}

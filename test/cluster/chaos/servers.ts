@@ -1,0 +1,79 @@
+/** What stands around the cache here: an origin without a disk behind a proxy that counts, and a cachestore; each can be stopped. */
+import { KEYS } from '../operator-world.ts';
+
+export const SERVERS = ['origin', 'origin-proxy', 'store'] as const;
+export type ServerName = (typeof SERVERS)[number];
+
+export const S3_PORT = 7070;
+export const NUMBERS_PORT = 7072;
+export const STORE_BUCKET = 'orca-chunks';
+/** The one through which this machine reaches Services: it is never cut off. */
+export const SERVERS_NODE = 'node1';
+/** While it exists in the container its server does not run. */
+export const STOPPED_FILE = '/tmp/stopped';
+
+/** As far away as another region, and no faster than one of its connections: fills last long enough to be met. */
+const ORIGIN_LATENCY_MS = 20;
+const ORIGIN_BYTES_PER_SECOND = 8_000_000;
+const USER = 10_001;
+
+/**
+ * Keeps the container when its server is killed, so that what a store holds outlives it, as it does on a real disk.
+ * Killed outright: its connections are reset, and then refused.
+ */
+const STOPPABLE = `
+while :; do
+  while [ -e ${STOPPED_FILE} ]; do sleep 0.2; done
+  "$@" & server=$!
+  while [ ! -e ${STOPPED_FILE} ]; do sleep 0.2; done
+  kill -KILL $server; wait $server
+done`;
+
+export function servers(): object[] {
+  const originArgs = ['--latency-ms', String(ORIGIN_LATENCY_MS), '--bytes-per-second', String(ORIGIN_BYTES_PER_SECOND)];
+  const proxyArgs = ['--upstream', `http://origin:${S3_PORT}`, '--listen', `0.0.0.0:${S3_PORT}`];
+  const gateway = `mkdir -p /data/${STORE_BUCKET} && exec versitygw --port :${S3_PORT} --quiet --keep-alive posix /data`;
+  return [
+    ...server('origin', ['node', 'synthetic-origin.ts', '--listen', `0.0.0.0:${S3_PORT}`, ...originArgs]),
+    ...server('origin-proxy', ['node', 'counting-proxy.ts', ...proxyArgs, '--admin', `0.0.0.0:${NUMBERS_PORT}`]),
+    ...server('store', ['sh', '-c', gateway]),
+  ];
+}
+
+function server(name: ServerName, command: readonly string[]): object[] {
+  return [
+    {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, labels: { app: name } },
+      spec: {
+        nodeName: SERVERS_NODE,
+        terminationGracePeriodSeconds: 1,
+        securityContext: { runAsNonRoot: true, runAsUser: USER, fsGroup: USER },
+        containers: [
+          {
+            name,
+            image: 'orcacache/support:dev',
+            imagePullPolicy: 'IfNotPresent',
+            command: ['sh', '-c', STOPPABLE, 'stoppable', ...command],
+            env: [
+              { name: 'ROOT_ACCESS_KEY', value: KEYS['access-key-id'] },
+              { name: 'ROOT_SECRET_KEY', value: KEYS['secret-access-key'] },
+            ],
+            // As much as a cache pod asks for: without it they would get what cache pods leave them on a busy node.
+            resources: { requests: { cpu: '250m', memory: '64Mi' } },
+            readinessProbe: { tcpSocket: { port: S3_PORT }, periodSeconds: 1 },
+            volumeMounts: [{ name: 'data', mountPath: '/data' }],
+          },
+        ],
+        volumes: [{ name: 'data', emptyDir: {} }],
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name },
+      spec: { selector: { app: name }, ports: [{ port: S3_PORT }] },
+    },
+  ];
+}

@@ -1,0 +1,55 @@
+/** What came of the reads of one case, counted twice: as the SDK saw them with its retries, and attempt by attempt. */
+
+/** Reasons are for people: after so many different ones the rest is noise. */
+const MAX_REASONS = 40;
+
+export interface Tally {
+  reads: number;
+  bytes: number;
+  /** Reads whose first attempt failed, whatever came after it. */
+  firstFailed: number;
+  /** Of those: the connection broke after the status line, where the SDK does not retry and the reader begins again. */
+  broken: number;
+  /** Reads that failed with all their attempts. */
+  failures: number;
+  /** Bodies with a byte that is not the object's. */
+  wrong: number;
+  /** Bodies that ended cleanly before their last byte. */
+  short: number;
+  /** Answers that said `X-Cache: STALE`. */
+  stale: number;
+  /** Ticks of the load that found as many reads under way as are allowed: the machine is too slow for it. */
+  skipped: number;
+  /** Of known objects: how long new ones take is the origin's rate. */
+  readonly knownMs: number[];
+  /** Of attempts that failed → how often. */
+  readonly reasons: Map<string, number>;
+}
+
+export function newTally(): Tally {
+  return {
+    reads: 0,
+    bytes: 0,
+    firstFailed: 0,
+    broken: 0,
+    failures: 0,
+    wrong: 0,
+    short: 0,
+    stale: 0,
+    skipped: 0,
+    knownMs: [],
+    reasons: new Map(),
+  };
+}
+
+export function addReason(tally: Tally, reason: string): void {
+  const known = tally.reasons.get(reason);
+  if (known === undefined && tally.reasons.size >= MAX_REASONS) return;
+  tally.reasons.set(reason, (known ?? 0) + 1);
+}
+
+/** `share` of 0.99 = the 99th percentile; 0 where nothing was counted. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
