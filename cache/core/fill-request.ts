@@ -33,6 +33,8 @@ export interface FillTerms {
   readonly demand: 'started' | 'new';
   readonly deadlineMs: number;
   readonly why: FillWhy;
+  /** All that is asked of the chunk is little of it; the rest of a longer read is not, however short. */
+  readonly sparse?: boolean;
 }
 
 const REQUIRED = ['origin_id', 'bucket', 'key', 'etag', 'chunk_size', 'index', 'object_size'] as const;
@@ -98,6 +100,7 @@ export function formatFillTerms(terms: FillTerms): Record<string, string> {
     'x-orca-deadline-ms': String(Math.floor(terms.deadlineMs)),
     'x-orca-class': terms.demand,
     ...(terms.why === 'first' ? {} : { [`x-orca-${terms.why}`]: '1' }),
+    ...(terms.sparse === true ? { 'x-orca-sparse': '1' } : {}),
   };
 }
 
@@ -116,6 +119,7 @@ export function parseFillTerms(headers: Readonly<Record<string, string | readonl
   const whys = WHY_HEADERS.filter((name) => headers[`x-orca-${name}`] !== undefined);
   const epoch = headers['x-orca-epoch'];
   const deadline = headers['x-orca-deadline-ms'];
+  const sparse = headers['x-orca-sparse'];
   if (rank !== '1' && rank !== '2') throw refused('X-Orca-Rank is malformed');
   if (demand !== 'started' && demand !== 'new') throw refused('X-Orca-Class is malformed');
   const [why = 'first'] = whys;
@@ -124,5 +128,6 @@ export function parseFillTerms(headers: Readonly<Record<string, string | readonl
   if (typeof epoch !== 'string' || !EPOCH.test(epoch)) throw refused('X-Orca-Epoch is malformed');
   const deadlineMs = typeof deadline === 'string' && INTEGER.test(deadline) ? Number(deadline) : Number.NaN;
   if (!(deadlineMs > 0 && deadlineMs <= MAX_DEADLINE_MS)) throw refused('X-Orca-Deadline-Ms is malformed');
-  return { rank: rank === '1' ? 1 : 2, epoch, demand, deadlineMs, why };
+  if (sparse !== undefined && sparse !== '1') throw refused('X-Orca-Sparse is malformed');
+  return { rank: rank === '1' ? 1 : 2, epoch, demand, deadlineMs, why, ...(sparse !== undefined && { sparse: true }) };
 }

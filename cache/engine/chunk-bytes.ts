@@ -10,12 +10,14 @@ export class ChunkBytes {
   readonly lengthBytes: number;
   readonly #lease: Lease;
   readonly #segments: Segment[] = [];
+  readonly #onDrop: () => void;
   #dropped = false;
 
-  /** Takes the whole lease, which holds `lengthBytes`. */
-  constructor(lease: Lease, lengthBytes: number) {
+  /** Takes the whole lease, which holds `lengthBytes`; `onDrop` is told when the bytes are given up. */
+  constructor(lease: Lease, lengthBytes: number, onDrop: () => void = () => {}) {
     this.lengthBytes = lengthBytes;
     this.#lease = lease;
+    this.#onDrop = onDrop;
     for (let held = 0; held < lengthBytes; held += lease.segmentBytes) {
       const segment = lease.take();
       if (segment === undefined) throw new OrcaError('internal', 'a lease is smaller than its chunk');
@@ -42,6 +44,13 @@ export class ChunkBytes {
     return pieceOf(segment, start, end, source);
   }
 
+  /** Fills `target` with the bytes from `from` on, or as much of it as stands in one segment; returns how many. */
+  copyTo(from: number, target: Uint8Array): number {
+    const source = this.view(from, Math.min(from + target.length, this.lengthBytes));
+    target.set(source);
+    return source.length;
+  }
+
   /** All bytes in order, as views that stay valid until `drop`. */
   pieces(): Uint8Array[] {
     const views: Uint8Array[] = [];
@@ -54,6 +63,7 @@ export class ChunkBytes {
     this.#dropped = true;
     for (const segment of this.#segments) segment.release();
     this.#lease.close();
+    this.#onDrop();
   }
 
   #locate(from: number, to: number): { segment: Segment; start: number; end: number } {

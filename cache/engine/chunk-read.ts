@@ -11,6 +11,7 @@ import type { Flights } from './flights.ts';
 import { SEGMENT_BYTES, type Demand, type Lease } from './memory.ts';
 import type { Piece, Source } from './piece.ts';
 import type { PeerClient, PeerView } from './ports.ts';
+import type { SparseReads } from './sparse.ts';
 import { Window } from './window.ts';
 
 /** How long a response that has begun puts up with overload before its client would give up too. */
@@ -24,6 +25,7 @@ export interface FetchContext extends FillContext {
   readonly peers: PeerView;
   readonly peerClient: PeerClient;
   readonly verifyRanges: boolean;
+  readonly sparse: SparseReads;
 }
 
 export interface ChunkRead {
@@ -34,6 +36,8 @@ export interface ChunkRead {
   demand: Demand | 'ahead';
   readonly signal: AbortSignal;
   readonly requestId: string;
+  /** So little of so large a chunk that all of it need not be brought. */
+  readonly sparse?: boolean;
 }
 
 export type Pieces<Outcome> = AsyncGenerator<Piece, Outcome, void>;
@@ -55,6 +59,13 @@ export interface Cursor {
   bad: boolean;
   /** The cachestore did not answer us: this read does not ask it again. */
   storeFailed: boolean;
+  /** The sparse table's moment when the read began. */
+  readonly askedAt: number;
+}
+
+/** Nothing of it has come yet: the tail of a read that broke off is no sparse read. What is bad is to be filled. */
+export function isSparseStill(read: ChunkRead, cursor: Cursor): boolean {
+  return read.sparse === true && !cursor.bad && cursor.at === read.range.from;
 }
 
 export async function openWindow(

@@ -18,6 +18,8 @@ import { admit, read, type BucketRule, type ReadContext, type ReadRequest, type 
 import { Repairs } from './repairs.ts';
 import type { RetrySettings } from './retry.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
+import { SparseReads } from './sparse.ts';
+import { SparseTable } from './sparse-table.ts';
 
 /** Plain values; the configuration has this shape too. */
 export interface EngineSettings {
@@ -62,7 +64,7 @@ export interface Engine {
   explain(result: ReadResult): string;
   /** What goes on in the background, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
-  /** Resolves when no fill runs any more. */
+  /** Resolves when no fill and no sparse read runs any more. */
   idle(): Promise<void>;
   /** Commits what still waits for the cachestore, until the signal aborts. */
   flush(signal: AbortSignal): Promise<void>;
@@ -74,6 +76,8 @@ export interface Engine {
   readonly memoryTier: MemoryTier;
   readonly catalog: Catalog;
   readonly flights: Flights;
+  readonly sparse: SparseReads;
+  readonly sparseTable: SparseTable;
   readonly limiter: OriginLimiter;
   readonly metadata: Metadata;
   readonly manifests: Manifests;
@@ -122,6 +126,7 @@ export function openEngine(options: EngineOptions): Engine {
     store,
     outbox,
     repairs: new Repairs(clock),
+    sparseTable: new SparseTable(memoryTier),
     memory,
     memoryTier,
     catalog,
@@ -141,9 +146,15 @@ export function openEngine(options: EngineOptions): Engine {
     originHead: openOriginHead(fillContext),
     manifests,
   });
+  const sparse = new SparseReads({
+    context: fillContext,
+    flights,
+    onChanged: (object) => metadata.invalidate(object, object.etag),
+  });
   const context: ReadContext = {
     ...fillContext,
     flights,
+    sparse,
     peers: options.peers,
     peerClient: options.peerClient,
     verifyRanges: settings.cacheStore.verifyRanges,
@@ -162,7 +173,11 @@ export function openEngine(options: EngineOptions): Engine {
       await Promise.all([outbox.run(signal), identity.run(signal)]);
     },
     identity,
-    idle: () => flights.idle(),
+    async idle() {
+      // A sparse read may have begun a fill.
+      do await Promise.all([flights.idle(), sparse.idle()]);
+      while (flights.count + sparse.running > 0);
+    },
     flush: (signal) => outbox.flush(signal),
     origin,
     store,
@@ -171,6 +186,8 @@ export function openEngine(options: EngineOptions): Engine {
     memoryTier,
     catalog,
     flights,
+    sparse,
+    sparseTable: fillContext.sparseTable,
     limiter,
     metadata,
     manifests,

@@ -6,6 +6,7 @@ import { hasCode, OrcaError } from '../core/errors.ts';
 import { rankPeers } from '../core/rendezvous.ts';
 import {
   drain,
+  isSparseStill,
   mayWait,
   OVERLOADED_PAUSE_MS,
   STARTED_PATIENCE_MS,
@@ -15,12 +16,14 @@ import {
   type Pieces,
   type RungOutcome,
 } from './chunk-read.ts';
+import type { FlightReader } from './flight.ts';
 import { fromLeaving, fromPeer } from './peer-rung.ts';
+import type { SparseReader } from './sparse-reader.ts';
 import { fromStore } from './store-rung.ts';
 
 /** The bytes of `read.range`, in order. Each piece is the caller's to release. */
 export async function* fetchChunk(context: FetchContext, read: ChunkRead): Pieces<void> {
-  const cursor = startOf(read);
+  const cursor = startOf(context, read);
   try {
     if ((yield* fromMemory(context, read, cursor)) === 'done') return;
   } catch (error) {
@@ -48,11 +51,12 @@ export async function* fetchChunk(context: FetchContext, read: ChunkRead): Piece
 
 /** The same without other replicas: for one that was asked by them. */
 export function fetchLocally(context: FetchContext, read: ChunkRead): Pieces<void> {
-  return locally(context, read, startOf(read));
+  return locally(context, read, startOf(context, read));
 }
 
-function startOf(read: ChunkRead): Cursor {
-  return { at: read.range.from, absent: false, bad: false, storeFailed: false };
+function startOf(context: FetchContext, read: ChunkRead): Cursor {
+  const askedAt = context.sparseTable.moment;
+  return { at: read.range.from, absent: false, bad: false, storeFailed: false, askedAt };
 }
 
 /** Memory tier, or a fill that runs here anyway. */
@@ -77,6 +81,8 @@ async function* locally(context: FetchContext, read: ChunkRead, cursor: Cursor):
     try {
       // It may have come while other rungs were asked.
       if ((yield* fromMemory(context, read, cursor)) === 'done') return;
+      // Blocks that are here or on their way: the cachestore was asked before these were.
+      if (isCovered(context, read, cursor) && (yield* fromFlight(context, read, cursor)) === 'done') return;
       // A ranged GET first, no HEAD: after a restart the catalog is empty and the cachestore is not.
       if (!cursor.absent && !cursor.storeFailed && (yield* fromStore(context, read, cursor)) === 'done') return;
       if ((yield* fromFlight(context, read, cursor)) === 'done') return;
@@ -89,13 +95,19 @@ async function* locally(context: FetchContext, read: ChunkRead, cursor: Cursor):
   }
 }
 
-/** Joins or starts the chunk's fill and reads along; `missing` when the bytes are in memory or in the store instead. */
+function isCovered(context: FetchContext, read: ChunkRead, cursor: Cursor): boolean {
+  return isSparseStill(read, cursor) && context.sparseTable.covers(read.chunk.path, read.range);
+}
+
+/**
+ * Joins or starts the chunk's fill, or a sparse read, and reads along; `missing` when the bytes are in memory or in the
+ * store instead.
+ */
 async function* fromFlight(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome> {
   const { chunk, demand, signal } = read;
   const knownAbsent = cursor.absent || cursor.storeFailed;
-  const flight = context.flights.enter({ chunk, demand, knownAbsent, overwrite: cursor.bad });
-  if (flight === undefined) return hasCome(cursor);
-  const reader = flight.join({ from: cursor.at, to: read.range.to }, signal);
+  const reader = join();
+  if (reader === undefined) return hasCome(cursor);
   try {
     if ((await reader.opened()) === 'stored') return hasCome(cursor);
     yield* drain(reader, cursor);
@@ -105,6 +117,19 @@ async function* fromFlight(context: FetchContext, read: ChunkRead, cursor: Curso
     throw error;
   } finally {
     reader.close();
+  }
+
+  function join(): FlightReader | SparseReader | undefined {
+    const { askedAt } = cursor;
+    const filling = context.flights.get(chunk.path) !== undefined;
+    // What a fill has not come to yet may be here from before it.
+    const sparse = filling ? isCovered(context, read, cursor) : isSparseStill(read, cursor);
+    const blocks = sparse
+      ? context.sparse.enter({ chunk, range: read.range, demand, askedAt, knownAbsent, signal })
+      : undefined;
+    if (blocks !== undefined) return blocks;
+    const flight = context.flights.enter({ chunk, demand, knownAbsent, overwrite: cursor.bad, proven: sparse });
+    return flight?.join({ from: cursor.at, to: read.range.to }, signal);
   }
 }
 

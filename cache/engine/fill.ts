@@ -16,6 +16,7 @@ import type { Outbox } from './outbox.ts';
 import type { ByteSink, ChunkStore, Clock, Observer, Origin } from './ports.ts';
 import type { Repairs } from './repairs.ts';
 import { withRetry, type RetrySettings } from './retry.ts';
+import type { BlockRun, HeldRun, SparseTable } from './sparse-table.ts';
 
 /** Four parts at a time hide the origin's latency; more would only take other fills' slots. */
 const PARTS_AT_ONCE = 4;
@@ -36,6 +37,7 @@ export interface FillContext {
   readonly memoryTier: MemoryTier;
   readonly outbox: Outbox;
   readonly repairs: Repairs;
+  readonly sparseTable: SparseTable;
   readonly catalog: Catalog;
   readonly limiter: OriginLimiter;
   readonly clock: Clock;
@@ -69,8 +71,9 @@ export async function runFill(
   // From here on the flight's owner drops the bytes if this fails, once no reader can be told anything else.
   flight.settleBytes(bytes);
   const hasher = new ChunkHasher(chunk);
-  await fetchParts(context, flight, bytes, hasher, signal);
+  await fetchParts(context, flight, bytes, () => hasher.advance(bytes, flight.contiguousTo), signal);
   const metadata = hasher.finish();
+  context.sparseTable.forget(chunk.path);
   if (order.overwrite && !context.repairs.begin(chunk.path)) {
     context.observer.warn('a chunk is bad again after its repair; it is served from memory', { chunk: chunk.path });
     context.observer.fill('uncommitted');
@@ -80,10 +83,10 @@ export async function runFill(
   await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite });
 }
 
-/** Memory for the whole chunk before the first origin request, unless the cachestore turns out to have it. */
-async function reserve(
+/** Memory for all that is read, before the first origin request, unless the cachestore turns out to have the chunk. */
+export async function reserve(
   context: FillContext,
-  order: FillOrder,
+  order: Omit<FillOrder, 'overwrite'>,
   flight: Flight,
   signal: AbortSignal,
 ): Promise<Lease | 'stored'> {
@@ -92,11 +95,12 @@ async function reserve(
   try {
     if (!order.knownAbsent && (await isStored(context, chunk, signal))) {
       context.catalog.add(chunk.path);
+      context.sparseTable.forget(chunk.path);
       flight.settleStored();
       return 'stored';
     }
     kept = true;
-    return lease ?? (await context.memory.lease(chunk.lengthBytes, 'fill', order.demand, signal));
+    return lease ?? (await context.memory.lease(flight.chunk.lengthBytes, 'fill', order.demand, signal));
   } finally {
     if (!kept) lease?.close();
   }
@@ -113,23 +117,28 @@ async function isStored(context: FillContext, chunk: Chunk, signal: AbortSignal)
   }
 }
 
-async function fetchParts(
+/** All parts of the flight's range, those first that are waited for; `onArrived` after each piece. */
+export async function fetchParts(
   context: FillContext,
   flight: Flight,
   bytes: ChunkBytes,
-  hasher: ChunkHasher,
+  onArrived: () => void,
   signal: AbortSignal,
 ): Promise<void> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   let running = 0;
   let refusals = 0;
+  // What a sparse read is about to bring comes last: it is not asked for twice.
+  const next = () => flight.nextPart(({ at }) => isArriving(context.sparseTable.runAt(flight.chunk.path, at)));
   const worker = async () => {
-    for (let part = flight.nextPart(); part !== undefined; part = flight.nextPart()) {
+    for (let part = next(); part !== undefined; part = next()) {
       part.started = true;
       running++;
       try {
-        await fetchPart(context, flight, part, sinkOf(context, flight, part, bytes, hasher), either);
+        reuseSparse(context, flight, part, bytes, onArrived);
+        if (part.at < part.to)
+          await fetchPart(context, flight, part, sinkOf(context, flight, part, bytes, onArrived), either);
         refusals = 0;
       } catch (error) {
         const isAlone = running === 1;
@@ -152,6 +161,25 @@ async function fetchParts(
     await Promise.allSettled(workers);
     throw error;
   }
+}
+
+/** What sparse reads have brought of the part's beginning is copied instead of asked for again. */
+function reuseSparse(context: FillContext, flight: Flight, part: Part, bytes: ChunkBytes, onArrived: () => void): void {
+  const fromAt = part.at;
+  for (let run = runAt(); run !== undefined && !isArriving(run) && part.at < part.to; run = runAt())
+    part.at += run.bytes.copyTo(part.at - run.from, bytes.view(part.at, Math.min(part.to, run.to)));
+  if (part.at === fromAt) return;
+  context.observer.sparseBytes('reused', part.at - fromAt);
+  onArrived();
+  flight.arrived(part);
+
+  function runAt(): BlockRun | HeldRun | undefined {
+    return context.sparseTable.runAt(flight.chunk.path, part.at);
+  }
+}
+
+function isArriving(run: BlockRun | HeldRun | undefined): run is BlockRun {
+  return run !== undefined && 'flight' in run;
 }
 
 async function fetchPart(
@@ -184,14 +212,14 @@ async function fetchPart(
   );
 }
 
-function sinkOf(context: FillContext, flight: Flight, part: Part, bytes: ChunkBytes, hasher: ChunkHasher): ByteSink {
+function sinkOf(context: FillContext, flight: Flight, part: Part, bytes: ChunkBytes, onArrived: () => void): ByteSink {
   return {
     // The chunk's memory is reserved whole, so an origin read never pauses: no waiter's socket can slow it.
     space: () => (part.at < part.to ? bytes.view(part.at, part.to) : undefined),
     filled: (lengthBytes) => {
       part.at += lengthBytes;
       context.observer.originBytes(lengthBytes);
-      hasher.advance(bytes, flight.contiguousTo);
+      onArrived();
       flight.arrived(part);
     },
     onSpace: () => {},

@@ -27,6 +27,7 @@ export class Flight {
   readonly #refuse: (error: unknown) => void;
   readonly #readers = new Set<FlightReader>();
   readonly #onEmpty: () => void;
+  #kept = false;
   #bytes: ChunkBytes | undefined;
   #failure: { readonly error: unknown } | undefined;
 
@@ -46,7 +47,12 @@ export class Flight {
   }
 
   get isAbandoned(): boolean {
-    return this.#readers.size === 0;
+    return this.#readers.size === 0 && !this.#kept;
+  }
+
+  /** From now on it is worth its end also when nobody waits for it. */
+  keep(): void {
+    this.#kept = true;
   }
 
   get arrivedBytes(): number {
@@ -72,11 +78,11 @@ export class Flight {
     return reader;
   }
 
-  /** The part to fetch next: the lowest that any reader wants, else the lowest of all. */
-  nextPart(): Part | undefined {
+  /** The part to fetch next: the lowest that any reader wants, else the lowest of all, those that may wait at the end. */
+  nextPart(mayWait: (part: Part) => boolean = () => false): Part | undefined {
     const open = this.parts.filter((part) => !part.started);
     const wanted = open.find((part) => [...this.#readers].some((reader) => reader.wants(part)));
-    return wanted ?? open[0];
+    return wanted ?? open.find((part) => !mayWait(part)) ?? open[0];
   }
 
   settleStored(): void {

@@ -16,6 +16,10 @@ export interface FlightRequest {
   readonly demand: Demand | 'ahead';
   readonly knownAbsent: boolean;
   readonly overwrite?: boolean;
+  /** Asked for often enough: it is brought to its end also when nobody waits for it. */
+  readonly proven?: boolean;
+  /** Told of the failure of a fill that this request began. */
+  readonly onFailed?: (error: unknown) => void;
 }
 
 export class Flights {
@@ -40,14 +44,19 @@ export class Flights {
    * stored. Read-ahead is refused (`overloaded`) instead of waiting for memory.
    */
   enter(request: FlightRequest): Flight | undefined {
-    const { chunk } = request;
+    const { chunk, proven } = request;
     const joined = this.#table.get(chunk.path);
-    if (joined !== undefined) return joined;
+    if (joined !== undefined) {
+      if (proven === true) joined.keep();
+      return joined;
+    }
     // Filled, and perhaps not committed: a second fill would ask the origin again, and take the first one's bytes away
     // from its commit.
     if (this.#context.memoryTier.get(chunk.path) !== undefined) return undefined;
     if (!request.knownAbsent && this.#context.catalog.has(chunk.path)) return undefined;
-    return this.#start(request);
+    const flight = this.#start(request);
+    if (proven === true) flight.keep();
+    return flight;
   }
 
   /** Resolves when no fill runs any more. */
@@ -78,6 +87,7 @@ export class Flights {
         this.#context.observer.fill(abandoned.signal.aborted ? 'cancelled' : 'failed');
         flight.fail(error);
         flight.bytes?.drop();
+        request.onFailed?.(error);
       },
     );
     this.#running.add(run);

@@ -3,6 +3,7 @@ import { hasCode, OrcaError } from '../core/errors.ts';
 import type { FillWhy } from '../core/fill-request.ts';
 import {
   drain,
+  isSparseStill,
   mayWait,
   OVERLOADED_PAUSE_MS,
   openWindow,
@@ -109,6 +110,7 @@ async function* askPeer(
         demand: read.demand === 'started' ? read.demand : 'new',
         deadlineMs: DEADLINE_MS,
         why,
+        sparse: isSparseStill(read, cursor),
       } as const;
       const kind = await context.peerClient.fill(peer, request, window, {
         signal,

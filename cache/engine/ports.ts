@@ -116,6 +116,8 @@ export interface FillRequest {
   /** The coordinator may take so long to its first byte. */
   readonly deadlineMs: number;
   readonly why: FillWhy;
+  /** So little of the chunk that the coordinator need not bring all of it. */
+  readonly sparse?: boolean;
 }
 
 export type FillAnswer =
@@ -159,6 +161,13 @@ export interface Observer {
   storeRequest(operation: 'read' | 'has' | 'commit', outcome: string, durationMs: number): void;
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
   committedBytes(lengthBytes: number): void;
+  /** How one was answered: by the origin, along with another, from memory, or by filling the chunk after all. */
+  sparseRead(answer: 'origin' | 'joined' | 'memory' | 'fill'): void;
+  /**
+   * Of the origin's bytes: `read` by sparse reads; of these `excess` that nobody asked for, and `reused` by a fill that
+   * did not ask for them again.
+   */
+  sparseBytes(kind: 'read' | 'excess' | 'reused', lengthBytes: number): void;
   /** A rung that did not answer, by name and reason code. */
   fallThrough(rung: 'head' | 'store' | 'leaving' | 'stalled' | 'coordinator' | 'runner_up', reason: string): void;
   /** Something unexpected that no client sees, for the log: never a secret. */

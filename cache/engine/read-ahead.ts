@@ -2,9 +2,7 @@
  * The chunks of one response in order, with the next ones already on their way. Read-ahead takes only memory that is to
  * spare; what could not be had early is asked for again when its turn comes.
  */
-import type { Chunk } from '../core/chunk.ts';
 import { OrcaError } from '../core/errors.ts';
-import type { ByteRange } from '../core/object.ts';
 import type { ChunkRead, FetchContext } from './chunk-read.ts';
 import { fetchChunk } from './fetch-chunk.ts';
 import type { Piece } from './piece.ts';
@@ -15,7 +13,7 @@ const MAX_AHEAD_BYTES = 64 * 1024 * 1024;
 export interface SlicePlan {
   readonly count: number;
   readonly chunkSizeBytes: number;
-  slice(number: number): { readonly chunk: Chunk; readonly range: ByteRange };
+  slice(number: number): Pick<ChunkRead, 'chunk' | 'range' | 'sparse'>;
   /** How many chunks ahead; 0 = off. */
   readonly readahead: number;
   readonly signal: AbortSignal;

@@ -8,6 +8,7 @@ import type { ObjectName } from '../core/head-request.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
 import { evaluateConditions, rangeApplies, type Conditions } from '../core/preconditions.ts';
 import { resolveRange } from '../core/range.ts';
+import { isSparse } from '../core/sparse.ts';
 import { keyIsTooLong } from '../core/target.ts';
 import type { FetchContext } from './chunk-read.ts';
 import type { KnownHead, Metadata } from './metadata.ts';
@@ -149,7 +150,8 @@ async function* fetch(context: ReadContext, plan: Plan, request: ReadRequest): A
       chunkSizeBytes,
       slice: (number) => {
         const slice = sliceAt(range, chunkSizeBytes, number);
-        return { chunk: chunkAt(object, chunkSizeBytes, slice.index, prefix), range: slice };
+        const chunk = chunkAt(object, chunkSizeBytes, slice.index, prefix);
+        return { chunk, range: slice, sparse: isSparse(chunk, slice, context.chunking.sizeBytes) };
       },
       readahead: context.readahead(),
       signal: request.signal,

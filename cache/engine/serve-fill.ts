@@ -3,10 +3,11 @@
  * only origin fills, never this replica's own requests to others, so two replicas can't wait for each other.
  */
 import type { Chunk } from '../core/chunk.ts';
-import { OrcaError } from '../core/errors.ts';
+import { hasCode, OrcaError } from '../core/errors.ts';
 import type { FillWhy } from '../core/fill-request.ts';
 import type { ByteRange } from '../core/object.ts';
 import { rankPeers } from '../core/rendezvous.ts';
+import { isSparseIn } from '../core/sparse.ts';
 import type { FetchContext } from './chunk-read.ts';
 import { fetchLocally } from './fetch-chunk.ts';
 import type { Flight, FlightReader } from './flight.ts';
@@ -14,6 +15,7 @@ import type { Demand } from './memory.ts';
 import type { Piece } from './piece.ts';
 import type { PeerAddress } from './ports.ts';
 import { startingWith } from './read-ahead.ts';
+import type { SparseReader } from './sparse-reader.ts';
 
 export interface FillCall {
   readonly chunk: Chunk;
@@ -21,6 +23,8 @@ export interface FillCall {
   readonly rank: 1 | 2;
   readonly demand: Demand;
   readonly why: FillWhy;
+  /** As the asker sees it: it knows the whole of its read, and its configuration. */
+  readonly sparse?: boolean;
   readonly requestId: string;
   readonly signal: AbortSignal;
 }
@@ -34,6 +38,13 @@ export type FillReply =
 /** Resolves once the answer is known and, for `bytes`, the first ones are in hand. */
 export async function serveFill(context: FetchContext, call: FillCall): Promise<FillReply> {
   const { chunk } = call;
+  const askedAt = context.sparseTable.moment;
+  const sparse = call.sparse === true && isSparseIn(chunk, call.range);
+  // What a fill has not come to yet may be here from before it.
+  if (sparse && context.flights.get(chunk.path) !== undefined && context.sparseTable.covers(chunk.path, call.range)) {
+    const blocks = await serveSparse(context, call, askedAt);
+    if (blocks !== undefined) return blocks;
+  }
   // Whatever the rank: what is in flight or in memory here need not be asked of the origin again.
   const running = context.flights.get(chunk.path);
   if (running !== undefined) return serveFlight(running, call);
@@ -47,8 +58,10 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   // Who can't read the cachestore, or found bad bytes there, gets ours: read and verified here, repaired if need be.
   if (call.why === 'relay' || call.why === 'bad') return { kind: 'bytes', body: await relay(context, call) };
   if (call.why === 'absent') context.catalog.forget(chunk.path);
+  const served = sparse ? await serveSparse(context, call, askedAt) : undefined;
+  if (served !== undefined) return served;
   // The flight itself looks in the cachestore first, and fills only on its own 404.
-  const flight = context.flights.enter({ chunk, demand: call.demand, knownAbsent: false });
+  const flight = context.flights.enter({ chunk, demand: call.demand, knownAbsent: false, proven: sparse });
   return flight === undefined ? { kind: 'stored' } : serveFlight(flight, call);
 }
 
@@ -59,8 +72,25 @@ async function relay(context: FetchContext, call: FillCall): Promise<AsyncGenera
   return first.done === true ? pieces : startingWith(first.value, pieces);
 }
 
-async function serveFlight(flight: Flight, call: FillCall): Promise<FillReply> {
-  const reader = flight.join(call.range, call.signal);
+/** Undefined when the chunk is to be filled after all. */
+async function serveSparse(context: FetchContext, call: FillCall, askedAt: number): Promise<FillReply | undefined> {
+  if (context.catalog.has(call.chunk.path)) return { kind: 'stored' };
+  const reader = context.sparse.enter({ ...call, askedAt, knownAbsent: false });
+  if (reader === undefined) return undefined;
+  try {
+    return await serveReader(reader);
+  } catch (error) {
+    // Gone from memory before the first byte was out.
+    if (hasCode(error, 'chunk_missing')) return undefined;
+    throw error;
+  }
+}
+
+function serveFlight(flight: Flight, call: FillCall): Promise<FillReply> {
+  return serveReader(flight.join(call.range, call.signal));
+}
+
+async function serveReader(reader: FlightReader | SparseReader): Promise<FillReply> {
   let streaming = false;
   try {
     if ((await reader.opened()) === 'stored') return { kind: 'stored' };
@@ -73,7 +103,7 @@ async function serveFlight(flight: Flight, call: FillCall): Promise<FillReply> {
   }
 }
 
-async function* readAlong(reader: FlightReader): AsyncGenerator<Piece, void, void> {
+async function* readAlong(reader: FlightReader | SparseReader): AsyncGenerator<Piece, void, void> {
   try {
     for (let piece = await reader.next(); piece !== undefined; piece = await reader.next()) yield piece;
   } finally {

@@ -38,6 +38,8 @@ export function openMetrics(log: Log): CacheMetrics {
   const storeSeconds = histogram('orca_store_request_seconds', 'Requests to the cachestore', ['operation']);
   const fills = counter('orca_fills_total', 'Fills by how they ended', ['outcome']);
   const committed = counter('orca_committed_bytes_total', 'Bytes of commits that won');
+  const sparseReads = counter('orca_sparse_reads_total', 'Reads of little of a large chunk, by answer', ['answer']);
+  const sparseBytes = counter('orca_sparse_bytes_total', 'Bytes that such reads took from the origin', ['kind']);
   const fallThroughs = counter('orca_fall_throughs_total', 'Rungs that did not answer', ['rung', 'reason']);
   const peerRequests = counter('orca_peer_requests_total', 'Requests of other replicas', ['call', 'outcome']);
   const destroyed = counter('orca_shutdown_destroyed_total', 'Connections that outlived the drain timeout');
@@ -56,6 +58,8 @@ export function openMetrics(log: Log): CacheMetrics {
       },
       fill: (outcome) => fills.inc({ outcome }),
       committedBytes: (lengthBytes) => committed.inc(lengthBytes),
+      sparseRead: (answer) => sparseReads.inc({ answer }),
+      sparseBytes: (kind, lengthBytes) => sparseBytes.inc({ kind }, lengthBytes),
       fallThrough: (rung, reason) => fallThroughs.inc({ rung, reason }),
       warn: (message, fields) => log.warn(message, fields),
     },

@@ -2,6 +2,8 @@
  * Which bytes of which chunk came from the origin, and when. A byte that comes twice needs an excuse of its own: some
  * event since the fill that brought it began, by which the cluster could not help asking again.
  */
+import type { Chunk } from '#cache/core/chunk.ts';
+import { mostSparseBlocks, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
 import type { World } from './world.ts';
 
 /**
@@ -32,6 +34,7 @@ interface Span {
 
 interface Account {
   spans: Span[];
+  sparseBytes: number;
   readonly excuses: Partial<Record<ExcuseKind, Excuse>>;
 }
 
@@ -54,6 +57,7 @@ export class Ledger {
   #general: Excuse | undefined;
   totalBytes = 0;
   repeatedBytes = 0;
+  sparseBytes = 0;
 
   /**
    * `leadMs`: so long before its first request a fill may have been decided on. `further` knows of excuses that are no single chunk's. */
@@ -105,6 +109,24 @@ export class Ledger {
     account.spans = rest;
   }
 
+  /** Blocks of the chunk have arrived that no fill asked for: an eighth of it, on top, is what they may cost. */
+  deliveredSparse({ path, lengthBytes }: Chunk, arrivedBytes: number): void {
+    const account = this.#account(path);
+    account.sparseBytes += arrivedBytes;
+    this.totalBytes += arrivedBytes;
+    this.sparseBytes += arrivedBytes;
+    const mostBytes = mostSparseBlocks(lengthBytes) * SPARSE_BLOCK_BYTES;
+    if (account.sparseBytes <= mostBytes) return;
+    const excuses = this.#further(path, 0);
+    const { replicas, store, fill } = account.excuses;
+    const excuse = this.#general ?? replicas ?? store ?? fill;
+    if (excuse === undefined && excuses.store === undefined && excuses.replicas === undefined)
+      this.#world.violate(
+        'sparse reads are sparse',
+        `${account.sparseBytes} bytes of ${path} were read for sparse reads, of ${lengthBytes}`,
+      );
+  }
+
   #repeated(path: string, account: Account, span: Span, from: number, to: number, flight: object | undefined): void {
     this.repeatedBytes += to - from;
     const what = `bytes [${from}, ${to}) of ${path} came from the origin again`;
@@ -143,7 +165,7 @@ export class Ledger {
   #account(path: string): Account {
     const known = this.#accounts.get(path);
     if (known !== undefined) return known;
-    const account: Account = { spans: [], excuses: {} };
+    const account: Account = { spans: [], sparseBytes: 0, excuses: {} };
     this.#accounts.set(path, account);
     return account;
   }

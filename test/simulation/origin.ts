@@ -98,8 +98,9 @@ export class SimOrigin {
       read: (object, range, sink, call) => {
         this.reads++;
         const { chunk, start } = this.#chunkOf(object, range);
+        const sparse = isSparseRead(who, chunk.path, range.from - start, range.to - start);
         // Resolved late: a fill enters the table before it asks, but who asks need not be a fill.
-        const flight = who.engine.flights.get(chunk.path);
+        const flight = sparse ? undefined : who.engine.flights.get(chunk.path);
         if (who.engine.memoryTier.get(chunk.path) !== undefined)
           this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and asks for it`);
         if (flight !== undefined && who.flights.get(chunk.path)?.flight !== flight)
@@ -120,7 +121,8 @@ export class SimOrigin {
           source: (offset, target) => fillFrom(version, offset, target),
           onBytes: (from, to) => {
             who.deliveredBytes += to - from;
-            this.#ledger.delivered(chunk.path, from - start, to - start, flight);
+            if (sparse) this.#ledger.deliveredSparse(chunk, to - from);
+            else this.#ledger.delivered(chunk.path, from - start, to - start, flight);
           },
         });
       },
@@ -216,6 +218,12 @@ export class SimOrigin {
       this.#world.violate('bounded', `an origin read crosses chunks: ${range.from}-${range.to}`);
     return { chunk, start: chunk.range.from };
   }
+}
+
+/** Whether a read is of blocks, not of a fill's part: to where the table says that blocks are being read. */
+function isSparseRead(who: Incarnation, path: ChunkPath, from: number, to: number): boolean {
+  const run = who.engine.sparseTable.runAt(path, from);
+  return run !== undefined && 'flight' in run && run.to === to;
 }
 
 export function headOf(version: Version): ObjectHead {

@@ -180,6 +180,8 @@ function observerOf(self: Incarnation, world: World): Observer {
       world.note('fill', `${self.owner.name} ${outcome}`);
     },
     committedBytes: () => {},
+    sparseRead: (answer) => world.note('sparse', `${self.owner.name} ${answer}`),
+    sparseBytes: () => {},
     fallThrough: (rung, reason) => world.note('fall', `${self.owner.name} ${rung} ${reason}`),
     warn: (message, { chunk }) => {
       self.warnings.push(message);

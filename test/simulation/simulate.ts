@@ -478,7 +478,7 @@ class Run {
   #checkProcess(process: Incarnation): void {
     const { world } = this;
     const { engine, owner } = process;
-    const { memory, memoryTier, flights, outbox, limiter } = engine;
+    const { memory, memoryTier, flights, sparse, outbox, limiter } = engine;
     if (memory.usedBytes > memory.budgetBytes || memory.usedBytes < 0)
       world.violate('memory is bounded', `${owner.name} uses ${memory.usedBytes} of ${memory.budgetBytes} bytes`);
     if (memoryTier.sizeBytes > memory.usedBytes)
@@ -492,9 +492,9 @@ class Run {
         'all is counted',
         `${owner.name} counts ${process.observedBytes} of ${process.deliveredBytes} bytes of the origin`,
       );
-    // Each request waits for one lease at a time, or its fill does; what is read ahead never waits.
+    // Each request waits for one lease at a time, or its fill or sparse read does; what is read ahead never waits.
     const waiting = memory.waiting('new') + memory.waiting('started');
-    if (waiting > process.serving + flights.count)
+    if (waiting > process.serving + flights.count + sparse.running)
       world.violate(
         'no queue is without a limit',
         `${waiting} wait for the memory of ${owner.name}, which serves ${process.serving}`,
@@ -563,9 +563,10 @@ class Run {
   #checkGivenBack(process: Incarnation): void {
     const { world } = this;
     const { engine, owner } = process;
-    const { memory, memoryTier, limiter, outbox, flights } = engine;
+    const { memory, memoryTier, limiter, outbox, flights, sparse } = engine;
     const left = {
       'fills in the table': flights.count,
+      'sparse reads': sparse.running,
       'commits in the outbox': outbox.count,
       'requests at the origin': limiter.running,
       'requests that wait for the origin': limiter.queued,
@@ -597,5 +598,5 @@ function raceOf({ faults }: Scenario): number {
 }
 
 function isIdle({ engine, serving }: Incarnation): boolean {
-  return serving === 0 && engine.flights.count === 0 && engine.outbox.count === 0;
+  return serving === 0 && engine.flights.count === 0 && engine.sparse.running === 0 && engine.outbox.count === 0;
 }

@@ -2,7 +2,7 @@
 import { createCipheriv, createHash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
 import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engine.ts';
-import type { ChunkStore, Observer, PeerAddress, PeerClient, PeerSet, PeerView } from '#cache/engine/ports.ts';
+import type { ChunkStore, Observer, Origin, PeerAddress, PeerClient, PeerSet, PeerView } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
 import { systemClock, type Clock } from '#shared/clock.ts';
 import type { FakeClock } from './fake-clock.ts';
@@ -19,6 +19,8 @@ export interface Counts {
   fills: Record<string, number>;
   fallThroughs: Record<string, number>;
   warnings: string[];
+  sparseReads: Record<string, number>;
+  sparseBytes: Record<string, number>;
 }
 
 export interface Replica {
@@ -47,11 +49,14 @@ export interface EnginesOptions {
   readonly replicas?: number;
   readonly budgetBytes?: number;
   readonly chunkBytes?: number;
+  readonly tiers?: EngineSettings['chunking']['tiers'];
   readonly readahead?: number;
   readonly clock?: Clock;
   readonly verifyRanges?: boolean;
   /** Of the origin; without one its identity is not checked. */
   readonly fingerprint?: string;
+  /** What the engines see instead of the origin itself. */
+  readonly originSeen?: (origin: FakeOrigin) => Origin;
   /** One that other engines have filled. */
   readonly store?: FakeChunkStore;
 }
@@ -69,7 +74,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
       retry: { attempts: 3, backoffInitialMs: 1, backoffMaxMs: 2, maxTotalDurationMs: 5_000 },
     },
     cacheStore: { verifyRanges: options.verifyRanges ?? false },
-    chunking: { sizeBytes: options.chunkBytes ?? MIB, tiers: [] },
+    chunking: { sizeBytes: options.chunkBytes ?? MIB, tiers: options.tiers ?? [] },
     metadata: { negativeTtlMs: 60_000, staleIfErrorMs: 86_400_000, maxEntries: 1_000 },
     catalog: { maxEntries: 10_000 },
     memory: { budgetBytes: options.budgetBytes ?? 256 * MIB },
@@ -95,7 +100,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
       storeError: undefined,
       engine: openEngine({
         settings,
-        origin,
+        origin: options.originSeen?.(origin) ?? origin,
         store: storeOf(() => replica),
         peers: viewOf(() => replica.view),
         peerClient: directClient(replicas, () => replica),
@@ -167,7 +172,16 @@ export function patternBytes(lengthBytes: number, seed = 1): Buffer {
 }
 
 export function emptyCounts(): Counts {
-  return { originRequests: {}, originBytes: 0, committedBytes: 0, fills: {}, fallThroughs: {}, warnings: [] };
+  return {
+    originRequests: {},
+    originBytes: 0,
+    committedBytes: 0,
+    fills: {},
+    fallThroughs: {},
+    warnings: [],
+    sparseReads: {},
+    sparseBytes: {},
+  };
 }
 
 export function countingObserver(counts: Counts): Observer {
@@ -183,6 +197,10 @@ export function countingObserver(counts: Counts): Observer {
     fill: (outcome) => add(counts.fills, outcome),
     committedBytes: (lengthBytes) => {
       counts.committedBytes += lengthBytes;
+    },
+    sparseRead: (answer) => add(counts.sparseReads, answer),
+    sparseBytes: (kind, lengthBytes) => {
+      counts.sparseBytes[kind] = (counts.sparseBytes[kind] ?? 0) + lengthBytes;
     },
     fallThrough: (rung, reason) => add(counts.fallThroughs, `${rung}/${reason}`),
     warn: (message) => counts.warnings.push(message),

@@ -122,6 +122,7 @@ describe('the terms', () => {
       demand: fc.constantFrom('started', 'new'),
       deadlineMs: fc.integer({ min: 1, max: 600_000 }),
       why: fc.constantFrom('first', 'absent', 'bad', 'relay', 'join'),
+      sparse: fc.constantFrom(true, undefined),
     });
     fc.assert(
       fc.property(arbitrary, (any) => {
@@ -138,6 +139,7 @@ describe('the terms', () => {
     { 'x-orca-class': 'urgent' },
     { 'x-orca-absent': '0' },
     { 'x-orca-absent': '1', 'x-orca-bad': '1' },
+    { 'x-orca-sparse': '0' },
     { 'x-orca-epoch': 'x' },
     { 'x-orca-epoch': undefined },
     { 'x-orca-deadline-ms': '0' },

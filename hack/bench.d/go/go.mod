@@ -1,0 +1,3 @@
+module orcacache.dev/bench
+
+go 1.26

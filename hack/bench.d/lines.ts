@@ -1,0 +1,200 @@
+/**
+ * The work that is measured: what a client reads, in which state the cache is, and what of it is worth a number. Lines
+ * differ in the clients' work, variants in how the cache is set up for it.
+ */
+
+export const MIB = 1024 ** 2;
+export const GIB = 1024 ** 3;
+const KIB = 1024;
+
+export const LINE_IDS = ['a', 'b', 'c', 'd', 'e', 'f', 'g'] as const;
+export type LineId = (typeof LINE_IDS)[number];
+
+export function isLineId(text: string): text is LineId {
+  return LINE_IDS.some((id) => id === text);
+}
+
+/** How a cache is started. */
+export interface Setup {
+  /** The config file's words. */
+  readonly chunking: {
+    readonly size: string;
+    readonly tiers: readonly { readonly minObjectSize: string; readonly chunkSize: string }[];
+  };
+  readonly budget: string;
+  readonly replicas: number;
+}
+
+export interface Work {
+  readonly objectBytes: number;
+  /** Different objects that are read. */
+  readonly keys: number;
+  readonly connections: number;
+  /** Ranges of this length instead of whole objects. */
+  readonly rangeBytes?: number;
+  readonly rangeAt?: 'any' | 'end';
+  /** All requests at once. */
+  readonly together?: boolean;
+  /** So many requests; else for as long as `--seconds` says. */
+  readonly requests?: number;
+  /** Each key once, in order. */
+  readonly inOrder?: boolean;
+  /** Come back after a 503. */
+  readonly patient?: boolean;
+}
+
+export interface Variant {
+  readonly line: LineId;
+  readonly title: string;
+  readonly setup: Setup;
+  readonly work: Work;
+  /** Cold work reads objects that nobody has read before. Warm work is done once before it is measured. */
+  readonly state: 'cold' | 'warm';
+  /** The origin's delay before each answer and its bytes/s a connection; none = as fast as it can. */
+  readonly origin?: { readonly latencyMs: number; readonly bytesPerSecond: number };
+  /** Whether an nginx cache can do the same work. */
+  readonly nginx: boolean;
+}
+
+const FAR = { latencyMs: 20, bytesPerSecond: 100_000_000 };
+
+function chunks(size: string, budget = '1Gi', replicas = 1): Setup {
+  return { chunking: { size, tiers: [] }, budget, replicas };
+}
+
+const IN_MEMORY = chunks('8Mi');
+/** The objects of a warm line are many times this, so that they come from the cachestore. */
+const IN_STORE = chunks('8Mi', '256Mi');
+const IN_STORE_LONG = chunks('64Mi', '384Mi');
+const SMALL_IN_STORE = chunks('8Mi', '64Mi');
+const DEFAULT_TIERS: Setup = {
+  chunking: {
+    size: '8Mi',
+    tiers: [
+      { minObjectSize: '1Gi', chunkSize: '64Mi' },
+      { minObjectSize: '10Gi', chunkSize: '128Mi' },
+    ],
+  },
+  budget: '1Gi',
+  replicas: 1,
+};
+
+const FULL_READS = { objectBytes: 64 * MIB } as const;
+const RANGES = { objectBytes: 64 * MIB, rangeBytes: 64 * KIB, rangeAt: 'any', connections: 16 } as const;
+const SMALL = { objectBytes: 4 * KIB, connections: 16 } as const;
+const MANY = 32;
+const FEW = 4;
+const CROWD = { objectBytes: 64 * MIB, keys: 1, connections: 100, requests: 100, together: true } as const;
+
+function cold(title: string, setup: Setup, objectBytes: number, nginx: boolean): Variant {
+  const work = { objectBytes, keys: 1, connections: 1, requests: 1 };
+  return { line: 'd', title, setup, work, state: 'cold', origin: FAR, nginx };
+}
+
+export const VARIANTS: readonly Variant[] = [
+  ...[1, 4, 16].map((connections) => ({
+    line: 'a' as const,
+    title: `warm 64 MiB objects from the store, ${connections} connections`,
+    setup: IN_STORE,
+    work: { ...FULL_READS, keys: MANY, connections },
+    state: 'warm' as const,
+    nginx: true,
+  })),
+  ...[1, 16].map((connections) => ({
+    line: 'a' as const,
+    title: `warm 64 MiB objects from memory, ${connections} connections`,
+    setup: IN_MEMORY,
+    work: { ...FULL_READS, keys: FEW, connections },
+    state: 'warm' as const,
+    nginx: connections === 16,
+  })),
+  {
+    line: 'b',
+    title: 'warm 64 KiB ranges from the store, 8 MiB chunks',
+    setup: IN_STORE,
+    work: { ...RANGES, keys: MANY },
+    state: 'warm',
+    nginx: true,
+  },
+  {
+    line: 'b',
+    title: 'warm 64 KiB ranges from the store, 64 MiB chunks',
+    setup: IN_STORE_LONG,
+    work: { ...RANGES, keys: MANY },
+    state: 'warm',
+    nginx: false,
+  },
+  {
+    line: 'b',
+    title: 'warm 64 KiB ranges from memory',
+    setup: IN_MEMORY,
+    work: { ...RANGES, keys: FEW },
+    state: 'warm',
+    nginx: true,
+  },
+  {
+    line: 'c',
+    title: 'warm 4 KiB objects from the store',
+    setup: SMALL_IN_STORE,
+    work: { ...SMALL, keys: 8192 },
+    state: 'warm',
+    nginx: true,
+  },
+  {
+    line: 'c',
+    title: 'warm 4 KiB objects from memory',
+    setup: IN_MEMORY,
+    work: { ...SMALL, keys: 64 },
+    state: 'warm',
+    nginx: true,
+  },
+  cold('cold 64 MiB, 8 MiB chunks', chunks('8Mi'), 64 * MIB, true),
+  cold('cold 64 MiB, 64 MiB chunks', chunks('64Mi'), 64 * MIB, false),
+  cold('cold 64 MiB, 128 MiB chunks', chunks('128Mi'), 64 * MIB, false),
+  cold('cold 256 MiB, 8 MiB chunks', chunks('8Mi'), 256 * MIB, true),
+  cold('cold 256 MiB, 64 MiB chunks', chunks('64Mi'), 256 * MIB, false),
+  cold('cold 256 MiB, 128 MiB chunks', chunks('128Mi'), 256 * MIB, false),
+  {
+    line: 'e',
+    title: '100 clients, one cold 64 MiB object, 1 replica',
+    setup: chunks('8Mi'),
+    work: CROWD,
+    state: 'cold',
+    origin: FAR,
+    nginx: true,
+  },
+  {
+    line: 'e',
+    title: '100 clients, one cold 64 MiB object, 3 replicas',
+    setup: chunks('8Mi', '1Gi', 3),
+    work: CROWD,
+    state: 'cold',
+    origin: FAR,
+    nginx: false,
+  },
+  {
+    line: 'f',
+    title: '64 cold 64 MiB chunks at once, budget 1 GiB',
+    setup: chunks('64Mi'),
+    work: {
+      objectBytes: 64 * MIB,
+      keys: 64,
+      connections: 64,
+      requests: 64,
+      together: true,
+      inOrder: true,
+      patient: true,
+    },
+    state: 'cold',
+    nginx: false,
+  },
+  {
+    line: 'g',
+    title: 'last 4 KiB of a cold 1 GiB object, default tiers',
+    setup: DEFAULT_TIERS,
+    work: { objectBytes: GIB, keys: 1, connections: 1, requests: 1, rangeBytes: 4 * KIB, rangeAt: 'end' },
+    state: 'cold',
+    origin: FAR,
+    nginx: true,
+  },
+];
