@@ -92,6 +92,7 @@ export function openEngine(options: EngineOptions): Engine {
   });
   const memoryTier = new MemoryTier();
   memory.onPressure((neededBytes) => memoryTier.evict(neededBytes));
+  memoryTier.onEvictable(() => memory.reconsider());
   const catalog = new Catalog(settings.catalog.maxEntries);
   const limiter = new OriginLimiter({
     targetGlobal: options.targetGlobal,

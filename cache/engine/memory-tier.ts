@@ -22,6 +22,7 @@ export class MemoryTier {
   #oldest: Entry | undefined;
   #hand: Entry | undefined;
   #sizeBytes = 0;
+  #onEvictable: () => void = () => {};
 
   get sizeBytes(): number {
     return this.#sizeBytes;
@@ -29,6 +30,11 @@ export class MemoryTier {
 
   get count(): number {
     return this.#entries.size + this.#pinned.size;
+  }
+
+  /** Called when something has come that may go again; it may have gone when `put` returns. */
+  onEvictable(listener: () => void): void {
+    this.#onEvictable = listener;
   }
 
   get(path: ChunkPath): ChunkBytes | undefined {
@@ -62,6 +68,7 @@ export class MemoryTier {
     this.#oldest ??= entry;
     this.#entries.set(path, entry);
     this.#sizeBytes += bytes.sizeBytes;
+    this.#onEvictable();
   }
 
   delete(path: ChunkPath): void {

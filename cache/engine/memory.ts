@@ -185,6 +185,11 @@ export class ChunkMemory {
     if (!this.#reclaiming) this.#admit();
   }
 
+  /** What may go under pressure has become more: whoever waits for memory looks again. */
+  reconsider(): void {
+    if (!this.#reclaiming) this.#admit();
+  }
+
   /** For leases: memory that was charged before. */
   allocate(lengthBytes: number): Buffer {
     const pooled = this.#free.get(lengthBytes)?.pop();

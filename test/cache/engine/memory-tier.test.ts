@@ -62,3 +62,17 @@ test('the hand survives the removal of the entry it points at', async () => {
   tier.evict(1);
   expect(tier.count).toBe(0);
 });
+
+test('whoever waits for memory gets it as soon as a chunk may go', async () => {
+  const memory = new ChunkMemory({ budgetBytes: 8 * SEGMENT_BYTES, clock: fakeClock() });
+  const tier = new MemoryTier();
+  memory.onPressure((neededBytes) => tier.evict(neededBytes));
+  tier.onEvictable(() => memory.reconsider());
+  const never = new AbortController().signal;
+  const lengthBytes = 6 * SEGMENT_BYTES;
+  tier.pin(path('a'), new ChunkBytes(await memory.lease(lengthBytes, 'fill', 'new', never), lengthBytes));
+  const waiting = memory.lease(lengthBytes, 'fill', 'started', never);
+  expect(memory.waiting('started')).toBe(1);
+  tier.unpin(path('a'));
+  expect((await waiting).capacity).toBe(6);
+});
