@@ -31,7 +31,9 @@ export default defineConfig({
         test: {
           name: 'simulation',
           include: ['test/simulation/**/*.test.ts'],
+          // Each file keeps both cores busy with processes or threads of its own.
           fileParallelism: false,
+          maxConcurrency: 2,
         },
       },
       {

@@ -7,6 +7,7 @@ import { chunkAt, chunkSizeFor } from '#cache/core/chunk.ts';
 import { blockSizeFor } from '#cache/core/chunk-metadata.ts';
 import { codeOf, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
+import type { PeerAddress } from '#cache/engine/ports.ts';
 import type { ReadResult } from '#cache/engine/read.ts';
 import { sendBody } from '#cache/http/send-body.ts';
 import { AFTERMATH_MS, isAllowed, ORIGIN_TROUBLE, type Failure } from './allowed.ts';
@@ -58,9 +59,18 @@ export interface Exchange {
   retryAfterMs: number | undefined;
 }
 
+export interface Progress {
+  readonly home: PeerAddress;
+  /** Undefined before the status line. */
+  readonly version: Version | undefined;
+  /** Offsets in the object: where the body begins, and what the engine has handed over. */
+  readonly from: number;
+  readonly at: number;
+}
+
 export class Clients {
   readonly #options: ClientsOptions;
-  readonly #homes = new Map<string, Incarnation>();
+  readonly #known = new Map<string, { readonly exchange: Exchange; readonly connection: Connection }>();
   readonly running = new Set<Exchange>();
   readonly outcomes: Record<string, number> = {};
   longestMs = 0;
@@ -70,8 +80,13 @@ export class Clients {
     this.#options = options;
   }
 
-  homeOf(requestId: string): Incarnation | undefined {
-    return this.#homes.get(requestId);
+  /** Where a client's request is served, and how far its answer is. */
+  progressOf(requestId: string): Progress | undefined {
+    const known = this.#known.get(requestId);
+    if (known === undefined) return undefined;
+    const { exchange, connection } = known;
+    const { version, range, process } = exchange;
+    return { home: process.address, version, from: range.from, at: range.from + connection.writtenBytes };
   }
 
   start(plan: ClientPlan, process: Incarnation, isFinal = false): Promise<Exchange> {
@@ -96,7 +111,6 @@ export class Clients {
       failure: undefined,
       retryAfterMs: undefined,
     };
-    this.#homes.set(plan.id, process);
     this.running.add(exchange);
     let mayPause = plan.pauseMs > 0;
     const end = (outcome: Exchange['outcome'], failure?: Failure): void => {
@@ -147,6 +161,7 @@ export class Clients {
         cut: () => end('reset'),
       },
     });
+    this.#known.set(plan.id, { exchange, connection });
     process.connections.add(connection);
     world.note(
       'client',

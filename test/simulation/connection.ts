@@ -52,6 +52,7 @@ export class Connection {
   readonly #queue: Write[] = [];
   #sentOfFirst = 0;
   #sentBytes = 0;
+  #writtenBytes = 0;
   #pumping = false;
   #isGone = false;
   #isBlocked = false;
@@ -79,6 +80,11 @@ export class Connection {
         return isFinished();
       },
     } as unknown as ServerResponse;
+  }
+
+  /** What the server has handed over so far. */
+  get writtenBytes(): number {
+    return this.#writtenBytes;
   }
 
   get isGone(): boolean {
@@ -141,6 +147,7 @@ export class Connection {
   }
 
   #write(bytes: Uint8Array, written: (() => void) | undefined, isLast: boolean): boolean {
+    this.#writtenBytes += bytes.length;
     if (this.#isGone) return false;
     this.#queue.push({ bytes, written, isLast });
     this.#pump();

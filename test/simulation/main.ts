@@ -1,39 +1,66 @@
 /**
- * Runs seeds one after the other, without a test runner around them: for many seeds, for a trace, and for the copies in
- * which something is broken. Ends at the first that fails, or goes through `--all`.
+ * Runs seeds without a test runner around them: for many seeds, for a trace, and for the copies in which something is
+ * broken. Ends at the first that fails, or goes through `--all`.
  *
- *   node test/simulation/main.ts [--from F] [--seeds N] [--all] [--stats]
+ *   node test/simulation/main.ts [--from F] [--seeds N] [--all] [--stats] [--jobs J]
+ *   node test/simulation/main.ts --list S,S,…
  *   node test/simulation/main.ts --seed S [--trace]
  */
 import { parseArgs } from 'node:util';
 import { failureLine, summary } from './report.ts';
+import { openSeedPool, type SeedPool } from './seed-pool.ts';
 import { simulate } from './simulate.ts';
 
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '200' },
     seed: { type: 'string' },
+    list: { type: 'string' },
     from: { type: 'string', default: '1' },
+    jobs: { type: 'string', default: '1' },
     trace: { type: 'boolean', default: false },
     stats: { type: 'boolean', default: false },
     all: { type: 'boolean', default: false },
   },
 });
 
-const first = Number(values.seed ?? values.from);
-const count = values.seed === undefined ? Number(values.seeds) : 1;
+const seeds = seedsOf();
+const lanes = Number(values.jobs);
 const log = values.trace ? (line: string) => console.log(line) : undefined;
 const startedMs = performance.now();
+/** Shared by all lanes. */
+const waiting = seeds.values();
+let ended = 0;
 let failures = 0;
-for (let seed = first; seed < first + count; seed++) {
+await using pool: SeedPool | undefined = lanes > 1 ? openSeedPool(lanes) : undefined;
+await Promise.all(Array.from({ length: lanes }, lane));
+const seconds = (performance.now() - startedMs) / 1000;
+console.log(`${ended} seeds, ${failures} failed, ${seconds.toFixed(1)} s`);
+process.exitCode = failures > 0 ? 1 : 0;
+
+async function lane(): Promise<void> {
+  for (const seed of waiting) {
+    if (failures > 0 && !values.all) return;
+    const report = pool === undefined ? await runHere(seed) : await pool.run(seed);
+    ended++;
+    if (values.stats || values.seed !== undefined) console.log(report.summary);
+    if (report.failure === undefined) continue;
+    failures++;
+    console.log(report.failure);
+  }
+}
+
+async function runHere(seed: number): Promise<{ failure: string | undefined; summary: string }> {
   const beganMs = performance.now();
   const result = await simulate(seed, log);
-  if (values.stats || values.seed !== undefined) console.log(summary(result, performance.now() - beganMs));
-  if (result.violation === undefined) continue;
-  failures++;
-  console.log(failureLine(result));
-  if (!values.all) break;
+  return {
+    failure: result.violation === undefined ? undefined : failureLine(result),
+    summary: summary(result, performance.now() - beganMs),
+  };
 }
-const seconds = (performance.now() - startedMs) / 1000;
-console.log(`${count} seeds, ${failures} failed, ${seconds.toFixed(1)} s`);
-process.exitCode = failures > 0 ? 1 : 0;
+
+function seedsOf(): number[] {
+  if (values.seed !== undefined) return [Number(values.seed)];
+  if (values.list !== undefined) return values.list.split(',').map(Number);
+  return Array.from({ length: Number(values.seeds) }, (_, number) => Number(values.from) + number);
+}

@@ -2,17 +2,29 @@
  * Deliberate breakages, each of which the oracle has to notice: so that it is known to bite. A mutation is text to find
  * and text to put there instead; text that is not found any more fails loudly, and asks for a new one.
  */
+import type { Edit } from './edits.ts';
+import { PEER_TROUBLE } from './peers.ts';
+import { scenarioOf, type Scenario } from './scenario.ts';
+
 export interface Mutation {
   readonly name: string;
   readonly edits: readonly Edit[];
-  /** The seed that caught it last: tried first, since the workload of a seed seldom changes. */
+  /** The seed that caught it last: tried first. */
   readonly seed: number;
+  /** Where it may show at all; so that the seeds tried next are worth it. */
+  readonly shows?: (scenario: Scenario) => boolean;
 }
 
-export interface Edit {
-  readonly file: string;
-  readonly search: string;
-  readonly replace: string;
+/** Tried after the one that caught it last, which the engine or the scenarios may have left behind. */
+const MORE_SEEDS = 60;
+const LAST_SEED = 3_000;
+
+/** Which seeds a mutation is tried with, the most promising first. */
+export function seedsFor({ seed, shows }: Mutation): number[] {
+  const seeds = [seed];
+  for (let other = 1; other <= LAST_SEED && seeds.length <= MORE_SEEDS; other++)
+    if (other !== seed && (shows?.(scenarioOf(other)) ?? true)) seeds.push(other);
+  return seeds;
 }
 
 const FILL = 'cache/engine/fill.ts';
@@ -28,7 +40,8 @@ const WINDOW = 'cache/engine/window.ts';
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a short answer of the origin passes as whole',
-    seed: 1,
+    seed: 18,
+    shows: ({ faults }) => faults.has('origin-errors'),
     edits: [
       { file: FILL, search: 'if (part.at !== part.to)', replace: 'if (part.at > part.to)' },
       {
@@ -40,12 +53,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a part that broke is read again from its start',
-    seed: 1,
+    seed: 5,
+    shows: ({ faults }) => faults.has('origin-errors'),
     edits: [{ file: FILL, search: 'from: range.from + part.at', replace: 'from: range.from + part.from' }],
   },
   {
     name: 'the origin is asked without If-Match, and what it sends is not looked at',
-    seed: 1,
+    seed: 36,
+    shows: ({ faults }) => faults.has('overwrite'),
     edits: [
       {
         file: 'test/simulation/origin.ts',
@@ -60,8 +75,20 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'an object that has changed is not resolved again',
+    name: 'the whole object is taken for a range of it',
     seed: 1,
+    edits: [
+      {
+        file: 'test/simulation/origin.ts',
+        search: 'fillFrom(version, offset, target)',
+        replace: 'fillFrom(version, offset - range.from, target)',
+      },
+    ],
+  },
+  {
+    name: 'an object that has changed is not resolved again',
+    seed: 46,
+    shows: ({ faults }) => faults.has('overwrite'),
     edits: [
       {
         file: 'cache/engine/read.ts',
@@ -72,7 +99,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'what is read from the cachestore is not checked',
-    seed: 1,
+    seed: 28,
+    shows: ({ faults }) => faults.has('store-flip'),
     edits: [
       {
         file: STORE_RUNG,
@@ -83,7 +111,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'bytes leave before their block is checked',
-    seed: 1,
+    seed: 42,
+    shows: ({ faults }) => faults.has('store-flip'),
     edits: [
       {
         file: 'cache/engine/block-verifier.ts',
@@ -94,7 +123,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a read that another source began is not checked from its block on',
-    seed: 158,
+    seed: 474,
+    shows: ({ faults }) => faults.has('store-flip') && faults.has('peer-errors'),
     edits: [
       {
         file: STORE_RUNG,
@@ -116,7 +146,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a chunk is committed as soon as one of its parts is there',
-    seed: 1,
+    seed: 2,
     edits: [
       { file: FILL, search: 'await Promise.all(workers);', replace: 'await Promise.race(workers);' },
       {
@@ -128,12 +158,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a bad chunk is filled again, and not written over',
-    seed: 1,
+    seed: 42,
+    shows: ({ faults }) => faults.has('store-flip') || faults.has('store-truncate'),
     edits: [{ file: 'cache/engine/fetch-chunk.ts', search: 'overwrite: cursor.bad', replace: 'overwrite: false' }],
   },
   {
     name: 'a peer’s request is passed on to a third',
-    seed: 1,
+    seed: 64,
+    shows: ({ faults }) => faults.has('skew') || faults.has('leave'),
     edits: [
       {
         file: SERVE_FILL,
@@ -164,7 +196,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a chunk may leave memory while it is uploaded',
-    seed: 1,
+    seed: 5,
+    shows: ({ faults }) => faults.has('pressure'),
     edits: [
       {
         file: OUTBOX,
@@ -175,12 +208,14 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'memory is leased beyond the budget',
-    seed: 1,
+    seed: 23,
+    shows: ({ faults }) => faults.has('pressure'),
     edits: [{ file: MEMORY, search: 'return missing() <= 0;', replace: 'return missing() <= costBytes;' }],
   },
   {
     name: 'fills take the windows’ share of memory',
-    seed: 1,
+    seed: 4,
+    shows: ({ faults }) => faults.has('pressure'),
     edits: [
       {
         file: MEMORY,
@@ -191,7 +226,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'the index is left out of a chunk’s score',
-    seed: 1,
+    seed: 52,
+    shows: ({ isCalm }) => isCalm,
     edits: [
       {
         file: 'cache/core/rendezvous.ts',
@@ -202,7 +238,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a fill leaves the table before its commit',
-    seed: 1,
+    seed: 57,
+    shows: ({ faults }) => faults.has('store-slow') || faults.has('store-errors'),
     edits: [
       { file: FILL, search: 'await context.outbox.commit(', replace: 'void context.outbox.commit(' },
       {
@@ -214,12 +251,13 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a fill does not look in the cachestore first',
-    seed: 1,
+    seed: 7,
     edits: [{ file: FILL, search: 'if (!order.knownAbsent && (await', replace: 'if (chunk.index < 0 && (await' }],
   },
   {
     name: 'a chunk that is known to be stored is asked for in a circle',
     seed: 1,
+    shows: ({ faults }) => faults.has('store-vanish') || faults.has('store-errors'),
     edits: [
       { file: PEER_RUNG, search: 'for (let round = 0; round < 4; round++) {', replace: 'for (;;) {' },
       {
@@ -231,7 +269,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a catalog forgets without a tombstone',
-    seed: 1,
+    seed: 445,
+    shows: ({ faults, catalogEntries }) => faults.has('store-vanish') && catalogEntries < 100,
     edits: [
       {
         file: 'cache/engine/catalog.ts',
@@ -242,7 +281,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a peer that waits for a slow origin says nothing meanwhile',
-    seed: 1,
+    seed: 10,
+    shows: ({ faults }) => faults.has('origin-slow') && !PEER_TROUBLE.some((fault) => faults.has(fault)),
     edits: [
       {
         file: 'test/simulation/peers.ts',
@@ -253,7 +293,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'an origin that fails is taken for a peer that is dead',
-    seed: 1,
+    seed: 32,
+    shows: ({ faults }) => faults.has('origin-down') && !PEER_TROUBLE.some((fault) => faults.has(fault)),
     edits: [
       {
         file: PEER_RUNG,
@@ -265,21 +306,23 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'fills that nobody waits for go on',
-    seed: 1,
+    seed: 63,
+    shows: ({ faults }) => faults.has('cancel') && faults.has('origin-slow'),
     edits: [
       { file: FLIGHTS, search: 'if (!flight.isAbandoned || pastHalf', replace: 'if (flight.isAbandoned || pastHalf' },
     ],
   },
   {
     name: 'an origin that stalls is waited for without a bound',
-    seed: 1,
+    seed: 5,
+    shows: ({ faults }) => faults.has('origin-errors'),
     edits: [
       { file: FILL, search: 'const STALL_TIMEOUT_MS = 10_000;', replace: 'const STALL_TIMEOUT_MS = 10_000_000;' },
     ],
   },
   {
     name: 'a failed request keeps its turn at the origin',
-    seed: 1,
+    seed: 4,
     edits: [
       {
         file: 'cache/engine/limiter.ts',
@@ -301,7 +344,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a commit that failed is never tried again',
-    seed: 1,
+    seed: 5,
+    shows: ({ faults }) => faults.has('store-errors') || faults.has('store-down'),
     edits: [
       {
         file: OUTBOX,
@@ -312,7 +356,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a cachestore that fails is the client’s problem',
-    seed: 1,
+    seed: 6,
+    shows: ({ faults }) => faults.has('store-errors') || faults.has('store-down'),
     edits: [
       {
         file: STORE_RUNG,
@@ -323,7 +368,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'the age of a head counts from when a replica hears of it',
-    seed: 1,
+    seed: 4,
     edits: [
       {
         file: METADATA,
@@ -335,6 +380,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a response that has started is refused memory like a new one',
     seed: 81,
+    shows: ({ faults }) => faults.has('peer-errors'),
     edits: [
       {
         file: 'cache/engine/read-ahead.ts',
@@ -345,7 +391,8 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'reading ahead waits for memory while it holds some',
-    seed: 1,
+    seed: 3,
+    shows: ({ readahead }) => readahead > 0,
     edits: [
       {
         file: 'cache/engine/read-ahead.ts',

@@ -147,7 +147,7 @@ export class SimOrigin {
 
   #head(who: Incarnation, _bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {
     this.heads++;
-    const down = this.#down();
+    const down = this.#down('head');
     const strike = this.#faults.strikes('origin-errors');
     const failure = down ?? (strike === undefined ? undefined : this.#failure());
     const delayMs = failure === 'hang' ? Infinity : this.#pace().firstByteMs;
@@ -169,7 +169,7 @@ export class SimOrigin {
 
   /** Thrown in place of a read's first byte. */
   #readFault(range: ByteRange, path: string): FlowFault | undefined {
-    const down = this.#down();
+    const down = this.#down('read');
     if (down !== undefined) return { what: down === 'hang' ? 'stall' : 'cut', afterBytes: 0 };
     const strike = this.#faults.strikes('origin-errors');
     if (strike === undefined) return undefined;
@@ -179,9 +179,11 @@ export class SimOrigin {
     return { what, afterBytes };
   }
 
-  #down(): OrcaError | 'hang' | undefined {
+  #down(operation: 'head' | 'read'): OrcaError | 'hang' | undefined {
     const window = this.#faults.window('origin-down');
     if (window === undefined) return undefined;
+    // Often heads are all that it still answers: then fills begin, and fail.
+    if (operation === 'head' && window.which < 0.5) return undefined;
     if (window.way < 0.4) return 'hang';
     return unavailable(window.way < 0.7 ? 'connection refused' : 'the origin answers 500');
   }

@@ -13,6 +13,7 @@ import { sendBody } from '#cache/http/send-body.ts';
 import { peerHealth, type Attempt, type PeerHealth } from '#cache/peers/peer-health.ts';
 import { streamGate, type StreamGate } from '#cache/peers/stream-gate.ts';
 import { cancelledBy } from '#cache/wire/sink.ts';
+import type { Progress } from './client.ts';
 import { Connection, type ConnectionFault } from './connection.ts';
 import type { Faults } from './faults.ts';
 import type { Ledger } from './ledger.ts';
@@ -30,7 +31,8 @@ const STREAMS = { maxActive: 64, maxWaiting: 256, waitMs: 5_000 };
 /** One request asks for one chunk: two rungs with four rounds each, one redirection, one that drains; and once again. */
 const MAX_CALLS_PER_CHUNK = 24;
 
-const PEER_TROUBLE: readonly Fault[] = ['peer-errors', 'partition', 'freeze', 'crash', 'leave', 'join', 'skew'];
+/** With one of these a replica may be taken for dead, or views differ. */
+export const PEER_TROUBLE: readonly Fault[] = ['peer-errors', 'partition', 'freeze', 'crash', 'leave', 'join', 'skew'];
 
 interface Exchange {
   readonly asker: Incarnation;
@@ -48,8 +50,7 @@ export interface PeersOptions {
   readonly ledger: Ledger;
   readonly random: Random;
   readonly replicaAt: (address: PeerAddress) => Replica | undefined;
-  /** Where a client's request is served. */
-  readonly homeOf: (requestId: string) => PeerAddress | undefined;
+  readonly progressOf: (requestId: string) => Progress | undefined;
 }
 
 export class SimPeers {
@@ -161,7 +162,7 @@ export class SimPeers {
 
   /** A replica asks only for its own clients: nothing that a peer asks of it is asked of a third. */
   #countCall(who: Incarnation, address: PeerAddress, request: FillRequest, options: CallOptions): void {
-    const { world, homeOf } = this.#options;
+    const { world, progressOf } = this.#options;
     const { path } = request.chunk;
     this.calls++;
     const id = options.requestId ?? '';
@@ -169,17 +170,31 @@ export class SimPeers {
       'rpc',
       `${who.owner.name} -> ${address} ${request.why} ${path} [${request.range.from}, ${request.range.to}) for ${id}`,
     );
-    if (homeOf(id) !== who.address)
+    const progress = progressOf(id);
+    if (progress?.home !== who.address)
       world.violate(
         'no second hop',
-        `${who.owner.name} asks ${address} for ${path} in the name of ${id}, served at ${homeOf(id)}`,
+        `${who.owner.name} asks ${address} for ${path} in the name of ${id}, served at ${progress?.home}`,
       );
+    else this.#checkDemand(id, request, progress);
     // Where it has got on, it may ask again.
     const name = `${id} ${path} ${request.range.from}`;
     const calls = (this.#calls.get(name) ?? 0) + 1;
     this.#calls.set(name, calls);
     if (calls > MAX_CALLS_PER_CHUNK)
       world.violate('bounded', `${id} asks peers for ${path} more than ${MAX_CALLS_PER_CHUNK} times`);
+  }
+
+  /** Reading ahead never waits for memory, and what a response needs that has started waits with patience. */
+  #checkDemand(id: string, { chunk, range, demand }: FillRequest, { version, from, at }: Progress): void {
+    const { world } = this.#options;
+    const askedAt = chunk.range.from + range.from;
+    const isNext = version !== undefined && askedAt === at;
+    if (demand === 'started' && !isNext)
+      world.violate('memory is asked for in turn', `${id} asks from ${askedAt} on as started, its answer is at ${at}`);
+    // A slice that was begun is that of a response that has started; one from its start on may have been read ahead.
+    if (demand === 'new' && isNext && askedAt > Math.max(from, chunk.range.from))
+      world.violate('memory is asked for in turn', `${id} asks from ${askedAt} on as new, having begun`);
   }
 
   #exchange(

@@ -40,6 +40,8 @@ export interface Incarnation {
   readonly warnings: string[];
   /** When it last found which chunk to be bad in the cachestore. */
   readonly foundBad: Map<string, number>;
+  /** Since the last look: chunks that the cachestore said it has not got. */
+  readonly toldMissing: ChunkPath[];
   view: PeerSet;
   offsetMs: number;
   deliveredBytes: number;
@@ -111,6 +113,7 @@ export function startProcess(
     fills: {},
     warnings: [],
     foundBad: new Map(),
+    toldMissing: [],
     view: peerSet(address, [...owners, address], []),
     offsetMs: 0,
     deliveredBytes: 0,

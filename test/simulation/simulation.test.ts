@@ -1,10 +1,10 @@
 /** The engine under faults, seed by seed: `hack/test simulation [--seeds N] [--seed S]`. */
-import { describe, expect, test } from 'vitest';
-import { failureLine } from './report.ts';
-import { simulate } from './simulate.ts';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openSeedPool } from './seed-pool.ts';
 
-/** What a run of the tests can spare: under a minute of one core. */
+/** What a run of the tests can spare: half a minute of one core. */
 const DEFAULT_SEEDS = 200;
+const REPEATED_SEEDS = 5;
 /** A test of its own for so many, so that a failure does not hide the others. */
 const SEEDS_PER_TEST = 20;
 /** Of two hundred milliseconds each, on a machine that is busy with everything else. */
@@ -18,23 +18,21 @@ const groups = Array.from({ length: Math.ceil(count / SEEDS_PER_TEST) }, (_, gro
   return { from, to: Math.min(from + SEEDS_PER_TEST, first + count) - 1 };
 });
 
-describe('every invariant holds', () => {
+const pool = openSeedPool();
+afterAll(() => pool[Symbol.asyncDispose]());
+
+describe.concurrent('every invariant holds', () => {
   test.for(groups)('for the seeds from $from to $to', { timeout: TIMEOUT_MS }, async ({ from, to }) => {
-    const failures: string[] = [];
-    for (let seed = from; seed <= to; seed++) {
-      const result = await simulate(seed);
-      if (result.violation !== undefined) failures.push(failureLine(result));
-    }
-    expect(failures).toEqual([]);
+    const seeds = Array.from({ length: to - from + 1 }, (_, number) => from + number);
+    const reports = await Promise.all(seeds.map((seed) => pool.run(seed)));
+    expect(reports.flatMap(({ failure }) => failure ?? [])).toEqual([]);
   });
 });
 
 test('the same seed gives the same run, event for event', { timeout: TIMEOUT_MS }, async () => {
-  for (let seed = first; seed < first + Math.min(count, 5); seed++) {
-    const [once, again] = [await simulate(seed), await simulate(seed)];
-    expect(again.traceHash).toBe(once.traceHash);
-    expect(again.stats).toEqual(once.stats);
-  }
+  const seeds = Array.from({ length: Math.min(count, REPEATED_SEEDS) }, (_, number) => first + number);
+  const hashes = async () => (await Promise.all(seeds.map((seed) => pool.run(seed)))).map(({ traceHash }) => traceHash);
+  expect(await hashes()).toEqual(await hashes());
 });
 
 function numberFrom(name: string): number | undefined {

@@ -14,10 +14,12 @@ import type { Ledger } from './ledger.ts';
 import type { SimOrigin } from './origin.ts';
 import type { Random } from './random.ts';
 import type { Incarnation } from './replica.ts';
-import type { Fault, Scenario } from './scenario.ts';
+import { KIB, type Fault, type Scenario } from './scenario.ts';
 import type { World } from './world.ts';
 
 const SLOW_FACTOR = 30;
+/** From where a read begins: most blocks are as long. */
+const BAD_WITHIN_BYTES = 64 * KIB;
 /** The longest from an answer of the store to what is said because of it. */
 const ROUND_TRIP_MS = 3_000;
 
@@ -27,7 +29,7 @@ const TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', '
 interface Stored {
   readonly chunk: Chunk;
   readonly version: Version;
-  readonly metadata: ChunkMetadata;
+  metadata: ChunkMetadata;
   lengthBytes: number;
   /** Offsets in the chunk whose byte is inverted. */
   readonly flips: Set<number>;
@@ -62,7 +64,13 @@ export class SimStore {
     const stored = this.#chunks.get(path);
     if (stored === undefined || stored.flips.size > 0 || stored.lengthBytes !== stored.chunk.lengthBytes)
       return undefined;
+    if (stored.metadata.etag !== stored.chunk.object.etag) return undefined;
     return stored.sinceMs;
+  }
+
+  /** There, and not as it was committed. */
+  isBad(path: string): boolean {
+    return this.#chunks.has(path) && this.intactSinceMs(path) === undefined;
   }
 
   /** Not there now, nor a moment ago: nobody can have seen it. */
@@ -84,29 +92,50 @@ export class SimStore {
   }
 
   flip(): void {
-    for (let count = this.#random.int(1, 6); count > 0; count--) {
-      const stored = this.#any();
-      if (stored === undefined) return;
-      const offset = this.#random.int(0, stored.chunk.lengthBytes);
-      stored.flips.add(offset);
-      this.#everFlipped.add(`${stored.chunk.path}@${offset}`);
-      this.#ledger.excuse(stored.chunk.path, 'store', `its byte ${offset} was flipped in the cachestore`);
-    }
+    const stored = this.#any();
+    if (stored === undefined) return;
+    if (this.#random.chance(0.5)) this.#flipAll(stored);
+    else
+      for (let count = this.#random.int(1, 6); count > 0; count--)
+        this.#flipOne(stored, this.#random.int(0, stored.chunk.lengthBytes));
+  }
+
+  /** One byte in each block: whatever is read of it meets one. */
+  #flipAll(stored: Stored): void {
+    const { lengthBytes } = stored.chunk;
+    const step = stored.metadata.blockSizeBytes;
+    for (let block = 0; block < lengthBytes; block += step)
+      this.#flipOne(stored, Math.min(block + this.#random.int(0, step), lengthBytes - 1));
+  }
+
+  #flipOne(stored: Stored, offset: number): void {
+    stored.flips.add(offset);
+    this.#everFlipped.add(`${stored.chunk.path}@${offset}`);
+    this.#ledger.excuse(stored.chunk.path, 'store', `its byte ${offset} was flipped in the cachestore`);
   }
 
   truncate(): void {
     const stored = this.#any();
     if (stored === undefined) return;
+    const { path } = stored.chunk;
+    if (this.#random.chance(0.3)) {
+      stored.metadata = { ...stored.metadata, etag: 'another' };
+      this.#ledger.excuse(path, 'store', 'it names another ETag in the cachestore');
+      return;
+    }
     stored.lengthBytes = this.#random.int(0, stored.lengthBytes);
-    this.#ledger.excuse(stored.chunk.path, 'store', `it was cut to ${stored.lengthBytes} bytes in the cachestore`);
+    this.#ledger.excuse(path, 'store', `it was cut to ${stored.lengthBytes} bytes in the cachestore`);
   }
 
   portFor(who: Incarnation): ChunkStore {
     const small = <T>(call: CallOptions, action: () => T): Promise<T> => this.#answer(who, call, undefined, action);
     return {
       read: (chunk, range, sink, onInfo, call) => {
-        const stored = (): Stored => this.#checked(chunk);
         const failure = this.#failure(chunk.path);
+        const present = this.#chunks.get(chunk.path);
+        // Often in the block that a read begins in.
+        if (present !== undefined && this.#faults.strikes('store-flip') !== undefined && this.#random.chance(0.4))
+          this.#flipOne(present, this.#random.int(range.from, Math.min(range.from + BAD_WITHIN_BYTES, range.to)));
         return pour(this.#world, {
           owner: who.owner,
           random: this.#random,
@@ -118,7 +147,8 @@ export class SimStore {
           unavailable: (message) => this.#unavailable(chunk.path, message),
           onHead: () => {
             if (failure instanceof OrcaError) throw failure;
-            onInfo(stored().metadata);
+            if (!this.#chunks.has(chunk.path)) who.toldMissing.push(chunk.path);
+            onInfo(this.#checked(chunk).metadata);
           },
           source: (offset, target) => this.#bytes(chunk, offset, target),
           onBytes: () => {},
@@ -151,7 +181,10 @@ export class SimStore {
     call: CallOptions & { readonly overwrite?: boolean },
   ): Promise<'won' | 'lost'> {
     checkPieces(chunk, metadata, pieces);
-    this.#compare(chunk, metadata, pieces);
+    this.#compare(chunk, pieces);
+    const wrong = wrongMetadata(this.#origin.version(chunk.object.etag), chunk, metadata);
+    if (wrong !== undefined)
+      this.#world.violate('nothing wrong is committed', `${chunk.path} has wrong metadata: ${wrong}`);
     const { firstByteMs, bytesPerMs } = this.#pace(false);
     const failure = this.#commitFailure(chunk.path);
     const delayMs = failure === 'hang' ? Infinity : firstByteMs + chunk.lengthBytes / bytesPerMs;
@@ -165,7 +198,7 @@ export class SimStore {
       () => {
         if (failure instanceof OrcaError) throw failure;
         // Nobody may have touched the memory while the upload ran.
-        this.#compare(chunk, metadata, pieces);
+        this.#compare(chunk, pieces);
         this.#checkRepair(who, chunk, call.overwrite === true);
         const outcome = this.#put(chunk, metadata, call.overwrite === true);
         this.#world.note('store', `${who.owner.name} commits ${chunk.path}: ${outcome}`);
@@ -178,14 +211,17 @@ export class SimStore {
   #put(chunk: Chunk, metadata: ChunkMetadata, overwrite: boolean): 'won' | 'lost' {
     const stored = this.#chunks.get(chunk.path);
     if (!overwrite && stored !== undefined && isSameChunk(metadata, stored.lengthBytes, stored.metadata)) return 'lost';
-    this.#chunks.set(chunk.path, {
+    const written: Stored = {
       chunk,
       metadata,
       version: this.#origin.version(chunk.object.etag),
       lengthBytes: chunk.lengthBytes,
       flips: new Set(),
       sinceMs: this.#world.nowMs,
-    });
+    };
+    this.#chunks.set(chunk.path, written);
+    // A disk that does not keep what it is given: whoever reads along with the fill meets it in the middle.
+    if (this.#faults.strikes('store-flip') !== undefined && this.#random.chance(0.5)) this.#flipAll(written);
     this.wonBytes += chunk.lengthBytes;
     return 'won';
   }
@@ -199,7 +235,7 @@ export class SimStore {
       this.#world.violate('what is bad is repaired', `${who.owner.name} found ${path} bad and does not write over it`);
   }
 
-  #compare(chunk: Chunk, metadata: ChunkMetadata, pieces: readonly Uint8Array[]): void {
+  #compare(chunk: Chunk, pieces: readonly Uint8Array[]): void {
     const version = this.#origin.version(chunk.object.etag);
     let offset = chunk.range.from;
     for (const piece of pieces) {
@@ -218,9 +254,6 @@ export class SimStore {
         'nothing wrong is committed',
         `${chunk.path} is committed with ${offset - chunk.range.from} bytes`,
       );
-    const wrong = wrongMetadata(version, chunk, metadata);
-    if (wrong !== undefined)
-      this.#world.violate('nothing wrong is committed', `${chunk.path} has wrong metadata: ${wrong}`);
   }
 
   #checked(chunk: Chunk): Stored {
