@@ -12,6 +12,7 @@ import { openOrigin, openPeers, openStore, originFingerprint } from './drivers.t
 import { openEngine, type Engine } from './engine/engine.ts';
 import type { HttpListener } from './http/connections.ts';
 import { openEdge } from './http/edge.ts';
+import { openEdgeKeys, openTlsKeys } from './http/edge-secrets.ts';
 import { openMetrics } from './http/metrics.ts';
 import { openOps } from './http/ops.ts';
 import { OriginProbes } from './http/origin-probes.ts';
@@ -104,12 +105,23 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     isProven: () => config.runtimeFile === undefined || runtime.provenConfig === config.hash,
   });
 
-  const edge = openEdge({
+  const edgeKeys =
+    config.edge.auth.type === 'Anonymous' ? undefined : await openEdgeKeys(config.edge.auth, { clock, log });
+  const edgeTls =
+    config.edge.tlsDirectory === undefined
+      ? undefined
+      : await openTlsKeys(config.edge.tlsDirectory, { clock, log, onChange: (next) => edge.setTlsKeys(next) });
+  const edge: HttpListener = openEdge({
     engine,
+    auth: edgeKeys === undefined ? { type: 'Anonymous' } : { type: edgeKeys.type, keys: () => edgeKeys.current() },
+    tls: edgeTls?.current(),
     region: config.edge.region,
     buckets: new Set(config.origin.buckets.map(({ name }) => name)),
     maxConnections: config.edge.maxConnections,
     explain: config.edge.explain,
+    virtualHostDomains: config.edge.virtualHostDomains,
+    corsOrigins: config.edge.corsOrigins,
+    clock,
     observer: metrics.edge,
     log,
   });
@@ -180,6 +192,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
           running,
           ops.drain(signal),
           keys?.close(),
+          edgeKeys?.close(),
+          edgeTls?.close(),
           peerClient.close(),
           peers.close(),
           origin.close(),

@@ -70,5 +70,6 @@ export const MOUNT = {
   runtime: '/etc/orca/runtime/runtime.yaml',
   credentials: '/etc/orca/credentials',
   ca: '/etc/orca/ca',
+  edgeTls: '/etc/orca/tls/edge',
   filesystemStore: '/var/lib/orca',
 } as const;

@@ -22,7 +22,7 @@ export function podConfig(cache: CacheWords): Record<string, unknown> {
   const { targetGlobal: _reloaded, s3: originS3, ...origin } = spec.origin;
   const { s3: storeS3, filesystem, ...cacheStore } = spec.cacheStore;
   const { readahead: _reloadedToo, ...chunking } = spec.chunking;
-  const { service: _operators, ...edge } = spec.edge;
+  const { service: _operators, auth, tls, ...edge } = spec.edge;
   return {
     origin: { ...origin, ...(originS3 === undefined ? {} : { s3: mounted(originS3, 'origin') }) },
     cacheStore: {
@@ -39,7 +39,14 @@ export function podConfig(cache: CacheWords): Record<string, unknown> {
       endpointSlices: { namespace: metadata.namespace, service: `${metadata.name}-peers` },
       auth: { directory: `${MOUNT.credentials}/peers` },
     },
-    edge,
+    edge: {
+      ...edge,
+      auth:
+        auth.secretRef === undefined
+          ? { type: auth.type }
+          : { type: auth.type, directory: `${MOUNT.credentials}/edge` },
+      ...(tls === undefined ? {} : { tls: { directory: MOUNT.edgeTls } }),
+    },
     shutdown: spec.shutdown,
     runtimeFile: MOUNT.runtime,
   };

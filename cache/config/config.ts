@@ -84,8 +84,13 @@ export interface Config {
         readonly authDirectory: string;
       };
   readonly edge: {
-    readonly auth: { readonly type: 'Anonymous' };
+    readonly auth: { readonly type: 'Anonymous' } | { readonly type: 'Bearer' | 'SigV4'; readonly directory: string };
+    /** undefined = HTTP. */
+    readonly tlsDirectory: string | undefined;
     readonly region: string;
+    readonly virtualHostDomains: readonly string[];
+    readonly corsOrigins: readonly string[];
+    readonly listTtlMs: number;
     readonly maxConnections: number;
     readonly explain: boolean;
   };

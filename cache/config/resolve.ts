@@ -72,7 +72,16 @@ export function resolve(file: PodFile, hash: string, facts: Facts, mistakes: Mis
     catalog: { maxEntries: file.catalog.maxEntries },
     memory: { budgetBytes: resolveBudget(file, facts, mistakes) },
     peers: resolvePeers(file.peers, listen.peer, facts.env, mistakes),
-    edge: { auth: edge.auth, region: edge.region, maxConnections: edge.maxConnections, explain: edge.explain },
+    edge: {
+      auth: resolveAuth(edge.auth),
+      tlsDirectory: edge.tls?.directory,
+      region: edge.region,
+      virtualHostDomains: edge.virtualHostDomains,
+      corsOrigins: edge.corsOrigins,
+      listTtlMs: ms(edge.listTTL),
+      maxConnections: edge.maxConnections,
+      explain: edge.explain,
+    },
     shutdown: {
       propagationDelayMs: ms(file.shutdown.propagationDelay),
       drainTimeoutMs: ms(file.shutdown.drainTimeout),
@@ -81,6 +90,11 @@ export function resolve(file: PodFile, hash: string, facts: Facts, mistakes: Mis
     logLevel: resolveLogLevel(file.logLevel, facts.env, mistakes),
     hash,
   };
+}
+
+/** The schema has let a directory through exactly where there are keys. */
+function resolveAuth({ type, directory = '' }: PodFile['edge']['auth']): Config['edge']['auth'] {
+  return type === 'Anonymous' ? { type } : { type, directory };
 }
 
 function resolveListen({ listen }: PodFile, mistakes: Mistake[]): Config['listen'] {

@@ -4,6 +4,20 @@
  */
 export type ErrorCode =
   | 'bad_request' // the client's request can't be understood
+  | 'invalid_argument' // one value in it can't
+  | 'key_too_long'
+  | 'auth_malformed' // credentials that can't be read as any
+  | 'auth_query_malformed' // the same in a presigned URL
+  | 'auth_unsupported' // of a kind that is not spoken here
+  | 'auth_unknown_key'
+  | 'auth_mismatch' // the signature is not the key's
+  | 'auth_skewed' // signed at another time
+  | 'auth_token' // a session token that is not the key's
+  | 'auth_payload_mismatch'
+  | 'forbidden' // nobody in particular, or somebody who may not
+  | 'cors_incomplete' // a preflight that says too little
+  | 'cors_forbidden'
+  | 'part_not_found'
   | 'access_denied' // the origin's answer for a key that it will not show (S3 without ListBucket)
   | 'bucket_not_found'
   | 'not_found'
@@ -38,6 +52,8 @@ export interface OrcaErrorOptions {
    * what failed of a peer for the metrics.
    */
   readonly details?: string;
+  /** More elements of the error document. Never a secret. */
+  readonly fields?: Readonly<Record<string, string>>;
 }
 
 export class OrcaError extends Error {
@@ -45,6 +61,7 @@ export class OrcaError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly status: number | undefined;
   readonly details: string | undefined;
+  readonly fields: Readonly<Record<string, string>> | undefined;
 
   constructor(code: ErrorCode, message: string, options: OrcaErrorOptions = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
@@ -53,6 +70,7 @@ export class OrcaError extends Error {
     this.retryAfterMs = options.retryAfterMs;
     this.status = options.status;
     this.details = options.details;
+    this.fields = options.fields;
   }
 }
 

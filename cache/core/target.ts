@@ -12,20 +12,46 @@ export interface Target {
   readonly bucket: string;
   /** Empty for the bucket itself. */
   readonly key: string;
-  /** The query as sent, decoded, in order; a name without `=` has the value ''. */
+  /** The query as sent, decoded, in order; a name without `=` has the value '', and of several the last counts. */
   readonly query: ReadonlyMap<string, string>;
+  /** As on the wire, for signatures: path with its slash, query without its mark. */
+  readonly rawPath: string;
+  readonly rawQuery: string;
 }
 
-/** `raw` is what stood in the request line: origin-form (`/bucket/key?query`) or absolute-form. */
-export function parseTarget(raw: string): Target {
+/**
+ * `raw` is what stood in the request line: origin-form (`/bucket/key?query`) or absolute-form. `hostBucket` is the
+ * bucket that the host name holds; then the whole path is the key.
+ */
+export function parseTarget(raw: string, hostBucket?: string): Target {
   const originForm = raw.startsWith('/') ? raw : stripAuthority(raw);
   const mark = originForm.indexOf('?');
   const path = mark < 0 ? originForm : originForm.slice(0, mark);
-  const query = mark < 0 ? new Map<string, string>() : parseQuery(originForm.slice(mark + 1));
+  const rawQuery = mark < 0 ? '' : originForm.slice(mark + 1);
+  const query = new Map(queryPairs(rawQuery));
+  const rest = { query, rawPath: path, rawQuery };
+  if (hostBucket !== undefined) return { bucket: hostBucket, key: decode(path.slice(1), 'key'), ...rest };
   const slash = path.indexOf('/', 1);
   const bucket = decode(slash < 0 ? path.slice(1) : path.slice(1, slash), 'bucket name');
   const key = slash < 0 ? '' : decode(path.slice(slash + 1), 'key');
-  return { bucket, key, query };
+  return { bucket, key, ...rest };
+}
+
+/**
+ * The bucket in a virtual-host style name: `host` is the Host header or an absolute target's authority. Undefined where
+ * it is none of `domains`, or one of them itself.
+ */
+export function bucketOfHost(host: string, domains: readonly string[]): string | undefined {
+  const name = host.replace(/:\d*$/, '').toLowerCase();
+  // The longest domain wins: `s3.cache.example` before `cache.example`.
+  const domain = domains.filter((domain) => name.endsWith(`.${domain}`)).toSorted((a, b) => b.length - a.length)[0];
+  if (domain === undefined || domains.includes(name)) return undefined;
+  return name.slice(0, -domain.length - 1);
+}
+
+/** The authority of an absolute-form target, which takes the place of Host (RFC 9112 §3.2.2). */
+export function authorityOf(raw: string): string | undefined {
+  return /^https?:\/\/([^/?]*)/i.exec(raw)?.[1];
 }
 
 export function keyIsTooLong(key: string): boolean {
@@ -39,16 +65,17 @@ function stripAuthority(raw: string): string {
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
-function parseQuery(text: string): Map<string, string> {
-  const query = new Map<string, string>();
-  for (const pair of text.split('&')) {
+/** Every pair of a raw query, decoded, in order. */
+export function queryPairs(rawQuery: string): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (const pair of rawQuery.split('&')) {
     if (pair === '') continue;
     const equals = pair.indexOf('=');
     // In a query, unlike in a path, `+` is a space: form encoding, as every SDK reads it.
     const part = (raw: string) => decode(raw.replaceAll('+', '%20'), 'query');
-    query.set(part(equals < 0 ? pair : pair.slice(0, equals)), equals < 0 ? '' : part(pair.slice(equals + 1)));
+    pairs.push([part(equals < 0 ? pair : pair.slice(0, equals)), equals < 0 ? '' : part(pair.slice(equals + 1))]);
   }
-  return query;
+  return pairs;
 }
 
 function decode(raw: string, what: string): string {

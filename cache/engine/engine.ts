@@ -1,25 +1,31 @@
 /** Puts the engine's parts together; the two things it does are `read` and `serveFill`. */
 import type { ChunkTier } from '../core/chunk.ts';
+import type { ListPage, ListQuery } from '../core/listing.ts';
 import { Catalog } from './catalog.ts';
 import { explain } from './explain.ts';
 import type { FillContext } from './fill.ts';
 import { Flights } from './flights.ts';
 import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from './guard.ts';
 import { OriginLimiter } from './limiter.ts';
+import { Listings, underPrefix, withoutPrefix } from './listings.ts';
 import { Manifests } from './manifests.ts';
 import { MemoryTier } from './memory-tier.ts';
 import { ChunkMemory } from './memory.ts';
 import { Metadata } from './metadata.ts';
-import { openOriginHead } from './origin-head.ts';
+import { callOrigin } from './origin-call.ts';
 import { OriginIdentity } from './origin-identity.ts';
 import { Outbox } from './outbox.ts';
+import { Parts } from './parts.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
-import { admit, read, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
+import { admit, read, ruleOf, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
 import { Repairs } from './repairs.ts';
 import type { RetrySettings } from './retry.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
 import { SparseReads } from './sparse.ts';
 import { SparseTable } from './sparse-table.ts';
+
+/** To a HEAD's answer, of each attempt. */
+const HEAD_TIMEOUT_MS = 2_000;
 
 /** Plain values; the configuration has this shape too. */
 export interface EngineSettings {
@@ -36,6 +42,8 @@ export interface EngineSettings {
   readonly metadata: { readonly negativeTtlMs: number; readonly staleIfErrorMs: number; readonly maxEntries: number };
   readonly catalog: { readonly maxEntries: number };
   readonly memory: { readonly budgetBytes: number };
+  /** How long a page of a list is good for; 0 = it is not kept. */
+  readonly edge: { readonly listTtlMs: number };
 }
 
 export interface EngineOptions {
@@ -57,6 +65,8 @@ export interface EngineOptions {
 
 export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
+  /** A page of a client's bucket, as its clients name things. */
+  list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListPage>;
   serveFill(call: FillCall): Promise<FillReply>;
   /** Forgets, on all replicas, what is known of a client's object; its chunks stay: they are of one version. */
   purge(name: Pick<ReadRequest, 'bucket' | 'key'>): void;
@@ -144,7 +154,10 @@ export function openEngine(options: EngineOptions): Engine {
   const metadata = new Metadata({
     ...options,
     ...settings.metadata,
-    originHead: openOriginHead(fillContext),
+    originHead: (bucket, key) =>
+      callOrigin(fillContext, { operation: 'head', bucket, firstByteTimeoutMs: HEAD_TIMEOUT_MS }, (call) =>
+        origin.head(bucket, key, call),
+      ),
     manifests,
   });
   const sparse = new SparseReads({
@@ -152,6 +165,7 @@ export function openEngine(options: EngineOptions): Engine {
     flights,
     onChanged: (object) => metadata.invalidate(object, object.etag),
   });
+  const listings = new Listings({ ...fillContext, ttlMs: settings.edge.listTtlMs });
   const context: ReadContext = {
     ...fillContext,
     flights,
@@ -160,6 +174,7 @@ export function openEngine(options: EngineOptions): Engine {
     peerClient: options.peerClient,
     verifyRanges: settings.cacheStore.verifyRanges,
     metadata,
+    parts: new Parts(fillContext),
     originId: settings.origin.id,
     buckets: new Map(settings.origin.buckets.map((rule) => [rule.name, rule])),
     chunking: settings.chunking,
@@ -167,6 +182,11 @@ export function openEngine(options: EngineOptions): Engine {
   };
   return {
     read: (request) => served(() => read(context, request)),
+    list: (bucket, query, signal) =>
+      served(async () => {
+        const { originBucket, prefix } = ruleOf(context, bucket);
+        return withoutPrefix(prefix, await listings.list(originBucket, underPrefix(prefix, query), signal));
+      }),
     serveFill: (call) => served(() => serveFill(context, call)),
     purge: (name) => metadata.purge(admit(context, name).object),
     explain: (result) => explain(result, options.peers),

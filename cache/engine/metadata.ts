@@ -10,7 +10,6 @@ import { rankPeers } from '../core/rendezvous.ts';
 import { abortable, withDeadline } from './abortable.ts';
 import { BoundedTable } from './bounded-table.ts';
 import type { Manifests } from './manifests.ts';
-import type { OriginHead } from './origin-head.ts';
 import type { Clock, Observer, PeerClient, PeerView } from './ports.ts';
 
 /** Absent keys are asked for by mistake or by probing; a tenth of the positive table is plenty. */
@@ -35,7 +34,8 @@ const LASTING: readonly ErrorCode[] = [
 const AWAY: readonly ErrorCode[] = ['origin_unavailable', 'origin_throttled'];
 
 export interface MetadataOptions {
-  readonly originHead: OriginHead;
+  /** One HEAD, with its turn and its retries. */
+  readonly originHead: (bucket: string, key: string) => Promise<ObjectHead>;
   readonly manifests: Manifests;
   readonly peers: PeerView;
   readonly peerClient: PeerClient;

@@ -6,6 +6,7 @@ import type { Chunk } from '../core/chunk.ts';
 import type { ChunkMetadata } from '../core/chunk-metadata.ts';
 import type { FillWhy } from '../core/fill-request.ts';
 import type { HeadQuery, Invalidation } from '../core/head-request.ts';
+import type { ListPage, ListQuery } from '../core/listing.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
 import type { PeerAddress, PeerSet } from '../core/peer-set.ts';
 
@@ -45,8 +46,18 @@ export interface Origin {
    * size), not_found, origin_*; bytes that are already in the sink then are good, and a caller may resume behind them.
    */
   read(object: ObjectVersion, range: ByteRange, sink: ByteSink, options: CallOptions): Promise<void>;
+  /**
+   * One HEAD, not retried: where the part of a multipart upload lies in exactly that version. Rejects with
+   * part_not_found, object_changed, not_found, origin_*.
+   */
+  part(object: ObjectVersion, part: number, options: CallOptions): Promise<ByteRange>;
   /** Reads `bytes=0-0` of `<prefix>_orca-probe`: resolves if the bucket can be reached with our credentials. */
   probe(bucket: string, prefix: string, options: CallOptions): Promise<'reachable' | 'list_denied'>;
+  /**
+   * One page in S3's order, not retried; shorter than `maxKeys` only at the end. Rejects with bucket_not_found,
+   * access_denied, origin_*.
+   */
+  list(bucket: string, query: ListQuery, options: CallOptions): Promise<ListPage>;
   close(): Promise<void>;
 }
 
@@ -156,7 +167,7 @@ export type { Clock } from '#shared/clock.ts';
 
 /** What the engine counts; `http/metrics.ts` turns it into Prometheus, tests into numbers. */
 export interface Observer {
-  originRequest(operation: 'head' | 'read' | 'probe', outcome: 'ok' | 'error', durationMs: number): void;
+  originRequest(operation: 'head' | 'read' | 'probe' | 'list', outcome: 'ok' | 'error', durationMs: number): void;
   originBytes(lengthBytes: number): void;
   storeRequest(operation: 'read' | 'has' | 'commit', outcome: string, durationMs: number): void;
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;

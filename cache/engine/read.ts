@@ -12,6 +12,7 @@ import { isSparse } from '../core/sparse.ts';
 import { keyIsTooLong } from '../core/target.ts';
 import type { FetchContext } from './chunk-read.ts';
 import type { KnownHead, Metadata } from './metadata.ts';
+import type { Parts } from './parts.ts';
 import type { Piece, Source } from './piece.ts';
 import { startingWith, streamSlices } from './read-ahead.ts';
 
@@ -25,6 +26,7 @@ export interface BucketRule {
 
 export interface ReadContext extends FetchContext {
   readonly metadata: Metadata;
+  readonly parts: Parts;
   readonly originId: string;
   readonly buckets: ReadonlyMap<string, BucketRule>;
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
@@ -36,6 +38,8 @@ export interface ReadRequest {
   readonly bucket: string;
   readonly key: string;
   readonly range: string | undefined;
+  /** From 1; instead of a range. */
+  readonly part?: number | undefined;
   readonly conditions: Conditions;
   /** HEAD: everything but the bytes. */
   readonly headOnly: boolean;
@@ -84,11 +88,11 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
     const known = isFirst
       ? await resolve(context, admitted, request)
       : await context.metadata.resolveAnew(admitted.object, request.signal);
-    const plan = planRead(context, admitted, known, request);
-    const answer = { ...known, ...plan };
-    if (request.headOnly || plan.status === 304 || plan.range.to === plan.range.from)
-      return { ...answer, source: undefined, body: nothing() };
     try {
+      const plan = await cutToPart(context, planRead(context, admitted, known, request), request);
+      const answer = { ...known, ...plan };
+      if (request.headOnly || plan.status === 304 || plan.range.to === plan.range.from)
+        return { ...answer, source: undefined, body: nothing() };
       return { ...answer, ...(await stream(fetch(context, plan, request))) };
     } catch (error) {
       // Before the status line the client need not know: resolve again, once.
@@ -97,11 +101,17 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
   }
 }
 
+/** The allow-list's row; rejects with `bucket_not_found`. */
+export function ruleOf({ buckets }: ReadContext, bucket: string): BucketRule {
+  const rule = buckets.get(bucket);
+  if (rule === undefined) throw new OrcaError('bucket_not_found', `bucket ${bucket} is not served here`);
+  return rule;
+}
+
 /** Whether this bucket is served at all, and what the origin calls it. */
 export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' | 'key'>): Admitted {
-  const rule = context.buckets.get(request.bucket);
-  if (rule === undefined) throw new OrcaError('bucket_not_found', `bucket ${request.bucket} is not served here`);
-  if (keyIsTooLong(request.key)) throw new OrcaError('bad_request', 'the key is longer than 1024 bytes');
+  const rule = ruleOf(context, request.bucket);
+  if (keyIsTooLong(request.key)) throw new OrcaError('key_too_long', 'the key is longer than 1024 bytes');
   return {
     object: { originId: context.originId, bucket: rule.originBucket, key: rule.prefix + request.key },
     ttlMs: rule.immutable ? IMMUTABLE_TTL_MS : rule.metadataTtlMs,
@@ -138,6 +148,17 @@ function planRead(context: ReadContext, admitted: Admitted, known: KnownHead, re
     });
   if (wanted.kind === 'whole') return { object, status: 200, range: whole, chunkSizeBytes };
   return { object, status: 206, range: wanted.range, chunkSizeBytes };
+}
+
+/** Which part of the object was asked for by its number, if one was. */
+async function cutToPart(context: ReadContext, plan: Plan, request: ReadRequest): Promise<Plan> {
+  if (request.part === undefined || plan.status === 304) return plan;
+  try {
+    return { ...plan, status: 206, range: await context.parts.of(plan.object, request.part, request.signal) };
+  } catch (error) {
+    if (hasCode(error, 'object_changed')) context.metadata.invalidate(plan.object, plan.object.etag);
+    throw error;
+  }
 }
 
 /** The bytes of the plan's chunks, in order, reading ahead from the first request on. */

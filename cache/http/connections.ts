@@ -1,6 +1,7 @@
 /** A listener's connections: bounded, told to close while draining, and ended when their time is up. */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import { OrcaError } from '#cache/core/errors.ts';
 
@@ -14,8 +15,25 @@ const IDLE_WRITE_MS = 300_000;
 /** 8 KiB of headers, and a key of 1024 bytes percent-encoded. */
 const MAX_HEADER_BYTES = 16 * 1024;
 
+/** A handshake that takes longer is none. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** PEM: the certificate with its chain, and its key. */
+export interface TlsKeys {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
+export interface ListenerOptions {
+  readonly maxConnections?: number;
+  /** undefined = HTTP. */
+  readonly tls?: TlsKeys | undefined;
+}
+
 export interface HttpListener {
   readonly server: Server;
+  /** From the next handshake on; running streams keep what they have. */
+  setTlsKeys(keys: TlsKeys): void;
   listen(host: string, port: number): Promise<number>;
   /** Answers say `Connection: close` from now on. */
   startDraining(): void;
@@ -23,29 +41,38 @@ export interface HttpListener {
   drain(signal: AbortSignal): Promise<{ readonly destroyed: number }>;
 }
 
-export function openHttpListener(handler: RequestListener, maxConnections = Number.POSITIVE_INFINITY): HttpListener {
+export function openHttpListener(handler: RequestListener, options: ListenerOptions = {}): HttpListener {
+  const { maxConnections = Number.POSITIVE_INFINITY, tls } = options;
   const sockets = new Set<Socket>();
   let draining = false;
   let closing = false;
-  const server = createServer(
-    {
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      noDelay: true,
-    },
-    (request: IncomingMessage, response: ServerResponse) => {
-      if (draining) response.setHeader('Connection', 'close');
-      // One that began before the drain keeps its connection open; nobody is to come after it.
-      response.once('close', () => closing && setImmediate(() => server.closeIdleConnections()));
-      handler(request, response);
-    },
-  );
+  const settings = {
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    noDelay: true,
+  };
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
+    if (draining) response.setHeader('Connection', 'close');
+    // One that began before the drain keeps its connection open; nobody is to come after it.
+    response.once('close', () => closing && setImmediate(() => server.closeIdleConnections()));
+    handler(request, response);
+  };
+  const secure =
+    tls === undefined
+      ? undefined
+      : createTlsServer({ ...settings, ...withDefaults(tls), handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, listener);
+  const server: Server = secure ?? createServer(settings, listener);
+  // Nobody's body is wanted, so nobody is asked to go on sending one; the answer says so, and closes.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    response.setHeader('Connection', 'close');
+    listener(request, response);
+  });
   server.timeout = IDLE_WRITE_MS;
   // Node's own limit closes without a word; ours answers first, as long as there are not twice as many.
   if (Number.isFinite(maxConnections)) server.maxConnections = maxConnections * 2;
-  server.on('connection', (socket) => {
+  server.on(secure === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     if (sockets.size > maxConnections)
@@ -67,6 +94,9 @@ export function openHttpListener(handler: RequestListener, maxConnections = Numb
           else resolve(address.port);
         });
       }),
+    setTlsKeys(keys) {
+      secure?.setSecureContext(withDefaults(keys));
+    },
     startDraining() {
       draining = true;
     },
@@ -86,6 +116,11 @@ export function openHttpListener(handler: RequestListener, maxConnections = Numb
       return { destroyed };
     },
   };
+}
+
+/** Older versions are broken; a new context must say so again. */
+function withDefaults(keys: TlsKeys) {
+  return { ...keys, minVersion: 'TLSv1.2' } as const;
 }
 
 /** Aborts when the request's connection is gone before its response is finished. */

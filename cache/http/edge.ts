@@ -5,54 +5,21 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
-import { parseTarget, type Target } from '#cache/core/target.ts';
+import { authorityOf, bucketOfHost, parseTarget } from '#cache/core/target.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/piece.ts';
+import type { Clock } from '#cache/engine/ports.ts';
 import type { Log } from '#shared/log.ts';
-import { abortOnClose, openHttpListener, type HttpListener } from './connections.ts';
-import { serveObject } from './object.ts';
+import { authenticate, type EdgeAuth } from './authenticate.ts';
+import { abortOnClose, openHttpListener, type HttpListener, type TlsKeys } from './connections.ts';
+import { allowOrigin, preflight } from './cors.ts';
+import { mustEnter, mustRead, sendXml, type Answered, type Exchange } from './exchange.ts';
+import { bucketLocation, headBucket, listBuckets, listObjects, mustServe, type Buckets } from './lists.ts';
+import { headObject, serveObject } from './object.ts';
 import { respondError, rowFor } from './respond.ts';
+import { BUCKET_ANSWERS, noneDocument, OBJECT_ANSWERS, subResourceOf, type StaticAnswer } from './sub-resources.ts';
 
-/** Queries that name another resource than the object's bytes: they must never be answered with those. */
-const SUB_RESOURCES = new Set([
-  'accelerate',
-  'acl',
-  'analytics',
-  'attributes',
-  'cors',
-  'delete',
-  'encryption',
-  'intelligent-tiering',
-  'inventory',
-  'legal-hold',
-  'lifecycle',
-  'list-type',
-  'location',
-  'logging',
-  'metrics',
-  'notification',
-  'object-lock',
-  'ownershipControls',
-  'partNumber',
-  'policy',
-  'policyStatus',
-  'publicAccessBlock',
-  'replication',
-  'requestPayment',
-  'restore',
-  'retention',
-  'select',
-  'tagging',
-  'torrent',
-  'uploadId',
-  'uploads',
-  'versionId',
-  'versioning',
-  'versions',
-  'website',
-]);
-/** Overrides of response headers are for signed requests only; the cache knows none yet. */
-const OVERRIDE_PREFIX = 'response-';
+const SERVER = 'OrcaCache';
 
 export interface EdgeObserver {
   request(method: string, status: number, cache: string, durationMs: number): void;
@@ -62,86 +29,130 @@ export interface EdgeObserver {
 
 export interface EdgeOptions {
   readonly engine: Engine;
+  readonly auth: EdgeAuth;
+  /** undefined = HTTP. */
+  readonly tls: TlsKeys | undefined;
   readonly region: string;
   readonly buckets: ReadonlySet<string>;
+  readonly virtualHostDomains: readonly string[];
+  readonly corsOrigins: readonly string[];
   readonly maxConnections: number;
   readonly explain: boolean;
+  readonly clock: Clock;
   readonly observer: EdgeObserver;
   readonly log: Log;
 }
 
-export function openEdge(options: EdgeOptions): HttpListener {
-  return openHttpListener((request, response) => void handle(options, request, response), options.maxConnections);
+interface Edge extends EdgeOptions {
+  readonly served: Buckets;
 }
 
-async function handle(options: EdgeOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+export function openEdge(options: EdgeOptions): HttpListener {
+  const { engine, region, buckets: names, clock } = options;
+  const edge = { ...options, served: { engine, region, names, createdMs: clock.date() } };
+  return openHttpListener((request, response) => void handle(edge, request, response), {
+    maxConnections: options.maxConnections,
+    tls: options.tls,
+  });
+}
+
+async function handle(edge: Edge, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const startedMs = performance.now();
   const requestId = randomBytes(8).toString('hex').toUpperCase();
   const method = request.method ?? '';
   let place = { requestId, bucket: '', key: '' };
   response.setHeader('x-amz-request-id', requestId);
   response.setHeader('x-amz-id-2', requestId);
+  response.setHeader('Server', SERVER);
   const elapsedMs = () => performance.now() - startedMs;
   // Nobody's body is read here; without this a connection with one stalls.
   request.resume();
   try {
-    const target = parseTarget(request.url ?? '/');
+    allowOrigin(edge.corsOrigins, request, response);
+    const raw = request.url ?? '/';
+    const host = authorityOf(raw) ?? request.headers.host ?? '';
+    const target = parseTarget(raw, bucketOfHost(host, edge.virtualHostDomains));
     place = { requestId, bucket: target.bucket, key: target.key };
-    const answer = await route(options, { request, response, target, requestId }, elapsedMs);
-    options.observer.request(method, answer.status, answer.cache, elapsedMs());
+    let answer: Answered;
+    if (method === 'OPTIONS') {
+      answer = { status: preflight(edge.corsOrigins, request, response), cache: 'NONE' };
+    } else {
+      const caller = authenticate(edge.auth, request, target, edge.clock);
+      answer = await route(edge, { request, response, target, caller, requestId, elapsedMs });
+    }
+    edge.observer.request(method, answer.status, answer.cache, elapsedMs());
   } catch (error) {
     const known = asOrcaError(error, 'internal', 'unexpected');
+    if (place.bucket !== '' && place.key === '') setRegion(edge, response);
     const status = respondError(request, response, known, place);
-    options.observer.request(method, known.code === 'cancelled' ? 499 : status, 'NONE', elapsedMs());
-    options.log[rowFor(known).log]('request failed', { ...place, method, status, error: known });
+    edge.observer.request(method, known.code === 'cancelled' ? 499 : status, 'NONE', elapsedMs());
+    edge.log[rowFor(known).log]('request failed', { ...place, method, status, error: known });
   }
 }
 
-interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly target: Target;
-  readonly requestId: string;
-}
-
-async function route(
-  options: EdgeOptions,
-  exchange: Exchange,
-  elapsedMs: () => number,
-): Promise<{ readonly status: number; readonly cache: string }> {
-  const { request, response, target } = exchange;
+async function route(edge: Edge, exchange: Exchange): Promise<Answered> {
+  const { request, response, target, caller } = exchange;
+  const { bucket, key, query } = target;
+  if (bucket !== '') mustEnter(caller, bucket);
+  if (key !== '') mustRead(caller, bucket, key);
   if (request.method !== 'GET' && request.method !== 'HEAD')
-    throw new OrcaError('method_not_allowed', `${request.method} is not allowed`);
-  for (const name of target.query.keys()) {
-    if (SUB_RESOURCES.has(name)) throw new OrcaError('not_implemented', `?${name} is not implemented`);
-    if (name.startsWith(OVERRIDE_PREFIX))
-      throw new OrcaError(
-        'bad_request',
-        'Request specific response headers cannot be used for anonymous GET requests.',
-      );
-  }
-  if (target.key !== '') {
-    const signal = abortOnClose(request, response);
-    const { observer, engine } = options;
-    return serveObject(
-      engine,
-      { ...exchange, signal, explain: options.explain },
-      {
-        firstByte: () => observer.firstByte(elapsedMs()),
-        served: (source, lengthBytes) => observer.served(source, lengthBytes),
+    throw new OrcaError('method_not_allowed', `${request.method} is not allowed`, {
+      fields: {
+        Method: request.method ?? '',
+        ResourceType: key !== '' ? 'OBJECT' : bucket !== '' ? 'BUCKET' : 'SERVICE',
       },
-    );
+    });
+  if (bucket === '') return listBuckets(edge.served, exchange);
+  const subResource = subResourceOf(query);
+  if (key === '') {
+    setRegion(edge, response);
+    return serveBucket(edge, exchange, subResource);
   }
-  if (target.bucket === '') throw new OrcaError('not_implemented', 'listing buckets is not implemented');
-  return serveBucket(options, exchange);
+  if (subResource === undefined) return serveObjectBytes(edge, exchange);
+  const answer = OBJECT_ANSWERS[subResource];
+  if (answer === undefined) throw notImplemented(subResource);
+  await headObject(edge.engine, exchange, abortOnClose(request, response));
+  return sendStatic(exchange, answer());
 }
 
-function serveBucket(options: EdgeOptions, exchange: Exchange): { readonly status: number; readonly cache: string } {
-  const { request, response, target } = exchange;
-  response.setHeader('x-amz-bucket-region', options.region);
-  if (!options.buckets.has(target.bucket))
-    throw new OrcaError('bucket_not_found', `bucket ${target.bucket} is not served here`);
-  if (request.method === 'GET') throw new OrcaError('not_implemented', 'listing objects is not implemented');
-  response.writeHead(200, { 'Content-Length': 0 }).end();
-  return { status: 200, cache: 'NONE' };
+async function serveBucket(edge: Edge, exchange: Exchange, subResource: string | undefined): Promise<Answered> {
+  if (subResource === 'location') return bucketLocation(edge.served, exchange);
+  if (subResource !== undefined) {
+    const answer = BUCKET_ANSWERS[subResource];
+    if (answer === undefined) throw notImplemented(subResource);
+    mustServe(edge.buckets, exchange.target.bucket);
+    return sendStatic(exchange, answer(exchange.target.bucket));
+  }
+  return exchange.request.method === 'HEAD' ? headBucket(edge.served, exchange) : listObjects(edge.served, exchange);
+}
+
+function serveObjectBytes(edge: Edge, exchange: Exchange): Promise<Answered> {
+  const { request, response } = exchange;
+  const { engine, observer, explain } = edge;
+  return serveObject(engine, exchange, {
+    signal: abortOnClose(request, response),
+    explain,
+    firstByte: () => observer.firstByte(exchange.elapsedMs()),
+    served: (source, lengthBytes) => observer.served(source, lengthBytes),
+  });
+}
+
+function sendStatic(exchange: Exchange, answer: StaticAnswer): Answered {
+  if (answer.status === 200) return sendXml(exchange, 200, answer.document);
+  const { target, requestId } = exchange;
+  const place = {
+    Key: target.key === '' ? undefined : target.key,
+    BucketName: target.bucket,
+    RequestId: requestId,
+    HostId: requestId,
+  };
+  return sendXml(exchange, answer.status, noneDocument(answer, place));
+}
+
+function setRegion({ region }: Edge, response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('x-amz-bucket-region', region);
+}
+
+function notImplemented(subResource: string): OrcaError {
+  return new OrcaError('not_implemented', `?${subResource} is not implemented`);
 }

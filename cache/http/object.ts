@@ -1,47 +1,74 @@
 /** GET and HEAD of an object: the engine's answer as an S3 response, bytes written straight to Node's response. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { OrcaError } from '#cache/core/errors.ts';
 import { contentRange } from '#cache/core/range.ts';
 import { rangeLength } from '#cache/core/object.ts';
-import type { Target } from '#cache/core/target.ts';
+import { responseOverrides } from '#cache/core/response-overrides.ts';
 import type { Engine } from '#cache/engine/engine.ts';
+import { partsCount } from '#cache/engine/parts.ts';
 import type { Source } from '#cache/engine/piece.ts';
-import type { ReadResult } from '#cache/engine/read.ts';
+import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
+import type { Answered, Exchange } from './exchange.ts';
 import { ownSocket, sendBody } from './send-body.ts';
 
 /** What a client can ask us to hand it back as, and we pass through untouched; everything else is ours to say. */
 const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
 
+/** S3's own. */
+const MAX_PARTS = 10_000;
+
 export type CacheWord = 'HIT' | 'MISS' | 'STALE' | 'NONE';
 
-export interface ObjectExchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly target: Target;
-  readonly requestId: string;
+export interface ObjectOptions {
+  readonly signal: AbortSignal;
   /** Say how the answer is made up. */
   readonly explain: boolean;
-  readonly signal: AbortSignal;
-}
-
-export interface ObjectObserver {
   served(source: Source, lengthBytes: number): void;
   firstByte(): void;
 }
 
-/** Resolves with how it was answered, for the access log and the metrics; rejects for `respondError`. */
-export async function serveObject(
-  engine: Engine,
-  exchange: ObjectExchange,
-  observer: ObjectObserver,
-): Promise<{ readonly status: number; readonly cache: CacheWord }> {
-  const { request, response, target, requestId, signal } = exchange;
-  const socket = await ownSocket(response, signal);
+/** Resolves with how it was answered; rejects for `respondError`. */
+export async function serveObject(engine: Engine, exchange: Exchange, options: ObjectOptions): Promise<Answered> {
+  const { request, response, target, caller } = exchange;
+  const socket = await ownSocket(response, options.signal);
+  const overrides = responseOverrides(target.query, caller.signed);
+  const result = await engine.read(readRequest(exchange, options.signal, request.method === 'HEAD'));
+  const cache = cacheWord(result);
+  const explained = options.explain ? { 'X-Orca-Explain': engine.explain(result) } : {};
+  // A part of one that was uploaded whole is all of it, and has no number of its own.
+  const parts = target.query.has('partNumber') ? partsCount(result.head.etag) : 1;
+  const counted = parts > 1 ? { 'x-amz-mp-parts-count': parts } : {};
+  const withChecksum = request.headers['x-amz-checksum-mode']?.toString().toUpperCase() === 'ENABLED';
+  response.writeHead(result.status, {
+    ...objectHeaders(result, cache, overrides, withChecksum),
+    ...counted,
+    ...explained,
+  });
+  options.firstByte();
+  if (result.source === undefined) {
+    response.end();
+    return { status: result.status, cache };
+  }
+  await sendBody(response, socket, result.body, rangeLength(result.range), (source, lengthBytes) =>
+    options.served(source, lengthBytes),
+  );
+  return { status: result.status, cache };
+}
+
+/** Whether it is there; rejects as a HEAD of it would. */
+export async function headObject(engine: Engine, exchange: Exchange, signal: AbortSignal): Promise<void> {
+  await engine.read({ ...readRequest(exchange, signal, true), range: undefined, part: undefined, conditions: {} });
+}
+
+function readRequest({ request, target, requestId }: Exchange, signal: AbortSignal, headOnly: boolean): ReadRequest {
   const { headers } = request;
-  const headOnly = request.method === 'HEAD';
-  const result = await engine.read({
+  const part = partNumberOf(target.query.get('partNumber'));
+  if (part !== undefined && headers.range !== undefined)
+    throw new OrcaError('bad_request', 'Cannot specify both Range header and partNumber query parameter');
+  return {
     bucket: target.bucket,
     key: target.key,
     range: headers.range,
+    part,
     conditions: {
       ifMatch: headers['if-match'],
       ifNoneMatch: headers['if-none-match'],
@@ -52,36 +79,43 @@ export async function serveObject(
     headOnly,
     requestId,
     signal,
-  });
-  const cache = cacheWord(result);
-  const explained = exchange.explain ? { 'X-Orca-Explain': engine.explain(result) } : {};
-  response.writeHead(result.status, { ...objectHeaders(result, cache), ...explained });
-  observer.firstByte();
-  if (result.source === undefined) {
-    response.end();
-    return { status: result.status, cache };
-  }
-  await sendBody(response, socket, result.body, rangeLength(result.range), (source, lengthBytes) =>
-    observer.served(source, lengthBytes),
-  );
-  return { status: result.status, cache };
+  };
 }
 
-function objectHeaders(result: ReadResult, cache: CacheWord): Record<string, string | number> {
+function partNumberOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const part = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (part >= 1 && part <= MAX_PARTS) return part;
+  throw new OrcaError('invalid_argument', 'Part number must be an integer between 1 and 10000, inclusive', {
+    fields: { ArgumentName: 'partNumber', ArgumentValue: text },
+  });
+}
+
+function objectHeaders(
+  result: ReadResult,
+  cache: CacheWord,
+  overrides: Readonly<Record<string, string>>,
+  withChecksum: boolean,
+): Record<string, string | number> {
   const { head, status, range } = result;
   const common: Record<string, string | number> = {
     ...head.headers,
+    ...overrides,
     ETag: `"${head.etag}"`,
     'Last-Modified': new Date(head.lastModifiedMs).toUTCString(),
     'Accept-Ranges': 'bytes',
     Age: Math.floor(result.ageMs / 1000),
   };
+  // Of the whole object: an SDK would check it against whatever part it gets.
+  if (status !== 200 || !withChecksum)
+    for (const name of Object.keys(common)) if (name.startsWith('x-amz-checksum-')) delete common[name];
   if (cache !== 'NONE') common['X-Cache'] = cache;
   // RFC 9110 §15.4.5: a 304 repeats the validators and nothing that describes a body it has not got.
   if (status === 304) return pick(common, NOT_MODIFIED_HEADERS);
   common['content-type'] ??= DEFAULT_CONTENT_TYPE;
   common['Content-Length'] = rangeLength(range);
-  if (status === 206) common['Content-Range'] = contentRange(range, head.sizeBytes);
+  // Nothing can be said of a range of an empty object.
+  if (status === 206 && head.sizeBytes > 0) common['Content-Range'] = contentRange(range, head.sizeBytes);
   return common;
 }
 

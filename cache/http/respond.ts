@@ -17,6 +17,40 @@ interface Row {
 
 const HTTP = {
   bad_request: { status: 400, s3: 'InvalidRequest', log: 'debug' },
+  invalid_argument: { status: 400, s3: 'InvalidArgument', log: 'debug' },
+  key_too_long: { status: 400, s3: 'KeyTooLongError', log: 'debug', message: 'Your key is too long' },
+  auth_malformed: { status: 400, s3: 'AuthorizationHeaderMalformed', log: 'debug' },
+  auth_query_malformed: { status: 400, s3: 'AuthorizationQueryParametersError', log: 'debug' },
+  auth_unsupported: { status: 400, s3: 'InvalidRequest', log: 'debug' },
+  auth_unknown_key: {
+    status: 403,
+    s3: 'InvalidAccessKeyId',
+    log: 'info',
+    message: 'The AWS Access Key Id you provided does not exist in our records.',
+  },
+  auth_mismatch: {
+    status: 403,
+    s3: 'SignatureDoesNotMatch',
+    log: 'info',
+    message: 'The request signature we calculated does not match the signature you provided.',
+  },
+  auth_skewed: {
+    status: 403,
+    s3: 'RequestTimeTooSkewed',
+    log: 'info',
+    message: 'The difference between the request time and the current time is too large.',
+  },
+  auth_token: { status: 400, s3: 'InvalidToken', log: 'info' },
+  auth_payload_mismatch: { status: 400, s3: 'XAmzContentSHA256Mismatch', log: 'debug' },
+  forbidden: { status: 403, s3: 'AccessDenied', log: 'info' },
+  cors_incomplete: { status: 400, s3: 'BadRequest', log: 'debug' },
+  cors_forbidden: { status: 403, s3: 'AccessForbidden', log: 'debug' },
+  part_not_found: {
+    status: 416,
+    s3: 'InvalidPartNumber',
+    log: 'debug',
+    message: 'The requested partnumber is not satisfiable',
+  },
   access_denied: { status: 403, s3: 'AccessDenied', log: 'debug', message: 'Access Denied' },
   bucket_not_found: { status: 404, s3: 'NoSuchBucket', log: 'debug', message: 'The specified bucket does not exist.' },
   not_found: { status: 404, s3: 'NoSuchKey', log: 'debug', message: 'The specified key does not exist.' },
@@ -142,6 +176,7 @@ export function respondError(
     Condition: error.code === 'precondition_failed' ? details : undefined,
     RangeRequested: isRange ? range : undefined,
     ActualObjectSize: isRange ? details : undefined,
+    ...error.fields,
     RequestId: place.requestId,
     HostId: place.requestId,
   });

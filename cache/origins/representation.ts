@@ -12,7 +12,7 @@ const EXACT = new Set([
   'x-amz-expiration',
   'x-amz-mp-parts-count',
 ]);
-const PREFIXES = ['x-amz-meta-', 'x-amz-server-side-encryption'];
+const PREFIXES = ['x-amz-meta-', 'x-amz-server-side-encryption', 'x-amz-checksum-'];
 
 export function representationHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   const kept: Record<string, string> = {};

@@ -2,20 +2,14 @@
  * The Origin port over S3: what S3 answers, as the engine's words. Nothing is retried here; an answer counts only if it
  * is exactly what was asked for.
  */
-import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
+import { OrcaError } from '#cache/core/errors.ts';
 import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
 import type { CallOptions, Origin } from '#cache/engine/ports.ts';
 import { representationHeaders } from '#cache/origins/representation.ts';
-import type { RawResponse } from '#cache/wire/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
-import {
-  contentRange,
-  faultOf,
-  openS3Client,
-  retryAfterMs,
-  strongEtag,
-  type S3ClientOptions,
-} from '#cache/wire/s3-client.ts';
+import { contentRange, openS3Client, strongEtag, type S3ClientOptions } from '#cache/wire/s3-client.ts';
+import { errorFor, toOrcaError } from './s3-errors.ts';
+import { openS3List } from './s3-list.ts';
 
 /** One origin attempt waits so long for its first byte; the engine's retry budget is built on it. */
 const FIRST_BYTE_TIMEOUT_MS = 2_000;
@@ -24,8 +18,12 @@ const STALL_TIMEOUT_MS = 10_000;
 /** So long a bucket that answered is not asked again whether it exists when a key in it does not. */
 const BUCKET_KNOWN_MS = 60_000;
 
+/** S3 tells an object's checksums to those who ask. */
+const WITH_CHECKSUM = { 'x-amz-checksum-mode': 'ENABLED' };
+
 export function openS3Origin(options: S3ClientOptions): Origin {
   const client = openS3Client(options);
+  const lists = openS3List(options);
   const bucketSeenMs = new Map<string, number>();
   const limits = (call: CallOptions): CallOptions => ({
     firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS,
@@ -53,7 +51,7 @@ export function openS3Origin(options: S3ClientOptions): Origin {
   return {
     async head(bucket, key, call) {
       try {
-        const response = await client.send({ method: 'HEAD', bucket, key }, limits(call));
+        const response = await client.send({ method: 'HEAD', bucket, key, headers: WITH_CHECKSUM }, limits(call));
         if (response.status === 200) {
           seen(bucket);
           return headOf(response.headers, where(bucket, key));
@@ -83,6 +81,22 @@ export function openS3Origin(options: S3ClientOptions): Origin {
         throw toOrcaError(error, name);
       }
     },
+    async part(object, part, call) {
+      const name = where(object.bucket, object.key);
+      try {
+        const { bucket, key, etag } = object;
+        const query = [['partNumber', String(part)]] as const;
+        const response = await client.send(
+          { method: 'HEAD', bucket, key, query, headers: { 'if-match': `"${etag}"` } },
+          limits(call),
+        );
+        if (response.status === 416) throw new OrcaError('part_not_found', `${name} has no part ${part}`);
+        if (response.status >= 300) throw errorFor(response, name);
+        return partOf(response.headers, object, part);
+      } catch (error) {
+        throw toOrcaError(error, name);
+      }
+    },
     async probe(bucket, prefix, call) {
       const key = `${prefix}_orca-probe`;
       try {
@@ -99,8 +113,10 @@ export function openS3Origin(options: S3ClientOptions): Origin {
         throw toOrcaError(error, where(bucket, key));
       }
     },
+    list: (bucket, query, call) => lists.list(bucket, query, call),
     async close() {
       client.close();
+      lists.close();
     },
   };
 }
@@ -118,6 +134,15 @@ function headOf(headers: ResponseHeaders, name: string): ObjectHead {
     lastModifiedMs: Number.isNaN(lastModifiedMs) ? 0 : lastModifiedMs,
     headers: representationHeaders(headers),
   };
+}
+
+function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): ByteRange {
+  const name = `${object.bucket}/${object.key}`;
+  if (strongEtag(headers) !== object.etag) throw new OrcaError('object_changed', `${name} has changed: another ETag`);
+  const range = contentRange(headers);
+  if (range === undefined || range.totalBytes !== object.sizeBytes)
+    throw new OrcaError('origin_unsupported', `the origin does not say where part ${part} of ${name} is`);
+  return { from: range.from, to: range.to };
 }
 
 /** Throws unless the head promises exactly the bytes asked for. */
@@ -147,65 +172,4 @@ function accept(status: number, headers: ResponseHeaders, object: ObjectVersion,
     throw 'content-encoding' in headers ? wrong('another length, encoded') : changed('another size');
   if (got.from !== range.from || got.to !== range.to) throw wrong('another range');
   if (length !== rangeLength(range)) throw wrong('another Content-Length');
-}
-
-const THROTTLED = new Set([
-  'SlowDown',
-  'SlowDownRead',
-  'Throttling',
-  'ThrottlingException',
-  'TooManyRequests',
-  'TooManyRequestsException',
-  'RequestLimitExceeded',
-  'BandwidthLimitExceeded',
-]);
-/** What S3 says with 400 or 403 when it is our credentials that are wrong. */
-const REFUSED = new Set([
-  'ExpiredToken',
-  'InvalidToken',
-  'TokenRefreshRequired',
-  'InvalidAccessKeyId',
-  'SignatureDoesNotMatch',
-  'AuthorizationHeaderMalformed',
-  'RequestTimeTooSkewed',
-]);
-/** A client that was told to slow down without a time waits so long. */
-const DEFAULT_RETRY_AFTER_MS = 1_000;
-
-/** A refusal of S3 as the engine's word. */
-function errorFor({ status, headers, body }: RawResponse, name: string): OrcaError {
-  const { code, message } = faultOf(body);
-  const make = (orca: ErrorCode, text: string, waitMs?: number): OrcaError =>
-    new OrcaError(orca, text, {
-      status,
-      ...(code !== '' && { cause: new Error(`${code}: ${message}`) }),
-      ...(waitMs !== undefined && { retryAfterMs: waitMs }),
-    });
-  const waitMs = retryAfterMs(headers);
-  if (status === 429 || THROTTLED.has(code) || (status === 503 && waitMs !== undefined))
-    return make('origin_throttled', `the origin throttles ${name}`, waitMs ?? DEFAULT_RETRY_AFTER_MS);
-  if (code === 'NoSuchBucket') return make('bucket_not_found', `the origin has no bucket for ${name}`);
-  if (status === 404 || code === 'KeyTooLongError') return make('not_found', `the origin has no ${name}`);
-  if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);
-  if (status === 403 && code === 'AccessDenied') return make('access_denied', `the origin does not show ${name}`);
-  if (code === 'InvalidObjectState') return make('origin_unsupported', `${name} is archived at the origin`);
-  if (status === 401 || status === 403 || REFUSED.has(code))
-    return make('origin_denied', `the origin refuses our credentials for ${name} (${status} ${code})`);
-  if (status === 301 || status === 308) {
-    const region = headers['x-amz-bucket-region'];
-    return make(
-      'origin_unsupported',
-      `the bucket of ${name} lives elsewhere${region === undefined ? '' : `: in ${region}`}`,
-    );
-  }
-  if (status >= 500 || (status >= 300 && status < 400) || code === 'RequestTimeout')
-    return make('origin_unavailable', `the origin answers ${status} ${code} for ${name}`);
-  return make('origin_unsupported', `the origin answers ${status} ${code} for ${name}`);
-}
-
-/** Anything thrown on the way as the engine's word: what is no answer of S3 is an origin that can't be reached. */
-function toOrcaError(error: unknown, name: string): OrcaError {
-  if (error instanceof OrcaError && error.code !== 'internal') return error;
-  if (error instanceof OrcaError) return new OrcaError('origin_denied', error.message, { cause: error });
-  return new OrcaError('origin_unavailable', `the origin gave no answer for ${name}`, { cause: error });
 }

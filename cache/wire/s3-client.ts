@@ -22,6 +22,8 @@ export interface S3Request {
   readonly method: NonNullable<RawRequest['method']>;
   readonly bucket: string;
   readonly key: string;
+  /** Names and values without a character that needs encoding. */
+  readonly query?: readonly (readonly [string, string])[];
   readonly headers?: Readonly<Record<string, string>>;
   readonly sink?: ByteSink;
   readonly body?: readonly Uint8Array[];
@@ -61,13 +63,14 @@ export function openS3Client(options: S3ClientOptions): S3Client {
   };
 
   return {
-    async send({ method, bucket, key, headers = {}, sink, body, onHead }, call) {
+    async send({ method, bucket, key, query = [], headers = {}, sink, body, onHead }, call) {
       const credentials = await provider();
       const { host, path } = address.of(bucket, key);
       const client = clientFor(host);
       const signed = signer.sign({
         method,
         path,
+        query,
         headers: { host: client.authority, ...headers },
         credentials,
         nowMs: Date.now(),
@@ -76,7 +79,7 @@ export function openS3Client(options: S3ClientOptions): S3Client {
       const { signal, firstByteTimeoutMs, stallTimeoutMs } = call;
       return client.request({
         method,
-        path,
+        path: query.length === 0 ? path : `${path}?${query.map(([name, value]) => `${name}=${value}`).join('&')}`,
         headers: signed,
         sink,
         body,

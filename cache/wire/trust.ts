@@ -6,6 +6,15 @@ import { OrcaError } from '#cache/core/errors.ts';
 /** `caFile` is a PEM bundle; empty = the system's trust alone. */
 export function openTrust(caFile: string): SecureContext | undefined {
   if (caFile === '') return undefined;
+  try {
+    return createSecureContext({ ca: trustOf(caFile) });
+  } catch (error) {
+    throw new OrcaError('internal', `the CA bundle ${caFile} can't be used`, { cause: error });
+  }
+}
+
+/** PEM certificates: the system's and the bundle's. */
+export function trustOf(caFile: string): string[] {
   let pem: string;
   try {
     pem = readFileSync(caFile, 'utf8');
@@ -14,9 +23,5 @@ export function openTrust(caFile: string): SecureContext | undefined {
   }
   if (!pem.includes('-----BEGIN CERTIFICATE-----'))
     throw new OrcaError('internal', `${caFile} holds no PEM certificate`);
-  try {
-    return createSecureContext({ ca: [...getCACertificates('default'), pem] });
-  } catch (error) {
-    throw new OrcaError('internal', `the CA bundle ${caFile} can't be used`, { cause: error });
-  }
+  return [...getCACertificates('default'), pem];
 }

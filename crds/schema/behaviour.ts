@@ -4,7 +4,7 @@
  */
 import { parseQuantity, QUANTITY_PATTERN } from '../quantity.ts';
 import type { Rule, Schema } from './json-schema.ts';
-import { bytes, choice, duration, flag, integer, size, text } from './words.ts';
+import { bytes, choice, duration, integer, size } from './words.ts';
 
 /** Chunks below are all overhead; above, four of them fill too much memory. */
 const MIN_CHUNK = '1Mi';
@@ -167,40 +167,6 @@ export const budgetHoldsFourChunks = {
   reads: ['chunking', 'memory'],
   holds: (value: BudgetWords) => holdsChunks(value, value.memory.budget, CHUNKS_IN_BUDGET),
 } as const satisfies Rule;
-
-export const auth = {
-  type: 'object',
-  description: 'Who may read.',
-  default: {},
-  properties: {
-    type: {
-      ...choice('Anonymous: everybody who reaches the port. Default: the only one there is.', 'Anonymous'),
-      default: 'Anonymous',
-    },
-  },
-} as const satisfies Schema;
-
-export const edgeRegion = {
-  ...text('Region that clients are told. Default: what every SDK accepts without settings.', {
-    maxLength: 63,
-    minLength: 1,
-  }),
-  default: 'us-east-1',
-} as const satisfies Schema;
-
-export const maxConnections = {
-  ...integer(
-    'Client connections per replica; one more gets 503. Default: far above a node’s clients, far below its file handles.',
-    1,
-    100_000,
-  ),
-  default: 4096,
-} as const satisfies Schema;
-
-export const explain = {
-  ...flag('Answers with an `X-Orca-Explain` header that tells each chunk’s path. Default: off, it is for debugging.'),
-  default: false,
-} as const satisfies Schema;
 
 export const shutdown = {
   type: 'object',

@@ -1,5 +1,6 @@
 /** The pod's config file and its runtime file: the words of the spec, with references resolved to paths. */
 import * as behaviour from './behaviour.ts';
+import * as edgeWords from './edge.ts';
 import type { Infer, Schema } from './json-schema.ts';
 import * as upstream from './upstream.ts';
 import { choice, exactly, text } from './words.ts';
@@ -163,10 +164,25 @@ export const podFile = {
       description: 'What clients talk to.',
       default: {},
       properties: {
-        auth: behaviour.auth,
-        region: behaviour.edgeRegion,
-        maxConnections: behaviour.maxConnections,
-        explain: behaviour.explain,
+        auth: {
+          type: 'object',
+          description: 'Who may read.',
+          default: {},
+          properties: {
+            type: edgeWords.authType,
+            directory: path('Directory with the file `keys.yaml`; read again when it changes.'),
+          },
+          'x-kubernetes-validations': [edgeWords.keysUnlessAnonymous('directory')],
+        },
+        tls: directory(
+          'Directory with the files `tls.crt` and `tls.key`; read again when they change. Left out: HTTP.',
+        ),
+        region: edgeWords.edgeRegion,
+        virtualHostDomains: edgeWords.virtualHostDomains,
+        corsOrigins: edgeWords.corsOrigins,
+        listTTL: edgeWords.listTTL,
+        maxConnections: edgeWords.maxConnections,
+        explain: edgeWords.explain,
       },
     },
     shutdown: behaviour.shutdown,

@@ -3,6 +3,7 @@ import { QUANTITY_PATTERN } from '../quantity.ts';
 import type { Schema } from './json-schema.ts';
 import { podOptions } from './pod-options.ts';
 import * as behaviour from './behaviour.ts';
+import * as edgeWords from './edge.ts';
 import * as upstream from './upstream.ts';
 import { bytes, choice, exactly, flag, integer, text } from './words.ts';
 
@@ -108,7 +109,7 @@ const edge = {
           ...choice('Its type. Default: inside the cluster only.', 'ClusterIP', 'NodePort', 'LoadBalancer'),
           default: 'ClusterIP',
         },
-        port: integer('Its port. Left out: 80.', 1, 65_535),
+        port: integer('Its port. Left out: 80, with `tls` 443.', 1, 65_535),
         annotations: {
           type: 'object',
           description: 'Its annotations.',
@@ -123,10 +124,41 @@ const edge = {
         ),
       },
     },
-    auth: behaviour.auth,
-    region: behaviour.edgeRegion,
-    maxConnections: behaviour.maxConnections,
-    explain: behaviour.explain,
+    auth: {
+      type: 'object',
+      description: 'Who may read.',
+      default: {},
+      properties: {
+        type: edgeWords.authType,
+        secretRef: nameOf(
+          'Secret of the same namespace whose key `keys.yaml` holds the list of keys: `accessKeyId` and `secretAccessKey`, or ' +
+            '`token`; and the `buckets` (`name`, `prefix`) that it may read. Changes reach the pods without a restart.',
+          'Secret',
+        ),
+      },
+      'x-kubernetes-validations': [edgeWords.keysUnlessAnonymous('secretRef')],
+    },
+    tls: {
+      type: 'object',
+      description: 'HTTPS for clients. Left out: HTTP.',
+      required: ['secretName'],
+      properties: {
+        secretName: text(
+          'Secret of the same namespace and of type kubernetes.io/tls; a renewed one reaches the pods without a restart.',
+          {
+            maxLength: 253,
+            pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+            message: 'must be the name of a Kubernetes object',
+          },
+        ),
+      },
+    },
+    region: edgeWords.edgeRegion,
+    virtualHostDomains: edgeWords.virtualHostDomains,
+    corsOrigins: edgeWords.corsOrigins,
+    listTTL: edgeWords.listTTL,
+    maxConnections: edgeWords.maxConnections,
+    explain: edgeWords.explain,
   },
 } as const satisfies Schema;
 

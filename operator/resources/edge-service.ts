@@ -4,17 +4,22 @@ import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { childMetadata, childName, selectorLabels } from './labels.ts';
 
-const HTTP_PORT = 80;
+const PORT = { http: 80, https: 443 } as const;
+
+function schemeOf(cache: OrcaCache): keyof typeof PORT {
+  return cache.spec.edge.tls === undefined ? 'http' : 'https';
+}
 
 export function edgePort(cache: OrcaCache): number {
-  return cache.spec.edge.service.port ?? HTTP_PORT;
+  return cache.spec.edge.service.port ?? PORT[schemeOf(cache)];
 }
 
 /** What a client inside the cluster pastes as its endpoint URL. */
 export function edgeUrl(cache: OrcaCache): string {
   const port = edgePort(cache);
   const host = `${childName.workload(cache)}.${cache.metadata.namespace}.svc`;
-  return port === HTTP_PORT ? `http://${host}` : `http://${host}:${port}`;
+  const scheme = schemeOf(cache);
+  return port === PORT[scheme] ? `${scheme}://${host}` : `${scheme}://${host}:${port}`;
 }
 
 export function edgeService(cache: OrcaCache) {
@@ -26,7 +31,9 @@ export function edgeService(cache: OrcaCache) {
     spec: {
       type,
       selector: selectorLabels(cache),
-      ports: [{ name: 'edge', port: edgePort(cache), targetPort: 'edge', protocol: 'TCP', appProtocol: 'http' }],
+      ports: [
+        { name: 'edge', port: edgePort(cache), targetPort: 'edge', protocol: 'TCP', appProtocol: schemeOf(cache) },
+      ],
       ...(trafficDistribution === undefined ? {} : { trafficDistribution }),
     },
   } satisfies Manifest & Body<Service>;

@@ -19,10 +19,11 @@ const S3_KEYS = ['access-key-id', 'secret-access-key'];
 const CA_KEYS = ['ca.crt'];
 
 export function references(cache: OrcaCache): Reference[] {
-  const { origin, cacheStore } = cache.spec;
+  const { origin, cacheStore, edge } = cache.spec;
   return [
     ...ofS3('origin', 'spec.origin.s3', origin.s3),
     ...ofS3('cachestore', 'spec.cacheStore.s3', cacheStore.s3),
+    ...ofEdge(edge),
     ...ofEnvironment(cache),
   ];
 }
@@ -44,6 +45,27 @@ function ofS3(side: 'origin' | 'cachestore', path: string, s3: OrcaCache['spec']
       name: s3.caBundleRef.name,
       keys: CA_KEYS,
       mount: { volume: `${side}-ca`, path: `${MOUNT.ca}/${side}` },
+    });
+  return found;
+}
+
+function ofEdge({ auth, tls }: OrcaCache['spec']['edge']): Reference[] {
+  const found: Reference[] = [];
+  if (auth.secretRef !== undefined)
+    found.push({
+      field: 'spec.edge.auth.secretRef',
+      kind: 'Secret',
+      name: auth.secretRef.name,
+      keys: ['keys.yaml'],
+      mount: { volume: 'edge-keys', path: `${MOUNT.credentials}/edge` },
+    });
+  if (tls !== undefined)
+    found.push({
+      field: 'spec.edge.tls.secretName',
+      kind: 'Secret',
+      name: tls.secretName,
+      keys: ['tls.crt', 'tls.key'],
+      mount: { volume: 'edge-tls', path: MOUNT.edgeTls },
     });
   return found;
 }

@@ -76,7 +76,21 @@ const spec = fc.record(
     ),
     memory: fc.record({ budget: fc.constantFrom('512Mi', '1Gi', 2_147_483_648) }, optional),
     metadata: fc.record({ ttl: duration(0, 86_400_000), negativeTTL: duration(0, 86_400_000) }, optional),
-    edge: fc.record({ explain: fc.boolean(), maxConnections: fc.integer({ min: 1, max: 10_000 }) }, optional),
+    edge: fc.record(
+      {
+        explain: fc.boolean(),
+        maxConnections: fc.integer({ min: 1, max: 10_000 }),
+        listTTL: duration(0, 3_600_000),
+        virtualHostDomains: fc.constantFrom([], ['s3.example'], ['s3.example', 'cache.example']),
+        corsOrigins: fc.constantFrom([], ['*'], ['https://example.com', 'http://localhost:8080']),
+        auth: fc.oneof(
+          fc.constant({ type: 'Anonymous' }),
+          fc.record({ type: fc.constantFrom('Bearer', 'SigV4'), secretRef: fc.record({ name }) }),
+        ),
+        tls: fc.record({ secretName: name }),
+      },
+      optional,
+    ),
     shutdown: fc.record({ propagationDelay: duration(0, 300_000), drainTimeout: duration(0, 3_600_000) }, optional),
     logLevel: fc.constantFrom('debug', 'info', 'warn', 'error'),
   },

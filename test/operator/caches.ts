@@ -65,6 +65,11 @@ spec:
       port: 9000
       annotations: {example.com/balancer: internal}
       trafficDistribution: PreferSameZone
+    auth: {type: SigV4, secretRef: {name: models-keys}}
+    tls: {secretName: models-tls}
+    virtualHostDomains: [s3.models.example]
+    corsOrigins: [https://app.example]
+    listTTL: 10s
   availability: {antiAffinity: Required, podDisruptionBudget: true}
   shutdown: {propagationDelay: 1500ms, drainTimeout: 2m}
   pod:

@@ -85,6 +85,7 @@ export function settingsOf(scenario: Scenario): EngineSettings {
     metadata: { negativeTtlMs: scenario.negativeTtlMs, staleIfErrorMs: STALE_IF_ERROR_MS, maxEntries: 1_000 },
     catalog: { maxEntries: scenario.catalogEntries },
     memory: { budgetBytes: scenario.budgetBytes },
+    edge: { listTtlMs: 0 },
   };
 }
 

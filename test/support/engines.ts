@@ -53,6 +53,7 @@ export interface EnginesOptions {
   readonly readahead?: number;
   readonly clock?: Clock;
   readonly verifyRanges?: boolean;
+  readonly listTtlMs?: number;
   /** Of the origin; without one its identity is not checked. */
   readonly fingerprint?: string;
   /** What the engines see instead of the origin itself. */
@@ -78,6 +79,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
     metadata: { negativeTtlMs: 60_000, staleIfErrorMs: 86_400_000, maxEntries: 1_000 },
     catalog: { maxEntries: 10_000 },
     memory: { budgetBytes: options.budgetBytes ?? 256 * MIB },
+    edge: { listTtlMs: options.listTtlMs ?? 0 },
   };
   const storeOf = (replica: () => Replica): ChunkStore => ({
     ...store,

@@ -4,14 +4,16 @@
  */
 import { createHash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
+import { compareKeys, PageBuilder } from '#cache/core/listing.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
+import { partsCount } from '#cache/engine/parts.ts';
 import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
 import type { ByteSink, CallOptions, Clock, Origin } from '#cache/engine/ports.ts';
 import { cancelledBy, copyInto } from '#cache/wire/sink.ts';
 import { createGate, type Gate } from '#test/support/gate.ts';
 
 export interface OriginFault {
-  readonly on: 'head' | 'read' | 'probe';
+  readonly on: 'head' | 'read' | 'probe' | 'list';
   /** Only for this key (of any bucket); default: any. */
   readonly key?: string;
   /** How many calls it strikes; default 1. */
@@ -42,7 +44,7 @@ export interface FakeOrigin extends Origin {
   createBucket(bucket: string): void;
   /** Strikes the next matching calls; faults strike in the order given. */
   inject(fault: OriginFault): void;
-  readonly counts: { heads: number; reads: number; probes: number; bytes: number };
+  readonly counts: { heads: number; reads: number; probes: number; lists: number; bytes: number };
   /** Every read, in order, as asked. */
   readonly reads: { readonly bucket: string; readonly key: string; readonly etag: string; readonly range: ByteRange }[];
   /** Calls wait here before they answer. */
@@ -61,7 +63,7 @@ const DEFAULT_PIECE_BYTES = 64 * 1024;
 export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
   const buckets = new Map<string, Map<string, StoredObject>>();
   const faults: { readonly fault: OriginFault; left: number }[] = [];
-  const counts = { heads: 0, reads: 0, probes: 0, bytes: 0 };
+  const counts = { heads: 0, reads: 0, probes: 0, lists: 0, bytes: 0 };
   const reads: FakeOrigin['reads'] = [];
   const headGate = createGate();
   const readGate = createGate();
@@ -165,6 +167,25 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
       if (fault !== undefined) await strike(fault, call);
       bucketOf(bucket);
       return 'reachable';
+    },
+    async part(object, part, call) {
+      await enter(headGate, call);
+      const { head } = objectOf(object.bucket, object.key);
+      if (head.etag !== object.etag) throw new OrcaError('object_changed', 'another version', { status: 412 });
+      const partBytes = Math.ceil(head.sizeBytes / partsCount(head.etag));
+      const from = (part - 1) * partBytes;
+      if (from >= head.sizeBytes) throw new OrcaError('part_not_found', `no part ${part}`);
+      return { from, to: Math.min(from + partBytes, head.sizeBytes) };
+    },
+    async list(bucket, query, call) {
+      counts.lists += 1;
+      await enter(headGate, call);
+      const fault = takeFault('list', query.prefix);
+      if (fault !== undefined) await strike(fault, call);
+      const builder = new PageBuilder(query);
+      for (const [key, { head }] of [...bucketOf(bucket)].toSorted(([a], [b]) => compareKeys(a, b)))
+        builder.add({ key, ...head, storageClass: 'STANDARD' });
+      return builder.page();
     },
     async close() {
       closed = true;

@@ -306,7 +306,11 @@ memory: {budget: 16Mi}
       peers: { type: said('peers.type'), peers: ['127.0.0.1:8444'], self: '127.0.0.1:8444', authDirectory: undefined },
       edge: {
         auth: { type: said('edge.auth.type') },
+        tlsDirectory: undefined,
         region: said('edge.region'),
+        virtualHostDomains: [],
+        corsOrigins: [],
+        listTtlMs: ms('edge.listTTL'),
         maxConnections: Number(said('edge.maxConnections')),
         explain: bool('edge.explain'),
       },
