@@ -54,7 +54,8 @@ export interface Origin {
   /** Reads `bytes=0-0` of `<prefix>_orca-probe`: resolves if the bucket can be reached with our credentials. */
   probe(bucket: string, prefix: string, options: CallOptions): Promise<'reachable' | 'list_denied'>;
   /**
-   * One page in S3's order, not retried; shorter than `maxKeys` only at the end. Rejects with bucket_not_found,
+   * One page in S3's order, not retried; shorter than `maxKeys` only at the end, where it may still claim to be
+   * truncated. Rejects with bucket_not_found,
    * access_denied, origin_*.
    */
   list(bucket: string, query: ListQuery, options: CallOptions): Promise<ListPage>;

@@ -106,9 +106,11 @@ export function openS3List(options: S3ClientOptions): S3List {
 
 function itemsOf(page: Sdk.ListObjectsV2Output): ListItem[] {
   const items: ListItem[] = [];
+  // Some servers take no notice of the wish.
+  const decode = page.EncodingType === 'url' ? decodeName : (name: string | undefined) => name ?? '';
   for (const { Key, ETag, Size, LastModified, StorageClass, RestoreStatus } of page.Contents ?? []) {
     const entry: ObjectEntry = {
-      key: decodeName(Key),
+      key: decode(Key),
       etag: (ETag ?? '').replaceAll('"', ''),
       sizeBytes: Size ?? 0,
       lastModifiedMs: LastModified?.getTime() ?? 0,
@@ -117,7 +119,7 @@ function itemsOf(page: Sdk.ListObjectsV2Output): ListItem[] {
     };
     items.push({ kind: 'object', entry });
   }
-  for (const { Prefix } of page.CommonPrefixes ?? []) items.push({ kind: 'prefix', prefix: decodeName(Prefix) });
+  for (const { Prefix } of page.CommonPrefixes ?? []) items.push({ kind: 'prefix', prefix: decode(Prefix) });
   return items.toSorted((a, b) => compareKeys(nameOf(a), nameOf(b)));
 }
 

@@ -1,7 +1,8 @@
 import { fakeOrigin } from '#test/support/fake-origin.ts';
-import { originSuite } from './suites/origin.ts';
+import { originListSuite } from './suites/origin-list.ts';
+import { originSuite, type OriginFixture } from './suites/origin.ts';
 
-originSuite('in memory', async () => {
+const open = async (): Promise<OriginFixture> => {
   const origin = fakeOrigin();
   origin.createBucket('bucket');
   return {
@@ -17,4 +18,7 @@ originSuite('in memory', async () => {
       await origin.close();
     },
   };
-});
+};
+
+originSuite('in memory', open);
+originListSuite('in memory', open);

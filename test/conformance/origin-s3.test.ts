@@ -4,6 +4,7 @@ import { patternBytes } from '#test/support/chunks.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
 import { startCuttingProxy } from '#test/support/cutting-proxy.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
+import { originListSuite } from './suites/origin-list.ts';
 import { originSuite, type OriginFixture } from './suites/origin.ts';
 
 /** versitygw refuses 1024; the wire form of that is a test of the driver. */
@@ -25,6 +26,7 @@ const open = async (): Promise<OriginFixture> => {
 };
 
 originSuite('S3 (versitygw)', open, LONGEST_KEY_BYTES);
+originListSuite('S3 (versitygw)', open);
 
 test.for(['fin', 'reset'] as const)(
   'a body cut by a %s is origin_unavailable, and what arrived is good',

@@ -107,7 +107,7 @@ describe('a continuation token', () => {
   test('that was made up, cut or changed is refused', () => {
     const token = encodeToken(query, 'p/key');
     const cut = Array.from({ length: token.length }, (_, length) => token.slice(0, length));
-    const changed = [...token].map(
+    const changed = Array.from(token).map(
       (character, at) => token.slice(0, at) + (character === 'A' ? 'B' : 'A') + token.slice(at + 1),
     );
     for (const bad of ['garbage', '!', `${token}A`, `${token}=`, ...cut, ...changed])
