@@ -130,6 +130,8 @@ describe('references', () => {
       'ConfigMap origin-ca: ca.crt',
       'Secret store-keys: access-key-id secret-access-key',
       'ConfigMap store-ca: ca.crt',
+      'Secret models-keys: keys.yaml',
+      'Secret models-tls: tls.crt tls.key',
       'ConfigMap aws: profile',
     ]);
   });
@@ -142,7 +144,7 @@ describe('references', () => {
 describe('the endpoint', () => {
   test.for([
     ['the default port, which is not said', MINIMAL, 'http://models.ml.svc'],
-    ['another port', FULL, 'http://models.ml.svc:9000'],
+    ['another port', FULL, 'https://models.ml.svc:9000'],
   ] as const)('is a URL with %s', ([, yaml, url]) => {
     expect(edgeUrl(cacheFrom(yaml))).toBe(url);
   });
