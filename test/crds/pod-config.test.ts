@@ -32,7 +32,7 @@ describe("a pod's config file", () => {
           },
         });
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
