@@ -47,6 +47,8 @@ export function callOrigin<T>(
   const late = () => new OrcaError('origin_unavailable', `no answer within ${TOTAL_TIMEOUT_MS} ms`);
   return withDeadline(clock, TOTAL_TIMEOUT_MS, late, undefined, (signal) =>
     // While the breaker is open what is known goes out at once: nobody waits for its next probe.
-    withRetry({ settings: retry, clock, random, signal, isFinal: wasNotAsked }, () => limiter.run(bucket, signal, () => once(signal))),
+    withRetry({ settings: retry, clock, random, signal, isFinal: wasNotAsked }, () =>
+      limiter.run(bucket, signal, () => once(signal)),
+    ),
   );
 }
