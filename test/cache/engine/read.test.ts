@@ -228,7 +228,7 @@ describe('one replica', () => {
     await expect(engine.read(readRequest('a', { bucket: 'far-models' }))).rejects.toMatchObject({
       code: 'bucket_not_found',
     });
-    await expect(engine.read(readRequest('é'.repeat(513)))).rejects.toMatchObject({ code: 'bad_request' });
+    await expect(engine.read(readRequest('é'.repeat(513)))).rejects.toMatchObject({ code: 'key_too_long' });
     expect(origin.counts.heads).toBe(0);
   });
 
