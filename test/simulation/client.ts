@@ -39,6 +39,8 @@ export interface ClientsOptions {
   readonly origin: SimOrigin;
   readonly store: SimStore;
   readonly random: Random;
+  /** False while the breaker of a replica is open: it closes by what is asked of it, one at a time. */
+  readonly isOriginAsked: () => boolean;
 }
 
 /** One request and how it went. */
@@ -325,10 +327,12 @@ export class Clients {
   }
 
   #judge(exchange: Exchange, error: unknown, started: boolean): void {
-    const { world, scenario, origin } = this.#options;
+    const { world, scenario, origin, isOriginAsked } = this.#options;
     const code = codeOf(error);
     exchange.retryAfterMs = error instanceof OrcaError ? error.retryAfterMs : undefined;
     if (code === 'internal') world.violate('errors are named', `${exchange.plan.id} ends with ${describe(error)}`);
+    else if (code === 'origin_unavailable' && !isOriginAsked() && wasActive(scenario, ORIGIN_TROUBLE, 0, world.nowMs))
+      return;
     else if (!isAllowed(scenario, origin, exchange, { code, started }, world.nowMs))
       world.violate(
         'no error without a reason',

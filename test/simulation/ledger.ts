@@ -15,11 +15,11 @@ export type ExcuseKind = 'store' | 'replicas' | 'fill';
 export interface Excuses {
   readonly store: string | undefined;
   readonly replicas: string | undefined;
-  /** The chunk has been in the cachestore for so long that only the cachestore's own trouble is an excuse. */
+  /** When the later fill began, the chunk had been stored for so long that only the cachestore's trouble is an excuse. */
   readonly isStored: boolean;
 }
 
-interface Moment {
+export interface Moment {
   readonly order: number;
   readonly atMs: number;
 }
@@ -51,7 +51,7 @@ export class Ledger {
   readonly #world: World;
   readonly #accounts = new Map<string, Account>();
   readonly #leadMs: number;
-  readonly #further: (path: string, sinceOrder: number) => Excuses;
+  readonly #further: (path: string, since: Moment) => Excuses;
   /** When each fill first asked. */
   readonly #began = new WeakMap<object, Moment>();
   #general: Excuse | undefined;
@@ -61,7 +61,7 @@ export class Ledger {
 
   /**
    * `leadMs`: so long before its first request a fill may have been decided on. `further` knows of excuses that are no single chunk's. */
-  constructor(world: World, leadMs: number, further: (path: string, sinceOrder: number) => Excuses) {
+  constructor(world: World, leadMs: number, further: (path: string, since: Moment) => Excuses) {
     this.#world = world;
     this.#leadMs = leadMs;
     this.#further = further;
@@ -117,7 +117,7 @@ export class Ledger {
     this.sparseBytes += arrivedBytes;
     const mostBytes = mostSparseBlocks(lengthBytes) * SPARSE_BLOCK_BYTES;
     if (account.sparseBytes <= mostBytes) return;
-    const excuses = this.#further(path, 0);
+    const excuses = this.#further(path, { order: 0, atMs: 0 });
     const { replicas, store, fill } = account.excuses;
     const excuse = this.#general ?? replicas ?? store ?? fill;
     if (excuse === undefined && excuses.store === undefined && excuses.replicas === undefined)
@@ -147,7 +147,7 @@ export class Ledger {
       excuse !== undefined && (excuse.order >= since.order || (leadMs > 0 && excuse.atMs >= since.atMs - leadMs))
         ? excuse.reason
         : undefined;
-    const further = this.#further(path, since.order);
+    const further = this.#further(path, since);
     const store = valid(this.#general) ?? valid(account.excuses.store) ?? further.store;
     if (store !== undefined || further.isStored) return store;
     const { replicas, fill } = account.excuses;

@@ -105,6 +105,7 @@ export class SimOrigin {
           this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and asks for it`);
         if (flight !== undefined && who.flights.get(chunk.path)?.flight !== flight)
           who.flights.set(chunk.path, { flight, abandonedMs: undefined });
+        this.#world.note('ask', `${who.owner.name} ${chunk.path} [${range.from - start}, ${range.to - start})`);
         this.#ledger.asked(flight);
         this.#checkFiller(who, chunk.path);
         const version = this.version(object.etag);

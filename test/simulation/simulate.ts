@@ -7,7 +7,7 @@ import { peerSet } from '#cache/core/peer-set.ts';
 import type { Flight } from '#cache/engine/flight.ts';
 import { Clients, type Exchange } from './client.ts';
 import { Faults } from './faults.ts';
-import { Ledger, type Excuses } from './ledger.ts';
+import { Ledger, type Excuses, type Moment } from './ledger.ts';
 import { SimOrigin } from './origin.ts';
 import { describe, SimPeers } from './peers.ts';
 import { randomOf, type Random } from './random.ts';
@@ -46,6 +46,8 @@ const RACE_MS = 5_000;
 const STORE_PATIENCE_MS = 30_000;
 /** or the wait for memory. */
 const MEMORY_WAIT_MS = 65_000;
+/** From a breaker that refuses to the client that hears of it. */
+const BREAKER_ECHO_MS = 2_000;
 /** What an SDK does on its own. */
 const FINAL_ATTEMPTS = 5;
 /** Enough to cross the edge of a block, and of most chunks now and then. */
@@ -89,7 +91,10 @@ class Run {
   /** The last moment at which views differed, or somebody whom they name did not answer. */
   #unstableOrder = -1;
   #unstableMs = -Infinity;
+  /** The last moment at which a replica did not ask the origin. */
+  #breakerMs = -Infinity;
   #viewsAreHeld = false;
+  #anyGivenUp = false;
 
   constructor(scenario: Scenario, log: ((line: string) => void) | undefined) {
     this.#scenario = scenario;
@@ -97,7 +102,7 @@ class Run {
     this.#raceMs = raceOf(scenario);
     const world = (this.world = new World(log));
     this.#faults = new Faults(world, scenario, this.#random.fork('strikes'));
-    this.#ledger = new Ledger(world, this.#raceMs, (path, sinceOrder) => this.#excuses(path, sinceOrder));
+    this.#ledger = new Ledger(world, this.#raceMs, (path, since) => this.#excuses(path, since));
     this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'), {
       isStable: () => this.#isStable() && world.nowMs - this.#unstableMs > this.#raceMs,
     });
@@ -108,6 +113,7 @@ class Run {
       origin: this.#origin,
       store: this.#store,
       random: this.#random.fork('connections'),
+      isOriginAsked: () => world.nowMs - this.#breakerMs > BREAKER_ECHO_MS,
     });
     this.#peers = new SimPeers({
       world,
@@ -216,6 +222,7 @@ class Run {
     // Self owns until its own view shows it terminating.
     if (!terminating.includes(process.address)) owners.add(process.address);
     process.setView(peerSet(process.address, owners, terminating));
+    this.world.note('view', `${process.owner.name} sees ${process.view.owners.join(' ')}`);
   }
 
   /** Whether every replica has the same owners, who all live, run and can be reached. */
@@ -233,14 +240,16 @@ class Run {
     );
   }
 
-  /** What else excuses that a byte comes again that came after `sinceOrder`. */
-  #excuses(path: string, sinceOrder: number): Excuses {
+  /** What else excuses that a byte comes again, of two fills the later of which began at `since`. */
+  #excuses(path: string, since: Moment): Excuses {
     const intactMs = this.#store.intactSinceMs(path);
+    // Who had to fill may have been decided a while before the origin was asked.
+    const isStable =
+      this.#isStable() && this.#unstableOrder < since.order && since.atMs - this.#unstableMs > this.#raceMs;
     return {
       store: this.#storeExcuse(path),
-      replicas:
-        this.#isStable() && this.#unstableOrder < sinceOrder ? undefined : 'replicas differed over who has to fill',
-      isStored: intactMs !== undefined && this.world.nowMs - intactMs > this.#raceMs,
+      replicas: isStable ? undefined : 'replicas differed over who has to fill',
+      isStored: intactMs !== undefined && since.atMs - intactMs > this.#raceMs,
     };
   }
 
@@ -385,7 +394,9 @@ class Run {
     stopLoops(process);
     await engine.flush(limit.signal);
     cancel();
-    if (process.serving === 0 && isIdle(process)) this.#checkGivenBack(process);
+    // A HEAD may be on its way for nobody.
+    const { limiter } = process.engine;
+    if (isIdle(process) && limiter.running + limiter.queued === 0) this.#checkGivenBack(process);
     this.world.note('left', process.owner.name);
     kill(process, this.#parts);
     replica.process = undefined;
@@ -485,6 +496,7 @@ class Run {
       this.#unstableOrder = this.world.order;
       this.#unstableMs = this.world.nowMs;
     }
+    if (live.some(hasOpenBreaker)) this.#breakerMs = this.world.nowMs;
     this.#clients.checkBounds();
     for (const process of live) this.#checkProcess(process);
   }
@@ -536,7 +548,9 @@ class Run {
         if (this.#store.intactSinceMs(path) !== undefined) process.waiting.delete(path);
         else this.#ledger.excuse(path, 'fill', `a fill ended as ${lost.join(', ')}`);
       }
-    if (lost.length > 0 && this.#scenario.isCalm)
+    // One that nobody waits for any more is given up: its reader may have wanted just a part of it.
+    if (lost.includes('cancelled')) this.#anyGivenUp = true;
+    if (lost.some((outcome) => outcome !== 'cancelled') && this.#scenario.isCalm)
       world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);
   }
 
@@ -572,7 +586,7 @@ class Run {
         world.violate('everything is given back', `${process.owner.name} is left with ${process.timers.size} timers`);
     }
     this.#checkSpread();
-    if (this.#scenario.isCalm && this.#ledger.repeatedBytes > 0)
+    if (this.#scenario.isCalm && !this.#anyGivenUp && this.#ledger.repeatedBytes > 0)
       world.violate('one fill per chunk', `${this.#ledger.repeatedBytes} bytes came twice`);
   }
 
@@ -611,6 +625,11 @@ function raceOf({ faults }: Scenario): number {
   if (faults.has('pressure')) return MEMORY_WAIT_MS;
   const stores: readonly Fault[] = ['store-errors', 'store-down', 'store-slow'];
   return stores.some((fault) => faults.has(fault)) ? STORE_PATIENCE_MS : RACE_MS;
+}
+
+function hasOpenBreaker({ engine }: Incarnation): boolean {
+  for (const { state } of engine.origin.breakers.values()) if (state !== 'closed') return true;
+  return false;
 }
 
 function isIdle({ engine, serving }: Incarnation): boolean {
