@@ -66,8 +66,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
       log.warn('the runtime file has mistakes; their keys keep their last good value', { mistakes }),
   });
 
-  const origin = openOrigin(config);
-  const store = openStore(config);
+  const origin = openOrigin(config, env);
+  const store = openStore(config, env);
   const peers = openPeers(config, { clock, log, stopping });
   const { authDirectory } = config.peers;
   const keys = authDirectory === undefined ? undefined : await openPeerKeys(authDirectory, clock, log);

@@ -4,6 +4,7 @@ import type { ChunkStore, Origin, PeerView } from '#cache/engine/ports.ts';
 import { openS3Origin } from '#cache/origins/s3.ts';
 import { openEndpointSlices } from '#cache/peers/endpoint-slices.ts';
 import { openStaticPeers } from '#cache/peers/static.ts';
+import type { Env } from '#cache/wire/proxy.ts';
 import { openFilesystemStore } from '#cache/stores/filesystem.ts';
 import { openS3Store } from '#cache/stores/s3.ts';
 import type { Clock } from '#shared/clock.ts';
@@ -12,10 +13,11 @@ import { openInCluster } from '#shared/kube/in-cluster.ts';
 import type { Log } from '#shared/log.ts';
 import type { Config } from './config/config.ts';
 
-export function openOrigin(config: Config): Origin {
+/** `env` names the HTTP proxies. */
+export function openOrigin(config: Config, env: Env): Origin {
   switch (config.origin.type) {
     case 'S3':
-      return openS3Origin(config.origin.s3);
+      return openS3Origin({ ...config.origin.s3, env });
   }
 }
 
@@ -27,11 +29,11 @@ export function originFingerprint(config: Config): string {
   return `${type} ${host}`;
 }
 
-export function openStore(config: Config): ChunkStore {
+export function openStore(config: Config, env: Env): ChunkStore {
   const { type, s3, filesystem } = config.cacheStore;
   switch (type) {
     case 'S3':
-      return openS3Store(present(s3, 'cacheStore.s3'));
+      return openS3Store({ ...present(s3, 'cacheStore.s3'), env });
     case 'Filesystem':
       return openFilesystemStore(present(filesystem, 'cacheStore.filesystem'));
   }

@@ -2,6 +2,7 @@
  * Lists of an S3 origin, by the AWS SDK: control calls, whose XML, chunked bodies and redirects it knows. Keys travel
  * percent-encoded, since XML can't carry all of them.
  */
+import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type * as Sdk from '@aws-sdk/client-s3';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -33,6 +34,7 @@ export interface S3List {
 export function openS3List(options: S3ClientOptions): S3List {
   const { endpoint, region, forcePathStyle, caFile } = options;
   const credentials = openCredentials(options.credentials, { region });
+  const proxyEnv = { ...options.env };
   let client: Sdk.S3Client | undefined;
   // Loaded with the first list: it is far larger than everything else in the process.
   let sdk: Promise<typeof Sdk> | undefined;
@@ -50,7 +52,8 @@ export function openS3List(options: S3ClientOptions): S3List {
       requestHandler: {
         connectionTimeout: CONNECT_TIMEOUT_MS,
         requestTimeout: ANSWER_TIMEOUT_MS,
-        ...(caFile !== '' && { httpsAgent: new HttpsAgent({ keepAlive: true, ca: trustOf(caFile) }) }),
+        httpAgent: new HttpAgent({ keepAlive: true, proxyEnv }),
+        httpsAgent: new HttpsAgent({ keepAlive: true, proxyEnv, ...(caFile !== '' && { ca: trustOf(caFile) }) }),
       },
     });
 

@@ -6,8 +6,9 @@ import { OrcaError } from '#cache/core/errors.ts';
 /** `caFile` is a PEM bundle; empty = the system's trust alone. */
 export function openTrust(caFile: string): SecureContext | undefined {
   if (caFile === '') return undefined;
+  const ca = trustOf(caFile);
   try {
-    return createSecureContext({ ca: trustOf(caFile) });
+    return createSecureContext({ ca });
   } catch (error) {
     throw new OrcaError('internal', `the CA bundle ${caFile} can't be used`, { cause: error });
   }

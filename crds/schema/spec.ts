@@ -3,24 +3,9 @@ import { QUANTITY_PATTERN } from '../quantity.ts';
 import type { Schema } from './json-schema.ts';
 import { podOptions } from './pod-options.ts';
 import * as behaviour from './behaviour.ts';
-import * as edgeWords from './edge.ts';
+import { edge } from './spec-edge.ts';
 import * as upstream from './upstream.ts';
-import { bytes, choice, exactly, flag, integer, text } from './words.ts';
-
-function nameOf(description: string, of: string) {
-  return {
-    type: 'object',
-    description,
-    required: ['name'],
-    properties: {
-      name: text(`Name of the ${of}.`, {
-        maxLength: 253,
-        pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
-        message: 'must be the name of a Kubernetes object',
-      }),
-    },
-  } as const;
-}
+import { bytes, choice, exactly, flag, integer, nameOf, text } from './words.ts';
 
 const credentialsSecretRef = nameOf(
   'Secret of the same namespace with the keys `access-key-id` and `secret-access-key`, optional `session-token`. ' +
@@ -95,70 +80,25 @@ const cacheStore = {
   'x-kubernetes-validations': [exactly('S3', 's3'), exactly('Filesystem', 'filesystem')],
 } as const satisfies Schema;
 
-const edge = {
+const proxy = {
   type: 'object',
-  description: 'What clients talk to.',
-  default: {},
+  description:
+    'An HTTP proxy on the way to origin and cachestore; a URL with a password belongs into a Secret: `pod.env` with HTTPS_PROXY.',
+  required: ['httpsProxy'],
   properties: {
-    service: {
-      type: 'object',
-      description: 'The Service in front of the replicas; it has the cache’s name.',
-      default: {},
-      properties: {
-        type: {
-          ...choice('Its type. Default: inside the cluster only.', 'ClusterIP', 'NodePort', 'LoadBalancer'),
-          default: 'ClusterIP',
-        },
-        port: integer('Its port. Left out: 80, with `tls` 443.', 1, 65_535),
-        annotations: {
-          type: 'object',
-          description: 'Its annotations.',
-          maxProperties: 64,
-          additionalProperties: { type: 'string', maxLength: 4096 },
-        },
-        trafficDistribution: choice(
-          'Prefers replicas in the client’s zone or on its node. Left out: all alike.',
-          'PreferSameZone',
-          'PreferSameNode',
-          'PreferClose',
-        ),
-      },
+    httpsProxy: text('For HTTP and HTTPS alike: `http://host[:port]`.', {
+      maxLength: 253,
+      pattern: '^http://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$',
+      message: 'must be http://host[:port], without user, path or query',
+    }),
+    noProxy: {
+      ...text(
+        'Servers that are reached without it, separated by commas: host names with all below them, addresses, networks. ' +
+          'Default: the cluster’s own.',
+        { maxLength: 4096 },
+      ),
+      default: 'svc,cluster.local,localhost,127.0.0.0/8,::1',
     },
-    auth: {
-      type: 'object',
-      description: 'Who may read.',
-      default: {},
-      properties: {
-        type: edgeWords.authType,
-        secretRef: nameOf(
-          'Secret of the same namespace whose key `keys.yaml` holds the list of keys: `accessKeyId` and `secretAccessKey`, or ' +
-            '`token`; and the `buckets` (`name`, `prefix`) that it may read. Changes reach the pods without a restart.',
-          'Secret',
-        ),
-      },
-      'x-kubernetes-validations': [edgeWords.keysUnlessAnonymous('secretRef')],
-    },
-    tls: {
-      type: 'object',
-      description: 'HTTPS for clients. Left out: HTTP.',
-      required: ['secretName'],
-      properties: {
-        secretName: text(
-          'Secret of the same namespace and of type kubernetes.io/tls; a renewed one reaches the pods without a restart.',
-          {
-            maxLength: 253,
-            pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
-            message: 'must be the name of a Kubernetes object',
-          },
-        ),
-      },
-    },
-    region: edgeWords.edgeRegion,
-    virtualHostDomains: edgeWords.virtualHostDomains,
-    corsOrigins: edgeWords.corsOrigins,
-    listTTL: edgeWords.listTTL,
-    maxConnections: edgeWords.maxConnections,
-    explain: edgeWords.explain,
   },
 } as const satisfies Schema;
 
@@ -216,6 +156,7 @@ export const spec = {
     edge,
     availability,
     shutdown: behaviour.shutdown,
+    proxy,
     pod: podOptions,
     logLevel: behaviour.logLevel,
   },

@@ -80,6 +80,22 @@ export function choice<const E extends readonly string[]>(description: string, .
   return { type: 'string', description, enum: values } as const;
 }
 
+/** A reference to an object of the same namespace; `of` is its kind. */
+export function nameOf(description: string, of: string) {
+  return {
+    type: 'object',
+    description,
+    required: ['name'],
+    properties: {
+      name: text(`Name of the ${of}.`, {
+        maxLength: 253,
+        pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+        message: 'must be the name of a Kubernetes object',
+      }),
+    },
+  } as const;
+}
+
 /** A union: exactly the member that `type` names. */
 export function exactly(type: string, member: string) {
   return {

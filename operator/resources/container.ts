@@ -56,11 +56,21 @@ function resources(cache: OrcaCache): NonNullable<Container['resources']> {
   };
 }
 
+function proxyVariables(proxy: OrcaCache['spec']['proxy']): EnvVar[] {
+  if (proxy === undefined) return [];
+  return [
+    { name: 'HTTP_PROXY', value: proxy.httpsProxy },
+    { name: 'HTTPS_PROXY', value: proxy.httpsProxy },
+    { name: 'NO_PROXY', value: proxy.noProxy },
+  ];
+}
+
 function environment(cache: OrcaCache): EnvVar[] {
   const ours: EnvVar[] = [
     { name: 'POD_IP', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'status.podIP' } } },
     { name: 'POD_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },
     { name: 'NODE_OPTIONS', value: `--max-old-space-size=${OLD_SPACE_MIB}` },
+    ...proxyVariables(cache.spec.proxy),
   ];
   const theirs = cache.spec.pod.env ?? [];
   const taken = new Set(theirs.map(({ name }) => name));

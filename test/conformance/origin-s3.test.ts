@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { openS3Origin } from '#cache/origins/s3.ts';
 import { patternBytes } from '#test/support/chunks.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
+import { startConnectProxy } from '#test/support/connect-proxy.ts';
 import { startCuttingProxy } from '#test/support/cutting-proxy.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
 import { originListSuite } from './suites/origin-list.ts';
@@ -27,6 +28,26 @@ const open = async (): Promise<OriginFixture> => {
 
 originSuite('S3 (versitygw)', open, LONGEST_KEY_BYTES);
 originListSuite('S3 (versitygw)', open);
+
+const openThroughProxy = async (): Promise<OriginFixture> => {
+  const gateway = await startVersitygw({ buckets: ['bucket'] });
+  const proxy = await startConnectProxy();
+  const origin = openS3Origin({ ...gateway.client, env: { HTTP_PROXY: proxy.url } });
+  return {
+    origin,
+    bucket: 'bucket',
+    put: (key, body, headers) => gateway.putObject('bucket', key, body, headers),
+    remove: (key) => gateway.deleteObject('bucket', key),
+    async [Symbol.asyncDispose]() {
+      expect(proxy.targets).not.toEqual([]);
+      await origin.close();
+      await proxy[Symbol.asyncDispose]();
+      await gateway[Symbol.asyncDispose]();
+    },
+  };
+};
+
+originListSuite('S3 through a proxy', openThroughProxy);
 
 test.for(['fin', 'reset'] as const)(
   'a body cut by a %s is origin_unavailable, and what arrived is good',

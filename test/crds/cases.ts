@@ -192,6 +192,11 @@ export const badCases: readonly BadCase[] = [
     changes: { 'spec.edge.corsOrigins': ['https://example.com/'] },
     path: 'spec.edge.corsOrigins[0]',
   },
+  {
+    name: 'a proxy with a password',
+    changes: { 'spec.proxy': { httpsProxy: 'http://me:secret@proxy:3128' } },
+    path: 'spec.proxy.httpsProxy',
+  },
   { name: 'a list TTL of a day', changes: { 'spec.edge.listTTL': '24h' }, path: 'spec.edge.listTTL' },
   { name: 'a Service port of 0', changes: { 'spec.edge.service.port': 0 }, path: 'spec.edge.service.port' },
   {
@@ -239,7 +244,6 @@ export const badCases: readonly BadCase[] = [
 
 /** Fields of later versions, and misspelt ones: refused, not ignored. */
 export const unknownCases: readonly BadCase[] = [
-  { name: 'a proxy', changes: { 'spec.proxy': { httpsProxy: 'http://p' } }, path: 'spec.proxy' },
   { name: 'a network policy', changes: { 'spec.networkPolicy': { enabled: true } }, path: 'spec.networkPolicy' },
   { name: 'an Azure origin', changes: { 'spec.origin.azureBlob': { account: 'a' } }, path: 'spec.origin.azureBlob' },
   { name: 'a misspelt key', changes: { 'spec.chunking.sise': '8Mi' }, path: 'spec.chunking.sise' },
