@@ -9,20 +9,24 @@ import { pieceOf, type Piece, type Source } from './piece.ts';
 export class ChunkBytes {
   readonly lengthBytes: number;
   readonly #lease: Lease;
-  readonly #segments: Segment[] = [];
+  readonly #segments: readonly Segment[];
   readonly #onDrop: () => void;
   #dropped = false;
 
-  /** Takes the whole lease, which holds `lengthBytes`; `onDrop` is told when the bytes are given up. */
-  constructor(lease: Lease, lengthBytes: number, onDrop: () => void = () => {}) {
+  /**
+   * Takes the whole lease over, and its segments: `segments` if they are filled already. `onDrop` is told when the bytes
+   * are given up.
+   */
+  constructor(
+    lease: Lease,
+    lengthBytes: number,
+    onDrop: () => void = () => {},
+    segments: readonly Segment[] = takeAll(lease, lengthBytes),
+  ) {
     this.lengthBytes = lengthBytes;
     this.#lease = lease;
     this.#onDrop = onDrop;
-    for (let held = 0; held < lengthBytes; held += lease.segmentBytes) {
-      const segment = lease.take();
-      if (segment === undefined) throw new OrcaError('internal', 'a lease is smaller than its chunk');
-      this.#segments.push(segment);
-    }
+    this.#segments = segments;
   }
 
   get sizeBytes(): number {
@@ -74,4 +78,12 @@ export class ChunkBytes {
     const start = from % size;
     return { segment, start, end: Math.min(start + (to - from), size) };
   }
+}
+
+function takeAll(lease: Lease, lengthBytes: number): Segment[] {
+  return Array.from({ length: Math.ceil(lengthBytes / lease.segmentBytes) }, () => {
+    const segment = lease.take();
+    if (segment === undefined) throw new OrcaError('internal', 'a lease is smaller than its chunk');
+    return segment;
+  });
 }

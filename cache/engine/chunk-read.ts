@@ -8,7 +8,9 @@ import { hasCode, OrcaError } from '../core/errors.ts';
 import type { ByteRange } from '../core/object.ts';
 import type { FillContext } from './fill.ts';
 import type { Flights } from './flights.ts';
-import { SEGMENT_BYTES, type Demand, type Lease } from './memory.ts';
+import type { GhostList } from './ghost-list.ts';
+import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES, type Demand, type Lease, type Segment } from './memory.ts';
+import type { Pace } from './pace.ts';
 import type { Piece, Source } from './piece.ts';
 import type { PeerClient, PeerView } from './ports.ts';
 import type { SparseReads } from './sparse.ts';
@@ -19,9 +21,12 @@ export const STARTED_PATIENCE_MS = 60_000;
 export const OVERLOADED_PAUSE_MS = 1_000;
 /** One on its way in, one on its way out. */
 const WINDOW_SEGMENTS = 2;
+/** Besides a block on its way in: what a slow socket has been handed, and what comes next. */
+const SLOW_EXTRA_BYTES = 2 * SMALL_SEGMENT_BYTES;
 
 export interface FetchContext extends FillContext {
   readonly flights: Flights;
+  readonly ghosts: GhostList;
   readonly peers: PeerView;
   readonly peerClient: PeerClient;
   readonly verifyRanges: boolean;
@@ -38,6 +43,8 @@ export interface ChunkRead {
   readonly requestId: string;
   /** So little of so large a chunk that all of it need not be brought. */
   readonly sparse?: boolean;
+  /** Of the reader; without one it is taken to be steady. */
+  readonly pace?: Pace | undefined;
 }
 
 export type Pieces<Outcome> = AsyncGenerator<Piece, Outcome, void>;
@@ -61,11 +68,19 @@ export interface Cursor {
   storeFailed: boolean;
   /** The sparse table's moment when the read began. */
   readonly askedAt: number;
+  /** Somebody read the chunk lately: it may stay in memory. */
+  readonly isAgain: boolean;
 }
 
 /** Nothing of it has come yet: the tail of a read that broke off is no sparse read. What is bad is to be filled. */
 export function isSparseStill(read: ChunkRead, cursor: Cursor): boolean {
   return read.sparse === true && !cursor.bad && cursor.at === read.range.from;
+}
+
+/** A lease for all of the range, and who gets it with the bytes when the reader has taken them. */
+export interface Keeping {
+  readonly lease: Lease;
+  readonly onWhole: (lease: Lease, segments: readonly Segment[]) => void;
 }
 
 export async function openWindow(
@@ -74,8 +89,14 @@ export async function openWindow(
   range: ByteRange,
   source: Source,
   run: (window: Window, signal: AbortSignal, abort: (reason: unknown) => void) => Promise<void>,
+  keeping?: Keeping,
 ): Promise<PieceStream> {
-  const window = new Window(await leaseWindow(context, read, range), range, source);
+  const window = new Window(
+    keeping?.lease ?? (await leaseWindow(context, read, range)),
+    range,
+    source,
+    keeping?.onWhole,
+  );
   const ended = new AbortController();
   const signal = AbortSignal.any([read.signal, ended.signal]);
   run(window, signal, (reason) => ended.abort(reason)).then(
@@ -89,12 +110,22 @@ export async function openWindow(
   return { next: () => window.next(), close };
 }
 
-/** Two segments, and as many as one block takes where blocks are long: a block leaves whole or not at all. */
+/**
+ * Two segments, and as many as one block takes where blocks are long: a block leaves whole or not at all. A reader that
+ * is slow gets by with small ones, since each holds one for as long as its socket takes.
+ */
 async function leaseWindow(context: FetchContext, read: ChunkRead, range: ByteRange): Promise<Lease> {
-  const blockSegments = Math.ceil(blockSizeFor(read.chunk.chunkSizeBytes) / SEGMENT_BYTES) + 1;
-  const lengthBytes = Math.min(range.to - range.from, Math.max(WINDOW_SEGMENTS, blockSegments) * SEGMENT_BYTES);
-  if (read.demand !== 'ahead') return context.memory.lease(lengthBytes, 'window', read.demand, read.signal);
-  const lease = context.memory.isRelaxed ? context.memory.tryLease(lengthBytes, 'window') : undefined;
+  const { memory } = context;
+  const rangeBytes = range.to - range.from;
+  const blockBytes = blockSizeFor(read.chunk.chunkSizeBytes);
+  if (read.pace?.isSlow === true && read.demand !== 'ahead') {
+    const lengthBytes = Math.min(rangeBytes, blockBytes + SLOW_EXTRA_BYTES);
+    return memory.lease(lengthBytes, 'window', read.demand, read.signal, SMALL_SEGMENT_BYTES);
+  }
+  const blockSegments = Math.ceil(blockBytes / SEGMENT_BYTES) + 1;
+  const lengthBytes = Math.min(rangeBytes, Math.max(WINDOW_SEGMENTS, blockSegments) * SEGMENT_BYTES);
+  if (read.demand !== 'ahead') return memory.lease(lengthBytes, 'window', read.demand, read.signal);
+  const lease = memory.isRelaxed ? memory.tryLease(lengthBytes, 'window') : undefined;
   if (lease === undefined) throw new OrcaError('overloaded', 'no memory to spare for reading ahead');
   return lease;
 }

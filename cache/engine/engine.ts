@@ -5,6 +5,7 @@ import { Catalog } from './catalog.ts';
 import { explain } from './explain.ts';
 import type { FillContext } from './fill.ts';
 import { Flights } from './flights.ts';
+import { GhostList } from './ghost-list.ts';
 import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from './guard.ts';
 import { OriginLimiter } from './limiter.ts';
 import { Listings, underPrefix, withoutPrefix } from './listings.ts';
@@ -26,6 +27,10 @@ import { SparseTable } from './sparse-table.ts';
 
 /** To a HEAD's answer, of each attempt. */
 const HEAD_TIMEOUT_MS = 2_000;
+/** A client whose socket takes nothing for so long has gone without a word. */
+const STALL_LIMIT_MS = 300_000;
+/** While the cachestore is away its chunk can be had from memory or the origin only, and others need both. */
+const STALL_LIMIT_WITHOUT_STORE_MS = 30_000;
 
 /** Plain values; the configuration has this shape too. */
 export interface EngineSettings {
@@ -74,6 +79,8 @@ export interface Engine {
   explain(result: ReadResult): string;
   /** What goes on in the background, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
+  /** So long a response is kept whose socket takes no byte. */
+  stallLimitMs(): number;
   /** Resolves when no fill and no sparse read runs any more. */
   idle(): Promise<void>;
   /** Commits what still waits for the cachestore, until the signal aborts. */
@@ -101,7 +108,7 @@ export function openEngine(options: EngineOptions): Engine {
     poison: options.poisonMemory ?? false,
   });
   const memoryTier = new MemoryTier();
-  memory.onPressure((neededBytes) => memoryTier.evict(neededBytes));
+  memory.onPressure(memoryTier);
   memoryTier.onEvictable(() => memory.reconsider());
   const catalog = new Catalog(settings.catalog.maxEntries);
   const limiter = new OriginLimiter({
@@ -170,6 +177,7 @@ export function openEngine(options: EngineOptions): Engine {
     ...fillContext,
     flights,
     sparse,
+    ghosts: new GhostList(),
     peers: options.peers,
     peerClient: options.peerClient,
     verifyRanges: settings.cacheStore.verifyRanges,
@@ -194,6 +202,7 @@ export function openEngine(options: EngineOptions): Engine {
       await Promise.all([outbox.run(signal), identity.run(signal)]);
     },
     identity,
+    stallLimitMs: () => (store.breaker.state === 'closed' ? STALL_LIMIT_MS : STALL_LIMIT_WITHOUT_STORE_MS),
     async idle() {
       // A sparse read may have begun a fill.
       do await Promise.all([flights.idle(), sparse.idle()]);

@@ -56,7 +56,8 @@ export function fetchLocally(context: FetchContext, read: ChunkRead): Pieces<voi
 
 function startOf(context: FetchContext, read: ChunkRead): Cursor {
   const askedAt = context.sparseTable.moment;
-  return { at: read.range.from, absent: false, bad: false, storeFailed: false, askedAt };
+  const isAgain = context.ghosts.touch(read.chunk.path);
+  return { at: read.range.from, absent: false, bad: false, storeFailed: false, askedAt, isAgain };
 }
 
 /** Memory tier, or a fill that runs here anyway. */

@@ -22,10 +22,16 @@ export class MemoryTier {
   #oldest: Entry | undefined;
   #hand: Entry | undefined;
   #sizeBytes = 0;
+  #pinnedBytes = 0;
   #onEvictable: () => void = () => {};
 
   get sizeBytes(): number {
     return this.#sizeBytes;
+  }
+
+  /** What goes under pressure: all but what is pinned. */
+  get evictableBytes(): number {
+    return this.#sizeBytes - this.#pinnedBytes;
   }
 
   get count(): number {
@@ -49,14 +55,12 @@ export class MemoryTier {
     this.delete(path);
     this.#pinned.set(path, bytes);
     this.#sizeBytes += bytes.sizeBytes;
+    this.#pinnedBytes += bytes.sizeBytes;
   }
 
   unpin(path: ChunkPath): void {
-    const bytes = this.#pinned.get(path);
-    if (bytes === undefined) return;
-    this.#pinned.delete(path);
-    this.#sizeBytes -= bytes.sizeBytes;
-    this.put(path, bytes);
+    const bytes = this.#unpinned(path);
+    if (bytes !== undefined) this.put(path, bytes);
   }
 
   /** Takes over `bytes`; an older entry of the same chunk is dropped. */
@@ -74,21 +78,28 @@ export class MemoryTier {
   delete(path: ChunkPath): void {
     const entry = this.#entries.get(path);
     if (entry !== undefined) this.#remove(entry);
-    const pinned = this.#pinned.get(path);
-    if (pinned === undefined) return;
-    this.#pinned.delete(path);
-    this.#sizeBytes -= pinned.sizeBytes;
-    pinned.drop();
+    this.#unpinned(path)?.drop();
   }
 
-  /** Drops entries until `neededBytes` are free or none is left. */
-  evict(neededBytes: number): void {
-    for (let freedBytes = 0; freedBytes < neededBytes;) {
+  /** Drops entries of `neededBytes` or all there are; false when there was none. */
+  evict(neededBytes: number): boolean {
+    let freedBytes = 0;
+    while (freedBytes < neededBytes) {
       const victim = this.#nextVictim();
-      if (victim === undefined) return;
+      if (victim === undefined) break;
       freedBytes += victim.bytes.sizeBytes;
       this.#remove(victim);
     }
+    return freedBytes > 0;
+  }
+
+  #unpinned(path: ChunkPath): ChunkBytes | undefined {
+    const bytes = this.#pinned.get(path);
+    if (bytes === undefined) return undefined;
+    this.#pinned.delete(path);
+    this.#sizeBytes -= bytes.sizeBytes;
+    this.#pinnedBytes -= bytes.sizeBytes;
+    return bytes;
   }
 
   #nextVictim(): Entry | undefined {

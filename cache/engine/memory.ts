@@ -100,6 +100,15 @@ export class Lease {
   }
 }
 
+/** Memory that is in use, and goes when something else needs the room. */
+export interface Reserve {
+  readonly evictableBytes: number;
+  /** Drops at least `neededBytes` if it has them; false when there was nothing to drop. */
+  evict(neededBytes: number): boolean;
+}
+
+const NOTHING: Reserve = { evictableBytes: 0, evict: () => false };
+
 interface Waiter {
   readonly costBytes: number;
   readonly purpose: Purpose;
@@ -122,7 +131,9 @@ export class ChunkMemory {
   readonly #free = new Map<number, Buffer[]>();
   #allocatedBytes = 0;
   #reclaiming = false;
-  #reclaim: (neededBytes: number) => void = () => {};
+  /** Room may have been reclaimed that whoever asked for it does not need. */
+  #hasLeftover = false;
+  #reserve: Reserve = NOTHING;
 
   constructor(options: ChunkMemoryOptions) {
     this.budgetBytes = options.budgetBytes;
@@ -130,9 +141,9 @@ export class ChunkMemory {
     this.#poison = options.poison ?? false;
   }
 
-  /** `reclaim` drops what may go under pressure (the memory tier), at least `neededBytes` if it has them. */
-  onPressure(reclaim: (neededBytes: number) => void): void {
-    this.#reclaim = reclaim;
+  /** What may go under pressure: the memory tier. */
+  onPressure(reserve: Reserve): void {
+    this.#reserve = reserve;
   }
 
   get usedBytes(): number {
@@ -147,9 +158,12 @@ export class ChunkMemory {
     return this.#waiting[demand].length;
   }
 
-  /** Read-ahead and wider windows are for a pool that has more than half to spare. */
+  /**
+   * Read-ahead and wider windows are for a pool that has more than half to spare, as is what goes under pressure: else
+   * a memory tier that has once grown to half the budget would end reading ahead for good.
+   */
   get isRelaxed(): boolean {
-    return this.usedBytes * 2 < this.budgetBytes;
+    return (this.usedBytes - this.#reserve.evictableBytes) * 2 < this.budgetBytes;
   }
 
   /** A lease for `lengthBytes`, if it is to be had at once and nobody waits. */
@@ -160,8 +174,14 @@ export class ChunkMemory {
   }
 
   /** A lease for `lengthBytes`, waiting its turn in its class; rejects with `overloaded` when that takes too long. */
-  async lease(lengthBytes: number, purpose: Purpose, demand: Demand, signal: AbortSignal): Promise<Lease> {
-    const { segmentBytes, count } = segmentsFor(lengthBytes);
+  async lease(
+    lengthBytes: number,
+    purpose: Purpose,
+    demand: Demand,
+    signal: AbortSignal,
+    sizeBytes?: number,
+  ): Promise<Lease> {
+    const { segmentBytes, count } = segmentsFor(lengthBytes, sizeBytes);
     const costBytes = segmentBytes * count;
     signal.throwIfAborted();
     if (costBytes > this.#limit(purpose))
@@ -214,6 +234,8 @@ export class ChunkMemory {
 
   #grant(purpose: Purpose, segmentBytes: number, count: number): Lease {
     this.#charged[purpose] += segmentBytes * count;
+    // A chunk that had to go may have been larger than what was missing: the rest is for those who wait.
+    if (this.#hasLeftover) this.#admit();
     return new Lease(this, purpose, segmentBytes, count);
   }
 
@@ -231,7 +253,8 @@ export class ChunkMemory {
       // What comes back now is for whoever is being looked at: the queue, which may be on its way through here, waits.
       this.#reclaiming = true;
       try {
-        this.#reclaim(missing());
+        // Of what is dropped, the segments that a slow socket still reads come back later: others go in their place.
+        while (missing() > 0 && this.#reserve.evict(missing())) this.#hasLeftover = true;
       } finally {
         this.#reclaiming = false;
       }
@@ -280,6 +303,7 @@ export class ChunkMemory {
 
   /** First come first served in each class, and nobody new while a started response waits. */
   #admit(): void {
+    this.#hasLeftover = false;
     for (const demand of ['started', 'new'] as const) {
       const queue = this.#waiting[demand];
       while (queue[0] !== undefined && this.#fits(queue[0].costBytes, queue[0].purpose)) {
@@ -291,8 +315,10 @@ export class ChunkMemory {
   }
 }
 
-function segmentsFor(lengthBytes: number): { segmentBytes: number; count: number } {
-  const segmentBytes = lengthBytes <= SMALL_LEASE_BYTES ? SMALL_SEGMENT_BYTES : SEGMENT_BYTES;
+function segmentsFor(
+  lengthBytes: number,
+  segmentBytes = lengthBytes <= SMALL_LEASE_BYTES ? SMALL_SEGMENT_BYTES : SEGMENT_BYTES,
+): { segmentBytes: number; count: number } {
   return { segmentBytes, count: Math.max(1, Math.ceil(lengthBytes / segmentBytes)) };
 }
 

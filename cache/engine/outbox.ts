@@ -46,6 +46,8 @@ export interface OutboxOptions {
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #waiting: Commit[] = [];
+  /** Under way: the loop and the flush at the end share one upload, and nothing of it leaves memory meanwhile. */
+  readonly #trying = new Map<Commit, Promise<boolean>>();
   #failures = 0;
   #isFull = false;
   #nextTryMs = 0;
@@ -101,11 +103,19 @@ export class Outbox {
       if (await this.#try(tried)) this.#remove(tried);
       else this.#drop(tried);
     }
-    while (this.#waiting[0] !== undefined) this.#drop(this.#waiting[0]);
+    for (const item of this.#waiting.filter((item) => !this.#trying.has(item))) this.#drop(item);
   }
 
   /** True when nothing more is to be done for the item. */
-  async #try(item: Commit): Promise<boolean> {
+  #try(item: Commit): Promise<boolean> {
+    const running = this.#trying.get(item);
+    if (running !== undefined) return running;
+    const attempt = this.#upload(item).finally(() => this.#trying.delete(item));
+    this.#trying.set(item, attempt);
+    return attempt;
+  }
+
+  async #upload(item: Commit): Promise<boolean> {
     const { store, catalog, clock, observer } = this.#options;
     const { chunk, metadata, bytes, overwrite } = item;
     const startedMs = clock.now();
@@ -160,7 +170,11 @@ export class Outbox {
 
   #trim(): void {
     const limitBytes = this.#options.budgetBytes * SHARE;
-    while (this.sizeBytes > limitBytes && this.#waiting[0] !== undefined) this.#drop(this.#waiting[0]);
+    while (this.sizeBytes > limitBytes) {
+      const oldest = this.#waiting.find((item) => !this.#trying.has(item));
+      if (oldest === undefined) return;
+      this.#drop(oldest);
+    }
   }
 
   #drop(item: Commit): void {

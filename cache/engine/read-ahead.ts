@@ -2,9 +2,11 @@
  * The chunks of one response in order, with the next ones already on their way. Read-ahead takes only memory that is to
  * spare; what could not be had early is asked for again when its turn comes.
  */
+import type { ChunkPath } from '../core/chunk.ts';
 import { OrcaError } from '../core/errors.ts';
 import type { ChunkRead, FetchContext } from './chunk-read.ts';
 import { fetchChunk } from './fetch-chunk.ts';
+import type { Pace } from './pace.ts';
 import type { Piece } from './piece.ts';
 
 /** Of one response; more would let a single reader fill the pool with what it may never read. */
@@ -18,13 +20,23 @@ export interface SlicePlan {
   readonly readahead: number;
   readonly signal: AbortSignal;
   readonly requestId: string;
+  readonly pace?: Pace | undefined;
 }
 
 type Pieces = AsyncGenerator<Piece, void, void>;
 
 export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pieces {
   const ahead: Prefetch[] = [];
+  const closing: Promise<void>[] = [];
   let opened = 0;
+  // A reader that has stopped needs nothing early. A fill is left to go on: given up, it would be made again.
+  const unsubscribe = plan.pace?.onStall(() => {
+    for (const [at, prefetch] of ahead.entries()) {
+      if (prefetch === GIVEN_BACK || context.flights.get(prefetch.path) !== undefined) continue;
+      ahead[at] = GIVEN_BACK;
+      closing.push(prefetch.close());
+    }
+  });
   try {
     for (let number = 0; number < plan.count; number++) {
       const prefetch = ahead.shift() ?? NOT_PREFETCHED;
@@ -45,7 +57,8 @@ export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pie
       yield* number === 0 ? starting(read, fetchChunk(context, read)) : fetchChunk(context, read);
     }
   } finally {
-    await Promise.all(ahead.map((prefetch) => prefetch.close()));
+    unsubscribe?.();
+    await Promise.all([...closing, ...ahead.map((prefetch) => prefetch.close())]);
   }
 }
 
@@ -59,16 +72,20 @@ async function* starting(read: ChunkRead, pieces: Pieces): Pieces {
 
 function depth(context: FetchContext, plan: SlicePlan): number {
   if (!context.memory.isRelaxed || plan.readahead === 0) return 0;
+  if (plan.pace?.isSlow === true) return 0;
   return Math.min(plan.readahead, Math.max(1, Math.floor(MAX_AHEAD_BYTES / plan.chunkSizeBytes)));
 }
 
 interface Prefetch {
+  readonly path: ChunkPath;
   /** The pieces from the first on; undefined if the chunk could not be had early. */
   take(): Promise<Pieces | undefined>;
   close(): Promise<void>;
 }
 
-const NOT_PREFETCHED: Prefetch = { take: async () => undefined, close: async () => {} };
+const NOTHING = { path: '' as ChunkPath, take: async () => undefined, close: async () => {} };
+const NOT_PREFETCHED: Prefetch = { ...NOTHING };
+const GIVEN_BACK: Prefetch = { ...NOTHING };
 
 /** Asks for the chunk now and holds its first piece until its turn. */
 function startPrefetch(context: FetchContext, read: ChunkRead): Prefetch {
@@ -81,6 +98,7 @@ function startPrefetch(context: FetchContext, read: ChunkRead): Prefetch {
     () => undefined,
   );
   return {
+    path: read.chunk.path,
     async take() {
       const piece = await first;
       if (piece === undefined) return undefined;

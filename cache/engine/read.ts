@@ -13,6 +13,7 @@ import { keyIsTooLong } from '../core/target.ts';
 import type { FetchContext } from './chunk-read.ts';
 import type { KnownHead, Metadata } from './metadata.ts';
 import type { Parts } from './parts.ts';
+import type { Pace } from './pace.ts';
 import type { Piece, Source } from './piece.ts';
 import { startingWith, streamSlices } from './read-ahead.ts';
 
@@ -45,6 +46,8 @@ export interface ReadRequest {
   readonly headOnly: boolean;
   readonly requestId: string;
   readonly signal: AbortSignal;
+  /** How the client takes its body; without one it is taken to be steady. */
+  readonly pace?: Pace | undefined;
 }
 
 export interface ReadResult {
@@ -177,6 +180,7 @@ async function* fetch(context: ReadContext, plan: Plan, request: ReadRequest): A
       readahead: context.readahead(),
       signal: request.signal,
       requestId: request.requestId,
+      pace: request.pace,
     });
   } catch (error) {
     if (hasCode(error, 'object_changed')) context.metadata.invalidate(object, object.etag);

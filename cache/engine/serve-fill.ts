@@ -12,6 +12,7 @@ import type { FetchContext } from './chunk-read.ts';
 import { fetchLocally } from './fetch-chunk.ts';
 import type { Flight, FlightReader } from './flight.ts';
 import type { Demand } from './memory.ts';
+import type { Pace } from './pace.ts';
 import type { Piece } from './piece.ts';
 import type { PeerAddress } from './ports.ts';
 import { startingWith } from './read-ahead.ts';
@@ -27,6 +28,8 @@ export interface FillCall {
   readonly sparse?: boolean;
   readonly requestId: string;
   readonly signal: AbortSignal;
+  /** How the asker takes the bytes; without one it is taken to be steady. */
+  readonly pace?: Pace | undefined;
 }
 
 export type FillReply =

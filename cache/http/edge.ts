@@ -25,6 +25,7 @@ export interface EdgeObserver {
   request(method: string, status: number, cache: string, durationMs: number): void;
   firstByte(durationMs: number): void;
   served(source: Source, lengthBytes: number): void;
+  stalled(outcome: 'gave_back' | 'cut'): void;
 }
 
 export interface EdgeOptions {
@@ -128,12 +129,14 @@ async function serveBucket(edge: Edge, exchange: Exchange, subResource: string |
 
 function serveObjectBytes(edge: Edge, exchange: Exchange): Promise<Answered> {
   const { request, response } = exchange;
-  const { engine, observer, explain } = edge;
+  const { engine, observer, explain, clock } = edge;
   return serveObject(engine, exchange, {
     signal: abortOnClose(request, response),
     explain,
+    clock,
     firstByte: () => observer.firstByte(exchange.elapsedMs()),
     served: (source, lengthBytes) => observer.served(source, lengthBytes),
+    stalled: (outcome) => observer.stalled(outcome),
   });
 }
 

@@ -13,6 +13,7 @@ export interface CacheMetrics {
   readonly engine: Observer;
   readonly edge: EdgeObserver;
   peerRequest(call: string, outcome: string): void;
+  peerStalled(outcome: 'gave_back' | 'cut'): void;
   destroyedAtShutdown(count: number): void;
   /** Gauges that are read when somebody asks. */
   watch(engine: Engine, peers: PeerView): void;
@@ -42,6 +43,7 @@ export function openMetrics(log: Log): CacheMetrics {
   const sparseBytes = counter('orca_sparse_bytes_total', 'Bytes that such reads took from the origin', ['kind']);
   const fallThroughs = counter('orca_fall_throughs_total', 'Rungs that did not answer', ['rung', 'reason']);
   const peerRequests = counter('orca_peer_requests_total', 'Requests of other replicas', ['call', 'outcome']);
+  const stalls = counter('orca_stalls_total', 'Times that a socket took nothing for 5 s', ['listener', 'outcome']);
   const destroyed = counter('orca_shutdown_destroyed_total', 'Connections that outlived the drain timeout');
 
   return {
@@ -70,8 +72,10 @@ export function openMetrics(log: Log): CacheMetrics {
       },
       firstByte: (durationMs) => firstByteSeconds.observe(durationMs / 1000),
       served: (source, lengthBytes) => served.inc({ source }, lengthBytes),
+      stalled: (outcome) => stalls.inc({ listener: 'edge', outcome }),
     },
     peerRequest: (call, outcome) => peerRequests.inc({ call, outcome }),
+    peerStalled: (outcome) => stalls.inc({ listener: 'peer', outcome }),
     destroyedAtShutdown: (count) => destroyed.inc(count),
     watch(engine, peers) {
       const isOpen = (breaker: { readonly state: string }) => (breaker.state === 'closed' ? 0 : 1);

@@ -4,8 +4,10 @@ import { contentRange } from '#cache/core/range.ts';
 import { rangeLength } from '#cache/core/object.ts';
 import { responseOverrides } from '#cache/core/response-overrides.ts';
 import type { Engine } from '#cache/engine/engine.ts';
+import { ReaderPace } from '#cache/engine/pace.ts';
 import { partsCount } from '#cache/engine/parts.ts';
 import type { Source } from '#cache/engine/piece.ts';
+import type { Clock } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
 import type { Answered, Exchange } from './exchange.ts';
 import { ownSocket, sendBody } from './send-body.ts';
@@ -22,8 +24,10 @@ export interface ObjectOptions {
   readonly signal: AbortSignal;
   /** Say how the answer is made up. */
   readonly explain: boolean;
+  readonly clock: Clock;
   served(source: Source, lengthBytes: number): void;
   firstByte(): void;
+  stalled(outcome: 'gave_back' | 'cut'): void;
 }
 
 /** Resolves with how it was answered; rejects for `respondError`. */
@@ -31,7 +35,8 @@ export async function serveObject(engine: Engine, exchange: Exchange, options: O
   const { request, response, target, caller } = exchange;
   const socket = await ownSocket(response, options.signal);
   const overrides = responseOverrides(target.query, caller.signed);
-  const result = await engine.read(readRequest(exchange, options.signal, request.method === 'HEAD'));
+  const pace = new ReaderPace();
+  const result = await engine.read({ ...readRequest(exchange, options.signal, request.method === 'HEAD'), pace });
   const cache = cacheWord(result);
   const explained = options.explain ? { 'X-Orca-Explain': engine.explain(result) } : {};
   // A part of one that was uploaded whole is all of it, and has no number of its own.
@@ -48,9 +53,13 @@ export async function serveObject(engine: Engine, exchange: Exchange, options: O
     response.end();
     return { status: result.status, cache };
   }
-  await sendBody(response, socket, result.body, rangeLength(result.range), (source, lengthBytes) =>
-    options.served(source, lengthBytes),
-  );
+  await sendBody(response, socket, result.body, rangeLength(result.range), {
+    clock: options.clock,
+    pace,
+    stallLimitMs: () => engine.stallLimitMs(),
+    onServed: (source, lengthBytes) => options.served(source, lengthBytes),
+    onStall: (outcome) => options.stalled(outcome),
+  });
   return { status: result.status, cache };
 }
 

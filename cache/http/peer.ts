@@ -18,6 +18,7 @@ import { rangeLength } from '#cache/core/object.ts';
 import { nonceMemory, verifyRequest, type NonceMemory, type PeerKeys } from '#cache/core/peer-auth.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
 import type { Engine } from '#cache/engine/engine.ts';
+import { ReaderPace } from '#cache/engine/pace.ts';
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
 import type { Log } from '#shared/log.ts';
@@ -40,7 +41,10 @@ export interface PeerListenerOptions {
   readonly buckets: readonly BucketRule[];
   readonly maxChunkSizeBytes: number;
   readonly clock: Clock;
-  readonly observer: { peerRequest(call: string, outcome: string): void };
+  readonly observer: {
+    peerRequest(call: string, outcome: string): void;
+    peerStalled(outcome: 'gave_back' | 'cut'): void;
+  };
   readonly log: Log;
 }
 
@@ -113,10 +117,11 @@ async function fill(call: Call): Promise<string> {
   const terms = parseFillTerms(request.headers);
   const requestId = String(request.headers['x-orca-request-id'] ?? '');
   const socket = await ownSocket(response, call.signal);
+  const pace = new ReaderPace();
   // The asker's patience bounds the wait for a first byte, not the stream behind it.
   const late = () => new OrcaError('origin_unavailable', `no byte within the asker's ${terms.deadlineMs} ms`);
   const reply = await withDeadline(options.clock, terms.deadlineMs, late, call.signal, (signal) =>
-    options.engine.serveFill({ ...asked, ...terms, signal, requestId }),
+    options.engine.serveFill({ ...asked, ...terms, signal, requestId, pace }),
   );
   call.stopProcessing();
   switch (reply.kind) {
@@ -124,7 +129,13 @@ async function fill(call: Call): Promise<string> {
       const lengthBytes = rangeLength(asked.range);
       const headers = { 'Content-Length': lengthBytes, 'Content-Type': 'application/octet-stream' };
       response.writeHead(200, { ...headers, ...proofOf(asker, { status: 200, lengthBytes, etag, reason: '' }) });
-      await sendBody(response, socket, reply.body, lengthBytes, () => {});
+      await sendBody(response, socket, reply.body, lengthBytes, {
+        clock: options.clock,
+        pace,
+        stallLimitMs: () => options.engine.stallLimitMs(),
+        onServed: () => {},
+        onStall: (outcome) => options.observer.peerStalled(outcome),
+      });
       break;
     }
     case 'stored':

@@ -1,15 +1,35 @@
 /**
  * Writes pieces of pooled memory to a response and gives each back when nobody can read it any more: on the first of
- * the write's callback and the connection's close, since Node never calls some callbacks of pipelined responses.
+ * the write's callback and the connection's close, since Node never calls some callbacks of pipelined responses. What
+ * has been handed to Node can't be taken back, so a socket that is slow is handed little.
  */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { OrcaError } from '#cache/core/errors.ts';
+import type { ReaderPace } from '#cache/engine/pace.ts';
 import type { Piece, Source } from '#cache/engine/piece.ts';
+import type { Clock } from '#cache/engine/ports.ts';
 
 /** Four segments in the socket's queue keep it busy while the next are fetched (4.7 against 4.2 GB/s with one). */
 const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
+/**
+ * Nobody knows yet how fast the client is: what it takes is added, so that a fast one has all after a MiB or two, and
+ * one of 50 KB/s shows every second or two that it is alive.
+ */
+const FIRST_UNSENT_BYTES = 64 * 1024;
+/** Longer than what a network loses and finds again; the memory is of use to somebody else. */
+const STALL_MS = 5_000;
+
+export interface Sending {
+  readonly clock: Clock;
+  /** Told when the socket takes nothing. */
+  readonly pace: ReaderPace;
+  /** A socket that takes no byte for so long has nobody behind it. */
+  readonly stallLimitMs: () => number;
+  onServed(source: Source, lengthBytes: number): void;
+  onStall(outcome: 'gave_back' | 'cut'): void;
+}
 
 /**
  * The response's socket, once it is its turn on the connection: a pipelined request behind another has none, and must
@@ -29,62 +49,110 @@ export async function ownSocket(response: ServerResponse, signal: AbortSignal): 
   return response.socket;
 }
 
-/** Sends exactly `lengthBytes`; rejects when the body fails or the client goes, with everything given back. */
+/**
+ * Sends exactly `lengthBytes`; rejects when the body fails, the client goes, or takes nothing for too long, with
+ * everything given back that is not on its way. After a rejection the connection has to be ended.
+ */
 export async function sendBody(
   response: ServerResponse,
   socket: Socket,
   body: AsyncGenerator<Piece, void, void>,
   lengthBytes: number,
-  onServed: (source: Source, lengthBytes: number) => void,
+  sending: Sending,
 ): Promise<void> {
+  const { clock, pace } = sending;
   const unsent = new Set<Piece>();
   let unsentBytes = 0;
   let sentBytes = 0;
+  /** So much may be unsent while more is fetched, and goes into one write. */
+  let limitBytes = FIRST_UNSENT_BYTES;
+  let stalls = 0;
   let closed = socket.destroyed;
   let wake: (() => void) | undefined;
-  const settle = (piece: Piece) => {
-    if (!unsent.delete(piece)) return;
-    unsentBytes -= piece.bytes.length;
-    piece.release();
-    wake?.();
+
+  const giveBack = (piece: Piece) => {
+    if (unsent.delete(piece)) piece.release();
   };
   const onClose = () => {
     closed = true;
-    for (const piece of unsent) settle(piece);
+    for (const piece of unsent) giveBack(piece);
     wake?.();
   };
-  const room = async (limitBytes: number) => {
-    while (!closed && unsentBytes > limitBytes) await new Promise<void>((resolve) => (wake = resolve));
+  const write = (piece: Piece, bytes: Uint8Array, isLast: boolean) => {
+    unsentBytes += bytes.length;
+    sentBytes += bytes.length;
+    sending.onServed(piece.source, bytes.length);
+    const stallsBefore = stalls;
+    const onTaken = () => {
+      if (isLast) giveBack(piece);
+      unsentBytes -= bytes.length;
+      // What was handed over before a stall says nothing of how fast it goes now.
+      if (stalls === stallsBefore) limitBytes = Math.min(limitBytes + bytes.length, MAX_UNSENT_BYTES);
+      if (limitBytes === MAX_UNSENT_BYTES) pace.recovered();
+      wake?.();
+    };
+    if (sentBytes === lengthBytes) response.end(bytes, onTaken);
+    else response.write(bytes, onTaken);
   };
+  /** Resolves with false when nothing is taken for a while. */
+  const nextTaken = () =>
+    new Promise<boolean>((resolve) => {
+      const cancel = clock.after(STALL_MS, () => resolve(false));
+      wake = () => {
+        cancel();
+        resolve(true);
+      };
+    });
+  /** Waits until no more than `limit()` bytes are unsent. */
+  const room = async (limit: () => number) => {
+    // Counted in waits and not by the clock: a process that stood still can't say what its clients did.
+    let stalledMs = 0;
+    while (!closed && unsentBytes > limit()) {
+      if (await nextTaken()) {
+        stalledMs = 0;
+        continue;
+      }
+      if (stalledMs === 0) sending.onStall('gave_back');
+      stalledMs += STALL_MS;
+      stalls++;
+      limitBytes = FIRST_UNSENT_BYTES;
+      pace.stalled();
+      if (stalledMs >= sending.stallLimitMs()) {
+        sending.onStall('cut');
+        throw new OrcaError('cancelled', `the client has taken no byte for ${stalledMs / 1000} s`);
+      }
+    }
+  };
+
   socket.once('close', onClose);
   try {
     for await (const piece of body) {
       unsent.add(piece);
-      unsentBytes += piece.bytes.length;
-      if (closed) {
-        settle(piece);
-        throw new OrcaError('cancelled', 'the client has gone');
+      for (let at = 0; at < piece.bytes.length;) {
+        if (closed) {
+          giveBack(piece);
+          throw new OrcaError('cancelled', 'the client has gone');
+        }
+        const part = piece.bytes.subarray(at, at + limitBytes);
+        at += part.length;
+        write(piece, part, at === piece.bytes.length);
+        await room(() => limitBytes);
       }
-      sentBytes += piece.bytes.length;
-      onServed(piece.source, piece.bytes.length);
-      if (sentBytes === lengthBytes) response.end(piece.bytes, () => settle(piece));
-      else response.write(piece.bytes, () => settle(piece));
-      await room(MAX_UNSENT_BYTES);
     }
     if (sentBytes !== lengthBytes) throw new OrcaError('internal', `sent ${sentBytes} of ${lengthBytes} bytes`);
-    await room(0);
+    await room(() => 0);
     if (closed && !response.writableFinished) throw new OrcaError('cancelled', 'the client has gone');
   } finally {
     socket.removeListener('close', onClose);
-    if (unsent.size > 0) giveBackOnClose(socket, unsent, settle);
+    if (unsent.size > 0) giveBackOnClose(socket, unsent, giveBack);
   }
 }
 
 /** The body failed while bytes were on their way: they are given back when the connection is gone. */
-function giveBackOnClose(socket: Socket, unsent: ReadonlySet<Piece>, settle: (piece: Piece) => void): void {
-  const settleAll = () => {
-    for (const piece of unsent) settle(piece);
+function giveBackOnClose(socket: Socket, unsent: ReadonlySet<Piece>, giveBack: (piece: Piece) => void): void {
+  const giveAllBack = () => {
+    for (const piece of unsent) giveBack(piece);
   };
-  if (socket.closed) settleAll();
-  else socket.once('close', settleAll);
+  if (socket.closed) giveAllBack();
+  else socket.once('close', giveAllBack);
 }

@@ -18,6 +18,10 @@ export const AFTERMATH_MS = 60_000;
 
 export const ORIGIN_TROUBLE: readonly Fault[] = ['origin-errors', 'origin-down', 'origin-slow'];
 
+const STORE_TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', 'store-full'];
+/** What the engine allows a client to take nothing for, less what is on its way when that begins. */
+const STALL_LIMIT_MS = 25_000;
+
 export function isAllowed(
   scenario: Scenario,
   origin: SimOrigin,
@@ -54,6 +58,9 @@ export function isAllowed(
     case 'overloaded':
       // A limit of few origin requests and few bytes of memory is what it is for; a started response is not told so.
       return !started && (scenario.targetGlobal < 192 || scenario.faults.has('pressure'));
+    case 'cancelled':
+      // While the cachestore is away a client that takes nothing is not waited for.
+      return started && plan.pauseMs >= STALL_LIMIT_MS && during(...STORE_TROUBLE);
     default:
       return false;
   }

@@ -9,6 +9,7 @@ import { codeOf, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { PeerAddress } from '#cache/engine/ports.ts';
 import type { ReadResult } from '#cache/engine/read.ts';
+import { ReaderPace } from '#cache/engine/pace.ts';
 import { sendBody } from '#cache/http/send-body.ts';
 import { AFTERMATH_MS, isAllowed, ORIGIN_TROUBLE, type Failure } from './allowed.ts';
 import { firstDifference, type Version } from './content.ts';
@@ -16,7 +17,7 @@ import { Connection } from './connection.ts';
 import { describe } from './peers.ts';
 import type { SimOrigin } from './origin.ts';
 import type { Random } from './random.ts';
-import { BUCKET, ORIGIN_BUCKET, type Incarnation } from './replica.ts';
+import { BUCKET, ORIGIN_BUCKET, sendingOf, type Incarnation } from './replica.ts';
 import { wasActive, type ClientPlan, type RangePlan, type Scenario } from './scenario.ts';
 import type { SimStore } from './store.ts';
 import { NOBODY, type World } from './world.ts';
@@ -199,6 +200,7 @@ export class Clients {
     const forget = connection.onClose(() => gone.abort(new OrcaError('cancelled', 'the client has gone')));
     process.serving++;
     let started = false;
+    const pace = new ReaderPace();
     try {
       const result = await process.engine.read({
         bucket: BUCKET,
@@ -212,6 +214,7 @@ export class Clients {
         headOnly: plan.headOnly,
         requestId: plan.id,
         signal: gone.signal,
+        pace,
       });
       this.#answered(exchange, result);
       started = true;
@@ -222,7 +225,7 @@ export class Clients {
           connection.socket,
           result.body,
           result.range.to - result.range.from,
-          () => {},
+          sendingOf(process, pace),
         );
     } catch (error) {
       world.note('answer', `${plan.id}: ${codeOf(error)} ${error instanceof Error ? error.message : ''}`);

@@ -9,6 +9,7 @@ import { rangeLength } from '#cache/core/object.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
 import type { ByteSink, CallOptions, FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import type { FillReply } from '#cache/engine/serve-fill.ts';
+import { ReaderPace } from '#cache/engine/pace.ts';
 import { sendBody } from '#cache/http/send-body.ts';
 import { peerHealth, type Attempt, type PeerHealth } from '#cache/peers/peer-health.ts';
 import { streamGate, type StreamGate } from '#cache/peers/stream-gate.ts';
@@ -18,7 +19,7 @@ import { Connection, type ConnectionFault } from './connection.ts';
 import type { Faults } from './faults.ts';
 import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
-import type { Incarnation, Replica } from './replica.ts';
+import { sendingOf, type Incarnation, type Replica } from './replica.ts';
 import type { Fault, Scenario } from './scenario.ts';
 import type { SimStore } from './store.ts';
 import { NOBODY, type World } from './world.ts';
@@ -360,11 +361,12 @@ export class SimPeers {
     };
     processing();
     let streaming = false;
+    const pace = new ReaderPace();
     target.serving++;
     try {
       const late = (): OrcaError => new OrcaError('origin_unavailable', `no byte within ${terms.deadlineMs} ms`);
       const answer = await withDeadline(clock, terms.deadlineMs, late, gone.signal, (signal) =>
-        engine.serveFill({ chunk: request.chunk, range: request.range, ...terms, signal, requestId }),
+        engine.serveFill({ chunk: request.chunk, range: request.range, ...terms, signal, requestId, pace }),
       );
       cancelProcessing();
       world.note('serve', `${target.owner.name} answers ${requestId} ${answer.kind}`);
@@ -379,7 +381,13 @@ export class SimPeers {
       }
       streaming = true;
       reply.head();
-      await sendBody(connection.response, connection.socket, answer.body, rangeLength(request.range), () => {});
+      await sendBody(
+        connection.response,
+        connection.socket,
+        answer.body,
+        rangeLength(request.range),
+        sendingOf(target, pace),
+      );
     } catch (thrown) {
       cancelProcessing();
       const error = asOrcaError(thrown, 'internal', 'unexpected');

@@ -7,7 +7,9 @@ import { OrcaError } from '#cache/core/errors.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
 import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engine.ts';
 import type { Flight } from '#cache/engine/flight.ts';
+import type { ReaderPace } from '#cache/engine/pace.ts';
 import type { Clock, Observer, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';
+import type { Sending } from '#cache/http/send-body.ts';
 import type { Connection } from './connection.ts';
 import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
@@ -164,6 +166,11 @@ export function kill(process: Incarnation, { ledger, peers }: ReplicaParts): voi
   for (const connection of process.connections) connection.cut();
   process.connections.clear();
   peers.died(process);
+}
+
+/** How its responses are sent. */
+export function sendingOf({ clock, engine }: Incarnation, pace: ReaderPace): Sending {
+  return { clock, pace, stallLimitMs: () => engine.stallLimitMs(), onServed: () => {}, onStall: () => {} };
 }
 
 /** Ends the process's loops, as a shutdown does. */

@@ -15,7 +15,7 @@ import { parseConfig } from '#cache/config/load.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openLog } from '#shared/log.ts';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
-import { http } from './http.ts';
+import { readMetric } from './metric.ts';
 import { until } from './until.ts';
 import { startVersitygw, type Versitygw } from './versitygw.ts';
 
@@ -223,17 +223,7 @@ async function startReplica(file: string, host: string, address: string): Promis
     file,
     cache,
     logLines,
-    async metric(name, labels = {}) {
-      const { status, body } = await http(ops, '/metrics');
-      if (status !== 200) throw new Error(`/metrics of ${address}: ${status}`);
-      const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
-      return body
-        .toString()
-        .split('\n')
-        .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
-        .filter((line) => wanted.every((label) => line.includes(label)))
-        .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
-    },
+    metric: (name, labels) => readMetric(ops, name, labels),
     stop() {
       stopping.abort(new Error('the test is over'));
       stopped ??= cache.shutDown();

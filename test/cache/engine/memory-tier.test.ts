@@ -1,10 +1,12 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import { ChunkBytes } from '#cache/engine/chunk-bytes.ts';
 import { MemoryTier } from '#cache/engine/memory-tier.ts';
 import { ChunkMemory, SEGMENT_BYTES } from '#cache/engine/memory.ts';
+import { MIB, openEngines, patternBytes, readAll, readRequest, type EnginesOptions } from '#test/support/engines.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 const path = (name: string) => `o/h/${name}` as ChunkPath;
 
 async function tierOf(...names: string[]) {
@@ -66,7 +68,7 @@ test('the hand survives the removal of the entry it points at', async () => {
 test('whoever waits for memory gets it as soon as a chunk may go', async () => {
   const memory = new ChunkMemory({ budgetBytes: 8 * SEGMENT_BYTES, clock: fakeClock() });
   const tier = new MemoryTier();
-  memory.onPressure((neededBytes) => tier.evict(neededBytes));
+  memory.onPressure(tier);
   tier.onEvictable(() => memory.reconsider());
   const never = new AbortController().signal;
   const lengthBytes = 6 * SEGMENT_BYTES;
@@ -75,4 +77,68 @@ test('whoever waits for memory gets it as soon as a chunk may go', async () => {
   expect(memory.waiting('started')).toBe(1);
   tier.unpin(path('a'));
   expect((await waiting).capacity).toBe(6);
+});
+
+describe('a chunk that is read from the cachestore', () => {
+  async function stored(options: EnginesOptions & { readonly sizeBytes?: number }) {
+    const engines = openEngines({ readahead: 0, ...options });
+    const body = patternBytes(options.sizeBytes ?? 8 * MIB);
+    engines.origin.put('far-models', 'a', body);
+    const { engine } = engines.replicas[0]!;
+    await readAll(engine, readRequest('a'));
+    await engine.idle();
+    // As after a restart: nothing in memory, and nobody has read anything.
+    const restarted = openEngines({ readahead: 0, ...options, store: engines.store });
+    restarted.origin.put('far-models', 'a', body);
+    const { engine: anew } = restarted.replicas[0]!;
+    const read = async (range?: string) => {
+      const { bytes } = await readAll(anew, readRequest('a', { range }));
+      await turn();
+      expect(anew.memory.usedBytes).toBe(anew.memoryTier.sizeBytes);
+      return bytes;
+    };
+    return { engine: anew, store: engines.store, body, read };
+  }
+
+  test('stays in memory when it is read whole for the second time', async () => {
+    const { engine, store, body, read } = await stored({ chunkBytes: 8 * MIB });
+    await read();
+    expect(engine.memoryTier.count).toBe(0);
+    expect((await read()).equals(body)).toBe(true);
+    expect(engine.memoryTier.sizeBytes).toBe(8 * MIB);
+    const reads = store.counts.reads;
+    expect((await read()).equals(body)).toBe(true);
+    expect((await read('bytes=1000-2000')).equals(body.subarray(1000, 2001))).toBe(true);
+    expect(store.counts.reads).toBe(reads);
+  });
+
+  test('does not when only a range of it is read: nothing is fetched for memory alone', async () => {
+    const { engine, store, read } = await stored({ chunkBytes: 8 * MIB });
+    for (let i = 0; i < 4; i++) await read('bytes=0-65535');
+    expect([engine.memoryTier.count, store.counts.bytesRead]).toEqual([0, 4 * 65_536]);
+  });
+
+  test('does not when it is longer than the widest window', async () => {
+    const { engine, read } = await stored({ chunkBytes: 16 * MIB, sizeBytes: 16 * MIB });
+    for (let i = 0; i < 3; i++) await read();
+    expect(engine.memoryTier.count).toBe(0);
+  });
+
+  test('takes the room of chunks that nobody reads again, and leaves the others', async () => {
+    const { engine, read } = await stored({ chunkBytes: MIB, sizeBytes: 24 * MIB, budgetBytes: 16 * MIB });
+    await read();
+    await read();
+    expect(engine.memoryTier.sizeBytes).toBeLessThanOrEqual(14 * MIB);
+    expect(engine.memoryTier.count).toBeGreaterThan(8);
+  });
+
+  test('is dropped again when it turns out to be bad at its end', async () => {
+    const { engine, store, body, read } = await stored({ chunkBytes: 8 * MIB });
+    await read();
+    store.flip(store.paths()[0]!, 8 * MIB - 10);
+    expect((await read()).equals(body)).toBe(true);
+    await engine.idle();
+    expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
+    expect((await read()).equals(body)).toBe(true);
+  });
 });

@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
-import { ChunkMemory, SEGMENT_BYTES, SMALL_SEGMENT_BYTES, type Demand, type Purpose } from '#cache/engine/memory.ts';
+import {
+  ChunkMemory,
+  SEGMENT_BYTES,
+  SMALL_SEGMENT_BYTES,
+  type Demand,
+  type Lease,
+  type Purpose,
+  type Reserve,
+} from '#cache/engine/memory.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 const NEVER = new AbortController().signal;
@@ -11,6 +19,20 @@ function open(segments: number) {
   const lease = (count: number, purpose: Purpose = 'window', demand: Demand = 'new', signal = NEVER) =>
     memory.lease(count * SEGMENT_BYTES, purpose, demand, signal);
   return { clock, memory, lease };
+}
+
+/** Each goes in its turn, whole. */
+function reserveOf(...leases: Lease[]): Reserve {
+  return {
+    get evictableBytes() {
+      return leases.reduce((sum, { capacity, segmentBytes }) => sum + capacity * segmentBytes, 0);
+    },
+    evict() {
+      const lease = leases.shift();
+      lease?.close();
+      return lease !== undefined;
+    },
+  };
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -95,9 +117,13 @@ describe('shares', () => {
     const { memory, lease } = open(8);
     const tier = await lease(6, 'fill');
     const asked: number[] = [];
-    memory.onPressure((neededBytes) => {
-      asked.push(neededBytes / SEGMENT_BYTES);
-      tier.close();
+    memory.onPressure({
+      evictableBytes: 0,
+      evict(neededBytes) {
+        asked.push(neededBytes / SEGMENT_BYTES);
+        tier.close();
+        return true;
+      },
     });
     await lease(4, 'fill');
     expect(asked).toEqual([3]);
@@ -173,11 +199,47 @@ test('what is reclaimed for the first in the queue goes to nobody else on the wa
   const first = lease(2);
   const second = lease(3);
   expect(await isPending(first)).toBe(true);
-  memory.onPressure(() => kept.close());
+  memory.onPressure(reserveOf(kept));
   held.close();
   expect(await isPending(first)).toBe(false);
   expect(await isPending(second)).toBe(true);
   expect(memory.usedBytes).toBe(2 * SEGMENT_BYTES);
   (await first).close();
   expect(await isPending(second)).toBe(false);
+});
+
+test('what was reclaimed beyond one need goes to those who wait, at once', async () => {
+  const { memory, lease } = open(8);
+  const kept = await lease(5, 'fill');
+  await lease(2);
+  // More than there is, but not more than fills may ever have: it waits, and what is kept is not to be had yet.
+  const fresh = lease(4, 'fill', 'new');
+  expect(await isPending(fresh)).toBe(true);
+  memory.onPressure(reserveOf(kept));
+  const started = await lease(2, 'window', 'started');
+  expect(started.capacity).toBe(2);
+  expect(await isPending(fresh)).toBe(false);
+  expect(memory.usedBytes).toBe(8 * SEGMENT_BYTES);
+});
+
+test('a chunk that a slow socket still reads does not keep the next one from going', async () => {
+  const { memory, lease } = open(8);
+  const read = await lease(4, 'fill');
+  const segments = [read.take()!, read.take()!, read.take()!, read.take()!];
+  memory.onPressure(reserveOf(read, await lease(3, 'fill')));
+  expect((await lease(3, 'fill')).capacity).toBe(3);
+  for (const segment of segments) segment.release();
+  expect(memory.usedBytes).toBe(3 * SEGMENT_BYTES);
+});
+
+test('what goes under pressure is memory to spare', async () => {
+  const { memory, lease } = open(8);
+  const kept = await lease(5, 'fill');
+  expect(memory.isRelaxed).toBe(false);
+  memory.onPressure(reserveOf(kept));
+  expect(memory.isRelaxed).toBe(true);
+  const wide = (await lease(1)) satisfies Lease;
+  await lease(2);
+  expect(wide.grow()).toBe(true);
+  expect(memory.usedBytes).toBe(4 * SEGMENT_BYTES);
 });

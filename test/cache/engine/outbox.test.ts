@@ -77,6 +77,47 @@ describe('while the cachestore is away', () => {
   });
 });
 
+describe('a commit that is under way again', () => {
+  async function retrying(budgetMib?: number) {
+    const opened = open(budgetMib);
+    const { clock, engine, store, read } = opened;
+    store.inject({ on: 'commit', error: away });
+    await read(0);
+    store.commitGate.hold();
+    await clock.advance(2_000);
+    await store.commitGate.reached();
+    expect(engine.outbox.count).toBe(1);
+    return opened;
+  }
+
+  test('is not made a second time by the flush at the end', async () => {
+    const { clock, engine, store, counts } = await retrying();
+    const flushed = engine.flush(new AbortController().signal);
+    await clock.advance(0);
+    expect(store.commitGate.waiting).toBe(1);
+    store.commitGate.release();
+    await flushed;
+    expect([store.counts.commits, store.paths().length, engine.outbox.count]).toEqual([2, 1, 0]);
+    expect(counts.fills).toEqual({ committed: 1 });
+  });
+
+  test('keeps its bytes, however many wait behind it', async () => {
+    const { clock, engine, store, read } = await retrying(16);
+    store.down = away;
+    for (let i = 1; i < 8; i++) {
+      const reading = read(i);
+      await clock.advance(40_000);
+      await reading;
+    }
+    expect(engine.outbox.sizeBytes).toBeLessThanOrEqual(4 * MIB);
+    store.down = undefined;
+    store.commitGate.release();
+    await clock.advance(120_000);
+    expect(store.paths()).toHaveLength(4);
+    expect(store.counts.lost).toBe(0);
+  });
+});
+
 test('a refusal that lasts is not tried again', async () => {
   const { clock, engine, store, counts, read } = open();
   store.inject({ on: 'commit', error: new OrcaError('store_unavailable', 'denied', { status: 403 }) });

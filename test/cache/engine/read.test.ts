@@ -430,6 +430,23 @@ describe('memory', () => {
     await expectWhole(engines);
   });
 
+  test('a commit that ends lets in who waits for the memory that it held', async () => {
+    const clock = fakeClock();
+    const engines = openEngines({ budgetBytes: 4 * MIB, chunkBytes: MIB, readahead: 0, clock });
+    for (let i = 0; i < 4; i++) engines.origin.put('far-models', `o${i}`, patternBytes(MIB, i));
+    const { engine } = engines.replicas[0]!;
+    engines.store.commitGate.hold();
+    for (let i = 0; i < 3; i++) await readAll(engine, readRequest(`o${i}`));
+    const waiting = readAll(engine, readRequest('o3'));
+    await clock.advance(1_000);
+    expect(engine.memory.waiting('new')).toBe(1);
+    engines.store.commitGate.release();
+    await clock.advance(1);
+    expect(engine.memory.waiting('new')).toBe(0);
+    expect((await waiting).bytes.equals(patternBytes(MIB, 3))).toBe(true);
+    await expectWhole(engines);
+  });
+
   test('under pressure each response is right or refused before it began, and nothing leaks', async () => {
     const clock = fakeClock();
     const engines = openEngines({ budgetBytes: 8 * MIB, chunkBytes: 2 * MIB, readahead: 4, clock });

@@ -1,0 +1,45 @@
+/**
+ * Objects that are nowhere: their bytes follow from their name, so that a test can have gigabytes of them. All are windows
+ * on one pattern, whose length is no multiple of anything that memory is cut into: what is shifted, or somebody else's,
+ * differs.
+ */
+import { createHash } from 'node:crypto';
+import { patternBytes } from './engines.ts';
+
+const PERIOD_BYTES = 1024 * 1024 + 7;
+/** Twice, so that every view of up to one period is in one piece. */
+const PATTERN = Buffer.concat([patternBytes(PERIOD_BYTES, 7), patternBytes(PERIOD_BYTES, 7)]);
+
+export interface SyntheticObject {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly etag: string;
+}
+
+/** The object that a key names: `<size in bytes>-<anything>`; undefined for a key of another form. */
+export function syntheticObject(key: string): SyntheticObject | undefined {
+  const size = /^(\d{1,12})-/.exec(key)?.[1];
+  if (size === undefined) return undefined;
+  return { key, sizeBytes: Number(size), etag: createHash('md5').update(key).digest('hex') };
+}
+
+/** `[from, to)` of an object, as views that nobody may write to. */
+export function* syntheticBytes(key: string, from: number, to: number): Generator<Uint8Array> {
+  const phase = createHash('sha256').update(key).digest().readUInt32BE(0);
+  for (let at = from; at < to;) {
+    const start = (phase + at) % PERIOD_BYTES;
+    const length = Math.min(PERIOD_BYTES, to - at);
+    yield PATTERN.subarray(start, start + length);
+    at += length;
+  }
+}
+
+/** Whether `bytes` are what the object holds from `offset` on. */
+export function isSynthetic(key: string, offset: number, bytes: Uint8Array): boolean {
+  let at = 0;
+  for (const view of syntheticBytes(key, offset, offset + bytes.length)) {
+    if (Buffer.compare(view, bytes.subarray(at, at + view.length)) !== 0) return false;
+    at += view.length;
+  }
+  return true;
+}
