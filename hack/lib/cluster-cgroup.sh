@@ -4,6 +4,10 @@
 # Version 1 has one tree for each controller, version 2 has one tree.
 
 CGROUP_NAME=orcacache
+# Of how many tasks outside of it the group has the processor time. One by
+# default, however many run in it: beside tests, and whatever else the machine
+# does, three nodes would starve, and what starves looks dead to its peers.
+CGROUP_TASKS=16
 # What kubelet demands of its group, as far as the machine has it.
 CGROUP_CONTROLLERS=(cpuset cpu memory pids hugetlb)
 
@@ -36,6 +40,16 @@ cgroup_create() {
       done
     done
   done
+}
+
+# A machine that does not let itself be told runs the cluster as well, slower.
+cgroup_weigh() {
+  local file
+  for file in /sys/fs/cgroup/{,*/}$CGROUP_NAME/cpu.shares; do
+    [[ ! -f $file ]] || echo $((1024 * CGROUP_TASKS)) 2>/dev/null >"$file" || true
+  done
+  file=/sys/fs/cgroup/$CGROUP_NAME/cpu.weight
+  [[ ! -f $file ]] || echo $((100 * CGROUP_TASKS)) 2>/dev/null >"$file" || true
 }
 
 # cgroup_delegate PATH: lets the children of PATH have the controllers.

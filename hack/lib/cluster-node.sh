@@ -127,6 +127,7 @@ node_up() {
   # A leaf for the node's own processes: in version 2, a group that passes
   # controllers on to its children (pods) may hold none itself.
   cgroup_create "node$node/system"
+  cgroup_weigh
   spawn "node$node" "node$node/system" unshare \
     env NODE_NAME="node$node" NODE_ZONE="zone$node" NODE_ADDRESS="$(node_address "$node")" NODE_DIR="$dir" LOG_DIR="$LOG_DIR" \
     NODE_KUBECONFIG="$PKI_DIR/node$node.kubeconfig" NODE_IMAGES="${ITEM_PATH[pause]}/pause.tar" \

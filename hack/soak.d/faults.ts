@@ -7,7 +7,7 @@ import { createGate } from '#test/support/gate.ts';
 import type { Surroundings } from './surroundings.ts';
 
 const MIB = 1024 * 1024;
-const MAX_PAUSE_MS = 5_000;
+const MAX_PAUSE_MS = 8_000;
 const MAX_LENGTH_MS = 8_000;
 /** A replica that is frozen for longer than the others take to notice. */
 const MAX_FREEZE_MS = 5_000;
