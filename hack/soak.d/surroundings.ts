@@ -18,6 +18,8 @@ const ORIGIN_BYTES_PER_SECOND = 40 * MIB;
 const ORIGIN_LATENCY_MS = 5;
 const BUDGET = '192Mi';
 const CHUNK_SIZE = '4Mi';
+/** Little of a large chunk is read by itself. */
+const HUGE_TIER = { minObjectSize: '1Gi', chunkSize: '16Mi' };
 /** As buckets with a lifecycle rule do, the oldest chunks go when there is more. */
 const STORE_LIMIT_BYTES = 1_536 * MIB;
 
@@ -69,7 +71,7 @@ export async function startSurroundings(): Promise<Surroundings> {
     const config = {
       origin: { id: ORIGIN_ID, type: 'S3', s3: s3(originProxy.endpoint), buckets: [{ name: BUCKET }] },
       cacheStore: { type: 'S3', s3: { ...s3(storeProxy.endpoint), bucket: STORE_BUCKET } },
-      chunking: { size: CHUNK_SIZE, tiers: [] },
+      chunking: { size: CHUNK_SIZE, tiers: [HUGE_TIER] },
       // What is known of an object is asked again several times in a run.
       metadata: { ttl: '30s' },
       memory: { budget: BUDGET },
