@@ -10,6 +10,8 @@ const GIB = 1024 * MIB;
 const OUTAGE_MS = 60_000;
 /** Longer than it takes until a node counts as lost and its pods have successors elsewhere. */
 const CUT_MS = 45_000;
+/** Enough reads for a 99th percentile. */
+const QUIET_MS = 20_000;
 /** Before and after what goes wrong. */
 const CALM_MS = 5_000;
 const ROLLED_BYTES = 4 * GIB;
@@ -24,6 +26,11 @@ beforeAll(async () => {
 afterAll(async () => {
   console.log(reportOf(caseResults()));
   await chaos[Symbol.asyncDispose]();
+});
+
+test('nothing goes wrong: what the other cases are to be compared with', async () => {
+  const { coldBytes, originBytes } = await runCase(chaos, 'nothing', () => delay(QUIET_MS));
+  expect(originBytes / coldBytes).toBeLessThanOrEqual(1.05);
 });
 
 test('each coordinator is killed in the middle of a fill', async () => {
