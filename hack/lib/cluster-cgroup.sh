@@ -7,7 +7,7 @@ CGROUP_NAME=orcacache
 # Of how many tasks outside of it the group has the processor time. One by
 # default, however many run in it: beside tests, and whatever else the machine
 # does, three nodes would starve, and what starves looks dead to its peers.
-CGROUP_TASKS=16
+CGROUP_TASKS=4
 # What kubelet demands of its group, as far as the machine has it.
 CGROUP_CONTROLLERS=(cpuset cpu memory pids hugetlb)
 

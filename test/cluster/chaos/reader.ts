@@ -3,7 +3,7 @@
  * the pods. It compares every byte as it comes.
  */
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
-import type { IncomingMessage } from 'node:http';
+import { Agent, type IncomingMessage } from 'node:http';
 import { isAt, etagOf, sizeOf } from '../../../hack/demo-support/synthetic-bytes.ts';
 import { isKnown } from './objects.ts';
 import { addReason, type Tally } from './tally.ts';
@@ -15,6 +15,8 @@ import { addReason, type Tally } from './tally.ts';
 const CONNECT_TIMEOUT_MS = 1_000;
 /** More than the cache itself gives a silent replica and then its origin. */
 const SILENCE_TIMEOUT_MS = 10_000;
+/** More than reads at once: the SDK counts the wait for one of its 50 as time to connect. */
+const MAX_SOCKETS = 256;
 /** As transfer managers do when a body breaks, where the SDK's own retries have ended. */
 const BODIES = 3;
 
@@ -38,7 +40,11 @@ export function openReader(edge: string, bucket: string): Reader {
     region: 'us-east-1',
     forcePathStyle: true,
     credentials: { accessKeyId: 'client', secretAccessKey: 'client-secret' },
-    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, socketTimeout: SILENCE_TIMEOUT_MS },
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      socketTimeout: SILENCE_TIMEOUT_MS,
+      httpAgent: new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS }),
+    },
   });
   let tally: Tally | undefined;
 
