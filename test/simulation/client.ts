@@ -283,7 +283,7 @@ export class Clients {
     if (scenario.faults.has('clock-step')) return;
     const who = `${plan.id} gets ${version.etag}, which ended at ${version.diedMs} ms,`;
     if (stale) {
-      const excused = wasActive(scenario, ORIGIN_TROUBLE, startedMs - AFTERMATH_MS, world.nowMs);
+      const excused = this.#isShut() || wasActive(scenario, ORIGIN_TROUBLE, startedMs - AFTERMATH_MS, world.nowMs);
       if (!excused) world.violate('nothing is older than its TTL', `${who} as stale while the origin is well`);
     } else if (version.diedMs < startedMs - scenario.ttlMs - REVALIDATE_MS) {
       world.violate('nothing is older than its TTL', `${who} after its TTL`);
@@ -329,13 +329,18 @@ export class Clients {
     return start < range.from || end > range.to;
   }
 
+  /** A breaker that the origin's trouble has opened stays so until it is asked for something again. */
+  #isShut(): boolean {
+    const { scenario, world, isOriginAsked } = this.#options;
+    return !isOriginAsked() && wasActive(scenario, ORIGIN_TROUBLE, 0, world.nowMs);
+  }
+
   #judge(exchange: Exchange, error: unknown, started: boolean): void {
-    const { world, scenario, origin, isOriginAsked } = this.#options;
+    const { world, scenario, origin } = this.#options;
     const code = codeOf(error);
     exchange.retryAfterMs = error instanceof OrcaError ? error.retryAfterMs : undefined;
     if (code === 'internal') world.violate('errors are named', `${exchange.plan.id} ends with ${describe(error)}`);
-    else if (code === 'origin_unavailable' && !isOriginAsked() && wasActive(scenario, ORIGIN_TROUBLE, 0, world.nowMs))
-      return;
+    else if (code === 'origin_unavailable' && this.#isShut()) return;
     else if (!isAllowed(scenario, origin, exchange, { code, started }, world.nowMs))
       world.violate(
         'no error without a reason',

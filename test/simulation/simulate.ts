@@ -471,7 +471,8 @@ class Run {
       const plan: ClientPlan = { ...FINAL_PLAN, key, range, id: `${id}-${attempt}`, atMs: world.nowMs };
       void this.#clients.start(plan, process, true).then((exchange) => (last = exchange));
       await this.#settle(`${plan.id} ends`, () => this.#clients.running.size === 0);
-      if (last?.outcome === 'complete') return;
+      // A head that is still good may be that of a smaller version.
+      if (last?.outcome === 'complete' || last?.failure?.code === 'range_not_satisfiable') return;
       await world.run(world.nowMs + Math.max(last?.retryAfterMs ?? 0, 1_000));
     }
     world.violate(
