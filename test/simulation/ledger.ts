@@ -2,6 +2,7 @@
  * Which bytes of which chunk came from the origin, and when. A byte that comes twice needs an excuse of its own: some
  * event since the fill that brought it began, by which the cluster could not help asking again.
  */
+import type { ByteRange } from '#cache/core/object.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
 import { mostSparseBlocks, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
 import type { World } from './world.ts';
@@ -34,6 +35,8 @@ interface Span {
 
 interface Account {
   spans: Span[];
+  /** What sparse reads brought. */
+  readonly sparse: ByteRange[];
   sparseBytes: number;
   readonly excuses: Partial<Record<ExcuseKind, Excuse>>;
 }
@@ -51,7 +54,8 @@ export class Ledger {
   readonly #world: World;
   readonly #accounts = new Map<string, Account>();
   readonly #leadMs: number;
-  readonly #further: (path: string, since: Moment) => Excuses;
+  readonly #isCalm: boolean;
+  readonly #further: (path: string, since: Moment, later: Moment) => Excuses;
   /** When each fill first asked. */
   readonly #began = new WeakMap<object, Moment>();
   #general: Excuse | undefined;
@@ -61,9 +65,15 @@ export class Ledger {
 
   /**
    * `leadMs`: so long before its first request a fill may have been decided on. `further` knows of excuses that are no single chunk's. */
-  constructor(world: World, leadMs: number, further: (path: string, since: Moment) => Excuses) {
+  constructor(
+    world: World,
+    leadMs: number,
+    isCalm: boolean,
+    further: (path: string, since: Moment, later: Moment) => Excuses,
+  ) {
     this.#world = world;
     this.#leadMs = leadMs;
+    this.#isCalm = isCalm;
     this.#further = further;
   }
 
@@ -110,14 +120,19 @@ export class Ledger {
   }
 
   /** Blocks of the chunk have arrived that no fill asked for: an eighth of it, on top, is what they may cost. */
-  deliveredSparse({ path, lengthBytes }: Chunk, arrivedBytes: number): void {
+  deliveredSparse({ path, lengthBytes }: Chunk, from: number, to: number): void {
     const account = this.#account(path);
+    const arrivedBytes = to - from;
+    // One that failed is as if it had never been; without faults none fails.
+    if (this.#isCalm && account.sparse.some((span) => span.from < to && span.to > from))
+      this.#world.violate('sparse reads are sparse', `bytes [${from}, ${to}) of ${path} were read a second time`);
+    account.sparse.push({ from, to });
     account.sparseBytes += arrivedBytes;
     this.totalBytes += arrivedBytes;
     this.sparseBytes += arrivedBytes;
     const mostBytes = mostSparseBlocks(lengthBytes) * SPARSE_BLOCK_BYTES;
     if (account.sparseBytes <= mostBytes) return;
-    const excuses = this.#further(path, { order: 0, atMs: 0 });
+    const excuses = this.#further(path, { order: 0, atMs: 0 }, this.#now());
     const { replicas, store, fill } = account.excuses;
     const excuse = this.#general ?? replicas ?? store ?? fill;
     if (excuse === undefined && excuses.store === undefined && excuses.replicas === undefined)
@@ -136,18 +151,18 @@ export class Ledger {
     }
     // Of two fills side by side either may bring a byte second.
     const [first, second] = [this.#beganAt(span.flight, span.moment), this.#beganAt(flight, this.#now())];
-    const since = first.order < second.order ? first : second;
-    const reason = this.#reason(path, account, since);
+    const [since, later] = first.order < second.order ? [first, second] : [second, first];
+    const reason = this.#reason(path, account, since, later);
     if (reason === undefined) this.#world.violate('one fill per chunk', `${what}, without an excuse`);
     else this.#world.note('again', `${what}: ${reason}`);
   }
 
-  #reason(path: string, account: Account, since: Moment): string | undefined {
+  #reason(path: string, account: Account, since: Moment, later: Moment): string | undefined {
     const valid = (excuse: Excuse | undefined, leadMs = 0): string | undefined =>
       excuse !== undefined && (excuse.order >= since.order || (leadMs > 0 && excuse.atMs >= since.atMs - leadMs))
         ? excuse.reason
         : undefined;
-    const further = this.#further(path, since);
+    const further = this.#further(path, since, later);
     const store = valid(this.#general) ?? valid(account.excuses.store) ?? further.store;
     if (store !== undefined || further.isStored) return store;
     const { replicas, fill } = account.excuses;
@@ -165,7 +180,7 @@ export class Ledger {
   #account(path: string): Account {
     const known = this.#accounts.get(path);
     if (known !== undefined) return known;
-    const account: Account = { spans: [], sparseBytes: 0, excuses: {} };
+    const account: Account = { spans: [], sparse: [], sparseBytes: 0, excuses: {} };
     this.#accounts.set(path, account);
     return account;
   }

@@ -36,6 +36,9 @@ const STORE_RUNG = 'cache/engine/store-rung.ts';
 const SERVE_FILL = 'cache/engine/serve-fill.ts';
 const METADATA = 'cache/engine/metadata.ts';
 const WINDOW = 'cache/engine/window.ts';
+const SPARSE_TABLE = 'cache/engine/sparse-table.ts';
+const isSparse = ({ tiers, chunkBytes }: Scenario): boolean =>
+  tiers.some(({ chunkSizeBytes }) => chunkSizeBytes > 2 * chunkBytes);
 
 export const MUTATIONS: readonly Mutation[] = [
   {
@@ -386,6 +389,42 @@ export const MUTATIONS: readonly Mutation[] = [
         file: 'cache/engine/read-ahead.ts',
         search: "    read.demand = 'started';\n    yield piece;",
         replace: '    yield piece;',
+      },
+    ],
+  },
+  {
+    name: 'whoever asks for a block that is on its way has it read again',
+    seed: 15,
+    shows: isSparse,
+    edits: [
+      {
+        file: SPARSE_TABLE,
+        search: 'if (run === undefined) gapFrom ??= block;',
+        replace: "if (run === undefined || 'reading' in run) gapFrom ??= block;",
+      },
+    ],
+  },
+  {
+    name: 'however much is read of a chunk, it is never filled',
+    seed: 22,
+    shows: isSparse,
+    edits: [
+      {
+        file: SPARSE_TABLE,
+        search: 'return { fill: isAgain || isMuch, gaps };',
+        replace: 'return { fill: false, gaps };',
+      },
+    ],
+  },
+  {
+    name: 'a block that has left memory is read again, instead of its chunk being filled',
+    seed: 166,
+    shows: isSparse,
+    edits: [
+      {
+        file: SPARSE_TABLE,
+        search: 'else if (run === undefined) isAgain ||= askedAt >= evidence.lastCompletedAt;',
+        replace: 'else if (run === undefined) isAgain ||= false;',
       },
     ],
   },

@@ -101,7 +101,8 @@ export class SimOrigin {
         const sparse = isSparseRead(who, chunk.path, range.from - start, range.to - start);
         // Resolved late: a fill enters the table before it asks, but who asks need not be a fill.
         const flight = sparse ? undefined : who.engine.flights.get(chunk.path);
-        if (who.engine.memoryTier.get(chunk.path) !== undefined)
+        // A block may have waited for its turn, or for a second try, while a fill brought the chunk.
+        if (who.engine.memoryTier.get(chunk.path) !== undefined && !sparse)
           this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and asks for it`);
         if (flight !== undefined && who.flights.get(chunk.path)?.flight !== flight)
           who.flights.set(chunk.path, { flight, abandonedMs: undefined });
@@ -122,7 +123,7 @@ export class SimOrigin {
           source: (offset, target) => fillFrom(version, offset, target),
           onBytes: (from, to) => {
             who.deliveredBytes += to - from;
-            if (sparse) this.#ledger.deliveredSparse(chunk, to - from);
+            if (sparse) this.#ledger.deliveredSparse(chunk, from - start, to - start);
             else this.#ledger.delivered(chunk.path, from - start, to - start, flight);
           },
         });

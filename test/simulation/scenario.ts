@@ -101,6 +101,8 @@ export const MISSING_KEY = 'missing';
 /** Roughly what all clients of a run may read together: what a seed costs. */
 const READ_BYTES = 24 * MIB;
 const CALM_SHARE = 0.25;
+/** Large chunks of which most readers want little: many requests, few bytes. */
+const SPARSE_SHARE = 0.12;
 /** Memory is what most things wait for. */
 const PRESSURE_SHARE = 0.3;
 
@@ -109,7 +111,8 @@ export function scenarioOf(seed: number): Scenario {
   const shape = random.fork('shape');
   const faults = chooseFaults(random.fork('faults'));
   const activeMs = Math.round(shape.magnitude(4_000, 90_000));
-  const { chunkBytes, tiers, largestChunkBytes } = chooseChunks(shape);
+  const isSparse = random.fork('sparse').chance(SPARSE_SHARE);
+  const { chunkBytes, tiers, largestChunkBytes } = isSparse ? chooseSparseChunks(shape) : chooseChunks(shape);
   // The configuration demands room for four of the largest chunks.
   const leastBudgetBytes = Math.max(4 * roundUp(largestChunkBytes, MIB), 4 * MIB);
   const budgetBytes = faults.has('pressure')
@@ -137,7 +140,7 @@ export function scenarioOf(seed: number): Scenario {
     store: { latencyMs: shape.magnitude(0.5, 20), bytesPerMs: shape.magnitude(20_000, 500_000) },
     peer: { latencyMs: shape.magnitude(0.1, 2), bytesPerMs: shape.magnitude(50_000, 1_000_000) },
     objects,
-    clients: chooseClients(random.fork('clients'), faults, activeMs, objects, chunkBytes),
+    clients: chooseClients(random.fork('clients'), faults, activeMs, objects, chunkBytes, isSparse),
   };
 }
 
@@ -163,6 +166,11 @@ function chooseChunks(random: Random): Pick<Scenario, 'chunkBytes' | 'tiers'> & 
   if (!random.chance(0.3)) return { chunkBytes, tiers: [], largestChunkBytes: chunkBytes };
   const tier = { minObjectSizeBytes: 3 * MIB, chunkSizeBytes: chunkBytes * 2 };
   return { chunkBytes, tiers: [tier], largestChunkBytes: tier.chunkSizeBytes };
+}
+
+function chooseSparseChunks(random: Random): ReturnType<typeof chooseChunks> {
+  const tier = { minObjectSizeBytes: 3 * MIB, chunkSizeBytes: random.pick([1, 2, 4, 4]) * MIB };
+  return { chunkBytes: random.pick([64, 256, 512]) * KIB, tiers: [tier], largestChunkBytes: tier.chunkSizeBytes };
 }
 
 function chooseObjects(random: Random, chunkBytes: number, tiers: readonly ChunkTier[]): Scenario['objects'] {
@@ -215,6 +223,7 @@ function chooseClients(
   activeMs: number,
   objects: Scenario['objects'],
   chunkBytes: number,
+  isSparse: boolean,
 ): ClientPlan[] {
   const clients: ClientPlan[] = [];
   let leftBytes = READ_BYTES;
@@ -225,7 +234,10 @@ function chooseClients(
     const atMs = random.next() * activeMs;
     for (let i = 0; i < burst && leftBytes > 0; i++) {
       const id = `client-${clients.length}`;
-      const range = chooseRange(random, object.sizeBytes, chunkBytes);
+      const range =
+        isSparse && random.chance(0.85)
+          ? chooseSpot(random, object.sizeBytes)
+          : chooseRange(random, object.sizeBytes, chunkBytes);
       const key = random.chance(0.02) ? MISSING_KEY : object.key;
       clients.push({
         id,
@@ -272,6 +284,15 @@ function chooseRange(random: Random, sizeBytes: number, chunkBytes: number): Ran
     default:
       return { from, to: random.int(from, sizeBytes) + 1 };
   }
+}
+
+/** A footer, or a little somewhere: often where somebody else has read. */
+function chooseSpot(random: Random, sizeBytes: number): RangePlan | undefined {
+  if (sizeBytes === 0) return undefined;
+  if (random.chance(0.3)) return { from: undefined, to: random.pick([8, 4 * KIB, 60 * KIB]) };
+  const spot = random.chance(0.5) ? random.int(0, 4) * 100 * KIB : random.int(0, sizeBytes);
+  const from = Math.min(spot, sizeBytes - 1);
+  return { from, to: from + random.int(1, random.pick([4 * KIB, 70 * KIB, 150 * KIB])) };
 }
 
 function rangeBytes(range: RangePlan | undefined, sizeBytes: number): number {

@@ -102,7 +102,9 @@ class Run {
     this.#raceMs = raceOf(scenario);
     const world = (this.world = new World(log));
     this.#faults = new Faults(world, scenario, this.#random.fork('strikes'));
-    this.#ledger = new Ledger(world, this.#raceMs, (path, since) => this.#excuses(path, since));
+    this.#ledger = new Ledger(world, this.#raceMs, scenario.isCalm, (path, since, later) =>
+      this.#excuses(path, since, later),
+    );
     this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'), {
       isStable: () => this.#isStable() && world.nowMs - this.#unstableMs > this.#raceMs,
     });
@@ -240,8 +242,8 @@ class Run {
     );
   }
 
-  /** What else excuses that a byte comes again, of two fills the later of which began at `since`. */
-  #excuses(path: string, since: Moment): Excuses {
+  /** What else excuses that a byte comes again, of two fills that began at `since` and `later`. */
+  #excuses(path: string, since: Moment, later: Moment): Excuses {
     const intactMs = this.#store.intactSinceMs(path);
     // Who had to fill may have been decided a while before the origin was asked.
     const isStable =
@@ -249,7 +251,7 @@ class Run {
     return {
       store: this.#storeExcuse(path),
       replicas: isStable ? undefined : 'replicas differed over who has to fill',
-      isStored: intactMs !== undefined && since.atMs - intactMs > this.#raceMs,
+      isStored: intactMs !== undefined && later.atMs - intactMs > this.#raceMs,
     };
   }
 
