@@ -16,6 +16,9 @@ export interface Failure {
 /** A fault is felt for so long after it: an open breaker (30 s and its probes), retries, peers that are skipped. */
 export const AFTERMATH_MS = 60_000;
 
+/** So long behind its TTL a head still answers while it is asked for anew. */
+export const REVALIDATE_MS = 30_000;
+
 export const ORIGIN_TROUBLE: readonly Fault[] = ['origin-errors', 'origin-down', 'origin-slow'];
 
 const STORE_TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', 'store-full'];
@@ -34,7 +37,7 @@ export function isAllowed(
   const history = origin.history(plan.key);
   /** Versions that a replica might believe in. */
   const sinceMs = scenario.faults.has('clock-step') ? -Infinity : startedMs - scenario.ttlMs - scenario.negativeTtlMs;
-  const believable = history.filter(({ diedMs }) => diedMs >= sinceMs);
+  const believable = history.filter(({ diedMs }) => diedMs >= sinceMs - REVALIDATE_MS);
   const changed =
     history.some(({ bornMs }) => bornMs > 0 && bornMs >= startedMs) ||
     history.some(({ diedMs }) => diedMs >= startedMs && diedMs <= nowMs);

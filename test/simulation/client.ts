@@ -11,7 +11,7 @@ import type { PeerAddress } from '#cache/engine/ports.ts';
 import type { ReadResult } from '#cache/engine/read.ts';
 import { ReaderPace } from '#cache/engine/pace.ts';
 import { sendBody } from '#cache/http/send-body.ts';
-import { AFTERMATH_MS, isAllowed, ORIGIN_TROUBLE, type Failure } from './allowed.ts';
+import { AFTERMATH_MS, isAllowed, ORIGIN_TROUBLE, REVALIDATE_MS, type Failure } from './allowed.ts';
 import { firstDifference, type Version } from './content.ts';
 import { Connection } from './connection.ts';
 import { describe } from './peers.ts';
@@ -31,8 +31,6 @@ const LATENCY_MS = 0.3;
  */
 const MAX_ANSWER_MS = 120_000;
 const MAX_SILENCE_MS = 150_000;
-/** So long behind its TTL a head still answers while it is asked for anew. */
-const REVALIDATE_MS = 30_000;
 
 export interface ClientsOptions {
   readonly world: World;

@@ -98,9 +98,12 @@ export class SimOrigin {
       read: (object, range, sink, call) => {
         this.reads++;
         const { chunk, start } = this.#chunkOf(object, range);
-        const sparse = isSparseRead(who, chunk.path, range.from - start, range.to - start);
-        // Resolved late: a fill enters the table before it asks, but who asks need not be a fill.
-        const flight = sparse ? undefined : who.engine.flights.get(chunk.path);
+        const filling = who.engine.flights.get(chunk.path);
+        // A fill is in the table before it asks; a block's read may outlive what the table knew of it.
+        const sparse =
+          isSparseRead(who, chunk.path, range.from - start, range.to - start) ||
+          (filling === undefined && chunk.chunkSizeBytes > this.#scenario.chunkBytes);
+        const flight = sparse ? undefined : filling;
         // A block may have waited for its turn, or for a second try, while a fill brought the chunk.
         if (who.engine.memoryTier.get(chunk.path) !== undefined && !sparse)
           this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and asks for it`);
