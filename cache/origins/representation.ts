@@ -20,12 +20,17 @@ export function representationHeaders(headers: Readonly<Record<string, string>>)
     if (EXACT.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix))) kept[name] = value;
     // S3 names the class only where it is not the usual one; some servers always do.
     else if (name === 'x-amz-storage-class' && value !== 'STANDARD') kept[name] = value;
-    else if (name === 'content-encoding') {
-      // The coding of the upload, which some stores keep although the object is stored without it.
-      const codings = value.split(',').map((coding) => coding.trim());
-      const own = codings.filter((coding) => coding.toLowerCase() !== 'aws-chunked' && coding !== '');
-      if (own.length > 0) kept[name] = own.join(', ');
-    }
   }
+  const coding = ownCoding(headers);
+  if (coding !== '') kept['content-encoding'] = coding;
   return kept;
+}
+
+/** The object's content coding without the upload's, which some stores keep although the object is stored without it. */
+export function ownCoding(headers: Readonly<Record<string, string>>): string {
+  return (headers['content-encoding'] ?? '')
+    .split(',')
+    .map((coding) => coding.trim())
+    .filter((coding) => coding.toLowerCase() !== 'aws-chunked' && coding !== '')
+    .join(', ');
 }

@@ -5,6 +5,7 @@
 import { OrcaError } from '#cache/core/errors.ts';
 import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
 import type { CallOptions, Origin } from '#cache/engine/ports.ts';
+import { openCodings, type Codings } from '#cache/origins/codings.ts';
 import { representationHeaders } from '#cache/origins/representation.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
 import { contentRange, openS3Client, strongEtag, type S3ClientOptions } from '#cache/wire/s3-client.ts';
@@ -24,6 +25,7 @@ const WITH_CHECKSUM = { 'x-amz-checksum-mode': 'ENABLED' };
 export function openS3Origin(options: S3ClientOptions): Origin {
   const client = openS3Client(options);
   const lists = openS3List(options);
+  const codings = openCodings();
   const bucketSeenMs = new Map<string, number>();
   const limits = (call: CallOptions): CallOptions => ({
     firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS,
@@ -48,13 +50,25 @@ export function openS3Origin(options: S3ClientOptions): Origin {
     );
   };
 
+  const learnCoding = async (object: ObjectVersion, call: CallOptions): Promise<void> => {
+    const { bucket, key } = object;
+    const response = await client.send({ method: 'HEAD', bucket, key }, limits(call));
+    if (response.status !== 200) throw errorFor(response, where(bucket, key));
+    if (strongEtag(response.headers) !== object.etag)
+      throw new OrcaError('object_changed', `${where(bucket, key)} has changed: another ETag`);
+    codings.learn(object, response.headers);
+  };
+
   return {
     async head(bucket, key, call) {
       try {
         const response = await client.send({ method: 'HEAD', bucket, key, headers: WITH_CHECKSUM }, limits(call));
         if (response.status === 200) {
           seen(bucket);
-          return headOf(response.headers, where(bucket, key));
+          const head = headOf(response.headers, where(bucket, key));
+          // Most objects have none: an answer that has one is what makes us ask.
+          if ('content-encoding' in response.headers) codings.learn({ bucket, key, etag: head.etag }, response.headers);
+          return head;
         }
         const knownBucket = performance.now() - (bucketSeenMs.get(bucket) ?? -Infinity) < BUCKET_KNOWN_MS;
         const unclear = response.status === 400 || response.status === 403 || (response.status === 404 && !knownBucket);
@@ -71,11 +85,16 @@ export function openS3Origin(options: S3ClientOptions): Origin {
       const name = where(object.bucket, object.key);
       const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${object.etag}"` };
       const onHead = (status: number, answer: ResponseHeaders): void => {
-        if (status >= 200 && status < 300) accept(status, answer, object, range);
+        if (status >= 200 && status < 300) accept(status, answer, object, range, codings);
       };
+      const request = { method: 'GET', bucket: object.bucket, key: object.key, headers, sink, onHead } as const;
+      const get = () => client.send(request, limits(call));
       try {
-        const request = { method: 'GET', bucket: object.bucket, key: object.key, headers, sink, onHead } as const;
-        const response = await client.send(request, limits(call));
+        const response = await get().catch(async (error: unknown) => {
+          if (!(error instanceof UnknownCoding)) throw error;
+          await learnCoding(object, call);
+          return get();
+        });
         if (response.status >= 300) throw errorFor(response, name);
       } catch (error) {
         throw toOrcaError(error, name);
@@ -146,7 +165,13 @@ function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): 
 }
 
 /** Throws unless the head promises exactly the bytes asked for. */
-function accept(status: number, headers: ResponseHeaders, object: ObjectVersion, range: ByteRange): void {
+function accept(
+  status: number,
+  headers: ResponseHeaders,
+  object: ObjectVersion,
+  range: ByteRange,
+  codings: Codings,
+): void {
   const name = `${object.bucket}/${object.key}`;
   const wrong = (what: string): OrcaError =>
     new OrcaError('origin_unavailable', `the origin's answer for ${name} is not what was asked for: ${what}`, {
@@ -159,17 +184,20 @@ function accept(status: number, headers: ResponseHeaders, object: ObjectVersion,
   if (etag === undefined) throw wrong('no strong ETag');
   if (etag !== object.etag) throw changed('another ETag');
   const length = Number(headers['content-length']);
-  if (status === 200) {
-    // A coding added on the way changes the length; an object stored with one keeps it.
-    if (length !== object.sizeBytes)
-      throw 'content-encoding' in headers ? wrong('another length, encoded') : changed('another size');
-    if (range.from !== 0 || range.to !== object.sizeBytes) throw wrong('the whole object instead of a range');
-    return;
-  }
-  const got = contentRange(headers);
-  if (status !== 206 || got === undefined) throw wrong(`status ${status} without a usable Content-Range`);
+  const whole = { from: 0, to: length, totalBytes: length };
+  const got = status === 200 ? whole : contentRange(headers);
+  if ((status !== 200 && status !== 206) || got === undefined)
+    throw wrong(`status ${status} without a usable Content-Range`);
+  // A coding added on the way changes the length; an object stored with one keeps it.
   if (got.totalBytes !== object.sizeBytes)
     throw 'content-encoding' in headers ? wrong('another length, encoded') : changed('another size');
-  if (got.from !== range.from || got.to !== range.to) throw wrong('another range');
+  if (got.from !== range.from || got.to !== range.to)
+    throw wrong(status === 200 ? 'the whole object instead of a range' : 'another range');
   if (length !== rangeLength(range)) throw wrong('another Content-Length');
+  const coding = codings.judge(object, headers);
+  if (coding === 'other') throw wrong('another content coding');
+  if (coding === 'unknown') throw new UnknownCoding();
 }
+
+/** Right in all else, but with a content coding of which it is not known whether it is the object's. */
+class UnknownCoding extends Error {}

@@ -110,6 +110,12 @@ const REFUSED: readonly { name: string; action: Action; status: number; code: st
     status: 503,
     code: 'ServiceUnavailable',
   },
+  {
+    name: 'a content coding that the object is not stored with',
+    action: { kind: 'rewrite', headers: { 'content-encoding': 'gzip' } },
+    status: 503,
+    code: 'ServiceUnavailable',
+  },
   { name: 'a 500', action: { kind: 'answer', status: 500 }, status: 503, code: 'ServiceUnavailable' },
   {
     name: 'SlowDown',

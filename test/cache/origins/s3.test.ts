@@ -120,11 +120,60 @@ describe('a read', () => {
     expect(sink.lengthBytes).toBe(100);
   });
 
-  test('of an object that is stored encoded hands the stored bytes through', async () => {
-    const { origin } = await open((_, answer) => answer.write(partial({ 'content-encoding': 'gzip' })));
-    const sink = collectSink();
-    await origin.read(object, range, sink, { signal });
-    expect(sink.bytes().toString()).toBe(TEN);
+  describe('with a content coding', () => {
+    const headAnswer = (headers: Record<string, string>): Buffer =>
+      reply('200 OK', { 'content-length': '100', ...headers });
+    /** HEADs say `stored`, reads are answered with `sent`. */
+    const openCoded = (stored: Record<string, string>, sent: Record<string, string>) =>
+      open(({ method }, answer) =>
+        answer.write(method === 'HEAD' ? headAnswer({ etag: '"e1"', ...stored }) : partial(sent)),
+      );
+    const methods = ({ requests }: ScriptedServer): string[] => requests.map(({ method }) => method);
+    const GZIP = { 'content-encoding': 'gzip' };
+
+    test('that the HEAD told hands the stored bytes through', async () => {
+      const { server, origin } = await openCoded(GZIP, GZIP);
+      await origin.head('bucket', 'key', { signal });
+      const sink = collectSink();
+      await origin.read(object, range, sink, { signal });
+      expect(sink.bytes().toString()).toBe(TEN);
+      expect(methods(server)).toEqual(['HEAD', 'GET']);
+    });
+
+    test('that nobody here has seen yet is asked for once', async () => {
+      const { server, origin } = await openCoded(GZIP, { 'content-encoding': 'GZIP' });
+      for (let read = 0; read < 2; read++) {
+        const sink = collectSink();
+        await origin.read(object, range, sink, { signal });
+        expect(sink.bytes().toString()).toBe(TEN);
+      }
+      expect(methods(server)).toEqual(['GET', 'HEAD', 'GET', 'GET']);
+    });
+
+    test.for([
+      ['that was added on the way', {}, GZIP],
+      ['that was taken off on the way', GZIP, {}],
+      ['that is another than the stored one', { 'content-encoding': 'br' }, GZIP],
+    ] as const)('%s is refused although every length is right', async ([, stored, sent]) => {
+      const { origin } = await openCoded(stored, sent);
+      await origin.head('bucket', 'key', { signal });
+      const sink = collectSink();
+      await expect(origin.read(object, range, sink, { signal })).rejects.toMatchObject({ code: 'origin_unavailable' });
+      expect(sink.lengthBytes).toBe(0);
+    });
+
+    test('that only says how it was uploaded counts for nothing', async () => {
+      const { server, origin } = await openCoded({}, { 'content-encoding': 'aws-chunked' });
+      await origin.read(object, range, collectSink(), { signal });
+      expect(methods(server)).toEqual(['GET']);
+    });
+
+    test('of a version that is there no more is object_changed', async () => {
+      const { origin } = await openCoded({ etag: '"e2"', ...GZIP }, GZIP);
+      await expect(origin.read(object, range, collectSink(), { signal })).rejects.toMatchObject({
+        code: 'object_changed',
+      });
+    });
   });
 
   test('that is cut is origin_unavailable with its cause, and never complete', async () => {
