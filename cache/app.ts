@@ -8,8 +8,10 @@ import { shutDown } from '#shared/lifecycle.ts';
 import type { RootLog } from '#shared/log.ts';
 import type { Config } from './config/config.ts';
 import { configuredSettings, watchRuntime } from './config/runtime.ts';
+import { describeVerdict, type StoreVerdict } from './core/store-verdict.ts';
 import { openOrigin, openPeers, openStore, originFingerprint } from './drivers.ts';
 import { openEngine, type Engine } from './engine/engine.ts';
+import { StoreProbe } from './engine/store-probe.ts';
 import type { HttpListener } from './http/connections.ts';
 import { openEdge } from './http/edge.ts';
 import { openEdgeKeys, openTlsKeys } from './http/edge-secrets.ts';
@@ -90,10 +92,20 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     poisonMemory: options.poisonMemory ?? false,
   });
   const running = engine.run(ended.signal);
-  metrics.watch(engine, peers);
+  const storeProbe = new StoreProbe({
+    guarded: engine.store,
+    store,
+    peers,
+    clock,
+    observer: metrics.engine,
+    random: Math.random,
+    onVerdict: (verdict, source) => logVerdict(log, verdict, source),
+  });
+  metrics.watch(engine, peers, storeProbe);
   const probes = new OriginProbes({ origin, buckets: config.origin.buckets, clock, observer: metrics.engine });
   const readiness = watchReadiness({
     probes,
+    storeProbe,
     store,
     identity: engine.identity,
     buckets: config.origin.buckets,
@@ -141,6 +153,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     registry: metrics.registry,
     readiness,
     probes,
+    storeProbe,
     engine,
     peers,
     keys,
@@ -203,4 +216,13 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     },
   ];
   return { ports, engine, shutDown: () => shutDown(steps, log, clock) };
+}
+
+/** What an operator should know of the cachestore: loud where it costs something. */
+function logVerdict(log: RootLog, verdict: StoreVerdict, source: 'probed' | 'noted'): void {
+  const fields = { condition: verdict.condition, problems: verdict.problems, versioned: verdict.versioned, source };
+  const isFine = verdict.condition === 'atomic' && verdict.problems.length === 0;
+  log[isFine ? 'info' : 'warn'](`cachestore: ${describeVerdict(verdict)}`, fields);
+  if (verdict.versioned === true)
+    log.warn('the cachestore’s bucket is versioned: what is deleted or replaced there stays and is paid for', fields);
 }

@@ -1,6 +1,6 @@
 /** Which driver a configuration asks for: the only place that knows them all. */
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ChunkStore, Origin, PeerView } from '#cache/engine/ports.ts';
+import type { Origin, PeerView, ProbedStore } from '#cache/engine/ports.ts';
 import { openS3Origin } from '#cache/origins/s3.ts';
 import { openEndpointSlices } from '#cache/peers/endpoint-slices.ts';
 import { openStaticPeers } from '#cache/peers/static.ts';
@@ -29,7 +29,7 @@ export function originFingerprint(config: Config): string {
   return `${type} ${host}`;
 }
 
-export function openStore(config: Config, env: Env): ChunkStore {
+export function openStore(config: Config, env: Env): ProbedStore {
   const { type, s3, filesystem } = config.cacheStore;
   switch (type) {
     case 'S3':

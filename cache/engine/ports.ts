@@ -9,6 +9,7 @@ import type { HeadQuery, Invalidation } from '../core/head-request.ts';
 import type { ListPage, ListQuery } from '../core/listing.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
 import type { PeerAddress, PeerSet } from '../core/peer-set.ts';
+import type { StoreFindings } from '../core/store-verdict.ts';
 
 /**
  * Where a body's bytes land: memory that the receiver owns (pooled segments), so that a source copies nothing and
@@ -102,6 +103,17 @@ export interface ChunkStore {
   close(): Promise<void>;
 }
 
+/** A store of which is not known beforehand whether exactly one of many writers wins. */
+export interface ProbedStore extends ChunkStore {
+  /**
+   * Tries and races conditional writes under a name of `_orca/probe/`, and deletes what it wrote. Rejects with
+   * store_unavailable where it could not find out.
+   */
+  probe(name: string, options: CallOptions): Promise<StoreFindings>;
+  /** Whether the condition decides commits; without it, as at first, they look first and write plainly. */
+  trustConditions(isTrusted: boolean): void;
+}
+
 export type { PeerAddress, PeerSet };
 
 export interface PeerView {
@@ -170,7 +182,7 @@ export type { Clock } from '#shared/clock.ts';
 export interface Observer {
   originRequest(operation: 'head' | 'read' | 'probe' | 'list', outcome: 'ok' | 'error', durationMs: number): void;
   originBytes(lengthBytes: number): void;
-  storeRequest(operation: 'read' | 'has' | 'commit', outcome: string, durationMs: number): void;
+  storeRequest(operation: 'read' | 'has' | 'commit' | 'probe', outcome: string, durationMs: number): void;
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
   committedBytes(lengthBytes: number): void;
   /** How one was answered: by the origin, along with another, from memory, or by filling the chunk after all. */

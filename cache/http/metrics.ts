@@ -1,7 +1,9 @@
 /** Every number of a cache pod, as Prometheus sees it; names are listed in docs/metrics.md. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { CONDITIONS } from '#cache/core/store-verdict.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Observer, PeerView } from '#cache/engine/ports.ts';
+import type { StoreProbe } from '#cache/engine/store-probe.ts';
 import type { Log } from '#shared/log.ts';
 import type { EdgeObserver } from './edge.ts';
 
@@ -16,7 +18,7 @@ export interface CacheMetrics {
   peerStalled(outcome: 'gave_back' | 'cut'): void;
   destroyedAtShutdown(count: number): void;
   /** Gauges that are read when somebody asks. */
-  watch(engine: Engine, peers: PeerView): void;
+  watch(engine: Engine, peers: PeerView, storeProbe: StoreProbe): void;
 }
 
 export function openMetrics(log: Log): CacheMetrics {
@@ -77,7 +79,7 @@ export function openMetrics(log: Log): CacheMetrics {
     peerRequest: (call, outcome) => peerRequests.inc({ call, outcome }),
     peerStalled: (outcome) => stalls.inc({ listener: 'peer', outcome }),
     destroyedAtShutdown: (count) => destroyed.inc(count),
-    watch(engine, peers) {
+    watch(engine, peers, storeProbe) {
       const isOpen = (breaker: { readonly state: string }) => (breaker.state === 'closed' ? 0 : 1);
       registry.registerMetric(
         new Gauge({
@@ -89,6 +91,18 @@ export function openMetrics(log: Log): CacheMetrics {
             this.set({ name: 'store' }, isOpen(engine.store.breaker));
             for (const [bucket, breaker] of engine.origin.breakers)
               this.set({ name: `origin/${bucket}` }, isOpen(breaker));
+          },
+        }),
+      );
+      registry.registerMetric(
+        new Gauge({
+          name: 'orca_store_condition',
+          help: '1 for what the conditional writes of the cachestore are known to be',
+          labelNames: ['condition'],
+          registers: [],
+          collect() {
+            for (const condition of ['unknown', ...CONDITIONS])
+              this.set({ condition }, condition === storeProbe.condition ? 1 : 0);
           },
         }),
       );
@@ -109,6 +123,9 @@ export function openMetrics(log: Log): CacheMetrics {
         engine.memory.waiting('started'),
       );
       gauge('orca_memory_waiting_new', 'New requests waiting for memory', () => engine.memory.waiting('new'));
+      gauge('orca_store_versioned', '1 where the cachestore’s bucket keeps what is deleted', () =>
+        storeProbe.verdict?.versioned === true ? 1 : 0,
+      );
       gauge('orca_catalog_entries', 'Chunks known to be stored', () => engine.catalog.size);
       gauge('orca_metadata_entries', 'Objects and absences known', () => engine.metadata.size);
       gauge('orca_outbox_commits', 'Commits that wait for the cachestore', () => engine.outbox.count);

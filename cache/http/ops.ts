@@ -4,6 +4,7 @@ import { Hono } from 'hono';
 import type { Registry } from 'prom-client';
 import { PURGE_PATH } from '#cache/core/purge-request.ts';
 import type { Engine } from '#cache/engine/engine.ts';
+import type { StoreProbe } from '#cache/engine/store-probe.ts';
 import { openHttpListener, type HttpListener } from './connections.ts';
 import type { OriginProbes } from './origin-probes.ts';
 import { purgeHandler, type PurgeOptions } from './purge.ts';
@@ -13,6 +14,7 @@ export interface OpsOptions extends PurgeOptions {
   readonly registry: Registry;
   readonly readiness: Readiness;
   readonly probes: OriginProbes;
+  readonly storeProbe: StoreProbe;
   readonly engine: Engine;
   readonly version: string;
   readonly configHash: string;
@@ -44,7 +46,7 @@ export function opsApp(options: OpsOptions): Hono {
 }
 
 /** What the operator reads, and a person who wants to know. */
-function statusOf({ engine, readiness, probes, peers, ...facts }: OpsOptions) {
+function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: OpsOptions) {
   const { self, owners, terminating, epoch } = peers.current();
   const { memory, memoryTier, store, identity } = engine;
   return {
@@ -55,7 +57,13 @@ function statusOf({ engine, readiness, probes, peers, ...facts }: OpsOptions) {
     checks: Object.fromEntries(readiness.checks()),
     identity: { state: identity.state, message: identity.refusal()?.message ?? '' },
     origin: Object.fromEntries(probes.results()),
-    store: { breaker: store.breaker.state },
+    store: {
+      breaker: store.breaker.state,
+      condition: storeProbe.condition,
+      message: storeProbe.describe(),
+      problems: storeProbe.verdict?.problems ?? [],
+      versioned: storeProbe.verdict?.versioned,
+    },
     peers: { self, owners, terminating, epoch, staleMs: peers.staleMs() },
     memory: {
       budgetBytes: memory.budgetBytes,

@@ -6,6 +6,7 @@ import { asOrcaError } from '#cache/core/errors.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
 import type { OriginIdentity } from '#cache/engine/origin-identity.ts';
 import type { ChunkStore, Clock, PeerView } from '#cache/engine/ports.ts';
+import type { StoreProbe } from '#cache/engine/store-probe.ts';
 import type { Log } from '#shared/log.ts';
 import type { OriginProbes } from './origin-probes.ts';
 
@@ -20,6 +21,7 @@ const STORE_PROBE = '_orca/probe/reachable';
 
 export interface ReadinessOptions {
   readonly probes: OriginProbes;
+  readonly storeProbe: StoreProbe;
   readonly store: ChunkStore;
   readonly identity: OriginIdentity;
   readonly buckets: readonly BucketRule[];
@@ -55,13 +57,14 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
     await Promise.all([until(options, checks), untilIdentified(options)]);
     ready = true;
     options.log.info('ready', { proven: options.isProven(), identity: options.identity.state });
-    await options.probes.run(options.signal);
+    await Promise.all([options.probes.run(options.signal), options.storeProbe.run(options.signal)]);
   };
   run().catch((error: unknown) => {
     if (!options.signal.aborted) options.log.error('readiness ended', { error });
   });
   return {
-    checks: () => new Map([...checks, ['identity', identityCheck(options.identity)]]),
+    checks: () =>
+      new Map([...checks, ['identity', identityCheck(options.identity)], ...storeChecks(options.storeProbe)]),
     isReady: () => ready && !draining && options.identity.state !== 'conflict',
     startDraining: () => (draining = true),
   };
@@ -85,6 +88,13 @@ function identityCheck(identity: OriginIdentity): Check {
     case 'conflict':
       return { ok: false, message: identity.refusal()?.message ?? 'conflict' };
   }
+}
+
+/** What the store is like keeps nobody from being ready: they are told, not asked. */
+function storeChecks(storeProbe: StoreProbe): [string, Check][] {
+  const writes: [string, Check] = ['cachestore writes', { ok: true, message: storeProbe.describe() }];
+  if (storeProbe.verdict?.versioned !== true) return [writes];
+  return [writes, ['cachestore versioning', { ok: true, message: 'enabled: what is deleted there stays' }]];
 }
 
 /** Tries store and buckets until all are good, or the configuration turns out to be proven. */

@@ -2,12 +2,12 @@
  * The ChunkStore port over a (shared) filesystem: one file a chunk under its path, with its metadata in a trailer, and
  * one winner by `link(2)`.
  */
-import { open, readFile, mkdir, type FileHandle } from 'node:fs/promises';
+import { open, readFile, mkdir, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import type { ByteSink, ChunkStore } from '#cache/engine/ports.ts';
+import type { ByteSink, ProbedStore } from '#cache/engine/ports.ts';
 import {
   isErrno,
   linkExclusive,
@@ -17,6 +17,7 @@ import {
   writeTemporary,
 } from '#cache/stores/exclusive-file.ts';
 import { chunkKey, smallKey } from '#cache/stores/paths.ts';
+import { probeLinks } from '#cache/stores/filesystem-probe.ts';
 import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
 import { decodeFields, encodeTrailer, fieldsLength, FOOT_BYTES } from '#cache/stores/trailer.ts';
 import { cancelledBy, roomIn } from '#cache/wire/sink.ts';
@@ -30,8 +31,10 @@ interface Stored {
   readonly metadata: ChunkMetadata | undefined;
 }
 
-export function openFilesystemStore({ path: root }: FilesystemStoreOptions): ChunkStore {
+export function openFilesystemStore({ path: root }: FilesystemStoreOptions): ProbedStore {
   const fileOf = (chunk: Chunk): string => join(root, chunkKey(chunk));
+  /** `link(2)` decides who was first wherever there is one; a filesystem without it is found out by the probe. */
+  let linksDecide = true;
   /** The root is made and swept before the first write; a failure is tried again by the next one. */
   let prepared: Promise<void> | undefined;
   const prepare = async (): Promise<void> => {
@@ -99,7 +102,7 @@ export function openFilesystemStore({ path: root }: FilesystemStoreOptions): Chu
       const path = fileOf(chunk);
       return inStore(chunk.path, call.signal, () =>
         place(path, [...pieces, encodeTrailer(metadata)], call.signal, async (temporary) => {
-          if (call.overwrite !== true && (await linkExclusive(temporary, path))) return 'won';
+          if (call.overwrite !== true && linksDecide && (await linkExclusive(temporary, path))) return 'won';
           if (call.overwrite !== true && (await isStored(path, metadata))) return 'lost';
           await replaceFile(temporary, path);
           return 'won';
@@ -119,7 +122,8 @@ export function openFilesystemStore({ path: root }: FilesystemStoreOptions): Chu
       const path = join(root, smallKey(name));
       return inStore(name, call.signal, () =>
         place(path, [body], call.signal, async (temporary) => {
-          if (call.ifAbsent === true) return (await linkExclusive(temporary, path)) ? 'won' : 'lost';
+          if (call.ifAbsent === true && linksDecide) return (await linkExclusive(temporary, path)) ? 'won' : 'lost';
+          if (call.ifAbsent === true && (await isThere(path))) return 'lost';
           await replaceFile(temporary, path);
           return 'won';
         }),
@@ -129,10 +133,29 @@ export function openFilesystemStore({ path: root }: FilesystemStoreOptions): Chu
       const path = join(root, smallKey(name));
       await inStore(name, call.signal, () => remove(path));
     },
+    async probe(name, call) {
+      return inStore(name, call.signal, async () => {
+        await prepare();
+        return probeLinks(root, smallKey(name), call.signal);
+      });
+    },
+    trustConditions(isTrusted) {
+      linksDecide = isTrusted;
+    },
     async close() {
       // Files are open only while a call runs.
     },
   };
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
 }
 
 async function withFile(path: string, step: (file: FileHandle) => Promise<void>): Promise<void> {

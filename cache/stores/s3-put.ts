@@ -1,10 +1,12 @@
 /**
  * Writing an object so that exactly one writer wins: `PUT If-None-Match: *` with a checksum, and what to do with each of
- * its answers. Every upload carries its CRC-32: some stores publish the cut body of one that carries none.
+ * its answers; or, as long as nobody has proven that the store keeps the condition, a look and a plain PUT. Every upload
+ * carries its CRC-32: some stores publish the cut body of one that carries none.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { encodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
+import type { Offer } from '#cache/core/store-verdict.ts';
 import type { CallOptions } from '#cache/engine/ports.ts';
 import { refusal } from '#cache/stores/s3-errors.ts';
 import { WireError } from '#cache/wire/errors.ts';
@@ -33,6 +35,10 @@ export interface S3Put {
     other: 'replace' | 'lose',
     call: CallOptions,
   ): Promise<'won' | 'lost'>;
+  /** One conditional PUT, and what the store says to it: to find out what that is worth. */
+  offer(upload: Upload, call: CallOptions): Promise<Offer>;
+  /** Whether the condition decides: false until somebody knows. */
+  trust(isTrusted: boolean): void;
 }
 
 /** 409 means that another conditional write is under way: after a few of its lengths the store is not well. */
@@ -41,8 +47,7 @@ const CONFLICT_DELAY_MIN_MS = 50;
 const CONFLICT_DELAY_SPREAD_MS = 200;
 
 export function openS3Put(client: S3Client, bucket: string): S3Put {
-  /** Known after the first 501: then look first, and write plainly. Identical bytes make the race harmless. */
-  let conditional = true;
+  let isTrusted = false;
 
   const send = async (upload: Upload, ifAbsent: boolean, call: CallOptions): Promise<RawResponse> => {
     const checksum = Buffer.alloc(4);
@@ -64,34 +69,64 @@ export function openS3Put(client: S3Client, bucket: string): S3Put {
     return 'won';
   };
 
+  /** With what the store said where it is no plain yes: for the error, if nothing else comes of it. */
+  const offer = async (
+    upload: Upload,
+    call: CallOptions,
+  ): Promise<{ readonly offer: Offer; readonly why?: unknown }> => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const response = await send(upload, true, call);
+        if (response.status < 300) return { offer: 'won' };
+        const why = written(refusal(response, upload.key));
+        if (response.status === 412) return { offer: 'taken', why };
+        if (response.status === 501) return { offer: 'unsupported', why };
+        if (response.status !== 409) throw why;
+        if (attempt >= CREATE_ATTEMPTS) return { offer: 'conflict', why };
+      } catch (error) {
+        // A store that answers early and closes shows as a reset: the outcome is open.
+        if (error instanceof WireError && error.failure === 'closed') return { offer: 'open', why: error };
+        throw error;
+      }
+      await pause(call.signal);
+    }
+  };
+
   return {
     replace,
+    offer: async (upload, call) => (await offer(upload, call)).offer,
+    trust(trusted) {
+      isTrusted = trusted;
+    },
     async create(upload, look, other, call) {
+      /** What follows from what stands there; undefined = nothing does. */
+      const settle = async (found: 'same' | 'other' | 'absent'): Promise<'won' | 'lost' | undefined> => {
+        if (found === 'absent') return undefined;
+        return found === 'same' || other === 'lose' ? 'lost' : replace(upload, call);
+      };
+      if (!isTrusted) {
+        const settled = await settle(await look());
+        if (settled !== undefined) return settled;
+        // Identical bytes make the race harmless. A name that only one may have is offered all the same: where the
+        // condition is kept it decides, and where it is not it costs nothing.
+        if (other === 'replace') return replace(upload, call);
+      }
       for (let attempt = 1; ; attempt++) {
-        let open: unknown;
-        if (conditional) {
-          try {
-            const response = await send(upload, true, call);
-            if (response.status < 300) return 'won';
-            open = written(refusal(response, upload.key));
-            if (response.status === 501) conditional = false;
-            else if (response.status === 409) {
-              if (attempt >= CREATE_ATTEMPTS) throw open;
-              await pause(call.signal);
-              continue;
-            } else if (response.status !== 412) throw open;
-          } catch (error) {
-            // A store that answers early and closes shows as a reset: the outcome is open, so look.
-            if (!(error instanceof WireError) || error.failure !== 'closed') throw error;
-            open = error;
-          }
-        }
+        const { offer: answer, why } = await offer(upload, call);
+        if (answer === 'won') return 'won';
+        if (answer === 'conflict' && isTrusted) throw why;
         const found = await look();
-        if (found === 'same') return other === 'lose' && open instanceof WireError ? 'won' : 'lost';
-        if (found === 'other') return other === 'lose' ? 'lost' : replace(upload, call);
-        if (!conditional) return replace(upload, call);
+        // Our own answer was lost on its way.
+        if (answer === 'open' && other === 'lose' && found === 'same') return 'won';
+        const settled = await settle(found);
+        if (settled !== undefined) return settled;
+        if (answer === 'unsupported' || answer === 'conflict') {
+          // Known from now on: look first, and write plainly.
+          isTrusted = false;
+          return replace(upload, call);
+        }
         // Refused because it was there, and gone now; or cut before it was there: once more.
-        if (attempt >= CREATE_ATTEMPTS || open instanceof WireError) throw open;
+        if (attempt >= CREATE_ATTEMPTS || answer === 'open') throw why;
       }
     },
   };

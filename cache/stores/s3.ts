@@ -6,9 +6,10 @@ import { crc32 } from 'node:zlib';
 import { decodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import type { CallOptions, ChunkStore } from '#cache/engine/ports.ts';
+import type { CallOptions, ProbedStore } from '#cache/engine/ports.ts';
 import { chunkKey, smallKey } from '#cache/stores/paths.ts';
 import { toStoreError, refusal } from '#cache/stores/s3-errors.ts';
+import { firstKey, probeS3 } from '#cache/stores/s3-probe.ts';
 import { openS3Put, type S3Put } from '#cache/stores/s3-put.ts';
 import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
 import { bufferSink } from '#cache/wire/buffer-sink.ts';
@@ -20,14 +21,15 @@ const READ_FIRST_BYTE_TIMEOUT_MS = 2_000;
 /** A store may write a whole chunk to its disks before it answers. */
 const WRITE_ANSWER_TIMEOUT_MS = 30_000;
 const STALL_TIMEOUT_MS = 10_000;
-/** Identity, probe and manifest are a few KiB; the capability probe writes 8 MiB but reads it back in ranges of chunks. */
-const MAX_SMALL_BYTES = 16 * 1024 * 1024;
+const CLEAN_UP_TIMEOUT_MS = 5_000;
+/** Identity, verdict and manifests are a few KiB; what is much larger is not ours. */
+const MAX_SMALL_BYTES = 4 * 1024 * 1024;
 
 export interface S3StoreOptions extends S3ClientOptions {
   readonly bucket: string;
 }
 
-export function openS3Store(options: S3StoreOptions): ChunkStore {
+export function openS3Store(options: S3StoreOptions): ProbedStore {
   const { bucket } = options;
   const client = openS3Client(options);
   const limits = (call: CallOptions, firstByteTimeoutMs = READ_FIRST_BYTE_TIMEOUT_MS): CallOptions => ({
@@ -135,6 +137,25 @@ export function openS3Store(options: S3StoreOptions): ChunkStore {
         throw toStoreError(error, key);
       }
     },
+    async probe(name, call) {
+      const key = smallKey(name);
+      const undeleted: unknown[] = [];
+      try {
+        const findings = await probeS3({ client, bucket, put }, key, limits(call, WRITE_ANSWER_TIMEOUT_MS)).finally(
+          async () => {
+            // Also when the process ends: nobody else knows the names.
+            const signal = AbortSignal.timeout(CLEAN_UP_TIMEOUT_MS);
+            const deletions = [name, firstKey(name)].map((left) => this.deleteSmall(left, { signal }));
+            for (const deletion of await Promise.allSettled(deletions))
+              if (deletion.status === 'rejected') undeleted.push(deletion.reason);
+          },
+        );
+        return undeleted.length === 0 ? findings : { ...findings, problems: [...findings.problems, 'delete'] };
+      } catch (error) {
+        throw toStoreError(error, key);
+      }
+    },
+    trustConditions: (isTrusted) => put.trust(isTrusted),
     async close() {
       client.close();
     },

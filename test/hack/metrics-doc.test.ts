@@ -33,7 +33,7 @@ const UNREAD = {} as never;
 describe('docs/metrics.md', () => {
   test('lists the metrics of a cache pod, all of them and no other', async () => {
     const metrics = openCacheMetrics(openLog({ name: 'test', level: 'error' }));
-    metrics.watch(UNREAD, UNREAD);
+    metrics.watch(UNREAD, UNREAD, UNREAD);
     expect(documented(section('Cache pods'))).toEqual(await ours(metrics.registry));
   });
 

@@ -1,17 +1,16 @@
 /**
  * A real versitygw (an S3 server over a directory) on a free loopback port, for tests against a server that is not ours.
- * Found through ORCA_VERSITYGW, PATH, or the tools' cache.
  */
 import { spawn } from 'node:child_process';
-import { accessSync, constants, globSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { homedir, tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { S3ClientOptions } from '#cache/wire/s3-client.ts';
 import { openRawClient, type RawResponse } from '#cache/wire/raw-client.ts';
 import { createSigner, encodeKey } from '#cache/wire/sigv4.ts';
+import { findTool } from './tools.ts';
 
 export interface Versitygw extends AsyncDisposable {
   /** `http://127.0.0.1:port`. */
@@ -48,7 +47,12 @@ export interface VersitygwOptions {
   readonly directory?: string;
   /** Default: a free one. */
   readonly port?: number;
+  /** `racy`: one whose conditional writes of large bodies have several winners. */
+  readonly kind?: VersitygwKind;
 }
+
+export type VersitygwKind = 'atomic' | 'racy';
+const BINARY: Readonly<Record<VersitygwKind, string>> = { atomic: 'versitygw', racy: 'versitygw-racy' };
 
 /** A start takes some 100 ms; on a machine that builds something else too, much longer. */
 const START_TIMEOUT_MS = 20_000;
@@ -57,19 +61,14 @@ const ACCESS_KEY_ID = 'orcatest';
 const SECRET_ACCESS_KEY = 'orcatest-secret';
 
 /** The binary's path; undefined where there is none, for tests that say why they are skipped. */
-export function findVersitygw(): string | undefined {
-  const cache = process.env['ORCACACHE_CACHE_DIR'] ?? join(homedir(), '.cache', 'orcacache');
-  const candidates = [
-    process.env['ORCA_VERSITYGW'] ?? '',
-    ...(process.env['PATH'] ?? '').split(delimiter).map((directory) => join(directory, 'versitygw')),
-    ...globSync(join(cache, 'items', 'versitygw', '*', 'bin', 'versitygw')),
-  ];
-  return candidates.find((path) => path !== '' && isExecutable(path));
+export function findVersitygw(kind: VersitygwKind = 'atomic'): string | undefined {
+  return findTool(BINARY[kind], kind === 'atomic' ? 'ORCA_VERSITYGW' : 'ORCA_VERSITYGW_RACY');
 }
 
 export async function startVersitygw(options: VersitygwOptions = {}): Promise<Versitygw> {
-  const binary = findVersitygw();
-  if (binary === undefined) throw new Error('no versitygw: run hack/tools, or name one in ORCA_VERSITYGW');
+  const { kind = 'atomic' } = options;
+  const binary = findVersitygw(kind);
+  if (binary === undefined) throw new Error(`no ${BINARY[kind]}: run hack/tools store faults`);
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'orca-versitygw-')));
   const port = options.port ?? (await freePort());
   const endpoint = `http://127.0.0.1:${port}`;
@@ -186,16 +185,6 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
     throw error;
   }
   return gateway;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error) return false;
-    throw error;
-  }
 }
 
 async function freePort(): Promise<number> {

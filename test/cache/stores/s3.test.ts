@@ -40,6 +40,7 @@ async function open(
     credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_KEY' },
     bucket: 'chunks',
   });
+  store.trustConditions(true);
   onTestFinished(async () => {
     await store.close();
     await server[Symbol.asyncDispose]();
