@@ -44,6 +44,7 @@ export interface CacheOptions {
 export interface Cache {
   readonly ports: { readonly edge: number; readonly peer: number; readonly ops: number };
   readonly engine: Engine;
+  readonly storeProbe: StoreProbe;
   /** Drains, then closes everything, within the bounds of the configuration. Never rejects. */
   shutDown(): Promise<void>;
 }
@@ -215,7 +216,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
       },
     },
   ];
-  return { ports, engine, shutDown: () => shutDown(steps, log, clock) };
+  return { ports, engine, storeProbe, shutDown: () => shutDown(steps, log, clock) };
 }
 
 /** What an operator should know of the cachestore: loud where it costs something. */

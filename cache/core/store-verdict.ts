@@ -39,9 +39,8 @@ export function judge({ first, again, race }: StoreFindings): Condition | undefi
   if (all.includes('conflict')) return 'conflicting';
   if (race === undefined || winners.length === 0) return undefined;
   if (winners[0] !== race.standing) return 'racy';
-  // Some stores answer early and close, which shows as a reset; but most must have said no.
-  const refused = race.offers.filter((offer) => offer === 'taken').length;
-  return refused >= race.offers.length / 2 ? 'atomic' : undefined;
+  // A store that answers early and closes shows as a reset to many of those who lose: who is let in is answered.
+  return race.offers.includes('taken') ? 'atomic' : undefined;
 }
 
 const SAYS: Readonly<Record<Condition, string>> = {

@@ -14,6 +14,7 @@ export interface Passed {
   /** The raw request target. */
   readonly target: string;
   readonly range: string | undefined;
+  readonly ifNoneMatch: string | undefined;
   status: number;
   /** Body bytes of the answer that were passed on. */
   bodyBytes: number;
@@ -84,6 +85,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       method: incoming.method ?? '',
       target: incoming.url ?? '',
       range: incoming.headers.range,
+      ifNoneMatch: incoming.headers['if-none-match'],
       status: 0,
       bodyBytes: 0,
     };

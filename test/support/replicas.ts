@@ -12,6 +12,7 @@ import { join, relative } from 'node:path';
 import { stringify } from 'yaml';
 import { openCache, type Cache } from '#cache/app.ts';
 import { parseConfig } from '#cache/config/load.ts';
+import { encodeVerdict } from '#cache/core/store-verdict.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openLog } from '#shared/log.ts';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
@@ -29,9 +30,9 @@ export const ORIGIN_ID = 'far';
 /** A turn of an event loop that all replicas, proxies and clients share may take a second on a busy machine. */
 const PEER_DEAD_AFTER_MS = 10_000;
 
-/** For what takes milliseconds where nothing else runs. */
 /** A commit that failed on a busy machine is tried again after up to 30 s, and after as long as a breaker stays open. */
 const COMMITS_MS = 100_000;
+/** For what takes milliseconds where nothing else runs. */
 const LIMIT_MS = 30_000;
 
 export type StoreKind = 'S3' | 'Filesystem';
@@ -51,6 +52,10 @@ export interface ReplicasOptions {
   readonly peersOf?: (index: number, addresses: readonly string[]) => readonly string[];
   /** Dotted paths of every replica's file and their values. */
   readonly changes?: Readonly<Record<string, unknown>>;
+  /** Whether the store's verdict is noted there before the first replica starts; default true: no test waits for a probe. */
+  readonly storeKnown?: boolean;
+  /** A store that is already there, instead of a versitygw of our own. */
+  readonly storeEndpoint?: string;
   /** An origin that is already there, instead of a versitygw of our own. */
   readonly originEndpoint?: string;
 }
@@ -109,9 +114,12 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   started.defer(() => rm(directory, { recursive: true, force: true }));
   const origin = started.use(await startVersitygw({ buckets: [ORIGIN_BUCKET] }));
   const originProxy = started.use(await startFaultProxy(options.originEndpoint ?? origin.endpoint));
-  const store = kind === 'S3' ? started.use(await startVersitygw({ buckets: [STORE_BUCKET] })) : undefined;
-  const storeProxy = store === undefined ? undefined : started.use(await startFaultProxy(store.endpoint));
+  const isOwnStore = kind === 'S3' && options.storeEndpoint === undefined;
+  const store = isOwnStore ? started.use(await startVersitygw({ buckets: [STORE_BUCKET] })) : undefined;
+  const storeEndpoint = options.storeEndpoint ?? store?.endpoint;
+  const storeProxy = storeEndpoint === undefined ? undefined : started.use(await startFaultProxy(storeEndpoint));
   const storeDirectory = store === undefined ? join(directory, 'store') : join(store.directory, STORE_BUCKET);
+  if (options.storeKnown ?? true) await noteVerdict(store, storeDirectory);
   const peerKey = randomBytes(32);
   await writeSecrets(directory, origin, peerKey);
 
@@ -141,9 +149,20 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
     for (const [index, file] of files.entries())
       running.push(await startReplica(file, hosts[index] ?? '', addresses[index] ?? ''));
   };
-  /** Before they know whose origin id this is, they commit nothing. */
-  const identified = (): Promise<void> =>
-    until(() => running.every(({ cache }) => cache.engine.identity.state === 'ours'), 'the origin is ours', LIMIT_MS);
+  /** Before they know whose origin id this is, they commit nothing; before they know the store, by a look more. */
+  const identified = async (): Promise<void> => {
+    await until(
+      () => running.every(({ cache }) => cache.engine.identity.state === 'ours'),
+      'the origin is ours',
+      LIMIT_MS,
+    );
+    if (options.storeKnown ?? true)
+      await until(
+        () => running.every(({ cache }) => cache.storeProbe.verdict !== undefined),
+        'the store is known',
+        LIMIT_MS,
+      );
+  };
   started.defer(stopAll);
   await startAll();
   await identified();
@@ -272,6 +291,18 @@ function changed(file: Record<string, unknown>, changes: Readonly<Record<string,
     at[last] = value;
   }
   return file;
+}
+
+/** As a replica before ours would have left it. */
+async function noteVerdict(store: Versitygw | undefined, storeDirectory: string): Promise<void> {
+  const name = '_orca/store-verdict';
+  const note = encodeVerdict({ condition: 'atomic', problems: [], versioned: false, probedAtMs: Date.now() });
+  if (store !== undefined) {
+    await store.putObject(STORE_BUCKET, name, note);
+    return;
+  }
+  await mkdir(join(storeDirectory, '_orca'), { recursive: true });
+  await writeFile(join(storeDirectory, name), note);
 }
 
 /** A filesystem store makes its directory with its first chunk. */

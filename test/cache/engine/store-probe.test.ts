@@ -27,6 +27,8 @@ function openStore() {
     small,
     clock: fakeClock(),
   };
+  // Registered first, so called last: no replica has left a timer.
+  onTestFinished(() => expect(shared.clock.pending()).toBe(0));
   return shared;
 }
 
@@ -75,7 +77,6 @@ function openReplica(
   onTestFinished(async () => {
     ended.abort(new Error('the test is over'));
     await running;
-    expect(shared.clock.pending()).toBe(0);
   });
   return { probe, trusted, warnings, verdicts, outcomes };
 }
