@@ -6,6 +6,7 @@ import { crc32 } from 'node:zlib';
 import { decodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import type { StoreFindings } from '#cache/core/store-verdict.ts';
 import type { CallOptions, ProbedStore } from '#cache/engine/ports.ts';
 import { chunkKey, smallKey } from '#cache/stores/paths.ts';
 import { toStoreError, refusal } from '#cache/stores/s3-errors.ts';
@@ -140,16 +141,20 @@ export function openS3Store(options: S3StoreOptions): ProbedStore {
     async probe(name, call) {
       const key = smallKey(name);
       const undeleted: unknown[] = [];
+      const cleanUp = async (): Promise<void> => {
+        // Also when the process ends: nobody else knows the names.
+        const signal = AbortSignal.timeout(CLEAN_UP_TIMEOUT_MS);
+        const deletions = [name, firstKey(name)].map((left) => this.deleteSmall(left, { signal }));
+        for (const deletion of await Promise.allSettled(deletions))
+          if (deletion.status === 'rejected') undeleted.push(deletion.reason);
+      };
       try {
-        const findings = await probeS3({ client, bucket, put }, key, limits(call, WRITE_ANSWER_TIMEOUT_MS)).finally(
-          async () => {
-            // Also when the process ends: nobody else knows the names.
-            const signal = AbortSignal.timeout(CLEAN_UP_TIMEOUT_MS);
-            const deletions = [name, firstKey(name)].map((left) => this.deleteSmall(left, { signal }));
-            for (const deletion of await Promise.allSettled(deletions))
-              if (deletion.status === 'rejected') undeleted.push(deletion.reason);
-          },
-        );
+        let findings: StoreFindings;
+        try {
+          findings = await probeS3({ client, bucket, put }, key, limits(call, WRITE_ANSWER_TIMEOUT_MS));
+        } finally {
+          await cleanUp();
+        }
         return undeleted.length === 0 ? findings : { ...findings, problems: [...findings.problems, 'delete'] };
       } catch (error) {
         throw toStoreError(error, key);
