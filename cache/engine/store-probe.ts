@@ -39,7 +39,7 @@ export interface StoreProbeOptions {
   readonly store: ProbedStore;
   readonly peers: PeerView;
   readonly clock: Clock;
-  readonly observer: Observer;
+  readonly observer: Pick<Observer, 'storeRequest' | 'warn'>;
   /** In [0, 1). */
   readonly random: () => number;
   /** Called with each verdict that is found or taken over. */

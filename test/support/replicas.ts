@@ -54,6 +54,11 @@ export interface ReplicasOptions {
   readonly changes?: Readonly<Record<string, unknown>>;
   /** Whether the store's verdict is noted there before the first replica starts; default true: no test waits for a probe. */
   readonly storeKnown?: boolean;
+  /**
+   * What lies between a replica and the origin, its store, or another replica: given where that listens (`ip:port`), says
+   * where to connect instead. Bytes are counted behind it.
+   */
+  readonly link?: (to: 'origin' | 'store' | 'peer', address: string) => Promise<string>;
   /** A store that is already there, instead of a versitygw of our own. */
   readonly storeEndpoint?: string;
   /** An origin that is already there, instead of a versitygw of our own. */
@@ -126,11 +131,18 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   // A net of our own out of 127/8: no other test's port can be in the way.
   const net = `127.${(20 + (randomBytes(1)[0] ?? 0) / 2) | 0}.${randomBytes(1)[0] ?? 0}`;
   const hosts = Array.from({ length: count }, (_, index) => `${net}.${index + 1}`);
-  const addresses = await Promise.all(hosts.map(async (host) => `${host}:${await freePort(host)}`));
+  const listening = await Promise.all(hosts.map(async (host) => `${host}:${await freePort(host)}`));
+  const { link = async (_to, address) => address } = options;
+  const linked = async (to: 'origin' | 'store', endpoint: string) => `http://${await link(to, new URL(endpoint).host)}`;
+  /** What they know each other as: the way there, where there is something on it. */
+  const addresses: string[] = [];
+  for (const address of listening) addresses.push(await link('peer', address));
+  const originAt = await linked('origin', originProxy.endpoint);
+  const storeAt = storeProxy && (await linked('store', storeProxy.endpoint));
   const files = hosts.map((host, index) => {
     const file = {
-      ...sectionsFor(directory, originProxy.endpoint, storeProxy?.endpoint, storeDirectory, options),
-      listen: { edge: `${host}:0`, peer: addresses[index], ops: `${host}:0` },
+      ...sectionsFor(directory, originAt, storeAt, storeDirectory, options),
+      listen: { edge: `${host}:0`, peer: listening[index], ops: `${host}:0` },
       peers: {
         type: 'Static',
         self: addresses[index],

@@ -62,12 +62,7 @@ function openReplica(
     clock: shared.clock,
     random: () => 0.999,
     observer: {
-      originRequest() {},
-      originBytes() {},
       storeRequest: (operation, outcome) => outcomes.push(`${operation} ${outcome}`),
-      fill() {},
-      committedBytes() {},
-      fallThrough() {},
       warn: (message) => warnings.push(message),
     },
     onVerdict: ({ condition }, source) => verdicts.push([condition, source]),

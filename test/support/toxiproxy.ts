@@ -1,0 +1,123 @@
+/**
+ * A real toxiproxy on loopback: TCP links whose bytes are late, few, sliced, cut, reset or never come, for servers and
+ * clients that know nothing of it.
+ */
+import { spawn } from 'node:child_process';
+import { createServer, type AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { findTool } from './tools.ts';
+
+/** What toxiproxy calls a toxic, with its attributes' names and units. */
+export type Toxic =
+  /** Milliseconds. */
+  | { readonly type: 'latency'; readonly latency: number; readonly jitter: number }
+  /** KB/s. */
+  | { readonly type: 'bandwidth'; readonly rate: number }
+  /** The end of a connection is late by so many milliseconds. */
+  | { readonly type: 'slow_close'; readonly delay: number }
+  /** Nothing passes; after so many milliseconds the connection ends, with 0 never. */
+  | { readonly type: 'timeout'; readonly timeout: number }
+  /** A reset after so many milliseconds. */
+  | { readonly type: 'reset_peer'; readonly timeout: number }
+  /** Each connection ends after so many bytes. */
+  | { readonly type: 'limit_data'; readonly bytes: number }
+  /** Bytes; microseconds between slices. */
+  | { readonly type: 'slicer'; readonly average_size: number; readonly size_variation: number; readonly delay: number };
+
+/** As the client sees it: `upstream` is what it sends, `downstream` what it gets. */
+export type ToxicStream = 'upstream' | 'downstream';
+
+export interface ToxicLink {
+  /** `ip:port` where clients connect. */
+  readonly address: string;
+  /** From now on, also for connections that are open; for both directions unless one is named. */
+  add(toxic: Toxic, stream?: ToxicStream): Promise<void>;
+  /** Everything passes again; what a toxic has held back ends with its connection. */
+  clear(): Promise<void>;
+}
+
+export interface Toxiproxy extends AsyncDisposable {
+  /** A link to `ip:port`. */
+  link(upstream: string): Promise<ToxicLink>;
+}
+
+const START_TIMEOUT_MS = 20_000;
+const CALL_TIMEOUT_MS = 20_000;
+
+export async function startToxiproxy(): Promise<Toxiproxy> {
+  const binary = findTool('toxiproxy-server', 'ORCA_TOXIPROXY');
+  if (binary === undefined) throw new Error('no toxiproxy-server: run hack/tools faults');
+  const port = await freePort();
+  const child = spawn(binary, ['-host', '127.0.0.1', '-port', String(port)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (data: Buffer) => (output = (output + String(data)).slice(-4096)));
+  child.once('error', (error) => (output += error.message));
+  const exited = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+  });
+  const stop = async (): Promise<void> => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await exited;
+  };
+
+  const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method,
+      signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`toxiproxy: ${method} ${path}: ${answer.status} ${text}`);
+    return text === '' ? undefined : (JSON.parse(text) as unknown);
+  };
+  const deadlineMs = performance.now() + START_TIMEOUT_MS;
+  while (true) {
+    try {
+      await call('GET', '/proxies');
+      break;
+    } catch (error) {
+      if (child.exitCode !== null || performance.now() > deadlineMs) {
+        await stop();
+        throw new Error(`toxiproxy did not start: ${output}`, { cause: error });
+      }
+      await delay(20);
+    }
+  }
+
+  let links = 0;
+  return {
+    async link(upstream) {
+      const name = `link-${links++}`;
+      const made = (await call('POST', '/proxies', { name, listen: '127.0.0.1:0', upstream })) as { listen: string };
+      let toxics: string[] = [];
+      return {
+        address: made.listen,
+        async add({ type, ...attributes }, stream) {
+          for (const direction of stream === undefined ? ['upstream', 'downstream'] : [stream]) {
+            const toxic = `${type}-${direction}`;
+            await call('POST', `/proxies/${name}/toxics`, { name: toxic, type, stream: direction, attributes });
+            toxics.push(toxic);
+          }
+        },
+        async clear() {
+          const gone = toxics;
+          toxics = [];
+          for (const toxic of gone) await call('DELETE', `/proxies/${name}/toxics/${toxic}`);
+        },
+      };
+    },
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  return port;
+}
