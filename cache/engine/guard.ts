@@ -1,8 +1,9 @@
 /** Store and origin behind their breakers: what is down is not asked again and again while somebody waits. */
-import { hasCode } from '../core/errors.ts';
+import { hasCode, type OrcaError } from '../core/errors.ts';
 import { Breaker, type BreakerSettings } from './breaker.ts';
 import type { ChunkStore, Clock, Origin } from './ports.ts';
 
+const INSUFFICIENT_STORAGE = 507;
 const STORE: BreakerSettings = {
   failures: 10,
   windowMs: 30_000,
@@ -29,7 +30,9 @@ export interface GuardedStore extends ChunkStore {
 
 export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
   const breaker = new Breaker(STORE, clock);
-  const guarded = <T>(call: () => Promise<T>) => breaker.run((error) => hasCode(error, 'store_unavailable'), call);
+  // A full disk takes nothing more, but what is on it can be read.
+  const isDown = (error: unknown) => hasCode(error, 'store_unavailable') && !isStoreFull(error);
+  const guarded = <T>(call: () => Promise<T>) => breaker.run(isDown, call);
   return {
     breaker,
     read: (...args) => guarded(() => store.read(...args)),
@@ -40,6 +43,12 @@ export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
     deleteSmall: (...args) => guarded(() => store.deleteSmall(...args)),
     close: () => store.close(),
   };
+}
+
+/** A write that failed for want of space. */
+export function isStoreFull({ status, cause }: OrcaError): boolean {
+  if (status === INSUFFICIENT_STORAGE) return true;
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT');
 }
 
 export interface GuardedOrigin extends Origin {

@@ -10,7 +10,7 @@ import type { ChunkMetadata } from '../core/chunk-metadata.ts';
 import { withDeadline } from './abortable.ts';
 import type { Catalog } from './catalog.ts';
 import type { ChunkBytes } from './chunk-bytes.ts';
-import type { GuardedStore } from './guard.ts';
+import { isStoreFull, type GuardedStore } from './guard.ts';
 import type { MemoryTier } from './memory-tier.ts';
 import type { Clock, Observer } from './ports.ts';
 
@@ -134,7 +134,7 @@ export class Outbox {
       observer.storeRequest('commit', failure.code, clock.now() - startedMs);
       observer.warn('commit failed', { chunk: chunk.path, error: failure });
       if (!isPermanent(failure)) {
-        this.#failed(isFull(failure));
+        this.#failed(isStoreFull(failure));
         return false;
       }
       this.#settled();
@@ -193,9 +193,4 @@ export class Outbox {
 function isPermanent(error: OrcaError): boolean {
   const { status } = error;
   return status !== undefined && status >= 400 && status < 500 && ![408, 409, 412, 429].includes(status);
-}
-
-function isFull(error: OrcaError): boolean {
-  const { cause } = error;
-  return error.status === 507 || (cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC');
 }

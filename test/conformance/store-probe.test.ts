@@ -6,8 +6,17 @@ import { expect, onTestFinished, test } from 'vitest';
 import { judge } from '#cache/core/store-verdict.ts';
 import { openFilesystemStore } from '#cache/stores/filesystem.ts';
 import { openS3Store } from '#cache/stores/s3.ts';
+import { startConditionServer } from '#test/support/condition-server.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
 
+process.env['ORCA_TEST_KEY'] = 'key';
+const S3 = {
+  region: 'us-east-1',
+  forcePathStyle: true,
+  caFile: '',
+  credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_KEY' },
+  bucket: 'chunks',
+} as const;
 const { signal } = new AbortController();
 const NAME = '_orca/probe/0123456789abcdef';
 
@@ -23,6 +32,22 @@ test.for(['atomic', 'racy'] as const)('a versitygw that is %s is found to be so,
     expect(await store.getSmall(NAME, { signal })).toBeUndefined();
     expect(await store.getSmall(`${NAME}.first`, { signal })).toBeUndefined();
   }
+});
+
+test.for([
+  ['atomic', 'atomic'],
+  ['busy', 'atomic'],
+  ['racy', 'racy'],
+  ['overwriting', 'racy'],
+] as const)('a server whose condition is %s is found to be %s by a race of sixteen', async ([kind, condition]) => {
+  await using server = await startConditionServer({ kind });
+  const store = openS3Store({ ...S3, endpoint: server.endpoint });
+  onTestFinished(() => store.close());
+  const findings = await store.probe(NAME, { signal });
+  expect(judge(findings)).toBe(condition);
+  expect(findings.race?.offers).toHaveLength(16);
+  expect(server.mostWriters).toBeGreaterThan(1);
+  expect(server.objects.size).toBe(0);
 });
 
 test('a filesystem is atomic', async () => {

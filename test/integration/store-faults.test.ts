@@ -4,8 +4,16 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { patternBytes } from '#test/support/engines.ts';
 import { createGate } from '#test/support/gate.ts';
 import { http, sha256 } from '#test/support/http.ts';
-import { BUCKET, MIB, startReplicas, type Replicas, type ReplicasOptions } from '#test/support/replicas.ts';
+import {
+  BUCKET,
+  MIB,
+  STORE_BUCKET,
+  startReplicas,
+  type Replicas,
+  type ReplicasOptions,
+} from '#test/support/replicas.ts';
 import { until } from '#test/support/until.ts';
+import { startVersitygw } from '#test/support/versitygw.ts';
 
 async function start(options: ReplicasOptions): Promise<Replicas> {
   const cache = await startReplicas(options);
@@ -170,4 +178,57 @@ describe('a store that is away', () => {
     await expectRead(cache, 0, 'a', body);
     expect(cache.storeProxy.hits).toBeGreaterThan(0);
   });
+});
+
+test('chunks that are deleted at any time cost a refill each, and nothing else', async () => {
+  const cache = await start({ replicas: 3 });
+  const body = patternBytes(12 * MIB);
+  await cache.put('a', body);
+  await expectRead(cache, 0, 'a', body);
+  await cache.idle();
+  let deleted = 0;
+  for (let round = 0; round < 8; round++) {
+    cache.forgetMemory();
+    const files = [...(await cache.stored()).values()];
+    const doomed = files.filter((_, index) => (index + round) % 3 === 0);
+    const reads = Promise.all([0, 1, 2].map((index) => expectRead(cache, index, 'a', body)));
+    let isReading = true;
+    const before = cache.storeProxy.passed.length;
+    const deletions = doomed.map(async (file, index) => {
+      // Before, while and after it is read.
+      const isTime = (): boolean => !isReading || cache.storeProxy.passed.length >= before + 5 * index;
+      await until(isTime, 'its moment has come', 60_000);
+      await rm(file);
+      deleted += 1;
+    });
+    await reads.finally(() => (isReading = false));
+    await Promise.all(deletions);
+    await cache.idle();
+  }
+  expect(deleted).toBeGreaterThan(8);
+  for (const index of [0, 1, 2]) await expectRead(cache, index, 'a', body);
+  await cache.idle();
+  expect((await cache.stored()).size).toBe(12);
+  expect((await cache.originProxy.counts('GET')).bodyBytes).toBeLessThanOrEqual(body.length + deleted * MIB);
+  await cache.expectNothingHeld();
+});
+
+test('a full store keeps what it has, and takes nothing from its readers', async () => {
+  // Room for one object and a little, beside what the store writes for itself.
+  await using full = await startVersitygw({ buckets: [STORE_BUCKET], diskBytes: 6 * MIB });
+  const cache = await start({ replicas: 3, storeEndpoint: full.endpoint });
+  const objects = [1, 2, 3, 4, 5, 6].map((seed) => ({ key: `object-${seed}`, body: patternBytes(4 * MIB, seed) }));
+  for (const { key, body } of objects) await cache.put(key, body);
+  const [kept] = objects;
+  await expectRead(cache, 0, kept!.key, kept!.body);
+  await cache.idle();
+  await Promise.all(objects.flatMap(({ key, body }) => [0, 1, 2].map((index) => expectRead(cache, index, key, body))));
+  expect(cache.storeProxy.passed.some(({ status }) => status === 507)).toBe(true);
+  // Each byte came from the origin once, and what was stored before is still read from there.
+  const all = objects.reduce((sum, { body }) => sum + body.length, 0);
+  expect((await cache.originProxy.counts('GET')).bodyBytes).toBe(all);
+  cache.forgetMemory();
+  for (const index of [0, 1, 2]) await expectRead(cache, index, kept!.key, kept!.body);
+  expect((await cache.originProxy.counts('GET')).bodyBytes).toBe(all);
+  expect(await cache.total('orca_breaker_open', { name: 'store' })).toBe(0);
 });

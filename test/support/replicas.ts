@@ -13,6 +13,8 @@ import { stringify } from 'yaml';
 import { openCache, type Cache } from '#cache/app.ts';
 import { parseConfig } from '#cache/config/load.ts';
 import { encodeVerdict } from '#cache/core/store-verdict.ts';
+import { openFilesystemStore } from '#cache/stores/filesystem.ts';
+import { openS3Store } from '#cache/stores/s3.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openLog } from '#shared/log.ts';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
@@ -124,7 +126,7 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   const storeEndpoint = options.storeEndpoint ?? store?.endpoint;
   const storeProxy = storeEndpoint === undefined ? undefined : started.use(await startFaultProxy(storeEndpoint));
   const storeDirectory = store === undefined ? join(directory, 'store') : join(store.directory, STORE_BUCKET);
-  if (options.storeKnown ?? true) await noteVerdict(store, storeDirectory);
+  if (options.storeKnown ?? true) await noteVerdict(origin, storeEndpoint, storeDirectory);
   const peerKey = randomBytes(32);
   await writeSecrets(directory, origin, peerKey);
 
@@ -305,16 +307,15 @@ function changed(file: Record<string, unknown>, changes: Readonly<Record<string,
   return file;
 }
 
-/** As a replica before ours would have left it. */
-async function noteVerdict(store: Versitygw | undefined, storeDirectory: string): Promise<void> {
-  const name = '_orca/store-verdict';
+/** As a replica before ours would have left it. `gateway`: whose credentials every store here takes. */
+async function noteVerdict(gateway: Versitygw, storeEndpoint: string | undefined, directory: string): Promise<void> {
+  const store =
+    storeEndpoint === undefined
+      ? openFilesystemStore({ path: directory })
+      : openS3Store({ ...gateway.client, endpoint: storeEndpoint, bucket: STORE_BUCKET });
   const note = encodeVerdict({ condition: 'atomic', problems: [], versioned: false, probedAtMs: Date.now() });
-  if (store !== undefined) {
-    await store.putObject(STORE_BUCKET, name, note);
-    return;
-  }
-  await mkdir(join(storeDirectory, '_orca'), { recursive: true });
-  await writeFile(join(storeDirectory, name), note);
+  await store.putSmall('_orca/store-verdict', note, { signal: AbortSignal.timeout(LIMIT_MS) });
+  await store.close();
 }
 
 /** A filesystem store makes its directory with its first chunk. */

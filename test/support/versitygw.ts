@@ -49,6 +49,8 @@ export interface VersitygwOptions {
   readonly port?: number;
   /** `racy`: one whose conditional writes of large bodies have several winners. */
   readonly kind?: VersitygwKind;
+  /** Its disk is so large and no larger: a file system of its own, which goes with the process, unseen by others. */
+  readonly diskBytes?: number;
 }
 
 export type VersitygwKind = 'atomic' | 'racy';
@@ -88,7 +90,8 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
       '--quiet',
       '--keep-alive',
     ];
-    const child = spawn(binary, [...args, 'posix', directory], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const command = onDisk(options.diskBytes, directory, [binary, ...args, 'posix', directory]);
+    const child = spawn(command[0] ?? '', command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     for (const stream of [child.stdout, child.stderr])
       stream.on('data', (data: Buffer) => (output = (output + String(data)).slice(-4096)));
@@ -185,6 +188,14 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
     throw error;
   }
   return gateway;
+}
+
+/** In a mount namespace of its own; as root of a user namespace where this is nobody who may mount. */
+function onDisk(diskBytes: number | undefined, directory: string, command: readonly string[]): readonly string[] {
+  if (diskBytes === undefined) return command;
+  const who = process.getuid?.() === 0 ? [] : ['--map-root-user'];
+  const mount = `mount -t tmpfs -o size=${diskBytes} tmpfs "$0" && exec "$@"`;
+  return ['unshare', '--mount', ...who, 'sh', '-c', mount, directory, ...command];
 }
 
 async function freePort(): Promise<number> {
