@@ -63,6 +63,7 @@ export function decodeMetadata(fields: Readonly<Record<string, string | undefine
     raw.length !== blockCount(lengthBytes, blockSizeBytes) * 4
   )
     throw new OrcaError('chunk_bad', 'the metadata of the stored chunk contradicts itself');
-  const blockCrcs = Uint32Array.from({ length: raw.length / 4 }, (_, index) => raw.readUInt32LE(index * 4));
+  const blockCrcs = new Uint32Array(raw.length / 4);
+  for (let index = 0; index < blockCrcs.length; index++) blockCrcs[index] = raw.readUInt32LE(index * 4);
   return { lengthBytes, etag: Buffer.from(etag, 'base64url').toString('utf8'), crc32, blockSizeBytes, blockCrcs };
 }

@@ -2,7 +2,7 @@
  * Chunk identity and arithmetic. The path is compatible with the original Orca, so a cachestore filled by it serves
  * hits here; golden vectors stand in the tests.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ByteRange, ObjectVersion } from './object.ts';
 
 export type ChunkPath = string & { readonly __brand: 'ChunkPath' };
@@ -36,14 +36,16 @@ export function chunkSizeFor(sizeBytes: number, baseSizeBytes: number, tiers: re
  * added: one hash for all chunks of a read.
  */
 export function chunkPathPrefix(object: Omit<ObjectVersion, 'sizeBytes'>, chunkSizeBytes: number): string {
-  const hash = createHash('sha256');
-  for (const part of [object.originId, object.bucket, object.key, object.etag]) {
-    const bytes = Buffer.from(part, 'utf8');
-    hash.update(le64(bytes.length));
-    hash.update(bytes);
+  const { originId, bucket, key, etag } = object;
+  const input = Buffer.allocUnsafe(5 * LENGTH_BYTES + 3 * (originId.length + bucket.length + key.length + etag.length));
+  let at = 0;
+  for (const part of [originId, bucket, key, etag]) {
+    const lengthBytes = input.write(part, at + LENGTH_BYTES, 'utf8');
+    writeLe64(input, lengthBytes, at);
+    at += LENGTH_BYTES + lengthBytes;
   }
-  hash.update(le64(chunkSizeBytes));
-  return `${object.originId}/${hash.digest('hex')}/`;
+  writeLe64(input, chunkSizeBytes, at);
+  return `${originId}/${hash('sha256', input.subarray(0, at + LENGTH_BYTES), 'hex')}/`;
 }
 
 /**
@@ -83,8 +85,10 @@ export function sliceAt(range: ByteRange, chunkSizeBytes: number, number: number
   return { index, from: Math.max(range.from - start, 0), to: Math.min(range.to - start, chunkSizeBytes) };
 }
 
-function le64(value: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes;
+const LENGTH_BYTES = 8;
+
+/** Sizes are safe integers: two halves hold them exactly, without a BigInt for each. */
+function writeLe64(into: Buffer, value: number, at: number): void {
+  into.writeUInt32LE(value % 2 ** 32, at);
+  into.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
 }

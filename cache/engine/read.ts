@@ -5,13 +5,14 @@
 import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '../core/chunk.ts';
 import { hasCode, OrcaError } from '../core/errors.ts';
 import type { ObjectName } from '../core/head-request.ts';
-import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
+import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '../core/object.ts';
 import { evaluateConditions, rangeApplies, type Conditions } from '../core/preconditions.ts';
 import { resolveRange } from '../core/range.ts';
 import { isSparse } from '../core/sparse.ts';
 import { keyIsTooLong } from '../core/target.ts';
 import type { FetchContext } from './chunk-read.ts';
 import type { KnownHead, Metadata } from './metadata.ts';
+import { SEGMENT_BYTES } from './memory.ts';
 import type { Parts } from './parts.ts';
 import type { Pace } from './pace.ts';
 import type { Piece, Source } from './piece.ts';
@@ -96,6 +97,8 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
       const answer = { ...known, ...plan };
       if (request.headOnly || plan.status === 304 || plan.range.to === plan.range.from)
         return { ...answer, source: undefined, body: nothing() };
+      const ready = fromMemoryAtOnce(context, plan);
+      if (ready !== undefined) return { ...answer, source: ready.source, body: only(ready) };
       return { ...answer, ...(await stream(fetch(context, plan, request))) };
     } catch (error) {
       // Before the status line the client need not know: resolve again, once.
@@ -164,6 +167,21 @@ async function cutToPart(context: ReadContext, plan: Plan, request: ReadRequest)
   }
 }
 
+/**
+ * The whole body, where it stands in one segment of the memory tier: most small reads, which would else pay more for
+ * the ladder than for their bytes.
+ */
+function fromMemoryAtOnce(context: ReadContext, { object, range, chunkSizeBytes }: Plan): Piece | undefined {
+  if (sliceCount(range, chunkSizeBytes) !== 1 || rangeLength(range) > SEGMENT_BYTES) return undefined;
+  const slice = sliceAt(range, chunkSizeBytes, 0);
+  const { path } = chunkAt(object, chunkSizeBytes, slice.index);
+  if (context.flights.get(path) !== undefined) return undefined;
+  const piece = context.memoryTier.get(path)?.piece(slice.from, slice.to, 'memory');
+  if (piece === undefined || piece.bytes.length === rangeLength(range)) return piece;
+  piece.release();
+  return undefined;
+}
+
 /** The bytes of the plan's chunks, in order, reading ahead from the first request on. */
 async function* fetch(context: ReadContext, plan: Plan, request: ReadRequest): AsyncGenerator<Piece, void, void> {
   const { object, range, chunkSizeBytes } = plan;
@@ -193,6 +211,10 @@ async function stream(pieces: AsyncGenerator<Piece, void, void>): Promise<Pick<R
   const first = await pieces.next();
   if (first.done === true) throw new OrcaError('internal', 'a body ended before its first byte');
   return { source: first.value.source, body: startingWith(first.value, pieces) };
+}
+
+async function* only(piece: Piece): AsyncGenerator<Piece, void, void> {
+  yield piece;
 }
 
 async function* nothing(): AsyncGenerator<Piece, void, void> {}

@@ -20,8 +20,9 @@ export type Framing =
   | { readonly kind: 'until-close' };
 
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-/** A token, a colon right behind it, a value without control characters. */
-const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)$/;
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** No control characters, and so no CR or LF that is not a line's end. */
+const TEXT = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Fields that say where the body ends or what it is: one that stands there twice is an attack or a bug. */
 const SINGLE = new Set(['content-length', 'transfer-encoding', 'content-range', 'etag', 'content-encoding']);
 
@@ -32,18 +33,51 @@ export function parseHead(text: string): ResponseHead {
   if (statusLine === null) throw new WireError('protocol', 'the answer has no HTTP/1 status line');
   const headers: Record<string, string> = Object.create(null) as Record<string, string>;
   for (let index = 1; index < lines.length; index++) {
-    const field = FIELD.exec(lines[index] ?? '');
-    if (field === null) throw new WireError('protocol', `header line ${index} of the answer is malformed`);
-    const name = (field[1] ?? '').toLowerCase();
-    const value = (field[2] ?? '').replace(/[\t ]+$/, '');
+    const line = lines[index] ?? '';
+    const colon = line.indexOf(':');
+    const name = fieldName(line.slice(0, Math.max(colon, 0)));
+    if (name === undefined || !TEXT.test(line))
+      throw new WireError('protocol', `header line ${index} of the answer is malformed`);
+    const value = trimmed(line, colon + 1);
     const before = headers[name];
     if (before !== undefined && SINGLE.has(name)) throw new WireError('protocol', `the answer repeats ${name}`);
     headers[name] = before === undefined ? value : `${before}, ${value}`;
   }
-  const connection = (headers['connection'] ?? '').toLowerCase();
-  const tokens = connection.split(',').map((token) => token.trim());
-  const keepAlive = statusLine[1] === '1' ? !tokens.includes('close') : tokens.includes('keep-alive');
+  const keepAlive = statusLine[1] === '1' ? !connectionHas(headers, 'close') : connectionHas(headers, 'keep-alive');
   return { status: Number(statusLine[2]), headers, keepAlive };
+}
+
+/** Names as servers write them, by what we call them: the same few come again with every answer. */
+const knownNames = new Map<string, string>();
+/** A server that invents names is read like any other, only slower. */
+const MAX_KNOWN_NAMES = 1_000;
+
+/** In lower case; undefined if it is no token. */
+function fieldName(text: string): string | undefined {
+  const known = knownNames.get(text);
+  if (known !== undefined) return known;
+  if (!TOKEN.test(text)) return undefined;
+  const name = text.toLowerCase();
+  if (knownNames.size < MAX_KNOWN_NAMES) knownNames.set(text, name);
+  return name;
+}
+
+/** What stands behind `from`, without the spaces and tabs around it: others would be part of the value. */
+function trimmed(line: string, from: number): string {
+  let start = from;
+  let end = line.length;
+  while (start < end && isBlank(line.charCodeAt(start))) start++;
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end--;
+  return line.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}
+
+function connectionHas(headers: ResponseHeaders, token: string): boolean {
+  const field = headers['connection'];
+  return field !== undefined && field.split(',').some((word) => word.trim().toLowerCase() === token);
 }
 
 export function framingOf(method: string, { status, headers }: ResponseHead): Framing {

@@ -2,7 +2,7 @@
  * AWS Signature Version 4 in request headers, as S3 wants it: the path is percent-encoded once and never normalised.
  * Pure: time and credentials come in.
  */
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac, hash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
 
 export interface Credentials {
@@ -35,6 +35,13 @@ export interface Signer {
 }
 
 export function createSigner(region: string, service = 's3'): Signer {
+  /** Seconds change less often than requests come. */
+  let lastSecond = { at: Number.NaN, date: '' };
+  const amzDate = (nowMs: number): string => {
+    const at = Math.floor(nowMs / 1000);
+    if (lastSecond.at !== at) lastSecond = { at, date: new Date(at * 1000).toISOString().replace(/[-:]|\.\d{3}/g, '') };
+    return lastSecond.date;
+  };
   /** Four HMACs that change once a day: the last key serves almost every request. */
   let cached: { readonly day: string; readonly secret: string; readonly key: Buffer } | undefined;
   const signingKey = (day: string, secret: string): Buffer => {
@@ -45,34 +52,30 @@ export function createSigner(region: string, service = 's3'): Signer {
   };
   return {
     sign({ method, path, query = [], headers, credentials, nowMs, payloadHash = UNSIGNED_PAYLOAD }) {
-      const date = new Date(nowMs).toISOString().replace(/[-:]|\.\d{3}/g, '');
+      const date = amzDate(nowMs);
       const day = date.slice(0, 8);
       const all: Record<string, string> = { ...headers, 'x-amz-content-sha256': payloadHash, 'x-amz-date': date };
       if (credentials.sessionToken !== undefined) all['x-amz-security-token'] = credentials.sessionToken;
 
-      const signed = Object.entries(all)
-        .map(([name, value]) => [name.toLowerCase(), value.trim().replace(/ {2,}/g, ' ')] as const)
-        .filter(([name]) => !NOT_SIGNED.has(name))
-        .toSorted(([a], [b]) => (a < b ? -1 : 1));
-      const names = signed.map(([name]) => name).join(';');
-      const canonical = [
-        method,
-        path,
-        query
-          .map(([name, value]) => `${name}=${value}`)
-          .toSorted()
-          .join('&'),
-        ...signed.map(([name, value]) => `${name}:${value}`),
-        '',
-        names,
-        payloadHash,
-      ].join('\n');
+      const signed: { readonly name: string; readonly line: string }[] = [];
+      for (const sent in all) {
+        const name = sent.toLowerCase();
+        if (!NOT_SIGNED.has(name)) signed.push({ name, line: `${name}:${canonicalValue(all[sent] ?? '')}\n` });
+      }
+      signed.sort((a, b) => (a.name < b.name ? -1 : 1));
+      let lines = '';
+      let names = '';
+      for (const { name, line } of signed) {
+        lines += line;
+        names += names === '' ? name : `;${name}`;
+      }
+      const canonical = `${method}\n${path}\n${canonicalQuery(query)}\n${lines}\n${names}\n${payloadHash}`;
       const scope = `${day}/${region}/${service}/aws4_request`;
       // Latin-1, as the header values go on the wire.
-      const hash = createHash('sha256').update(canonical, 'latin1').digest('hex');
+      const digest = hash('sha256', Buffer.from(canonical, 'latin1'), 'hex');
       const signature = hmac(
         signingKey(day, credentials.secretAccessKey),
-        `AWS4-HMAC-SHA256\n${date}\n${scope}\n${hash}`,
+        `AWS4-HMAC-SHA256\n${date}\n${scope}\n${digest}`,
       ).toString('hex');
       all['authorization'] =
         `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${names}, Signature=${signature}`;
@@ -88,6 +91,18 @@ export function encodeKey(key: string): string {
   return encodeURIComponent(key)
     .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
     .replaceAll('%2F', '/');
+}
+
+function canonicalValue(value: string): string {
+  const text = value.trim();
+  return text.includes('  ') ? text.replace(/ {2,}/g, ' ') : text;
+}
+
+function canonicalQuery(query: readonly (readonly [string, string])[]): string {
+  return query
+    .map(([name, value]) => `${name}=${value}`)
+    .toSorted()
+    .join('&');
 }
 
 function hmac(key: Buffer, text: string): Buffer {
