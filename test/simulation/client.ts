@@ -32,6 +32,9 @@ const LATENCY_MS = 0.3;
 const MAX_ANSWER_MS = 120_000;
 const MAX_SILENCE_MS = 150_000;
 
+/** A manifest is written beside the path of a request, within so long. */
+const WRITTEN_MS = 5_000;
+
 export interface ClientsOptions {
   readonly world: World;
   readonly scenario: Scenario;
@@ -333,11 +336,29 @@ export class Clients {
     return !isOriginAsked() && wasActive(scenario, ORIGIN_TROUBLE, 0, world.nowMs);
   }
 
+  /** Nothing but the origin is unwell, and all of the object has been in the cachestore for a while: so is its manifest. */
+  #isCached({ plan, startedMs }: Exchange): boolean {
+    const { scenario, origin, store } = this.#options;
+    if (![...scenario.faults].every((fault) => fault === 'cancel' || ORIGIN_TROUBLE.includes(fault))) return false;
+    const version = origin.current(plan.key);
+    if (version === undefined || version.sizeBytes === 0) return false;
+    const size = chunkSizeFor(version.sizeBytes, scenario.chunkBytes, scenario.tiers);
+    const { etag, sizeBytes, key } = version;
+    const object = { originId: 'far', bucket: ORIGIN_BUCKET, key, etag, sizeBytes };
+    for (let index = 0; index * size < sizeBytes; index++) {
+      const sinceMs = store.intactSinceMs(chunkAt(object, size, index).path);
+      if (sinceMs === undefined || sinceMs > startedMs - WRITTEN_MS) return false;
+    }
+    return true;
+  }
+
   #judge(exchange: Exchange, error: unknown, started: boolean): void {
     const { world, scenario, origin } = this.#options;
     const code = codeOf(error);
     exchange.retryAfterMs = error instanceof OrcaError ? error.retryAfterMs : undefined;
     if (code === 'internal') world.violate('errors are named', `${exchange.plan.id} ends with ${describe(error)}`);
+    else if (this.#isCached(exchange) && (code === 'origin_unavailable' || code === 'origin_throttled'))
+      world.violate('what is cached is served', `${exchange.plan.id} ends with ${describe(error)}, and all is stored`);
     else if (code === 'origin_unavailable' && this.#isShut()) return;
     else if (!isAllowed(scenario, origin, exchange, { code, started }, world.nowMs))
       world.violate(

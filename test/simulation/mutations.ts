@@ -3,6 +3,7 @@
  * and text to put there instead; text that is not found any more fails loudly, and asks for a new one.
  */
 import type { Edit } from './edits.ts';
+import { ORIGIN_TROUBLE } from './allowed.ts';
 import { PEER_TROUBLE } from './peers.ts';
 import { scenarioOf, type Scenario } from './scenario.ts';
 
@@ -43,7 +44,7 @@ const isSparse = ({ tiers, chunkBytes }: Scenario): boolean =>
 export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a short answer of the origin passes as whole',
-    seed: 18,
+    seed: 46,
     shows: ({ faults }) => faults.has('origin-errors'),
     edits: [
       { file: FILL, search: 'if (part.at !== part.to)', replace: 'if (part.at > part.to)' },
@@ -425,6 +426,18 @@ export const MUTATIONS: readonly Mutation[] = [
         file: SPARSE_TABLE,
         search: 'else if (run === undefined) isAgain ||= askedAt >= evidence.lastCompletedAt;',
         replace: 'else if (run === undefined) isAgain ||= false;',
+      },
+    ],
+  },
+  {
+    name: 'what is known of an object is not served while the origin is away',
+    seed: 18,
+    shows: ({ faults }) => faults.has('origin-down') && [...faults].every((fault) => ORIGIN_TROUBLE.includes(fault)),
+    edits: [
+      {
+        file: METADATA,
+        search: 'if (last === undefined) throw error;',
+        replace: 'if (last === undefined || this.#ageMs(last) >= 0) throw error;',
       },
     ],
   },

@@ -101,6 +101,8 @@ export const MISSING_KEY = 'missing';
 /** Roughly what all clients of a run may read together: what a seed costs. */
 const READ_BYTES = 24 * MIB;
 const CALM_SHARE = 0.25;
+/** The origin goes away for good, when some objects are stored and some are not. */
+const OUTAGE_SHARE = 0.04;
 /** Large chunks of which most readers want little: many requests, few bytes. */
 const SPARSE_SHARE = 0.12;
 /** Memory is what most things wait for. */
@@ -109,8 +111,9 @@ const PRESSURE_SHARE = 0.3;
 export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed);
   const shape = random.fork('shape');
-  const faults = chooseFaults(random.fork('faults'));
-  const activeMs = Math.round(shape.magnitude(4_000, 90_000));
+  const isOutage = random.fork('outage').chance(OUTAGE_SHARE);
+  const faults = isOutage ? new Set<Fault>(['origin-down']) : chooseFaults(random.fork('faults'));
+  const activeMs = Math.round(isOutage ? shape.magnitude(60_000, 120_000) : shape.magnitude(4_000, 90_000));
   const isSparse = random.fork('sparse').chance(SPARSE_SHARE);
   const { chunkBytes, tiers, largestChunkBytes } = isSparse ? chooseSparseChunks(shape) : chooseChunks(shape);
   // The configuration demands room for four of the largest chunks.
@@ -122,7 +125,9 @@ export function scenarioOf(seed: number): Scenario {
   return {
     seed,
     faults,
-    windows: chooseWindows(random.fork('windows'), faults, activeMs),
+    windows: isOutage
+      ? chooseOutage(random.fork('windows'), activeMs)
+      : chooseWindows(random.fork('windows'), faults, activeMs),
     isCalm: faults.size === 0,
     activeMs,
     replicas: shape.int(3, 6),
@@ -132,7 +137,7 @@ export function scenarioOf(seed: number): Scenario {
     evictEveryMs: shape.chance(0.6) ? shape.magnitude(300, 20_000) : undefined,
     readahead: shape.pick([0, 1, 2, 4, 8]),
     verifyRanges: shape.chance(0.25),
-    ttlMs: Math.round(shape.magnitude(2_000, 300_000)),
+    ttlMs: Math.round(isOutage ? shape.magnitude(1_000, 4_000) : shape.magnitude(2_000, 300_000)),
     negativeTtlMs: shape.int(1_000, 20_000),
     catalogEntries: shape.pick([4, 20, 10_000]),
     targetGlobal: shape.pick([6, 24, 192]),
@@ -215,6 +220,20 @@ function chooseWindows(random: Random, faults: ReadonlySet<Fault>, activeMs: num
       };
     });
   });
+}
+
+function chooseOutage(random: Random, activeMs: number): FaultWindow[] {
+  const fromMs = activeMs * (0.1 + random.next() / 4);
+  return [
+    {
+      fault: 'origin-down',
+      fromMs,
+      toMs: activeMs,
+      probability: 1,
+      which: 0.5 + random.next() / 2,
+      way: random.next(),
+    },
+  ];
 }
 
 function chooseClients(
