@@ -34,6 +34,7 @@ test.for(['fin', 'reset'] as const)('an upload cut in the middle by a %s never b
   await using proxy = await startCuttingProxy(gateway.endpoint);
   const direct = openS3Store({ ...gateway.client, bucket: 'chunks' });
   const store = openS3Store({ ...gateway.client, endpoint: proxy.endpoint, bucket: 'chunks' });
+  store.trustConditions(true);
   proxy.cutNext({ direction: 'up', afterBytes: 2_000_000, how });
   await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
   expect(proxy.cuts).toBe(1);
@@ -63,6 +64,7 @@ test('a commit whose answer is lost looks, and finds its own chunk there', async
   await using gateway = await startVersitygw({ buckets: ['chunks'] });
   await using proxy = await startCuttingProxy(gateway.endpoint);
   const store = openS3Store({ ...gateway.client, endpoint: proxy.endpoint, bucket: 'chunks' });
+  store.trustConditions(true);
   // The answer of the PUT dies on its way, the look after it does not.
   proxy.cutOnce({ direction: 'down', afterBytes: 0, how: 'reset' });
   expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('lost');
