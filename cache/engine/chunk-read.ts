@@ -121,13 +121,14 @@ export async function openWindow(
 
 /**
  * Two segments, and as many as one block takes where blocks are long: a block leaves whole or not at all. A reader that
- * is slow gets by with small ones, since each holds one for as long as its socket takes.
+ * is slow, and all while memory is short, get by with small ones, since each holds one for as long as its socket takes.
  */
 async function leaseWindow(context: FetchContext, read: ChunkRead, range: ByteRange): Promise<Lease> {
   const { memory } = context;
   const rangeBytes = range.to - range.from;
   const blockBytes = blockSizeFor(read.chunk.chunkSizeBytes);
-  if (read.pace?.isSlow === true && read.demand !== 'ahead') {
+  const isThrifty = read.pace?.isSlow === true || !memory.isRelaxed;
+  if (isThrifty && read.demand !== 'ahead') {
     const lengthBytes = Math.min(rangeBytes, blockBytes + SLOW_EXTRA_BYTES);
     return memory.lease(lengthBytes, 'window', read.demand, read.signal, SMALL_SEGMENT_BYTES);
   }

@@ -17,6 +17,7 @@ import {
   type RungOutcome,
 } from './chunk-read.ts';
 import type { FlightReader } from './flight.ts';
+import { handOutOf } from './hand-out.ts';
 import { fromLeaving, fromPeer } from './peer-rung.ts';
 import type { SparseReader } from './sparse-reader.ts';
 import { fromStore } from './store-rung.ts';
@@ -66,9 +67,10 @@ async function* fromMemory(context: FetchContext, read: ChunkRead, cursor: Curso
   if (context.flights.get(path) !== undefined) return yield* fromFlight(context, read, cursor);
   const bytes = context.memoryTier.get(path);
   if (bytes === undefined) return 'missing';
+  const handOut = handOutOf(context.memory, read.pace);
   while (cursor.at < read.range.to) {
     if (bytes.isDropped) return 'missing';
-    const piece = bytes.piece(cursor.at, read.range.to, 'memory');
+    const piece = handOut(bytes, cursor.at, read.range.to, 'memory');
     cursor.at += piece.bytes.length;
     yield piece;
   }
@@ -130,7 +132,7 @@ async function* fromFlight(context: FetchContext, read: ChunkRead, cursor: Curso
       : undefined;
     if (blocks !== undefined) return blocks;
     const flight = context.flights.enter({ chunk, demand, knownAbsent, overwrite: cursor.bad, proven: sparse });
-    return flight?.join({ from: cursor.at, to: read.range.to }, signal);
+    return flight?.join({ from: cursor.at, to: read.range.to }, signal, handOutOf(context.memory, read.pace));
   }
 }
 

@@ -7,6 +7,7 @@ import { OrcaError } from '../core/errors.ts';
 import type { ByteRange } from '../core/object.ts';
 import { abortable } from './abortable.ts';
 import type { ChunkBytes } from './chunk-bytes.ts';
+import { asView, type HandOut } from './hand-out.ts';
 import { SEGMENT_BYTES } from './memory.ts';
 import { MIN_PIECE_BYTES, type Piece } from './piece.ts';
 
@@ -70,10 +71,11 @@ export class Flight {
   }
 
   /** Joins: the fill is kept alive, and this range's parts come first, until the reader is closed. */
-  join(range: ByteRange, signal: AbortSignal): FlightReader {
-    const reader = new FlightReader(this, range, signal, () => {
+  join(range: ByteRange, signal: AbortSignal, handOut: HandOut = asView): FlightReader {
+    const onClose = () => {
       if (this.#readers.delete(reader) && this.#readers.size === 0) this.#onEmpty();
-    });
+    };
+    const reader = new FlightReader(this, range, signal, handOut, onClose);
     this.#readers.add(reader);
     return reader;
   }
@@ -122,14 +124,16 @@ export class FlightReader {
   readonly #flight: Flight;
   readonly #range: ByteRange;
   readonly #signal: AbortSignal;
+  readonly #handOut: HandOut;
   readonly #onClose: () => void;
   #at: number;
   #wake: (() => void) | undefined;
 
-  constructor(flight: Flight, range: ByteRange, signal: AbortSignal, onClose: () => void) {
+  constructor(flight: Flight, range: ByteRange, signal: AbortSignal, handOut: HandOut, onClose: () => void) {
     this.#flight = flight;
     this.#range = range;
     this.#signal = signal;
+    this.#handOut = handOut;
     this.#onClose = onClose;
     this.#at = range.from;
     signal.addEventListener('abort', this.wake, { once: true });
@@ -184,7 +188,7 @@ export class FlightReader {
     if (bytes === undefined) throw new OrcaError('internal', 'a flight has bytes before it has memory');
     // Dropped under memory pressure after the commit: the cachestore has it, and the ladder goes on from there.
     if (bytes.isDropped) throw new OrcaError('chunk_missing', 'the chunk has left memory');
-    const piece = bytes.piece(this.#at, to, 'fill');
+    const piece = this.#handOut(bytes, this.#at, to, 'fill');
     this.#at += piece.bytes.length;
     return piece;
   }

@@ -173,6 +173,12 @@ export class ChunkMemory {
     return this.#grant(purpose, segmentBytes, count);
   }
 
+  /** One small segment past all who wait, if there is room: it is taken so that a large one can be given back. */
+  leaseSmall(): Lease | undefined {
+    if (this.usedBytes + SMALL_SEGMENT_BYTES > this.budgetBytes) return undefined;
+    return this.#grant('window', SMALL_SEGMENT_BYTES, 1);
+  }
+
   /** A lease for `lengthBytes`, waiting its turn in its class; rejects with `overloaded` when that takes too long. */
   async lease(
     lengthBytes: number,

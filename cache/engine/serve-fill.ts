@@ -11,6 +11,7 @@ import { isSparseIn } from '../core/sparse.ts';
 import type { FetchContext } from './chunk-read.ts';
 import { fetchLocally } from './fetch-chunk.ts';
 import type { Flight, FlightReader } from './flight.ts';
+import { handOutOf } from './hand-out.ts';
 import type { Demand } from './memory.ts';
 import type { Pace } from './pace.ts';
 import type { Piece } from './piece.ts';
@@ -50,7 +51,7 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   }
   // Whatever the rank: what is in flight or in memory here need not be asked of the origin again.
   const running = context.flights.get(chunk.path);
-  if (running !== undefined) return serveFlight(running, call);
+  if (running !== undefined) return serveFlight(context, running, call);
   const bytes = context.memoryTier.get(chunk.path);
   if (bytes !== undefined) return { kind: 'bytes', body: fromMemoryTier(context, call) };
   if (call.why === 'join') return { kind: 'none' };
@@ -65,7 +66,7 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   if (served !== undefined) return served;
   // The flight itself looks in the cachestore first, and fills only on its own 404.
   const flight = context.flights.enter({ chunk, demand: call.demand, knownAbsent: false, proven: sparse });
-  return flight === undefined ? { kind: 'stored' } : serveFlight(flight, call);
+  return flight === undefined ? { kind: 'stored' } : serveFlight(context, flight, call);
 }
 
 async function relay(context: FetchContext, call: FillCall): Promise<AsyncGenerator<Piece, void, void>> {
@@ -89,8 +90,8 @@ async function serveSparse(context: FetchContext, call: FillCall, askedAt: numbe
   }
 }
 
-function serveFlight(flight: Flight, call: FillCall): Promise<FillReply> {
-  return serveReader(flight.join(call.range, call.signal));
+function serveFlight(context: FetchContext, flight: Flight, call: FillCall): Promise<FillReply> {
+  return serveReader(flight.join(call.range, call.signal, handOutOf(context.memory, call.pace)));
 }
 
 async function serveReader(reader: FlightReader | SparseReader): Promise<FillReply> {
@@ -115,11 +116,12 @@ async function* readAlong(reader: FlightReader | SparseReader): AsyncGenerator<P
 }
 
 async function* fromMemoryTier(context: FetchContext, call: FillCall): AsyncGenerator<Piece, void, void> {
+  const handOut = handOutOf(context.memory, call.pace);
   for (let at = call.range.from; at < call.range.to;) {
     const bytes = context.memoryTier.get(call.chunk.path);
     // Pushed out while the asker read: its connection breaks, and it goes on from the cachestore at its offset.
     if (bytes === undefined) throw new OrcaError('chunk_missing', 'the chunk has left memory');
-    const piece = bytes.piece(at, call.range.to, 'memory');
+    const piece = handOut(bytes, at, call.range.to, 'memory');
     at += piece.bytes.length;
     yield piece;
   }
