@@ -291,14 +291,11 @@ export class ChunkMemory {
       // Whoever stood behind may fit where this one did not.
       this.#admit();
     };
-    const waiter: Waiter = {
-      costBytes,
-      purpose,
-      grant: () => {
-        leave();
-        resolve();
-      },
+    const grant = () => {
+      leave();
+      resolve();
     };
+    const waiter: Waiter = { costBytes, purpose, grant };
     const onAbort = () => give(signal.reason);
     const limitMs = demand === 'new' ? NEW_WAIT_MS : STARTED_WAIT_MS;
     const cancelTimer = this.#clock.after(limitMs, () => give(overloaded(`no memory within ${limitMs} ms`)));
