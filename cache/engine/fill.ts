@@ -16,7 +16,8 @@ import type { Outbox } from './outbox.ts';
 import type { ByteSink, ChunkStore, Clock, Observer, Origin } from './ports.ts';
 import type { Repairs } from './repairs.ts';
 import { withRetry, type RetrySettings } from './retry.ts';
-import type { BlockRun, HeldRun, SparseTable } from './sparse-table.ts';
+import { copyHeld, isArriving, unheldTo } from './sparse-reuse.ts';
+import type { SparseTable } from './sparse-table.ts';
 
 /** Four parts at a time hide the origin's latency; more would only take other fills' slots. */
 const PARTS_AT_ONCE = 4;
@@ -125,20 +126,31 @@ export async function fetchParts(
   onArrived: () => void,
   signal: AbortSignal,
 ): Promise<void> {
+  const { path } = flight.chunk;
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
   let running = 0;
   let refusals = 0;
   // What a sparse read is about to bring comes last: it is not asked for twice.
-  const next = () => flight.nextPart(({ at }) => isArriving(context.sparseTable.runAt(flight.chunk.path, at)));
+  const next = () => flight.nextPart(({ at }) => isArriving(context.sparseTable.runAt(path, at)));
+  const reuse = (part: Part) => {
+    const lengthBytes = copyHeld(context.sparseTable, path, part, bytes);
+    if (lengthBytes === 0) return;
+    context.observer.sparseBytes('reused', lengthBytes);
+    onArrived();
+    flight.arrived(part);
+  };
   const worker = async () => {
     for (let part = next(); part !== undefined; part = next()) {
       part.started = true;
       running++;
       try {
-        reuseSparse(context, flight, part, bytes, onArrived);
-        if (part.at < part.to)
-          await fetchPart(context, flight, part, sinkOf(context, flight, part, bytes, onArrived), either);
+        while (part.at < part.to) {
+          reuse(part);
+          const to = unheldTo(context.sparseTable, path, part);
+          if (to > part.at)
+            await fetchPart(context, flight, part, to, sinkOf(context, flight, part, to, bytes, onArrived), either);
+        }
         refusals = 0;
       } catch (error) {
         const isAlone = running === 1;
@@ -163,29 +175,12 @@ export async function fetchParts(
   }
 }
 
-/** What sparse reads have brought of the part's beginning is copied instead of asked for again. */
-function reuseSparse(context: FillContext, flight: Flight, part: Part, bytes: ChunkBytes, onArrived: () => void): void {
-  const fromAt = part.at;
-  for (let run = runAt(); run !== undefined && !isArriving(run) && part.at < part.to; run = runAt())
-    part.at += run.bytes.copyTo(part.at - run.from, bytes.view(part.at, Math.min(part.to, run.to)));
-  if (part.at === fromAt) return;
-  context.observer.sparseBytes('reused', part.at - fromAt);
-  onArrived();
-  flight.arrived(part);
-
-  function runAt(): BlockRun | HeldRun | undefined {
-    return context.sparseTable.runAt(flight.chunk.path, part.at);
-  }
-}
-
-function isArriving(run: BlockRun | HeldRun | undefined): run is BlockRun {
-  return run !== undefined && 'flight' in run;
-}
-
+/** The part as far as `to`. */
 async function fetchPart(
   context: FillContext,
   flight: Flight,
   part: Part,
+  to: number,
   sink: ByteSink,
   signal: AbortSignal,
 ): Promise<void> {
@@ -195,14 +190,13 @@ async function fetchPart(
   await withRetry({ settings: context.retry, clock: context.clock, random: context.random, signal, progressed }, () =>
     context.limiter.run(object.bucket, signal, async () => {
       const startedMs = context.clock.now();
-      const rest = { from: range.from + part.at, to: range.from + part.to };
+      const rest = { from: range.from + part.at, to: range.from + to };
       const told = (outcome: 'ok' | 'error') =>
         context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
       try {
         const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
         await context.origin.read(object, rest, sink, { signal, ...timeouts });
-        if (part.at !== part.to)
-          throw new OrcaError('origin_unavailable', `the origin ended ${part.to - part.at} bytes short`);
+        if (part.at !== to) throw new OrcaError('origin_unavailable', `the origin ended ${to - part.at} bytes short`);
         told('ok');
       } catch (error) {
         if (!wasNotAsked(error)) told('error');
@@ -212,10 +206,17 @@ async function fetchPart(
   );
 }
 
-function sinkOf(context: FillContext, flight: Flight, part: Part, bytes: ChunkBytes, onArrived: () => void): ByteSink {
+function sinkOf(
+  context: FillContext,
+  flight: Flight,
+  part: Part,
+  to: number,
+  bytes: ChunkBytes,
+  onArrived: () => void,
+): ByteSink {
   return {
     // The chunk's memory is reserved whole, so an origin read never pauses: no waiter's socket can slow it.
-    space: () => (part.at < part.to ? bytes.view(part.at, part.to) : undefined),
+    space: () => (part.at < to ? bytes.view(part.at, to) : undefined),
     filled: (lengthBytes) => {
       part.at += lengthBytes;
       context.observer.originBytes(lengthBytes);

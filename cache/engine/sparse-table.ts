@@ -11,6 +11,8 @@ import type { MemoryTier } from './memory-tier.ts';
 
 /** 256 bytes of bitmap for a chunk of 128 MiB: a few MiB in all, for the footers of as many files. */
 const MAX_CHUNKS = 10_000;
+/** Who comes so soon after a read that several had waited for is one more of them, and no second touch. */
+const CROWD_MS = 1_000;
 
 /** Neighbouring blocks that one origin read brings; offsets count from the chunk's start. */
 export interface BlockRun extends ByteRange {
@@ -24,7 +26,20 @@ export interface HeldRun extends ByteRange {
   readonly bytes: ChunkBytes;
 }
 
-type Run = { readonly reading: BlockRun } | { readonly held: HeldRun; readonly completedAt: number };
+interface Run {
+  readonly reading: BlockRun;
+  held: HeldRun | undefined;
+  completedAt: number;
+  completedMs: number;
+  /** Others asked for it while it was read. */
+  isCrowded: boolean;
+}
+
+/** When a read was asked for, as the table counts, and the time now. */
+export interface Asked {
+  readonly moment: number;
+  readonly nowMs: number;
+}
 
 interface Evidence {
   /** One bit a block that was asked for. */
@@ -71,8 +86,8 @@ export class SparseTable {
     return evidence !== undefined;
   }
 
-  /** What one that asked at `askedAt` for the range is to get. */
-  judge(chunk: Chunk, range: ByteRange, askedAt: number): Verdict {
+  /** What one that asks for the range is to get. */
+  judge(chunk: Chunk, range: ByteRange, asked: Asked): Verdict {
     const evidence = this.#chunks.get(chunk.path);
     const { first, end } = blocksOf(range);
     const gaps: ByteRange[] = [];
@@ -89,8 +104,8 @@ export class SparseTable {
       else endGap(block);
       if (evidence === undefined || !isSet(evidence.asked, block)) fresh++;
       // Read once, and gone under memory pressure since: when exactly is not kept for each block.
-      else if (run === undefined) isAgain ||= askedAt >= evidence.lastCompletedAt;
-      else if ('held' in run) isAgain ||= askedAt >= run.completedAt;
+      else if (run === undefined) isAgain ||= asked.moment >= evidence.lastCompletedAt;
+      else if (isSecondTouch(run, asked)) isAgain = true;
     }
     endGap(end);
     const isMuch = (evidence?.askedCount ?? 0) + fresh > mostSparseBlocks(chunk.lengthBytes);
@@ -101,17 +116,18 @@ export class SparseTable {
   begin(run: BlockRun): void {
     const evidence = this.#touch(run.chunk);
     evidence.readingCount++;
+    const begun: Run = { reading: run, held: undefined, completedAt: 0, completedMs: 0, isCrowded: false };
     eachBlock(run, (block) => {
       if (!isSet(evidence.asked, block)) evidence.askedCount++;
       set(evidence.asked, block, true);
-      evidence.runs.set(block, { reading: run });
+      evidence.runs.set(block, begun);
     });
   }
 
   /** It was not brought: as if it had never been asked. */
   failed(run: BlockRun): void {
     const evidence = this.#chunks.get(run.chunk.path);
-    if (evidence === undefined || !this.#end(evidence, run)) return;
+    if (evidence === undefined || this.#end(evidence, run) === undefined) return;
     eachBlock(run, (block) => {
       set(evidence.asked, block, false);
       evidence.runs.delete(block);
@@ -121,27 +137,28 @@ export class SparseTable {
   }
 
   /** It is all here: from now on the memory tier keeps it, or gives it up for something else. */
-  completed(run: BlockRun, bytes: ChunkBytes): void {
+  completed(run: BlockRun, bytes: ChunkBytes, nowMs: number): void {
     const { path } = run.flight.chunk;
     const evidence = this.#chunks.get(run.chunk.path);
     this.#moment++;
     // Forgotten while it was read: the chunk has come by another way, and its readers have it from there.
-    if (evidence === undefined || !this.#end(evidence, run)) {
+    const ended = evidence && this.#end(evidence, run);
+    if (evidence === undefined || ended === undefined) {
       bytes.drop();
       return;
     }
     this.#memoryTier.put(path, bytes);
     evidence.lastCompletedAt = this.#moment;
-    const here = { held: { path, bytes, from: run.from, to: run.to }, completedAt: this.#moment };
-    eachBlock(run, (block) => evidence.runs.set(block, here));
+    ended.held = { path, bytes, from: run.from, to: run.to };
+    ended.completedAt = this.#moment;
+    ended.completedMs = nowMs;
   }
 
   /** The memory tier has given it up; it stays asked. */
   dropped(run: BlockRun): void {
     const runs = this.#chunks.get(run.chunk.path)?.runs;
     eachBlock(run, (block) => {
-      const found = runs?.get(block);
-      if (found !== undefined && 'held' in found && found.held.path === run.flight.chunk.path) runs?.delete(block);
+      if (runs?.get(block)?.reading === run) runs.delete(block);
     });
   }
 
@@ -150,14 +167,14 @@ export class SparseTable {
     const evidence = this.#chunks.get(path);
     if (evidence === undefined) return;
     this.#chunks.delete(path);
-    for (const run of evidence.runs.values()) if ('held' in run) this.#memoryTier.delete(run.held.path);
+    for (const { held } of evidence.runs.values()) if (held !== undefined) this.#memoryTier.delete(held.path);
   }
 
   /** What holds the block at `offset`, or is bringing it. */
   runAt(path: ChunkPath, offset: number): BlockRun | HeldRun | undefined {
     const run = this.#chunks.get(path)?.runs.get(Math.floor(offset / SPARSE_BLOCK_BYTES));
     if (run === undefined) return undefined;
-    if ('reading' in run) return run.reading;
+    if (run.held === undefined) return run.reading;
     // Says that it was read.
     this.#memoryTier.get(run.held.path);
     return run.held;
@@ -182,13 +199,22 @@ export class SparseTable {
     return evidence;
   }
 
-  /** False if the evidence is no longer the one in which the run began. */
-  #end(evidence: Evidence, run: BlockRun): boolean {
+  /** Undefined if the evidence is no longer the one in which the run began. */
+  #end(evidence: Evidence, run: BlockRun): Run | undefined {
     const found = evidence.runs.get(blocksOf(run).first);
-    if (found === undefined || !('reading' in found) || found.reading !== run) return false;
+    if (found?.reading !== run) return undefined;
     evidence.readingCount--;
-    return true;
+    return found;
   }
+}
+
+/** Of a crowd at once the last may come when the first have been answered: they are told by those who came in between. */
+function isSecondTouch(run: Run, { moment, nowMs }: Asked): boolean {
+  if (run.held === undefined || moment < run.completedAt) {
+    run.isCrowded = true;
+    return false;
+  }
+  return !run.isCrowded || nowMs - run.completedMs >= CROWD_MS;
 }
 
 function eachBlock(run: ByteRange, visit: (block: number) => void): void {

@@ -59,9 +59,9 @@ export class SparseReads {
    * join that. Judging, joining and starting are one step without a pause.
    */
   enter(ask: SparseAsk): SparseReader | undefined {
-    const { observer, sparseTable } = this.#options.context;
+    const { clock, observer, sparseTable } = this.#options.context;
     const { chunk, range, signal } = ask;
-    const { fill, gaps } = sparseTable.judge(chunk, range, ask.askedAt);
+    const { fill, gaps } = sparseTable.judge(chunk, range, { moment: ask.askedAt, nowMs: clock.now() });
     if (fill && gaps.length > 0) {
       observer.sparseRead('fill');
       return undefined;
@@ -127,7 +127,7 @@ export class SparseReads {
     flight.settleBytes(bytes);
     await fetchParts(context, flight, bytes, () => {}, NEVER);
     context.observer.sparseBytes('excess', excessBytes);
-    context.sparseTable.completed(run, bytes);
+    context.sparseTable.completed(run, bytes, context.clock.now());
   }
 
   /** Nobody waits for it, so it takes only memory that is to spare: else the next touch tries again. */

@@ -47,7 +47,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 46,
     shows: ({ faults }) => faults.has('origin-errors'),
     edits: [
-      { file: FILL, search: 'if (part.at !== part.to)', replace: 'if (part.at > part.to)' },
+      { file: FILL, search: 'if (part.at !== to)', replace: 'if (part.at > to)' },
       {
         file: 'cache/engine/chunk-hasher.ts',
         search: 'if (this.#at !== lengthBytes)',

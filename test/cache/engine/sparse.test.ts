@@ -187,6 +187,26 @@ describe('a crowd', () => {
     expect(engines.origin.counts).toMatchObject({ reads: 1, bytes: BLOCK });
   });
 
+  test('the last of a crowd, who comes when the first have been answered, fills nothing; who comes later does', async () => {
+    const clock = fakeClock();
+    const engines = open({ replicas: 3, clock });
+    const read = (replica: number) => whileTimePasses(clock, expectRead(engines, engines.replicas[replica]!, 0));
+    engines.origin.readGate.hold();
+    const reads = [0, 1, 2].map((replica) => expectRead(engines, engines.replicas[replica]!, 0));
+    await engines.origin.readGate.reached();
+    await clock.advance(0);
+    engines.origin.readGate.release();
+    await Promise.all(reads);
+    await expectRead(engines, engines.replicas[1]!, 0);
+    await whileTimePasses(clock, idle(engines));
+    expect(engines.origin.counts).toMatchObject({ reads: 1, bytes: BLOCK });
+    await clock.advance(1_000);
+    await read(2);
+    await whileTimePasses(clock, idle(engines));
+    expect(engines.store.paths()).toEqual([engines.chunk.path]);
+    await whileTimePasses(clock, expectWhole(engines));
+  });
+
   test('ranges that overlap share the blocks that they have in common', async () => {
     const engines = open();
     const [replica] = engines.replicas;
@@ -270,6 +290,26 @@ describe('what fills the chunk', () => {
     expect(engines.store.paths()).toEqual([engines.chunk.path]);
     await expectWhole(engines);
   });
+
+  test.for([0, 64, 3 * 1024])(
+    'a whole read: what is here at KiB %i or at the end is not asked for again',
+    async (atKib) => {
+      const engines = open({ sizeBytes: CHUNK + MIB + 5 });
+      const [replica] = engines.replicas;
+      await expectRead(engines, replica!, CHUNK - 4 * KIB);
+      await expectRead(engines, replica!, atKib * KIB);
+      await expectRead(engines, replica!, CHUNK + MIB + 5 - 4 * KIB);
+      const sparseBytes = engines.origin.counts.bytes;
+      const { bytes } = await readAll(replica!.engine, readRequest('a'));
+      expect(bytes.equals(engines.body)).toBe(true);
+      await idle(engines);
+      // What is in the middle of a part would cost one more request to leave out.
+      const again = atKib === 0 ? 0 : BLOCK;
+      expect(engines.origin.counts.bytes).toBe(engines.body.length + again);
+      expect(total(engines, 'sparseBytes', 'reused')).toBe(sparseBytes - again);
+      await expectWhole(engines);
+    },
+  );
 
   test('a fill that was proven worth it goes on without its asker', async () => {
     const clock = fakeClock();
