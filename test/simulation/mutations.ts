@@ -401,7 +401,7 @@ export const MUTATIONS: readonly Mutation[] = [
       {
         file: SPARSE_TABLE,
         search: 'if (run === undefined) gapFrom ??= block;',
-        replace: "if (run === undefined || 'reading' in run) gapFrom ??= block;",
+        replace: 'if (run === undefined || run.held === undefined) gapFrom ??= block;',
       },
     ],
   },
@@ -424,7 +424,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: SPARSE_TABLE,
-        search: 'else if (run === undefined) isAgain ||= askedAt >= evidence.lastCompletedAt;',
+        search: 'else if (run === undefined) isAgain ||= asked.moment >= evidence.lastCompletedAt;',
         replace: 'else if (run === undefined) isAgain ||= false;',
       },
     ],
