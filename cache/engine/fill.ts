@@ -140,16 +140,20 @@ export async function fetchParts(
     onArrived();
     flight.arrived(part);
   };
+  const fetch = (part: Part, to: number) =>
+    fetchPart(context, flight, part, to, sinkOf(context, flight, part, to, bytes, onArrived), either);
   const worker = async () => {
     for (let part = next(); part !== undefined; part = next()) {
       part.started = true;
       running++;
       try {
-        while (part.at < part.to) {
+        reuse(part);
+        const to = unheldTo(context.sparseTable, path, part);
+        if (part.at < to) await fetch(part, to);
+        if (to < part.to) {
           reuse(part);
-          const to = unheldTo(context.sparseTable, path, part);
-          if (to > part.at)
-            await fetchPart(context, flight, part, to, sinkOf(context, flight, part, to, bytes, onArrived), either);
+          // What stood there may have left memory meanwhile.
+          if (part.at < part.to) await fetch(part, part.to);
         }
         refusals = 0;
       } catch (error) {
