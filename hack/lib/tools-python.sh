@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What PyPI brings: the AWS CLI, which hack/demo reads with as a second client.
+# What PyPI brings: the AWS CLI, which hack/demo reads with as a second client,
+# and the libraries that hack/test clients reads with.
 # pip refuses whatever does not match the hashes in hack/lib/pip, and takes no
 # package that would have to run a build script.
 
@@ -14,19 +15,26 @@ python_version() {
 # Compiled packages fit one version of Python.
 declare_awscli() { item awscli @"$HACK_DIR/lib/pip/awscli.txt" "$(python_version)"; }
 
-awscli_build() {
-  local out=$1 python pip
+# python_packages LOCK OUT: into OUT/lib; prints the interpreter that they fit.
+python_packages() {
+  local lock=$1 out=$2 python pip
   python=$(python3 -c 'import sys; print(sys.executable)')
-  if "$python" -m pip --version; then
+  if "$python" -m pip --version >&2; then
     pip=(-m pip)
   else
     # Debian's Python comes without pip; a wheel of pip can run as it is.
-    unpack_packages python3-pip-whl "$out/pip"
+    unpack_packages python3-pip-whl "$out/pip" >&2
     pip=("$(compgen -G "$out/pip/root/usr/share/python-wheels/pip-*.whl")/pip")
   fi
   "$python" "${pip[@]}" --no-cache-dir --disable-pip-version-check install --quiet --require-hashes --no-deps \
-    --only-binary=:all: --target "$out/lib" -r "$HACK_DIR/lib/pip/awscli.txt"
+    --only-binary=:all: --target "$out/lib" -r "$lock" >&2
   rm -rf "$out/pip"
+  echo "$python"
+}
+
+awscli_build() {
+  local out=$1 python
+  python=$(python_packages "$HACK_DIR/lib/pip/awscli.txt" "$out")
   mkdir "$out/bin"
   # shellcheck disable=SC2016 # the wrapper's own variables
   printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nPYTHONPATH=$here/../lib exec %q -m awscli "$@"\n' \
@@ -39,4 +47,23 @@ install_awscli() {
   item_ready awscli && return
   need_python
   item_install awscli '20 s' 'AWS CLI' awscli_build
+}
+
+declare_readers() { item readers @"$HACK_DIR/lib/pip/readers.txt" "$(python_version)"; }
+
+readers_build() {
+  local out=$1 python
+  python=$(python_packages "$HACK_DIR/lib/pip/readers.txt" "$out")
+  mkdir "$out/bin"
+  # shellcheck disable=SC2016 # the wrapper's own variables
+  printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nPYTHONPATH=$here/../lib exec %q "$@"\n' \
+    "$python" >"$out/bin/orca-clients-python"
+  chmod +x "$out/bin/orca-clients-python"
+  "$out/bin/orca-clients-python" -c 'import boto3, duckdb, polars, pyarrow, s3fs'
+}
+
+install_readers() {
+  item_ready readers && return
+  need_python
+  item_install readers '60 s' 'boto3, s3fs, pyarrow, polars, duckdb, s3cmd' readers_build
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Object stores for tests, and what spoils the way to them.
+# Object stores for tests, what spoils the way to them, and a client in Go.
 
 declare_versitygw() { item versitygw "$VERSITYGW_VERSION"; }
 
@@ -26,4 +26,12 @@ install_toxiproxy() {
   need_go
   item_install toxiproxy '10–60 s' "toxiproxy $TOXIPROXY_VERSION" \
     go_install_as toxiproxy-server "github.com/Shopify/toxiproxy/v2/cmd/server@$TOXIPROXY_VERSION"
+}
+
+declare_rclone() { item rclone "$RCLONE_VERSION"; }
+
+install_rclone() {
+  item_ready rclone && return
+  need_go
+  item_install rclone '2–6 min' "rclone $RCLONE_VERSION" go_install "github.com/rclone/rclone@$RCLONE_VERSION"
 }

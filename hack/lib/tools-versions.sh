@@ -10,5 +10,6 @@ VERSITYGW_VERSION=v1.8.0
 # Its conditional writes of large bodies race: tests need a store like that.
 VERSITYGW_RACY_VERSION=v1.7.0
 TOXIPROXY_VERSION=v2.12.0
+RCLONE_VERSION=v1.76.0
 PAUSE_IMAGE=localhost/pause:1
 GO_MINIMUM=1.26

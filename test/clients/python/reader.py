@@ -1,0 +1,21 @@
+"""What the readers have in common: a job on stdin, and what was listed and read as hashes on stdout."""
+import hashlib
+import json
+import sys
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def main(read):
+    job = json.load(sys.stdin)
+    listed, whole, part = read(job)
+    json.dump(
+        {
+            "listed": sorted(listed),
+            "sha256": {key: digest(whole(key)) for key in job["keys"]},
+            "ranges": [digest(part(key, start, end)) for key, start, end in job["ranges"]],
+        },
+        sys.stdout,
+    )

@@ -1,0 +1,37 @@
+"""polars and duckdb: a parquet file is written beside the tree, and both read columns of it through the cache."""
+import json
+import sys
+
+
+def main():
+    job = json.load(sys.stdin)
+    engine = sys.argv[1]
+    url = f"s3://{job['bucket']}/{job['table']}"
+    if engine == "polars":
+        import polars
+
+        options = {
+            "aws_access_key_id": job["accessKeyId"],
+            "aws_secret_access_key": job["secretAccessKey"],
+            "aws_region": "us-east-1",
+            "aws_endpoint_url": job["endpoint"],
+            "aws_allow_http": "true",
+        }
+        frame = polars.scan_parquet(url, storage_options=options)
+        total = frame.filter(polars.col("group") == 3).select(polars.col("value").sum()).collect().item()
+    else:
+        import duckdb
+
+        scheme, host = job["endpoint"].split("://")
+        db = duckdb.connect()
+        db.execute("INSTALL httpfs")
+        db.execute("LOAD httpfs")
+        db.execute(
+            "CREATE SECRET (TYPE s3, KEY_ID ?, SECRET ?, ENDPOINT ?, REGION 'us-east-1', URL_STYLE 'path', USE_SSL false)",
+            [job["accessKeyId"], job["secretAccessKey"], host],
+        )
+        total = db.execute("SELECT sum(value) FROM read_parquet(?) WHERE \"group\" = 3", [url]).fetchone()[0]
+    json.dump({"total": int(total)}, sys.stdout)
+
+
+main()

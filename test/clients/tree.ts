@@ -1,0 +1,57 @@
+/** The tree that every client reads: names that tools get wrong, sizes around the chunk and an object without a byte. */
+import { createHash } from 'node:crypto';
+import { patternBytes } from '#test/support/engines.ts';
+
+const MIB = 1024 * 1024;
+
+export interface TreeObject {
+  readonly key: string;
+  readonly body: Buffer;
+  readonly sha256: string;
+}
+
+/** All of them can be files too: sync and copy put them into a directory. */
+const SIZES: Readonly<Record<string, number>> = {
+  'plain.txt': 10,
+  empty: 0,
+  'with spaces  in it.txt': 1_000,
+  'parentheses (1) [2].txt': 1_001,
+  'plus+and&and=and;.txt': 1_002,
+  'percent%41%2F%25.txt': 1_003,
+  'quotes\'"`.txt': 1_004,
+  'question?mark#hash.txt': 1_005,
+  'star*at@colon:comma,.txt': 1_006,
+  'accents-éàüñ.txt': 1_007,
+  'unicode-模型-🦀.bin': 1_008,
+  'dir/one.bin': MIB,
+  'dir/two.bin': MIB + 1,
+  'dir/sub dir/three.bin': 3 * MIB - 1,
+  'dir-with-dash/four.bin': 5,
+  'large.bin': 20 * MIB + 123,
+};
+
+export const TREE: readonly TreeObject[] = Object.entries(SIZES).map(([key, sizeBytes], index) => {
+  const body = patternBytes(sizeBytes, index);
+  return { key, body, sha256: sha256(body) };
+});
+
+/** `[key, from, to)`. */
+export const RANGES: readonly (readonly [string, number, number])[] = [
+  ['large.bin', 0, 1],
+  ['large.bin', MIB - 10, MIB + 10],
+  ['large.bin', 7 * MIB + 3, 12 * MIB + 5],
+  ['large.bin', 20 * MIB + 100, 20 * MIB + 123],
+  ['with spaces  in it.txt', 3, 500],
+];
+
+export function expectedRanges(): string[] {
+  return RANGES.map(([key, from, to]) => {
+    const object = TREE.find((candidate) => candidate.key === key);
+    if (object === undefined) throw new Error(`${key} is not in the tree`);
+    return sha256(object.body.subarray(from, to));
+  });
+}
+
+export function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
