@@ -212,7 +212,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'memory is leased beyond the budget',
-    seed: 4,
+    seed: 45,
     shows: ({ faults }) => faults.has('pressure'),
     edits: [{ file: MEMORY, search: 'return missing() <= 0;', replace: 'return missing() <= costBytes;' }],
   },
