@@ -9,10 +9,18 @@ import type { ByteRange } from '../core/object.ts';
 import type { FillContext } from './fill.ts';
 import type { Flights } from './flights.ts';
 import type { GhostList } from './ghost-list.ts';
-import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES, type Demand, type Lease, type Segment } from './memory.ts';
+import type { Inbound } from './inbound.ts';
+import {
+  SEGMENT_BYTES,
+  SMALL_SEGMENT_BYTES,
+  type ChunkMemory,
+  type Demand,
+  type Lease,
+  type Segment,
+} from './memory.ts';
 import type { Pace } from './pace.ts';
 import type { Piece, Source } from './piece.ts';
-import type { PeerClient, PeerView } from './ports.ts';
+import type { PeerView } from './ports.ts';
 import type { SparseReads } from './sparse.ts';
 import { Window } from './window.ts';
 
@@ -30,7 +38,7 @@ export interface FetchContext extends FillContext {
   readonly flights: Flights;
   readonly ghosts: GhostList;
   readonly peers: PeerView;
-  readonly peerClient: PeerClient;
+  readonly inbound: Inbound;
   readonly verifyRanges: boolean;
   readonly sparse: SparseReads;
 }
@@ -135,6 +143,11 @@ async function leaseWindow(context: FetchContext, read: ChunkRead, range: ByteRa
   const blockSegments = Math.ceil(blockBytes / SEGMENT_BYTES) + 1;
   const lengthBytes = Math.min(rangeBytes, Math.max(WINDOW_SEGMENTS, blockSegments) * SEGMENT_BYTES);
   if (read.demand !== 'ahead') return memory.lease(lengthBytes, 'window', read.demand, read.signal);
+  return spareLease(memory, lengthBytes);
+}
+
+/** For reading ahead: at once or not at all. */
+export function spareLease(memory: ChunkMemory, lengthBytes: number): Lease {
   const lease = memory.isRelaxed ? memory.tryLease(lengthBytes, 'window') : undefined;
   if (lease === undefined) throw new OrcaError('overloaded', 'no memory to spare for reading ahead');
   return lease;

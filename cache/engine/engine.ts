@@ -7,6 +7,7 @@ import type { FillContext } from './fill.ts';
 import { Flights } from './flights.ts';
 import { GhostList } from './ghost-list.ts';
 import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from './guard.ts';
+import { Inbound } from './inbound.ts';
 import { OriginLimiter } from './limiter.ts';
 import { Listings, underPrefix, withoutPrefix } from './listings.ts';
 import { Manifests } from './manifests.ts';
@@ -95,6 +96,7 @@ export interface Engine {
   readonly flights: Flights;
   readonly sparse: SparseReads;
   readonly sparseTable: SparseTable;
+  readonly inbound: Inbound;
   readonly limiter: OriginLimiter;
   readonly metadata: Metadata;
   readonly manifests: Manifests;
@@ -152,6 +154,7 @@ export function openEngine(options: EngineOptions): Engine {
     retry: settings.origin.retry,
   };
   const flights = new Flights(fillContext);
+  const inbound = new Inbound({ ...options, store, memory, catalog });
   const manifests = new Manifests({
     store,
     clock,
@@ -178,8 +181,8 @@ export function openEngine(options: EngineOptions): Engine {
     flights,
     sparse,
     ghosts: new GhostList(),
+    inbound,
     peers: options.peers,
-    peerClient: options.peerClient,
     verifyRanges: settings.cacheStore.verifyRanges,
     metadata,
     parts: new Parts(fillContext),
@@ -218,6 +221,7 @@ export function openEngine(options: EngineOptions): Engine {
     flights,
     sparse,
     sparseTable: fillContext.sparseTable,
+    inbound,
     limiter,
     metadata,
     manifests,

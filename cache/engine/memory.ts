@@ -87,8 +87,28 @@ export class Lease {
     return true;
   }
 
+  /** One more segment, out of whatever is left, for one that somebody slow keeps from coming back. */
+  extend(): boolean {
+    if (!this.#open || !this.#memory.chargeLeft(this.segmentBytes, this.#purpose)) return false;
+    this.#capacity++;
+    return true;
+  }
+
+  /** Gives back what is over `capacity` and not out. */
+  trim(capacity: number): void {
+    const excess = Math.min(this.#capacity - capacity, this.#capacity - this.#outstanding);
+    if (!this.#open || excess <= 0) return;
+    this.#capacity -= excess;
+    this.#memory.uncharge(excess * this.segmentBytes, this.#purpose);
+  }
+
   get capacity(): number {
     return this.#capacity;
+  }
+
+  /** Whether all of it is in use. */
+  get isOut(): boolean {
+    return this.#outstanding >= this.#capacity;
   }
 
   /** Gives back what is not out; segments that are still being read follow as they are released. */
@@ -201,6 +221,13 @@ export class ChunkMemory {
   /** For leases: one more segment, out of the spare half only. */
   chargeSpare(lengthBytes: number, purpose: Purpose): boolean {
     if (!this.isRelaxed || this.#anyWaiting() || !this.#fits(lengthBytes, purpose)) return false;
+    this.#charged[purpose] += lengthBytes;
+    return true;
+  }
+
+  /** For leases: one more segment for a response under way, which comes before all that wait for a lease. */
+  chargeLeft(lengthBytes: number, purpose: Purpose): boolean {
+    if (!this.#fits(lengthBytes, purpose)) return false;
     this.#charged[purpose] += lengthBytes;
     return true;
   }

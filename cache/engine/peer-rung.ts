@@ -6,7 +6,6 @@ import {
   isSparseStill,
   mayWait,
   OVERLOADED_PAUSE_MS,
-  openWindow,
   type ChunkRead,
   type Cursor,
   type FetchContext,
@@ -16,13 +15,10 @@ import {
 import type { FillAnswer, PeerAddress } from './ports.ts';
 import { fromStore } from './store-rung.ts';
 
-/** To the first byte of a coordinator that says it is alive. */
-const DEADLINE_MS = 20_000;
-/**
- * Without a byte while we want some, in the middle of a stream: a pod whose network went with it says no goodbye. It is
- * asked again from where it stopped, and who lives says so, however slow its origin is.
- */
-const STALL_MS = 3_000;
+/** The others' stream has left this reader behind, and the chunk is in the cachestore by now. */
+interface Committed {
+  readonly kind: 'committed';
+}
 
 export async function* fromPeer(
   context: FetchContext,
@@ -51,6 +47,9 @@ export async function* fromPeer(
         else if ((yield* fromStore(context, read, cursor)) === 'done') return 'done';
         break;
       }
+      case 'committed':
+        if ((yield* fromStore(context, read, cursor)) === 'done') return 'done';
+        break;
       case 'none':
         return 'missing';
       case 'not_coordinator': {
@@ -77,6 +76,7 @@ export async function* fromLeaving(
     context.observer.fallThrough('leaving', answer.details ?? answer.code);
     return 'failed';
   }
+  if (answer.kind === 'committed') return yield* fromStore(context, read, cursor);
   return answer.kind === 'bytes' ? 'done' : 'missing';
 }
 
@@ -94,46 +94,26 @@ async function* askPeer(
   peer: PeerAddress,
   rank: 1 | 2,
   why: FillWhy,
-): Pieces<FillAnswer | OrcaError> {
+): Pieces<FillAnswer | Committed | OrcaError> {
   const sinceMs = context.clock.now();
-  let stalledAt: number | undefined;
+  let isBehind = false;
   for (;;) {
-    const range = { from: cursor.at, to: read.range.to };
-    const answer = Promise.withResolvers<FillAnswer>();
-    answer.promise.catch(() => {});
-    const window = await openWindow(context, read, range, 'peer', async (window, signal) => {
-      const request = {
-        chunk: read.chunk,
-        range,
-        rank,
-        epoch: context.peers.current().epoch,
-        demand: read.demand === 'started' ? read.demand : 'new',
-        deadlineMs: DEADLINE_MS,
-        why,
-        sparse: isSparseStill(read, cursor),
-      } as const;
-      const kind = await context.peerClient.fill(peer, request, window, {
-        signal,
-        requestId: read.requestId,
-        firstByteTimeoutMs: DEADLINE_MS,
-        stallTimeoutMs: STALL_MS,
-      });
-      answer.resolve(kind);
-      if (kind.kind !== 'bytes') throw new OrcaError('peer_unavailable', `the peer sent no bytes: ${kind.kind}`);
-    });
     try {
-      yield* drain(window, cursor);
-      return { kind: 'bytes' };
-    } catch (error) {
-      answer.reject(error);
-      const settled = await answer.promise.catch(() => undefined);
-      if (settled !== undefined && settled.kind !== 'bytes') return settled;
-      if (hasCode(error, 'peer_unavailable')) {
-        if (error.details !== 'stall' || stalledAt === cursor.at) return error;
-        context.observer.fallThrough('stalled', 'asked again');
-        stalledAt = cursor.at;
-        continue;
+      const ask = { chunk: read.chunk, peer, rank, why, sparse: isSparseStill(read, cursor) };
+      const reader = await context.inbound.join(ask, { from: cursor.at, to: read.range.to }, read, isBehind);
+      if (reader === 'committed') return { kind: reader };
+      // Who takes nothing keeps nothing: its bytes are there to be asked for again.
+      const unsubscribe = read.pace?.onStall(() => reader.pass());
+      try {
+        yield* drain(reader, cursor);
+      } finally {
+        unsubscribe?.();
       }
+      if (cursor.at >= read.range.to) return { kind: 'bytes' };
+      if (reader.answer !== undefined) return reader.answer;
+      isBehind = true;
+    } catch (error) {
+      if (hasCode(error, 'peer_unavailable')) return error;
       if (!mayWait(error, read, context.clock.now() - sinceMs)) throw error;
       await context.clock.sleep(Math.min(error.retryAfterMs ?? OVERLOADED_PAUSE_MS, OVERLOADED_PAUSE_MS), read.signal);
     }

@@ -1,7 +1,8 @@
 /** Bytes on their way to a socket: a view of a pooled segment, valid until it is released. */
 import type { Segment } from './memory.ts';
 
-export type Source = 'memory' | 'store' | 'peer' | 'fill';
+/** `peer`: another replica had it; `peer_fill`: another replica's fill, as `fill` is one of our own. */
+export type Source = 'memory' | 'store' | 'peer' | 'peer_fill' | 'fill';
 
 export interface Piece {
   readonly bytes: Uint8Array;

@@ -144,6 +144,9 @@ export interface FillRequest {
   readonly sparse?: boolean;
 }
 
+/** Where a peer has bytes from that it sends: there before, or on their way from the origin. */
+export type FillSource = 'memory' | 'store' | 'flight';
+
 export type FillAnswer =
   /** All of the range is in the sink. */
   | { readonly kind: 'bytes' }
@@ -158,9 +161,14 @@ export interface PeerClient {
   /**
    * `GET /internal/fill` of one peer. Rejects with peer_unavailable (dead, refused, no proof, cut body: bytes already in
    * the sink are good), and with the origin's outcome as the coordinator saw it: object_changed, not_found, origin_*,
-   * overloaded.
+   * overloaded. `onSource` is called before the first byte.
    */
-  fill(peer: PeerAddress, request: FillRequest, sink: ByteSink, options: CallOptions): Promise<FillAnswer>;
+  fill(
+    peer: PeerAddress,
+    request: FillRequest,
+    sink: ByteSink,
+    options: CallOptions & { readonly onSource?: (source: FillSource) => void },
+  ): Promise<FillAnswer>;
   /**
    * `GET /internal/head`: what the peer knows of an object, or asks the origin for. Rejects with peer_unavailable, and
    * with the origin's outcome as the peer saw it.
@@ -193,7 +201,10 @@ export interface Observer {
    */
   sparseBytes(kind: 'read' | 'excess' | 'reused', lengthBytes: number): void;
   /** A rung that did not answer, by name and reason code. */
-  fallThrough(rung: 'head' | 'store' | 'leaving' | 'stalled' | 'coordinator' | 'runner_up', reason: string): void;
+  fallThrough(
+    rung: 'head' | 'store' | 'leaving' | 'stalled' | 'behind' | 'coordinator' | 'runner_up',
+    reason: string,
+  ): void;
   /** Something unexpected that no client sees, for the log: never a secret. */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void;
 }

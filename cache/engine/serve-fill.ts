@@ -15,7 +15,7 @@ import { handOutOf } from './hand-out.ts';
 import type { Demand } from './memory.ts';
 import type { Pace } from './pace.ts';
 import type { Piece } from './piece.ts';
-import type { PeerAddress } from './ports.ts';
+import type { FillSource, PeerAddress } from './ports.ts';
 import { startingWith } from './read-ahead.ts';
 import type { SparseReader } from './sparse-reader.ts';
 
@@ -34,7 +34,7 @@ export interface FillCall {
 }
 
 export type FillReply =
-  | { readonly kind: 'bytes'; readonly body: AsyncGenerator<Piece, void, void> }
+  | { readonly kind: 'bytes'; readonly source: FillSource; readonly body: AsyncGenerator<Piece, void, void> }
   | { readonly kind: 'stored' }
   | { readonly kind: 'none' }
   | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress; readonly epoch: string };
@@ -53,14 +53,14 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   const running = context.flights.get(chunk.path);
   if (running !== undefined) return serveFlight(context, running, call);
   const bytes = context.memoryTier.get(chunk.path);
-  if (bytes !== undefined) return { kind: 'bytes', body: fromMemoryTier(context, call) };
+  if (bytes !== undefined) return { kind: 'bytes', source: 'memory', body: fromMemoryTier(context, call) };
   if (call.why === 'join') return { kind: 'none' };
   const { owners, self, epoch } = context.peers.current();
   const [first = self, second] = rankPeers(chunk.path, owners, 2);
   const isMine = first === self || (second === self && call.rank === 2);
   if (!isMine) return { kind: 'not_coordinator', owner: first, epoch };
   // Who can't read the cachestore, or found bad bytes there, gets ours: read and verified here, repaired if need be.
-  if (call.why === 'relay' || call.why === 'bad') return { kind: 'bytes', body: await relay(context, call) };
+  if (call.why === 'relay' || call.why === 'bad') return relay(context, call);
   if (call.why === 'absent') context.catalog.forget(chunk.path);
   const served = sparse ? await serveSparse(context, call, askedAt) : undefined;
   if (served !== undefined) return served;
@@ -69,11 +69,18 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   return flight === undefined ? { kind: 'stored' } : serveFlight(context, flight, call);
 }
 
-async function relay(context: FetchContext, call: FillCall): Promise<AsyncGenerator<Piece, void, void>> {
+function relay(context: FetchContext, call: FillCall): Promise<FillReply> {
   // The asker may have a part of the first block from elsewhere: what it can't check is checked here.
-  const pieces = fetchLocally({ ...context, verifyRanges: true }, call);
+  return begun(fetchLocally({ ...context, verifyRanges: true }, call));
+}
+
+/** The answer with the first piece in hand, which tells where the bytes come from. */
+async function begun(pieces: AsyncGenerator<Piece, void, void>): Promise<FillReply> {
   const first = await pieces.next();
-  return first.done === true ? pieces : startingWith(first.value, pieces);
+  if (first.done === true) throw new OrcaError('internal', 'a range ended before its first byte');
+  const { source } = first.value;
+  const wasThere = source === 'memory' || source === 'store';
+  return { kind: 'bytes', source: wasThere ? source : 'flight', body: startingWith(first.value, pieces) };
 }
 
 /** Undefined when the chunk is to be filled after all. */
@@ -98,10 +105,8 @@ async function serveReader(reader: FlightReader | SparseReader): Promise<FillRep
   let streaming = false;
   try {
     if ((await reader.opened()) === 'stored') return { kind: 'stored' };
-    const pieces = readAlong(reader);
     streaming = true;
-    const first = await pieces.next();
-    return { kind: 'bytes', body: first.done === true ? pieces : startingWith(first.value, pieces) };
+    return await begun(readAlong(reader));
   } finally {
     if (!streaming) reader.close();
   }

@@ -132,6 +132,8 @@ export function openMetrics(log: Log): CacheMetrics {
       gauge('orca_outbox_bytes', 'Their memory', () => engine.outbox.sizeBytes);
       gauge('orca_manifests_waiting', 'Manifests to be written', () => engine.manifests.waiting);
       gauge('orca_flights', 'Fills under way', () => engine.flights.count);
+      gauge('orca_inbound_streams', 'Streams of chunks from other replicas', () => engine.inbound.count);
+      gauge('orca_inbound_readers', 'Responses that read along with them', () => engine.inbound.readers);
       gauge('orca_origin_slots', 'Origin requests this replica may have at once', () => engine.limiter.slots);
       gauge('orca_origin_running', 'Origin requests under way', () => engine.limiter.running);
       gauge('orca_origin_queued', 'Origin requests waiting for a slot', () => engine.limiter.queued);

@@ -138,7 +138,7 @@ function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]):
 function cacheWord({ source, stale }: ReadResult): CacheWord {
   if (stale) return 'STALE';
   if (source === undefined) return 'NONE';
-  return source === 'memory' || source === 'store' ? 'HIT' : 'MISS';
+  return source === 'fill' || source === 'peer_fill' ? 'MISS' : 'HIT';
 }
 
 function single(header: string | string[] | undefined): string | undefined {

@@ -127,7 +127,11 @@ async function fill(call: Call): Promise<string> {
   switch (reply.kind) {
     case 'bytes': {
       const lengthBytes = rangeLength(asked.range);
-      const headers = { 'Content-Length': lengthBytes, 'Content-Type': 'application/octet-stream' };
+      const headers = {
+        'Content-Length': lengthBytes,
+        'Content-Type': 'application/octet-stream',
+        'X-Orca-Source': reply.source,
+      };
       response.writeHead(200, { ...headers, ...proofOf(asker, { status: 200, lengthBytes, etag, reason: '' }) });
       await sendBody(response, socket, reply.body, lengthBytes, {
         clock: options.clock,

@@ -10,7 +10,15 @@ import { decodeManifest } from '#cache/core/head-message.ts';
 import { formatHeadTarget, formatInvalidateTarget } from '#cache/core/head-request.ts';
 import { NONCE_BYTES, PROOF_HEADER, signRequest, verifyAnswer, type PeerKeys } from '#cache/core/peer-auth.ts';
 import { parsePeerAddress } from '#cache/core/peer-set.ts';
-import type { ByteSink, CallOptions, FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
+import type {
+  ByteSink,
+  CallOptions,
+  FillAnswer,
+  FillRequest,
+  FillSource,
+  PeerAddress,
+  PeerClient,
+} from '#cache/engine/ports.ts';
 import { WireError } from '#cache/wire/errors.ts';
 import { openRawClient, type RawClient, type RawRequest } from '#cache/wire/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
@@ -94,7 +102,7 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
     address: PeerAddress,
     request: FillRequest,
     sink: ByteSink,
-    options: CallOptions,
+    options: Parameters<PeerClient['fill']>[3],
   ): Promise<FillAnswer> {
     const { chunk, range } = request;
     const target = formatFillTarget({ chunk, range });
@@ -119,6 +127,7 @@ export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: Fil
         if (answered['content-length'] !== String(lengthBytes) || (answered['content-encoding'] ?? '') !== '')
           throw unavailable(address, `its body is not the ${lengthBytes} bytes that were asked for`, { status });
         prove(status, answered, lengthBytes, '');
+        options.onSource?.(sourceOf(answered['x-orca-source']));
       },
     };
     const { status, headers: answered, body } = await peer.client.request(call);
@@ -229,6 +238,11 @@ function meaningOf(
   }
   const refusal = parseRefusal(`peer ${address}`, status, body, retryAfter);
   throw refusal ?? unavailable(address, `it answered ${status}`, { status });
+}
+
+/** What is not said, or in a word that we do not know, counts as the origin's: better a hit too few than one too many. */
+function sourceOf(text: string | undefined): FillSource {
+  return text === 'memory' || text === 'store' ? text : 'flight';
 }
 
 /** An owner that is no address is as good as none. */

@@ -15,8 +15,13 @@ export interface Pass {
   readonly originRequests: number;
 }
 
-const SOURCE_ORDER = ['memory', 'store', 'peer', 'fill'];
-const SOURCE_WORD: Readonly<Record<string, string>> = { fill: 'origin', peer: 'another pod', store: 'cachestore' };
+const SOURCE_ORDER = ['memory', 'store', 'peer', 'peer_fill', 'fill'];
+const SOURCE_WORD: Readonly<Record<string, string>> = {
+  fill: 'origin',
+  peer: 'another pod',
+  peer_fill: 'origin by another pod',
+  store: 'cachestore',
+};
 
 /** How often the origin gave each byte; empty where it had to give none. */
 function duplicationOf({ originBytes, coldBytes }: Pass): string {

@@ -302,9 +302,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: PEER_RUNG,
-        search: "if (hasCode(error, 'peer_unavailable')) {",
-        replace:
-          "if (hasCode(error, 'origin_unavailable')) return error;\n      if (hasCode(error, 'peer_unavailable')) {",
+        search: "if (hasCode(error, 'peer_unavailable')) return error;",
+        replace: "if (hasCode(error, 'peer_unavailable', 'origin_unavailable')) return error;",
       },
     ],
   },

@@ -32,6 +32,8 @@ export interface Replica {
   /** Rejects its peers' requests as a dead process would. */
   dead: boolean;
   fillCalls: number;
+  /** Chunk bytes that the others have sent to this replica. */
+  peerBytes: number;
   /** So many of its streams fall silent after their first bytes. */
   stalls: number;
   /** Every read of the cachestore by this replica fails with it. */
@@ -48,7 +50,8 @@ export interface Engines {
 export interface EnginesOptions {
   readonly replicas?: number;
   readonly budgetBytes?: number;
-  readonly chunkBytes?: number;
+  /** For each replica, or for all. */
+  readonly chunkBytes?: number | readonly number[];
   readonly tiers?: EngineSettings['chunking']['tiers'];
   readonly readahead?: number;
   readonly clock?: Clock;
@@ -66,6 +69,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
   const clock = options.clock ?? systemClock;
   const origin = fakeOrigin();
   const store = options.store ?? fakeChunkStore();
+  const { chunkBytes = MIB } = options;
   const settings: EngineSettings = {
     origin: {
       id: 'test',
@@ -75,7 +79,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
       retry: { attempts: 3, backoffInitialMs: 1, backoffMaxMs: 2, maxTotalDurationMs: 5_000 },
     },
     cacheStore: { verifyRanges: options.verifyRanges ?? false },
-    chunking: { sizeBytes: options.chunkBytes ?? MIB, tiers: options.tiers ?? [] },
+    chunking: { sizeBytes: typeof chunkBytes === 'number' ? chunkBytes : MIB, tiers: options.tiers ?? [] },
     metadata: { negativeTtlMs: 60_000, staleIfErrorMs: 86_400_000, maxEntries: 1_000 },
     catalog: { maxEntries: 10_000 },
     memory: { budgetBytes: options.budgetBytes ?? 256 * MIB },
@@ -90,18 +94,20 @@ export function openEngines(options: EnginesOptions = {}): Engines {
   });
   const addresses = Array.from({ length: options.replicas ?? 1 }, (_, i) => `10.0.0.${i + 1}:8444` as PeerAddress);
   const replicas: Replica[] = [];
-  for (const address of addresses) {
+  for (const [index, address] of addresses.entries()) {
     const counts = emptyCounts();
+    const sizeBytes = typeof chunkBytes === 'number' ? chunkBytes : (chunkBytes[index] ?? MIB);
     const replica: Replica = {
       address,
       counts,
       view: peerSet(address, addresses),
       dead: false,
       fillCalls: 0,
+      peerBytes: 0,
       stalls: 0,
       storeError: undefined,
       engine: openEngine({
-        settings,
+        settings: { ...settings, chunking: { ...settings.chunking, sizeBytes } },
         origin: options.originSeen?.(origin) ?? origin,
         store: storeOf(() => replica),
         peers: viewOf(() => replica.view),
@@ -231,9 +237,11 @@ function directClient(replicas: readonly Replica[], self: () => Replica): PeerCl
         requestId: options.requestId ?? '',
       });
       if (reply.kind !== 'bytes') return reply;
+      options.onSource?.(reply.source);
       for await (const piece of reply.body) {
         try {
           await copyInto(sink, piece.bytes, options.signal);
+          self().peerBytes += piece.bytes.length;
         } finally {
           piece.release();
         }

@@ -37,6 +37,8 @@ const COMMITS_MS = 100_000;
 /** For what takes milliseconds where nothing else runs. */
 const LIMIT_MS = 30_000;
 
+type Changes = Readonly<Record<string, unknown>>;
+
 export type StoreKind = 'S3' | 'Filesystem';
 
 export interface ReplicasOptions {
@@ -52,8 +54,10 @@ export interface ReplicasOptions {
   readonly budget?: string;
   /** The peers that a replica is told of; default all. */
   readonly peersOf?: (index: number, addresses: readonly string[]) => readonly string[];
-  /** Dotted paths of every replica's file and their values. */
-  readonly changes?: Readonly<Record<string, unknown>>;
+  /** Dotted paths of every replica's file and their values; or of each one's. */
+  readonly changes?: Changes | ((index: number) => Changes);
+  /** The cluster's secret as each replica has it; default one key for all. */
+  readonly peerKeysOf?: (index: number) => { readonly key: Uint8Array; readonly previousKey?: Uint8Array };
   /** Whether the store's verdict is noted there before the first replica starts; default true: no test waits for a probe. */
   readonly storeKnown?: boolean;
   /**
@@ -128,7 +132,11 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   const storeDirectory = store === undefined ? join(directory, 'store') : join(store.directory, STORE_BUCKET);
   if (options.storeKnown ?? true) await noteVerdict(origin, storeEndpoint, storeDirectory);
   const peerKey = randomBytes(32);
-  await writeSecrets(directory, origin, peerKey);
+  await writeSecrets(
+    directory,
+    origin,
+    Array.from({ length: count }, (_, index) => options.peerKeysOf?.(index) ?? { key: peerKey }),
+  );
 
   // A net of our own out of 127/8: no other test's port can be in the way.
   const net = `127.${(20 + (randomBytes(1)[0] ?? 0) / 2) | 0}.${randomBytes(1)[0] ?? 0}`;
@@ -149,10 +157,11 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
         type: 'Static',
         self: addresses[index],
         static: { peers: options.peersOf?.(index, addresses) ?? addresses },
-        auth: { directory: join(directory, 'peers') },
+        auth: { directory: join(directory, `peers-${index}`) },
       },
     };
-    return stringify(changed(file, options.changes ?? {}));
+    const { changes = {} } = options;
+    return stringify(changed(file, typeof changes === 'function' ? changes(index) : changes));
   });
 
   const running: Replica[] = [];
@@ -324,11 +333,20 @@ function noneYet(error: unknown): Dirent[] {
   throw error;
 }
 
-async function writeSecrets(directory: string, gateway: Versitygw, peerKey: Uint8Array): Promise<void> {
-  for (const name of ['s3', 'peers']) await mkdir(join(directory, name));
+async function writeSecrets(
+  directory: string,
+  gateway: Versitygw,
+  peerKeys: readonly { readonly key: Uint8Array; readonly previousKey?: Uint8Array }[],
+): Promise<void> {
+  await mkdir(join(directory, 's3'));
   await writeFile(join(directory, 's3', 'access-key-id'), gateway.accessKeyId);
   await writeFile(join(directory, 's3', 'secret-access-key'), gateway.secretAccessKey);
-  await writeFile(join(directory, 'peers', 'key'), peerKey);
+  for (const [index, { key, previousKey }] of peerKeys.entries()) {
+    const peers = join(directory, `peers-${index}`);
+    await mkdir(peers);
+    await writeFile(join(peers, 'key'), key);
+    if (previousKey !== undefined) await writeFile(join(peers, 'previous-key'), previousKey);
+  }
 }
 
 async function freePort(host: string): Promise<number> {

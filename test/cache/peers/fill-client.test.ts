@@ -5,7 +5,7 @@ import { chunkAt } from '#cache/core/chunk.ts';
 import { parseFillQuery, parseFillTerms } from '#cache/core/fill-request.ts';
 import { PROOF_HEADER, proveAnswer, verifyRequest, type PeerKeys, type Verdict } from '#cache/core/peer-auth.ts';
 import { peerAddress } from '#cache/core/peer-set.ts';
-import type { CallOptions, FillRequest, PeerAddress } from '#cache/engine/ports.ts';
+import type { FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
@@ -14,6 +14,7 @@ const MIB = 1024 * 1024;
 const NOW = Date.UTC(2026, 0, 1);
 const KEYS: PeerKeys = { current: Buffer.alloc(32, 1), previous: undefined };
 const NEW_KEYS: PeerKeys = { current: Buffer.alloc(32, 2), previous: KEYS.current };
+const ONLY_NEW_KEYS: PeerKeys = { current: NEW_KEYS.current, previous: undefined };
 /** The client's patience is real time here: short where a test waits for its end, long where a busy machine must not. */
 const SHORT_MS = 150;
 const LONG_MS = 5000;
@@ -30,6 +31,8 @@ const REQUEST: FillRequest = {
   why: 'first',
 };
 const BYTES = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 31 + 17) & 0xff));
+
+type FillOptions = Parameters<PeerClient['fill']>[3];
 
 interface Call {
   readonly request: IncomingMessage;
@@ -102,7 +105,7 @@ async function peer(handle: (call: Call) => void, options: PeerOptions = {}) {
     await stop();
   });
   const sink = collectSink();
-  const fill = (request: Partial<FillRequest> = {}, call: Partial<CallOptions> = {}) =>
+  const fill = (request: Partial<FillRequest> = {}, call: Partial<FillOptions> = {}) =>
     client.fill(address, { ...REQUEST, ...request }, sink, { signal: new AbortController().signal, ...call });
   return { address, clock, client, fill, seen, sink, stop };
 }
@@ -137,6 +140,18 @@ describe('what is asked', () => {
     expect(String(seen[0]?.request.headers['x-orca-mac']).split(',')).toHaveLength(2);
   });
 
+  test.for([
+    ['the new and the previous key, of who has only the previous one', NEW_KEYS, KEYS],
+    ['the new and the previous key, of who has only the new one', NEW_KEYS, ONLY_NEW_KEYS],
+    ['the new and the previous key, of who has both', NEW_KEYS, NEW_KEYS],
+    ['the previous key only, of who has both', KEYS, NEW_KEYS],
+    ['the new key only, of who has both', ONLY_NEW_KEYS, NEW_KEYS],
+  ] as const)('is answered to who has %s', async ([, clientKeys, keys]) => {
+    const { fill, sink } = await peer(({ answer }) => answer(200, BYTES), { clientKeys, keys });
+    await expect(fill()).resolves.toEqual({ kind: 'bytes' });
+    expect(sink.bytes()).toEqual(BYTES);
+  });
+
   test('carries no MAC, and needs no proof, where there are no keys', async () => {
     const { fill, seen, sink } = await peer(
       ({ response }) => response.writeHead(200, { 'content-length': '5000' }).end(BYTES),
@@ -153,6 +168,19 @@ describe('what is answered', () => {
     const { fill, sink } = await peer(({ answer }) => answer(200, BYTES));
     await expect(fill()).resolves.toEqual({ kind: 'bytes' });
     expect(sink.bytes()).toEqual(BYTES);
+  });
+
+  test.for([
+    [{ 'x-orca-source': 'memory' }, 'memory'],
+    [{ 'x-orca-source': 'store' }, 'store'],
+    [{ 'x-orca-source': 'flight' }, 'flight'],
+    [{ 'x-orca-source': 'elsewhere' }, 'flight'],
+    [{}, 'flight'],
+  ] as const)('200 with %j tells its source before the first byte', async ([headers, source]) => {
+    const { fill, sink } = await peer(({ answer }) => answer(200, BYTES, headers));
+    const told: [string, number][] = [];
+    await fill({}, { onSource: (word) => told.push([word, sink.lengthBytes]) });
+    expect(told).toEqual([[source, 0]]);
   });
 
   test('204 stored', async () => {
