@@ -51,22 +51,25 @@ async function measureAll(base: Base): Promise<void> {
   if (base.nginx === undefined) say('without nginx, which is not here');
   const rows: Row[] = [];
   const warmed = new Set<string>();
-  for (const [setup, variants] of groupedBySetup(chosenBy(options))) {
-    await using world = await openWorld(base, setup);
-    for (const variant of variants) {
-      const targets = world.targets.filter(({ name }) => name !== 'nginx' || variant.nginx);
-      if (variant.state === 'warm')
-        for (const target of targets) {
-          const what = `${target.urls.join()} ${variant.work.objectBytes} ${warmTag(variant)}`;
-          if (!warmed.has(what)) await readAll(base, target, variant);
-          warmed.add(what);
-          await runIn(base, target, variant);
-        }
-      rows.push(...(await measureVariant(base, targets, variant)));
+  try {
+    for (const [setup, variants] of groupedBySetup(chosenBy(options))) {
+      await using world = await openWorld(base, setup);
+      for (const variant of variants) {
+        const targets = world.targets.filter(({ name }) => name !== 'nginx' || variant.nginx);
+        if (variant.state === 'warm')
+          for (const target of targets) {
+            const what = `${target.urls.join()} ${variant.work.objectBytes} ${warmTag(variant)}`;
+            if (!warmed.has(what)) await readAll(base, target, variant);
+            warmed.add(what);
+            await runIn(base, target, variant);
+          }
+        rows.push(...(await measureVariant(base, targets, variant)));
+      }
     }
+  } finally {
+    // Also what was measured before something failed.
+    if (rows.length > 0) process.stdout.write(`\n${tableOf(rows)}\n`);
   }
-  say('');
-  process.stdout.write(`${tableOf(rows)}\n`);
 }
 
 /** All targets in turn, again and again: what disturbs the machine for a while disturbs all of them. */

@@ -32,10 +32,12 @@ export async function startNginx(binary: string, folder: string, originUrl: stri
   return { url, pids: [child.pid, ...workersOf(child)], [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
 }
 
+/** Without its cache loader, which ends after a minute. */
 function workersOf({ pid }: Child): number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number),
-  );
+  return readdirSync(`/proc/${pid}/task`)
+    .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '))
+    .filter((child) => child !== '' && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('worker process'))
+    .map(Number);
 }
 
 /** Slices as long as our base chunks; one request at a time fills each. */
