@@ -41,9 +41,11 @@ export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pie
     for (let number = 0; number < plan.count; number++) {
       const prefetch = ahead.shift() ?? NOT_PREFETCHED;
       opened = Math.max(opened, number + 1);
+      // The first chunk's requests go out before those of the chunks behind it: a client waits for them.
+      const begun = number === 0 ? begin(context, { ...plan.slice(0), ...plan, demand: 'new' }) : undefined;
       while (opened < plan.count && ahead.length < depth(context, plan))
         ahead.push(startPrefetch(context, { ...plan.slice(opened++), ...plan, demand: 'ahead' }));
-      const early = await prefetch.take();
+      const early = await (begun ?? prefetch.take());
       if (early !== undefined) {
         yield* early;
         continue;
@@ -53,8 +55,7 @@ export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pie
         opened = number + 1;
         await Promise.all(ahead.splice(0).map((other) => other.close()));
       }
-      const read: ChunkRead = { ...plan.slice(number), ...plan, demand: number === 0 ? 'new' : 'started' };
-      yield* number === 0 ? starting(read, fetchChunk(context, read)) : fetchChunk(context, read);
+      yield* fetchChunk(context, { ...plan.slice(number), ...plan, demand: 'started' });
     }
   } finally {
     unsubscribe?.();
@@ -63,11 +64,11 @@ export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pie
 }
 
 /** With its first byte a response has started: what it needs after that it waits for, instead of being refused. */
-async function* starting(read: ChunkRead, pieces: Pieces): Pieces {
-  for await (const piece of pieces) {
-    read.demand = 'started';
-    yield piece;
-  }
+async function begin(context: FetchContext, read: ChunkRead): Promise<Pieces> {
+  const pieces = fetchChunk(context, read);
+  const first = await pieces.next();
+  read.demand = 'started';
+  return first.done === true ? pieces : startingWith(first.value, pieces);
 }
 
 function depth(context: FetchContext, plan: SlicePlan): number {

@@ -387,8 +387,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'cache/engine/read-ahead.ts',
-        search: "    read.demand = 'started';\n    yield piece;",
-        replace: '    yield piece;',
+        search: "  read.demand = 'started';\n  return first.done",
+        replace: '  return first.done',
       },
     ],
   },
