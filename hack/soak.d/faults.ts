@@ -9,6 +9,8 @@ import type { Surroundings } from './surroundings.ts';
 const MIB = 1024 * 1024;
 const MAX_PAUSE_MS = 8_000;
 const MAX_LENGTH_MS = 8_000;
+/** Of a server that fails every request: a breaker stays open for longer, and then little else is tried. */
+const MAX_OUTAGE_MS = 3_000;
 /** A replica that is frozen for longer than the others take to notice. */
 const MAX_FREEZE_MS = 5_000;
 const MAX_SPOILED = 5;
@@ -39,7 +41,7 @@ export async function runFaults({ around, random, signal, onFault, change }: Fau
   const all = (proxy: FaultProxy, fault: Fault) => async (): Promise<void> => {
     let over = false;
     proxy.inject({ ...fault, when: (request) => !over && (fault.when?.(request) ?? true) });
-    await wait(lengthMs());
+    await wait(random.int(200, MAX_OUTAGE_MS));
     over = true;
   };
   const stall = (proxy: FaultProxy, afterBytes: number) => async (): Promise<void> => {
