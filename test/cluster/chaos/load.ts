@@ -8,6 +8,8 @@ const KIB = 1024;
 const TICK_MS = 20;
 /** More would only measure how slow this machine is. */
 const MAX_RUNNING = 64;
+/** New objects at once: each is read to its end before much later ones begin, however slow the machine is. */
+const MAX_COLD = 8;
 /** Of four known objects read, one is a large one, and of that a span of this size. */
 const LARGE_EVERY = 4;
 const SPAN_BYTES = 128 * KIB;
@@ -39,6 +41,7 @@ export function startLoad(options: LoadOptions): Load {
   let warmReads = 0;
   let coldBytes = 0;
   let coldObjects = 0;
+  let coldRunning = 0;
 
   function warmRead(): void {
     const turn = warmReads;
@@ -65,12 +68,14 @@ export function startLoad(options: LoadOptions): Load {
     let taken = 0;
     while (!stopped) {
       const aheadMs = (taken / options.coldBytesPerSecond) * 1000 - (performance.now() - startedMs);
-      if (aheadMs > 0 || running.size >= MAX_RUNNING) {
+      if (aheadMs > 0 || coldRunning >= MAX_COLD) {
         await delay(Math.min(Math.max(aheadMs, TICK_MS), 500));
         continue;
       }
       taken += options.coldObjectBytes;
+      coldRunning += 1;
       const reading = reader.read(newKey(`${name}-${coldObjects++}`, options.coldObjectBytes)).then((outcome) => {
+        coldRunning -= 1;
         if (outcome === 'read') coldBytes += options.coldObjectBytes;
       });
       running.add(reading);
