@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { OrcaError } from '#cache/core/errors.ts';
 
 /** SDK pools keep idle connections for a minute; Node's 5 s would reset them under their hands. */
@@ -70,6 +71,7 @@ export function openHttpListener(handler: RequestListener, options: ListenerOpti
     listener(request, response);
   });
   server.timeout = IDLE_WRITE_MS;
+  server.on('clientError', refuse);
   // Node's own limit closes without a word; ours answers first, as long as there are not twice as many.
   if (Number.isFinite(maxConnections)) server.maxConnections = maxConnections * 2;
   server.on(secure === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
@@ -121,6 +123,19 @@ export function openHttpListener(handler: RequestListener, options: ListenerOpti
 /** Older versions are broken; a new context must say so again. */
 function withDefaults(keys: TlsKeys) {
   return { ...keys, minVersion: 'TLSv1.2' } as const;
+}
+
+/**
+ * As Node does by itself, but for its 408: after a process got no processor for longer than HEADERS_TIMEOUT_MS, requests
+ * that it has not read yet count as late, whole as they are. SDKs give up at a 408, and repeat what was reset.
+ */
+function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }
 
 /** Aborts when the request's connection is gone before its response is finished. */
