@@ -68,8 +68,10 @@ export function openClient(counts: Counts, generationOf: (key: string) => number
       });
       const status = answer.statusCode ?? 0;
       if (status !== (isRange ? 206 : 200)) {
-        if (!EXCUSED.has(status)) wrong(`status ${status}`);
-        count(counts.failed, `${status} ${/<Code>(\w+)</.exec(await text(answer))?.[1] ?? ''}`);
+        const what = `${status} ${/<Code>(\w+)</.exec(await text(answer))?.[1] ?? ''}`;
+        // Once: a hundred of them would hide what else is wrong.
+        if (!EXCUSED.has(status) && !counts.failed.has(what)) wrong(`status ${what}`);
+        count(counts.failed, what);
         return;
       }
       const etag = (answer.headers.etag ?? '').replaceAll('"', '');
