@@ -7,6 +7,7 @@ import { Inbound } from '#cache/engine/inbound.ts';
 import { ChunkMemory } from '#cache/engine/memory.ts';
 import type { FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import type { ReadRequest } from '#cache/engine/read.ts';
+import { copyInto } from '#cache/wire/sink.ts';
 import { fakeChunkStore } from '#test/support/fake-chunk-store.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 import {
@@ -173,7 +174,7 @@ describe('readers of different pace', () => {
 
 describe('those left behind, while their chunk is not committed', () => {
   /** An object of one large chunk, and a peer that is asked for it and does not answer. */
-  function openInbound() {
+  function openInbound(fill?: PeerClient['fill']) {
     const clock = fakeClock();
     const memory = new ChunkMemory({ budgetBytes: 256 * MIB, clock, poison: true });
     const store = fakeChunkStore();
@@ -182,11 +183,16 @@ describe('those left behind, while their chunk is not committed', () => {
     const self = '10.0.0.1:8444' as PeerAddress;
     const peer = '10.0.0.2:8444' as PeerAddress;
     const peerClient: PeerClient = {
-      fill: (_peer, request, _sink, { signal }) =>
-        new Promise((_resolve, reject) => {
-          asked.push(request);
-          signal.addEventListener('abort', () => reject(signal.reason));
-        }),
+      fill: (to, request, sink, options) => {
+        asked.push(request);
+        const { signal } = options;
+        return (
+          fill?.(to, request, sink, options) ??
+          new Promise((_resolve, reject) => {
+            signal.addEventListener('abort', () => reject(signal.reason));
+          })
+        );
+      },
       head: () => Promise.reject(new Error('not asked')),
       invalidate: () => Promise.reject(new Error('not asked')),
       close: async () => {},
@@ -223,7 +229,7 @@ describe('those left behind, while their chunk is not committed', () => {
       const read = { chunk, range, demand, signal: new AbortController().signal, requestId: 'test' };
       return inbound.join({ chunk, peer, rank: 1, why: 'first' }, range, read, true);
     };
-    return { clock, memory, store, inbound, asked, chunk, sixteen, next };
+    return { clock, memory, store, inbound, asked, chunk, peer, sixteen, next };
   }
 
   test('sixteen have a stream of their own, and the next one waits until it is', async () => {
@@ -264,6 +270,31 @@ describe('those left behind, while their chunk is not committed', () => {
     expect(clock.now() - sinceMs).toBeGreaterThanOrEqual(limitMs);
     for (const reader of readers) reader.close();
     expect(clock.pending()).toBe(0);
+  });
+
+  test('a stream that falls silent is asked for again in the class of a reader that has started', async () => {
+    const silent = Promise.withResolvers<never>();
+    const { inbound, asked, chunk, peer } = openInbound(async (_to, { range }, sink, { signal }) => {
+      await copyInto(sink, patternBytes(100_000), signal);
+      if (range.from === 0) await silent.promise;
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason));
+      });
+    });
+    const range = { from: 0, to: chunk.lengthBytes };
+    const read: ChunkRead = { chunk, range, demand: 'new', signal: new AbortController().signal, requestId: 'test' };
+    const reader = await inbound.join({ chunk, peer, rank: 1, why: 'first' }, range, read, false);
+    if (reader === 'committed') throw new Error('the chunk is not committed');
+    (await reader.next())?.release();
+    read.demand = 'started';
+    silent.reject(new OrcaError('peer_unavailable', 'silent', { details: 'stall' }));
+    await turns(3);
+    expect(asked.map(({ demand, range: { from } }) => ({ demand, from }))).toEqual([
+      { demand: 'new', from: 0 },
+      { demand: 'started', from: 100_000 },
+    ]);
+    reader.close();
+    expect(inbound.count).toBe(0);
   });
 
   test('the cachestore is asked once for all who want to know', async () => {
