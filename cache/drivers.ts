@@ -1,12 +1,15 @@
 /** Which driver a configuration asks for: the only place that knows them all. */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Origin, PeerView, ProbedStore } from '#cache/engine/ports.ts';
+import { openAzureOrigin } from '#cache/origins/azure.ts';
 import { openS3Origin } from '#cache/origins/s3.ts';
 import { openEndpointSlices } from '#cache/peers/endpoint-slices.ts';
 import { openStaticPeers } from '#cache/peers/static.ts';
-import type { Env } from '#cache/wire/proxy.ts';
+import { openAzureStore } from '#cache/stores/azure.ts';
 import { openFilesystemStore } from '#cache/stores/filesystem.ts';
 import { openS3Store } from '#cache/stores/s3.ts';
+import { azureAddress } from '#cache/wire/azure-address.ts';
+import type { Env } from '#cache/wire/proxy.ts';
 import type { Clock } from '#shared/clock.ts';
 import { openKubeClient } from '#shared/kube/client.ts';
 import { openInCluster } from '#shared/kube/in-cluster.ts';
@@ -15,25 +18,38 @@ import type { Config } from './config/config.ts';
 
 /** `env` names the HTTP proxies. */
 export function openOrigin(config: Config, env: Env): Origin {
-  switch (config.origin.type) {
+  const { type, s3, azureBlob } = config.origin;
+  switch (type) {
     case 'S3':
-      return openS3Origin({ ...config.origin.s3, env });
+      return openS3Origin({ ...present(s3, 'origin.s3'), env });
+    case 'AzureBlob':
+      return openAzureOrigin({ ...present(azureBlob, 'origin.azureBlob'), env });
   }
 }
 
-/** Type and endpoint host, or what the user calls it: the same origin gives the same text on every replica. */
+/** Type, endpoint host and account, or what the user calls it: the same origin gives the same text on every replica. */
 export function originFingerprint(config: Config): string {
-  const { identity, type, s3 } = config.origin;
+  const { identity, type } = config.origin;
   if (identity !== '') return identity;
-  const host = s3.endpoint === '' ? `s3.${s3.region}.amazonaws.com` : new URL(s3.endpoint).host;
-  return `${type} ${host}`;
+  switch (type) {
+    case 'S3': {
+      const { endpoint, region } = present(config.origin.s3, 'origin.s3');
+      return `${type} ${endpoint === '' ? `s3.${region}.amazonaws.com` : new URL(endpoint).host}`;
+    }
+    case 'AzureBlob': {
+      const azure = present(config.origin.azureBlob, 'origin.azureBlob');
+      return `${type} ${azureAddress(azure).host} ${azure.account}`;
+    }
+  }
 }
 
 export function openStore(config: Config, env: Env): ProbedStore {
-  const { type, s3, filesystem } = config.cacheStore;
+  const { type, s3, azureBlob, filesystem } = config.cacheStore;
   switch (type) {
     case 'S3':
       return openS3Store({ ...present(s3, 'cacheStore.s3'), env });
+    case 'AzureBlob':
+      return openAzureStore({ ...present(azureBlob, 'cacheStore.azureBlob'), env });
     case 'Filesystem':
       return openFilesystemStore(present(filesystem, 'cacheStore.filesystem'));
   }

@@ -19,15 +19,20 @@ const HASH_LENGTH = 8;
 /** The file of the pods; without the keys of `runtimeConfig`, so that changing those does not replace a pod. */
 export function podConfig(cache: CacheWords): Record<string, unknown> {
   const { spec, metadata } = cache;
-  const { targetGlobal: _reloaded, s3: originS3, ...origin } = spec.origin;
-  const { s3: storeS3, filesystem, ...cacheStore } = spec.cacheStore;
+  const { targetGlobal: _reloaded, s3: originS3, azureBlob: originAzure, ...origin } = spec.origin;
+  const { s3: storeS3, azureBlob: storeAzure, filesystem, ...cacheStore } = spec.cacheStore;
   const { readahead: _reloadedToo, ...chunking } = spec.chunking;
   const { service: _operators, auth, tls, ...edge } = spec.edge;
   return {
-    origin: { ...origin, ...(originS3 === undefined ? {} : { s3: mounted(originS3, 'origin') }) },
+    origin: {
+      ...origin,
+      ...(originS3 === undefined ? {} : { s3: mounted(originS3, 'origin') }),
+      ...(originAzure === undefined ? {} : { azureBlob: mounted(originAzure, 'origin') }),
+    },
     cacheStore: {
       ...cacheStore,
       ...(storeS3 === undefined ? {} : { s3: mounted(storeS3, 'cachestore') }),
+      ...(storeAzure === undefined ? {} : { azureBlob: mounted(storeAzure, 'cachestore') }),
       ...(filesystem === undefined ? {} : { filesystem: { path: MOUNT.filesystemStore } }),
     },
     chunking,
@@ -71,8 +76,8 @@ export function configHash(file: string | Uint8Array): string {
 
 type References = { readonly credentialsSecretRef?: object; readonly caBundleRef?: object };
 
-function mounted(s3: References, whose: 'origin' | 'cachestore'): Record<string, unknown> {
-  const { credentialsSecretRef, caBundleRef, ...words } = s3;
+function mounted(upstream: References, whose: 'origin' | 'cachestore'): Record<string, unknown> {
+  const { credentialsSecretRef, caBundleRef, ...words } = upstream;
   return {
     ...words,
     ...(credentialsSecretRef === undefined ? {} : { credentials: { directory: `${MOUNT.credentials}/${whose}` } }),

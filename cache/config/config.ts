@@ -15,6 +15,21 @@ export type CredentialsSource =
   | { readonly kind: 'env'; readonly accessKeyIdVar: string; readonly secretAccessKeyVar: string }
   | { readonly kind: 'default-chain' };
 
+/** The same for Azure, where a key is one text. */
+export type AzureCredentialsSource =
+  | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'env'; readonly accountKeyVar: string }
+  | { readonly kind: 'workload-identity' };
+
+export interface AzureEndpoint {
+  readonly account: string;
+  /** Empty = the public cloud's for the account. */
+  readonly endpoint: string;
+  readonly credentials: AzureCredentialsSource;
+  /** PEM bundle to trust besides the system's; empty = none. */
+  readonly caFile: string;
+}
+
 export interface S3Endpoint {
   /** Empty = AWS's own for the region. */
   readonly endpoint: string;
@@ -39,8 +54,10 @@ export interface Config {
   readonly origin: {
     readonly id: string;
     readonly identity: string;
-    readonly type: 'S3';
-    readonly s3: S3Endpoint;
+    readonly type: 'S3' | 'AzureBlob';
+    /** Present exactly when `type` says so. */
+    readonly s3?: S3Endpoint;
+    readonly azureBlob?: AzureEndpoint;
     readonly buckets: readonly BucketMapping[];
     /** Concurrent origin requests of the whole cluster. */
     readonly targetGlobal: number;
@@ -53,9 +70,10 @@ export interface Config {
     };
   };
   readonly cacheStore: {
-    readonly type: 'S3' | 'Filesystem';
+    readonly type: 'S3' | 'AzureBlob' | 'Filesystem';
     /** Present exactly when `type` says so. */
     readonly s3?: S3Endpoint & { readonly bucket: string };
+    readonly azureBlob?: AzureEndpoint & { readonly container: string };
     readonly filesystem?: { readonly path: string };
     readonly verifyRanges: boolean;
   };

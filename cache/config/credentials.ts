@@ -1,6 +1,6 @@
-/** Where credentials come from, in this order: a mounted directory, our environment variables, the SDK's own chain. */
+/** Where credentials come from, in this order: a mounted directory, our environment variables, what the platform gives. */
 import type { Mistake } from '#crds/validate.ts';
-import type { CredentialsSource } from './config.ts';
+import type { AzureCredentialsSource, CredentialsSource } from './config.ts';
 
 export function resolveCredentials(
   directory: string | undefined,
@@ -17,6 +17,16 @@ export function resolveCredentials(
   if (!hasId) mistakes.push({ path: [accessKeyIdVar], message: `is required with ${secretAccessKeyVar}` });
   if (!hasSecret) mistakes.push({ path: [secretAccessKeyVar], message: `is required with ${accessKeyIdVar}` });
   return { kind: 'env', accessKeyIdVar, secretAccessKeyVar };
+}
+
+export function resolveAzureCredentials(
+  directory: string | undefined,
+  whose: 'ORIGIN' | 'CACHESTORE',
+  env: Readonly<Record<string, string | undefined>>,
+): AzureCredentialsSource {
+  if (directory !== undefined) return { kind: 'directory', path: directory };
+  const accountKeyVar = `ORCA_${whose}_ACCOUNT_KEY`;
+  return isSet(env[accountKeyVar]) ? { kind: 'env', accountKeyVar } : { kind: 'workload-identity' };
 }
 
 function isSet(value: string | undefined): boolean {

@@ -7,8 +7,9 @@ import { parseQuantity, formatQuantity } from '#crds/quantity.ts';
 import { CHUNKS_IN_BUDGET, holdsChunks } from '#crds/schema/behaviour.ts';
 import type { PodFile } from '#crds/schema/pod-file.ts';
 import type { Mistake } from '#crds/validate.ts';
-import type { Config, ListenAddress, S3Endpoint } from './config.ts';
-import { resolveCredentials } from './credentials.ts';
+import { azureAddress } from '#cache/wire/azure-address.ts';
+import type { AzureEndpoint, Config, ListenAddress, S3Endpoint } from './config.ts';
+import { resolveAzureCredentials, resolveCredentials } from './credentials.ts';
 import { formatAddress, parseAddress } from './listen-address.ts';
 import { defaultBudget, memoryLimit } from './memory-budget.ts';
 import type { MemoryFacts } from './memory-budget.ts';
@@ -30,7 +31,10 @@ export function resolve(file: PodFile, hash: string, facts: Facts, mistakes: Mis
       id: origin.id,
       identity: origin.identity,
       type: origin.type,
-      s3: resolveS3(origin.s3, 'ORIGIN', facts, mistakes),
+      ...(origin.s3 === undefined ? {} : { s3: resolveS3(origin.s3, 'ORIGIN', facts, mistakes) }),
+      ...(origin.azureBlob === undefined
+        ? {}
+        : { azureBlob: resolveAzure(origin.azureBlob, 'ORIGIN', facts, mistakes) }),
       buckets: origin.buckets.map((bucket) => ({
         name: bucket.name,
         originBucket: bucket.originBucket ?? bucket.name,
@@ -52,6 +56,14 @@ export function resolve(file: PodFile, hash: string, facts: Facts, mistakes: Mis
       ...(cacheStore.s3 === undefined
         ? {}
         : { s3: { ...resolveS3(cacheStore.s3, 'CACHESTORE', facts, mistakes), bucket: cacheStore.s3.bucket } }),
+      ...(cacheStore.azureBlob === undefined
+        ? {}
+        : {
+            azureBlob: {
+              ...resolveAzure(cacheStore.azureBlob, 'CACHESTORE', facts, mistakes),
+              container: cacheStore.azureBlob.container,
+            },
+          }),
       ...(cacheStore.filesystem === undefined ? {} : { filesystem: { path: cacheStore.filesystem.path } }),
       verifyRanges: cacheStore.verifyRanges,
     },
@@ -117,19 +129,33 @@ function resolveListen({ listen }: PodFile, mistakes: Mistake[]): Config['listen
 
 type S3Words = NonNullable<PodFile['origin']['s3']>;
 
-function resolveS3(
-  s3: S3Words | undefined,
+function resolveS3(s3: S3Words, whose: 'ORIGIN' | 'CACHESTORE', facts: Facts, mistakes: Mistake[]): S3Endpoint {
+  return {
+    endpoint: (s3.endpoint ?? '').replace(/\/$/, ''),
+    region: s3.region,
+    forcePathStyle: s3.forcePathStyle,
+    credentials: resolveCredentials(s3.credentials?.directory, whose, facts.env, mistakes),
+    caFile: s3.caFile,
+  };
+}
+
+type AzureWords = NonNullable<PodFile['origin']['azureBlob']>;
+
+function resolveAzure(
+  azure: AzureWords,
   whose: 'ORIGIN' | 'CACHESTORE',
   facts: Facts,
   mistakes: Mistake[],
-): S3Endpoint {
-  return {
-    endpoint: (s3?.endpoint ?? '').replace(/\/$/, ''),
-    region: s3?.region ?? '',
-    forcePathStyle: s3?.forcePathStyle ?? false,
-    credentials: resolveCredentials(s3?.credentials?.directory, whose, facts.env, mistakes),
-    caFile: s3?.caFile ?? '',
-  };
+): AzureEndpoint {
+  const endpoint = (azure.endpoint ?? '').replace(/\/$/, '');
+  const credentials = resolveAzureCredentials(azure.credentials?.directory, whose, facts.env);
+  const { base, isTls, isLoopback } = azureAddress({ account: azure.account, endpoint });
+  if (credentials.kind === 'workload-identity' && !isTls && !isLoopback)
+    mistakes.push({
+      path: [whose === 'ORIGIN' ? 'origin' : 'cacheStore', 'azureBlob', 'endpoint'],
+      message: `must be https without credentials of its own: a bearer token is not sent to ${base}`,
+    });
+  return { account: azure.account, endpoint, credentials, caFile: azure.caFile };
 }
 
 function resolveBudget(file: PodFile, facts: Facts, mistakes: Mistake[]): number {

@@ -1,6 +1,6 @@
 /**
- * Gathers a body that is not for the sink: error documents and small answers, at most 64 KiB, framed by length, chunks
- * or the connection's end.
+ * Gathers a body that is not for the sink: error documents and small answers, at most 64 KiB unless the caller wants
+ * more, framed by length, chunks or the connection's end.
  */
 import { WireError } from '#cache/wire/errors.ts';
 import type { Framing } from '#cache/wire/response-head.ts';
@@ -17,7 +17,7 @@ export interface BodyCollector {
   body(): Buffer;
 }
 
-export function createBodyCollector(framing: Framing): BodyCollector {
+export function createBodyCollector(framing: Framing, maxBytes = MAX_COLLECTED_BYTES): BodyCollector {
   const pieces: Buffer[] = [];
   let collected = 0;
   /** Data bytes still to come of the body or of the current chunk; Infinity until the connection's end. */
@@ -27,7 +27,7 @@ export function createBodyCollector(framing: Framing): BodyCollector {
   let overran = false;
 
   const keep = (bytes: Uint8Array): void => {
-    const part = bytes.subarray(0, MAX_COLLECTED_BYTES - collected);
+    const part = bytes.subarray(0, maxBytes - collected);
     pieces.push(Buffer.from(part));
     collected += part.length;
     if (part.length < bytes.length) overran = true;

@@ -92,7 +92,7 @@ export async function runExchange(pooled: PooledConnection, request: RawRequest,
       missing = framing.lengthBytes;
     } else {
       phase = 'collect';
-      collector = createBodyCollector(framing);
+      collector = createBodyCollector(framing, request.maxCollectedBytes);
     }
   };
   const overflowBytes = (): number => overflow.reduce((sum, piece) => sum + piece.length, 0);

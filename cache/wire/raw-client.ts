@@ -31,6 +31,8 @@ export interface RawRequest {
   readonly silenceTimeoutMs?: number | undefined;
   /** The longest time without progress of a body, sent or received; time in which the sink has no room never counts. Default 10 s. */
   readonly stallTimeoutMs?: number | undefined;
+  /** Of a body that is not for the sink so much is kept. Default 64 KiB. */
+  readonly maxCollectedBytes?: number | undefined;
   /** False: also a reused connection that died before the first byte is an error (for what must not be sent twice). */
   readonly retryReused?: boolean | undefined;
 }
@@ -39,7 +41,7 @@ export interface RawResponse {
   readonly status: number;
   /** Lower-case names; values as Latin-1; repeated fields joined by `, `. */
   readonly headers: ResponseHeaders;
-  /** The body where it did not go into the sink: at most 64 KiB of it, for error codes and small answers. */
+  /** The body where it did not go into the sink: at most `maxCollectedBytes` of it, for error codes and small answers. */
   readonly body: Buffer;
 }
 

@@ -29,6 +29,10 @@ const credentials = directory(
     'Left out: `ORCA_ORIGIN_ACCESS_KEY_ID` and `ORCA_ORIGIN_SECRET_ACCESS_KEY` (`ORCA_CACHESTORE_…` for the store), else ' +
     'the SDK’s default chain.',
 );
+const azureCredentials = directory(
+  'Directory with the file `account-key` or `sas-token`; read again when it changes. Left out: `ORCA_ORIGIN_ACCOUNT_KEY` ' +
+    '(`ORCA_CACHESTORE_ACCOUNT_KEY` for the store), else workload identity.',
+);
 const caFile = {
   ...text('File of certificates to trust besides the system’s. Empty: none.', { maxLength: MAX_PATH_LENGTH }),
   default: '',
@@ -67,26 +71,43 @@ export const podFile = {
       properties: {
         id: upstream.originId,
         identity: upstream.originIdentity,
-        type: choice('Kind of the origin.', 'S3'),
+        type: choice('Kind of the origin.', 'S3', 'AzureBlob'),
         s3: { type: 'object', description: 'An S3 server.', properties: { ...upstream.s3Fields, credentials, caFile } },
+        azureBlob: {
+          type: 'object',
+          description: 'An Azure storage account; its containers are the buckets.',
+          required: ['account'],
+          properties: { ...upstream.azureFields, credentials: azureCredentials, caFile },
+        },
         buckets: upstream.buckets,
         targetGlobal: upstream.targetGlobal,
         queueTimeout: upstream.queueTimeout,
         retry: upstream.retry,
       },
-      'x-kubernetes-validations': [exactly('S3', 's3')],
+      'x-kubernetes-validations': [exactly('S3', 's3'), exactly('AzureBlob', 'azureBlob')],
     },
     cacheStore: {
       type: 'object',
       description: 'The store near the pods that holds the chunks; shared by all replicas.',
       required: ['type'],
       properties: {
-        type: choice('Kind of the store.', 'S3', 'Filesystem'),
+        type: choice('Kind of the store.', 'S3', 'AzureBlob', 'Filesystem'),
         s3: {
           type: 'object',
           description: 'A bucket of an S3 server.',
           required: ['bucket'],
           properties: { ...upstream.s3Fields, bucket: upstream.storeBucket, credentials, caFile },
+        },
+        azureBlob: {
+          type: 'object',
+          description: 'A container of an Azure storage account.',
+          required: ['account', 'container'],
+          properties: {
+            ...upstream.azureFields,
+            container: upstream.storeContainer,
+            credentials: azureCredentials,
+            caFile,
+          },
         },
         filesystem: {
           type: 'object',
@@ -96,7 +117,11 @@ export const podFile = {
         },
         verifyRanges: upstream.verifyRanges,
       },
-      'x-kubernetes-validations': [exactly('S3', 's3'), exactly('Filesystem', 'filesystem')],
+      'x-kubernetes-validations': [
+        exactly('S3', 's3'),
+        exactly('AzureBlob', 'azureBlob'),
+        exactly('Filesystem', 'filesystem'),
+      ],
     },
     chunking: behaviour.chunking,
     metadata: behaviour.metadata,

@@ -17,6 +17,16 @@ const caBundleRef = nameOf(
   'ConfigMap',
 );
 
+const azureFields = {
+  ...upstream.azureFields,
+  credentialsSecretRef: nameOf(
+    'Secret of the same namespace with the key `account-key` or `sas-token`, one of them. Left out: the environment, ' +
+      'else workload identity.',
+    'Secret',
+  ),
+  caBundleRef,
+} as const;
+
 const origin = {
   type: 'object',
   description: 'The remote object store that holds the truth.',
@@ -30,18 +40,24 @@ const origin = {
       ],
     },
     identity: upstream.originIdentity,
-    type: choice('Kind of the origin.', 'S3'),
+    type: choice('Kind of the origin.', 'S3', 'AzureBlob'),
     s3: {
       type: 'object',
       description: 'An S3 server.',
       properties: { ...upstream.s3Fields, credentialsSecretRef, caBundleRef },
+    },
+    azureBlob: {
+      type: 'object',
+      description: 'An Azure storage account; its containers are the buckets.',
+      required: ['account'],
+      properties: azureFields,
     },
     buckets: upstream.buckets,
     targetGlobal: upstream.targetGlobal,
     queueTimeout: upstream.queueTimeout,
     retry: upstream.retry,
   },
-  'x-kubernetes-validations': [exactly('S3', 's3')],
+  'x-kubernetes-validations': [exactly('S3', 's3'), exactly('AzureBlob', 'azureBlob')],
 } as const satisfies Schema;
 
 const cacheStore = {
@@ -49,12 +65,18 @@ const cacheStore = {
   description: 'The store near the pods that holds the chunks; shared by all replicas.',
   required: ['type'],
   properties: {
-    type: choice('Kind of the store.', 'S3', 'Filesystem'),
+    type: choice('Kind of the store.', 'S3', 'AzureBlob', 'Filesystem'),
     s3: {
       type: 'object',
       description: 'A bucket of an S3 server.',
       required: ['bucket'],
       properties: { ...upstream.s3Fields, bucket: upstream.storeBucket, credentialsSecretRef, caBundleRef },
+    },
+    azureBlob: {
+      type: 'object',
+      description: 'A container of an Azure storage account.',
+      required: ['account', 'container'],
+      properties: { ...azureFields, container: upstream.storeContainer },
     },
     filesystem: {
       type: 'object',
@@ -77,7 +99,11 @@ const cacheStore = {
     },
     verifyRanges: upstream.verifyRanges,
   },
-  'x-kubernetes-validations': [exactly('S3', 's3'), exactly('Filesystem', 'filesystem')],
+  'x-kubernetes-validations': [
+    exactly('S3', 's3'),
+    exactly('AzureBlob', 'azureBlob'),
+    exactly('Filesystem', 'filesystem'),
+  ],
 } as const satisfies Schema;
 
 const proxy = {

@@ -54,6 +54,34 @@ export const storeBucket = text('Bucket that holds the chunks; used by nothing e
   message: 'must be a bucket name',
 });
 
+/** The same, where the account may be in the path: at services whose host name does not say it. */
+const AZURE_ENDPOINT_PATTERN =
+  '^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9]{3,24})?/?$|^https?://[[][0-9A-Fa-f:.]+](:[0-9]{1,5})?(/[a-z0-9]{3,24})?/?$';
+
+export const azureFields = {
+  account: text('Name of the storage account.', {
+    maxLength: 24,
+    pattern: '^[a-z0-9]{3,24}$',
+    message: 'must be the name of a storage account: 3 to 24 of a-z and 0-9',
+  }),
+  endpoint: text(
+    'URL of the blob service; with the account as its path where the host name does not say it. Left out: ' +
+      '`https://<account>.blob.core.windows.net`.',
+    {
+      maxLength: 253,
+      pattern: AZURE_ENDPOINT_PATTERN,
+      message: 'must be http://host[:port][/account] or https://host[:port][/account], without user or query',
+    },
+  ),
+} as const satisfies Record<string, Schema>;
+
+export const storeContainer = text('Container that holds the chunks; used by nothing else. Must exist.', {
+  minLength: 3,
+  maxLength: 63,
+  pattern: '^[a-z0-9](-?[a-z0-9])*$',
+  message: "must be a container name: 3 to 63 of a-z, 0-9 and single '-'",
+});
+
 export const buckets = {
   type: 'array',
   description: 'The allow-list: a bucket that is not on it does not exist for clients.',

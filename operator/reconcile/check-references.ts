@@ -35,10 +35,23 @@ function find(api: Api, cache: OrcaCache, { kind, name }: Reference): Promise<Ho
   return api.find(`${collectionPath('v1', PLURAL[kind], cache.metadata.namespace)}/${name}`);
 }
 
-function problemOf({ kind, name, field, keys }: Reference, holder: Holder | undefined): ReferenceProblem | undefined {
+function problemOf(
+  { kind, name, field, keys, oneOf }: Reference,
+  holder: Holder | undefined,
+): ReferenceProblem | undefined {
   if (holder === undefined) return { kind: 'missing', message: `${kind} ${name} (${field}) does not exist` };
-  const absent = keys.filter((key) => (holder.data?.[key] ?? '') === '');
-  if (absent.length === 0) return undefined;
-  const what = absent.length === 1 ? 'key' : 'keys';
-  return { kind: 'malformed', message: `${kind} ${name} (${field}) lacks the ${what} ${absent.join(', ')}` };
+  const holds = (key: string): boolean => (holder.data?.[key] ?? '') !== '';
+  const malformed = (what: string): ReferenceProblem => ({
+    kind: 'malformed',
+    message: `${kind} ${name} (${field}) ${what}`,
+  });
+  const absent = keys.filter((key) => !holds(key));
+  if (absent.length > 0) return malformed(`lacks the ${absent.length === 1 ? 'key' : 'keys'} ${absent.join(', ')}`);
+  const present = oneOf?.filter(holds) ?? [];
+  if (oneOf === undefined || present.length === 1) return undefined;
+  return malformed(
+    present.length === 0
+      ? `lacks one of the keys ${oneOf.join(', ')}`
+      : `must hold only one of the keys ${oneOf.join(', ')}`,
+  );
 }

@@ -10,39 +10,55 @@ export interface Reference {
   readonly field: string;
   readonly kind: 'Secret' | 'ConfigMap';
   readonly name: string;
+  /** It must hold all of them. */
   readonly keys: readonly string[];
+  /** And exactly one of these. */
+  readonly oneOf?: readonly string[];
   /** Where it is mounted; absent for environment variables. */
   readonly mount?: { readonly volume: string; readonly path: string };
 }
 
 const S3_KEYS = ['access-key-id', 'secret-access-key'];
+const AZURE_KEYS = ['account-key', 'sas-token'];
 const CA_KEYS = ['ca.crt'];
 
 export function references(cache: OrcaCache): Reference[] {
   const { origin, cacheStore, edge } = cache.spec;
   return [
-    ...ofS3('origin', 'spec.origin.s3', origin.s3),
-    ...ofS3('cachestore', 'spec.cacheStore.s3', cacheStore.s3),
+    ...ofUpstream('origin', 'spec.origin.s3', origin.s3, { keys: S3_KEYS }),
+    ...ofUpstream('origin', 'spec.origin.azureBlob', origin.azureBlob, { keys: [], oneOf: AZURE_KEYS }),
+    ...ofUpstream('cachestore', 'spec.cacheStore.s3', cacheStore.s3, { keys: S3_KEYS }),
+    ...ofUpstream('cachestore', 'spec.cacheStore.azureBlob', cacheStore.azureBlob, { keys: [], oneOf: AZURE_KEYS }),
     ...ofEdge(edge),
     ...ofEnvironment(cache),
   ];
 }
 
-function ofS3(side: 'origin' | 'cachestore', path: string, s3: OrcaCache['spec']['origin']['s3']): Reference[] {
+interface Upstream {
+  readonly credentialsSecretRef?: { readonly name: string };
+  readonly caBundleRef?: { readonly name: string };
+}
+
+function ofUpstream(
+  side: 'origin' | 'cachestore',
+  path: string,
+  upstream: Upstream | undefined,
+  holds: Pick<Reference, 'keys' | 'oneOf'>,
+): Reference[] {
   const found: Reference[] = [];
-  if (s3?.credentialsSecretRef !== undefined)
+  if (upstream?.credentialsSecretRef !== undefined)
     found.push({
       field: `${path}.credentialsSecretRef`,
       kind: 'Secret',
-      name: s3.credentialsSecretRef.name,
-      keys: S3_KEYS,
+      name: upstream.credentialsSecretRef.name,
+      ...holds,
       mount: { volume: `${side}-credentials`, path: `${MOUNT.credentials}/${side}` },
     });
-  if (s3?.caBundleRef !== undefined)
+  if (upstream?.caBundleRef !== undefined)
     found.push({
       field: `${path}.caBundleRef`,
       kind: 'ConfigMap',
-      name: s3.caBundleRef.name,
+      name: upstream.caBundleRef.name,
       keys: CA_KEYS,
       mount: { volume: `${side}-ca`, path: `${MOUNT.ca}/${side}` },
     });

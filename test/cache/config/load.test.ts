@@ -364,7 +364,7 @@ memory: {budget: 16Mi}
   test('prefers a directory of credentials to the environment, and that to the default chain', () => {
     const env = { ORCA_ORIGIN_ACCESS_KEY_ID: 'AK', ORCA_ORIGIN_SECRET_ACCESS_KEY: 'hidden' };
     const of = (text: string, from: Readonly<Record<string, string>>) =>
-      parseConfig(text, { ...facts, env: from }).origin.s3.credentials;
+      parseConfig(text, { ...facts, env: from }).origin.s3?.credentials;
     expect(of(leastWith({ 'origin.s3.credentials': { directory: '/c' } }), env)).toEqual({
       kind: 'directory',
       path: '/c',

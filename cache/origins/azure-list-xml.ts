@@ -1,0 +1,100 @@
+/** A page of List Blobs as Azure writes it. A small reader of that one document, since no markup is ever in its texts. Pure. */
+import { OrcaError } from '#cache/core/errors.ts';
+
+export interface ListedBlob {
+  readonly name: string;
+  /** Unquoted. */
+  readonly etag: string;
+  readonly sizeBytes: number;
+  readonly lastModifiedMs: number;
+  readonly tier: string | undefined;
+  readonly archiveStatus: string | undefined;
+  /** `file` or `directory` where the account has a hierarchical namespace. */
+  readonly resourceType: string | undefined;
+  /** The mark by which tools make a blob a directory. */
+  readonly folderMark: string | undefined;
+}
+
+export interface BlobPage {
+  readonly blobs: readonly ListedBlob[];
+  /** Opaque; empty = there is no more. */
+  readonly nextMarker: string;
+}
+
+/** Undefined for a document without its end. */
+export function parseBlobPage(xml: string): BlobPage | undefined {
+  if (!/<\/EnumerationResults>\s*$/.test(xml)) return undefined;
+  const blobs: ListedBlob[] = [];
+  let at = 0;
+  for (;;) {
+    const start = xml.indexOf('<Blob>', at);
+    if (start < 0) break;
+    const end = xml.indexOf('</Blob>', start);
+    if (end < 0) throw malformed('a blob without an end');
+    blobs.push(blobOf(xml.slice(start, end)));
+    at = end;
+  }
+  return { blobs, nextMarker: textOf(xml.slice(at), 'NextMarker') ?? '' };
+}
+
+function blobOf(xml: string): ListedBlob {
+  const [head = '', metadata = ''] = xml.split('<Metadata>', 2);
+  const sizeBytes = Number(textOf(head, 'Content-Length'));
+  const etag = (textOf(head, 'Etag') ?? '').replaceAll('"', '');
+  if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || etag === '')
+    throw malformed('a blob without its length or ETag');
+  const lastModifiedMs = Date.parse(textOf(head, 'Last-Modified') ?? '');
+  return {
+    name: nameOf(head),
+    etag,
+    sizeBytes,
+    lastModifiedMs: Number.isNaN(lastModifiedMs) ? 0 : lastModifiedMs,
+    tier: textOf(head, 'AccessTier'),
+    archiveStatus: textOf(head, 'ArchiveStatus'),
+    resourceType: textOf(head, 'ResourceType'),
+    folderMark: textOf(metadata, 'hdi_isfolder', 'i'),
+  };
+}
+
+/** A name that XML can't carry comes percent-encoded, and says so. */
+function nameOf(xml: string): string {
+  const match = /<Name(?<encoded> Encoded="true")?>(?<text>[^<]*)<\/Name>/.exec(xml);
+  const text = match?.groups?.['text'];
+  if (text === undefined) throw malformed('a blob without a name');
+  if (match?.groups?.['encoded'] === undefined) return decodeEntities(text);
+  try {
+    return decodeURIComponent(decodeEntities(text));
+  } catch (error) {
+    throw malformed('a name that is not percent-encoded', error);
+  }
+}
+
+function textOf(xml: string, element: string, flags = ''): string | undefined {
+  const text = new RegExp(`<${element}>([^<]*)</${element}>`, flags).exec(xml)?.[1];
+  return text === undefined ? undefined : decodeEntities(text);
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+
+function decodeEntities(text: string): string {
+  if (!text.includes('&')) return text;
+  return text.replace(
+    /&(?:#x([0-9a-fA-F]{1,6})|#(\d{1,7})|(\w{1,8}));/g,
+    (_all, hex?: string, dec?: string, word = '') => {
+      if (hex !== undefined) return codePoint(Number.parseInt(hex, 16));
+      if (dec !== undefined) return codePoint(Number(dec));
+      const char = ENTITIES[String(word)];
+      if (char === undefined) throw malformed('an entity that XML does not have');
+      return char;
+    },
+  );
+}
+
+function codePoint(code: number): string {
+  if (code > 0x10_ffff) throw malformed('a character that does not exist');
+  return String.fromCodePoint(code);
+}
+
+function malformed(what: string, cause?: unknown): OrcaError {
+  return new OrcaError('origin_unavailable', `the origin's list has ${what}`, { cause });
+}
