@@ -8,7 +8,9 @@ import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
 import { azureAddress, type AzureAddressOptions } from '#cache/wire/azure-address.ts';
 import { openAzureCredentials, type AzureCredentials } from '#cache/wire/azure-credentials.ts';
 import { sharedKeyAuthorization } from '#cache/wire/azure-shared-key.ts';
-import { openRawClient, type RawRequest, type RawResponse } from '#cache/wire/raw-client.ts';
+import { openHostClients } from '#cache/wire/host-clients.ts';
+import type { Env } from '#cache/wire/proxy.ts';
+import type { RawRequest, RawResponse } from '#cache/wire/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
 import { strongEtag } from '#cache/wire/s3-client.ts';
 import { openTrust } from '#cache/wire/trust.ts';
@@ -21,6 +23,8 @@ export interface AzureClientOptions extends AzureAddressOptions {
   readonly caFile: string;
   readonly connectTimeoutMs?: number | undefined;
   readonly maxIdle?: number | undefined;
+  /** Where HTTP proxies are named. Default: none are. */
+  readonly env?: Env | undefined;
 }
 
 export interface AzureRequest {
@@ -46,11 +50,11 @@ export interface AzureClient {
 }
 
 export function openAzureClient(options: AzureClientOptions): AzureClient {
-  const { account, connectTimeoutMs, maxIdle } = options;
+  const { account } = options;
   const address = azureAddress(options);
-  const provider = openAzureCredentials(options.credentials);
+  const provider = openAzureCredentials(options.credentials, options.env === undefined ? {} : { env: options.env });
   const secureContext = address.isTls ? openTrust(options.caFile) : undefined;
-  const client = openRawClient({ endpoint: address.base, secureContext, connectTimeoutMs, maxIdle });
+  const clients = openHostClients({ ...options, protocol: address.isTls ? 'https:' : 'http:', secureContext });
 
   return {
     async send(
@@ -60,6 +64,7 @@ export function openAzureClient(options: AzureClientOptions): AzureClient {
       const credentials = await provider();
       if (credentials.kind === 'bearer' && !address.isTls && !address.isLoopback)
         throw new OrcaError('internal', `a bearer token is sent over https only, not to ${address.base}`);
+      const client = await clients.of(address.host);
       const path = address.pathOf(container, blob);
       const sent: Record<string, string> = {
         ...headers,
@@ -92,7 +97,7 @@ export function openAzureClient(options: AzureClientOptions): AzureClient {
       if (response.status === 401 || response.status === 403) refuseExpired(credentials);
       return response;
     },
-    close: () => client.close(),
+    close: () => clients.close(),
   };
 }
 

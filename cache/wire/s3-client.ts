@@ -5,10 +5,10 @@
 import type { CredentialsSource } from '#cache/config/config.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
 import { openCredentials } from '#cache/wire/credentials.ts';
-import { openRawClient, type RawClient, type RawRequest, type RawResponse } from '#cache/wire/raw-client.ts';
+import { openHostClients } from '#cache/wire/host-clients.ts';
+import type { RawRequest, RawResponse } from '#cache/wire/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
-import { proxyFor, type Env } from '#cache/wire/proxy.ts';
-import { openTunnel, type Tunnel } from '#cache/wire/tunnel.ts';
+import type { Env } from '#cache/wire/proxy.ts';
 import { s3Address, type S3AddressOptions } from '#cache/wire/s3-address.ts';
 import { createSigner } from '#cache/wire/sigv4.ts';
 import { openTrust } from '#cache/wire/trust.ts';
@@ -51,46 +51,14 @@ export function openS3Client(options: S3ClientOptions): S3Client {
   const provider = openCredentials(options.credentials, { region: options.region });
   const address = s3Address(options);
   const secureContext = address.protocol === 'https:' ? openTrust(options.caFile) : undefined;
-  /** One per host: with path style one in all, else one per bucket of the allow-list. */
-  const clients = new Map<string, RawClient | Promise<RawClient>>();
-  const tunnels: Tunnel[] = [];
-  let closed = false;
-
-  const open = (endpoint: string, authority?: string): RawClient => {
-    const { connectTimeoutMs, maxIdle } = options;
-    const client = openRawClient({ endpoint, authority, secureContext, connectTimeoutMs, maxIdle });
-    if (closed) client.close();
-    return client;
-  };
-  const openThrough = async (proxy: URL, host: string): Promise<RawClient> => {
-    const { port } = new URL(`${address.protocol}//${host}`);
-    const target = port === '' ? `${host}:${address.protocol === 'https:' ? 443 : 80}` : host;
-    const tunnel = await openTunnel({ proxy, target });
-    tunnels.push(tunnel);
-    if (closed) tunnel.close();
-    return open(`${address.protocol}//127.0.0.1:${tunnel.port}`, host);
-  };
-  const clientFor = (host: string): RawClient | Promise<RawClient> => {
-    const known = clients.get(host);
-    if (known !== undefined) return known;
-    const endpoint = `${address.protocol}//${host}`;
-    const proxy = options.env === undefined ? undefined : proxyFor(endpoint, options.env);
-    const client = proxy === undefined ? open(endpoint) : openThrough(proxy, host);
-    clients.set(host, client);
-    if (client instanceof Promise)
-      client.then(
-        (opened) => clients.set(host, opened),
-        () => clients.delete(host),
-      );
-    return client;
-  };
+  /** One host with path style, else one for each bucket of the allow-list. */
+  const clients = openHostClients({ ...options, protocol: address.protocol, secureContext });
 
   return {
     async send({ method, bucket, key, query = [], headers = {}, sink, body, onHead }, call) {
       const credentials = await provider();
       const { host, path } = address.of(bucket, key);
-      const found = clientFor(host);
-      // The straight way has no pause: with one, reads at once would change their order.
+      const found = clients.of(host);
       const client = found instanceof Promise ? await found : found;
       const signed = signer.sign({
         method,
@@ -114,11 +82,7 @@ export function openS3Client(options: S3ClientOptions): S3Client {
         stallTimeoutMs,
       });
     },
-    close() {
-      closed = true;
-      for (const client of clients.values()) if (!(client instanceof Promise)) client.close();
-      for (const tunnel of tunnels) tunnel.close();
-    },
+    close: () => clients.close(),
   };
 }
 

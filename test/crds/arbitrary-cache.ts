@@ -22,6 +22,14 @@ const s3 = {
   caBundleRef: reference,
 };
 
+/** Only ways on which a pod would send a bearer token, since some of them give no Secret. */
+const azure = {
+  account: fc.stringMatching(/^[a-z0-9]{3,24}$/),
+  endpoint: fc.constantFrom('https://acme.blob.example.org', 'http://127.0.0.1:10000/acme/'),
+  credentialsSecretRef: reference,
+  caBundleRef: reference,
+};
+
 const mebibytes = fc.integer({ min: 1, max: 64 });
 const tiers = fc
   .tuple(
@@ -38,33 +46,47 @@ const tiers = fc
 const spec = fc.record(
   {
     replicas: fc.integer({ min: 0, max: 10 }),
-    origin: fc.record(
-      {
-        id: fc.stringMatching(/^[A-Za-z0-9]([.]?[A-Za-z0-9_-]){0,30}$/),
-        identity: fc.string({ maxLength: 50 }),
-        type: fc.constant('S3'),
-        s3: fc.record(s3, optional),
-        buckets: fc.uniqueArray(
-          fc.record(
-            {
-              name: bucket,
-              originBucket: bucket,
-              prefix: fc.string({ maxLength: 60 }),
-              metadataTTL: duration(0, 3_600_000),
-              immutable: fc.boolean(),
-            },
-            { requiredKeys: ['name'] },
+    origin: fc
+      .record(
+        {
+          id: fc.stringMatching(/^[A-Za-z0-9]([.]?[A-Za-z0-9_-]){0,30}$/),
+          identity: fc.string({ maxLength: 50 }),
+          upstream: fc.oneof(
+            fc.record({ type: fc.constant('S3'), s3: fc.record(s3, optional) }),
+            fc.record({
+              type: fc.constant('AzureBlob'),
+              azureBlob: fc.record(azure, { requiredKeys: ['account'] }),
+            }),
           ),
-          { minLength: 1, maxLength: 4, selector: (row) => row.name },
-        ),
-        targetGlobal: fc.integer({ min: 1, max: 1000 }),
-        queueTimeout: duration(100, 60_000),
-        retry: fc.record({ attempts: fc.integer({ min: 1, max: 10 }), backoffInitial: duration(1, 2000) }, optional),
-      },
-      { requiredKeys: ['id', 'type', 's3', 'buckets'] },
-    ),
+          buckets: fc.uniqueArray(
+            fc.record(
+              {
+                name: bucket,
+                originBucket: bucket,
+                prefix: fc.string({ maxLength: 60 }),
+                metadataTTL: duration(0, 3_600_000),
+                immutable: fc.boolean(),
+              },
+              { requiredKeys: ['name'] },
+            ),
+            { minLength: 1, maxLength: 4, selector: (row) => row.name },
+          ),
+          targetGlobal: fc.integer({ min: 1, max: 1000 }),
+          queueTimeout: duration(100, 60_000),
+          retry: fc.record({ attempts: fc.integer({ min: 1, max: 10 }), backoffInitial: duration(1, 2000) }, optional),
+        },
+        { requiredKeys: ['id', 'upstream', 'buckets'] },
+      )
+      .map(({ upstream, ...words }) => ({ ...words, ...upstream })),
     cacheStore: fc.oneof(
       fc.record({ type: fc.constant('S3'), s3: fc.record({ ...s3, bucket }, { requiredKeys: ['bucket'] }) }),
+      fc.record({
+        type: fc.constant('AzureBlob'),
+        azureBlob: fc.record(
+          { ...azure, container: fc.stringMatching(/^[a-z0-9]{2}(-?[a-z0-9]){1,20}$/) },
+          { requiredKeys: ['account', 'container'] },
+        ),
+      }),
       fc.record({
         type: fc.constant('Filesystem'),
         filesystem: name.map((claimName) => ({ persistentVolumeClaim: { claimName } })),

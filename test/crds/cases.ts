@@ -30,8 +30,41 @@ export const badCases: readonly BadCase[] = [
   { name: 'an empty origin id', changes: { 'spec.origin.id': '' }, path: 'spec.origin.id' },
   {
     name: 'an origin type that does not exist',
-    changes: { 'spec.origin.type': 'AzureBlob' },
+    changes: { 'spec.origin.type': 'Gopher' },
     path: 'spec.origin.type',
+  },
+  {
+    name: 'an Azure origin without azureBlob',
+    changes: { 'spec.origin.type': 'AzureBlob', 'spec.origin.s3': undefined },
+    path: 'spec.origin.azureBlob',
+  },
+  {
+    name: 'an S3 origin with azureBlob too',
+    changes: { 'spec.origin.azureBlob': { account: 'acme' } },
+    path: 'spec.origin.azureBlob',
+  },
+  {
+    name: 'an account that can be none',
+    changes: {
+      'spec.origin.type': 'AzureBlob',
+      'spec.origin.s3': undefined,
+      'spec.origin.azureBlob': { account: 'Acme' },
+    },
+    path: 'spec.origin.azureBlob.account',
+  },
+  {
+    name: 'an Azure endpoint with a query',
+    changes: {
+      'spec.origin.type': 'AzureBlob',
+      'spec.origin.s3': undefined,
+      'spec.origin.azureBlob': { account: 'acme', endpoint: 'https://acme.blob.core.windows.net/?sv=1' },
+    },
+    path: 'spec.origin.azureBlob.endpoint',
+  },
+  {
+    name: 'a container with two hyphens in a row',
+    changes: { 'spec.cacheStore': { type: 'AzureBlob', azureBlob: { account: 'acme', container: 'a--b' } } },
+    path: 'spec.cacheStore.azureBlob.container',
   },
   { name: 'an S3 origin without s3', changes: { 'spec.origin.s3': undefined }, path: 'spec.origin.s3' },
   {
@@ -245,7 +278,6 @@ export const badCases: readonly BadCase[] = [
 /** Fields of later versions, and misspelt ones: refused, not ignored. */
 export const unknownCases: readonly BadCase[] = [
   { name: 'a network policy', changes: { 'spec.networkPolicy': { enabled: true } }, path: 'spec.networkPolicy' },
-  { name: 'an Azure origin', changes: { 'spec.origin.azureBlob': { account: 'a' } }, path: 'spec.origin.azureBlob' },
   { name: 'a misspelt key', changes: { 'spec.chunking.sise': '8Mi' }, path: 'spec.chunking.sise' },
 ];
 
@@ -277,6 +309,23 @@ export const goodCases: readonly Case[] = [
     changes: {
       'spec.cacheStore': { type: 'Filesystem', filesystem: { persistentVolumeClaim: { claimName: 'chunks' } } },
     },
+  },
+  {
+    name: 'an Azure origin',
+    changes: {
+      'spec.origin.type': 'AzureBlob',
+      'spec.origin.s3': undefined,
+      'spec.origin.azureBlob': {
+        account: 'acme',
+        endpoint: 'http://127.0.0.1:10000/acme',
+        credentialsSecretRef: { name: 'origin-keys' },
+        caBundleRef: { name: 'origin-ca' },
+      },
+    },
+  },
+  {
+    name: 'an Azure cachestore',
+    changes: { 'spec.cacheStore': { type: 'AzureBlob', azureBlob: { account: 'acme', container: 'a-b' } } },
   },
   { name: 'AWS itself', changes: { 'spec.origin.s3': { region: 'eu-west-1' } } },
   { name: 'an IPv6 endpoint', changes: { 'spec.origin.s3.endpoint': 'http://[fd00::1]:7070' } },

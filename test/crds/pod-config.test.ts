@@ -89,6 +89,27 @@ describe("a pod's config file", () => {
     });
   });
 
+  test('of a cache on Azure names mounted paths too', () => {
+    const references = { credentialsSecretRef: { name: 'azure-key' }, caBundleRef: { name: 'azure-ca' } };
+    const cache = accepted(
+      sampleWith({
+        'spec.origin.type': 'AzureBlob',
+        'spec.origin.s3': undefined,
+        'spec.origin.azureBlob': { account: 'acme', ...references },
+        'spec.cacheStore': { type: 'AzureBlob', azureBlob: { account: 'near', container: 'chunks', ...references } },
+      }),
+    );
+    const at = (side: string) => ({
+      credentials: { directory: `/etc/orca/credentials/${side}` },
+      caFile: `/etc/orca/ca/${side}/ca.crt`,
+    });
+    expect(podConfig(cache)).toMatchObject({
+      origin: { type: 'AzureBlob', azureBlob: { account: 'acme', ...at('origin') } },
+      cacheStore: { type: 'AzureBlob', azureBlob: { account: 'near', container: 'chunks', ...at('cachestore') } },
+    });
+    expect(JSON.stringify(podConfig(cache))).not.toContain('Ref');
+  });
+
   test('of a cache on a shared volume names where that is mounted', () => {
     const cache = accepted(
       sampleWith({

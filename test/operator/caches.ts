@@ -91,6 +91,23 @@ spec:
   logLevel: debug
 `;
 
+export const AZURE = `
+apiVersion: orcacache.dev/v1alpha1
+kind: OrcaCache
+metadata: {name: models, namespace: ml}
+spec:
+  replicas: 1
+  origin:
+    id: models-eu
+    type: AzureBlob
+    azureBlob: {account: acmemodels, credentialsSecretRef: {name: origin-key}, caBundleRef: {name: origin-ca}}
+    buckets: [{name: models}]
+  cacheStore: {type: AzureBlob, azureBlob: {account: acmechunks, container: chunks}}
+  pod:
+    labels: {azure.workload.identity/use: 'true'}
+    serviceAccountAnnotations: {azure.workload.identity/client-id: 00000000-0000-4000-8000-000000000000}
+`;
+
 export const FILESYSTEM = `
 apiVersion: orcacache.dev/v1alpha1
 kind: OrcaCache

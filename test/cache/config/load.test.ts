@@ -377,6 +377,52 @@ memory: {budget: 16Mi}
     expect(of(leastWith({}), {})).toEqual({ kind: 'default-chain' });
   });
 
+  test('takes an Azure key from a directory or the environment, else workload identity', () => {
+    const changes = {
+      'origin.type': 'AzureBlob',
+      'origin.s3': undefined,
+      'origin.azureBlob': { account: 'acme' },
+      cacheStore: { type: 'AzureBlob', azureBlob: { account: 'near', container: 'chunks', caFile: '/ca.crt' } },
+    };
+    const env = { ORCA_ORIGIN_ACCOUNT_KEY: 'aGlkZGVu', ORCA_CACHESTORE_ACCOUNT_KEY: '' };
+    const { origin, cacheStore } = parseConfig(leastWith(changes), { ...facts, env });
+    expect(origin.azureBlob).toEqual({
+      account: 'acme',
+      endpoint: '',
+      credentials: { kind: 'env', accountKeyVar: 'ORCA_ORIGIN_ACCOUNT_KEY' },
+      caFile: '',
+    });
+    expect(origin.s3).toBeUndefined();
+    expect(cacheStore.azureBlob).toEqual({
+      account: 'near',
+      endpoint: '',
+      container: 'chunks',
+      credentials: { kind: 'workload-identity' },
+      caFile: '/ca.crt',
+    });
+    const directory = { ...changes, 'origin.azureBlob': { account: 'acme', credentials: { directory: '/c' } } };
+    expect(parseConfig(leastWith(directory), { ...facts, env }).origin.azureBlob?.credentials).toEqual({
+      kind: 'directory',
+      path: '/c',
+    });
+  });
+
+  test('refuses to send a bearer token over http, but to itself', () => {
+    const over = (endpoint: string) =>
+      mistakesOf(
+        leastWith({
+          'origin.type': 'AzureBlob',
+          'origin.s3': undefined,
+          'origin.azureBlob': { account: 'acme', endpoint },
+        }),
+      );
+    expect(over('http://blob.storage.svc:10000/acme')).toEqual([
+      'origin.azureBlob.endpoint: must be https without credentials of its own: a bearer token is not sent to http://blob.storage.svc:10000',
+    ]);
+    expect(over('https://blob.storage.svc/acme/')).toEqual([]);
+    expect(over('http://127.0.0.1:10000/acme')).toEqual([]);
+  });
+
   test.for([
     ['half of the limit', 2 * GIB, GIB],
     ['1 GiB without a limit', 0, GIB],

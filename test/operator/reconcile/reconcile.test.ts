@@ -14,6 +14,7 @@ spec:
   origin: {id: models-eu, type: S3, s3: {credentialsSecretRef: {name: origin-keys}}, buckets: [{name: models}]}
   cacheStore: {type: S3, s3: {bucket: orca-chunks}}
 `;
+const WITH_AZURE_SECRET = WITH_SECRETS.replace('type: S3, s3: {', 'type: AzureBlob, azureBlob: {account: acme, ');
 const OTHER_CONFIG = MINIMAL.replace('{name: models}]', '{name: models}, {name: more}]');
 
 /** A cache whose pods are all ready. */
@@ -347,6 +348,25 @@ describe('a Secret that is named', () => {
       'Secret origin-keys (spec.origin.s3.credentialsSecretRef) lacks the key secret-access-key',
     );
     harness.secret('origin-keys');
+    await harness.reconcile();
+    expect(harness.condition('Stalled')).toBe('False Progressing');
+  });
+
+  test('that must hold one of two keys is a stall with none and with both', async () => {
+    const harness = await openHarness();
+    harness.secret('origin-keys', { other: 'x' });
+    harness.applyCache(WITH_AZURE_SECRET);
+    await harness.reconcile();
+    expect(harness.message('Stalled')).toBe(
+      'Secret origin-keys (spec.origin.azureBlob.credentialsSecretRef) lacks one of the keys account-key, sas-token',
+    );
+    harness.secret('origin-keys', { 'account-key': 'a', 'sas-token': 'b' });
+    await harness.reconcile();
+    expect(harness.condition('Stalled')).toBe('True SecretMalformed');
+    expect(harness.message('Stalled')).toBe(
+      'Secret origin-keys (spec.origin.azureBlob.credentialsSecretRef) must hold only one of the keys account-key, sas-token',
+    );
+    harness.secret('origin-keys', { 'sas-token': 'b' });
     await harness.reconcile();
     expect(harness.condition('Stalled')).toBe('False Progressing');
   });

@@ -8,7 +8,7 @@ import { affinity, topologySpread } from '#operator/resources/placement.ts';
 import { gracePeriodSeconds, podTemplate } from '#operator/resources/pod-template.ts';
 import { references } from '#operator/resources/reference.ts';
 import { mounted } from '#operator/resources/volumes.ts';
-import { cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '../caches.ts';
+import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '../caches.ts';
 
 const full = cacheFrom(FULL);
 const minimal = cacheFrom(MINIMAL);
@@ -133,6 +133,20 @@ describe('references', () => {
       'Secret models-keys: keys.yaml',
       'Secret models-tls: tls.crt tls.key',
       'ConfigMap aws: profile',
+    ]);
+  });
+
+  test('of an Azure account are a Secret with one key of two', () => {
+    expect(references(cacheFrom(AZURE))).toEqual([
+      {
+        field: 'spec.origin.azureBlob.credentialsSecretRef',
+        kind: 'Secret',
+        name: 'origin-key',
+        keys: [],
+        oneOf: ['account-key', 'sas-token'],
+        mount: { volume: 'origin-credentials', path: '/etc/orca/credentials/origin' },
+      },
+      expect.objectContaining({ kind: 'ConfigMap', name: 'origin-ca', keys: ['ca.crt'] }),
     ]);
   });
 

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { desiredChildren } from '#operator/resources/list.ts';
-import { cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '../caches.ts';
+import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '../caches.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../golden/operator');
 
@@ -11,6 +11,7 @@ describe('the children of a cache', () => {
     ['minimal', MINIMAL],
     ['full', FULL],
     ['filesystem', FILESYSTEM],
+    ['azure', AZURE],
   ] as const)('are those of the golden file: %s', async ([name, yaml]) => {
     const cache = cacheFrom(yaml);
     const documents = desiredChildren(cache, contextOf(cache, { provenConfig: '0badcafe' })).map(({ manifest }) =>
