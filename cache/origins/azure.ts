@@ -3,12 +3,13 @@
  * the pin (`If-Match`) is ever sent. Nothing is retried here; an answer counts only if it is exactly what was asked for.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
+import type { ObjectHead, ObjectVersion } from '#cache/core/object.ts';
 import type { CallOptions, Origin } from '#cache/engine/ports.ts';
+import { accept, UnknownCoding } from '#cache/origins/accept.ts';
+import { openCodings } from '#cache/origins/codings.ts';
 import { isDirectory, s3Headers } from '#cache/origins/azure-headers.ts';
 import { asAzureEtag, openAzureClient, s3EtagOf, type AzureClientOptions } from '#cache/wire/azure-client.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
-import { contentRange } from '#cache/wire/s3-client.ts';
 import { errorFor, toOrcaError } from './azure-errors.ts';
 import { openAzureList } from './azure-list.ts';
 
@@ -20,6 +21,7 @@ const STALL_TIMEOUT_MS = 10_000;
 export function openAzureOrigin(options: AzureClientOptions): Origin {
   const client = openAzureClient(options);
   const lists = openAzureList(client);
+  const codings = openCodings();
   const limits = (call: CallOptions): CallOptions => ({
     firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS,
     stallTimeoutMs: STALL_TIMEOUT_MS,
@@ -30,7 +32,16 @@ export function openAzureOrigin(options: AzureClientOptions): Origin {
   const lookUp = async (bucket: string, key: string, call: CallOptions): Promise<ObjectHead> => {
     const response = await client.send({ method: 'HEAD', container: bucket, blob: key }, limits(call));
     if (response.status !== 200) throw errorFor(response, bucket, key);
-    return headOf(response.headers, where(bucket, key));
+    const head = headOf(response.headers, where(bucket, key));
+    // Most blobs have none: an answer that has one is what makes us ask.
+    if ('content-encoding' in response.headers) codings.learn({ bucket, key, etag: head.etag }, response.headers);
+    return head;
+  };
+  const learnCoding = async (object: ObjectVersion, call: CallOptions): Promise<void> => {
+    const { bucket, key } = object;
+    const { etag, headers } = await lookUp(bucket, key, call);
+    if (etag !== object.etag) throw new OrcaError('object_changed', `${where(bucket, key)} has changed: another ETag`);
+    codings.learn(object, headers);
   };
 
   return {
@@ -45,11 +56,18 @@ export function openAzureOrigin(options: AzureClientOptions): Origin {
       const { bucket, key, etag } = object;
       const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${asAzureEtag(etag)}"` };
       const onHead = (status: number, answer: ResponseHeaders): void => {
-        if (status >= 200 && status < 300) accept(status, answer, object, range);
+        if (status < 200 || status >= 300) return;
+        checkType(answer, where(bucket, key));
+        accept({ status, headers: answer, etag: s3EtagOf(answer) }, object, range, codings);
       };
+      const request = { method: 'GET', container: bucket, blob: key, headers, sink, onHead } as const;
+      const get = () => client.send(request, limits(call));
       try {
-        const request = { method: 'GET', container: bucket, blob: key, headers, sink, onHead } as const;
-        const response = await client.send(request, limits(call));
+        const response = await get().catch(async (error: unknown) => {
+          if (!(error instanceof UnknownCoding)) throw error;
+          await learnCoding(object, call);
+          return get();
+        });
         // A deleted blob has another ETag than any, says Azure: a HEAD tells the two apart, and rejects if it is gone.
         if (response.status === 412) await lookUp(bucket, key, call);
         if (response.status >= 300) throw errorFor(response, bucket, key);
@@ -104,29 +122,4 @@ function headOf(headers: ResponseHeaders, name: string): ObjectHead {
 function checkType(headers: ResponseHeaders, name: string): void {
   const type = headers['x-ms-blob-type'] ?? 'BlockBlob';
   if (type !== 'BlockBlob') throw new OrcaError('origin_unsupported', `${name} is of type ${type} at the origin`);
-}
-
-/** Throws unless the head promises exactly the bytes asked for. */
-function accept(status: number, headers: ResponseHeaders, object: ObjectVersion, range: ByteRange): void {
-  const name = `${object.bucket}/${object.key}`;
-  const wrong = (what: string): OrcaError =>
-    new OrcaError('origin_unavailable', `the origin's answer for ${name} is not what was asked for: ${what}`, {
-      status,
-    });
-  const changed = (what: string): OrcaError =>
-    new OrcaError('object_changed', `${name} has changed: ${what}`, { status });
-
-  checkType(headers, name);
-  const etag = s3EtagOf(headers);
-  if (etag === undefined) throw wrong('no strong ETag');
-  if (etag !== object.etag) throw changed('another ETag');
-  const length = Number(headers['content-length']);
-  const got = status === 200 ? { from: 0, to: length, totalBytes: length } : contentRange(headers);
-  if ((status !== 200 && status !== 206) || got === undefined)
-    throw wrong(`status ${status} without a usable Content-Range`);
-  // A coding added on the way changes the length; a blob stored with one keeps it.
-  if (got.totalBytes !== object.sizeBytes)
-    throw 'content-encoding' in headers ? wrong('another length, encoded') : changed('another size');
-  if (got.from !== range.from || got.to !== range.to) throw wrong('another range');
-  if (length !== rangeLength(range)) throw wrong('another Content-Length');
 }

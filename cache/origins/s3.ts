@@ -3,9 +3,10 @@
  * is exactly what was asked for.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
+import type { ByteRange, ObjectHead, ObjectVersion } from '#cache/core/object.ts';
 import type { CallOptions, Origin } from '#cache/engine/ports.ts';
-import { openCodings, type Codings } from '#cache/origins/codings.ts';
+import { accept, UnknownCoding } from '#cache/origins/accept.ts';
+import { openCodings } from '#cache/origins/codings.ts';
 import { representationHeaders } from '#cache/origins/representation.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
 import { contentRange, openS3Client, strongEtag, type S3ClientOptions } from '#cache/wire/s3-client.ts';
@@ -85,7 +86,8 @@ export function openS3Origin(options: S3ClientOptions): Origin {
       const name = where(object.bucket, object.key);
       const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${object.etag}"` };
       const onHead = (status: number, answer: ResponseHeaders): void => {
-        if (status >= 200 && status < 300) accept(status, answer, object, range, codings);
+        if (status >= 200 && status < 300)
+          accept({ status, headers: answer, etag: strongEtag(answer) }, object, range, codings);
       };
       const request = { method: 'GET', bucket: object.bucket, key: object.key, headers, sink, onHead } as const;
       const get = () => client.send(request, limits(call));
@@ -163,41 +165,3 @@ function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): 
     throw new OrcaError('origin_unsupported', `the origin does not say where part ${part} of ${name} is`);
   return { from: range.from, to: range.to };
 }
-
-/** Throws unless the head promises exactly the bytes asked for. */
-function accept(
-  status: number,
-  headers: ResponseHeaders,
-  object: ObjectVersion,
-  range: ByteRange,
-  codings: Codings,
-): void {
-  const name = `${object.bucket}/${object.key}`;
-  const wrong = (what: string): OrcaError =>
-    new OrcaError('origin_unavailable', `the origin's answer for ${name} is not what was asked for: ${what}`, {
-      status,
-    });
-  const changed = (what: string): OrcaError =>
-    new OrcaError('object_changed', `${name} has changed: ${what}`, { status });
-
-  const etag = strongEtag(headers);
-  if (etag === undefined) throw wrong('no strong ETag');
-  if (etag !== object.etag) throw changed('another ETag');
-  const length = Number(headers['content-length']);
-  const whole = { from: 0, to: length, totalBytes: length };
-  const got = status === 200 ? whole : contentRange(headers);
-  if ((status !== 200 && status !== 206) || got === undefined)
-    throw wrong(`status ${status} without a usable Content-Range`);
-  // A coding added on the way changes the length; an object stored with one keeps it.
-  if (got.totalBytes !== object.sizeBytes)
-    throw 'content-encoding' in headers ? wrong('another length, encoded') : changed('another size');
-  if (got.from !== range.from || got.to !== range.to)
-    throw wrong(status === 200 ? 'the whole object instead of a range' : 'another range');
-  if (length !== rangeLength(range)) throw wrong('another Content-Length');
-  const coding = codings.judge(object, headers);
-  if (coding === 'other') throw wrong('another content coding');
-  if (coding === 'unknown') throw new UnknownCoding();
-}
-
-/** Right in all else, but with a content coding of which it is not known whether it is the object's. */
-class UnknownCoding extends Error {}

@@ -1,4 +1,4 @@
-/** What an Azure Blob cachestore refuses or fails to answer, as the engine's words. */
+/** What an Azure Blob cachestore refuses, as the engine's words. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { azureErrorCode } from '#cache/wire/azure-client.ts';
 import type { RawResponse } from '#cache/wire/raw-client.ts';

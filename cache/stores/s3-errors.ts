@@ -1,5 +1,5 @@
-/** What an S3-compatible cachestore refuses or fails to answer, as the engine's words. */
-import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
+/** What an S3-compatible cachestore refuses, as the engine's words. */
+import { OrcaError } from '#cache/core/errors.ts';
 import type { RawResponse } from '#cache/wire/raw-client.ts';
 import { faultOf, retryAfterMs } from '#cache/wire/s3-client.ts';
 
@@ -15,11 +15,4 @@ export function refusal({ status, headers, body }: RawResponse, key: string): Or
   if (status === 404 && code !== 'NoSuchBucket')
     return new OrcaError('chunk_missing', `the store has no ${key}`, options);
   return new OrcaError('store_unavailable', `the store answers ${status} ${code} for ${key}`, options);
-}
-
-/** Anything thrown on the way: what is no answer is a store that can't be reached. */
-export function toStoreError(error: unknown, key: string): OrcaError {
-  if (error instanceof OrcaError && error.code === 'internal')
-    return new OrcaError('store_unavailable', error.message, { cause: error });
-  return asOrcaError(error, 'store_unavailable', `the store gave no answer for ${key}`);
 }

@@ -1,211 +1,53 @@
-/**
- * The ChunkStore port over an S3-compatible store: a chunk is one object named by its path, its metadata are user
- * metadata, and a commit is a conditional, checksummed PUT, so that one writer wins and a cut upload is never seen.
- */
-import { crc32 } from 'node:zlib';
-import { decodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
-import type { Chunk } from '#cache/core/chunk.ts';
-import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import type { StoreFindings } from '#cache/core/store-verdict.ts';
-import type { CallOptions, ProbedStore } from '#cache/engine/ports.ts';
-import { chunkKey, smallKey } from '#cache/stores/paths.ts';
-import { toStoreError, refusal } from '#cache/stores/s3-errors.ts';
-import { firstKey, probeS3 } from '#cache/stores/s3-probe.ts';
-import { openS3Put, type S3Put } from '#cache/stores/s3-put.ts';
-import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
-import { bufferSink } from '#cache/wire/buffer-sink.ts';
-import type { ResponseHeaders } from '#cache/wire/response-head.ts';
-import { contentRange, openS3Client, type S3ClientOptions } from '#cache/wire/s3-client.ts';
-
-/** The store is near: what has not begun by then is an outage, and the next rung answers sooner. */
-const READ_FIRST_BYTE_TIMEOUT_MS = 2_000;
-/** A store may write a whole chunk to its disks before it answers. */
-const WRITE_ANSWER_TIMEOUT_MS = 30_000;
-const STALL_TIMEOUT_MS = 10_000;
-const CLEAN_UP_TIMEOUT_MS = 5_000;
-/** Identity, verdict and manifests are a few KiB; what is much larger is not ours. */
-const MAX_SMALL_BYTES = 4 * 1024 * 1024;
+/** An S3-compatible store as a place for chunks: user metadata, a CRC-32 on every upload, and what its answers mean. */
+import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
+import type { ProbedStore } from '#cache/engine/ports.ts';
+import { openObjectStore } from '#cache/stores/object-store.ts';
+import { refusal } from '#cache/stores/s3-errors.ts';
+import { faultOf, openS3Client, type S3ClientOptions } from '#cache/wire/s3-client.ts';
 
 export interface S3StoreOptions extends S3ClientOptions {
   readonly bucket: string;
 }
 
+const META = 'x-amz-meta-';
+
 export function openS3Store(options: S3StoreOptions): ProbedStore {
   const { bucket } = options;
   const client = openS3Client(options);
-  const limits = (call: CallOptions, firstByteTimeoutMs = READ_FIRST_BYTE_TIMEOUT_MS): CallOptions => ({
-    firstByteTimeoutMs,
-    stallTimeoutMs: STALL_TIMEOUT_MS,
-    ...call,
+  return openObjectStore({
+    send: (request, call) => client.send({ ...request, bucket }, call),
+    uploadHeaders({ lengthBytes, crc32, metadata }) {
+      const checksum = Buffer.alloc(4);
+      checksum.writeUInt32BE(crc32);
+      const headers: Record<string, string> = {
+        'content-type': 'application/octet-stream',
+        'content-length': String(lengthBytes),
+        'x-amz-checksum-crc32': checksum.toString('base64'),
+      };
+      for (const [name, value] of Object.entries(metadata === undefined ? {} : encodeMetadata(metadata)))
+        headers[`${META}${name}`] = value;
+      return headers;
+    },
+    metadataFields(headers) {
+      const fields: Record<string, string> = {};
+      for (const [name, value] of Object.entries(headers))
+        if (name.startsWith(META)) fields[name.slice(META.length)] = value;
+      return fields;
+    },
+    refusal,
+    conditionOf({ status }) {
+      if (status === 412) return 'taken';
+      if (status === 501) return 'unsupported';
+      return status === 409 ? 'again' : undefined;
+    },
+    /** 501, and 405 from what knows no such thing, are a no; a 403 says nothing. */
+    async isVersioned(_key, call) {
+      const response = await client.send({ method: 'GET', bucket, key: '', query: [['versioning', '']] }, call);
+      if (response.status === 200) return /<Status>\s*Enabled\s*<\/Status>/.test(response.body.toString('utf8'));
+      if (response.status === 501 || response.status === 405) return false;
+      if (response.status === 404 && faultOf(response.body).code === 'NoSuchBucket') throw refusal(response, bucket);
+      return undefined;
+    },
+    close: () => client.close(),
   });
-  const put: S3Put = openS3Put(client, bucket);
-
-  /** What is stored under a chunk's path; undefined if nothing is. */
-  const look = async (
-    key: string,
-    call: CallOptions,
-  ): Promise<{ readonly lengthBytes: number; readonly headers: ResponseHeaders } | undefined> => {
-    const response = await client.send({ method: 'HEAD', bucket, key }, limits(call));
-    if (response.status === 404) return undefined;
-    const length = response.headers['content-length'];
-    if (response.status !== 200 || length === undefined) throw refusal(response, key);
-    return { lengthBytes: Number(length), headers: response.headers };
-  };
-
-  return {
-    async read(chunk, range, sink, onInfo, call) {
-      const key = chunkKey(chunk);
-      const onHead = (status: number, headers: ResponseHeaders): void => {
-        if (status < 200 || status >= 300) return;
-        onInfo(accept(chunk, range, status, headers));
-      };
-      const headers = { range: `bytes=${range.from}-${range.to - 1}` };
-      try {
-        const response = await client.send({ method: 'GET', bucket, key, headers, sink, onHead }, limits(call));
-        // The range lies inside the chunk, so what can't satisfy it is shorter.
-        if (response.status === 416)
-          throw new OrcaError('chunk_bad', `${key} is stored shorter than it should be`, { status: 416 });
-        if (response.status >= 300) throw refusal(response, key);
-      } catch (error) {
-        throw toStoreError(error, key);
-      }
-    },
-    async has(chunk, call) {
-      const key = chunkKey(chunk);
-      try {
-        const found = await look(key, call);
-        if (found === undefined) return false;
-        checkStored(chunk, found.lengthBytes, metadataOf(found.headers));
-        return true;
-      } catch (error) {
-        throw toStoreError(error, key);
-      }
-    },
-    async commit(chunk, metadata, pieces, call) {
-      const key = chunkKey(chunk);
-      checkPieces(chunk, metadata, pieces);
-      const isSame = async (): Promise<'same' | 'other' | 'absent'> => {
-        const found = await look(key, call);
-        if (found === undefined) return 'absent';
-        return isSameChunk(metadata, found.lengthBytes, readableMetadata(found.headers)) ? 'same' : 'other';
-      };
-      const upload = { key, pieces, crc32: metadata.crc32, lengthBytes: chunk.lengthBytes, metadata };
-      const callOptions = limits(call, WRITE_ANSWER_TIMEOUT_MS);
-      try {
-        if (call.overwrite === true) return await put.replace(upload, callOptions);
-        return await put.create(upload, isSame, 'replace', callOptions);
-      } catch (error) {
-        throw toStoreError(error, key);
-      }
-    },
-    async getSmall(name, call) {
-      const key = smallKey(name);
-      const sink = bufferSink(MAX_SMALL_BYTES);
-      try {
-        const response = await client.send({ method: 'GET', bucket, key, sink }, limits(call));
-        if (response.status === 200) return sink.bytes();
-        const error = refusal(response, key);
-        if (error.code === 'chunk_missing') return undefined;
-        throw error;
-      } catch (error) {
-        throw toStoreError(error, key);
-      }
-    },
-    async putSmall(name, body, call) {
-      const key = smallKey(name);
-      const upload = { key, pieces: [body], crc32: crc32(body), lengthBytes: body.length };
-      const callOptions = limits(call, WRITE_ANSWER_TIMEOUT_MS);
-      const isSame = async (): Promise<'same' | 'other' | 'absent'> => {
-        const stored = await this.getSmall(name, call);
-        if (stored === undefined) return 'absent';
-        return Buffer.from(stored).equals(body) ? 'same' : 'other';
-      };
-      try {
-        if (call.ifAbsent !== true) return await put.replace(upload, callOptions);
-        return await put.create(upload, isSame, 'lose', callOptions);
-      } catch (error) {
-        throw toStoreError(error, key);
-      }
-    },
-    async deleteSmall(name, call) {
-      const key = smallKey(name);
-      try {
-        const response = await client.send({ method: 'DELETE', bucket, key }, limits(call, WRITE_ANSWER_TIMEOUT_MS));
-        if (response.status < 300) return;
-        const error = refusal(response, key);
-        if (!hasCode(error, 'chunk_missing')) throw error;
-      } catch (error) {
-        throw toStoreError(error, key);
-      }
-    },
-    async probe(name, call) {
-      const key = smallKey(name);
-      const undeleted: unknown[] = [];
-      const cleanUp = async (): Promise<void> => {
-        // Also when the process ends: nobody else knows the names.
-        const signal = AbortSignal.timeout(CLEAN_UP_TIMEOUT_MS);
-        const deletions = [name, firstKey(name)].map((left) => this.deleteSmall(left, { signal }));
-        for (const deletion of await Promise.allSettled(deletions))
-          if (deletion.status === 'rejected') undeleted.push(deletion.reason);
-      };
-      try {
-        let findings: StoreFindings;
-        try {
-          findings = await probeS3({ client, bucket, put }, key, limits(call, WRITE_ANSWER_TIMEOUT_MS));
-        } finally {
-          await cleanUp();
-        }
-        return undeleted.length === 0 ? findings : { ...findings, problems: [...findings.problems, 'delete'] };
-      } catch (error) {
-        throw toStoreError(error, key);
-      }
-    },
-    trustConditions: (isTrusted) => put.trust(isTrusted),
-    async close() {
-      client.close();
-    },
-  };
-}
-
-const META = 'x-amz-meta-';
-
-/** The user metadata of an answer; throws `chunk_bad` where they contradict themselves. */
-function metadataOf(headers: ResponseHeaders): ChunkMetadata | undefined {
-  const fields: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers))
-    if (name.startsWith(META)) fields[name.slice(META.length)] = value;
-  return decodeMetadata(fields);
-}
-
-/** The same, where metadata that can't be read only means "not what we would have written". */
-function readableMetadata(headers: ResponseHeaders): ChunkMetadata | undefined {
-  try {
-    return metadataOf(headers);
-  } catch (error) {
-    if (hasCode(error, 'chunk_bad')) return undefined;
-    throw error;
-  }
-}
-
-/** Throws unless the head promises exactly the bytes asked for, of this chunk; its metadata. */
-function accept(
-  chunk: Chunk,
-  range: { readonly from: number; readonly to: number },
-  status: number,
-  headers: ResponseHeaders,
-): ChunkMetadata | undefined {
-  const wrong = (what: string): OrcaError =>
-    new OrcaError('store_unavailable', `the store's answer for ${chunk.path} is not what was asked for: ${what}`, {
-      status,
-    });
-  // We never store with a coding: bytes that carry one are not the chunk's.
-  if ('content-encoding' in headers) throw wrong('a content coding');
-  const length = Number(headers['content-length']);
-  const got = status === 200 ? { from: 0, to: length, totalBytes: length } : contentRange(headers);
-  if (got === undefined || (status !== 200 && status !== 206))
-    throw wrong(`status ${status} without a usable Content-Range`);
-  const metadata = metadataOf(headers);
-  checkStored(chunk, got.totalBytes, metadata);
-  if (got.from !== range.from || got.to !== range.to || length !== range.to - range.from) throw wrong('another range');
-  return metadata;
 }

@@ -106,6 +106,29 @@ describe('a read', () => {
   });
 });
 
+test.for([
+  ['the blob’s own', 'gzip', 'object'],
+  ['added on the way', undefined, 'origin_unavailable'],
+] as const)('a coding that is %s is told by a HEAD', async ([, coding, outcome]) => {
+  const { server, origin } = await open((request, out) =>
+    out.write(
+      request.method === 'HEAD'
+        ? headed(coding === undefined ? {} : { 'content-encoding': coding })
+        : reply(
+            '206 Partial Content',
+            { etag: '"0x8D1"', 'content-range': 'bytes 10-19/100', 'content-encoding': 'gzip' },
+            TEN,
+          ),
+    ),
+  );
+  const sink = collectSink();
+  const read = origin.read(object, range, sink, { signal });
+  if (outcome === 'object') await read;
+  else await expect(read).rejects.toMatchObject({ code: outcome });
+  expect(sink.bytes().toString()).toBe(outcome === 'object' ? TEN : '');
+  expect(server.requests.map(({ method }) => method)).toEqual(['GET', 'HEAD', 'GET']);
+});
+
 describe('a head', () => {
   test('tells ETag, size, time and the headers in S3’s words', async () => {
     const { origin } = await open((_, out) =>

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
-import type { ChunkStore } from '#cache/engine/ports.ts';
-import { openAzureStore } from '#cache/stores/azure.ts';
-import { metadataHeaders } from '#cache/stores/azure-put.ts';
+import type { ProbedStore } from '#cache/engine/ports.ts';
+import { metadataHeaders, openAzureStore } from '#cache/stores/azure.ts';
 import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
 import { reply, startScriptedServer, type Script, type ScriptedServer } from '#test/support/scripted-server.ts';
@@ -15,7 +14,7 @@ const chunk = chunkFor(body, 'object');
 const metadata = metadataFor(chunk, body);
 const pieces = piecesOf(body, 1_000_001);
 
-async function open(script: Script): Promise<{ server: ScriptedServer; store: ChunkStore }> {
+async function open(script: Script): Promise<{ server: ScriptedServer; store: ProbedStore }> {
   const server = await startScriptedServer(script);
   const store = openAzureStore({
     account: 'acme',
@@ -24,6 +23,7 @@ async function open(script: Script): Promise<{ server: ScriptedServer; store: Ch
     caFile: '',
     credentials: { kind: 'env', accountKeyVar: 'ORCA_TEST_AZURE_KEY' },
   });
+  store.trustConditions(true);
   onTestFinished(async () => {
     await store.close();
     await server[Symbol.asyncDispose]();
@@ -108,6 +108,16 @@ describe('a commit', () => {
     });
     expect(server.requests).toHaveLength(1);
   });
+});
+
+test('until its condition is trusted a commit looks first, and writes plainly', async () => {
+  const { server, store } = await open((request, out) =>
+    out.write(request.method === 'HEAD' ? refused('404 Not Found', 'BlobNotFound') : created),
+  );
+  store.trustConditions(false);
+  expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+  expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'PUT']);
+  expect(server.requests[1]?.headers).not.toHaveProperty('if-none-match');
 });
 
 describe('a read', () => {

@@ -1,5 +1,5 @@
 /**
- * Finds out what an S3-compatible store's conditional writes are worth: a name offered twice, then many writers of one
+ * Finds out what an object store's conditional writes are worth: a name offered twice, then many writers of one
  * large name at once, each with bytes of its own; and whether what was written comes back, whole and in ranges.
  */
 import { randomBytes } from 'node:crypto';
@@ -9,10 +9,10 @@ import { combineCrc32 } from '#cache/core/crc32.ts';
 import { hasCode } from '#cache/core/errors.ts';
 import type { StoreFindings, StoreProblem } from '#cache/core/store-verdict.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
-import { refusal } from '#cache/stores/s3-errors.ts';
-import type { S3Put, Upload } from '#cache/stores/s3-put.ts';
+import type { ExclusivePut } from '#cache/stores/exclusive-put.ts';
+import type { ObjectWire, Upload } from '#cache/stores/object-wire.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
-import { contentRange, faultOf, type S3Client } from '#cache/wire/s3-client.ts';
+import { contentRange } from '#cache/wire/s3-client.ts';
 
 /** Enough to see a race that is lost now and then. */
 const WRITERS = 16;
@@ -24,16 +24,14 @@ const OWN_BYTES = MIN_BLOCK_BYTES;
 /** A range across the border of the two. */
 const RANGE = { from: OWN_BYTES - 1_000, to: OWN_BYTES + 1_000 };
 
-export interface S3ProbeContext {
-  readonly client: S3Client;
-  readonly bucket: string;
-  readonly put: S3Put;
+export interface RaceProbeContext {
+  readonly wire: ObjectWire;
+  readonly put: ExclusivePut;
 }
 
 /** Leaves nothing under `key` and `<key>.first` but where it can't delete: the caller's. */
-export async function probeS3(context: S3ProbeContext, key: string, call: CallOptions): Promise<StoreFindings> {
-  const { client, bucket, put } = context;
-  const versioned = await isVersioned(client, bucket, call);
+export async function probeRace(context: RaceProbeContext, key: string, call: CallOptions): Promise<StoreFindings> {
+  const { wire, put } = context;
   const first = await put.offer(smallUpload(firstKey(key)), call);
   const again = await put.offer(smallUpload(firstKey(key)), call);
   const isRaced = (first === 'won' || first === 'open') && (again === 'taken' || again === 'open');
@@ -49,6 +47,7 @@ export async function probeS3(context: S3ProbeContext, key: string, call: CallOp
     return outcome.value;
   });
   const { standing, problems } = await inspect(context, uploads, key, call);
+  const versioned = await wire.isVersioned(key, call);
   return { first, again, ...(isRaced && { race: { offers, standing } }), problems, versioned };
 }
 
@@ -80,17 +79,8 @@ function largeUploads(key: string): Upload[] {
   });
 }
 
-/** 501, and 405 from what knows no such thing, are a no; a 403 says nothing. */
-async function isVersioned(client: S3Client, bucket: string, call: CallOptions): Promise<boolean | undefined> {
-  const response = await client.send({ method: 'GET', bucket, key: '', query: [['versioning', '']] }, call);
-  if (response.status === 200) return /<Status>\s*Enabled\s*<\/Status>/.test(response.body.toString('utf8'));
-  if (response.status === 501 || response.status === 405) return false;
-  if (response.status === 404 && faultOf(response.body).code === 'NoSuchBucket') throw refusal(response, bucket);
-  return undefined;
-}
-
 async function inspect(
-  { client, bucket }: S3ProbeContext,
+  { wire }: RaceProbeContext,
   uploads: readonly Upload[],
   key: string,
   call: CallOptions,
@@ -100,19 +90,19 @@ async function inspect(
     headers = answered;
   };
   const whole = countingSink();
-  const response = await client.send({ method: 'GET', bucket, key, sink: whole, onHead }, call);
-  if (response.status !== 200) throw refusal(response, key);
+  const response = await wire.send({ method: 'GET', key, sink: whole, onHead }, call);
+  if (response.status !== 200) throw wire.refusal(response, key);
   const at = uploads.findIndex((upload) => upload.crc32 === whole.crc32 && upload.lengthBytes === whole.lengthBytes);
   const upload = uploads[at];
   if (upload === undefined) return { standing: undefined, problems: ['bytes'] };
 
   const part = countingSink();
   const range = { range: `bytes=${RANGE.from}-${RANGE.to - 1}` };
-  const ranged = await client.send({ method: 'GET', bucket, key, headers: range, sink: part, onHead: () => {} }, call);
-  if (ranged.status >= 500 && ranged.status !== 501) throw refusal(ranged, key);
+  const ranged = await wire.send({ method: 'GET', key, headers: range, sink: part, onHead: () => {} }, call);
+  if (ranged.status >= 500 && ranged.status !== 501) throw wire.refusal(ranged, key);
   const problems: StoreProblem[] = [];
   if (!isRange(ranged.status, ranged.headers) || part.crc32 !== crc32(rangeOf(upload))) problems.push('range');
-  if (!keptMetadata(upload, headers)) problems.push('metadata');
+  if (!keptMetadata(upload, wire.metadataFields(headers))) problems.push('metadata');
   return { standing: at, problems };
 }
 
@@ -126,12 +116,7 @@ function rangeOf({ pieces }: Upload): Buffer {
   return Buffer.concat([own.subarray(RANGE.from), next.subarray(0, RANGE.to - OWN_BYTES)]);
 }
 
-const META = 'x-amz-meta-';
-
-function keptMetadata({ metadata }: Upload, headers: ResponseHeaders): boolean {
-  const fields: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers))
-    if (name.startsWith(META)) fields[name.slice(META.length)] = value;
+function keptMetadata({ metadata }: Upload, fields: Readonly<Record<string, string>>): boolean {
   try {
     const kept = decodeMetadata(fields);
     return (

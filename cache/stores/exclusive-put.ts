@@ -1,28 +1,18 @@
 /**
  * Writing an object so that exactly one writer wins: `PUT If-None-Match: *` with a checksum, and what to do with each of
  * its answers; or, as long as nobody has proven that the store keeps the condition, a look and a plain PUT. Every upload
- * carries its CRC-32: some stores publish the cut body of one that carries none.
+ * carries its checksum: some stores publish the cut body of one that carries none.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { encodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Offer } from '#cache/core/store-verdict.ts';
 import type { CallOptions } from '#cache/engine/ports.ts';
-import { refusal } from '#cache/stores/s3-errors.ts';
+import type { ObjectWire, Upload } from '#cache/stores/object-wire.ts';
 import { WireError } from '#cache/wire/errors.ts';
 import type { RawResponse } from '#cache/wire/raw-client.ts';
-import type { S3Client } from '#cache/wire/s3-client.ts';
 import { cancelledBy } from '#cache/wire/sink.ts';
 
-export interface Upload {
-  readonly key: string;
-  readonly pieces: readonly Uint8Array[];
-  readonly lengthBytes: number;
-  readonly crc32: number;
-  readonly metadata?: ChunkMetadata;
-}
-
-export interface S3Put {
+export interface ExclusivePut {
   /** A plain checksummed PUT, whatever is there. */
   replace(upload: Upload, call: CallOptions): Promise<'won'>;
   /**
@@ -41,31 +31,22 @@ export interface S3Put {
   trust(isTrusted: boolean): void;
 }
 
-/** 409 means that another conditional write is under way: after a few of its lengths the store is not well. */
+/** Another conditional write may be under way: after a few of its lengths the store is not well. */
 const CREATE_ATTEMPTS = 5;
 const CONFLICT_DELAY_MIN_MS = 50;
 const CONFLICT_DELAY_SPREAD_MS = 200;
 
-export function openS3Put(client: S3Client, bucket: string): S3Put {
+export function openExclusivePut(wire: ObjectWire): ExclusivePut {
   let isTrusted = false;
 
   const send = async (upload: Upload, ifAbsent: boolean, call: CallOptions): Promise<RawResponse> => {
-    const checksum = Buffer.alloc(4);
-    checksum.writeUInt32BE(upload.crc32);
-    const headers: Record<string, string> = {
-      'content-type': 'application/octet-stream',
-      'content-length': String(upload.lengthBytes),
-      'x-amz-checksum-crc32': checksum.toString('base64'),
-    };
+    const headers = await wire.uploadHeaders(upload, call);
     if (ifAbsent) headers['if-none-match'] = '*';
-    if (upload.metadata !== undefined)
-      for (const [name, value] of Object.entries(encodeMetadata(upload.metadata)))
-        headers[`x-amz-meta-${name}`] = value;
-    return client.send({ method: 'PUT', bucket, key: upload.key, headers, body: upload.pieces }, call);
+    return wire.send({ method: 'PUT', key: upload.key, headers, body: upload.pieces }, call);
   };
   const replace = async (upload: Upload, call: CallOptions): Promise<'won'> => {
     const response = await send(upload, false, call);
-    if (response.status >= 300) throw written(refusal(response, upload.key));
+    if (response.status >= 300) throw written(wire.refusal(response, upload.key));
     return 'won';
   };
 
@@ -78,10 +59,10 @@ export function openS3Put(client: S3Client, bucket: string): S3Put {
       try {
         const response = await send(upload, true, call);
         if (response.status < 300) return { offer: 'won' };
-        const why = written(refusal(response, upload.key));
-        if (response.status === 412) return { offer: 'taken', why };
-        if (response.status === 501) return { offer: 'unsupported', why };
-        if (response.status !== 409) throw why;
+        const why = written(wire.refusal(response, upload.key));
+        const condition = wire.conditionOf(response);
+        if (condition === undefined) throw why;
+        if (condition !== 'again') return { offer: condition, why };
         if (attempt >= CREATE_ATTEMPTS) return { offer: 'conflict', why };
       } catch (error) {
         // A store that answers early and closes shows as a reset: the outcome is open.
