@@ -69,7 +69,9 @@ ${table(podFile, '', spec)}
 
 Environment: \`POD_IP\` (this replica's address), \`ORCA_LOG_LEVEL\` (comes before \`logLevel\` of every file),
 \`ORCA_ORIGIN_ACCESS_KEY_ID\`, \`ORCA_ORIGIN_SECRET_ACCESS_KEY\`, \`ORCA_CACHESTORE_ACCESS_KEY_ID\`,
-\`ORCA_CACHESTORE_SECRET_ACCESS_KEY\`.
+\`ORCA_CACHESTORE_SECRET_ACCESS_KEY\`; for Azure \`ORCA_ORIGIN_ACCOUNT_KEY\`, \`ORCA_CACHESTORE_ACCOUNT_KEY\`, and for workload
+identity what its webhook sets (\`AZURE_CLIENT_ID\`, \`AZURE_TENANT_ID\`, \`AZURE_FEDERATED_TOKEN_FILE\`,
+\`AZURE_AUTHORITY_HOST\`).
 
 ### The runtime file
 

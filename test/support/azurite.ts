@@ -31,8 +31,10 @@ export interface Azurite extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-/** It loads a thousand files: a second on a quiet machine, 20 s on one that builds something else too. */
-const START_TIMEOUT_MS = 55_000;
+/** It loads a thousand files: a second on a quiet machine, a minute on one that builds much else too. */
+const START_TIMEOUT_MS = 120_000;
+/** For the hook that starts one, and what goes with it. */
+export const AZURITE_HOOK_MS = 180_000;
 const STOP_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Azurite's own, which it publishes; there are no others without configuration. */
