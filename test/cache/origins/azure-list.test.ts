@@ -16,6 +16,12 @@ interface Blob {
   readonly metadata?: string;
 }
 
+interface Serving {
+  readonly order?: NameOrder;
+  readonly pageSize?: number;
+  readonly marks?: 'kept' | 'forgotten';
+}
+
 interface World {
   readonly list: AzureList;
   readonly server: ScriptedServer;
@@ -37,7 +43,7 @@ function blobXml({ name, xml = '', metadata = '' }: Blob): string {
 /** Pages of `pageSize` at most, with markers that are names of nothing and good only as they were given. */
 async function serve(
   blobs: readonly Blob[],
-  { order = 'flat' as NameOrder, pageSize = 5000, marks = 'kept' as 'kept' | 'forgotten' } = {},
+  { order = 'flat', pageSize = 5000, marks = 'kept' }: Serving = {},
 ): Promise<World> {
   const sorted = blobs.toSorted((a, b) => compareIn(order, a.name, b.name));
   const given = new Map<string, number>();

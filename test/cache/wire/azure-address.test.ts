@@ -13,8 +13,7 @@ test.for([
 });
 
 test('a container is there without a blob', () => {
-  const { pathOf } = azureAddress({ account: 'acme', endpoint: '' });
-  expect(pathOf('box', '')).toBe('/box');
+  expect(azureAddress({ account: 'acme', endpoint: '' }).pathOf('box', '')).toBe('/box');
 });
 
 test.for([
