@@ -187,7 +187,8 @@ describe('HEAD', () => {
     ['a missing bucket', '/none/none', {}, 404],
     ['a bucket', `/${BUCKET}`, {}, 200],
     ['a bucket that is not served', '/none', {}, 404],
-    ['a sub-resource', `${PATH}?acl`, {}, 501],
+    ['a sub-resource', `${PATH}?acl`, {}, 200],
+    ['a sub-resource that is not there', `${PATH}?torrent`, {}, 501],
     ['a key that is no UTF-8', `/${BUCKET}/%ff`, {}, 400],
   ];
   test.for(TARGETS)('of %s has a head and no body', async ([, target, headers, status]) => {
@@ -210,7 +211,7 @@ describe('HEAD', () => {
 });
 
 describe('what is refused', () => {
-  test.for(['PUT', 'POST', 'DELETE', 'PATCH', 'OPTIONS'])('%s is 405 with Allow', async (method) => {
+  test.for(['PUT', 'POST', 'DELETE', 'PATCH', 'PROPFIND'])('%s is 405 with Allow', async (method) => {
     const body = method === 'PUT' || method === 'POST' ? 'some bytes' : undefined;
     const answer = await http(edge(), PATH, { method, ...(body !== undefined && { body }) });
     expect(answer.status).toBe(405);
@@ -219,24 +220,15 @@ describe('what is refused', () => {
     expect(sha256((await http(edge(), PATH)).body)).toBe(sha256(BODY));
   });
 
-  test.for([
-    'acl',
-    'tagging',
-    'torrent',
-    'attributes',
-    'legal-hold',
-    'retention',
-    'versionId=null',
-    'partNumber=1',
-    'uploadId=x',
-    'restore',
-    'select&select-type=2',
-  ])('?%s is 501 and never the object’s bytes', async (query) => {
-    const answer = await http(edge(), `${PATH}?${query}`);
-    expect(answer.status).toBe(501);
-    expect(answer.body.toString()).toContain('<Code>NotImplemented</Code>');
-    expect(answer.body.length).toBeLessThan(2_000);
-  });
+  test.for(['torrent', 'attributes', 'versionId=x', 'uploadId=x', 'restore', 'select&select-type=2'])(
+    '?%s is 501 and never the object’s bytes',
+    async (query) => {
+      const answer = await http(edge(), `${PATH}?${query}`);
+      expect(answer.status).toBe(501);
+      expect(answer.body.toString()).toContain('<Code>NotImplemented</Code>');
+      expect(answer.body.length).toBeLessThan(2_000);
+    },
+  );
 
   test.for([ORIGIN_BUCKET, 'chunks', 'other'])('bucket %s is not on the list: 404 NoSuchBucket', async (bucket) => {
     const asked = (await cache.originProxy.counts('HEAD')).requests;
