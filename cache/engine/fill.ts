@@ -158,9 +158,10 @@ export async function fetchParts(
         refusals = 0;
       } catch (error) {
         const isAlone = running === 1;
-        if (!hasCode(error, 'overloaded') || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS)))
-          throw error;
-        // No turn at the origin: what this fill has would be asked for again, so it goes on with the turns it gets.
+        const isRefused = hasCode(error, 'overloaded') || wasNotAsked(error);
+        if (!isRefused || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS))) throw error;
+        // No turn at the origin: what this fill has would be asked for again, so it goes on with the turns it gets. The
+        // part that still runs may be the breaker's probe: to give it up would keep the breaker open for ever.
         part.started = false;
         if (!isAlone) return;
       } finally {

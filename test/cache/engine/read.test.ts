@@ -463,3 +463,28 @@ describe('memory', () => {
     await expectWhole(engines);
   });
 });
+
+test('a breaker that finds out whether the origin is well lets a fill of several parts through, one after the other', async () => {
+  const clock = fakeClock();
+  const engines = openEngines({ clock, chunkBytes: 16 * MIB, readahead: 0 });
+  const { engine } = engines.replicas[0]!;
+  const body = patternBytes(12 * MIB);
+  engines.origin.put('far-models', 'a', body);
+  await whileTimePasses(clock, engine.read(readRequest('a', { headOnly: true })));
+  const away = new OrcaError('origin_unavailable', 'away');
+  engines.origin.inject({ on: 'read', what: away, times: 10 });
+  for (let attempt = 0; attempt < 5; attempt++)
+    await whileTimePasses(clock, readAll(engine, readRequest('a'))).catch((error: unknown) => error);
+  expect(engine.origin.breakers.get('far-models')?.state).toBe('open');
+  engines.origin.readGate.hold();
+  await clock.advance(6_000);
+
+  // The probe takes so long that its neighbour is refused whenever it asks again.
+  const reading = readAll(engine, readRequest('a'));
+  reading.catch(() => {});
+  await engines.origin.readGate.reached(1);
+  await clock.advance(4_000);
+  engines.origin.readGate.release();
+  expect((await whileTimePasses(clock, reading)).bytes.equals(body)).toBe(true);
+  await expectWhole(engines);
+});
