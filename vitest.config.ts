@@ -58,6 +58,15 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'proofs',
+          include: ['test/proofs/*.test.ts'],
+          testTimeout: 480_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'containers',
           include: ['test/containers/**/*.test.ts'],
           testTimeout: 180_000,
