@@ -3,7 +3,7 @@
  * drops it releases the segments; pieces that are on their way to a socket keep theirs.
  */
 import { OrcaError } from '../core/errors.ts';
-import type { Lease, Segment } from './memory.ts';
+import type { Lease, Segment } from './lease.ts';
 import { pieceOf, type Piece, type Source } from './piece.ts';
 
 export class ChunkBytes {

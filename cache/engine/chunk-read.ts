@@ -10,14 +10,8 @@ import type { FillContext } from './fill.ts';
 import type { Flights } from './flights.ts';
 import type { GhostList } from './ghost-list.ts';
 import type { Inbound } from './inbound.ts';
-import {
-  SEGMENT_BYTES,
-  SMALL_SEGMENT_BYTES,
-  type ChunkMemory,
-  type Demand,
-  type Lease,
-  type Segment,
-} from './memory.ts';
+import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES, type Lease, type Segment } from './lease.ts';
+import type { ChunkMemory, Demand } from './memory.ts';
 import type { Pace } from './pace.ts';
 import type { Piece, Source } from './piece.ts';
 import type { PeerView } from './ports.ts';

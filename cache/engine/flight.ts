@@ -8,7 +8,7 @@ import type { ByteRange } from '../core/object.ts';
 import { abortable } from './abortable.ts';
 import type { ChunkBytes } from './chunk-bytes.ts';
 import { asView, type HandOut } from './hand-out.ts';
-import { SEGMENT_BYTES } from './memory.ts';
+import { SEGMENT_BYTES } from './lease.ts';
 import { MIN_PIECE_BYTES, type Piece } from './piece.ts';
 
 /** A part is one origin request: long enough for full speed, short enough to be asked again. */

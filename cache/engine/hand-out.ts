@@ -4,7 +4,8 @@
  * small segment, so that two hundred slow sockets hold a few MiB and not two hundred.
  */
 import type { ChunkBytes } from './chunk-bytes.ts';
-import { SMALL_SEGMENT_BYTES, type ChunkMemory } from './memory.ts';
+import { SMALL_SEGMENT_BYTES } from './lease.ts';
+import type { ChunkMemory } from './memory.ts';
 import type { Pace } from './pace.ts';
 import type { Piece, Source } from './piece.ts';
 

@@ -1,7 +1,7 @@
 /** One reader's way through a stream that many read: from its own offset, at its own pace, as long as the stream has it. */
 import type { ByteRange } from '../core/object.ts';
 import type { ChunkRead } from './chunk-read.ts';
-import { SEGMENT_BYTES, type Segment } from './memory.ts';
+import { SEGMENT_BYTES, type Segment } from './lease.ts';
 import { MIN_PIECE_BYTES, type Piece, type Source } from './piece.ts';
 import type { FillAnswer } from './ports.ts';
 

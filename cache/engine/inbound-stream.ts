@@ -9,7 +9,8 @@ import { rangeLength, type ByteRange } from '../core/object.ts';
 import { spareLease } from './chunk-read.ts';
 import type { InboundRead, InboundReader } from './inbound-reader.ts';
 import { INBOUND_SEGMENTS, InboundWindow } from './inbound-window.ts';
-import { SEGMENT_BYTES, type ChunkMemory, type Demand } from './memory.ts';
+import { SEGMENT_BYTES } from './lease.ts';
+import type { ChunkMemory, Demand } from './memory.ts';
 import type { Clock, FillAnswer, FillRequest, Observer, PeerAddress, PeerClient, PeerView } from './ports.ts';
 
 /** To the first byte of a coordinator that says it is alive. */

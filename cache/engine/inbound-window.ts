@@ -5,7 +5,8 @@
 import { OrcaError } from '../core/errors.ts';
 import type { ByteRange } from '../core/object.ts';
 import { InboundReader, type End, type Held, type InboundRead, type Shared } from './inbound-reader.ts';
-import { SEGMENT_BYTES, type ChunkMemory, type Lease, type Segment } from './memory.ts';
+import { SEGMENT_BYTES, type Lease, type Segment } from './lease.ts';
+import type { ChunkMemory } from './memory.ts';
 import type { Source } from './piece.ts';
 import type { ByteSink } from './ports.ts';
 

@@ -1,15 +1,11 @@
 /**
  * All chunk bytes of the process: pooled off-heap segments under one budget. Who needs memory leases it whole, before
- * the first byte, and never waits for more while holding some; a segment returns when nobody can still read it.
+ * the first byte, and never waits for more while holding some.
  */
 import { OrcaError } from '../core/errors.ts';
+import { Lease, segmentsFor, SMALL_SEGMENT_BYTES, type Purpose, type SegmentSource } from './lease.ts';
 import type { Clock } from './ports.ts';
 
-/** One write of 1 MiB costs least per byte on loopback (0.22 CPU-s/GiB; 0.44 with 256 KiB). */
-export const SEGMENT_BYTES = 1024 * 1024;
-/** Small reads are charged by what they use. */
-export const SMALL_SEGMENT_BYTES = 64 * 1024;
-const SMALL_LEASE_BYTES = 4 * SMALL_SEGMENT_BYTES;
 /** Streaming windows keep this share of the budget that fills can't take, so that what is stored is always readable. */
 const WINDOW_SHARE = 1 / 8;
 /** A new request that waits longer is better told to come back than left hanging. */
@@ -21,104 +17,7 @@ const MAX_WAITING = 4_096;
 /** Long enough for a chunk or two to leave; clients that obey spread over it by their own jitter. */
 const RETRY_AFTER_MS = 1_000;
 
-export type Purpose = 'window' | 'fill';
 export type Demand = 'started' | 'new';
-
-/** A piece of pooled memory, shared by reference count: one for each fill, entry, stream or socket write that reads it. */
-export class Segment {
-  readonly bytes: Buffer;
-  #references = 1;
-  #onFree: () => void;
-
-  constructor(bytes: Buffer, onFree: () => void) {
-    this.bytes = bytes;
-    this.#onFree = onFree;
-  }
-
-  retain(): void {
-    if (this.#references <= 0) throw new OrcaError('internal', 'a segment was retained after its release');
-    this.#references++;
-  }
-
-  release(): void {
-    if (this.#references <= 0) throw new OrcaError('internal', 'a segment was released twice');
-    if (--this.#references === 0) this.#onFree();
-  }
-}
-
-/** Room for `capacity` segments at a time; what is released comes back to the lease until it is closed. */
-export class Lease {
-  readonly segmentBytes: number;
-  readonly #memory: ChunkMemory;
-  readonly #purpose: Purpose;
-  #capacity: number;
-  #outstanding = 0;
-  #open = true;
-  #onRoom: (() => void) | undefined;
-
-  constructor(memory: ChunkMemory, purpose: Purpose, segmentBytes: number, capacity: number) {
-    this.#memory = memory;
-    this.#purpose = purpose;
-    this.segmentBytes = segmentBytes;
-    this.#capacity = capacity;
-  }
-
-  take(): Segment | undefined {
-    if (!this.#open || this.#outstanding >= this.#capacity) return undefined;
-    this.#outstanding++;
-    const bytes = this.#memory.allocate(this.segmentBytes);
-    return new Segment(bytes, () => {
-      this.#memory.recycle(bytes);
-      this.#outstanding--;
-      if (!this.#open) this.#memory.uncharge(this.segmentBytes, this.#purpose);
-      else this.#onRoom?.();
-    });
-  }
-
-  /** Called whenever a segment came back. */
-  onRoom(listener: () => void): void {
-    this.#onRoom = listener;
-  }
-
-  /** One more segment, if the memory has it to spare. */
-  grow(): boolean {
-    if (!this.#open || !this.#memory.chargeSpare(this.segmentBytes, this.#purpose)) return false;
-    this.#capacity++;
-    return true;
-  }
-
-  /** One more segment, out of whatever is left, for one that somebody slow keeps from coming back. */
-  extend(): boolean {
-    if (!this.#open || !this.#memory.chargeLeft(this.segmentBytes, this.#purpose)) return false;
-    this.#capacity++;
-    return true;
-  }
-
-  /** Gives back what is over `capacity` and not out. */
-  trim(capacity: number): void {
-    const excess = Math.min(this.#capacity - capacity, this.#capacity - this.#outstanding);
-    if (!this.#open || excess <= 0) return;
-    this.#capacity -= excess;
-    this.#memory.uncharge(excess * this.segmentBytes, this.#purpose);
-  }
-
-  get capacity(): number {
-    return this.#capacity;
-  }
-
-  /** Whether all of it is in use. */
-  get isOut(): boolean {
-    return this.#outstanding >= this.#capacity;
-  }
-
-  /** Gives back what is not out; segments that are still being read follow as they are released. */
-  close(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#onRoom = undefined;
-    this.#memory.uncharge((this.#capacity - this.#outstanding) * this.segmentBytes, this.#purpose);
-  }
-}
 
 /** Memory that is in use, and goes when something else needs the room. */
 export interface Reserve {
@@ -142,7 +41,7 @@ export interface ChunkMemoryOptions {
   readonly poison?: boolean;
 }
 
-export class ChunkMemory {
+export class ChunkMemory implements SegmentSource {
   readonly budgetBytes: number;
   readonly #clock: Clock;
   readonly #poison: boolean;
@@ -218,21 +117,18 @@ export class ChunkMemory {
     return new Lease(this, purpose, segmentBytes, count);
   }
 
-  /** For leases: one more segment, out of the spare half only. */
   chargeSpare(lengthBytes: number, purpose: Purpose): boolean {
     if (!this.isRelaxed || this.#anyWaiting() || !this.#fits(lengthBytes, purpose)) return false;
     this.#charged[purpose] += lengthBytes;
     return true;
   }
 
-  /** For leases: one more segment for a response under way, which comes before all that wait for a lease. */
   chargeLeft(lengthBytes: number, purpose: Purpose): boolean {
     if (!this.#fits(lengthBytes, purpose)) return false;
     this.#charged[purpose] += lengthBytes;
     return true;
   }
 
-  /** For leases. */
   uncharge(lengthBytes: number, purpose: Purpose): void {
     this.#charged[purpose] -= lengthBytes;
     if (!this.#reclaiming) this.#admit();
@@ -243,7 +139,6 @@ export class ChunkMemory {
     if (!this.#reclaiming) this.#admit();
   }
 
-  /** For leases: memory that was charged before. */
   allocate(lengthBytes: number): Buffer {
     const pooled = this.#free.get(lengthBytes)?.pop();
     if (pooled !== undefined) return pooled;
@@ -257,7 +152,6 @@ export class ChunkMemory {
     return Buffer.allocUnsafeSlow(lengthBytes);
   }
 
-  /** For leases. */
   recycle(bytes: Buffer): void {
     if (this.#poison) bytes.fill(0xdb);
     const buffers = this.#free.get(bytes.length);
@@ -343,13 +237,6 @@ export class ChunkMemory {
       if (queue.length > 0) return;
     }
   }
-}
-
-function segmentsFor(
-  lengthBytes: number,
-  segmentBytes = lengthBytes <= SMALL_LEASE_BYTES ? SMALL_SEGMENT_BYTES : SEGMENT_BYTES,
-): { segmentBytes: number; count: number } {
-  return { segmentBytes, count: Math.max(1, Math.ceil(lengthBytes / segmentBytes)) };
 }
 
 function overloaded(message: string): OrcaError {

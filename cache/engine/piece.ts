@@ -1,5 +1,5 @@
 /** Bytes on their way to a socket: a view of a pooled segment, valid until it is released. */
-import type { Segment } from './memory.ts';
+import type { Segment } from './lease.ts';
 
 /** `peer`: another replica had it; `peer_fill`: another replica's fill, as `fill` is one of our own. */
 export type Source = 'memory' | 'store' | 'peer' | 'peer_fill' | 'fill';

@@ -12,7 +12,7 @@ import { isSparse } from '../core/sparse.ts';
 import { keyIsTooLong } from '../core/target.ts';
 import type { FetchContext } from './chunk-read.ts';
 import type { KnownHead, Metadata } from './metadata.ts';
-import { SEGMENT_BYTES } from './memory.ts';
+import { SEGMENT_BYTES } from './lease.ts';
 import type { Parts } from './parts.ts';
 import type { Pace } from './pace.ts';
 import type { Piece, Source } from './piece.ts';

@@ -15,7 +15,7 @@ import {
   type PieceStream,
   type RungOutcome,
 } from './chunk-read.ts';
-import { SEGMENT_BYTES } from './memory.ts';
+import { SEGMENT_BYTES } from './lease.ts';
 import type { Piece } from './piece.ts';
 import { MAX_SEGMENTS } from './window.ts';
 

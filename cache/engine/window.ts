@@ -6,7 +6,7 @@ import type { ChunkMetadata } from '../core/chunk-metadata.ts';
 import { OrcaError } from '../core/errors.ts';
 import type { ByteRange } from '../core/object.ts';
 import { BlockVerifier } from './block-verifier.ts';
-import type { Lease, Segment } from './memory.ts';
+import type { Lease, Segment } from './lease.ts';
 import { MIN_PIECE_BYTES, pieceOf, type Piece, type Source } from './piece.ts';
 import type { ByteSink } from './ports.ts';
 

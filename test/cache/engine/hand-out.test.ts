@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import { ChunkBytes } from '#cache/engine/chunk-bytes.ts';
 import { handOutOf } from '#cache/engine/hand-out.ts';
-import { ChunkMemory, SMALL_SEGMENT_BYTES } from '#cache/engine/memory.ts';
+import { SMALL_SEGMENT_BYTES } from '#cache/engine/lease.ts';
+import { ChunkMemory } from '#cache/engine/memory.ts';
 import { ReaderPace } from '#cache/engine/pace.ts';
 import { MIB, patternBytes } from '#test/support/engines.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';

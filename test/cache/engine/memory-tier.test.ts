@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import { ChunkBytes } from '#cache/engine/chunk-bytes.ts';
 import { MemoryTier } from '#cache/engine/memory-tier.ts';
-import { ChunkMemory, SEGMENT_BYTES } from '#cache/engine/memory.ts';
+import { SEGMENT_BYTES } from '#cache/engine/lease.ts';
+import { ChunkMemory } from '#cache/engine/memory.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest, type EnginesOptions } from '#test/support/engines.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 

@@ -1,14 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
-import {
-  ChunkMemory,
-  SEGMENT_BYTES,
-  SMALL_SEGMENT_BYTES,
-  type Demand,
-  type Lease,
-  type Purpose,
-  type Reserve,
-} from '#cache/engine/memory.ts';
+import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES, type Lease, type Purpose } from '#cache/engine/lease.ts';
+import { ChunkMemory, type Demand, type Reserve } from '#cache/engine/memory.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 const NEVER = new AbortController().signal;
