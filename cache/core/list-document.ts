@@ -5,6 +5,7 @@
 import { encodeToken } from './continuation-token.ts';
 import type { ListRequest, ListRequestV1, ListRequestV2 } from './list-request.ts';
 import { nameOf, type ListPage, type ObjectEntry } from './listing.ts';
+import { encodePath } from './percent.ts';
 import { escapeXml } from './xml.ts';
 
 const PROLOG = '<?xml version="1.0" encoding="UTF-8"?>\n';
@@ -132,14 +133,8 @@ export function text(name: string, value: string | number | boolean): string {
 type NameWriter = (element: string, value: string) => string;
 
 function nameWriter({ encodeNames }: ListRequest): NameWriter {
-  return (tag, value) => text(tag, encodeNames ? encodeName(value) : value);
-}
-
-/** As S3's `encoding-type=url`: UTF-8, percent-encoded; a space is `%20`, which every decoder reads, and `/` stays. */
-function encodeName(value: string): string {
-  return encodeURIComponent(value.toWellFormed())
-    .replaceAll(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)
-    .replaceAll('%2F', '/');
+  // A space is `%20`, which every decoder reads.
+  return (tag, value) => text(tag, encodeNames ? encodePath(value.toWellFormed()) : value);
 }
 
 /** Seconds, as a HEAD's Last-Modified has them: clients compare the two. */

@@ -6,6 +6,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { OrcaError, type ErrorCode } from './errors.ts';
 import { sameText, type EdgeKey, type KeyRing } from './key-ring.ts';
+import { encodePath, encodeRfc3986 } from './percent.ts';
 import { queryPairs } from './target.ts';
 
 /** S3's own. */
@@ -240,7 +241,7 @@ function checkSignedHeaders({ headers }: SignedRequest, { kind, signedHeaders }:
 function canonicalRequest(request: SignedRequest, claim: Claim): string {
   const query = queryPairs(request.rawQuery)
     .filter(([name]) => claim.kind === 'header' || name !== 'X-Amz-Signature')
-    .map(([name, value]) => [encode(name), encode(value)] as const)
+    .map(([name, value]) => [encodeRfc3986(name), encodeRfc3986(value)] as const)
     .toSorted(([a, x], [b, y]) => (a === b ? compare(x, y) : compare(a, b)))
     .map(([name, value]) => `${name}=${value}`);
   const headers = claim.signedHeaders.map(
@@ -248,7 +249,7 @@ function canonicalRequest(request: SignedRequest, claim: Claim): string {
   );
   return [
     request.method,
-    encode(decodeURIComponent(request.rawPath)).replaceAll('%2F', '/'),
+    encodePath(decodeURIComponent(request.rawPath)),
     query.join('&'),
     ...headers,
     '',
@@ -259,14 +260,6 @@ function canonicalRequest(request: SignedRequest, claim: Claim): string {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** RFC 3986: everything but unreserved characters. */
-function encode(text: string): string {
-  return encodeURIComponent(text).replaceAll(
-    /[!'()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
 }
 
 /** Header values are Latin-1, byte for byte as they came. */

@@ -5,6 +5,7 @@ import type { Caller, EdgeKey, KeyRing } from '#cache/core/key-ring.ts';
 import { signatureOf, verifySignature, type SignedRequest } from '#cache/core/sigv4-verify.ts';
 import type { Target } from '#cache/core/target.ts';
 import type { Clock } from '#cache/engine/ports.ts';
+import { hasBody } from './respond.ts';
 
 export type EdgeAuth =
   | { readonly type: 'Anonymous' }
@@ -43,6 +44,5 @@ function signedRequest(request: IncomingMessage, { rawPath, rawQuery }: Target):
   const joined = Object.entries(headers).map(
     ([name, value]) => [name, Array.isArray(value) ? value.join(',') : value] as const,
   );
-  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
-  return { method, rawPath, rawQuery, headers: Object.fromEntries(joined), hasBody };
+  return { method, rawPath, rawQuery, headers: Object.fromEntries(joined), hasBody: hasBody(request) };
 }

@@ -1,10 +1,11 @@
 /** The edge's mounted Secrets: who may read, and the certificate. Both are taken up while running. */
+import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { join } from 'node:path';
 import { parseEdgeKeys, type AuthType } from '#cache/config/edge-keys.ts';
 import { openKeyRing, type KeyRing } from '#cache/core/key-ring.ts';
 import type { Clock } from '#shared/clock.ts';
-import { followFiles, type FollowedFiles } from '#shared/follow-file.ts';
+import { follow, type Followed } from '#shared/follow.ts';
 import type { Log } from '#shared/log.ts';
 import type { TlsKeys } from './connections.ts';
 
@@ -13,7 +14,7 @@ interface Context {
   readonly log: Log;
 }
 
-export type EdgeKeys = FollowedFiles<KeyRing> & { readonly type: AuthType };
+export type EdgeKeys = Followed<KeyRing> & { readonly type: AuthType };
 
 /** Rejects where there is no usable file at first. */
 export async function openEdgeKeys(
@@ -39,7 +40,7 @@ export async function openEdgeKeys(
 export function openTlsKeys(
   directory: string,
   context: Context & { readonly onChange: (keys: TlsKeys) => void },
-): Promise<FollowedFiles<TlsKeys>> {
+): Promise<Followed<TlsKeys>> {
   const paths = [join(directory, 'tls.crt'), join(directory, 'tls.key')];
   return followFiles({
     ...context,
@@ -53,5 +54,32 @@ export function openTlsKeys(
       return { cert, key };
     },
     what: 'the certificate of the edge',
+  });
+}
+
+interface FilesOptions<T> extends Context {
+  /** Read together, in this order. */
+  readonly paths: readonly string[];
+  /** Throws an Error that may be logged: without a secret. */
+  readonly parse: (contents: readonly Buffer[]) => T;
+  readonly onChange: (value: T) => void;
+  /** For logs. */
+  readonly what: string;
+}
+
+function followFiles<T>({ paths, parse, onChange, what, clock, log }: FilesOptions<T>): Promise<Followed<T>> {
+  return follow({
+    read: () => Promise.all(paths.map((path) => readFile(path))),
+    same: (a, b) => a.every((bytes, index) => b[index]?.equals(bytes) === true),
+    parse,
+    onChange: (value) => {
+      onChange(value);
+      log.info(`${what} changed`);
+    },
+    onError: (error, isNews) => {
+      if (isNews) log.warn(`${what} can't be used now; the last ones stay`, { error });
+    },
+    onEnd: (error) => log.error(`${what} are no longer followed`, { error }),
+    clock,
   });
 }

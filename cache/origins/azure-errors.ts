@@ -42,10 +42,3 @@ export function errorFor(response: RawResponse, bucket: string, key: string): Or
     return make('origin_unavailable', `the origin answers ${status} ${code} for ${name}`);
   return make('origin_unsupported', `the origin answers ${status} ${code} for ${name}`);
 }
-
-/** Anything thrown on the way as the engine's word: what is no answer is an origin that can't be reached. */
-export function toOrcaError(error: unknown, name: string): OrcaError {
-  if (error instanceof OrcaError && error.code !== 'internal') return error;
-  if (error instanceof OrcaError) return new OrcaError('origin_denied', error.message, { cause: error });
-  return new OrcaError('origin_unavailable', `the origin gave no answer for ${name}`, { cause: error });
-}

@@ -17,7 +17,8 @@ import { parseBlobPage, type BlobPage, type ListedBlob } from '#cache/origins/az
 import { Marks, START } from '#cache/origins/azure-marks.ts';
 import { S3Order } from '#cache/origins/azure-order.ts';
 import { asS3Etag, type AzureClient } from '#cache/wire/azure-client.ts';
-import { errorFor, toOrcaError } from './azure-errors.ts';
+import { toOrcaError } from './answers.ts';
+import { errorFor } from './azure-errors.ts';
 
 /** Azure's own limit. */
 const MAX_RESULTS = 5_000;

@@ -10,7 +10,8 @@ import { openCodings } from '#cache/origins/codings.ts';
 import { isDirectory, s3Headers } from '#cache/origins/azure-headers.ts';
 import { asAzureEtag, openAzureClient, s3EtagOf, type AzureClientOptions } from '#cache/wire/azure-client.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
-import { errorFor, toOrcaError } from './azure-errors.ts';
+import { objectHead, toOrcaError } from './answers.ts';
+import { errorFor } from './azure-errors.ts';
 import { openAzureList } from './azure-list.ts';
 
 /** One origin attempt waits so long for its first byte; the engine's retry budget is built on it. */
@@ -104,18 +105,7 @@ function headOf(headers: ResponseHeaders, name: string): ObjectHead {
   if (isDirectory(headers['x-ms-resource-type'], headers['x-ms-meta-hdi_isfolder']))
     throw new OrcaError('not_found', `${name} is a directory at the origin`, { status: 200 });
   checkType(headers, name);
-  const etag = s3EtagOf(headers);
-  if (etag === undefined) throw new OrcaError('origin_missing_etag', `the origin gives ${name} no strong ETag`);
-  const length = headers['content-length'] ?? '';
-  if (!/^\d{1,16}$/.test(length) || !Number.isSafeInteger(Number(length)))
-    throw new OrcaError('origin_unavailable', `the origin does not say how long ${name} is`);
-  const lastModifiedMs = Date.parse(headers['last-modified'] ?? '');
-  return {
-    etag,
-    sizeBytes: Number(length),
-    lastModifiedMs: Number.isNaN(lastModifiedMs) ? 0 : lastModifiedMs,
-    headers: s3Headers(headers),
-  };
+  return objectHead(headers, s3EtagOf(headers), s3Headers(headers), name);
 }
 
 /** Append blobs grow and page blobs are written in place, under readers that have begun. */

@@ -68,10 +68,3 @@ export function refusal({ status, code, message, retryAfterMs: waitMs, region }:
     return make('origin_unavailable', `the origin answers ${status} ${code} for ${name}`);
   return make('origin_unsupported', `the origin answers ${status} ${code} for ${name}`);
 }
-
-/** Anything thrown on the way as the engine's word: what is no answer of S3 is an origin that can't be reached. */
-export function toOrcaError(error: unknown, name: string): OrcaError {
-  if (error instanceof OrcaError && error.code !== 'internal') return error;
-  if (error instanceof OrcaError) return new OrcaError('origin_denied', error.message, { cause: error });
-  return new OrcaError('origin_unavailable', `the origin gave no answer for ${name}`, { cause: error });
-}

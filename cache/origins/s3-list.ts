@@ -18,7 +18,8 @@ import type { CallOptions } from '#cache/engine/ports.ts';
 import { openCredentials } from '#cache/wire/credentials.ts';
 import type { S3ClientOptions } from '#cache/wire/s3-client.ts';
 import { trustOf } from '#cache/wire/trust.ts';
-import { refusal, toOrcaError } from './s3-errors.ts';
+import { toOrcaError } from './answers.ts';
+import { refusal } from './s3-errors.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
 /** A page of 1000 keys out of a large bucket may take seconds. */

@@ -3,14 +3,15 @@
  * is exactly what was asked for.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ByteRange, ObjectHead, ObjectVersion } from '#cache/core/object.ts';
+import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
 import type { CallOptions, Origin } from '#cache/engine/ports.ts';
 import { accept, UnknownCoding } from '#cache/origins/accept.ts';
 import { openCodings } from '#cache/origins/codings.ts';
 import { representationHeaders } from '#cache/origins/representation.ts';
 import type { ResponseHeaders } from '#cache/wire/response-head.ts';
 import { contentRange, openS3Client, strongEtag, type S3ClientOptions } from '#cache/wire/s3-client.ts';
-import { errorFor, toOrcaError } from './s3-errors.ts';
+import { objectHead, toOrcaError } from './answers.ts';
+import { errorFor } from './s3-errors.ts';
 import { openS3List } from './s3-list.ts';
 
 /** One origin attempt waits so long for its first byte; the engine's retry budget is built on it. */
@@ -66,7 +67,12 @@ export function openS3Origin(options: S3ClientOptions): Origin {
         const response = await client.send({ method: 'HEAD', bucket, key, headers: WITH_CHECKSUM }, limits(call));
         if (response.status === 200) {
           seen(bucket);
-          const head = headOf(response.headers, where(bucket, key));
+          const head = objectHead(
+            response.headers,
+            strongEtag(response.headers),
+            representationHeaders(response.headers),
+            where(bucket, key),
+          );
           // Most objects have none: an answer that has one is what makes us ask.
           if ('content-encoding' in response.headers) codings.learn({ bucket, key, etag: head.etag }, response.headers);
           return head;
@@ -139,21 +145,6 @@ export function openS3Origin(options: S3ClientOptions): Origin {
       client.close();
       lists.close();
     },
-  };
-}
-
-function headOf(headers: ResponseHeaders, name: string): ObjectHead {
-  const etag = strongEtag(headers);
-  if (etag === undefined) throw new OrcaError('origin_missing_etag', `the origin gives ${name} no strong ETag`);
-  const length = headers['content-length'] ?? '';
-  if (!/^\d{1,16}$/.test(length) || !Number.isSafeInteger(Number(length)))
-    throw new OrcaError('origin_unavailable', `the origin does not say how long ${name} is`);
-  const lastModifiedMs = Date.parse(headers['last-modified'] ?? '');
-  return {
-    etag,
-    sizeBytes: Number(length),
-    lastModifiedMs: Number.isNaN(lastModifiedMs) ? 0 : lastModifiedMs,
-    headers: representationHeaders(headers),
   };
 }
 

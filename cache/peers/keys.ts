@@ -6,47 +6,25 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PeerKeys } from '#cache/core/peer-auth.ts';
 import type { Clock } from '#shared/clock.ts';
+import { follow, type Followed } from '#shared/follow.ts';
 import type { Log } from '#shared/log.ts';
 
-export interface PeerKeySource {
-  current(): PeerKeys;
-  close(): Promise<void>;
-}
+export type PeerKeySource = Followed<PeerKeys>;
 
-/** Kubelet takes about a minute to deliver a changed Secret, and both keys are valid for ten. */
-const REREAD_MS = 10_000;
 /** Shorter than half of what the operator makes: an empty or mistaken file. */
 const MIN_KEY_BYTES = 16;
 
 /** Rejects where there is no usable key at first. */
-export async function openPeerKeys(directory: string, clock: Clock, log: Log): Promise<PeerKeySource> {
-  const stop = new AbortController();
-  let keys = await readPeerKeys(directory);
-
-  async function follow(): Promise<void> {
-    for (;;) {
-      await clock.sleep(REREAD_MS, stop.signal);
-      try {
-        const next = await readPeerKeys(directory);
-        if (same(next, keys)) continue;
-        keys = next;
-        log.info('the peer keys changed', { rotating: next.previous !== undefined });
-      } catch (error) {
-        log.warn('the peer keys are unreadable now; the last ones stay', { directory, error });
-      }
-    }
-  }
-  const done = follow().catch((error: unknown) => {
-    if (!stop.signal.aborted) log.error('the peer keys are no longer followed', { error });
+export function openPeerKeys(directory: string, clock: Clock, log: Log): Promise<PeerKeySource> {
+  return follow({
+    read: () => readPeerKeys(directory),
+    same,
+    parse: (keys) => keys,
+    onChange: (keys) => log.info('the peer keys changed', { rotating: keys.previous !== undefined }),
+    onError: (error) => log.warn('the peer keys are unreadable now; the last ones stay', { directory, error }),
+    onEnd: (error) => log.error('the peer keys are no longer followed', { error }),
+    clock,
   });
-
-  return {
-    current: () => keys,
-    async close() {
-      stop.abort();
-      await done;
-    },
-  };
 }
 
 export async function readPeerKeys(directory: string): Promise<PeerKeys> {

@@ -4,6 +4,7 @@
  */
 import { createHmac, hash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
+import { encodePath } from '#cache/core/percent.ts';
 
 export interface Credentials {
   readonly accessKeyId: string;
@@ -88,9 +89,7 @@ export function createSigner(region: string, service = 's3'): Signer {
 export function encodeKey(key: string): string {
   // A lone surrogate has no UTF-8: encoding it anyway would ask for another key.
   if (!key.isWellFormed()) throw new OrcaError('bad_request', 'a key must be well-formed Unicode');
-  return encodeURIComponent(key)
-    .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
-    .replaceAll('%2F', '/');
+  return encodePath(key);
 }
 
 function canonicalValue(value: string): string {
