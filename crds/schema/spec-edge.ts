@@ -1,7 +1,7 @@
 /** `spec.edge`: what clients talk to, with the Service in front and the Secrets behind it. */
 import * as edgeWords from './edge.ts';
 import type { Schema } from './json-schema.ts';
-import { choice, integer, nameOf, text } from './words.ts';
+import { choice, integer, nameOf, objectName } from './words.ts';
 
 export const edge = {
   type: 'object',
@@ -51,13 +51,8 @@ export const edge = {
       description: 'HTTPS for clients. Left out: HTTP.',
       required: ['secretName'],
       properties: {
-        secretName: text(
+        secretName: objectName(
           'Secret of the same namespace and of type kubernetes.io/tls; a renewed one reaches the pods without a restart.',
-          {
-            maxLength: 253,
-            pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
-            message: 'must be the name of a Kubernetes object',
-          },
         ),
       },
     },

@@ -5,7 +5,7 @@ import { podOptions } from './pod-options.ts';
 import * as behaviour from './behaviour.ts';
 import { edge } from './spec-edge.ts';
 import * as upstream from './upstream.ts';
-import { bytes, choice, exactly, flag, integer, nameOf, text } from './words.ts';
+import { bytes, choice, exactly, flag, integer, nameOf, objectName, text } from './words.ts';
 
 const credentialsSecretRef = nameOf(
   'Secret of the same namespace with the keys `access-key-id` and `secret-access-key`, optional `session-token`. ' +
@@ -88,11 +88,7 @@ const cacheStore = {
           description: 'A claim of the same namespace with access mode ReadWriteMany.',
           required: ['claimName'],
           properties: {
-            claimName: text('Name of the claim.', {
-              maxLength: 253,
-              pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
-              message: 'must be the name of a Kubernetes object',
-            }),
+            claimName: objectName('Name of the claim.'),
           },
         },
       },

@@ -80,19 +80,22 @@ export function choice<const E extends readonly string[]>(description: string, .
   return { type: 'string', description, enum: values } as const;
 }
 
+/** The name of a Kubernetes object. */
+export function objectName(description: string) {
+  return text(description, {
+    maxLength: 253,
+    pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
+    message: 'must be the name of a Kubernetes object',
+  });
+}
+
 /** A reference to an object of the same namespace; `of` is its kind. */
 export function nameOf(description: string, of: string) {
   return {
     type: 'object',
     description,
     required: ['name'],
-    properties: {
-      name: text(`Name of the ${of}.`, {
-        maxLength: 253,
-        pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
-        message: 'must be the name of a Kubernetes object',
-      }),
-    },
+    properties: { name: objectName(`Name of the ${of}.`) },
   } as const;
 }
 

@@ -49,7 +49,11 @@ describe('a cache', () => {
 
   test('has its proven configuration in the file that pods reload', async () => {
     const hash = await world.field('orca models', '{.status.configHash}');
-    expect(await world.field('configmap models-runtime', '{.data.runtime\\.yaml}')).toContain(`provenConfig: ${hash}`);
+    // The Deployment may be seen complete a moment before its pods are seen ready: the next reconcile writes it.
+    await eventually(async () => {
+      const runtime = await world.field('configmap models-runtime', '{.data.runtime\\.yaml}');
+      expect(runtime).toContain(`provenConfig: ${hash}`);
+    });
   });
 
   test('is reconciled again without a single write', async () => {

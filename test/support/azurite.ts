@@ -2,16 +2,15 @@
  * A real Azurite (Azure's own emulator of Blob Storage) on a free loopback port, with everything in its memory. Found
  * through ORCA_AZURITE, PATH, or the tools' cache. Where it differs from the real service stands beside the tests.
  */
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { globSync, realpathSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { openAzureClient, type AzureClientOptions, type AzureRequest } from '#cache/wire/azure-client.ts';
 import type { RawResponse } from '#cache/wire/raw-client.ts';
+import { freePort } from './free-port.ts';
+import { startServerProcess } from './server-process.ts';
 
 export interface Azurite extends AsyncDisposable {
   /** `http://127.0.0.1:port/account`. */
@@ -35,7 +34,6 @@ export interface Azurite extends AsyncDisposable {
 const START_TIMEOUT_MS = 120_000;
 /** For the hook that starts one, and what goes with it. */
 export const AZURITE_HOOK_MS = 180_000;
-const STOP_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Azurite's own, which it publishes; there are no others without configuration. */
 const ACCOUNT = 'devstoreaccount1';
@@ -73,10 +71,11 @@ export async function startAzurite(options: { readonly containers?: readonly str
   const request = (wanted: AzureRequest): Promise<RawResponse> =>
     client.send(wanted, { signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
   const start = async (): Promise<void> => {
-    // `npx azurite-blob` forks: this is the process itself.
-    const child = spawn(
-      process.execPath,
-      [
+    stopRunning = await startServerProcess({
+      name: 'Azurite',
+      // `npx azurite-blob` forks: this is the process itself.
+      program: process.execPath,
+      parameters: [
         script,
         '--inMemoryPersistence',
         '--disableTelemetry',
@@ -87,36 +86,14 @@ export async function startAzurite(options: { readonly containers?: readonly str
         '--blobPort',
         String(port),
       ],
-      { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] },
-    );
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (data: Buffer) => (output = (output + String(data)).slice(-4096)));
-    const exited = new Promise<void>((resolve) => {
-      child.once('exit', () => resolve());
+      cwd: directory,
+      async ping() {
+        const { status } = await request({ method: 'GET', container: '', query: [['comp', 'list']] });
+        if (status !== 200) throw new Error(`status ${status}`);
+      },
+      pollMs: 50,
+      startTimeoutMs: START_TIMEOUT_MS,
     });
-    child.once('error', (error) => (output += error.message));
-    stopRunning = async () => {
-      stopRunning = undefined;
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-      await exited;
-      clearTimeout(timer);
-    };
-    const deadlineMs = performance.now() + START_TIMEOUT_MS;
-    while (true) {
-      const problem = await request({ method: 'GET', container: '', query: [['comp', 'list']] }).then(
-        (response) => (response.status === 200 ? undefined : `status ${response.status}`),
-        (error: unknown) => String(error),
-      );
-      if (problem === undefined) return;
-      if (child.exitCode !== null || performance.now() > deadlineMs) {
-        await stopRunning();
-        throw new Error(`Azurite did not start (${problem}): ${output}`);
-      }
-      await delay(50);
-    }
   };
   const expectOk = async (wanted: AzureRequest): Promise<void> => {
     const { status, body } = await request(wanted);
@@ -169,14 +146,4 @@ export async function startAzurite(options: { readonly containers?: readonly str
     throw error;
   }
   return azurite;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  return port;
 }

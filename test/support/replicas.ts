@@ -6,7 +6,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Dirent } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { stringify } from 'yaml';
@@ -18,6 +17,7 @@ import { openS3Store } from '#cache/stores/s3.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openLog } from '#shared/log.ts';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
+import { freePort } from './free-port.ts';
 import { readMetric } from './metric.ts';
 import { until } from './until.ts';
 import { startVersitygw, type Versitygw } from './versitygw.ts';
@@ -347,16 +347,6 @@ async function writeSecrets(
     await writeFile(join(peers, 'key'), key);
     if (previousKey !== undefined) await writeFile(join(peers, 'previous-key'), previousKey);
   }
-}
-
-async function freePort(host: string): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  return port;
 }
 
 function present<T>(value: T | undefined): T {

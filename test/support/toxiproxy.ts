@@ -2,9 +2,8 @@
  * A real toxiproxy on loopback: TCP links whose bytes are late, few, sliced, cut, reset or never come, for servers and
  * clients that know nothing of it.
  */
-import { spawn } from 'node:child_process';
-import { createServer, type AddressInfo } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from './free-port.ts';
+import { startServerProcess } from './server-process.ts';
 import { findTool } from './tools.ts';
 
 /** What toxiproxy calls a toxic, with its attributes' names and units. */
@@ -48,20 +47,6 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
   const binary = findTool('toxiproxy-server', 'ORCA_TOXIPROXY');
   if (binary === undefined) throw new Error('no toxiproxy-server: run hack/tools faults');
   const port = await freePort();
-  const child = spawn(binary, ['-host', '127.0.0.1', '-port', String(port)], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (data: Buffer) => (output = (output + String(data)).slice(-4096)));
-  child.once('error', (error) => (output += error.message));
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-  });
-  const stop = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
-    await exited;
-  };
-
   const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
       method,
@@ -72,19 +57,15 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
     if (!answer.ok) throw new Error(`toxiproxy: ${method} ${path}: ${answer.status} ${text}`);
     return text === '' ? undefined : (JSON.parse(text) as unknown);
   };
-  const deadlineMs = performance.now() + START_TIMEOUT_MS;
-  while (true) {
-    try {
-      await call('GET', '/proxies');
-      break;
-    } catch (error) {
-      if (child.exitCode !== null || performance.now() > deadlineMs) {
-        await stop();
-        throw new Error(`toxiproxy did not start: ${output}`, { cause: error });
-      }
-      await delay(20);
-    }
-  }
+  const stop = await startServerProcess({
+    name: 'toxiproxy',
+    program: binary,
+    parameters: ['-host', '127.0.0.1', '-port', String(port)],
+    ping: () => call('GET', '/proxies'),
+    pollMs: 20,
+    startTimeoutMs: START_TIMEOUT_MS,
+    stopSignal: 'SIGKILL',
+  });
 
   let links = 0;
   return {
@@ -110,14 +91,4 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
     },
     [Symbol.asyncDispose]: stop,
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  return port;
 }

@@ -1,15 +1,14 @@
 /**
  * A real versitygw (an S3 server over a directory) on a free loopback port, for tests against a server that is not ours.
  */
-import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { S3ClientOptions } from '#cache/wire/s3-client.ts';
 import { openRawClient, type RawResponse } from '#cache/wire/raw-client.ts';
 import { createSigner, encodeKey } from '#cache/wire/sigv4.ts';
+import { freePort } from './free-port.ts';
+import { startServerProcess } from './server-process.ts';
 import { findTool } from './tools.ts';
 
 export interface Versitygw extends AsyncDisposable {
@@ -58,7 +57,6 @@ const BINARY: Readonly<Record<VersitygwKind, string>> = { atomic: 'versitygw', r
 
 /** A start takes some 100 ms; on a machine that builds something else too, much longer. */
 const START_TIMEOUT_MS = 20_000;
-const STOP_TIMEOUT_MS = 5_000;
 const ACCESS_KEY_ID = 'orcatest';
 const SECRET_ACCESS_KEY = 'orcatest-secret';
 
@@ -91,35 +89,17 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
       '--keep-alive',
     ];
     const command = onDisk(options.diskBytes, directory, [binary, ...args, 'posix', directory]);
-    const child = spawn(command[0] ?? '', command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'] });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (data: Buffer) => (output = (output + String(data)).slice(-4096)));
-    const exited = new Promise<void>((resolve) => {
-      child.once('exit', () => resolve());
+    stopRunning = await startServerProcess({
+      name: BINARY[kind],
+      program: command[0] ?? '',
+      parameters: command.slice(1),
+      async ping() {
+        const { status } = await request('GET', '', '');
+        if (status !== 200) throw new Error(`status ${status}`);
+      },
+      pollMs: 20,
+      startTimeoutMs: START_TIMEOUT_MS,
     });
-    child.once('error', (error) => (output += error.message));
-    stopRunning = async () => {
-      stopRunning = undefined;
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-      await exited;
-      clearTimeout(timer);
-    };
-    const deadlineMs = performance.now() + START_TIMEOUT_MS;
-    while (true) {
-      const problem = await request('GET', '', '').then(
-        (response) => (response.status === 200 ? undefined : `status ${response.status}`),
-        (error: unknown) => String(error),
-      );
-      if (problem === undefined) return;
-      if (child.exitCode !== null || performance.now() > deadlineMs) {
-        await stopRunning();
-        throw new Error(`versitygw did not start (${problem}): ${output}`);
-      }
-      await delay(20);
-    }
   };
   const request: Versitygw['request'] = async (method, bucket, key, { headers = {}, body } = {}) => {
     const path = bucket === '' ? '/' : `/${bucket}${key === '' ? '' : `/${encodeKey(key)}`}`;
@@ -196,14 +176,4 @@ function onDisk(diskBytes: number | undefined, directory: string, command: reado
   const who = process.getuid?.() === 0 ? [] : ['--map-root-user'];
   const mount = `mount -t tmpfs -o size=${diskBytes} tmpfs "$0" && exec "$@"`;
   return ['unshare', '--mount', ...who, 'sh', '-c', mount, directory, ...command];
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  return port;
 }

@@ -82,7 +82,8 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       await store.commit(chunk, metadata, pieces, { signal });
       const offset = nat(body.length - 1);
       await assert(
-        asyncProperty(offset, offset, integer({ min: 1, max: 100_000 }), async (a, b, windowBytes) => {
+        // Windows of fewer bytes over a long range would be a test of the disk's patience: one of the examples has them.
+        asyncProperty(offset, offset, integer({ min: 1000, max: 100_000 }), async (a, b, windowBytes) => {
           const range = { from: Math.min(a, b), to: Math.max(a, b) + 1 };
           const { bytes } = await read(chunk, range, { windowBytes });
           expect(bytes.equals(body.subarray(range.from, range.to))).toBe(true);
@@ -92,6 +93,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
           examples: [
             [0, 0, 1000],
             [body.length - 1, body.length - 1, 7],
+            [1000, 1999, 1],
             [0, body.length - 1, 65_536],
           ],
         },

@@ -91,7 +91,7 @@ export function originSuite(name: string, open: () => Promise<OriginFixture>, lo
         asyncProperty(
           nat(body.length - 1),
           nat(body.length - 1),
-          integer({ min: 1, max: 100_000 }),
+          integer({ min: 1000, max: 100_000 }),
           async (a, b, windowBytes) => {
             const range = { from: Math.min(a, b), to: Math.max(a, b) + 1 };
             const sink = collectSink({ windowBytes });
@@ -104,6 +104,7 @@ export function originSuite(name: string, open: () => Promise<OriginFixture>, lo
           examples: [
             [0, 0, 1000],
             [body.length - 1, body.length - 1, 7],
+            [1000, 1999, 1],
             [0, body.length - 1, 65_536],
           ],
         },

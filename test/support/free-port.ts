@@ -1,0 +1,12 @@
+/** A port that nothing listens on at this moment. */
+import { createServer, type AddressInfo } from 'node:net';
+
+export async function freePort(host = '127.0.0.1'): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  return port;
+}
