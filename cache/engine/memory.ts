@@ -5,6 +5,7 @@
 import { OrcaError } from '../core/errors.ts';
 import { Lease, segmentsFor, SMALL_SEGMENT_BYTES, type Purpose, type SegmentSource } from './lease.ts';
 import type { Clock } from './ports.ts';
+import { SegmentPool } from './segment-pool.ts';
 
 /** Streaming windows keep this share of the budget that fills can't take, so that what is stored is always readable. */
 const WINDOW_SHARE = 1 / 8;
@@ -47,8 +48,7 @@ export class ChunkMemory implements SegmentSource {
   readonly #poison: boolean;
   readonly #charged: Record<Purpose, number> = { window: 0, fill: 0 };
   readonly #waiting: Record<Demand, Waiter[]> = { started: [], new: [] };
-  readonly #free = new Map<number, Buffer[]>();
-  #allocatedBytes = 0;
+  readonly #pool: SegmentPool;
   #reclaiming = false;
   /** Room may have been reclaimed that whoever asked for it does not need. */
   #hasLeftover = false;
@@ -58,6 +58,7 @@ export class ChunkMemory implements SegmentSource {
     this.budgetBytes = options.budgetBytes;
     this.#clock = options.clock;
     this.#poison = options.poison ?? false;
+    this.#pool = new SegmentPool(options.budgetBytes);
   }
 
   /** What may go under pressure: the memory tier. */
@@ -140,23 +141,12 @@ export class ChunkMemory implements SegmentSource {
   }
 
   allocate(lengthBytes: number): Buffer {
-    const pooled = this.#free.get(lengthBytes)?.pop();
-    if (pooled !== undefined) return pooled;
-    // Idle segments of the other size make room, so that both free lists together stay in the budget.
-    for (const [sizeBytes, buffers] of this.#free) {
-      const excessBytes = Math.max(0, this.#allocatedBytes + lengthBytes - this.budgetBytes);
-      this.#allocatedBytes -= buffers.splice(0, Math.ceil(excessBytes / sizeBytes)).length * sizeBytes;
-    }
-    this.#allocatedBytes += lengthBytes;
-    // Its own ArrayBuffer: a slice of Node's shared pool would pin 8 KiB blocks of everybody else's.
-    return Buffer.allocUnsafeSlow(lengthBytes);
+    return this.#pool.allocate(lengthBytes);
   }
 
   recycle(bytes: Buffer): void {
     if (this.#poison) bytes.fill(0xdb);
-    const buffers = this.#free.get(bytes.length);
-    if (buffers === undefined) this.#free.set(bytes.length, [bytes]);
-    else buffers.push(bytes);
+    this.#pool.recycle(bytes);
   }
 
   #grant(purpose: Purpose, segmentBytes: number, count: number): Lease {

@@ -73,6 +73,32 @@ export async function startContainer(
   };
 }
 
+export interface LimitedContainer {
+  /** Whether the kernel has ended a process of it for want of memory. */
+  isOutOfMemory(): Promise<boolean>;
+  isRunning(): Promise<boolean>;
+}
+
+/** Starts an image in the machine's own network, with so much memory and no more, as a pod's limit does it. */
+export async function startLimited(
+  image: string,
+  memoryBytes: number,
+  options: ContainerOptions,
+): Promise<LimitedContainer> {
+  const container = (await confined(image, options))
+    .withNetworkMode('host')
+    .withResourcesQuota({ memory: memoryBytes / 1024 ** 3 })
+    .withWaitStrategy(AS_SOON_AS_STARTED);
+  const started = await container.start();
+  onTestFinished(() => remove(started));
+  const client = await getContainerRuntimeClient();
+  const state = async () => (await client.container.getById(started.getId()).inspect()).State;
+  return {
+    isOutOfMemory: async () => (await state()).OOMKilled,
+    isRunning: async () => (await state()).Running,
+  };
+}
+
 /** Runs an image until it ends by itself. */
 export async function runContainer(image: string, options: ContainerOptions): Promise<Ended> {
   const container = await confined(image, options);

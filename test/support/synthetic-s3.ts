@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pipeline, Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { chunkPathPrefix } from '#cache/core/chunk.ts';
 import { createGate } from './gate.ts';
 import { isSynthetic, syntheticBytes, syntheticObject } from './synthetic-content.ts';
@@ -30,8 +31,21 @@ export interface SyntheticStore extends AsyncDisposable {
   readonly mistakes: string[];
 }
 
-export async function startSyntheticOrigin(): Promise<SyntheticOrigin> {
+/** `lineBytesPerSecond` is what all its connections have together; default: as fast as it can. */
+export async function startSyntheticOrigin(
+  options: { readonly lineBytesPerSecond?: number } = {},
+): Promise<SyntheticOrigin> {
+  const { lineBytesPerSecond } = options;
   const counts = { heads: 0, reads: 0, bytes: 0 };
+  let lineFreeMs = 0;
+  const paced = async function* (views: Iterable<Uint8Array>, rate: number): AsyncGenerator<Uint8Array> {
+    for (const view of views) {
+      lineFreeMs = Math.max(lineFreeMs, performance.now()) + (1000 * view.length) / rate;
+      const waitMs = lineFreeMs - performance.now();
+      if (waitMs > 1) await delay(waitMs);
+      yield view;
+    }
+  };
   let stopAfterBytes = Infinity;
   const gate = createGate();
   const stopping = async function* (views: Iterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -61,6 +75,7 @@ export async function startSyntheticOrigin(): Promise<SyntheticOrigin> {
     send(request, response, object.sizeBytes, headers, (from, to) => {
       counts.bytes += to - from;
       const views = syntheticBytes(object.key, from, to);
+      if (lineBytesPerSecond !== undefined) return paced(views, lineBytesPerSecond);
       if (stopAfterBytes === Infinity) return views;
       const gone = new AbortController();
       response.once('close', () => gone.abort());
