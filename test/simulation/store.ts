@@ -199,7 +199,7 @@ export class SimStore {
         if (failure instanceof OrcaError) throw failure;
         // Nobody may have touched the memory while the upload ran.
         this.#compare(chunk, pieces);
-        this.#checkRepair(who, chunk, call.overwrite === true);
+        this.#checkRepair(who, chunk, metadata, call.overwrite === true);
         const outcome = this.#put(chunk, metadata, call.overwrite === true);
         this.#world.note('store', `${who.owner.name} commits ${chunk.path}: ${outcome}`);
         if (failure === 'lost answer') throw this.#unavailable(chunk.path, 'the connection was cut after the upload');
@@ -226,12 +226,14 @@ export class SimStore {
     return 'won';
   }
 
-  /** Who knows that a chunk is bad writes over it. */
-  #checkRepair(who: Incarnation, { path }: Chunk, overwrite: boolean): void {
+  /** Who knows that a chunk is bad writes over it; one of another length or version is replaced by every commit. */
+  #checkRepair(who: Incarnation, { path }: Chunk, metadata: ChunkMetadata, overwrite: boolean): void {
     const foundMs = who.foundBad.get(path);
     const isTroubled = TROUBLE.some((fault) => this.#scenario.faults.has(fault));
-    if (overwrite || foundMs === undefined || isTroubled || this.#chunks.get(path)?.flips.size === 0) return;
-    if (this.#chunks.has(path) && this.#world.nowMs - foundMs < ROUND_TRIP_MS)
+    const stored = this.#chunks.get(path);
+    if (overwrite || foundMs === undefined || isTroubled || stored === undefined || stored.flips.size === 0) return;
+    if (!isSameChunk(metadata, stored.lengthBytes, stored.metadata)) return;
+    if (this.#world.nowMs - foundMs < ROUND_TRIP_MS)
       this.#world.violate('what is bad is repaired', `${who.owner.name} found ${path} bad and does not write over it`);
   }
 
