@@ -18,9 +18,9 @@ export interface SegmentSource {
   allocate(lengthBytes: number): Buffer;
   recycle(bytes: Buffer): void;
   /** One more segment, out of the spare half only. */
-  chargeSpare(lengthBytes: number, purpose: Purpose): boolean;
+  chargeSpare(segmentBytes: number, purpose: Purpose): boolean;
   /** One more segment for a response under way, which comes before all that wait for a lease. */
-  chargeLeft(lengthBytes: number, purpose: Purpose): boolean;
+  chargeLeft(segmentBytes: number, purpose: Purpose): boolean;
   uncharge(lengthBytes: number, purpose: Purpose): void;
 }
 

@@ -29,9 +29,13 @@ export interface Reserve {
 
 const NOTHING: Reserve = { evictableBytes: 0, evict: () => false };
 
-interface Waiter {
+interface Need {
+  readonly segmentBytes: number;
   readonly costBytes: number;
   readonly purpose: Purpose;
+}
+
+interface Waiter extends Need {
   grant(): void;
 }
 
@@ -89,13 +93,15 @@ export class ChunkMemory implements SegmentSource {
   /** A lease for `lengthBytes`, if it is to be had at once and nobody waits. */
   tryLease(lengthBytes: number, purpose: Purpose): Lease | undefined {
     const { segmentBytes, count } = segmentsFor(lengthBytes);
-    if (this.#anyWaiting() || !this.#fits(segmentBytes * count, purpose)) return undefined;
+    const need = { segmentBytes, costBytes: segmentBytes * count, purpose };
+    if (this.#anyWaiting() || !this.#fits(need)) return undefined;
     return this.#grant(purpose, segmentBytes, count);
   }
 
   /** One small segment past all who wait, if there is room: it is taken so that a large one can be given back. */
   leaseSmall(): Lease | undefined {
-    if (this.usedBytes + SMALL_SEGMENT_BYTES > this.budgetBytes) return undefined;
+    const need = { segmentBytes: SMALL_SEGMENT_BYTES, costBytes: SMALL_SEGMENT_BYTES, purpose: 'window' } as const;
+    if (this.#missingBytes(need) > 0) return undefined;
     return this.#grant('window', SMALL_SEGMENT_BYTES, 1);
   }
 
@@ -109,24 +115,24 @@ export class ChunkMemory implements SegmentSource {
   ): Promise<Lease> {
     const { segmentBytes, count } = segmentsFor(lengthBytes, sizeBytes);
     const costBytes = segmentBytes * count;
+    const need = { segmentBytes, costBytes, purpose };
     signal.throwIfAborted();
     if (costBytes > this.#limit(purpose))
       throw new OrcaError('overloaded', `${costBytes} bytes do not fit in a budget of ${this.budgetBytes}`);
-    if (!this.#mustWait(demand) && this.#fits(costBytes, purpose)) return this.#grant(purpose, segmentBytes, count);
+    if (!this.#mustWait(demand) && this.#fits(need)) return this.#grant(purpose, segmentBytes, count);
     if (this.#waiting[demand].length >= MAX_WAITING) throw overloaded('too many requests wait for memory');
-    await this.#wait(costBytes, purpose, demand, signal);
+    await this.#wait(need, demand, signal);
     return new Lease(this, purpose, segmentBytes, count);
   }
 
-  chargeSpare(lengthBytes: number, purpose: Purpose): boolean {
-    if (!this.isRelaxed || this.#anyWaiting() || !this.#fits(lengthBytes, purpose)) return false;
-    this.#charged[purpose] += lengthBytes;
-    return true;
+  chargeSpare(segmentBytes: number, purpose: Purpose): boolean {
+    if (!this.isRelaxed || this.#anyWaiting()) return false;
+    return this.chargeLeft(segmentBytes, purpose);
   }
 
-  chargeLeft(lengthBytes: number, purpose: Purpose): boolean {
-    if (!this.#fits(lengthBytes, purpose)) return false;
-    this.#charged[purpose] += lengthBytes;
+  chargeLeft(segmentBytes: number, purpose: Purpose): boolean {
+    if (!this.#fits({ segmentBytes, costBytes: segmentBytes, purpose })) return false;
+    this.#charged[purpose] += segmentBytes;
     return true;
   }
 
@@ -146,7 +152,10 @@ export class ChunkMemory implements SegmentSource {
 
   recycle(bytes: Buffer): void {
     if (this.#poison) bytes.fill(0xdb);
+    const { scatteredBytes } = this.#pool;
     this.#pool.recycle(bytes);
+    // A piece's neighbours are all back: there is room for others than small ones.
+    if (this.#pool.scatteredBytes < scatteredBytes && !this.#reclaiming) this.#admit();
   }
 
   #grant(purpose: Purpose, segmentBytes: number, count: number): Lease {
@@ -160,12 +169,18 @@ export class ChunkMemory implements SegmentSource {
     return purpose === 'fill' ? this.budgetBytes * (1 - WINDOW_SHARE) : this.budgetBytes;
   }
 
-  #fits(costBytes: number, purpose: Purpose): boolean {
-    const missing = () =>
-      Math.max(
-        this.usedBytes + costBytes - this.budgetBytes,
-        purpose === 'fill' ? this.#charged.fill + costBytes - this.#limit('fill') : 0,
-      );
+  #missingBytes({ segmentBytes, costBytes, purpose }: Need): number {
+    const { scatteredBytes } = this.#pool;
+    // Small pieces find room between those that are there.
+    const lostBytes = segmentBytes === SMALL_SEGMENT_BYTES ? Math.max(0, scatteredBytes - costBytes) : scatteredBytes;
+    return Math.max(
+      this.usedBytes + lostBytes + costBytes - this.budgetBytes,
+      purpose === 'fill' ? this.#charged.fill + costBytes - this.#limit('fill') : 0,
+    );
+  }
+
+  #fits(need: Need): boolean {
+    const missing = () => this.#missingBytes(need);
     if (missing() > 0) {
       // What comes back now is for whoever is being looked at: the queue, which may be on its way through here, waits.
       this.#reclaiming = true;
@@ -187,7 +202,7 @@ export class ChunkMemory implements SegmentSource {
     return this.#waiting.started.length > 0 || (demand === 'new' && this.#waiting.new.length > 0);
   }
 
-  #wait(costBytes: number, purpose: Purpose, demand: Demand, signal: AbortSignal): Promise<void> {
+  #wait(need: Need, demand: Demand, signal: AbortSignal): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const queue = this.#waiting[demand];
     const leave = () => {
@@ -206,7 +221,7 @@ export class ChunkMemory implements SegmentSource {
       leave();
       resolve();
     };
-    const waiter: Waiter = { costBytes, purpose, grant };
+    const waiter: Waiter = { ...need, grant };
     const onAbort = () => give(signal.reason);
     const limitMs = demand === 'new' ? NEW_WAIT_MS : STARTED_WAIT_MS;
     const cancelTimer = this.#clock.after(limitMs, () => give(overloaded(`no memory within ${limitMs} ms`)));
@@ -220,7 +235,7 @@ export class ChunkMemory implements SegmentSource {
     this.#hasLeftover = false;
     for (const demand of ['started', 'new'] as const) {
       const queue = this.#waiting[demand];
-      while (queue[0] !== undefined && this.#fits(queue[0].costBytes, queue[0].purpose)) {
+      while (queue[0] !== undefined && this.#fits(queue[0])) {
         this.#charged[queue[0].purpose] += queue[0].costBytes;
         queue[0].grant();
       }

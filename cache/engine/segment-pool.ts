@@ -6,6 +6,8 @@ import { OrcaError } from '../core/errors.ts';
 import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES } from './lease.ts';
 
 const PIECES = SEGMENT_BYTES / SMALL_SEGMENT_BYTES;
+/** One allocation for many segments: each costs a system call, and work of the garbage collector beforehand. */
+const ARENA_BYTES = 64 * SEGMENT_BYTES;
 
 /** A large segment that has been cut. */
 interface Cut {
@@ -16,10 +18,11 @@ interface Cut {
 export class SegmentPool {
   readonly #budgetBytes: number;
   readonly #free: Buffer[] = [];
-  readonly #cutBy = new Map<ArrayBufferLike, Cut>();
+  readonly #cutOf = new Map<Buffer, Cut>();
   /** Those with free pieces, by how many: the fullest are used first, so that the others become whole again. */
   readonly #cuts: readonly Set<Cut>[] = Array.from({ length: PIECES }, () => new Set<Cut>());
   #sizeBytes = 0;
+  #scatteredBytes = 0;
 
   constructor(budgetBytes: number) {
     this.#budgetBytes = budgetBytes;
@@ -30,33 +33,47 @@ export class SegmentPool {
     return this.#sizeBytes;
   }
 
+  /** Between small pieces that are in use: for small ones only, until their neighbours are back. */
+  get scatteredBytes(): number {
+    return this.#scatteredBytes;
+  }
+
   /** A segment of one of the two sizes. */
   allocate(lengthBytes: number): Buffer {
     return lengthBytes === SMALL_SEGMENT_BYTES ? this.#piece() : this.#whole();
   }
 
   recycle(bytes: Buffer): void {
-    const cut = this.#cutBy.get(bytes.buffer);
+    const cut = this.#cutOf.get(bytes);
     if (cut === undefined) {
       this.#giveBack(bytes);
       return;
     }
     this.#cuts[cut.free.length]?.delete(cut);
     cut.free.push(bytes);
+    this.#scatteredBytes += SMALL_SEGMENT_BYTES;
     if (cut.free.length < PIECES) {
       this.#cuts[cut.free.length]?.add(cut);
       return;
     }
-    this.#cutBy.delete(bytes.buffer);
+    this.#scatteredBytes -= SEGMENT_BYTES;
+    for (const piece of cut.free) this.#cutOf.delete(piece);
     this.#giveBack(cut.whole);
   }
 
   #whole(): Buffer {
     const pooled = this.#free.pop();
     if (pooled !== undefined) return pooled;
-    this.#sizeBytes += SEGMENT_BYTES;
+    const leftBytes = this.#budgetBytes - this.#sizeBytes;
+    const count = Math.max(1, Math.floor(Math.min(ARENA_BYTES, leftBytes) / SEGMENT_BYTES));
+    this.#sizeBytes += count * SEGMENT_BYTES;
     // Its own ArrayBuffer: a slice of Node's shared pool would pin 8 KiB blocks of everybody else's.
-    return Buffer.allocUnsafeSlow(SEGMENT_BYTES);
+    const arena = Buffer.allocUnsafeSlow(count * SEGMENT_BYTES);
+    const [first = arena, ...others] = Array.from({ length: count }, (_, index) =>
+      arena.subarray(index * SEGMENT_BYTES, (index + 1) * SEGMENT_BYTES),
+    );
+    this.#free.push(...others.toReversed());
+    return first;
   }
 
   #piece(): Buffer {
@@ -64,6 +81,7 @@ export class SegmentPool {
     this.#cuts[cut.free.length]?.delete(cut);
     const piece = cut.free.pop();
     if (piece === undefined) throw new OrcaError('internal', 'a segment without free pieces was to give one');
+    this.#scatteredBytes -= SMALL_SEGMENT_BYTES;
     if (cut.free.length > 0) this.#cuts[cut.free.length]?.add(cut);
     return piece;
   }
@@ -78,12 +96,15 @@ export class SegmentPool {
       whole.subarray(index * SMALL_SEGMENT_BYTES, (index + 1) * SMALL_SEGMENT_BYTES),
     );
     const cut = { whole, free };
-    this.#cutBy.set(whole.buffer, cut);
+    for (const piece of free) this.#cutOf.set(piece, cut);
+    this.#scatteredBytes += SEGMENT_BYTES;
     return cut;
   }
 
   #giveBack(whole: Buffer): void {
-    if (this.#sizeBytes <= this.#budgetBytes) this.#free.push(whole);
-    else this.#sizeBytes -= SEGMENT_BYTES;
+    // What is over the budget came one by one, and can go so.
+    const canGo = this.#sizeBytes > this.#budgetBytes && whole.buffer.byteLength === SEGMENT_BYTES;
+    if (canGo) this.#sizeBytes -= SEGMENT_BYTES;
+    else this.#free.push(whole);
   }
 }

@@ -214,7 +214,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'memory is leased beyond the budget',
     seed: 45,
     shows: ({ faults }) => faults.has('pressure'),
-    edits: [{ file: MEMORY, search: 'return missing() <= 0;', replace: 'return missing() <= costBytes;' }],
+    edits: [{ file: MEMORY, search: 'return missing() <= 0;', replace: 'return missing() <= need.costBytes;' }],
   },
   {
     name: 'fills take the windows’ share of memory',

@@ -236,3 +236,26 @@ test('what goes under pressure is memory to spare', async () => {
   expect(wide.grow()).toBe(true);
   expect(memory.usedBytes).toBe(4 * SEGMENT_BYTES);
 });
+
+test('what lies between small segments that are in use is for small ones only, until they are back', async () => {
+  const { memory, lease } = open(2);
+  const small = await Promise.all(
+    Array.from({ length: 17 }, () => memory.lease(SMALL_SEGMENT_BYTES, 'window', 'new', NEVER)),
+  );
+  const pieces = small.map((one) => one.take()!);
+  small.forEach((one) => one.close());
+  // Sixteen of one large segment, one of the other.
+  pieces.slice(1).forEach((piece) => piece.release());
+  expect(memory.usedBytes).toBe(SMALL_SEGMENT_BYTES);
+  expect(memory.tryLease(2 * SEGMENT_BYTES, 'window')).toBeUndefined();
+  const both = lease(2);
+  expect(await isPending(both)).toBe(true);
+  const another = memory.leaseSmall();
+  const neighbour = another?.take();
+  expect(neighbour?.bytes.length).toBe(SMALL_SEGMENT_BYTES);
+  pieces[0]?.release();
+  another?.close();
+  expect(await isPending(both)).toBe(true);
+  neighbour?.release();
+  expect((await both).capacity).toBe(2);
+});

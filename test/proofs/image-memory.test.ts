@@ -7,7 +7,7 @@ import { startClient } from '#test/support/load-client.ts';
 import { readMetric } from '#test/support/metric.ts';
 import { startSyntheticOrigin, startSyntheticStore } from '#test/support/synthetic-s3.ts';
 import { until } from '#test/support/until.ts';
-import { IMAGE, startLimited } from './support.ts';
+import { IMAGE, startLimited } from '#test/containers/support.ts';
 
 const MIB = 1024 * 1024;
 const LIMIT_BYTES = 512 * MIB;
