@@ -1,10 +1,10 @@
 /** Wires the operator: settings, API server, queue, watches, workers, probes and metrics; and takes it apart in reverse. */
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import packageJson from '#package' with { type: 'json' };
-import { runController } from '#operator/control/controller.ts';
-import { openSources } from '#operator/control/sources.ts';
-import { WorkQueue } from '#operator/control/work-queue.ts';
+import { runElection } from '#operator/control/election.ts';
+import { Lease } from '#operator/control/lease.ts';
+import { openTerms } from '#operator/control/term.ts';
 import { openMetrics } from '#operator/http/metrics.ts';
 import { openMetricsServer, openProbes } from '#operator/http/server.ts';
 import { openPodAsker } from '#operator/reconcile/ask-pod.ts';
@@ -17,11 +17,10 @@ import { openInCluster } from '#shared/kube/in-cluster.ts';
 import { openLifecycle, shutDown } from '#shared/lifecycle.ts';
 import { openLog } from '#shared/log.ts';
 
-const WORKERS = 4;
 const PEER_KEY_BYTES = 32;
-/** Below the 10 s that Kubernetes gives the pod. */
-const WORKERS_STOP_MS = 6000;
 const SERVER_STOP_MS = 1000;
+/** Five for work that won't end and one for the lease; all of it below the 10 s that Kubernetes gives the pod. */
+const WORK_STOP_MS = 7000;
 
 const parsed = parseSettings(process.env, process.argv.slice(2));
 if (parsed.ok) {
@@ -49,55 +48,78 @@ async function run(settings: Settings): Promise<void> {
   const server = await openApiServer(settings);
   const metrics = openMetrics(version, server.url.host);
   const client = openKubeClient(server, { clock, observe: metrics.requested });
-  const queue = new WorkQueue({ clock, observe: metrics.queueObserver });
-  metrics.watchQueue(queue, WORKERS);
-  const reconcile = openReconciler({
-    clock,
-    image: settings.image,
-    imagePullPolicy: settings.imagePullPolicy,
-    version,
-    instance: settings.podName ?? hostname(),
-    askPod: openPodAsker(),
-    newPeerKeyBase64: () => randomBytes(PEER_KEY_BYTES).toString('base64'),
-  });
-
-  const metricsServer = await openMetricsServer(settings.metricsPort, metrics.registry);
-  const sources = openSources({ client, clock, log, queue, namespaces: settings.namespaces, signal });
-  const probes = await openProbes(
-    settings.probePort,
-    () => undefined,
-    () => (sources.synced() ? undefined : 'the first lists are not read yet'),
-  );
-  log.info('started', { version, image: settings.image, namespaces: settings.namespaces, api: server.url.href });
-  const controller = runController({
+  const instance = settings.podName ?? hostname();
+  const terms = openTerms({
     client,
     clock,
     log,
-    queue,
-    reconcile,
-    signal,
-    workers: WORKERS,
-    observe: metrics.reconciled,
+    namespaces: settings.namespaces,
+    metrics,
+    openReconcile: () =>
+      openReconciler({
+        clock,
+        image: settings.image,
+        imagePullPolicy: settings.imagePullPolicy,
+        version,
+        instance,
+        askPod: openPodAsker(),
+        newPeerKeyBase64: () => randomBytes(PEER_KEY_BYTES).toString('base64'),
+      }),
   });
 
-  await new Promise((resolve) => {
-    signal.addEventListener('abort', resolve, { once: true });
+  /** Undefined until the first answer about the lease. */
+  let leads: boolean | undefined;
+  const metricsServer = await openMetricsServer(settings.metricsPort, metrics.registry);
+  const probes = await openProbes(
+    settings.probePort,
+    () => undefined,
+    () => {
+      if (leads === undefined) return 'it is not known yet who leads';
+      return terms.synced() === false ? 'the first lists are not read yet' : undefined;
+    },
+  );
+  log.info('started', { version, image: settings.image, namespaces: settings.namespaces, api: server.url.href });
+
+  const observe = (now: boolean): void => {
+    leads = now;
+    metrics.leads(now);
+  };
+  const work =
+    settings.lease === undefined
+      ? leadAlone()
+      : runElection({
+          // The same pod after a restart is another candidate: what its last life held it does not hold.
+          lease: new Lease({ client, clock, ...settings.lease, identity: `${instance}_${randomUUID()}`, signal }),
+          clock,
+          log,
+          signal,
+          lead: (term) => terms.lead(term),
+          observe,
+        });
+
+  function leadAlone(): Promise<void> {
+    observe(true);
+    return terms.lead({ signal, assertHeld: () => {} });
+  }
+
+  const ended = work.catch((error: unknown) => {
+    log.error('the work can’t go on', { error });
+    process.exitCode = 1;
   });
+  const stopped = new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  await Promise.race([ended, stopped]);
   await shutDown(
     [
-      {
-        name: 'workers',
-        timeoutMs: WORKERS_STOP_MS,
-        run: () => Promise.all([controller, sources.ended]).then(() => {}),
-      },
-      { name: 'queue', timeoutMs: SERVER_STOP_MS, run: () => queue.close() },
+      { name: 'work', timeoutMs: WORK_STOP_MS, run: () => ended },
       { name: 'probes', timeoutMs: SERVER_STOP_MS, run: () => probes.close() },
       { name: 'metrics', timeoutMs: SERVER_STOP_MS, run: () => metricsServer.close() },
     ],
     log,
     clock,
   );
-  process.exit(0);
+  process.exit();
 }
 
 /** A pod uses its own account, and never loads the library that reads kubeconfigs: 80 MB of it. */

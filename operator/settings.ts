@@ -9,6 +9,8 @@ export interface Settings {
   readonly namespaces: readonly string[];
   /** Of the operator's own pod; undefined outside a cluster. */
   readonly podName: string | undefined;
+  /** Which Lease says who of several operators works; undefined = there is no other. */
+  readonly lease: { readonly namespace: string; readonly name: string } | undefined;
   readonly logLevel: LogLevel;
   readonly kubeconfig: string | undefined;
   readonly probePort: number;
@@ -26,6 +28,8 @@ const PROBE_PORT = 8081;
 const METRICS_PORT = 8080;
 /** Each has its own watches, eight of them; whoever has more namespaces watches all. */
 const MAX_NAMESPACES = 50;
+/** One for each installation: the chart names it after the release. */
+const LEASE_NAME = 'orca-operator';
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 export function parseSettings(env: Readonly<Record<string, string | undefined>>, args: readonly string[]): Parsed {
@@ -74,11 +78,14 @@ export function parseSettings(env: Readonly<Record<string, string | undefined>>,
 
   const image = text('CACHE_IMAGE');
   if (image === undefined) mistakes.push('CACHE_IMAGE is not set: it names the image of the cache pods');
+  const leaseNamespace = text('LEASE_NAMESPACE') ?? text('POD_NAMESPACE');
   const settings: Settings = {
     image: image ?? '',
     imagePullPolicy: oneOf('CACHE_IMAGE_PULL_POLICY', PULL_POLICIES, 'IfNotPresent'),
     namespaces: namespaces(),
     podName: text('POD_NAME'),
+    lease:
+      leaseNamespace === undefined ? undefined : { namespace: leaseNamespace, name: text('LEASE_NAME') ?? LEASE_NAME },
     logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     kubeconfig: kubeconfig(),
     probePort: port('PROBE_PORT', PROBE_PORT),

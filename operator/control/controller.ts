@@ -6,6 +6,7 @@ import type { Clock } from '#shared/clock.ts';
 import type { KubeClient } from '#shared/kube/client.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import type { Log } from '#shared/log.ts';
+import { LeaseLost } from './lease.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 export type ReconcileResult = 'success' | 'requeue_after' | 'stalled' | 'error';
@@ -17,6 +18,8 @@ export interface ControllerOptions {
   readonly queue: WorkQueue;
   readonly reconcile: Reconcile;
   readonly signal: AbortSignal;
+  /** Throws when nothing may be written any more. */
+  readonly assertHeld?: () => void;
   readonly workers?: number;
   readonly observe?: (result: ReconcileResult, durationMs: number) => void;
 }
@@ -54,7 +57,13 @@ async function reconcileKey(options: ControllerOptions, key: string): Promise<vo
     deadline.abort(new Error(`a reconcile took longer than ${RECONCILE_TIMEOUT_MS} ms`)),
   );
   try {
-    const api = openApi({ client, log, signal: AbortSignal.any([signal, deadline.signal]) });
+    const { assertHeld } = options;
+    const api = openApi({
+      client,
+      log,
+      signal: AbortSignal.any([signal, deadline.signal]),
+      ...(assertHeld === undefined ? {} : { assertHeld }),
+    });
     const outcome = await options.reconcile(api, key);
     queue.forget(key);
     if (outcome.kind === 'requeue') queue.addAfter(key, outcome.afterMs);
@@ -63,6 +72,7 @@ async function reconcileKey(options: ControllerOptions, key: string): Promise<vo
     if (signal.aborted) return;
     // Somebody changed what we were about to change; the next try sees it.
     if (hasStatus(error, 409)) log.debug('a conflict: reconciling again', { error });
+    else if (error instanceof LeaseLost) log.warn('a write was withheld', { error });
     else log.error('a reconcile failed', { error });
     queue.retry(key);
     observe('error', clock.now() - startMs);

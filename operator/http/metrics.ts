@@ -9,8 +9,9 @@ export interface Metrics {
   readonly queueObserver: QueueObserver;
   readonly reconciled: (result: ReconcileResult, durationMs: number) => void;
   readonly requested: (method: Method, status: number, durationMs: number) => void;
-  /** Gauges that are read when somebody asks. */
-  watchQueue(queue: WorkQueue, workers: number): void;
+  /** Gauges that are read when somebody asks; undefined while this process does not lead. */
+  watchQueue(queue: () => WorkQueue | undefined, workers: number): void;
+  readonly leads: (leads: boolean) => void;
 }
 
 const CONTROLLER = 'orcacache';
@@ -72,6 +73,13 @@ export function openMetrics(version: string, host: string): Metrics {
     labelNames: ['version', 'node'],
     registers,
   }).set({ version, node: process.version }, 1);
+  const master = new Gauge({
+    name: 'leader_election_master_status',
+    help: 'Whether this process is the one that works',
+    labelNames: ['name'],
+    registers,
+  });
+  master.set({ name: CONTROLLER }, 0);
   for (const result of Object.values(RESULT_LABEL)) reconciles.inc({ controller: CONTROLLER, result }, 0);
 
   function counter(name: string, help: string): { inc(): void } {
@@ -118,13 +126,14 @@ export function openMetrics(version: string, host: string): Metrics {
       requests.inc({ code: status === 0 ? '<error>' : String(status), method, host });
       requestDurations.observe({ verb: method, host }, durationMs / 1000);
     },
+    leads: (leads) => master.set({ name: CONTROLLER }, leads ? 1 : 0),
     watchQueue(queue, workers) {
       const controller = { controller: CONTROLLER };
       const labels = { name: CONTROLLER, controller: CONTROLLER };
-      const seconds = (): number[] => queue.activeMs().map((ms) => ms / 1000);
+      const seconds = (): number[] => (queue()?.activeMs() ?? []).map((ms) => ms / 1000);
       gauge('controller_runtime_max_concurrent_reconciles', 'Workers', controller, () => workers);
-      gauge('controller_runtime_active_workers', 'Workers that work', controller, () => queue.active);
-      gauge('workqueue_depth', 'Keys that wait', labels, () => queue.depth);
+      gauge('controller_runtime_active_workers', 'Workers that work', controller, () => queue()?.active ?? 0);
+      gauge('workqueue_depth', 'Keys that wait', labels, () => queue()?.depth ?? 0);
       gauge('workqueue_unfinished_work_seconds', 'Age of all work in progress', labels, () =>
         seconds().reduce((sum, value) => sum + value, 0),
       );

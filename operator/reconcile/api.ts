@@ -20,12 +20,14 @@ export interface ApiOptions {
   readonly client: KubeClient;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** Throws when nothing may be written any more; asked right before each write leaves. */
+  readonly assertHeld?: () => void;
 }
 
 /** More children than any cache has: what is beyond it is not ours to guess at. */
 const LIST_LIMIT = 500;
 
-export function openApi({ client, log, signal }: ApiOptions): Api {
+export function openApi({ client, log, signal, assertHeld = () => {} }: ApiOptions): Api {
   const read = <T>(path: string): Promise<T> => client.request<T>('GET', path, { signal });
   return {
     log,
@@ -46,6 +48,6 @@ export function openApi({ client, log, signal }: ApiOptions): Api {
       });
       return list.items;
     },
-    write: (method, path, options) => client.request(method, path, { ...options, signal }),
+    write: (method, path, options) => client.request(method, path, { ...options, signal, beforeSend: assertHeld }),
   };
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { API_VERSION, GROUP, KIND } from '#crds/names.ts';
 import { collectionPath } from '#operator/api/manifest.ts';
+import { microTime } from '#operator/api/micro-time.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { Transition } from '#operator/status/transitions.ts';
 import type { Clock } from '#shared/clock.ts';
@@ -45,9 +46,4 @@ export async function tell(
       api.log.warn('an event could not be written', { reason, error });
     }
   }
-}
-
-/** Six digits: the API server refuses fewer. */
-export function microTime(ms: number): string {
-  return new Date(ms).toISOString().replace('Z', '000Z');
 }

@@ -78,7 +78,7 @@ describe('the chart', () => {
     ['namespaces as text', { watchNamespaces: 'a,b' }],
     ['a pull secret without a name', { imagePullSecrets: [{}] }],
     ['text where a switch belongs', { crds: { keep: 'yes' } }],
-    ['more than one replica, which has no use yet', { replicaCount: 2 }],
+    ['replicas that nobody can mean', { replicas: 100 }],
   ] as const)('refuses %s', ([, bad]) => {
     expect(validate({ ...values, ...bad })).toBe(false);
   });

@@ -39,7 +39,8 @@ describe('docs/metrics.md', () => {
 
   test('lists the metrics of the operator, all of them and no other', async () => {
     const metrics = openOperatorMetrics('0', 'localhost');
-    metrics.watchQueue(new WorkQueue({ clock: systemClock, observe: metrics.queueObserver }), 1);
+    const queue = new WorkQueue({ clock: systemClock, observe: metrics.queueObserver });
+    metrics.watchQueue(() => queue, 1);
     expect(documented(section('Operator'))).toEqual(await ours(metrics.registry));
   });
 });

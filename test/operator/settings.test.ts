@@ -12,6 +12,7 @@ describe('the settings of the operator', () => {
         imagePullPolicy: 'IfNotPresent',
         namespaces: [],
         podName: undefined,
+        lease: undefined,
         logLevel: 'info',
         kubeconfig: undefined,
         probePort: 8081,
@@ -22,6 +23,15 @@ describe('the settings of the operator', () => {
 
   test('take an empty variable for one that is not set, as charts write them', () => {
     expect(parseSettings({ ...GOOD, WATCH_NAMESPACES: '', LOG_LEVEL: '' }, [])).toMatchObject({ ok: true });
+  });
+
+  test('name the Lease of the pod’s namespace, and of the release where the chart says which', () => {
+    expect(parseSettings({ ...GOOD, POD_NAMESPACE: 'orca-system' }, [])).toMatchObject({
+      settings: { lease: { namespace: 'orca-system', name: 'orca-operator' } },
+    });
+    expect(parseSettings({ ...GOOD, LEASE_NAMESPACE: 'a', LEASE_NAME: 'b', POD_NAMESPACE: 'c' }, [])).toMatchObject({
+      settings: { lease: { namespace: 'a', name: 'b' } },
+    });
   });
 
   test('read namespaces from a list, each once', () => {

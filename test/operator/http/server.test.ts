@@ -54,7 +54,7 @@ describe('the metrics', () => {
     const clock = fakeClock();
     const metrics = openMetrics('1.2.3', 'api:6443');
     const queue = new WorkQueue({ clock, observe: metrics.queueObserver });
-    metrics.watchQueue(queue, 4);
+    metrics.watchQueue(() => queue, 4);
     const server = closing(await openMetricsServer(0, metrics.registry));
     queue.add('a');
     queue.add('b');
