@@ -50,7 +50,6 @@ export const REASON = {
   replicasReady: 'ReplicasReady',
   progressing: 'Progressing',
   insufficientReplicas: 'InsufficientReplicas',
-  initializing: 'Initializing',
   paused: 'Paused',
   nameConflict: 'NameConflict',
   invalidSpec: 'InvalidSpec',
@@ -58,6 +57,20 @@ export const REASON = {
   secretNotFound: 'SecretNotFound',
   secretMalformed: 'SecretMalformed',
   rolloutFailed: 'RolloutFailed',
+  noReport: 'NoReport',
+  notProbed: 'NotProbed',
+  reachable: 'Reachable',
+  unreachable: 'Unreachable',
+  listDenied: 'ListDenied',
+  identityConflict: 'IdentityConflict',
+  incompatible: 'Incompatible',
+  full: 'Full',
+  versioned: 'Versioned',
+  atomic: 'Atomic',
+  racy: 'Racy',
+  ignored: 'Ignored',
+  unsupported: 'Unsupported',
+  conflicting: 'Conflicting',
 } as const;
 export type Reason = (typeof REASON)[keyof typeof REASON];
 

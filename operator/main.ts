@@ -9,7 +9,9 @@ import { openMetrics } from '#operator/http/metrics.ts';
 import { openMetricsServer, openProbes } from '#operator/http/server.ts';
 import { openPodAsker } from '#operator/reconcile/ask-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
+import { openReports } from '#operator/reconcile/reports.ts';
 import { parseSettings, type Settings } from '#operator/settings.ts';
+import { sidesDigest } from '#operator/status/sides.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openKubeClient } from '#shared/kube/client.ts';
 import type { ApiServer } from '#shared/kube/exchange.ts';
@@ -55,16 +57,19 @@ async function run(settings: Settings): Promise<void> {
     log,
     namespaces: settings.namespaces,
     metrics,
-    openReconcile: () =>
-      openReconciler({
+    openWork(addKey) {
+      const reports = openReports({ clock, askPod: openPodAsker(), digest: sidesDigest, onNews: addKey });
+      const reconcile = openReconciler({
         clock,
         image: settings.image,
         imagePullPolicy: settings.imagePullPolicy,
         version,
         instance,
-        askPod: openPodAsker(),
+        reports,
         newPeerKeyBase64: () => randomBytes(PEER_KEY_BYTES).toString('base64'),
-      }),
+      });
+      return { reconcile, run: (until) => reports.run(until) };
+    },
   });
 
   /** Undefined until the first answer about the lease. */

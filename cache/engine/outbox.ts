@@ -58,6 +58,11 @@ export class Outbox {
     options.store.breaker.onClose(() => this.wake());
   }
 
+  /** The store's last answer to a commit was that it has no room. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
   /** The store has come back, or commits may begin: what waits is tried at once. */
   wake(): void {
     this.#nextTryMs = 0;

@@ -48,7 +48,7 @@ export function opsApp(options: OpsOptions): Hono {
 /** What the operator reads, and a person who wants to know. */
 function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: OpsOptions) {
   const { self, owners, terminating, epoch } = peers.current();
-  const { memory, memoryTier, store, identity } = engine;
+  const { memory, memoryTier, store, identity, outbox } = engine;
   return {
     version: facts.version,
     configHash: facts.configHash,
@@ -57,8 +57,13 @@ function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: Op
     checks: Object.fromEntries(readiness.checks()),
     identity: { state: identity.state, message: identity.refusal()?.message ?? '' },
     origin: Object.fromEntries(probes.results()),
+    // By the origin's own names, and only those that something is wrong with.
+    originBreakers: Object.fromEntries(
+      [...engine.origin.breakers].flatMap(([bucket, { state }]) => (state === 'closed' ? [] : [[bucket, state]])),
+    ),
     store: {
       breaker: store.breaker.state,
+      full: outbox.isFull,
       condition: storeProbe.condition,
       message: storeProbe.describe(),
       problems: storeProbe.verdict?.problems ?? [],

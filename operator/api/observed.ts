@@ -25,10 +25,37 @@ export interface LivePod extends Live {
   };
 }
 
-/** What a pod says of itself on its ops listener. */
+/** What a pod says of itself on its ops listener, as far as it is of a version that says it. */
 export interface PodReport {
   /** `<check>: <message>` of what keeps it from being ready. */
   readonly failing: readonly string[];
+  /** By the bucket's name at the edge; undefined where it says nothing of them. */
+  readonly buckets: readonly BucketReport[] | undefined;
+  /** The origin's own names of buckets that are not asked any more for now. */
+  readonly brokenBuckets: readonly string[];
+  readonly store: StoreReport | undefined;
+  /** Another cache's origin is registered under this one's id: why, in a line. */
+  readonly identityConflict: string | undefined;
+}
+
+export interface BucketReport {
+  readonly name: string;
+  readonly state: string;
+  readonly message: string;
+}
+
+export interface StoreReport {
+  readonly breaker: string;
+  readonly full: boolean;
+  readonly condition: string;
+  readonly message: string;
+  readonly problems: readonly string[];
+  readonly versioned: boolean;
+}
+
+export interface NamedReport {
+  readonly pod: string;
+  readonly report: PodReport;
 }
 
 export interface PodTemplate {

@@ -16,8 +16,14 @@ export interface TermsOptions {
   /** Empty = all. */
   readonly namespaces: readonly string[];
   readonly metrics: Metrics;
-  /** A reconciler of its own for each term: what the last one remembers may be old. */
-  readonly openReconcile: (queue: WorkQueue, signal: AbortSignal) => Reconcile;
+  /** Of its own for each term: what the last one remembers may be old. */
+  readonly openWork: (addKey: (key: string) => void) => Work;
+}
+
+export interface Work {
+  readonly reconcile: Reconcile;
+  /** What goes on beside the reconciles, until the signal aborts. */
+  readonly run: (signal: AbortSignal) => Promise<void>;
 }
 
 export interface Terms {
@@ -43,19 +49,20 @@ export function openTerms(options: TermsOptions): Terms {
       queue = current;
       const sources = openSources({ client, clock, log, queue: current, namespaces, signal });
       synced = () => sources.synced();
+      const work = options.openWork((key) => current.add(key));
       const controller = runController({
         client,
         clock,
         log,
         queue: current,
-        reconcile: options.openReconcile(current, signal),
+        reconcile: work.reconcile,
         signal,
         assertHeld,
         workers: WORKERS,
         observe: metrics.reconciled,
       });
       try {
-        await Promise.all([controller, sources.ended]);
+        await Promise.all([controller, sources.ended, work.run(signal)]);
       } finally {
         current.close();
         queue = undefined;

@@ -2,6 +2,7 @@
 import { get } from 'node:http';
 import { POD_PORT } from '#crds/names.ts';
 import type { PodReport } from '#operator/api/observed.ts';
+import { podReport } from './pod-report.ts';
 
 /** A pod answers from memory; one that needs longer is busy with worse. */
 const TIMEOUT_MS = 2000;
@@ -13,7 +14,7 @@ export type AskPod = (podIp: string, signal: AbortSignal) => Promise<PodReport |
 export function openPodAsker(port: number = POD_PORT.ops): AskPod {
   return async (podIp, signal) => {
     try {
-      return reportFrom(await fetchText(podIp, port, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])));
+      return podReport(await fetchText(podIp, port, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])));
     } catch (error) {
       signal.throwIfAborted();
       // Still starting, or behind a network policy that we are not let through: no report is an answer too.
@@ -39,14 +40,4 @@ function fetchText(podIp: string, port: number, signal: AbortSignal): Promise<st
     });
     request.once('error', reject);
   });
-}
-
-interface Words {
-  readonly checks?: Readonly<Record<string, { readonly ok?: unknown; readonly message?: unknown }>>;
-}
-
-function reportFrom(text: string): PodReport {
-  const { checks = {} } = JSON.parse(text) as Words;
-  const failing = Object.entries(checks).filter(([, check]) => check.ok === false);
-  return { failing: failing.map(([name, { message }]) => `${name}: ${String(message)}`) };
 }

@@ -4,7 +4,7 @@
  */
 import { ANNOTATION, CONDITION, REASON } from '#crds/names.ts';
 import { podConfigFile } from '#crds/pod-config.ts';
-import type { LiveDeployment } from '#operator/api/observed.ts';
+import { isReady, type LiveDeployment, type LivePod, type NamedReport } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { BuildContext } from '#operator/resources/context.ts';
 import { desiredChildren, type Child } from '#operator/resources/list.ts';
@@ -16,7 +16,6 @@ import { transitions } from '#operator/status/transitions.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Api } from './api.ts';
 import { isAsDesired } from './apply.ts';
-import type { AskPod } from './ask-pod.ts';
 import { bringAbout, type BroughtAbout } from './bring-about.ts';
 import { checkReferences } from './check-references.ts';
 import { tell } from './events.ts';
@@ -24,6 +23,7 @@ import { deploymentOf, newestPods, observe, type Observed } from './observe.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
 import { provenConfig } from './proven.ts';
 import { cachePath, publish } from './publish.ts';
+import { SETTLED_MS, type Reports } from './reports.ts';
 
 /** `<namespace>/<name>` of a cache. */
 export type Key = string;
@@ -37,11 +37,13 @@ export interface ReconcilerOptions {
   /** Which operator pod speaks in events. */
   readonly instance: string;
   readonly newPeerKeyBase64: () => string;
-  readonly askPod: AskPod;
+  readonly reports: Reports;
 }
 
 /** A Secret may be made right after the cache that names it; later than this it is a mistake. */
 const MISSING_GRACE_MS = 60_000;
+/** Just below the pause between the looks at a rollout: what a pod says of it is to be of now. */
+const ROLLOUT_REPORT_MS = 4000;
 
 export type Reconcile = (api: Api, key: Key) => Promise<Outcome>;
 
@@ -73,18 +75,24 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
     return unchanged({ kind: 'blocked', by: problem.kind, message: problem.message, expired });
   }
 
-  /** What holds up a rollout, in the words of the newest pod that is not ready. */
-  async function complaint(
+  /** What the pods say of origin and store, and what the newest one that is not ready says of itself. */
+  async function listen(
     api: Api,
+    key: Key,
     cache: OrcaCache,
     observed: Observed,
     deployment: LiveDeployment | undefined,
-  ): Promise<string | undefined> {
-    if (rolloutOf(deployment, cache.spec.replicas).kind === 'complete') return undefined;
-    const pod = unreadyPod(newestPods(observed));
-    if (pod === undefined) return undefined;
-    const podIp = pod.status?.podIP;
-    return podMessage(pod, podIp === undefined ? undefined : await options.askPod(podIp, api.signal));
+  ): Promise<{ readonly reports: readonly NamedReport[]; readonly podMessage: string | undefined }> {
+    const isSettled = rolloutOf(deployment, cache.spec.replicas).kind === 'complete';
+    const doubtful = isSettled ? undefined : unreadyPod(newestPods(observed));
+    const witnesses = witnessesOf(observed.pods);
+    const asked = doubtful === undefined ? witnesses : [doubtful, ...witnesses.filter((pod) => pod !== doubtful)];
+    const all = await options.reports.of(key, asked, isSettled ? SETTLED_MS : ROLLOUT_REPORT_MS, api.signal);
+    const reportOf = ({ metadata }: LivePod) => all.find(({ pod }) => pod === metadata.name);
+    return {
+      reports: witnesses.flatMap((pod) => reportOf(pod) ?? []),
+      podMessage: doubtful === undefined ? undefined : podMessage(doubtful, reportOf(doubtful)?.report),
+    };
   }
 
   return async (api, key) => {
@@ -92,6 +100,7 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
     if (cache === undefined || cache.metadata.deletionTimestamp !== undefined) {
       // Garbage collection takes the children.
       waitingSinceMs.delete(key);
+      options.reports.forget(key);
       return { kind: 'done' };
     }
     const observed = await observe(api, cache);
@@ -112,13 +121,19 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
       upToDate: isUpToDate(desired, deployment),
       configHash: config.hash,
       proven: proven === config.hash,
-      podMessage: await complaint(api, cache, observed, deployment),
+      ...(await listen(api, key, cache, observed, deployment)),
     };
     const status = statusOf(situation, options.version, options.clock.date());
     if (await publish(api, cache, status))
       await tell(api, cache, transitions(cache.status, status), options.instance, options.clock);
     return outcomeOf(phase, status, phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0);
   };
+}
+
+/** Whom to ask about origin and store: those that serve; where none does, those that should. */
+function witnessesOf(pods: readonly LivePod[]): readonly LivePod[] {
+  const serving = pods.filter(isReady);
+  return serving.length > 0 ? serving : pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
 }
 
 async function readCache(api: Api, key: Key): Promise<OrcaCache | undefined> {

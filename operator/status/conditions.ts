@@ -1,6 +1,8 @@
 /** The conditions as a list: the verdicts of now against those of before. */
 import { CONDITION } from '#crds/names.ts';
 import type { Condition } from '#operator/api/orca-cache.ts';
+import { cacheStoreReady } from './cache-store-ready.ts';
+import { originReachable } from './origin-reachable.ts';
 import { ready } from './ready.ts';
 import { reconciling } from './reconciling.ts';
 import type { Situation, Verdict } from './situation.ts';
@@ -13,6 +15,8 @@ const JUDGES: readonly { readonly type: string; readonly judge: (situation: Situ
   { type: CONDITION.ready, judge: ready },
   { type: CONDITION.reconciling, judge: reconciling },
   { type: CONDITION.stalled, judge: stalled },
+  { type: CONDITION.originReachable, judge: originReachable },
+  { type: CONDITION.cacheStoreReady, judge: cacheStoreReady },
 ];
 
 /** Conditions of other types stay as they are. */
@@ -21,15 +25,22 @@ export function conditionsOf(situation: Situation, nowMs: number): Condition[] {
   const ours = JUDGES.map(({ type, judge }) => {
     const verdict = judge(situation);
     const last = before.find((condition) => condition.type === type);
+    const { status, reason } = verdict;
     return {
       type,
-      ...verdict,
-      message: verdict.message.slice(0, MAX_MESSAGE),
+      status,
+      reason,
+      message: isSaid(verdict, last) ? last.message : verdict.message.slice(0, MAX_MESSAGE),
       observedGeneration: situation.cache.metadata.generation,
-      lastTransitionTime: last?.status === verdict.status ? last.lastTransitionTime : timestamp(nowMs),
+      lastTransitionTime: last?.status === status ? last.lastTransitionTime : timestamp(nowMs),
     };
   });
   return [...ours, ...before.filter(({ type }) => !JUDGES.some((judge) => judge.type === type))];
+}
+
+/** The last message says it already, if in other words. */
+function isSaid({ status, reason, about }: Verdict, last: Condition | undefined): last is Condition {
+  return about !== undefined && last?.status === status && last.reason === reason && last.message.startsWith(about);
 }
 
 /** RFC 3339 in whole seconds, as Kubernetes writes it. */

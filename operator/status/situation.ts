@@ -1,5 +1,6 @@
 /** All that the conditions are computed from: what happened in this reconcile, and what was seen of the workload. */
-import type { LiveDeployment } from '#operator/api/observed.ts';
+import type { Reason } from '#crds/names.ts';
+import type { LiveDeployment, NamedReport } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 
 /** How far the reconcile came. Everything but `applied` changed no child, or stopped at one. */
@@ -29,11 +30,18 @@ export interface Situation {
   readonly proven: boolean;
   /** What the newest pod that is not ready says of itself. */
   readonly podMessage: string | undefined;
+  /** Of a few of the pods that serve, or of one that should where none does. */
+  readonly reports: readonly NamedReport[];
 }
 
 /** A condition before it is compared with the last one. */
 export interface Verdict {
   readonly status: 'True' | 'False' | 'Unknown';
-  readonly reason: string;
+  readonly reason: Reason;
   readonly message: string;
+  /**
+   * Where the message quotes a server: how it begins. What follows may be worded otherwise each time, and is written
+   * only when this changes.
+   */
+  readonly about?: string;
 }

@@ -9,7 +9,15 @@ export interface Transition {
 }
 
 /** In the order of importance: a reason that several conditions share is told once. */
-const ORDER = [CONDITION.stalled, CONDITION.ready, CONDITION.reconciling];
+const ORDER = [
+  CONDITION.stalled,
+  CONDITION.ready,
+  CONDITION.reconciling,
+  CONDITION.originReachable,
+  CONDITION.cacheStoreReady,
+] as const;
+/** Whose False is bad news, and the end of it good. */
+const SIDES: readonly string[] = [CONDITION.originReachable, CONDITION.cacheStoreReady];
 
 export function transitions(before: OrcaCacheStatus | undefined, after: OrcaCacheStatus): Transition[] {
   const found = new Map<string, Transition>();
@@ -17,14 +25,20 @@ export function transitions(before: OrcaCacheStatus | undefined, after: OrcaCach
     const was = before?.conditions?.find((condition) => condition.type === type);
     const is = after.conditions?.find((condition) => condition.type === type);
     if (is === undefined || (was?.status === is.status && was.reason === is.reason)) continue;
-    // "Not stalled" and "not reconciling" are no news; what Ready says is.
-    if (type !== CONDITION.ready && is.status !== 'True') continue;
+    if (!isNews(type, was?.status, is.status)) continue;
     if (found.has(is.reason)) continue;
     found.set(is.reason, { type: severity(type, is.status), reason: is.reason, message: is.message });
   }
   return [...found.values()];
 }
 
+/** "Not stalled" and "not reconciling" are none; what Ready says is. */
+function isNews(type: string, was: string | undefined, is: string): boolean {
+  if (SIDES.includes(type)) return is === 'False' || was === 'False';
+  return type === CONDITION.ready || is === 'True';
+}
+
 function severity(type: string, status: string): Transition['type'] {
-  return type === CONDITION.stalled && status === 'True' ? 'Warning' : 'Normal';
+  const bad = SIDES.includes(type) ? 'False' : 'True';
+  return (SIDES.includes(type) || type === CONDITION.stalled) && status === bad ? 'Warning' : 'Normal';
 }

@@ -21,7 +21,7 @@ describe('asking a pod', () => {
   test('gives what keeps it from being ready', async () => {
     const checks = { peers: { ok: true, message: 'listed' }, cachestore: { ok: false, message: 'no such bucket' } };
     const ask = await podThat((_request, response) => void response.end(JSON.stringify({ ready: false, checks })));
-    expect(await ask('127.0.0.1', patient())).toEqual({ failing: ['cachestore: no such bucket'] });
+    expect(await ask('127.0.0.1', patient())).toMatchObject({ failing: ['cachestore: no such bucket'] });
   });
 
   test.for<readonly [string, RequestListener]>([

@@ -289,6 +289,58 @@ describe('a rollout that does not get on', () => {
   });
 });
 
+describe('what the pods say of origin and store', () => {
+  async function podsThatSay(report: object): Promise<{ harness: Harness; say: (next: object) => void }> {
+    let said = report;
+    const pod = createServer((_request, response) => void response.end(JSON.stringify(said)));
+    onTestFinished(() => void pod.close());
+    await new Promise<void>((resolve) => {
+      pod.listen(0, '127.0.0.1', resolve);
+    });
+    const harness = await openHarness((pod.address() as AddressInfo).port);
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    harness.rollOut(3);
+    await harness.reconcile();
+    return { harness, say: (next) => void (said = next) };
+  }
+  const store = { breaker: 'closed', condition: 'atomic', message: 'atomic', problems: [] };
+  const good = { origin: { models: { state: 'reachable', message: '' } }, store };
+  const bad = (requestId: string) => ({ origin: { models: { state: 'failed', message: requestId } }, store });
+
+  test('is in two conditions of their own', async () => {
+    const { harness } = await podsThatSay(good);
+    expect(harness.condition('OriginReachable')).toBe('True Reachable');
+    expect(harness.condition('CacheStoreReady')).toBe('True Atomic');
+    expect((await harness.reconcile()).writes).toEqual([]);
+  });
+
+  test('changes nothing else when the origin goes away, is told once, and comes back', async () => {
+    const { harness, say } = await podsThatSay(good);
+    say(bad('request 1'));
+    await harness.clock.advance(60_000);
+    await harness.reconcile();
+    expect(harness.condition('OriginReachable')).toBe('False Unreachable');
+    expect(harness.message('OriginReachable')).toContain('bucket models: request 1 (pod models-');
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+    expect(harness.condition('Stalled')).toBe('False ReplicasReady');
+    say(bad('request 2'));
+    await harness.clock.advance(60_000);
+    expect((await harness.reconcile()).writes).toEqual([]);
+    say(good);
+    await harness.clock.advance(60_000);
+    await harness.reconcile();
+    expect(harness.condition('OriginReachable')).toBe('True Reachable');
+    const events = harness.api.list(PATH.events) as unknown as { reason: string; type: string }[];
+    expect(events.map(({ type, reason }) => `${type} ${reason}`).toSorted()).toEqual([
+      'Normal Progressing',
+      'Normal Reachable',
+      'Normal ReplicasReady',
+      'Warning Unreachable',
+    ]);
+  });
+});
+
 describe('a Secret that is named', () => {
   test('but missing is waited for by name, changes no child, and heals when it appears', async () => {
     const harness = await openHarness();

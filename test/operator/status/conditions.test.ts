@@ -36,6 +36,7 @@ function situation(overrides: Partial<Situation> = {}): Situation {
     configHash: 'c0ffee00',
     proven: true,
     podMessage: undefined,
+    reports: [],
     ...overrides,
   };
 }
@@ -216,7 +217,7 @@ describe('the list of conditions', () => {
   });
 
   test('leaves conditions of other types as they are', () => {
-    const other = before('True', 'OriginReachable');
+    const other = before('True', 'Sunny');
     expect(conditionsOf(situation({ cache: withConditions(other) }), NOW_MS)).toContainEqual(other);
   });
 

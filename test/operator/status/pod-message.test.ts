@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ContainerStatus, LivePod } from '#operator/api/observed.ts';
+import type { ContainerStatus, LivePod, PodReport } from '#operator/api/observed.ts';
 import { podMessage, unreadyPod } from '#operator/status/pod-message.ts';
 
 function pod(name: string, ready: boolean, container: Partial<ContainerStatus> = {}, deleted = false): LivePod {
@@ -16,6 +16,14 @@ function pod(name: string, ready: boolean, container: Partial<ContainerStatus> =
     },
   };
 }
+
+const saying = (failing: readonly string[]): PodReport => ({
+  failing,
+  buckets: undefined,
+  brokenBuckets: [],
+  store: undefined,
+  identityConflict: undefined,
+});
 
 describe('the pod to ask', () => {
   test('is the newest that is not ready and not on its way out', () => {
@@ -65,12 +73,12 @@ describe('why a pod is not ready', () => {
 
   test('is rather in its own words', () => {
     const waiting = pod('a', false, { state: { running: {} } });
-    expect(podMessage(waiting, { failing: ['cachestore: no such bucket', 'bucket m: denied'] })).toBe(
+    expect(podMessage(waiting, saying(['cachestore: no such bucket', 'bucket m: denied']))).toBe(
       'pod a: cachestore: no such bucket; bucket m: denied',
     );
   });
 
   test('is cut where it gets long', () => {
-    expect(podMessage(pod('a', false), { failing: ['x'.repeat(5000)] })?.length).toBe(600);
+    expect(podMessage(pod('a', false), saying(['x'.repeat(5000)]))?.length).toBe(600);
   });
 });

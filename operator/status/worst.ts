@@ -1,0 +1,24 @@
+/** One verdict of several pods' verdicts. */
+import type { NamedReport, PodReport } from '#operator/api/observed.ts';
+import type { Verdict } from './situation.ts';
+
+export interface PodVerdict extends Verdict {
+  /** The higher one is told: trouble before doubt, doubt before good news, and those before a pod that knows nothing. */
+  readonly weight: number;
+}
+
+/** The first of the heaviest; undefined where no pod says anything. A verdict that quotes a server says which pod did. */
+export function worst(
+  reports: readonly NamedReport[],
+  judge: (report: PodReport) => PodVerdict | undefined,
+): Verdict | undefined {
+  let found: { readonly pod: string; readonly verdict: PodVerdict } | undefined;
+  for (const { pod, report } of reports) {
+    const verdict = judge(report);
+    if (verdict !== undefined && (found === undefined || verdict.weight > found.verdict.weight))
+      found = { pod, verdict };
+  }
+  if (found === undefined) return undefined;
+  const { weight: _weight, ...verdict } = found.verdict;
+  return verdict.status === 'False' ? { ...verdict, message: `${verdict.message} (pod ${found.pod})` } : verdict;
+}
