@@ -115,7 +115,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     log,
     signal: ended.signal,
     // Without an operator there is nobody to say it: then every configuration counts as proven.
-    isProven: () => config.runtimeFile === undefined || runtime.provenConfig === config.hash,
+    isProven: () => config.runtimeFile === undefined || runtime.provenConfigs.includes(config.hash),
   });
 
   const edgeKeys =

@@ -57,7 +57,7 @@ export function podConfig(cache: CacheWords): Record<string, unknown> {
   };
 }
 
-/** The keys that pods reload. `provenConfig` is the operator's to add. */
+/** The keys that pods reload. `provenConfigs` is the operator's to add. */
 export function runtimeConfig(cache: CacheWords): Record<string, unknown> {
   const { logLevel, origin, chunking } = cache.spec;
   return { logLevel, origin: { targetGlobal: origin.targetGlobal }, chunking: { readahead: chunking.readahead } };

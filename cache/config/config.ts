@@ -115,7 +115,7 @@ export interface Config {
   readonly shutdown: { readonly propagationDelayMs: number; readonly drainTimeoutMs: number };
   readonly runtimeFile: string | undefined;
   readonly logLevel: LogLevel;
-  /** sha256 of the file's bytes, 8 hex digits: what `provenConfig` and the operator speak of. */
+  /** sha256 of the file's bytes, 8 hex digits: what `provenConfigs` and the operator speak of. */
   readonly hash: string;
 }
 

@@ -17,8 +17,8 @@ export interface RuntimeSettings {
   /** Concurrent origin requests of the whole cluster. */
   readonly targetGlobal: number;
   readonly readahead: number;
-  /** The hash of a configuration that has worked, where the file names one. */
-  readonly provenConfig: string | undefined;
+  /** The hashes of configurations that have worked, as far as the file names them. */
+  readonly provenConfigs: readonly string[];
 }
 
 export interface RuntimeReading {
@@ -27,7 +27,7 @@ export interface RuntimeReading {
   readonly mistakes: readonly string[];
 }
 
-/** A rollout waits for `provenConfig`; the kubelet's own refresh (up to a minute) is the longer wait. */
+/** A rollout waits for `provenConfigs`; the kubelet's own refresh (up to a minute) is the longer wait. */
 const POLL_MS = 2000;
 
 const validate = validator(runtimeFile);
@@ -38,7 +38,7 @@ export function configuredSettings(config: Config): RuntimeSettings {
     logLevel: config.logLevel,
     targetGlobal: config.origin.targetGlobal,
     readahead: config.chunking.readahead,
-    provenConfig: undefined,
+    provenConfigs: [],
   };
 }
 
@@ -53,7 +53,10 @@ export function readRuntime(
   if (!parsed.ok) return { settings: before, mistakes: parsed.mistakes };
   const input: unknown = parsed.value ?? {};
   const verdict = validate(input);
-  const wrong = new Set(verdict.ok ? [] : verdict.mistakes.map(({ path }) => formatPath(path)));
+  // A list is as good as all of its items.
+  const wrong = new Set(
+    verdict.ok ? [] : verdict.mistakes.map(({ path }) => formatPath(path).replace(/\[[0-9]+\].*$/, '')),
+  );
   const words = (verdict.ok ? verdict.value : input) as RuntimeFile;
   const base = configuredSettings(config);
   // A key is as good as its own value, and as the map that it stands in.
@@ -71,7 +74,7 @@ export function readRuntime(
     ),
     targetGlobal: pick('targetGlobal', 'origin.targetGlobal', () => words.origin?.targetGlobal),
     readahead: pick('readahead', 'chunking.readahead', () => words.chunking?.readahead),
-    provenConfig: pick('provenConfig', 'provenConfig', () => words.provenConfig),
+    provenConfigs: pick('provenConfigs', 'provenConfigs', () => words.provenConfigs),
   };
   return {
     settings,

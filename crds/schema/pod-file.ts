@@ -38,14 +38,14 @@ const caFile = {
   default: '',
 } as const;
 
-const provenConfig = text(
-  'Hash of a configuration that has worked; a pod that has it waits for no origin and no store.',
-  {
-    maxLength: 64,
-    pattern: '^[0-9a-f]*$',
-    message: 'must be hex digits',
-  },
-);
+const provenConfigs = {
+  type: 'array',
+  description:
+    'Hashes of configurations that have worked; a pod that has one of them waits for no origin and no store.',
+  // Those that some ReplicaSet may still start pods with: a Deployment keeps three old ones.
+  maxItems: 16,
+  items: text('One of them.', { maxLength: 64, pattern: '^[0-9a-f]*$', message: 'must be hex digits' }),
+} as const satisfies Schema;
 
 export const podFile = {
   type: 'object',
@@ -223,7 +223,7 @@ export type PodFile = Infer<typeof podFile>;
 export const runtimeFile = {
   type: 'object',
   properties: {
-    provenConfig,
+    provenConfigs,
     logLevel: withoutDefault(behaviour.logLevel),
     origin: {
       type: 'object',

@@ -1,7 +1,7 @@
-/** Which configuration is known to work: pods with another one stay unready until they have reached store and origin. */
+/** Which configurations are known to work: pods with another one stay unready until they have reached store and origin. */
 import { parse } from 'yaml';
 import { ANNOTATION } from '#crds/names.ts';
-import { isReady } from '#operator/api/observed.ts';
+import { isReady, type PodTemplate } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { childName } from '#operator/resources/labels.ts';
 import { RUNTIME_KEY } from '#operator/resources/runtime-config-map.ts';
@@ -9,27 +9,34 @@ import type { Observed } from './observe.ts';
 import { claimOn } from './ownership.ts';
 
 /**
- * A ready pod proves its configuration. Until one is ready with the wanted configuration the last proven one stays, so
- * that pods of the old one that restart in the meantime need no proof again.
+ * A ready pod proves its configuration, once and for all pods that may still be started with it: those of an old one
+ * that restart during a rollout need no proof again, nor those of a change that is taken back while the origin is away.
  */
-export function provenConfig(cache: OrcaCache, wantedHash: string, observed: Observed): string | undefined {
-  const ready = observed.pods
-    .filter(isReady)
-    .flatMap(({ metadata }) => metadata.annotations?.[ANNOTATION.configHash] ?? []);
-  if (ready.includes(wantedHash)) return wantedHash;
-  return recorded(cache, observed) ?? ready[0];
+export function provenConfigs(cache: OrcaCache, wantedHash: string, observed: Observed): string[] {
+  const proven = new Set([...recorded(cache, observed), ...observed.pods.filter(isReady).flatMap(configOf)]);
+  const startable = new Set([
+    wantedHash,
+    ...observed.replicaSets.flatMap(({ spec }) => configOf(spec.template)),
+    ...observed.pods.flatMap(configOf),
+  ]);
+  return [...proven].filter((hash) => startable.has(hash)).toSorted();
 }
 
-function recorded(cache: OrcaCache, { children }: Observed): string | undefined {
+function configOf({ metadata }: PodTemplate): string[] {
+  const hash = metadata?.annotations?.[ANNOTATION.configHash];
+  return hash === undefined ? [] : [hash];
+}
+
+function recorded(cache: OrcaCache, { children }: Observed): string[] {
   const name = childName.runtimeConfig(cache);
   const found = children.find(
     ({ kind, live }) => kind === 'ConfigMap' && live.metadata.name === name && claimOn(live, cache) === 'ours',
   );
   const { data } = (found?.live ?? {}) as { readonly data?: Readonly<Record<string, string>> };
   const content = readYaml(data?.[RUNTIME_KEY] ?? '');
-  const hash =
-    typeof content === 'object' && content !== null && 'provenConfig' in content ? content.provenConfig : undefined;
-  return typeof hash === 'string' ? hash : undefined;
+  const hashes =
+    typeof content === 'object' && content !== null && 'provenConfigs' in content ? content.provenConfigs : undefined;
+  return Array.isArray(hashes) ? hashes.filter((hash) => typeof hash === 'string') : [];
 }
 
 /** Somebody may have written nonsense into it: then nothing is recorded, and the apply that follows repairs it. */

@@ -21,7 +21,7 @@ import { checkReferences } from './check-references.ts';
 import { tell } from './events.ts';
 import { deploymentOf, newestPods, observe, type Observed } from './observe.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
-import { provenConfig } from './proven.ts';
+import { provenConfigs } from './proven.ts';
 import { cachePath, publish } from './publish.ts';
 import { SETTLED_MS, type Reports } from './reports.ts';
 
@@ -105,12 +105,12 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
     }
     const observed = await observe(api, cache);
     const config = podConfigFile(cache);
-    const proven = provenConfig(cache, config.hash, observed);
+    const proven = provenConfigs(cache, config.hash, observed);
     const desired = desiredChildren(cache, {
       image: options.image,
       imagePullPolicy: options.imagePullPolicy,
       config,
-      provenConfig: proven,
+      provenConfigs: proven,
       newPeerKeyBase64: options.newPeerKeyBase64(),
     });
     const { phase, deployment } = await act(api, key, cache, desired, observed);
@@ -120,7 +120,7 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
       deployment,
       upToDate: isUpToDate(desired, deployment),
       configHash: config.hash,
-      proven: proven === config.hash,
+      proven: proven.includes(config.hash),
       ...(await listen(api, key, cache, observed, deployment)),
     };
     const status = statusOf(situation, options.version, options.clock.date());

@@ -5,8 +5,8 @@ export interface BuildContext {
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
   /** The pod's config file and its hash. */
   readonly config: { readonly yaml: string; readonly hash: string };
-  /** The hash that a pod has proven to work with, as far as known. */
-  readonly provenConfig: string | undefined;
+  /** The hashes that a pod has proven to work with, of those that pods may still be started with. */
+  readonly provenConfigs: readonly string[];
   /** Fresh random key, used only where no peer secret exists yet. */
   readonly newPeerKeyBase64: string;
 }

@@ -1,4 +1,4 @@
-/** What pods reload while they run: the settings that need no restart, and the hash of the configuration known to work. */
+/** What pods reload while they run: the settings that need no restart, and the hashes of the configurations known to work. */
 import { stringify } from 'yaml';
 import { MOUNT } from '#crds/names.ts';
 import { runtimeConfig } from '#crds/pod-config.ts';
@@ -11,8 +11,8 @@ import { childMetadata, childName } from './labels.ts';
 
 export const RUNTIME_KEY = fileName(MOUNT.runtime);
 
-export function runtimeConfigMap(cache: OrcaCache, { provenConfig }: BuildContext) {
-  const content = { ...runtimeConfig(cache), ...(provenConfig === undefined ? {} : { provenConfig }) };
+export function runtimeConfigMap(cache: OrcaCache, { provenConfigs }: BuildContext) {
+  const content = { ...runtimeConfig(cache), provenConfigs };
   return {
     apiVersion: 'v1',
     kind: 'ConfigMap',

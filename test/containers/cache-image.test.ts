@@ -24,7 +24,7 @@ runtimeFile: ${MOUNT.runtime}
 shutdown: {propagationDelay: ${PROPAGATION_DELAY_MS}ms, drainTimeout: ${DRAIN_TIMEOUT_MS}ms}
 `;
 /** An operator that has not seen this configuration serve yet. */
-const RUNTIME = 'provenConfig: "00000000"\n';
+const RUNTIME = 'provenConfigs: ["00000000"]\n';
 const CREDENTIALS = { ORCA_ORIGIN_ACCESS_KEY_ID: 'nobody', ORCA_ORIGIN_SECRET_ACCESS_KEY: 'not-a-secret' };
 
 async function startCache() {

@@ -28,7 +28,7 @@ describe("a pod's config file", () => {
             logLevel: cache.spec.logLevel,
             targetGlobal: cache.spec.origin.targetGlobal,
             readahead: cache.spec.chunking.readahead,
-            provenConfig: undefined,
+            provenConfigs: [],
           },
         });
       }),

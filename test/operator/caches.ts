@@ -19,7 +19,7 @@ export function contextOf(cache: OrcaCache, overrides: Partial<BuildContext> = {
     image: 'orcacache/cache:0.1.0',
     imagePullPolicy: 'IfNotPresent',
     config: podConfigFile(cache),
-    provenConfig: undefined,
+    provenConfigs: [],
     newPeerKeyBase64: Buffer.alloc(32, 'k').toString('base64'),
     ...overrides,
   };

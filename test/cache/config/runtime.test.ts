@@ -10,12 +10,12 @@ import { facts, leastWith } from './least.ts';
 
 const config = parseConfig(leastWith({}), facts);
 const base = configuredSettings(config);
-const good: RuntimeSettings = { logLevel: 'warn', targetGlobal: 10, readahead: 2, provenConfig: 'cafe0123' };
+const good: RuntimeSettings = { logLevel: 'warn', targetGlobal: 10, readahead: 2, provenConfigs: ['cafe0123'] };
 
 describe('the runtime file', () => {
   test('wins over the config file, key by key', () => {
-    expect(readRuntime('origin: {targetGlobal: 7}\nprovenConfig: cafe0123\n', config, base, {})).toEqual({
-      settings: { ...base, targetGlobal: 7, provenConfig: 'cafe0123' },
+    expect(readRuntime('origin: {targetGlobal: 7}\nprovenConfigs: [cafe0123]\n', config, base, {})).toEqual({
+      settings: { ...base, targetGlobal: 7, provenConfigs: ['cafe0123'] },
       mistakes: [],
     });
   });
@@ -30,7 +30,7 @@ describe('the runtime file', () => {
 
   test('with one bad key keeps that as it was, takes up the others, and says so', () => {
     const reading = readRuntime(
-      'logLevel: loud\norigin: {targetGlobal: 7}\nprovenConfig: beef4567\n',
+      'logLevel: loud\norigin: {targetGlobal: 7}\nprovenConfigs: [beef4567]\n',
       config,
       good,
       {},
@@ -39,7 +39,7 @@ describe('the runtime file', () => {
       logLevel: 'warn',
       targetGlobal: 7,
       readahead: base.readahead,
-      provenConfig: 'beef4567',
+      provenConfigs: ['beef4567'],
     });
     expect(reading.mistakes).toEqual(['logLevel: must be one of debug, info, warn, error (line 1)']);
   });
@@ -48,7 +48,7 @@ describe('the runtime file', () => {
     ['a bad member', 'chunking: {readahead: -1}', 'readahead'],
     ['text where a map belongs', 'chunking: off', 'readahead'],
     ['a number out of bounds', 'origin: {targetGlobal: 0}', 'targetGlobal'],
-    ['a hash that is none', 'provenConfig: "no hash"', 'provenConfig'],
+    ['a hash that is none', 'provenConfigs: [beef4567, "no hash"]', 'provenConfigs'],
   ] as const)('with %s keeps that setting as it was', ([, text, key]) => {
     const reading = readRuntime(text, config, good, {});
     expect(reading.settings[key]).toBe(good[key]);
@@ -70,7 +70,7 @@ describe('the runtime file', () => {
   });
 
   test('has an all-digit hash of a configuration without losing its zeros', () => {
-    expect(readRuntime('provenConfig: "00123456"\n', config, base, {}).settings.provenConfig).toBe('00123456');
+    expect(readRuntime('provenConfigs: ["00123456"]\n', config, base, {}).settings.provenConfigs).toEqual(['00123456']);
   });
 
   test('does not change the log level that the environment has chosen', () => {
@@ -121,15 +121,15 @@ describe('watching the runtime file', () => {
 
   test('follows the way in which the kubelet swaps a mounted ConfigMap', async () => {
     const root = directory();
-    writeFileSync(join(root, 'one.yaml'), 'provenConfig: aaaa\n');
-    writeFileSync(join(root, 'two.yaml'), 'provenConfig: bbbb\n');
+    writeFileSync(join(root, 'one.yaml'), 'provenConfigs: [aaaa]\n');
+    writeFileSync(join(root, 'two.yaml'), 'provenConfigs: [bbbb]\n');
     const path = join(root, 'runtime.yaml');
     symlinkSync(join(root, 'one.yaml'), path);
     const { clock, abort, settings, done } = watched(path);
     symlinkSync(join(root, 'two.yaml'), join(root, 'next'));
     renameSync(join(root, 'next'), path);
     await clock.advance(POLL_MS);
-    expect(settings.map((one) => one.provenConfig)).toEqual(['aaaa', 'bbbb']);
+    expect(settings.flatMap((one) => one.provenConfigs)).toEqual(['aaaa', 'bbbb']);
     abort.abort();
     await done;
   });

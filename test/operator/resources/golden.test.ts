@@ -14,7 +14,7 @@ describe('the children of a cache', () => {
     ['azure', AZURE],
   ] as const)('are those of the golden file: %s', async ([name, yaml]) => {
     const cache = cacheFrom(yaml);
-    const documents = desiredChildren(cache, contextOf(cache, { provenConfig: '0badcafe' })).map(({ manifest }) =>
+    const documents = desiredChildren(cache, contextOf(cache, { provenConfigs: ['0badcafe'] })).map(({ manifest }) =>
       stringify(manifest, { lineWidth: 0, aliasDuplicateObjects: false }),
     );
     await expect(documents.join('---\n')).toMatchFileSnapshot(join(GOLDEN, `${name}.yaml`));

@@ -129,7 +129,7 @@ describe('kstatus says', () => {
   });
 
   test('InProgress from the first moment on, before the operator has seen the cache', () => {
-    const { status } = accepted(sampleWith({})) as OrcaCache;
+    const { status } = accepted(sampleWith({}));
     expect(status).toEqual({ observedGeneration: -1 });
     expect(kstatus(cacheFrom(MINIMAL), status)).toBe('InProgress');
   });
