@@ -1,8 +1,10 @@
 /** Writes what is generated from the vocabulary; with `--check` it writes nothing and fails if something is stale. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { chartReadme } from './gen/chart-readme.ts';
+import { clusterReadme, operatorReadme } from './gen/chart-readme.ts';
+import { clusterValuesSchema } from './gen/cluster-values.ts';
 import { chartCrd, crdYaml } from './gen/crd.ts';
+import { dashboardJson } from './gen/dashboard.ts';
 import { configurationPage } from './gen/configuration-page.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -11,7 +13,10 @@ const ROOT = join(import.meta.dirname, '..');
 const GENERATED: Readonly<Record<string, () => string>> = {
   'crds/generated/orcacache.dev_orcacaches.yaml': crdYaml,
   'charts/orcacache/templates/crd.yaml': chartCrd,
-  'charts/orcacache/README.md': chartReadme,
+  'charts/orcacache/README.md': operatorReadme,
+  'charts/orcacache-cluster/README.md': clusterReadme,
+  'charts/orcacache-cluster/values.schema.json': clusterValuesSchema,
+  'charts/orcacache/files/dashboard.json': dashboardJson,
   'docs/configuration.md': configurationPage,
 };
 

@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { chartValues } from '../../hack/gen/chart-readme.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { accepted } from '#test/crds/sample.ts';
+import { leaves } from '#test/helm/values.ts';
 
 const CHART = 'charts/orcacache';
 const read = (path: string): string => readFileSync(join(CHART, path), 'utf8');
@@ -13,27 +14,29 @@ const chart = parse(read('Chart.yaml')) as Record<string, unknown> & { readonly 
 const values = parse(read('values.yaml')) as Record<string, unknown>;
 // What ajv checks by default has the same words as the draft that helm reads.
 const { $schema: _draft, ...schema } = JSON.parse(read('values.schema.json')) as Record<string, unknown>;
-const templates = readdirSync(join(CHART, 'templates'))
-  .map((name) => read(`templates/${name}`))
-  .join('\n');
 const validate = new Ajv({ allErrors: true, strict: true }).compile(schema);
 
 /** Keys whose value is handed to Kubernetes as a whole. */
 const OPAQUE = new Set(['podSecurityContext', 'securityContext', 'resources']);
 
-function* leaves(value: unknown, path: readonly string[] = []): Generator<readonly string[]> {
-  const isBranch =
-    typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0;
-  if (!isBranch || OPAQUE.has(path.at(-1) ?? '')) yield path;
-  else for (const [key, member] of Object.entries(value)) yield* leaves(member, [...path, key]);
+const keys = [...leaves(values, OPAQUE)];
+
+interface Typed {
+  readonly $ref?: string;
+  readonly properties?: Readonly<Record<string, Typed>>;
+  readonly $defs?: Readonly<Record<string, Typed>>;
 }
 
-const keys = [...leaves(values)];
+/** The paths that the values' schema knows. */
+function typed(of: Typed, path: readonly string[] = []): string[] {
+  const meant = of.$ref === undefined ? of : ((schema as Typed).$defs?.[of.$ref.replace('#/$defs/', '')] ?? {});
+  if (meant.properties === undefined) return [path.join('.')];
+  return Object.entries(meant.properties).flatMap(([key, member]) => typed(member, [...path, key]));
+}
 
 describe('the chart', () => {
-  test('has the version of the program', () => {
+  test('brings the version of the program', () => {
     expect(chart['appVersion']).toBe(packageJson.version);
-    expect(chart['version']).toBe(packageJson.version);
     expect(chart.annotations['artifacthub.io/images']).toContain(`orcacache/operator:${packageJson.version}\n`);
     expect(chart.annotations['artifacthub.io/images']).toContain(`orcacache/cache:${packageJson.version}\n`);
   });
@@ -55,16 +58,17 @@ describe('the chart', () => {
     expect(validate.errors).toBeNull();
   });
 
-  test.for(keys.map((path) => path.join('.')))('uses the value %s', (path) => {
-    const [group = '', member] = path.split('.');
-    // Images are handed to one helper as a whole.
-    const isImage = (group === 'image' || group === 'cacheImage') && templates.includes(`"image" .Values.${group} `);
-    expect(templates).toContain(isImage && member !== 'pullPolicy' ? `.image.${member}` : `.Values.${path}`);
+  test('has a type for every value, and for nothing else', () => {
+    expect(typed(schema as Typed).toSorted()).toEqual(keys.map((path) => path.join('.')).toSorted());
   });
 
   test('describes every value beside it', () => {
-    const described = chartValues().map(({ path }) => path);
+    const described = chartValues('orcacache').map(({ path }) => path);
     expect(described).toEqual(keys.map((path) => path.join('.')));
+  });
+
+  test('carries the license of the project', () => {
+    expect(read('LICENSE')).toBe(readFileSync('LICENSE', 'utf8'));
   });
 
   test.for([
@@ -78,7 +82,12 @@ describe('the chart', () => {
     ['namespaces as text', { watchNamespaces: 'a,b' }],
     ['a pull secret without a name', { imagePullSecrets: [{}] }],
     ['text where a switch belongs', { crds: { keep: 'yes' } }],
-    ['replicas that nobody can mean', { replicas: 100 }],
+    ['replicas that nobody can mean', { replicaCount: 100 }],
+    ['a port that is none', { metrics: { port: 70_000 } }],
+    ['a share that is none', { podDisruptionBudget: { maxUnavailable: 'half' } }],
+    ['a scrape interval that is none', { metrics: { podMonitor: { interval: 'often' } } }],
+    ['a volume without a name', { extraVolumes: [{ emptyDir: {} }] }],
+    ['an object without a kind', { extraObjects: [{ apiVersion: 'v1' }] }],
   ] as const)('refuses %s', ([, bad]) => {
     expect(validate({ ...values, ...bad })).toBe(false);
   });

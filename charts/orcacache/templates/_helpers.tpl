@@ -30,12 +30,55 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}
 
-{{- define "orcacache.labels" -}}
+{{- define "orcacache.ownLabels" -}}
 {{ include "orcacache.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: orcacache
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "orcacache.labels" -}}
+{{- include "orcacache.labelsWith" (list . dict) }}
+{{- end }}
+
+{{/* The labels of an object, with more of its own; no key twice, which a strict API server refuses: (list . labels) */}}
+{{- define "orcacache.labelsWith" -}}
+{{- $root := index . 0 }}
+{{- $own := include "orcacache.ownLabels" $root | fromYaml }}
+{{- mergeOverwrite $own (deepCopy $root.Values.commonLabels) (deepCopy (index . 1)) | toYaml }}
+{{- end }}
+
+{{/* The name with a suffix, inside a label's 63 characters: (list . "metrics") */}}
+{{- define "orcacache.nameWith" -}}
+{{- $suffix := printf "-%s" (index . 1) }}
+{{- printf "%s%s" (include "orcacache.fullname" (index . 0) | trunc (int (sub 63 (len $suffix))) | trimSuffix "-") $suffix }}
+{{- end }}
+
+{{/* What selects the pods of caches, which the operator labels. */}}
+{{- define "orcacache.cachePodLabels" -}}
+app.kubernetes.io/name: orcacache
+app.kubernetes.io/component: cache
+{{- end }}
+
+{{/* "true" where the kind of the Prometheus operator may be rendered: (list . "ServiceMonitor") */}}
+{{- define "orcacache.hasMonitoring" -}}
+{{- if (index . 0).Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" (index . 1)) }}true{{ end }}
+{{- end }}
+
+{{/* What scrapes of both programs have in common. */}}
+{{- define "orcacache.scrape" -}}
+path: /metrics
+{{- with .interval }}
+interval: {{ . }}
+{{- end }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{/* The reference of an image: (dict "image" .Values.image "root" .) */}}

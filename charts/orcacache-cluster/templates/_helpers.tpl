@@ -1,0 +1,40 @@
+{{- define "orcacache-cluster.ownLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/part-of: orcacache
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The labels of an object, with more of its own; no key twice: (list . labels) */}}
+{{- define "orcacache-cluster.labels" -}}
+{{- $root := index . 0 }}
+{{- $own := include "orcacache-cluster.ownLabels" $root | fromYaml }}
+{{- mergeOverwrite $own (deepCopy $root.Values.commonLabels) (deepCopy (index . 1)) | toYaml }}
+{{- end }}
+
+{{/* The spec of a cache, as YAML: (list . cache) */}}
+{{- define "orcacache-cluster.spec" -}}
+{{- $root := index . 0 }}
+{{- $cache := index . 1 }}
+{{- mergeOverwrite (deepCopy $root.Values.defaults) (deepCopy $cache.spec) | toYaml }}
+{{- end }}
+
+{{/* Where a cache listens inside the cluster: (list . name cache) */}}
+{{- define "orcacache-cluster.endpoint" -}}
+{{- $root := index . 0 }}
+{{- $spec := include "orcacache-cluster.spec" (list $root (index . 2)) | fromYaml }}
+{{- $edge := default dict $spec.edge }}
+{{- $port := default (ternary 443 80 (hasKey $edge "tls")) (default dict $edge.service).port }}
+{{- printf "%s://%s.%s.svc:%d" (ternary "https" "http" (hasKey $edge "tls")) (index . 1) $root.Release.Namespace (int $port) }}
+{{- end }}
+
+{{- define "orcacache-cluster.testImage" -}}
+{{- $image := .Values.tests.image }}
+{{- $name := ternary $image.repository (printf "%s/%s" $image.registry $image.repository) (empty $image.registry) }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $name $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $name (default .Chart.AppVersion $image.tag) }}
+{{- end }}
+{{- end }}

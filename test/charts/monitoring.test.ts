@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { ROWS } from '../../hack/gen/dashboard.ts';
+
+interface Alert {
+  readonly alert: string;
+  readonly expr: string;
+  readonly for: string;
+  readonly labels: { readonly severity: string };
+  readonly annotations: Readonly<Record<'summary' | 'description' | 'runbook_url', string>>;
+}
+
+const groups = (
+  parse(readFileSync('charts/orcacache/files/alerts.yaml', 'utf8')) as {
+    readonly groups: readonly { readonly rules: readonly Alert[] }[];
+  }
+).groups;
+const alerts = groups.flatMap(({ rules }) => rules);
+const runbook = readFileSync('docs/alerts.md', 'utf8');
+const page = readFileSync('docs/metrics.md', 'utf8');
+const queries = ROWS.flatMap(({ panels }) =>
+  panels.flatMap(({ title, queries: asked }) => asked.map(({ expr }) => [title, expr] as const)),
+);
+
+/** Metric name → its labels, as the page has them. */
+const documented = new Map(
+  [...page.matchAll(/^\| `([\w:]+)` \| ([^|]*)\|/gm)].map(([, name = '', labels = '']) => [
+    name,
+    [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label),
+  ]),
+);
+/** What Prometheus and the chart's monitors add, and what a query makes itself. */
+const ADDED = ['namespace', 'pod', 'orcacache', 'le', 'epoch'];
+const HISTOGRAM = /_(bucket|sum|count)$/;
+
+/** The metrics that an expression asks, each with the labels that it selects by. */
+function* asked(expr: string): Generator<readonly [name: string, labels: readonly string[]]> {
+  for (const [, name = '', selector = ''] of expr.matchAll(/\b([a-z]+_[a-z_]+[a-z])\b(?!\s*\()(\{[^}]*\})?/g))
+    if (/^(orca|controller_runtime|workqueue|rest_client)/.test(name))
+      yield [name, [...selector.matchAll(/(\w+)\s*[=!]/g)].map(([, label = '']) => label)];
+}
+
+describe('what the chart asks of Prometheus', () => {
+  test.for([...alerts.map(({ alert, expr }) => [alert, expr] as const), ...queries])(
+    '%s asks only metrics and labels that there are',
+    ([, expr]) => {
+      for (const [name, labels] of asked(expr)) {
+        const known = documented.get(name) ?? documented.get(name.replace(HISTOGRAM, ''));
+        const mistaken = labels.filter((label) => ![...ADDED, ...(known ?? [])].includes(label));
+        expect({ name, isKnown: known !== undefined, mistaken }).toEqual({ name, isKnown: true, mistaken: [] });
+      }
+    },
+  );
+
+  test('asks at least one metric in nearly every query', () => {
+    const silent = [...alerts.map(({ expr }) => expr), ...queries.map(([, expr]) => expr)].filter(
+      (expr) => [...asked(expr)].length === 0,
+    );
+    // One is about Prometheus' own, the other about Node's.
+    expect(silent).toEqual([expect.stringContaining('up{'), expect.stringContaining('nodejs_eventloop')]);
+  });
+});
+
+describe('the alerts', () => {
+  test.for(alerts.map((alert) => [alert.alert, alert] as const))('%s says what to do about it', ([name, alert]) => {
+    expect(alert.annotations.runbook_url).toBe(`https://orcacache.dev/docs/alerts#${name.toLowerCase()}`);
+    expect(runbook).toContain(`\n## ${name}\n`);
+    expect(alert.annotations.summary).not.toBe('');
+    expect(alert.annotations.description).not.toBe('');
+  });
+
+  test.for(alerts.map((alert) => [alert.alert, alert] as const))('%s waits, and says how bad it is', ([, alert]) => {
+    expect(alert.for).toMatch(/^\d+[mh]$/);
+    expect(['info', 'warning', 'critical']).toContain(alert.labels.severity);
+  });
+
+  test('have all sections of the page', () => {
+    const sections = [...runbook.matchAll(/^## (\w+)$/gm)].map(([, name]) => name);
+    expect(sections).toEqual(alerts.map(({ alert }) => alert));
+  });
+});

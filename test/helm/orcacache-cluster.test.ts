@@ -1,0 +1,91 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { accepted } from '#test/crds/sample.ts';
+import { complaint, helm, manifests, template, valuesFile } from './helm.ts';
+import { has, leaves, without, type Tree } from './values.ts';
+
+const CHART = 'charts/orcacache-cluster';
+const VALUE_SETS = readdirSync(`${CHART}/ci`);
+
+const setOf = (name: string): Tree => (parse(readFileSync(`${CHART}/ci/${name}`, 'utf8')) ?? {}) as Tree;
+const keys = [...leaves(parse(readFileSync(`${CHART}/values.yaml`, 'utf8')), new Set())];
+const minimal = setOf('minimal-values.yaml') as { readonly caches: { readonly models: { readonly spec: Tree } } };
+const withSpec = (spec: Tree): Tree => ({ caches: { models: { spec: { ...minimal.caches.models.spec, ...spec } } } });
+
+describe('the chart of caches', () => {
+  test.for(VALUE_SETS)('passes helm lint --strict with %s', async (values) => {
+    await helm('lint', '--strict', CHART, '-f', `${CHART}/ci/${values}`);
+  });
+
+  test.for(VALUE_SETS)('renders what it always did with %s', async (values) => {
+    const golden = values.replace('-values.yaml', '.yaml');
+    await expect(await template(CHART, '-f', `${CHART}/ci/${values}`)).toMatchFileSnapshot(
+      `../golden/charts/orcacache-cluster/${golden}`,
+    );
+  });
+
+  test.for(VALUE_SETS)('renders caches that the CRD accepts with %s', async (values) => {
+    const caches = manifests(await template(CHART, '-f', `${CHART}/ci/${values}`)).filter(
+      ({ kind }) => kind === 'OrcaCache',
+    );
+    const wanted = Object.values((setOf(values)['caches'] ?? {}) as Tree).filter((cache) => cache !== null);
+    expect(caches).toHaveLength(wanted.length);
+    for (const cache of caches) accepted(cache);
+  });
+
+  test.for(keys.map((path) => path.join('.')))(
+    'shows the value %s, as a file of ci/ sets it, in what it renders',
+    async (key) => {
+      const path = key.split('.');
+      const sets = VALUE_SETS.map(setOf).filter((set) => has(set, path));
+      let isShown = false;
+      for (const set of sets) {
+        const [withIt, withoutIt] = await Promise.all(
+          [set, without(set, path)].map(async (values) => template(CHART, '-f', await valuesFile(values))),
+        );
+        isShown ||= withIt !== withoutIt;
+      }
+      expect(isShown).toBe(true);
+    },
+  );
+
+  test('lets a cache say itself what differs from the others', async () => {
+    const caches = manifests(await template(CHART, '-f', `${CHART}/ci/two-values.yaml`));
+    const stores = caches
+      .filter(({ kind }) => kind === 'OrcaCache')
+      .map(({ spec }) => spec as { readonly replicas: number; readonly cacheStore: { readonly s3: Tree } });
+    expect(stores.map(({ replicas, cacheStore }) => [replicas, cacheStore.s3['bucket']])).toEqual([
+      [2, 'orca-data'],
+      [3, 'orca-chunks'],
+    ]);
+    expect(stores.map(({ cacheStore }) => cacheStore.s3['endpoint'])).toEqual(
+      Array.from({ length: 2 }, () => 'http://store.storage.svc:7070'),
+    );
+  });
+
+  test('brings no test pod where that is switched off, or has nobody to ask', async () => {
+    for (const set of ['volume', 'none'])
+      expect(await template(CHART, '-f', `${CHART}/ci/${set}-values.yaml`)).not.toContain('helm.sh/hook');
+  });
+
+  test.for<readonly [string, Tree, string]>([
+    ['a misspelt value', { cashes: {} }, 'cashes'],
+    ['a misspelt key of a spec', withSpec({ chunkSize: '8Mi' }), '/caches/models/spec'],
+    ['a misspelt key deep in a spec', withSpec({ edge: { service: { typ: 'ClusterIP' } } }), '/spec/edge/service'],
+    ['a misspelt key in a default', { defaults: { cachestore: {} } }, '/defaults'],
+    ['a kind of origin that there is not', withSpec({ origin: { type: 'GCS' } }), '/spec/origin/type'],
+    ['a bucket without a name', withSpec({ origin: { buckets: [{ prefix: 'x' }] } }), '/origin/buckets/0'],
+    ['text where a number belongs', withSpec({ replicas: '3' }), '/spec/replicas'],
+    ['a name that no Service may have', { caches: { 'Models.EU': minimal.caches.models } }, 'Models.EU'],
+    ['a name that is too long', { caches: { ['a'.repeat(51)]: minimal.caches.models } }, 'maxLength'],
+  ])('refuses %s', async ([, values, named]) => {
+    expect(await complaint(template(CHART, '-f', await valuesFile(values)))).toContain(named);
+  });
+
+  test('takes sizes as numbers and as text', async () => {
+    const path = await valuesFile(withSpec({ chunking: { size: 16_777_216 }, memory: { budget: '2Gi' } }));
+    const [cache] = manifests(await template(CHART, '-f', path));
+    expect(cache?.['spec']).toMatchObject({ chunking: { size: 16_777_216 }, memory: { budget: '2Gi' } });
+  });
+});

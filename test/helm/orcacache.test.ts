@@ -1,0 +1,107 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { complaint, helm, manifests, MONITORING, template, valuesFile } from './helm.ts';
+import { has, leaves, without, type Tree } from './values.ts';
+
+const CHART = 'charts/orcacache';
+const VALUE_SETS = readdirSync(`${CHART}/ci`);
+const OPAQUE = new Set(['podSecurityContext', 'securityContext', 'resources']);
+const NO_CRD = ['--set', 'crds.install=false'];
+/** The CRD is in every render that installs it, word for word; and a page long. */
+const DASHBOARD = /^ {2}orcacache\.json: \|-\n(?: {4}.*\n)+/m;
+
+const setOf = (name: string): Tree => (parse(readFileSync(`${CHART}/ci/${name}`, 'utf8')) ?? {}) as Tree;
+const keys = [...leaves(parse(readFileSync(`${CHART}/values.yaml`, 'utf8')), OPAQUE)];
+
+const kinds = async (...args: readonly string[]): Promise<string[]> =>
+  manifests(await template(CHART, ...NO_CRD, ...args)).map(({ kind }) => kind);
+
+describe('the chart of the operator', () => {
+  test.for(VALUE_SETS)('passes helm lint --strict with %s', async (values) => {
+    await helm('lint', '--strict', CHART, '-f', `${CHART}/ci/${values}`);
+  });
+
+  test.for(VALUE_SETS)('renders what it always did with %s', async (values) => {
+    const rendered = await template(CHART, '-f', `${CHART}/ci/${values}`, ...NO_CRD, ...MONITORING);
+    const golden = values.replace('-values.yaml', '.yaml');
+    await expect(rendered.replace(DASHBOARD, '  orcacache.json: …\n')).toMatchFileSnapshot(
+      `../golden/charts/orcacache/${golden}`,
+    );
+  });
+
+  test.for(VALUE_SETS)('gives no two objects one name with %s', async (values) => {
+    const made = manifests(await template(CHART, '-f', `${CHART}/ci/${values}`, ...MONITORING));
+    const names = made.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`);
+    expect(names).toEqual([...new Set(names)]);
+  });
+
+  test.for(keys.map((path) => path.join('.')))(
+    'shows the value %s, as a file of ci/ sets it, in what it renders',
+    async (key) => {
+      const path = key.split('.');
+      const sets = VALUE_SETS.map(setOf).filter((set) => has(set, path));
+      let isShown = false;
+      for (const set of sets) {
+        const [withIt, withoutIt] = await Promise.all(
+          [set, without(set, path)].map(async (values) =>
+            template(CHART, '-f', await valuesFile(values), ...MONITORING),
+          ),
+        );
+        isShown ||= withIt !== withoutIt;
+      }
+      expect(isShown).toBe(true);
+    },
+  );
+
+  test('renders for the oldest Kubernetes that it is for, and refuses older ones', async () => {
+    await template(CHART, '--kube-version', '1.32.0');
+    expect(await complaint(template(CHART, '--kube-version', '1.31.9'))).toContain('kubeVersion');
+  });
+
+  test.for([
+    ['crds.install=false', 0, 0],
+    ['crds.keep=true', 1, 1],
+    ['crds.keep=false', 1, 0],
+  ] as const)('with %s has %i CRD, %i of them kept', async ([value, crds, kept]) => {
+    const rendered = await template(CHART, '--set', value);
+    expect(rendered.match(/^kind: CustomResourceDefinition$/gm) ?? []).toHaveLength(crds);
+    expect(rendered.match(/helm[.]sh\/resource-policy: keep/g) ?? []).toHaveLength(kept);
+  });
+
+  test('refuses a misspelt value', async () => {
+    expect(await complaint(template(CHART, '--set', 'logLevl=debug'))).toContain('logLevl');
+  });
+
+  test('renders what is for the Prometheus operator only where that is installed', async () => {
+    const values = ['-f', `${CHART}/ci/monitoring-values.yaml`];
+    const monitoring = ['ServiceMonitor', 'PodMonitor', 'PrometheusRule'];
+    expect(await kinds(...values, ...MONITORING)).toEqual(expect.arrayContaining(monitoring));
+    const bare = await kinds(...values);
+    for (const kind of monitoring) expect(bare).not.toContain(kind);
+  });
+
+  test('says so where they are asked for and left out', async () => {
+    const notes = (...more: readonly string[]): Promise<string> =>
+      helm('install', 'orca', CHART, '--dry-run=client', '-f', `${CHART}/ci/monitoring-values.yaml`, ...more);
+    expect(await notes()).toContain('left out: ServiceMonitor, PodMonitor, PrometheusRule');
+  });
+
+  test('points alerts to the runbook that is set', async () => {
+    const rendered = await template(CHART, '-f', `${CHART}/ci/monitoring-values.yaml`, ...MONITORING);
+    expect(rendered).toContain('runbook_url: https://wiki.example.org/orcacache#orcacacheerrors');
+    expect(rendered).not.toContain('runbook_url: https://orcacache.dev');
+  });
+
+  test('keeps long names inside the limits of Kubernetes', async () => {
+    const long = 'a-very-long-name-that-somebody-thought-would-still-be-a-good-idea';
+    const made = manifests(await template(CHART, '--set', `fullnameOverride=${long.slice(0, 63)}`, ...MONITORING));
+    // The name of a ClusterRole is no DNS label.
+    const names = made
+      .filter(({ kind }) => !kind.startsWith('ClusterRole'))
+      .map(({ metadata }) => metadata.name)
+      .filter((name) => name.startsWith('a-very'));
+    expect(names.length).toBeGreaterThan(3);
+    for (const name of names) expect(name).toMatch(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])$/);
+  });
+});

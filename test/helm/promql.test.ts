@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { ROWS } from '../../hack/gen/dashboard.ts';
+import { judge } from './judge.ts';
+
+const { groups } = parse(readFileSync('charts/orcacache/files/alerts.yaml', 'utf8')) as {
+  readonly groups: readonly { readonly rules: readonly { readonly expr: string }[] }[];
+};
+
+/** Grafana puts a duration and a list of names in their place. */
+const filledIn = (expr: string): string =>
+  expr.replaceAll('$__rate_interval', '5m').replaceAll(/\$(namespace|orcacache)/g, 'a|b');
+
+test('Prometheus can read every expression of the alerts and of the dashboard', async () => {
+  const alerts = groups.flatMap(({ rules }) => rules.map(({ expr }) => expr));
+  const panels = ROWS.flatMap(({ panels: members }) =>
+    members.flatMap(({ queries }) => queries.map(({ expr }) => expr)),
+  );
+  const expressions = [...alerts, ...panels.map(filledIn)];
+  const verdicts = await judge(['promql'], expressions);
+  expect(
+    verdicts.map(({ status, message }, index) => (status === 'Valid' ? status : `${expressions[index]}: ${message}`)),
+  ).toEqual(expressions.map(() => 'Valid'));
+});
+
+test('Prometheus refuses what is none', async () => {
+  expect(await judge(['promql'], ['sum(rate(orca_peers[5m])'])).toEqual([
+    { status: 'Invalid', message: expect.stringContaining('unclosed') as string },
+  ]);
+});
