@@ -1,13 +1,14 @@
 /**
- * The memory behind segments: large ones, and large ones cut into small ones. It is reused, never left to the garbage
- * collector, which would take it late: a process that changes between the sizes would be larger than its budget.
+ * The memory behind segments: large ones, and large ones cut into small ones. All of it is reserved at once, touched as it
+ * is used, reused from then on, and never left to the garbage collector: which would take it late, and would run before
+ * every first byte for memory that it thinks is piling up.
  */
 import { OrcaError } from '../core/errors.ts';
 import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES } from './lease.ts';
 
 const PIECES = SEGMENT_BYTES / SMALL_SEGMENT_BYTES;
-/** One allocation for many segments: each costs a system call, and work of the garbage collector beforehand. */
-const ARENA_BYTES = 64 * SEGMENT_BYTES;
+/** Of one allocation: a budget may be more than the longest ArrayBuffer. */
+const ARENA_BYTES = 1024 * SEGMENT_BYTES;
 
 /** A large segment that has been cut. */
 interface Cut {
@@ -16,21 +17,25 @@ interface Cut {
 }
 
 export class SegmentPool {
-  readonly #budgetBytes: number;
+  /** Reserved, and not used so far. */
+  readonly #fresh: Buffer[] = [];
   readonly #free: Buffer[] = [];
   readonly #cutOf = new Map<Buffer, Cut>();
   /** Those with free pieces, by how many: the fullest are used first, so that the others become whole again. */
   readonly #cuts: readonly Set<Cut>[] = Array.from({ length: PIECES }, () => new Set<Cut>());
-  #sizeBytes = 0;
+  #extraBytes = 0;
   #scatteredBytes = 0;
 
   constructor(budgetBytes: number) {
-    this.#budgetBytes = budgetBytes;
+    const wholeBytes = Math.floor(budgetBytes / SEGMENT_BYTES) * SEGMENT_BYTES;
+    // Virtual memory: the system finds pages for it when they are first written to.
+    for (let at = 0; at < wholeBytes; at += ARENA_BYTES)
+      this.#fresh.unshift(Buffer.allocUnsafeSlow(Math.min(ARENA_BYTES, wholeBytes - at)));
   }
 
-  /** What it has from the system; over the budget only where small pieces keep large ones from being whole. */
-  get sizeBytes(): number {
-    return this.#sizeBytes;
+  /** Over the budget, which it is only where small pieces keep large segments from being whole. */
+  get extraBytes(): number {
+    return this.#extraBytes;
   }
 
   /** Between small pieces that are in use: for small ones only, until their neighbours are back. */
@@ -62,18 +67,19 @@ export class SegmentPool {
   }
 
   #whole(): Buffer {
-    const pooled = this.#free.pop();
-    if (pooled !== undefined) return pooled;
-    const leftBytes = this.#budgetBytes - this.#sizeBytes;
-    const count = Math.max(1, Math.floor(Math.min(ARENA_BYTES, leftBytes) / SEGMENT_BYTES));
-    this.#sizeBytes += count * SEGMENT_BYTES;
-    // Its own ArrayBuffer: a slice of Node's shared pool would pin 8 KiB blocks of everybody else's.
-    const arena = Buffer.allocUnsafeSlow(count * SEGMENT_BYTES);
-    const [first = arena, ...others] = Array.from({ length: count }, (_, index) =>
-      arena.subarray(index * SEGMENT_BYTES, (index + 1) * SEGMENT_BYTES),
-    );
-    this.#free.push(...others.toReversed());
-    return first;
+    return this.#free.pop() ?? this.#unused() ?? this.#extra();
+  }
+
+  #unused(): Buffer | undefined {
+    const arena = this.#fresh.pop();
+    if (arena === undefined) return undefined;
+    if (arena.length > SEGMENT_BYTES) this.#fresh.push(arena.subarray(SEGMENT_BYTES));
+    return arena.subarray(0, SEGMENT_BYTES);
+  }
+
+  #extra(): Buffer {
+    this.#extraBytes += SEGMENT_BYTES;
+    return Buffer.allocUnsafeSlow(SEGMENT_BYTES);
   }
 
   #piece(): Buffer {
@@ -102,9 +108,8 @@ export class SegmentPool {
   }
 
   #giveBack(whole: Buffer): void {
-    // What is over the budget came one by one, and can go so.
-    const canGo = this.#sizeBytes > this.#budgetBytes && whole.buffer.byteLength === SEGMENT_BYTES;
-    if (canGo) this.#sizeBytes -= SEGMENT_BYTES;
+    const isExtra = this.#extraBytes > 0 && whole.buffer.byteLength === SEGMENT_BYTES;
+    if (isExtra) this.#extraBytes -= SEGMENT_BYTES;
     else this.#free.push(whole);
   }
 }
