@@ -26,6 +26,8 @@ export const LABEL = {
 /** The value of `app.kubernetes.io/managed-by` on every child, and the field manager of every apply. */
 export const MANAGED_BY = 'orca-operator';
 export const FIELD_MANAGER = 'orca-operator';
+/** The value of `app.kubernetes.io/part-of` on every child and on the operator's own pods. */
+export const PART_OF = 'orcacache';
 
 export const ANNOTATION = {
   /** Any value but "false" stops the reconciliation of that cache. */
@@ -34,6 +36,8 @@ export const ANNOTATION = {
   configHash: `${GROUP}/config-hash`,
   /** On a cache: a new value gives the replicas a new shared key; the old one is accepted for 10 minutes. */
   rotatePeerAuth: `${GROUP}/rotate-peer-auth`,
+  /** On the Secret of that key: since when the old one is only accepted. */
+  peerAuthRotatedAt: `${GROUP}/peer-auth-rotated-at`,
 } as const;
 
 export const CONDITION = {

@@ -26,7 +26,7 @@ const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 /** The ports of kubebuilder's operators, where monitoring looks for them. */
 const PROBE_PORT = 8081;
 const METRICS_PORT = 8080;
-/** Each has its own watches, eight of them; whoever has more namespaces watches all. */
+/** Each has its own watches, nine of them; whoever has more namespaces watches all. */
 const MAX_NAMESPACES = 50;
 /** One for each installation: the chart names it after the release. */
 const LEASE_NAME = 'orca-operator';

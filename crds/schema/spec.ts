@@ -147,6 +147,21 @@ const availability = {
   },
 } as const satisfies Schema;
 
+const networkPolicy = {
+  type: 'object',
+  description: 'Who may reach the pods, for clusters whose network enforces it.',
+  default: {},
+  properties: {
+    enabled: {
+      ...flag(
+        'Makes a NetworkPolicy: clients reach the edge from everywhere, only replicas the peer port, only the operator and pods ' +
+          'with the label `app.kubernetes.io/name: prometheus` the ops port. Default: off, a policy can cut off what nobody thought of.',
+      ),
+      default: false,
+    },
+  },
+} as const satisfies Schema;
+
 /** Half of the limit is the budget, and that holds four chunks. */
 const LIMIT_PER_CHUNK = 2 * behaviour.CHUNKS_IN_BUDGET;
 
@@ -179,6 +194,7 @@ export const spec = {
     availability,
     shutdown: behaviour.shutdown,
     proxy,
+    networkPolicy,
     pod: podOptions,
     logLevel: behaviour.logLevel,
   },

@@ -38,6 +38,7 @@ export const CHILD_KINDS = {
   Service: { apiVersion: 'v1', plural: 'services' },
   Deployment: { apiVersion: 'apps/v1', plural: 'deployments' },
   PodDisruptionBudget: { apiVersion: 'policy/v1', plural: 'poddisruptionbudgets' },
+  NetworkPolicy: { apiVersion: 'networking.k8s.io/v1', plural: 'networkpolicies' },
 } as const;
 export type ChildKind = keyof typeof CHILD_KINDS;
 
@@ -53,6 +54,7 @@ export const LISTED_KINDS = [
   'Service',
   'Deployment',
   'PodDisruptionBudget',
+  'NetworkPolicy',
 ] as const satisfies readonly ChildKind[];
 
 /** `/api/v1/…` for the core group, `/apis/<group>/<version>/…` for the others; all namespaces when none is given. */

@@ -1,17 +1,22 @@
 /** Makes the children be as desired, in their order, and tells how far that went. */
+import type { Manifest } from '#operator/api/manifest.ts';
 import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { Child } from '#operator/resources/list.ts';
+import type { peerAuthSecret } from '#operator/resources/peer-auth-secret.ts';
 import type { Phase } from '#operator/status/situation.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import { apply, type Applied } from './apply.ts';
 import type { Api } from './api.ts';
 import { deploymentOf, type Observed } from './observe.ts';
 import { plannedDeletions, prune } from './prune.ts';
+import { rotatePeerAuth } from './rotate-peer-auth.ts';
 
 export interface BroughtAbout {
   readonly phase: Phase;
   readonly deployment: LiveDeployment | undefined;
+  /** When something that has begun is to go on, though nothing else may happen. */
+  readonly againAfterMs?: number | undefined;
 }
 
 export async function bringAbout(
@@ -19,7 +24,9 @@ export async function bringAbout(
   cache: OrcaCache,
   desired: readonly Child[],
   observed: Observed,
+  nowMs: number,
 ): Promise<BroughtAbout> {
+  let againAfterMs: number | undefined;
   let deployment = deploymentOf(observed.children, cache);
   for (const child of desired) {
     const { kind, metadata } = child.manifest;
@@ -31,11 +38,18 @@ export async function bringAbout(
       const phase = { kind: 'conflict', object: `${kind} ${metadata.name}`, passing: applied.passing } as const;
       return { phase, deployment };
     }
+    if (kind === 'Secret')
+      againAfterMs = await rotatePeerAuth(api, cache, applied.live, newKeyOf(child.manifest), nowMs);
     if (kind === 'Deployment') deployment = applied.live as LiveDeployment;
   }
   const manifests = desired.map(({ manifest }) => manifest);
   await prune(api, cache, plannedDeletions(cache, manifests, observed, deployment));
-  return { phase: { kind: 'applied' }, deployment };
+  return { phase: { kind: 'applied' }, deployment, againAfterMs };
+}
+
+/** The builder draws a fresh one each time; one that is not needed is thrown away. */
+function newKeyOf(manifest: Manifest): string {
+  return (manifest as unknown as ReturnType<typeof peerAuthSecret>).data.key;
 }
 
 type Refused = Extract<Phase, { kind: 'refused' }>;

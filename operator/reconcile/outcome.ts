@@ -45,3 +45,9 @@ export function outcomeOf(phase: Phase, status: OrcaCacheStatus, waitLeftMs: num
   if (ready?.status === 'True') return { kind: 'done' };
   return { kind: 'requeue', afterMs: reason === REASON.rolloutFailed ? FAILED_RECHECK_MS : ROLLOUT_RECHECK_MS, reason };
 }
+
+/** The same, and again by then at the latest. */
+export function notLaterThan(outcome: Outcome, afterMs: number): Outcome {
+  if (outcome.kind !== 'requeue') return { kind: 'requeue', afterMs, reason: 'RotatingPeerAuth' };
+  return { ...outcome, afterMs: Math.min(outcome.afterMs, afterMs) };
+}

@@ -20,7 +20,7 @@ import { bringAbout, type BroughtAbout } from './bring-about.ts';
 import { checkReferences } from './check-references.ts';
 import { tell } from './events.ts';
 import { deploymentOf, newestPods, observe, type Observed } from './observe.ts';
-import { outcomeOf, type Outcome } from './outcome.ts';
+import { notLaterThan, outcomeOf, type Outcome } from './outcome.ts';
 import { provenConfigs } from './proven.ts';
 import { cachePath, publish } from './publish.ts';
 import { SETTLED_MS, type Reports } from './reports.ts';
@@ -69,7 +69,7 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
     const problem = await checkReferences(api, cache);
     if (problem === undefined) {
       waitingSinceMs.delete(key);
-      return bringAbout(api, cache, desired, observed);
+      return bringAbout(api, cache, desired, observed, options.clock.date());
     }
     const expired = waitLeftMs(key, cache) === 0;
     return unchanged({ kind: 'blocked', by: problem.kind, message: problem.message, expired });
@@ -113,7 +113,7 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
       provenConfigs: proven,
       newPeerKeyBase64: options.newPeerKeyBase64(),
     });
-    const { phase, deployment } = await act(api, key, cache, desired, observed);
+    const { phase, deployment, againAfterMs } = await act(api, key, cache, desired, observed);
     const situation = {
       cache,
       phase,
@@ -126,7 +126,8 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
     const status = statusOf(situation, options.version, options.clock.date());
     if (await publish(api, cache, status))
       await tell(api, cache, transitions(cache.status, status), options.instance, options.clock);
-    return outcomeOf(phase, status, phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0);
+    const outcome = outcomeOf(phase, status, phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0);
+    return againAfterMs === undefined ? outcome : notLaterThan(outcome, againAfterMs);
   };
 }
 

@@ -1,7 +1,7 @@
 /** Names and metadata that all children of a cache share. */
 import type { ManifestMetadata } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
-import { API_VERSION, KIND, LABEL, MANAGED_BY } from '#crds/names.ts';
+import { API_VERSION, KIND, LABEL, MANAGED_BY, PART_OF } from '#crds/names.ts';
 
 const APP = 'orcacache';
 const COMPONENT = 'cache';
@@ -12,7 +12,7 @@ export function selectorLabels(cache: OrcaCache): Record<string, string> {
 }
 
 export function childLabels(cache: OrcaCache): Record<string, string> {
-  return { ...selectorLabels(cache), [LABEL.partOf]: APP, [LABEL.managedBy]: MANAGED_BY };
+  return { ...selectorLabels(cache), [LABEL.partOf]: PART_OF, [LABEL.managedBy]: MANAGED_BY };
 }
 
 /** The same labels as a selector in text form, as `status.selector` and list calls want it. */

@@ -9,6 +9,7 @@ import { configMap } from './config-map.ts';
 import type { BuildContext } from './context.ts';
 import { deployment } from './deployment.ts';
 import { edgeService } from './edge-service.ts';
+import { networkPolicy, wantsNetworkPolicy } from './network-policy.ts';
 import { peerAuthSecret } from './peer-auth-secret.ts';
 import { peersService } from './peers-service.ts';
 import { podDisruptionBudget, wantsPodDisruptionBudget } from './pod-disruption-budget.ts';
@@ -38,6 +39,7 @@ const BUILDERS: readonly Builder[] = [
   { build: runtimeConfigMap },
   { build: peersService },
   { build: edgeService },
+  { build: networkPolicy, when: wantsNetworkPolicy },
   // Before the pods, so that no drain finds them without it.
   { build: podDisruptionBudget, when: wantsPodDisruptionBudget },
   { build: deployment },

@@ -43,7 +43,7 @@ export interface Exchange extends AsyncDisposable {
 }
 
 /**
- * Watches and workers of one process: an operator of 50 namespaces has 400 watches. More would be a leak, and the
+ * Watches and workers of one process: an operator of 50 namespaces has 450 watches. More would be a leak, and the
  * deadline covers the wait for a place.
  */
 const MAX_SOCKETS = 512;

@@ -277,7 +277,11 @@ export const badCases: readonly BadCase[] = [
 
 /** Fields of later versions, and misspelt ones: refused, not ignored. */
 export const unknownCases: readonly BadCase[] = [
-  { name: 'a network policy', changes: { 'spec.networkPolicy': { enabled: true } }, path: 'spec.networkPolicy' },
+  {
+    name: 'rules of a network policy',
+    changes: { 'spec.networkPolicy': { from: [] } },
+    path: 'spec.networkPolicy.from',
+  },
   { name: 'a misspelt key', changes: { 'spec.chunking.sise': '8Mi' }, path: 'spec.chunking.sise' },
 ];
 
@@ -302,6 +306,7 @@ export const goodCases: readonly Case[] = [
   },
   { name: 'resources without limits', changes: { 'spec.pod.resources': { requests: { cpu: 1 } } } },
   { name: 'mixed units in a duration', changes: { 'spec.metadata.ttl': '1h30m' } },
+  { name: 'a network policy', changes: { 'spec.networkPolicy': { enabled: true } } },
   { name: 'no replicas', changes: { 'spec.replicas': 0 } },
   { name: 'no read-ahead', changes: { 'spec.chunking.readahead': 0 } },
   {

@@ -82,6 +82,8 @@ export interface FakeApiServer extends AsyncDisposable {
   put(path: string, object: object): KubeObject;
   delete(path: string): void;
   collectGarbage(): number;
+  /** Called with each request before it is looked at: the test's hand between a read and the write that follows. */
+  onRequest(listener: (request: SeenRequest) => void): void;
   /** Returns the cancel function. */
   fail(fault: Fault): () => void;
   /** Forgets old changes: watches from before get 410. */
@@ -133,6 +135,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
   const faults = new Set<{ readonly fault: Fault; left: number }>();
   const watches = new Set<Watch>();
   const sockets = new Set<Socket>();
+  const listeners: ((request: SeenRequest) => void)[] = [];
   let silent = false;
 
   const http = createServer((request, response) => {
@@ -164,6 +167,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
       body: text === '' ? undefined : contentType.includes('yaml') ? parseYaml(text) : JSON.parse(text),
     };
     requests.push(seen);
+    for (const listener of listeners) listener(seen);
     const watching = url.searchParams.get('watch') === 'true';
     const fault = takeFault(seen, watching);
     if (fault === 'hang') return;
@@ -425,6 +429,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
       if (options.collectGarbage === true) store.collectGarbage();
     },
     collectGarbage: () => store.collectGarbage(),
+    onRequest: (listener) => void listeners.push(listener),
     fail(fault) {
       const entry = { fault, left: fault.times ?? Number.POSITIVE_INFINITY };
       faults.add(entry);

@@ -25,6 +25,7 @@ export const PATH = {
   cache: `/apis/orcacache.dev/v1alpha1/namespaces/${NAMESPACE}/orcacaches/models`,
   deployment: `/apis/apps/v1/namespaces/${NAMESPACE}/deployments/models`,
   core: (plural: string, name = '') => `/api/v1/namespaces/${NAMESPACE}/${plural}${name === '' ? '' : `/${name}`}`,
+  networkPolicy: `/apis/networking.k8s.io/v1/namespaces/${NAMESPACE}/networkpolicies/models`,
   budget: `/apis/policy/v1/namespaces/${NAMESPACE}/poddisruptionbudgets/models`,
   events: `/apis/events.k8s.io/v1/namespaces/${NAMESPACE}/events`,
   replicaSets: `/apis/apps/v1/namespaces/${NAMESPACE}/replicasets`,
@@ -37,8 +38,8 @@ export interface Harness {
   readonly lines: string[];
   /** One reconcile, and what it wrote. */
   reconcile(): Promise<{ readonly outcome: Outcome; readonly writes: readonly SeenRequest[] }>;
-  /** A second process, as after a restart of the operator. */
-  restart(): void;
+  /** A second process, as after a restart of the operator, or an upgrade to another version. */
+  restart(version?: string): void;
   cache(): OrcaCache;
   /** `<status> <reason>` */
   condition(type: string): string;
@@ -58,12 +59,12 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
   onTestFinished(() => api.close());
   const lines: string[] = [];
   const log = openLog({ name: 'test', level: 'debug', write: (line) => lines.push(line) });
-  const open = () =>
+  const open = (version = '0.1.0') =>
     openReconciler({
       clock,
-      image: 'orcacache/cache:0.1.0',
+      image: `orcacache/cache:${version}`,
       imagePullPolicy: 'IfNotPresent',
-      version: '0.1.0',
+      version,
       instance: 'test',
       reports: openReports({ clock, askPod: openPodAsker(opsPort), digest: sidesDigest, onNews: () => {} }),
       newPeerKeyBase64: () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64'),
@@ -85,8 +86,8 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
       const outcome = await reconcileOnce(openApi({ client, log, signal: new AbortController().signal }), KEY);
       return { outcome, writes: api.writes().slice(before) };
     },
-    restart() {
-      reconcileOnce = open();
+    restart(version) {
+      reconcileOnce = open(version);
     },
     cache,
     condition: (type) => `${find(type)?.status} ${find(type)?.reason}`,

@@ -509,6 +509,188 @@ describe("a child's name that is taken", () => {
   });
 });
 
+describe('an object that takes the name of a child between the look and the write', () => {
+  const theirs = { metadata: { labels: { app: 'theirs' } }, spec: { selector: { app: 'theirs' } } };
+
+  test('of a child that is to be made is left as it is, and reported', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    let taken: unknown;
+    harness.api.onRequest(({ method, path }) => {
+      if (method !== 'POST' || path !== PATH.core('services') || taken !== undefined) return;
+      taken = harness.api.put(PATH.core('services', 'models-peers'), theirs);
+    });
+    await harness.reconcile();
+    expect(harness.message('Ready')).toContain('Service models-peers exists and does not belong');
+    expect(harness.api.get(PATH.core('services', 'models-peers'))).toEqual(taken);
+  });
+
+  test('of a child that is to be changed is left as it is: the write is refused, and the next try sees why', async () => {
+    const harness = await running();
+    harness.applyCache(`${MINIMAL}  edge: {service: {port: 9000}}\n`);
+    let taken: unknown;
+    harness.api.onRequest(({ method, path }) => {
+      if (method !== 'PATCH' || path !== PATH.core('services', 'models') || taken !== undefined) return;
+      harness.api.delete(path);
+      taken = harness.api.put(path, theirs);
+    });
+    await expect(harness.reconcile()).rejects.toMatchObject({ status: 409 });
+    expect(harness.api.get(PATH.core('services', 'models'))).toEqual(taken);
+    await harness.reconcile();
+    expect(harness.condition('Ready')).toBe('False NameConflict');
+    expect(harness.api.get(PATH.core('services', 'models'))).toEqual(taken);
+  });
+
+  test('of a child that is to be deleted is left as it is', async () => {
+    const harness = await running();
+    harness.applyCache(`${MINIMAL}  replicas: 1\n`);
+    let taken: unknown;
+    harness.api.onRequest(({ method, path }) => {
+      if (method !== 'DELETE' || path !== PATH.budget) return;
+      harness.api.delete(path);
+      taken = harness.api.put(path, { spec: { minAvailable: 1 } });
+    });
+    await harness.reconcile();
+    expect(harness.api.get(PATH.budget)).toEqual(taken);
+  });
+
+  test('and one that is only seen late is no reason to make another key: what exists is read again', async () => {
+    const harness = await running();
+    const key = harness.api.get(PATH.core('secrets', 'models-peer-auth'));
+    harness.api.fail({
+      method: 'GET',
+      path: /peer-auth$/,
+      times: 1,
+      answer: { status: 404, reason: 'NotFound' },
+    });
+    await harness.reconcile();
+    expect(harness.api.get(PATH.core('secrets', 'models-peer-auth'))).toEqual(key);
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+  });
+});
+
+describe('new content of a Secret that is named', () => {
+  test('is the pods’ to take up: nothing is written, and no pod is replaced', async () => {
+    const harness = await openHarness();
+    harness.secret('origin-keys');
+    harness.applyCache(WITH_SECRETS);
+    await harness.reconcile();
+    harness.rollOut(3);
+    await harness.reconcile();
+    harness.secret('origin-keys', { 'access-key-id': 'AKIANEW', 'secret-access-key': 'new' });
+    expect((await harness.reconcile()).writes).toEqual([]);
+  });
+});
+
+describe('the key of the replicas', () => {
+  interface PeerAuth extends Live {
+    readonly data: { readonly key: string; readonly 'previous-key'?: string };
+  }
+  const secretOf = (harness: Harness): PeerAuth =>
+    harness.api.get(PATH.core('secrets', 'models-peer-auth')) as PeerAuth;
+  const ROTATE = { 'orcacache.dev/rotate-peer-auth': '1' };
+
+  test('is exchanged when the annotation asks, with the old one beside it for ten minutes, and no pod is replaced', async () => {
+    const harness = await running();
+    const before = secretOf(harness).data;
+    const pods = harness.deployment().spec;
+    harness.applyCache(MINIMAL, ROTATE);
+    expect((await harness.reconcile()).outcome).toEqual({
+      kind: 'requeue',
+      afterMs: 600_000,
+      reason: 'RotatingPeerAuth',
+    });
+    const during = secretOf(harness).data;
+    expect(during['previous-key']).toBe(before.key);
+    expect(during.key).not.toBe(before.key);
+
+    await harness.clock.advance(599_999);
+    // Also by another process.
+    harness.restart();
+    expect((await harness.reconcile()).writes).toEqual([]);
+    await harness.clock.advance(1);
+    expect((await harness.reconcile()).outcome).toEqual({ kind: 'done' });
+    expect(secretOf(harness).data).toEqual({ key: during.key });
+    expect((await harness.reconcile()).writes).toEqual([]);
+    expect(harness.deployment().spec).toEqual(pods);
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+  });
+
+  test('is exchanged again only when the last exchange is over', async () => {
+    const harness = await running();
+    harness.applyCache(MINIMAL, ROTATE);
+    await harness.reconcile();
+    const first = secretOf(harness).data;
+    harness.applyCache(MINIMAL, { 'orcacache.dev/rotate-peer-auth': '2' });
+    await harness.reconcile();
+    expect(secretOf(harness).data).toEqual(first);
+    await harness.clock.advance(600_000);
+    expect((await harness.reconcile()).outcome).toMatchObject({ afterMs: 0 });
+    await harness.reconcile();
+    expect(secretOf(harness).data['previous-key']).toBe(first.key);
+  });
+
+  test('is not exchanged right after it was made, though the annotation was there before', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL, ROTATE);
+    await harness.reconcile();
+    const made = secretOf(harness).data;
+    await harness.reconcile();
+    expect(secretOf(harness).data).toEqual(made);
+  });
+
+  test('is not lost when somebody puts another there at the same moment', async () => {
+    const harness = await running();
+    harness.applyCache(MINIMAL, ROTATE);
+    const theirs = Buffer.alloc(32, 't').toString('base64');
+    let done = false;
+    harness.api.onRequest(({ method, path }) => {
+      if (method !== 'PATCH' || !path.endsWith('peer-auth') || done) return;
+      done = true;
+      harness.api.put(path, { data: { key: theirs } });
+    });
+    await expect(harness.reconcile()).rejects.toMatchObject({ status: 409 });
+    await harness.reconcile();
+    expect(secretOf(harness).data['previous-key']).toBe(theirs);
+  });
+});
+
+describe('a network policy', () => {
+  test('is there while the spec asks for it', async () => {
+    const harness = await running(`${MINIMAL}  networkPolicy: {enabled: true}\n`);
+    expect(harness.api.get(PATH.networkPolicy)).toBeDefined();
+    expect((await harness.reconcile()).writes).toEqual([]);
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    expect(harness.api.get(PATH.networkPolicy)).toBeUndefined();
+  });
+});
+
+describe('an operator of another version', () => {
+  test('brings its image to the pods, one rollout, and says its version', async () => {
+    const harness = await running();
+    harness.restart('0.2.0');
+    await harness.reconcile();
+    expect(harness.condition('Ready')).toBe('False Progressing');
+    expect(harness.cache().status?.version).toBe('0.2.0');
+    expect(JSON.stringify(harness.deployment().spec.template)).toContain('orcacache/cache:0.2.0');
+    harness.rollOut(3);
+    await harness.reconcile();
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+    expect((await harness.reconcile()).writes).toEqual([]);
+  });
+
+  test('leaves the pods of a cache that names its own image, whatever their version says of itself', async () => {
+    const harness = await running(`${MINIMAL}  pod: {image: "registry.example/cache:0.0.9"}\n`);
+    const before = harness.deployment().spec;
+    harness.restart('0.2.0');
+    const { writes } = await harness.reconcile();
+    expect(writes.map(({ path }) => path)).toEqual([`${PATH.cache}/status`]);
+    expect(harness.deployment().spec).toEqual(before);
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+  });
+});
+
 describe('a deleted cache', () => {
   test('is done with; its children go by garbage collection, and nothing is left', async () => {
     const harness = await running();
