@@ -30,6 +30,7 @@ export function seedsFor({ seed, shows }: Mutation): number[] {
 
 const FILL = 'cache/engine/fill.ts';
 const FLIGHTS = 'cache/engine/flights.ts';
+const INBOUND_WINDOW = 'cache/engine/inbound-window.ts';
 const MEMORY = 'cache/engine/memory.ts';
 const OUTBOX = 'cache/engine/outbox.ts';
 const PEER_RUNG = 'cache/engine/peer-rung.ts';
@@ -456,5 +457,31 @@ export const MUTATIONS: readonly Mutation[] = [
         replace: 'if (plan.readahead === 0) return 0;',
       },
     ],
+  },
+  {
+    name: 'who comes late joins a shared stream behind what it still has',
+    seed: 2,
+    edits: [
+      {
+        file: INBOUND_WINDOW,
+        search: 'return from >= this.#start && from <= soonAt',
+        replace: 'return from <= soonAt',
+      },
+    ],
+  },
+  {
+    name: 'a shared stream that nobody reads keeps its memory',
+    seed: 1,
+    edits: [{ file: INBOUND_WINDOW, search: 'if (this.#readers.size === 0) this.#close();', replace: '' }],
+  },
+  {
+    name: 'readers of a shared stream are not told of what has come',
+    seed: 8,
+    edits: [{ file: INBOUND_WINDOW, search: 'for (const reader of this.#waiting) reader.notice(held);', replace: '' }],
+  },
+  {
+    name: 'a reader that a shared stream left behind believes that it has all',
+    seed: 10,
+    edits: [{ file: 'cache/engine/inbound-reader.ts', search: 'return this.#isPassed || end', replace: 'return end' }],
   },
 ];
