@@ -2,6 +2,7 @@
  * What is known of an object, as text: between replicas and in manifests. Only what parses strictly is believed; a
  * manifest may have been written by another version, or by nobody we know.
  */
+import { isHeaderValue, isObjectHeader } from './object-headers.ts';
 import type { ObjectHead } from './object.ts';
 
 /** A head and when the origin said it. */
@@ -11,6 +12,10 @@ export interface LearnedHead {
 }
 
 const FORMAT = 1;
+/** What stands between the quotes of a strong one. */
+const ETAG = /^[\t\x20\x21\x23-\x7e\x80-\xff]+$/;
+/** Dates end there. */
+const MAX_TIME_MS = 8.64e15;
 
 export function encodeHead(known: LearnedHead): string {
   return JSON.stringify({ format: FORMAT, learnedMs: known.learnedMs, ...known.head });
@@ -30,12 +35,19 @@ export function decodeManifest(text: string): Manifest | undefined {
   const { learnedMs, gone, etag, sizeBytes, lastModifiedMs, headers } = value;
   if (!isCount(learnedMs)) return undefined;
   if (gone === true) return { gone, learnedMs };
-  if (typeof etag !== 'string' || etag === '' || !isCount(sizeBytes) || !isTime(lastModifiedMs) || !isRecord(headers))
+  if (
+    typeof etag !== 'string' ||
+    !ETAG.test(etag) ||
+    !isCount(sizeBytes) ||
+    !isTime(lastModifiedMs) ||
+    !isRecord(headers)
+  )
     return undefined;
   const texts: Record<string, string> = {};
   for (const [name, text] of Object.entries(headers)) {
-    if (typeof text !== 'string') return undefined;
-    texts[name] = text;
+    if (typeof text !== 'string' || !isHeaderValue(text)) return undefined;
+    // Whoever may write to the cachestore says nothing of a client's connection.
+    if (isObjectHeader(name)) texts[name] = text;
   }
   return { gone: false, learnedMs, head: { etag, sizeBytes, lastModifiedMs, headers: texts } };
 }
@@ -45,7 +57,7 @@ function isCount(value: unknown): value is number {
 }
 
 function isTime(value: unknown): value is number {
-  return typeof value === 'number' && Number.isFinite(value);
+  return typeof value === 'number' && Math.abs(value) <= MAX_TIME_MS;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -3,6 +3,7 @@
  * and a token is looked for among all of them, so that time tells nothing of where it differs.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { staysUnder } from './climb.ts';
 
 /** A bucket as clients call it, and the part of it that a key may read. */
 export interface Grant {
@@ -38,7 +39,7 @@ export function mayEnter({ grants }: Caller, bucket: string): boolean {
 
 /** For an object its key, for a list its prefix. */
 export function mayRead({ grants }: Caller, bucket: string, keyOrPrefix: string): boolean {
-  return grants === undefined || grants.some(({ name, prefix }) => name === bucket && keyOrPrefix.startsWith(prefix));
+  return grants === undefined || grants.some(({ name, prefix }) => name === bucket && staysUnder(prefix, keyOrPrefix));
 }
 
 export interface KeyRing {

@@ -1,5 +1,6 @@
 /** `response-content-type=…` and its like: a signed request says what the answer's headers shall be. Pure. */
 import { OrcaError } from './errors.ts';
+import { isHeaderValue } from './object-headers.ts';
 
 const OVERRIDES: Readonly<Record<string, string>> = {
   'response-content-type': 'content-type',
@@ -10,8 +11,6 @@ const OVERRIDES: Readonly<Record<string, string>> = {
   'response-content-encoding': 'content-encoding',
 };
 const PREFIX = 'response-';
-/** What a header may hold (RFC 9110 §5.5): a line break would begin another header. */
-const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** By lower-case header name. Throws `invalid_argument`, and `bad_request` for who is nobody in particular. */
 export function responseOverrides(query: ReadonlyMap<string, string>, signed: boolean): Record<string, string> {
@@ -24,7 +23,7 @@ export function responseOverrides(query: ReadonlyMap<string, string>, signed: bo
         'Request specific response headers cannot be used for anonymous GET requests.',
       );
     const header = OVERRIDES[name];
-    if (header === undefined || !VALUE.test(value))
+    if (header === undefined || !isHeaderValue(value))
       throw new OrcaError('invalid_argument', `${header === undefined ? 'An unknown' : 'An impossible'} override`, {
         fields: { ArgumentName: name, ArgumentValue: value },
       });

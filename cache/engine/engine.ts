@@ -19,7 +19,16 @@ import { OriginIdentity } from './origin-identity.ts';
 import { Outbox } from './outbox.ts';
 import { Parts } from './parts.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
-import { admit, read, ruleOf, type BucketRule, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
+import {
+  admit,
+  read,
+  ruleOf,
+  underRule,
+  type BucketRule,
+  type ReadContext,
+  type ReadRequest,
+  type ReadResult,
+} from './read.ts';
 import { Repairs } from './repairs.ts';
 import type { RetrySettings } from './retry.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
@@ -195,7 +204,9 @@ export function openEngine(options: EngineOptions): Engine {
     read: (request) => served(() => read(context, request)),
     list: (bucket, query, signal) =>
       served(async () => {
-        const { originBucket, prefix } = ruleOf(context, bucket);
+        const rule = ruleOf(context, bucket);
+        const { originBucket, prefix } = rule;
+        underRule(rule, query.prefix);
         return withoutPrefix(prefix, await listings.list(originBucket, underPrefix(prefix, query), signal));
       }),
     serveFill: (call) => served(() => serveFill(context, call)),

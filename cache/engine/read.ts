@@ -2,6 +2,7 @@
  * A GET or HEAD, in five steps: admit, resolve, plan, fetch, stream. The first bytes are in hand before anybody writes
  * a status line; what fails after that breaks the connection, never the bytes.
  */
+import { staysUnder } from '../core/climb.ts';
 import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '../core/chunk.ts';
 import { hasCode, OrcaError } from '../core/errors.ts';
 import type { ObjectName } from '../core/head-request.ts';
@@ -118,10 +119,20 @@ export function ruleOf({ buckets }: ReadContext, bucket: string): BucketRule {
 export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' | 'key'>): Admitted {
   const rule = ruleOf(context, request.bucket);
   if (keyIsTooLong(request.key)) throw new OrcaError('key_too_long', 'the key is longer than 1024 bytes');
+  const key = underRule(rule, request.key);
   return {
-    object: { originId: context.originId, bucket: rule.originBucket, key: rule.prefix + request.key },
+    object: { originId: context.originId, bucket: rule.originBucket, key },
     ttlMs: rule.immutable ? IMMUTABLE_TTL_MS : rule.metadataTtlMs,
   };
+}
+
+/** The origin's name of a key, or of a list's prefix. Rejects with `bad_request` for one that no bucket holds. */
+export function underRule({ prefix }: Pick<BucketRule, 'prefix'>, name: string): string {
+  const full = prefix + name;
+  if (!staysUnder(prefix, full)) throw new OrcaError('bad_request', 'the name leads out of its bucket');
+  // Origins on a file system fail over it, again and again: the breaker would take them for unwell.
+  if (name.includes('\0')) throw new OrcaError('bad_request', 'the name holds NUL');
+  return full;
 }
 
 /** What the object is now; asked anew before a client is told that its version is gone. */

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Caller, EdgeKey, KeyRing } from '#cache/core/key-ring.ts';
 import { signatureOf, verifySignature, type SignedRequest } from '#cache/core/sigv4-verify.ts';
-import type { Target } from '#cache/core/target.ts';
+import { authorityOf, type Target } from '#cache/core/target.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import { hasBody } from './respond.ts';
 
@@ -41,8 +41,17 @@ function callerOf({ label, grants }: EdgeKey): Caller {
 
 function signedRequest(request: IncomingMessage, { rawPath, rawQuery }: Target): SignedRequest {
   const { method = '', headers } = request;
+  // The bucket is taken from an absolute target's authority, and so must the signature's host be: a URL signed for one
+  // bucket's name would open another's.
+  const host = authorityOf(request.url ?? '');
   const joined = Object.entries(headers).map(
     ([name, value]) => [name, Array.isArray(value) ? value.join(',') : value] as const,
   );
-  return { method, rawPath, rawQuery, headers: Object.fromEntries(joined), hasBody: hasBody(request) };
+  return {
+    method,
+    rawPath,
+    rawQuery,
+    headers: { ...Object.fromEntries(joined), ...(host !== undefined && { host }) },
+    hasBody: hasBody(request),
+  };
 }

@@ -5,6 +5,9 @@ import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { OrcaError } from '#cache/core/errors.ts';
+import { connectionTable } from './connection-table.ts';
+import { isAmbiguous } from './framing.ts';
+import { limitHandshakes } from './handshakes.ts';
 
 /** SDK pools keep idle connections for a minute; Node's 5 s would reset them under their hands. */
 const KEEP_ALIVE_MS = 75_000;
@@ -44,7 +47,7 @@ export interface HttpListener {
 
 export function openHttpListener(handler: RequestListener, options: ListenerOptions = {}): HttpListener {
   const { maxConnections = Number.POSITIVE_INFINITY, tls } = options;
-  const sockets = new Set<Socket>();
+  const connections = connectionTable(maxConnections);
   let draining = false;
   let closing = false;
   const settings = {
@@ -55,6 +58,14 @@ export function openHttpListener(handler: RequestListener, options: ListenerOpti
     noDelay: true,
   };
   const listener = (request: IncomingMessage, response: ServerResponse) => {
+    const { socket } = request;
+    if (!connections.begin(socket)) return;
+    response.once('close', () => connections.end(socket));
+    if (isAmbiguous(request)) {
+      connections.shut(socket);
+      sayAndClose(socket, '400 Bad Request');
+      return;
+    }
     if (draining) response.setHeader('Connection', 'close');
     // One that began before the drain keeps its connection open; nobody is to come after it.
     response.once('close', () => closing && setImmediate(() => server.closeIdleConnections()));
@@ -74,14 +85,8 @@ export function openHttpListener(handler: RequestListener, options: ListenerOpti
   server.on('clientError', refuse);
   // Node's own limit closes without a word; ours answers first, as long as there are not twice as many.
   if (Number.isFinite(maxConnections)) server.maxConnections = maxConnections * 2;
-  server.on(secure === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    if (sockets.size > maxConnections)
-      socket.end(
-        'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
-      );
-  });
+  server.on(secure === undefined ? 'connection' : 'secureConnection', (socket: Socket) => connections.admit(socket));
+  if (secure !== undefined) limitHandshakes(secure, Math.max(1, maxConnections / 2));
 
   return {
     server,
@@ -108,8 +113,7 @@ export function openHttpListener(handler: RequestListener, options: ListenerOpti
       server.closeIdleConnections();
       let destroyed = 0;
       const destroyAll = () => {
-        destroyed = sockets.size;
-        for (const socket of sockets) socket.destroy();
+        destroyed = connections.destroyAll();
       };
       if (signal.aborted) destroyAll();
       else signal.addEventListener('abort', destroyAll, { once: true });
@@ -135,6 +139,10 @@ function refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
     return;
   }
   const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request';
+  sayAndClose(socket, status);
+}
+
+function sayAndClose(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }
 

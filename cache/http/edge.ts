@@ -109,6 +109,8 @@ async function route(edge: Edge, exchange: Exchange): Promise<Answered> {
         ResourceType: key !== '' ? 'OBJECT' : bucket !== '' ? 'BUCKET' : 'SERVICE',
       },
     });
+  // `//bucket/key`: an empty name is no bucket's, and what follows it is not its list.
+  if (bucket === '' && key !== '') throw new OrcaError('bucket_not_found', 'a bucket without a name');
   if (bucket === '') return listBuckets(edge.served, exchange);
   const subResource = subResourceOf(query);
   if (key === '') {

@@ -56,8 +56,9 @@ function maxBucketsOf(text: string | undefined): number {
 export async function listObjects({ engine, names }: Buckets, exchange: Exchange): Promise<Answered> {
   const { caller, target, request, response } = exchange;
   const attributes = request.headers['x-amz-optional-object-attributes'];
+  // First of all: who may not look is told nothing else.
+  mustRead(caller, target.bucket, target.query.get('prefix') ?? '');
   const asked = parseListRequest(target.bucket, target.query, attributes?.toString());
-  mustRead(caller, target.bucket, asked.prefix);
   mustServe(names, target.bucket);
   const { prefix, delimiter, after, maxKeys } = asked;
   // Mountpoint asks for no keys at all to see whether it may; the origin is not needed for that.

@@ -10,6 +10,9 @@ import type { OriginProbes } from './origin-probes.ts';
 import { purgeHandler, type PurgeOptions } from './purge.ts';
 import type { Readiness } from './readiness.ts';
 
+/** Probes, scrapes and the operator are a handful. */
+const MAX_CONNECTIONS = 256;
+
 export interface OpsOptions extends PurgeOptions {
   readonly registry: Registry;
   readonly readiness: Readiness;
@@ -25,7 +28,9 @@ export function openOps(options: OpsOptions): HttpListener {
   const app = opsApp(options);
   // Global Request and Response stay Node's own: SDKs in this process use them too.
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-  return openHttpListener((request, response) => void listener(request, response));
+  return openHttpListener((request, response) => void listener(request, response), {
+    maxConnections: MAX_CONNECTIONS,
+  });
 }
 
 export function opsApp(options: OpsOptions): Hono {

@@ -3,6 +3,7 @@
  * cluster's MAC is nobody's; `102 Processing` tells the asker that we live while the origin is slow.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { staysUnder } from '#cache/core/climb.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { formatNotCoordinator } from '#cache/core/fill-refusal.ts';
 import { checkPeerTerms, FILL_PATH, parseFillQuery, parseFillTerms } from '#cache/core/fill-request.ts';
@@ -31,6 +32,8 @@ const PROCESSING_INTERVAL_MS = 500;
 /** Calls that change something, remembered for the five minutes in which they could be replayed: 50 a second. */
 const MAX_NONCES = 16_384;
 const NO_BODY = new Uint8Array(0);
+/** The streams of 64 replicas, 64 each; who is none of them can't take more of us either. */
+const MAX_CONNECTIONS = 4096;
 
 export interface PeerListenerOptions {
   readonly engine: Engine;
@@ -71,7 +74,9 @@ export function openPeerListener(options: PeerListenerOptions): HttpListener {
     [`GET ${HEAD_PATH}`]: head,
     [`POST ${INVALIDATE_PATH}`]: (call) => invalidate(call, nonces),
   };
-  return openHttpListener((request, response) => void handle(options, handlers, request, response));
+  return openHttpListener((request, response) => void handle(options, handlers, request, response), {
+    maxConnections: MAX_CONNECTIONS,
+  });
 }
 
 async function handle(
@@ -192,7 +197,7 @@ function authenticate(options: PeerListenerOptions, request: IncomingMessage): A
 /** The same allow-list as for clients, in the origin's names. */
 function checkServed(options: PeerListenerOptions, { originId, bucket, key }: ObjectName): void {
   if (originId !== options.originId) throw new OrcaError('bad_request', 'another origin');
-  const served = options.buckets.some((rule) => rule.originBucket === bucket && key.startsWith(rule.prefix));
+  const served = options.buckets.some((rule) => rule.originBucket === bucket && staysUnder(rule.prefix, key));
   if (!served) throw new OrcaError('bad_request', 'the bucket or prefix is not allowed');
 }
 

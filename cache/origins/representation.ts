@@ -1,25 +1,13 @@
 /** Which of an origin's headers describe the object itself and are handed through to clients. Pure. */
 
-const EXACT = new Set([
-  'content-type',
-  'cache-control',
-  'content-language',
-  'content-disposition',
-  'expires',
-  'x-amz-tagging-count',
-  'x-amz-version-id',
-  'x-amz-restore',
-  'x-amz-expiration',
-  'x-amz-mp-parts-count',
-]);
-const PREFIXES = ['x-amz-meta-', 'x-amz-server-side-encryption', 'x-amz-checksum-'];
+import { isObjectHeader } from '#cache/core/object-headers.ts';
 
 export function representationHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (EXACT.has(name) || PREFIXES.some((prefix) => name.startsWith(prefix))) kept[name] = value;
     // S3 names the class only where it is not the usual one; some servers always do.
-    else if (name === 'x-amz-storage-class' && value !== 'STANDARD') kept[name] = value;
+    const isUsual = name === 'x-amz-storage-class' && value === 'STANDARD';
+    if (isObjectHeader(name) && !isUsual && name !== 'content-encoding') kept[name] = value;
   }
   const coding = ownCoding(headers);
   if (coding !== '') kept['content-encoding'] = coding;

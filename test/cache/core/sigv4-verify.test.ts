@@ -111,6 +111,12 @@ describe('a signature in headers', () => {
   });
 });
 
+test('a header made to be looked at again and again costs no time to speak of', () => {
+  const hostile = withHeaders({ authorization: `AWS ${':'.repeat(1_000_000)} x` });
+  // Backtracking over a million colons would take half an hour: this test would never end.
+  expect(() => verifySignature(hostile, ring, NOW_MS)).toThrow(expect.objectContaining({ code: 'invalid_argument' }));
+});
+
 describe('a presigned URL', () => {
   test('is AWS’s own example, until it expires', () => {
     expect(verifySignature(presigned, ring, NOW_MS).label).toBe('a');

@@ -7,6 +7,12 @@ test('markup, quotes and control characters are escaped, everything else stays',
   );
 });
 
+test('an error document stays readable whatever a client puts into it', () => {
+  expect(errorDocument({ Key: 'a\0b\u0008c\u{ffff}\ud800\t</Key>' })).toContain(
+    '<Key>a\ufffdb\ufffdc\ufffd\ufffd&#x9;&lt;/Key&gt;</Key>',
+  );
+});
+
 test('an error document has its fields in order and leaves out what is not there', () => {
   expect(errorDocument({ Code: 'NoSuchKey', Message: 'a < b', Key: undefined, ActualObjectSize: 0 })).toBe(
     '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>NoSuchKey</Code><Message>a &lt; b</Message><ActualObjectSize>0</ActualObjectSize></Error>',

@@ -1,0 +1,19 @@
+/**
+ * Requests that Node's parser lets through and another on the way may read differently: where its body ends, or whom it
+ * is for. What two can read in two ways is refused (RFC 9112 §6.3, §3.2).
+ */
+import type { IncomingMessage } from 'node:http';
+
+export function isAmbiguous(request: IncomingMessage): boolean {
+  const coding = request.headers['transfer-encoding'];
+  if (coding !== undefined && (request.httpVersion !== '1.1' || coding.toLowerCase() !== 'chunked')) return true;
+  // HTTP/0.9 has no headers, and so no answer's either.
+  if (request.httpVersionMajor !== 1) return true;
+  let hosts = 0;
+  const { rawHeaders } = request;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? '';
+    if (name.length === 'host'.length && name.toLowerCase() === 'host') hosts += 1;
+  }
+  return hosts > 1;
+}
