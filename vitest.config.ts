@@ -13,7 +13,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['test/{cache,operator,crds,shared,charts,hack}/**/*.test.ts'],
+          include: ['test/{cache,operator,crds,shared,charts,hack,fuzz}/**/*.test.ts'],
           testTimeout: 30_000,
         },
       },

@@ -1,6 +1,6 @@
 /** `keys.yaml` to a ring of keys. Mistakes name the place and the rule, never a value: the file is all secrets. */
 import { edgeKeys as schema } from '#crds/schema/edge-keys.ts';
-import { validator } from '#crds/validate.ts';
+import { validator, type Mistake } from '#crds/validate.ts';
 import type { EdgeKey } from '#cache/core/key-ring.ts';
 import { formatMistake } from './mistakes.ts';
 import { parseYaml } from './parse.ts';
@@ -19,7 +19,7 @@ export function parseEdgeKeys(text: string, type: AuthType): EdgeKeysReading {
   if (!parsed.ok)
     return wrong(parsed.mistakes.map((mistake) => `${/^line \d+/.exec(mistake)?.[0] ?? 'it'}: is no YAML`));
   const verdict = validate(parsed.value);
-  if (!verdict.ok) return wrong(verdict.mistakes.map((mistake) => formatMistake(mistake, parsed.source)));
+  if (!verdict.ok) return wrong(verdict.mistakes.map((mistake) => formatMistake(withoutNames(mistake), parsed.source)));
   const mistakes: string[] = [];
   const seen = new Set<string>();
   const keys = verdict.value.map((words, index): EdgeKey => {
@@ -33,6 +33,21 @@ export function parseEdgeKeys(text: string, type: AuthType): EdgeKeysReading {
     return { ...rest, label: words.accessKeyId ?? `token ${index}`, grants };
   });
   return mistakes.length === 0 ? { ok: true, keys } : wrong(mistakes);
+}
+
+/** Behind a forgotten colon the name of a key is its value: only names that are known are said. */
+const NAMES: ReadonlySet<string | number> = new Set([
+  'accessKeyId',
+  'secretAccessKey',
+  'sessionToken',
+  'token',
+  'buckets',
+  'name',
+  'prefix',
+]);
+
+function withoutNames({ path, message }: Mistake): Mistake {
+  return { path: path.map((step) => (typeof step === 'number' || NAMES.has(step) ? step : '…')), message };
 }
 
 function wrong(mistakes: readonly string[]): EdgeKeysReading {

@@ -8,7 +8,12 @@ export type Parsed =
 
 export function parseYaml(text: string): Parsed {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    // It would tell the process' stderr what it finds odd, and quote it: a file of keys is all secrets.
+    logLevel: 'error',
+  });
   const problems = [...document.errors, ...document.warnings];
   if (problems.length > 0)
     return {

@@ -74,16 +74,22 @@ function textOf(xml: string, element: string, flags = ''): string | undefined {
   return text === undefined ? undefined : decodeEntities(text);
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+const ENTITIES: ReadonlyMap<string, string> = new Map([
+  ['amp', '&'],
+  ['lt', '<'],
+  ['gt', '>'],
+  ['quot', '"'],
+  ['apos', "'"],
+]);
 
 function decodeEntities(text: string): string {
   if (!text.includes('&')) return text;
   return text.replace(
-    /&(?:#x([0-9a-fA-F]{1,6})|#(\d{1,7})|(\w{1,8}));/g,
+    /&(?:#x([0-9a-fA-F]{1,6})|#(\d{1,7})|(\w{1,32}));/g,
     (_all, hex?: string, dec?: string, word = '') => {
       if (hex !== undefined) return codePoint(Number.parseInt(hex, 16));
       if (dec !== undefined) return codePoint(Number(dec));
-      const char = ENTITIES[String(word)];
+      const char = ENTITIES.get(String(word));
       if (char === undefined) throw malformed('an entity that XML does not have');
       return char;
     },
@@ -91,7 +97,8 @@ function decodeEntities(text: string): string {
 }
 
 function codePoint(code: number): string {
-  if (code > 0x10_ffff) throw malformed('a character that does not exist');
+  const isSurrogate = code >= 0xd800 && code <= 0xdfff;
+  if (code > 0x10_ffff || isSurrogate) throw malformed('a character that does not exist');
   return String.fromCodePoint(code);
 }
 

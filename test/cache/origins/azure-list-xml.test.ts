@@ -48,6 +48,8 @@ test('a document without its end is none', () => {
 test.for([
   page(''),
   page('<Name>&nbsp;</Name>'),
+  page('<Name>&constructor;</Name>'),
+  page('<Name>&#xD800;</Name>'),
   page('<Name>&#x110000;</Name>'),
   page('<Name Encoded="true">%E0%A4%A</Name>'),
   page('<Name>k</Name>').replace('12', '-1'),

@@ -1,0 +1,107 @@
+/** Files that people and operators write: what is wrong with them is said, never thrown, and no secret is repeated. */
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { parseEdgeKeys } from '#cache/config/edge-keys.ts';
+import { ConfigError, parseConfig } from '#cache/config/load.ts';
+import { configuredSettings, readRuntime } from '#cache/config/runtime.ts';
+import { facts, leastWith } from '#test/cache/config/least.ts';
+import { damaged, nasty } from '#test/support/fuzz.ts';
+
+/** YAML takes a fraction of a millisecond each. */
+const RUNS = 2_000;
+const LEAST = leastWith({});
+const config = parseConfig(LEAST, facts);
+const SECRET = 'never-to-be-repeated-0123456789';
+
+const yaml = nasty(
+  ': ',
+  '\n',
+  '  ',
+  '- ',
+  '{',
+  '}',
+  '[',
+  ']',
+  '"',
+  "'",
+  '&a ',
+  '*a',
+  '!!js/function ',
+  '<<',
+  '? ',
+  '|',
+  '#',
+  '---',
+  '%YAML',
+  '~',
+  '1e999',
+  '.nan',
+);
+
+test('a runtime file is read key by key: what it does not say well stays as it was', () => {
+  const RUNTIME = 'logLevel: debug\norigin: { targetGlobal: 64 }\nchunking: { readahead: 4 }\nprovenConfig: abc\n';
+  const before = configuredSettings(config);
+  const text = fc.oneof(
+    damaged(RUNTIME),
+    yaml,
+    fc.tuple(damaged(RUNTIME), yaml).map(([a, b]) => a + b),
+  );
+  fc.assert(
+    fc.property(text, (text) => {
+      const { settings, mistakes } = readRuntime(text, config, before, {});
+      expect(['debug', 'info', 'warn', 'error']).toContain(settings.logLevel);
+      for (const number of [settings.targetGlobal, settings.readahead]) {
+        expect(Number.isSafeInteger(number)).toBe(true);
+        expect(number).toBeGreaterThanOrEqual(0);
+      }
+      expect(['string', 'undefined']).toContain(typeof settings.provenConfig);
+      for (const mistake of mistakes) expect(typeof mistake).toBe('string');
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+test('a configuration is whole, or all that is wrong with it', () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        damaged(LEAST),
+        fc.tuple(damaged(LEAST), yaml).map(([a, b]) => a + b),
+        yaml,
+      ),
+      (text) => {
+        try {
+          const { origin, memory } = parseConfig(text, facts);
+          expect(origin.id).toMatch(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/);
+          expect(Number.isSafeInteger(memory.budgetBytes) && memory.budgetBytes > 0).toBe(true);
+        } catch (error) {
+          if (!(error instanceof ConfigError)) throw error;
+          expect(error.mistakes.length).toBeGreaterThan(0);
+        }
+      },
+    ),
+    { numRuns: RUNS / 2 },
+  );
+});
+
+test('a file of keys is keys, or mistakes without any secret in them', () => {
+  const KEYS = `- accessKeyId: ALICE\n  secretAccessKey: ${SECRET}\n  buckets: [{ name: a, prefix: b/ }]\n- { accessKeyId: BOB, secretAccessKey: "${SECRET}2" }\n`;
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        damaged(KEYS),
+        fc.tuple(damaged(KEYS), yaml).map(([a, b]) => a + b),
+      ),
+      (text) => {
+        const reading = parseEdgeKeys(text, 'SigV4');
+        if (reading.ok) {
+          for (const key of reading.keys) expect(key.secretAccessKey).toBeTypeOf('string');
+          return;
+        }
+        // A damaged secret has its longer half.
+        expect(reading.mistakes.join('\n')).not.toMatch(/never-to-be-re|ated-0123456789/);
+      },
+    ),
+    { numRuns: RUNS },
+  );
+});

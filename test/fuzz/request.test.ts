@@ -1,0 +1,178 @@
+/** What a client may write into a request line and its headers, and what becomes of it. */
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { staysUnder } from '#cache/core/climb.ts';
+import { encodePath, encodeRfc3986 } from '#cache/core/percent.ts';
+import { evaluateConditions, rangeApplies } from '#cache/core/preconditions.ts';
+import { contentRange, resolveRange } from '#cache/core/range.ts';
+import { responseOverrides } from '#cache/core/response-overrides.ts';
+import { authorityOf, bucketOfHost, parseTarget } from '#cache/core/target.ts';
+import { damaged, nasty, outcomeOf, RUNS } from '#test/support/fuzz.ts';
+
+const target = nasty(
+  '/',
+  '//',
+  '..',
+  '%2e',
+  '%2F',
+  '%',
+  '%25',
+  '%00',
+  '?',
+  '&',
+  '=',
+  '+',
+  '#',
+  '\\',
+  'http://',
+  'a',
+  '@',
+  ':',
+  '%C3',
+)
+  // As Node hands them over: Latin-1.
+  .map((text) => Buffer.from(text, 'latin1').toString('latin1'));
+
+describe('a request target', () => {
+  test('whatever it is, is a bucket, a key and a query, or refused', () => {
+    fc.assert(
+      fc.property(target, fc.option(fc.constant('host-bucket'), { nil: undefined }), (raw, hostBucket) => {
+        const outcome = outcomeOf(() => parseTarget(raw, hostBucket), 'bad_request');
+        if ('error' in outcome) return;
+        const { bucket, key, query, rawPath, rawQuery } = outcome.value;
+        if (hostBucket !== undefined) expect(bucket).toBe(hostBucket);
+        for (const text of [bucket, key, ...query.keys(), ...query.values()]) expect(text.isWellFormed()).toBe(true);
+        // What a signature is over is what came.
+        if (raw.startsWith('/')) expect(raw).toBe(raw.includes('?') ? `${rawPath}?${rawQuery}` : rawPath);
+        expect(rawPath).not.toContain('?');
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('names its bucket and its key as they were meant, and its path is what a signer encodes', () => {
+    const text = nasty('/', '..', '%2e', '%', '+', '?', '&', 'a').filter((key) => key.isWellFormed());
+    const name = text.filter((bucket) => bucket !== '' && !bucket.includes('/'));
+    fc.assert(
+      fc.property(name, text, text, (bucket, key, value) => {
+        const raw = `/${encodeRfc3986(bucket)}/${encodePath(key)}?v=${encodeRfc3986(value)}`;
+        const parsed = parseTarget(raw);
+        expect([parsed.bucket, parsed.key, parsed.query.get('v')]).toEqual([bucket, key, value]);
+        expect(encodePath(decodeURIComponent(parsed.rawPath))).toBe(parsed.rawPath);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('never leads out of its bucket, for an origin that resolves what it is sent', () => {
+    const key = fc
+      .array(fc.constantFrom('..', '.', '', 'a', '%2e%2e', '..%2f', 'far-private', '%2e.'), { maxLength: 8 })
+      .map((segments) => segments.join('/'));
+    fc.assert(
+      fc.property(key, (path) => {
+        const outcome = outcomeOf(() => parseTarget(`/b/${path}`), 'bad_request');
+        if ('error' in outcome || !staysUnder('', outcome.value.key)) return;
+        // As WHATWG's URL does it, `%2e` included.
+        const { pathname } = new URL(`http://origin/far/${encodePath(outcome.value.key)}`);
+        expect(`${pathname}/`.startsWith('/far/')).toBe(true);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('has a host that names one bucket or none', () => {
+    const host = nasty('.', 's3.cache.test', 'models', ':', '443', '[::1]', '@', '/', 'S3.CACHE.TEST', 'cache.test');
+    fc.assert(
+      fc.property(host, (host) => {
+        const bucket = bucketOfHost(host, ['s3.cache.test', 'cache.test']);
+        if (bucket !== undefined) expect(host.toLowerCase()).toContain(`${bucket}.`);
+        const authority = authorityOf(`http://${host}/key`);
+        expect(authority).not.toMatch(/[/?]/);
+      }),
+      { numRuns: RUNS / 2 },
+    );
+  });
+});
+
+const anyRange = fc.oneof(
+  nasty('bytes', '=', '-', ',', '0', '1', '99', '18446744073709551616', ' ', 'e9', '+', '.', '0x', 'NaN', 'Infinity'),
+  fc.tuple(fc.nat(250), fc.nat(250)).map(([from, to]) => `bytes=${from}-${to}`),
+  fc.bigInt({ min: 0n, max: 1n << 80n }).map((from) => `bytes=${from}-`),
+  fc.bigInt({ min: 0n, max: 1n << 80n }).map((length) => `bytes=-${length}`),
+  fc.tuple(fc.nat(250), fc.nat(250)).chain(([from, to]) => damaged(`bytes=${from}-${to}`)),
+);
+
+test('a Range is all, a part that is inside, or refused: never a number that is none', () => {
+  fc.assert(
+    fc.property(anyRange, fc.oneof(fc.nat(200), fc.maxSafeNat()), (header, sizeBytes) => {
+      const result = resolveRange(header, sizeBytes);
+      if (result.kind !== 'part') return;
+      const { from, to } = result.range;
+      expect(Number.isSafeInteger(from) && Number.isSafeInteger(to)).toBe(true);
+      expect(from >= 0 && from < to && to <= sizeBytes).toBe(true);
+      expect(contentRange(result.range, sizeBytes)).toMatch(/^bytes \d+-\d+\/\d+$/);
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+test('conditions decide, whatever stands in them, and an entity tag decides as it says', () => {
+  const header = fc.option(
+    nasty('"', 'W/', '*', ',', 'etag', '"etag"', 'Thu, 01 Jan 2026 00:00:00 GMT', 'Fri, 02 Jan 2026 00:00:00 GMT', ' '),
+    { nil: undefined },
+  );
+  const object = { etag: 'etag', lastModifiedMs: Date.UTC(2026, 0, 1, 12) };
+  fc.assert(
+    fc.property(
+      header,
+      header,
+      header,
+      header,
+      header,
+      (ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince, ifRange) => {
+        const conditions = { ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince, ifRange };
+        const { kind } = evaluateConditions(conditions, object);
+        const names = (text: string) =>
+          text.split(',').some((tag) => /^\s*(?:\*|(?:W\/)?"etag"|(?:W\/)?etag)\s*$/.test(tag));
+        if (ifMatch !== undefined) expect(kind === 'failed').toBe(!names(ifMatch));
+        if (ifNoneMatch !== undefined && kind !== 'failed') expect(kind === 'not_modified').toBe(names(ifNoneMatch));
+        expect(typeof rangeApplies(conditions, object)).toBe('boolean');
+      },
+    ),
+    { numRuns: RUNS },
+  );
+});
+
+test('headers that a client chooses are headers that HTTP can carry, of the six that it may choose', () => {
+  const names = [
+    'content-type',
+    'content-language',
+    'expires',
+    'cache-control',
+    'content-disposition',
+    'content-encoding',
+  ];
+  const name = fc.constantFrom(
+    ...names.map((each) => `response-${each}`),
+    'response-set-cookie',
+    'response-__proto__',
+    'x',
+  );
+  const query = fc.dictionary(name, nasty('\r\n', 'text/html', '\x7f', ':', ' '), { maxKeys: 4 });
+  fc.assert(
+    fc.property(query, fc.boolean(), (query, signed) => {
+      const outcome = outcomeOf(
+        () => responseOverrides(new Map(Object.entries(query)), signed),
+        'invalid_argument',
+        'bad_request',
+      );
+      if ('error' in outcome) return;
+      for (const [header, value] of Object.entries(outcome.value)) {
+        expect(names).toContain(header);
+        expect(() => new Headers([[header, value]])).not.toThrow();
+        expect(value).not.toMatch(/[\r\n\0]/);
+      }
+    }),
+    { numRuns: RUNS / 2 },
+  );
+});

@@ -1,0 +1,46 @@
+/** What the fuzz tests have in common: how often they run, and texts that parsers dislike. */
+import * as fc from 'fast-check';
+import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
+
+/** Of most properties: all of them together look at more than 100 000 cases, in seconds. */
+export const RUNS = 5_000;
+
+/** Well-formed and not, with what has a meaning somewhere more often than chance would have it. */
+export const nasty = (...meaningful: readonly string[]): fc.Arbitrary<string> =>
+  fc
+    .array(
+      fc.oneof(
+        { weight: 4, arbitrary: fc.constantFrom(...meaningful) },
+        { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 6 }) },
+        { weight: 1, arbitrary: fc.string({ maxLength: 6 }) },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom('\0', '\r\n', '\n', '\u{1f433}', '\ud800', 'é', '\xff', ' ', '__proto__', ''),
+        },
+      ),
+      { maxLength: 12 },
+    )
+    .map((parts) => parts.join(''));
+
+/** `text` as it is, or with a character gone, doubled, or replaced by another. */
+export const damaged = (text: string): fc.Arbitrary<string> =>
+  fc
+    .record({
+      at: fc.nat(Math.max(0, text.length - 1)),
+      how: fc.nat(3),
+      other: fc.string({ minLength: 1, maxLength: 3 }),
+    })
+    .map(({ at, how, other }) => {
+      const [before, here, after] = [text.slice(0, at), text.slice(at, at + 1), text.slice(at + 1)];
+      return before + ['', here + here, other, here + other][how] + after;
+    });
+
+/** What `call` gives, or the OrcaError that it throws; anything else that it throws is a failure. */
+export function outcomeOf<T>(call: () => T, ...codes: readonly ErrorCode[]): { value: T } | { error: OrcaError } {
+  try {
+    return { value: call() };
+  } catch (error) {
+    if (error instanceof OrcaError && (codes.length === 0 || codes.includes(error.code))) return { error };
+    throw error;
+  }
+}
