@@ -159,7 +159,7 @@ describe('connections', () => {
     expect(connections).toBe(1);
   });
 
-  test('more of them than configured are told so and closed', async () => {
+  test('more of them than configured are told so and closed, while all others are being answered', async () => {
     await using few = await startReplicas({ changes: { 'edge.maxConnections': 2 } });
     const { hostname, port } = new URL(few.all[0]!.edge);
     const open = async (): Promise<Socket> => {
@@ -167,11 +167,17 @@ describe('connections', () => {
       await once(socket, 'connect');
       return socket;
     };
+    const gate = createGate();
+    gate.hold();
+    few.originProxy.inject({ action: { kind: 'stall', afterBytes: 0, gate }, when: ({ method }) => method === 'HEAD' });
     const kept = [await open(), await open()];
+    for (const [index, socket] of kept.entries()) socket.write(requestText('GET', `/${BUCKET}/slow-${index}`));
+    await gate.reached(2);
     const third = await readToEnd(await open());
     expect(third).toMatch(/^HTTP\/1\.1 503 /);
     expect(third.toLowerCase()).toContain('retry-after: ');
     for (const socket of kept) socket.destroy();
+    gate.release();
     await until(() => kept.every((socket) => socket.closed), 'they are closed');
     expect((await http(few.all[0]!.edge, `/${BUCKET}/none`)).status).not.toBe(0);
   });

@@ -103,7 +103,9 @@ describe('an origin with more buckets than are served', () => {
       expect(outcome(await http(edge(), `/${BUCKET}/${'%C3%A9'.repeat(513)}`))).toBe('400 KeyTooLongError');
       expect(outcome(await http(edge(), `/${BUCKET}/%ff`))).toBe('400 InvalidRequest');
       expect(outcome(await http(edge(), `//key`))).toBe('404 NoSuchBucket');
-      for (const key of ['%00', 'a%00b', '//', '///', 'open/key/']) {
+      for (const key of ['%00', 'a%00b'])
+        expect(outcome(await http(edge(), `/${BUCKET}/${key}`))).toBe('400 InvalidRequest');
+      for (const key of ['//', '///', 'open/key/']) {
         const answer = await http(edge(), `/${BUCKET}/${key}`);
         // This origin takes some of them for the bucket itself, which has no ETag.
         expect([400, 403, 404, 502, 503]).toContain(answer.status);
