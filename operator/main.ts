@@ -66,6 +66,7 @@ async function run(settings: Settings): Promise<void> {
         version,
         instance,
         reports,
+        state: metrics.state,
         newPeerKeyBase64: () => randomBytes(PEER_KEY_BYTES).toString('base64'),
       });
       return { reconcile, run: (until) => reports.run(until) };

@@ -202,10 +202,13 @@ export const ROWS: readonly Row[] = [
         queries: one(quantile(0.99, 'controller_runtime_reconcile_time_seconds', '', CONTROLLER), 'p99'),
       },
       {
-        title: 'Queue',
-        description: 'Caches that wait for a reconcile.',
+        title: 'Caches that are not ready',
+        description: 'By their condition Ready.',
         unit: 'none',
-        queries: one(sum(`workqueue_depth${CONTROLLER}`), 'waiting'),
+        queries: one(
+          'sum by (namespace, name) (orcacache_condition{type="Ready",status!="True"})',
+          '{{namespace}}/{{name}}',
+        ),
       },
     ],
   },

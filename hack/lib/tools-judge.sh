@@ -1,15 +1,16 @@
 # shellcheck shell=bash
 # What other programs make of what we write for them: their libraries in one
-# program, and the CRDs of the Prometheus operator and of Flux.
+# program, and the CRDs of the Prometheus operator, of Flux and of Argo CD.
 
 MONITORING_MODULE=github.com/prometheus-operator/prometheus-operator@$PROMETHEUS_OPERATOR_VERSION
 KUSTOMIZE_MODULE=github.com/fluxcd/kustomize-controller@$FLUX_KUSTOMIZE_VERSION
 SOURCE_MODULE=github.com/fluxcd/source-controller@$FLUX_SOURCE_VERSION
+ARGO_CD_MODULE=github.com/argoproj/argo-cd/v3@$ARGO_CD_VERSION
 
 declare_judge() {
   local judge=$HACK_DIR/judge
   item judge @"$judge"/go.mod @"$judge"/go.sum @"$judge"/main.go
-  item foreign-crds "$MONITORING_MODULE" "$KUSTOMIZE_MODULE" "$SOURCE_MODULE"
+  item foreign-crds "$MONITORING_MODULE" "$KUSTOMIZE_MODULE" "$SOURCE_MODULE" "$ARGO_CD_MODULE"
 }
 
 judge_build() {
@@ -31,11 +32,12 @@ foreign_crds() {
   module_files "$MONITORING_MODULE" "$monitoring"{podmonitors,prometheusrules,servicemonitors}.yaml "$1"
   module_files "$KUSTOMIZE_MODULE" $flux/kustomize.toolkit.fluxcd.io_kustomizations.yaml "$1"
   module_files "$SOURCE_MODULE" $flux/source.toolkit.fluxcd.io_{git,helm,oci}repositories.yaml "$1"
+  module_files "$ARGO_CD_MODULE" manifests/crds/application-crd.yaml "$1"
 }
 
 install_judge() {
   item_ready judge && item_ready foreign-crds && return
   need_go
-  item_install foreign-crds '5–60 s' 'CRDs of the Prometheus operator and of Flux' foreign_crds
+  item_install foreign-crds '5–60 s' 'CRDs of the Prometheus operator, Flux and Argo CD' foreign_crds
   item_install judge '60–180 s' 'kstatus, Lua, PromQL' judge_build
 }

@@ -3,6 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom
 import type { ReconcileResult } from '#operator/control/controller.ts';
 import type { QueueObserver, WorkQueue } from '#operator/control/work-queue.ts';
 import type { Method } from '#shared/kube/types.ts';
+import { openConditionGauge, type State } from './condition-gauge.ts';
 
 export interface Metrics {
   readonly registry: Registry;
@@ -12,6 +13,7 @@ export interface Metrics {
   /** Gauges that are read when somebody asks; undefined while this process does not lead. */
   watchQueue(queue: () => WorkQueue | undefined, workers: number): void;
   readonly leads: (leads: boolean) => void;
+  readonly state: State;
 }
 
 const CONTROLLER = 'orcacache';
@@ -80,6 +82,7 @@ export function openMetrics(version: string, host: string): Metrics {
     registers,
   });
   master.set({ name: CONTROLLER }, 0);
+  const conditions = openConditionGauge(registry);
   for (const result of Object.values(RESULT_LABEL)) reconciles.inc({ controller: CONTROLLER, result }, 0);
 
   function counter(name: string, help: string): { inc(): void } {
@@ -126,7 +129,11 @@ export function openMetrics(version: string, host: string): Metrics {
       requests.inc({ code: status === 0 ? '<error>' : String(status), method, host });
       requestDurations.observe({ verb: method, host }, durationMs / 1000);
     },
-    leads: (leads) => master.set({ name: CONTROLLER }, leads ? 1 : 0),
+    leads(leads) {
+      master.set({ name: CONTROLLER }, leads ? 1 : 0);
+      if (!leads) conditions.forget();
+    },
+    state: conditions.state,
     watchQueue(queue, workers) {
       const controller = { controller: CONTROLLER };
       const labels = { name: CONTROLLER, controller: CONTROLLER };

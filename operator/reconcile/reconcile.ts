@@ -5,7 +5,7 @@
 import { ANNOTATION, CONDITION, REASON } from '#crds/names.ts';
 import { podConfigFile } from '#crds/pod-config.ts';
 import { isReady, type LiveDeployment, type LivePod, type NamedReport } from '#operator/api/observed.ts';
-import type { OrcaCache } from '#operator/api/orca-cache.ts';
+import type { Condition, OrcaCache } from '#operator/api/orca-cache.ts';
 import type { BuildContext } from '#operator/resources/context.ts';
 import { desiredChildren, type Child } from '#operator/resources/list.ts';
 import { podMessage, unreadyPod } from '#operator/status/pod-message.ts';
@@ -37,6 +37,8 @@ export interface ReconcilerOptions {
   /** Which operator pod speaks in events. */
   readonly instance: string;
   readonly newPeerKeyBase64: () => string;
+  /** Hears what each reconcile finds; undefined for a cache that is gone. */
+  readonly state: (key: Key, conditions: readonly Condition[] | undefined) => void;
   readonly reports: Reports;
 }
 
@@ -101,6 +103,7 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
       // Garbage collection takes the children.
       waitingSinceMs.delete(key);
       options.reports.forget(key);
+      options.state(key, undefined);
       return { kind: 'done' };
     }
     const observed = await observe(api, cache);
@@ -124,6 +127,7 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
       ...(await listen(api, key, cache, observed, deployment)),
     };
     const status = statusOf(situation, options.version, options.clock.date());
+    options.state(key, status.conditions);
     if (await publish(api, cache, status))
       await tell(api, cache, transitions(cache.status, status), options.instance, options.clock);
     const outcome = outcomeOf(phase, status, phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0);

@@ -67,6 +67,7 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
       version,
       instance: 'test',
       reports: openReports({ clock, askPod: openPodAsker(opsPort), digest: sidesDigest, onNews: () => {} }),
+      state: () => {},
       newPeerKeyBase64: () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64'),
     });
   let reconcileOnce = open();
