@@ -43,6 +43,8 @@ export function openMetrics(log: Log): CacheMetrics {
   const committed = counter('orca_committed_bytes_total', 'Bytes of commits that won');
   const sparseReads = counter('orca_sparse_reads_total', 'Reads of little of a large chunk, by answer', ['answer']);
   const sparseBytes = counter('orca_sparse_bytes_total', 'Bytes that such reads took from the origin', ['kind']);
+  // From the start: in Prometheus a sum over a series that does not exist yet is nothing, and not zero.
+  for (const kind of ['read', 'excess', 'reused']) sparseBytes.inc({ kind }, 0);
   const fallThroughs = counter('orca_fall_throughs_total', 'Rungs that did not answer', ['rung', 'reason']);
   const peerRequests = counter('orca_peer_requests_total', 'Requests of other replicas', ['call', 'outcome']);
   const stalls = counter('orca_stalls_total', 'Times that a socket took nothing for 5 s', ['listener', 'outcome']);

@@ -15,7 +15,8 @@ import (
 
 const usage = `usage: judge kstatus          < [object...]
        judge lua SCRIPT       < [object...]
-       judge promql           < [expression...]`
+       judge promql           < [expression...]
+       judge query            < [{expr, series: [{labels, values}]}...]: at the last of values that are a minute apart`
 
 type verdict struct {
 	Status  string `json:"status"`
@@ -32,7 +33,9 @@ func main() {
 	case os.Args[1] == "lua" && len(os.Args) == 3:
 		judgeAll(func(object map[string]any) (verdict, error) { return health(os.Args[2], object) })
 	case os.Args[1] == "promql" && len(os.Args) == 2:
-		judgeAll(promql)
+		judgeAll(parse)
+	case os.Args[1] == "query" && len(os.Args) == 2:
+		judgeAll(query)
 	default:
 		fail(fmt.Errorf("%s", usage))
 	}
@@ -85,7 +88,7 @@ func health(script string, object map[string]any) (verdict, error) {
 	return verdict{Status: lua.LVAsString(result.RawGetString("status")), Message: lua.LVAsString(result.RawGetString("message"))}, nil
 }
 
-func promql(expression string) (verdict, error) {
+func parse(expression string) (verdict, error) {
 	if _, err := parser.NewParser(parser.Options{}).ParseExpr(expression); err != nil {
 		return verdict{Status: "Invalid", Message: err.Error()}, nil
 	}

@@ -9,7 +9,7 @@ ARGO_CD_MODULE=github.com/argoproj/argo-cd/v3@$ARGO_CD_VERSION
 
 declare_judge() {
   local judge=$HACK_DIR/judge
-  item judge @"$judge"/go.mod @"$judge"/go.sum @"$judge"/main.go
+  item judge @"$judge"/go.mod @"$judge"/go.sum @"$judge"/main.go @"$judge"/query.go
   item foreign-crds "$MONITORING_MODULE" "$KUSTOMIZE_MODULE" "$SOURCE_MODULE" "$ARGO_CD_MODULE"
 }
 

@@ -1,0 +1,15 @@
+import { expect, test } from 'vitest';
+import { openMetrics } from '#cache/http/metrics.ts';
+import { openLog } from '#shared/log.ts';
+
+test('what the duplication factor is computed from is there before anything was read', async () => {
+  const { registry } = openMetrics(openLog({ name: 'test', level: 'error' }));
+  const text = (await registry.metrics()).split('\n');
+  for (const sample of [
+    'orca_origin_bytes_total 0',
+    'orca_committed_bytes_total 0',
+    'orca_sparse_bytes_total{kind="read"} 0',
+    'orca_sparse_bytes_total{kind="reused"} 0',
+  ])
+    expect(text).toContain(sample);
+});
