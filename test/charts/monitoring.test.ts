@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { ROWS } from '../../hack/gen/dashboard.ts';
+import { dashboardJson, ROWS } from '../../hack/gen/dashboard.ts';
 
 interface Alert {
   readonly alert: string;
@@ -59,6 +59,25 @@ describe('what the chart asks of Prometheus', () => {
     );
     // One is about Prometheus' own, the other about Node's.
     expect(silent).toEqual([expect.stringContaining('up{'), expect.stringContaining('nodejs_eventloop')]);
+  });
+});
+
+describe('the dashboard', () => {
+  interface Panel {
+    readonly id: number;
+    readonly title: string;
+    readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  }
+  const { panels } = JSON.parse(dashboardJson()) as { readonly panels: readonly Panel[] };
+
+  test('gives every panel a number, a title and a place of its own', () => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length);
+    const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
+      Array.from({ length: w * h }, (_, cell) => `${x + (cell % w)} ${y + Math.floor(cell / w)}`),
+    );
+    expect(new Set(cells).size).toBe(cells.length);
+    for (const { gridPos } of panels) expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24);
   });
 });
 
