@@ -48,6 +48,26 @@ install_azurite() {
   item_install azurite '20–60 s' 'Azurite' azurite_build
 }
 
+declare_minio() { item minio @"$HACK_DIR/lib/npm/minio/package-lock.json"; }
+
+# Not on Node's own path: a wrapper runs scripts that may load it.
+minio_build() {
+  local out=$1
+  npm_install "$HACK_DIR/lib/npm/minio" "$out"
+  mkdir "$out/bin"
+  # shellcheck disable=SC2016 # the wrapper's own variables
+  printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nNODE_PATH=$here/../node_modules exec node "$@"\n' \
+    >"$out/bin/orca-clients-node"
+  chmod +x "$out/bin/orca-clients-node"
+  "$out/bin/orca-clients-node" -e 'require("minio")'
+}
+
+install_minio() {
+  item_ready minio && return
+  need_npm
+  item_install minio '10 s' 'minio for JavaScript' minio_build
+}
+
 # The checkout's own dependencies. They live in the checkout, where Node looks
 # for them, so their stamp does too.
 DEPS_STAMP=$REPO_DIR/node_modules/.orcacache-lock

@@ -58,8 +58,12 @@ readers_build() {
   # shellcheck disable=SC2016 # the wrapper's own variables
   printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nPYTHONPATH=$here/../lib exec %q "$@"\n' \
     "$python" >"$out/bin/orca-clients-python"
-  chmod +x "$out/bin/orca-clients-python"
-  "$out/bin/orca-clients-python" -c 'import boto3, duckdb, polars, pyarrow, s3fs'
+  # shellcheck disable=SC2016
+  printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nexec "$here/orca-clients-python" "$here/../lib/bin/s3cmd" "$@"\n' \
+    >"$out/bin/s3cmd"
+  chmod +x "$out/bin/orca-clients-python" "$out/bin/s3cmd"
+  "$out/bin/orca-clients-python" -c 'import boto3, duckdb, duckdb_extension_httpfs, polars, pyarrow, s3fs'
+  "$out/bin/s3cmd" --version
 }
 
 install_readers() {

@@ -1,77 +1,50 @@
-/** The AWS SDK, the AWS CLI and curl, unmodified: each lists a tree of awkward names, reads it whole and in parts. */
-import { GetObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
-import { readFile } from 'node:fs/promises';
+/** The clients that are at hand everywhere, unmodified: each lists a tree of awkward names, reads it whole and in parts. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import { AZURITE_HOOK_MS } from '#test/support/azurite.ts';
 import { BUCKET } from '#test/support/replicas.ts';
-import { findProgram, runProgram } from './programs.ts';
-import { expectedRanges, RANGES, sha256, TREE } from './tree.ts';
-import { filesIn, KEY, KEYS, startWorld, WHOLE, type World } from './world.ts';
+import { awsCli, readWithAwsCli } from './aws-cli.ts';
+import { rangesWithCurl } from './curl.ts';
+import { programOr } from './programs.ts';
+import { EXPECTED, linesOf } from './reading.ts';
+import { readWithSdk } from './sdk.ts';
+import { worldFor } from './world.ts';
 
-let world: World;
-beforeAll(async () => {
-  world = await startWorld();
-});
-afterAll(() => world[Symbol.asyncDispose]());
+const LARGE_BYTES = 20 * 1024 * 1024 + 123;
 
-test('@aws-sdk/client-s3', async () => {
-  const sdk = new S3Client({ endpoint: world.endpoint, region: 'eu-west-1', forcePathStyle: true, credentials: KEY });
-  const { Contents = [] } = await sdk.send(new ListObjectsV2Command({ Bucket: BUCKET }));
-  expect(Contents.map(({ Key: key = '' }) => key).toSorted()).toEqual(KEYS);
-  for (const { key, sha256: wanted } of TREE) {
-    const { Body } = await sdk.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }));
-    expect(sha256((await Body?.transformToByteArray()) ?? Buffer.alloc(0))).toBe(wanted);
-  }
-  sdk.destroy();
-});
+describe('with an S3 origin', () => {
+  const world = worldFor('S3');
 
-describe('aws', () => {
-  const program = findProgram('aws');
-  const aws = (...parameters: string[]) =>
-    runProgram(program ?? '', ['--endpoint-url', world.endpoint, '--region', 'us-east-1', ...parameters], {
-      env: { AWS_ACCESS_KEY_ID: KEY.accessKeyId, AWS_SECRET_ACCESS_KEY: KEY.secretAccessKey },
-    });
+  test('@aws-sdk/client-s3', async () => {
+    expect(await readWithSdk(world())).toEqual(EXPECTED);
+  });
 
-  test.runIf(program !== undefined)('s3 ls, s3 sync, s3 cp, s3api', async () => {
-    expect((await aws('s3', 'ls')).stdout.toString()).toContain(BUCKET);
-    const listed = (await aws('s3', 'ls', '--recursive', `s3://${BUCKET}/`)).stdout.toString().trimEnd().split('\n');
-    expect(listed.map((line) => line.slice(31)).toSorted()).toEqual(KEYS);
-    const root = join(world.directory, 'aws');
-    await aws('s3', 'sync', '--no-progress', `s3://${BUCKET}/`, root);
-    expect(await filesIn(root)).toEqual(WHOLE);
+  test('curl --aws-sigv4', async ({ skip }) => {
+    expect(await rangesWithCurl(world(), programOr(skip, 'curl', 'clients'))).toEqual(EXPECTED.ranges);
+  });
+
+  test('aws s3 ls, s3 sync, s3 cp, s3api', async ({ skip }) => {
+    const aws = awsCli(world(), programOr(skip, 'aws', 'clients'));
+    expect(await readWithAwsCli(world(), aws)).toEqual(EXPECTED);
     // What is there and the same is not fetched again.
-    expect((await aws('s3', 'sync', '--no-progress', `s3://${BUCKET}/`, root)).stdout.toString()).toBe('');
-    const hashes: string[] = [];
-    for (const [key, from, to] of RANGES) {
-      const file = join(world.directory, 'part');
-      await aws('s3api', 'get-object', '--bucket', BUCKET, '--key', key, '--range', `bytes=${from}-${to - 1}`, file);
-      hashes.push(sha256(await readFile(file)));
-    }
-    expect(hashes).toEqual(expectedRanges());
+    const root = join(world().directory, 'aws');
+    expect(linesOf(await aws('s3', 'sync', '--no-progress', `s3://${BUCKET}/`, root))).toEqual(['']);
+    expect(String(await aws('s3', 'ls'))).toContain(BUCKET);
     const head = await aws('s3api', 'head-object', '--bucket', BUCKET, '--key', 'large.bin');
-    expect(JSON.parse(head.stdout.toString())).toMatchObject({ ContentLength: 20 * 1024 * 1024 + 123 });
-    await expect(aws('s3', 'cp', join(world.directory, 'part'), `s3://${BUCKET}/new`)).rejects.toThrow(
-      /MethodNotAllowed/,
-    );
+    expect(JSON.parse(String(head))).toMatchObject({ ContentLength: LARGE_BYTES });
+    await expect(aws('s3', 'cp', join(root, 'plain.txt'), `s3://${BUCKET}/new`)).rejects.toThrow(/MethodNotAllowed/);
   });
 });
 
-describe('curl', () => {
-  const program = findProgram('curl');
-  test.runIf(program !== undefined)('--aws-sigv4', async () => {
-    const options = [
-      '--silent',
-      '--fail',
-      '--aws-sigv4',
-      'aws:amz:us-east-1:s3',
-      '--user',
-      `${KEY.accessKeyId}:${KEY.secretAccessKey}`,
-    ];
-    const header = ['--header', 'x-amz-content-sha256: UNSIGNED-PAYLOAD'];
-    for (const [index, [key, from, to]] of RANGES.entries()) {
-      const url = `${world.endpoint}/${BUCKET}/${encodeURIComponent(key)}`;
-      const { stdout } = await runProgram(program ?? '', [...options, ...header, '--range', `${from}-${to - 1}`, url]);
-      expect(sha256(stdout)).toBe(expectedRanges()[index]);
-    }
+describe('with an Azure origin', () => {
+  const world = worldFor('AzureBlob', AZURITE_HOOK_MS);
+
+  test('@aws-sdk/client-s3', async () => {
+    expect(await readWithSdk(world())).toEqual(EXPECTED);
+  });
+
+  test('aws s3 ls, s3 sync, s3api', async ({ skip }) => {
+    const aws = awsCli(world(), programOr(skip, 'aws', 'clients'));
+    expect(await readWithAwsCli(world(), aws)).toEqual(EXPECTED);
   });
 });

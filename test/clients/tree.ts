@@ -44,14 +44,6 @@ export const RANGES: readonly (readonly [string, number, number])[] = [
   ['with spaces  in it.txt', 3, 500],
 ];
 
-export function expectedRanges(): string[] {
-  return RANGES.map(([key, from, to]) => {
-    const object = TREE.find((candidate) => candidate.key === key);
-    if (object === undefined) throw new Error(`${key} is not in the tree`);
-    return sha256(object.body.subarray(from, to));
-  });
-}
-
 export function sha256(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }

@@ -14,7 +14,7 @@ def main(read):
     json.dump(
         {
             "listed": sorted(listed),
-            "sha256": {key: digest(whole(key)) for key in job["keys"]},
+            "whole": {key: digest(whole(key)) for key in job["keys"]},
             "ranges": [digest(part(key, start, end)) for key, start, end in job["ranges"]],
         },
         sys.stdout,

@@ -1,0 +1,32 @@
+/** The AWS CLI: `s3` with its transfers in parallel ranges, `s3api` call by call. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { BUCKET } from '#test/support/replicas.ts';
+import { runProgram } from './programs.ts';
+import { filesIn, linesOf, readRanges, type Reading } from './reading.ts';
+import type { World } from './world.ts';
+
+/** Date, time and size, in columns, before each name. */
+const LIST_COLUMNS = 31;
+
+export type Aws = (...parameters: string[]) => Promise<Buffer>;
+
+export function awsCli({ endpoint, key }: World, program: string): Aws {
+  return (...parameters) =>
+    runProgram(program, ['--endpoint-url', endpoint, '--region', 'us-east-1', ...parameters], {
+      env: { AWS_ACCESS_KEY_ID: key.accessKeyId, AWS_SECRET_ACCESS_KEY: key.secretAccessKey },
+    });
+}
+
+/** Into `<directory>/aws`. */
+export async function readWithAwsCli(world: World, aws: Aws): Promise<Reading> {
+  const lines = linesOf(await aws('s3', 'ls', '--recursive', `s3://${BUCKET}/`));
+  const root = join(world.directory, 'aws');
+  await aws('s3', 'sync', '--no-progress', `s3://${BUCKET}/`, root);
+  const file = join(world.directory, 'part');
+  const ranges = await readRanges(async (key, from, to) => {
+    await aws('s3api', 'get-object', '--bucket', BUCKET, '--key', key, '--range', `bytes=${from}-${to - 1}`, file);
+    return readFile(file);
+  });
+  return { listed: lines.map((line) => line.slice(LIST_COLUMNS)).toSorted(), whole: await filesIn(root), ranges };
+}
