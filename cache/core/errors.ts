@@ -4,6 +4,7 @@
  */
 export type ErrorCode =
   | 'bad_request' // the client's request can't be understood
+  | 'invalid_uri' // its target can't
   | 'invalid_argument' // one value in it can't
   | 'key_too_long'
   | 'auth_malformed' // credentials that can't be read as any

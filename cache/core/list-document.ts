@@ -73,11 +73,18 @@ function objectElement(entry: ObjectEntry, name: NameWriter, withOwner: boolean,
     name('Key', entry.key) +
       text('LastModified', isoSeconds(entry.lastModifiedMs)) +
       text('ETag', `"${entry.etag}"`) +
+      checksumElements(entry) +
       text('Size', entry.sizeBytes) +
       (withOwner ? OWNER : '') +
       (withRestore && entry.restore !== undefined ? restoreElement(entry.restore) : '') +
       text('StorageClass', entry.storageClass),
   );
+}
+
+function checksumElements({ checksums }: ObjectEntry): string {
+  if (checksums === undefined) return '';
+  const algorithms = checksums.algorithms.map((algorithm) => text('ChecksumAlgorithm', algorithm));
+  return algorithms.join('') + optional(checksums.type, (type) => text('ChecksumType', type));
 }
 
 function restoreElement(header: string): string {

@@ -39,8 +39,8 @@ export function parseListRequest(
   if (version !== undefined && version !== '2') throw invalid('list-type', version, 'list-type must be 2');
   const prefix = query.get('prefix') ?? '';
   const delimiter = query.get('delimiter') ?? '';
-  const encoding = query.get('encoding-type');
-  if (encoding !== undefined && encoding !== 'url')
+  const encoding = query.get('encoding-type') ?? '';
+  if (encoding !== '' && encoding !== 'url')
     throw invalid('encoding-type', encoding, 'Invalid Encoding Method specified in Request');
   const common = { bucket, prefix, delimiter, maxKeys: maxKeysOf(query), encodeNames: encoding === 'url' };
   const startAfter = query.get('start-after');

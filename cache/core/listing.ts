@@ -10,6 +10,8 @@ export interface ObjectEntry {
   readonly sizeBytes: number;
   readonly lastModifiedMs: number;
   readonly storageClass: string;
+  /** Of the checksums that the origin keeps: their names, and whether they are of the whole or of the parts'. */
+  readonly checksums?: { readonly algorithms: readonly string[]; readonly type: string | undefined } | undefined;
   /** What S3 says of a restore that runs or has run; only of archived objects. */
   readonly restore?: string | undefined;
 }

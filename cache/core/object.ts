@@ -25,6 +25,13 @@ export interface ByteRange {
   readonly to: number;
 }
 
+/** A part of an object, as it was uploaded. */
+export interface ObjectPart {
+  readonly range: ByteRange;
+  /** How many there are; undefined of an object that was uploaded whole, or where the origin does not say. */
+  readonly count: number | undefined;
+}
+
 export function rangeLength(range: ByteRange): number {
   return range.to - range.from;
 }

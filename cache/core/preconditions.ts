@@ -1,4 +1,5 @@
 /** Conditional requests, evaluated locally in the order of RFC 9110 §13.2.2. */
+import { parseHttpDate } from './http-date.ts';
 
 export interface Conditions {
   readonly ifMatch?: string | undefined;
@@ -20,13 +21,13 @@ export function evaluateConditions(
 ): ConditionResult {
   const modifiedS = Math.floor(object.lastModifiedMs / 1000);
   if (conditions.ifMatch !== undefined) {
-    if (!matches(conditions.ifMatch, object.etag)) return { kind: 'failed', condition: 'If-Match' };
+    if (!matches(conditions.ifMatch, object.etag, 'strong')) return { kind: 'failed', condition: 'If-Match' };
   } else {
     const since = seconds(conditions.ifUnmodifiedSince);
     if (since !== undefined && modifiedS > since) return { kind: 'failed', condition: 'If-Unmodified-Since' };
   }
   if (conditions.ifNoneMatch !== undefined)
-    return matches(conditions.ifNoneMatch, object.etag) ? { kind: 'not_modified' } : { kind: 'proceed' };
+    return matches(conditions.ifNoneMatch, object.etag, 'weak') ? { kind: 'not_modified' } : { kind: 'proceed' };
   const since = seconds(conditions.ifModifiedSince);
   return since !== undefined && modifiedS <= since ? { kind: 'not_modified' } : { kind: 'proceed' };
 }
@@ -43,10 +44,11 @@ export function rangeApplies(
   return date === undefined ? unquote(header) === object.etag : date === Math.floor(object.lastModifiedMs / 1000);
 }
 
-function matches(header: string, etag: string): boolean {
+/** Ours are strong: one that is marked as weak is the same to If-None-Match, and none of them to If-Match. */
+function matches(header: string, etag: string, comparison: 'strong' | 'weak'): boolean {
   return header.split(',').some((entry) => {
     const candidate = entry.trim();
-    return candidate === '*' || unquote(candidate.replace(/^W\//, '')) === etag;
+    return candidate === '*' || unquote(comparison === 'weak' ? candidate.replace(/^W\//, '') : candidate) === etag;
   });
 }
 
@@ -57,6 +59,6 @@ function unquote(etag: string): string {
 
 /** An invalid date is as good as none (RFC 9110 §13.1.3). */
 function seconds(date: string | undefined): number | undefined {
-  const ms = date === undefined ? Number.NaN : Date.parse(date);
-  return Number.isNaN(ms) ? undefined : Math.floor(ms / 1000);
+  const ms = date === undefined ? undefined : parseHttpDate(date);
+  return ms === undefined ? undefined : Math.floor(ms / 1000);
 }

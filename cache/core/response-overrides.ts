@@ -27,7 +27,8 @@ export function responseOverrides(query: ReadonlyMap<string, string>, signed: bo
       throw new OrcaError('invalid_argument', `${header === undefined ? 'An unknown' : 'An impossible'} override`, {
         fields: { ArgumentName: name, ArgumentValue: value },
       });
-    headers[header] = value;
+    // Nothing is no word for a header.
+    if (value !== '') headers[header] = value;
   }
   return headers;
 }

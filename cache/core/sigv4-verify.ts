@@ -147,8 +147,8 @@ function claimInQuery({ rawQuery }: SignedRequest, nowMs: number): Claim {
   if (nowMs > at.dateMs + expiresS * 1000)
     throw fail('forbidden', 'Request has expired', {
       'X-Amz-Expires': expires,
-      Expires: new Date(at.dateMs + expiresS * 1000).toISOString(),
-      ServerTime: new Date(nowMs).toISOString(),
+      Expires: isoSeconds(at.dateMs + expiresS * 1000),
+      ServerTime: isoSeconds(nowMs),
     });
   return {
     kind: 'query',
@@ -211,7 +211,7 @@ function checkPayloadHash(hash: string | undefined, hasBody: boolean): void {
     throw fail(
       'invalid_argument',
       'x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD, or a valid sha256 value.',
-      { ArgumentName: 'x-amz-content-sha256' },
+      { ArgumentName: 'x-amz-content-sha256', ArgumentValue: hash },
     );
   // Bodies of reads are thrown away unread; where there is none, its hash is known.
   if (!hasBody && hash !== EMPTY_HASH)
@@ -221,8 +221,8 @@ function checkPayloadHash(hash: string | undefined, hasBody: boolean): void {
 function checkTime({ kind, dateMs }: Claim, nowMs: number): void {
   if (kind === 'query' || Math.abs(nowMs - dateMs) <= MAX_SKEW_MS) return;
   throw fail('auth_skewed', 'the clocks differ', {
-    RequestTime: new Date(dateMs).toISOString(),
-    ServerTime: new Date(nowMs).toISOString(),
+    RequestTime: isoSeconds(dateMs),
+    ServerTime: isoSeconds(nowMs),
     MaxAllowedSkewMilliseconds: String(MAX_SKEW_MS),
   });
 }
@@ -261,6 +261,10 @@ function canonicalRequest(request: SignedRequest, claim: Claim): string {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function isoSeconds(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 
 /** Header values are Latin-1, byte for byte as they came. */

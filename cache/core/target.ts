@@ -60,7 +60,7 @@ export function keyIsTooLong(key: string): boolean {
 
 function stripAuthority(raw: string): string {
   const match = /^https?:\/\/[^/?]*(.*)$/i.exec(raw);
-  if (match === null) throw new OrcaError('bad_request', 'the request target is neither a path nor an http URL');
+  if (match === null) throw new OrcaError('invalid_uri', 'the request target is neither a path nor an http URL');
   const rest = match[1] ?? '';
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
@@ -82,6 +82,6 @@ function decode(raw: string, what: string): string {
   try {
     return decodeURIComponent(raw);
   } catch (error) {
-    throw new OrcaError('bad_request', `the ${what} is not percent-encoded UTF-8`, { cause: error });
+    throw new OrcaError('invalid_uri', `the ${what} is not percent-encoded UTF-8`, { cause: error });
   }
 }

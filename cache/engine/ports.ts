@@ -7,7 +7,7 @@ import type { ChunkMetadata } from '../core/chunk-metadata.ts';
 import type { FillWhy } from '../core/fill-request.ts';
 import type { HeadQuery, Invalidation } from '../core/head-request.ts';
 import type { ListPage, ListQuery } from '../core/listing.ts';
-import type { ByteRange, ObjectHead, ObjectVersion } from '../core/object.ts';
+import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '../core/object.ts';
 import type { PeerAddress, PeerSet } from '../core/peer-set.ts';
 import type { StoreFindings } from '../core/store-verdict.ts';
 
@@ -49,9 +49,9 @@ export interface Origin {
   read(object: ObjectVersion, range: ByteRange, sink: ByteSink, options: CallOptions): Promise<void>;
   /**
    * One HEAD, not retried: where the part of a multipart upload lies in exactly that version. Rejects with
-   * part_not_found, object_changed, not_found, origin_*.
+   * part_not_found, not_implemented (an origin that knows no parts), object_changed, not_found, origin_*.
    */
-  part(object: ObjectVersion, part: number, options: CallOptions): Promise<ByteRange>;
+  part(object: ObjectVersion, part: number, options: CallOptions): Promise<ObjectPart>;
   /** Reads `bytes=0-0` of `<prefix>_orca-probe`: resolves if the bucket can be reached with our credentials. */
   probe(bucket: string, prefix: string, options: CallOptions): Promise<'reachable' | 'list_denied'>;
   /**

@@ -10,7 +10,7 @@ import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from
 import { evaluateConditions, rangeApplies, type Conditions } from '../core/preconditions.ts';
 import { resolveRange } from '../core/range.ts';
 import { isSparse } from '../core/sparse.ts';
-import { keyIsTooLong } from '../core/target.ts';
+import { keyIsTooLong, MAX_KEY_BYTES } from '../core/target.ts';
 import type { FetchContext } from './chunk-read.ts';
 import type { KnownHead, Metadata } from './metadata.ts';
 import { SEGMENT_BYTES } from './lease.ts';
@@ -60,6 +60,8 @@ export interface ReadResult {
   readonly status: 200 | 206 | 304;
   /** What the body holds of the object. */
   readonly range: ByteRange;
+  /** Of a part that was asked for by its number: how many there are, where that is known. */
+  readonly partsCount: number | undefined;
   /** How the answer is made up: for `X-Orca-Explain`. */
   readonly object: ObjectVersion;
   readonly chunkSizeBytes: number;
@@ -78,6 +80,7 @@ interface Plan {
   readonly object: ObjectVersion;
   readonly status: 200 | 206 | 304;
   readonly range: ByteRange;
+  readonly partsCount: number | undefined;
   readonly chunkSizeBytes: number;
 }
 
@@ -118,7 +121,10 @@ export function ruleOf({ buckets }: ReadContext, bucket: string): BucketRule {
 /** Whether this bucket is served at all, and what the origin calls it. */
 export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' | 'key'>): Admitted {
   const rule = ruleOf(context, request.bucket);
-  if (keyIsTooLong(request.key)) throw new OrcaError('key_too_long', 'the key is longer than 1024 bytes');
+  if (keyIsTooLong(request.key))
+    throw new OrcaError('key_too_long', `the key is longer than ${MAX_KEY_BYTES} bytes`, {
+      fields: { Size: String(Buffer.byteLength(request.key)), MaxSizeAllowed: String(MAX_KEY_BYTES) },
+    });
   const key = underRule(rule, request.key);
   return {
     object: { originId: context.originId, bucket: rule.originBucket, key },
@@ -152,26 +158,30 @@ function planRead(context: ReadContext, admitted: Admitted, known: KnownHead, re
   const { chunking } = context;
   const object = { ...admitted.object, etag: head.etag, sizeBytes: head.sizeBytes };
   const chunkSizeBytes = chunkSizeFor(head.sizeBytes, chunking.sizeBytes, chunking.tiers);
+  const common = { object, chunkSizeBytes, partsCount: undefined };
   const whole = { from: 0, to: head.sizeBytes };
   const verdict = evaluateConditions(request.conditions, head);
   if (verdict.kind === 'failed')
     throw new OrcaError('precondition_failed', `${verdict.condition} does not hold`, { details: verdict.condition });
-  if (verdict.kind === 'not_modified') return { object, status: 304, range: whole, chunkSizeBytes };
+  if (verdict.kind === 'not_modified') return { ...common, status: 304, range: whole };
   const range = rangeApplies(request.conditions, head) ? request.range : undefined;
   const wanted = resolveRange(range, head.sizeBytes);
   if (wanted.kind === 'unsatisfiable')
     throw new OrcaError('range_not_satisfiable', `range ${request.range} of ${head.sizeBytes} bytes`, {
       details: String(head.sizeBytes),
     });
-  if (wanted.kind === 'whole') return { object, status: 200, range: whole, chunkSizeBytes };
-  return { object, status: 206, range: wanted.range, chunkSizeBytes };
+  if (wanted.kind === 'whole') return { ...common, status: 200, range: whole };
+  return { ...common, status: 206, range: wanted.range };
 }
 
 /** Which part of the object was asked for by its number, if one was. */
 async function cutToPart(context: ReadContext, plan: Plan, request: ReadRequest): Promise<Plan> {
   if (request.part === undefined || plan.status === 304) return plan;
   try {
-    return { ...plan, status: 206, range: await context.parts.of(plan.object, request.part, request.signal) };
+    const { range, count } = await context.parts.of(plan.object, request.part, request.signal);
+    // Of an empty object there is no range to speak of.
+    const status = plan.object.sizeBytes === 0 ? 200 : 206;
+    return { ...plan, status, range, partsCount: count };
   } catch (error) {
     if (hasCode(error, 'object_changed')) context.metadata.invalidate(plan.object, plan.object.etag);
     throw error;

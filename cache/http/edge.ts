@@ -127,9 +127,9 @@ async function route(edge: Edge, exchange: Exchange): Promise<Answered> {
 async function serveBucket(edge: Edge, exchange: Exchange, subResource: string | undefined): Promise<Answered> {
   if (subResource === 'location') return bucketLocation(edge.served, exchange);
   if (subResource !== undefined) {
+    mustServe(edge.buckets, exchange.target.bucket);
     const answer = BUCKET_ANSWERS[subResource];
     if (answer === undefined) throw notImplemented(subResource);
-    mustServe(edge.buckets, exchange.target.bucket);
     return sendStatic(exchange, answer(exchange.target.bucket));
   }
   return exchange.request.method === 'HEAD' ? headBucket(edge.served, exchange) : listObjects(edge.served, exchange);
@@ -149,7 +149,7 @@ function serveObjectBytes(edge: Edge, exchange: Exchange): Promise<Answered> {
 }
 
 function sendStatic(exchange: Exchange, answer: StaticAnswer): Answered {
-  if (answer.status === 200) return sendXml(exchange, 200, answer.document);
+  if ('document' in answer) return sendXml(exchange, 200, answer.document);
   const { target, requestId } = exchange;
   const place = {
     Key: target.key === '' ? undefined : target.key,

@@ -5,7 +5,6 @@ import { rangeLength } from '#cache/core/object.ts';
 import { responseOverrides } from '#cache/core/response-overrides.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import { ReaderPace } from '#cache/engine/pace.ts';
-import { partsCount } from '#cache/engine/parts.ts';
 import type { Source } from '#cache/engine/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
@@ -34,15 +33,13 @@ export interface ObjectOptions {
 export async function serveObject(engine: Engine, exchange: Exchange, options: ObjectOptions): Promise<Answered> {
   const { request, response, target, caller } = exchange;
   const socket = await ownSocket(response, options.signal);
+  const withChecksum = wantsChecksum(request.headers['x-amz-checksum-mode']?.toString());
   const overrides = responseOverrides(target.query, caller.signed);
   const pace = new ReaderPace();
   const result = await engine.read({ ...readRequest(exchange, options.signal, request.method === 'HEAD'), pace });
   const cache = cacheWord(result);
   const explained = options.explain ? { 'X-Orca-Explain': engine.explain(result) } : {};
-  // A part of one that was uploaded whole is all of it, and has no number of its own.
-  const parts = target.query.has('partNumber') ? partsCount(result.head.etag) : 1;
-  const counted = parts > 1 ? { 'x-amz-mp-parts-count': parts } : {};
-  const withChecksum = request.headers['x-amz-checksum-mode']?.toString().toUpperCase() === 'ENABLED';
+  const counted = result.partsCount === undefined ? {} : { 'x-amz-mp-parts-count': result.partsCount };
   response.writeHead(result.status, {
     ...objectHeaders(result, cache, overrides, withChecksum),
     ...counted,
@@ -89,6 +86,12 @@ function readRequest({ request, target, requestId }: Exchange, signal: AbortSign
     requestId,
     signal,
   };
+}
+
+function wantsChecksum(mode: string | undefined): boolean {
+  if (mode === undefined || mode === '') return false;
+  if (mode.toUpperCase() === 'ENABLED') return true;
+  throw new OrcaError('bad_request', 'Value for x-amz-checksum-mode header is invalid.');
 }
 
 function partNumberOf(text: string | undefined): number | undefined {

@@ -17,6 +17,7 @@ interface Row {
 
 const HTTP = {
   bad_request: { status: 400, s3: 'InvalidRequest', log: 'debug' },
+  invalid_uri: { status: 400, s3: 'InvalidURI', log: 'debug', message: "Couldn't parse the specified URI." },
   invalid_argument: { status: 400, s3: 'InvalidArgument', log: 'debug' },
   key_too_long: { status: 400, s3: 'KeyTooLongError', log: 'debug', message: 'Your key is too long' },
   auth_malformed: { status: 400, s3: 'AuthorizationHeaderMalformed', log: 'debug' },

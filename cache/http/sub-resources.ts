@@ -5,10 +5,10 @@
 import { document, element, OWNER, text } from '#cache/core/list-document.ts';
 import { errorDocument } from '#cache/core/xml.ts';
 
-/** `document` = 200; otherwise S3's word for "there is none". */
+/** `document` = 200; otherwise S3's word for "there is none", or for what the bucket does not have at all. */
 export type StaticAnswer =
-  | { readonly status: 200; readonly document: string }
-  | { readonly status: 404; readonly code: string; readonly message: string };
+  | { readonly document: string }
+  | { readonly status: 400 | 404; readonly code: string; readonly message: string };
 
 const NAMES = [
   'accelerate',
@@ -76,8 +76,13 @@ const acl = (): string =>
     ),
   );
 
-const some = (content: string): StaticAnswer => ({ status: 200, document: content });
+const some = (content: string): StaticAnswer => ({ document: content });
 const none = (code: string, message: string): StaticAnswer => ({ status: 404, code, message });
+const NO_LOCKS: StaticAnswer = {
+  status: 400,
+  code: 'InvalidRequest',
+  message: 'Bucket is missing Object Lock Configuration',
+};
 
 /** What every bucket answers, by sub-resource; what is not here is not implemented. */
 export const BUCKET_ANSWERS: Readonly<Record<string, (bucket: string) => StaticAnswer>> = {
@@ -117,10 +122,8 @@ export const BUCKET_ANSWERS: Readonly<Record<string, (bucket: string) => StaticA
 /** The same of objects, which have to exist. */
 export const OBJECT_ANSWERS: Readonly<Record<string, () => StaticAnswer>> = {
   acl: () => some(acl()),
-  'legal-hold': () =>
-    none('NoSuchObjectLockConfiguration', 'The specified object does not have a ObjectLock configuration'),
-  retention: () =>
-    none('NoSuchObjectLockConfiguration', 'The specified object does not have a ObjectLock configuration'),
+  'legal-hold': () => NO_LOCKS,
+  retention: () => NO_LOCKS,
   tagging: () => some(document('Tagging', element('TagSet', ''))),
 };
 

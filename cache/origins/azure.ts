@@ -79,7 +79,7 @@ export function openAzureOrigin(options: AzureClientOptions): Origin {
     // A blob's blocks are nobody's parts: its ETag speaks of one, and that one is all of it.
     async part(object, part) {
       if (part !== 1) throw new OrcaError('part_not_found', `${where(object.bucket, object.key)} has no part ${part}`);
-      return { from: 0, to: object.sizeBytes };
+      return { range: { from: 0, to: object.sizeBytes }, count: undefined };
     },
     async probe(bucket, prefix, call) {
       const key = `${prefix}_orca-probe`;

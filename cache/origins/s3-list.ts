@@ -112,7 +112,8 @@ function itemsOf(page: Sdk.ListObjectsV2Output): ListItem[] {
   const items: ListItem[] = [];
   // Some servers take no notice of the wish.
   const decode = page.EncodingType === 'url' ? decodeName : (name: string | undefined) => name ?? '';
-  for (const { Key, ETag, Size, LastModified, StorageClass, RestoreStatus } of page.Contents ?? []) {
+  for (const object of page.Contents ?? []) {
+    const { Key, ETag, Size, LastModified, StorageClass, RestoreStatus, ChecksumAlgorithm, ChecksumType } = object;
     const entry: ObjectEntry = {
       key: decode(Key),
       etag: (ETag ?? '').replaceAll('"', ''),
@@ -120,6 +121,7 @@ function itemsOf(page: Sdk.ListObjectsV2Output): ListItem[] {
       lastModifiedMs: LastModified?.getTime() ?? 0,
       storageClass: StorageClass ?? 'STANDARD',
       restore: restoreHeader(RestoreStatus),
+      checksums: ChecksumAlgorithm && { algorithms: ChecksumAlgorithm, type: ChecksumType },
     };
     items.push({ kind: 'object', entry });
   }

@@ -3,7 +3,7 @@
  * is exactly what was asked for.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
+import type { ObjectPart, ObjectVersion } from '#cache/core/object.ts';
 import type { CallOptions, Origin } from '#cache/engine/ports.ts';
 import { accept, UnknownCoding } from '#cache/origins/accept.ts';
 import { openCodings } from '#cache/origins/codings.ts';
@@ -148,11 +148,17 @@ export function openS3Origin(options: S3ClientOptions): Origin {
   };
 }
 
-function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): ByteRange {
+function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): ObjectPart {
   const name = `${object.bucket}/${object.key}`;
   if (strongEtag(headers) !== object.etag) throw new OrcaError('object_changed', `${name} has changed: another ETag`);
+  const count = /^[1-9]\d{0,4}$/.exec(headers['x-amz-mp-parts-count'] ?? '')?.[0];
+  const counted = { count: count === undefined ? undefined : Number(count) };
+  // Nothing can be said of a range of an empty object, which has one part.
+  if (object.sizeBytes === 0) return { range: { from: 0, to: 0 }, ...counted };
   const range = contentRange(headers);
-  if (range === undefined || range.totalBytes !== object.sizeBytes)
-    throw new OrcaError('origin_unsupported', `the origin does not say where part ${part} of ${name} is`);
-  return { from: range.from, to: range.to };
+  if (range === undefined)
+    throw new OrcaError('not_implemented', `the origin does not say where part ${part} of ${name} is`);
+  if (range.totalBytes !== object.sizeBytes || range.to > object.sizeBytes || range.from >= range.to)
+    throw new OrcaError('origin_unavailable', `part ${part} of ${name} lies outside of it, says the origin`);
+  return { range: { from: range.from, to: range.to }, ...counted };
 }

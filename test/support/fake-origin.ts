@@ -172,10 +172,11 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
       await enter(headGate, call);
       const { head } = objectOf(object.bucket, object.key);
       if (head.etag !== object.etag) throw new OrcaError('object_changed', 'another version', { status: 412 });
-      const partBytes = Math.ceil(head.sizeBytes / partsCount(head.etag));
+      const count = partsCount(head.etag);
+      const partBytes = Math.ceil(head.sizeBytes / (count ?? 1));
       const from = (part - 1) * partBytes;
       if (from >= head.sizeBytes) throw new OrcaError('part_not_found', `no part ${part}`);
-      return { from, to: Math.min(from + partBytes, head.sizeBytes) };
+      return { range: { from, to: Math.min(from + partBytes, head.sizeBytes) }, count };
     },
     async list(bucket, query, call) {
       counts.lists += 1;

@@ -11,7 +11,8 @@ export interface Presign {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken?: string | undefined;
-  readonly expiresS?: number;
+  /** Text is what no number can be. */
+  readonly expiresS?: number | string;
   readonly atMs: number;
 }
 

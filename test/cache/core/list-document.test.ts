@@ -42,6 +42,15 @@ describe('ListObjectsV2', () => {
     expect(document).toContain('<Prefix>dir/</Prefix>');
   });
 
+  test('tells of the checksums that the origin keeps', () => {
+    const checksums = { algorithms: ['CRC32', 'SHA256'], type: 'COMPOSITE' };
+    const entry = { key: 'k', etag: 'e', sizeBytes: 1, lastModifiedMs: 0, storageClass: 'STANDARD', checksums };
+    expect(listDocument(request('list-type=2'), { items: [{ kind: 'object', entry }], truncated: false })).toContain(
+      '<ETag>&quot;e&quot;</ETag><ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumAlgorithm>SHA256</ChecksumAlgorithm>' +
+        '<ChecksumType>COMPOSITE</ChecksumType><Size>1</Size>',
+    );
+  });
+
   test('of archived objects tells of a restore where that was asked for', () => {
     const restored: ListPage = {
       items: [
@@ -104,6 +113,7 @@ test.for([
   ['max-keys=', 1000],
   ['max-keys=0', 0],
   ['max-keys=7', 7],
+  ['encoding-type=', 1000],
   ['max-keys=99999999999', 1000],
 ] as const)('%j asks for %i', ([text, maxKeys]) => {
   expect(request(text).maxKeys).toBe(maxKeys);

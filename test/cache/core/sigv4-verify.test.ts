@@ -105,7 +105,7 @@ describe('a signature in headers', () => {
       expect(() => verifySignature(getObject, ring, NOW_MS + off)).toThrow(
         expect.objectContaining({
           code: 'auth_skewed',
-          fields: expect.objectContaining({ RequestTime: '2013-05-24T00:00:00.000Z' }) as unknown,
+          fields: expect.objectContaining({ RequestTime: '2013-05-24T00:00:00Z' }) as unknown,
         }),
       );
   });

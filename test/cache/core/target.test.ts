@@ -52,7 +52,7 @@ test('in the query a plus is a space, and a name without a value is empty', () =
 test.for(['/b/%', '/b/%zz', '/b/%C3', '/b/%FF', '/%E0%A4', '/b?%', 'ftp://x/y', '*', 'nonsense'])(
   '%s is refused',
   (raw) => {
-    expect(() => parseTarget(raw)).toThrow(expect.objectContaining({ code: 'bad_request' }));
+    expect(() => parseTarget(raw)).toThrow(expect.objectContaining({ code: 'invalid_uri' }));
   },
 );
 

@@ -228,7 +228,7 @@ describe('a probe', () => {
 
 test('a blob has one part, which is all of it', async () => {
   const { server, origin } = await open(() => undefined);
-  expect(await origin.part(object, 1, { signal })).toEqual({ from: 0, to: 100 });
+  expect(await origin.part(object, 1, { signal })).toEqual({ range: { from: 0, to: 100 }, count: undefined });
   await expect(origin.part(object, 2, { signal })).rejects.toMatchObject({ code: 'part_not_found' });
   expect(server.requests).toHaveLength(0);
 });

@@ -35,6 +35,47 @@ const fault = (status: string, code: string, headers = {}): Buffer =>
   reply(status, headers, `<?xml version="1.0"?><Error><Code>${code}</Code><Message>why</Message></Error>`);
 const bodiless = (status: string, headers: Record<string, string> = {}): Buffer => reply(status, headers);
 
+describe('a part', () => {
+  const good = { etag: '"e1"', 'content-range': 'bytes 10-19/100', 'x-amz-mp-parts-count': '3' };
+  const ask = async (answer: Buffer, of = object) => {
+    const { server, origin } = await open((_, socket) => socket.write(answer));
+    const part = origin.part(of, 2, { signal });
+    await part.catch(() => {});
+    expect(server.requests[0]).toMatchObject({ method: 'HEAD', target: '/bucket/key?partNumber=2' });
+    expect(server.requests[0]?.headers).toMatchObject({ 'if-match': '"e1"' });
+    return part;
+  };
+
+  test('lies where the origin says, and is one of as many as it says', async () => {
+    expect(await ask(bodiless('206 Partial Content', good))).toEqual({ range, count: 3 });
+    const { 'x-amz-mp-parts-count': _, ...uncounted } = good;
+    expect(await ask(bodiless('206 Partial Content', uncounted))).toEqual({ range, count: undefined });
+    const empty = { etag: '"e1"', 'x-amz-mp-parts-count': '1' };
+    const nothing = { range: { from: 0, to: 0 }, count: 1 };
+    expect(await ask(bodiless('200 OK', empty), { ...object, sizeBytes: 0 })).toEqual(nothing);
+  });
+
+  test.for([
+    ['a HEAD of the whole, by an origin that knows no parts', bodiless('200 OK', { etag: '"e1"' }), 'not_implemented'],
+    ['another ETag', bodiless('206 Partial Content', { ...good, etag: '"e2"' }), 'object_changed'],
+    ['another version', bodiless('412 Precondition Failed'), 'object_changed'],
+    [
+      'another size',
+      bodiless('206 Partial Content', { ...good, 'content-range': 'bytes 10-19/99' }),
+      'origin_unavailable',
+    ],
+    [
+      'a range behind the end',
+      bodiless('206 Partial Content', { ...good, 'content-range': 'bytes 90-109/100' }),
+      'origin_unavailable',
+    ],
+    ['no such part', bodiless('416 Range Not Satisfiable'), 'part_not_found'],
+    ['a failure', bodiless('500 Internal Server Error'), 'origin_unavailable'],
+  ] as const)('that is answered with %s is refused', async ([, answer, code]) => {
+    await expect(ask(answer)).rejects.toMatchObject({ code });
+  });
+});
+
 describe('a read', () => {
   test('asks for exactly that version and range, signed, with the coding untouched', async () => {
     const { server, origin } = await open((_, answer) =>

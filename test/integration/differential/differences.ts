@@ -1,0 +1,387 @@
+/**
+ * How the cache answers otherwise than versitygw would, and why. Where both differ from AWS it says so; the words of
+ * requests and aspects are those that the test prints.
+ */
+
+export interface Difference {
+  readonly reason: string;
+  /** Requests, by name. */
+  readonly where: RegExp;
+  /** Aspects, and their values on both sides; undefined = any. */
+  readonly what?: RegExp | string;
+  readonly origin?: RegExp | string;
+  readonly cache?: RegExp | string;
+}
+
+/** On an object. */
+const OBJECT = /^(?:GET|HEAD) \/[^ /?]+\/[^ ?]/;
+const ANY = /^/;
+
+const READ_ONLY: Difference[] = [
+  {
+    reason: 'the cache is read-only: every write is 405 with the methods that are allowed',
+    where: /^(?:PUT|POST|DELETE|PATCH) /,
+    what: 'answer',
+    cache: '405 Error MethodNotAllowed',
+  },
+  {
+    reason: 'RFC 9110: a 405 says what is allowed',
+    where: /^(?:POST|DELETE|PATCH) /,
+    what: 'header allow',
+    origin: 'none',
+  },
+  {
+    reason: 'versitygw takes a method that it does not know to be asked of the service',
+    where: /^PATCH /,
+    what: 'Error ResourceType',
+    origin: 'SERVICE',
+    cache: 'OBJECT',
+  },
+  {
+    reason: 'a refused preflight says no more than that',
+    where: /^OPTIONS .* access-control-request-method=/,
+    what: /^Error (?:Method|ResourceType)$/,
+    cache: 'none',
+  },
+];
+
+const CONDITIONS: Difference[] = [
+  {
+    reason: 'times are compared by the second, as HTTP has them; versitygw knows a fraction that no client was told',
+    where: /if-unmodified-since=<modified>/,
+    what: 'answer',
+    origin: /^412/,
+    cache: /^(?:200|304)$/,
+  },
+  {
+    reason: 'the same',
+    where: /if-modified-since=<modified>/,
+    what: 'answer',
+    origin: '200',
+    cache: '304',
+  },
+  {
+    reason: 'a 304 tells the validators and what keeps a cache fresh (RFC 9110 §15.4.5)',
+    where: / if-(?:none-match|modified-since)=/,
+    what: /^header (?:cache-control|etag|expires|last-modified)$/,
+    origin: 'none',
+  },
+  {
+    reason: 'a 304 has no body, hence no type of one',
+    where: / if-(?:none-match|modified-since)=/,
+    what: 'header content-type',
+    origin: 'application/xml',
+    cache: 'none',
+  },
+  {
+    reason: 'an If-Match that names no version matches none; versitygw takes it for none',
+    where: /if-match=(?:"")?$/,
+    what: 'answer',
+    origin: '200',
+    cache: /^412/,
+  },
+  {
+    reason: 'several versions may be named (RFC 9110 §13.1.1); versitygw takes them for one',
+    where: /if-match=(?:"other", <etag>|<etag>,"other")$/,
+    what: 'answer',
+    origin: /^412/,
+    cache: '200',
+  },
+  {
+    reason: 'the same, and a weak one is the same version (RFC 9110 §13.1.2)',
+    where: /if-none-match=(?:"other", <etag>|<etag>,"other"|W\/<etag>)$/,
+    what: 'answer',
+    origin: '200',
+    cache: '304',
+  },
+  {
+    reason: 'a date to come is a date (RFC 9110 §13.1.3)',
+    where: /if-modified-since=[^<]*GMT$/,
+    what: 'answer',
+    origin: '200',
+    cache: '304',
+  },
+  {
+    reason: 'If-Range is honoured: a range of another version is worse than the whole',
+    where: /if-range=(?:"other"|W\/<etag>|nonsense)$/,
+    what: 'answer',
+    origin: '206',
+    cache: '200',
+  },
+];
+
+const RANGES: Difference[] = [
+  {
+    reason: 'numbers behind 2^63 are behind every end, like smaller ones',
+    where: /range=bytes=(?:0-)?99999999999999999999-?$/,
+    what: 'answer',
+    origin: '200',
+    cache: /^(?:206|416)/,
+  },
+  {
+    reason: 'RFC 9110 §15.5.17: a 416 tells the size',
+    where: / range=/,
+    what: 'header content-range',
+    origin: 'none',
+    cache: /^bytes \*\/(?:0|100)$/,
+  },
+  {
+    reason: 'aws-c-s3 recognises an empty object by its size of 0 in the 416, which versitygw leaves out',
+    where: /^GET \S+\/empty range=/,
+    what: 'Error ActualObjectSize',
+    origin: 'none',
+    cache: '0',
+  },
+];
+
+const OBJECTS: Difference[] = [
+  {
+    reason: 'the storage class is told only where it is not the usual one, as AWS does',
+    where: OBJECT,
+    what: 'header x-amz-storage-class',
+    origin: 'STANDARD',
+    cache: 'none',
+  },
+  {
+    reason: 'error documents name the object, as AWS does for many; clients log it',
+    where: ANY,
+    what: /^Error (?:Key|BucketName)$/,
+    origin: 'none',
+  },
+  {
+    reason: 'an unknown response-* is refused, as AWS does',
+    where: /\?response-nonsense=x$/,
+    what: 'answer',
+    origin: '200',
+    cache: /^400/,
+  },
+  {
+    reason: 'the null version is the only one of an object in a bucket that keeps none; versitygw has no such word',
+    where: /\?versionId=null$/,
+    what: 'answer',
+    origin: /^400/,
+    cache: '200',
+  },
+  {
+    reason: 'other versions are not served: whether one exists is not known',
+    where: /\?versionId=(?:nonsense|01HZ)/,
+    what: 'answer',
+    origin: /^400/,
+    cache: /^501/,
+  },
+  {
+    reason: 'there are no accounts here: any owner is taken to be the one that is expected',
+    where: / x-amz-expected-bucket-owner=somebody-else$/,
+    what: 'answer',
+    origin: /^403/,
+    cache: /^200/,
+  },
+];
+
+const NAMES: Difference[] = [
+  {
+    reason: 'a bucket that is not on the allow-list does not exist, whatever its name',
+    where: /^(?:GET|HEAD) \/(?:No-Such-Bucket|ab|a_b|-ab|a\.\.b)(?:[/?]|$)/,
+    what: 'answer',
+    origin: /^400/,
+    cache: /^404/,
+  },
+  {
+    reason: 'the region is told of everything about a bucket: clients look for it on errors',
+    where: ANY,
+    what: 'header x-amz-bucket-region',
+    origin: 'none',
+    cache: 'us-east-1',
+  },
+  {
+    reason: 'an answer without a body says so: clients wait for one on a connection that stays open',
+    where: /^HEAD \/far-models/,
+    what: 'header content-length',
+    origin: 'none',
+    cache: '0',
+  },
+  {
+    reason: 'a key of 1024 bytes is S3’s longest; a file system that is an origin takes less',
+    where: /…\(1036\)$/,
+    what: 'answer',
+    origin: /^400/,
+    cache: /^404/,
+  },
+  {
+    reason: 'a target that is not percent-encoded UTF-8 is InvalidURI, as on AWS',
+    where: /^GET \/\S*(?:bad%|latin%e9)/,
+    what: 'answer',
+    origin: /^(?:500|403)/,
+    cache: '400 Error InvalidURI',
+  },
+  {
+    reason: 'paths are never normalised: the key is `../object`, and this signature is not that key’s',
+    where: /\/%2e%2e\/object$/,
+    what: 'answer',
+    origin: /^400/,
+    cache: /^403/,
+  },
+  {
+    reason: 'what this origin refuses to have as a key, others have',
+    where: /\/\.\.\/far-models\/object$/,
+    what: 'answer',
+    origin: /^400/,
+    cache: /^502/,
+  },
+  {
+    reason: 'the origin fails on it, and its failures are 503: worth another try',
+    where: /\/nul%00$/,
+    what: 'answer',
+    origin: /^500/,
+    cache: /^503/,
+  },
+];
+
+const LISTS: Difference[] = [
+  {
+    reason: 'versitygw takes no notice of encoding-type; names are compared decoded',
+    where: /[?&]encoding-type=url/,
+    what: 'ListBucketResult EncodingType',
+    origin: 'none',
+    cache: 'url',
+  },
+  {
+    reason: 'an owner has a name: older clients show it',
+    where: ANY,
+    what: /Owner\.DisplayName(?:\[\d+\])?$|Grantee\.DisplayName$/,
+    origin: 'none',
+    cache: 'some',
+  },
+  {
+    reason: 'the token of a query that had none is not told; versitygw tells its start',
+    where: /list-type=2.*[?&]start-after=/,
+    what: 'ListBucketResult ContinuationToken',
+    origin: 'some',
+    cache: 'none',
+  },
+  {
+    reason: 'V1 has a NextMarker only with a delimiter, as on AWS',
+    where: /^GET \/far-models\?(?!.*delimiter=)/,
+    what: 'ListBucketResult NextMarker',
+    cache: 'none',
+  },
+  {
+    reason: 'a value that means nothing is refused, as on AWS: a mistaken token would skip keys',
+    where: /[?&](?:encoding-type=base64|continuation-token(?:=nonsense)?|start-after=a|list-type(?:=[13x])?)$/,
+    what: 'answer',
+    origin: /^200 List/,
+    cache: '400 Error InvalidArgument',
+  },
+  {
+    reason: 'more keys than a page holds is a page, however many',
+    where: /[?&]max-keys=(?:2147483648|9{20})$/,
+    what: 'answer',
+    origin: '400 Error InvalidArgument',
+    cache: '200 ListBucketResult',
+  },
+];
+
+const SUB_RESOURCES: Difference[] = [
+  {
+    reason: 'HEAD is what GET would say without its body; versitygw takes no notice of the sub-resource',
+    where:
+      /^HEAD \S+\?(?:analytics|attributes|cors|encryption|intelligent-tiering|inventory|legal-hold|lifecycle|metrics|object-lock|ownershipControls|policy|policyStatus|publicAccessBlock|replication|restore|retention|tagging|torrent|uploads|versions|website)$/,
+    what: 'answer',
+    origin: /^(?:200|404)$/,
+    cache: /^(?:400|404|501)$/,
+  },
+  {
+    reason: 'the same, where there is something to say',
+    where: /^HEAD \/far-models\?(?:accelerate|acl|location|logging|notification|requestPayment|uploads|versioning)$/,
+    what: /^header (?:content-length|content-type)$/,
+    origin: 'none',
+  },
+  {
+    reason: 'the same of an object: its headers are not those of its tags',
+    where: /^HEAD \/far-models\/object\?(?:acl|tagging)$/,
+    what: /^header /,
+  },
+  {
+    reason: 'clients probe for these before they read: what is true of any read-only bucket; versitygw has none of it',
+    where:
+      /^GET \/far-models(?:\/\w+)?\?(?:accelerate|acl|encryption|lifecycle|logging|notification|ownershipControls|publicAccessBlock|replication|requestPayment)$/,
+    what: 'answer',
+    origin: /^(?:501|200 OwnershipControls)/,
+    cache: /^(?:200|404)/,
+  },
+  {
+    reason: 'what is not implemented is said so, whether the object exists or not, and never answered with its bytes',
+    where: /^GET \/far-models\/(?:object|missing)\?(?:attributes|restore|torrent|uploads|uploadId=nonsense)/,
+    what: 'answer',
+    cache: '501 Error NotImplemented',
+  },
+  {
+    reason: 'versions are not listed: only the newest one is served',
+    where: /^GET \/far-models\?versions$/,
+    what: 'answer',
+    origin: '200 ListVersionsResult',
+    cache: '501 Error NotImplemented',
+  },
+  {
+    reason: 'HEAD of the service is GET without its body',
+    where: /^HEAD \/$/,
+    what: 'answer',
+    origin: '405',
+    cache: '200',
+  },
+];
+
+const SIGNATURES: Difference[] = [
+  {
+    reason: 'an unknown key is 403 InvalidAccessKeyId, as on AWS',
+    where: / auth=.*"nobody"/,
+    what: 'answer',
+    origin: /^404/,
+    cache: /^403/,
+  },
+  {
+    reason: 'a URL that is good for no second is malformed, as on AWS',
+    where: / auth=.*"expires":"0"/,
+    what: 'answer',
+    origin: /^403/,
+    cache: /^400/,
+  },
+  {
+    reason: 'a URL that was signed in the future is not good yet',
+    where: / auth=.*"presigned","ageMs":-/,
+    what: 'answer',
+    origin: '200',
+    cache: /^403/,
+  },
+  {
+    reason: 'what stood in Authorization is not said again',
+    where: / authorization=/,
+    what: 'Error ArgumentValue',
+    cache: 'none',
+  },
+  {
+    reason: 'an Authorization without a word is one that can not be read',
+    where: / authorization=$/,
+    what: 'answer',
+    origin: /^403/,
+    cache: /^400/,
+  },
+  {
+    reason: 'a hash that no empty body has is seen before the signature is looked at',
+    where: / x-amz-content-sha256=0{64}$/,
+    what: 'answer',
+    origin: /^403/,
+    cache: /^400/,
+  },
+];
+
+export const DIFFERENCES: readonly Difference[] = [
+  ...READ_ONLY,
+  ...CONDITIONS,
+  ...RANGES,
+  ...OBJECTS,
+  ...NAMES,
+  ...LISTS,
+  ...SUB_RESOURCES,
+  ...SIGNATURES,
+];

@@ -1,0 +1,34 @@
+/** A list walked page by page, as a client does that asks for few at a time. */
+import { compareKeys } from '#cache/core/listing.ts';
+import { ORIGIN_BUCKET } from '#test/support/replicas.ts';
+import { leavesOf } from './aspects.ts';
+import { request, send, type Query, type Server } from './request.ts';
+
+/** More than any bucket here holds names. */
+const MAX_PAGES = 100;
+
+/** Keys and rolled-up prefixes in the order in which they came. */
+export async function walk(server: Server, version: 'v1' | 'v2', query: Query): Promise<string[]> {
+  const names: string[] = [];
+  let next: Query = version === 'v2' ? [['list-type', '2']] : [];
+  for (let page = 1; page <= MAX_PAGES; page++) {
+    const { body } = await send(server, request(`/${ORIGIN_BUCKET}`, [...query, ...next]));
+    const leaves = leavesOf(body.toString('utf8'));
+    const all = (name: string) =>
+      leaves.filter(({ path }) => path.slice(1).join('.') === name).map(({ value }) => value);
+    const found = [...all('Contents.Key'), ...all('CommonPrefixes.Prefix')].toSorted(compareKeys);
+    names.push(...found);
+    if (all('IsTruncated')[0] !== 'true') return names;
+    const [token] = all('NextContinuationToken');
+    // Without a delimiter V1 goes on behind the last key.
+    const marker = all('NextMarker')[0] ?? found.at(-1);
+    next =
+      version === 'v2'
+        ? [
+            ['list-type', '2'],
+            ['continuation-token', token ?? ''],
+          ]
+        : [['marker', marker ?? '']];
+  }
+  throw new Error(`the walk does not end: ${names.slice(0, 10).join(' ')} …`);
+}
