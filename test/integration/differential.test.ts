@@ -140,6 +140,6 @@ test.for(['v1', 'v2'] as const)('lists %s hold the same, walked page by page', a
           ['max-keys', size],
         ];
         const [wanted, got] = await Promise.all([origin, edge].map((server) => walk(server, version, query)));
-        expect(got, JSON.stringify(query)).toEqual(wanted);
+        expect([query, got]).toEqual([query, wanted]);
       }
 });
