@@ -27,6 +27,7 @@ export type ErrorCode =
   | 'range_not_satisfiable'
   | 'precondition_failed'
   | 'not_modified'
+  | 'object_archived' // its bytes have to be restored at the origin first
   | 'object_changed' // another ETag or size than the one pinned
   | 'origin_denied' // our own credentials are refused
   | 'origin_missing_etag'

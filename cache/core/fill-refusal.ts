@@ -15,6 +15,7 @@ export interface Refusal {
 /** What the coordinator learned of the origin or of itself, worth more to the asker than asking again. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
   object_changed: 412,
+  object_archived: 502,
   not_found: 404,
   bucket_not_found: 404,
   access_denied: 502,

@@ -17,6 +17,7 @@ import { Metadata } from './metadata.ts';
 import { callOrigin } from './origin-call.ts';
 import { OriginIdentity } from './origin-identity.ts';
 import { Outbox } from './outbox.ts';
+import { Owners } from './owners.ts';
 import { Parts } from './parts.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
 import {
@@ -82,6 +83,8 @@ export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
   /** A page of a client's bucket, as its clients name things. */
   list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListPage>;
+  /** Rejects unless the client's bucket, at the origin, is whose it is expected to be. */
+  checkOwner(name: Pick<ReadRequest, 'bucket' | 'key'>, owner: string, signal: AbortSignal): Promise<void>;
   serveFill(call: FillCall): Promise<FillReply>;
   /** Forgets, on all replicas, what is known of a client's object; its chunks stay: they are of one version. */
   purge(name: Pick<ReadRequest, 'bucket' | 'key'>): void;
@@ -184,6 +187,7 @@ export function openEngine(options: EngineOptions): Engine {
     flights,
     onChanged: (object) => metadata.invalidate(object, object.etag),
   });
+  const owners = new Owners(fillContext);
   const listings = new Listings({ ...fillContext, ttlMs: settings.edge.listTtlMs });
   const context: ReadContext = {
     ...fillContext,
@@ -208,6 +212,12 @@ export function openEngine(options: EngineOptions): Engine {
         const { originBucket, prefix } = rule;
         underRule(rule, query.prefix);
         return withoutPrefix(prefix, await listings.list(originBucket, underPrefix(prefix, query), signal));
+      }),
+    checkOwner: (name, owner, signal) =>
+      served(async () => {
+        const { originBucket } = ruleOf(context, name.bucket);
+        const key = name.key === '' ? '' : admit(context, name).object.key;
+        await owners.check(originBucket, key, owner, signal);
       }),
     serveFill: (call) => served(() => serveFill(context, call)),
     purge: (name) => metadata.purge(admit(context, name).object),

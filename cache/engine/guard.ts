@@ -69,6 +69,7 @@ export function guardOrigin(origin: Origin, clock: Clock): GuardedOrigin {
     head: (bucket, ...args) => guarded(bucket, () => origin.head(bucket, ...args)),
     read: (object, ...args) => guarded(object.bucket, () => origin.read(object, ...args)),
     part: (object, ...args) => guarded(object.bucket, () => origin.part(object, ...args)),
+    checkOwner: (bucket, ...args) => guarded(bucket, () => origin.checkOwner(bucket, ...args)),
     list: (bucket, ...args) => guarded(bucket, () => origin.list(bucket, ...args)),
     // Probes are how one finds out; they are seldom and made by nobody who waits.
     probe: (...args) => origin.probe(...args),

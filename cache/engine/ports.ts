@@ -44,7 +44,7 @@ export interface Origin {
   /**
    * One ranged read of exactly that version (`If-Match` on the request, ETag, total and range checked on the answer),
    * not retried. Resolves when all of `[from, to)` is in the sink. Rejects with object_changed (412, or another ETag or
-   * size), not_found, origin_*; bytes that are already in the sink then are good, and a caller may resume behind them.
+   * size), object_archived, not_found, origin_*; bytes that are already in the sink then are good, and a caller may resume behind them.
    */
   read(object: ObjectVersion, range: ByteRange, sink: ByteSink, options: CallOptions): Promise<void>;
   /**
@@ -52,6 +52,12 @@ export interface Origin {
    * part_not_found, not_implemented (an origin that knows no parts), object_changed, not_found, origin_*.
    */
   part(object: ObjectVersion, part: number, options: CallOptions): Promise<ObjectPart>;
+  /**
+   * Whether the bucket is `owner`'s, as the origin calls accounts; one without accounts has every owner. Asked with the
+   * key, or with '' of the bucket itself, which may be another right. Not retried. Rejects with access_denied (it is not,
+   * or we may not know), invalid_argument (no account's name), origin_*.
+   */
+  checkOwner(bucket: string, key: string, owner: string, options: CallOptions): Promise<void>;
   /** Reads `bytes=0-0` of `<prefix>_orca-probe`: resolves if the bucket can be reached with our credentials. */
   probe(bucket: string, prefix: string, options: CallOptions): Promise<'reachable' | 'list_denied'>;
   /**

@@ -105,6 +105,7 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
       if (ready !== undefined) return { ...answer, source: ready.source, body: only(ready) };
       return { ...answer, ...(await stream(fetch(context, plan, request))) };
     } catch (error) {
+      if (hasCode(error, 'object_archived')) throw withStorageClass(error, known.head);
       // Before the status line the client need not know: resolve again, once.
       if (!hasCode(error, 'object_changed') || !isFirst) throw error;
     }
@@ -172,6 +173,15 @@ function planRead(context: ReadContext, admitted: Admitted, known: KnownHead, re
     });
   if (wanted.kind === 'whole') return { ...common, status: 200, range: whole };
   return { ...common, status: 206, range: wanted.range };
+}
+
+/** S3 says what an object that can't be read is stored as. */
+function withStorageClass(cause: OrcaError, { headers }: ObjectHead): OrcaError {
+  const StorageClass = headers['x-amz-storage-class'];
+  return new OrcaError(cause.code, cause.message, {
+    cause,
+    ...(StorageClass !== undefined && { fields: { StorageClass } }),
+  });
 }
 
 /** Which part of the object was asked for by its number, if one was. */

@@ -20,6 +20,8 @@ import { respondError, rowFor } from './respond.ts';
 import { BUCKET_ANSWERS, noneDocument, OBJECT_ANSWERS, subResourceOf, type StaticAnswer } from './sub-resources.ts';
 
 const SERVER = 'OrcaCache';
+/** AWS's are twelve digits; other servers have names. It goes into a header to the origin. */
+const ACCOUNT = /^[\w.@+=,-]{1,64}$/;
 
 export interface EdgeObserver {
   request(method: string, status: number, cache: string, durationMs: number): void;
@@ -112,6 +114,7 @@ async function route(edge: Edge, exchange: Exchange): Promise<Answered> {
   // `//bucket/key`: an empty name is no bucket's, and what follows it is not its list.
   if (bucket === '' && key !== '') throw new OrcaError('bucket_not_found', 'a bucket without a name');
   if (bucket === '') return listBuckets(edge.served, exchange);
+  await expectOwner(edge, exchange);
   const subResource = subResourceOf(query);
   if (key === '') {
     setRegion(edge, response);
@@ -122,6 +125,21 @@ async function route(edge: Edge, exchange: Exchange): Promise<Answered> {
   if (answer === undefined) throw notImplemented(subResource);
   await headObject(edge.engine, exchange, abortOnClose(request, response));
   return sendStatic(exchange, answer());
+}
+
+/** A client that says whose bucket it takes this to be must not be given another's. */
+async function expectOwner({ engine }: Edge, { request, response, target }: Exchange): Promise<void> {
+  const owner = request.headers['x-amz-expected-bucket-owner']?.toString() ?? '';
+  if (owner === '') return;
+  if (!ACCOUNT.test(owner))
+    throw new OrcaError(
+      'invalid_argument',
+      'The value of the expected bucket owner parameter must be an AWS account ID',
+      {
+        fields: { ArgumentName: 'x-amz-expected-bucket-owner' },
+      },
+    );
+  await engine.checkOwner(target, owner, abortOnClose(request, response));
 }
 
 async function serveBucket(edge: Edge, exchange: Exchange, subResource: string | undefined): Promise<Answered> {

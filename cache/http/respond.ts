@@ -75,6 +75,12 @@ const HTTP = {
     message: 'At least one of the pre-conditions you specified did not hold',
   },
   not_modified: { status: 304, s3: 'NotModified', log: 'debug' },
+  object_archived: {
+    status: 403,
+    s3: 'InvalidObjectState',
+    log: 'debug',
+    message: "The operation is not valid for the object's storage class",
+  },
   object_changed: {
     status: 503,
     s3: 'OriginETagChanged',

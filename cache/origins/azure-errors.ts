@@ -34,7 +34,7 @@ export function errorFor(response: RawResponse, bucket: string, key: string): Or
       ? make('not_found', `the origin can't have ${name}`)
       : make('bucket_not_found', `the origin has no container for ${name}`);
   if (status === 404) return make('not_found', `the origin has no ${name}`);
-  if (ARCHIVED.has(code)) return make('origin_unsupported', `${name} is archived at the origin`);
+  if (ARCHIVED.has(code)) return make('object_archived', `${name} is archived at the origin`);
   if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);
   if (status === 401 || status === 403 || REFUSED.has(code))
     return make('origin_denied', `the origin refuses our credentials for ${name} (${status} ${code})`);

@@ -81,6 +81,8 @@ export function openAzureOrigin(options: AzureClientOptions): Origin {
       if (part !== 1) throw new OrcaError('part_not_found', `${where(object.bucket, object.key)} has no part ${part}`);
       return { range: { from: 0, to: object.sizeBytes }, count: undefined };
     },
+    // Accounts of S3 are unknown here: a bucket can't be another's.
+    async checkOwner() {},
     async probe(bucket, prefix, call) {
       const key = `${prefix}_orca-probe`;
       try {

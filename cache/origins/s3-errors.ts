@@ -56,7 +56,7 @@ export function refusal({ status, code, message, retryAfterMs: waitMs, region }:
   if (status === 404 || code === 'KeyTooLongError') return make('not_found', `the origin has no ${name}`);
   if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);
   if (status === 403 && code === 'AccessDenied') return make('access_denied', `the origin does not show ${name}`);
-  if (code === 'InvalidObjectState') return make('origin_unsupported', `${name} is archived at the origin`);
+  if (code === 'InvalidObjectState') return make('object_archived', `${name} is archived at the origin`);
   if (status === 401 || status === 403 || REFUSED.has(code))
     return make('origin_denied', `the origin refuses our credentials for ${name} (${status} ${code})`);
   if (status === 301 || status === 308)

@@ -124,6 +124,21 @@ export function openS3Origin(options: S3ClientOptions): Origin {
         throw toOrcaError(error, name);
       }
     },
+    async checkOwner(bucket, key, owner, call) {
+      const name = where(bucket, key);
+      try {
+        const headers = { 'x-amz-expected-bucket-owner': owner };
+        const response = await client.send({ method: 'HEAD', bucket, key, headers }, limits(call));
+        // Who is told that something is not there was let in.
+        if (response.status < 300 || response.status === 404) return;
+        if (response.status === 400) throw new OrcaError('invalid_argument', `the origin knows no account ${owner}`);
+        // A HEAD has no body that would tell this from credentials that are refused: those fail elsewhere too.
+        if (response.status === 403) throw new OrcaError('access_denied', `${name} is not shown as ${owner}'s`);
+        throw errorFor(response, name);
+      } catch (error) {
+        throw toOrcaError(error, name);
+      }
+    },
     async probe(bucket, prefix, call) {
       const key = `${prefix}_orca-probe`;
       try {

@@ -65,14 +65,14 @@ test.for(['PageBlob', 'AppendBlob'] as const)('a %s is origin_unsupported, in a 
   );
 });
 
-test('an archived blob has a head, and its bytes are origin_unsupported', async () => {
+test('an archived blob has a head, and its bytes are object_archived', async () => {
   await azurite.putBlob('more', 'archived', 'cold', { 'x-ms-access-tier': 'Archive' });
   const origin = open();
   const head = await origin.head('more', 'archived', { signal });
   expect(head.headers).toMatchObject({ 'x-amz-storage-class': 'GLACIER' });
   const object = { originId: 'o', bucket: 'more', key: 'archived', ...head };
   await expect(origin.read(object, { from: 0, to: 4 }, collectSink(), { signal })).rejects.toMatchObject({
-    code: 'origin_unsupported',
+    code: 'object_archived',
   });
 });
 

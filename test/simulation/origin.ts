@@ -133,6 +133,7 @@ export class SimOrigin {
       },
       probe: (_bucket, _prefix, call) =>
         answer(this.#world, who.owner, call, this.#pace().firstByteMs, unavailable, () => 'reachable' as const),
+      checkOwner: async () => {},
       part: () => Promise.reject(new OrcaError('origin_unsupported', 'no parts are asked for here')),
       list: () => Promise.reject(new OrcaError('origin_unsupported', 'nothing is listed here')),
       close: async () => {},

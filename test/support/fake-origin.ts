@@ -42,6 +42,8 @@ export interface FakeOrigin extends Origin {
   remove(bucket: string, key: string): void;
   /** Makes an empty bucket, so that a missing key in it is not a missing bucket. */
   createBucket(bucket: string): void;
+  /** Whose buckets are, by name; of those that are not here, everybody's. */
+  readonly owners: Map<string, string>;
   /** Strikes the next matching calls; faults strike in the order given. */
   inject(fault: OriginFault): void;
   readonly counts: { heads: number; reads: number; probes: number; lists: number; bytes: number };
@@ -65,6 +67,7 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
   const faults: { readonly fault: OriginFault; left: number }[] = [];
   const counts = { heads: 0, reads: 0, probes: 0, lists: 0, bytes: 0 };
   const reads: FakeOrigin['reads'] = [];
+  const owners = new Map<string, string>();
   const headGate = createGate();
   const readGate = createGate();
   const pieceBytes = options.pieceBytes ?? DEFAULT_PIECE_BYTES;
@@ -105,6 +108,7 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
   return {
     counts,
     reads,
+    owners,
     headGate,
     readGate,
     get closed() {
@@ -177,6 +181,14 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
       const from = (part - 1) * partBytes;
       if (from >= head.sizeBytes) throw new OrcaError('part_not_found', `no part ${part}`);
       return { range: { from, to: Math.min(from + partBytes, head.sizeBytes) }, count };
+    },
+    async checkOwner(bucket, key, expected, call) {
+      counts.heads += 1;
+      await enter(headGate, call);
+      const fault = takeFault('head', key);
+      if (fault !== undefined) await strike(fault, call);
+      if ((owners.get(bucket) ?? expected) !== expected)
+        throw new OrcaError('access_denied', 'another owner', { status: 403 });
     },
     async list(bucket, query, call) {
       counts.lists += 1;

@@ -11,6 +11,7 @@ describe('a refusal', () => {
     ['origin_denied', 502],
     ['origin_missing_etag', 502],
     ['origin_unsupported', 502],
+    ['object_archived', 502],
     ['origin_unavailable', 502],
     ['origin_throttled', 503],
     ['overloaded', 503],

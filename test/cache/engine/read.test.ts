@@ -488,3 +488,16 @@ test('a breaker that finds out whether the origin is well lets a fill of several
   expect((await whileTimePasses(clock, reading)).bytes.equals(body)).toBe(true);
   await expectWhole(engines);
 });
+
+test('an archived object says what it is stored as, whoever was asked to fill it', async () => {
+  const engines = openEngines({ replicas: 2 });
+  engines.origin.put('far-models', 'a', patternBytes(100), { headers: { 'x-amz-storage-class': 'GLACIER' } });
+  for (const { engine } of engines.replicas) {
+    engines.origin.inject({ on: 'read', what: new OrcaError('object_archived', 'archived') });
+    await expect(readAll(engine, readRequest('a'))).rejects.toMatchObject({
+      code: 'object_archived',
+      fields: { StorageClass: 'GLACIER' },
+    });
+  }
+  await expectWhole(engines);
+});

@@ -35,6 +35,31 @@ const fault = (status: string, code: string, headers = {}): Buffer =>
   reply(status, headers, `<?xml version="1.0"?><Error><Code>${code}</Code><Message>why</Message></Error>`);
 const bodiless = (status: string, headers: Record<string, string> = {}): Buffer => reply(status, headers);
 
+describe('whose bucket it is', () => {
+  const ask = async (answer: Buffer, key = 'key') => {
+    const { server, origin } = await open((_, socket) => socket.write(answer));
+    const checked = origin.checkOwner('bucket', key, '123456789012', { signal });
+    await checked.catch(() => {});
+    expect(server.requests[0]).toMatchObject({ method: 'HEAD', target: `/bucket/${key}` });
+    expect(server.requests[0]?.headers).toMatchObject({ 'x-amz-expected-bucket-owner': '123456789012' });
+    return checked;
+  };
+
+  test('is asked with the key, or of the bucket; a key that is not there was asked for by somebody who may', async () => {
+    await ask(bodiless('200 OK'));
+    await ask(bodiless('200 OK'), '');
+    await ask(bodiless('404 Not Found'));
+  });
+
+  test.for([
+    ['403 Forbidden', 'access_denied'],
+    ['400 Bad Request', 'invalid_argument'],
+    ['500 Internal Server Error', 'origin_unavailable'],
+  ] as const)('%s is %s', async ([status, code]) => {
+    await expect(ask(bodiless(status))).rejects.toMatchObject({ code });
+  });
+});
+
 describe('a part', () => {
   const good = { etag: '"e1"', 'content-range': 'bytes 10-19/100', 'x-amz-mp-parts-count': '3' };
   const ask = async (answer: Buffer, of = object) => {
@@ -127,7 +152,7 @@ describe('a read', () => {
     ['refused credentials', fault('403 Forbidden', 'InvalidAccessKeyId'), 'origin_denied'],
     ['an expired token', fault('400 Bad Request', 'ExpiredToken'), 'origin_denied'],
     ['401', bodiless('401 Unauthorized'), 'origin_denied'],
-    ['an archived object', fault('403 Forbidden', 'InvalidObjectState'), 'origin_unsupported'],
+    ['an archived object', fault('403 Forbidden', 'InvalidObjectState'), 'object_archived'],
     [
       'another region',
       fault('301 Moved Permanently', 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-west-1' }),

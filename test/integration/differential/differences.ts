@@ -169,13 +169,6 @@ const OBJECTS: Difference[] = [
     origin: /^400/,
     cache: /^501/,
   },
-  {
-    reason: 'there are no accounts here: any owner is taken to be the one that is expected',
-    where: / x-amz-expected-bucket-owner=somebody-else$/,
-    what: 'answer',
-    origin: /^403/,
-    cache: /^200/,
-  },
 ];
 
 const NAMES: Difference[] = [
