@@ -62,7 +62,7 @@ readers_build() {
   printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nexec "$here/orca-clients-python" "$here/../lib/bin/s3cmd" "$@"\n' \
     >"$out/bin/s3cmd"
   chmod +x "$out/bin/orca-clients-python" "$out/bin/s3cmd"
-  "$out/bin/orca-clients-python" -c 'import boto3, duckdb, duckdb_extension_httpfs, polars, pyarrow, s3fs'
+  "$out/bin/orca-clients-python" -c 'import awscrt, boto3, duckdb, duckdb_extension_httpfs, polars, pyarrow, s3fs'
   "$out/bin/s3cmd" --version
 }
 

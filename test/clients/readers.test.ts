@@ -17,7 +17,7 @@ const TABLE = 'tables/table.parquet';
 describe('with an S3 origin', () => {
   const world = worldFor('S3');
 
-  test.for(['boto3', 's3fs', 'pyarrow'])('%s', async (library, { skip }) => {
+  test.for(['boto3', 'crt', 's3fs', 'pyarrow'])('%s', async (library, { skip }) => {
     const python = programOr(skip, PYTHON, 'readers');
     expect(await readWithScript(world(), python, `python/${library}_reader.py`)).toEqual(EXPECTED);
   });
