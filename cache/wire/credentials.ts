@@ -23,10 +23,13 @@ export function openCredentials(source: CredentialsSource, options: CredentialsO
   if (source.kind === 'directory') return fromDirectory(source.path, options.now);
   if (source.kind === 'default-chain') return fromDefaultChain(options.region);
   const env = options.env ?? process.env;
-  return async () => ({
-    accessKeyId: fromEnv(env, source.accessKeyIdVar),
-    secretAccessKey: fromEnv(env, source.secretAccessKeyVar),
-  });
+  // Once: nobody changes a process' environment, and each look at it is a system's search through all of it.
+  let found: Credentials | undefined;
+  return async () =>
+    (found ??= {
+      accessKeyId: fromEnv(env, source.accessKeyIdVar),
+      secretAccessKey: fromEnv(env, source.secretAccessKeyVar),
+    });
 }
 
 const FILES = ['access-key-id', 'secret-access-key', 'session-token'] as const;
