@@ -11,10 +11,10 @@ const LIST_COLUMNS = 31;
 
 export type Aws = (...parameters: string[]) => Promise<Buffer>;
 
-export function awsCli({ endpoint, key }: World, program: string): Aws {
+export function awsCli({ endpoint, key, env }: World, program: string): Aws {
   return (...parameters) =>
     runProgram(program, ['--endpoint-url', endpoint, '--region', 'us-east-1', ...parameters], {
-      env: { AWS_ACCESS_KEY_ID: key.accessKeyId, AWS_SECRET_ACCESS_KEY: key.secretAccessKey },
+      env: { ...env, AWS_ACCESS_KEY_ID: key.accessKeyId, AWS_SECRET_ACCESS_KEY: key.secretAccessKey },
     });
 }
 

@@ -13,10 +13,14 @@ import { worldFor } from './world.ts';
 const LARGE_BYTES = 20 * 1024 * 1024 + 123;
 
 describe('with an S3 origin', () => {
-  const world = worldFor('S3');
+  const world = worldFor({ origin: 'S3' });
 
   test('@aws-sdk/client-s3', async () => {
     expect(await readWithSdk(world())).toEqual(EXPECTED);
+  });
+
+  test('@aws-sdk/client-s3, with the bucket in the host name', async () => {
+    expect(await readWithSdk(world(), 'virtual host')).toEqual(EXPECTED);
   });
 
   test('curl --aws-sigv4', async ({ skip }) => {
@@ -36,8 +40,20 @@ describe('with an S3 origin', () => {
   });
 });
 
+describe('over TLS, with a private CA', () => {
+  const world = worldFor({ origin: 'S3', tls: true });
+
+  test('@aws-sdk/client-s3', async () => {
+    expect(await readWithSdk(world())).toEqual(EXPECTED);
+  });
+
+  test('curl --aws-sigv4', async ({ skip }) => {
+    expect(await rangesWithCurl(world(), programOr(skip, 'curl', 'clients'))).toEqual(EXPECTED.ranges);
+  });
+});
+
 describe('with an Azure origin', () => {
-  const world = worldFor('AzureBlob', AZURITE_HOOK_MS);
+  const world = worldFor({ origin: 'AzureBlob' }, AZURITE_HOOK_MS);
 
   test('@aws-sdk/client-s3', async () => {
     expect(await readWithSdk(world())).toEqual(EXPECTED);

@@ -5,10 +5,11 @@ import { runProgram } from './programs.ts';
 import { filesIn, linesOf, readRanges, type Reading } from './reading.ts';
 import type { World } from './world.ts';
 
-export async function readWithRclone({ endpoint, key, directory }: World, program: string): Promise<Reading> {
+export async function readWithRclone({ endpoint, key, directory, env }: World, program: string): Promise<Reading> {
   const rclone = (...parameters: string[]) =>
     runProgram(program, parameters, {
       env: {
+        ...env,
         RCLONE_CONFIG: '/dev/null',
         RCLONE_CONFIG_CACHE_TYPE: 's3',
         RCLONE_CONFIG_CACHE_PROVIDER: 'Other',

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { AZURITE_HOOK_MS } from '#test/support/azurite.ts';
+import { awsCli, readWithAwsCli } from './aws-cli.ts';
 import { programOr, runProgram } from './programs.ts';
 import { EXPECTED } from './reading.ts';
 import { readWithRclone } from './rclone.ts';
@@ -15,7 +16,7 @@ const NODE = 'orca-clients-node';
 const TABLE = 'tables/table.parquet';
 
 describe('with an S3 origin', () => {
-  const world = worldFor('S3');
+  const world = worldFor({ origin: 'S3' });
 
   test.for(['boto3', 'crt', 's3fs', 'pyarrow'])('%s', async (library, { skip }) => {
     const python = programOr(skip, PYTHON, 'readers');
@@ -36,8 +37,35 @@ describe('with an S3 origin', () => {
   });
 });
 
+describe('over TLS, with a private CA', () => {
+  const world = worldFor({ origin: 'S3', tls: true });
+
+  test.for(['boto3', 's3fs', 'pyarrow'])('%s', async (library, { skip }) => {
+    const python = programOr(skip, PYTHON, 'readers');
+    expect(await readWithScript(world(), python, `python/${library}_reader.py`)).toEqual(EXPECTED);
+  });
+
+  test('aws s3 ls, s3 sync, s3api', async ({ skip }) => {
+    const aws = awsCli(world(), programOr(skip, 'aws', 'clients'));
+    expect(await readWithAwsCli(world(), aws)).toEqual(EXPECTED);
+  });
+
+  test('s3cmd', async ({ skip }) => {
+    const { listed, whole } = EXPECTED;
+    expect(await readWithS3cmd(world(), programOr(skip, 's3cmd', 'readers'))).toEqual({ listed, whole });
+  });
+
+  test('rclone lsf, copy, check, cat', async ({ skip }) => {
+    expect(await readWithRclone(world(), programOr(skip, 'rclone', 'readers'))).toEqual(EXPECTED);
+  });
+
+  test('minio', async ({ skip }) => {
+    expect(await readWithScript(world(), programOr(skip, NODE, 'readers'), 'node/minio-reader.ts')).toEqual(EXPECTED);
+  });
+});
+
 describe('with an Azure origin', () => {
-  const world = worldFor('AzureBlob', AZURITE_HOOK_MS);
+  const world = worldFor({ origin: 'AzureBlob' }, AZURITE_HOOK_MS);
 
   test('boto3', async ({ skip }) => {
     const python = programOr(skip, PYTHON, 'readers');
@@ -53,8 +81,8 @@ describe('with an Azure origin', () => {
   });
 });
 
-describe('tables', () => {
-  const world = worldFor('S3');
+describe.for([false, true])('tables, over TLS: %s', (tls) => {
+  const world = worldFor({ origin: 'S3', tls });
 
   test.for(['polars', 'duckdb'])('%s reads columns of a parquet file', async (library, { skip }) => {
     const python = programOr(skip, PYTHON, 'readers');

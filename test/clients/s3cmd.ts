@@ -18,7 +18,7 @@ export async function readWithS3cmd(world: World, program: string): Promise<Omit
       `--secret_key=${world.key.secretAccessKey}`,
       `--host=${host}`,
       `--host-bucket=${host}`,
-      '--no-ssl',
+      ...(world.caFile === undefined ? ['--no-ssl'] : ['--ssl', `--ca-certs=${world.caFile}`]),
       '--no-progress',
       ...parameters,
     ]);

@@ -12,12 +12,14 @@ export async function readWithScript(world: World, interpreter: string, script: 
 }
 
 export async function runScript(
-  { endpoint, key }: World,
+  { endpoint, key, env, caFile }: World,
   interpreter: string,
   [script, ...parameters]: readonly [string, ...string[]],
   more: Readonly<Record<string, unknown>> = {},
 ): Promise<unknown> {
-  const job = { endpoint, bucket: BUCKET, ...key, keys: EXPECTED.listed, ranges: RANGES, ...more };
+  const job = { endpoint, bucket: BUCKET, ...key, keys: EXPECTED.listed, ranges: RANGES, caFile, ...more };
   const path = join(import.meta.dirname, script);
-  return JSON.parse((await runProgram(interpreter, [path, ...parameters], { input: JSON.stringify(job) })).toString());
+  return JSON.parse(
+    (await runProgram(interpreter, [path, ...parameters], { input: JSON.stringify(job), env })).toString(),
+  );
 }

@@ -1,13 +1,30 @@
 /** @aws-sdk/client-s3, as a program in Node uses it. */
 import { GetObjectCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
+import { readFile } from 'node:fs/promises';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { LookupFunction } from 'node:net';
 import { BUCKET } from '#test/support/replicas.ts';
 import { readRanges, type Reading } from './reading.ts';
 import { sha256, TREE } from './tree.ts';
-import type { World } from './world.ts';
+import { VIRTUAL_HOST_DOMAIN, type World } from './world.ts';
 
-export async function readWithSdk({ endpoint, key }: World): Promise<Reading> {
-  // It writes into the credentials that it is given.
-  const client = new S3Client({ endpoint, region: 'eu-west-1', forcePathStyle: true, credentials: { ...key } });
+export async function readWithSdk(world: World, style: 'path' | 'virtual host' = 'path'): Promise<Reading> {
+  const ca = world.caFile === undefined ? undefined : await readFile(world.caFile);
+  const { hostname, port, protocol } = new URL(world.endpoint);
+  const forcePathStyle = style === 'path';
+  const client = new S3Client({
+    endpoint: forcePathStyle ? world.endpoint : `${protocol}//${VIRTUAL_HOST_DOMAIN}:${port}`,
+    region: 'eu-west-1',
+    forcePathStyle,
+    // It writes into them.
+    credentials: { ...world.key },
+    requestHandler: {
+      httpAgent: new HttpAgent({ keepAlive: true, lookup: always(hostname) }),
+      // A process of its own would be told by NODE_EXTRA_CA_CERTS.
+      httpsAgent: new HttpsAgent({ keepAlive: true, ca }),
+    },
+  });
   const get = async (key: string, range?: string): Promise<Uint8Array> => {
     const { Body } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: key, Range: range }));
     return (await Body?.transformToByteArray()) ?? new Uint8Array();
@@ -23,4 +40,12 @@ export async function readWithSdk({ endpoint, key }: World): Promise<Reading> {
   } finally {
     client.destroy();
   }
+}
+
+/** Instead of DNS: every name is there. */
+function always(address: string): LookupFunction {
+  return (_name, { all }, callback) => {
+    if (all === true) callback(null, [{ address, family: 4 }]);
+    else callback(null, address, 4);
+  };
 }

@@ -13,6 +13,7 @@ def read(job):
         endpoint_override=host,
         region="us-east-1",
         force_virtual_addressing=False,
+        **({"tls_ca_file_path": job["caFile"]} if "caFile" in job else {}),
     )
     root = job["bucket"]
 

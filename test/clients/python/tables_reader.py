@@ -30,9 +30,11 @@ def main():
         # What INSTALL would fetch from a server of duckdb's own.
         (httpfs,) = pathlib.Path(duckdb_extension_httpfs.__file__).parent.glob("extensions/*/httpfs.duckdb_extension")
         db.execute(f"LOAD '{httpfs}'")
+        if "caFile" in job:
+            db.execute(f"SET ca_cert_file = '{job['caFile']}'")
         db.execute(
-            "CREATE SECRET (TYPE s3, KEY_ID ?, SECRET ?, ENDPOINT ?, REGION 'us-east-1', URL_STYLE 'path', USE_SSL false)",
-            [job["accessKeyId"], job["secretAccessKey"], host],
+            "CREATE SECRET (TYPE s3, KEY_ID ?, SECRET ?, ENDPOINT ?, REGION 'us-east-1', URL_STYLE 'path', USE_SSL ?)",
+            [job["accessKeyId"], job["secretAccessKey"], host, scheme == "https"],
         )
         total = db.execute("SELECT sum(value) FROM read_parquet(?) WHERE \"group\" = 3", [url]).fetchone()[0]
     json.dump({"total": int(total)}, sys.stdout)
