@@ -92,6 +92,10 @@ export function customResourceDefinition() {
             column('Endpoint', 'string', '.status.endpoint', 'URL for clients inside the cluster.'),
             column('Age', 'date', '.metadata.creationTimestamp', 'Since the cache was made.'),
             {
+              ...column('Reason', 'string', '.status.conditions[?(@.type=="Ready")].reason', 'Why, in one word.'),
+              priority: 1,
+            },
+            {
               ...column(
                 'Message',
                 'string',
