@@ -51,6 +51,8 @@ export function requests(versions: Versions): Request[] {
 }
 
 const path = (key: string): string => `/${BUCKET}/${encodeKey(key)}`;
+/** The object that conditions are about. */
+export const OBJECT = path('object');
 const READS = ['GET', 'HEAD'] as const;
 
 function get(key: string, query: Query = [], headers: Readonly<Record<string, string>> = {}): Request[] {
