@@ -28,12 +28,13 @@ export interface Found {
 export async function compareAll(
   first: Server,
   second: Server,
-  masked: (aspects: Aspects) => Aspects,
+  about: Parameters<typeof requests>[1],
+  masked: (aspects: Aspects) => Aspects = (aspects) => aspects,
 ): Promise<Found[]> {
   const [versions, others] = await Promise.all([first, second].map(versionsOf));
   const found: Found[] = [];
-  const pairs = requests(versions!).map((asked, index) => ({ asked, index }));
-  const theOthers = requests(others!);
+  const pairs = requests(versions!, about).map((asked, index) => ({ asked, index }));
+  const theOthers = requests(others!, about);
   const next = pairs.values();
   const worker = async (): Promise<void> => {
     for (const { asked, index } of next) {

@@ -1,10 +1,11 @@
-/** Puts what is compared into a real S3 server. */
+/** Puts what is compared into real servers. */
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import type { Azurite } from '#test/support/azurite.ts';
 import { ORIGIN_BUCKET } from '#test/support/replicas.ts';
 import type { Versitygw } from '#test/support/versitygw.ts';
 import { CONTENT, type Content } from './content.ts';
@@ -17,6 +18,17 @@ export async function fillVersitygw(origin: Versitygw): Promise<void> {
     const { key, body, headers, partSizes } = content;
     if (partSizes === undefined) await origin.putObject(ORIGIN_BUCKET, key, body, headers);
     else await uploadInParts(origin.endpoint, content, partSizes);
+  }
+}
+
+/** Azure has no Expires, no metadata without a value, no checksums of ours, and no parts. */
+export async function fillAzurite(azurite: Azurite): Promise<void> {
+  await azurite.createContainer(SCRATCH_BUCKET);
+  for (const { key, body, headers } of CONTENT) {
+    const kept = Object.entries(headers).filter(
+      ([name, value]) => value !== '' && !/^(?:expires|x-amz-checksum-.*)$/.test(name),
+    );
+    await azurite.putBlob(ORIGIN_BUCKET, key, body, Object.fromEntries(kept));
   }
 }
 

@@ -33,21 +33,19 @@ export interface Versions {
   readonly modifiedMs: number;
 }
 
-export function requests(versions: Versions): Request[] {
-  return [
-    ...conditions(versions),
+/** `content`: without what an edge decides by itself, whatever is behind it. */
+export function requests(versions: Versions, about: 'everything' | 'content'): Request[] {
+  const content = [
     ...ranges(versions),
     ...parts(),
     ...overrides(),
     ...headers(),
     ...subResources(),
     ...lists(),
-    ...badLists(),
     ...names(),
-    ...methods(),
-    ...service(),
-    ...signatures(),
   ];
+  if (about === 'content') return content;
+  return [...content, ...conditions(versions), ...badLists(), ...methods(), ...service(), ...signatures()];
 }
 
 const path = (key: string): string => `/${BUCKET}/${encodeKey(key)}`;
