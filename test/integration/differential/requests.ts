@@ -1,4 +1,4 @@
-/** What both servers are asked, and what lies in the bucket that they are asked for. */
+/** What both servers are asked. */
 import { encodeKey } from '#cache/wire/sigv4.ts';
 import { ORIGIN_BUCKET as BUCKET } from '#test/support/replicas.ts';
 import { CREDENTIALS, request, type Query, type Request } from './request.ts';
