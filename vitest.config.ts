@@ -67,6 +67,17 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'api',
+          include: ['test/api/*.test.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          // Each file starts an API server of its own.
+          fileParallelism: false,
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'proofs',
           include: ['test/proofs/*.test.ts'],
           testTimeout: 480_000,

@@ -37,3 +37,19 @@ export function formatQuantity(sizeBytes: number): string {
   }
   return String(sizeBytes);
 }
+
+const RESOURCE_UNIT: Readonly<Record<string, number>> = {
+  ...UNIT_BYTES,
+  m: 1e-3,
+  P: 1e15,
+  E: 1e18,
+  Pi: 2 ** 50,
+  Ei: 2 ** 60,
+};
+
+/** The amount of a resource, such as `250m` or `1.5Gi`, as a number to compare with another; undefined where it is none. */
+export function parseResource(value: unknown): number | undefined {
+  const [, digits, unit] = /^([0-9]+(?:[.][0-9]*)?(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)$/.exec(String(value)) ?? [];
+  const factor = RESOURCE_UNIT[unit ?? ''];
+  return digits === undefined || factor === undefined ? undefined : Number(digits) * factor;
+}

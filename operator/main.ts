@@ -11,7 +11,7 @@ import { openPodAsker } from '#operator/reconcile/ask-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { openReports } from '#operator/reconcile/reports.ts';
 import { parseSettings, type Settings } from '#operator/settings.ts';
-import { sidesDigest } from '#operator/status/sides.ts';
+import { againMs, sidesDigest } from '#operator/status/sides.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openKubeClient } from '#shared/kube/client.ts';
 import type { ApiServer } from '#shared/kube/exchange.ts';
@@ -58,7 +58,7 @@ async function run(settings: Settings): Promise<void> {
     namespaces: settings.namespaces,
     metrics,
     openWork(addKey) {
-      const reports = openReports({ clock, askPod: openPodAsker(), digest: sidesDigest, onNews: addKey });
+      const reports = openReports({ clock, askPod: openPodAsker(), digest: sidesDigest, againMs, onNews: addKey });
       const reconcile = openReconciler({
         clock,
         image: settings.image,

@@ -1,4 +1,5 @@
 /** `spec.pod`: the limited escape hatch for what a cluster demands of its pods. Kubernetes' own words and meanings. */
+import { parseResource } from '../quantity.ts';
 import type { Schema } from './json-schema.ts';
 import { choice, integer, text } from './words.ts';
 
@@ -43,6 +44,18 @@ const quantities = {
   },
 } as const satisfies Schema;
 
+interface ResourceWords {
+  readonly requests?: Readonly<Record<string, string | number>>;
+  readonly limits?: Readonly<Record<string, string | number>>;
+}
+
+interface TolerationWords {
+  readonly key?: string;
+  readonly operator?: string;
+  readonly value?: string;
+  readonly effect?: string;
+}
+
 export const podOptions = {
   type: 'object',
   description: 'What the cluster demands of the cache’s pods.',
@@ -80,6 +93,20 @@ export const podOptions = {
         requests: { ...quantities, description: 'What the scheduler reserves.' },
         limits: { ...quantities, description: 'What the container may not exceed.' },
       },
+      'x-kubernetes-validations': [
+        {
+          rule:
+            '!has(self.requests) || !has(self.limits) || self.requests.all(r, !(r in self.limits) || ' +
+            '!isQuantity(string(self.requests[r])) || !isQuantity(string(self.limits[r])) || ' +
+            'quantity(string(self.requests[r])).compareTo(quantity(string(self.limits[r]))) <= 0)',
+          message: 'must not be above the limits',
+          fieldPath: '.requests',
+          holds: ({ requests = {}, limits = {} }: ResourceWords) =>
+            Object.entries(requests).every(
+              ([name, value]) => !((parseResource(value) ?? 0) > (parseResource(limits[name]) ?? Infinity)),
+            ),
+        },
+      ],
     },
     nodeSelector: words('Labels that a node must have.', 63),
     tolerations: {
@@ -96,6 +123,26 @@ export const podOptions = {
           effect: choice('Left out: all.', 'NoSchedule', 'PreferNoSchedule', 'NoExecute'),
           tolerationSeconds: { ...integer('How long NoExecute is tolerated.', 0, 2_147_483_647), format: 'int64' },
         },
+        'x-kubernetes-validations': [
+          {
+            rule: "has(self.key) && size(self.key) > 0 || has(self.operator) && self.operator == 'Exists'",
+            message: 'must be Exists where there is no key',
+            fieldPath: '.operator',
+            holds: ({ key = '', operator }: TolerationWords) => key !== '' || operator === 'Exists',
+          },
+          {
+            rule: "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || size(self.value) == 0",
+            message: 'must be left out where operator is Exists',
+            fieldPath: '.value',
+            holds: ({ operator, value = '' }: TolerationWords) => operator !== 'Exists' || value === '',
+          },
+          {
+            rule: "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
+            message: 'must be left out unless effect is NoExecute',
+            fieldPath: '.tolerationSeconds',
+            holds: (value: TolerationWords) => !('tolerationSeconds' in value) || value.effect === 'NoExecute',
+          },
+        ],
       },
     },
     priorityClassName: text('PriorityClass of the pods.', { maxLength: NAME_LENGTH, minLength: 1 }),
@@ -117,6 +164,15 @@ export const podOptions = {
           nodeAffinityPolicy: choice('Whether nodes outside the node selector count.', 'Honor', 'Ignore'),
           nodeTaintsPolicy: choice('Whether tainted nodes count.', 'Honor', 'Ignore'),
         },
+        'x-kubernetes-validations': [
+          {
+            rule: "!has(self.minDomains) || self.whenUnsatisfiable == 'DoNotSchedule'",
+            message: 'must be left out unless whenUnsatisfiable is DoNotSchedule',
+            fieldPath: '.minDomains',
+            holds: (value: { readonly whenUnsatisfiable: string }) =>
+              !('minDomains' in value) || value.whenUnsatisfiable === 'DoNotSchedule',
+          },
+        ],
       },
     },
     serviceAccountAnnotations: words(

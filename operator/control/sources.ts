@@ -5,7 +5,7 @@ import type { Clock } from '#shared/clock.ts';
 import type { KubeClient } from '#shared/kube/client.ts';
 import { listWatch } from '#shared/kube/list-watch.ts';
 import type { Log } from '#shared/log.ts';
-import type { WorkQueue } from './work-queue.ts';
+import type { Urgency, WorkQueue } from './work-queue.ts';
 
 export interface SourcesOptions {
   readonly client: KubeClient;
@@ -39,6 +39,7 @@ export function openSources(options: SourcesOptions): Sources {
   function follow(path: string, query: Record<string, string>, isCache: boolean): Promise<void> {
     /** What was seen last: enough to tell a change, and whose an object was that a list no longer has. */
     let seen = new Map<string, Seen>();
+    let isFirst = true;
     unsynced.add(path);
     return listWatch<Live>({
       client,
@@ -51,9 +52,12 @@ export function openSources(options: SourcesOptions): Sources {
       onList(items) {
         const before = seen;
         seen = new Map(items.map((item) => [item.metadata.uid, seenOf(item, isCache)]));
+        // At the start everything is new to us and nothing has changed.
+        const urgency = isFirst ? 'due' : 'changed';
+        isFirst = false;
         for (const [uid, { key }] of before) if (!seen.has(uid)) add(key);
         for (const [uid, { key, version }] of seen) {
-          if (before.get(uid)?.version !== version) add(key);
+          if (before.get(uid)?.version !== version) add(key, urgency);
           else if (isCache && key !== undefined) queue.addAfter(key, random() * RESYNC_SPREAD_MS);
         }
         unsynced.delete(path);
@@ -69,8 +73,8 @@ export function openSources(options: SourcesOptions): Sources {
     });
   }
 
-  function add(key: string | undefined): void {
-    if (key !== undefined) queue.add(key);
+  function add(key: string | undefined, urgency: Urgency = 'changed'): void {
+    if (key !== undefined) queue.add(key, urgency);
   }
 
   const loops: Promise<void>[] = [];

@@ -3,6 +3,8 @@
  * other managers own fields of their own. Pure; follows the merge rules of server-side apply, so that what an apply
  * would leave alone is no difference. Returns the path of the first difference, for the log.
  */
+import { parseResource } from '#crds/quantity.ts';
+
 type Json = unknown;
 type JsonObject = Readonly<Record<string, Json>>;
 
@@ -72,30 +74,7 @@ function isObject(value: Json): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const SUFFIX: Readonly<Record<string, number>> = {
-  m: 1e-3,
-  '': 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  E: 1e18,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-  Ei: 2 ** 60,
-};
-
 function sameQuantity(left: Json, right: Json): boolean {
-  const leftValue = quantity(left);
-  return leftValue !== undefined && leftValue === quantity(right);
-}
-
-function quantity(value: Json): number | undefined {
-  const [, digits, suffix] = /^([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)$/.exec(String(value)) ?? [];
-  const factor = SUFFIX[suffix ?? ''];
-  return digits === undefined || factor === undefined ? undefined : Number(digits) * factor;
+  const leftValue = parseResource(left);
+  return leftValue !== undefined && leftValue === parseResource(right);
 }

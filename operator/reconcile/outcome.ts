@@ -17,13 +17,15 @@ const CONFLICT_RECHECK_MS = 30_000;
 /** Garbage collection takes a second or two. */
 const PASSING_RECHECK_MS = 2000;
 const REFUSAL_RECHECK_MS = 30_000;
-/** Pods are not watched: while some are awaited they are looked at. */
+/** Pods are not watched: while some are awaited they are looked at, for what they say. */
 const ROLLOUT_RECHECK_MS = 5000;
+/** Longer than a rollout may take without progress. After it whatever turns is seen by the watch of the Deployment. */
+const ROLLOUT_PATIENCE_MS = 180_000;
 /** The message of a failing pod is kept fresh, at leisure. */
 const FAILED_RECHECK_MS = 30_000;
 
 /** `waitLeftMs`: until a missing Secret stops being awaited. */
-export function outcomeOf(phase: Phase, status: OrcaCacheStatus, waitLeftMs: number): Outcome {
+export function outcomeOf(phase: Phase, status: OrcaCacheStatus, waitLeftMs: number, nowMs: number): Outcome {
   const ready = status.conditions?.find(({ type }) => type === CONDITION.ready);
   const reason = ready?.reason ?? '';
   switch (phase.kind) {
@@ -43,7 +45,9 @@ export function outcomeOf(phase: Phase, status: OrcaCacheStatus, waitLeftMs: num
       break;
   }
   if (ready?.status === 'True') return { kind: 'done' };
-  return { kind: 'requeue', afterMs: reason === REASON.rolloutFailed ? FAILED_RECHECK_MS : ROLLOUT_RECHECK_MS, reason };
+  const isLong = nowMs - Date.parse(ready?.lastTransitionTime ?? '') > ROLLOUT_PATIENCE_MS;
+  const isSlow = isLong || reason === REASON.rolloutFailed;
+  return { kind: 'requeue', afterMs: isSlow ? FAILED_RECHECK_MS : ROLLOUT_RECHECK_MS, reason };
 }
 
 /** The same, and again by then at the latest. */

@@ -11,6 +11,7 @@ import { desiredChildren, type Child } from '#operator/resources/list.ts';
 import { podMessage, unreadyPod } from '#operator/status/pod-message.ts';
 import { rolloutOf } from '#operator/status/rollout.ts';
 import type { Phase } from '#operator/status/situation.ts';
+import { SETTLED_MS } from '#operator/status/sides.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { transitions } from '#operator/status/transitions.ts';
 import type { Clock } from '#shared/clock.ts';
@@ -23,7 +24,7 @@ import { deploymentOf, newestPods, observe, type Observed } from './observe.ts';
 import { notLaterThan, outcomeOf, type Outcome } from './outcome.ts';
 import { provenConfigs } from './proven.ts';
 import { cachePath, publish } from './publish.ts';
-import { SETTLED_MS, type Reports } from './reports.ts';
+import type { Reports } from './reports.ts';
 
 /** `<namespace>/<name>` of a cache. */
 export type Key = string;
@@ -130,7 +131,8 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
     options.state(key, status.conditions);
     if (await publish(api, cache, status))
       await tell(api, cache, transitions(cache.status, status), options.instance, options.clock);
-    const outcome = outcomeOf(phase, status, phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0);
+    const leftMs = phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0;
+    const outcome = outcomeOf(phase, status, leftMs, options.clock.date());
     return againAfterMs === undefined ? outcome : notLaterThan(outcome, againAfterMs);
   };
 }

@@ -21,6 +21,8 @@ export interface ReportsOptions {
   readonly askPod: AskPod;
   /** What of the reports would be told; a change of it is news. */
   readonly digest: (reports: readonly NamedReport[]) => string;
+  /** How soon those who said this are worth asking again. */
+  readonly againMs: (reports: readonly NamedReport[]) => number;
   readonly onNews: (key: string) => void;
 }
 
@@ -28,8 +30,6 @@ export interface ReportsOptions {
 const MAX_PODS = 3;
 /** Hundreds of caches whose pods don't answer must not fill the process with waiting. */
 const MAX_REQUESTS = 20;
-/** Trouble with the origin or the store is minutes old before somebody looks here. */
-export const SETTLED_MS = 60_000;
 /** How often it is looked who is due. */
 const TICK_MS = 5000;
 
@@ -39,7 +39,7 @@ interface Known {
   readonly askedAtMs: number;
 }
 
-export function openReports({ clock, askPod, digest, onNews }: ReportsOptions): Reports {
+export function openReports({ clock, askPod, digest, againMs, onNews }: ReportsOptions): Reports {
   const known = new Map<string, Known>();
   const limited = openLimit(MAX_REQUESTS);
 
@@ -77,7 +77,7 @@ export function openReports({ clock, askPod, digest, onNews }: ReportsOptions): 
     async run(signal) {
       while (!signal.aborted) {
         const due = [...known].filter(
-          ([, { pods, askedAtMs }]) => pods.length > 0 && clock.now() - askedAtMs >= SETTLED_MS,
+          ([, { pods, reports, askedAtMs }]) => pods.length > 0 && clock.now() - askedAtMs >= againMs(reports),
         );
         await Promise.all(due.map(([key, before]) => askAgain(key, before, signal))).catch(ignoreAbort(signal));
         await clock.sleep(TICK_MS, signal).catch(ignoreAbort(signal));

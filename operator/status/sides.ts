@@ -1,7 +1,19 @@
 /** What the conditions beside Ready would tell of some reports: a change of it is worth a new status. */
+import { REASON } from '#crds/names.ts';
 import type { NamedReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from './cache-store-ready.ts';
 import { originReachable } from './origin-reachable.ts';
+
+/** Trouble with the origin or the store is minutes old before somebody looks here. */
+export const SETTLED_MS = 60_000;
+/** A pod knows of the origin 15 s after it is ready, and of the store sooner. */
+const SOON_MS = 10_000;
+
+/** How soon those who said this are worth asking again. */
+export function againMs(reports: readonly NamedReport[]): number {
+  const isNew = [originReachable, cacheStoreReady].some((judge) => judge({ reports }).reason === REASON.notProbed);
+  return isNew ? SOON_MS : SETTLED_MS;
+}
 
 export function sidesDigest(reports: readonly NamedReport[]): string {
   const told = [originReachable, cacheStoreReady].map((judge) => {

@@ -17,7 +17,116 @@ export interface BadCase extends Case {
 const tier = (minObjectSize: string | number, chunkSize: string | number) => ({ minObjectSize, chunkSize });
 const bucket = (name: string, more: object = {}) => ({ name, ...more });
 
+const AZURE_ORIGIN = { 'spec.origin.type': 'AzureBlob', 'spec.origin.s3': undefined };
+const azureStore = (more: object) => ({
+  'spec.cacheStore': { type: 'AzureBlob', azureBlob: { account: 'acme', container: 'chunks', ...more } },
+});
+const azureOrigin = (more: object) => ({ ...AZURE_ORIGIN, 'spec.origin.azureBlob': { account: 'acme', ...more } });
+const noName = { name: 'Not_A_Name' };
+
+/** A member whose value has no valid form: the name of the case is its path. */
+function malformed(path: string, value: unknown, more: Readonly<Record<string, unknown>> = {}): BadCase {
+  return { name: `${path} that can't be`, changes: { ...more, [path]: value }, path };
+}
+
+const malformedCases: readonly BadCase[] = [
+  ...['origin.s3', 'cacheStore.s3'].flatMap((side) =>
+    ['credentialsSecretRef', 'caBundleRef'].map((member) => malformed(`spec.${side}.${member}.name`, 'Not_A_Name')),
+  ),
+  ...['credentialsSecretRef', 'caBundleRef'].flatMap((member) => [
+    {
+      name: `an Azure origin's ${member} that can't be`,
+      changes: azureOrigin({ [member]: noName }),
+      path: `spec.origin.azureBlob.${member}.name`,
+    },
+    {
+      name: `an Azure store's ${member} that can't be`,
+      changes: azureStore({ [member]: noName }),
+      path: `spec.cacheStore.azureBlob.${member}.name`,
+    },
+  ]),
+  ...['backoffInitial', 'backoffMax', 'maxTotalDuration'].map((member) =>
+    malformed(`spec.origin.retry.${member}`, 'soon'),
+  ),
+  malformed('spec.cacheStore.s3.endpoint', 'store:7070'),
+  malformed('spec.cacheStore.s3.bucket', 'a/b'),
+  {
+    name: 'an account of the store that can be none',
+    changes: azureStore({ account: 'Acme' }),
+    path: 'spec.cacheStore.azureBlob.account',
+  },
+  {
+    name: 'an Azure endpoint of the store with a user',
+    changes: azureStore({ endpoint: 'https://a:b@acme.example' }),
+    path: 'spec.cacheStore.azureBlob.endpoint',
+  },
+  {
+    name: 'a claim whose name can be none',
+    changes: {
+      'spec.cacheStore': { type: 'Filesystem', filesystem: { persistentVolumeClaim: { claimName: 'Not_A_Name' } } },
+    },
+    path: 'spec.cacheStore.filesystem.persistentVolumeClaim.claimName',
+  },
+  { name: 'an S3 store without s3', changes: { 'spec.cacheStore': { type: 'S3' } }, path: 'spec.cacheStore.s3' },
+  {
+    name: 'an Azure store without azureBlob',
+    changes: { 'spec.cacheStore': { type: 'AzureBlob' } },
+    path: 'spec.cacheStore.azureBlob',
+  },
+  {
+    name: 'a tier of no object size',
+    changes: { 'spec.chunking.tiers': [tier('big', '64Mi')] },
+    path: 'spec.chunking.tiers[0].minObjectSize',
+  },
+  malformed('spec.metadata.negativeTTL', '48h'),
+  malformed('spec.metadata.staleIfError', '-1h'),
+  malformed('spec.memory.budget', '1.5Gi'),
+  malformed('spec.edge.auth.secretRef.name', 'Not_A_Name', { 'spec.edge.auth.type': 'Bearer' }),
+  malformed('spec.edge.tls.secretName', 'Not_A_Name'),
+  malformed('spec.shutdown.propagationDelay', '10m'),
+  {
+    name: 'requests that are no quantities',
+    changes: { 'spec.pod.resources': { requests: { cpu: 'two' } } },
+    path: 'spec.pod.resources.requests.cpu',
+  },
+  {
+    name: 'requests above the limits',
+    changes: { 'spec.pod.resources': { requests: { cpu: '2500m' }, limits: { cpu: 2 } } },
+    path: 'spec.pod.resources.requests',
+  },
+  {
+    name: 'a variable with a hyphen',
+    changes: { 'spec.pod.env': [{ name: 'A-B', value: '1' }] },
+    path: 'spec.pod.env[0].name',
+  },
+  {
+    name: 'a toleration of no taint',
+    changes: { 'spec.pod.tolerations': [{ effect: 'NoSchedule' }] },
+    path: 'spec.pod.tolerations[0].operator',
+  },
+  {
+    name: 'a toleration of any value and of one',
+    changes: { 'spec.pod.tolerations': [{ key: 'a', operator: 'Exists', value: 'b' }] },
+    path: 'spec.pod.tolerations[0].value',
+  },
+  {
+    name: 'a toleration for a time of what evicts nobody',
+    changes: { 'spec.pod.tolerations': [{ key: 'a', effect: 'NoSchedule', tolerationSeconds: 5 }] },
+    path: 'spec.pod.tolerations[0].tolerationSeconds',
+  },
+  {
+    name: 'domains that must exist of a spread that need not be met',
+    changes: {
+      'spec.pod.topologySpreadConstraints': [
+        { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway', minDomains: 2 },
+      ],
+    },
+    path: 'spec.pod.topologySpreadConstraints[0].minDomains',
+  },
+];
+
 export const badCases: readonly BadCase[] = [
+  ...malformedCases,
   { name: 'a name that no Service may have', changes: { 'metadata.name': 'models.eu' }, path: 'metadata.name' },
   { name: 'a name that begins with a digit', changes: { 'metadata.name': '1models' }, path: 'metadata.name' },
   { name: 'a name of 51 characters', changes: { 'metadata.name': 'm'.repeat(51) }, path: 'metadata.name' },
@@ -332,6 +441,41 @@ export const goodCases: readonly Case[] = [
     name: 'an Azure cachestore',
     changes: { 'spec.cacheStore': { type: 'AzureBlob', azureBlob: { account: 'acme', container: 'a-b' } } },
   },
+  {
+    name: 'an Azure cachestore with all that it may have',
+    changes: azureStore({
+      endpoint: 'https://acme.example/acme',
+      credentialsSecretRef: { name: 'keys' },
+      caBundleRef: { name: 'ca' },
+    }),
+  },
+  {
+    name: 'every reference of S3, keys, TLS and a proxy',
+    changes: {
+      'spec.origin.s3.caBundleRef': { name: 'origin-ca' },
+      'spec.origin.buckets': [bucket('models', { metadataTTL: '10m' })],
+      'spec.cacheStore.s3.credentialsSecretRef': { name: 'store-keys' },
+      'spec.cacheStore.s3.caBundleRef': { name: 'store-ca' },
+      'spec.edge.auth': { type: 'Bearer', secretRef: { name: 'keys' } },
+      'spec.edge.tls': { secretName: 'tls' },
+      'spec.edge.virtualHostDomains': ['s3.example'],
+      'spec.edge.corsOrigins': ['*'],
+      'spec.proxy': { httpsProxy: 'http://proxy:3128' },
+    },
+  },
+  {
+    name: 'requests as high as the limits, in another form',
+    changes: { 'spec.pod.resources': { requests: { cpu: '2000m' }, limits: { cpu: 2, memory: '2Gi' } } },
+  },
+  {
+    name: 'domains that must exist',
+    changes: {
+      'spec.pod.topologySpreadConstraints': [
+        { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', minDomains: 2 },
+      ],
+    },
+  },
+  { name: 'a toleration of everything', changes: { 'spec.pod.tolerations': [{ operator: 'Exists' }] } },
   { name: 'AWS itself', changes: { 'spec.origin.s3': { region: 'eu-west-1' } } },
   { name: 'an IPv6 endpoint', changes: { 'spec.origin.s3.endpoint': 'http://[fd00::1]:7070' } },
   { name: 'an origin id with all that is allowed', changes: { 'spec.origin.id': '0.a_B-c.' } },

@@ -111,9 +111,7 @@ export async function startAzurite(options: { readonly containers?: readonly str
     putBlob(container, name, body, headers = {}) {
       const bytes = Buffer.from(body);
       const words = Object.entries(headers).map(([header, value]) => [
-        header
-          .replace(/^x-amz-meta-/, 'x-ms-meta-')
-          .replace(/^(cache-control|content-(?:type|encoding|language|disposition))$/, 'x-ms-blob-$1'),
+        header.replace(/^x-amz-meta-/, 'x-ms-meta-').replace(/^cache-control$/, 'x-ms-blob-cache-control'),
         value,
       ]);
       return expectOk({

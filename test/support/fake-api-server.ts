@@ -270,6 +270,8 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
   });
 
   function send(to: Watch, event: unknown): void {
+    // It has ended, and the other side has not noticed yet.
+    if (to.response.writableEnded) return;
     to.response.write(`${JSON.stringify(event)}\n`);
   }
 

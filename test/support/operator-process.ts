@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import type { FakeApiServer } from './fake-api-server.ts';
 
 export interface OperatorProcess {
+  readonly pid: number;
   readonly output: () => string;
   readonly stop: (signal: NodeJS.Signals) => void;
   readonly exit: Promise<number | null>;
@@ -29,7 +30,7 @@ export function startOperator(env: Record<string, string>, ...args: readonly str
     child.kill('SIGKILL');
     await exit;
   });
-  return { output: () => output, stop: (signal) => void child.kill(signal), exit };
+  return { pid: child.pid ?? 0, output: () => output, stop: (signal) => void child.kill(signal), exit };
 }
 
 /** `token` tells whose requests are whose. */

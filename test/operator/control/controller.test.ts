@@ -56,7 +56,10 @@ async function follow(
   const drain = async (): Promise<string[]> => {
     const keys: string[] = [];
     while (queue.depth > 0) {
-      const key = (await queue.next(stop.signal)) ?? '';
+      const taken = queue.next(stop.signal);
+      // Those that are only looked at again come one after the other.
+      await clock.advance(40);
+      const key = (await taken) ?? '';
       queue.done(key);
       keys.push(key);
     }

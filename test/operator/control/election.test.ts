@@ -42,9 +42,10 @@ function leaseStore() {
 }
 
 /** A process that can be stopped as by SIGSTOP: its timers wait, the time does not. */
-function pausable(clock: FakeClock): Clock & { pause(): void; wake(): void } {
+function pausable(clock: FakeClock): Clock & { pause(): void; wake(): void; setDate(aheadMs: number): void } {
   let paused = false;
   let due: (() => void)[] = [];
+  let dateOffsetMs = 0;
   const after: Clock['after'] = (ms, callback) => {
     let cancelled = false;
     const cancel = clock.after(ms, () => {
@@ -58,7 +59,7 @@ function pausable(clock: FakeClock): Clock & { pause(): void; wake(): void } {
   };
   return {
     now: () => clock.now(),
-    date: () => clock.date(),
+    date: () => clock.date() + dateOffsetMs,
     after,
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
@@ -72,6 +73,9 @@ function pausable(clock: FakeClock): Clock & { pause(): void; wake(): void } {
           reject(signal.reason as Error);
         });
       }),
+    setDate(aheadMs) {
+      dateOffsetMs = aheadMs;
+    },
     pause() {
       paused = true;
     },
@@ -328,6 +332,24 @@ describe('a holder', () => {
     await clock.advance(9999);
     expect(() => first.write()).not.toThrow();
     await clock.advance(1);
+    expect(() => first.write()).toThrow('not renewed in time');
+  });
+
+  test('whose machine slept, so that only the date has gone on, writes nothing', async () => {
+    const { clock, candidate } = world();
+    const first = candidate('a');
+    await clock.advance(20_000);
+    first.clock.setDate(10_000);
+    expect(() => first.write()).toThrow('not renewed in time');
+  });
+
+  test('whose date is set back does not hold the lease any longer for it', async () => {
+    const { clock, candidate } = world();
+    const first = candidate('a');
+    await clock.advance(20_000);
+    first.clock.setDate(-3_600_000);
+    first.clock.pause();
+    await clock.advance(10_000);
     expect(() => first.write()).toThrow('not renewed in time');
   });
 

@@ -21,6 +21,47 @@ describe('a work queue', () => {
     expect([await take(), await take(), queue.depth]).toEqual(['a', 'b', 0]);
   });
 
+  test('hands out what has changed before what is only looked at again', async () => {
+    const { queue, clock, take } = open();
+    queue.addAfter('a', 1000);
+    queue.addAfter('b', 1000);
+    queue.addAfter('c', 1000);
+    await clock.advance(1000);
+    queue.add('new');
+    queue.add('c');
+    expect(queue.depth).toBe(4);
+    expect([await take(), await take(), await take()]).toEqual(['new', 'c', 'a']);
+  });
+
+  test('hands out at most 25 a second that are only looked at again, however many wait for them', async () => {
+    const { queue, clock, take } = open();
+    for (const key of ['a', 'b', 'c']) queue.add(key, 'due');
+    const taken: (string | undefined)[] = [];
+    for (let worker = 0; worker < 4; worker++) void take().then((key) => taken.push(key));
+    await clock.advance(0);
+    expect(taken).toEqual(['a']);
+    await clock.advance(39);
+    expect(taken).toEqual(['a']);
+    await clock.advance(1);
+    expect(taken).toEqual(['a', 'b']);
+    queue.add('new');
+    await clock.advance(0);
+    expect(taken).toEqual(['a', 'b', 'new']);
+    await clock.advance(40);
+    expect(taken).toEqual(['a', 'b', 'new', 'c']);
+  });
+
+  test('lets a key that changes while it is worked on come before what is only due', async () => {
+    const { queue, take } = open();
+    queue.add('a');
+    await take();
+    queue.add('a', 'due');
+    queue.add('b', 'due');
+    queue.add('a');
+    queue.done('a');
+    expect([await take(), await take()]).toEqual(['a', 'b']);
+  });
+
   test('wakes who waits', async () => {
     const { queue, take } = open();
     const taken = take();

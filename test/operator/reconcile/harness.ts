@@ -12,7 +12,7 @@ import type { Outcome } from '#operator/reconcile/outcome.ts';
 import { openPodAsker } from '#operator/reconcile/ask-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { openReports } from '#operator/reconcile/reports.ts';
-import { sidesDigest } from '#operator/status/sides.ts';
+import { againMs, sidesDigest } from '#operator/status/sides.ts';
 import { openLog } from '#shared/log.ts';
 import type { KubeObject } from '#shared/kube/types.ts';
 import { openFakeApiServer, type FakeApiServer, type SeenRequest } from '#test/support/fake-api-server.ts';
@@ -66,7 +66,7 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
       imagePullPolicy: 'IfNotPresent',
       version,
       instance: 'test',
-      reports: openReports({ clock, askPod: openPodAsker(opsPort), digest: sidesDigest, onNews: () => {} }),
+      reports: openReports({ clock, askPod: openPodAsker(opsPort), digest: sidesDigest, againMs, onNews: () => {} }),
       state: () => {},
       newPeerKeyBase64: () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64'),
     });

@@ -24,6 +24,7 @@ function world() {
       return answer(ip);
     },
     digest: (all) => JSON.stringify(all),
+    againMs: () => 60_000,
     onNews: (key) => news.push(key),
   });
   return { clock, asked, news, reports, answering: (next: typeof answer) => void (answer = next) };
@@ -72,6 +73,7 @@ describe('the reports of pods', () => {
         return undefined;
       },
       digest: () => '',
+      againMs: () => 60_000,
       onNews: () => {},
     });
     const all = Array.from({ length: 30 }, (_, index) => reports.of(`ml/${index}`, PODS, 0, never));

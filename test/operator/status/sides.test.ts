@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { NamedReport, PodReport, StoreReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from '#operator/status/cache-store-ready.ts';
 import { originReachable } from '#operator/status/origin-reachable.ts';
-import { sidesDigest } from '#operator/status/sides.ts';
+import { againMs, sidesDigest } from '#operator/status/sides.ts';
 
 const STORE: StoreReport = {
   breaker: 'closed',
@@ -95,6 +95,14 @@ describe('CacheStoreReady', () => {
   test('says both that the bucket is versioned and what its conditions are worth', () => {
     const { message } = cacheStoreReady({ reports: named(store({ versioned: true, message: 'racy: several won' })) });
     expect(message).toBe('the bucket is versioned: nothing is ever freed there; racy: several won');
+  });
+});
+
+describe('a look at the pods', () => {
+  test('is soon worth another while they have not found out themselves, and seldom afterwards', () => {
+    expect(againMs(named(bucket('unknown')))).toBe(10_000);
+    expect(againMs(named(store({ condition: 'unknown' })))).toBe(10_000);
+    expect([againMs(named(GOOD)), againMs(named(OLDER)), againMs([])]).toEqual([60_000, 60_000, 60_000]);
   });
 });
 

@@ -1,21 +1,20 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { customResourceDefinition } from '#crds/crd.ts';
 import { CRD_NAME } from '#crds/names.ts';
 import type { OrcaCache } from '#crds/types.ts';
-import { openKubeClient, PATCH } from '#shared/kube/client.ts';
-import { hasStatus, KubeError } from '#shared/kube/error.ts';
-import { openKubeconfig } from '#shared/kube/kubeconfig.ts';
+import { PATCH, type KubeClient } from '#shared/kube/client.ts';
+import { KubeError } from '#shared/kube/error.ts';
 import { badCases, goodCases, unknownCases } from '#test/crds/cases.ts';
 import { accepted, sampleWith } from '#test/crds/sample.ts';
+import { ADMIN, openControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { installCrd } from './install.ts';
 
 const run = promisify(execFile);
-const kube = openKubeClient(openKubeconfig());
-const NAMESPACE = `crd-test-${process.pid}`;
+const NAMESPACE = 'crd-test';
 const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const CACHES = `/apis/orcacache.dev/v1alpha1/namespaces/${NAMESPACE}/orcacaches`;
-const ESTABLISH_TIMEOUT_MS = 30_000;
 
 interface Definition {
   readonly status?: {
@@ -23,23 +22,18 @@ interface Definition {
   };
 }
 
-let isOurs = false;
+let plane: ControlPlane;
+let kube: KubeClient;
 
 beforeAll(async () => {
+  plane = await openControlPlane();
+  kube = plane.kube;
+  await installCrd(kube);
   await kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name: NAMESPACE } } });
-  try {
-    await kube.request('POST', CRDS, { body: customResourceDefinition(), query: { fieldValidation: 'Strict' } });
-    isOurs = true;
-  } catch (error) {
-    if (!hasStatus(error, 409)) throw error;
-  }
-  // Established comes a moment before the API server serves the resource.
-  await vi.waitFor(() => kube.request('GET', CACHES), { timeout: ESTABLISH_TIMEOUT_MS, interval: 200 });
 });
 
 afterAll(async () => {
-  if (isOurs) await kube.request('DELETE', `${CRDS}/${CRD_NAME}`);
-  await kube.request('DELETE', `/api/v1/namespaces/${NAMESPACE}`);
+  await plane[Symbol.asyncDispose]();
 });
 
 async function conditions(): Promise<Record<string, string>> {
@@ -63,6 +57,7 @@ async function refusal(attempt: Promise<unknown>): Promise<KubeError> {
   return error;
 }
 
+/** Nothing reconciles here: there is no operator, and no node. */
 describe('the CRD on a real API server', () => {
   test('is structural and has nothing to complain about', async () => {
     expect(await conditions()).toEqual({ Established: 'True', NamesAccepted: 'True' });
@@ -99,8 +94,7 @@ describe('the CRD on a real API server', () => {
   });
 
   test('keeps the origin id of a cache for ever, and lets the rest change', async () => {
-    // Paused: an operator in this cluster must not touch it.
-    await create({ 'metadata.name': 'kept', 'metadata.annotations': { 'orcacache.dev/paused': 'true' } }, false);
+    await create({ 'metadata.name': 'kept' }, false);
     const merge = async (spec: object) =>
       kube.request<OrcaCache>('PATCH', `${CACHES}/kept`, { body: { spec }, contentType: PATCH.merge });
     expect(await refusal(merge({ origin: { id: 'other' } }))).toMatchObject({
@@ -112,7 +106,7 @@ describe('the CRD on a real API server', () => {
   });
 
   test('scales by its scale subresource, and its status does not count as a change', async () => {
-    await create({ 'metadata.name': 'scaled', 'metadata.annotations': { 'orcacache.dev/paused': 'true' } }, false);
+    await create({ 'metadata.name': 'scaled' }, false);
     const status = { observedGeneration: 1, replicas: 2, readyReplicas: 1, selector: 'a=b', endpoint: 'http://scaled' };
     const patched = await kube.request<OrcaCache>('PATCH', `${CACHES}/scaled/status`, {
       body: { status },
@@ -128,8 +122,25 @@ describe('the CRD on a real API server', () => {
     expect((await kube.request<OrcaCache>('GET', `${CACHES}/scaled`)).spec.replicas).toBe(5);
   });
 
+  test.for(['', '.spec', '.spec.origin', '.spec.cacheStore.s3', '.spec.edge.auth', '.status'])(
+    'is explained by kubectl: orcacache%s',
+    async (path) => {
+      const { stdout } = await run('kubectl', [
+        `--kubeconfig=${plane.kubeconfig(ADMIN)}`,
+        'explain',
+        `orcacache${path}`,
+      ]);
+      expect(stdout).toContain('DESCRIPTION:');
+      expect(stdout).not.toContain('<no description>');
+      // Each field has a line of its own under its name.
+      const fields = [...stdout.matchAll(/^ {2}([a-zA-Z0-9]+)\t<[^\n]*\n {4}(\S)?/gm)];
+      expect(fields.length).toBeGreaterThan(0);
+      expect(fields.filter(([, , text]) => text === undefined)).toEqual([]);
+    },
+  );
+
   test('is listed by its short name with what one wants to know', async () => {
-    await create({ 'metadata.name': 'listed', 'metadata.annotations': { 'orcacache.dev/paused': 'true' } }, false);
+    await create({ 'metadata.name': 'listed' }, false);
     await kube.request('PATCH', `${CACHES}/listed/status`, {
       contentType: PATCH.merge,
       body: {
@@ -150,7 +161,14 @@ describe('the CRD on a real API server', () => {
         },
       },
     });
-    const { stdout } = await run('kubectl', ['get', 'orca', 'listed', '-n', NAMESPACE]);
+    const { stdout } = await run('kubectl', [
+      `--kubeconfig=${plane.kubeconfig(ADMIN)}`,
+      'get',
+      'orca',
+      'listed',
+      '-n',
+      NAMESPACE,
+    ]);
     const [header, row] = stdout.split('\n').map((line) => line.trim().split(/\s+/));
     expect(header).toEqual(['NAME', 'READY', 'REPLICAS', 'DESIRED', 'ORIGIN', 'ENDPOINT', 'AGE']);
     expect(row?.slice(0, -1)).toEqual(['listed', 'False', '2', '3', 'models-eu', 'http://listed.ml.svc']);

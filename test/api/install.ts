@@ -1,0 +1,54 @@
+/** What has to be in an API server before an operator can work there: the CRD, and the rights that the chart gives. */
+import { readFileSync } from 'node:fs';
+import { vi } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { customResourceDefinition } from '#crds/crd.ts';
+import { API_VERSION, PLURAL } from '#crds/names.ts';
+import { collectionPath } from '#operator/api/manifest.ts';
+import type { KubeClient } from '#shared/kube/client.ts';
+import { OPERATOR_USER } from '#test/support/control-plane.ts';
+
+const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+const RBAC = 'rbac.authorization.k8s.io/v1';
+const RENDERED = 'test/golden/charts/orcacache/minimal.yaml';
+const ESTABLISH_TIMEOUT_MS = 30_000;
+/** Of the rendered release. */
+export const RELEASE_NAMESPACE = 'orca-system';
+
+export async function installCrd(kube: KubeClient): Promise<void> {
+  await kube.request('POST', CRDS, { body: customResourceDefinition(), query: { fieldValidation: 'Strict' } });
+  // Established comes a moment before the API server serves the resource.
+  await vi.waitFor(() => kube.request('GET', collectionPath(API_VERSION, PLURAL)), {
+    timeout: ESTABLISH_TIMEOUT_MS,
+    interval: 200,
+  });
+}
+
+interface Rendered {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly roleRef?: object;
+}
+
+/** Exactly the roles that the chart renders, bound to the operator's user instead of its ServiceAccount. */
+export async function grantChartRoles(kube: KubeClient): Promise<{ readonly leaseName: string }> {
+  await kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name: RELEASE_NAMESPACE } } });
+  const documents = parseAllDocuments(readFileSync(RENDERED, 'utf8'));
+  const objects = documents.flatMap((document) => (document.toJS() as Rendered | null) ?? []);
+  const wanted = ['ClusterRole', 'Role', 'ClusterRoleBinding', 'RoleBinding'];
+  let leaseName = '';
+  for (const object of objects.filter(({ kind }) => wanted.includes(kind))) {
+    const { namespace } = object.metadata;
+    const path = collectionPath(RBAC, `${object.kind.toLowerCase()}s`, namespace);
+    const subjects = [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: OPERATOR_USER }];
+    await kube.request('POST', path, { body: object.roleRef === undefined ? object : { ...object, subjects } });
+  }
+  for (const object of objects) {
+    const { spec } = object as {
+      spec?: { template?: { spec?: { containers?: { env?: { name: string; value?: string }[] }[] } } };
+    };
+    const env = spec?.template?.spec?.containers?.[0]?.env ?? [];
+    leaseName ||= env.find(({ name }) => name === 'LEASE_NAME')?.value ?? '';
+  }
+  return { leaseName };
+}

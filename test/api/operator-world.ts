@@ -1,0 +1,126 @@
+/** An API server with the CRD, the operator as a process with exactly the chart's rights, and caches without pods. */
+import { readFileSync } from 'node:fs';
+import { expect, onTestFinished, vi } from 'vitest';
+import { API_VERSION, PLURAL } from '#crds/names.ts';
+import { collectionPath, type Live } from '#operator/api/manifest.ts';
+import type { OrcaCache } from '#operator/api/orca-cache.ts';
+import { PATCH, type KubeClient } from '#shared/kube/client.ts';
+import { sampleWith } from '#test/crds/sample.ts';
+import { OPERATOR_USER, openControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
+import { freePort } from '#test/support/free-port.ts';
+import { startOperator, type OperatorProcess } from '#test/support/operator-process.ts';
+import { grantChartRoles, installCrd, RELEASE_NAMESPACE } from './install.ts';
+
+/** A machine that does other things too. */
+export const REACTION_MS = 60_000;
+
+export interface ApiWorld {
+  readonly plane: ControlPlane;
+  readonly kube: KubeClient;
+  readonly operator: OperatorProcess;
+  readonly createNamespace: (name: string) => Promise<void>;
+  readonly createCache: (
+    namespace: string,
+    name: string,
+    more?: Readonly<Record<string, unknown>>,
+  ) => Promise<OrcaCache>;
+  readonly caches: () => Promise<readonly OrcaCache[]>;
+  readonly scale: (namespace: string, name: string, replicas: number) => Promise<void>;
+  /** Of its Deployment; undefined where there is none. */
+  readonly replicas: (namespace: string, name: string) => Promise<number | undefined>;
+  /** Sum over the labels of one of the operator's metrics. */
+  readonly metric: (name: string) => Promise<number>;
+  /** What it has written, except for the Lease. */
+  readonly writes: () => Promise<readonly string[]>;
+  /** Of the operator's process, now and at its highest. */
+  readonly memory: () => { readonly nowBytes: number; readonly peakBytes: number };
+}
+
+/** Everything ends with the test. */
+export async function openApiWorld(): Promise<ApiWorld> {
+  const plane = await openControlPlane();
+  onTestFinished(() => plane[Symbol.asyncDispose]());
+  const { kube } = plane;
+  await installCrd(kube);
+  const { leaseName } = await grantChartRoles(kube);
+  const metricsPort = await freePort();
+  const operator = startOperator(
+    {
+      CACHE_IMAGE: 'orcacache/cache:test',
+      LEASE_NAMESPACE: RELEASE_NAMESPACE,
+      LEASE_NAME: leaseName,
+      METRICS_PORT: String(metricsPort),
+    },
+    '--kubeconfig',
+    plane.kubeconfig(OPERATOR_USER),
+  );
+  await vi.waitFor(() => expect(operator.output()).toContain('leads now'), { timeout: REACTION_MS });
+  const pathOf = (namespace: string, name: string): string =>
+    `${collectionPath(API_VERSION, PLURAL, namespace)}/${name}`;
+
+  return {
+    plane,
+    kube,
+    operator,
+    async createNamespace(name) {
+      await kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name } } });
+    },
+    createCache: (namespace, name, more = {}) =>
+      kube.request<OrcaCache>('POST', collectionPath(API_VERSION, PLURAL, namespace), {
+        body: sampleWith({
+          'metadata.namespace': namespace,
+          'metadata.name': name,
+          'spec.origin.s3.credentialsSecretRef': undefined,
+          ...more,
+        }),
+      }),
+    async caches() {
+      const { items } = await kube.request<{ readonly items: readonly OrcaCache[] }>(
+        'GET',
+        collectionPath(API_VERSION, PLURAL),
+      );
+      return items;
+    },
+    async scale(namespace, name, replicas) {
+      await kube.request('PATCH', pathOf(namespace, name), {
+        contentType: PATCH.merge,
+        body: { spec: { replicas } },
+      });
+    },
+    async replicas(namespace, name) {
+      const { items } = await kube.request<{ readonly items: readonly Live[] }>(
+        'GET',
+        collectionPath('apps/v1', 'deployments', namespace),
+        { query: { fieldSelector: `metadata.name=${name}` } },
+      );
+      return (items[0] as { spec?: { replicas?: number } } | undefined)?.spec?.replicas;
+    },
+    async metric(name) {
+      const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+      const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+      return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    },
+    async writes() {
+      return (await plane.operatorWrites()).filter((words) => !words.endsWith('leases'));
+    },
+    memory() {
+      const text = readFileSync(`/proc/${operator.pid}/status`, 'utf8');
+      const bytes = (field: string): number => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(text)?.[1] ?? 0) * 1024;
+      return { nowBytes: bytes('VmRSS'), peakBytes: bytes('VmHWM') };
+    },
+  };
+}
+
+export function conditionOf(cache: OrcaCache, type: string): string {
+  const found = cache.status?.conditions?.find((condition) => condition.type === type);
+  return found === undefined ? '' : `${found.status} ${found.reason}`;
+}
+
+/** This generation was looked at, and pods are awaited: there is nobody here to make them. */
+export function isTakenUp(cache: OrcaCache): boolean {
+  return (
+    cache.status?.observedGeneration === cache.metadata.generation &&
+    conditionOf(cache, 'Ready') === 'False Progressing' &&
+    conditionOf(cache, 'Reconciling') === 'True Progressing'
+  );
+}

@@ -1,0 +1,62 @@
+/** The operator against a real API server and its authorizer, with exactly the rights that the chart gives. */
+import { describe, expect, test, vi } from 'vitest';
+import { goesAway } from './away.ts';
+import { isTakenUp, openApiWorld, REACTION_MS } from './operator-world.ts';
+
+const NAMESPACE = 'ml';
+const CHILDREN = [
+  'configmaps',
+  'configmaps',
+  'deployments',
+  'networkpolicies',
+  'poddisruptionbudgets',
+  'rolebindings',
+  'roles',
+  'secrets',
+  'serviceaccounts',
+  'services',
+  'services',
+];
+
+describe('with the rights of the chart', () => {
+  test('it makes every child, rotates the key, and then writes nothing, as the audit log has it', async () => {
+    const { kube, operator, createNamespace, createCache, caches, metric, writes } = await openApiWorld();
+    await createNamespace(NAMESPACE);
+    await createCache(NAMESPACE, 'models', { 'spec.networkPolicy.enabled': true });
+    await vi.waitFor(async () => expect((await caches()).every(isTakenUp)).toBe(true), {
+      timeout: REACTION_MS,
+      interval: 200,
+    });
+    const created = (await writes()).filter((words) => words.startsWith('create '));
+    expect(created.toSorted()).toEqual([...CHILDREN, 'events'].map((plural) => `create ${plural}`).toSorted());
+
+    const annotate = (annotations: Readonly<Record<string, string>>) =>
+      kube.request('PATCH', `/apis/orcacache.dev/v1alpha1/namespaces/${NAMESPACE}/orcacaches/models`, {
+        contentType: 'application/merge-patch+json',
+        body: { metadata: { annotations } },
+      });
+    await annotate({ 'orcacache.dev/rotate-peer-auth': '1' });
+    await vi.waitFor(async () => expect(await writes()).toContain('patch secrets'), {
+      timeout: REACTION_MS,
+      interval: 200,
+    });
+
+    const [before, reconciles] = [await writes(), await metric('controller_runtime_reconcile_total')];
+    await annotate({ 'example.com/look': 'again' });
+    await vi.waitFor(
+      async () => expect(await metric('controller_runtime_reconcile_total')).toBeGreaterThan(reconciles + 1),
+      { timeout: REACTION_MS, interval: 200 },
+    );
+    expect(await writes()).toEqual(before);
+    // Nothing that it tried was refused.
+    expect(operator.output()).not.toContain('403');
+    expect(operator.output()).not.toContain('"level":"error"');
+  });
+});
+
+describe('an API server that goes away', () => {
+  test('for half a minute ends nothing, and brings no storm of writes when it is back', async () => {
+    // Longer than a lease: the term ends meanwhile, and a new one begins.
+    await goesAway(30_000);
+  });
+});

@@ -1,0 +1,162 @@
+/**
+ * A real API server with its etcd and nothing else, as child processes on loopback: no node, no controller, no root. It
+ * knows two users by their tokens: one who may do everything, and one for the operator, who may do what a test grants.
+ */
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { openKubeClient, type KubeClient } from '#shared/kube/client.ts';
+import { openKubeconfig } from '#shared/kube/kubeconfig.ts';
+import { freePort } from './free-port.ts';
+import { startServerProcess } from './server-process.ts';
+
+/** The users' names; each has a token of the same text. */
+export const ADMIN = 'test-admin';
+export const OPERATOR_USER = 'test-operator';
+
+export interface ControlPlane extends AsyncDisposable {
+  /** As the one who may do everything. */
+  readonly kube: KubeClient;
+  /** The file for a user, for programs that want one. */
+  kubeconfig(user: string): string;
+  /** Writes of the operator's user that were let through so far, from the audit log: `patch orcacaches/status`. */
+  operatorWrites(): Promise<string[]>;
+  /** The API server goes, the state stays. */
+  stopApi(): Promise<void>;
+  startApi(): Promise<void>;
+}
+
+const START_TIMEOUT_MS = 90_000;
+const POLL_MS = 200;
+/** Room for the ClusterIPs of a thousand Services. */
+const SERVICE_NETWORK = '10.96.0.0/16';
+
+export async function openControlPlane(): Promise<ControlPlane> {
+  const directory = await mkdtemp(join(tmpdir(), 'orca-control-plane-'));
+  const file = (name: string): string => join(directory, name);
+  const [etcdPort, peerPort, apiPort] = [await freePort(), await freePort(), await freePort()];
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  });
+  await Promise.all([
+    writeFile(file('service-account.key'), privateKey),
+    writeFile(file('service-account.pub'), publicKey),
+    writeFile(file('tokens.csv'), `${ADMIN},${ADMIN},1,"system:masters"\n${OPERATOR_USER},${OPERATOR_USER},2,""\n`),
+    writeFile(file('audit.yaml'), stringify(auditPolicy())),
+    ...[ADMIN, OPERATOR_USER].map((user) => writeFile(file(`${user}.yaml`), stringify(kubeconfigOf(user, apiPort)))),
+  ]);
+
+  const stopEtcd = await startServerProcess({
+    name: 'etcd',
+    program: 'etcd',
+    // No fsync: the data lives as long as the test.
+    parameters: [
+      `--data-dir=${file('etcd')}`,
+      '--unsafe-no-fsync',
+      '--log-level=error',
+      `--listen-client-urls=http://127.0.0.1:${etcdPort}`,
+      `--advertise-client-urls=http://127.0.0.1:${etcdPort}`,
+      `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+      `--initial-advertise-peer-urls=http://127.0.0.1:${peerPort}`,
+      `--initial-cluster=default=http://127.0.0.1:${peerPort}`,
+    ],
+    ping: async () => {
+      const { ok } = await fetch(`http://127.0.0.1:${etcdPort}/health`);
+      if (!ok) throw new Error('etcd is not healthy');
+    },
+    pollMs: POLL_MS,
+    startTimeoutMs: START_TIMEOUT_MS,
+  });
+  const kube = openKubeClient(openKubeconfig(file(`${ADMIN}.yaml`)));
+
+  function startServer(): Promise<() => Promise<void>> {
+    return startServerProcess({
+      name: 'kube-apiserver',
+      program: 'kube-apiserver',
+      parameters: [
+        `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+        '--bind-address=127.0.0.1',
+        `--secure-port=${apiPort}`,
+        `--cert-dir=${file('certificates')}`,
+        // It would publish its own address, which must not be one of loopback.
+        '--endpoint-reconciler-type=none',
+        `--service-cluster-ip-range=${SERVICE_NETWORK}`,
+        '--service-account-issuer=https://kubernetes.default.svc',
+        `--service-account-key-file=${file('service-account.pub')}`,
+        `--service-account-signing-key-file=${file('service-account.key')}`,
+        '--authorization-mode=RBAC',
+        `--token-auth-file=${file('tokens.csv')}`,
+        `--audit-policy-file=${file('audit.yaml')}`,
+        `--audit-log-path=${file('audit.log')}`,
+        '--audit-log-mode=blocking',
+      ],
+      ping: () => kube.request('GET', '/readyz', { timeoutMs: 2000 }).catch(unlessText),
+      pollMs: POLL_MS,
+      startTimeoutMs: START_TIMEOUT_MS,
+      // It would go on for a minute with what is being watched.
+      stopSignal: 'SIGKILL',
+    });
+  }
+  let stopServer = await startServer().catch(async (error: unknown) => {
+    await stopEtcd();
+    throw error;
+  });
+
+  return {
+    kube,
+    kubeconfig: (user) => file(`${user}.yaml`),
+    async operatorWrites() {
+      const lines = (await readFile(file('audit.log'), 'utf8').catch(() => '')).split('\n');
+      return lines.filter((line) => line !== '').map((line) => wordsOf(JSON.parse(line) as AuditEvent));
+    },
+    stopApi: () => stopServer(),
+    async startApi() {
+      stopServer = await startServer();
+    },
+    async [Symbol.asyncDispose]() {
+      await stopServer();
+      await stopEtcd();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** It answers `ok`, which is no JSON: an answer all the same. */
+function unlessText(error: unknown): void {
+  if (!(error instanceof Error) || !error.message.includes('not JSON')) throw error;
+}
+
+interface AuditEvent {
+  readonly verb: string;
+  readonly objectRef?: { readonly resource?: string; readonly subresource?: string };
+}
+
+function wordsOf({ verb, objectRef = {} }: AuditEvent): string {
+  const { resource = '', subresource } = objectRef;
+  return `${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`;
+}
+
+function auditPolicy(): object {
+  const verbs = ['create', 'update', 'patch', 'delete'];
+  return {
+    apiVersion: 'audit.k8s.io/v1',
+    kind: 'Policy',
+    omitStages: ['RequestReceived'],
+    rules: [{ level: 'Metadata', users: [OPERATOR_USER], verbs }, { level: 'None' }],
+  };
+}
+
+function kubeconfigOf(user: string, port: number): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'test',
+    contexts: [{ name: 'test', context: { cluster: 'test', user } }],
+    clusters: [{ name: 'test', cluster: { server: `https://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true } }],
+    users: [{ name: user, user: { token: user } }],
+  };
+}
