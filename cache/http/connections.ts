@@ -14,6 +14,8 @@ const KEEP_ALIVE_MS = 75_000;
 /** A client that has not sent its headers by then is not sending them. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** How often Node looks for who is past one of these two; its own 30 s would make 40 s of the 10 s above. */
+const TIMEOUT_CHECK_MS = 5_000;
 /** A socket that takes no byte for so long has nobody behind it. */
 const IDLE_WRITE_MS = 300_000;
 /** 8 KiB of headers, and a key of 1024 bytes percent-encoded. */
@@ -54,6 +56,7 @@ export function openHttpListener(handler: RequestListener, options: ListenerOpti
     keepAliveTimeout: KEEP_ALIVE_MS,
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     maxHeaderSize: MAX_HEADER_BYTES,
     noDelay: true,
   };

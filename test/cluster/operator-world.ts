@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { openRawClient } from '#cache/wire/raw-client.ts';
 import { createSigner } from '#cache/wire/sigv4.ts';
 import { CRD_NAME } from '#crds/names.ts';
+import { keepNamespace } from './keep-namespace.ts';
 
 const exec = promisify(execFile);
 const CHART = 'charts/orcacache';
@@ -14,6 +15,8 @@ const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 /** A cache of small pods; three nodes share one machine. */
 const RESOURCES = { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '512Mi' } };
 const USER = 10_001;
+/** The servers' own copy: a value in a pod's environment is there for everybody who may look at pods. */
+const SERVER_KEYS = 's3-server';
 /** Pods start within seconds; on a machine that builds something else too, much longer. */
 export const START_MS = 120_000;
 export const REACTION_MS = 60_000;
@@ -114,6 +117,7 @@ export async function openWorld(): Promise<World> {
       return found.split('\n').filter((line) => line !== '');
     },
     async [Symbol.asyncDispose]() {
+      await keepNamespace(namespace);
       // Caches first: their operator is to see them go.
       await kubectl(['delete', 'orcacaches', '--all', '--wait=true', '--timeout=60s']);
       await run('helm', ['uninstall', release, '--wait', '--timeout', '60s']);
@@ -143,6 +147,7 @@ export async function openWorld(): Promise<World> {
 function s3Server(): object[] {
   const start = `mkdir -p /data/${BUCKET} /data/orca-chunks && exec versitygw --port :7070 --quiet --keep-alive posix /data`;
   return [
+    secret(SERVER_KEYS),
     {
       apiVersion: 'v1',
       kind: 'Pod',
@@ -156,10 +161,7 @@ function s3Server(): object[] {
             image: 'orcacache/support:dev',
             imagePullPolicy: 'IfNotPresent',
             command: ['sh', '-c', start],
-            env: [
-              { name: 'ROOT_ACCESS_KEY', value: KEYS['access-key-id'] },
-              { name: 'ROOT_SECRET_KEY', value: KEYS['secret-access-key'] },
-            ],
+            env: [fromKeys('ROOT_ACCESS_KEY', 'access-key-id'), fromKeys('ROOT_SECRET_KEY', 'secret-access-key')],
             readinessProbe: { tcpSocket: { port: 7070 }, periodSeconds: 1 },
             volumeMounts: [{ name: 'data', mountPath: '/data' }],
           },
@@ -174,6 +176,11 @@ function s3Server(): object[] {
       spec: { selector: { app: 's3' }, ports: [{ port: 7070 }] },
     },
   ];
+}
+
+/** An environment variable out of the servers' Secret. */
+export function fromKeys(name: string, key: keyof typeof KEYS): object {
+  return { name, valueFrom: { secretKeyRef: { name: SERVER_KEYS, key } } };
 }
 
 /** Through a port that kubectl forwards for as long as it takes. */

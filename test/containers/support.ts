@@ -4,7 +4,7 @@
  */
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import {
   GenericContainer,
@@ -14,6 +14,7 @@ import {
   type WaitStrategy,
 } from 'testcontainers';
 import { onTestFinished } from 'vitest';
+import { keepSaid, noteSecret, noteSecretFile } from '#test/support/evidence.ts';
 
 /** What `hack/image` builds when it is given no tag. */
 export const IMAGE = {
@@ -132,6 +133,10 @@ async function confined(image: string, options: ContainerOptions): Promise<Gener
     .withBindMounts(await mounted(options.files ?? {}))
     .withTmpFs(Object.fromEntries((options.folders ?? []).map((path) => [path, `uid=${USER_ID},gid=${USER_ID}`])));
   if (options.command !== undefined) container.withCommand([...options.command]);
+  for (const [name, value] of Object.entries(options.environment ?? {}))
+    if (/SECRET|TOKEN|PASSWORD|_KEY$/.test(name)) noteSecret(name, value);
+  for (const [path, content] of Object.entries(options.files ?? {}))
+    if (/secret|keys\.yaml|\.key$/.test(path)) noteSecretFile(dirname(path), basename(path), content);
   if (options.environment !== undefined) container.withEnvironment(options.environment);
   return container;
 }
@@ -163,5 +168,6 @@ async function ended(started: StartedTestContainer, signal?: string): Promise<En
 }
 
 async function remove(started: StartedTestContainer): Promise<void> {
+  keepSaid('container')(await text(await started.logs()));
   await started.stop({ remove: true, removeVolumes: true, timeout: 1 });
 }

@@ -9,6 +9,7 @@ import { homedir, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { openAzureClient, type AzureClientOptions, type AzureRequest } from '#cache/wire/azure-client.ts';
 import type { RawResponse } from '#cache/wire/raw-client.ts';
+import { noteSecret } from './evidence.ts';
 import { freePort } from './free-port.ts';
 import { startServerProcess } from './server-process.ts';
 
@@ -59,6 +60,7 @@ export async function startAzurite(options: { readonly containers?: readonly str
   const port = await freePort();
   const endpoint = `http://127.0.0.1:${port}/${ACCOUNT}`;
   process.env[KEY_VARIABLE] = ACCOUNT_KEY;
+  noteSecret('the account key of the Azure server', ACCOUNT_KEY);
   const clientOptions: AzureClientOptions = {
     account: ACCOUNT,
     endpoint,

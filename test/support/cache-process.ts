@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { keepSaid } from './evidence.ts';
 import { http } from './http.ts';
 import { readMetric } from './metric.ts';
 import { until } from './until.ts';
@@ -19,6 +20,7 @@ export interface CacheProcess extends AsyncDisposable {
   readonly ops: string;
   /** The most that was ever resident. */
   peakBytes(): Promise<number>;
+  residentBytes(): Promise<number>;
   sockets(): Promise<number>;
   /** The sum of all series of a metric that have these labels. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
@@ -32,6 +34,8 @@ export interface CacheProcessOptions {
   readonly bucket: string;
   readonly chunkSize: string;
   readonly budget: string;
+  /** Its section of the file; default: none. */
+  readonly edge?: Readonly<Record<string, unknown>>;
 }
 
 export async function startCacheProcess(options: CacheProcessOptions): Promise<CacheProcess> {
@@ -57,6 +61,7 @@ export async function startCacheProcess(options: CacheProcessOptions): Promise<C
       cacheStore: { type: 'S3', s3: { ...s3(options.storeEndpoint), bucket: 'chunks' } },
       chunking: { size: options.chunkSize, tiers: [] },
       memory: { budget: options.budget },
+      edge: options.edge ?? {},
       listen: { edge: '127.0.0.1:0', peer: '127.0.0.1:0', ops: '127.0.0.1:0' },
       peers: { type: 'Static', self: '127.0.0.1:1', static: { peers: ['127.0.0.1:1'] } },
       shutdown: { propagationDelay: '0s', drainTimeout: '1s' },
@@ -74,8 +79,12 @@ export async function startCacheProcess(options: CacheProcessOptions): Promise<C
     clearTimeout(tooLong);
   });
   let output = '';
-  child.stdout.on('data', (data: Buffer) => (output += String(data)));
-  child.stderr.on('data', (data: Buffer) => (output += String(data)));
+  const said = keepSaid('cache-process');
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (data: Buffer) => {
+      output += String(data);
+      said(String(data));
+    });
   const listening = () => output.split('\n').find((line) => line.includes('"listening"'));
   await until(() => listening() !== undefined || child.exitCode !== null, 'the cache listens', START_LIMIT_MS);
   const line = listening();
@@ -86,14 +95,16 @@ export async function startCacheProcess(options: CacheProcessOptions): Promise<C
   while (!isReady) isReady = (await http(ops, '/readyz')).status === 200;
 
   const proc = (name: string) => join('/proc', String(child.pid), name);
+  const statusOf = async (field: string): Promise<number> => {
+    const kib = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(await readFile(proc('status'), 'utf8'))?.[1];
+    return Number(kib) * 1024;
+  };
   const owned = started.move();
   return {
     edge: `http://127.0.0.1:${ports.edge}`,
     ops,
-    async peakBytes() {
-      const kib = /^VmHWM:\s+(\d+) kB/m.exec(await readFile(proc('status'), 'utf8'))?.[1];
-      return Number(kib) * 1024;
-    },
+    peakBytes: () => statusOf('VmHWM'),
+    residentBytes: () => statusOf('VmRSS'),
     async sockets() {
       const links = await Promise.all(
         // Those of the look itself are gone again.

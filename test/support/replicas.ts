@@ -10,14 +10,17 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { stringify } from 'yaml';
 import { openCache, type Cache } from '#cache/app.ts';
+import type { Config } from '#cache/config/config.ts';
 import { parseConfig } from '#cache/config/load.ts';
 import { encodeVerdict } from '#cache/core/store-verdict.ts';
 import { openFilesystemStore } from '#cache/stores/filesystem.ts';
 import { openS3Store } from '#cache/stores/s3.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openLog } from '#shared/log.ts';
+import { keepSaid, keepsEvidence, noteSecretDirectory } from './evidence.ts';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
 import { freePort } from './free-port.ts';
+import { http } from './http.ts';
 import { readMetric } from './metric.ts';
 import { until } from './until.ts';
 import { startVersitygw, type Versitygw } from './versitygw.ts';
@@ -245,18 +248,31 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
 async function startReplica(file: string, host: string, address: string): Promise<Replica> {
   const stopping = new AbortController();
   const logLines: string[] = [];
+  const said = keepSaid('replica');
+  const heard = (line: string): void => {
+    said(line);
+    if (!/^\{"level":"(?:debug|info)"/.test(line)) logLines.push(line);
+  };
   const config = parseConfig(file, { env: {}, memory: { constrainedBytes: 0, totalBytes: 64 * 1024 * MIB } });
   const cache = await openCache({
     config,
     env: {},
     clock: systemClock,
-    log: openLog({ name: 'orcacache', level: config.logLevel, write: (line) => logLines.push(line) }),
+    log: openLog({ name: 'orcacache', level: config.logLevel, write: heard }),
     stopping: stopping.signal,
     poisonMemory: true,
     peerDeadAfterMs: PEER_DEAD_AFTER_MS,
   });
   let stopped: Promise<void> | undefined;
   const ops = `http://${host}:${cache.ports.ops}`;
+  const stop = async (): Promise<void> => {
+    if (keepsEvidence) {
+      for (const directory of secretDirectoriesOf(config)) await noteSecretDirectory(directory);
+      for (const page of ['/metrics', '/status', '/readyz?verbose']) said((await http(ops, page)).body.toString());
+    }
+    stopping.abort(new Error('the test is over'));
+    await cache.shutDown();
+  };
   return {
     edge: `http://${host}:${cache.ports.edge}`,
     peer: `http://${address}`,
@@ -267,11 +283,18 @@ async function startReplica(file: string, host: string, address: string): Promis
     logLines,
     metric: (name, labels) => readMetric(ops, name, labels),
     stop() {
-      stopping.abort(new Error('the test is over'));
-      stopped ??= cache.shutDown();
+      stopped ??= stop();
       return stopped;
     },
   };
+}
+
+/** Where the configuration says that there are secrets. */
+function secretDirectoriesOf({ origin, cacheStore, edge, peers }: Config): string[] {
+  const sides = [origin.s3, origin.azureBlob, cacheStore.s3, cacheStore.azureBlob];
+  const credentials = sides.map((side) => (side?.credentials.kind === 'directory' ? side.credentials.path : undefined));
+  const auth = edge.auth.type === 'Anonymous' ? undefined : edge.auth.directory;
+  return [...credentials, auth, edge.tlsDirectory, peers.authDirectory].filter((path) => path !== undefined);
 }
 
 function sectionsFor(
@@ -301,7 +324,7 @@ function sectionsFor(
     chunking: { size: options.chunkSize ?? '1Mi', tiers: [], readahead: options.readahead ?? 8 },
     memory: { budget: options.budget ?? '256Mi' },
     shutdown: { propagationDelay: '0s', drainTimeout: '5s' },
-    logLevel: 'warn',
+    logLevel: keepsEvidence ? 'debug' : 'warn',
   };
 }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { S3ClientOptions } from '#cache/wire/s3-client.ts';
 import { openRawClient, type RawResponse } from '#cache/wire/raw-client.ts';
 import { createSigner, encodeKey } from '#cache/wire/sigv4.ts';
+import { noteSecret } from './evidence.ts';
 import { freePort } from './free-port.ts';
 import { startServerProcess } from './server-process.ts';
 import { findTool } from './tools.ts';
@@ -69,6 +70,7 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
   const { kind = 'atomic' } = options;
   const binary = findVersitygw(kind);
   if (binary === undefined) throw new Error(`no ${BINARY[kind]}: run hack/tools store faults`);
+  noteSecret('the secret access key of the S3 server', SECRET_ACCESS_KEY);
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'orca-versitygw-')));
   const port = options.port ?? (await freePort());
   const endpoint = `http://127.0.0.1:${port}`;

@@ -1,5 +1,5 @@
 /** What stands around the cache here: an origin without a disk behind a proxy that counts, and a cachestore; each can be stopped. */
-import { KEYS } from '../operator-world.ts';
+import { fromKeys } from '../operator-world.ts';
 
 export const SERVERS = ['origin', 'origin-proxy', 'store'] as const;
 export type ServerName = (typeof SERVERS)[number];
@@ -56,10 +56,7 @@ function server(name: ServerName, command: readonly string[]): object[] {
             image: 'orcacache/support:dev',
             imagePullPolicy: 'IfNotPresent',
             command: ['sh', '-c', STOPPABLE, 'stoppable', ...command],
-            env: [
-              { name: 'ROOT_ACCESS_KEY', value: KEYS['access-key-id'] },
-              { name: 'ROOT_SECRET_KEY', value: KEYS['secret-access-key'] },
-            ],
+            env: [fromKeys('ROOT_ACCESS_KEY', 'access-key-id'), fromKeys('ROOT_SECRET_KEY', 'secret-access-key')],
             // As much as a cache pod asks for: without it they would get what cache pods leave them on a busy node.
             resources: { requests: { cpu: '250m', memory: '64Mi' } },
             readinessProbe: { tcpSocket: { port: S3_PORT }, periodSeconds: 1 },

@@ -1,0 +1,64 @@
+/**
+ * All that a namespace shows to people who may not read its Secrets, and those Secrets: kept for the search that follows
+ * the tests (hack/search-secrets.ts). Pods that are gone by then have taken their logs with them.
+ */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { keepSaid, keepsEvidence, noteSecretFile } from '#test/support/evidence.ts';
+
+const exec = promisify(execFile);
+const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
+/** What is not a Secret: these are shown whole, and described. */
+const KINDS =
+  'orcacaches,pods,deployments,replicasets,configmaps,services,endpointslices,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies,events,leases';
+
+interface SecretList {
+  readonly items: readonly { readonly metadata: { readonly name: string }; readonly data?: Record<string, string> }[];
+}
+
+interface PodList {
+  readonly items: readonly {
+    readonly metadata: { readonly name: string };
+    readonly spec: {
+      readonly containers: readonly {
+        readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
+      }[];
+    };
+  }[];
+}
+
+export async function keepNamespace(namespace: string): Promise<void> {
+  if (!keepsEvidence) return;
+  const kubectl = async (...args: readonly string[]): Promise<string> =>
+    (await exec('kubectl', ['-n', namespace, ...args], { maxBuffer: MAX_OUTPUT_BYTES })).stdout;
+
+  const secrets = JSON.parse(await kubectl('get', 'secrets', '-o', 'json')) as SecretList;
+  for (const { metadata, data = {} } of secrets.items) {
+    // Helm keeps its releases in Secrets, compressed: manifests, and nobody's keys.
+    if (metadata.name.startsWith('sh.helm.release.')) continue;
+    for (const [name, base64] of Object.entries(data))
+      noteSecretFile(`Secret ${metadata.name}`, name, Buffer.from(base64, 'base64'));
+  }
+  keepSaid('objects')(await kubectl('get', KINDS, '-o', 'yaml'));
+  keepSaid('described')(await kubectl('describe', KINDS));
+  const pods = JSON.parse(await kubectl('get', 'pods', '-o', 'json')) as PodList;
+  for (const { metadata, spec } of pods.items) {
+    const say = keepSaid(`pod-${metadata.name}`);
+    // One that has not started, or not been there before, has no log.
+    const log = (...options: string[]) =>
+      kubectl('logs', metadata.name, '--all-containers', ...options).catch(() => '');
+    say(await log());
+    say(await log('--previous'));
+    const ports = spec.containers.flatMap((container) => container.ports ?? []);
+    const ops = ports.find(({ name }) => name === 'ops' || name === 'metrics')?.containerPort;
+    if (ops === undefined) continue;
+    for (const page of ['metrics', 'status'])
+      say(
+        await kubectl(
+          'get',
+          '--raw',
+          `/api/v1/namespaces/${namespace}/pods/${metadata.name}:${ops}/proxy/${page}`,
+        ).catch(() => ''),
+      );
+  }
+}
