@@ -22,15 +22,18 @@ import type { Engine } from '#cache/engine/engine.ts';
 import { ReaderPace } from '#cache/engine/pace.ts';
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
-import type { Log } from '#shared/log.ts';
+import type { Log, LogFields } from '#shared/log.ts';
 import { abortOnClose, openHttpListener, type HttpListener } from './connections.ts';
 import { proofOf, sendEmpty, sendJson, sendRefusal, type Asker } from './peer-answer.ts';
+import { seldom } from './seldom.ts';
 import { ownSocket, sendBody } from './send-body.ts';
 
 /** An asker takes 3 s without a byte for death: several of these may be late or lost. */
 const PROCESSING_INTERVAL_MS = 500;
 /** Calls that change something, remembered for the five minutes in which they could be replayed: 50 a second. */
 const MAX_NONCES = 16_384;
+/** Who has no key may ask as often as he likes; the metric counts each. */
+const REFUSAL_LOG_MS = 1_000;
 const NO_BODY = new Uint8Array(0);
 /** The streams of 64 replicas, 64 each; who is none of them can't take more of us either. */
 const MAX_CONNECTIONS = 4096;
@@ -74,13 +77,21 @@ export function openPeerListener(options: PeerListenerOptions): HttpListener {
     [`GET ${HEAD_PATH}`]: head,
     [`POST ${INVALIDATE_PATH}`]: (call) => invalidate(call, nonces),
   };
-  return openHttpListener((request, response) => void handle(options, handlers, request, response), {
+  const sayRefused = seldom(options.clock, REFUSAL_LOG_MS, (fields) =>
+    options.log.warn('a peer request is refused', fields),
+  );
+  const listener = { ...options, sayRefused };
+  return openHttpListener((request, response) => void handle(listener, handlers, request, response), {
     maxConnections: MAX_CONNECTIONS,
   });
 }
 
+interface Listener extends PeerListenerOptions {
+  readonly sayRefused: (fields: LogFields) => void;
+}
+
 async function handle(
-  options: PeerListenerOptions,
+  options: Listener,
   handlers: Readonly<Record<string, Handler>>,
   request: IncomingMessage,
   response: ServerResponse,
@@ -183,14 +194,14 @@ async function invalidate(call: Call, nonces: NonceMemory): Promise<string> {
   return 'ok';
 }
 
-function authenticate(options: PeerListenerOptions, request: IncomingMessage): Asker | undefined | 'nobody' {
+function authenticate(options: Listener, request: IncomingMessage): Asker | undefined | 'nobody' {
   const { keys } = options;
   if (keys === undefined) return undefined;
   const { method = '', url: target = '', headers } = request;
   const signed = { method, target, receiver: options.peers.current().self, headers, body: NO_BODY };
   const verdict = verifyRequest(keys.current(), signed, options.clock.date());
   if (verdict.ok) return verdict;
-  options.log.warn('a peer request is refused', { reason: verdict.reason, from: request.socket.remoteAddress });
+  options.sayRefused({ reason: verdict.reason, from: request.socket.remoteAddress });
   return 'nobody';
 }
 

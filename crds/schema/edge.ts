@@ -35,7 +35,8 @@ export const edgeRegion = {
 
 export const maxConnections = {
   ...integer(
-    'Client connections per replica; one more gets 503. Default: far above a node’s clients, far below its file handles.',
+    'Client connections per replica. When all are taken, one on which nothing is being answered makes way for a new one; if there is none, the new ' +
+      'one gets 503. Default: far above a node’s clients, far below its file handles.',
     1,
     100_000,
   ),
