@@ -26,7 +26,10 @@ export interface ConnectionTable {
   destroyAll(): number;
 }
 
-export function connectionTable(maxConnections: number): ConnectionTable {
+/** Why a connection was ended that did nothing wrong but be there, or ask too much. */
+export type Shed = 'made_way' | 'refused' | 'pipelined';
+
+export function connectionTable(maxConnections: number, onShed: (why: Shed) => void): ConnectionTable {
   /** Of each connection, how many requests are being answered. */
   const running = new Map<Socket, number>();
   const refused = new Set<Socket>();
@@ -55,10 +58,12 @@ export function connectionTable(maxConnections: number): ConnectionTable {
         const [longest] = waiting;
         if (longest === undefined) {
           refuse(socket);
+          onShed('refused');
           return;
         }
         forget(longest);
         longest.destroy();
+        onShed('made_way');
       }
       running.set(socket, 0);
       waiting.add(socket);
@@ -69,6 +74,7 @@ export function connectionTable(maxConnections: number): ConnectionTable {
       if (count >= MAX_PIPELINED) {
         forget(socket);
         socket.destroy();
+        onShed('pipelined');
         return false;
       }
       running.set(socket, count + 1);

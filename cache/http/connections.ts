@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { OrcaError } from '#cache/core/errors.ts';
-import { connectionTable } from './connection-table.ts';
+import { connectionTable, type Shed } from './connection-table.ts';
 import { isAmbiguous } from './framing.ts';
 import { limitHandshakes } from './handshakes.ts';
 
@@ -32,6 +32,7 @@ export interface TlsKeys {
 
 export interface ListenerOptions {
   readonly maxConnections?: number;
+  readonly onShed?: (why: Shed) => void;
   /** undefined = HTTP. */
   readonly tls?: TlsKeys | undefined;
 }
@@ -48,8 +49,8 @@ export interface HttpListener {
 }
 
 export function openHttpListener(handler: RequestListener, options: ListenerOptions = {}): HttpListener {
-  const { maxConnections = Number.POSITIVE_INFINITY, tls } = options;
-  const connections = connectionTable(maxConnections);
+  const { maxConnections = Number.POSITIVE_INFINITY, onShed = () => {}, tls } = options;
+  const connections = connectionTable(maxConnections, onShed);
   let draining = false;
   let closing = false;
   const settings = {

@@ -11,6 +11,7 @@ import type { Source } from '#cache/engine/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { Log } from '#shared/log.ts';
 import { authenticate, type EdgeAuth } from './authenticate.ts';
+import type { Shed } from './connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener, type TlsKeys } from './connections.ts';
 import { allowOrigin, preflight } from './cors.ts';
 import { mustEnter, mustRead, sendXml, type Answered, type Exchange } from './exchange.ts';
@@ -28,6 +29,7 @@ export interface EdgeObserver {
   firstByte(durationMs: number): void;
   served(source: Source, lengthBytes: number): void;
   stalled(outcome: 'gave_back' | 'cut'): void;
+  shed(why: Shed): void;
 }
 
 export interface EdgeOptions {
@@ -55,6 +57,7 @@ export function openEdge(options: EdgeOptions): HttpListener {
   const edge = { ...options, served: { engine, region, names, createdMs: clock.date() } };
   return openHttpListener((request, response) => void handle(edge, request, response), {
     maxConnections: options.maxConnections,
+    onShed: (why) => options.observer.shed(why),
     tls: options.tls,
   });
 }

@@ -5,6 +5,7 @@ import type { Engine } from '#cache/engine/engine.ts';
 import type { Observer, PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/store-probe.ts';
 import type { Log } from '#shared/log.ts';
+import type { Shed } from './connection-table.ts';
 import type { EdgeObserver } from './edge.ts';
 
 /** From a hit in memory to an origin across an ocean. */
@@ -16,6 +17,7 @@ export interface CacheMetrics {
   readonly edge: EdgeObserver;
   peerRequest(call: string, outcome: string): void;
   peerStalled(outcome: 'gave_back' | 'cut'): void;
+  peerShed(why: Shed): void;
   destroyedAtShutdown(count: number): void;
   /** Gauges that are read when somebody asks. */
   watch(engine: Engine, peers: PeerView, storeProbe: StoreProbe): void;
@@ -48,6 +50,7 @@ export function openMetrics(log: Log): CacheMetrics {
   const fallThroughs = counter('orca_fall_throughs_total', 'Rungs that did not answer', ['rung', 'reason']);
   const peerRequests = counter('orca_peer_requests_total', 'Requests of other replicas', ['call', 'outcome']);
   const stalls = counter('orca_stalls_total', 'Times that a socket took nothing for 5 s', ['listener', 'outcome']);
+  const shed = counter('orca_connections_shed_total', 'Connections ended to make room', ['listener', 'why']);
   const destroyed = counter('orca_shutdown_destroyed_total', 'Connections that outlived the drain timeout');
 
   return {
@@ -77,9 +80,11 @@ export function openMetrics(log: Log): CacheMetrics {
       firstByte: (durationMs) => firstByteSeconds.observe(durationMs / 1000),
       served: (source, lengthBytes) => served.inc({ source }, lengthBytes),
       stalled: (outcome) => stalls.inc({ listener: 'edge', outcome }),
+      shed: (why) => shed.inc({ listener: 'edge', why }),
     },
     peerRequest: (call, outcome) => peerRequests.inc({ call, outcome }),
     peerStalled: (outcome) => stalls.inc({ listener: 'peer', outcome }),
+    peerShed: (why) => shed.inc({ listener: 'peer', why }),
     destroyedAtShutdown: (count) => destroyed.inc(count),
     watch(engine, peers, storeProbe) {
       const isOpen = (breaker: { readonly state: string }) => (breaker.state === 'closed' ? 0 : 1);

@@ -23,6 +23,7 @@ import { ReaderPace } from '#cache/engine/pace.ts';
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
 import type { Log, LogFields } from '#shared/log.ts';
+import type { Shed } from './connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener } from './connections.ts';
 import { proofOf, sendEmpty, sendJson, sendRefusal, type Asker } from './peer-answer.ts';
 import { seldom } from './seldom.ts';
@@ -50,6 +51,7 @@ export interface PeerListenerOptions {
   readonly observer: {
     peerRequest(call: string, outcome: string): void;
     peerStalled(outcome: 'gave_back' | 'cut'): void;
+    peerShed(why: Shed): void;
   };
   readonly log: Log;
 }
@@ -83,6 +85,7 @@ export function openPeerListener(options: PeerListenerOptions): HttpListener {
   const listener = { ...options, sayRefused };
   return openHttpListener((request, response) => void handle(listener, handlers, request, response), {
     maxConnections: MAX_CONNECTIONS,
+    onShed: (why) => options.observer.peerShed(why),
   });
 }
 

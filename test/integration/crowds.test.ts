@@ -76,6 +76,9 @@ describe('10 000 idle connections', () => {
     expect(crowd.open).toBeLessThan(most + FEW);
     // Nobody was busy, so nobody was refused.
     expect(crowd.heard).toBe('');
+    const shed = (why: string) => cache.metric('orca_connections_shed_total', { listener: 'edge', why });
+    expect(await shed('made_way')).toBeGreaterThan(CROWD - most - FEW);
+    expect(await shed('refused')).toBe(0);
   });
 });
 
