@@ -25,7 +25,9 @@ export interface CommitWatchOptions {
 }
 
 export function openCommitWatch({ store, catalog, clock, observer }: CommitWatchOptions): CommitWatch {
-  const asked = new BoundedTable<{ readonly atMs: number; readonly answer: Promise<boolean> }>(MAX_REMEMBERED);
+  const asked = new BoundedTable<{ readonly atMs: number; readonly answer: Promise<boolean> }>({
+    maxEntries: MAX_REMEMBERED,
+  });
 
   /** One HEAD. It belongs to nobody who waits for it, and has an end of its own. */
   async function ask(chunk: Chunk): Promise<boolean> {

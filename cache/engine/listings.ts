@@ -3,14 +3,15 @@
  * question, and its answer is good for a few seconds, since tools that walk a tree ask for the same again and again.
  */
 import { hasCode, OrcaError } from '../core/errors.ts';
-import type { ListPage, ListQuery } from '../core/listing.ts';
+import { nameOf, type ListPage, type ListQuery } from '../core/listing.ts';
 import { abortable } from './abortable.ts';
 import { callOrigin, type OriginCallContext } from './origin-call.ts';
 
 /** A page of a large bucket takes seconds at some origins. */
 const FIRST_BYTE_TIMEOUT_MS = 10_000;
-/** Items of all remembered pages: at some 300 bytes each, 30 MiB. */
+/** Items of all remembered pages: at some 300 bytes each, 30 MiB. A long name counts as several. */
 const MAX_ITEMS = 100_000;
+const NAME_LENGTH = 256;
 
 export interface ListingsOptions extends OriginCallContext {
   /** How long a page is good for; 0 = it is not kept. */
@@ -65,7 +66,11 @@ export class Listings {
       this.#trim();
     };
     page.then(
-      ({ items }) => settled(items.length, ttlMs),
+      ({ items }) =>
+        settled(
+          items.reduce((sum, item) => sum + 1 + Math.floor(nameOf(item).length / NAME_LENGTH), 0),
+          ttlMs,
+        ),
       // What will be the same on the next try is an answer too.
       (error: unknown) => settled(0, hasCode(error, 'bucket_not_found', 'access_denied') ? ttlMs : 0),
     );

@@ -34,7 +34,7 @@ export class Manifests {
 
   constructor(options: ManifestsOptions) {
     this.#options = options;
-    this.#written = new BoundedTable(options.maxEntries);
+    this.#written = new BoundedTable({ maxEntries: options.maxEntries });
   }
 
   get waiting(): number {

@@ -14,6 +14,11 @@ import type { Clock, Observer, PeerClient, PeerView } from './ports.ts';
 
 /** Absent keys are asked for by mistake or by probing; a tenth of the positive table is plenty. */
 const NEGATIVE_SHARE = 1 / 10;
+/**
+ * Names and headers of all heads, in characters. A hundred thousand usual ones are a third of it; as many with all the
+ * metadata that an origin allows would not fit the heap, which has 256 MiB in a pod.
+ */
+const MAX_HEADS_LENGTH = 48 * 1024 * 1024;
 /** Objects that change under a cache are few. */
 const MAX_BAD = 1_000;
 /** So long behind the TTL an entry still answers while it is asked for anew. */
@@ -63,7 +68,7 @@ export class Metadata {
   readonly #heads: BoundedTable<LearnedHead>;
   readonly #absences: BoundedTable<Absence>;
   /** The last version of a key that was found to be gone. */
-  readonly #bad = new BoundedTable<string>(MAX_BAD);
+  readonly #bad = new BoundedTable<string>({ maxEntries: MAX_BAD });
   /** Two tables, as for fills: a peer joins only what asks the origin, so two replicas never wait for each other. */
   readonly #asking = new Map<string, Promise<LearnedHead>>();
   readonly #askingOrigin = new Map<string, Promise<LearnedHead>>();
@@ -71,8 +76,9 @@ export class Metadata {
 
   constructor(options: MetadataOptions) {
     this.#options = options;
-    this.#heads = new BoundedTable(options.maxEntries);
-    this.#absences = new BoundedTable(Math.ceil(options.maxEntries * NEGATIVE_SHARE));
+    const { maxEntries } = options;
+    this.#heads = new BoundedTable({ maxEntries, maxWeight: MAX_HEADS_LENGTH, weigh: lengthOf });
+    this.#absences = new BoundedTable({ maxEntries: Math.ceil(maxEntries * NEGATIVE_SHARE) });
     this.#startedMs = options.clock.now();
   }
 
@@ -289,4 +295,10 @@ function tableKey({ bucket, key }: ObjectName): string {
 /** An immutable object's TTL has no end, which a query can't say. */
 function finite(maxAgeMs: number): number {
   return Math.min(maxAgeMs, Number.MAX_SAFE_INTEGER);
+}
+
+function lengthOf(name: string, { head }: LearnedHead): number {
+  let length = name.length;
+  for (const header in head.headers) length += header.length + (head.headers[header]?.length ?? 0);
+  return length;
 }

@@ -20,7 +20,7 @@ export function partsCount(etag: string): number | undefined {
 
 export class Parts {
   readonly #context: OriginCallContext;
-  readonly #asked = new BoundedTable<Promise<ObjectPart>>(MAX_ENTRIES);
+  readonly #asked = new BoundedTable<Promise<ObjectPart>>({ maxEntries: MAX_ENTRIES });
 
   constructor(context: OriginCallContext) {
     this.#context = context;
