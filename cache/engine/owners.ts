@@ -16,7 +16,7 @@ const KEEP_MS = 300_000;
 export class Owners {
   readonly #context: OriginCallContext;
   /** When the origin last said that it is so. Refusals are asked for anew: there they cost as much as without a cache. */
-  readonly #confirmedMs = new BoundedTable<number>(MAX_ENTRIES);
+  readonly #confirmedMs = new BoundedTable<number>({ maxEntries: MAX_ENTRIES });
 
   constructor(context: OriginCallContext) {
     this.#context = context;

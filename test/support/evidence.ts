@@ -58,7 +58,12 @@ export function noteSecretFile(where: string, file: string, content: string | Ui
 /** All that stands in a directory as a Secret is mounted. */
 export async function noteSecretDirectory(directory: string): Promise<void> {
   if (DIRECTORY === undefined) return;
-  for (const entry of await readdir(directory, { withFileTypes: true }))
+  const entries = await readdir(directory, { withFileTypes: true }).catch((error: unknown) => {
+    // A test may have taken it away before its replicas.
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  });
+  for (const entry of entries)
     if (entry.isFile()) noteSecretFile(basename(directory), entry.name, await readFile(join(directory, entry.name)));
 }
 

@@ -265,9 +265,13 @@ async function startReplica(file: string, host: string, address: string): Promis
   });
   let stopped: Promise<void> | undefined;
   const ops = `http://${host}:${cache.ports.ops}`;
+  const noteSecrets = async (): Promise<void> => {
+    for (const directory of secretDirectoriesOf(config)) await noteSecretDirectory(directory);
+  };
+  await noteSecrets();
   const stop = async (): Promise<void> => {
     if (keepsEvidence) {
-      for (const directory of secretDirectoriesOf(config)) await noteSecretDirectory(directory);
+      await noteSecrets();
       for (const page of ['/metrics', '/status', '/readyz?verbose']) said((await http(ops, page)).body.toString());
     }
     stopping.abort(new Error('the test is over'));
