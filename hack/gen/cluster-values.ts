@@ -7,6 +7,9 @@ import type { Schema } from '../../crds/schema/json-schema.ts';
 import { spec } from '../../crds/schema/spec.ts';
 
 const MAP = { type: 'object', additionalProperties: { type: 'string' } };
+const OBJECTS = { type: 'array', items: { type: 'object' } };
+/** As Prometheus writes it; empty is none. */
+const DURATION = { type: 'string', pattern: '^([0-9]+(ms|s|m|h))*$' };
 const TEXT = { type: 'string', minLength: 1 };
 
 export function clusterValuesSchema(): string {
@@ -37,6 +40,14 @@ function valuesSchema(): object {
         type: 'array',
         items: { type: 'object', required: ['apiVersion', 'kind'], properties: { apiVersion: TEXT, kind: TEXT } },
       },
+      podMonitor: closed({
+        enabled: { type: 'boolean' },
+        labels: MAP,
+        interval: DURATION,
+        scrapeTimeout: DURATION,
+        relabelings: OBJECTS,
+        metricRelabelings: OBJECTS,
+      }),
       tests: closed({
         enabled: { type: 'boolean' },
         image: closed({

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { accepted } from '#test/crds/sample.ts';
-import { complaint, helm, manifests, template, valuesFile } from './helm.ts';
+import { complaint, helm, manifests, MONITORING, template, valuesFile } from './helm.ts';
 import { has, leaves, without, type Tree } from './values.ts';
 
 const CHART = 'charts/orcacache-cluster';
@@ -20,7 +20,7 @@ describe('the chart of caches', () => {
 
   test.for(VALUE_SETS)('renders what it always did with %s', async (values) => {
     const golden = values.replace('-values.yaml', '.yaml');
-    await expect(await template(CHART, '-f', `${CHART}/ci/${values}`)).toMatchFileSnapshot(
+    await expect(await template(CHART, '-f', `${CHART}/ci/${values}`, ...MONITORING)).toMatchFileSnapshot(
       `../golden/charts/orcacache-cluster/${golden}`,
     );
   });
@@ -42,7 +42,9 @@ describe('the chart of caches', () => {
       let isShown = false;
       for (const set of sets) {
         const [withIt, withoutIt] = await Promise.all(
-          [set, without(set, path)].map(async (values) => template(CHART, '-f', await valuesFile(values))),
+          [set, without(set, path)].map(async (values) =>
+            template(CHART, '-f', await valuesFile(values), ...MONITORING),
+          ),
         );
         isShown ||= withIt !== withoutIt;
       }
@@ -67,6 +69,15 @@ describe('the chart of caches', () => {
   test('brings no test pod where that is switched off, or has nobody to ask', async () => {
     for (const set of ['volume', 'none'])
       expect(await template(CHART, '-f', `${CHART}/ci/${set}-values.yaml`)).not.toContain('helm.sh/hook');
+  });
+
+  test('has its pods scraped only where the Prometheus operator is installed', async () => {
+    const kinds = async (...more: readonly string[]): Promise<string[]> =>
+      manifests(await template(CHART, '-f', `${CHART}/ci/two-values.yaml`, ...more)).map(({ kind }) => kind);
+    expect(await kinds(...MONITORING)).toContain('PodMonitor');
+    expect(await kinds()).not.toContain('PodMonitor');
+    const notes = await helm('install', 'x', CHART, '--dry-run=client', '-f', `${CHART}/ci/two-values.yaml`);
+    expect(notes).toContain('left out: PodMonitor');
   });
 
   test.for<readonly [string, Tree, string]>([

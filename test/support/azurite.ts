@@ -113,7 +113,9 @@ export async function startAzurite(options: { readonly containers?: readonly str
     putBlob(container, name, body, headers = {}) {
       const bytes = Buffer.from(body);
       const words = Object.entries(headers).map(([header, value]) => [
-        header.replace(/^x-amz-meta-/, 'x-ms-meta-').replace(/^cache-control$/, 'x-ms-blob-cache-control'),
+        header
+          .replace(/^x-amz-meta-/, 'x-ms-meta-')
+          .replace(/^(cache-control|content-(?:type|encoding|language|disposition))$/, 'x-ms-blob-$1'),
         value,
       ]);
       return expectOk({

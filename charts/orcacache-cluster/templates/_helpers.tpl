@@ -13,6 +13,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- mergeOverwrite $own (deepCopy $root.Values.commonLabels) (deepCopy (index . 1)) | toYaml }}
 {{- end }}
 
+{{/* The names of the caches that there are, as a YAML list. */}}
+{{- define "orcacache-cluster.names" -}}
+{{- $names := list }}
+{{- range $name, $cache := .Values.caches }}
+{{- if $cache }}
+{{- $names = append $names $name }}
+{{- end }}
+{{- end }}
+{{- toYaml $names }}
+{{- end }}
+
 {{/* The spec of a cache, as YAML: (list . cache) */}}
 {{- define "orcacache-cluster.spec" -}}
 {{- $root := index . 0 }}

@@ -71,10 +71,10 @@ export function aspectsOf(answer: HttpAnswer, method: string): Aspects {
 }
 
 /** What differs; of answers that are of another kind, only that. An aspect that one of them lacks is `none` there. */
-export function differing(origin: Aspects, cache: Aspects): { what: string; origin: string; cache: string }[] {
-  const pairs = [...new Set([...origin.keys(), ...cache.keys()])]
-    .map((what) => ({ what, origin: origin.get(what) ?? 'none', cache: cache.get(what) ?? 'none' }))
-    .filter((pair) => pair.origin !== pair.cache);
+export function differing(first: Aspects, second: Aspects): { what: string; from: string; to: string }[] {
+  const pairs = [...new Set([...first.keys(), ...second.keys()])]
+    .map((what) => ({ what, from: first.get(what) ?? 'none', to: second.get(what) ?? 'none' }))
+    .filter((pair) => pair.from !== pair.to);
   const answer = pairs.filter(({ what }) => what === 'answer');
   return answer.length > 0 ? answer : pairs;
 }

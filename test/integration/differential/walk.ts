@@ -7,8 +7,24 @@ import { request, send, type Query, type Server } from './request.ts';
 /** More than any bucket here holds names. */
 const MAX_PAGES = 100;
 
+/** The walks of many lists, by their query. */
+export async function walks(server: Server, version: 'v1' | 'v2'): Promise<Record<string, readonly string[]>> {
+  const walked: Record<string, readonly string[]> = {};
+  for (const prefix of ['', 'list/', 'list/a'])
+    for (const delimiter of ['', '/', 'b'])
+      for (const size of ['1', '2', '3', '100']) {
+        const query: Query = [
+          ['prefix', prefix],
+          ['delimiter', delimiter],
+          ['max-keys', size],
+        ];
+        walked[JSON.stringify(query)] = await walk(server, version, query);
+      }
+  return walked;
+}
+
 /** Keys and rolled-up prefixes in the order in which they came. */
-export async function walk(server: Server, version: 'v1' | 'v2', query: Query): Promise<string[]> {
+async function walk(server: Server, version: 'v1' | 'v2', query: Query): Promise<string[]> {
   const names: string[] = [];
   let next: Query = version === 'v2' ? [['list-type', '2']] : [];
   for (let page = 1; page <= MAX_PAGES; page++) {

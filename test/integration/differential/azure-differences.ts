@@ -1,0 +1,67 @@
+/**
+ * How a cache in front of Azure answers (`to`) otherwise than one in front of versitygw (`from`), and why. ETags and
+ * dates always differ, and are not looked at.
+ */
+import type { Difference } from './compare.ts';
+
+export const AZURE_DIFFERENCES: readonly Difference[] = [
+  {
+    reason: 'Azure keeps no checksums that S3 knows',
+    where: /^/,
+    what: /^header x-amz-checksum-|^ListBucketResult Contents\.Checksum(?:Algorithm|Type)/,
+    to: 'none',
+  },
+  {
+    reason: 'Azure has neither Expires nor metadata without a value: none were put there',
+    where: /\/object/,
+    what: /^header (?:expires|x-amz-meta-empty)$/,
+    to: 'none',
+  },
+  {
+    reason: 'what has no type is of another default type there',
+    where: /\/(?:empty|multipart|one-part|plain|summed|list)/,
+    what: 'header content-type',
+    from: 'binary/octet-stream',
+    to: 'application/octet-stream',
+  },
+  {
+    reason: 'versitygw tells of more where there is none; a client asks once more, and gets an empty page',
+    where: /max-keys=1(?:&|$)/,
+    what: /^ListBucketResult (?:IsTruncated|NextContinuationToken|NextMarker)$/,
+    from: /^(?:true|some|list\/.*)$/,
+    to: /^(?:false|none)$/,
+  },
+  {
+    reason: 'blobs have no parts: the first is all of it',
+    where: /\/(?:multipart|one-part)\?partNumber=0?1(?: |$)/,
+    what: /^(?:body|header (?:content-length|content-range|x-amz-mp-parts-count))$/,
+  },
+  {
+    reason: 'and there is no other',
+    where: /\/multipart\?partNumber=[23](?: |$)/,
+    what: 'answer',
+    from: '206',
+    to: /^416/,
+  },
+  {
+    reason: 'so that is how many there are',
+    where: /\/multipart\?partNumber=/,
+    what: 'Error ActualPartCount',
+    from: '3',
+    to: '1',
+  },
+  {
+    reason: 'for a file system `//` and `.` lead to the same object; to Azure, as to AWS, they are other keys',
+    where: /\/far-models\/(?:\/|\.\/|list\/\.\.\/)object$/,
+    what: 'answer',
+    from: '200',
+    to: /^404/,
+  },
+  {
+    reason: 'Azure knows no owners of S3',
+    where: / x-amz-expected-bucket-owner=somebody-else$/,
+    what: 'answer',
+    from: /^403/,
+    to: /^200/,
+  },
+];
