@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { stringify } from 'yaml';
+import { keepSaid, noteSecret } from './evidence.ts';
 import type { FakeApiServer } from './fake-api-server.ts';
 
 export interface OperatorProcess {
@@ -22,7 +23,12 @@ export function startOperator(env: Record<string, string>, ...args: readonly str
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => (output += String(part)));
+  const said = keepSaid('operator');
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (part: Buffer) => {
+      output += String(part);
+      said(String(part));
+    });
   const exit = new Promise<number | null>((resolve) => {
     child.once('close', resolve);
   });
@@ -35,6 +41,7 @@ export function startOperator(env: Record<string, string>, ...args: readonly str
 
 /** `token` tells whose requests are whose. */
 export async function kubeconfigFor(api: FakeApiServer, token = ''): Promise<string> {
+  if (token !== '') noteSecret('the operator’s token', token);
   const directory = await mkdtemp(join(tmpdir(), 'orca-operator-'));
   onTestFinished(() => rm(directory, { recursive: true }));
   const file = join(directory, 'config');
