@@ -8,6 +8,7 @@ import { rangesWithCurl } from './curl.ts';
 import { programOr } from './programs.ts';
 import { EXPECTED, linesOf } from './reading.ts';
 import { readWithSdk } from './sdk.ts';
+import { sha256 } from './tree.ts';
 import { worldFor } from './world.ts';
 
 const LARGE_BYTES = 20 * 1024 * 1024 + 123;
@@ -34,6 +35,8 @@ describe('with an S3 origin', () => {
     const root = join(world().directory, 'aws');
     expect(linesOf(await aws('s3', 'sync', '--no-progress', `s3://${BUCKET}/`, root))).toEqual(['']);
     expect(String(await aws('s3', 'ls'))).toContain(BUCKET);
+    const copied = await aws('s3', 'cp', `s3://${BUCKET}/large.bin`, '-');
+    expect(sha256(copied)).toBe(EXPECTED.whole['large.bin']);
     const head = await aws('s3api', 'head-object', '--bucket', BUCKET, '--key', 'large.bin');
     expect(JSON.parse(String(head))).toMatchObject({ ContentLength: LARGE_BYTES });
     await expect(aws('s3', 'cp', join(root, 'plain.txt'), `s3://${BUCKET}/new`)).rejects.toThrow(/MethodNotAllowed/);
