@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BUCKET } from '#test/support/replicas.ts';
 import { runProgram } from './programs.ts';
-import { filesIn, linesOf, readRanges, type Reading } from './reading.ts';
+import { filesIn, linesOf, type Reading } from './reading.ts';
+import { RANGES, sha256 } from './tree.ts';
 import type { World } from './world.ts';
 
 /** Date, time and size, in columns, before each name. */
@@ -23,10 +24,13 @@ export async function readWithAwsCli(world: World, aws: Aws): Promise<Reading> {
   const lines = linesOf(await aws('s3', 'ls', '--recursive', `s3://${BUCKET}/`));
   const root = join(world.directory, 'aws');
   await aws('s3', 'sync', '--no-progress', `s3://${BUCKET}/`, root);
-  const file = join(world.directory, 'part');
-  const ranges = await readRanges(async (key, from, to) => {
-    await aws('s3api', 'get-object', '--bucket', BUCKET, '--key', key, '--range', `bytes=${from}-${to - 1}`, file);
-    return readFile(file);
-  });
+  // Each call is a process that takes its second to start.
+  const ranges = await Promise.all(
+    RANGES.map(async ([key, from, to], index) => {
+      const file = join(world.directory, `part-${index}`);
+      await aws('s3api', 'get-object', '--bucket', BUCKET, '--key', key, '--range', `bytes=${from}-${to - 1}`, file);
+      return sha256(await readFile(file));
+    }),
+  );
   return { listed: lines.map((line) => line.slice(LIST_COLUMNS)).toSorted(), whole: await filesIn(root), ranges };
 }
