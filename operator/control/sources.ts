@@ -64,8 +64,11 @@ export function openSources(options: SourcesOptions): Sources {
       },
       onEvent(type, object) {
         const now = seenOf(object, isCache);
+        const before = seen.get(object.metadata.uid);
+        // Of a cache, what we ourselves have just written: its status.
+        if (type === 'MODIFIED' && before?.version === now.version) return;
         // A change of owner concerns both.
-        add(seen.get(object.metadata.uid)?.key);
+        add(before?.key);
         add(now.key);
         if (type === 'DELETED') seen.delete(object.metadata.uid);
         else seen.set(object.metadata.uid, now);
@@ -95,7 +98,13 @@ interface Seen {
 
 function seenOf(object: Live, isCache: boolean): Seen {
   const { namespace = '', name, resourceVersion } = object.metadata;
-  return { key: isCache ? `${namespace}/${name}` : ownerKey(object), version: resourceVersion };
+  if (!isCache) return { key: ownerKey(object), version: resourceVersion };
+  return { key: `${namespace}/${name}`, version: askedFor(object) };
+}
+
+/** All of a cache that somebody can ask something by: the generation counts changes of the spec and none of the status. */
+function askedFor({ metadata: { generation, annotations = {}, deletionTimestamp } }: Live): string {
+  return JSON.stringify([generation, annotations, deletionTimestamp]);
 }
 
 /** The cache that a child belongs to. */

@@ -84,6 +84,18 @@ describe('the sources of keys', () => {
     expect(await drain()).toEqual(['ml/b']);
   });
 
+  test('bring no cache of which only the status has changed, and each that is annotated', async () => {
+    const { api, drain, queue } = await follow((server) => server.put(`${CACHES}/a`, { spec: {} }));
+    await drain();
+    api.put(`${CACHES}/a`, { spec: {}, status: { replicas: 1 } });
+    api.put(`${CACHES}/b`, { spec: {} });
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/b']);
+    api.put(`${CACHES}/a`, { metadata: { annotations: { look: 'again' } } });
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/a']);
+  });
+
   test('lead from a child to its cache, also when the child goes', async () => {
     const { api, drain, queue } = await follow();
     api.put(`${SERVICES}/s`, child('models'));
