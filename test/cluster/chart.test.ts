@@ -1,14 +1,19 @@
 import { execFile } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { CRD_NAME } from '#crds/names.ts';
 import { sampleWith } from '#test/crds/sample.ts';
-import { MONITORING } from '#test/helm/helm.ts';
+import { manifests, MONITORING } from '#test/helm/helm.ts';
+import { everyRight } from './operator-world.ts';
 
 const run = promisify(execFile);
 const CHART = 'charts/orcacache';
+const PREVIOUS = 'test/fixtures/charts/orcacache-0.1.0.tgz';
+const CACHES = 'charts/orcacache-cluster';
+const CACHE_SETS = readdirSync(`${CACHES}/ci`);
+const CRD_FILE = 'crds/generated/orcacache.dev_orcacaches.yaml';
 const NAMESPACE = `chart-test-${process.pid}`;
 const RELEASE = 'orca';
 const OPERATOR = 'orca-orcacache';
@@ -64,7 +69,36 @@ describe('the chart', () => {
     const told = await kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], rendered);
     expect(told.trim().split('\n').length).toBe(rendered.split(/^kind: /m).length - 1);
   });
+
+  test('has a sister whose PodMonitor the API server accepts, strictly', async () => {
+    const only = ['--show-only', 'templates/pod-monitor.yaml', '-f', `${CACHES}/ci/two-values.yaml`];
+    const rendered = await helm('template', 'caches', CACHES, ...only, ...MONITORING);
+    const told = await kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], rendered);
+    expect(told).toContain('podmonitor.monitoring.coreos.com/caches created');
+  });
+
+  test('has examples for GitOps that the API server accepts, strictly', async () => {
+    const files = [
+      'gitops/flux/sync.yaml',
+      'gitops/argo-cd/applications.yaml',
+      'gitops/repository/operator/release.yaml',
+    ];
+    const examples = files
+      .flatMap((file) => manifests(readFileSync(file, 'utf8')))
+      // The module with the CRD of Flux' helm-controller is not to be had.
+      .filter(({ kind }) => kind !== 'HelmRelease')
+      .map((example) => ({ ...example, metadata: { ...example.metadata, namespace: NAMESPACE } }));
+    const told = await kubectl(
+      ['apply', '--dry-run=server', '--validate=strict', '-f', '-'],
+      examples.map((example) => stringify(example)).join('---\n'),
+    );
+    expect(told.trim().split('\n')).toHaveLength(examples.length);
+  });
 });
+
+async function crd(jsonPath: string): Promise<string> {
+  return kubectl(['get', 'crd', CRD_NAME, '-o', `jsonpath=${jsonPath}`]);
+}
 
 describe('a release', () => {
   beforeAll(async () => {
@@ -74,7 +108,8 @@ describe('a release', () => {
       if (caches !== '') throw new Error(`the cluster has caches already: ${caches}`);
       await kubectl(['delete', 'crd', CRD_NAME]);
     }
-    await helm('install', RELEASE, CHART, ...INSTALL);
+    await kubectl(['apply', '-f', '-'], stringify(everyRight(NAMESPACE, OPERATOR)));
+    await helm('install', RELEASE, PREVIOUS, ...INSTALL);
     await kubectl(
       ['apply', '-n', NAMESPACE, '-f', '-'],
       stringify(
@@ -90,7 +125,21 @@ describe('a release', () => {
   afterAll(async () => {
     await complaint(helm('uninstall', RELEASE, '--wait'));
     await kubectl(['delete', 'crd', CRD_NAME, '--ignore-not-found']);
+    await kubectl(['delete', 'clusterrolebinding', `every-right-${NAMESPACE}`, '--ignore-not-found']);
     await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', `app.kubernetes.io/instance=${RELEASE}`]);
+  });
+
+  test('of the version before is upgraded with its CRD, and has the same caches', async () => {
+    const uid = (): Promise<string> =>
+      kubectl(['get', 'orca', 'models', '-n', NAMESPACE, '-o', 'jsonpath={.metadata.uid}']);
+    const [before, crdBefore] = [await uid(), await crd('{.metadata.uid}')];
+    await helm('upgrade', RELEASE, CHART, ...INSTALL);
+    expect(await uid()).toBe(before);
+    expect(await crd('{.metadata.uid}')).toBe(crdBefore);
+    const wanted = parse(readFileSync(CRD_FILE, 'utf8')) as { readonly spec: { readonly versions: readonly object[] } };
+    expect(JSON.parse(await crd('{.spec.versions}'))).toEqual(wanted.spec.versions);
+    // From here on it has only the rights of its chart.
+    await kubectl(['delete', 'clusterrolebinding', `every-right-${NAMESPACE}`]);
   });
 
   test('runs an operator that takes up a cache', async () => {
@@ -116,6 +165,28 @@ describe('a release', () => {
     const told = await helm('test', RELEASE, '--logs', '--timeout', '120s');
     expect(told).toContain('ok      the API server serves OrcaCaches');
     expect(told).toContain('ok      the operator runs');
+  });
+
+  test.for(CACHE_SETS)('may be followed by one of the other chart with %s', async (values) => {
+    const rendered = await helm('template', 'caches', CACHES, '-f', `${CACHES}/ci/${values}`);
+    if (rendered.trim() === '') return;
+    // Not beside this test's own cache of that name.
+    const elsewhere = rendered.replaceAll(`namespace: ${NAMESPACE}`, 'namespace: default');
+    const told = await kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], elsewhere);
+    expect(told.trim().split('\n').length).toBe(rendered.split(/^kind: /m).length - 1);
+  });
+
+  test('of the other chart waits until its caches are ready, and leaves with them', async () => {
+    const values = ['-f', `${CACHES}/ci/volume-values.yaml`, '--set', 'caches.models=null'];
+    const spec = 'caches.idle.spec';
+    const idle = ['--set', `${spec}.replicas=0`, '--set', `${spec}.origin.id=idle`, '--set', `${spec}.origin.type=S3`];
+    const more = ['--set', `${spec}.origin.s3.endpoint=http://s3`, '--set', `${spec}.origin.buckets[0].name=idle`];
+    const store = ['--set', `${spec}.cacheStore.type=S3`, '--set', `${spec}.cacheStore.s3.bucket=chunks`];
+    await helm('install', 'caches', CACHES, ...values, ...idle, ...more, ...store, '--wait', '--timeout', '60s');
+    const ready = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}';
+    expect(await kubectl(['get', 'orca', 'idle', '-n', NAMESPACE, '-o', ready])).toBe('True');
+    await helm('uninstall', 'caches', '--wait', '--timeout', '60s');
+    expect(await exists('orca', 'idle', '-n', NAMESPACE)).toBe(false);
   });
 
   test('tells the next command', async () => {
@@ -187,17 +258,43 @@ describe('a release', () => {
 
   test('upgrades to other values', async () => {
     await helm('upgrade', RELEASE, CHART, ...INSTALL, '--set', 'logLevel=debug');
-    const level = await kubectl([
+    const level = (): Promise<string> =>
+      kubectl([
+        'get',
+        'pods',
+        '-n',
+        NAMESPACE,
+        '-l',
+        'app.kubernetes.io/component=operator',
+        '-o',
+        `jsonpath={.items[*].spec.containers[0].env[?(@.name=="LOG_LEVEL")].value}`,
+      ]);
+    // The old one may be on its way out.
+    await vi.waitFor(async () => expect(await level()).toBe('debug'), { timeout: REACTION_MS, interval: 500 });
+  });
+
+  test('has a second operator that stands by, and lets one of them be evicted', async () => {
+    await helm('upgrade', RELEASE, CHART, ...INSTALL, '--set', 'replicaCount=2');
+    const ready = await kubectl([
       'get',
-      'pods',
+      'deployment',
+      OPERATOR,
       '-n',
       NAMESPACE,
-      '-l',
-      'app.kubernetes.io/component=operator',
       '-o',
-      `jsonpath={.items[*].spec.containers[0].env[?(@.name=="LOG_LEVEL")].value}`,
+      'jsonpath={.status.readyReplicas}',
     ]);
-    expect(level).toBe('debug');
+    expect(ready).toBe('2');
+    expect(await exists('poddisruptionbudget', OPERATOR, '-n', NAMESPACE)).toBe(true);
+  });
+
+  test('keeps the CRD and the caches when it no longer brings them, and takes them up again', async () => {
+    const before = await crd('{.metadata.uid}');
+    await helm('upgrade', RELEASE, CHART, ...INSTALL, '--set', 'crds.install=false');
+    expect(await crd('{.metadata.uid}')).toBe(before);
+    await helm('upgrade', RELEASE, CHART, ...INSTALL);
+    expect(await crd('{.metadata.uid}')).toBe(before);
+    expect(await exists('orca', 'models', '-n', NAMESPACE)).toBe(true);
   });
 
   test('leaves nothing but the CRD and the caches when it is uninstalled', async () => {

@@ -10,6 +10,9 @@ import { keepNamespace } from './keep-namespace.ts';
 
 const exec = promisify(execFile);
 const CHART = 'charts/orcacache';
+const RELEASE = 'operator-test';
+/** The account of its operator. */
+const ACCOUNT = 'operator-test-orcacache';
 /** Large enough for all objects of a namespace. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 /** A cache of small pods; three nodes share one machine. */
@@ -33,6 +36,8 @@ export interface World extends AsyncDisposable {
   read(cache: string, path: string): Promise<string>;
   /** A sample of the operator's metrics, summed over its labels. */
   metric(name: string, labels?: RegExp): Promise<number>;
+  /** The operator from the chart of this checkout, where it was installed from another. */
+  upgrade(): Promise<void>;
   /** Everything of our kinds that carries the name of a cache. */
   leftovers(cache: string): Promise<string[]>;
 }
@@ -76,9 +81,13 @@ export function secret(name: string): object {
   return { apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData: KEYS };
 }
 
-export async function openWorld(): Promise<World> {
+export interface WorldOptions {
+  /** Of the operator; the one of this checkout unless told otherwise. */
+  readonly chart?: string;
+}
+
+export async function openWorld({ chart = CHART }: WorldOptions = {}): Promise<World> {
   const namespace = `operator-test-${process.pid}`;
-  const release = 'operator-test';
 
   async function run(file: string, args: readonly string[], input = ''): Promise<string> {
     const running = exec(file, ['-n', namespace, ...args], { maxBuffer: MAX_OUTPUT_BYTES });
@@ -86,6 +95,10 @@ export async function openWorld(): Promise<World> {
     return (await running).stdout;
   }
   const kubectl = (args: readonly string[], input?: string): Promise<string> => run('kubectl', args, input);
+
+  const images = ['--set', 'image.tag=dev', '--set', 'cacheImage.tag=dev', '--set', 'crds.install=false'];
+  // In one namespace: so the Roles of this mode are those that are tested here.
+  const values = [...images, '--set', `watchNamespaces={${namespace}}`, '--set', 'logLevel=debug'];
 
   const world: World = {
     namespace,
@@ -116,11 +129,16 @@ export async function openWorld(): Promise<World> {
       const found = await kubectl(['get', kinds, '-l', `app.kubernetes.io/instance=${name}`, '-o', 'name']);
       return found.split('\n').filter((line) => line !== '');
     },
+    async upgrade() {
+      await run('helm', ['upgrade', RELEASE, CHART, ...values, '--wait', '--timeout', '120s']);
+      await kubectl(['delete', 'clusterrolebinding', `every-right-${namespace}`, '--ignore-not-found']);
+    },
     async [Symbol.asyncDispose]() {
       await keepNamespace(namespace);
       // Caches first: their operator is to see them go.
       await kubectl(['delete', 'orcacaches', '--all', '--wait=true', '--timeout=60s']);
-      await run('helm', ['uninstall', release, '--wait', '--timeout', '60s']);
+      await run('helm', ['uninstall', RELEASE, '--wait', '--timeout', '60s']);
+      await kubectl(['delete', 'clusterrolebinding', `every-right-${namespace}`, '--ignore-not-found']);
       await exec('kubectl', ['delete', 'namespace', namespace, '--wait=false']);
       // A release that brings the CRD would refuse one that is not its own.
       if (!hadCrd && (await crd(`{.metadata.annotations.meta\\.helm\\.sh/release-name}`)) === '')
@@ -133,14 +151,23 @@ export async function openWorld(): Promise<World> {
   const hadCrd = (await crd('{.metadata.name}')) !== '';
   await exec('kubectl', ['create', 'namespace', namespace]);
   await kubectl(['apply', '--server-side', '--force-conflicts', '-f', 'crds/generated']);
-  const images = ['--set', 'image.tag=dev', '--set', 'cacheImage.tag=dev', '--set', 'crds.install=false'];
-  // In one namespace: so the Roles of this mode are those that are tested here.
-  const values = [...images, '--set', `watchNamespaces={${namespace}}`, '--set', 'logLevel=debug'];
-  await run('helm', ['install', release, CHART, ...values, '--wait', '--timeout', '120s']);
+  if (chart !== CHART) await world.apply(everyRight(namespace));
+  await run('helm', ['install', RELEASE, chart, ...values, '--wait', '--timeout', '120s']);
   await world.apply(...s3Server());
   await kubectl(['wait', '--for=condition=Ready', 'pod/s3', '--timeout=120s']);
   await putObject(namespace, 'hello.txt', 'hello\n');
   return world;
+}
+
+/** The program under the previous chart is this checkout's, and may want a right that was not given then. */
+export function everyRight(namespace: string, account = ACCOUNT): object {
+  return {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'ClusterRoleBinding',
+    metadata: { name: `every-right-${namespace}` },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' },
+    subjects: [{ kind: 'ServiceAccount', name: account, namespace }],
+  };
 }
 
 /** One server for both sides: what the operator does is the same. */
