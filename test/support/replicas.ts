@@ -167,9 +167,14 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
     return stringify(changed(file, typeof changes === 'function' ? changes(index) : changes));
   });
 
-  const running: Replica[] = [];
+  const running: RunningReplica[] = [];
   const stopAll = async (): Promise<void> => {
-    await Promise.all(running.splice(0).map((replica) => replica.stop()));
+    await Promise.all(
+      running.splice(0).map(async (replica) => {
+        await replica.keepLast();
+        await replica.stop();
+      }),
+    );
   };
   const startAll = async (): Promise<void> => {
     for (const [index, file] of files.entries())
@@ -245,7 +250,12 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   };
 }
 
-async function startReplica(file: string, host: string, address: string): Promise<Replica> {
+interface RunningReplica extends Replica {
+  /** Before a stop that no test looks at: what it says of itself, as evidence. */
+  keepLast(): Promise<void>;
+}
+
+async function startReplica(file: string, host: string, address: string): Promise<RunningReplica> {
   const stopping = new AbortController();
   const logLines: string[] = [];
   const said = keepSaid('replica');
@@ -269,13 +279,11 @@ async function startReplica(file: string, host: string, address: string): Promis
     for (const directory of secretDirectoriesOf(config)) await noteSecretDirectory(directory);
   };
   await noteSecrets();
-  const stop = async (): Promise<void> => {
-    if (keepsEvidence) {
-      await noteSecrets();
-      for (const page of ['/metrics', '/status', '/readyz?verbose']) said((await http(ops, page)).body.toString());
-    }
-    stopping.abort(new Error('the test is over'));
-    await cache.shutDown();
+  const keepLast = async (): Promise<void> => {
+    if (!keepsEvidence) return;
+    const pages = ['/metrics', '/status', '/readyz?verbose'].map((page) => http(ops, page));
+    await noteSecrets();
+    for (const { body } of await Promise.all(pages)) said(body.toString());
   };
   return {
     edge: `http://${host}:${cache.ports.edge}`,
@@ -285,9 +293,11 @@ async function startReplica(file: string, host: string, address: string): Promis
     file,
     cache,
     logLines,
+    keepLast,
     metric: (name, labels) => readMetric(ops, name, labels),
     stop() {
-      stopped ??= stop();
+      stopping.abort(new Error('the test is over'));
+      stopped ??= cache.shutDown();
       return stopped;
     },
   };
