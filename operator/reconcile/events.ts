@@ -13,8 +13,10 @@ const ACTION = 'Reconcile';
 /** The API's limits: 1 kB for a note, 128 characters for an instance. */
 const MAX_NOTE = 1000;
 const MAX_INSTANCE = 128;
-/** Distinguishes the events of one cache; its name leaves room for it. */
-const SUFFIX_BYTES = 8;
+/** Distinguishes the events of one moment; the cache's name leaves room for it. */
+const SUFFIX_BYTES = 4;
+/** Hex digits of the milliseconds since 1970, for longer than anybody will look. */
+const TIME_DIGITS = 12;
 
 export async function tell(
   api: Api,
@@ -24,13 +26,13 @@ export async function tell(
   clock: Clock,
 ): Promise<void> {
   const { name, namespace, uid, resourceVersion } = cache.metadata;
-  for (const { type, reason, message } of transitions) {
+  for (const [index, { type, reason, message }] of transitions.entries()) {
     try {
       await api.write('POST', collectionPath('events.k8s.io/v1', 'events', namespace), {
         body: {
           apiVersion: 'events.k8s.io/v1',
           kind: 'Event',
-          metadata: { name: `${name}.${randomBytes(SUFFIX_BYTES).toString('hex')}`, namespace },
+          metadata: { name: `${name}.${inOrder(clock.date(), index)}`, namespace },
           eventTime: microTime(clock.date()),
           reportingController: CONTROLLER,
           reportingInstance: `orca-operator-${instance}`.slice(0, MAX_INSTANCE),
@@ -46,4 +48,10 @@ export async function tell(
       api.log.warn('an event could not be written', { reason, error });
     }
   }
+}
+
+/** kubectl shows events of this version by their name, as they have no `lastTimestamp`: so by their time. */
+function inOrder(nowMs: number, index: number): string {
+  const time = nowMs.toString(16).padStart(TIME_DIGITS, '0');
+  return `${time}${index}${randomBytes(SUFFIX_BYTES).toString('hex')}`;
 }

@@ -1,5 +1,6 @@
 /** What several conditions say in the same words. */
 import { REASON, type Reason } from '#crds/names.ts';
+import { previous } from './rollout.ts';
 import type { Phase, Situation } from './situation.ts';
 
 type Blocked = Extract<Phase, { kind: 'blocked' }>;
@@ -34,6 +35,6 @@ export function rolloutFailure(
 ): string {
   const { replicas = 0, updatedReplicas = 0 } = deployment?.status ?? {};
   const old = replicas - updatedReplicas;
-  const still = old > 0 ? `; ${old} replicas of the previous configuration are kept` : '';
+  const still = old > 0 ? `; ${previous(old)} kept` : '';
   return `${podMessage ?? message}${still}`;
 }

@@ -1,6 +1,6 @@
 /** Ready: this generation is rolled out, as many replicas as wanted are ready, and its configuration has proven to work. */
 import { REASON } from '#crds/names.ts';
-import { blockedReason, conflictMessage, refusedReason, rolloutFailure } from './messages.ts';
+import { blockedReason, conflictMessage, refusedReason, rolloutFailure, rolloutProgress } from './messages.ts';
 import { readiness, rolloutOf } from './rollout.ts';
 import type { Situation, Verdict } from './situation.ts';
 
@@ -24,7 +24,8 @@ export function ready(situation: Situation): Verdict {
   const rollout = rolloutOf(situation.deployment, desired);
   if (rollout.kind === 'failed')
     return { status: 'False', reason: REASON.rolloutFailed, message: rolloutFailure(situation, rollout) };
-  if (rollout.kind === 'progressing') return { status: 'False', reason: REASON.progressing, message: rollout.message };
+  if (rollout.kind === 'progressing')
+    return { status: 'False', reason: REASON.progressing, message: rolloutProgress(situation, rollout) };
   const message = readiness(rollout.readyReplicas, desired);
   if (rollout.readyReplicas < desired) return { status: 'False', reason: REASON.insufficientReplicas, message };
   if (!isProven(situation))

@@ -10,7 +10,7 @@ export function rolloutOf(deployment: LiveDeployment | undefined, desiredReplica
   if (deployment === undefined) return { kind: 'progressing', message: 'the Deployment does not exist yet' };
   const { status = {}, metadata } = deployment;
   if ((status.observedGeneration ?? 0) < (metadata.generation ?? 0))
-    return { kind: 'progressing', message: 'the Deployment was just changed' };
+    return { kind: 'progressing', message: 'a change is being rolled out' };
   const { replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = status;
   const progress = conditionOf(status.conditions, 'Progressing');
   // Says why no pod could be made at all: a quota, an admission policy.
@@ -24,7 +24,7 @@ export function rolloutOf(deployment: LiveDeployment | undefined, desiredReplica
       message: `${updatedReplicas} of ${desiredReplicas} replicas have the newest configuration${suffix}`,
     };
   if (replicas > updatedReplicas)
-    return { kind: 'progressing', message: `${replicas - updatedReplicas} old replicas are still there` };
+    return { kind: 'progressing', message: `${previous(replicas - updatedReplicas)} still there` };
   // Once complete, a lost pod is no rollout any more.
   if (readyReplicas < desiredReplicas && progress?.reason !== 'NewReplicaSetAvailable')
     return { kind: 'progressing', message: readiness(readyReplicas, desiredReplicas) };
@@ -34,4 +34,9 @@ export function rolloutOf(deployment: LiveDeployment | undefined, desiredReplica
 /** While it scales down more are ready than are wanted; that is nobody's business. */
 export function readiness(readyReplicas: number, desiredReplicas: number): string {
   return `${Math.min(readyReplicas, desiredReplicas)} of ${desiredReplicas} replicas are ready`;
+}
+
+/** How many pods of the previous configuration, with their verb. */
+export function previous(replicas: number): string {
+  return `${replicas} ${replicas === 1 ? 'replica' : 'replicas'} of the previous configuration ${replicas === 1 ? 'is' : 'are'}`;
 }

@@ -787,4 +787,17 @@ describe('events', () => {
     expect(events.map(({ reason }) => reason).toSorted()).toEqual(['Progressing', 'ReplicasReady']);
     for (const { eventTime } of events) expect(eventTime).toMatch(/\.\d{6}Z$/);
   });
+
+  test('have names in the order of their time, by which kubectl shows them', async () => {
+    const harness = await openHarness();
+    harness.applyCache(MINIMAL);
+    await harness.reconcile();
+    await harness.clock.advance(1);
+    harness.rollOut(3);
+    await harness.reconcile();
+    const events = harness.api.list(PATH.events) as unknown as { metadata: { name: string }; reason: string }[];
+    const byName = events.toSorted((one, other) => (one.metadata.name < other.metadata.name ? -1 : 1));
+    expect(byName.map(({ reason }) => reason)).toEqual(['Progressing', 'ReplicasReady']);
+    for (const { metadata } of events) expect(metadata.name).toMatch(/^models\.[0-9a-f]{21}$/);
+  });
 });

@@ -158,6 +158,17 @@ describe('Ready, Reconciling and Stalled', () => {
   });
 });
 
+describe('what Ready says while a rollout does not get on', () => {
+  test.for([
+    [1, '1 replica of the previous configuration is still there; pod a: no such bucket'],
+    [2, '2 replicas of the previous configuration are still there; pod a: no such bucket'],
+  ] as const)('quotes the pod that holds it up, with %i old ones', ([old, expected]) => {
+    const live = deployment({ replicas: 3 + old, updatedReplicas: 3, readyReplicas: 2, conditions: [UNDERWAY] });
+    const of = situation({ deployment: live, podMessage: 'pod a: no such bucket' });
+    expect([ready(of).message, reconciling(of).message]).toEqual([expected, expected]);
+  });
+});
+
 describe('a rollout', () => {
   test.for<readonly [string, LiveDeployment | undefined, string]>([
     ['is progressing without a Deployment', undefined, 'progressing'],
