@@ -134,15 +134,18 @@ export async function openWorld({ chart = CHART }: WorldOptions = {}): Promise<W
       await kubectl(['delete', 'clusterrolebinding', `every-right-${namespace}`, '--ignore-not-found']);
     },
     async [Symbol.asyncDispose]() {
-      await keepNamespace(namespace);
-      // Caches first: their operator is to see them go.
-      await kubectl(['delete', 'orcacaches', '--all', '--wait=true', '--timeout=60s']);
-      await run('helm', ['uninstall', RELEASE, '--wait', '--timeout', '60s']);
-      await kubectl(['delete', 'clusterrolebinding', `every-right-${namespace}`, '--ignore-not-found']);
-      await exec('kubectl', ['delete', 'namespace', namespace, '--wait=false']);
-      // A release that brings the CRD would refuse one that is not its own.
-      if (!hadCrd && (await crd(`{.metadata.annotations.meta\\.helm\\.sh/release-name}`)) === '')
-        await exec('kubectl', ['delete', 'crd', CRD_NAME, '--ignore-not-found']);
+      try {
+        await keepNamespace(namespace);
+      } finally {
+        // Caches first: their operator is to see them go.
+        await kubectl(['delete', 'orcacaches', '--all', '--wait=true', '--timeout=60s']);
+        await run('helm', ['uninstall', RELEASE, '--wait', '--timeout', '60s']);
+        await kubectl(['delete', 'clusterrolebinding', `every-right-${namespace}`, '--ignore-not-found']);
+        await exec('kubectl', ['delete', 'namespace', namespace, '--wait=false']);
+        // A release that brings the CRD would refuse one that is not its own.
+        if (!hadCrd && (await crd(`{.metadata.annotations.meta\\.helm\\.sh/release-name}`)) === '')
+          await exec('kubectl', ['delete', 'crd', CRD_NAME, '--ignore-not-found']);
+      }
     },
   };
 
