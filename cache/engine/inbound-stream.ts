@@ -16,6 +16,11 @@ import type { Clock, FillAnswer, FillRequest, Observer, PeerAddress, PeerClient,
 /** To the first byte of a coordinator that says it is alive. */
 const DEADLINE_MS = 20_000;
 /**
+ * Longer than it has itself: who lives has the last word. Taken for dead at the very deadline, it would be asked for in
+ * other replicas' names, and each would fetch from a slow origin what is on its way already.
+ */
+const LAST_WORD_MS = 1_000;
+/**
  * Without a byte while we want some, in the middle of a stream: a pod whose network went with it says no goodbye. It is
  * asked again from where it stopped, and who lives says so, however slow its origin is.
  */
@@ -107,7 +112,7 @@ async function follow(
       return await context.peerClient.fill(ask.peer, request, window, {
         signal,
         requestId: asker?.requestId,
-        firstByteTimeoutMs: DEADLINE_MS,
+        firstByteTimeoutMs: DEADLINE_MS + LAST_WORD_MS,
         stallTimeoutMs: STALL_MS,
         onSource: (source) => (window.source = source === 'flight' ? 'peer_fill' : 'peer'),
       });

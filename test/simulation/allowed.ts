@@ -3,6 +3,7 @@
  * or by the request itself.
  */
 import type { ErrorCode } from '#cache/core/errors.ts';
+import { PART_BYTES } from '#cache/engine/flight.ts';
 import type { Exchange } from './client.ts';
 import type { SimOrigin } from './origin.ts';
 import { MISSING_KEY, wasActive, type Fault, type Scenario } from './scenario.ts';
@@ -24,6 +25,8 @@ export const ORIGIN_TROUBLE: readonly Fault[] = ['origin-errors', 'origin-down',
 const STORE_TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', 'store-full'];
 /** What the engine allows a client to take nothing for, less what is on its way when that begins. */
 const STALL_LIMIT_MS = 25_000;
+/** What another replica has for its first byte, however alive it is. */
+const FIRST_BYTE_LIMIT_MS = 20_000;
 
 export function isAllowed(
   scenario: Scenario,
@@ -57,7 +60,7 @@ export function isAllowed(
     case 'origin_throttled':
       return during('origin-errors');
     case 'origin_unavailable':
-      return during(...ORIGIN_TROUBLE);
+      return during(...ORIGIN_TROUBLE) || (isSlowLine(scenario) && nowMs - startedMs >= FIRST_BYTE_LIMIT_MS);
     case 'overloaded':
       // A limit of few origin requests and few bytes of memory is what it is for; a started response is not told so.
       return !started && (scenario.targetGlobal < 192 || scenario.faults.has('pressure'));
@@ -67,6 +70,11 @@ export function isAllowed(
     default:
       return false;
   }
+}
+
+/** Who wants the end of a part that is on its way may not have its first byte in time. */
+function isSlowLine({ origin }: Scenario): boolean {
+  return PART_BYTES / origin.bytesPerMs >= FIRST_BYTE_LIMIT_MS;
 }
 
 /** Whether there was no object at some time of `[fromMs, toMs]`. */

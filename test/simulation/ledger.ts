@@ -93,9 +93,12 @@ export class Ledger {
     return replicas !== undefined && this.#world.nowMs - replicas.atMs <= PATIENCE_MS;
   }
 
-  /** A fill asks the origin. */
-  asked(flight: object | undefined): void {
-    if (flight !== undefined && !this.#began.has(flight)) this.#began.set(flight, this.#now());
+  /** A fill asks the origin: whether it goes on with what it has begun before. */
+  asked(flight: object | undefined): boolean {
+    if (flight === undefined) return false;
+    if (this.#began.has(flight)) return true;
+    this.#began.set(flight, this.#now());
+    return false;
   }
 
   /** `[from, to)` of the chunk has arrived at a replica. */

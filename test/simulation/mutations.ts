@@ -484,4 +484,16 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 10,
     edits: [{ file: 'cache/engine/inbound-reader.ts', search: 'return this.#isPassed || end', replace: 'return end' }],
   },
+  {
+    name: 'a replica whose origin is slow counts as dead when its time is over',
+    seed: 3056,
+    shows: ({ origin }) => origin.bytesPerMs < 400,
+    edits: [
+      {
+        file: 'cache/engine/inbound-stream.ts',
+        search: 'firstByteTimeoutMs: DEADLINE_MS + LAST_WORD_MS',
+        replace: 'firstByteTimeoutMs: DEADLINE_MS',
+      },
+    ],
+  },
 ];

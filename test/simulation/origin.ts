@@ -110,8 +110,8 @@ export class SimOrigin {
         if (flight !== undefined && who.flights.get(chunk.path)?.flight !== flight)
           who.flights.set(chunk.path, { flight, abandonedMs: undefined });
         this.#world.note('ask', `${who.owner.name} ${chunk.path} [${range.from - start}, ${range.to - start})`);
-        this.#ledger.asked(flight);
-        this.#checkFiller(who, chunk.path);
+        const goesOn = this.#ledger.asked(flight);
+        this.#checkFiller(who, chunk.path, goesOn);
         const version = this.version(object.etag);
         return pour(this.#world, {
           owner: who.owner,
@@ -140,8 +140,8 @@ export class SimOrigin {
     };
   }
 
-  /** Only a chunk's coordinator fills it, unless it could not be asked. */
-  #checkFiller(who: Incarnation, path: ChunkPath): void {
+  /** Only a chunk's coordinator begins to fill it, unless it could not be asked. */
+  #checkFiller(who: Incarnation, path: ChunkPath, goesOn: boolean): void {
     const { owners, self } = who.view;
     const [coordinator] = rankPeers(path, owners, 1);
     const prefix = path.slice(0, path.lastIndexOf('/'));
@@ -149,7 +149,7 @@ export class SimOrigin {
     if (!fills.by.has(who.address)) fills.by.add(who.address);
     fills.count++;
     this.fillers.set(prefix, fills);
-    if (coordinator === self || !this.#cluster.isStable() || this.#ledger.mayFillInstead(path)) return;
+    if (goesOn || coordinator === self || !this.#cluster.isStable() || this.#ledger.mayFillInstead(path)) return;
     this.#world.violate('one fill per chunk', `${who.owner.name} fills ${path}, which ${coordinator} coordinates`);
   }
 

@@ -36,8 +36,8 @@ export interface RunStats {
   readonly peerCalls: number;
 }
 
-/** The longest that anything goes on after the faults have ended: a client that reads slowly, the longest patience. */
-const SETTLE_MS = 600_000;
+/** The longest that anything goes on after the faults have ended: 20 MiB read at 20 KB/s, the longest patience. */
+const SETTLE_MS = 1_200_000;
 /** Breakers probe again, dead peers are asked again, heads have grown old. */
 const RECOVERY_MS = 75_000;
 /** What was known of a chunk or a peer may be acted upon so much later: a store that answers slowly comes in between, */
