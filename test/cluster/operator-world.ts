@@ -34,7 +34,9 @@ export interface World extends AsyncDisposable {
   condition(cache: string, type: string): Promise<string>;
   /** What a client gets for a key, through the edge Service. */
   read(cache: string, path: string): Promise<string>;
-  /** A sample of the operator's metrics, summed over its labels. */
+  /** The operator's pod that holds the lease; empty while nobody does. */
+  leader(): Promise<string>;
+  /** A sample of that operator's metrics, summed over its labels. */
   metric(name: string, labels?: RegExp): Promise<number>;
   /** The operator from the chart of this checkout, where it was installed from another. */
   upgrade(): Promise<void>;
@@ -84,9 +86,17 @@ export function secret(name: string): object {
 export interface WorldOptions {
   /** Of the operator; the one of this checkout unless told otherwise. */
   readonly chart?: string;
+  /** Pods that could do more than they need are refused: the namespace enforces the restricted standard. */
+  readonly restricted?: boolean;
+  /** Operators; one of them works. */
+  readonly operators?: number;
 }
 
-export async function openWorld({ chart = CHART }: WorldOptions = {}): Promise<World> {
+export async function openWorld({
+  chart = CHART,
+  restricted = false,
+  operators = 1,
+}: WorldOptions = {}): Promise<World> {
   const namespace = `operator-test-${process.pid}`;
 
   async function run(file: string, args: readonly string[], input = ''): Promise<string> {
@@ -98,7 +108,10 @@ export async function openWorld({ chart = CHART }: WorldOptions = {}): Promise<W
 
   const images = ['--set', 'image.tag=dev', '--set', 'cacheImage.tag=dev', '--set', 'crds.install=false'];
   // In one namespace: so the Roles of this mode are those that are tested here.
-  const values = [...images, '--set', `watchNamespaces={${namespace}}`, '--set', 'logLevel=debug'];
+  const scope = ['--set', `watchNamespaces={${namespace}}`, '--set', 'logLevel=debug'];
+  // Earlier charts don't know the value.
+  const replicas = operators === 1 ? [] : ['--set', `replicaCount=${operators}`];
+  const values = [...images, ...scope, ...replicas];
 
   const world: World = {
     namespace,
@@ -113,13 +126,12 @@ export async function openWorld({ chart = CHART }: WorldOptions = {}): Promise<W
     },
     read: (name, path) =>
       kubectl(['get', '--raw', `/api/v1/namespaces/${namespace}/services/${name}:edge/proxy/${BUCKET}/${path}`]),
+    async leader() {
+      const holder = await world.field(`lease ${RELEASE}-orcacache`, '{.spec.holderIdentity}');
+      return holder.split('_')[0] ?? '';
+    },
     async metric(name, labels = /./) {
-      const pod = (
-        await world.field(
-          'pods -l app.kubernetes.io/name=orcacache,app.kubernetes.io/component=operator',
-          '{.items[0].metadata.name}',
-        )
-      ).trim();
+      const pod = await world.leader();
       const text = await kubectl(['get', '--raw', `/api/v1/namespaces/${namespace}/pods/${pod}:8080/proxy/metrics`]);
       const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) && labels.test(line));
       return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
@@ -153,6 +165,8 @@ export async function openWorld({ chart = CHART }: WorldOptions = {}): Promise<W
     kubectl(['get', 'crd', CRD_NAME, '--ignore-not-found', '-o', `jsonpath=${jsonPath}`]);
   const hadCrd = (await crd('{.metadata.name}')) !== '';
   await exec('kubectl', ['create', 'namespace', namespace]);
+  if (restricted)
+    await exec('kubectl', ['label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=restricted']);
   await kubectl(['apply', '--server-side', '--force-conflicts', '-f', 'crds/generated']);
   if (chart !== CHART) await world.apply(everyRight(namespace));
   await run('helm', ['install', RELEASE, chart, ...values, '--wait', '--timeout', '120s']);
@@ -184,7 +198,12 @@ function s3Server(): object[] {
       metadata: { name: 's3', labels: { app: 's3' } },
       spec: {
         terminationGracePeriodSeconds: 1,
-        securityContext: { runAsNonRoot: true, runAsUser: USER, fsGroup: USER },
+        securityContext: {
+          runAsNonRoot: true,
+          runAsUser: USER,
+          fsGroup: USER,
+          seccompProfile: { type: 'RuntimeDefault' },
+        },
         containers: [
           {
             name: 's3',
@@ -192,6 +211,7 @@ function s3Server(): object[] {
             imagePullPolicy: 'IfNotPresent',
             command: ['sh', '-c', start],
             env: [fromKeys('ROOT_ACCESS_KEY', 'access-key-id'), fromKeys('ROOT_SECRET_KEY', 'secret-access-key')],
+            securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
             readinessProbe: { tcpSocket: { port: 7070 }, periodSeconds: 1 },
             volumeMounts: [{ name: 'data', mountPath: '/data' }],
           },

@@ -6,10 +6,12 @@ import { becomes, cache, eventually, openWorld, secret, START_MS, type World } f
 const GOLDEN = 'test/golden/operator';
 /** The Deployment's progress deadline, and the time to see it. */
 const DEADLINE_MS = 180_000;
+/** A pod first asks the origin 15 s after it is ready, and is asked itself once a minute. */
+const SIDES_MS = 120_000;
 
 let world: World;
 beforeAll(async () => {
-  world = await openWorld();
+  world = await openWorld({ restricted: true, operators: 2 });
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
@@ -56,6 +58,11 @@ describe('a cache', () => {
     });
   });
 
+  test('says what its pods say of the origin and of the store', async () => {
+    await becomes(() => world.condition('models', 'OriginReachable'), 'True Reachable', SIDES_MS);
+    await becomes(() => world.condition('models', 'CacheStoreReady'), 'True Atomic', SIDES_MS);
+  });
+
   test('is reconciled again without a single write', async () => {
     const [reconciles, writes] = await Promise.all([reconcileCount(), writeCount()]);
     await world.kubectl(['annotate', 'orca', 'models', 'example.com/look=again', '--overwrite']);
@@ -86,6 +93,66 @@ describe('a cache', () => {
     await becomes(() => world.field('orca models', '{.status.replicas} {.status.readyReplicas}'), '3 3', START_MS);
     await ready('models');
     expect(await world.field('pdb models', '{.spec.maxUnavailable}')).toBe('1');
+  });
+
+  test('goes on being looked after when the operator that works is taken away', async () => {
+    const leader = await world.leader();
+    await world.kubectl(['delete', 'pod', leader, '--grace-period=0', '--force']);
+    await world.kubectl(['delete', 'service', 'models']);
+    await becomes(() => world.field('service models', '{.spec.ports[0].port}'), '80');
+    expect(await world.leader()).not.toBe(leader);
+  });
+
+  test('loses no more than one pod at a time to a drain, and is whole again on the nodes that are left', async () => {
+    const [node = ''] = await nodeNames();
+    const selector = '--pod-selector=app.kubernetes.io/component=cache';
+    try {
+      let isOver = false;
+      const drained = world
+        .kubectl(['drain', node, '--ignore-daemonsets', '--delete-emptydir-data', selector, '--timeout=120s'])
+        .finally(() => (isOver = true));
+      let fewest = 3;
+      do {
+        const ready = Number(await world.field('deployment models', '{.status.readyReplicas}'));
+        fewest = Math.min(fewest, ready);
+      } while (!isOver);
+      await drained;
+      expect(fewest).toBeGreaterThanOrEqual(2);
+      await becomes(() => world.field('orca models', '{.status.readyReplicas}'), '3', START_MS);
+      expect(await nodeNames()).not.toContain(node);
+    } finally {
+      await world.kubectl(['uncordon', node]);
+    }
+  });
+
+  test('is scaled by an autoscaler, which knows it by its scale subresource', async () => {
+    await world.apply({
+      apiVersion: 'autoscaling/v2',
+      kind: 'HorizontalPodAutoscaler',
+      metadata: { name: 'models' },
+      spec: {
+        scaleTargetRef: { apiVersion: 'orcacache.dev/v1alpha1', kind: 'OrcaCache', name: 'models' },
+        minReplicas: 4,
+        maxReplicas: 5,
+        metrics: [
+          { type: 'Resource', resource: { name: 'cpu', target: { type: 'Utilization', averageUtilization: 80 } } },
+        ],
+      },
+    });
+    await becomes(() => world.field('deployment models', '{.spec.replicas}'), '4');
+    const able = '{.status.conditions[?(@.type=="AbleToScale")].status}';
+    expect(await world.field('hpa models', able)).toBe('True');
+    await world.kubectl(['delete', 'hpa', 'models']);
+    await world.kubectl(['scale', 'orca/models', '--replicas=3']);
+    await becomes(() => world.field('orca models', '{.status.replicas} {.status.readyReplicas}'), '3 3', START_MS);
+    await ready('models');
+  });
+
+  test('is kept apart on three nodes where it is asked for, also while all its pods are replaced', async () => {
+    await patch({ availability: { antiAffinity: 'Required' } });
+    await becomes(() => world.condition('models', 'Ready'), 'False Progressing');
+    await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady', START_MS);
+    expect(new Set(await nodeNames()).size).toBe(3);
   });
 
   test('that is changed for the worse goes on serving, also when its containers restart, and says why', async () => {
@@ -150,13 +217,32 @@ function reconcileCount(): Promise<number> {
   return world.metric('controller_runtime_reconcile_total');
 }
 
+/** All but the renewals of the lease, which alone are PUT. */
 function writeCount(): Promise<number> {
-  return world.metric('rest_client_requests_total', /method="(POST|PATCH|DELETE|PUT)"/);
+  return world.metric('rest_client_requests_total', /method="(POST|PATCH|DELETE)"/);
+}
+
+function patch(spec: object): Promise<string> {
+  return world.kubectl(['patch', 'orca', 'models', '--type=merge', '-p', JSON.stringify({ spec })]);
+}
+
+async function nodeNames(): Promise<string[]> {
+  return (await pods()).map(({ spec }) => spec.nodeName ?? '');
 }
 
 async function podNames(): Promise<string[]> {
+  return (await pods()).map(({ metadata }) => metadata.name);
+}
+
+interface Pod {
+  readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
+  readonly spec: { readonly nodeName?: string };
+}
+
+/** Those that are on their way out since the last change are nobody's any more. */
+async function pods(): Promise<Pod[]> {
   const list = await world.kubectl(['get', 'pods', '-l', 'app.kubernetes.io/instance=models', '-o', 'json']);
-  const { items } = JSON.parse(list) as { items: { metadata: { name: string; deletionTimestamp?: string } }[] };
-  // Those that are on their way out since the last scaling are nobody's any more.
-  return items.flatMap(({ metadata }) => (metadata.deletionTimestamp === undefined ? metadata.name : []));
+  return (JSON.parse(list) as { items: Pod[] }).items.filter(
+    ({ metadata }) => metadata.deletionTimestamp === undefined,
+  );
 }
