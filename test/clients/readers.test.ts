@@ -15,10 +15,17 @@ const PYTHON = 'orca-clients-python';
 const NODE = 'orca-clients-node';
 const TABLE = 'tables/table.parquet';
 
-describe('with an S3 origin', () => {
-  const world = worldFor({ origin: 'S3' });
+const WORLDS = [
+  { title: 'with an S3 origin', origin: 'S3', tls: false },
+  { title: 'over TLS, with a private CA', origin: 'S3', tls: true },
+  { title: 'with an Azure origin', origin: 'AzureBlob', tls: false },
+] as const;
 
-  test.for(['boto3', 'crt', 's3fs', 'pyarrow'])('%s', async (library, { skip }) => {
+describe.for(WORLDS)('$title', ({ origin, tls }) => {
+  const world = worldFor({ origin, tls }, AZURITE_HOOK_MS);
+
+  // The AWS common runtime's Python package takes no CA of one's own.
+  test.for(['boto3', 's3fs', 'pyarrow', ...(tls ? [] : ['crt'])])('%s', async (library, { skip }) => {
     const python = programOr(skip, PYTHON, 'readers');
     expect(await readWithScript(world(), python, `python/${library}_reader.py`)).toEqual(EXPECTED);
   });
@@ -35,54 +42,12 @@ describe('with an S3 origin', () => {
   test('minio', async ({ skip }) => {
     expect(await readWithScript(world(), programOr(skip, NODE, 'readers'), 'node/minio-reader.ts')).toEqual(EXPECTED);
   });
-});
 
-describe('over TLS, with a private CA', () => {
-  const world = worldFor({ origin: 'S3', tls: true });
-
-  test.for(['boto3', 's3fs', 'pyarrow'])('%s', async (library, { skip }) => {
-    const python = programOr(skip, PYTHON, 'readers');
-    expect(await readWithScript(world(), python, `python/${library}_reader.py`)).toEqual(EXPECTED);
-  });
-
-  test('aws s3 ls, s3 sync, s3api', async ({ skip }) => {
+  // Without TLS and on Azure it is in common.test.ts.
+  test.for(tls ? ['aws s3 ls, s3 sync, s3api'] : [])('%s', async (_name, { skip }) => {
     const aws = awsCli(world(), programOr(skip, 'aws', 'clients'));
     expect(await readWithAwsCli(world(), aws)).toEqual(EXPECTED);
   });
-
-  test('s3cmd', async ({ skip }) => {
-    const { listed, whole } = EXPECTED;
-    expect(await readWithS3cmd(world(), programOr(skip, 's3cmd', 'readers'))).toEqual({ listed, whole });
-  });
-
-  test('rclone lsf, copy, check, cat', async ({ skip }) => {
-    expect(await readWithRclone(world(), programOr(skip, 'rclone', 'readers'))).toEqual(EXPECTED);
-  });
-
-  test('minio', async ({ skip }) => {
-    expect(await readWithScript(world(), programOr(skip, NODE, 'readers'), 'node/minio-reader.ts')).toEqual(EXPECTED);
-  });
-});
-
-describe('with an Azure origin', () => {
-  const world = worldFor({ origin: 'AzureBlob' }, AZURITE_HOOK_MS);
-
-  test('boto3', async ({ skip }) => {
-    const python = programOr(skip, PYTHON, 'readers');
-    expect(await readWithScript(world(), python, 'python/boto3_reader.py')).toEqual(EXPECTED);
-  });
-
-  test('rclone lsf, copy, check, cat', async ({ skip }) => {
-    expect(await readWithRclone(world(), programOr(skip, 'rclone', 'readers'))).toEqual(EXPECTED);
-  });
-
-  test('minio', async ({ skip }) => {
-    expect(await readWithScript(world(), programOr(skip, NODE, 'readers'), 'node/minio-reader.ts')).toEqual(EXPECTED);
-  });
-});
-
-describe.for([false, true])('tables, over TLS: %s', (tls) => {
-  const world = worldFor({ origin: 'S3', tls });
 
   test.for(['polars', 'duckdb'])('%s reads columns of a parquet file', async (library, { skip }) => {
     const python = programOr(skip, PYTHON, 'readers');
