@@ -1,6 +1,6 @@
 /**
- * A circuit breaker: after enough failures in a window nobody is made to wait for the next one, single probes find out
- * when it is over, and a few good ones in a row end it.
+ * A circuit breaker: after enough failures in a window nobody is made to wait for the next one, a single probe finds out
+ * when it may be over, and a few good ones in a row end it.
  */
 import { OrcaError, type ErrorCode } from '../core/errors.ts';
 import type { Clock } from './ports.ts';
@@ -37,7 +37,7 @@ export class Breaker {
   #state: BreakerState = 'closed';
   #nextProbeMs = 0;
   #goodProbes = 0;
-  #probeRuns = false;
+  #probes = 0;
 
   constructor(settings: BreakerSettings, clock: Clock) {
     this.#settings = settings;
@@ -64,7 +64,7 @@ export class Breaker {
     } catch (error) {
       if (isFailure(error)) this.#failed(isProbe);
       else if (!isNoAnswer(error)) this.#succeeded(isProbe);
-      else if (isProbe) this.#probeRuns = false;
+      else if (isProbe) this.#probes--;
       throw error;
     }
   }
@@ -73,20 +73,24 @@ export class Breaker {
     if (this.#state === 'closed') return false;
     const { name, code } = this.#settings;
     const waitMs = this.#nextProbeMs - this.#clock.now();
-    if (this.#probeRuns || waitMs > 0)
+    // Once a probe was good, whoever comes is one: what they would do instead is to fetch from far away what is here.
+    const mustWait = this.#probes > 0 && this.#goodProbes === 0;
+    if (mustWait || waitMs > 0)
       throw new OrcaError(code, `${name} has failed too often and is not asked now`, {
         retryAfterMs: Math.max(waitMs, 1_000),
         details: NOT_ASKED,
       });
     this.#state = 'probing';
-    this.#probeRuns = true;
+    this.#probes++;
     return true;
   }
 
   #succeeded(wasProbe: boolean): void {
     if (this.#settings.forgivesOnSuccess) this.#failedMs = [];
     if (!wasProbe) return;
-    this.#probeRuns = false;
+    this.#probes--;
+    // Another may have found meanwhile that it is not over.
+    if (this.#state !== 'probing') return;
     if (++this.#goodProbes < this.#settings.goodProbes) return;
     this.#state = 'closed';
     this.#goodProbes = 0;
@@ -96,8 +100,8 @@ export class Breaker {
 
   #failed(wasProbe: boolean): void {
     const nowMs = this.#clock.now();
-    if (wasProbe) {
-      this.#probeRuns = false;
+    if (wasProbe) this.#probes--;
+    if (wasProbe && this.#state === 'probing') {
       this.#open(nowMs);
       return;
     }

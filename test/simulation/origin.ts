@@ -98,7 +98,9 @@ export class SimOrigin {
       read: (object, range, sink, call) => {
         this.reads++;
         const { chunk, start } = this.#chunkOf(object, range);
-        const filling = who.engine.flights.get(chunk.path);
+        const found = who.engine.flights.get(chunk.path);
+        // One that has all its bytes waits for its commit.
+        const filling = found !== undefined && found.arrivedBytes < chunk.lengthBytes ? found : undefined;
         // A fill is in the table before it asks; a block's read may outlive what the table knew of it.
         const sparse =
           isSparseRead(who, chunk.path, range.from - start, range.to - start) ||

@@ -66,7 +66,7 @@ test('a success forgives where it is told to', async () => {
   }
 });
 
-test('one probe at a time, and enough good ones in a row close it', async () => {
+test('one probe at first, and enough good ones in a row close it', async () => {
   const { clock, breaker, call } = await broken();
   let closed = 0;
   breaker.onClose(() => closed++);
@@ -83,6 +83,29 @@ test('one probe at a time, and enough good ones in a row close it', async () => 
   expect(await call('ok')).toBe('ok');
   expect([breaker.state, closed]).toEqual(['closed', 1]);
   expect(await call('ok')).toBe('ok');
+});
+
+test('after a good probe nobody is sent away any more, and one bad answer is enough to open it again', async () => {
+  const { clock, breaker, call } = await broken();
+  await clock.advance(10_000);
+  await call('ok');
+  const slow = [Promise.withResolvers<string>(), Promise.withResolvers<string>()] as const;
+  const [late, bad] = slow.map(({ promise }) =>
+    breaker.run(
+      (error) => error === down,
+      () => promise,
+    ),
+  );
+  slow[1].reject(down);
+  await expect(bad).rejects.toBe(down);
+  expect(breaker.state).toBe('open');
+  slow[0].resolve('ok');
+  await late;
+  expect(breaker.state).toBe('open');
+  await clock.advance(10_000);
+  expect(await call('ok')).toBe('ok');
+  expect(await call('ok')).toBe('ok');
+  expect(breaker.state).toBe('closed');
 });
 
 test('a bad probe opens it again for as long', async () => {
