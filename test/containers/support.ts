@@ -168,6 +168,9 @@ async function ended(started: StartedTestContainer, signal?: string): Promise<En
 }
 
 async function remove(started: StartedTestContainer): Promise<void> {
+  const client = await getContainerRuntimeClient();
+  // Of one that runs, the logs have no end.
+  await started.stop({ remove: false, timeout: 1 });
   keepSaid('container')(await text(await started.logs()));
-  await started.stop({ remove: true, removeVolumes: true, timeout: 1 });
+  await client.container.getById(started.getId()).remove({ force: true, v: true });
 }
