@@ -60,7 +60,8 @@ async function refusal(attempt: Promise<unknown>): Promise<KubeError> {
 /** Nothing reconciles here: there is no operator, and no node. */
 describe('the CRD on a real API server', () => {
   test('is structural and has nothing to complain about', async () => {
-    expect(await conditions()).toEqual({ Established: 'True', NamesAccepted: 'True' });
+    // Said a moment after the resource is served.
+    await expect.poll(conditions, { timeout: 30_000 }).toEqual({ Established: 'True', NamesAccepted: 'True' });
   });
 
   test('is accepted as it stands now, also where another version of it is installed', async () => {
