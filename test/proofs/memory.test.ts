@@ -1,57 +1,16 @@
-/**
- * The byte budget of a real process, seen from outside: how much is ever resident, and that all of it comes back. Origin
- * and store have no disk; every byte that a client or the store gets is compared.
- */
+/** Hundreds of clients on little memory: what is ever resident, and that all of it comes back. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { startCacheProcess, type CacheProcess } from '#test/support/cache-process.ts';
 import { startClient } from '#test/support/load-client.ts';
+import { BUCKET, BUDGET_BYTES, expectWhole, LONG_MS, names, startMemoryWorld } from '#test/support/memory-world.ts';
 import { MIB } from '#test/support/replicas.ts';
-import {
-  startSyntheticOrigin,
-  startSyntheticStore,
-  type SyntheticOrigin,
-  type SyntheticStore,
-} from '#test/support/synthetic-s3.ts';
 import { until } from '#test/support/until.ts';
 
-const BUCKET = 'models';
-const ORIGIN_ID = 'far';
-const BUDGET_BYTES = 512 * MIB;
 /** What the process takes besides the budget: Node, code, sockets' bookkeeping, garbage. */
 const BESIDES_BYTES = 250 * MIB;
-/** A busy machine is slow, not wrong; on a quiet one of two cores each takes less than half a minute. */
-const LONG_MS = 240_000;
-
 /** Of the origin's line, as a good one across a continent: what can be told then is how well it is used. */
 const LINE_BYTES_PER_SECOND = 150 * MIB;
 
-interface World {
-  readonly origin: SyntheticOrigin;
-  readonly store: SyntheticStore;
-  readonly cache: CacheProcess;
-}
-
-async function start(keys: readonly string[]): Promise<World> {
-  const parts = new AsyncDisposableStack();
-  onTestFinished(() => parts.disposeAsync());
-  const origin = parts.use(await startSyntheticOrigin({ lineBytesPerSecond: LINE_BYTES_PER_SECOND }));
-  const store = parts.use(await startSyntheticStore());
-  store.expect({ originId: ORIGIN_ID, bucket: BUCKET }, keys, 128 * MIB);
-  const cache = parts.use(
-    await startCacheProcess({
-      originEndpoint: origin.endpoint,
-      storeEndpoint: store.endpoint,
-      originId: ORIGIN_ID,
-      bucket: BUCKET,
-      chunkSize: '128Mi',
-      budget: String(BUDGET_BYTES),
-    }),
-  );
-  return { origin, store, cache };
-}
-
-const names = (count: number, sizeBytes: number, what: string) =>
-  Array.from({ length: count }, (_, index) => `${sizeBytes}-${what}-${index}`);
+const start = (keys: readonly string[]) => startMemoryWorld(keys, { lineBytesPerSecond: LINE_BYTES_PER_SECOND });
 
 /** All at once, as fast as they can, until each has its object. */
 async function readEach(edge: string, keys: readonly string[]): Promise<Record<string, number>> {
@@ -59,23 +18,6 @@ async function readEach(edge: string, keys: readonly string[]): Promise<Record<s
   for (const outcome of await Promise.all(keys.map((key) => startClient(edge, BUCKET, key).ended)))
     outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
   return outcomes;
-}
-
-/** With nobody asking any more: nothing is held but the memory tier, nothing is under way. */
-async function expectWhole({ cache }: World): Promise<void> {
-  const rest = async () => {
-    const used = await Promise.all(['window', 'fill'].map((share) => cache.metric(`orca_memory_${share}_bytes`)));
-    return {
-      heldBytes: used.reduce((sum, bytes) => sum + bytes, 0) - (await cache.metric('orca_memory_tier_bytes')),
-      waiting: (await cache.metric('orca_memory_waiting_new')) + (await cache.metric('orca_memory_waiting_started')),
-      flights: await cache.metric('orca_flights'),
-      running: await cache.metric('orca_origin_running'),
-      commits: await cache.metric('orca_outbox_commits'),
-    };
-  };
-  await expect
-    .poll(rest, { timeout: LONG_MS, interval: 200 })
-    .toEqual({ heldBytes: 0, waiting: 0, flights: 0, running: 0, commits: 0 });
 }
 
 describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS }, () => {

@@ -1,4 +1,4 @@
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
@@ -269,19 +269,25 @@ describe('a broken change to a running cache', () => {
   });
 });
 
+/** A cache that has been taken up, whose pods answer so on their ops listener. */
+async function harnessOfPods(answer: RequestListener): Promise<Harness> {
+  const pod = createServer(answer);
+  onTestFinished(() => void pod.close());
+  await new Promise<void>((resolve) => {
+    pod.listen(0, '127.0.0.1', resolve);
+  });
+  const harness = await openHarness((pod.address() as AddressInfo).port);
+  harness.applyCache(MINIMAL);
+  await harness.reconcile();
+  return harness;
+}
+
 describe('a rollout that does not get on', () => {
   test('is told in the words of the pod that is not ready', async () => {
-    const pod = createServer((request, response) => {
+    const harness = await harnessOfPods((request, response) => {
       const checks = { peers: { ok: true, message: 'listed' }, cachestore: { ok: false, message: 'no such bucket' } };
       response.writeHead(request.url === '/status' ? 200 : 404).end(JSON.stringify({ ready: false, checks }));
     });
-    onTestFinished(() => void pod.close());
-    await new Promise<void>((resolve) => {
-      pod.listen(0, '127.0.0.1', resolve);
-    });
-    const harness = await openHarness((pod.address() as AddressInfo).port);
-    harness.applyCache(MINIMAL);
-    await harness.reconcile();
     harness.rollOut(1);
     await harness.reconcile();
     expect(harness.condition('Reconciling')).toBe('True Progressing');
@@ -294,14 +300,7 @@ describe('a rollout that does not get on', () => {
 describe('what the pods say of origin and store', () => {
   async function podsThatSay(report: object): Promise<{ harness: Harness; say: (next: object) => void }> {
     let said = report;
-    const pod = createServer((_request, response) => void response.end(JSON.stringify(said)));
-    onTestFinished(() => void pod.close());
-    await new Promise<void>((resolve) => {
-      pod.listen(0, '127.0.0.1', resolve);
-    });
-    const harness = await openHarness((pod.address() as AddressInfo).port);
-    harness.applyCache(MINIMAL);
-    await harness.reconcile();
+    const harness = await harnessOfPods((_request, response) => void response.end(JSON.stringify(said)));
     harness.rollOut(3);
     await harness.reconcile();
     return { harness, say: (next) => void (said = next) };

@@ -9,38 +9,13 @@ import type { Phase, Situation, Verdict } from '#operator/status/situation.ts';
 import { stalled } from '#operator/status/stalled.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { cacheFrom, MINIMAL } from '../caches.ts';
-
-type DeploymentStatus = NonNullable<LiveDeployment['status']>;
+import { deployment, GOOD, situation } from './situations.ts';
 
 const NOW_MS = Date.UTC(2026, 4, 1, 12, 0, 0, 123);
-
-function deployment(status: DeploymentStatus = {}, generation = 1): LiveDeployment {
-  return {
-    metadata: { name: 'models', uid: 'd', resourceVersion: '1', generation },
-    spec: { template: {} },
-    status: { observedGeneration: generation, ...status },
-  };
-}
 
 const COMPLETE = { type: 'Progressing', status: 'True', reason: 'NewReplicaSetAvailable' };
 const UNDERWAY = { type: 'Progressing', status: 'True', reason: 'ReplicaSetUpdated' };
 const OVERDUE = { type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded' };
-const GOOD = deployment({ replicas: 3, updatedReplicas: 3, readyReplicas: 3, conditions: [COMPLETE] });
-
-function situation(overrides: Partial<Situation> = {}): Situation {
-  return {
-    cache: cacheFrom(MINIMAL),
-    phase: { kind: 'applied' },
-    deployment: GOOD,
-    upToDate: true,
-    configHash: 'c0ffee00',
-    proven: true,
-    podMessage: undefined,
-    reports: [],
-    ...overrides,
-  };
-}
-
 const words = ({ status, reason }: Verdict): string => `${status} ${reason}`;
 const all = (of: Situation): string[] => [ready(of), reconciling(of), stalled(of)].map(words);
 

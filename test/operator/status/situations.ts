@@ -8,16 +8,16 @@ export type Verdict = 'Current' | 'InProgress' | 'Failed' | 'Terminating';
 export const NOW_MS = Date.UTC(2026, 4, 1);
 const progress = (reason: string, status = 'True') => [{ type: 'Progressing', status, reason }];
 
-function deployment(status: LiveDeployment['status']): LiveDeployment {
+export function deployment(status: LiveDeployment['status'] = {}, generation = 1): LiveDeployment {
   return {
-    metadata: { name: 'models', uid: 'd', resourceVersion: '1', generation: 1 },
+    metadata: { name: 'models', uid: 'd', resourceVersion: '1', generation },
     spec: { template: {} },
-    status: { observedGeneration: 1, ...status },
+    status: { observedGeneration: generation, ...status },
   };
 }
 
 const COMPLETE = progress('NewReplicaSetAvailable');
-const GOOD = deployment({ replicas: 3, updatedReplicas: 3, readyReplicas: 3, conditions: COMPLETE });
+export const GOOD = deployment({ replicas: 3, updatedReplicas: 3, readyReplicas: 3, conditions: COMPLETE });
 const blocked = (by: 'missing' | 'malformed', expired = false): Phase => ({
   kind: 'blocked',
   by,
@@ -25,7 +25,7 @@ const blocked = (by: 'missing' | 'malformed', expired = false): Phase => ({
   expired,
 });
 
-export function situation(overrides: Partial<Situation>): Situation {
+export function situation(overrides: Partial<Situation> = {}): Situation {
   return {
     cache: cacheFrom(MINIMAL),
     phase: { kind: 'applied' },
