@@ -129,7 +129,7 @@ async function leaseWindow(context: FetchContext, read: ChunkRead, range: ByteRa
   const { memory } = context;
   const rangeBytes = range.to - range.from;
   const blockBytes = blockSizeFor(read.chunk.chunkSizeBytes);
-  const isThrifty = read.pace?.isSlow === true || !memory.isRelaxed;
+  const isThrifty = read.pace?.isSlow === true || memory.isScarce;
   if (isThrifty && read.demand !== 'ahead') {
     const lengthBytes = Math.min(rangeBytes, blockBytes + SLOW_EXTRA_BYTES);
     return memory.lease(lengthBytes, 'window', read.demand, read.signal, SMALL_SEGMENT_BYTES);

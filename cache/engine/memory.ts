@@ -87,7 +87,15 @@ export class ChunkMemory implements SegmentSource {
    * a memory tier that has once grown to half the budget would end reading ahead for good.
    */
   get isRelaxed(): boolean {
-    return (this.usedBytes - this.#reserve.evictableBytes) * 2 < this.budgetBytes;
+    return this.#keptBytes < this.budgetBytes / 2;
+  }
+
+  /**
+   * With less than a quarter to spare, readers make do with small segments. Not before: the half that read-ahead leaves
+   * is there to be used, and small ones cost twice as much a byte.
+   */
+  get isScarce(): boolean {
+    return this.#keptBytes > (this.budgetBytes * 3) / 4;
   }
 
   /** A lease for `lengthBytes`, if it is to be had at once and nobody waits. */
@@ -163,6 +171,10 @@ export class ChunkMemory implements SegmentSource {
     // A chunk that had to go may have been larger than what was missing: the rest is for those who wait.
     if (this.#hasLeftover) this.#admit();
     return new Lease(this, purpose, segmentBytes, count);
+  }
+
+  get #keptBytes(): number {
+    return this.usedBytes - this.#reserve.evictableBytes;
   }
 
   #limit(purpose: Purpose): number {
