@@ -56,6 +56,8 @@ export interface OrcaErrorOptions {
   readonly details?: string;
   /** More elements of the error document. Never a secret. */
   readonly fields?: Readonly<Record<string, string>>;
+  /** How long ago the origin said so, where it is remembered. */
+  readonly ageMs?: number;
 }
 
 export class OrcaError extends Error {
@@ -64,6 +66,7 @@ export class OrcaError extends Error {
   readonly status: number | undefined;
   readonly details: string | undefined;
   readonly fields: Readonly<Record<string, string>> | undefined;
+  readonly ageMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: OrcaErrorOptions = {}) {
     super(message, 'cause' in options ? { cause: options.cause } : undefined);
@@ -73,6 +76,7 @@ export class OrcaError extends Error {
     this.status = options.status;
     this.details = options.details;
     this.fields = options.fields;
+    this.ageMs = options.ageMs;
   }
 }
 

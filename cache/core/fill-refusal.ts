@@ -34,10 +34,11 @@ const MAX_MESSAGE_LENGTH = 500;
 export function refusalOf(error: OrcaError): Refusal | undefined {
   const status = STATUS[error.code];
   if (status === undefined) return undefined;
+  const { code, ageMs } = error;
   const seconds = error.retryAfterMs === undefined ? undefined : Math.ceil(error.retryAfterMs / 1000);
   return {
     status,
-    body: JSON.stringify({ reason: error.code, code: error.code, message: error.message.slice(0, MAX_MESSAGE_LENGTH) }),
+    body: JSON.stringify({ reason: code, code, message: error.message.slice(0, MAX_MESSAGE_LENGTH), ageMs }),
     retryAfterSeconds: status === 503 ? (seconds ?? 1) : seconds,
   };
 }
@@ -56,7 +57,11 @@ export function parseRefusal(
     ? Math.min(Number(retryAfter), MAX_RETRY_AFTER_SECONDS)
     : undefined;
   const message = typeof said?.['message'] === 'string' ? said['message'].slice(0, MAX_MESSAGE_LENGTH) : code;
-  return new OrcaError(code, `${who} says: ${message}`, seconds === undefined ? {} : { retryAfterMs: seconds * 1000 });
+  const ageMs = said?.['ageMs'];
+  return new OrcaError(code, `${who} says: ${message}`, {
+    ...(seconds !== undefined && { retryAfterMs: seconds * 1000 }),
+    ...(typeof ageMs === 'number' && ageMs >= 0 && { ageMs }),
+  });
 }
 
 export interface NotCoordinator {

@@ -254,7 +254,8 @@ export class Metadata {
   #rememberFailure(name: string, error: unknown): void {
     if (!hasCode(error, ...LASTING)) return;
     this.#heads.delete(name);
-    this.#absences.set(name, { error, learnedMs: this.#options.clock.now() });
+    // Told by another replica it may be old already: kept for its own TTL, not for one more.
+    this.#absences.set(name, { error, learnedMs: this.#options.clock.now() - (error.ageMs ?? 0) });
   }
 
   /** The manifest's word, if it is young enough to be served while the origin is away. */
@@ -275,7 +276,11 @@ export class Metadata {
 
   #throwIfAbsent(name: string): void {
     const absence = this.#absences.get(name);
-    if (absence !== undefined && this.#ageMs(absence) < this.#options.negativeTtlMs) throw absence.error;
+    if (absence === undefined) return;
+    const ageMs = this.#ageMs(absence);
+    if (ageMs >= this.#options.negativeTtlMs) return;
+    const { error } = absence;
+    throw new OrcaError(error.code, error.message, { cause: error, ageMs });
   }
 
   #ageMs({ learnedMs }: { readonly learnedMs: number }): number {

@@ -27,6 +27,15 @@ describe('a refusal', () => {
     expect(refusalOf(new OrcaError('not_found', ''))?.retryAfterSeconds).toBeUndefined();
   });
 
+  test('says how old its news is', () => {
+    const { status, body } = refusalOf(new OrcaError('not_found', 'no', { ageMs: 7_000 }))!;
+    expect(parseRefusal('x', status, body, undefined)?.ageMs).toBe(7_000);
+    const made = refusalOf(new OrcaError('not_found', 'no'))!;
+    expect(parseRefusal('x', status, made.body, undefined)?.ageMs).toBeUndefined();
+    for (const ageMs of [-1, '7', null])
+      expect(parseRefusal('x', 404, JSON.stringify({ code: 'not_found', ageMs }), undefined)?.ageMs).toBeUndefined();
+  });
+
   test.for<ErrorCode>(['internal', 'cancelled', 'store_unavailable', 'chunk_bad', 'peer_unavailable', 'bad_request'])(
     '%s does not cross',
     (code) => {

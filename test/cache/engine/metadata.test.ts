@@ -12,6 +12,8 @@ import {
 } from '#test/support/engines.ts';
 
 const MINUTE = 60_000;
+/** As test/support/engines.ts has it. */
+const NEGATIVE_TTL_MS = MINUTE;
 const away = new OrcaError('origin_unavailable', 'away');
 const object = { originId: 'test', bucket: 'far-models', key: 'a' };
 
@@ -84,6 +86,18 @@ describe('of three replicas', () => {
     engines.replicas[2]!.dead = true;
     expect((await head(0)).status).toBe(200);
     expect(origin.counts.heads).toBe(1);
+  });
+
+  test('what is absent is told for one negative TTL from the origin\'s answer, whoever tells it', async () => {
+    const { clock, origin, head } = open({ replicas: 3 });
+    origin.remove('far-models', 'a');
+    await expect(head(0)).rejects.toMatchObject({ code: 'not_found' });
+    await clock.advance(NEGATIVE_TTL_MS - 2_000);
+    for (const i of [1, 2]) await expect(head(i)).rejects.toMatchObject({ code: 'not_found' });
+    expect(origin.counts.heads).toBe(1);
+    origin.put('far-models', 'a', patternBytes(10, 5));
+    await clock.advance(2_000);
+    for (const i of [0, 1, 2]) expect((await head(i)).head.sizeBytes).toBe(10);
   });
 
   test('a changed object is forgotten by all', async () => {
