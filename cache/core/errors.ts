@@ -36,6 +36,7 @@ export type ErrorCode =
   | 'origin_unavailable' // timeout, 5xx, reset, an answer that is not what was asked for
   | 'store_unavailable' // fall-through: the next rung answers
   | 'chunk_missing' // the cachestore has no such chunk: fall-through
+  | 'chunk_stored' // the cachestore has it by now: fall-through
   | 'chunk_bad' // the cachestore's chunk has a wrong length, ETag or CRC: fall-through
   | 'peer_unavailable' // fall-through: dead, refused, or an answer without proof
   | 'not_coordinator' // fall-through: views differ

@@ -91,13 +91,14 @@ export class Flight {
     this.#open('stored');
   }
 
-  settleBytes(bytes: ChunkBytes): void {
+  /** Where its bytes go; it opens with the first of them. */
+  begin(bytes: ChunkBytes): void {
     this.#bytes = bytes;
-    this.#open('bytes');
   }
 
   /** More of `part` is there. */
   arrived(part: Part): void {
+    this.#open('bytes');
     for (const reader of this.#readers) reader.notice(part);
   }
 

@@ -6,11 +6,12 @@ import type { Chunk, ChunkPath } from '../core/chunk.ts';
 import { hasCode, OrcaError } from '../core/errors.ts';
 import type { ByteRange, ObjectVersion } from '../core/object.ts';
 import { ChunkBytes } from './chunk-bytes.ts';
-import { fetchParts, reserve, type FillContext } from './fill.ts';
+import { reserve, type FillContext } from './fill.ts';
 import { Flight } from './flight.ts';
 import type { Flights } from './flights.ts';
 import type { Lease } from './lease.ts';
 import type { Demand } from './memory.ts';
+import { fetchParts } from './origin-parts.ts';
 import type { Observer } from './ports.ts';
 import { SparseReader } from './sparse-reader.ts';
 import type { BlockRun } from './sparse-table.ts';
@@ -125,8 +126,8 @@ export class SparseReads {
       return;
     }
     const bytes = new ChunkBytes(lease, flight.chunk.lengthBytes, () => context.sparseTable.dropped(run));
-    flight.settleBytes(bytes);
-    await fetchParts(context, flight, bytes, () => {}, NEVER);
+    flight.begin(bytes);
+    await fetchParts(context, flight, bytes, { onArrived: () => {} }, NEVER);
     context.observer.sparseBytes('excess', excessBytes);
     context.sparseTable.completed(run, bytes, context.clock.now());
   }

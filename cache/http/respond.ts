@@ -122,6 +122,7 @@ const HTTP = {
   },
   store_unavailable: { status: 503, s3: 'ServiceUnavailable', log: 'error', retryAfterS: 5 },
   chunk_missing: { status: 500, s3: 'InternalError', log: 'error' },
+  chunk_stored: { status: 500, s3: 'InternalError', log: 'error' },
   chunk_bad: { status: 500, s3: 'InternalError', log: 'error' },
   peer_unavailable: { status: 500, s3: 'InternalError', log: 'error' },
   not_coordinator: { status: 500, s3: 'InternalError', log: 'error' },

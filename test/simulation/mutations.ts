@@ -32,6 +32,7 @@ const FILL = 'cache/engine/fill.ts';
 const FLIGHTS = 'cache/engine/flights.ts';
 const INBOUND_WINDOW = 'cache/engine/inbound-window.ts';
 const MEMORY = 'cache/engine/memory.ts';
+const ORIGIN_PARTS = 'cache/engine/origin-parts.ts';
 const OUTBOX = 'cache/engine/outbox.ts';
 const PEER_RUNG = 'cache/engine/peer-rung.ts';
 const STORE_RUNG = 'cache/engine/store-rung.ts';
@@ -48,7 +49,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 46,
     shows: ({ faults }) => faults.has('origin-errors'),
     edits: [
-      { file: FILL, search: 'if (part.at !== to)', replace: 'if (part.at > to)' },
+      { file: ORIGIN_PARTS, search: 'if (part.at !== to)', replace: 'if (part.at > to)' },
       {
         file: 'cache/engine/chunk-hasher.ts',
         search: 'if (this.#at !== lengthBytes)',
@@ -60,7 +61,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a part that broke is read again from its start',
     seed: 5,
     shows: ({ faults }) => faults.has('origin-errors'),
-    edits: [{ file: FILL, search: 'from: range.from + part.at', replace: 'from: range.from + part.from' }],
+    edits: [{ file: ORIGIN_PARTS, search: 'from: range.from + part.at', replace: 'from: range.from + part.from' }],
   },
   {
     name: 'the origin is asked without If-Match, and what it sends is not looked at',
@@ -153,7 +154,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a chunk is committed as soon as one of its parts is there',
     seed: 8,
     edits: [
-      { file: FILL, search: 'await Promise.all(workers);', replace: 'await Promise.race(workers);' },
+      { file: ORIGIN_PARTS, search: 'await Promise.all(workers);', replace: 'await Promise.race(workers);' },
       {
         file: 'cache/engine/chunk-hasher.ts',
         search: 'if (this.#at !== lengthBytes)',
@@ -255,6 +256,11 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'a fill that waited for its turn does not look in the cachestore again',
+    seed: 8486,
+    edits: [{ file: FILL, search: '>= LOOK_AGAIN_MS', replace: '>= Infinity' }],
+  },
+  {
     name: 'a fill does not look in the cachestore first',
     seed: 7,
     edits: [{ file: FILL, search: 'if (!order.knownAbsent && (await', replace: 'if (chunk.index < 0 && (await' }],
@@ -321,7 +327,11 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 5,
     shows: ({ faults }) => faults.has('origin-errors'),
     edits: [
-      { file: FILL, search: 'const STALL_TIMEOUT_MS = 10_000;', replace: 'const STALL_TIMEOUT_MS = 10_000_000;' },
+      {
+        file: ORIGIN_PARTS,
+        search: 'const STALL_TIMEOUT_MS = 10_000;',
+        replace: 'const STALL_TIMEOUT_MS = 10_000_000;',
+      },
     ],
   },
   {

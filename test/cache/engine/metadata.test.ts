@@ -88,7 +88,7 @@ describe('of three replicas', () => {
     expect(origin.counts.heads).toBe(1);
   });
 
-  test('what is absent is told for one negative TTL from the origin\'s answer, whoever tells it', async () => {
+  test("what is absent is told for one negative TTL from the origin's answer, whoever tells it", async () => {
     const { clock, origin, head } = open({ replicas: 3 });
     origin.remove('far-models', 'a');
     await expect(head(0)).rejects.toMatchObject({ code: 'not_found' });
