@@ -155,6 +155,21 @@ describe('a cache', () => {
     expect(new Set(await nodeNames()).size).toBe(3);
   });
 
+  test('finds room on a single node where its pods need not be apart', async () => {
+    const [, ...others] = [...new Set(await nodeNames())];
+    try {
+      for (const node of others) await world.kubectl(['cordon', node]);
+      await patch({ availability: { antiAffinity: 'None' } });
+      await becomes(() => world.condition('models', 'Ready'), 'False Progressing');
+      await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady', START_MS);
+      expect(new Set(await nodeNames()).size).toBe(1);
+    } finally {
+      for (const node of others) await world.kubectl(['uncordon', node]);
+    }
+    await patch({ availability: null });
+    await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady', START_MS);
+  });
+
   test('that is changed for the worse goes on serving, also when its containers restart, and says why', async () => {
     const before = await podNames();
     await world.apply(cache('models', { secret: 'keys', endpoint: 'http://nowhere:7070' }));

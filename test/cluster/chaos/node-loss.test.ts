@@ -1,16 +1,28 @@
 /** The node with the operator that works, and with a replica, loses its network. */
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { execFile } from 'node:child_process';
+import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { http } from '#test/support/http.ts';
+import { edgeOf } from '../cache-clients.ts';
 import { becomes, BUCKET, cache, eventually, openWorld, secret, START_MS, type World } from '../operator-world.ts';
 
 const exec = promisify(execFile);
 const NAME = 'models';
 const READ_EVERY_MS = 100;
+const CLIENTS = 4;
 /** Called lost after 16 s here, evicted after 15 more, and then whole again: the pods' start, and a lease of 15 s meanwhile. */
 const WHOLE_MS = 150_000;
+const CONNECT_TIMEOUT_MS = 1_000;
+/**
+ * The Service goes on sending every third new connection to the lost node until that is called lost: of the SDK's three
+ * attempts all would end there once in 27 reads.
+ */
+const ATTEMPTS = 10;
+/** A read that was under way on the lost node is given up. */
+const SILENCE_TIMEOUT_MS = 3_000;
 
 interface Pod {
   readonly metadata: { readonly name: string; readonly deletionTimestamp?: string };
@@ -50,6 +62,31 @@ async function leaderElsewhere(): Promise<string> {
   return world.leader();
 }
 
+/** A client of the Service that knows no replica; each read opens a connection, the worst case. */
+function openClient(edge: string): { readonly read: () => Promise<number>; readonly close: () => void } {
+  const client = new S3Client({
+    endpoint: `http://${edge}`,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    credentials: { accessKeyId: 'client', secretAccessKey: 'client-secret' },
+    maxAttempts: ATTEMPTS,
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      socketTimeout: SILENCE_TIMEOUT_MS,
+      httpAgent: new Agent({ keepAlive: false }),
+    },
+  });
+  return {
+    /** Resolves with how many attempts it took. */
+    async read() {
+      const { Body, $metadata } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: 'hello.txt' }));
+      expect(await Body?.transformToString()).toBe('hello\n');
+      return $metadata.attempts ?? 1;
+    },
+    close: () => client.destroy(),
+  };
+}
+
 test('no read fails at the replicas that are left; another operator goes on, and the cache is whole again on other nodes', async () => {
   const leader = await leaderElsewhere();
   const node = await nodeOf(leader);
@@ -69,6 +106,24 @@ test('no read fails at the replicas that are left; another operator goes on, and
       await delay(READ_EVERY_MS);
     }
   });
+  const client = openClient(await edgeOf(world, NAME));
+  let repeated = 0;
+  let most = 1;
+  const throughService = async () => {
+    while (!stop.signal.aborted) {
+      try {
+        const attempts = await client.read();
+        if (attempts > 1) repeated += 1;
+        most = Math.max(most, attempts);
+      } catch (error) {
+        failed.push(`through the Service: ${String(error)}`);
+      }
+      throughReads += 1;
+      await delay(READ_EVERY_MS);
+    }
+  };
+  let throughReads = 0;
+  const clients = Array.from({ length: CLIENTS }, throughService);
   const number = node.replace('node', '');
   await exec('hack/cluster', ['node', 'cut', number]);
   try {
@@ -86,12 +141,14 @@ test('no read fails at the replicas that are left; another operator goes on, and
     }, WHOLE_MS);
     const seconds = (ms: number): string => ((ms - cutAtMs) / 1000).toFixed(0);
     console.log(
-      `another leads after ${seconds(ledAtMs)} s, whole after ${seconds(performance.now())} s, ${reads} reads`,
+      `another leads after ${seconds(ledAtMs)} s, whole after ${seconds(performance.now())} s, ${reads} reads; ` +
+        `${throughReads} through the Service, ${repeated} of them in more than one attempt, at most ${most}`,
     );
   } finally {
     await exec('hack/cluster', ['node', 'heal', number]);
     stop.abort();
-    await Promise.all(readers);
+    await Promise.all([...readers, ...clients]);
+    client.close();
   }
   expect(failed).toEqual([]);
 });
