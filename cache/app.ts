@@ -56,6 +56,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const metrics = openMetrics(log);
 
   let runtime = configuredSettings(config);
+  let runtimeMistakes: readonly string[] = [];
   const watching = watchRuntime({
     config,
     env,
@@ -65,8 +66,11 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
       runtime = settings;
       log.setLevel(settings.logLevel);
     },
-    onMistakes: (mistakes) =>
-      log.warn('the runtime file has mistakes; their keys keep their last good value', { mistakes }),
+    onMistakes: (mistakes) => {
+      runtimeMistakes = mistakes;
+      if (mistakes.length === 0) log.info('the runtime file is good again');
+      else log.warn('the runtime file has mistakes; their keys keep their last good value', { mistakes });
+    },
   });
 
   const origin = openOrigin(config, env);
@@ -163,6 +167,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     version: packageJson.version,
     configHash: config.hash,
     originId: config.origin.id,
+    runtimeMistakes: () => runtimeMistakes,
   });
   const { listen } = config;
   const ports = {

@@ -46,6 +46,7 @@ export const CONDITION = {
   stalled: 'Stalled',
   originReachable: 'OriginReachable',
   cacheStoreReady: 'CacheStoreReady',
+  runtimeApplied: 'RuntimeApplied',
 } as const;
 export type ConditionType = (typeof CONDITION)[keyof typeof CONDITION];
 
@@ -75,6 +76,8 @@ export const REASON = {
   ignored: 'Ignored',
   unsupported: 'Unsupported',
   conflicting: 'Conflicting',
+  applied: 'Applied',
+  invalidValue: 'InvalidValue',
 } as const;
 export type Reason = (typeof REASON)[keyof typeof REASON];
 

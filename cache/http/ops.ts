@@ -22,6 +22,8 @@ export interface OpsOptions extends PurgeOptions {
   readonly version: string;
   readonly configHash: string;
   readonly originId: string;
+  /** What is wrong with the runtime file, one line each. */
+  readonly runtimeMistakes: () => readonly string[];
 }
 
 export function openOps(options: OpsOptions): HttpListener {
@@ -60,6 +62,7 @@ function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: Op
     originId: facts.originId,
     ready: readiness.isReady(),
     checks: Object.fromEntries(readiness.checks()),
+    runtime: { mistakes: facts.runtimeMistakes() },
     identity: { state: identity.state, message: identity.refusal()?.message ?? '' },
     origin: Object.fromEntries(probes.results()),
     // By the origin's own names, and only those that something is wrong with.

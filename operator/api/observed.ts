@@ -36,6 +36,8 @@ export interface PodReport {
   readonly store: StoreReport | undefined;
   /** Another cache's origin is registered under this one's id: why, in a line. */
   readonly identityConflict: string | undefined;
+  /** What is wrong with its runtime file, one line each; undefined where it says nothing of it. */
+  readonly runtimeMistakes: readonly string[] | undefined;
 }
 
 export interface BucketReport {

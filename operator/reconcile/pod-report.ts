@@ -8,6 +8,7 @@ export function podReport(json: string): PodReport {
   const report: unknown = JSON.parse(json);
   if (!isWords(report)) throw new TypeError('a report that is no object');
   const identity = wordsOf(report['identity']);
+  const { mistakes } = wordsOf(report['runtime']);
   const { origin, originBreakers, store } = report;
   return {
     failing: members(report['checks']).flatMap(([name, { ok, message }]) =>
@@ -18,6 +19,7 @@ export function podReport(json: string): PodReport {
       : undefined,
     brokenBuckets: Object.keys(wordsOf(originBreakers)),
     store: isWords(store) ? storeOf(store) : undefined,
+    runtimeMistakes: Array.isArray(mistakes) ? mistakes.map(text) : undefined,
     identityConflict: identity['state'] === 'conflict' ? text(identity['message']) : undefined,
   };
 }

@@ -5,6 +5,7 @@ import { cacheStoreReady } from './cache-store-ready.ts';
 import { originReachable } from './origin-reachable.ts';
 import { ready } from './ready.ts';
 import { reconciling } from './reconciling.ts';
+import { runtimeApplied } from './runtime-applied.ts';
 import type { Situation, Verdict } from './situation.ts';
 import { stalled } from './stalled.ts';
 
@@ -17,6 +18,7 @@ const JUDGES: readonly { readonly type: string; readonly judge: (situation: Situ
   { type: CONDITION.stalled, judge: stalled },
   { type: CONDITION.originReachable, judge: originReachable },
   { type: CONDITION.cacheStoreReady, judge: cacheStoreReady },
+  { type: CONDITION.runtimeApplied, judge: runtimeApplied },
 ];
 
 /** Conditions of other types stay as they are. */

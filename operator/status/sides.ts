@@ -3,20 +3,23 @@ import { REASON } from '#crds/names.ts';
 import type { NamedReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from './cache-store-ready.ts';
 import { originReachable } from './origin-reachable.ts';
+import { runtimeApplied } from './runtime-applied.ts';
 
 /** Trouble with the origin or the store is minutes old before somebody looks here. */
 export const SETTLED_MS = 60_000;
 /** A pod knows of the origin 15 s after it is ready, and of the store sooner. */
 const SOON_MS = 10_000;
 
+const JUDGES = [originReachable, cacheStoreReady, runtimeApplied];
+
 /** How soon those who said this are worth asking again. */
 export function againMs(reports: readonly NamedReport[]): number {
-  const isNew = [originReachable, cacheStoreReady].some((judge) => judge({ reports }).reason === REASON.notProbed);
+  const isNew = JUDGES.some((judge) => judge({ reports }).reason === REASON.notProbed);
   return isNew ? SOON_MS : SETTLED_MS;
 }
 
 export function sidesDigest(reports: readonly NamedReport[]): string {
-  const told = [originReachable, cacheStoreReady].map((judge) => {
+  const told = JUDGES.map((judge) => {
     const { status, reason, message, about = message } = judge({ reports });
     return { status, reason, about };
   });

@@ -15,9 +15,10 @@ const ORDER = [
   CONDITION.reconciling,
   CONDITION.originReachable,
   CONDITION.cacheStoreReady,
+  CONDITION.runtimeApplied,
 ] as const;
 /** Whose False is bad news, and the end of it good. */
-const SIDES: readonly string[] = [CONDITION.originReachable, CONDITION.cacheStoreReady];
+const SIDES: readonly string[] = [CONDITION.originReachable, CONDITION.cacheStoreReady, CONDITION.runtimeApplied];
 
 export function transitions(before: OrcaCacheStatus | undefined, after: OrcaCacheStatus): Transition[] {
   const found = new Map<string, Transition>();

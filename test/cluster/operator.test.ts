@@ -58,9 +58,10 @@ describe('a cache', () => {
     });
   });
 
-  test('says what its pods say of the origin and of the store', async () => {
+  test('says what its pods say of the origin, of the store and of what they have taken up', async () => {
     await becomes(() => world.condition('models', 'OriginReachable'), 'True Reachable', SIDES_MS);
     await becomes(() => world.condition('models', 'CacheStoreReady'), 'True Atomic', SIDES_MS);
+    await becomes(() => world.condition('models', 'RuntimeApplied'), 'True Applied', SIDES_MS);
   });
 
   test('is reconciled again without a single write', async () => {

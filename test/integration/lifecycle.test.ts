@@ -54,6 +54,21 @@ describe('readiness', () => {
   });
 });
 
+test('a value of the runtime file that is wrong is told until it is corrected, and the last good one stays', async () => {
+  const runtimeFile = join(directory, 'hot.yaml');
+  await writeFile(runtimeFile, 'chunking: {readahead: 3}');
+  await using cache = await startReplicas({ changes: { runtimeFile } });
+  const mistakes = async (): Promise<readonly string[]> => {
+    const { body } = await http(cache.all[0]!.ops, '/status');
+    return (JSON.parse(body.toString()) as { runtime: { mistakes: readonly string[] } }).runtime.mistakes;
+  };
+  expect(await mistakes()).toEqual([]);
+  await writeFile(runtimeFile, 'chunking: {readahead: many}');
+  await expect.poll(mistakes, { timeout: 20_000 }).toEqual([expect.stringContaining('chunking.readahead')]);
+  await writeFile(runtimeFile, 'chunking: {readahead: 4}');
+  await expect.poll(mistakes, { timeout: 20_000 }).toEqual([]);
+});
+
 test('metrics and status are well-formed and tell no secret', async () => {
   await using cache = await startReplicas({ replicas: 2 });
   await cache.put('a', patternBytes(3 * MIB));

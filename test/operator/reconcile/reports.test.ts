@@ -112,6 +112,7 @@ describe('a report', () => {
       version: '0.1.0',
       checks: { peers: { ok: true, message: 'listed' }, cachestore: { ok: false, message: 'no such bucket' } },
       identity: { state: 'conflict', message: 'registered for http://other' },
+      runtime: { mistakes: ['logLevel: is no level'] },
       origin: { models: { state: 'failed', message: 'refused' } },
       originBreakers: { 'acme-models': 'open' },
       store: {
@@ -136,6 +137,7 @@ describe('a report', () => {
         versioned: true,
       },
       identityConflict: 'registered for http://other',
+      runtimeMistakes: ['logLevel: is no level'],
     });
   });
 
@@ -146,6 +148,7 @@ describe('a report', () => {
       brokenBuckets: [],
       store: undefined,
       identityConflict: undefined,
+      runtimeMistakes: undefined,
     });
   });
 });

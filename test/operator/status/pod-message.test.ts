@@ -23,6 +23,7 @@ const saying = (failing: readonly string[]): PodReport => ({
   brokenBuckets: [],
   store: undefined,
   identityConflict: undefined,
+  runtimeMistakes: undefined,
 });
 
 describe('the pod to ask', () => {

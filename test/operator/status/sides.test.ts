@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { NamedReport, PodReport, StoreReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from '#operator/status/cache-store-ready.ts';
 import { originReachable } from '#operator/status/origin-reachable.ts';
+import { runtimeApplied } from '#operator/status/runtime-applied.ts';
 import { againMs, sidesDigest } from '#operator/status/sides.ts';
 
 const STORE: StoreReport = {
@@ -21,6 +22,7 @@ const GOOD: PodReport = {
   brokenBuckets: [],
   store: STORE,
   identityConflict: undefined,
+  runtimeMistakes: [],
 };
 const OLDER: PodReport = {
   failing: [],
@@ -28,6 +30,7 @@ const OLDER: PodReport = {
   brokenBuckets: [],
   store: undefined,
   identityConflict: undefined,
+  runtimeMistakes: undefined,
 };
 
 const bucket = (state: string, message = ''): PodReport => ({ ...GOOD, buckets: [{ name: 'a', state, message }] });
@@ -64,6 +67,27 @@ describe('OriginReachable', () => {
   test('names the buckets, what was said, and who said it', () => {
     const report = { ...GOOD, buckets: ['b', 'a'].map((name) => ({ name, state: 'failed', message: 'refused' })) };
     expect(originReachable({ reports: named(GOOD, report) }).message).toBe('bucket a, b: refused (pod models-1)');
+  });
+});
+
+describe('RuntimeApplied', () => {
+  const mistaken = { ...GOOD, runtimeMistakes: ['chunking.readahead: must be at most 64', 'logLevel: is no level'] };
+
+  test.for<readonly [string, readonly PodReport[], string]>([
+    ['nobody is there to ask', [], 'Unknown NoReport'],
+    ['pods are of a version that does not say', [OLDER], 'Unknown NoReport'],
+    ['all is in force', [OLDER, GOOD], 'True Applied'],
+    ['one pod can’t read a value', [GOOD, mistaken, GOOD], 'False InvalidValue'],
+  ])('when %s', ([, reports, expected]) => {
+    const { status, reason } = runtimeApplied({ reports: named(...reports) });
+    expect(`${status} ${reason}`).toBe(expected);
+  });
+
+  test('names the values and the pod', () => {
+    expect(runtimeApplied({ reports: named(GOOD, mistaken) }).message).toBe(
+      'the last good value stays: chunking.readahead: must be at most 64; logLevel: is no level (pod models-1)',
+    );
+    expect(sidesDigest(named(mistaken))).not.toBe(sidesDigest(named(GOOD)));
   });
 });
 

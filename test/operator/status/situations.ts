@@ -102,6 +102,7 @@ export const STATES: readonly (readonly [Verdict, string, Partial<Situation>])[]
             brokenBuckets: [],
             store: undefined,
             identityConflict: undefined,
+            runtimeMistakes: undefined,
           },
         },
       ],
