@@ -38,6 +38,10 @@ export function startChild(command: string, args: readonly string[], options: Ch
       options.onOutput?.(text);
     });
   child.once('error', (error) => (output += error.message));
+  // Also where the bench is interrupted in the middle of starting them.
+  const kill = () => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  child.once('close', () => process.off('exit', kill));
   const exited = new Promise<void>((resolve) => {
     child.once('close', () => resolve());
     child.once('error', () => resolve());
