@@ -237,6 +237,17 @@ test('what goes under pressure is memory to spare', async () => {
   expect(memory.usedBytes).toBe(4 * SEGMENT_BYTES);
 });
 
+test('memory is scarce with less than a quarter to spare, what goes under pressure included', async () => {
+  const { memory, lease } = open(8);
+  const kept = await lease(6, 'fill');
+  expect([memory.isRelaxed, memory.isScarce]).toEqual([false, false]);
+  const last = await lease(1);
+  expect(memory.isScarce).toBe(true);
+  memory.onPressure(reserveOf(kept));
+  expect(memory.isScarce).toBe(false);
+  last.close();
+});
+
 test('what lies between small segments that are in use is for small ones only, until they are back', async () => {
   const { memory, lease } = open(2);
   const small = await Promise.all(
