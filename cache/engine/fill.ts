@@ -49,18 +49,16 @@ export async function runFill(
   signal: AbortSignal,
 ): Promise<void> {
   const { chunk } = order;
+  const onTurn = lookingAgain(context, order, flight, signal);
   const lease = await reserve(context, order, flight, signal);
   if (lease === 'stored') return;
   const bytes = new ChunkBytes(lease, chunk.lengthBytes);
   // From here on the flight's owner drops the bytes if this fails, once no reader can be told anything else.
   flight.begin(bytes);
   const hasher = new ChunkHasher(chunk);
-  const hooks = {
-    onArrived: () => hasher.advance(bytes, flight.contiguousTo),
-    onTurn: lookingAgain(context, order, flight, signal),
-  };
+  const onArrived = () => hasher.advance(bytes, flight.contiguousTo);
   try {
-    await fetchParts(context, flight, bytes, hooks, signal);
+    await fetchParts(context, flight, bytes, { onArrived, onTurn }, signal);
   } catch (error) {
     if (!hasCode(error, 'chunk_stored')) throw error;
     bytes.drop();

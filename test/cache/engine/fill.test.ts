@@ -44,3 +44,21 @@ test('not where it has waited for less than another would need', async () => {
   // For the first chunk; the others were not being filled yet.
   expect(second.origin.counts.reads).toBe(1);
 });
+
+test('so does one that waited for memory', async () => {
+  const clock = fakeClock();
+  const other = openEngines({ clock, readahead: 0 });
+  // Memory to look in the cachestore, and none to fill.
+  const engines = openEngines({ clock, readahead: 0, store: other.store, budgetBytes: 4 * MIB });
+  for (const { origin } of [other, engines]) origin.put('far-models', 'a', OBJECT);
+  const { engine } = engines.replicas[0]!;
+  const signal = new AbortController().signal;
+  const taken = await engine.memory.lease(3 * MIB, 'fill', 'new', signal);
+  const reading = readAll(engine, readRequest('a'));
+  await whileTimePasses(clock, readAll(other.replicas[0]!.engine, readRequest('a')));
+  await other.replicas[0]!.engine.idle();
+  await clock.advance(2_000);
+  taken.close();
+  expect((await whileTimePasses(clock, reading)).bytes.equals(OBJECT)).toBe(true);
+  expect(engines.origin.counts.reads).toBe(0);
+});
