@@ -4,6 +4,7 @@ import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { VARIANTS, type Setup, type Variant } from './lines.ts';
 import { measure, readAll, runIn, warmTag } from './measure.ts';
+import { startBare } from './bare-target.ts';
 import { startNginx } from './nginx-target.ts';
 import { parseOptions, type Options } from './options.ts';
 import { profileWhile, selfTimes } from './profile.ts';
@@ -41,7 +42,8 @@ async function main(options: Options): Promise<void> {
     options.nginx === undefined || options.profile
       ? undefined
       : stack.use(await startNginx(options.nginx, folder, origin.url));
-  const base: Base = { options, folder, origin, nginx, checkout: CHECKOUT };
+  const bare = options.bare ? stack.use(await startBare(options.binFolder, folder, origin.url)).targets : [];
+  const base: Base = { options, folder, origin, nginx, bare, checkout: CHECKOUT };
   await (options.profile ? profile(base) : measureAll(base));
 }
 
@@ -55,7 +57,7 @@ async function measureAll(base: Base): Promise<void> {
     for (const [setup, variants] of groupedBySetup(chosenBy(options))) {
       await using world = await openWorld(base, setup);
       for (const variant of variants) {
-        const targets = world.targets.filter(({ name }) => name !== 'nginx' || variant.nginx);
+        const targets = world.targets.filter((target) => target.does(variant));
         if (variant.state === 'warm')
           for (const target of targets) {
             const what = `${target.urls.join()} ${variant.work.objectBytes} ${warmTag(variant)}`;

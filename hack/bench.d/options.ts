@@ -17,6 +17,8 @@ export interface Options {
   readonly nginx: string | undefined;
   /** Another checkout of this repository, measured beside this one. */
   readonly against: string | undefined;
+  /** Beside programs of Node that do nothing but move the bytes. */
+  readonly bare: boolean;
   readonly store: 'synthetic' | 'versitygw';
   /** Where every sample goes, one JSON object a line. */
   readonly samplesFile: string | undefined;
@@ -35,6 +37,7 @@ export function parseOptions(args: readonly string[]): Options {
       bin: { type: 'string', default: '' },
       nginx: { type: 'string', default: '' },
       against: { type: 'string', default: '' },
+      bare: { type: 'boolean', default: false },
       store: { type: 'string', default: 'synthetic' },
       samples: { type: 'string', default: '' },
     },
@@ -51,6 +54,7 @@ export function parseOptions(args: readonly string[]): Options {
     binFolder: values.bin,
     nginx: optional(values.nginx),
     against: optional(values.against),
+    bare: values.bare,
     store: values.store,
     samplesFile: optional(values.samples),
   };

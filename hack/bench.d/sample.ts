@@ -22,12 +22,13 @@ export interface Sample {
   readonly slowestMs: number;
   readonly cpuSecondsPerGib: number;
   readonly cpuUsPerRequest: number;
-  /** Bytes that the cache read from store and origin for each byte that it served. */
+  /** Bytes that the cache read from store and origin for each byte that it served; NaN where nobody has counted. */
   readonly readPerServed: number;
   /** Bytes of the origin for each byte of the objects that were asked for. */
   readonly duplication: number;
   readonly originBytes: number;
   readonly peakBytes: number;
+  /** Share of the bytes served; NaN where nobody has counted. */
   readonly fromMemory: number;
   /** Answers that asked for patience. */
   readonly refusals: number;
@@ -43,11 +44,11 @@ export function sampleOf(work: Work, report: LoadReport, effort: Effort): Sample
     slowestMs: report.totalMs.p99,
     cpuSecondsPerGib: effort.cpuSeconds / (bytes / GIB),
     cpuUsPerRequest: (effort.cpuSeconds / requests) * 1e6,
-    readPerServed: (effort.originBytes + (effort.storeBytes ?? 0)) / bytes,
+    readPerServed: (effort.originBytes + (effort.storeBytes ?? Number.NaN)) / bytes,
     duplication: effort.originBytes / (work.objectBytes * work.keys),
     originBytes: effort.originBytes,
     peakBytes: effort.peakBytes,
-    fromMemory: (effort.servedFromMemory ?? 0) / bytes,
+    fromMemory: (effort.servedFromMemory ?? Number.NaN) / bytes,
     refusals: report.refusals,
   };
 }

@@ -44,13 +44,13 @@ const COLUMNS: readonly Column[] = [
   },
   {
     title: 'read/served',
-    cell: ({ variant, sample, target }) =>
-      isWarm(variant) && target !== 'nginx' ? sample.readPerServed.toFixed(2) : NOTHING,
+    cell: ({ variant, sample: { readPerServed } }) =>
+      isWarm(variant) && !Number.isNaN(readPerServed) ? readPerServed.toFixed(2) : NOTHING,
   },
   {
     title: 'from memory',
-    cell: ({ variant, sample, target }) =>
-      isWarm(variant) && target !== 'nginx' ? `${(sample.fromMemory * 100).toFixed(0)} %` : NOTHING,
+    cell: ({ variant, sample: { fromMemory } }) =>
+      isWarm(variant) && !Number.isNaN(fromMemory) ? `${(fromMemory * 100).toFixed(0)} %` : NOTHING,
   },
   {
     title: 'origin/object',

@@ -1,9 +1,9 @@
-/** Everything that one setup needs, running: store, this cache, the one that it is compared with, nginx. */
+/** Everything that one setup needs, running: store, this cache, the ones that it is compared with, nginx. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startCache, type CacheTarget } from './cache-target.ts';
 import { freePorts, startChild, waitFor } from './child.ts';
-import type { Setup } from './lines.ts';
+import type { Setup, Variant } from './lines.ts';
 import type { NginxTarget } from './nginx-target.ts';
 import type { Options } from './options.ts';
 import type { Effort } from './sample.ts';
@@ -14,6 +14,7 @@ export interface Target {
   readonly name: string;
   readonly urls: readonly string[];
   readonly pids: readonly number[];
+  does(variant: Variant): boolean;
   /** What it has done so far, but for time and memory. */
   counts(): Promise<Pick<Effort, 'storeBytes' | 'servedFromMemory'>>;
   /** Resolves when it has nothing left to do. */
@@ -27,6 +28,7 @@ export interface Base {
   readonly folder: string;
   readonly origin: Synthetic;
   readonly nginx: NginxTarget | undefined;
+  readonly bare: readonly Target[];
   readonly checkout: string;
 }
 
@@ -55,6 +57,7 @@ export async function openWorld(base: Base, setup: Setup, nodeArgs: readonly str
     targets.push(targetOf('other checkout', other.cache, other.store));
   }
   if (nginx !== undefined) targets.push(nginxTarget(nginx));
+  targets.push(...base.bare);
   const owned = stack.move();
   return { targets, cache: ours.cache, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -110,6 +113,7 @@ function targetOf(name: string, cache: CacheTarget, store: Store): Target {
     name,
     urls: cache.urls,
     pids: cache.children.map(({ pid }) => pid),
+    does: () => true,
     counts: async () => ({
       storeBytes: await store.readBytes(),
       servedFromMemory: await cache.metric('orca_served_bytes_total', 'source="memory"'),
@@ -123,6 +127,7 @@ function nginxTarget({ url, pids }: NginxTarget): Target {
     name: 'nginx',
     urls: [url],
     pids,
+    does: (variant) => variant.nginx,
     counts: async () => ({ storeBytes: undefined, servedFromMemory: undefined }),
     idle: async () => {},
   };

@@ -1,0 +1,181 @@
+/**
+ * What Node alone costs on line a: objects come out of a store in ranges, straight into a few reused segments, and leave
+ * from there. It checks nothing, knows one kind of request, and gives up at the first surprise.
+ */
+import { createServer, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { parseArgs } from 'node:util';
+import { crc32 } from 'node:zlib';
+
+const SEGMENT_BYTES = 1024 * 1024;
+const RANGE_BYTES = 8 * SEGMENT_BYTES;
+/** Ranges of one object that are read at once. */
+const RANGES_AHEAD = 2;
+/** Of a response: what is written and not taken. */
+const MAX_UNSENT_BYTES = 4 * SEGMENT_BYTES;
+/** For 16 responses with two ranges each. */
+const SEGMENTS = 16 * RANGES_AHEAD * (RANGE_BYTES / SEGMENT_BYTES);
+/** Large allocations begin 16 bytes behind a page: see cache/engine/segment-pool.ts. */
+const TO_PAGE_BYTES = 4096 - 16;
+const SCRATCH_BYTES = 16 * 1024;
+const HEAD_END = '\r\n\r\n';
+
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string', default: '' },
+    store: { type: 'string', default: '' },
+    origin: { type: 'string', default: '' },
+    crc: { type: 'boolean', default: false },
+  },
+});
+const store = new URL(values.store);
+
+const arena = Buffer.allocUnsafeSlow(SEGMENTS * SEGMENT_BYTES + 4096).subarray(TO_PAGE_BYTES);
+const free = Array.from({ length: SEGMENTS }, (_, index) =>
+  arena.subarray(index * SEGMENT_BYTES, (index + 1) * SEGMENT_BYTES),
+);
+
+type Segment = (typeof free)[number];
+
+function takeSegment(): Segment {
+  const segment = free.pop();
+  if (segment === undefined) throw new Error(`more than ${SEGMENTS} segments are in use`);
+  return segment;
+}
+
+interface Filled {
+  readonly segment: Segment;
+  readonly lengthBytes: number;
+}
+
+/** One keep-alive connection to the store, and the range that it reads now. */
+class Connection {
+  readonly #socket: Socket;
+  readonly #scratch = Buffer.alloc(SCRATCH_BYTES);
+  #onFilled: (filled: Filled) => void = () => {};
+  #head = '';
+  #inBody = false;
+  #left = 0;
+  #crc = 0;
+  #segment: Segment | undefined;
+  #used = 0;
+  /** Where the read that is under way lands; undefined = in the scratch memory. */
+  #target: Buffer | undefined;
+
+  constructor() {
+    const onread = { buffer: () => this.#nextTarget() ?? this.#scratch, callback: (n: number) => this.#received(n) };
+    this.#socket = connect({ port: Number(store.port), host: store.hostname, onread });
+    this.#socket.setNoDelay(true);
+  }
+
+  read(path: string, from: number, to: number, onFilled: (filled: Filled) => void): void {
+    this.#onFilled = onFilled;
+    this.#head = '';
+    this.#inBody = false;
+    this.#left = to - from;
+    this.#crc = 0;
+    this.#socket.write(`GET ${path} HTTP/1.1\r\nHost: ${store.host}\r\nRange: bytes=${from}-${to - 1}\r\n\r\n`);
+  }
+
+  #nextTarget(): Buffer | undefined {
+    this.#target = undefined;
+    if (!this.#inBody || this.#left === 0) return undefined;
+    this.#segment ??= takeSegment();
+    this.#target = this.#segment.subarray(this.#used, Math.min(SEGMENT_BYTES, this.#used + this.#left));
+    return this.#target;
+  }
+
+  #received(lengthBytes: number): boolean {
+    if (this.#target === undefined) this.#receivedHead(this.#scratch.subarray(0, lengthBytes));
+    else this.#receivedBody(this.#target.subarray(0, lengthBytes));
+    return true;
+  }
+
+  #receivedHead(bytes: Buffer): void {
+    this.#head += bytes.toString('latin1');
+    const end = this.#head.indexOf(HEAD_END);
+    if (end < 0) return;
+    if (!this.#head.startsWith('HTTP/1.1 206')) throw new Error(this.#head);
+    this.#inBody = true;
+    const rest = Buffer.from(this.#head.slice(end + HEAD_END.length), 'latin1');
+    if (rest.length === 0) return;
+    this.#segment = takeSegment();
+    rest.copy(this.#segment);
+    this.#receivedBody(rest);
+  }
+
+  #receivedBody(bytes: Buffer): void {
+    if (values.crc) this.#crc = crc32(bytes, this.#crc);
+    this.#used += bytes.length;
+    this.#left -= bytes.length;
+    if (this.#segment === undefined || (this.#used < SEGMENT_BYTES && this.#left > 0)) return;
+    const filled = { segment: this.#segment, lengthBytes: this.#used };
+    this.#segment = undefined;
+    this.#used = 0;
+    if (this.#left === 0) idle.push(this);
+    this.#onFilled(filled);
+  }
+}
+
+const idle: Connection[] = [];
+
+/** Sends the object's ranges in order, the next ones on their way meanwhile. */
+function send(path: string, sizeBytes: number, response: ServerResponse): void {
+  const ranges: Filled[][] = [];
+  let current = 0;
+  let sentBytes = 0;
+  let unsentBytes = 0;
+  const open = (): void => {
+    while (ranges.length < current + RANGES_AHEAD && ranges.length * RANGE_BYTES < sizeBytes) {
+      const arrived: Filled[] = [];
+      const from = ranges.push(arrived) * RANGE_BYTES - RANGE_BYTES;
+      (idle.pop() ?? new Connection()).read(path, from, Math.min(from + RANGE_BYTES, sizeBytes), (filled) => {
+        arrived.push(filled);
+        pump();
+      });
+    }
+  };
+  const pump = (): void => {
+    for (;;) {
+      const filled = unsentBytes < MAX_UNSENT_BYTES ? ranges[current]?.shift() : undefined;
+      if (filled === undefined) return;
+      const { segment, lengthBytes } = filled;
+      unsentBytes += lengthBytes;
+      sentBytes += lengthBytes;
+      response.write(segment.subarray(0, lengthBytes), () => {
+        free.push(segment);
+        unsentBytes -= lengthBytes;
+        pump();
+      });
+      if (sentBytes === sizeBytes) response.end();
+      else if (sentBytes % RANGE_BYTES === 0) {
+        current++;
+        open();
+      }
+    }
+  };
+  response.writeHead(200, { 'Content-Length': sizeBytes });
+  open();
+}
+
+/** Brings an object into the store; resolves with its size. */
+async function bring(path: string): Promise<number> {
+  const answer = await fetch(new URL(path, values.origin));
+  const body = await answer.arrayBuffer();
+  const put = await fetch(new URL(path, store), { method: 'PUT', body });
+  if (!answer.ok || !put.ok) throw new Error(`${path}: ${answer.status} from the origin, ${put.status} from the store`);
+  return body.byteLength;
+}
+
+const sizes = new Map<string, Promise<number>>();
+
+createServer((request, response) => {
+  const path = request.url ?? '/';
+  if (path === '/-/ready') {
+    response.writeHead(204).end();
+    return;
+  }
+  const size = sizes.get(path) ?? bring(path);
+  sizes.set(path, size);
+  void size.then((sizeBytes) => send(path, sizeBytes, response));
+}).listen(Number(values.port), '127.0.0.1');
