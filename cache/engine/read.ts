@@ -101,9 +101,10 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
       const answer = { ...known, ...plan };
       if (request.headOnly || plan.status === 304 || plan.range.to === plan.range.from)
         return { ...answer, source: undefined, body: nothing() };
-      const ready = fromMemoryAtOnce(context, plan);
+      const prefix = chunkPathPrefix(plan.object, plan.chunkSizeBytes);
+      const ready = fromMemoryAtOnce(context, plan, prefix);
       if (ready !== undefined) return { ...answer, source: ready.source, body: only(ready) };
-      return { ...answer, ...(await stream(fetch(context, plan, request))) };
+      return { ...answer, ...(await stream(fetch(context, plan, prefix, request))) };
     } catch (error) {
       if (hasCode(error, 'object_archived')) throw withStorageClass(error, known.head);
       // Before the status line the client need not know: resolve again, once.
@@ -202,10 +203,14 @@ async function cutToPart(context: ReadContext, plan: Plan, request: ReadRequest)
  * The whole body, where it stands in one segment of the memory tier: most small reads, which would else pay more for
  * the ladder than for their bytes.
  */
-function fromMemoryAtOnce(context: ReadContext, { object, range, chunkSizeBytes }: Plan): Piece | undefined {
+function fromMemoryAtOnce(
+  context: ReadContext,
+  { object, range, chunkSizeBytes }: Plan,
+  prefix: string,
+): Piece | undefined {
   if (sliceCount(range, chunkSizeBytes) !== 1 || rangeLength(range) > SEGMENT_BYTES) return undefined;
   const slice = sliceAt(range, chunkSizeBytes, 0);
-  const { path } = chunkAt(object, chunkSizeBytes, slice.index);
+  const { path } = chunkAt(object, chunkSizeBytes, slice.index, prefix);
   if (context.flights.get(path) !== undefined) return undefined;
   const piece = context.memoryTier.get(path)?.piece(slice.from, slice.to, 'memory');
   if (piece === undefined || piece.bytes.length === rangeLength(range)) return piece;
@@ -214,9 +219,13 @@ function fromMemoryAtOnce(context: ReadContext, { object, range, chunkSizeBytes 
 }
 
 /** The bytes of the plan's chunks, in order, reading ahead from the first request on. */
-async function* fetch(context: ReadContext, plan: Plan, request: ReadRequest): AsyncGenerator<Piece, void, void> {
+async function* fetch(
+  context: ReadContext,
+  plan: Plan,
+  prefix: string,
+  request: ReadRequest,
+): AsyncGenerator<Piece, void, void> {
   const { object, range, chunkSizeBytes } = plan;
-  const prefix = chunkPathPrefix(object, chunkSizeBytes);
   try {
     yield* streamSlices(context, {
       count: sliceCount(range, chunkSizeBytes),
