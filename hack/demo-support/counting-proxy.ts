@@ -47,6 +47,8 @@ export interface ProxyAddress {
 const UPSTREAM_IDLE_MS = 2_000;
 /** Longer than clients keep idle connections, so that they are the ones to close them. */
 const CLIENT_IDLE_MS = 120_000;
+/** A client whose node was cut off, and which was evicted then, never says that it is gone. */
+const CLIENT_SILENCE_MS = 30_000;
 
 /** Of one connection only: they must not pass. `connection` and its kin are ours to say on each side. */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
@@ -73,6 +75,7 @@ export async function startCountingProxy(
     counts.requests += 1;
     inFlight += 1;
     outgoing.once('close', () => (inFlight -= 1));
+    outgoing.setTimeout(CLIENT_SILENCE_MS, () => outgoing.destroy());
     outgoing.sendDate = false;
     const hasBody = bodyIn(incoming) !== 'none';
 

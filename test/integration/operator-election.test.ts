@@ -65,10 +65,12 @@ describe('of two operators', () => {
     await applied(3);
     expect(writes('first')).toBeGreaterThan(0);
     expect(writes('second')).toBe(0);
+    const stoppedAtMs = performance.now();
     first.stop('SIGTERM');
     expect(await first.exit).toBe(0);
     change(4);
     await applied(4);
+    console.log(`a clean stop to the other's work: ${((performance.now() - stoppedAtMs) / 1000).toFixed(1)} s`);
     expect(writes('second')).toBeGreaterThan(0);
     expect(second.output()).toContain('"message":"leads now"');
   });

@@ -62,7 +62,10 @@ async function leaderElsewhere(): Promise<string> {
   return world.leader();
 }
 
-/** A client of the Service that knows no replica; each read opens a connection, the worst case. */
+/**
+ * A client of the Service that knows no replica, and keeps its connections, as the SDK does by default. One that opened
+ * a connection for each read would soon use up what the SDK allows itself to retry.
+ */
 function openClient(edge: string): { readonly read: () => Promise<number>; readonly close: () => void } {
   const client = new S3Client({
     endpoint: `http://${edge}`,
@@ -73,7 +76,7 @@ function openClient(edge: string): { readonly read: () => Promise<number>; reado
     requestHandler: {
       connectionTimeout: CONNECT_TIMEOUT_MS,
       socketTimeout: SILENCE_TIMEOUT_MS,
-      httpAgent: new Agent({ keepAlive: false }),
+      httpAgent: new Agent({ keepAlive: true }),
     },
   });
   return {
