@@ -18,7 +18,7 @@ const CONDITION_REASON: Readonly<Record<string, Reason>> = {
 const HARMLESS_PROBLEM = 'delete';
 
 export function cacheStoreReady({ reports }: Pick<Situation, 'reports'>): Verdict {
-  return worst(reports, judge) ?? { status: 'Unknown', reason: REASON.noReport, message: 'no replica could be asked' };
+  return worst(reports, judge);
 }
 
 function judge({ store, identityConflict }: PodReport): PodVerdict | undefined {

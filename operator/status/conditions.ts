@@ -1,11 +1,9 @@
 /** The conditions as a list: the verdicts of now against those of before. */
 import { CONDITION } from '#crds/names.ts';
 import type { Condition } from '#operator/api/orca-cache.ts';
-import { cacheStoreReady } from './cache-store-ready.ts';
-import { originReachable } from './origin-reachable.ts';
 import { ready } from './ready.ts';
 import { reconciling } from './reconciling.ts';
-import { runtimeApplied } from './runtime-applied.ts';
+import { SIDES } from './sides.ts';
 import type { Situation, Verdict } from './situation.ts';
 import { stalled } from './stalled.ts';
 
@@ -16,9 +14,7 @@ const JUDGES: readonly { readonly type: string; readonly judge: (situation: Situ
   { type: CONDITION.ready, judge: ready },
   { type: CONDITION.reconciling, judge: reconciling },
   { type: CONDITION.stalled, judge: stalled },
-  { type: CONDITION.originReachable, judge: originReachable },
-  { type: CONDITION.cacheStoreReady, judge: cacheStoreReady },
-  { type: CONDITION.runtimeApplied, judge: runtimeApplied },
+  ...SIDES,
 ];
 
 /** Conditions of other types stay as they are. */

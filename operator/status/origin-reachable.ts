@@ -7,7 +7,7 @@ import { worst, type PodVerdict } from './worst.ts';
 const WEIGHT = { notProbed: 0, reachable: 1, listDenied: 2, unreachable: 3 } as const;
 
 export function originReachable({ reports }: Pick<Situation, 'reports'>): Verdict {
-  return worst(reports, judge) ?? { status: 'Unknown', reason: REASON.noReport, message: 'no replica could be asked' };
+  return worst(reports, judge);
 }
 
 function judge({ buckets, brokenBuckets }: PodReport): PodVerdict | undefined {

@@ -7,7 +7,7 @@ import { worst, type PodVerdict } from './worst.ts';
 const WEIGHT = { applied: 0, invalid: 1 } as const;
 
 export function runtimeApplied({ reports }: Pick<Situation, 'reports'>): Verdict {
-  return worst(reports, judge) ?? { status: 'Unknown', reason: REASON.noReport, message: 'no replica could be asked' };
+  return worst(reports, judge);
 }
 
 function judge({ runtimeMistakes }: PodReport): PodVerdict | undefined {

@@ -1,5 +1,5 @@
 /** What the conditions beside Ready would tell of some reports: a change of it is worth a new status. */
-import { REASON } from '#crds/names.ts';
+import { CONDITION, REASON } from '#crds/names.ts';
 import type { NamedReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from './cache-store-ready.ts';
 import { originReachable } from './origin-reachable.ts';
@@ -10,16 +10,21 @@ export const SETTLED_MS = 60_000;
 /** A pod knows of the origin 15 s after it is ready, and of the store sooner. */
 const SOON_MS = 10_000;
 
-const JUDGES = [originReachable, cacheStoreReady, runtimeApplied];
+/** In the order of importance. Their False is bad news, and the end of it good; Ready does not look at them. */
+export const SIDES = [
+  { type: CONDITION.originReachable, judge: originReachable },
+  { type: CONDITION.cacheStoreReady, judge: cacheStoreReady },
+  { type: CONDITION.runtimeApplied, judge: runtimeApplied },
+] as const;
 
 /** How soon those who said this are worth asking again. */
 export function againMs(reports: readonly NamedReport[]): number {
-  const isNew = JUDGES.some((judge) => judge({ reports }).reason === REASON.notProbed);
+  const isNew = SIDES.some(({ judge }) => judge({ reports }).reason === REASON.notProbed);
   return isNew ? SOON_MS : SETTLED_MS;
 }
 
 export function sidesDigest(reports: readonly NamedReport[]): string {
-  const told = JUDGES.map((judge) => {
+  const told = SIDES.map(({ judge }) => {
     const { status, reason, message, about = message } = judge({ reports });
     return { status, reason, about };
   });

@@ -1,6 +1,7 @@
 /** What changed between two statuses that is worth an event: one for each new reason, none while nothing turns. */
 import { CONDITION } from '#crds/names.ts';
 import type { OrcaCacheStatus } from '#operator/api/orca-cache.ts';
+import { SIDES } from './sides.ts';
 
 export interface Transition {
   readonly type: 'Normal' | 'Warning';
@@ -8,17 +9,9 @@ export interface Transition {
   readonly message: string;
 }
 
+const SIDE_TYPES: readonly string[] = SIDES.map(({ type }) => type);
 /** In the order of importance: a reason that several conditions share is told once. */
-const ORDER = [
-  CONDITION.stalled,
-  CONDITION.ready,
-  CONDITION.reconciling,
-  CONDITION.originReachable,
-  CONDITION.cacheStoreReady,
-  CONDITION.runtimeApplied,
-] as const;
-/** Whose False is bad news, and the end of it good. */
-const SIDES: readonly string[] = [CONDITION.originReachable, CONDITION.cacheStoreReady, CONDITION.runtimeApplied];
+const ORDER: readonly string[] = [CONDITION.stalled, CONDITION.ready, CONDITION.reconciling, ...SIDE_TYPES];
 
 export function transitions(before: OrcaCacheStatus | undefined, after: OrcaCacheStatus): Transition[] {
   const found = new Map<string, Transition>();
@@ -35,11 +28,11 @@ export function transitions(before: OrcaCacheStatus | undefined, after: OrcaCach
 
 /** "Not stalled" and "not reconciling" are none; what Ready says is. */
 function isNews(type: string, was: string | undefined, is: string): boolean {
-  if (SIDES.includes(type)) return is === 'False' || was === 'False';
+  if (SIDE_TYPES.includes(type)) return is === 'False' || was === 'False';
   return type === CONDITION.ready || is === 'True';
 }
 
 function severity(type: string, status: string): Transition['type'] {
-  const bad = SIDES.includes(type) ? 'False' : 'True';
-  return (SIDES.includes(type) || type === CONDITION.stalled) && status === bad ? 'Warning' : 'Normal';
+  const bad = SIDE_TYPES.includes(type) ? 'False' : 'True';
+  return (SIDE_TYPES.includes(type) || type === CONDITION.stalled) && status === bad ? 'Warning' : 'Normal';
 }

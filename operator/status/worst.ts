@@ -1,4 +1,5 @@
 /** One verdict of several pods' verdicts. */
+import { REASON } from '#crds/names.ts';
 import type { NamedReport, PodReport } from '#operator/api/observed.ts';
 import type { Verdict } from './situation.ts';
 
@@ -7,18 +8,17 @@ export interface PodVerdict extends Verdict {
   readonly weight: number;
 }
 
-/** The first of the heaviest; undefined where no pod says anything. A verdict that quotes a server says which pod did. */
-export function worst(
-  reports: readonly NamedReport[],
-  judge: (report: PodReport) => PodVerdict | undefined,
-): Verdict | undefined {
+const NO_REPORT: Verdict = { status: 'Unknown', reason: REASON.noReport, message: 'no replica could be asked' };
+
+/** The first of the heaviest; `NoReport` where no pod says anything. Bad news says which pod has it. */
+export function worst(reports: readonly NamedReport[], judge: (report: PodReport) => PodVerdict | undefined): Verdict {
   let found: { readonly pod: string; readonly verdict: PodVerdict } | undefined;
   for (const { pod, report } of reports) {
     const verdict = judge(report);
     if (verdict !== undefined && (found === undefined || verdict.weight > found.verdict.weight))
       found = { pod, verdict };
   }
-  if (found === undefined) return undefined;
+  if (found === undefined) return NO_REPORT;
   const { weight: _weight, ...verdict } = found.verdict;
   return verdict.status === 'False' ? { ...verdict, message: `${verdict.message} (pod ${found.pod})` } : verdict;
 }
