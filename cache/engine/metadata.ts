@@ -91,7 +91,8 @@ export class Metadata {
     const name = tableKey(object);
     const known = this.#fresh(name, ttlMs + REVALIDATE_MS);
     if (known !== undefined && this.#ageMs(known) < ttlMs) return this.#answer(known);
-    this.#throwIfAbsent(name);
+    const absence = this.#absenceOf(name);
+    if (absence !== undefined) throw absence.error;
     const asking = this.#ask(object, ttlMs);
     if (known !== undefined) return this.#answer(known);
     try {
@@ -127,7 +128,12 @@ export class Metadata {
     const name = tableKey(object);
     const known = this.#fresh(name, maxAgeMs);
     if (known !== undefined) return this.#answer(known);
-    this.#throwIfAbsent(name);
+    const absence = this.#absenceOf(name);
+    if (absence !== undefined) {
+      const { code, message } = absence.error;
+      // The asker keeps it for what is left of its time.
+      throw new OrcaError(code, message, { cause: absence.error, ageMs: this.#ageMs(absence) });
+    }
     return this.#answer(await abortable(this.#askOrigin(object, maxAgeMs), signal));
   }
 
@@ -274,13 +280,9 @@ export class Metadata {
     return known !== undefined && this.#ageMs(known) <= maxAgeMs ? known : undefined;
   }
 
-  #throwIfAbsent(name: string): void {
+  #absenceOf(name: string): Absence | undefined {
     const absence = this.#absences.get(name);
-    if (absence === undefined) return;
-    const ageMs = this.#ageMs(absence);
-    if (ageMs >= this.#options.negativeTtlMs) return;
-    const { error } = absence;
-    throw new OrcaError(error.code, error.message, { cause: error, ageMs });
+    return absence !== undefined && this.#ageMs(absence) < this.#options.negativeTtlMs ? absence : undefined;
   }
 
   #ageMs({ learnedMs }: { readonly learnedMs: number }): number {
