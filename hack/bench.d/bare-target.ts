@@ -1,9 +1,9 @@
 /** Node with nothing around it, as processes: the least that line a can cost here, without and with CRC-32. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts, startChild, waitFor } from './child.ts';
+import { freePorts, startChild, waitForReady } from './child.ts';
 import { startSynthetic } from './synthetic.ts';
-import type { Target } from './world.ts';
+import { TELLS_NOTHING, type Target } from './world.ts';
 
 const PROGRAM = join(import.meta.dirname, 'bare.ts');
 const START_TIMEOUT_MS = 10_000;
@@ -23,17 +23,13 @@ export async function startBare(binFolder: string, folder: string, originUrl: st
     const args = [PROGRAM, '--port', String(port), '--store', store.url, '--origin', originUrl, ...more];
     const child = stack.use(startChild(process.execPath, args));
     const url = `http://127.0.0.1:${port}`;
-    await waitFor(name, START_TIMEOUT_MS, async () => {
-      if (child.hasEnded) throw new Error(child.lastWords());
-      return (await fetch(`${url}/-/ready`)).status === 204;
-    });
+    await waitForReady(name, url, child, START_TIMEOUT_MS);
     return {
       name,
       urls: [url],
       pids: [child.pid],
       does: ({ line, title }) => line === 'a' && title.includes('from the store'),
-      counts: async () => ({ storeBytes: undefined, servedFromMemory: undefined }),
-      idle: async () => {},
+      ...TELLS_NOTHING,
     };
   };
   const targets = [await start('Node alone'), await start('Node and CRC-32', '--crc')];

@@ -26,6 +26,12 @@ export interface ChildOptions {
   readonly onOutput?: (text: string) => void;
 }
 
+const running = new Set<ChildProcess>();
+// Also where the bench is interrupted in the middle of starting them.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 export function startChild(command: string, args: readonly string[], options: ChildOptions = {}): Child {
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -38,10 +44,8 @@ export function startChild(command: string, args: readonly string[], options: Ch
       options.onOutput?.(text);
     });
   child.once('error', (error) => (output += error.message));
-  // Also where the bench is interrupted in the middle of starting them.
-  const kill = () => void child.kill('SIGKILL');
-  process.once('exit', kill);
-  child.once('close', () => process.off('exit', kill));
+  running.add(child);
+  child.once('close', () => running.delete(child));
   const exited = new Promise<void>((resolve) => {
     child.once('close', () => resolve());
     child.once('error', () => resolve());
@@ -92,6 +96,14 @@ export async function freePorts(count: number): Promise<number[]> {
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
+}
+
+/** Until a server of ours answers under `/-/ready`. */
+export function waitForReady(name: string, url: string, child: Child, limitMs: number): Promise<void> {
+  return waitFor(name, limitMs, async () => {
+    if (child.hasEnded) throw new Error(child.lastWords());
+    return (await fetch(`${url}/-/ready`)).status === 204;
+  });
 }
 
 /** Polls until `check` says yes. */

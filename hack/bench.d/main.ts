@@ -42,7 +42,8 @@ async function main(options: Options): Promise<void> {
     options.nginx === undefined || options.profile
       ? undefined
       : stack.use(await startNginx(options.nginx, folder, origin.url));
-  const bare = options.bare ? stack.use(await startBare(options.binFolder, folder, origin.url)).targets : [];
+  const bare =
+    options.bare && !options.profile ? stack.use(await startBare(options.binFolder, folder, origin.url)).targets : [];
   const base: Base = { options, folder, origin, nginx, bare, checkout: CHECKOUT };
   await (options.profile ? profile(base) : measureAll(base));
 }

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts, startChild, waitFor, type Child } from './child.ts';
+import { freePorts, startChild, waitForReady, type Child } from './child.ts';
 
 export interface NginxTarget extends AsyncDisposable {
   readonly url: string;
@@ -21,10 +21,7 @@ export async function startNginx(binary: string, folder: string, originUrl: stri
   const child = startChild(binary, ['-c', config, '-p', folder, '-e', join(folder, 'nginx-error.log')]);
   const url = `http://127.0.0.1:${port}`;
   try {
-    await waitFor('nginx', START_TIMEOUT_MS, async () => {
-      if (child.hasEnded) throw new Error(child.lastWords());
-      return (await fetch(`${url}/-/ready`)).status === 204;
-    });
+    await waitForReady('nginx', url, child, START_TIMEOUT_MS);
   } catch (error) {
     await child[Symbol.asyncDispose]();
     throw error;

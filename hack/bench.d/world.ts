@@ -21,6 +21,12 @@ export interface Target {
   idle(): Promise<void>;
 }
 
+/** Of a target that counts nothing, and does nothing behind a client's back. */
+export const TELLS_NOTHING: Pick<Target, 'counts' | 'idle'> = {
+  counts: async () => ({ storeBytes: undefined, servedFromMemory: undefined }),
+  idle: async () => {},
+};
+
 /** What every setup shares. */
 export interface Base {
   readonly options: Options;
@@ -128,7 +134,6 @@ function nginxTarget({ url, pids }: NginxTarget): Target {
     urls: [url],
     pids,
     does: (variant) => variant.nginx,
-    counts: async () => ({ storeBytes: undefined, servedFromMemory: undefined }),
-    idle: async () => {},
+    ...TELLS_NOTHING,
   };
 }
