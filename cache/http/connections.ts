@@ -2,7 +2,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { Socket } from 'node:net';
+import { Server as TcpServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { OrcaError } from '#cache/core/errors.ts';
 import { connectionTable, type Shed } from './connection-table.ts';
@@ -44,7 +44,7 @@ export interface HttpListener {
   listen(host: string, port: number): Promise<number>;
   /** Answers say `Connection: close` from now on. */
   startDraining(): void;
-  /** Stops accepting; resolves when the last exchange has ended, or destroys what is left when `signal` aborts. */
+  /** Stops accepting; resolves when every client has what it was sent, or resets what is left when `signal` aborts. */
   drain(signal: AbortSignal): Promise<{ readonly destroyed: number }>;
 }
 
@@ -72,8 +72,14 @@ export function openHttpListener(handler: RequestListener, options: ListenerOpti
     }
     if (draining) response.setHeader('Connection', 'close');
     // One that began before the drain keeps its connection open; nobody is to come after it.
-    response.once('close', () => closing && setImmediate(() => server.closeIdleConnections()));
+    response.once('close', () => closing && connections.leaveWaiting());
     handler(request, response);
+  };
+  const admit = (socket: Socket, carrier: Socket) => {
+    connections.admit(socket, carrier);
+    // With this Node ends a connection after its last answer.
+    const destroySoon = socket.destroySoon.bind(socket);
+    socket.destroySoon = () => (draining ? connections.leave(socket) : destroySoon());
   };
   const secure =
     tls === undefined
@@ -89,8 +95,8 @@ export function openHttpListener(handler: RequestListener, options: ListenerOpti
   server.on('clientError', refuse);
   // Node's own limit closes without a word; ours answers first, as long as there are not twice as many.
   if (Number.isFinite(maxConnections)) server.maxConnections = maxConnections * 2;
-  server.on(secure === undefined ? 'connection' : 'secureConnection', (socket: Socket) => connections.admit(socket));
-  if (secure !== undefined) limitHandshakes(secure, Math.max(1, maxConnections / 2));
+  if (secure === undefined) server.on('connection', (socket: Socket) => admit(socket, socket));
+  else limitHandshakes(secure, Math.max(1, maxConnections / 2), admit);
 
   return {
     server,
@@ -113,16 +119,19 @@ export function openHttpListener(handler: RequestListener, options: ListenerOpti
     },
     async drain(signal) {
       draining = closing = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
+      // Not HTTP's own `close`, which destroys connections with the end of an answer still on its way.
+      const closed = new Promise<void>((resolve) => TcpServer.prototype.close.call(server, () => resolve()));
+      connections.leaveWaiting();
       let destroyed = 0;
-      const destroyAll = () => {
-        destroyed = connections.destroyAll();
+      const resetAll = () => {
+        destroyed = connections.resetAll();
       };
-      if (signal.aborted) destroyAll();
-      else signal.addEventListener('abort', destroyAll, { once: true });
+      if (signal.aborted) resetAll();
+      else signal.addEventListener('abort', resetAll, { once: true });
       await closed;
-      signal.removeEventListener('abort', destroyAll);
+      signal.removeEventListener('abort', resetAll);
+      // Now it only ends HTTP's timer.
+      server.close();
       return { destroyed };
     },
   };

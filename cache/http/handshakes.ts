@@ -2,8 +2,15 @@
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 
-/** `maxHandshakes`: beside those that are through. */
-export function limitHandshakes(server: Server, maxHandshakes: number): void {
+/**
+ * `maxHandshakes`: beside those that are through. `onThrough` is called with the secure socket and the TCP socket that
+ * carries it.
+ */
+export function limitHandshakes(
+  server: Server,
+  maxHandshakes: number,
+  onThrough: (socket: Socket, carrier: Socket) => void,
+): void {
   /** By the client's address and port, which the plain and the secure socket share; longest first. */
   const trying = new Map<string, Socket>();
   const nameOf = (socket: Socket): string => `${socket.remoteAddress}:${socket.remotePort}`;
@@ -18,5 +25,12 @@ export function limitHandshakes(server: Server, maxHandshakes: number): void {
       break;
     }
   });
-  server.on('secureConnection', (socket) => trying.delete(nameOf(socket)));
+  server.on('secureConnection', (socket) => {
+    const name = nameOf(socket);
+    const carrier = trying.get(name);
+    trying.delete(name);
+    // Too many tried, and this was the longest.
+    if (carrier === undefined) socket.destroy();
+    else onThrough(socket, carrier);
+  });
 }

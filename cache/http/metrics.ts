@@ -51,7 +51,10 @@ export function openMetrics(log: Log): CacheMetrics {
   const peerRequests = counter('orca_peer_requests_total', 'Requests of other replicas', ['call', 'outcome']);
   const stalls = counter('orca_stalls_total', 'Times that a socket took nothing for 5 s', ['listener', 'outcome']);
   const shed = counter('orca_connections_shed_total', 'Connections ended to make room', ['listener', 'why']);
-  const destroyed = counter('orca_shutdown_destroyed_total', 'Connections that outlived the drain timeout');
+  const destroyed = counter(
+    'orca_shutdown_destroyed_total',
+    'Connections that outlived the drain timeout, and were reset',
+  );
 
   return {
     registry,
