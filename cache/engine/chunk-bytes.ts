@@ -13,20 +13,12 @@ export class ChunkBytes {
   readonly #onDrop: () => void;
   #dropped = false;
 
-  /**
-   * Takes the whole lease over, and its segments: `segments` if they are filled already. `onDrop` is told when the bytes
-   * are given up.
-   */
-  constructor(
-    lease: Lease,
-    lengthBytes: number,
-    onDrop: () => void = () => {},
-    segments: readonly Segment[] = takeAll(lease, lengthBytes),
-  ) {
+  /** Takes the whole lease over, and its segments. `onDrop` is told when the bytes are given up. */
+  constructor(lease: Lease, lengthBytes: number, onDrop: () => void = () => {}) {
     this.lengthBytes = lengthBytes;
     this.#lease = lease;
     this.#onDrop = onDrop;
-    this.#segments = segments;
+    this.#segments = takeAll(lease, lengthBytes);
   }
 
   get sizeBytes(): number {

@@ -10,7 +10,8 @@ import type { FillContext } from './fill.ts';
 import type { Flights } from './flights.ts';
 import type { GhostList } from './ghost-list.ts';
 import type { Inbound } from './inbound.ts';
-import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES, type Lease, type Segment } from './lease.ts';
+import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES, type Lease } from './lease.ts';
+import type { Loads } from './loads.ts';
 import type { ChunkMemory, Demand } from './memory.ts';
 import type { Pace } from './pace.ts';
 import type { Piece, Source } from './piece.ts';
@@ -31,6 +32,7 @@ const SLOW_EXTRA_BYTES = 2 * SMALL_SEGMENT_BYTES;
 export interface FetchContext extends FillContext {
   readonly flights: Flights;
   readonly ghosts: GhostList;
+  readonly loads: Loads;
   readonly peers: PeerView;
   readonly inbound: Inbound;
   readonly verifyRanges: boolean;
@@ -81,26 +83,14 @@ export function isSparseStill(read: ChunkRead, cursor: Cursor): boolean {
   return read.sparse === true && !cursor.bad && cursor.at === read.range.from;
 }
 
-/** A lease for all of the range, and who gets it with the bytes when the reader has taken them. */
-export interface Keeping {
-  readonly lease: Lease;
-  readonly onWhole: (lease: Lease, segments: readonly Segment[]) => void;
-}
-
 export async function openWindow(
   context: FetchContext,
   read: ChunkRead,
   range: ByteRange,
   source: Source,
   run: (window: Window, signal: AbortSignal, abort: (reason: unknown) => void) => Promise<void>,
-  keeping?: Keeping,
 ): Promise<PieceStream> {
-  const window = new Window(
-    keeping?.lease ?? (await leaseWindow(context, read, range)),
-    range,
-    source,
-    keeping?.onWhole,
-  );
+  const window = new Window(await leaseWindow(context, read, range), range, source);
   const ended = new AbortController();
   // By hand: AbortSignal.any costs more than the rest of a small read's bookkeeping.
   const follow = () => ended.abort(read.signal.reason);

@@ -10,6 +10,7 @@ import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from '
 import { Inbound } from './inbound.ts';
 import { OriginLimiter } from './limiter.ts';
 import { Listings, underPrefix, withoutPrefix } from './listings.ts';
+import { Loads } from './loads.ts';
 import { Manifests } from './manifests.ts';
 import { MemoryTier } from './memory-tier.ts';
 import { ChunkMemory } from './memory.ts';
@@ -108,6 +109,7 @@ export interface Engine {
   readonly flights: Flights;
   readonly sparse: SparseReads;
   readonly sparseTable: SparseTable;
+  readonly loads: Loads;
   readonly inbound: Inbound;
   readonly limiter: OriginLimiter;
   readonly metadata: Metadata;
@@ -166,6 +168,7 @@ export function openEngine(options: EngineOptions): Engine {
     retry: settings.origin.retry,
   };
   const flights = new Flights(fillContext);
+  const loads = new Loads(fillContext);
   const inbound = new Inbound({ ...options, store, memory, catalog });
   const manifests = new Manifests({
     store,
@@ -194,6 +197,7 @@ export function openEngine(options: EngineOptions): Engine {
     flights,
     sparse,
     ghosts: new GhostList(),
+    loads,
     inbound,
     peers: options.peers,
     verifyRanges: settings.cacheStore.verifyRanges,
@@ -242,6 +246,7 @@ export function openEngine(options: EngineOptions): Engine {
     flights,
     sparse,
     sparseTable: fillContext.sparseTable,
+    loads,
     inbound,
     limiter,
     metadata,

@@ -3,24 +3,23 @@
  * arrive, and never hold the fill up. It stays joinable until its commit is done.
  */
 import type { Chunk } from '../core/chunk.ts';
-import { OrcaError } from '../core/errors.ts';
 import type { ByteRange } from '../core/object.ts';
 import { abortable } from './abortable.ts';
+import { ArrivingReader, type Arriving, type ReadAlong, type Run } from './arriving.ts';
 import type { ChunkBytes } from './chunk-bytes.ts';
 import { asView, type HandOut } from './hand-out.ts';
 import { SEGMENT_BYTES } from './lease.ts';
-import { MIN_PIECE_BYTES, type Piece } from './piece.ts';
 
 /** A part is one origin request: long enough for full speed, short enough to be asked again. */
 export const PART_BYTES = 8 * SEGMENT_BYTES;
 
-/** `[from, to)` of the chunk; `[from, at)` has arrived. */
-export interface Part extends ByteRange {
+export interface Part extends Run {
   at: number;
   started: boolean;
 }
 
-export class Flight {
+export class Flight implements Arriving {
+  readonly source = 'fill';
   readonly chunk: Chunk;
   readonly parts: readonly Part[];
   readonly opened: Promise<'bytes' | 'stored'>;
@@ -75,7 +74,7 @@ export class Flight {
     const onClose = () => {
       if (this.#readers.delete(reader) && this.#readers.size === 0) this.#onEmpty();
     };
-    const reader = new FlightReader(this, range, signal, handOut, onClose);
+    const reader = new FlightReader(this, { range, signal, handOut, onClose });
     this.#readers.add(reader);
     return reader;
   }
@@ -120,77 +119,16 @@ export class Flight {
   }
 }
 
-/** One reader's way through a flight's bytes. */
-export class FlightReader {
+export class FlightReader extends ArrivingReader {
   readonly #flight: Flight;
-  readonly #range: ByteRange;
-  readonly #signal: AbortSignal;
-  readonly #handOut: HandOut;
-  readonly #onClose: () => void;
-  #at: number;
-  #wake: (() => void) | undefined;
 
-  constructor(flight: Flight, range: ByteRange, signal: AbortSignal, handOut: HandOut, onClose: () => void) {
+  constructor(flight: Flight, along: ReadAlong) {
+    super(flight, along);
     this.#flight = flight;
-    this.#range = range;
-    this.#signal = signal;
-    this.#handOut = handOut;
-    this.#onClose = onClose;
-    this.#at = range.from;
-    signal.addEventListener('abort', this.wake, { once: true });
   }
 
   /** `bytes`: read on; `stored`: the cachestore had it all along. Rejects when the fill fails before it began. */
   opened(): Promise<'bytes' | 'stored'> {
-    return abortable(this.#flight.opened, this.#signal);
-  }
-
-  /** The next piece; undefined at the end. Rejects with the fill's failure once the good bytes are taken. */
-  async next(): Promise<Piece | undefined> {
-    for (;;) {
-      if (this.#at >= this.#range.to) return undefined;
-      this.#signal.throwIfAborted();
-      const to = Math.min(this.#flight.availableTo(this.#at), this.#range.to);
-      if (this.#isWorthTaking(to)) return this.#take(to);
-      this.#flight.throwIfFailed();
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
-
-  wants(part: Part): boolean {
-    return part.from < this.#range.to && part.to > this.#at;
-  }
-
-  notice(part: Part): void {
-    if (this.#wake === undefined || this.#at < part.from || this.#at >= part.to) return;
-    if (this.#isWorthTaking(Math.min(part.at, this.#range.to))) this.wake();
-  }
-
-  wake = (): void => {
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
-  };
-
-  close(): void {
-    this.#signal.removeEventListener('abort', this.wake);
-    this.#onClose();
-  }
-
-  #isWorthTaking(to: number): boolean {
-    const length = to - this.#at;
-    if (length <= 0) return false;
-    const isFirst = this.#at === this.#range.from;
-    return isFirst || length >= MIN_PIECE_BYTES || to === this.#range.to || to % SEGMENT_BYTES === 0;
-  }
-
-  #take(to: number): Piece {
-    const bytes = this.#flight.bytes;
-    if (bytes === undefined) throw new OrcaError('internal', 'a flight has bytes before it has memory');
-    // Dropped under memory pressure after the commit: the cachestore has it, and the ladder goes on from there.
-    if (bytes.isDropped) throw new OrcaError('chunk_missing', 'the chunk has left memory');
-    const piece = this.#handOut(bytes, this.#at, to, 'fill');
-    this.#at += piece.bytes.length;
-    return piece;
+    return abortable(this.#flight.opened, this.signal);
   }
 }

@@ -1,32 +1,61 @@
 /** The cachestore's rung: a ranged read of a stored chunk, every whole block verified before it leaves. */
 import type { Chunk } from '../core/chunk.ts';
 import { blockSizeFor } from '../core/chunk-metadata.ts';
-import { hasCode, type ErrorCode } from '../core/errors.ts';
+import { hasCode, type OrcaError } from '../core/errors.ts';
 import type { ByteRange } from '../core/object.ts';
-import { ChunkBytes } from './chunk-bytes.ts';
+import { EVICTED, type ArrivingReader } from './arriving.ts';
 import {
   drain,
   openWindow,
   type ChunkRead,
   type Cursor,
   type FetchContext,
-  type Keeping,
   type Pieces,
   type PieceStream,
   type RungOutcome,
 } from './chunk-read.ts';
-import { SEGMENT_BYTES } from './lease.ts';
 import type { Piece } from './piece.ts';
-import { MAX_SEGMENTS } from './window.ts';
 
 /** The store is near: who needs longer for a first byte is as good as away. */
 const FIRST_BYTE_MS = 5_000;
 const STALL_MS = 10_000;
 
 export async function* fromStore(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome> {
+  // Once: memory that was short a moment ago is nothing to count on.
+  const along = readAlong(context, read, cursor);
+  if (along !== undefined) {
+    const outcome = yield* along;
+    if (outcome !== 'left') return outcome;
+  }
   for (;;) {
     const outcome = yield* readStored(context, read, cursor);
     if (outcome !== 'left') return outcome;
+  }
+}
+
+/**
+ * With all others who read the chunk just now: into memory, if it is read again and whole. `left` when it was pushed out
+ * of there before the reader had it, or the reader had stopped before it was all there.
+ */
+function readAlong(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome | 'left'> | undefined {
+  const { loads } = context;
+  const rest = { ...read, range: { from: cursor.at, to: read.range.to } };
+  const joined = loads.join(rest) ?? (cursor.isAgain ? loads.start(rest, callOf(read)) : undefined);
+  return joined === undefined ? undefined : drainAlong(joined);
+
+  async function* drainAlong(reader: ArrivingReader): Pieces<RungOutcome | 'left'> {
+    const unsubscribe = read.pace?.onStall(() => {
+      if (loads.has(read.chunk.path)) reader.leave();
+    });
+    try {
+      yield* drain(reader, cursor);
+      return 'done';
+    } catch (error) {
+      if (hasCode(error, 'chunk_missing') && error.details === EVICTED) return 'left';
+      return fallThrough(context, read, cursor, asFailure(error));
+    } finally {
+      unsubscribe?.();
+    }
   }
 }
 
@@ -40,28 +69,17 @@ async function* readStored(context: FetchContext, read: ChunkRead, cursor: Curso
   const wide = context.verifyRanges
     ? wholeBlocks(chunk, range)
     : { ...range, from: Math.max(wholeBlocks(chunk, range).from, read.range.from) };
-  const window = await openWindow(
-    context,
-    read,
-    wide,
-    'store',
-    (window, signal, abort) =>
-      context.store.read(
-        chunk,
-        wide,
-        window,
-        (metadata) => {
-          context.catalog.add(chunk.path);
-          if (metadata !== undefined) window.verify(metadata, abort);
-        },
-        {
-          signal,
-          requestId: read.requestId,
-          firstByteTimeoutMs: FIRST_BYTE_MS,
-          stallTimeoutMs: STALL_MS,
-        },
-      ),
-    mayKeep(context, read, cursor),
+  const window = await openWindow(context, read, wide, 'store', (window, signal, abort) =>
+    context.store.read(
+      chunk,
+      wide,
+      window,
+      (metadata) => {
+        context.catalog.add(chunk.path);
+        if (metadata !== undefined) window.verify(metadata, abort);
+      },
+      { ...callOf(read), signal },
+    ),
   );
   let left = false;
   const unsubscribe = read.pace?.onStall(() => {
@@ -77,44 +95,37 @@ async function* readStored(context: FetchContext, read: ChunkRead, cursor: Curso
       context.observer.storeRequest('read', 'given_back', context.clock.now() - startedMs);
       return 'left';
     }
-    const code = fallThroughCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable');
-    context.observer.storeRequest('read', code, context.clock.now() - startedMs);
-    context.observer.fallThrough('store', code);
-    if (code === 'store_unavailable') {
-      cursor.storeFailed = true;
-      return 'failed';
-    }
-    context.catalog.forget(chunk.path);
-    cursor.absent = true;
-    if (code === 'chunk_missing') return 'missing';
-    cursor.bad = true;
-    context.observer.warn('the cachestore holds a bad chunk', { chunk: chunk.path, error });
-    return 'bad';
+    const failure = asFailure(error);
+    context.observer.storeRequest('read', failure.code, context.clock.now() - startedMs);
+    return fallThrough(context, read, cursor, failure);
   } finally {
     unsubscribe?.();
   }
 }
 
-/**
- * A chunk that is read whole, and not for the first time, stays in memory if a window holds all of it anyway. Only the
- * room that is to spare is taken, or that of chunks which nobody reads any more.
- */
-function mayKeep(context: FetchContext, read: ChunkRead, cursor: Cursor): Keeping | undefined {
-  const { memory, memoryTier } = context;
-  const { path, lengthBytes } = read.chunk;
-  const isWhole = cursor.at === 0 && read.range.to === lengthBytes;
-  if (!cursor.isAgain || !isWhole || lengthBytes > MAX_SEGMENTS * SEGMENT_BYTES) return undefined;
-  if (read.pace?.isSlow === true || !memory.isRelaxed) return undefined;
-  const lease = memory.tryLease(lengthBytes, 'fill');
-  if (lease === undefined) return undefined;
-  return {
-    lease,
-    onWhole(lease, segments) {
-      const bytes = new ChunkBytes(lease, lengthBytes, undefined, segments);
-      if (memoryTier.get(path) === undefined) memoryTier.put(path, bytes);
-      else bytes.drop();
-    },
-  };
+function callOf({ requestId }: ChunkRead) {
+  return { requestId, firstByteTimeoutMs: FIRST_BYTE_MS, stallTimeoutMs: STALL_MS };
+}
+
+/** What only ends this rung; throws what ends the read. */
+function asFailure(error: unknown): OrcaError {
+  if (hasCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable')) return error;
+  throw error;
+}
+
+/** What the next rung is to know of it. */
+function fallThrough(context: FetchContext, { chunk }: ChunkRead, cursor: Cursor, error: OrcaError): RungOutcome {
+  context.observer.fallThrough('store', error.code);
+  if (error.code === 'store_unavailable') {
+    cursor.storeFailed = true;
+    return 'failed';
+  }
+  context.catalog.forget(chunk.path);
+  cursor.absent = true;
+  if (error.code === 'chunk_missing') return 'missing';
+  cursor.bad = true;
+  context.observer.warn('the cachestore holds a bad chunk', { chunk: chunk.path, error });
+  return 'bad';
 }
 
 /** Cuts a widened read back to the range that was asked for. */
@@ -141,9 +152,4 @@ function wholeBlocks(chunk: Chunk, range: ByteRange): ByteRange {
     from: Math.floor(range.from / block) * block,
     to: Math.min(Math.ceil(range.to / block) * block, chunk.lengthBytes),
   };
-}
-
-function fallThroughCode(error: unknown, ...codes: readonly ErrorCode[]): ErrorCode {
-  if (hasCode(error, ...codes)) return error.code;
-  throw error;
 }

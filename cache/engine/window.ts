@@ -11,7 +11,7 @@ import { MIN_PIECE_BYTES, pieceOf, type Piece, type Source } from './piece.ts';
 import type { ByteSink } from './ports.ts';
 
 /** Wide enough to keep a fast store busy while a socket drains; more only while memory is plenty. */
-export const MAX_SEGMENTS = 8;
+const MAX_SEGMENTS = 8;
 
 interface Held {
   readonly segment: Segment;
@@ -25,32 +25,18 @@ export class Window implements ByteSink {
   readonly #range: ByteRange;
   readonly #source: Source;
   readonly #held: Held[] = [];
-  /** With `onWhole`: what the reader has taken, in order. */
-  readonly #kept: Segment[] = [];
-  readonly #onWhole: ((lease: Lease, segments: readonly Segment[]) => void) | undefined;
   #verifier: BlockVerifier | undefined;
   /** Chunk offsets: written by the source, released by the verifier, taken by the reader. */
   #written: number;
   #ready: number;
   #taken: number;
   #finished = false;
-  #isHandedOver = false;
   #failure: unknown;
   #resume: (() => void) | undefined;
   #wake: (() => void) | undefined;
   #onBad: (error: unknown) => void = () => {};
 
-  /**
-   * With `onWhole`, which wants a lease for all of the range, the segments stay after the reader; once it has taken the
-   * last one they are handed over with their lease, if every block was checked.
-   */
-  constructor(
-    lease: Lease,
-    range: ByteRange,
-    source: Source,
-    onWhole?: (lease: Lease, segments: readonly Segment[]) => void,
-  ) {
-    this.#onWhole = onWhole;
+  constructor(lease: Lease, range: ByteRange, source: Source) {
     this.#lease = lease;
     this.#range = range;
     this.#source = source;
@@ -123,8 +109,7 @@ export class Window implements ByteSink {
     // The source may have ended well: what the reader has not taken is gone all the same.
     if (this.#taken < this.#range.to) this.#failure = new OrcaError('cancelled', 'the reader has gone');
     for (const { segment } of this.#held.splice(0)) segment.release();
-    for (const segment of this.#kept.splice(0)) segment.release();
-    if (!this.#isHandedOver) this.#lease.close();
+    this.#lease.close();
   }
 
   #piece(): Piece | undefined {
@@ -141,17 +126,9 @@ export class Window implements ByteSink {
     this.#taken = to;
     if (full || to === this.#range.to) {
       this.#held.shift();
-      if (this.#onWhole === undefined) held.segment.release();
-      else this.#kept.push(held.segment);
+      held.segment.release();
     }
-    if (to === this.#range.to) this.#handOver();
     return piece;
-  }
-
-  #handOver(): void {
-    if (this.#onWhole === undefined || this.#verifier === undefined) return;
-    this.#isHandedOver = true;
-    this.#onWhole(this.#lease, this.#kept.splice(0));
   }
 
   #takeSegment(): Segment | undefined {

@@ -31,6 +31,7 @@ export function seedsFor({ seed, shows }: Mutation): number[] {
 const FILL = 'cache/engine/fill.ts';
 const FLIGHTS = 'cache/engine/flights.ts';
 const INBOUND_WINDOW = 'cache/engine/inbound-window.ts';
+const LOADS = 'cache/engine/loads.ts';
 const MEMORY = 'cache/engine/memory.ts';
 const ORIGIN_PARTS = 'cache/engine/origin-parts.ts';
 const OUTBOX = 'cache/engine/outbox.ts';
@@ -375,8 +376,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: STORE_RUNG,
-        search: "fallThroughCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable')",
-        replace: "fallThroughCode(error, 'chunk_missing', 'chunk_bad')",
+        search: "hasCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable')) return error",
+        replace: "hasCode(error, 'chunk_missing', 'chunk_bad')) return error",
       },
     ],
   },
@@ -505,5 +506,40 @@ export const MUTATIONS: readonly Mutation[] = [
         replace: 'firstByteTimeoutMs: DEADLINE_MS',
       },
     ],
+  },
+  {
+    name: 'what is brought from the cachestore for a crowd is not checked',
+    seed: 1,
+    shows: ({ faults }) => faults.has('store-flip'),
+    edits: [{ file: LOADS, search: 'this.#verifier?.take(piece) ?? this.#writtenTo', replace: 'this.#writtenTo' }],
+  },
+  {
+    name: 'a load that nobody waits for leaves its memory to others while the cachestore still writes there',
+    seed: 1,
+    edits: [
+      {
+        file: LOADS,
+        search: 'this.#abandoned.abort(NOBODY_READS);\n    } else',
+        replace: 'this.bytes.drop();\n    } else',
+      },
+    ],
+  },
+  {
+    name: 'a load that broke off is joined by others',
+    seed: 1,
+    edits: [
+      {
+        file: LOADS,
+        search:
+          'this.#failure = { error };\n    // Out of the table first: whoever hears of the failure and asks again starts afresh.\n    this.#onOver();',
+        replace: 'this.#failure = { error };',
+      },
+      { file: LOADS, search: 'this.#hasEnded = true;\n    this.#onOver();', replace: 'this.#hasEnded = true;' },
+    ],
+  },
+  {
+    name: 'readers of a load are not told that it broke off',
+    seed: 1,
+    edits: [{ file: LOADS, search: 'for (const reader of this.#readers) reader.wake();', replace: '' }],
   },
 ];

@@ -599,9 +599,10 @@ class Run {
   #checkGivenBack(process: Incarnation): void {
     const { world } = this;
     const { engine, owner } = process;
-    const { memory, memoryTier, limiter, outbox, flights, sparse } = engine;
+    const { memory, memoryTier, limiter, outbox, flights, loads, sparse } = engine;
     const left = {
       'fills in the table': flights.count,
+      'loads in the table': loads.count,
       'sparse reads': sparse.running,
       'commits in the outbox': outbox.count,
       'requests at the origin': limiter.running,

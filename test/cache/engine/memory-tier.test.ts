@@ -119,7 +119,7 @@ describe('a chunk that is read from the cachestore', () => {
     expect([engine.memoryTier.count, store.counts.bytesRead]).toEqual([0, 4 * 65_536]);
   });
 
-  test('does not when it is longer than the widest window', async () => {
+  test('does not when it is longer than 8 MiB', async () => {
     const { engine, read } = await stored({ chunkBytes: 16 * MIB, sizeBytes: 16 * MIB });
     for (let i = 0; i < 3; i++) await read();
     expect(engine.memoryTier.count).toBe(0);

@@ -24,7 +24,10 @@ async function startReader(engines: Engines, key: string): Promise<Reader & { re
   return { pace, take, first: await take(), rest: () => collect(result) };
 }
 
-async function warm(chunkBytes: number, readahead = 0, sizeBytes = 24 * MIB) {
+/** More than is brought into memory for one that comes again. */
+const LONG = 9 * MIB;
+
+async function warm(chunkBytes: number, readahead = 0, sizeBytes = 3 * chunkBytes) {
   const engines = openEngines({ chunkBytes, readahead, budgetBytes: 128 * MIB });
   const body = patternBytes(sizeBytes);
   engines.origin.put('far-models', 'a', body);
@@ -39,13 +42,15 @@ async function warm(chunkBytes: number, readahead = 0, sizeBytes = 24 * MIB) {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('what was fetched from the cachestore for a reader that stops is given back, but for what its socket has', async () => {
-  const { engines, engine, body } = await warm(8 * MIB);
+  const { engines, engine, body } = await warm(LONG);
   const { pace, take, first, rest } = await startReader(engines, 'a');
   const second = await take();
   await turn();
   expect(engine.memory.usedBytes).toBeGreaterThanOrEqual(2 * MIB);
   pace.stalled();
-  expect(engine.memory.usedBytes).toBe(2 * MIB);
+  // The segments of these two pieces, which may be one.
+  expect(engine.memory.usedBytes).toBeGreaterThanOrEqual(MIB);
+  expect(engine.memory.usedBytes).toBeLessThanOrEqual(2 * MIB);
   const got = Buffer.concat([first.bytes, second.bytes]);
   first.release();
   second.release();
@@ -56,7 +61,7 @@ test('what was fetched from the cachestore for a reader that stops is given back
 });
 
 test('a reader that is slow goes on in small segments, and stops again as often as it likes', async () => {
-  const { engines, engine, body } = await warm(8 * MIB);
+  const { engines, engine, body } = await warm(LONG);
   const { pace, take, first, rest } = await startReader(engines, 'a');
   pace.stalled();
   const parts = [Buffer.from(first.bytes)];
@@ -75,7 +80,7 @@ test('a reader that is slow goes on in small segments, and stops again as often 
 });
 
 test('what was read ahead is given back too, and nothing is read ahead for one that is slow', async () => {
-  const { engines, engine, body } = await warm(2 * MIB, 8);
+  const { engines, engine, body } = await warm(LONG, 8, 6 * LONG);
   const { pace, first, rest } = await startReader(engines, 'a');
   await turn();
   expect(engine.memory.usedBytes).toBeGreaterThan(8 * MIB);
@@ -87,7 +92,7 @@ test('what was read ahead is given back too, and nothing is read ahead for one t
   first.release();
   expect(Buffer.concat([got, await rest()]).equals(body)).toBe(true);
   // One for each chunk, the first in two.
-  expect(engines.store.counts.reads - reads).toBe(12);
+  expect(engines.store.counts.reads - reads).toBe(6);
 });
 
 test('a fill goes on for a reader that stops, and is not made again', async () => {
