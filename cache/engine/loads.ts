@@ -50,10 +50,6 @@ export class Loads {
     return this.#table.size;
   }
 
-  has(path: ChunkPath): boolean {
-    return this.#table.has(path);
-  }
-
   /** A reader of the load that is under way, if it is near to where `range` begins. */
   join({ chunk, range, signal, pace }: LoadRead): ArrivingReader | undefined {
     const load = this.#table.get(chunk.path);
@@ -96,11 +92,9 @@ class Load implements Arriving, ByteSink {
   #writtenTo = 0;
   #readyTo = 0;
   #hasEnded = false;
-  /** The memory tier has the bytes. */
-  #isKept = false;
   #failure: { readonly error: unknown } | undefined;
 
-  /** `onOver` is called when nobody is to join any more. */
+  /** `onOver` is called when nobody is to join any more; until then whoever comes finds what is there. */
   constructor(context: LoadContext, chunk: Chunk, bytes: ChunkBytes, onOver: () => void) {
     this.#context = context;
     this.chunk = chunk;
@@ -189,19 +183,25 @@ class Load implements Arriving, ByteSink {
 
   /** The store writes no more. */
   #end(): void {
-    const { memoryTier } = this.#context;
-    const { path } = this.chunk;
     this.#hasEnded = true;
-    this.#onOver();
-    this.#isKept = this.#failure === undefined && this.#verifier !== undefined && memoryTier.get(path) === undefined;
-    if (this.#isKept) memoryTier.put(path, this.bytes);
-    else if (this.#readers.size === 0) this.bytes.drop();
+    if (this.#readers.size === 0) this.#handOver();
   }
 
   #onEmpty(): void {
-    if (!this.#hasEnded) {
+    if (this.#hasEnded) this.#handOver();
+    else {
       this.#onOver();
       this.#abandoned.abort(NOBODY_READS);
-    } else if (!this.#isKept) this.bytes.drop();
+    }
+  }
+
+  /** Not before the last reader is through: what is read ahead would push out what was read ahead just before. */
+  #handOver(): void {
+    const { memoryTier } = this.#context;
+    const { path } = this.chunk;
+    this.#onOver();
+    const isGood = this.#failure === undefined && this.#verifier !== undefined;
+    if (isGood && memoryTier.get(path) === undefined) memoryTier.put(path, this.bytes);
+    else this.bytes.drop();
   }
 }

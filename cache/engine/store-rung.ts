@@ -34,8 +34,8 @@ export async function* fromStore(context: FetchContext, read: ChunkRead, cursor:
 }
 
 /**
- * With all others who read the chunk just now: into memory, if it is read again and whole. `left` when it was pushed out
- * of there before the reader had it, or the reader had stopped before it was all there.
+ * With all others who read the chunk just now: into memory, if it is read again and whole. `left` when the reader had
+ * stopped.
  */
 function readAlong(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome | 'left'> | undefined {
   const { loads } = context;
@@ -44,9 +44,7 @@ function readAlong(context: FetchContext, read: ChunkRead, cursor: Cursor): Piec
   return joined === undefined ? undefined : drainAlong(joined);
 
   async function* drainAlong(reader: ArrivingReader): Pieces<RungOutcome | 'left'> {
-    const unsubscribe = read.pace?.onStall(() => {
-      if (loads.has(read.chunk.path)) reader.leave();
-    });
+    const unsubscribe = read.pace?.onStall(() => reader.leave());
     try {
       yield* drain(reader, cursor);
       return 'done';
