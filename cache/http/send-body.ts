@@ -6,6 +6,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ReaderPace } from '#cache/engine/pace.ts';
 import type { Piece, Source } from '#cache/engine/piece.ts';
@@ -18,6 +19,11 @@ const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
  * one of 50 KB/s shows every second or two that it is alive.
  */
 const FIRST_UNSENT_BYTES = 64 * 1024;
+/**
+ * A socket that takes all it is given would keep the event loop until its body ends: after so much the others have their
+ * turn. Sixteen such clients see their first byte after 17 ms and not 139; turns of 1 MiB would cost a tenth of the rate.
+ */
+const TURN_BYTES = 4 * 1024 * 1024;
 /** Longer than what a network loses and finds again; the memory is of use to somebody else. */
 const STALL_MS = 5_000;
 
@@ -67,6 +73,7 @@ export async function sendBody(
   /** So much may be unsent while more is fetched, and goes into one write. */
   let limitBytes = FIRST_UNSENT_BYTES;
   let stalls = 0;
+  let turnBytes = 0;
   let closed = socket.destroyed;
   let wake: (() => void) | undefined;
 
@@ -137,6 +144,10 @@ export async function sendBody(
         at += part.length;
         write(piece, part, at === piece.bytes.length);
         await room(() => limitBytes);
+        turnBytes += part.length;
+        if (turnBytes < TURN_BYTES) continue;
+        turnBytes = 0;
+        await nextTurn();
       }
     }
     if (sentBytes !== lengthBytes) throw new OrcaError('internal', `sent ${sentBytes} of ${lengthBytes} bytes`);

@@ -12,8 +12,8 @@ export interface FakeSocket {
   bytes(): Buffer;
   /** Takes the oldest `count` writes, as the kernel does; their callbacks come. */
   take(count?: number): Promise<void>;
-  /** Takes whatever comes from now on. */
-  flow(): Promise<void>;
+  /** Takes whatever comes from now on, in the event loop's next turn, or `soon`. */
+  flow(soon?: (take: () => void) => void): Promise<void>;
   /** The connection is gone: of what was not taken no callback comes, as with pipelined requests. */
   close(): void;
 }
@@ -23,7 +23,7 @@ export function fakeSocket(): FakeSocket {
   const queue: { readonly bytes: Uint8Array; readonly callback: () => void }[] = [];
   const taken: Buffer[] = [];
   let isFinished = false;
-  let isFlowing = false;
+  let soon: ((take: () => void) => void) | undefined;
   const takeOne = () => {
     const first = queue.shift();
     if (first === undefined) return;
@@ -32,7 +32,7 @@ export function fakeSocket(): FakeSocket {
   };
   const write = (bytes: Uint8Array, callback: () => void) => {
     queue.push({ bytes, callback });
-    if (isFlowing) setImmediate(takeOne);
+    soon?.(takeOne);
   };
   const response = {
     write,
@@ -57,8 +57,8 @@ export function fakeSocket(): FakeSocket {
         await new Promise((resolve) => setImmediate(resolve));
       }
     },
-    async flow() {
-      isFlowing = true;
+    async flow(how = setImmediate) {
+      soon = how;
       while (queue.length > 0) await this.take();
     },
     close() {

@@ -60,6 +60,21 @@ test('a client that takes what it gets is handed more and more, up to 4 MiB and 
   expect([held(), served(), clock.pending()]).toEqual([0, body.length, 0]);
 });
 
+test('one that takes everything at once leaves the event loop to others every 4 MiB', async () => {
+  const { socket, sent } = start(40);
+  let turns = 0;
+  const count = () => {
+    turns++;
+    turning = setImmediate(count);
+  };
+  let turning = setImmediate(count);
+  await socket.flow(queueMicrotask);
+  const before = turns;
+  await sent;
+  clearImmediate(turning);
+  expect(turns - before).toBeGreaterThanOrEqual(9);
+});
+
 test('one that takes nothing for 5 s is told of, again and again, and goes on where it stopped', async () => {
   const { clock, pace, socket, body, stalls, sent } = start(12);
   let told = 0;
