@@ -50,6 +50,8 @@ export interface Variant {
   readonly work: Work;
   /** Cold work reads objects that nobody has read before. Warm work is done once before it is measured. */
   readonly state: 'cold' | 'warm';
+  /** Warm work that is done each time before it is measured: for objects to leave memory. */
+  readonly before?: Work;
   /** The origin's delay before each answer and its bytes/s a connection; none = as fast as it can. */
   readonly origin?: { readonly latencyMs: number; readonly bytesPerSecond: number };
   /** Whether an nginx cache can do the same work. */
@@ -171,6 +173,15 @@ export const VARIANTS: readonly Variant[] = [
     state: 'cold',
     origin: FAR,
     nginx: false,
+  },
+  {
+    line: 'e',
+    title: '100 clients, one warm 64 MiB object from the store',
+    setup: IN_STORE,
+    work: CROWD,
+    state: 'warm',
+    before: { ...FULL_READS, keys: MANY, connections: 4, requests: MANY, inOrder: true },
+    nginx: true,
   },
   {
     line: 'f',

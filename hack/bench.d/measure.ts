@@ -20,6 +20,8 @@ export async function measure({ base, target, variant, serial }: MeasureOptions)
   const { work } = variant;
   const { latencyMs, bytesPerSecond } = variant.origin ?? { latencyMs: 0, bytesPerSecond: 0 };
   await base.origin.slow(latencyMs, bytesPerSecond);
+  if (variant.before !== undefined)
+    await runLoad(variant.before, { ...loadOptions(base, target), tag: warmTag({ work: variant.before }) });
   forgetPeak(target.pids);
   const before = await effortOf(base, target);
   const tag = variant.state === 'warm' ? warmTag(variant) : serial;
@@ -52,7 +54,7 @@ export async function runIn(base: Base, target: Target, variant: Variant): Promi
 }
 
 /** The objects of warm work: the same for all lines that read as many of that size. */
-export function warmTag({ work }: Variant): string {
+export function warmTag({ work }: Pick<Variant, 'work'>): string {
   return `warm-of-${work.keys}`;
 }
 
