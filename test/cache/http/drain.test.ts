@@ -46,7 +46,14 @@ async function open(isSecure: boolean) {
   const turns = async (): Promise<void> => {
     for (let i = 0; i < 3; i++) await once(connect(port, '127.0.0.1'), 'error');
   };
-  return { listener, port, ask, drain, turns };
+  /** The drain waits for the client, which then has all. */
+  const expectPatience = async ({ state, over }: ReturnType<typeof drain>, client: Socket): Promise<void> => {
+    await turns();
+    expect(state.isOver).toBe(false);
+    expect((await buffer(client)).subarray(-BODY.length)).toEqual(BODY);
+    expect(await over).toEqual({ destroyed: 0 });
+  };
+  return { listener, port, ask, drain, turns, expectPatience };
 }
 
 async function answer(response: ServerResponse): Promise<void> {
@@ -60,40 +67,29 @@ describe.for([
   ['HTTPS', true],
 ] as const)('%s', ([, isSecure]) => {
   test('the end of an answer that was on its way before the drain began', async () => {
-    const { ask, drain, turns } = await open(isSecure);
+    const { ask, drain, expectPatience } = await open(isSecure);
     const { client, response } = await ask();
     await answer(response);
-    const { state, over } = drain(ON_TIME);
-    await turns();
-    expect(state.isOver).toBe(false);
-    expect((await buffer(client)).subarray(-BODY.length)).toEqual(BODY);
-    expect(await over).toEqual({ destroyed: 0 });
+    await expectPatience(drain(ON_TIME), client);
   });
 
   test('the end of an answer that was given meanwhile', async () => {
-    const { ask, drain, turns } = await open(isSecure);
+    const { ask, drain, expectPatience } = await open(isSecure);
     const { client, response } = await ask();
-    const { state, over } = drain(ON_TIME);
+    const draining = drain(ON_TIME);
     await answer(response);
-    await turns();
-    expect(state.isOver).toBe(false);
-    expect((await buffer(client)).subarray(-BODY.length)).toEqual(BODY);
-    expect(await over).toEqual({ destroyed: 0 });
+    await expectPatience(draining, client);
   });
 
   test.for(['', 'Connection: close\r\n'])(
     'the end of an answer after which the connection closes anyway %j',
     async (headers) => {
-      const { listener, ask, drain, turns } = await open(isSecure);
+      const { listener, ask, drain, expectPatience } = await open(isSecure);
       const early = headers === '' ? undefined : await ask(headers);
       listener.startDraining();
       const { client, response } = early ?? (await ask());
       await answer(response);
-      const { state, over } = drain(ON_TIME);
-      await turns();
-      expect(state.isOver).toBe(false);
-      expect((await buffer(client)).subarray(-BODY.length)).toEqual(BODY);
-      expect(await over).toEqual({ destroyed: 0 });
+      await expectPatience(drain(ON_TIME), client);
     },
   );
 
