@@ -514,13 +514,13 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: LOADS, search: 'this.#verifier?.take(piece) ?? this.#writtenTo', replace: 'this.#writtenTo' }],
   },
   {
-    name: 'a load that nobody waits for leaves its memory to others while the cachestore still writes there',
+    name: 'a load that nobody waits for passes for whole while the cachestore still writes',
     seed: 1,
     edits: [
       {
         file: LOADS,
-        search: 'this.#abandoned.abort(NOBODY_READS);\n    } else',
-        replace: 'this.bytes.drop();\n    } else',
+        search: 'if (this.#hasEnded) this.#handOver();\n    else {',
+        replace: 'this.#handOver();\n    if (!this.#hasEnded) {',
       },
     ],
   },
@@ -530,11 +530,10 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: LOADS,
-        search:
-          'this.#failure = { error };\n    // Out of the table first: whoever hears of the failure and asks again starts afresh.\n    this.#onOver();',
-        replace: 'this.#failure = { error };',
+        search: 'whoever hears of the failure and asks again starts afresh.\n    this.#onOver();',
+        replace: '',
       },
-      { file: LOADS, search: 'this.#hasEnded = true;\n    this.#onOver();', replace: 'this.#hasEnded = true;' },
+      { file: LOADS, search: 'this.#onOver();\n    const isGood', replace: 'const isGood' },
     ],
   },
   {
