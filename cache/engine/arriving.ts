@@ -9,9 +9,6 @@ import type { HandOut } from './hand-out.ts';
 import { SEGMENT_BYTES } from './lease.ts';
 import { MIN_PIECE_BYTES, type Piece, type Source } from './piece.ts';
 
-/** The details of a `chunk_missing` that says nothing of the cachestore. */
-export const EVICTED = 'evicted';
-
 /** `[from, to)` of the chunk; `[from, at)` has arrived. */
 export interface Run extends ByteRange {
   readonly at: number;
@@ -40,7 +37,7 @@ export class ArrivingReader {
   readonly #handOut: HandOut;
   readonly #onClose: () => void;
   #at: number;
-  #hasLeft = false;
+  #isClosed = false;
   #wake: (() => void) | undefined;
 
   constructor(arriving: Arriving, { range, signal, handOut, onClose }: ReadAlong) {
@@ -55,13 +52,13 @@ export class ArrivingReader {
 
   /**
    * The next piece; undefined at the end. Rejects with the failure of what it reads along with once the good bytes are
-   * taken, and with `chunk_missing` where they have left memory since, or the reader was made to leave.
+   * taken, with `chunk_missing` where they have left memory since, and with `cancelled` once it is closed.
    */
   async next(): Promise<Piece | undefined> {
     for (;;) {
       if (this.#at >= this.#range.to) return undefined;
       this.signal.throwIfAborted();
-      if (this.#hasLeft) throw leftMemory();
+      if (this.#isClosed) throw new OrcaError('cancelled', 'the reader has gone');
       const to = Math.min(this.#arriving.availableTo(this.#at), this.#range.to);
       if (this.#isWorthTaking(to)) return this.#take(to);
       this.#arriving.throwIfFailed();
@@ -85,16 +82,11 @@ export class ArrivingReader {
     wake?.();
   };
 
-  /** At once, and not when its turn comes: it has stopped, and what is fetched for it is of use to others. */
-  leave(): void {
-    this.#hasLeft = true;
-    this.close();
-    this.wake();
-  }
-
   close(): void {
+    this.#isClosed = true;
     this.signal.removeEventListener('abort', this.wake);
     this.#onClose();
+    this.wake();
   }
 
   #isWorthTaking(to: number): boolean {
@@ -108,13 +100,9 @@ export class ArrivingReader {
     const { bytes, source } = this.#arriving;
     if (bytes === undefined) throw new OrcaError('internal', 'bytes have arrived before there was memory for them');
     // Dropped under memory pressure after its end: the cachestore has it, and the ladder goes on from there.
-    if (bytes.isDropped) throw leftMemory();
+    if (bytes.isDropped) throw new OrcaError('chunk_missing', 'the chunk has left memory');
     const piece = this.#handOut(bytes, this.#at, to, source);
     this.#at += piece.bytes.length;
     return piece;
   }
-}
-
-function leftMemory(): OrcaError {
-  return new OrcaError('chunk_missing', 'the chunk has left memory', { details: EVICTED });
 }

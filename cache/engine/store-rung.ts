@@ -1,9 +1,8 @@
 /** The cachestore's rung: a ranged read of a stored chunk, every whole block verified before it leaves. */
 import type { Chunk } from '../core/chunk.ts';
 import { blockSizeFor } from '../core/chunk-metadata.ts';
-import { hasCode, type OrcaError } from '../core/errors.ts';
+import { hasCode, type ErrorCode, type OrcaError } from '../core/errors.ts';
 import type { ByteRange } from '../core/object.ts';
-import { EVICTED, type ArrivingReader } from './arriving.ts';
 import {
   drain,
   openWindow,
@@ -20,45 +19,46 @@ import type { Piece } from './piece.ts';
 const FIRST_BYTE_MS = 5_000;
 const STALL_MS = 10_000;
 
+type Ended = 'done' | 'left' | OrcaError;
+
 export async function* fromStore(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome> {
   // Once: memory that was short a moment ago is nothing to count on.
-  const along = readAlong(context, read, cursor);
-  if (along !== undefined) {
-    const outcome = yield* along;
-    if (outcome !== 'left') return outcome;
-  }
-  for (;;) {
-    const outcome = yield* readStored(context, read, cursor);
-    if (outcome !== 'left') return outcome;
-  }
+  const along = joinLoad(context, read, cursor);
+  let ended = along === undefined ? 'left' : yield* drainUntilStopped(along, read, cursor);
+  while (ended === 'left') ended = yield* readStored(context, read, cursor);
+  return ended === 'done' ? 'done' : fallThrough(context, read, cursor, ended);
+}
+
+/** With all others who read the chunk just now: into memory, if it is read again and whole. */
+function joinLoad({ loads }: FetchContext, read: ChunkRead, cursor: Cursor): PieceStream | undefined {
+  const rest = { ...read, range: { from: cursor.at, to: read.range.to } };
+  return loads.join(rest) ?? (cursor.isAgain ? loads.start(rest, callOf(read)) : undefined);
 }
 
 /**
- * With all others who read the chunk just now: into memory, if it is read again and whole. `left` when the reader had
- * stopped.
+ * `left` when the reader had stopped, and what was fetched for it was given back meanwhile; or else the failure that ends
+ * this rung. Throws what ends the read.
  */
-function readAlong(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome | 'left'> | undefined {
-  const { loads } = context;
-  const rest = { ...read, range: { from: cursor.at, to: read.range.to } };
-  const joined = loads.join(rest) ?? (cursor.isAgain ? loads.start(rest, callOf(read)) : undefined);
-  return joined === undefined ? undefined : drainAlong(joined);
-
-  async function* drainAlong(reader: ArrivingReader): Pieces<RungOutcome | 'left'> {
-    const unsubscribe = read.pace?.onStall(() => reader.leave());
-    try {
-      yield* drain(reader, cursor);
-      return 'done';
-    } catch (error) {
-      if (hasCode(error, 'chunk_missing') && error.details === EVICTED) return 'left';
-      return fallThrough(context, read, cursor, asFailure(error));
-    } finally {
-      unsubscribe?.();
-    }
+async function* drainUntilStopped(stream: PieceStream, read: ChunkRead, cursor: Cursor): Pieces<Ended> {
+  let left = false;
+  const unsubscribe = read.pace?.onStall(() => {
+    left = true;
+    stream.close();
+  });
+  try {
+    yield* drain(stream, cursor);
+    return 'done';
+  } catch (error) {
+    if (left && !read.signal.aborted && hasCode(error, 'cancelled')) return 'left';
+    if (hasCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable')) return error;
+    throw error;
+  } finally {
+    unsubscribe?.();
   }
 }
 
-/** One ranged read; `left` when the reader had stopped, and what was fetched for it was given back meanwhile. */
-async function* readStored(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<RungOutcome | 'left'> {
+/** One ranged read. */
+async function* readStored(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<Ended> {
   const { chunk } = read;
   const range = { from: cursor.at, to: read.range.to };
   const startedMs = context.clock.now();
@@ -79,36 +79,18 @@ async function* readStored(context: FetchContext, read: ChunkRead, cursor: Curso
       { ...callOf(read), signal },
     ),
   );
-  let left = false;
-  const unsubscribe = read.pace?.onStall(() => {
-    left = true;
-    window.close();
-  });
-  try {
-    yield* drain(trimmed(window, wide.from, range), cursor);
-    context.observer.storeRequest('read', 'ok', context.clock.now() - startedMs);
-    return 'done';
-  } catch (error) {
-    if (left && !read.signal.aborted && hasCode(error, 'cancelled')) {
-      context.observer.storeRequest('read', 'given_back', context.clock.now() - startedMs);
-      return 'left';
-    }
-    const failure = asFailure(error);
-    context.observer.storeRequest('read', failure.code, context.clock.now() - startedMs);
-    return fallThrough(context, read, cursor, failure);
-  } finally {
-    unsubscribe?.();
-  }
+  const ended = yield* drainUntilStopped(trimmed(window, wide.from, range), read, cursor);
+  context.observer.storeRequest('read', toldAs(ended), context.clock.now() - startedMs);
+  return ended;
+}
+
+function toldAs(ended: Ended): 'ok' | 'given_back' | ErrorCode {
+  if (ended === 'done') return 'ok';
+  return ended === 'left' ? 'given_back' : ended.code;
 }
 
 function callOf({ requestId }: ChunkRead) {
   return { requestId, firstByteTimeoutMs: FIRST_BYTE_MS, stallTimeoutMs: STALL_MS };
-}
-
-/** What only ends this rung; throws what ends the read. */
-function asFailure(error: unknown): OrcaError {
-  if (hasCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable')) return error;
-  throw error;
 }
 
 /** What the next rung is to know of it. */

@@ -21,8 +21,8 @@ const REFUSAL = 'HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnectio
 
 export interface ConnectionTable {
   readonly size: number;
-  /** `carrier`: the TCP socket that TLS runs on. */
-  admit(socket: Socket, carrier?: Socket): void;
+  /** `carrier`: the TCP socket that TLS runs on, or the same. */
+  admit(socket: Socket, carrier: Socket): void;
   /** False for a connection that was refused or shut, or that asks for too much at once: it is ended, and answered no more. */
   begin(socket: Socket): boolean;
   end(socket: Socket): void;
@@ -81,7 +81,7 @@ export function connectionTable(maxConnections: number, onShed: (why: Shed) => v
     get size() {
       return open.size;
     },
-    admit(socket, carrier = socket) {
+    admit(socket, carrier) {
       socket.once('close', () => forget(socket));
       if (open.size >= maxConnections) {
         const [longest] = waiting.keys();

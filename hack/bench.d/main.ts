@@ -61,7 +61,7 @@ async function measureAll(base: Base): Promise<void> {
         const targets = world.targets.filter((target) => target.does(variant));
         if (variant.state === 'warm')
           for (const target of targets) {
-            const what = `${target.urls.join()} ${variant.work.objectBytes} ${warmTag(variant)}`;
+            const what = `${target.urls.join()} ${variant.work.objectBytes} ${warmTag(variant.work)}`;
             if (!warmed.has(what)) await readAll(base, target, variant);
             warmed.add(what);
             await runIn(base, target, variant);

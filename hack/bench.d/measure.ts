@@ -1,6 +1,6 @@
 /** One measurement: the clients' work, and what it took the cache. */
 import { forgetPeak, usageOf } from './child.ts';
-import type { Variant } from './lines.ts';
+import type { Variant, Work } from './lines.ts';
 import { runLoad } from './load.ts';
 import { sampleOf, type Effort, type Sample } from './sample.ts';
 import type { Base, Target } from './world.ts';
@@ -21,10 +21,10 @@ export async function measure({ base, target, variant, serial }: MeasureOptions)
   const { latencyMs, bytesPerSecond } = variant.origin ?? { latencyMs: 0, bytesPerSecond: 0 };
   await base.origin.slow(latencyMs, bytesPerSecond);
   if (variant.before !== undefined)
-    await runLoad(variant.before, { ...loadOptions(base, target), tag: warmTag({ work: variant.before }) });
+    await runLoad(variant.before, { ...loadOptions(base, target), tag: warmTag(variant.before) });
   forgetPeak(target.pids);
   const before = await effortOf(base, target);
-  const tag = variant.state === 'warm' ? warmTag(variant) : serial;
+  const tag = variant.state === 'warm' ? warmTag(work) : serial;
   const report = await runLoad(work, { ...loadOptions(base, target), tag });
   // Commits are part of a cold read's work, though no client waits for them.
   await target.idle();
@@ -43,19 +43,19 @@ export async function readAll(base: Base, target: Target, variant: Variant): Pro
   await base.origin.slow(0, 0);
   const { objectBytes, keys } = variant.work;
   const work = { objectBytes, keys, connections: 4, requests: keys, inOrder: true, patient: true };
-  await runLoad(work, { ...loadOptions(base, target), tag: warmTag(variant), verify: true });
+  await runLoad(work, { ...loadOptions(base, target), tag: warmTag(variant.work), verify: true });
   await target.idle();
 }
 
 /** Does a warm variant's work for a while: what a compiler does once is not what is measured. */
 export async function runIn(base: Base, target: Target, variant: Variant): Promise<void> {
   const { requests: _, ...work } = variant.work;
-  await runLoad(work, { ...loadOptions(base, target), tag: warmTag(variant), durationS: RUN_IN_S });
+  await runLoad(work, { ...loadOptions(base, target), tag: warmTag(variant.work), durationS: RUN_IN_S });
 }
 
 /** The objects of warm work: the same for all lines that read as many of that size. */
-export function warmTag({ work }: Pick<Variant, 'work'>): string {
-  return `warm-of-${work.keys}`;
+export function warmTag({ keys }: Pick<Work, 'keys'>): string {
+  return `warm-of-${keys}`;
 }
 
 function loadOptions({ options }: Base, { urls }: Target) {

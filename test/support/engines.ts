@@ -125,6 +125,11 @@ export function openEngines(options: EnginesOptions = {}): Engines {
   return { origin, store, replicas, settings };
 }
 
+/** As after a restart of all replicas: nothing in memory, and nobody has read anything. */
+export function reopenEngines({ origin, store }: Engines, options: EnginesOptions): Engines {
+  return { ...openEngines({ ...options, store, originSeen: () => origin }), origin };
+}
+
 export function peerSet(self: PeerAddress, owners: readonly PeerAddress[]): PeerSet {
   const sorted = owners.toSorted();
   const epoch = createHash('sha256').update(sorted.join(',')).digest('hex').slice(0, 16);

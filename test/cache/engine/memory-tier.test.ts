@@ -4,7 +4,15 @@ import { ChunkBytes } from '#cache/engine/chunk-bytes.ts';
 import { MemoryTier } from '#cache/engine/memory-tier.ts';
 import { SEGMENT_BYTES } from '#cache/engine/lease.ts';
 import { ChunkMemory } from '#cache/engine/memory.ts';
-import { MIB, openEngines, patternBytes, readAll, readRequest, type EnginesOptions } from '#test/support/engines.ts';
+import {
+  MIB,
+  openEngines,
+  reopenEngines,
+  patternBytes,
+  readAll,
+  readRequest,
+  type EnginesOptions,
+} from '#test/support/engines.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -88,10 +96,7 @@ describe('a chunk that is read from the cachestore', () => {
     const { engine } = engines.replicas[0]!;
     await readAll(engine, readRequest('a'));
     await engine.idle();
-    // As after a restart: nothing in memory, and nobody has read anything.
-    const restarted = openEngines({ readahead: 0, ...options, store: engines.store });
-    restarted.origin.put('far-models', 'a', body);
-    const { engine: anew } = restarted.replicas[0]!;
+    const { engine: anew } = reopenEngines(engines, { readahead: 0, ...options }).replicas[0]!;
     const read = async (range?: string) => {
       const { bytes } = await readAll(anew, readRequest('a', { range }));
       await turn();
