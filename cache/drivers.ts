@@ -1,20 +1,20 @@
 /** Which driver a configuration asks for: the only place that knows them all. */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Origin, PeerView, ProbedStore } from '#cache/engine/ports.ts';
-import { openAzureOrigin } from '#cache/origins/azure.ts';
-import { openS3Origin } from '#cache/origins/s3.ts';
+import { openAzureOrigin } from '#cache/origins/azure-blob/origin.ts';
+import { openS3Origin } from '#cache/origins/s3/origin.ts';
 import { openEndpointSlices } from '#cache/peers/endpoint-slices.ts';
 import { openStaticPeers } from '#cache/peers/static.ts';
-import { openAzureStore } from '#cache/stores/azure.ts';
-import { openFilesystemStore } from '#cache/stores/filesystem.ts';
-import { openS3Store } from '#cache/stores/s3.ts';
-import { azureAddress } from '#cache/wire/azure-address.ts';
-import type { Env } from '#cache/wire/proxy.ts';
+import { openAzureStore } from '#cache/stores/azure-blob/store.ts';
+import { openFilesystemStore } from '#cache/stores/filesystem/store.ts';
+import { openS3Store } from '#cache/stores/s3/store.ts';
+import { azureAddress } from '#cache/wire/azure/address.ts';
+import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { Clock } from '#shared/clock.ts';
 import { openKubeClient } from '#shared/kube/client.ts';
 import { openInCluster } from '#shared/kube/in-cluster.ts';
 import type { Log } from '#shared/log.ts';
-import type { Config } from './config/config.ts';
+import type { Config } from '#cache/config/config.ts';
 
 /** `env` names the HTTP proxies. */
 export function openOrigin(config: Config, env: Env): Origin {

@@ -1,9 +1,9 @@
 /** `purge BUCKET KEY`, run beside a replica (`kubectl exec`): tells it, signed with the cluster's secret. */
 import { randomBytes } from 'node:crypto';
-import { NONCE_BYTES, signRequest } from './core/peer-auth.ts';
-import { formatPurgeTarget, type PurgeRequest } from './core/purge-request.ts';
-import type { Config } from './config/config.ts';
-import { readPeerKeys } from './peers/keys.ts';
+import { NONCE_BYTES, signRequest } from '#cache/core/peer/auth.ts';
+import { formatPurgeTarget, type PurgeRequest } from '#cache/core/peer/purge-request.ts';
+import type { Config } from '#cache/config/config.ts';
+import { readPeerKeys } from '#cache/peers/keys.ts';
 
 /** On this machine; the replica answers from memory. */
 const TIMEOUT_MS = 5_000;

@@ -11,9 +11,9 @@ import {
   SINGULAR,
   VERSION,
 } from './names.ts';
-import type { Schema } from './schema/json-schema.ts';
-import { spec } from './schema/spec.ts';
-import { status } from './schema/status.ts';
+import type { Schema } from '#crds/schema/json-schema.ts';
+import { spec } from '#crds/schema/spec.ts';
+import { status } from '#crds/schema/status.ts';
 
 /** DNS-1035: what a Service may be called, since one has the cache's name. */
 const NAME_PATTERN = '^[a-z]([-a-z0-9]*[a-z0-9])?$';

@@ -1,8 +1,8 @@
 /** The OrcaCache as the API server returns it: defaults applied. Inferred from the schema, so it can't differ from it. */
 import type { API_VERSION, KIND } from './names.ts';
-import type { Infer } from './schema/json-schema.ts';
-import type { spec } from './schema/spec.ts';
-import type { status } from './schema/status.ts';
+import type { Infer } from '#crds/schema/json-schema.ts';
+import type { spec } from '#crds/schema/spec.ts';
+import type { status } from '#crds/schema/status.ts';
 
 export interface ObjectMeta {
   readonly name: string;

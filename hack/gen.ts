@@ -1,11 +1,11 @@
 /** Writes what is generated from the vocabulary; with `--check` it writes nothing and fails if something is stale. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { clusterReadme, operatorReadme } from './gen/chart-readme.ts';
-import { clusterValuesSchema } from './gen/cluster-values.ts';
-import { chartCrd, crdYaml } from './gen/crd.ts';
-import { dashboardJson } from './gen/dashboard.ts';
-import { configurationPage } from './gen/configuration-page.ts';
+import { clusterReadme, operatorReadme } from '#hack/gen/chart-readme.ts';
+import { clusterValuesSchema } from '#hack/gen/cluster-values.ts';
+import { chartCrd, crdYaml } from '#hack/gen/crd.ts';
+import { dashboardJson } from '#hack/gen/dashboard.ts';
+import { configurationPage } from '#hack/gen/configuration-page.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 

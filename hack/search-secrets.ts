@@ -8,7 +8,7 @@
  */
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openSearcher, type Secret } from './test.d/needles.ts';
+import { openSearcher, type Secret } from '#hack/test.d/needles.ts';
 
 const [directory, resultFile, must] = process.argv.slice(2);
 if (directory === undefined || resultFile === undefined)

@@ -10,7 +10,7 @@ import { openMetricsServer, openProbes } from '#operator/http/server.ts';
 import { openPodAsker } from '#operator/reconcile/ask-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { openReports } from '#operator/reconcile/reports.ts';
-import { parseSettings, type Settings } from '#operator/settings.ts';
+import { parseSettings, type Settings } from './settings.ts';
 import { againMs, sidesDigest } from '#operator/status/sides.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openKubeClient } from '#shared/kube/client.ts';

@@ -1,7 +1,7 @@
 /** `keys.yaml` to a ring of keys. Mistakes name the place and the rule, never a value: the file is all secrets. */
 import { edgeKeys as schema } from '#crds/schema/edge-keys.ts';
 import { validator, type Mistake } from '#crds/validate.ts';
-import type { EdgeKey } from '#cache/core/key-ring.ts';
+import type { EdgeKey } from '#cache/core/s3/key-ring.ts';
 import { formatMistake } from './mistakes.ts';
 import { parseYaml } from './parse.ts';
 

@@ -7,7 +7,7 @@ import { parseQuantity, formatQuantity } from '#crds/quantity.ts';
 import { CHUNKS_IN_BUDGET, holdsChunks } from '#crds/schema/behaviour.ts';
 import type { PodFile } from '#crds/schema/pod-file.ts';
 import type { Mistake } from '#crds/validate.ts';
-import { azureAddress } from '#cache/wire/azure-address.ts';
+import { azureAddress } from '#cache/wire/azure/address.ts';
 import type { AzureEndpoint, Config, ListenAddress, S3Endpoint } from './config.ts';
 import { resolveAzureCredentials, resolveCredentials } from './credentials.ts';
 import { formatAddress, parseAddress } from './listen-address.ts';

@@ -1,5 +1,5 @@
 /** Bounds on waiting: a caller that leaves, and a deadline by the engine's own clock. */
-import type { OrcaError } from '../core/errors.ts';
+import type { OrcaError } from '#cache/core/errors.ts';
 import type { Clock } from './ports.ts';
 
 /** The promise's outcome, or the signal's reason, whichever is first; the promise itself goes on. */

@@ -1,25 +1,25 @@
 /** Puts the engine's parts together; the two things it does are `read` and `serveFill`. */
-import type { ChunkTier } from '../core/chunk.ts';
-import type { ListPage, ListQuery } from '../core/listing.ts';
-import { Catalog } from './catalog.ts';
+import type { ChunkTier } from '#cache/core/chunk.ts';
+import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { explain } from './explain.ts';
-import type { FillContext } from './fill.ts';
-import { Flights } from './flights.ts';
-import { GhostList } from './ghost-list.ts';
-import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from './guard.ts';
-import { Inbound } from './inbound.ts';
-import { OriginLimiter } from './limiter.ts';
-import { Listings, underPrefix, withoutPrefix } from './listings.ts';
-import { Loads } from './loads.ts';
-import { Manifests } from './manifests.ts';
-import { MemoryTier } from './memory-tier.ts';
-import { ChunkMemory } from './memory.ts';
-import { Metadata } from './metadata.ts';
-import { callOrigin } from './origin-call.ts';
-import { OriginIdentity } from './origin-identity.ts';
-import { Outbox } from './outbox.ts';
-import { Owners } from './owners.ts';
-import { Parts } from './parts.ts';
+import type { FillContext } from '#cache/engine/fill/fill.ts';
+import { Flights } from '#cache/engine/fill/flights.ts';
+import { GhostList } from '#cache/engine/memory/ghost-list.ts';
+import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from '#cache/engine/upstream/guarded.ts';
+import { Inbound } from '#cache/engine/streams/peer-streams.ts';
+import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
+import { Listings, underPrefix, withoutPrefix } from '#cache/engine/metadata/listings.ts';
+import { Loads } from '#cache/engine/streams/store-loads.ts';
+import { Manifests } from '#cache/engine/metadata/manifests.ts';
+import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
+import { Metadata } from '#cache/engine/metadata/metadata.ts';
+import { callOrigin } from '#cache/engine/upstream/origin-call.ts';
+import { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
+import { Outbox } from '#cache/engine/fill/outbox.ts';
+import { Owners } from '#cache/engine/metadata/bucket-owners.ts';
+import { Parts } from '#cache/engine/metadata/multipart-parts.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
 import {
   admit,
@@ -31,11 +31,11 @@ import {
   type ReadRequest,
   type ReadResult,
 } from './read.ts';
-import { Repairs } from './repairs.ts';
-import type { RetrySettings } from './retry.ts';
+import { Repairs } from '#cache/engine/fill/repairs.ts';
+import type { RetrySettings } from '#cache/engine/upstream/retry.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
-import { SparseReads } from './sparse.ts';
-import { SparseTable } from './sparse-table.ts';
+import { SparseReads } from '#cache/engine/sparse/reads.ts';
+import { SparseTable } from '#cache/engine/fill/block-table.ts';
 
 /** To a HEAD's answer, of each attempt. */
 const HEAD_TIMEOUT_MS = 2_000;

@@ -1,6 +1,6 @@
 /** Which chunks an answer is made of, and which replica coordinates each: for a person who asks why. */
-import { chunkPathPrefix, sliceAt, sliceCount } from '../core/chunk.ts';
-import { rankPeers } from '../core/rendezvous.ts';
+import { chunkPathPrefix, sliceAt, sliceCount } from '#cache/core/chunk.ts';
+import { rankPeers } from '#cache/core/rendezvous.ts';
 import type { PeerView } from './ports.ts';
 import type { ReadResult } from './read.ts';
 

@@ -2,14 +2,14 @@
  * Everything the engine needs from the outside, by role. Drivers implement these and are wired in `main.ts`; each port
  * has one conformance suite that the fakes and the real drivers pass (`test/conformance`).
  */
-import type { Chunk } from '../core/chunk.ts';
-import type { ChunkMetadata } from '../core/chunk-metadata.ts';
-import type { FillWhy } from '../core/fill-request.ts';
-import type { HeadQuery, Invalidation } from '../core/head-request.ts';
-import type { ListPage, ListQuery } from '../core/listing.ts';
-import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '../core/object.ts';
-import type { PeerAddress, PeerSet } from '../core/peer-set.ts';
-import type { StoreFindings } from '../core/store-verdict.ts';
+import type { Chunk } from '#cache/core/chunk.ts';
+import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import type { FillWhy } from '#cache/core/peer/fill-request.ts';
+import type { HeadQuery, Invalidation } from '#cache/core/peer/head-request.ts';
+import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
+import type { PeerAddress, PeerSet } from '#cache/core/peer-set.ts';
+import type { StoreFindings } from '#cache/core/store-verdict.ts';
 
 /**
  * Where a body's bytes land: memory that the receiver owns (pooled segments), so that a source copies nothing and

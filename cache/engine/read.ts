@@ -2,22 +2,22 @@
  * A GET or HEAD, in five steps: admit, resolve, plan, fetch, stream. The first bytes are in hand before anybody writes
  * a status line; what fails after that breaks the connection, never the bytes.
  */
-import { staysUnder } from '../core/climb.ts';
-import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '../core/chunk.ts';
-import { hasCode, OrcaError } from '../core/errors.ts';
-import type { ObjectName } from '../core/head-request.ts';
-import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '../core/object.ts';
-import { evaluateConditions, rangeApplies, type Conditions } from '../core/preconditions.ts';
-import { resolveRange } from '../core/range.ts';
-import { isSparse } from '../core/sparse.ts';
-import { keyIsTooLong, MAX_KEY_BYTES } from '../core/target.ts';
-import type { FetchContext } from './chunk-read.ts';
-import type { KnownHead, Metadata } from './metadata.ts';
-import { SEGMENT_BYTES } from './lease.ts';
-import type { Parts } from './parts.ts';
-import type { Pace } from './pace.ts';
-import type { Piece, Source } from './piece.ts';
-import { startingWith, streamSlices } from './read-ahead.ts';
+import { staysUnder } from '#cache/core/s3/path-traversal.ts';
+import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '#cache/core/chunk.ts';
+import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import type { ObjectName } from '#cache/core/peer/head-request.ts';
+import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
+import { evaluateConditions, rangeApplies, type Conditions } from '#cache/core/preconditions.ts';
+import { resolveRange } from '#cache/core/range.ts';
+import { isSparse } from '#cache/core/sparse.ts';
+import { keyIsTooLong, MAX_KEY_BYTES } from '#cache/core/s3/request-target.ts';
+import type { FetchContext } from '#cache/engine/fetch/cursor.ts';
+import type { KnownHead, Metadata } from '#cache/engine/metadata/metadata.ts';
+import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
+import type { Parts } from '#cache/engine/metadata/multipart-parts.ts';
+import type { Pace } from '#cache/engine/streams/reader-pace.ts';
+import type { Piece, Source } from '#cache/engine/memory/piece.ts';
+import { startingWith, streamSlices } from '#cache/engine/fetch/read-ahead.ts';
 
 export interface BucketRule {
   readonly name: string;

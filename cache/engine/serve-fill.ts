@@ -2,22 +2,22 @@
  * A peer's request for a chunk: streamed out of memory or a fill, or answered with where the chunk is. A request joins
  * only origin fills, never this replica's own requests to others, so two replicas can't wait for each other.
  */
-import type { Chunk } from '../core/chunk.ts';
-import { hasCode, OrcaError } from '../core/errors.ts';
-import type { FillWhy } from '../core/fill-request.ts';
-import type { ByteRange } from '../core/object.ts';
-import { rankPeers } from '../core/rendezvous.ts';
-import { isSparseIn } from '../core/sparse.ts';
-import type { FetchContext } from './chunk-read.ts';
-import { fetchLocally } from './fetch-chunk.ts';
-import type { Flight, FlightReader } from './flight.ts';
-import { handOutOf } from './hand-out.ts';
-import type { Demand } from './memory.ts';
-import type { Pace } from './pace.ts';
-import type { Piece } from './piece.ts';
+import type { Chunk } from '#cache/core/chunk.ts';
+import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import type { FillWhy } from '#cache/core/peer/fill-request.ts';
+import type { ByteRange } from '#cache/core/object.ts';
+import { rankPeers } from '#cache/core/rendezvous.ts';
+import { isSparseIn } from '#cache/core/sparse.ts';
+import type { FetchContext } from '#cache/engine/fetch/cursor.ts';
+import { fetchLocally } from '#cache/engine/fetch/chunk.ts';
+import type { Flight, FlightReader } from '#cache/engine/fill/flight.ts';
+import { handOutOf } from '#cache/engine/streams/view-or-copy.ts';
+import type { Demand } from '#cache/engine/memory/chunk-memory.ts';
+import type { Pace } from '#cache/engine/streams/reader-pace.ts';
+import type { Piece } from '#cache/engine/memory/piece.ts';
 import type { FillSource, PeerAddress } from './ports.ts';
-import { startingWith } from './read-ahead.ts';
-import type { SparseReader } from './sparse-reader.ts';
+import { startingWith } from '#cache/engine/fetch/read-ahead.ts';
+import type { SparseReader } from '#cache/engine/sparse/reader.ts';
 
 export interface FillCall {
   readonly chunk: Chunk;

@@ -3,10 +3,10 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 import { CONDITIONS } from '#cache/core/store-verdict.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Observer, PeerView } from '#cache/engine/ports.ts';
-import type { StoreProbe } from '#cache/engine/store-probe.ts';
+import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import type { Log } from '#shared/log.ts';
-import type { Shed } from './connection-table.ts';
-import type { EdgeObserver } from './edge.ts';
+import type { Shed } from '#cache/http/listener/connection-table.ts';
+import type { EdgeObserver } from '#cache/http/edge/edge.ts';
 
 /** From a hit in memory to an origin across an ocean. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

@@ -1,7 +1,7 @@
 /** The one table from error codes to S3 answers, and the only place that writes them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, type ErrorCode, type OrcaError } from '#cache/core/errors.ts';
-import { errorDocument } from '#cache/core/xml.ts';
+import { errorDocument } from '#cache/core/s3/xml.ts';
 import type { LogLevel } from '#shared/log.ts';
 
 interface Row {

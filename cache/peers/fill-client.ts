@@ -4,11 +4,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import { OrcaError, type OrcaErrorOptions } from '#cache/core/errors.ts';
-import { parseNotCoordinator, parseRefusal } from '#cache/core/fill-refusal.ts';
-import { formatFillTarget, formatFillTerms, PEER_TERMS } from '#cache/core/fill-request.ts';
-import { decodeManifest } from '#cache/core/head-message.ts';
-import { formatHeadTarget, formatInvalidateTarget } from '#cache/core/head-request.ts';
-import { NONCE_BYTES, PROOF_HEADER, signRequest, verifyAnswer, type PeerKeys } from '#cache/core/peer-auth.ts';
+import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
+import { formatFillTarget, formatFillTerms, PEER_TERMS } from '#cache/core/peer/fill-request.ts';
+import { decodeManifest } from '#cache/core/peer/head-message.ts';
+import { formatHeadTarget, formatInvalidateTarget } from '#cache/core/peer/head-request.ts';
+import { NONCE_BYTES, PROOF_HEADER, signRequest, verifyAnswer, type PeerKeys } from '#cache/core/peer/auth.ts';
 import { parsePeerAddress } from '#cache/core/peer-set.ts';
 import type {
   ByteSink,
@@ -19,9 +19,9 @@ import type {
   PeerAddress,
   PeerClient,
 } from '#cache/engine/ports.ts';
-import { WireError } from '#cache/wire/errors.ts';
-import { openRawClient, type RawClient, type RawRequest } from '#cache/wire/raw-client.ts';
-import type { ResponseHeaders } from '#cache/wire/response-head.ts';
+import { WireError } from '#cache/wire/http1/errors.ts';
+import { openRawClient, type RawClient, type RawRequest } from '#cache/wire/http1/raw-client.ts';
+import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import type { Clock } from '#shared/clock.ts';
 import { peerHealth, type Attempt, type PeerHealth } from './peer-health.ts';
 import { streamGate, type StreamGate } from './stream-gate.ts';

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PeerKeys } from '#cache/core/peer-auth.ts';
+import type { PeerKeys } from '#cache/core/peer/auth.ts';
 import type { Clock } from '#shared/clock.ts';
 import { follow, type Followed } from '#shared/follow.ts';
 import type { Log } from '#shared/log.ts';

@@ -1,6 +1,6 @@
 /** At most so many streams to one peer at a time; the next ones wait in line, not for long and not without number. */
 import { OrcaError } from '#cache/core/errors.ts';
-import { cancelledBy } from '#cache/wire/sink.ts';
+import { cancelledBy } from '#cache/wire/http1/sink.ts';
 import type { Clock } from '#shared/clock.ts';
 
 export interface StreamGate {

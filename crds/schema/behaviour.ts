@@ -2,7 +2,7 @@
  * The words for the cache's behaviour that the resource's spec and the pod's config file have in common. A reason
  * stands beside each default; both end up in the reference page.
  */
-import { parseQuantity, QUANTITY_PATTERN } from '../quantity.ts';
+import { parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
 import type { Rule, Schema } from './json-schema.ts';
 import { bytes, choice, duration, integer, size } from './words.ts';
 

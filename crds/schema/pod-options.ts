@@ -1,5 +1,5 @@
 /** `spec.pod`: the limited escape hatch for what a cluster demands of its pods. Kubernetes' own words and meanings. */
-import { parseResource } from '../quantity.ts';
+import { parseResource } from '#crds/quantity.ts';
 import type { Schema } from './json-schema.ts';
 import { choice, integer, text } from './words.ts';
 

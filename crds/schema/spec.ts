@@ -1,5 +1,5 @@
 /** The spec of an OrcaCache. What no part of the project implements is not in it, so that writing it is an error. */
-import { QUANTITY_PATTERN } from '../quantity.ts';
+import { QUANTITY_PATTERN } from '#crds/quantity.ts';
 import type { Schema } from './json-schema.ts';
 import { podOptions } from './pod-options.ts';
 import * as behaviour from './behaviour.ts';

@@ -1,5 +1,5 @@
 /** The words for origin and cachestore that the resource's spec and the pod's config file have in common. */
-import { DURATION_PATTERN, parseDuration } from '../duration.ts';
+import { DURATION_PATTERN, parseDuration } from '#crds/duration.ts';
 import type { Schema } from './json-schema.ts';
 import { duration, flag, integer, text } from './words.ts';
 

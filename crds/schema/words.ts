@@ -1,6 +1,6 @@
 /** Builders for the recurring kinds of values: each carries its bounds as CEL, as TypeScript and as one message. */
-import { DURATION_PATTERN, parseDuration } from '../duration.ts';
-import { parseQuantity, QUANTITY_PATTERN } from '../quantity.ts';
+import { DURATION_PATTERN, parseDuration } from '#crds/duration.ts';
+import { parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
 
 /** Long enough for any duration that a person writes; bounds what CEL has to look at. */
 const MAX_DURATION_LENGTH = 32;

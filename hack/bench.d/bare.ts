@@ -15,7 +15,7 @@ const RANGES_AHEAD = 2;
 const MAX_UNSENT_BYTES = 4 * SEGMENT_BYTES;
 /** For 16 responses with two ranges each. */
 const SEGMENTS = 16 * RANGES_AHEAD * (RANGE_BYTES / SEGMENT_BYTES);
-/** Large allocations begin 16 bytes behind a page: see cache/engine/segment-pool.ts. */
+/** Large allocations begin 16 bytes behind a page: see cache/engine/memory/segment-pool.ts. */
 const TO_PAGE_BYTES = 4096 - 16;
 const SCRATCH_BYTES = 16 * 1024;
 const HEAD_END = '\r\n\r\n';

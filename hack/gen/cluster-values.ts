@@ -2,9 +2,9 @@
  * charts/orcacache-cluster/values.schema.json: the words of an OrcaCache's spec as the values of a cache, so that helm
  * refuses a misspelt one by its path before the API server is asked.
  */
-import { MAX_NAME_LENGTH } from '../../crds/names.ts';
-import type { Schema } from '../../crds/schema/json-schema.ts';
-import { spec } from '../../crds/schema/spec.ts';
+import { MAX_NAME_LENGTH } from '#crds/names.ts';
+import type { Schema } from '#crds/schema/json-schema.ts';
+import { spec } from '#crds/schema/spec.ts';
 
 const MAP = { type: 'object', additionalProperties: { type: 'string' } };
 const OBJECTS = { type: 'array', items: { type: 'object' } };

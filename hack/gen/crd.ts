@@ -1,6 +1,6 @@
 /** The CRD as YAML: one to apply by hand, one as a template of the chart that can be left out or kept. */
 import { stringify } from 'yaml';
-import { customResourceDefinition } from '../../crds/crd.ts';
+import { customResourceDefinition } from '#crds/crd.ts';
 
 const LINE_WIDTH = 120;
 const HEADER = '# Generated from crds/ by hack/gen.ts: change that, then run npm run gen.\n';

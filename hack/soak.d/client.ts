@@ -2,7 +2,7 @@
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { etagOf, isAt, sizeOf } from '../demo-support/synthetic-bytes.ts';
+import { etagOf, isAt, sizeOf } from '#hack/demo-support/synthetic-bytes.ts';
 import { BUCKET } from './surroundings.ts';
 
 export interface Counts {

@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { randomOf } from '#test/simulation/random.ts';
-import { table } from '../demo.d/table.ts';
+import { table } from '#hack/demo.d/table.ts';
 import { count, openClient, type Counts } from './client.ts';
 import { runFaults } from './faults.ts';
 import { runLoad, WARM } from './load.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startFaultProxy, type FaultProxy } from '#test/support/fault-proxy.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
-import { startSyntheticOrigin, type SyntheticOrigin } from '../demo-support/synthetic-origin.ts';
+import { startSyntheticOrigin, type SyntheticOrigin } from '#hack/demo-support/synthetic-origin.ts';
 import { startCacheProcess, type CacheProcess } from './cache-process.ts';
 
 const MIB = 1024 * 1024;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { dashboardJson, ROWS } from '../../hack/gen/dashboard.ts';
+import { dashboardJson, ROWS } from '#hack/gen/dashboard.ts';
 
 interface Alert {
   readonly alert: string;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { chartValues } from '../../hack/gen/chart-readme.ts';
+import { chartValues } from '#hack/gen/chart-readme.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { accepted } from '#test/crds/sample.ts';
 import { leaves } from '#test/helm/values.ts';

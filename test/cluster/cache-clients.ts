@@ -1,7 +1,7 @@
 /** Clients outside the pods: they read through the edge Service as SDKs do, retries included, and check every byte. */
 import { createHash } from 'node:crypto';
 import { Agent, request } from 'node:http';
-import { createSigner } from '#cache/wire/sigv4.ts';
+import { createSigner } from '#cache/wire/s3/sigv4.ts';
 import { BUCKET, KEYS, type World } from './operator-world.ts';
 
 /** As SDKs do by default. */

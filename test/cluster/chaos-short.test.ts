@@ -1,9 +1,9 @@
 /** Two of the cases of `hack/test chaos`, short enough for every run. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, test } from 'vitest';
-import { openChaosWorld, type ChaosWorld } from './chaos/chaos-world.ts';
-import { caseResults, runCase } from './chaos/cases.ts';
-import { reportOf } from './chaos/report.ts';
+import { openChaosWorld, type ChaosWorld } from '#test/cluster/chaos/chaos-world.ts';
+import { caseResults, runCase } from '#test/cluster/chaos/cases.ts';
+import { reportOf } from '#test/cluster/chaos/report.ts';
 
 const OUTAGE_MS = 8_000;
 const CALM_MS = 3_000;

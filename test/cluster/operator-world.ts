@@ -3,8 +3,8 @@ import { execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, vi } from 'vitest';
 import { stringify } from 'yaml';
-import { openRawClient } from '#cache/wire/raw-client.ts';
-import { createSigner } from '#cache/wire/sigv4.ts';
+import { openRawClient } from '#cache/wire/http1/raw-client.ts';
+import { createSigner } from '#cache/wire/s3/sigv4.ts';
 import { CRD_NAME } from '#crds/names.ts';
 import { keepNamespace } from './keep-namespace.ts';
 

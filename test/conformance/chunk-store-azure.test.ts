@@ -5,11 +5,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { judge } from '#cache/core/store-verdict.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
-import { metadataHeaders, openAzureStore } from '#cache/stores/azure.ts';
+import { metadataHeaders, openAzureStore } from '#cache/stores/azure-blob/store.ts';
 import { AZURITE_HOOK_MS, startAzurite, type Azurite } from '#test/support/azurite.ts';
 import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
 import { startCuttingProxy } from '#test/support/cutting-proxy.ts';
-import { chunkStoreSuite } from './suites/chunk-store.ts';
+import { chunkStoreSuite } from '#test/conformance/suites/chunk-store.ts';
 
 /** One for the file: a start takes longer than all of its tests. */
 let azurite: Azurite;

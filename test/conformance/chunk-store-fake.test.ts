@@ -1,6 +1,6 @@
 import { decodeMetadata } from '#cache/core/chunk-metadata.ts';
 import { fakeChunkStore } from '#test/support/fake-chunk-store.ts';
-import { chunkStoreSuite } from './suites/chunk-store.ts';
+import { chunkStoreSuite } from '#test/conformance/suites/chunk-store.ts';
 
 chunkStoreSuite('in memory', async () => {
   const store = fakeChunkStore();

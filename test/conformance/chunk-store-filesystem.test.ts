@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, rm, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { openFilesystemStore } from '#cache/stores/filesystem.ts';
-import { trailerOf } from '#cache/stores/trailer.ts';
-import { chunkStoreSuite } from './suites/chunk-store.ts';
+import { openFilesystemStore } from '#cache/stores/filesystem/store.ts';
+import { trailerOf } from '#cache/stores/filesystem/trailer.ts';
+import { chunkStoreSuite } from '#test/conformance/suites/chunk-store.ts';
 
 chunkStoreSuite('filesystem', async () => {
   const root = await mkdtemp(join(tmpdir(), 'orca-store-'));

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { openS3Store } from '#cache/stores/s3.ts';
+import { openS3Store } from '#cache/stores/s3/store.ts';
 import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
 import { startCuttingProxy } from '#test/support/cutting-proxy.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
-import { chunkStoreSuite } from './suites/chunk-store.ts';
+import { chunkStoreSuite } from '#test/conformance/suites/chunk-store.ts';
 
 chunkStoreSuite('S3 (versitygw)', async () => {
   const gateway = await startVersitygw({ buckets: ['chunks'] });

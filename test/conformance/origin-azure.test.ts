@@ -1,7 +1,7 @@
 /**
  * Azurite stands for the real service, and differs where it matters: it takes any name for a marker and lists in the order
  * of JavaScript's strings, cuts delimiters to one character (none is ever sent), knows no `startFrom`, no hierarchical
- * namespace, and signs nothing of OAuth. Services that do are played by a script in `test/cache/origins/azure-list.test.ts`.
+ * namespace, and signs nothing of OAuth. Services that do are played by a script in `test/cache/origins/azure-blob/list.test.ts`.
  */
 import { createHmac } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -9,13 +9,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import type { Origin } from '#cache/engine/ports.ts';
-import { openAzureOrigin } from '#cache/origins/azure.ts';
+import { openAzureOrigin } from '#cache/origins/azure-blob/origin.ts';
 import { AZURITE_HOOK_MS, startAzurite, type Azurite } from '#test/support/azurite.ts';
 import { patternBytes } from '#test/support/chunks.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
 import { startConnectProxy } from '#test/support/connect-proxy.ts';
-import { originListSuite } from './suites/origin-list.ts';
-import { originSuite, type OriginFixture } from './suites/origin.ts';
+import { originListSuite } from '#test/conformance/suites/origin-list.ts';
+import { originSuite, type OriginFixture } from '#test/conformance/suites/origin.ts';
 
 /** One for the file: a start takes longer than all of its tests. */
 let azurite: Azurite;

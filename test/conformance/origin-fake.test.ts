@@ -1,6 +1,6 @@
 import { fakeOrigin } from '#test/support/fake-origin.ts';
-import { originListSuite } from './suites/origin-list.ts';
-import { originSuite, type OriginFixture } from './suites/origin.ts';
+import { originListSuite } from '#test/conformance/suites/origin-list.ts';
+import { originSuite, type OriginFixture } from '#test/conformance/suites/origin.ts';
 
 const open = async (): Promise<OriginFixture> => {
   const origin = fakeOrigin();

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { openS3Origin } from '#cache/origins/s3.ts';
+import { openS3Origin } from '#cache/origins/s3/origin.ts';
 import { patternBytes } from '#test/support/chunks.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
 import { startConnectProxy } from '#test/support/connect-proxy.ts';
 import { startCuttingProxy } from '#test/support/cutting-proxy.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
-import { originListSuite } from './suites/origin-list.ts';
-import { originSuite, type OriginFixture } from './suites/origin.ts';
+import { originListSuite } from '#test/conformance/suites/origin-list.ts';
+import { originSuite, type OriginFixture } from '#test/conformance/suites/origin.ts';
 
 /** versitygw refuses 1024; the wire form of that is a test of the driver. */
 const LONGEST_KEY_BYTES = 1023;

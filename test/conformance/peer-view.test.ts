@@ -5,7 +5,7 @@ import { endpointSlice, PEER_SERVICE, SLICES } from '#test/support/endpoint-slic
 import { openFakeApiServer } from '#test/support/fake-api-server.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 import { until } from '#test/support/until.ts';
-import { peerViewConformance } from './suites/peer-view.ts';
+import { peerViewConformance } from '#test/conformance/suites/peer-view.ts';
 
 peerViewConformance(
   'the static list',

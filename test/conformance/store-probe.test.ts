@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { judge } from '#cache/core/store-verdict.ts';
-import { openFilesystemStore } from '#cache/stores/filesystem.ts';
-import { openS3Store } from '#cache/stores/s3.ts';
+import { openFilesystemStore } from '#cache/stores/filesystem/store.ts';
+import { openS3Store } from '#cache/stores/s3/store.ts';
 import { startConditionServer } from '#test/support/condition-server.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
 

@@ -1,12 +1,12 @@
 /** What a client may write into a request line and its headers, and what becomes of it. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { staysUnder } from '#cache/core/climb.ts';
+import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 import { encodePath, encodeRfc3986 } from '#cache/core/percent.ts';
 import { evaluateConditions, rangeApplies } from '#cache/core/preconditions.ts';
 import { contentRange, resolveRange } from '#cache/core/range.ts';
-import { responseOverrides } from '#cache/core/response-overrides.ts';
-import { authorityOf, bucketOfHost, parseTarget } from '#cache/core/target.ts';
+import { responseOverrides } from '#cache/core/s3/response-overrides.ts';
+import { authorityOf, bucketOfHost, parseTarget } from '#cache/core/s3/request-target.ts';
 import { damaged, nasty, outcomeOf, RUNS } from '#test/support/fuzz.ts';
 
 const target = nasty(

@@ -1,15 +1,15 @@
 /** What arrives from other replicas, from an origin and from the cachestore, as far as it is text. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { parseNotCoordinator, parseRefusal } from '#cache/core/fill-refusal.ts';
-import { formatFillTarget, formatFillTerms, parseFillQuery, parseFillTerms } from '#cache/core/fill-request.ts';
-import { decodeManifest, encodeHead } from '#cache/core/head-message.ts';
-import { formatHeadTarget, parseHeadQuery, parseInvalidateQuery } from '#cache/core/head-request.ts';
-import { nonceMemory, signRequest, verifyAnswer, verifyRequest } from '#cache/core/peer-auth.ts';
+import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
+import { formatFillTarget, formatFillTerms, parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
+import { decodeManifest, encodeHead } from '#cache/core/peer/head-message.ts';
+import { formatHeadTarget, parseHeadQuery, parseInvalidateQuery } from '#cache/core/peer/head-request.ts';
+import { nonceMemory, signRequest, verifyAnswer, verifyRequest } from '#cache/core/peer/auth.ts';
 import { chunkAt } from '#cache/core/chunk.ts';
-import { WireError } from '#cache/wire/errors.ts';
-import { createHeadReader } from '#cache/wire/head-reader.ts';
-import { framingOf } from '#cache/wire/response-head.ts';
+import { WireError } from '#cache/wire/http1/errors.ts';
+import { createHeadReader } from '#cache/wire/http1/head-reader.ts';
+import { framingOf } from '#cache/wire/http1/response-head.ts';
 import { damaged, nasty, outcomeOf, RUNS } from '#test/support/fuzz.ts';
 
 const MIB = 1024 * 1024;

@@ -2,13 +2,13 @@
 import { parseXML } from '@aws-sdk/xml-builder';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { decodeToken } from '#cache/core/continuation-token.ts';
-import { bucketsDocument, listDocument } from '#cache/core/list-document.ts';
-import { parseListRequest } from '#cache/core/list-request.ts';
-import type { ListItem } from '#cache/core/listing.ts';
-import { errorDocument } from '#cache/core/xml.ts';
-import { parseBlobPage } from '#cache/origins/azure-list-xml.ts';
-import { faultOf } from '#cache/wire/s3-client.ts';
+import { decodeToken } from '#cache/core/s3/continuation-token.ts';
+import { bucketsDocument, listDocument } from '#cache/core/s3/list-document.ts';
+import { parseListRequest } from '#cache/core/s3/list-request.ts';
+import type { ListItem } from '#cache/core/s3/listing.ts';
+import { errorDocument } from '#cache/core/s3/xml.ts';
+import { parseBlobPage } from '#cache/origins/azure-blob/list-xml.ts';
+import { faultOf } from '#cache/wire/s3/client.ts';
 import { damaged, nasty, outcomeOf, RUNS } from '#test/support/fuzz.ts';
 import { childrenOf, parseStrictXml, textOf } from '#test/support/strict-xml.ts';
 

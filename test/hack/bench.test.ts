@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { sumOf } from '../../hack/bench.d/cache-target.ts';
-import { GIB, isLineId, LINE_IDS, MIB, VARIANTS, type Variant } from '../../hack/bench.d/lines.ts';
-import { parseReport, type LoadReport } from '../../hack/bench.d/load.ts';
-import { parseOptions } from '../../hack/bench.d/options.ts';
-import { selfTimes, type CpuProfile } from '../../hack/bench.d/profile.ts';
-import { median, medianOf, sampleOf, type Effort, type Sample } from '../../hack/bench.d/sample.ts';
-import { tableOf } from '../../hack/bench.d/table.ts';
+import { sumOf } from '#hack/bench.d/cache-target.ts';
+import { GIB, isLineId, LINE_IDS, MIB, VARIANTS, type Variant } from '#hack/bench.d/lines.ts';
+import { parseReport, type LoadReport } from '#hack/bench.d/load.ts';
+import { parseOptions } from '#hack/bench.d/options.ts';
+import { selfTimes, type CpuProfile } from '#hack/bench.d/profile.ts';
+import { median, medianOf, sampleOf, type Effort, type Sample } from '#hack/bench.d/sample.ts';
+import { tableOf } from '#hack/bench.d/table.ts';
 
 const REPORT: LoadReport = {
   seconds: 2,
@@ -108,7 +108,7 @@ describe('a CPU profile', () => {
 
   test('names functions by their own time, and counts no idling', () => {
     expect(selfTimes(profile, 5)).toEqual([
-      { place: 'sign cache/wire/sigv4.ts:10', milliseconds: 3, share: 0.75 },
+      { place: 'sign cache/wire/s3/sigv4.ts:10', milliseconds: 3, share: 0.75 },
       { place: '(program)', milliseconds: 1, share: 0.25 },
     ]);
     expect(selfTimes(profile, 1)).toHaveLength(1);

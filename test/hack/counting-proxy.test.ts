@@ -10,7 +10,7 @@ import {
 import { type AddressInfo, connect } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type CountingProxy, startCountingProxy } from '../../hack/demo-support/counting-proxy.ts';
+import { type CountingProxy, startCountingProxy } from '#hack/demo-support/counting-proxy.ts';
 
 const ANY_PORT = { host: '127.0.0.1', port: 0 };
 const MIB = 1024 * 1024;

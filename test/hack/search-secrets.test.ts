@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openSearcher } from '../../hack/test.d/needles.ts';
+import { openSearcher } from '#hack/test.d/needles.ts';
 
 const SECRET = 'pass"word/of+the=origin';
 const BINARY = randomBytes(32);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { growth, type Minute } from '../../hack/soak.d/verdict.ts';
+import { growth, type Minute } from '#hack/soak.d/verdict.ts';
 
 const MIB = 1024 * 1024;
 

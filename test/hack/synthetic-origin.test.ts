@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { bytesAt, etagOf, isAt } from '../../hack/demo-support/synthetic-bytes.ts';
-import { startSyntheticOrigin } from '../../hack/demo-support/synthetic-origin.ts';
+import { bytesAt, etagOf, isAt } from '#hack/demo-support/synthetic-bytes.ts';
+import { startSyntheticOrigin } from '#hack/demo-support/synthetic-origin.ts';
 import { http } from '#test/support/http.ts';
 
 const MIB = 1024 * 1024;

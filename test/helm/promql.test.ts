@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { ROWS } from '../../hack/gen/dashboard.ts';
+import { ROWS } from '#hack/gen/dashboard.ts';
 import { judge } from './judge.ts';
 
 const { groups } = parse(readFileSync('charts/orcacache/files/alerts.yaml', 'utf8')) as {

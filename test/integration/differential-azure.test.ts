@@ -9,13 +9,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AZURITE_HOOK_MS, startAzurite } from '#test/support/azurite.ts';
 import { ORIGIN_BUCKET, ORIGIN_ID, startReplicas } from '#test/support/replicas.ts';
-import type { Aspects } from './differential/aspects.ts';
-import { AZURE_DIFFERENCES } from './differential/azure-differences.ts';
-import { AT_ONCE, compareAll, judge } from './differential/compare.ts';
-import { fillAzurite, fillVersitygw } from './differential/fill.ts';
-import { CREDENTIALS, type Server } from './differential/request.ts';
-import { SCRATCH_BUCKET } from './differential/requests.ts';
-import { walks } from './differential/walk.ts';
+import type { Aspects } from '#test/integration/differential/aspects.ts';
+import { AZURE_DIFFERENCES } from '#test/integration/differential/azure-differences.ts';
+import { AT_ONCE, compareAll, judge } from '#test/integration/differential/compare.ts';
+import { fillAzurite, fillVersitygw } from '#test/integration/differential/fill.ts';
+import { CREDENTIALS, type Server } from '#test/integration/differential/request.ts';
+import { SCRATCH_BUCKET } from '#test/integration/differential/requests.ts';
+import { walks } from '#test/integration/differential/walk.ts';
 
 const SHOWN = 100;
 

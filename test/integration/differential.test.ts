@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ORIGIN_BUCKET, startReplicas } from '#test/support/replicas.ts';
-import { AT_ONCE, compareAll, judge } from './differential/compare.ts';
-import { DIFFERENCES } from './differential/differences.ts';
-import { fillVersitygw } from './differential/fill.ts';
-import { CREDENTIALS, type Server } from './differential/request.ts';
-import { SCRATCH_BUCKET } from './differential/requests.ts';
-import { walks } from './differential/walk.ts';
+import { AT_ONCE, compareAll, judge } from '#test/integration/differential/compare.ts';
+import { DIFFERENCES } from '#test/integration/differential/differences.ts';
+import { fillVersitygw } from '#test/integration/differential/fill.ts';
+import { CREDENTIALS, type Server } from '#test/integration/differential/request.ts';
+import { SCRATCH_BUCKET } from '#test/integration/differential/requests.ts';
+import { walks } from '#test/integration/differential/walk.ts';
 
 const SHOWN = 100;
 

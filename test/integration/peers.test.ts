@@ -2,8 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chunkAt } from '#cache/core/chunk.ts';
-import { formatFillTarget, formatFillTerms } from '#cache/core/fill-request.ts';
-import { NONCE_BYTES, PROOF_HEADER, signRequest, verifyAnswer } from '#cache/core/peer-auth.ts';
+import { formatFillTarget, formatFillTerms } from '#cache/core/peer/fill-request.ts';
+import { NONCE_BYTES, PROOF_HEADER, signRequest, verifyAnswer } from '#cache/core/peer/auth.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import type { PeerAddress } from '#cache/core/peer-set.ts';
 import { patternBytes } from '#test/support/engines.ts';

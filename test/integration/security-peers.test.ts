@@ -1,10 +1,10 @@
 /** Calls between replicas by who has overheard one: tampered with, sent again, sent elsewhere. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PEER_TERMS } from '#cache/core/fill-request.ts';
-import { ANY_VERSION, formatHeadTarget, formatInvalidateTarget } from '#cache/core/head-request.ts';
-import { NONCE_BYTES, signRequest } from '#cache/core/peer-auth.ts';
-import { formatPurgeTarget } from '#cache/core/purge-request.ts';
+import { PEER_TERMS } from '#cache/core/peer/fill-request.ts';
+import { ANY_VERSION, formatHeadTarget, formatInvalidateTarget } from '#cache/core/peer/head-request.ts';
+import { NONCE_BYTES, signRequest } from '#cache/core/peer/auth.ts';
+import { formatPurgeTarget } from '#cache/core/peer/purge-request.ts';
 import { http, type HttpAnswer } from '#test/support/http.ts';
 import { BUCKET, ORIGIN_BUCKET, ORIGIN_ID, startReplicas, type Replicas } from '#test/support/replicas.ts';
 

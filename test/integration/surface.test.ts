@@ -21,7 +21,7 @@ import { patternBytes } from '#test/support/engines.ts';
 import { http } from '#test/support/http.ts';
 import { BUCKET, ORIGIN_BUCKET, startReplicas, type Replicas } from '#test/support/replicas.ts';
 import { OTHER_TEST_CERTIFICATE, TEST_CA, TEST_CERTIFICATE, TEST_KEY } from '#test/support/tls-fixture.ts';
-import { createSigner } from '#cache/wire/sigv4.ts';
+import { createSigner } from '#cache/wire/s3/sigv4.ts';
 
 const BODY = patternBytes(300_000, 3);
 

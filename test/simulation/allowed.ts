@@ -3,7 +3,7 @@
  * or by the request itself.
  */
 import type { ErrorCode } from '#cache/core/errors.ts';
-import { PART_BYTES } from '#cache/engine/flight.ts';
+import { PART_BYTES } from '#cache/engine/fill/flight.ts';
 import type { Exchange } from './client.ts';
 import type { SimOrigin } from './origin.ts';
 import { MISSING_KEY, wasActive, type Fault, type Scenario } from './scenario.ts';

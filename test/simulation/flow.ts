@@ -2,7 +2,7 @@
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
-import { cancelledBy } from '#cache/wire/sink.ts';
+import { cancelledBy } from '#cache/wire/http1/sink.ts';
 import type { Random } from './random.ts';
 import type { Owner, World } from './world.ts';
 

@@ -28,19 +28,19 @@ export function seedsFor({ seed, shows }: Mutation): number[] {
   return seeds;
 }
 
-const FILL = 'cache/engine/fill.ts';
-const FLIGHTS = 'cache/engine/flights.ts';
-const INBOUND_WINDOW = 'cache/engine/inbound-window.ts';
-const LOADS = 'cache/engine/loads.ts';
-const MEMORY = 'cache/engine/memory.ts';
-const ORIGIN_PARTS = 'cache/engine/origin-parts.ts';
-const OUTBOX = 'cache/engine/outbox.ts';
-const PEER_RUNG = 'cache/engine/peer-rung.ts';
-const STORE_RUNG = 'cache/engine/store-rung.ts';
+const FILL = 'cache/engine/fill/fill.ts';
+const FLIGHTS = 'cache/engine/fill/flights.ts';
+const INBOUND_WINDOW = 'cache/engine/streams/peer-stream-window.ts';
+const LOADS = 'cache/engine/streams/store-loads.ts';
+const MEMORY = 'cache/engine/memory/chunk-memory.ts';
+const ORIGIN_PARTS = 'cache/engine/fill/origin-parts.ts';
+const OUTBOX = 'cache/engine/fill/outbox.ts';
+const PEER_RUNG = 'cache/engine/fetch/from-peer.ts';
+const STORE_RUNG = 'cache/engine/fetch/from-store.ts';
 const SERVE_FILL = 'cache/engine/serve-fill.ts';
-const METADATA = 'cache/engine/metadata.ts';
-const WINDOW = 'cache/engine/window.ts';
-const SPARSE_TABLE = 'cache/engine/sparse-table.ts';
+const METADATA = 'cache/engine/metadata/metadata.ts';
+const WINDOW = 'cache/engine/streams/window.ts';
+const SPARSE_TABLE = 'cache/engine/fill/block-table.ts';
 const isSparse = ({ tiers, chunkBytes }: Scenario): boolean =>
   tiers.some(({ chunkSizeBytes }) => chunkSizeBytes > 2 * chunkBytes);
 
@@ -52,7 +52,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       { file: ORIGIN_PARTS, search: 'if (part.at !== to)', replace: 'if (part.at > to)' },
       {
-        file: 'cache/engine/chunk-hasher.ts',
+        file: 'cache/engine/fill/chunk-hasher.ts',
         search: 'if (this.#at !== lengthBytes)',
         replace: 'if (this.#at > lengthBytes)',
       },
@@ -122,7 +122,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ faults }) => faults.has('store-flip'),
     edits: [
       {
-        file: 'cache/engine/block-verifier.ts',
+        file: 'cache/engine/streams/block-verifier.ts',
         search: 'return this.#covers(block) ? block * blockSizeBytes : this.#at;',
         replace: 'return this.#covers(-1 - block) ? block * blockSizeBytes : this.#at;',
       },
@@ -145,7 +145,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     edits: [
       {
-        file: 'cache/engine/chunk-hasher.ts',
+        file: 'cache/engine/fill/chunk-hasher.ts',
         search: 'this.#whole = combineCrc32(',
         replace: 'if (blockEnd < this.#chunk.lengthBytes) this.#whole = combineCrc32(',
       },
@@ -157,7 +157,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       { file: ORIGIN_PARTS, search: 'await Promise.all(workers);', replace: 'await Promise.race(workers);' },
       {
-        file: 'cache/engine/chunk-hasher.ts',
+        file: 'cache/engine/fill/chunk-hasher.ts',
         search: 'if (this.#at !== lengthBytes)',
         replace: 'if (this.#at > lengthBytes)',
       },
@@ -167,7 +167,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a bad chunk is filled again, and not written over',
     seed: 42,
     shows: ({ faults }) => faults.has('store-flip') || faults.has('store-truncate'),
-    edits: [{ file: 'cache/engine/fetch-chunk.ts', search: 'overwrite: cursor.bad', replace: 'overwrite: false' }],
+    edits: [{ file: 'cache/engine/fetch/chunk.ts', search: 'overwrite: cursor.bad', replace: 'overwrite: false' }],
   },
   {
     name: 'a peer’s request is passed on to a third',
@@ -197,8 +197,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a piece does not keep its segment',
     seed: 1,
     edits: [
-      { file: 'cache/engine/piece.ts', search: 'segment.retain();', replace: '' },
-      { file: 'cache/engine/piece.ts', search: 'release: () => segment.release()', replace: 'release: () => {}' },
+      { file: 'cache/engine/memory/piece.ts', search: 'segment.retain();', replace: '' },
+      { file: 'cache/engine/memory/piece.ts', search: 'release: () => segment.release()', replace: 'release: () => {}' },
     ],
   },
   {
@@ -285,7 +285,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ faults, catalogEntries }) => faults.has('store-vanish') && catalogEntries === 4,
     edits: [
       {
-        file: 'cache/engine/catalog.ts',
+        file: 'cache/engine/upstream/catalog.ts',
         search: 'if (this.#old.has(path)) this.#put(path, false);\n    else this.#young.delete(path);',
         replace: 'this.#young.delete(path);',
       },
@@ -340,7 +340,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 4,
     edits: [
       {
-        file: 'cache/engine/limiter.ts',
+        file: 'cache/engine/upstream/origin-limiter.ts',
         search: '    try {\n      return await task();\n    } finally {\n      this.#leave(bucket);\n    }',
         replace: '    const result = await task();\n    this.#leave(bucket);\n    return result;',
       },
@@ -398,7 +398,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ faults }) => faults.has('peer-errors'),
     edits: [
       {
-        file: 'cache/engine/read-ahead.ts',
+        file: 'cache/engine/fetch/read-ahead.ts',
         search: "  read.demand = 'started';\n  return first.done",
         replace: '  return first.done',
       },
@@ -458,12 +458,12 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ readahead }) => readahead > 0,
     edits: [
       {
-        file: 'cache/engine/read-ahead.ts',
+        file: 'cache/engine/fetch/read-ahead.ts',
         search: "...plan, demand: 'ahead' }));",
         replace: "...plan, demand: 'started' }));",
       },
       {
-        file: 'cache/engine/read-ahead.ts',
+        file: 'cache/engine/fetch/read-ahead.ts',
         search: 'if (!context.memory.isRelaxed || plan.readahead === 0) return 0;',
         replace: 'if (plan.readahead === 0) return 0;',
       },
@@ -493,7 +493,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a reader that a shared stream left behind believes that it has all',
     seed: 10,
-    edits: [{ file: 'cache/engine/inbound-reader.ts', search: 'return this.#isPassed || end', replace: 'return end' }],
+    edits: [{ file: 'cache/engine/streams/peer-stream-reader.ts', search: 'return this.#isPassed || end', replace: 'return end' }],
   },
   {
     name: 'a replica whose origin is slow counts as dead when its time is over',
@@ -501,7 +501,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ origin }) => origin.bytesPerMs < 400,
     edits: [
       {
-        file: 'cache/engine/inbound-stream.ts',
+        file: 'cache/engine/streams/peer-stream.ts',
         search: 'firstByteTimeoutMs: DEADLINE_MS + LAST_WORD_MS',
         replace: 'firstByteTimeoutMs: DEADLINE_MS',
       },

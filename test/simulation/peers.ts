@@ -3,8 +3,8 @@
  * takes time, loses what it should deliver and parts whom it should join.
  */
 import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
-import { parseRefusal, refusalOf } from '#cache/core/fill-refusal.ts';
-import { formatFillTerms, parseFillTerms } from '#cache/core/fill-request.ts';
+import { parseRefusal, refusalOf } from '#cache/core/peer/refusal.ts';
+import { formatFillTerms, parseFillTerms } from '#cache/core/peer/fill-request.ts';
 import { rangeLength } from '#cache/core/object.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
 import type {
@@ -17,11 +17,11 @@ import type {
   PeerClient,
 } from '#cache/engine/ports.ts';
 import type { FillReply } from '#cache/engine/serve-fill.ts';
-import { ReaderPace } from '#cache/engine/pace.ts';
-import { sendBody } from '#cache/http/send-body.ts';
+import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
+import { sendBody } from '#cache/http/listener/send-body.ts';
 import { peerHealth, type Attempt, type PeerHealth } from '#cache/peers/peer-health.ts';
 import { streamGate, type StreamGate } from '#cache/peers/stream-gate.ts';
-import { cancelledBy } from '#cache/wire/sink.ts';
+import { cancelledBy } from '#cache/wire/http1/sink.ts';
 import type { Progress } from './client.ts';
 import { Connection, type ConnectionFault } from './connection.ts';
 import type { Faults } from './faults.ts';

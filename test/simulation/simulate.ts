@@ -4,7 +4,7 @@
  */
 import type { PeerAddress } from '#cache/engine/ports.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
-import type { Flight } from '#cache/engine/flight.ts';
+import type { Flight } from '#cache/engine/fill/flight.ts';
 import { Clients, type Exchange } from './client.ts';
 import { Faults } from './faults.ts';
 import { Ledger, type Excuses, type Moment } from './ledger.ts';

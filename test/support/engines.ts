@@ -6,7 +6,7 @@ import type { ChunkStore, Observer, Origin, PeerAddress, PeerClient, PeerSet, Pe
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
 import { systemClock, type Clock } from '#shared/clock.ts';
 import type { FakeClock } from './fake-clock.ts';
-import { copyInto } from '#cache/wire/sink.ts';
+import { copyInto } from '#cache/wire/http1/sink.ts';
 import { fakeChunkStore, type FakeChunkStore } from './fake-chunk-store.ts';
 import { fakeOrigin, type FakeOrigin } from './fake-origin.ts';
 

@@ -7,9 +7,9 @@ import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { CallOptions, ChunkStore } from '#cache/engine/ports.ts';
-import { cancelledBy, copyInto } from '#cache/wire/sink.ts';
+import { cancelledBy, copyInto } from '#cache/wire/http1/sink.ts';
 import { checkPieces } from '#cache/stores/stored-chunk.ts';
-import { createGate, type Gate } from '#test/support/gate.ts';
+import { createGate, type Gate } from './gate.ts';
 
 export interface StoreFault {
   readonly on: 'read' | 'has' | 'commit' | 'small';

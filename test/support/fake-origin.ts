@@ -4,13 +4,13 @@
  */
 import { createHash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
-import { compareKeys, PageBuilder } from '#cache/core/listing.ts';
+import { compareKeys, PageBuilder } from '#cache/core/s3/listing.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
-import { partsCount } from '#cache/engine/parts.ts';
+import { partsCount } from '#cache/engine/metadata/multipart-parts.ts';
 import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
 import type { ByteSink, CallOptions, Clock, Origin } from '#cache/engine/ports.ts';
-import { cancelledBy, copyInto } from '#cache/wire/sink.ts';
-import { createGate, type Gate } from '#test/support/gate.ts';
+import { cancelledBy, copyInto } from '#cache/wire/http1/sink.ts';
+import { createGate, type Gate } from './gate.ts';
 
 export interface OriginFault {
   readonly on: 'head' | 'read' | 'probe' | 'list';

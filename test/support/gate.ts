@@ -1,5 +1,5 @@
 /** A gate that calls wait at while it is held: tests decide when things happen, and never sleep. */
-import { cancelledBy } from '#cache/wire/sink.ts';
+import { cancelledBy } from '#cache/wire/http1/sink.ts';
 
 export interface Gate {
   /** From now on `pass` waits. */

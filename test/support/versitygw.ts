@@ -4,9 +4,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { S3ClientOptions } from '#cache/wire/s3-client.ts';
-import { openRawClient, type RawResponse } from '#cache/wire/raw-client.ts';
-import { createSigner, encodeKey } from '#cache/wire/sigv4.ts';
+import type { S3ClientOptions } from '#cache/wire/s3/client.ts';
+import { openRawClient, type RawResponse } from '#cache/wire/http1/raw-client.ts';
+import { createSigner, encodeKey } from '#cache/wire/s3/sigv4.ts';
 import { noteSecret } from './evidence.ts';
 import { freePort } from './free-port.ts';
 import { startServerProcess } from './server-process.ts';

@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { chunkAt } from '#cache/core/chunk.ts';
-import { parseFillQuery, parseFillTerms } from '#cache/core/fill-request.ts';
-import { PROOF_HEADER, proveAnswer, verifyRequest, type PeerKeys, type Verdict } from '#cache/core/peer-auth.ts';
+import { parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
+import { PROOF_HEADER, proveAnswer, verifyRequest, type PeerKeys, type Verdict } from '#cache/core/peer/auth.ts';
 import { peerAddress } from '#cache/core/peer-set.ts';
 import type { FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';

@@ -1,7 +1,7 @@
 /** Runs one case: reads go on, something goes wrong meanwhile, and the numbers say what clients noticed of it. */
 import { readFile } from 'node:fs/promises';
 import { expect } from 'vitest';
-import { BUCKET } from '../operator-world.ts';
+import { BUCKET } from '#test/cluster/operator-world.ts';
 import type { ChaosWorld } from './chaos-world.ts';
 import { startLoad, type Load } from './load.ts';
 import { KNOWN } from './objects.ts';

@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
-import { metricOf, peersOf, edgeOf, whyTwice } from '../cache-clients.ts';
-import { becomes, BUCKET, eventually, openWorld, secret, START_MS, type World } from '../operator-world.ts';
+import { metricOf, peersOf, edgeOf, whyTwice } from '#test/cluster/cache-clients.ts';
+import { becomes, BUCKET, eventually, openWorld, secret, START_MS, type World } from '#test/cluster/operator-world.ts';
 import {
   NUMBERS_PORT,
   S3_PORT,

@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { http } from '#test/support/http.ts';
-import { edgeOf } from '../cache-clients.ts';
-import { becomes, BUCKET, cache, eventually, openWorld, secret, START_MS, type World } from '../operator-world.ts';
+import { edgeOf } from '#test/cluster/cache-clients.ts';
+import { becomes, BUCKET, cache, eventually, openWorld, secret, START_MS, type World } from '#test/cluster/operator-world.ts';
 
 const exec = promisify(execFile);
 const NAME = 'models';

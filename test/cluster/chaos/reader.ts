@@ -4,7 +4,7 @@
  */
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { Agent, type IncomingMessage } from 'node:http';
-import { isAt, etagOf, sizeOf } from '../../../hack/demo-support/synthetic-bytes.ts';
+import { isAt, etagOf, sizeOf } from '#hack/demo-support/synthetic-bytes.ts';
 import { isKnown } from './objects.ts';
 import { addReason, type Tally } from './tally.ts';
 

@@ -1,5 +1,5 @@
 /** The table of all cases, for people. */
-import { table } from '../../../hack/demo.d/table.ts';
+import { table } from '#hack/demo.d/table.ts';
 import { quantile, type Tally } from './tally.ts';
 
 const MIB = 1024 * 1024;

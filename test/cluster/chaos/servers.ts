@@ -1,5 +1,5 @@
 /** What stands around the cache here: an origin without a disk behind a proxy that counts, and a cachestore; each can be stopped. */
-import { fromKeys } from '../operator-world.ts';
+import { fromKeys } from '#test/cluster/operator-world.ts';
 
 export const SERVERS = ['origin', 'origin-proxy', 'store'] as const;
 export type ServerName = (typeof SERVERS)[number];

@@ -1,7 +1,7 @@
 /** What every Origin's lists must be: those of S3, whatever stands behind them. */
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { compareKeys, nameOf, PageBuilder, type ListPage, type ListQuery } from '#cache/core/listing.ts';
+import { compareKeys, nameOf, PageBuilder, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
 import type { OriginFixture } from './origin.ts';
 
 /** Without a key that another one has as its directory: stores on file systems can't hold both. */

@@ -1,6 +1,6 @@
 /** One request of the differential test, written down once and sent to two servers, each time signed for its host. */
 import type { Agent } from 'node:http';
-import { createSigner, type Credentials } from '#cache/wire/sigv4.ts';
+import { createSigner, type Credentials } from '#cache/wire/s3/sigv4.ts';
 import { http, type HttpAnswer } from '#test/support/http.ts';
 import { presign } from '#test/support/presign.ts';
 

@@ -1,5 +1,5 @@
 /** What both servers are asked. */
-import { encodeKey } from '#cache/wire/sigv4.ts';
+import { encodeKey } from '#cache/wire/s3/sigv4.ts';
 import { ORIGIN_BUCKET as BUCKET } from '#test/support/replicas.ts';
 import { CREDENTIALS, request, type Query, type Request } from './request.ts';
 

@@ -1,5 +1,5 @@
 /** A list walked page by page, as a client does that asks for few at a time. */
-import { compareKeys } from '#cache/core/listing.ts';
+import { compareKeys } from '#cache/core/s3/listing.ts';
 import { ORIGIN_BUCKET } from '#test/support/replicas.ts';
 import { leavesOf } from './aspects.ts';
 import { request, send, type Query, type Server } from './request.ts';

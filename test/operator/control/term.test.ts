@@ -8,7 +8,7 @@ import { openReports } from '#operator/reconcile/reports.ts';
 import { silentLog } from '#shared/log.ts';
 import { openFakeApiServer, type FakeApiServer } from '#test/support/fake-api-server.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
-import { cacheFrom, MINIMAL } from '../caches.ts';
+import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 
 const CACHE = '/apis/orcacache.dev/v1alpha1/namespaces/ml/orcacaches/models';
 const DEPLOYMENT = '/apis/apps/v1/namespaces/ml/deployments/models';

@@ -17,7 +17,7 @@ import { openLog } from '#shared/log.ts';
 import type { KubeObject } from '#shared/kube/types.ts';
 import { openFakeApiServer, type FakeApiServer, type SeenRequest } from '#test/support/fake-api-server.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
-import { cacheFrom } from '../caches.ts';
+import { cacheFrom } from '#test/operator/caches.ts';
 
 export const NAMESPACE = 'ml';
 export const KEY = `${NAMESPACE}/models`;

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Live } from '#operator/api/manifest.ts';
 import { claimOn, digest, ownershipPatch, sealed } from '#operator/reconcile/ownership.ts';
 import { serviceAccount } from '#operator/resources/service-account.ts';
-import { cacheFrom, CACHE_UID, MINIMAL } from '../caches.ts';
+import { cacheFrom, CACHE_UID, MINIMAL } from '#test/operator/caches.ts';
 
 const cache = cacheFrom(MINIMAL);
 

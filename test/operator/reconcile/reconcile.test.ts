@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import type { Live } from '#operator/api/manifest.ts';
-import { MINIMAL } from '../caches.ts';
+import { MINIMAL } from '#test/operator/caches.ts';
 import { openHarness, PATH, type Harness } from './harness.ts';
 
 const WITH_SECRETS = `

@@ -8,7 +8,7 @@ import { affinity, topologySpread } from '#operator/resources/placement.ts';
 import { gracePeriodSeconds, podTemplate } from '#operator/resources/pod-template.ts';
 import { references } from '#operator/resources/reference.ts';
 import { mounted } from '#operator/resources/volumes.ts';
-import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '../caches.ts';
+import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '#test/operator/caches.ts';
 
 const full = cacheFrom(FULL);
 const minimal = cacheFrom(MINIMAL);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { desiredChildren } from '#operator/resources/list.ts';
-import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '../caches.ts';
+import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '#test/operator/caches.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../golden/operator');
 

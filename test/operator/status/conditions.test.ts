@@ -8,7 +8,7 @@ import { rolloutOf } from '#operator/status/rollout.ts';
 import type { Phase, Situation, Verdict } from '#operator/status/situation.ts';
 import { stalled } from '#operator/status/stalled.ts';
 import { statusOf } from '#operator/status/status.ts';
-import { cacheFrom, MINIMAL } from '../caches.ts';
+import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 import { deployment, GOOD, situation } from './situations.ts';
 
 const NOW_MS = Date.UTC(2026, 4, 1, 12, 0, 0, 123);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { OrcaCache, OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { accepted, sampleWith } from '#test/crds/sample.ts';
-import { cacheFrom, MINIMAL } from '../caches.ts';
+import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 import { NOW_MS, situation, STATES, type Verdict } from './situations.ts';
 
 /** In the order of sigs.k8s.io/cli-utils: deletion, generation, Reconciling, Stalled, and then Ready. */

@@ -1,7 +1,7 @@
 /** The states that a cache may be in, each with what tools that speak kstatus have to make of it. */
 import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { Phase, Situation } from '#operator/status/situation.ts';
-import { cacheFrom, MINIMAL } from '../caches.ts';
+import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 
 export type Verdict = 'Current' | 'InProgress' | 'Failed' | 'Terminating';
 

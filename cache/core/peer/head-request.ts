@@ -1,0 +1,73 @@
+/** `GET /internal/head` and `POST /internal/invalidate` as text, both ways. */
+import { createHash } from 'node:crypto';
+import { formatQuery, integer, MAX_ETAG_BYTES, objectName, parseQuery, text } from './query.ts';
+
+export const HEAD_PATH = '/internal/head';
+export const INVALIDATE_PATH = '/internal/invalidate';
+
+/** An object at the origin, whatever its version. */
+export interface ObjectName {
+  readonly originId: string;
+  readonly bucket: string;
+  readonly key: string;
+}
+
+export interface HeadQuery {
+  readonly object: ObjectName;
+  /** The asker takes nothing that was learned longer ago. */
+  readonly maxAgeMs: number;
+}
+
+/** Of an invalidation: whatever is known. No store gives an ETag that consists of it. */
+export const ANY_VERSION = '*';
+
+export interface Invalidation {
+  readonly object: ObjectName;
+  /** Only this version is forgotten, or `ANY_VERSION`. */
+  readonly etag: string;
+}
+
+export function formatHeadTarget({ object, maxAgeMs }: HeadQuery): string {
+  return `${HEAD_PATH}?${formatQuery([...nameFields(object), ['max_age_ms', Math.floor(maxAgeMs)]])}`;
+}
+
+/** `query` is what stands behind the `?`. Throws `bad_request`. */
+export function parseHeadQuery(query: string): HeadQuery {
+  const fields = parseQuery(query, ['origin_id', 'bucket', 'key', 'max_age_ms']);
+  return { object: objectName(fields), maxAgeMs: integer(fields, 'max_age_ms') };
+}
+
+export function formatInvalidateTarget({ object, etag }: Invalidation): string {
+  return `${INVALIDATE_PATH}?${formatQuery([...nameFields(object), ['etag', etag]])}`;
+}
+
+/** Throws `bad_request`. */
+export function parseInvalidateQuery(query: string): Invalidation {
+  const fields = parseQuery(query, ['origin_id', 'bucket', 'key', 'etag']);
+  return { object: objectName(fields), etag: text(fields, 'etag', MAX_ETAG_BYTES) };
+}
+
+/** What a key's coordinator is chosen by, and its manifest is called: of the key, not of any version. */
+export function objectHash({ bucket, key }: Pick<ObjectName, 'bucket' | 'key'>): string {
+  const hash = createHash('sha256');
+  for (const part of [bucket, key]) {
+    const bytes = Buffer.from(part, 'utf8');
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(bytes.length));
+    hash.update(length).update(bytes);
+  }
+  return hash.digest('hex');
+}
+
+/** `_orca/manifests/<originId>/<sha256(LP(bucket) LP(key))>`. */
+export function manifestName(object: ObjectName): string {
+  return `_orca/manifests/${object.originId}/${objectHash(object)}`;
+}
+
+function nameFields({ originId, bucket, key }: ObjectName): [string, string][] {
+  return [
+    ['origin_id', originId],
+    ['bucket', bucket],
+    ['key', key],
+  ];
+}

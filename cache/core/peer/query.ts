@@ -1,0 +1,70 @@
+/**
+ * Queries between replicas: known names only, each once, each value in one spelling. A refused value is not repeated in
+ * the error: nobody has vouched for it.
+ */
+import { OrcaError } from '#cache/core/errors.ts';
+
+const ORIGIN_ID = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+/** Digits as a number prints them: one spelling a value. */
+export const INTEGER = /^(?:0|[1-9]\d{0,15})$/;
+/** S3 allows 1024 bytes of key, to which a configured prefix of the same length may be added. */
+export const MAX_KEY_BYTES = 2048;
+/** Bucket and container names have at most 63 characters; old S3 ones 255. */
+export const MAX_BUCKET_BYTES = 255;
+/** ETags are some 40 characters; header lines end somewhere. */
+export const MAX_ETAG_BYTES = 1024;
+
+export function formatQuery(fields: readonly (readonly [string, string | number])[]): string {
+  return fields.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
+}
+
+/** Throws `bad_request`. */
+export function parseQuery(
+  query: string,
+  required: readonly string[],
+  optional: readonly string[] = [],
+): ReadonlyMap<string, string> {
+  const fields = new Map<string, string>();
+  for (const part of query.split('&')) {
+    const equals = part.indexOf('=');
+    const name = equals === -1 ? part : part.slice(0, equals);
+    if (!required.includes(name) && !optional.includes(name)) throw refused('an unknown parameter');
+    if (fields.has(name)) throw refused(`${name} stands there twice`);
+    fields.set(name, equals === -1 ? '' : decode(part.slice(equals + 1), name));
+  }
+  for (const name of required) if (!fields.has(name)) throw refused(`${name} is missing`);
+  return fields;
+}
+
+/** Which object a query is about. */
+export function objectName(fields: ReadonlyMap<string, string>): { originId: string; bucket: string; key: string } {
+  const originId = text(fields, 'origin_id', 63);
+  if (!ORIGIN_ID.test(originId)) throw refused('origin_id is malformed');
+  return { originId, bucket: text(fields, 'bucket', MAX_BUCKET_BYTES), key: text(fields, 'key', MAX_KEY_BYTES) };
+}
+
+export function text(fields: ReadonlyMap<string, string>, name: string, maxBytes: number): string {
+  const value = fields.get(name) ?? '';
+  if (value === '') throw refused(`${name} is empty`);
+  if (Buffer.byteLength(value, 'utf8') > maxBytes) throw refused(`${name} is longer than ${maxBytes} bytes`);
+  return value;
+}
+
+export function integer(fields: ReadonlyMap<string, string>, name: string): number {
+  const value = fields.get(name) ?? '';
+  const number = Number(value);
+  if (!INTEGER.test(value) || !Number.isSafeInteger(number)) throw refused(`${name} is no plain number`);
+  return number;
+}
+
+export function refused(message: string, cause?: unknown): OrcaError {
+  return new OrcaError('bad_request', `the peer request is refused: ${message}`, cause === undefined ? {} : { cause });
+}
+
+function decode(value: string, name: string): string {
+  try {
+    return decodeURIComponent(value);
+  } catch (error) {
+    throw refused(`${name} is not percent-encoded UTF-8`, error);
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * The documents of S3's list calls: literal tags in AWS's order, since some clients read them by their text. What can't
+ * stand in XML 1.0 is a character reference; clients that care ask for percent-encoding.
+ */
+import { encodeToken } from './continuation-token.ts';
+import type { ListRequest, ListRequestV1, ListRequestV2 } from './list-request.ts';
+import { nameOf, type ListPage, type ObjectEntry } from './listing.ts';
+import { encodePath } from '#cache/core/percent.ts';
+import { escapeXml } from './xml.ts';
+
+const PROLOG = '<?xml version="1.0" encoding="UTF-8"?>\n';
+const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
+/** There are no accounts here; clients only ever look whether there is one. */
+export const OWNER = element('Owner', element('ID', 'orcacache') + element('DisplayName', 'orcacache'));
+
+export function listDocument(request: ListRequest, page: ListPage): string {
+  return request.version === 2 ? v2(request, page) : v1(request, page);
+}
+
+function v2(request: ListRequestV2, page: ListPage): string {
+  const last = page.items.at(-1);
+  const next = page.truncated && last !== undefined ? encodeToken(request, nameOf(last)) : undefined;
+  const name = nameWriter(request);
+  return document(
+    'ListBucketResult',
+    text('Name', request.bucket),
+    name('Prefix', request.prefix),
+    optional(request.startAfter, (value) => name('StartAfter', value)),
+    optional(request.token, (value) => text('ContinuationToken', value)),
+    optional(next, (value) => text('NextContinuationToken', value)),
+    text('KeyCount', page.items.length),
+    text('MaxKeys', request.maxKeys),
+    request.delimiter === '' ? '' : name('Delimiter', request.delimiter),
+    request.encodeNames ? text('EncodingType', 'url') : '',
+    text('IsTruncated', page.truncated),
+    contents(request, page, request.fetchOwner),
+  );
+}
+
+function v1(request: ListRequestV1, page: ListPage): string {
+  const last = page.items.at(-1);
+  const name = nameWriter(request);
+  return document(
+    'ListBucketResult',
+    text('Name', request.bucket),
+    name('Prefix', request.prefix),
+    name('Marker', request.after),
+    // Without a delimiter a client goes on behind the last key by itself.
+    page.truncated && request.delimiter !== '' && last !== undefined ? name('NextMarker', nameOf(last)) : '',
+    text('MaxKeys', request.maxKeys),
+    request.delimiter === '' ? '' : name('Delimiter', request.delimiter),
+    request.encodeNames ? text('EncodingType', 'url') : '',
+    text('IsTruncated', page.truncated),
+    contents(request, page, true),
+  );
+}
+
+function contents(request: ListRequest, page: ListPage, withOwner: boolean): string {
+  const name = nameWriter(request);
+  const withRestore = request.version === 2 && request.withRestore;
+  const objects: string[] = [];
+  const prefixes: string[] = [];
+  for (const item of page.items) {
+    if (item.kind === 'prefix') prefixes.push(element('CommonPrefixes', name('Prefix', item.prefix)));
+    else objects.push(objectElement(item.entry, name, withOwner, withRestore));
+  }
+  return objects.join('') + prefixes.join('');
+}
+
+function objectElement(entry: ObjectEntry, name: NameWriter, withOwner: boolean, withRestore: boolean): string {
+  return element(
+    'Contents',
+    name('Key', entry.key) +
+      text('LastModified', isoSeconds(entry.lastModifiedMs)) +
+      text('ETag', `"${entry.etag}"`) +
+      checksumElements(entry) +
+      text('Size', entry.sizeBytes) +
+      (withOwner ? OWNER : '') +
+      (withRestore && entry.restore !== undefined ? restoreElement(entry.restore) : '') +
+      text('StorageClass', entry.storageClass),
+  );
+}
+
+function checksumElements({ checksums }: ObjectEntry): string {
+  if (checksums === undefined) return '';
+  const algorithms = checksums.algorithms.map((algorithm) => text('ChecksumAlgorithm', algorithm));
+  return algorithms.join('') + optional(checksums.type, (type) => text('ChecksumType', type));
+}
+
+function restoreElement(header: string): string {
+  const running = header.includes('ongoing-request="true"');
+  const expiry = /expiry-date="([^"]+)"/.exec(header)?.[1];
+  const expiryMs = expiry === undefined ? Number.NaN : Date.parse(expiry);
+  const until = Number.isNaN(expiryMs) ? '' : text('RestoreExpiryDate', isoSeconds(expiryMs));
+  return element('RestoreStatus', text('IsRestoreInProgress', running) + until);
+}
+
+/** A bucket as ListBuckets shows it. There is no creation to tell of; every client wants a date. */
+export interface BucketEntry {
+  readonly name: string;
+  readonly createdMs: number;
+}
+
+export function bucketsDocument(
+  buckets: readonly BucketEntry[],
+  more: { readonly prefix: string; readonly region: string; readonly nextToken: string | undefined },
+): string {
+  const each = buckets.map(({ name, createdMs }) =>
+    element(
+      'Bucket',
+      text('Name', name) + text('CreationDate', isoSeconds(createdMs)) + text('BucketRegion', more.region),
+    ),
+  );
+  return document(
+    'ListAllMyBucketsResult',
+    OWNER,
+    element('Buckets', each.join('')),
+    optional(more.nextToken, (value) => text('ContinuationToken', value)),
+    more.prefix === '' ? '' : text('Prefix', more.prefix),
+  );
+}
+
+/** AWS calls its first region by no name here. */
+export function locationDocument(region: string): string {
+  return document('LocationConstraint', region === 'us-east-1' ? '' : escapeXml(region));
+}
+
+export function document(name: string, ...content: readonly string[]): string {
+  return `${PROLOG}<${name} xmlns="${NAMESPACE}">${content.join('')}</${name}>`;
+}
+
+export function element(name: string, content: string): string {
+  return `<${name}>${content}</${name}>`;
+}
+
+export function text(name: string, value: string | number | boolean): string {
+  return element(name, escapeXml(String(value)));
+}
+
+type NameWriter = (element: string, value: string) => string;
+
+function nameWriter({ encodeNames }: ListRequest): NameWriter {
+  // A space is `%20`, which every decoder reads.
+  return (tag, value) => text(tag, encodeNames ? encodePath(value.toWellFormed()) : value);
+}
+
+/** Seconds, as a HEAD's Last-Modified has them: clients compare the two. */
+function isoSeconds(ms: number): string {
+  return `${new Date(Math.floor(ms / 1000) * 1000).toISOString().slice(0, -5)}.000Z`;
+}
+
+function optional(value: string | undefined, write: (value: string) => string): string {
+  return value === undefined ? '' : write(value);
+}

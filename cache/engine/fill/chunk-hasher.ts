@@ -1,0 +1,53 @@
+/**
+ * The CRCs of a chunk, computed while it is filled: every block's over the part that is there without a gap, the whole
+ * chunk's out of theirs. At 6.8 GB/s a late pass over 128 MiB would hold the event loop for 20 ms.
+ */
+import { crc32 } from 'node:zlib';
+import type { Chunk } from '#cache/core/chunk.ts';
+import { blockSizeFor, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import { combineCrc32 } from '#cache/core/crc32.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
+
+export class ChunkHasher {
+  readonly #chunk: Chunk;
+  readonly #blockSizeBytes: number;
+  readonly #blocks: number[] = [];
+  #whole = 0;
+  #current = 0;
+  #at = 0;
+
+  constructor(chunk: Chunk) {
+    this.#chunk = chunk;
+    this.#blockSizeBytes = blockSizeFor(chunk.chunkSizeBytes);
+  }
+
+  /** Goes on to `to`: all bytes before it are there. */
+  advance(bytes: ChunkBytes, to: number): void {
+    while (this.#at < to) {
+      const blockStart = this.#blocks.length * this.#blockSizeBytes;
+      const blockEnd = Math.min(blockStart + this.#blockSizeBytes, this.#chunk.lengthBytes);
+      const view = bytes.view(this.#at, Math.min(to, blockEnd));
+      this.#current = crc32(view, this.#current);
+      this.#at += view.length;
+      if (this.#at === blockEnd) {
+        this.#whole = combineCrc32(this.#whole, this.#current, blockEnd - blockStart);
+        this.#blocks.push(this.#current);
+        this.#current = 0;
+      }
+    }
+  }
+
+  finish(): ChunkMetadata {
+    const { lengthBytes, object, path } = this.#chunk;
+    if (this.#at !== lengthBytes)
+      throw new OrcaError('internal', `chunk ${path} was to be committed with ${this.#at} of ${lengthBytes} bytes`);
+    return {
+      lengthBytes,
+      etag: object.etag,
+      crc32: this.#whole,
+      blockSizeBytes: this.#blockSizeBytes,
+      blockCrcs: Uint32Array.from(this.#blocks),
+    };
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * Bringing one chunk from the origin: reserve, fetch in parts, check, commit. It belongs to no caller: waiters read
+ * along, the commit waits for none of them, and nothing wrong is ever committed.
+ */
+import type { Chunk } from '#cache/core/chunk.ts';
+import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import type { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
+import { ChunkHasher } from './chunk-hasher.ts';
+import type { Flight } from './flight.ts';
+import type { Lease } from '#cache/engine/memory/lease.ts';
+import type { ChunkMemory, Demand } from '#cache/engine/memory/chunk-memory.ts';
+import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import type { Outbox } from './outbox.ts';
+import { fetchParts, type PartsContext } from './origin-parts.ts';
+import type { ChunkStore } from '#cache/engine/ports.ts';
+import type { Repairs } from './repairs.ts';
+
+/** The store is near: longer than this it is not worth waiting for its word. */
+const HAS_TIMEOUT_MS = 2_000;
+/** As long as another replica needs to bring a chunk and commit it. */
+const LOOK_AGAIN_MS = 1_000;
+
+export interface FillContext extends PartsContext {
+  readonly store: ChunkStore;
+  readonly memory: ChunkMemory;
+  readonly memoryTier: MemoryTier;
+  readonly outbox: Outbox;
+  readonly repairs: Repairs;
+  readonly catalog: Catalog;
+}
+
+export interface FillOrder {
+  readonly chunk: Chunk;
+  readonly demand: Demand;
+  /** The cachestore was just asked and has not got it. */
+  readonly knownAbsent: boolean;
+  /** What the cachestore has is bad: overwrite it. */
+  readonly overwrite: boolean;
+  /** Memory that was reserved beforehand (read-ahead, which never queues). */
+  readonly lease: Lease | undefined;
+}
+
+/** Runs a fill to its end. Rejects when it fails before all bytes are in; a failed commit only costs a refill. */
+export async function runFill(
+  context: FillContext,
+  order: FillOrder,
+  flight: Flight,
+  signal: AbortSignal,
+): Promise<void> {
+  const { chunk } = order;
+  const onTurn = lookingAgain(context, order, flight, signal);
+  const lease = await reserve(context, order, flight, signal);
+  if (lease === 'stored') return;
+  const bytes = new ChunkBytes(lease, chunk.lengthBytes);
+  // From here on the flight's owner drops the bytes if this fails, once no reader can be told anything else.
+  flight.begin(bytes);
+  const hasher = new ChunkHasher(chunk);
+  const onArrived = () => hasher.advance(bytes, flight.contiguousTo);
+  try {
+    await fetchParts(context, flight, bytes, { onArrived, onTurn }, signal);
+  } catch (error) {
+    if (!hasCode(error, 'chunk_stored')) throw error;
+    bytes.drop();
+    settleStored(context, chunk, flight);
+    return;
+  }
+  const metadata = hasher.finish();
+  context.sparseTable.forget(chunk.path);
+  if (order.overwrite && !context.repairs.begin(chunk.path)) {
+    context.observer.warn('a chunk is bad again after its repair; it is served from memory', { chunk: chunk.path });
+    context.observer.fill('uncommitted');
+    context.memoryTier.put(chunk.path, bytes);
+    return;
+  }
+  await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite });
+}
+
+/** Memory for all that is read, before the first origin request, unless the cachestore turns out to have the chunk. */
+export async function reserve(
+  context: FillContext,
+  order: Omit<FillOrder, 'overwrite'>,
+  flight: Flight,
+  signal: AbortSignal,
+): Promise<Lease | 'stored'> {
+  const { chunk, lease } = order;
+  let kept = false;
+  try {
+    if (!order.knownAbsent && (await isStored(context, chunk, signal))) {
+      settleStored(context, chunk, flight);
+      return 'stored';
+    }
+    kept = true;
+    return lease ?? (await context.memory.lease(flight.chunk.lengthBytes, 'fill', order.demand, signal));
+  } finally {
+    if (!kept) lease?.close();
+  }
+}
+
+function settleStored(context: FillContext, chunk: Chunk, flight: Flight): void {
+  context.catalog.add(chunk.path);
+  context.sparseTable.forget(chunk.path);
+  flight.settleStored();
+}
+
+/**
+ * To be called with each turn at the origin: rejects with `chunk_stored` where another replica has stored the chunk while
+ * this one waited for its memory or its turn.
+ */
+function lookingAgain(
+  context: FillContext,
+  { chunk, overwrite }: FillOrder,
+  flight: Flight,
+  signal: AbortSignal,
+): () => Promise<void> {
+  let lookedMs = context.clock.now();
+  let looking: Promise<boolean> = Promise.resolve(false);
+  return async () => {
+    if (overwrite || flight.arrivedBytes > 0) return;
+    const nowMs = context.clock.now();
+    if (nowMs - lookedMs >= LOOK_AGAIN_MS) {
+      lookedMs = nowMs;
+      looking = isStored(context, chunk, signal);
+    }
+    if (await looking) throw new OrcaError('chunk_stored', `${chunk.path} was stored meanwhile`);
+  };
+}
+
+/** One HEAD. A store that does not answer must not stand between a client and the origin. */
+async function isStored(context: FillContext, chunk: Chunk, signal: AbortSignal): Promise<boolean> {
+  try {
+    return await context.store.has(chunk, { signal, firstByteTimeoutMs: HAS_TIMEOUT_MS });
+  } catch (error) {
+    if (!hasCode(error, 'store_unavailable', 'chunk_bad')) throw error;
+    context.observer.fallThrough('store', error.code);
+    return false;
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * Which chunks were overwritten lately because they were bad. One that is bad again so soon is the store's own trouble,
+ * which another overwrite would not mend.
+ */
+import type { ChunkPath } from '#cache/core/chunk.ts';
+import type { Clock } from '#cache/engine/ports.ts';
+
+const REPAIR_AGAIN_MS = 10 * 60_000;
+/** A store that loses more than these in ten minutes has been noticed. */
+const MAX_REMEMBERED = 1_000;
+
+export class Repairs {
+  readonly #clock: Clock;
+  /** Oldest first. */
+  readonly #repairedMs = new Map<ChunkPath, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Whether the chunk may be overwritten now; remembers that it is. */
+  begin(path: ChunkPath): boolean {
+    const nowMs = this.#clock.now();
+    const lastMs = this.#repairedMs.get(path);
+    if (lastMs !== undefined && nowMs - lastMs < REPAIR_AGAIN_MS) return false;
+    this.#repairedMs.delete(path);
+    this.#repairedMs.set(path, nowMs);
+    for (const oldest of this.#repairedMs.keys()) {
+      if (this.#repairedMs.size <= MAX_REMEMBERED) break;
+      this.#repairedMs.delete(oldest);
+    }
+    return true;
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * All chunk bytes of the process: pooled off-heap segments under one budget. Who needs memory leases it whole, before
+ * the first byte, and never waits for more while holding some.
+ */
+import { OrcaError } from '#cache/core/errors.ts';
+import { Lease, segmentsFor, SMALL_SEGMENT_BYTES, type Purpose, type SegmentSource } from './lease.ts';
+import type { Clock } from '#cache/engine/ports.ts';
+import { SegmentPool } from './segment-pool.ts';
+
+/** Streaming windows keep this share of the budget that fills can't take, so that what is stored is always readable. */
+const WINDOW_SHARE = 1 / 8;
+/** A new request that waits longer is better told to come back than left hanging. */
+const NEW_WAIT_MS = 5_000;
+/** A response already started waits until its client would call it stalled. */
+const STARTED_WAIT_MS = 60_000;
+/** As many as there may be clients (edge.maxConnections): more could only be a leak. */
+const MAX_WAITING = 4_096;
+/** Long enough for a chunk or two to leave; clients that obey spread over it by their own jitter. */
+const RETRY_AFTER_MS = 1_000;
+
+export type Demand = 'started' | 'new';
+
+/** Memory that is in use, and goes when something else needs the room. */
+export interface Reserve {
+  readonly evictableBytes: number;
+  /** Drops at least `neededBytes` if it has them; false when there was nothing to drop. */
+  evict(neededBytes: number): boolean;
+}
+
+const NOTHING: Reserve = { evictableBytes: 0, evict: () => false };
+
+interface Need {
+  readonly segmentBytes: number;
+  readonly costBytes: number;
+  readonly purpose: Purpose;
+}
+
+interface Waiter extends Need {
+  grant(): void;
+}
+
+export interface ChunkMemoryOptions {
+  readonly budgetBytes: number;
+  readonly clock: Clock;
+  /** Overwrites returned segments, so that a reuse too early shows in tests instead of in somebody's model weights. */
+  readonly poison?: boolean;
+}
+
+export class ChunkMemory implements SegmentSource {
+  readonly budgetBytes: number;
+  readonly #clock: Clock;
+  readonly #poison: boolean;
+  readonly #charged: Record<Purpose, number> = { window: 0, fill: 0 };
+  readonly #waiting: Record<Demand, Waiter[]> = { started: [], new: [] };
+  readonly #pool: SegmentPool;
+  #reclaiming = false;
+  /** Room may have been reclaimed that whoever asked for it does not need. */
+  #hasLeftover = false;
+  #reserve: Reserve = NOTHING;
+
+  constructor(options: ChunkMemoryOptions) {
+    this.budgetBytes = options.budgetBytes;
+    this.#clock = options.clock;
+    this.#poison = options.poison ?? false;
+    this.#pool = new SegmentPool(options.budgetBytes);
+  }
+
+  /** What may go under pressure: the memory tier. */
+  onPressure(reserve: Reserve): void {
+    this.#reserve = reserve;
+  }
+
+  get usedBytes(): number {
+    return this.#charged.window + this.#charged.fill;
+  }
+
+  usedBy(purpose: Purpose): number {
+    return this.#charged[purpose];
+  }
+
+  waiting(demand: Demand): number {
+    return this.#waiting[demand].length;
+  }
+
+  /**
+   * Read-ahead and wider windows are for a pool that has more than half to spare, as is what goes under pressure: else
+   * a memory tier that has once grown to half the budget would end reading ahead for good.
+   */
+  get isRelaxed(): boolean {
+    return this.#keptBytes < this.budgetBytes / 2;
+  }
+
+  /**
+   * With less than a quarter to spare, readers make do with small segments. Not before: the half that read-ahead leaves
+   * is there to be used, and small ones cost twice as much a byte.
+   */
+  get isScarce(): boolean {
+    return this.#keptBytes > (this.budgetBytes * 3) / 4;
+  }
+
+  /** A lease for `lengthBytes`, if it is to be had at once and nobody waits. */
+  tryLease(lengthBytes: number, purpose: Purpose): Lease | undefined {
+    const { segmentBytes, count } = segmentsFor(lengthBytes);
+    const need = { segmentBytes, costBytes: segmentBytes * count, purpose };
+    if (this.#anyWaiting() || !this.#fits(need)) return undefined;
+    return this.#grant(purpose, segmentBytes, count);
+  }
+
+  /** One small segment past all who wait, if there is room: it is taken so that a large one can be given back. */
+  leaseSmall(): Lease | undefined {
+    const need = { segmentBytes: SMALL_SEGMENT_BYTES, costBytes: SMALL_SEGMENT_BYTES, purpose: 'window' } as const;
+    if (this.#missingBytes(need) > 0) return undefined;
+    return this.#grant('window', SMALL_SEGMENT_BYTES, 1);
+  }
+
+  /** A lease for `lengthBytes`, waiting its turn in its class; rejects with `overloaded` when that takes too long. */
+  async lease(
+    lengthBytes: number,
+    purpose: Purpose,
+    demand: Demand,
+    signal: AbortSignal,
+    sizeBytes?: number,
+  ): Promise<Lease> {
+    const { segmentBytes, count } = segmentsFor(lengthBytes, sizeBytes);
+    const costBytes = segmentBytes * count;
+    const need = { segmentBytes, costBytes, purpose };
+    signal.throwIfAborted();
+    if (costBytes > this.#limit(purpose))
+      throw new OrcaError('overloaded', `${costBytes} bytes do not fit in a budget of ${this.budgetBytes}`);
+    if (!this.#mustWait(demand) && this.#fits(need)) return this.#grant(purpose, segmentBytes, count);
+    if (this.#waiting[demand].length >= MAX_WAITING) throw overloaded('too many requests wait for memory');
+    await this.#wait(need, demand, signal);
+    return new Lease(this, purpose, segmentBytes, count);
+  }
+
+  chargeSpare(segmentBytes: number, purpose: Purpose): boolean {
+    if (!this.isRelaxed || this.#anyWaiting()) return false;
+    return this.chargeLeft(segmentBytes, purpose);
+  }
+
+  chargeLeft(segmentBytes: number, purpose: Purpose): boolean {
+    if (!this.#fits({ segmentBytes, costBytes: segmentBytes, purpose })) return false;
+    this.#charged[purpose] += segmentBytes;
+    return true;
+  }
+
+  uncharge(lengthBytes: number, purpose: Purpose): void {
+    this.#charged[purpose] -= lengthBytes;
+    if (!this.#reclaiming) this.#admit();
+  }
+
+  /** What may go under pressure has become more: whoever waits for memory looks again. */
+  reconsider(): void {
+    if (!this.#reclaiming) this.#admit();
+  }
+
+  allocate(lengthBytes: number): Buffer {
+    return this.#pool.allocate(lengthBytes);
+  }
+
+  recycle(bytes: Buffer): void {
+    if (this.#poison) bytes.fill(0xdb);
+    const { scatteredBytes } = this.#pool;
+    this.#pool.recycle(bytes);
+    // A piece's neighbours are all back: there is room for others than small ones.
+    if (this.#pool.scatteredBytes < scatteredBytes && !this.#reclaiming) this.#admit();
+  }
+
+  #grant(purpose: Purpose, segmentBytes: number, count: number): Lease {
+    this.#charged[purpose] += segmentBytes * count;
+    // A chunk that had to go may have been larger than what was missing: the rest is for those who wait.
+    if (this.#hasLeftover) this.#admit();
+    return new Lease(this, purpose, segmentBytes, count);
+  }
+
+  get #keptBytes(): number {
+    return this.usedBytes - this.#reserve.evictableBytes;
+  }
+
+  #limit(purpose: Purpose): number {
+    return purpose === 'fill' ? this.budgetBytes * (1 - WINDOW_SHARE) : this.budgetBytes;
+  }
+
+  #missingBytes({ segmentBytes, costBytes, purpose }: Need): number {
+    const { scatteredBytes } = this.#pool;
+    // Small pieces find room between those that are there.
+    const lostBytes = segmentBytes === SMALL_SEGMENT_BYTES ? Math.max(0, scatteredBytes - costBytes) : scatteredBytes;
+    return Math.max(
+      this.usedBytes + lostBytes + costBytes - this.budgetBytes,
+      purpose === 'fill' ? this.#charged.fill + costBytes - this.#limit('fill') : 0,
+    );
+  }
+
+  #fits(need: Need): boolean {
+    const missing = () => this.#missingBytes(need);
+    if (missing() > 0) {
+      // What comes back now is for whoever is being looked at: the queue, which may be on its way through here, waits.
+      this.#reclaiming = true;
+      try {
+        // Of what is dropped, the segments that a slow socket still reads come back later: others go in their place.
+        while (missing() > 0 && this.#reserve.evict(missing())) this.#hasLeftover = true;
+      } finally {
+        this.#reclaiming = false;
+      }
+    }
+    return missing() <= 0;
+  }
+
+  #anyWaiting(): boolean {
+    return this.#waiting.started.length > 0 || this.#waiting.new.length > 0;
+  }
+
+  #mustWait(demand: Demand): boolean {
+    return this.#waiting.started.length > 0 || (demand === 'new' && this.#waiting.new.length > 0);
+  }
+
+  #wait(need: Need, demand: Demand, signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const queue = this.#waiting[demand];
+    const leave = () => {
+      const at = queue.indexOf(waiter);
+      if (at >= 0) queue.splice(at, 1);
+      cancelTimer();
+      signal.removeEventListener('abort', onAbort);
+    };
+    const give = (error: unknown) => {
+      leave();
+      reject(error);
+      // Whoever stood behind may fit where this one did not.
+      this.#admit();
+    };
+    const grant = () => {
+      leave();
+      resolve();
+    };
+    const waiter: Waiter = { ...need, grant };
+    const onAbort = () => give(signal.reason);
+    const limitMs = demand === 'new' ? NEW_WAIT_MS : STARTED_WAIT_MS;
+    const cancelTimer = this.#clock.after(limitMs, () => give(overloaded(`no memory within ${limitMs} ms`)));
+    signal.addEventListener('abort', onAbort, { once: true });
+    queue.push(waiter);
+    return promise;
+  }
+
+  /** First come first served in each class, and nobody new while a started response waits. */
+  #admit(): void {
+    this.#hasLeftover = false;
+    for (const demand of ['started', 'new'] as const) {
+      const queue = this.#waiting[demand];
+      while (queue[0] !== undefined && this.#fits(queue[0])) {
+        this.#charged[queue[0].purpose] += queue[0].costBytes;
+        queue[0].grant();
+      }
+      if (queue.length > 0) return;
+    }
+  }
+}
+
+function overloaded(message: string): OrcaError {
+  return new OrcaError('overloaded', message, { retryAfterMs: RETRY_AFTER_MS });
+}

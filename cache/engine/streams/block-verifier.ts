@@ -1,0 +1,55 @@
+/**
+ * Checks a stored chunk's bytes against its block CRCs as they arrive. A block that the range covers whole is held back
+ * until its CRC is right; the cut blocks at the two ends have none to compare with and pass.
+ */
+import { crc32 } from 'node:zlib';
+import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { ByteRange } from '#cache/core/object.ts';
+
+export class BlockVerifier {
+  readonly #metadata: ChunkMetadata;
+  readonly #range: ByteRange;
+  #at: number;
+  #crc = 0;
+
+  constructor(metadata: ChunkMetadata, range: ByteRange) {
+    this.#metadata = metadata;
+    this.#range = range;
+    this.#at = range.from;
+  }
+
+  /** Takes the next bytes; returns up to which offset of the chunk bytes may leave; throws `chunk_bad`. */
+  take(bytes: Uint8Array): number {
+    const { blockSizeBytes, lengthBytes, blockCrcs } = this.#metadata;
+    for (let used = 0; used < bytes.length;) {
+      const block = Math.floor(this.#at / blockSizeBytes);
+      const end = Math.min((block + 1) * blockSizeBytes, lengthBytes);
+      const length = Math.min(bytes.length - used, end - this.#at);
+      if (this.#covers(block)) {
+        this.#crc = crc32(bytes.subarray(used, used + length), this.#crc);
+        if (this.#at + length === end) {
+          if (this.#crc !== blockCrcs[block]) throw new OrcaError('chunk_bad', `block ${block} has another CRC-32`);
+          this.#crc = 0;
+        }
+      }
+      this.#at += length;
+      used += length;
+    }
+    return this.#releasable();
+  }
+
+  #covers(block: number): boolean {
+    const { blockSizeBytes, lengthBytes } = this.#metadata;
+    const start = block * blockSizeBytes;
+    return start >= this.#range.from && Math.min(start + blockSizeBytes, lengthBytes) <= this.#range.to;
+  }
+
+  #releasable(): number {
+    // The last block may be short, and a cut one is not covered: either way nothing is left to wait for.
+    if (this.#at === this.#range.to) return this.#at;
+    const { blockSizeBytes } = this.#metadata;
+    const block = Math.floor(this.#at / blockSizeBytes);
+    return this.#covers(block) ? block * blockSizeBytes : this.#at;
+  }
+}

@@ -1,0 +1,78 @@
+/** Store and origin behind their breakers: what is down is not asked again and again while somebody waits. */
+import { hasCode, type OrcaError } from '#cache/core/errors.ts';
+import { Breaker, type BreakerSettings } from './circuit-breaker.ts';
+import type { ChunkStore, Clock, Origin } from '#cache/engine/ports.ts';
+
+const INSUFFICIENT_STORAGE = 507;
+const STORE: BreakerSettings = {
+  failures: 10,
+  windowMs: 30_000,
+  probeEveryMs: 30_000,
+  goodProbes: 3,
+  forgivesOnSuccess: false,
+  code: 'store_unavailable',
+  name: 'the cachestore',
+};
+/** One for each bucket: another account's outage is not this one's. 4xx answers never count. */
+const ORIGIN: BreakerSettings = {
+  failures: 10,
+  windowMs: 30_000,
+  probeEveryMs: 5_000,
+  goodProbes: 3,
+  forgivesOnSuccess: true,
+  code: 'origin_unavailable',
+  name: 'the origin',
+};
+
+export interface GuardedStore extends ChunkStore {
+  readonly breaker: Breaker;
+}
+
+export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
+  const breaker = new Breaker(STORE, clock);
+  // A full disk takes nothing more, but what is on it can be read.
+  const isDown = (error: unknown) => hasCode(error, 'store_unavailable') && !isStoreFull(error);
+  const guarded = <T>(call: () => Promise<T>) => breaker.run(isDown, call);
+  return {
+    breaker,
+    read: (...args) => guarded(() => store.read(...args)),
+    has: (...args) => guarded(() => store.has(...args)),
+    commit: (...args) => guarded(() => store.commit(...args)),
+    getSmall: (...args) => guarded(() => store.getSmall(...args)),
+    putSmall: (...args) => guarded(() => store.putSmall(...args)),
+    deleteSmall: (...args) => guarded(() => store.deleteSmall(...args)),
+    close: () => store.close(),
+  };
+}
+
+/** A write that failed for want of space. */
+export function isStoreFull({ status, cause }: OrcaError): boolean {
+  if (status === INSUFFICIENT_STORAGE) return true;
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT');
+}
+
+export interface GuardedOrigin extends Origin {
+  /** Buckets that were asked for so far. */
+  readonly breakers: ReadonlyMap<string, Breaker>;
+}
+
+export function guardOrigin(origin: Origin, clock: Clock): GuardedOrigin {
+  // Only buckets of the allow-list come this far, so the table is bounded by it.
+  const breakers = new Map<string, Breaker>();
+  const guarded = <T>(bucket: string, call: () => Promise<T>) => {
+    const breaker = breakers.get(bucket) ?? new Breaker({ ...ORIGIN, name: `the origin's bucket ${bucket}` }, clock);
+    breakers.set(bucket, breaker);
+    return breaker.run((error) => hasCode(error, 'origin_unavailable'), call);
+  };
+  return {
+    breakers,
+    head: (bucket, ...args) => guarded(bucket, () => origin.head(bucket, ...args)),
+    read: (object, ...args) => guarded(object.bucket, () => origin.read(object, ...args)),
+    part: (object, ...args) => guarded(object.bucket, () => origin.part(object, ...args)),
+    checkOwner: (bucket, ...args) => guarded(bucket, () => origin.checkOwner(bucket, ...args)),
+    list: (bucket, ...args) => guarded(bucket, () => origin.list(bucket, ...args)),
+    // Probes are how one finds out; they are seldom and made by nobody who waits.
+    probe: (...args) => origin.probe(...args),
+    close: () => origin.close(),
+  };
+}

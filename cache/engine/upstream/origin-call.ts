@@ -1,0 +1,54 @@
+/** One small call of the origin, with a turn in the limiter and the one retry layer. */
+import { OrcaError } from '#cache/core/errors.ts';
+import { withDeadline } from '#cache/engine/abortable.ts';
+import { wasNotAsked } from './circuit-breaker.ts';
+import type { OriginLimiter } from './origin-limiter.ts';
+import type { CallOptions, Clock, Observer, Origin } from '#cache/engine/ports.ts';
+import { withRetry, type RetrySettings } from './retry.ts';
+
+/** Outlives any retry budget that the configuration allows. */
+const TOTAL_TIMEOUT_MS = 60_000;
+
+export interface OriginCallContext {
+  readonly origin: Origin;
+  readonly limiter: OriginLimiter;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly random: () => number;
+  readonly retry: RetrySettings;
+}
+
+export interface OriginCall {
+  readonly operation: Parameters<Observer['originRequest']>[0];
+  readonly bucket: string;
+  /** Of each attempt. */
+  readonly firstByteTimeoutMs: number;
+}
+
+/** Rejects with the origin's codes, or `overloaded`. */
+export function callOrigin<T>(
+  context: OriginCallContext,
+  call: OriginCall,
+  attempt: (options: CallOptions) => Promise<T>,
+): Promise<T> {
+  const { limiter, clock, observer, random, retry } = context;
+  const { operation, bucket, firstByteTimeoutMs } = call;
+  const once = async (signal: AbortSignal): Promise<T> => {
+    const startedMs = clock.now();
+    try {
+      const answer = await attempt({ signal, firstByteTimeoutMs });
+      observer.originRequest(operation, 'ok', clock.now() - startedMs);
+      return answer;
+    } catch (error) {
+      if (!wasNotAsked(error)) observer.originRequest(operation, 'error', clock.now() - startedMs);
+      throw error;
+    }
+  };
+  const late = () => new OrcaError('origin_unavailable', `no answer within ${TOTAL_TIMEOUT_MS} ms`);
+  return withDeadline(clock, TOTAL_TIMEOUT_MS, late, undefined, (signal) =>
+    // While the breaker is open what is known goes out at once: nobody waits for its next probe.
+    withRetry({ settings: retry, clock, random, signal, isFinal: wasNotAsked }, () =>
+      limiter.run(bucket, signal, () => once(signal)),
+    ),
+  );
+}

@@ -1,0 +1,97 @@
+/**
+ * Whose chunks these are. Chunk names hold the origin's id, which people choose; two origins under one id in one
+ * cachestore would serve each other's objects. So the id is registered there with a fingerprint of the origin, and who
+ * finds another fingerprint serves nothing.
+ */
+import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import { withDeadline } from '#cache/engine/abortable.ts';
+import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
+
+const TIMEOUT_MS = 5_000;
+/** While it is not known; a store that comes back should find us soon. */
+const RETRY_MS = 5_000;
+/** Somebody may register after us in a store that was emptied. */
+const RECHECK_MS = 10 * 60_000;
+
+export type IdentityState = 'unknown' | 'ours' | 'conflict';
+
+export interface OriginIdentityOptions {
+  readonly store: ChunkStore;
+  readonly clock: Clock;
+  readonly observer: Observer;
+  readonly originId: string;
+  /** What tells this origin from another: type, endpoint, account; or what the user says. */
+  readonly fingerprint: string | undefined;
+  /** Called when it turns out to be ours, so that commits may begin. */
+  readonly onOurs: () => void;
+}
+
+export class OriginIdentity {
+  readonly #options: OriginIdentityOptions;
+  #state: IdentityState = 'unknown';
+  #registered = '';
+
+  constructor(options: OriginIdentityOptions) {
+    this.#options = options;
+    if (options.fingerprint === undefined) this.#state = 'ours';
+  }
+
+  get state(): IdentityState {
+    return this.#state;
+  }
+
+  /** Why nothing may be served, where that is so. */
+  refusal(): OrcaError | undefined {
+    if (this.#state !== 'conflict') return undefined;
+    const { originId, fingerprint } = this.#options;
+    return new OrcaError(
+      'store_unavailable',
+      `origin id ${originId} belongs to ${this.#registered} in this cachestore, and this cache's origin is ${fingerprint}: give it another origin.id, or set origin.identity if the endpoint has moved`,
+    );
+  }
+
+  /** Looks, and registers where nobody has. A store that does not answer leaves the state as it is. */
+  async check(signal: AbortSignal): Promise<IdentityState> {
+    const { clock, observer, fingerprint } = this.#options;
+    if (fingerprint === undefined) return this.#state;
+    const late = () => new OrcaError('store_unavailable', `no answer within ${TIMEOUT_MS} ms`);
+    try {
+      const registered = await withDeadline(clock, TIMEOUT_MS, late, signal, (bounded) =>
+        this.#register(fingerprint, bounded),
+      );
+      const before = this.#state;
+      this.#registered = registered;
+      this.#state = registered === fingerprint ? 'ours' : 'conflict';
+      if (this.#state === 'conflict' && before !== 'conflict')
+        observer.warn('another origin has this id in the cachestore: nothing is served', { registered, fingerprint });
+      if (this.#state === 'ours' && before !== 'ours') this.#options.onOurs();
+    } catch (error) {
+      if (!hasCode(error, 'store_unavailable')) throw error;
+    }
+    return this.#state;
+  }
+
+  /** Checks until the signal aborts: often while it is not known, now and then afterwards. */
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      while (!signal.aborted) {
+        const state = await this.check(signal);
+        await this.#options.clock.sleep(state === 'unknown' ? RETRY_MS : RECHECK_MS, signal);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  /** The fingerprint that is registered when this returns; ours, unless another came first. */
+  async #register(fingerprint: string, signal: AbortSignal): Promise<string> {
+    const { store, originId } = this.#options;
+    const name = `_orca/identity/${originId}`;
+    const before = await store.getSmall(name, { signal });
+    if (before !== undefined) return Buffer.from(before).toString('utf8');
+    await store.putSmall(name, Buffer.from(fingerprint), { signal, ifAbsent: true });
+    // On a store that ignores the condition the last writer wins: what counts is what is there.
+    const after = await store.getSmall(name, { signal });
+    return after === undefined ? fingerprint : Buffer.from(after).toString('utf8');
+  }
+}

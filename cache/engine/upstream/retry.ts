@@ -1,0 +1,51 @@
+/** The one retry layer towards the origin: full jitter, bounded in attempts and in time, no retry where it can't help. */
+import { backoffMs } from '#cache/core/backoff.ts';
+import { hasCode, type OrcaError } from '#cache/core/errors.ts';
+import type { Clock } from '#cache/engine/ports.ts';
+
+export interface RetrySettings {
+  readonly attempts: number;
+  readonly backoffInitialMs: number;
+  readonly backoffMaxMs: number;
+  /** From the first attempt to the last one's start, while no byte has come. */
+  readonly maxTotalDurationMs: number;
+}
+
+export interface RetryOptions {
+  readonly settings: RetrySettings;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+  /** Whether the last attempt got anywhere: then attempts and time are counted anew. */
+  readonly progressed?: () => boolean;
+  /** Failures that are the last word, although their code is one that may pass. */
+  readonly isFinal?: (error: OrcaError) => boolean;
+}
+
+export async function withRetry<T>(options: RetryOptions, attempt: () => Promise<T>): Promise<T> {
+  const { settings, clock, random, signal } = options;
+  let tries = 0;
+  let startedMs = clock.now();
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!hasCode(error, 'origin_unavailable', 'origin_throttled') || signal.aborted) throw error;
+      if (options.isFinal?.(error) === true) throw error;
+      if (options.progressed?.() === true) {
+        tries = 0;
+        startedMs = clock.now();
+      }
+      tries++;
+      const askedMs = error.retryAfterMs ?? 0;
+      const pauseMs = Math.max(
+        backoffMs(tries - 1, settings.backoffInitialMs, settings.backoffMaxMs, random()),
+        askedMs,
+      );
+      const isLate = clock.now() - startedMs + pauseMs > settings.maxTotalDurationMs;
+      // A pause longer than our longest is the client's to make: it is told, and holds nothing meanwhile.
+      if (tries >= settings.attempts || askedMs > settings.backoffMaxMs || isLate) throw error;
+      await clock.sleep(pauseMs, signal);
+    }
+  }
+}

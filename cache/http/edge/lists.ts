@@ -1,0 +1,87 @@
+/** ListBuckets, ListObjects and ListObjectsV2, HeadBucket and GetBucketLocation. */
+import type { Engine } from '#cache/engine/engine.ts';
+import { compareKeys, type ListPage } from '#cache/core/s3/listing.ts';
+import { bucketsDocument, listDocument, locationDocument } from '#cache/core/s3/list-document.ts';
+import { parseListRequest } from '#cache/core/s3/list-request.ts';
+import { decodeToken, encodeToken } from '#cache/core/s3/continuation-token.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import { mayEnter } from '#cache/core/s3/key-ring.ts';
+import { abortOnClose } from '#cache/http/listener/http-listener.ts';
+import { mustEnter, mustRead, sendXml, type Answered, type Exchange } from './request.ts';
+
+export interface Buckets {
+  readonly engine: Pick<Engine, 'list'>;
+  readonly region: string;
+  /** What clients call them. */
+  readonly names: ReadonlySet<string>;
+  /** There is no creation to tell of: when this replica began to serve. */
+  readonly createdMs: number;
+}
+
+/** S3's own. */
+const MAX_BUCKETS = 10_000;
+const EMPTY_PAGE: ListPage = { items: [], truncated: false };
+
+export function listBuckets({ names, region, createdMs }: Buckets, exchange: Exchange): Answered {
+  const { caller, target } = exchange;
+  if (!caller.signed) throw new OrcaError('forbidden', 'Access Denied');
+  const { query } = target;
+  const prefix = query.get('prefix') ?? '';
+  const token = query.get('continuation-token');
+  const binding = { bucket: '', prefix, delimiter: '' };
+  const after = token === undefined ? '' : decodeToken(binding, token);
+  const maxBuckets = maxBucketsOf(query.get('max-buckets'));
+  const wantedRegion = query.get('bucket-region');
+  const all = [...names]
+    .filter((name) => mayEnter(caller, name) && name.startsWith(prefix) && compareKeys(name, after) > 0)
+    .filter(() => wantedRegion === undefined || wantedRegion === region)
+    .toSorted(compareKeys);
+  const shown = all.slice(0, maxBuckets);
+  const last = shown.at(-1);
+  const nextToken = all.length > shown.length && last !== undefined ? encodeToken(binding, last) : undefined;
+  const entries = shown.map((name) => ({ name, createdMs }));
+  return sendXml(exchange, 200, bucketsDocument(entries, { prefix, region, nextToken }));
+}
+
+function maxBucketsOf(text: string | undefined): number {
+  if (text === undefined) return MAX_BUCKETS;
+  const count = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (count < 1 || count > MAX_BUCKETS)
+    throw new OrcaError('invalid_argument', 'Argument maxBuckets must be an integer between 1 and 10000', {
+      fields: { ArgumentName: 'max-buckets', ArgumentValue: text },
+    });
+  return count;
+}
+
+export async function listObjects({ engine, names }: Buckets, exchange: Exchange): Promise<Answered> {
+  const { caller, target, request, response } = exchange;
+  const attributes = request.headers['x-amz-optional-object-attributes'];
+  // First of all: who may not look is told nothing else.
+  mustRead(caller, target.bucket, target.query.get('prefix') ?? '');
+  const asked = parseListRequest(target.bucket, target.query, attributes?.toString());
+  mustServe(names, target.bucket);
+  const { prefix, delimiter, after, maxKeys } = asked;
+  // Mountpoint asks for no keys at all to see whether it may; the origin is not needed for that.
+  const page =
+    maxKeys === 0
+      ? EMPTY_PAGE
+      : await engine.list(target.bucket, { prefix, delimiter, after, maxKeys }, abortOnClose(request, response));
+  return sendXml(exchange, 200, listDocument(asked, page));
+}
+
+export function headBucket({ names }: Buckets, { caller, target, response }: Exchange): Answered {
+  mustEnter(caller, target.bucket);
+  mustServe(names, target.bucket);
+  response.writeHead(200, { 'Content-Length': 0 }).end();
+  return { status: 200, cache: 'NONE' };
+}
+
+export function bucketLocation({ names, region }: Buckets, exchange: Exchange): Answered {
+  mustEnter(exchange.caller, exchange.target.bucket);
+  mustServe(names, exchange.target.bucket);
+  return sendXml(exchange, 200, locationDocument(region));
+}
+
+export function mustServe(names: ReadonlySet<string>, bucket: string): void {
+  if (!names.has(bucket)) throw new OrcaError('bucket_not_found', `bucket ${bucket} is not served here`);
+}

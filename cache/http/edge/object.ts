@@ -1,0 +1,149 @@
+/** GET and HEAD of an object: the engine's answer as an S3 response, bytes written straight to Node's response. */
+import { OrcaError } from '#cache/core/errors.ts';
+import { contentRange } from '#cache/core/range.ts';
+import { rangeLength } from '#cache/core/object.ts';
+import { responseOverrides } from '#cache/core/s3/response-overrides.ts';
+import type { Engine } from '#cache/engine/engine.ts';
+import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
+import type { Source } from '#cache/engine/memory/piece.ts';
+import type { Clock } from '#cache/engine/ports.ts';
+import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
+import type { Answered, Exchange } from './request.ts';
+import { ownSocket, sendBody } from '#cache/http/listener/send-body.ts';
+
+/** What a client can ask us to hand it back as, and we pass through untouched; everything else is ours to say. */
+const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
+
+/** S3's own. */
+const MAX_PARTS = 10_000;
+
+export type CacheWord = 'HIT' | 'MISS' | 'STALE' | 'NONE';
+
+export interface ObjectOptions {
+  readonly signal: AbortSignal;
+  /** Say how the answer is made up. */
+  readonly explain: boolean;
+  readonly clock: Clock;
+  served(source: Source, lengthBytes: number): void;
+  firstByte(): void;
+  stalled(outcome: 'gave_back' | 'cut'): void;
+}
+
+/** Resolves with how it was answered; rejects for `respondError`. */
+export async function serveObject(engine: Engine, exchange: Exchange, options: ObjectOptions): Promise<Answered> {
+  const { request, response, target, caller } = exchange;
+  const socket = await ownSocket(response, options.signal);
+  const withChecksum = wantsChecksum(request.headers['x-amz-checksum-mode']?.toString());
+  const overrides = responseOverrides(target.query, caller.signed);
+  const pace = new ReaderPace();
+  const result = await engine.read({ ...readRequest(exchange, options.signal, request.method === 'HEAD'), pace });
+  const cache = cacheWord(result);
+  const explained = options.explain ? { 'X-Orca-Explain': engine.explain(result) } : {};
+  const counted = result.partsCount === undefined ? {} : { 'x-amz-mp-parts-count': result.partsCount };
+  response.writeHead(result.status, {
+    ...objectHeaders(result, cache, overrides, withChecksum),
+    ...counted,
+    ...explained,
+  });
+  options.firstByte();
+  if (result.source === undefined) {
+    response.end();
+    return { status: result.status, cache };
+  }
+  await sendBody(response, socket, result.body, rangeLength(result.range), {
+    clock: options.clock,
+    pace,
+    stallLimitMs: () => engine.stallLimitMs(),
+    onServed: (source, lengthBytes) => options.served(source, lengthBytes),
+    onStall: (outcome) => options.stalled(outcome),
+  });
+  return { status: result.status, cache };
+}
+
+/** Whether it is there; rejects as a HEAD of it would. */
+export async function headObject(engine: Engine, exchange: Exchange, signal: AbortSignal): Promise<void> {
+  await engine.read({ ...readRequest(exchange, signal, true), range: undefined, part: undefined, conditions: {} });
+}
+
+function readRequest({ request, target, requestId }: Exchange, signal: AbortSignal, headOnly: boolean): ReadRequest {
+  const { headers } = request;
+  const part = partNumberOf(target.query.get('partNumber'));
+  if (part !== undefined && headers.range !== undefined)
+    throw new OrcaError('bad_request', 'Cannot specify both Range header and partNumber query parameter');
+  return {
+    bucket: target.bucket,
+    key: target.key,
+    range: headers.range,
+    part,
+    conditions: {
+      ifMatch: headers['if-match'],
+      ifNoneMatch: headers['if-none-match'],
+      ifModifiedSince: headers['if-modified-since'],
+      ifUnmodifiedSince: headers['if-unmodified-since'],
+      ifRange: single(headers['if-range']),
+    },
+    headOnly,
+    requestId,
+    signal,
+  };
+}
+
+function wantsChecksum(mode: string | undefined): boolean {
+  if (mode === undefined || mode === '') return false;
+  if (mode.toUpperCase() === 'ENABLED') return true;
+  throw new OrcaError('bad_request', 'Value for x-amz-checksum-mode header is invalid.');
+}
+
+function partNumberOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const part = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (part >= 1 && part <= MAX_PARTS) return part;
+  throw new OrcaError('invalid_argument', 'Part number must be an integer between 1 and 10000, inclusive', {
+    fields: { ArgumentName: 'partNumber', ArgumentValue: text },
+  });
+}
+
+function objectHeaders(
+  result: ReadResult,
+  cache: CacheWord,
+  overrides: Readonly<Record<string, string>>,
+  withChecksum: boolean,
+): Record<string, string | number> {
+  const { head, status, range } = result;
+  const common: Record<string, string | number> = {
+    ...head.headers,
+    ...overrides,
+    ETag: `"${head.etag}"`,
+    'Last-Modified': new Date(head.lastModifiedMs).toUTCString(),
+    'Accept-Ranges': 'bytes',
+    Age: Math.floor(result.ageMs / 1000),
+  };
+  // Of the whole object: an SDK would check it against whatever part it gets.
+  if (status !== 200 || !withChecksum)
+    for (const name of Object.keys(common)) if (name.startsWith('x-amz-checksum-')) delete common[name];
+  if (cache !== 'NONE') common['X-Cache'] = cache;
+  // RFC 9110 §15.4.5: a 304 repeats the validators and nothing that describes a body it has not got.
+  if (status === 304) return pick(common, NOT_MODIFIED_HEADERS);
+  common['content-type'] ??= DEFAULT_CONTENT_TYPE;
+  common['Content-Length'] = rangeLength(range);
+  // Nothing can be said of a range of an empty object.
+  if (status === 206 && head.sizeBytes > 0) common['Content-Range'] = contentRange(range, head.sizeBytes);
+  return common;
+}
+
+const NOT_MODIFIED_HEADERS = ['ETag', 'Last-Modified', 'cache-control', 'expires', 'Age'];
+
+function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([name]) => names.includes(name)));
+}
+
+/** Bytes that were here before this request are a hit; what the origin had to send for it is a miss. */
+function cacheWord({ source, stale }: ReadResult): CacheWord {
+  if (stale) return 'STALE';
+  if (source === undefined) return 'NONE';
+  return source === 'fill' || source === 'peer_fill' ? 'MISS' : 'HIT';
+}
+
+function single(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
+}

@@ -1,0 +1,88 @@
+/** The operators' listener: probes, metrics, a status page for machines, and purge. */
+import { getRequestListener } from '@hono/node-server';
+import { Hono } from 'hono';
+import type { Registry } from 'prom-client';
+import { PURGE_PATH } from '#cache/core/peer/purge-request.ts';
+import type { Engine } from '#cache/engine/engine.ts';
+import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
+import { openHttpListener, type HttpListener } from '#cache/http/listener/http-listener.ts';
+import type { OriginProbes } from './origin-probes.ts';
+import { purgeHandler, type PurgeOptions } from './purge.ts';
+import type { Readiness } from './readiness.ts';
+
+/** Probes, scrapes and the operator are a handful. */
+const MAX_CONNECTIONS = 256;
+
+export interface OpsOptions extends PurgeOptions {
+  readonly registry: Registry;
+  readonly readiness: Readiness;
+  readonly probes: OriginProbes;
+  readonly storeProbe: StoreProbe;
+  readonly engine: Engine;
+  readonly version: string;
+  readonly configHash: string;
+  readonly originId: string;
+  /** What is wrong with the runtime file, one line each. */
+  readonly runtimeMistakes: () => readonly string[];
+}
+
+export function openOps(options: OpsOptions): HttpListener {
+  const app = opsApp(options);
+  // Global Request and Response stay Node's own: SDKs in this process use them too.
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  return openHttpListener((request, response) => void listener(request, response), {
+    maxConnections: MAX_CONNECTIONS,
+  });
+}
+
+export function opsApp(options: OpsOptions): Hono {
+  const { readiness, registry } = options;
+  const app = new Hono();
+  // The event loop answers: nothing more is asked of a process that would only be restarted for it.
+  app.get('/livez', (c) => c.text('ok'));
+  app.get('/readyz', (c) => {
+    const ready = readiness.isReady();
+    const lines = [...readiness.checks()].map(([name, { ok, message }]) => `[${ok ? '+' : '-'}] ${name}: ${message}`);
+    const text = c.req.query('verbose') === undefined ? (ready ? 'ok' : 'not ready') : lines.join('\n');
+    return c.text(`${text}\n`, ready ? 200 : 503);
+  });
+  app.get('/metrics', async (c) => c.body(await registry.metrics(), 200, { 'Content-Type': registry.contentType }));
+  app.get('/status', (c) => c.json(statusOf(options)));
+  app.post(PURGE_PATH, purgeHandler(options));
+  return app;
+}
+
+/** What the operator reads, and a person who wants to know. */
+function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: OpsOptions) {
+  const { self, owners, terminating, epoch } = peers.current();
+  const { memory, memoryTier, store, identity, outbox } = engine;
+  return {
+    version: facts.version,
+    configHash: facts.configHash,
+    originId: facts.originId,
+    ready: readiness.isReady(),
+    checks: Object.fromEntries(readiness.checks()),
+    runtime: { mistakes: facts.runtimeMistakes() },
+    identity: { state: identity.state, message: identity.refusal()?.message ?? '' },
+    origin: Object.fromEntries(probes.results()),
+    // By the origin's own names, and only those that something is wrong with.
+    originBreakers: Object.fromEntries(
+      [...engine.origin.breakers].flatMap(([bucket, { state }]) => (state === 'closed' ? [] : [[bucket, state]])),
+    ),
+    store: {
+      breaker: store.breaker.state,
+      full: outbox.isFull,
+      condition: storeProbe.condition,
+      message: storeProbe.describe(),
+      problems: storeProbe.verdict?.problems ?? [],
+      versioned: storeProbe.verdict?.versioned,
+    },
+    peers: { self, owners, terminating, epoch, staleMs: peers.staleMs() },
+    memory: {
+      budgetBytes: memory.budgetBytes,
+      windowBytes: memory.usedBy('window'),
+      fillBytes: memory.usedBy('fill') - memoryTier.sizeBytes,
+      tierBytes: memoryTier.sizeBytes,
+    },
+  };
+}

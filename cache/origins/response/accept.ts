@@ -1,0 +1,49 @@
+/** When an answer to a pinned, ranged read counts: only if it promises exactly the bytes asked for. Pure. */
+import { OrcaError } from '#cache/core/errors.ts';
+import { rangeLength, type ByteRange, type ObjectVersion } from '#cache/core/object.ts';
+import type { Codings } from './codings.ts';
+import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import { contentRange } from '#cache/wire/s3/client.ts';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: ResponseHeaders;
+  /** Strong and unquoted, in the engine's form; undefined where it has none. */
+  readonly etag: string | undefined;
+}
+
+/** Throws unless the head promises exactly the bytes asked for. */
+export function accept(
+  { status, headers, etag }: Answer,
+  object: ObjectVersion,
+  range: ByteRange,
+  codings: Codings,
+): void {
+  const name = `${object.bucket}/${object.key}`;
+  const wrong = (what: string): OrcaError =>
+    new OrcaError('origin_unavailable', `the origin's answer for ${name} is not what was asked for: ${what}`, {
+      status,
+    });
+  const changed = (what: string): OrcaError =>
+    new OrcaError('object_changed', `${name} has changed: ${what}`, { status });
+
+  if (etag === undefined) throw wrong('no strong ETag');
+  if (etag !== object.etag) throw changed('another ETag');
+  const length = Number(headers['content-length']);
+  const whole = { from: 0, to: length, totalBytes: length };
+  const got = status === 200 ? whole : contentRange(headers);
+  if ((status !== 200 && status !== 206) || got === undefined)
+    throw wrong(`status ${status} without a usable Content-Range`);
+  // A coding added on the way changes the length; an object stored with one keeps it.
+  if (got.totalBytes !== object.sizeBytes)
+    throw 'content-encoding' in headers ? wrong('another length, encoded') : changed('another size');
+  if (got.from !== range.from || got.to !== range.to)
+    throw wrong(status === 200 ? 'the whole object instead of a range' : 'another range');
+  if (length !== rangeLength(range)) throw wrong('another Content-Length');
+  const coding = codings.judge(object, headers);
+  if (coding === 'other') throw wrong('another content coding');
+  if (coding === 'unknown') throw new UnknownCoding();
+}
+
+/** Right in all else, but with a content coding of which it is not known whether it is the object's. */
+export class UnknownCoding extends Error {}

@@ -1,0 +1,75 @@
+/** Azure Blob Storage as a place for chunks: block blobs by Put Blob, an MD5 on every upload, and what its answers mean. */
+import { createHash } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
+import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
+import type { ProbedStore } from '#cache/engine/ports.ts';
+import { refusal } from './errors.ts';
+import { openObjectStore } from '#cache/stores/object/object-store.ts';
+import { azureErrorCode, openAzureClient, type AzureClientOptions } from '#cache/wire/azure/client.ts';
+import { cancelledBy } from '#cache/wire/http1/sink.ts';
+
+export interface AzureStoreOptions extends AzureClientOptions {
+  readonly container: string;
+}
+
+const META = 'x-ms-meta-';
+/** So much is hashed in one turn of the event loop, some 2 ms: streams must not wait for a whole chunk's MD5. */
+const HASHED_PER_TURN_BYTES = 1024 * 1024;
+
+export function openAzureStore(options: AzureStoreOptions): ProbedStore {
+  const { container } = options;
+  const client = openAzureClient(options);
+  return openObjectStore({
+    send: ({ key, ...request }, call) => client.send({ ...request, container, blob: key }, call),
+    async uploadHeaders({ pieces, lengthBytes, metadata }, call) {
+      return {
+        'content-type': 'application/octet-stream',
+        'content-length': String(lengthBytes),
+        // Azure's other checksum, a CRC-64, would have to be made in JavaScript.
+        'content-md5': await md5Of(pieces, call.signal),
+        'x-ms-blob-type': 'BlockBlob',
+        ...(metadata !== undefined && metadataHeaders(encodeMetadata(metadata))),
+      };
+    },
+    metadataFields(headers) {
+      const fields: Record<string, string> = {};
+      for (const [name, value] of Object.entries(headers))
+        if (name.startsWith(META)) fields[name.slice(META.length).replaceAll('_', '-')] = value;
+      return fields;
+    },
+    refusal,
+    /** 409 where the blob was there before, 412 where it came meanwhile. */
+    conditionOf(response) {
+      const isTaken = response.status === 412 || azureErrorCode(response) === 'BlobAlreadyExists';
+      return isTaken ? 'taken' : undefined;
+    },
+    async isVersioned(key, call) {
+      const { status, headers } = await client.send({ method: 'HEAD', container, blob: key }, call);
+      return status === 200 ? 'x-ms-version-id' in headers : undefined;
+    },
+    close: () => client.close(),
+  });
+}
+
+/** Azure takes only names that C# would: no `-`. */
+export function metadataHeaders(fields: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [`${META}${name.replaceAll('-', '_')}`, value]),
+  );
+}
+
+async function md5Of(pieces: readonly Uint8Array[], signal: AbortSignal): Promise<string> {
+  const hash = createHash('md5');
+  let hashedBytes = 0;
+  for (const piece of pieces)
+    for (let at = 0; at < piece.length; at += HASHED_PER_TURN_BYTES) {
+      const part = piece.subarray(at, at + HASHED_PER_TURN_BYTES);
+      hash.update(part);
+      hashedBytes += part.length;
+      if (hashedBytes < HASHED_PER_TURN_BYTES) continue;
+      hashedBytes = 0;
+      await turn();
+      if (signal.aborted) throw cancelledBy(signal);
+    }
+  return hash.digest('base64');
+}

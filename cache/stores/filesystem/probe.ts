@@ -1,0 +1,42 @@
+/**
+ * Whether a filesystem's `link(2)` lets exactly one of many writers have a name. A kernel's own does; what is mounted
+ * from elsewhere may not know links at all. The size of the files does not matter, since a link carries no bytes.
+ */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Offer, StoreFindings } from '#cache/core/store-verdict.ts';
+import { isErrno, linkExclusive, remove, writeTemporary } from './exclusive-file.ts';
+
+const WRITERS = 16;
+const BODY_BYTES = 1_000;
+
+/** Leaves nothing behind. */
+export async function probeLinks(root: string, name: string, signal: AbortSignal): Promise<StoreFindings> {
+  const path = join(root, name);
+  const first = `${path}.first`;
+  const bodies = Array.from({ length: WRITERS }, () => randomBytes(BODY_BYTES));
+  const temporary: string[] = [];
+  try {
+    for (const body of bodies) temporary.push(await writeTemporary(root, [body], signal));
+    const [one = '', other = ''] = temporary;
+    const alone = await offer(one, first);
+    const again = await offer(other, first);
+    const offers = await Promise.all(temporary.map((from) => offer(from, path)));
+    const found = offers.includes('won') ? await readFile(path) : Buffer.alloc(0);
+    const at = bodies.findIndex((body) => body.equals(found));
+    const standing = at < 0 ? undefined : at;
+    return { first: alone, again, race: { offers, standing }, problems: [], versioned: false };
+  } finally {
+    await Promise.all([path, first, ...temporary].map(remove));
+  }
+}
+
+async function offer(temporary: string, path: string): Promise<Offer> {
+  try {
+    return (await linkExclusive(temporary, path)) ? 'won' : 'taken';
+  } catch (error) {
+    if (isErrno(error, 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) return 'unsupported';
+    throw error;
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Finds out what an object store's conditional writes are worth: a name offered twice, then many writers of one
+ * large name at once, each with bytes of its own; and whether what was written comes back, whole and in ranges.
+ */
+import { randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { decodeMetadata, encodeMetadata, MAX_BLOCKS, MIN_BLOCK_BYTES } from '#cache/core/chunk-metadata.ts';
+import { combineCrc32 } from '#cache/core/crc32.ts';
+import { hasCode } from '#cache/core/errors.ts';
+import type { StoreFindings, StoreProblem } from '#cache/core/store-verdict.ts';
+import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
+import type { ExclusivePut } from './exclusive-put.ts';
+import type { ObjectWire, Upload } from './object-wire.ts';
+import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import { contentRange } from '#cache/wire/s3/client.ts';
+
+/** Enough to see a race that is lost now and then. */
+const WRITERS = 16;
+/** Some stores are atomic for small bodies only: a race needs one that takes its time. As large as metadata get, too. */
+const BODY_BYTES = MAX_BLOCKS * MIN_BLOCK_BYTES;
+/** What the writers share of their bodies, again and again: the probe holds little more than this. */
+const SHARED_BYTES = 1024 * 1024;
+const OWN_BYTES = MIN_BLOCK_BYTES;
+/** A range across the border of the two. */
+const RANGE = { from: OWN_BYTES - 1_000, to: OWN_BYTES + 1_000 };
+
+export interface RaceProbeContext {
+  readonly wire: ObjectWire;
+  readonly put: ExclusivePut;
+}
+
+/** Leaves nothing under `key` and `<key>.first` but where it can't delete: the caller's. */
+export async function probeRace(context: RaceProbeContext, key: string, call: CallOptions): Promise<StoreFindings> {
+  const { wire, put } = context;
+  const first = await put.offer(smallUpload(firstKey(key)), call);
+  const again = await put.offer(smallUpload(firstKey(key)), call);
+  const isRaced = (first === 'won' || first === 'open') && (again === 'taken' || again === 'open');
+
+  const uploads = largeUploads(key);
+  const settled = await Promise.allSettled(
+    isRaced
+      ? uploads.map((upload) => put.offer(upload, call))
+      : uploads.slice(0, 1).map((one) => put.replace(one, call)),
+  );
+  const offers = settled.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
+  const { standing, problems } = await inspect(context, uploads, key, call);
+  const versioned = await wire.isVersioned(key, call);
+  return { first, again, ...(isRaced && { race: { offers, standing } }), problems, versioned };
+}
+
+export function firstKey(key: string): string {
+  return `${key}.first`;
+}
+
+function smallUpload(key: string): Upload {
+  const body = randomBytes(1_000);
+  return { key, pieces: [body], lengthBytes: body.length, crc32: crc32(body) };
+}
+
+function largeUploads(key: string): Upload[] {
+  const shared = randomBytes(SHARED_BYTES);
+  const rest = [shared.subarray(OWN_BYTES), ...Array.from({ length: BODY_BYTES / SHARED_BYTES - 1 }, () => shared)];
+  const restCrc = rest.reduce((crc, piece) => crc32(piece, crc), 0);
+  return Array.from({ length: WRITERS }, (_, writer) => {
+    const own = randomBytes(OWN_BYTES);
+    const crc = combineCrc32(crc32(own), restCrc, BODY_BYTES - OWN_BYTES);
+    const blockCrcs = Uint32Array.from({ length: MAX_BLOCKS }, (_block, index) => (crc + index) >>> 0);
+    const metadata = {
+      lengthBytes: BODY_BYTES,
+      etag: `writer-${writer}`,
+      crc32: crc,
+      blockSizeBytes: MIN_BLOCK_BYTES,
+      blockCrcs,
+    };
+    return { key, pieces: [own, ...rest], lengthBytes: BODY_BYTES, crc32: crc, metadata };
+  });
+}
+
+async function inspect(
+  { wire }: RaceProbeContext,
+  uploads: readonly Upload[],
+  key: string,
+  call: CallOptions,
+): Promise<{ readonly standing: number | undefined; readonly problems: StoreProblem[] }> {
+  let headers: ResponseHeaders = {};
+  const onHead = (_status: number, answered: ResponseHeaders): void => {
+    headers = answered;
+  };
+  const whole = countingSink();
+  const response = await wire.send({ method: 'GET', key, sink: whole, onHead }, call);
+  if (response.status !== 200) throw wire.refusal(response, key);
+  const at = uploads.findIndex((upload) => upload.crc32 === whole.crc32 && upload.lengthBytes === whole.lengthBytes);
+  const upload = uploads[at];
+  if (upload === undefined) return { standing: undefined, problems: ['bytes'] };
+
+  const part = countingSink();
+  const range = { range: `bytes=${RANGE.from}-${RANGE.to - 1}` };
+  const ranged = await wire.send({ method: 'GET', key, headers: range, sink: part, onHead: () => {} }, call);
+  if (ranged.status >= 500 && ranged.status !== 501) throw wire.refusal(ranged, key);
+  const problems: StoreProblem[] = [];
+  if (!isRange(ranged.status, ranged.headers) || part.crc32 !== crc32(rangeOf(upload))) problems.push('range');
+  if (!keptMetadata(upload, wire.metadataFields(headers))) problems.push('metadata');
+  return { standing: at, problems };
+}
+
+function isRange(status: number, headers: ResponseHeaders): boolean {
+  const got = contentRange(headers);
+  return status === 206 && got?.from === RANGE.from && got.to === RANGE.to && got.totalBytes === BODY_BYTES;
+}
+
+function rangeOf({ pieces }: Upload): Buffer {
+  const [own = Buffer.alloc(0), next = Buffer.alloc(0)] = pieces;
+  return Buffer.concat([own.subarray(RANGE.from), next.subarray(0, RANGE.to - OWN_BYTES)]);
+}
+
+function keptMetadata({ metadata }: Upload, fields: Readonly<Record<string, string>>): boolean {
+  try {
+    const kept = decodeMetadata(fields);
+    return (
+      kept !== undefined &&
+      metadata !== undefined &&
+      JSON.stringify(encodeMetadata(kept)) === JSON.stringify(encodeMetadata(metadata))
+    );
+  } catch (error) {
+    if (hasCode(error, 'chunk_bad')) return false;
+    throw error;
+  }
+}
+
+/** Keeps a body's length and checksum, and nothing else of it. */
+function countingSink(): ByteSink & { readonly crc32: number; readonly lengthBytes: number } {
+  const scratch = new Uint8Array(OWN_BYTES);
+  let crc = 0;
+  let length = 0;
+  return {
+    space: () => scratch,
+    filled(lengthBytes) {
+      crc = crc32(scratch.subarray(0, lengthBytes), crc);
+      length += lengthBytes;
+    },
+    // There always is room.
+    onSpace: (resume) => queueMicrotask(resume),
+    get crc32() {
+      return crc;
+    },
+    get lengthBytes() {
+      return length;
+    },
+  };
+}

@@ -1,0 +1,53 @@
+/** An S3-compatible store as a place for chunks: user metadata, a CRC-32 on every upload, and what its answers mean. */
+import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
+import type { ProbedStore } from '#cache/engine/ports.ts';
+import { openObjectStore } from '#cache/stores/object/object-store.ts';
+import { refusal } from './errors.ts';
+import { faultOf, openS3Client, type S3ClientOptions } from '#cache/wire/s3/client.ts';
+
+export interface S3StoreOptions extends S3ClientOptions {
+  readonly bucket: string;
+}
+
+const META = 'x-amz-meta-';
+
+export function openS3Store(options: S3StoreOptions): ProbedStore {
+  const { bucket } = options;
+  const client = openS3Client(options);
+  return openObjectStore({
+    send: (request, call) => client.send({ ...request, bucket }, call),
+    uploadHeaders({ lengthBytes, crc32, metadata }) {
+      const checksum = Buffer.alloc(4);
+      checksum.writeUInt32BE(crc32);
+      const headers: Record<string, string> = {
+        'content-type': 'application/octet-stream',
+        'content-length': String(lengthBytes),
+        'x-amz-checksum-crc32': checksum.toString('base64'),
+      };
+      for (const [name, value] of Object.entries(metadata === undefined ? {} : encodeMetadata(metadata)))
+        headers[`${META}${name}`] = value;
+      return headers;
+    },
+    metadataFields(headers) {
+      const fields: Record<string, string> = {};
+      for (const [name, value] of Object.entries(headers))
+        if (name.startsWith(META)) fields[name.slice(META.length)] = value;
+      return fields;
+    },
+    refusal,
+    conditionOf({ status }) {
+      if (status === 412) return 'taken';
+      if (status === 501) return 'unsupported';
+      return status === 409 ? 'again' : undefined;
+    },
+    /** 501, and 405 from what knows no such thing, are a no; a 403 says nothing. */
+    async isVersioned(_key, call) {
+      const response = await client.send({ method: 'GET', bucket, key: '', query: [['versioning', '']] }, call);
+      if (response.status === 200) return /<Status>\s*Enabled\s*<\/Status>/.test(response.body.toString('utf8'));
+      if (response.status === 501 || response.status === 405) return false;
+      if (response.status === 404 && faultOf(response.body).code === 'NoSuchBucket') throw refusal(response, bucket);
+      return undefined;
+    },
+    close: () => client.close(),
+  });
+}

@@ -1,0 +1,139 @@
+/**
+ * Bearer tokens by Entra workload identity: the pod's projected token, read anew for each exchange, is exchanged for one
+ * of Azure Storage's, which is used until shortly before it expires.
+ */
+import { readFile } from 'node:fs/promises';
+import { OrcaError } from '#cache/core/errors.ts';
+import { isLoopbackHost } from './address.ts';
+
+/** The same in all clouds. */
+const SCOPE = 'https://storage.azure.com/.default';
+const PUBLIC_AUTHORITY = 'https://login.microsoftonline.com/';
+const EXCHANGE_TIMEOUT_MS = 10_000;
+/** So long before it expires a token is replaced: Entra's own clients take five minutes. */
+const RENEW_BEFORE_MS = 300_000;
+/** A failed exchange is not tried again by every request that comes. */
+const RETRY_AFTER_MS = 2_000;
+/** Azure gives an hour or a day; what says more, or nothing, is renewed after so long. */
+const MAX_LIFETIME_MS = 86_400_000;
+
+export interface WorkloadIdentityOptions {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Milliseconds; only differences count. */
+  readonly now?: () => number;
+}
+
+interface Token {
+  readonly text: string;
+  readonly renewMs: number;
+  readonly expiresMs: number;
+}
+
+/** Nothing is read before the first call. Rejects with an OrcaError that says what is missing, never with a token. */
+export function openWorkloadIdentity(options: WorkloadIdentityOptions = {}): () => Promise<string> {
+  const env = options.env ?? process.env;
+  const now = options.now ?? (() => performance.now());
+  let token: Token | undefined;
+  let failed: { readonly error: unknown; readonly untilMs: number } | undefined;
+  let running: Promise<Token> | undefined;
+
+  const renew = async (): Promise<Token> => {
+    try {
+      const startedMs = now();
+      const { text, lifetimeMs } = await exchange(env);
+      failed = undefined;
+      token = {
+        text,
+        expiresMs: startedMs + lifetimeMs,
+        // Half of a short life, so that it is not renewed with every request.
+        renewMs: startedMs + Math.max(lifetimeMs - RENEW_BEFORE_MS, lifetimeMs / 2),
+      };
+      return token;
+    } catch (error) {
+      failed = { error, untilMs: now() + RETRY_AFTER_MS };
+      throw error;
+    } finally {
+      running = undefined;
+    }
+  };
+  return async () => {
+    const known = token;
+    if (known !== undefined && now() < known.renewMs) return known.text;
+    const isGood = known !== undefined && now() < known.expiresMs;
+    if (failed !== undefined && now() < failed.untilMs) {
+      if (isGood) return known.text;
+      throw failed.error;
+    }
+    const renewing = (running ??= renew());
+    if (!isGood) return (await renewing).text;
+    // The old one is good for minutes yet: nobody waits, and a failure is remembered.
+    renewing.catch(() => undefined);
+    return known.text;
+  };
+}
+
+async function exchange(
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<{ readonly text: string; readonly lifetimeMs: number }> {
+  const tenant = variable(env, 'AZURE_TENANT_ID');
+  const file = variable(env, 'AZURE_FEDERATED_TOKEN_FILE');
+  const clientId = variable(env, 'AZURE_CLIENT_ID');
+  const url = authority(env['AZURE_AUTHORITY_HOST'] ?? '', tenant);
+  const assertion = await readToken(file);
+  const form = new URLSearchParams({
+    grant_type: 'client_credentials',
+    client_id: clientId,
+    scope: SCOPE,
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: assertion,
+  });
+  let status: number;
+  let answer: unknown;
+  try {
+    const signal = AbortSignal.timeout(EXCHANGE_TIMEOUT_MS);
+    // A redirect would carry the assertion somewhere else.
+    const response = await fetch(url, { method: 'POST', body: form, signal, redirect: 'error' });
+    status = response.status;
+    answer = await response.json();
+  } catch (error) {
+    throw new OrcaError('internal', `${url.host} gives no answer to the exchange of the pod's token`, { cause: error });
+  }
+  const { access_token: text, expires_in: seconds, error_codes: codes } = fieldsOf(answer);
+  if (status !== 200 || typeof text !== 'string' || text === '') {
+    const reason = Array.isArray(codes) && Number.isInteger(codes[0]) ? ` (AADSTS${codes[0]})` : '';
+    throw new OrcaError('internal', `${url.host} refuses to exchange the pod's token: ${status}${reason}`, { status });
+  }
+  if (!/^[\x21-\x7e]+$/.test(text)) throw new OrcaError('internal', `${url.host} gives a token that is none`);
+  const lifetimeMs = Number(seconds) * 1000;
+  return { text, lifetimeMs: lifetimeMs > 0 ? Math.min(lifetimeMs, MAX_LIFETIME_MS) : MAX_LIFETIME_MS };
+}
+
+function authority(host: string, tenant: string): URL {
+  const base = host === '' ? PUBLIC_AUTHORITY : host.endsWith('/') ? host : `${host}/`;
+  const url = URL.parse(`${encodeURIComponent(tenant)}/oauth2/v2.0/token`, base);
+  if (url === null || (url.protocol !== 'https:' && !isLoopbackHost(url.hostname)))
+    throw new OrcaError('internal', 'AZURE_AUTHORITY_HOST must be an https:// URL');
+  return url;
+}
+
+async function readToken(file: string): Promise<string> {
+  let text: string;
+  try {
+    text = (await readFile(file, 'utf8')).trim();
+  } catch (error) {
+    throw new OrcaError('internal', `the token file ${file} can't be read`, { cause: error });
+  }
+  if (text === '') throw new OrcaError('internal', `the token file ${file} is empty`);
+  return text;
+}
+
+function variable(env: Readonly<Record<string, string | undefined>>, name: string): string {
+  const value = env[name]?.trim() ?? '';
+  if (value === '')
+    throw new OrcaError('internal', `there are no Azure credentials: no files, no key, and ${name} is not set`);
+  return value;
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? { ...value } : {};
+}

@@ -1,0 +1,78 @@
+/**
+ * Credentials from where the configuration says: a directory of files (a mounted Secret) that is read again when it
+ * changes, environment variables, or the AWS SDK's default chain (IRSA, workload identity, instance role).
+ */
+import { join } from 'node:path';
+import type { CredentialsSource } from '#cache/config/config.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import { openSecretDirectory } from './secret-directory.ts';
+import type { Credentials } from '#cache/wire/s3/sigv4.ts';
+
+export type CredentialsProvider = () => Promise<Credentials>;
+
+export interface CredentialsOptions {
+  /** For the default chain, which may have to ask a regional endpoint. */
+  readonly region: string;
+  /** Milliseconds; only differences count. */
+  readonly now?: () => number;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Nothing is read before the first call. A missing part rejects with an OrcaError that names where it should be. */
+export function openCredentials(source: CredentialsSource, options: CredentialsOptions): CredentialsProvider {
+  if (source.kind === 'directory') return fromDirectory(source.path, options.now);
+  if (source.kind === 'default-chain') return fromDefaultChain(options.region);
+  const env = options.env ?? process.env;
+  // Once: nobody changes a process' environment, and each look at it is a system's search through all of it.
+  let found: Credentials | undefined;
+  return async () =>
+    (found ??= {
+      accessKeyId: fromEnv(env, source.accessKeyIdVar),
+      secretAccessKey: fromEnv(env, source.secretAccessKeyVar),
+    });
+}
+
+const FILES = ['access-key-id', 'secret-access-key', 'session-token'] as const;
+
+function fromDirectory(path: string, now: (() => number) | undefined): CredentialsProvider {
+  return openSecretDirectory({
+    path,
+    files: FILES,
+    now,
+    parse([accessKeyId, secretAccessKey, sessionToken]) {
+      for (const [name, value] of [
+        ['access-key-id', accessKeyId],
+        ['secret-access-key', secretAccessKey],
+      ] as const)
+        if (value === undefined)
+          throw new OrcaError('internal', `the credentials file ${join(path, name)} is missing or empty`);
+      return { accessKeyId: accessKeyId ?? '', secretAccessKey: secretAccessKey ?? '', sessionToken };
+    },
+  });
+}
+
+function fromEnv(env: Readonly<Record<string, string | undefined>>, name: string): string {
+  const value = env[name]?.trim();
+  if (value === undefined || value === '')
+    throw new OrcaError('internal', `the environment variable ${name} is not set`);
+  return value;
+}
+
+/** The SDK is loaded only where it is needed: it is far larger than everything else in the process. */
+function fromDefaultChain(region: string): CredentialsProvider {
+  let chain: Promise<CredentialsProvider> | undefined;
+  const load = async (): Promise<CredentialsProvider> => {
+    const { S3Client } = await import('@aws-sdk/client-s3');
+    const { credentials } = new S3Client({ region }).config;
+    // The SDK's provider remembers what it got until shortly before it expires.
+    return async () => {
+      try {
+        const { accessKeyId, secretAccessKey, sessionToken } = await credentials();
+        return { accessKeyId, secretAccessKey, sessionToken };
+      } catch (error) {
+        throw new OrcaError('internal', 'the AWS default chain has no credentials', { cause: error });
+      }
+    };
+  };
+  return async () => (await (chain ??= load()))();
+}

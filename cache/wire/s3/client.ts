@@ -1,0 +1,118 @@
+/**
+ * S3 requests over the raw client: addressed, signed, sent; and small readers of what S3 answers. It gives no meaning to
+ * a status: the drivers do.
+ */
+import type { CredentialsSource } from '#cache/config/config.ts';
+import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
+import { openCredentials } from '#cache/wire/credentials-source.ts';
+import { openHostClients } from '#cache/wire/http1/host-clients.ts';
+import type { RawRequest, RawResponse } from '#cache/wire/http1/raw-client.ts';
+import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import type { Env } from '#cache/wire/http1/proxy.ts';
+import { s3Address, type S3AddressOptions } from './address.ts';
+import { createSigner } from './sigv4.ts';
+import { openTrust } from '#cache/wire/http1/trust.ts';
+
+export interface S3ClientOptions extends S3AddressOptions {
+  readonly credentials: CredentialsSource;
+  readonly caFile: string;
+  readonly connectTimeoutMs?: number | undefined;
+  readonly maxIdle?: number | undefined;
+  /** Where HTTP proxies are named. Default: none are. */
+  readonly env?: Env | undefined;
+}
+
+export interface S3Request {
+  readonly method: NonNullable<RawRequest['method']>;
+  readonly bucket: string;
+  readonly key: string;
+  /** Names and values without a character that needs encoding. */
+  readonly query?: readonly (readonly [string, string])[];
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly sink?: ByteSink;
+  readonly body?: readonly Uint8Array[];
+  readonly onHead?: (status: number, headers: ResponseHeaders) => void;
+}
+
+export interface S3Client {
+  /** Rejects with WireError, an OrcaError for credentials that can't be had, or what `onHead` threw. */
+  send(request: S3Request, call: CallOptions): Promise<RawResponse>;
+  close(): void;
+}
+
+/** What the Code and Message of an error document say; empty where there is none. */
+export interface S3Fault {
+  readonly code: string;
+  readonly message: string;
+}
+
+export function openS3Client(options: S3ClientOptions): S3Client {
+  const signer = createSigner(options.region);
+  const provider = openCredentials(options.credentials, { region: options.region });
+  const address = s3Address(options);
+  const secureContext = address.protocol === 'https:' ? openTrust(options.caFile) : undefined;
+  /** One host with path style, else one for each bucket of the allow-list. */
+  const clients = openHostClients({ ...options, protocol: address.protocol, secureContext });
+
+  return {
+    async send({ method, bucket, key, query = [], headers = {}, sink, body, onHead }, call) {
+      const credentials = await provider();
+      const { host, path } = address.of(bucket, key);
+      const found = clients.of(host);
+      const client = found instanceof Promise ? await found : found;
+      const signed = signer.sign({
+        method,
+        path,
+        query,
+        headers: { host: client.authority, ...headers },
+        credentials,
+        nowMs: Date.now(),
+      });
+      if (call.requestId !== undefined) signed['x-request-id'] = call.requestId;
+      const { signal, firstByteTimeoutMs, stallTimeoutMs } = call;
+      return client.request({
+        method,
+        path: query.length === 0 ? path : `${path}?${query.map(([name, value]) => `${name}=${value}`).join('&')}`,
+        headers: signed,
+        sink,
+        body,
+        onHead,
+        signal,
+        firstByteTimeoutMs,
+        stallTimeoutMs,
+      });
+    },
+    close: () => clients.close(),
+  };
+}
+
+export function faultOf(body: Buffer): S3Fault {
+  const text = body.toString('utf8');
+  return { code: element(text, 'Code'), message: element(text, 'Message') };
+}
+
+function element(xml: string, name: string): string {
+  return new RegExp(`<${name}>([^<]{0,500})</${name}>`).exec(xml)?.[1] ?? '';
+}
+
+/** `Retry-After` in ms where it is a plain number of seconds. */
+export function retryAfterMs(headers: ResponseHeaders): number | undefined {
+  const text = headers['retry-after'];
+  return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
+}
+
+/** A strong ETag without its quotes; undefined if there is none, or only a weak one. */
+export function strongEtag(headers: ResponseHeaders): string | undefined {
+  const text = headers['etag'] ?? '';
+  const quoted = /^"([^"]+)"$/.exec(text)?.[1];
+  if (quoted !== undefined) return quoted;
+  // Some servers send it bare.
+  return /^(?!W\/)[\x21\x23-\x29\x2b-\x7e\x80-\xff]+$/.test(text) ? text : undefined;
+}
+
+/** `bytes a-b/total` as half-open numbers; undefined if it is anything else. */
+export function contentRange(headers: ResponseHeaders): { from: number; to: number; totalBytes: number } | undefined {
+  const match = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16})$/.exec(headers['content-range'] ?? '');
+  if (match === null) return undefined;
+  return { from: Number(match[1]), to: Number(match[2]) + 1, totalBytes: Number(match[3]) };
+}

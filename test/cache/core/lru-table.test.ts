@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { BoundedTable } from '#cache/core/lru-table.ts';
+
+const names = <T>(table: BoundedTable<T>): string[] =>
+  ['a', 'b', 'c', 'd'].filter((name) => table.get(name) !== undefined);
+
+test('what was used longest ago goes', () => {
+  const table = new BoundedTable<number>({ maxEntries: 2 });
+  table.set('a', 1);
+  table.set('b', 2);
+  expect(table.get('a')).toBe(1);
+  table.set('c', 3);
+  expect(names(table)).toEqual(['a', 'c']);
+  table.delete('a');
+  table.set('d', 4);
+  expect(names(table)).toEqual(['c', 'd']);
+});
+
+test('heavy ones leave room for fewer, and the newest always stays', () => {
+  const table = new BoundedTable<string>({ maxEntries: 100, maxWeight: 10, weigh: (_name, text) => text.length });
+  for (const name of ['a', 'b', 'c']) table.set(name, 'xxx');
+  expect(names(table)).toEqual(['a', 'b', 'c']);
+  table.set('d', 'xxxx');
+  expect(names(table)).toEqual(['b', 'c', 'd']);
+  table.set('d', 'x');
+  expect(table.weight).toBe(7);
+  table.set('a', 'x'.repeat(50));
+  expect([names(table), table.size, table.weight]).toEqual([['a'], 1, 50]);
+  table.delete('a');
+  expect(table.weight).toBe(0);
+});

@@ -1,0 +1,50 @@
+import { describe, expect, test } from 'vitest';
+import { decodeManifest, encodeHead, encodeTombstone } from '#cache/core/peer/head-message.ts';
+
+const known = {
+  learnedMs: 5,
+  head: {
+    etag: 'e-1',
+    sizeBytes: 7,
+    lastModifiedMs: 9,
+    headers: { 'content-type': 'text/plain', 'x-amz-meta-a': 'caf\xe9' },
+  },
+};
+const text = (changes: object): string => JSON.stringify({ ...(JSON.parse(encodeHead(known)) as object), ...changes });
+
+test('what was written is read', () => {
+  expect(decodeManifest(encodeHead(known))).toEqual({ gone: false, ...known });
+  expect(decodeManifest(encodeTombstone(3))).toEqual({ gone: true, learnedMs: 3 });
+});
+
+describe('a cachestore that others write to', () => {
+  test.for([
+    ['a line break in a header', text({ headers: { 'content-type': 'a\r\nx-evil: 1' } })],
+    ['a header that Latin-1 has not', text({ headers: { 'x-amz-meta-a': '\u{1f433}' } })],
+    ['an ETag with a quote', text({ etag: 'a", x="' })],
+    ['an ETag with a line break', text({ etag: 'a\r\nb' })],
+    ['a size below zero', text({ sizeBytes: -1 })],
+    ['a size past 2^53', text({ sizeBytes: 2 ** 60 })],
+    ['a time that no date has', text({ lastModifiedMs: 1e300 })],
+    ['headers in a list', text({ headers: ['a'] })],
+    ['another format', text({ format: 2 })],
+    ['no JSON', '{'],
+    ['null', 'null'],
+  ] as const)('is not believed with %s', ([, manifest]) => {
+    expect(decodeManifest(manifest)).toBeUndefined();
+  });
+
+  test('says nothing but what describes the object', () => {
+    const headers = {
+      'content-type': 'text/plain',
+      'transfer-encoding': 'chunked',
+      'content-length': '1',
+      'set-cookie': 'a=b',
+      'Content-Type': 'text/html',
+      __proto__: 'x',
+      'x-amz-meta-a b': 'c',
+    };
+    const read = decodeManifest(text({ headers }));
+    expect(read?.gone === false && read.head.headers).toEqual({ 'content-type': 'text/plain' });
+  });
+});

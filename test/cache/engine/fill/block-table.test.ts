@@ -1,0 +1,153 @@
+import { expect, test } from 'vitest';
+import { chunkAt, type Chunk, type ChunkPath } from '#cache/core/chunk.ts';
+import { blocksOf, isSparse, mostSparseBlocks, rangeOfBlocks, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
+import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
+import { Flight } from '#cache/engine/fill/flight.ts';
+import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
+import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import { SparseTable, type BlockRun } from '#cache/engine/fill/block-table.ts';
+import { systemClock } from '#shared/clock.ts';
+
+const MIB = 1024 * 1024;
+const CHUNK = 128 * MIB;
+const BLOCK = SPARSE_BLOCK_BYTES;
+const NONE = { fill: false, gaps: [] };
+
+function open(maxChunks?: number) {
+  const memory = new ChunkMemory({ budgetBytes: 64 * MIB, clock: systemClock, poison: true });
+  const memoryTier = new MemoryTier();
+  const table = new SparseTable(memoryTier, maxChunks);
+  let runs = 0;
+  const begin = (chunk: Chunk, firstBlock: number, endBlock: number): BlockRun => {
+    const range = rangeOfBlocks(firstBlock, endBlock, chunk.lengthBytes);
+    const part = { ...chunk, path: `${chunk.path}#${runs++}` as ChunkPath, range, lengthBytes: range.to - range.from };
+    const run = { ...range, chunk, flight: new Flight(part, () => {}) };
+    table.begin(run);
+    return run;
+  };
+  const complete = (run: BlockRun, nowMs = 0): ChunkBytes => {
+    const lengthBytes = run.to - run.from;
+    const bytes = new ChunkBytes(memory.tryLease(lengthBytes, 'fill')!, lengthBytes, () => table.dropped(run));
+    table.completed(run, bytes, nowMs);
+    return bytes;
+  };
+  return { memory, memoryTier, table, begin, complete };
+}
+
+function chunkOf(index: number, lengthBytes = CHUNK): Chunk {
+  const sizeBytes = index * CHUNK + lengthBytes;
+  return chunkAt({ originId: 'o', bucket: 'b', key: 'k', etag: 'e', sizeBytes }, CHUNK, index);
+}
+
+/** Asked now, at second 0. */
+const now = (table: SparseTable, nowMs = 0) => ({ moment: table.moment, nowMs });
+const block = (number: number) => ({ from: number * BLOCK + 7, to: number * BLOCK + 9 });
+
+test('what is sparse: under an eighth of a chunk that is larger than the base size and than a block', () => {
+  const chunk = chunkOf(0);
+  expect(isSparse(chunk, { from: 5, to: 4101 }, 8 * MIB)).toBe(true);
+  expect(isSparse(chunk, { from: 0, to: CHUNK / 8 - 1 }, 8 * MIB)).toBe(true);
+  expect(isSparse(chunk, { from: 0, to: CHUNK / 8 }, 8 * MIB)).toBe(false);
+  expect(isSparse(chunk, { from: 0, to: 1 }, CHUNK)).toBe(false);
+  expect(isSparse(chunkOf(1, BLOCK), { from: 0, to: 1 }, 8 * MIB)).toBe(false);
+  expect(isSparse(chunkOf(1, BLOCK + 1), { from: 0, to: 1 }, 8 * MIB)).toBe(true);
+  expect(mostSparseBlocks(CHUNK)).toBe(256);
+  expect(mostSparseBlocks(BLOCK + 1)).toBe(1);
+  expect(blocksOf({ from: BLOCK - 1, to: BLOCK + 1 })).toEqual({ first: 0, end: 2 });
+  expect(rangeOfBlocks(1, 2, BLOCK + 9)).toEqual({ from: BLOCK, to: BLOCK + 9 });
+});
+
+test('names the gaps between what is on its way', () => {
+  const { table, begin } = open();
+  const chunk = chunkOf(0);
+  begin(chunk, 2, 4);
+  begin(chunk, 6, 7);
+  const { fill, gaps } = table.judge(chunk, { from: BLOCK + 1, to: 9 * BLOCK }, now(table));
+  expect(fill).toBe(false);
+  expect(gaps).toEqual([rangeOfBlocks(1, 2, CHUNK), rangeOfBlocks(4, 6, CHUNK), rangeOfBlocks(7, 9, CHUNK)]);
+  expect(table.covers(chunk.path, { from: 2 * BLOCK, to: 4 * BLOCK })).toBe(true);
+  expect(table.covers(chunk.path, { from: 2 * BLOCK, to: 4 * BLOCK + 1 })).toBe(false);
+});
+
+test('a block asked again is a second touch only for who asks after it was read', () => {
+  const { table, begin, complete } = open();
+  const chunk = chunkOf(0);
+  const run = begin(chunk, 0, 1);
+  complete(run);
+  expect(table.judge(chunk, block(0), now(table))).toEqual({ fill: true, gaps: [] });
+  expect(table.judge(chunk, block(1), now(table)).fill).toBe(false);
+});
+
+test('of a crowd, who comes within a second of the read is no second touch', () => {
+  const { table, begin, complete } = open();
+  const chunk = chunkOf(0);
+  const joined = begin(chunk, 0, 1);
+  expect(table.judge(chunk, block(0), now(table))).toEqual(NONE);
+  complete(joined, 5_000);
+  expect(table.judge(chunk, block(0), now(table, 5_999))).toEqual(NONE);
+  expect(table.judge(chunk, block(0), now(table, 6_000)).fill).toBe(true);
+
+  const late = begin(chunk, 1, 2);
+  const asked = now(table, 7_000);
+  complete(late, 7_000);
+  expect(table.judge(chunk, block(1), asked)).toEqual(NONE);
+  expect(table.judge(chunk, block(1), now(table, 7_001))).toEqual(NONE);
+  expect(table.judge(chunk, block(1), now(table, 8_000)).fill).toBe(true);
+});
+
+test('a block that memory gave up stays asked', () => {
+  const { table, begin, complete, memory, memoryTier } = open();
+  const chunk = chunkOf(0);
+  complete(begin(chunk, 0, 1));
+  memoryTier.evict(1);
+  expect(memory.usedBytes).toBe(0);
+  expect(table.runAt(chunk.path, 0)).toBeUndefined();
+  expect(table.judge(chunk, block(0), now(table))).toEqual({ fill: true, gaps: [{ from: 0, to: BLOCK }] });
+});
+
+test('a read that failed is as good as never asked', () => {
+  const { table, begin } = open();
+  const chunk = chunkOf(0);
+  table.failed(begin(chunk, 0, 3));
+  expect(table.size).toBe(0);
+  expect(table.judge(chunk, block(0), now(table))).toEqual({ fill: false, gaps: [{ from: 0, to: BLOCK }] });
+});
+
+test('an eighth of the blocks is not too much, one more is', () => {
+  const { table, begin, complete } = open();
+  const chunk = chunkOf(0);
+  complete(begin(chunk, 0, 255));
+  expect(table.judge(chunk, block(1_000), now(table)).fill).toBe(false);
+  begin(chunk, 1_000, 1_001);
+  expect(table.judge(chunk, block(1_001), now(table)).fill).toBe(true);
+});
+
+test('what is forgotten leaves memory, and what is still being read then is not kept', () => {
+  const { table, begin, complete, memory, memoryTier } = open();
+  const chunk = chunkOf(0);
+  complete(begin(chunk, 0, 1));
+  const late = begin(chunk, 1, 2);
+  table.forget(chunk.path);
+  expect(memory.usedBytes).toBe(0);
+  begin(chunk, 1, 2);
+  expect(complete(late).isDropped).toBe(true);
+  expect(memoryTier.count).toBe(0);
+  expect(memory.usedBytes).toBe(0);
+  expect(table.covers(chunk.path, block(1))).toBe(true);
+});
+
+test('remembers 10 000 chunks, and those asked last: the blocks of the others leave memory', () => {
+  const { table, begin, complete, memory } = open();
+  for (let index = 0; index < 10_000; index++) {
+    const run = begin(chunkOf(index), 0, 1);
+    if (index < 10) complete(run);
+  }
+  expect(table.size).toBe(10_000);
+  expect(memory.usedBytes).toBe(10 * BLOCK);
+  begin(chunkOf(0), 5, 6);
+  begin(chunkOf(10_000), 0, 1);
+  expect(table.size).toBe(10_000);
+  expect(table.covers(chunkOf(0).path, block(0))).toBe(true);
+  expect(table.covers(chunkOf(1).path, block(0))).toBe(false);
+  expect(memory.usedBytes).toBe(9 * BLOCK);
+});

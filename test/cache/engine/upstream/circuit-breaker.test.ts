@@ -1,0 +1,133 @@
+import { expect, test } from 'vitest';
+import { OrcaError } from '#cache/core/errors.ts';
+import { Breaker } from '#cache/engine/upstream/circuit-breaker.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+
+const down = new OrcaError('store_unavailable', 'down');
+const no = new OrcaError('chunk_missing', 'no');
+const cancelled = new OrcaError('cancelled', 'gone');
+
+function open(forgivesOnSuccess = false) {
+  const clock = fakeClock();
+  const breaker = new Breaker(
+    {
+      failures: 3,
+      windowMs: 30_000,
+      probeEveryMs: 10_000,
+      goodProbes: 2,
+      forgivesOnSuccess,
+      code: 'store_unavailable',
+      name: 'the store',
+    },
+    clock,
+  );
+  const call = (result: unknown) =>
+    breaker
+      .run(
+        (error) => error === down,
+        () => (result instanceof Error ? Promise.reject(result) : Promise.resolve(result)),
+      )
+      .catch((error: unknown) => error);
+  return { clock, breaker, call };
+}
+
+async function broken(forgivesOnSuccess = false) {
+  const parts = open(forgivesOnSuccess);
+  for (let i = 0; i < 3; i++) await parts.call(down);
+  return parts;
+}
+
+test('enough failures in the window open it, and nobody is made to wait then', async () => {
+  const { breaker, call } = await broken();
+  expect(breaker.state).toBe('open');
+  expect(await call('ok')).toMatchObject({ code: 'store_unavailable', retryAfterMs: 10_000 });
+});
+
+test('failures that are further apart do not', async () => {
+  const { clock, breaker, call } = open();
+  for (let i = 0; i < 6; i++) {
+    await call(down);
+    await clock.advance(20_000);
+  }
+  expect(breaker.state).toBe('closed');
+});
+
+test('an answer that is merely a no is not a failure', async () => {
+  const { breaker, call } = open();
+  for (let i = 0; i < 10; i++) expect(await call(no)).toBe(no);
+  expect(breaker.state).toBe('closed');
+});
+
+test('a success forgives where it is told to', async () => {
+  for (const forgives of [true, false]) {
+    const { breaker, call } = open(forgives);
+    for (const result of [down, down, 'ok', down]) await call(result);
+    expect(breaker.state).toBe(forgives ? 'closed' : 'open');
+  }
+});
+
+test('one probe at first, and enough good ones in a row close it', async () => {
+  const { clock, breaker, call } = await broken();
+  let closed = 0;
+  breaker.onClose(() => closed++);
+  await clock.advance(10_000);
+  const slow = Promise.withResolvers<string>();
+  const probe = breaker.run(
+    () => false,
+    () => slow.promise,
+  );
+  expect(await call('ok')).toMatchObject({ code: 'store_unavailable' });
+  slow.resolve('ok');
+  await probe;
+  expect(breaker.state).toBe('probing');
+  expect(await call('ok')).toBe('ok');
+  expect([breaker.state, closed]).toEqual(['closed', 1]);
+  expect(await call('ok')).toBe('ok');
+});
+
+test('after a good probe nobody is sent away any more, and one bad answer is enough to open it again', async () => {
+  const { clock, breaker, call } = await broken();
+  await clock.advance(10_000);
+  await call('ok');
+  const slow = [Promise.withResolvers<string>(), Promise.withResolvers<string>()] as const;
+  const [late, bad] = slow.map(({ promise }) =>
+    breaker.run(
+      (error) => error === down,
+      () => promise,
+    ),
+  );
+  slow[1].reject(down);
+  await expect(bad).rejects.toBe(down);
+  expect(breaker.state).toBe('open');
+  slow[0].resolve('ok');
+  await late;
+  expect(breaker.state).toBe('open');
+  await clock.advance(10_000);
+  expect(await call('ok')).toBe('ok');
+  expect(await call('ok')).toBe('ok');
+  expect(breaker.state).toBe('closed');
+});
+
+test('a bad probe opens it again for as long', async () => {
+  const { clock, breaker, call } = await broken();
+  await clock.advance(10_000);
+  await call('ok');
+  await call(down);
+  expect(breaker.state).toBe('open');
+  await clock.advance(9_000);
+  expect(await call('ok')).toMatchObject({ code: 'store_unavailable' });
+  await clock.advance(1_000);
+  await call('ok');
+  await call('ok');
+  expect(breaker.state).toBe('closed');
+});
+
+test('a probe whose caller left decides nothing, and the next caller probes', async () => {
+  const { clock, breaker, call } = await broken();
+  await clock.advance(10_000);
+  await call(cancelled);
+  expect(breaker.state).toBe('probing');
+  await call('ok');
+  await call('ok');
+  expect(breaker.state).toBe('closed');
+});

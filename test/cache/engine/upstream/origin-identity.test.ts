@@ -1,0 +1,110 @@
+import { describe, expect, test } from 'vitest';
+import { OrcaError } from '#cache/core/errors.ts';
+import { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
+import { fakeChunkStore } from '#test/support/fake-chunk-store.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+import {
+  countingObserver,
+  emptyCounts,
+  MIB,
+  openEngines,
+  patternBytes,
+  readAll,
+  readRequest,
+} from '#test/support/engines.ts';
+
+const { signal } = new AbortController();
+const away = new OrcaError('store_unavailable', 'away');
+
+function open(fingerprint: string, store = fakeChunkStore()) {
+  const clock = fakeClock();
+  const counts = emptyCounts();
+  let ours = 0;
+  const identity = new OriginIdentity({
+    store,
+    clock,
+    observer: countingObserver(counts),
+    originId: 'models',
+    fingerprint,
+    onOurs: () => ours++,
+  });
+  return { clock, store, counts, identity, ours: () => ours };
+}
+
+test('the first registers, the same again is a no-op', async () => {
+  const { store, identity, ours } = open('S3 eu.example.com');
+  expect(identity.state).toBe('unknown');
+  expect(await identity.check(signal)).toBe('ours');
+  expect(await open('S3 eu.example.com', store).identity.check(signal)).toBe('ours');
+  expect(await identity.check(signal)).toBe('ours');
+  expect(ours()).toBe(1);
+});
+
+test('another origin under the same id is refused, and both are named', async () => {
+  const { store, identity } = open('S3 eu.example.com');
+  await identity.check(signal);
+  const other = open('S3 us.example.com', store);
+  expect(await other.identity.check(signal)).toBe('conflict');
+  const message = other.identity.refusal()?.message;
+  expect(message).toContain('S3 eu.example.com');
+  expect(message).toContain('S3 us.example.com');
+  expect(other.counts.warnings).toHaveLength(1);
+  await other.identity.check(signal);
+  expect(other.counts.warnings).toHaveLength(1);
+  expect(identity.refusal()).toBeUndefined();
+});
+
+test('a store that is away says nothing, and the state stays', async () => {
+  const { store, identity } = open('a');
+  store.down = away;
+  expect(await identity.check(signal)).toBe('unknown');
+  store.down = undefined;
+  expect(await identity.check(signal)).toBe('ours');
+  store.down = away;
+  expect(await identity.check(signal)).toBe('ours');
+});
+
+test('is asked again soon while it is not known, and every ten minutes afterwards', async () => {
+  const { clock, store, identity } = open('a');
+  store.down = away;
+  const ended = new AbortController();
+  const running = identity.run(ended.signal);
+  await clock.advance(4_000);
+  store.down = undefined;
+  expect(identity.state).toBe('unknown');
+  await clock.advance(1_000);
+  expect(identity.state).toBe('ours');
+  await store.putSmall('_orca/identity/models', Buffer.from('b'), { signal });
+  await clock.advance(599_000);
+  expect(identity.state).toBe('ours');
+  await clock.advance(1_000);
+  expect(identity.state).toBe('conflict');
+  ended.abort();
+  await running;
+});
+
+describe('a cache', () => {
+  test('commits nothing until the origin is known to be its own, and everything then', async () => {
+    const clock = fakeClock();
+    const engines = openEngines({ clock, fingerprint: 'a', readahead: 0 });
+    const { engine } = engines.replicas[0]!;
+    engines.origin.put('far-models', 'o', patternBytes(2 * MIB));
+    await readAll(engine, readRequest('o'));
+    await engine.idle();
+    expect([engines.store.paths().length, engine.outbox.count]).toEqual([0, 2]);
+    const ended = new AbortController();
+    const running = engine.run(ended.signal);
+    await clock.advance(100);
+    expect([engines.store.paths().length, engine.outbox.count]).toEqual([2, 0]);
+    ended.abort();
+    await running;
+  });
+
+  test('of another origin serves nothing, neither to clients nor to peers', async () => {
+    const engines = openEngines({ fingerprint: 'a' });
+    const { engine } = engines.replicas[0]!;
+    await engines.store.putSmall('_orca/identity/test', Buffer.from('b'), { signal });
+    await engine.identity.check(signal);
+    await expect(engine.read(readRequest('o'))).rejects.toMatchObject({ code: 'store_unavailable' });
+  });
+});

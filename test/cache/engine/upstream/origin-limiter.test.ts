@@ -1,0 +1,192 @@
+import { array, assert, asyncProperty, constantFrom, integer, nat, tuple } from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+const NEVER = new AbortController().signal;
+
+function open(targetGlobal = 2, replicas = 1) {
+  const clock = fakeClock();
+  const settings = { targetGlobal, replicas };
+  const limiter = new OriginLimiter({
+    targetGlobal: () => settings.targetGlobal,
+    replicas: () => settings.replicas,
+    queueTimeoutMs: 5_000,
+    clock,
+  });
+  const started: string[] = [];
+  const task = (name: string, signal = NEVER, bucket = 'one') => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const ended = limiter.run(bucket, signal, async () => {
+      started.push(name);
+      await promise;
+    });
+    ended.catch(() => {});
+    return { ended, finish: resolve };
+  };
+  return { clock, limiter, settings, started, task };
+}
+
+test('runs as many as it has slots, the others in the order they came', async () => {
+  const { limiter, started, task } = open();
+  const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => task(name));
+  await turn();
+  expect(started).toEqual(['a', 'b']);
+  b!.finish();
+  await b!.ended;
+  await turn();
+  expect(started).toEqual(['a', 'b', 'c']);
+  for (const { finish } of [a!, c!, d!]) finish();
+  await Promise.all([a!.ended, c!.ended, d!.ended]);
+  expect([limiter.running, limiter.queued]).toEqual([0, 0]);
+});
+
+test('the cluster’s slots are shared by the live replicas, and there is always one', () => {
+  const { limiter, settings } = open(192, 3);
+  expect(limiter.slots).toBe(64);
+  settings.replicas = 500;
+  expect(limiter.slots).toBe(1);
+  settings.replicas = 0;
+  expect(limiter.slots).toBe(192);
+});
+
+test('who waits too long is told to come back', async () => {
+  const { clock, limiter, task } = open(1);
+  task('a');
+  const late = task('b');
+  await clock.advance(5_000);
+  await expect(late.ended).rejects.toMatchObject({ code: 'overloaded' });
+  expect(limiter.queued).toBe(0);
+});
+
+test('who leaves the queue takes no slot', async () => {
+  const { limiter, started, task } = open(1);
+  const a = task('a');
+  const gone = new AbortController();
+  const b = task('b', gone.signal);
+  const c = task('c');
+  gone.abort(new OrcaError('cancelled', 'gone'));
+  await expect(b.ended).rejects.toMatchObject({ code: 'cancelled' });
+  a.finish();
+  await a.ended;
+  await turn();
+  expect(started).toEqual(['a', 'c']);
+  c.finish();
+  await c.ended;
+  expect(limiter.running).toBe(0);
+});
+
+test('a task that fails gives its slot back', async () => {
+  const { limiter } = open(1);
+  await expect(limiter.run('one', NEVER, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  expect(limiter.running).toBe(0);
+});
+
+describe('several buckets', () => {
+  /** As many tasks of a bucket, named by it and their number. */
+  const crowd = (of: ReturnType<typeof open>, bucket: string, count: number) =>
+    Array.from({ length: count }, (_, index) => of.task(`${bucket}${index}`, NEVER, bucket));
+
+  test('have all slots to themselves while nobody else waits', async () => {
+    const all = open(4);
+    crowd(all, 'a', 6);
+    await turn();
+    expect(all.started).toEqual(['a0', 'a1', 'a2', 'a3']);
+  });
+
+  test('wait no longer than until half of the slots are free of another', async () => {
+    const all = open(4);
+    const a = crowd(all, 'a', 20);
+    const b = crowd(all, 'b', 3);
+    await turn();
+    for (const { finish } of a.slice(0, 3)) finish();
+    await turn();
+    // The first two freed slots go to who came later; then each has its half, and the older line goes on.
+    expect(all.started.slice(4)).toEqual(['b0', 'b1', 'a4']);
+    b[0]!.finish();
+    await turn();
+    expect(all.started.slice(7)).toEqual(['b2']);
+    // Nobody else waits any more.
+    b[1]!.finish();
+    b[2]!.finish();
+    await turn();
+    expect(all.started.slice(8)).toEqual(['a5', 'a6']);
+  });
+
+  test('leave no slot free where the number is odd, and take turns where it is one', async () => {
+    const odd = open(3);
+    crowd(odd, 'a', 5);
+    crowd(odd, 'b', 5);
+    await turn();
+    expect(odd.limiter.running).toBe(3);
+
+    const single = open(1);
+    const a = crowd(single, 'a', 2);
+    const b = crowd(single, 'b', 1);
+    await turn();
+    a[0]!.finish();
+    await turn();
+    a[1]!.finish();
+    await turn();
+    b[0]!.finish();
+    await b[0]!.ended;
+    expect(single.started).toEqual(['a0', 'a1', 'b0']);
+  });
+
+  test('have lines of their own, each with its bound', async () => {
+    const all = open(1);
+    const a = crowd(all, 'a', 1 + 1_024);
+    await turn();
+    expect(all.limiter.queued).toBe(1_024);
+    await expect(all.task('too many', NEVER, 'a').ended).rejects.toMatchObject({
+      code: 'overloaded',
+      retryAfterMs: 1_000,
+    });
+    const [b] = crowd(all, 'b', 1);
+    await turn();
+    expect(all.limiter.queued).toBe(1_025);
+    await all.clock.advance(5_000);
+    await expect(b!.ended).rejects.toMatchObject({ code: 'overloaded' });
+    expect(all.limiter.queued).toBe(0);
+    a[0]!.finish();
+    await a[0]!.ended;
+    expect(all.limiter.running).toBe(0);
+    expect(all.clock.pending()).toBe(0);
+  });
+});
+
+test('no slot is free while somebody waits, and no bucket starts into the other half while another waits', async () => {
+  const step = tuple(constantFrom('a', 'b', 'c'), nat(2));
+  await assert(
+    asyncProperty(integer({ min: 1, max: 9 }), array(step, { minLength: 1, maxLength: 60 }), async (slots, steps) => {
+      const { limiter } = open(slots);
+      const running: { readonly bucket: string; readonly finish: () => void }[] = [];
+      const waiting: string[] = [];
+      const ends: Promise<void>[] = [];
+      const started = (bucket: string): Promise<void> => {
+        waiting.splice(waiting.indexOf(bucket), 1);
+        const { promise, resolve } = Promise.withResolvers<void>();
+        running.push({ bucket, finish: resolve });
+        const held = running.filter((other) => other.bucket === bucket).length;
+        if (waiting.some((other) => other !== bucket)) expect(held).toBeLessThanOrEqual(Math.ceil(slots / 2));
+        return promise;
+      };
+      for (const [bucket, left] of steps) {
+        waiting.push(bucket);
+        ends.push(limiter.run(bucket, NEVER, () => started(bucket)));
+        if (left === 0) running.shift()?.finish();
+        await turn();
+        expect([limiter.running, limiter.queued]).toEqual([running.length, waiting.length]);
+        expect(running.length === slots || waiting.length === 0).toBe(true);
+        expect(running.length).toBeLessThanOrEqual(slots);
+      }
+      while (running.length > 0) {
+        running.shift()?.finish();
+        await turn();
+      }
+      await Promise.all(ends);
+    }),
+  );
+});

@@ -1,0 +1,138 @@
+import { expect, test } from 'vitest';
+import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
+import type { Piece } from '#cache/engine/memory/piece.ts';
+import { sendBody, type Sending } from '#cache/http/listener/send-body.ts';
+import { MIB, patternBytes } from '#test/support/engines.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+import { fakeSocket } from '#test/support/fake-socket.ts';
+
+const KIB = 1024;
+
+/** `count` pieces of 1 MiB on their way; `held` counts those that were taken from the body and not given back. */
+function start(count: number, stallLimitMs = 300_000) {
+  const clock = fakeClock();
+  const pace = new ReaderPace();
+  const socket = fakeSocket();
+  const body = patternBytes(count * MIB);
+  const stalls: string[] = [];
+  let held = 0;
+  let ended = false;
+  async function* pieces(): AsyncGenerator<Piece, void, void> {
+    try {
+      for (let at = 0; at < body.length; at += MIB) {
+        held++;
+        let released = false;
+        const release = () => {
+          expect(released).toBe(false);
+          released = true;
+          held--;
+        };
+        yield { bytes: body.subarray(at, at + MIB), source: 'store', release };
+      }
+    } finally {
+      ended = true;
+    }
+  }
+  let served = 0;
+  const sending: Sending = {
+    clock,
+    pace,
+    stallLimitMs: () => stallLimitMs,
+    onServed: (_, lengthBytes) => (served += lengthBytes),
+    onStall: (outcome) => stalls.push(outcome),
+  };
+  const sent = sendBody(socket.response, socket.socket, pieces(), body.length, sending);
+  sent.catch(() => {});
+  return { clock, pace, socket, body, stalls, sent, held: () => held, ended: () => ended, served: () => served };
+}
+
+test('a client that takes what it gets is handed more and more, up to 4 MiB and a piece', async () => {
+  const { clock, socket, body, sent, held, served } = start(40);
+  await clock.advance(0);
+  expect(socket.queued).toEqual([64 * KIB, 64 * KIB]);
+  await socket.take(15);
+  const unsentBytes = socket.queued.reduce((sum, lengthBytes) => sum + lengthBytes, 0);
+  expect(unsentBytes).toBeGreaterThanOrEqual(4 * MIB);
+  expect(unsentBytes).toBeLessThanOrEqual(5 * MIB);
+  await socket.flow();
+  await sent;
+  expect(socket.bytes().equals(body)).toBe(true);
+  expect([held(), served(), clock.pending()]).toEqual([0, body.length, 0]);
+});
+
+test('one that takes everything at once leaves the event loop to others every 4 MiB', async () => {
+  const { socket, sent } = start(40);
+  let turns = 0;
+  const count = () => {
+    turns++;
+    turning = setImmediate(count);
+  };
+  let turning = setImmediate(count);
+  await socket.flow(queueMicrotask);
+  const before = turns;
+  await sent;
+  clearImmediate(turning);
+  expect(turns - before).toBeGreaterThanOrEqual(9);
+});
+
+test('one that takes nothing for 5 s is told of, again and again, and goes on where it stopped', async () => {
+  const { clock, pace, socket, body, stalls, sent } = start(12);
+  let told = 0;
+  pace.onStall(() => told++);
+  await clock.advance(0);
+  await socket.take(9);
+  expect(pace.isSlow).toBe(false);
+  await clock.advance(4_999);
+  expect(told).toBe(0);
+  await clock.advance(1);
+  expect([told, pace.isSlow]).toEqual([1, true]);
+  await clock.advance(60_000);
+  expect([told, stalls]).toEqual([13, ['gave_back']]);
+  await socket.flow();
+  await sent;
+  expect(socket.bytes().equals(body)).toBe(true);
+  expect([pace.isSlow, clock.pending()]).toEqual([false, 0]);
+});
+
+test('a slow client is handed little at a time, and stays', async () => {
+  const { clock, pace, socket, stalls } = start(2);
+  await clock.advance(5_000);
+  expect(pace.isSlow).toBe(true);
+  for (let i = 0; i < 12; i++) {
+    await socket.take(socket.queued.length);
+    await clock.advance(6_000);
+    expect(Math.max(...socket.queued)).toBeLessThanOrEqual(64 * KIB);
+  }
+  expect(new Set(stalls)).toEqual(new Set(['gave_back']));
+});
+
+test('after 300 s without a byte taken the response is given up', async () => {
+  const { clock, socket, sent, stalls, held, ended } = start(4);
+  await clock.advance(0);
+  await socket.take(3);
+  await clock.advance(299_000);
+  expect(ended()).toBe(false);
+  await clock.advance(1_000);
+  await expect(sent).rejects.toMatchObject({ code: 'cancelled' });
+  expect([stalls, ended()]).toEqual([['gave_back', 'cut'], true]);
+  expect(held()).toBe(1);
+  socket.close();
+  expect([held(), clock.pending()]).toEqual([0, 0]);
+});
+
+test('the bound may be a shorter one', async () => {
+  const { clock, sent } = start(4, 30_000);
+  await clock.advance(29_000);
+  await clock.advance(2_000);
+  await expect(sent).rejects.toMatchObject({ code: 'cancelled' });
+});
+
+test('a connection that goes gives everything back, also what no callback comes for', async () => {
+  const { clock, socket, sent, held, ended } = start(8);
+  await clock.advance(0);
+  await socket.take(9);
+  expect(held()).toBeGreaterThan(1);
+  socket.close();
+  await expect(sent).rejects.toMatchObject({ code: 'cancelled' });
+  expect([held(), ended(), clock.pending()]).toEqual([0, true, 0]);
+});

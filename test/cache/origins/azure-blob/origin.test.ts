@@ -1,0 +1,272 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Origin } from '#cache/engine/ports.ts';
+import { openAzureOrigin } from '#cache/origins/azure-blob/origin.ts';
+import type { AzureClientOptions } from '#cache/wire/azure/client.ts';
+import { collectSink } from '#test/support/collect-sink.ts';
+import { reply, startScriptedServer, type Script, type ScriptedServer } from '#test/support/scripted-server.ts';
+
+process.env['ORCA_TEST_AZURE_KEY'] = Buffer.from('the very secret key').toString('base64');
+const { signal } = new AbortController();
+const object = { originId: 'o', bucket: 'bucket', key: 'key', etag: '0x8D1-1', sizeBytes: 100 };
+const range = { from: 10, to: 20 };
+const TEN = '0123456789';
+
+async function open(
+  script: Script,
+  over: Partial<AzureClientOptions> = {},
+): Promise<{ server: ScriptedServer; origin: Origin }> {
+  const server = await startScriptedServer(script);
+  const origin = openAzureOrigin({
+    account: 'acme',
+    endpoint: `${server.endpoint}/acme`,
+    caFile: '',
+    credentials: { kind: 'env', accountKeyVar: 'ORCA_TEST_AZURE_KEY' },
+    ...over,
+  });
+  onTestFinished(async () => {
+    await origin.close();
+    await server[Symbol.asyncDispose]();
+  });
+  return { server, origin };
+}
+
+const fault = (status: string, code: string, headers = {}): Buffer =>
+  reply(
+    status,
+    { 'x-ms-error-code': code, ...headers },
+    `<?xml version="1.0"?><Error><Code>${code}</Code><Message>string to sign: secret</Message></Error>`,
+  );
+/** Of a HEAD: the length is the blob's, and nothing follows. */
+const headed = (headers: Record<string, string> = {}): Buffer =>
+  reply('200 OK', {
+    etag: '"0x8D1"',
+    'content-length': '100',
+    'x-ms-blob-type': 'BlockBlob',
+    'last-modified': 'Wed, 21 Oct 2015 07:28:00 GMT',
+    ...headers,
+  });
+const refusedHead = (status: string, code: string, headers = {}): Buffer =>
+  reply(status, { 'x-ms-error-code': code, 'content-length': '0', ...headers });
+
+describe('a read', () => {
+  test('asks for exactly that version and range with Azure’s own ETag, signed', async () => {
+    const { server, origin } = await open((_, answer) =>
+      answer.write(reply('206 Partial Content', { etag: '"0x8D1"', 'content-range': 'bytes 10-19/100' }, TEN)),
+    );
+    const sink = collectSink();
+    await origin.read(object, range, sink, { signal, requestId: 'r-1' });
+    expect(sink.bytes().toString()).toBe(TEN);
+    expect(server.requests[0]).toMatchObject({ method: 'GET', target: '/acme/bucket/key' });
+    expect(server.requests[0]?.headers).toMatchObject({
+      range: 'bytes=10-19',
+      'if-match': '"0x8D1"',
+      'accept-encoding': 'identity',
+      'x-ms-version': '2025-11-05',
+      'x-ms-client-request-id': 'r-1',
+      authorization: expect.stringMatching(/^SharedKey acme:[A-Za-z0-9+/=]{44}$/) as string,
+    });
+  });
+
+  const partial = (headers: Record<string, string>, body = TEN): Buffer =>
+    reply('206 Partial Content', { etag: '"0x8D1"', 'content-range': 'bytes 10-19/100', ...headers }, body);
+
+  test.for([
+    ['another ETag', partial({ etag: '"0x8D2"' }), 'object_changed'],
+    ['another total', partial({ 'content-range': 'bytes 10-19/101' }), 'object_changed'],
+    ['a weak ETag', partial({ etag: 'W/"0x8D1"' }), 'origin_unavailable'],
+    ['another start', partial({ 'content-range': 'bytes 9-18/100' }), 'origin_unavailable'],
+    ["a length that is not the range's", partial({}, '012345678'), 'origin_unavailable'],
+    ['a malformed range', partial({ 'content-range': 'bytes=10-19/100' }), 'origin_unavailable'],
+    [
+      'another length by a coding added on the way',
+      partial({ 'content-range': 'bytes 10-19/60', 'content-encoding': 'gzip' }),
+      'origin_unavailable',
+    ],
+    ['the whole object', reply('200 OK', { etag: '"0x8D1"' }, 'x'.repeat(100)), 'origin_unavailable'],
+    ['an append blob that took its place', partial({ 'x-ms-blob-type': 'AppendBlob' }), 'origin_unsupported'],
+  ] as const)('of an answer with %s takes no byte', async ([, answer, code]) => {
+    const { origin } = await open((_, out) => out.write(answer));
+    const sink = collectSink();
+    await expect(origin.read(object, range, sink, { signal })).rejects.toMatchObject({ code });
+    expect(sink.lengthBytes).toBe(0);
+  });
+
+  test.for([
+    ['a blob that is there', headed({ etag: '"0x8D2"' }), 'object_changed'],
+    ['none', refusedHead('404 Not Found', 'BlobNotFound'), 'not_found'],
+    ['no container', refusedHead('404 Not Found', 'ContainerNotFound'), 'bucket_not_found'],
+    ['a page blob', headed({ 'x-ms-blob-type': 'PageBlob' }), 'origin_unsupported'],
+  ] as const)('that meets 412 looks again, and finding %s says %s', async ([, head, code]) => {
+    const { server, origin } = await open((request, out) =>
+      out.write(request.method === 'HEAD' ? head : fault('412 Precondition Failed', 'ConditionNotMet')),
+    );
+    await expect(origin.read(object, range, collectSink(), { signal })).rejects.toMatchObject({ code });
+    expect(server.requests.map(({ method }) => method)).toEqual(['GET', 'HEAD']);
+    expect(server.requests[1]?.headers).not.toHaveProperty('if-match');
+  });
+});
+
+test.for([
+  ['the blob’s own', 'gzip', 'object'],
+  ['added on the way', undefined, 'origin_unavailable'],
+] as const)('a coding that is %s is told by a HEAD', async ([, coding, outcome]) => {
+  const { server, origin } = await open((request, out) =>
+    out.write(
+      request.method === 'HEAD'
+        ? headed(coding === undefined ? {} : { 'content-encoding': coding })
+        : reply(
+            '206 Partial Content',
+            { etag: '"0x8D1"', 'content-range': 'bytes 10-19/100', 'content-encoding': 'gzip' },
+            TEN,
+          ),
+    ),
+  );
+  const sink = collectSink();
+  const read = origin.read(object, range, sink, { signal });
+  if (outcome === 'object') await read;
+  else await expect(read).rejects.toMatchObject({ code: outcome });
+  expect(sink.bytes().toString()).toBe(outcome === 'object' ? TEN : '');
+  expect(server.requests.map(({ method }) => method)).toEqual(['GET', 'HEAD', 'GET']);
+});
+
+describe('a head', () => {
+  test('tells ETag, size, time and the headers in S3’s words', async () => {
+    const { origin } = await open((_, out) =>
+      out.write(
+        headed({
+          'content-type': 'text/x-test',
+          'content-language': 'de',
+          'content-md5': 'bWQ1',
+          'x-ms-meta-Mixed_Case': 'Value',
+          'x-ms-access-tier': 'Cool',
+          'x-ms-version-id': '2026-01-01T00:00:00.0000000Z',
+          'x-ms-archive-status': 'rehydrate-pending-to-hot',
+          'x-ms-creation-time': 'ignored',
+        }),
+      ),
+    );
+    expect(await origin.head('bucket', 'key', { signal })).toEqual({
+      etag: '0x8D1-1',
+      sizeBytes: 100,
+      lastModifiedMs: Date.UTC(2015, 9, 21, 7, 28),
+      headers: {
+        'content-type': 'text/x-test',
+        'content-language': 'de',
+        'x-amz-meta-mixed_case': 'Value',
+        'x-amz-storage-class': 'STANDARD_IA',
+        'x-amz-version-id': '2026-01-01T00:00:00.0000000Z',
+        'x-amz-restore': 'ongoing-request="true"',
+      },
+    });
+  });
+
+  test('never gives an ETag that could be taken for the body’s MD5', async () => {
+    const { origin } = await open((_, out) => out.write(headed({ etag: `"${'0123456789abcdef'.repeat(2)}"` })));
+    expect((await origin.head('bucket', 'key', { signal })).etag).toMatch(/-1$/);
+  });
+
+  test.for([
+    ['a page blob', headed({ 'x-ms-blob-type': 'PageBlob' }), 'origin_unsupported'],
+    ['an append blob', headed({ 'x-ms-blob-type': 'AppendBlob' }), 'origin_unsupported'],
+    ['a directory of a hierarchical account', headed({ 'x-ms-resource-type': 'directory' }), 'not_found'],
+    ['what a tool has marked as a directory', headed({ 'x-ms-meta-hdi_isfolder': 'true' }), 'not_found'],
+    ['a blob with a weak ETag', headed({ etag: 'W/"0x8D1"' }), 'origin_missing_etag'],
+    ['no blob', refusedHead('404 Not Found', 'BlobNotFound'), 'not_found'],
+    ['no resource', refusedHead('404 Not Found', 'ResourceNotFound'), 'not_found'],
+    ['no container', refusedHead('404 Not Found', 'ContainerNotFound'), 'bucket_not_found'],
+    ['a container that goes', refusedHead('409 Conflict', 'ContainerBeingDeleted'), 'bucket_not_found'],
+    ['an archived blob', refusedHead('409 Conflict', 'BlobArchived'), 'object_archived'],
+    ['a blob on its way out of the archive', refusedHead('409 Conflict', 'BlobBeingRehydrated'), 'object_archived'],
+    ['a name that can be none', refusedHead('400 Bad Request', 'InvalidResourceName'), 'not_found'],
+    ['a wrong key', refusedHead('403 Forbidden', 'AuthenticationFailed'), 'origin_denied'],
+    ['a missing role', refusedHead('403 Forbidden', 'AuthorizationPermissionMismatch'), 'origin_denied'],
+    ['no credentials', refusedHead('401 Unauthorized', 'NoAuthenticationInformation'), 'origin_denied'],
+    ['a closed account', refusedHead('409 Conflict', 'PublicAccessNotPermitted'), 'origin_denied'],
+    ['a busy server', refusedHead('503 Server Busy', 'ServerBusy'), 'origin_throttled'],
+    ['429', refusedHead('429 Too Many Requests', ''), 'origin_throttled'],
+    ['an internal error', refusedHead('500 Internal Server Error', 'InternalError'), 'origin_unavailable'],
+    ['a timeout', refusedHead('500 Operation Timed Out', 'OperationTimedOut'), 'origin_unavailable'],
+    ['a redirect', refusedHead('302 Found', ''), 'origin_unavailable'],
+  ] as const)('that meets %s rejects with %s', async ([, answer, code]) => {
+    const { origin } = await open((_, out) => out.write(answer));
+    await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({ code });
+  });
+
+  test('of a bucket whose name can be no container’s finds no bucket', async () => {
+    const { origin } = await open((_, out) => out.write(refusedHead('400 Bad Request', 'InvalidResourceName')));
+    await expect(origin.head('not.a.container', 'key', { signal })).rejects.toMatchObject({ code: 'bucket_not_found' });
+  });
+
+  test('of a server that says when to come again says so too', async () => {
+    const { origin } = await open((_, out) =>
+      out.write(refusedHead('503 Server Busy', 'ServerBusy', { 'retry-after': '7' })),
+    );
+    await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({
+      code: 'origin_throttled',
+      retryAfterMs: 7000,
+    });
+  });
+});
+
+describe('a probe', () => {
+  test.for([
+    ['a blob', reply('206 Partial Content', { 'content-range': 'bytes 0-0/5' }, 'x')],
+    ['an empty one', fault('416 Range Not Satisfiable', 'InvalidRange')],
+    ['none', fault('404 Not Found', 'BlobNotFound')],
+  ] as const)('that finds %s has reached the bucket', async ([, answer]) => {
+    const { server, origin } = await open((_, out) => out.write(answer));
+    expect(await origin.probe('bucket', 'pre/', { signal })).toBe('reachable');
+    expect(server.requests[0]).toMatchObject({ method: 'GET', target: '/acme/bucket/pre/_orca-probe' });
+    expect(server.requests[0]?.headers).toMatchObject({ range: 'bytes=0-0' });
+  });
+
+  test('that is refused has not', async () => {
+    const { origin } = await open((_, out) => out.write(fault('403 Forbidden', 'AuthorizationFailure')));
+    await expect(origin.probe('bucket', '', { signal })).rejects.toMatchObject({ code: 'origin_denied' });
+  });
+});
+
+test('a blob has one part, which is all of it', async () => {
+  const { server, origin } = await open(() => undefined);
+  expect(await origin.part(object, 1, { signal })).toEqual({ range: { from: 0, to: 100 }, count: undefined });
+  await expect(origin.part(object, 2, { signal })).rejects.toMatchObject({ code: 'part_not_found' });
+  expect(server.requests).toHaveLength(0);
+});
+
+describe('secrets', () => {
+  const failures = async (origin: Origin): Promise<string> => {
+    const errors = await Promise.all(
+      [origin.head('bucket', 'key', { signal }), origin.read(object, range, collectSink(), { signal })].map((call) =>
+        call.then(
+          () => 'no error',
+          (error: unknown) => error,
+        ),
+      ),
+    );
+    return errors.map((error) => `${String(error)} ${String((error as Error).cause)} ${JSON.stringify(error)}`).join();
+  };
+
+  test('are in no error, whatever the service repeats of them', async () => {
+    const { server, origin } = await open((_, out) => out.write(fault('403 Forbidden', 'AuthenticationFailed')));
+    const text = await failures(origin);
+    const signature = server.requests[0]?.headers['authorization']?.split(':')[1] ?? 'none';
+    expect(text).toContain('AuthenticationFailed');
+    expect(text).not.toContain(signature);
+    expect(text).not.toContain('secret');
+  });
+
+  test('of a SAS token go with the query, and it is said when it has expired', async () => {
+    const { mkdtemp, rm, writeFile } = await import('node:fs/promises');
+    const directory = await mkdtemp('/tmp/orca-sas-');
+    onTestFinished(() => rm(directory, { recursive: true, force: true }));
+    await writeFile(`${directory}/sas-token`, 'sv=2025-11-05&se=2020-01-01&sig=verysecret');
+    const { server, origin } = await open((_, out) => out.write(fault('403 Forbidden', 'AuthenticationFailed')), {
+      credentials: { kind: 'directory', path: directory },
+    });
+    const text = await failures(origin);
+    expect(server.requests[0]?.target).toBe('/acme/bucket/key?sv=2025-11-05&se=2020-01-01&sig=verysecret');
+    expect(server.requests[0]?.headers).not.toHaveProperty('authorization');
+    expect(text).toContain('the SAS token has expired at 2020-01-01');
+    expect(text).not.toContain('verysecret');
+  });
+});

@@ -1,0 +1,52 @@
+import { expect, test } from 'vitest';
+import { representationHeaders } from '#cache/origins/response/representation.ts';
+
+test('what describes the object is handed through, what describes the answer is not', () => {
+  const kept = {
+    'content-type': 'text/plain',
+    'cache-control': 'max-age=1',
+    'content-language': 'de',
+    'content-disposition': 'attachment',
+    'content-encoding': 'gzip',
+    expires: 'Fri, 24 May 2013 00:00:00 GMT',
+    'x-amz-meta-empty': '',
+    'x-amz-meta-name': 'caf\xe9',
+    'x-amz-tagging-count': '2',
+    'x-amz-version-id': 'v',
+    'x-amz-server-side-encryption': 'aws:kms',
+    'x-amz-server-side-encryption-aws-kms-key-id': 'k',
+    'x-amz-restore': 'ongoing-request="false"',
+    'x-amz-expiration': 'expiry',
+    'x-amz-mp-parts-count': '3',
+    'x-amz-storage-class': 'GLACIER',
+    // Told on to those who ask.
+    'x-amz-checksum-crc32': 'AAAA',
+    'x-amz-checksum-type': 'FULL_OBJECT',
+  };
+  const dropped = {
+    'content-length': '5',
+    'content-range': 'bytes 0-4/5',
+    etag: '"e"',
+    date: 'now',
+    server: 's',
+    connection: 'close',
+    'x-amz-request-id': 'r',
+    'set-cookie': 'c',
+    'accept-ranges': 'bytes',
+  };
+  expect(representationHeaders({ ...kept, ...dropped })).toEqual(kept);
+});
+
+test.for([
+  ['aws-chunked', undefined],
+  ['aws-chunked,gzip', 'gzip'],
+  ['gzip, AWS-Chunked', 'gzip'],
+  ['', undefined],
+  ['br', 'br'],
+] as const)('the content coding %j is stored as %j', ([value, stored]) => {
+  expect(representationHeaders({ 'content-encoding': value })['content-encoding']).toBe(stored);
+});
+
+test('the usual storage class is not named', () => {
+  expect(representationHeaders({ 'x-amz-storage-class': 'STANDARD' })).toEqual({});
+});

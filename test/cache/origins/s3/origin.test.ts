@@ -1,0 +1,412 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { Origin } from '#cache/engine/ports.ts';
+import { openS3Origin } from '#cache/origins/s3/origin.ts';
+import type { S3ClientOptions } from '#cache/wire/s3/client.ts';
+import { collectSink } from '#test/support/collect-sink.ts';
+import { reply, startScriptedServer, type Script, type ScriptedServer } from '#test/support/scripted-server.ts';
+
+process.env['ORCA_TEST_KEY'] = 'key';
+const { signal } = new AbortController();
+const object = { originId: 'o', bucket: 'bucket', key: 'key', etag: 'e1', sizeBytes: 100 };
+const range = { from: 10, to: 20 };
+const TEN = '0123456789';
+
+async function open(
+  script: Script,
+  over: Partial<S3ClientOptions> = {},
+): Promise<{ server: ScriptedServer; origin: Origin }> {
+  const server = await startScriptedServer(script);
+  const origin = openS3Origin({
+    endpoint: server.endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    caFile: '',
+    credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_KEY' },
+    ...over,
+  });
+  onTestFinished(async () => {
+    await origin.close();
+    await server[Symbol.asyncDispose]();
+  });
+  return { server, origin };
+}
+
+const fault = (status: string, code: string, headers = {}): Buffer =>
+  reply(status, headers, `<?xml version="1.0"?><Error><Code>${code}</Code><Message>why</Message></Error>`);
+const bodiless = (status: string, headers: Record<string, string> = {}): Buffer => reply(status, headers);
+
+describe('whose bucket it is', () => {
+  const ask = async (answer: Buffer, key = 'key') => {
+    const { server, origin } = await open((_, socket) => socket.write(answer));
+    const checked = origin.checkOwner('bucket', key, '123456789012', { signal });
+    await checked.catch(() => {});
+    expect(server.requests[0]).toMatchObject({ method: 'HEAD', target: `/bucket/${key}` });
+    expect(server.requests[0]?.headers).toMatchObject({ 'x-amz-expected-bucket-owner': '123456789012' });
+    return checked;
+  };
+
+  test('is asked with the key, or of the bucket; a key that is not there was asked for by somebody who may', async () => {
+    await ask(bodiless('200 OK'));
+    await ask(bodiless('200 OK'), '');
+    await ask(bodiless('404 Not Found'));
+  });
+
+  test.for([
+    ['403 Forbidden', 'access_denied'],
+    ['400 Bad Request', 'invalid_argument'],
+    ['500 Internal Server Error', 'origin_unavailable'],
+  ] as const)('%s is %s', async ([status, code]) => {
+    await expect(ask(bodiless(status))).rejects.toMatchObject({ code });
+  });
+});
+
+describe('a part', () => {
+  const good = { etag: '"e1"', 'content-range': 'bytes 10-19/100', 'x-amz-mp-parts-count': '3' };
+  const ask = async (answer: Buffer, of = object) => {
+    const { server, origin } = await open((_, socket) => socket.write(answer));
+    const part = origin.part(of, 2, { signal });
+    await part.catch(() => {});
+    expect(server.requests[0]).toMatchObject({ method: 'HEAD', target: '/bucket/key?partNumber=2' });
+    expect(server.requests[0]?.headers).toMatchObject({ 'if-match': '"e1"' });
+    return part;
+  };
+
+  test('lies where the origin says, and is one of as many as it says', async () => {
+    expect(await ask(bodiless('206 Partial Content', good))).toEqual({ range, count: 3 });
+    const { 'x-amz-mp-parts-count': _, ...uncounted } = good;
+    expect(await ask(bodiless('206 Partial Content', uncounted))).toEqual({ range, count: undefined });
+    const empty = { etag: '"e1"', 'x-amz-mp-parts-count': '1' };
+    const nothing = { range: { from: 0, to: 0 }, count: 1 };
+    expect(await ask(bodiless('200 OK', empty), { ...object, sizeBytes: 0 })).toEqual(nothing);
+  });
+
+  test.for([
+    ['a HEAD of the whole, by an origin that knows no parts', bodiless('200 OK', { etag: '"e1"' }), 'not_implemented'],
+    ['another ETag', bodiless('206 Partial Content', { ...good, etag: '"e2"' }), 'object_changed'],
+    ['another version', bodiless('412 Precondition Failed'), 'object_changed'],
+    [
+      'another size',
+      bodiless('206 Partial Content', { ...good, 'content-range': 'bytes 10-19/99' }),
+      'origin_unavailable',
+    ],
+    [
+      'a range behind the end',
+      bodiless('206 Partial Content', { ...good, 'content-range': 'bytes 90-109/100' }),
+      'origin_unavailable',
+    ],
+    ['no such part', bodiless('416 Range Not Satisfiable'), 'part_not_found'],
+    ['a failure', bodiless('500 Internal Server Error'), 'origin_unavailable'],
+  ] as const)('that is answered with %s is refused', async ([, answer, code]) => {
+    await expect(ask(answer)).rejects.toMatchObject({ code });
+  });
+});
+
+describe('a read', () => {
+  test('asks for exactly that version and range, signed, with the coding untouched', async () => {
+    const { server, origin } = await open((_, answer) =>
+      answer.write(reply('206 Partial Content', { etag: '"e1"', 'content-range': 'bytes 10-19/100' }, TEN)),
+    );
+    const sink = collectSink();
+    await origin.read(object, range, sink, { signal, requestId: 'r-1' });
+    expect(sink.bytes().toString()).toBe(TEN);
+    expect(server.requests[0]).toMatchObject({ method: 'GET', target: '/bucket/key' });
+    expect(server.requests[0]?.headers).toMatchObject({
+      range: 'bytes=10-19',
+      'if-match': '"e1"',
+      'accept-encoding': 'identity',
+      'x-amz-content-sha256': 'UNSIGNED-PAYLOAD',
+      'x-request-id': 'r-1',
+      authorization: expect.stringMatching(
+        /SignedHeaders=host;if-match;range;x-amz-content-sha256;x-amz-date,/,
+      ) as unknown,
+    });
+  });
+
+  const partial = (headers: Record<string, string>, body = TEN): Buffer =>
+    reply('206 Partial Content', { etag: '"e1"', 'content-range': 'bytes 10-19/100', ...headers }, body);
+
+  test.for([
+    ['another ETag', partial({ etag: '"e2"' }), 'object_changed'],
+    ['another total', partial({ 'content-range': 'bytes 10-19/101' }), 'object_changed'],
+    ['a weak ETag', partial({ etag: 'W/"e1"' }), 'origin_unavailable'],
+    ['another start', partial({ 'content-range': 'bytes 9-18/100' }), 'origin_unavailable'],
+    ['another end', partial({ 'content-range': 'bytes 10-18/100' }, '012345678'), 'origin_unavailable'],
+    ["a length that is not the range's", partial({}, '012345678'), 'origin_unavailable'],
+    ['an unknown total', partial({ 'content-range': 'bytes 10-19/*' }), 'origin_unavailable'],
+    ['a malformed range', partial({ 'content-range': 'bytes=10-19/100' }), 'origin_unavailable'],
+    [
+      'another length by a coding added on the way',
+      partial({ 'content-range': 'bytes 10-19/60', 'content-encoding': 'gzip' }),
+      'origin_unavailable',
+    ],
+    ['no Content-Range', reply('206 Partial Content', { etag: '"e1"' }, TEN), 'origin_unavailable'],
+    ['no ETag', reply('206 Partial Content', { 'content-range': 'bytes 10-19/100' }, TEN), 'origin_unavailable'],
+    ['the whole object', reply('200 OK', { etag: '"e1"' }, 'x'.repeat(100)), 'origin_unavailable'],
+    ['the whole of a shorter object', reply('200 OK', { etag: '"e1"' }, 'x'.repeat(99)), 'object_changed'],
+    ['204', bodiless('204 No Content', { etag: '"e1"' }), 'origin_unavailable'],
+    ['412', fault('412 Precondition Failed', 'PreconditionFailed'), 'object_changed'],
+    ['416', fault('416 Range Not Satisfiable', 'InvalidRange'), 'object_changed'],
+    ['no key', fault('404 Not Found', 'NoSuchKey'), 'not_found'],
+    ['no bucket', fault('404 Not Found', 'NoSuchBucket'), 'bucket_not_found'],
+    ['a key that is not shown', fault('403 Forbidden', 'AccessDenied'), 'access_denied'],
+    ['refused credentials', fault('403 Forbidden', 'InvalidAccessKeyId'), 'origin_denied'],
+    ['an expired token', fault('400 Bad Request', 'ExpiredToken'), 'origin_denied'],
+    ['401', bodiless('401 Unauthorized'), 'origin_denied'],
+    ['an archived object', fault('403 Forbidden', 'InvalidObjectState'), 'object_archived'],
+    [
+      'another region',
+      fault('301 Moved Permanently', 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-west-1' }),
+      'origin_unsupported',
+    ],
+    ['a temporary redirect', fault('307 Temporary Redirect', 'TemporaryRedirect'), 'origin_unavailable'],
+    ['SlowDown', fault('503 Slow Down', 'SlowDown'), 'origin_throttled'],
+    ['429', bodiless('429 Too Many Requests'), 'origin_throttled'],
+    ['503', fault('503 Service Unavailable', 'ServiceUnavailable'), 'origin_unavailable'],
+    ['500', fault('500 Internal Server Error', 'InternalError'), 'origin_unavailable'],
+    ['what nobody knows', fault('418 Teapot', 'Teapot'), 'origin_unsupported'],
+    ['no HTTP', Buffer.from('hello\r\n\r\n'), 'origin_unavailable'],
+    [
+      'a chunked body',
+      Buffer.from(
+        'HTTP/1.1 206 OK\r\netag: "e1"\r\ncontent-range: bytes 10-19/100\r\ntransfer-encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n',
+      ),
+      'origin_unavailable',
+    ],
+  ] as const)('answered with %s puts nothing into the sink', async ([, bytes, code]) => {
+    const { origin } = await open((_, answer) => answer.write(bytes));
+    const sink = collectSink();
+    await expect(origin.read(object, range, sink, { signal })).rejects.toMatchObject({ code });
+    expect(sink.lengthBytes).toBe(0);
+  });
+
+  test('of the whole object may be answered with 200', async () => {
+    const { origin } = await open((_, answer) => answer.write(reply('200 OK', { etag: '"e1"' }, 'x'.repeat(100))));
+    const sink = collectSink();
+    await origin.read(object, { from: 0, to: 100 }, sink, { signal });
+    expect(sink.lengthBytes).toBe(100);
+  });
+
+  describe('with a content coding', () => {
+    const headAnswer = (headers: Record<string, string>): Buffer =>
+      reply('200 OK', { 'content-length': '100', ...headers });
+    /** HEADs say `stored`, reads are answered with `sent`. */
+    const openCoded = (stored: Record<string, string>, sent: Record<string, string>) =>
+      open(({ method }, answer) =>
+        answer.write(method === 'HEAD' ? headAnswer({ etag: '"e1"', ...stored }) : partial(sent)),
+      );
+    const methods = ({ requests }: ScriptedServer): string[] => requests.map(({ method }) => method);
+    const GZIP = { 'content-encoding': 'gzip' };
+
+    test('that the HEAD told hands the stored bytes through', async () => {
+      const { server, origin } = await openCoded(GZIP, GZIP);
+      await origin.head('bucket', 'key', { signal });
+      const sink = collectSink();
+      await origin.read(object, range, sink, { signal });
+      expect(sink.bytes().toString()).toBe(TEN);
+      expect(methods(server)).toEqual(['HEAD', 'GET']);
+    });
+
+    test('that nobody here has seen yet is asked for once', async () => {
+      const { server, origin } = await openCoded(GZIP, { 'content-encoding': 'GZIP' });
+      for (let read = 0; read < 2; read++) {
+        const sink = collectSink();
+        await origin.read(object, range, sink, { signal });
+        expect(sink.bytes().toString()).toBe(TEN);
+      }
+      expect(methods(server)).toEqual(['GET', 'HEAD', 'GET', 'GET']);
+    });
+
+    test.for([
+      ['that was added on the way', {}, GZIP],
+      ['that was taken off on the way', GZIP, {}],
+      ['that is another than the stored one', { 'content-encoding': 'br' }, GZIP],
+    ] as const)('%s is refused although every length is right', async ([, stored, sent]) => {
+      const { origin } = await openCoded(stored, sent);
+      await origin.head('bucket', 'key', { signal });
+      const sink = collectSink();
+      await expect(origin.read(object, range, sink, { signal })).rejects.toMatchObject({ code: 'origin_unavailable' });
+      expect(sink.lengthBytes).toBe(0);
+    });
+
+    test('that only says how it was uploaded counts for nothing', async () => {
+      const { server, origin } = await openCoded({}, { 'content-encoding': 'aws-chunked' });
+      await origin.read(object, range, collectSink(), { signal });
+      expect(methods(server)).toEqual(['GET']);
+    });
+
+    test('of a version that is there no more is object_changed', async () => {
+      const { origin } = await openCoded({ etag: '"e2"', ...GZIP }, GZIP);
+      await expect(origin.read(object, range, collectSink(), { signal })).rejects.toMatchObject({
+        code: 'object_changed',
+      });
+    });
+  });
+
+  test('that is cut is origin_unavailable with its cause, and never complete', async () => {
+    const { origin } = await open((_, answer) => {
+      answer.write(
+        'HTTP/1.1 206 OK\r\netag: "e1"\r\ncontent-range: bytes 10-19/100\r\ncontent-length: 10\r\n\r\n01234',
+      );
+      answer.end();
+    });
+    const sink = collectSink();
+    await expect(origin.read(object, range, sink, { signal })).rejects.toMatchObject({
+      code: 'origin_unavailable',
+      cause: { failure: 'closed' },
+    });
+    expect(sink.bytes().toString()).toBe('01234');
+  });
+
+  test('without a first byte in time is origin_unavailable', async () => {
+    const { origin } = await open(() => undefined);
+    await expect(origin.read(object, range, collectSink(), { signal, firstByteTimeoutMs: 30 })).rejects.toMatchObject({
+      code: 'origin_unavailable',
+      cause: { failure: 'first_byte' },
+    });
+  });
+
+  test('says how long to wait where the origin does', async () => {
+    const { origin } = await open((_, answer) =>
+      answer.write(fault('503 Slow Down', 'SlowDown', { 'retry-after': '7' })),
+    );
+    await expect(origin.read(object, range, collectSink(), { signal })).rejects.toMatchObject({
+      retryAfterMs: 7000,
+      status: 503,
+    });
+  });
+});
+
+describe('a head', () => {
+  const good = {
+    etag: '"e1"',
+    'last-modified': 'Fri, 24 May 2013 00:00:01 GMT',
+    'content-type': 'text/plain',
+    'x-amz-meta-a': 'b',
+  };
+  const ok = (headers: Record<string, string>): string =>
+    `HTTP/1.1 200 OK\r\n${Object.entries(headers)
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('')}\r\n`;
+
+  test('is one request', async () => {
+    const { server, origin } = await open((_, answer) => answer.write(ok({ ...good, 'content-length': '100' })));
+    expect(await origin.head('bucket', 'key', { signal })).toEqual({
+      etag: 'e1',
+      sizeBytes: 100,
+      lastModifiedMs: Date.UTC(2013, 4, 24, 0, 0, 1),
+      headers: { 'content-type': 'text/plain', 'x-amz-meta-a': 'b' },
+    });
+    expect(server.requests.map(({ method }) => method)).toEqual(['HEAD']);
+  });
+
+  test.for([
+    ['a weak ETag', { ...good, etag: 'W/"e1"', 'content-length': '1' }, 'origin_missing_etag'],
+    ['an empty ETag', { ...good, etag: '""', 'content-length': '1' }, 'origin_missing_etag'],
+    ['no length', good, 'origin_unavailable'],
+  ] as const)('with %s is no head', async ([, headers, code]) => {
+    const { origin } = await open((_, answer) => answer.write(ok(headers)));
+    await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({ code });
+  });
+
+  test('with a bare ETag is a head', async () => {
+    const { origin } = await open((_, answer) => answer.write(ok({ ...good, etag: 'bare-1', 'content-length': '1' })));
+    expect(await origin.head('bucket', 'key', { signal })).toMatchObject({ etag: 'bare-1' });
+  });
+
+  test.for([
+    ['403', fault('403 Forbidden', 'AccessDenied'), 'access_denied'],
+    ['403', fault('403 Forbidden', 'SignatureDoesNotMatch'), 'origin_denied'],
+    ['400', fault('400 Bad Request', 'ExpiredToken'), 'origin_denied'],
+    ['400', fault('400 Bad Request', 'KeyTooLongError'), 'not_found'],
+    ['404', fault('404 Not Found', 'NoSuchKey'), 'not_found'],
+    ['404', fault('404 Not Found', 'NoSuchBucket'), 'bucket_not_found'],
+    ['403', reply('206 Partial Content', { 'content-range': 'bytes 0-0/5' }, 'x'), 'origin_unavailable'],
+  ] as const)('answered with %s is explained by one byte of the key', async ([status, explanation, code]) => {
+    const { server, origin } = await open(({ method }, answer) =>
+      answer.write(method === 'HEAD' ? bodiless(`${status} Refused`) : explanation),
+    );
+    await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({ code });
+    expect(server.requests.map(({ method, headers }) => [method, headers['range']])).toEqual([
+      ['HEAD', undefined],
+      ['GET', 'bytes=0-0'],
+    ]);
+  });
+
+  test('of a missing key in a bucket that just answered is one request', async () => {
+    const { server, origin } = await open(({ target }, answer) =>
+      answer.write(target.endsWith('/there') ? ok({ ...good, 'content-length': '1' }) : bodiless('404 Not Found')),
+    );
+    await origin.head('bucket', 'there', { signal });
+    await expect(origin.head('bucket', 'gone', { signal })).rejects.toMatchObject({ code: 'not_found' });
+    expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'HEAD']);
+  });
+
+  test.for([
+    ['503', {}, 'origin_unavailable'],
+    ['503', { 'retry-after': '2' }, 'origin_throttled'],
+    ['500', {}, 'origin_unavailable'],
+    ['301', { 'x-amz-bucket-region': 'eu-west-1' }, 'origin_unsupported'],
+  ] as const)('answered with %s %j needs no explanation', async ([status, headers, code]) => {
+    const { server, origin } = await open((_, answer) => answer.write(bodiless(`${status} Refused`, headers)));
+    await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({ code });
+    expect(server.requests).toHaveLength(1);
+  });
+});
+
+describe('a probe', () => {
+  test.for([
+    ['206', reply('206 Partial Content', { 'content-range': 'bytes 0-0/5' }, 'x'), 'reachable'],
+    ['416', fault('416 Range Not Satisfiable', 'InvalidRange'), 'reachable'],
+    ['NoSuchKey', fault('404 Not Found', 'NoSuchKey'), 'reachable'],
+    ['AccessDenied', fault('403 Forbidden', 'AccessDenied'), 'list_denied'],
+  ] as const)('answered with %s is good', async ([, bytes, verdict]) => {
+    const { server, origin } = await open((_, answer) => answer.write(bytes));
+    expect(await origin.probe('bucket', 'a/', { signal })).toBe(verdict);
+    expect(server.requests[0]).toMatchObject({ target: '/bucket/a/_orca-probe', headers: { range: 'bytes=0-0' } });
+  });
+
+  test.for([
+    ['NoSuchBucket', fault('404 Not Found', 'NoSuchBucket'), 'bucket_not_found'],
+    ['InvalidAccessKeyId', fault('403 Forbidden', 'InvalidAccessKeyId'), 'origin_denied'],
+    ['500', bodiless('500 Oops'), 'origin_unavailable'],
+  ] as const)('answered with %s is not', async ([, bytes, code]) => {
+    const { origin } = await open((_, answer) => answer.write(bytes));
+    await expect(origin.probe('bucket', '', { signal })).rejects.toMatchObject({ code });
+  });
+});
+
+describe('addressing', () => {
+  const head = (_: unknown, answer: { write(data: string): void }): void =>
+    answer.write('HTTP/1.1 200 OK\r\netag: "e"\r\ncontent-length: 0\r\n\r\n');
+
+  test.for([
+    ['plain', '/bucket/plain'],
+    ['a b(1)+%25é//../.', '/bucket/a%20b%281%29%2B%2525%C3%A9//../.'],
+    ['k'.repeat(1024), `/bucket/${'k'.repeat(1024)}`],
+    ['/leading', '/bucket//leading'],
+    ['trailing/', '/bucket/trailing/'],
+  ] as const)('a key is asked for as it is (%#)', async ([key, target]) => {
+    const { server, origin } = await open(head);
+    await origin.head('bucket', key, { signal });
+    expect(server.requests[0]?.target).toBe(target);
+  });
+});
+
+test('credentials that are not there are origin_denied and name the place', async () => {
+  const { server, origin } = await open(() => undefined, { credentials: { kind: 'directory', path: '/nowhere' } });
+  await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({
+    code: 'origin_denied',
+    message: expect.stringContaining('/nowhere/access-key-id') as unknown,
+  });
+  expect(server.requests).toHaveLength(0);
+});
+
+test('no secret is in an error', async () => {
+  process.env['ORCA_TEST_SECRET'] = 'very-secret-value';
+  const { origin } = await open((_, answer) => answer.write(fault('403 Forbidden', 'SignatureDoesNotMatch')), {
+    credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_SECRET' },
+  });
+  const failure = await origin.read(object, range, collectSink(), { signal }).catch((error: unknown) => error);
+  const { inspect } = await import('node:util');
+  expect(inspect(failure, { depth: 10, showHidden: true })).not.toMatch(/very-secret|Signature=/);
+});

@@ -1,0 +1,121 @@
+/** What the probe finds out without a race, and what commits then do; races are among the conformance tests. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { judge } from '#cache/core/store-verdict.ts';
+import type { ProbedStore } from '#cache/engine/ports.ts';
+import { openS3Store } from '#cache/stores/s3/store.ts';
+import { chunkFor, metadataFor, patternBytes } from '#test/support/chunks.ts';
+import {
+  startConditionServer,
+  type ConditionServer,
+  type ConditionServerOptions,
+} from '#test/support/condition-server.ts';
+
+process.env['ORCA_TEST_KEY'] = 'key';
+const { signal } = new AbortController();
+const NAME = '_orca/probe/0123456789abcdef';
+
+async function open(options: ConditionServerOptions): Promise<{ server: ConditionServer; store: ProbedStore }> {
+  const server = await startConditionServer(options);
+  const store = openS3Store({
+    endpoint: server.endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    caFile: '',
+    credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_KEY' },
+    bucket: 'chunks',
+  });
+  onTestFinished(async () => {
+    await store.close();
+    await server[Symbol.asyncDispose]();
+  });
+  return { server, store };
+}
+
+test.for([
+  ['ignored', 'ignored'],
+  ['unsupported', 'unsupported'],
+  ['conflicting', 'conflicting'],
+  ['conflicts for losers', 'conflicting'],
+] as const)('a store whose condition is %s is found to be %s, and nothing stays there', async ([kind, condition]) => {
+  const { server, store } = await open({ kind });
+  const findings = await store.probe(NAME, { signal });
+  expect(judge(findings)).toBe(condition);
+  expect(findings.problems).toEqual([]);
+  expect(server.objects.size).toBe(0);
+});
+
+test('a store that decides it without a race is not raced', async () => {
+  const { server, store } = await open({ kind: 'ignored' });
+  expect((await store.probe(NAME, { signal })).race).toBeUndefined();
+  expect(server.requests.filter((request) => request.startsWith('PUT'))).toEqual([
+    `PUT /chunks/${NAME}.first unless there`,
+    `PUT /chunks/${NAME}.first unless there`,
+    `PUT /chunks/${NAME}`,
+  ]);
+});
+
+test.for([
+  ['ranges', 'range'],
+  ['metadata', 'metadata'],
+  ['deletion', 'delete'],
+] as const)('a store that lacks %s is told of it', async ([lacks, problem]) => {
+  const { store } = await open({ kind: 'ignored', lacks });
+  const findings = await store.probe(NAME, { signal });
+  expect(findings.problems).toEqual([problem]);
+});
+
+test.for([
+  ['Enabled', true],
+  ['none', false],
+  ['unknown', false],
+  ['refused', undefined],
+] as const)('a bucket that answers %s about its versioning', async ([versioning, versioned]) => {
+  const { store } = await open({ kind: 'ignored', versioning });
+  expect((await store.probe(NAME, { signal })).versioned).toBe(versioned);
+});
+
+test('a store that is not there is store_unavailable', async () => {
+  const { server, store } = await open({ kind: 'atomic' });
+  await server[Symbol.asyncDispose]();
+  await expect(store.probe(NAME, { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
+});
+
+describe('a commit to a store whose condition is', () => {
+  const body = patternBytes(100_000);
+  const chunk = chunkFor(body, 'object');
+  const metadata = metadataFor(chunk, body);
+  const path = `/chunks/${chunk.path}`;
+  const commit = (store: ProbedStore) => store.commit(chunk, metadata, [body], { signal });
+
+  test.for(['atomic', 'racy', 'ignored', 'unsupported', 'conflicting'] as const)(
+    '%s looks first and writes plainly while it is not trusted',
+    async (kind) => {
+      const { server, store } = await open({ kind });
+      expect(await commit(store)).toBe('won');
+      expect(await commit(store)).toBe('lost');
+      expect(server.requests).toEqual([`HEAD ${path}`, `PUT ${path}`, `HEAD ${path}`]);
+    },
+  );
+
+  test('trusted is one conditional write, and a look for who lost', async () => {
+    const { server, store } = await open({ kind: 'atomic' });
+    store.trustConditions(true);
+    expect(await commit(store)).toBe('won');
+    expect(await commit(store)).toBe('lost');
+    expect(server.requests).toEqual([`PUT ${path} unless there`, `PUT ${path} unless there`, `HEAD ${path}`]);
+    store.trustConditions(false);
+    expect(await commit(store)).toBe('lost');
+    expect(server.requests).toHaveLength(4);
+  });
+
+  test.for(['atomic', 'racy', 'ignored', 'unsupported', 'conflicting'] as const)(
+    '%s gives a small name to one only, and leaves what is there',
+    async (kind) => {
+      const { store } = await open({ kind });
+      const name = '_orca/identity/far';
+      expect(await store.putSmall(name, Buffer.from('one'), { signal, ifAbsent: true })).toBe('won');
+      expect(await store.putSmall(name, Buffer.from('two'), { signal, ifAbsent: true })).toBe('lost');
+      expect(Buffer.from((await store.getSmall(name, { signal })) ?? []).toString()).toBe('one');
+    },
+  );
+});

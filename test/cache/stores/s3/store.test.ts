@@ -1,0 +1,251 @@
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
+import type { ChunkStore } from '#cache/engine/ports.ts';
+import { openS3Store } from '#cache/stores/s3/store.ts';
+import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
+import { collectSink } from '#test/support/collect-sink.ts';
+import {
+  reply,
+  startScriptedServer,
+  type Answer,
+  type CapturedRequest,
+  type ScriptedServer,
+} from '#test/support/scripted-server.ts';
+
+process.env['ORCA_TEST_KEY'] = 'key';
+const { signal } = new AbortController();
+const body = patternBytes(100_000);
+const chunk = chunkFor(body, 'object');
+const metadata = metadataFor(chunk, body);
+const pieces = piecesOf(body, 30_000);
+const meta = Object.fromEntries(
+  Object.entries(encodeMetadata(metadata)).map(([name, value]) => [`x-amz-meta-${name}`, value]),
+);
+
+/** A store that gives these answers (or `reset`, or `silence`), one a request; the last one again and again. */
+async function open(
+  ...answers: readonly (Uint8Array | string)[]
+): Promise<{ server: ScriptedServer; store: ChunkStore }> {
+  let next = 0;
+  const server = await startScriptedServer((_: CapturedRequest, answer: Answer) => {
+    const bytes = answers[Math.min(next++, answers.length - 1)] ?? '';
+    if (bytes === 'reset') answer.reset();
+    else if (bytes !== 'silence') answer.write(bytes);
+  });
+  const store = openS3Store({
+    endpoint: server.endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    caFile: '',
+    credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_KEY' },
+    bucket: 'chunks',
+  });
+  store.trustConditions(true);
+  onTestFinished(async () => {
+    await store.close();
+    await server[Symbol.asyncDispose]();
+  });
+  return { server, store };
+}
+
+const OK = reply('200 OK', {});
+const fault = (status: string, code: string): Buffer => reply(status, {}, `<Error><Code>${code}</Code></Error>`);
+const EXISTS = fault('412 Precondition Failed', 'PreconditionFailed');
+const CONFLICT = fault('409 Conflict', 'ConditionalRequestConflict');
+const ABSENT = 'HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n';
+const there = (headers: Record<string, string>, lengthBytes = body.length): string =>
+  `HTTP/1.1 200 OK\r\n${Object.entries({ ...headers, 'content-length': String(lengthBytes) })
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')}\r\n`;
+const SAME = there(meta);
+const OTHER = there({ ...meta, 'x-amz-meta-orca-crc32': '00000001' });
+const sent = (server: ScriptedServer): string[] =>
+  server.requests.map(({ method, headers }) => `${method}${headers['if-none-match'] === '*' ? ' unless there' : ''}`);
+
+describe('a commit', () => {
+  test('is one conditional upload with its checksum and metadata', async () => {
+    const { server, store } = await open(OK);
+    expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+    expect(server.requests).toHaveLength(1);
+    const crc = Buffer.alloc(4);
+    crc.writeUInt32BE(metadata.crc32);
+    expect(server.requests[0]).toMatchObject({
+      method: 'PUT',
+      target: `/chunks/${chunk.path}`,
+      headers: {
+        'if-none-match': '*',
+        'content-length': '100000',
+        'x-amz-checksum-crc32': crc.toString('base64'),
+        'x-amz-content-sha256': 'UNSIGNED-PAYLOAD',
+        ...meta,
+        authorization: expect.stringContaining('if-none-match;x-amz-checksum-crc32;x-amz-content-sha256') as unknown,
+      },
+    });
+    expect(server.requests[0]?.body.equals(body)).toBe(true);
+  });
+
+  test.for([
+    ['412 and the same chunk there', [EXISTS, SAME], 'lost', ['PUT unless there', 'HEAD']],
+    ['412 and another chunk there', [EXISTS, OTHER, OK], 'won', ['PUT unless there', 'HEAD', 'PUT']],
+    ['412 and one without metadata there', [EXISTS, there({}), OK], 'won', ['PUT unless there', 'HEAD', 'PUT']],
+    ['412 and a shorter one there', [EXISTS, there(meta, 5), OK], 'won', ['PUT unless there', 'HEAD', 'PUT']],
+    ['412 and nothing there any more', [EXISTS, ABSENT, OK], 'won', ['PUT unless there', 'HEAD', 'PUT unless there']],
+    ['a reset and the same chunk there', ['reset', SAME], 'lost', ['PUT unless there', 'HEAD']],
+    ['a reset and another chunk there', ['reset', OTHER, OK], 'won', ['PUT unless there', 'HEAD', 'PUT']],
+    ['409 and then 200', [CONFLICT, OK], 'won', ['PUT unless there', 'PUT unless there']],
+    [
+      '501 and nothing there',
+      [fault('501 Not Implemented', 'NotImplemented'), ABSENT, OK],
+      'won',
+      ['PUT unless there', 'HEAD', 'PUT'],
+    ],
+    [
+      '501 and the same chunk there',
+      [fault('501 Not Implemented', 'NotImplemented'), SAME],
+      'lost',
+      ['PUT unless there', 'HEAD'],
+    ],
+  ] as const)('answered with %s is %s', async ([, answers, outcome, requests]) => {
+    const { server, store } = await open(...answers);
+    expect(await store.commit(chunk, metadata, pieces, { signal })).toBe(outcome);
+    expect(sent(server)).toEqual(requests);
+  });
+
+  test.for([
+    ['a reset and nothing there', ['reset', ABSENT], undefined, ['PUT unless there', 'HEAD']],
+    ['403', [fault('403 Forbidden', 'AccessDenied')], 403, ['PUT unless there']],
+    ['a missing bucket', [fault('404 Not Found', 'NoSuchBucket')], 404, ['PUT unless there']],
+    ['a missing bucket that is not named', [ABSENT], 404, ['PUT unless there']],
+    ['a bad checksum', [fault('400 Bad Request', 'BadDigest')], 400, ['PUT unless there']],
+    ['500', [fault('500 Oops', 'InternalError')], 500, ['PUT unless there']],
+    ['503', [fault('503 Slow Down', 'SlowDown')], 503, ['PUT unless there']],
+    [
+      '412 and a look that fails',
+      [EXISTS, 'HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n'],
+      500,
+      ['PUT unless there', 'HEAD'],
+    ],
+    ['409 on end', [CONFLICT], 409, Array.from({ length: 5 }, () => 'PUT unless there')],
+  ] as const)('answered with %s is store_unavailable, with its status', async ([, answers, status, requests]) => {
+    const { server, store } = await open(...answers);
+    await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({
+      code: 'store_unavailable',
+      status,
+    });
+    expect(sent(server)).toEqual(requests);
+  });
+
+  test('to a store that does not know the condition looks first from then on', async () => {
+    const { server, store } = await open(fault('501 Not Implemented', 'NotImplemented'), ABSENT, OK, SAME);
+    await store.commit(chunk, metadata, pieces, { signal });
+    expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('lost');
+    expect(sent(server)).toEqual(['PUT unless there', 'HEAD', 'PUT', 'HEAD']);
+  });
+
+  test('that repairs is one plain upload', async () => {
+    const { server, store } = await open(OK);
+    expect(await store.commit(chunk, metadata, pieces, { signal, overwrite: true })).toBe('won');
+    expect(sent(server)).toEqual(['PUT']);
+    expect(server.requests[0]?.headers).toHaveProperty('x-amz-checksum-crc32');
+  });
+
+  test('that is aborted while it waits after a 409 is cancelled', async () => {
+    const aborter = new AbortController();
+    const { store } = await open(CONFLICT, 'silence');
+    const committing = store.commit(chunk, metadata, pieces, { signal: aborter.signal });
+    setImmediate(() => aborter.abort());
+    await expect(committing).rejects.toMatchObject({ code: 'cancelled' });
+  });
+
+  test('that is not answered in time is store_unavailable', async () => {
+    const { store } = await open('silence');
+    await expect(store.commit(chunk, metadata, pieces, { signal, firstByteTimeoutMs: 30 })).rejects.toMatchObject({
+      code: 'store_unavailable',
+      cause: { failure: 'first_byte' },
+    });
+  });
+});
+
+describe('a read', () => {
+  const range = { from: 10, to: 20 };
+  const TEN = body.subarray(10, 20);
+  const part = (headers: Record<string, string>, bytes: Uint8Array = TEN): Buffer =>
+    reply('206 Partial Content', { 'content-range': 'bytes 10-19/100000', ...meta, ...headers }, bytes);
+
+  test('is one ranged request that tells the metadata before the first byte', async () => {
+    const { server, store } = await open(part({}));
+    const sink = collectSink();
+    const told: unknown[] = [];
+    await store.read(chunk, range, sink, (info) => told.push(info, sink.lengthBytes), { signal });
+    expect(told).toEqual([metadata, 0]);
+    expect(sink.bytes().equals(TEN)).toBe(true);
+    expect(server.requests).toMatchObject([
+      { method: 'GET', target: `/chunks/${chunk.path}`, headers: { range: 'bytes=10-19' } },
+    ]);
+  });
+
+  test.for([
+    ['another total', part({ 'content-range': 'bytes 10-19/99999' }), 'chunk_bad'],
+    ['another ETag', part({ 'x-amz-meta-orca-etag': Buffer.from('other').toString('base64url') }), 'chunk_bad'],
+    ['metadata of another length', part({ 'x-amz-meta-orca-length': '99999' }), 'chunk_bad'],
+    ['metadata that contradict themselves', part({ 'x-amz-meta-orca-blocks': 'AAAA' }), 'chunk_bad'],
+    ["a range that it can't satisfy", fault('416 Range Not Satisfiable', 'InvalidRange'), 'chunk_bad'],
+    ['the whole of a shorter chunk', reply('200 OK', meta, TEN), 'chunk_bad'],
+    ['the whole chunk', reply('200 OK', meta, body), 'store_unavailable'],
+    ['another range', part({ 'content-range': 'bytes 9-18/100000' }), 'store_unavailable'],
+    ['a shorter range', part({ 'content-range': 'bytes 10-18/100000' }, TEN.subarray(1)), 'store_unavailable'],
+    ['another length', part({}, TEN.subarray(1)), 'store_unavailable'],
+    ['a content coding', part({ 'content-encoding': 'gzip' }), 'store_unavailable'],
+    ['no Content-Range', reply('206 Partial Content', meta, TEN), 'store_unavailable'],
+    ['no key', fault('404 Not Found', 'NoSuchKey'), 'chunk_missing'],
+    ['no bucket', fault('404 Not Found', 'NoSuchBucket'), 'store_unavailable'],
+    ['403', fault('403 Forbidden', 'AccessDenied'), 'store_unavailable'],
+    ['503', fault('503 Slow Down', 'SlowDown'), 'store_unavailable'],
+    ['a reset', 'reset', 'store_unavailable'],
+  ] as const)('answered with %s puts nothing into the sink', async ([, bytes, code]) => {
+    const { store } = await open(bytes);
+    const sink = collectSink();
+    await expect(store.read(chunk, range, sink, () => undefined, { signal })).rejects.toMatchObject({ code });
+    expect(sink.lengthBytes).toBe(0);
+  });
+
+  test('of the whole chunk may be answered with 200', async () => {
+    const { store } = await open(reply('200 OK', meta, body));
+    const sink = collectSink();
+    await store.read(chunk, { from: 0, to: body.length }, sink, () => undefined, { signal });
+    expect(sink.bytes().equals(body)).toBe(true);
+  });
+
+  test('of metadata in a later format is judged by its length', async () => {
+    const { store } = await open(part({ 'x-amz-meta-orca-version': '99' }));
+    const told: unknown[] = [];
+    await store.read(chunk, range, collectSink(), (info) => told.push(info), { signal });
+    expect(told).toEqual([undefined]);
+  });
+});
+
+describe('a small object', () => {
+  test('that was there is not overwritten where it must not be', async () => {
+    const { server, store } = await open(EXISTS, reply('200 OK', {}, 'theirs'));
+    expect(await store.putSmall('_orca/identity/x', Buffer.from('ours'), { signal, ifAbsent: true })).toBe('lost');
+    expect(sent(server)).toEqual(['PUT unless there', 'GET']);
+  });
+
+  test('whose answer was lost is ours if our bytes stand there', async () => {
+    const { store } = await open('reset', reply('200 OK', {}, 'ours'));
+    expect(await store.putSmall('_orca/identity/x', Buffer.from('ours'), { signal, ifAbsent: true })).toBe('won');
+  });
+
+  test('that is far too large is refused', async () => {
+    const { store } = await open(reply('200 OK', {}, Buffer.alloc(17 * 1024 * 1024)));
+    await expect(store.getSmall('_orca/identity/x', { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
+  });
+
+  test('in a bucket that is not there is no missing object', async () => {
+    const { store } = await open(fault('404 Not Found', 'NoSuchBucket'));
+    await expect(store.getSmall('_orca/identity/x', { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
+    await expect(store.deleteSmall('_orca/identity/x', { signal })).rejects.toMatchObject({
+      code: 'store_unavailable',
+    });
+  });
+});

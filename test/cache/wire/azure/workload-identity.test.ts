@@ -1,0 +1,139 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { openWorkloadIdentity } from '#cache/wire/azure/workload-identity.ts';
+import { reply, startScriptedServer, type Script, type ScriptedServer } from '#test/support/scripted-server.ts';
+
+const HOUR_MS = 3_600_000;
+
+const granted = (token: string, seconds = 3600): Buffer =>
+  reply(
+    '200 OK',
+    { 'content-type': 'application/json' },
+    JSON.stringify({ token_type: 'Bearer', access_token: token, expires_in: seconds }),
+  );
+
+interface World {
+  readonly server: ScriptedServer;
+  readonly file: string;
+  readonly token: () => Promise<string>;
+  nowMs: number;
+}
+
+async function open(script: Script, over: Readonly<Record<string, string | undefined>> = {}): Promise<World> {
+  const server = await startScriptedServer(script);
+  const directory = await mkdtemp(join(tmpdir(), 'orca-identity-'));
+  onTestFinished(async () => {
+    await server[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true, force: true });
+  });
+  const file = join(directory, 'token');
+  await writeFile(file, 'pod-token-1\n');
+  const world = { server, file, nowMs: 0 };
+  const env = {
+    AZURE_CLIENT_ID: 'client',
+    AZURE_TENANT_ID: 'tenant',
+    AZURE_FEDERATED_TOKEN_FILE: file,
+    AZURE_AUTHORITY_HOST: `${server.endpoint}/`,
+    ...over,
+  };
+  return Object.assign(world, { token: openWorkloadIdentity({ env, now: () => world.nowMs }) });
+}
+
+const formOf = (world: World, index: number): Record<string, string> =>
+  Object.fromEntries(new URLSearchParams(world.server.requests[index]?.body.toString()));
+
+test('the pod’s token is exchanged for one of Azure Storage’s', async () => {
+  const world = await open((_, answer) => answer.write(granted('storage-token')));
+  expect(await world.token()).toBe('storage-token');
+  expect(world.server.requests[0]).toMatchObject({ method: 'POST', target: '/tenant/oauth2/v2.0/token' });
+  expect(formOf(world, 0)).toEqual({
+    grant_type: 'client_credentials',
+    client_id: 'client',
+    scope: 'https://storage.azure.com/.default',
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    client_assertion: 'pod-token-1',
+  });
+});
+
+test('it is exchanged once for many, and again, with the file’s new content, shortly before it expires', async () => {
+  let number = 0;
+  const world = await open((_, answer) => answer.write(granted(`storage-token-${++number}`)));
+  expect(new Set(await Promise.all(Array.from({ length: 20 }, () => world.token())))).toEqual(
+    new Set(['storage-token-1']),
+  );
+  world.nowMs = HOUR_MS - 300_001;
+  expect(await world.token()).toBe('storage-token-1');
+  expect(world.server.requests).toHaveLength(1);
+
+  await writeFile(world.file, 'pod-token-2');
+  world.nowMs = HOUR_MS - 299_999;
+  // Good for minutes yet: nobody waits for the new one.
+  expect(await world.token()).toBe('storage-token-1');
+  await expect.poll(() => world.token()).toBe('storage-token-2');
+  expect(formOf(world, 1)).toMatchObject({ client_assertion: 'pod-token-2' });
+  expect(world.server.requests).toHaveLength(2);
+});
+
+test('while it can’t be renewed the old one is used until its end, and no request is an attempt of its own', async () => {
+  let isWell = true;
+  const world = await open((_, answer) => answer.write(isWell ? granted('good') : reply('503 Unavailable', {}, '{}')));
+  await world.token();
+  isWell = false;
+  world.nowMs = HOUR_MS - 10_000;
+  expect(await world.token()).toBe('good');
+  await expect.poll(() => world.server.requests.length).toBe(2);
+  await expect.poll(async () => [await world.token(), world.server.requests.length]).toEqual(['good', 2]);
+  world.nowMs = HOUR_MS;
+  await expect(world.token()).rejects.toMatchObject({ code: 'internal', status: 503 });
+  const asked = world.server.requests.length;
+  await expect(world.token()).rejects.toMatchObject({ code: 'internal' });
+  expect(world.server.requests).toHaveLength(asked);
+  isWell = true;
+  world.nowMs += 2_000;
+  expect(await world.token()).toBe('good');
+});
+
+test('a refusal says its number and never what was sent', async () => {
+  const refused = { error: 'invalid_client', error_description: 'pod-token-1 is bad', error_codes: [700016] };
+  const world = await open((_, answer) => answer.write(reply('401 Unauthorized', {}, JSON.stringify(refused))));
+  const failure: unknown = await world.token().catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'internal', status: 401 });
+  expect(String(failure)).toContain('AADSTS700016');
+  expect(JSON.stringify([failure, String(failure), String((failure as Error).cause)])).not.toContain('pod-token');
+});
+
+test.for([
+  ['a redirect', reply('302 Found', { location: 'http://127.0.0.1:1/' })],
+  ['no JSON', reply('200 OK', {}, '<html>')],
+  ['no token', reply('200 OK', {}, '{}')],
+  ['a token that could end a header', reply('200 OK', {}, '{"access_token":"a\\r\\nb","expires_in":1}')],
+] as const)('an answer with %s is none', async ([, answer]) => {
+  const world = await open((_, out) => out.write(answer));
+  await expect(world.token()).rejects.toMatchObject({ code: 'internal' });
+});
+
+test.for(['AZURE_CLIENT_ID', 'AZURE_TENANT_ID', 'AZURE_FEDERATED_TOKEN_FILE'])(
+  'without %s it is named',
+  async (name) => {
+    const world = await open((_, answer) => answer.write(granted('x')), { [name]: undefined });
+    await expect(world.token()).rejects.toMatchObject({ message: expect.stringContaining(name) as string });
+  },
+);
+
+test('a token file that is missing or empty is named', async () => {
+  const world = await open((_, answer) => answer.write(granted('x')));
+  await writeFile(world.file, ' \n');
+  await expect(world.token()).rejects.toMatchObject({ message: `the token file ${world.file} is empty` });
+  await rm(world.file);
+  world.nowMs = 2_000;
+  await expect(world.token()).rejects.toMatchObject({ message: `the token file ${world.file} can't be read` });
+});
+
+test('the pod’s token goes nowhere over http but to this machine', async () => {
+  const world = await open((_, answer) => answer.write(granted('x')), {
+    AZURE_AUTHORITY_HOST: 'http://login.example.org/',
+  });
+  await expect(world.token()).rejects.toMatchObject({ message: 'AZURE_AUTHORITY_HOST must be an https:// URL' });
+});

@@ -1,0 +1,75 @@
+import { array, assert, nat, property } from 'fast-check';
+import { expect, test } from 'vitest';
+import { createBodyCollector, MAX_COLLECTED_BYTES } from '#cache/wire/http1/body-collector.ts';
+
+const push = (
+  framing: Parameters<typeof createBodyCollector>[0],
+  ...texts: string[]
+): { states: string[]; body: string } => {
+  const collector = createBodyCollector(framing);
+  return {
+    states: texts.map((text) => collector.push(Buffer.from(text, 'latin1'))),
+    body: collector.body().toString('latin1'),
+  };
+};
+
+test('a body with a length is complete exactly at it', () => {
+  expect(push({ kind: 'length', lengthBytes: 5 }, 'ab', 'cde')).toEqual({
+    states: ['more', 'complete'],
+    body: 'abcde',
+  });
+});
+
+test('bytes behind the length make the connection useless', () => {
+  expect(push({ kind: 'length', lengthBytes: 5 }, 'abcdef')).toEqual({ states: ['full'], body: 'abcde' });
+});
+
+test('a chunked body is put together wherever the reads are cut', () => {
+  const text = '5\r\nhello\r\n1;name=value\r\n \r\nA \r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n';
+  assert(
+    property(array(nat(text.length - 1), { maxLength: 10 }), (cuts) => {
+      const points = [0, ...cuts.toSorted((a, b) => a - b), text.length];
+      const { states, body } = push(
+        { kind: 'chunked' },
+        ...points.slice(1).map((point, index) => text.slice(points[index], point)),
+      );
+      expect(body).toBe('hello 0123456789');
+      expect(states.at(-1)).toBe('complete');
+      expect(states.slice(0, -1).every((state) => state === 'more')).toBe(true);
+    }),
+  );
+});
+
+test.for(['x\r\n', '-5\r\n', '\r\n', '5\nhello', '5\r\nhelloX\r\n', ' 5\r\n', '1234567890abcdef0\r\n'])(
+  'the chunked body %j is refused',
+  (text) => {
+    expect(() => push({ kind: 'chunked' }, text)).toThrow(expect.objectContaining({ failure: 'protocol' }));
+  },
+);
+
+test('a body until the end of the connection never says that it is complete', () => {
+  const collector = createBodyCollector({ kind: 'until-close' });
+  expect(collector.endsWithConnection).toBe(true);
+  expect(collector.push(Buffer.from('abc'))).toBe('more');
+  expect(collector.body().toString()).toBe('abc');
+});
+
+test.for([{ kind: 'until-close' }, { kind: 'length', lengthBytes: 1_000_000 }] as const)(
+  'of a long body only 64 KiB are kept: %j',
+  (framing) => {
+    const collector = createBodyCollector(framing);
+    const piece = Buffer.alloc(40_000, 'a');
+    expect(collector.push(piece)).toBe('more');
+    expect(collector.push(piece)).toBe('full');
+    expect(collector.body()).toHaveLength(MAX_COLLECTED_BYTES);
+  },
+);
+
+test('what is collected does not change when the memory of the read is used again', () => {
+  const collector = createBodyCollector({ kind: 'length', lengthBytes: 6 });
+  const memory = Buffer.from('abc');
+  collector.push(memory);
+  memory.fill('x');
+  collector.push(Buffer.from('def'));
+  expect(collector.body().toString()).toBe('abcdef');
+});

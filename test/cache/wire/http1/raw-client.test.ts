@@ -1,0 +1,532 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { OrcaError } from '#cache/core/errors.ts';
+import { openRawClient, type RawClient, type RawClientOptions, type RawRequest } from '#cache/wire/http1/raw-client.ts';
+import { openTrust } from '#cache/wire/http1/trust.ts';
+import { patternBytes, piecesOf } from '#test/support/chunks.ts';
+import { collectSink } from '#test/support/collect-sink.ts';
+import { reply, startScriptedServer, type Script, type ScriptedServer } from '#test/support/scripted-server.ts';
+import { TEST_CA, TEST_CERTIFICATE, TEST_KEY } from '#test/support/tls-fixture.ts';
+
+const { signal } = new AbortController();
+const get = (over: Partial<RawRequest> = {}): RawRequest => ({ path: '/', headers: {}, signal, ...over });
+const OK = 'HTTP/1.1 200 OK\r\n';
+
+async function open(
+  script: Script,
+  options: Partial<RawClientOptions> = {},
+): Promise<{ server: ScriptedServer; client: RawClient }> {
+  const server = await startScriptedServer(script);
+  const client = openRawClient({ endpoint: server.endpoint, ...options });
+  onTestFinished(async () => {
+    client.close();
+    await server[Symbol.asyncDispose]();
+  });
+  return { server, client };
+}
+
+describe('a request', () => {
+  test('goes out exactly as given, with what keeps bytes and connection as they are', async () => {
+    const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})));
+    await client.request(get({ path: '/a//b/../c%2Fd?x=%20+y', headers: { 'x-name': 'caf\xe9' } }));
+    expect(server.requests[0]).toMatchObject({ method: 'GET', target: '/a//b/../c%2Fd?x=%20+y' });
+    expect(server.requests[0]?.headers).toEqual({
+      'x-name': 'caf\xe9',
+      host: client.authority,
+      connection: 'keep-alive',
+      'accept-encoding': 'identity',
+    });
+  });
+
+  test.for([
+    ['a path that ends the line', { path: '/a b' }],
+    ['a path with a line end', { path: '/a\r\nX: y' }],
+    ['a relative path', { path: 'a' }],
+    ['a value with a line end', { headers: { 'x-a': 'b\r\nx-c: d' } }],
+    ['a value outside Latin-1', { headers: { 'x-a': '🐋' } }],
+    ['a name with a space', { headers: { 'x a': 'b' } }],
+  ] as const)('%s is refused', async ([, over]) => {
+    const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})));
+    await expect(client.request(get(over))).rejects.toBeInstanceOf(RangeError);
+    expect(server.requests).toHaveLength(0);
+  });
+
+  test('with a body is sent in order, piece by piece', async () => {
+    const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})));
+    const body = patternBytes(5_000_000);
+    const headers = { 'content-length': String(body.length) };
+    await client.request(get({ method: 'PUT', headers, body: piecesOf(body, 1_000_003) }));
+    expect(server.requests[0]?.body.equals(body)).toBe(true);
+    expect(client.connections).toEqual({ active: 0, idle: 1 });
+  });
+
+  test('answered before its body is out gets its answer, and the connection is not used again', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => socket.destroy());
+      socket.once('data', () => socket.write(reply('412 Precondition Failed', {}, '<Code>PreconditionFailed</Code>')));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = openRawClient({ endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+    const body = [Buffer.alloc(64 * 1024 * 1024)];
+    const headers = { 'content-length': String(64 * 1024 * 1024) };
+    expect(await client.request(get({ method: 'PUT', headers, body }))).toMatchObject({ status: 412 });
+    expect(client.connections).toEqual({ active: 0, idle: 0 });
+    client.close();
+    server.close();
+  });
+});
+
+describe('the body', () => {
+  const body = patternBytes(3_000_000);
+
+  test('goes into the sink whatever its windows and pauses are, and head comes first', async () => {
+    const { client } = await open((_, answer) => answer.write(reply('206 Partial Content', { 'x-a': 'b' }, body)));
+    for (const options of [
+      { windowBytes: 1 << 20 },
+      { windowBytes: 100_003, pauseAfterWindow: true },
+      { windowBytes: 4099, pauseAfterWindow: true },
+    ]) {
+      const sink = collectSink(options);
+      const heads: unknown[] = [];
+      const onHead = (status: number, headers: Readonly<Record<string, string>>): void => {
+        heads.push([status, headers['x-a'], sink.lengthBytes]);
+      };
+      const response = await client.request(get({ sink, onHead }));
+      expect(response).toMatchObject({ status: 206, body: Buffer.alloc(0) });
+      expect(heads).toEqual([[206, 'b', 0]]);
+      expect(sink.bytes().equals(body)).toBe(true);
+    }
+    expect(client.connections).toEqual({ active: 0, idle: 1 });
+  });
+
+  test('arrives whole when head and body come in single bytes', async () => {
+    const { client } = await open(async (_, { socket }) => {
+      socket.setNoDelay(true);
+      for (const byte of reply('200 OK', {}, 'hello world')) {
+        socket.write(Buffer.of(byte));
+        await new Promise(setImmediate);
+      }
+    });
+    const sink = collectSink({ windowBytes: 3, pauseAfterWindow: true });
+    await client.request(get({ sink }));
+    expect(sink.bytes().toString()).toBe('hello world');
+  });
+
+  test('that is empty is no byte in the sink', async () => {
+    const { client } = await open((_, answer) => answer.write(reply('200 OK', {})));
+    const sink = collectSink();
+    expect(await client.request(get({ sink }))).toMatchObject({ status: 200 });
+    expect(sink.lengthBytes).toBe(0);
+  });
+
+  test('without a length is refused before its first byte', async () => {
+    for (const head of ['', 'transfer-encoding: chunked\r\n']) {
+      const { client } = await open((_, answer) => {
+        answer.write(`${OK}${head}\r\n5\r\nhello\r\n0\r\n\r\n`);
+        answer.end();
+      });
+      const sink = collectSink();
+      await expect(client.request(get({ sink }))).rejects.toMatchObject({ failure: 'protocol' });
+      expect(sink.lengthBytes).toBe(0);
+    }
+  });
+
+  test.for(['end', 'reset'] as const)(
+    'that is cut by an %s is an error, with the good bytes in the sink',
+    async (how) => {
+      const { client } = await open((_, answer) => {
+        answer.write(`${OK}content-length: 10\r\n\r\nhello`);
+        answer.socket.once('drain', () => answer[how]());
+        answer.socket.write('', () => setImmediate(() => answer[how]()));
+      });
+      const sink = collectSink();
+      await expect(client.request(get({ sink }))).rejects.toMatchObject({ failure: 'closed' });
+      expect('hello'.startsWith(sink.bytes().toString())).toBe(true);
+      expect(client.connections).toEqual({ active: 0, idle: 0 });
+    },
+  );
+
+  test('that is longer than announced is cut at its length, and the connection is not used again', async () => {
+    const { client } = await open((_, answer) => answer.write(`${OK}content-length: 5\r\n\r\nhello world`));
+    const sink = collectSink();
+    await client.request(get({ sink }));
+    expect(sink.bytes().toString()).toBe('hello');
+    expect(client.connections).toEqual({ active: 0, idle: 0 });
+  });
+
+  test('of an error is collected, chunked or until the end', async () => {
+    const { client } = await open(({ number, connection }, answer) => {
+      if (connection + number === 0)
+        answer.write('HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n');
+      else {
+        answer.write('HTTP/1.1 500 Oops\r\n\r\nfghij');
+        answer.end();
+      }
+    });
+    const sink = collectSink();
+    expect((await client.request(get({ sink }))).body.toString()).toBe('abcde');
+    expect(client.connections.idle).toBe(1);
+    expect((await client.request(get({ sink }))).body.toString()).toBe('fghij');
+    expect(client.connections.idle).toBe(0);
+    expect(sink.lengthBytes).toBe(0);
+  });
+
+  test('of an error that is cut still tells the status', async () => {
+    const { client } = await open((_, answer) => {
+      answer.write('HTTP/1.1 503 Slow Down\r\ncontent-length: 100\r\n\r\n<Code>SlowDown</Code>');
+      answer.end();
+    });
+    expect(await client.request(get())).toMatchObject({ status: 503, body: Buffer.from('<Code>SlowDown</Code>') });
+  });
+
+  test('of a HEAD is not waited for', async () => {
+    const { client } = await open((_, answer) => answer.write(`${OK}content-length: 500\r\n\r\n`));
+    expect((await client.request(get({ method: 'HEAD' }))).headers['content-length']).toBe('500');
+    expect(client.connections.idle).toBe(1);
+  });
+});
+
+describe('an answer that is refused', () => {
+  test.for([
+    'HTTP/2 200 OK\r\n\r\n',
+    'garbage\r\n\r\n',
+    `${OK}bad header\r\n\r\n`,
+    `${OK}content-length: x\r\n\r\n`,
+    'HTTP/1.1 101 Switching\r\n\r\n',
+  ])('%j is a protocol error', async (text) => {
+    const { client } = await open((_, answer) => answer.write(text));
+    await expect(client.request(get())).rejects.toMatchObject({ failure: 'protocol' });
+    expect(client.connections).toEqual({ active: 0, idle: 0 });
+  });
+
+  test('by the caller ends with the error of the caller, and its connection', async () => {
+    const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {}, 'hello')));
+    const refusal = new OrcaError('object_changed', 'no');
+    const sink = collectSink();
+    const onHead = (): void => {
+      throw refusal;
+    };
+    await expect(client.request(get({ sink, onHead }))).rejects.toBe(refusal);
+    expect(sink.lengthBytes).toBe(0);
+    await server.drained();
+  });
+});
+
+describe('informational answers', () => {
+  test('are told one by one, and the final one counts', async () => {
+    const { client } = await open((_, answer) => {
+      answer.write('HTTP/1.1 102 Processing\r\nx-a: 1\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n');
+      answer.write(reply('200 OK', {}, 'hello'));
+    });
+    const told: unknown[] = [];
+    const sink = collectSink();
+    const onInformational = (status: number, headers: Readonly<Record<string, string>>): void =>
+      void told.push([status, headers['x-a']]);
+    expect(await client.request(get({ sink, onInformational }))).toMatchObject({ status: 200 });
+    expect(told).toEqual([
+      [102, '1'],
+      [103, undefined],
+    ]);
+    expect(sink.bytes().toString()).toBe('hello');
+  });
+
+  test('are life before the head, but do not move its deadline', async () => {
+    const { client } = await open((_, { socket }) => {
+      const timer = setInterval(() => socket.write('HTTP/1.1 102 Processing\r\n\r\n'), 20);
+      socket.on('close', () => clearInterval(timer));
+    });
+    let told = 0;
+    const onInformational = (): void => void (told += 1);
+    await expect(
+      client.request(get({ onInformational, silenceTimeoutMs: 150, firstByteTimeoutMs: 400 })),
+    ).rejects.toMatchObject({ failure: 'first_byte' });
+    expect(told).toBeGreaterThan(3);
+  });
+});
+
+describe('deadlines', () => {
+  test('no sign of life before the head is silence', async () => {
+    const { client } = await open(() => undefined);
+    await expect(client.request(get({ silenceTimeoutMs: 30, firstByteTimeoutMs: 5000 }))).rejects.toMatchObject({
+      failure: 'silence',
+    });
+  });
+
+  test('no head in time is first_byte, also while a head trickles', async () => {
+    const { client } = await open((_, answer) => answer.write('HTTP/1.1 200 OK\r\nx-a'));
+    await expect(client.request(get({ firstByteTimeoutMs: 30 }))).rejects.toMatchObject({ failure: 'first_byte' });
+    expect(client.connections).toEqual({ active: 0, idle: 0 });
+  });
+
+  test('a body that stops while there is room stalls', async () => {
+    const { client } = await open((_, answer) => answer.write(`${OK}content-length: 10\r\n\r\nhello`));
+    const sink = collectSink();
+    await expect(client.request(get({ sink, stallTimeoutMs: 30 }))).rejects.toMatchObject({ failure: 'stall' });
+    expect(sink.bytes().toString()).toBe('hello');
+  });
+
+  test('time in which the sink has no room is no stall', async () => {
+    const { client } = await open((_, answer) => answer.write(reply('200 OK', {}, Buffer.alloc(2_000_000))));
+    const sink = collectSink({ pauseAtBytes: 100_000 });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const running = client.request(get({ sink, stallTimeoutMs: 1000 }));
+    await sink.has(100_000);
+    vi.advanceTimersByTime(60_000);
+    sink.resume();
+    await running;
+    expect(sink.lengthBytes).toBe(2_000_000);
+  });
+
+  test('an upload that nobody takes stalls', async () => {
+    const server = createServer((socket) => void socket.pause().on('error', () => socket.destroy()));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const client = openRawClient({ endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+    const body = [Buffer.alloc(64 * 1024 * 1024)];
+    const request = get({
+      method: 'PUT',
+      headers: { 'content-length': String(64 * 1024 * 1024) },
+      body,
+      stallTimeoutMs: 50,
+    });
+    await expect(client.request(request)).rejects.toMatchObject({ failure: 'stall' });
+    client.close();
+    server.close();
+  });
+});
+
+describe('connecting', () => {
+  test('to nobody fails at once', async () => {
+    const server = await startScriptedServer(() => undefined);
+    await server[Symbol.asyncDispose]();
+    const client = openRawClient({ endpoint: server.endpoint });
+    await expect(client.request(get())).rejects.toMatchObject({ failure: 'connect', cause: { code: 'ECONNREFUSED' } });
+  });
+
+  test('has a deadline of its own', async () => {
+    // A TLS handshake that the other side never answers.
+    const server = createServer((socket) => void socket.on('error', () => socket.destroy()));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const endpoint = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const client = openRawClient({ endpoint, connectTimeoutMs: 40 });
+    await expect(client.request(get())).rejects.toMatchObject({ failure: 'connect' });
+    server.close();
+  });
+
+  test('is given up when the call is aborted', async () => {
+    const server = createServer((socket) => void socket.on('error', () => socket.destroy()));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const endpoint = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const aborter = new AbortController();
+    const running = openRawClient({ endpoint }).request(get({ signal: aborter.signal }));
+    await once(server, 'connection');
+    aborter.abort();
+    await expect(running).rejects.toMatchObject({ code: 'cancelled' });
+    server.close();
+  });
+});
+
+describe('connections', () => {
+  test('are used again, the last one first', async () => {
+    const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {}, 'hi')));
+    for (let index = 0; index < 5; index++) await client.request(get({ sink: collectSink() }));
+    expect(server.accepted).toBe(1);
+    await Promise.all([1, 2, 3].map(() => client.request(get({ sink: collectSink() }))));
+    expect(server.accepted).toBe(3);
+    expect(client.connections).toEqual({ active: 0, idle: 3 });
+  });
+
+  test('beyond the limit are not kept', async () => {
+    const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})), { maxIdle: 2 });
+    await Promise.all([1, 2, 3, 4].map(() => client.request(get())));
+    expect(client.connections).toEqual({ active: 0, idle: 2 });
+    client.close();
+    await server.drained();
+  });
+
+  test('are closed after their idle time', async () => {
+    const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})), { idleTimeoutMs: 30 });
+    await client.request(get());
+    await server.drained();
+    expect(client.connections).toEqual({ active: 0, idle: 0 });
+  });
+
+  test.for(['connection: close', 'keep-alive: timeout=1'])(
+    'are not used again where the server says %j',
+    async (line) => {
+      const { client } = await open((_, answer) => answer.write(`${OK}content-length: 0\r\n${line}\r\n\r\n`));
+      await client.request(get());
+      expect(client.connections).toEqual({ active: 0, idle: 0 });
+    },
+  );
+
+  test('on which the server talks unasked are dropped', async () => {
+    const { server, client } = await open((_, { socket }) => {
+      socket.write(reply('200 OK', {}), () => setImmediate(() => socket.write('HTTP/1.1 408 Request Timeout\r\n\r\n')));
+    });
+    await client.request(get());
+    await server.drained();
+    expect(client.connections.idle).toBe(0);
+  });
+
+  test('that die reused before the first byte are replaced once, and nobody notices', async () => {
+    const { server, client } = await open(({ number }, answer) => {
+      if (number === 0) answer.write(reply('200 OK', {}, 'hello'));
+      else answer.reset();
+    });
+    await client.request(get({ sink: collectSink() }));
+    const sink = collectSink();
+    await client.request(get({ sink }));
+    expect(sink.bytes().toString()).toBe('hello');
+    expect(server.accepted).toBe(2);
+  });
+
+  test('that die reused are an error where nothing must be sent twice', async () => {
+    const { server, client } = await open(({ number }, answer) =>
+      number === 0 ? answer.write(reply('200 OK', {})) : answer.reset(),
+    );
+    await client.request(get());
+    await expect(client.request(get({ method: 'POST', retryReused: false }))).rejects.toMatchObject({
+      failure: 'closed',
+    });
+    expect(server.accepted).toBe(1);
+  });
+
+  test('that die fresh, or after the first byte, are an error', async () => {
+    const { server, client } = await open(({ connection, number }, answer) => {
+      if (connection === 0) answer.end();
+      else if (number === 0) answer.write(reply('200 OK', {}));
+      else answer.socket.write('H', () => answer.socket.end());
+    });
+    await expect(client.request(get())).rejects.toMatchObject({ failure: 'closed' });
+    await client.request(get());
+    await expect(client.request(get())).rejects.toMatchObject({ failure: 'closed' });
+    expect(server.accepted).toBe(2);
+  });
+
+  test('of a closed client are gone, and it takes no more requests', async () => {
+    const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})));
+    await client.request(get());
+    client.close();
+    await server.drained();
+    await expect(client.request(get())).rejects.toMatchObject({ failure: 'connect' });
+  });
+});
+
+describe('aborting', () => {
+  test('before the head frees the connection and says cancelled', async () => {
+    const aborter = new AbortController();
+    const { server, client } = await open(() => aborter.abort());
+    await expect(client.request(get({ signal: aborter.signal }))).rejects.toMatchObject({ code: 'cancelled' });
+    await server.drained();
+    expect(client.connections).toEqual({ active: 0, idle: 0 });
+  });
+
+  test('while paused ends at once, and a later resume does nothing', async () => {
+    const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {}, Buffer.alloc(1_000_000))));
+    const aborter = new AbortController();
+    const sink = collectSink({ pauseAtBytes: 10_000 });
+    const running = client.request(get({ sink, signal: aborter.signal }));
+    await sink.has(10_000);
+    const reason = new OrcaError('overloaded', 'reader is gone');
+    aborter.abort(reason);
+    await expect(running).rejects.toBe(reason);
+    const before = sink.lengthBytes;
+    sink.resume();
+    await server.drained();
+    expect(sink.lengthBytes).toBe(before);
+  });
+
+  test('leaves no listener behind on a signal that outlives many calls', async () => {
+    const { client } = await open((_, answer) => answer.write(reply('200 OK', {}, 'hi')));
+    const { signal: long } = new AbortController();
+    let listeners = 0;
+    const add = long.addEventListener.bind(long);
+    const remove = long.removeEventListener.bind(long);
+    long.addEventListener = (...args: Parameters<typeof add>) => {
+      listeners += 1;
+      add(...args);
+    };
+    long.removeEventListener = (...args: Parameters<typeof remove>) => {
+      listeners -= 1;
+      remove(...args);
+    };
+    for (let index = 0; index < 5; index++) await client.request(get({ sink: collectSink(), signal: long }));
+    expect(listeners).toBe(0);
+  });
+});
+
+describe('TLS', () => {
+  const tls = { cert: TEST_CERTIFICATE, key: TEST_KEY };
+
+  test('with a private CA carries bodies into windows that pause', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'orca-ca-'));
+    await writeFile(join(directory, 'ca.crt'), TEST_CA);
+    const body = patternBytes(3_000_000);
+    await using server = await startScriptedServer(
+      (_, answer) => answer.write(reply('200 OK', { connection: 'close' }, body)),
+      tls,
+    );
+    const client = openRawClient({ endpoint: server.endpoint, secureContext: openTrust(join(directory, 'ca.crt')) });
+    for (const options of [
+      { windowBytes: 1 << 20 },
+      { windowBytes: 5003, pauseAfterWindow: true },
+      { windowBytes: 300_000, pauseAfterWindow: true },
+    ]) {
+      const sink = collectSink(options);
+      await client.request(get({ sink }));
+      expect(sink.bytes().equals(body)).toBe(true);
+    }
+    client.close();
+    await rm(directory, { recursive: true });
+  });
+
+  test('connections are used again', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'orca-ca-'));
+    await writeFile(join(directory, 'ca.crt'), TEST_CA);
+    await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {}, 'hello')), tls);
+    const client = openRawClient({ endpoint: server.endpoint, secureContext: openTrust(join(directory, 'ca.crt')) });
+    for (let index = 0; index < 5; index++) await client.request(get({ sink: collectSink() }));
+    expect(server.accepted).toBe(1);
+    expect(client.connections).toEqual({ active: 0, idle: 1 });
+    client.close();
+    await rm(directory, { recursive: true });
+  });
+
+  test('of a CA that nobody named is refused', async () => {
+    await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {})), tls);
+    const client = openRawClient({ endpoint: server.endpoint });
+    await expect(client.request(get())).rejects.toMatchObject({ failure: 'connect' });
+    expect(server.requests).toHaveLength(0);
+  });
+
+  test("for another name than the certificate's is refused", async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'orca-ca-'));
+    await writeFile(join(directory, 'ca.crt'), TEST_CA);
+    await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {})), tls);
+    const client = openRawClient({
+      endpoint: server.endpoint,
+      authority: 'other.example',
+      secureContext: openTrust(join(directory, 'ca.crt')),
+    });
+    await expect(client.request(get())).rejects.toMatchObject({
+      failure: 'connect',
+      cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' },
+    });
+    await rm(directory, { recursive: true });
+  });
+
+  test('a CA bundle that is not there or holds none is named', () => {
+    expect(() => openTrust('/nowhere/ca.crt')).toThrow(/\/nowhere\/ca\.crt/);
+    expect(() => openTrust(import.meta.filename)).toThrow(/no PEM certificate/);
+    expect(openTrust('')).toBeUndefined();
+  });
+});
