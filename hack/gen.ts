@@ -17,7 +17,7 @@ const GENERATED: Readonly<Record<string, () => string>> = {
   'charts/orcacache-cluster/README.md': clusterReadme,
   'charts/orcacache-cluster/values.schema.json': clusterValuesSchema,
   'charts/orcacache/files/dashboard.json': dashboardJson,
-  'docs/configuration.md': configurationPage,
+  'docs/reference/configuration.md': configurationPage,
 };
 
 const isCheck = process.argv.includes('--check');

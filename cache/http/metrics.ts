@@ -1,4 +1,4 @@
-/** Every number of a cache pod, as Prometheus sees it; names are listed in docs/metrics.md. */
+/** Every number of a cache pod, as Prometheus sees it; names are listed in docs/reference/metrics.md. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import { CONDITIONS } from '#cache/core/store-verdict.ts';
 import type { Engine } from '#cache/engine/engine.ts';

@@ -34,7 +34,7 @@ export interface FillClientOptions {
   readonly deadAfterMs?: number;
 }
 
-/** Peers say 102 every 500 ms while they wait for the origin: five of them missed (docs/adr/0007-dead-after-three-seconds.md). */
+/** Peers say 102 every 500 ms while they wait for the origin: five of them missed (docs/adr/0007-peer-silence-timeout.md). */
 const DEAD_AFTER_MS = 3000;
 /** How long a dead peer is not asked, so that each chunk does not cost another DEAD_AFTER_MS. */
 const SKIP_DEAD_MS = 5000;

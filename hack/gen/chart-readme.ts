@@ -69,14 +69,14 @@ helm test orcacache --namespace orca-system
 - **CRD.** Installed and upgraded with the release (\`crds.install\`), and left in the cluster with all caches when the
   release is uninstalled (\`crds.keep\`). To install it by hand, and with \`crds.install=false\`:
   \`kubectl apply --server-side -f crds/generated/orcacache.dev_orcacaches.yaml\`. What a new version asks of you:
-  [upgrading](../../docs/upgrade.md).
+  [upgrading](../../docs/guides/upgrading.md).
 - **Caches** are objects of your own, or of the chart [orcacache-cluster](../orcacache-cluster/README.md): a chart can't
   install a CRD and objects of it in one step.
 - **Rights.** The operator gets exactly the verbs that it uses; of Secrets it may get one whose name it knows, create, and
   patch, never list. With \`watchNamespaces\` it has them in those namespaces only.
 - **Monitoring.** \`metrics.serviceMonitor\`, \`metrics.podMonitor\` and \`prometheusRule\` are rendered where the API of the
   Prometheus operator exists; otherwise the notes of the release name what was left out. What the alerts mean:
-  [alerts](../../docs/alerts.md).
+  [alerts](../../docs/operations/alerts.md).
 - Caches serve without the operator; while it restarts nothing but changes waits.
 
 ## Values
@@ -120,7 +120,7 @@ helm test caches --namespace ml
 - **\`--wait\`** ends when every cache is Ready: each has reached its cachestore and every bucket. With
   \`--rollback-on-failure\` a change that does not get there is taken back; without it the pods of the last good
   configuration go on serving all the same.
-- **What stands under \`spec\`**, and under \`defaults\`, is [what an OrcaCache has](../../docs/configuration.md), word for
+- **What stands under \`spec\`**, and under \`defaults\`, is [what an OrcaCache has](../../docs/reference/configuration.md), word for
   word: a misspelt key is refused by helm, with its path.
 - **Secrets** are not made here: values are kept in the release, and in Git. \`extraObjects\` has room for
   ExternalSecrets, SealedSecrets and their like.

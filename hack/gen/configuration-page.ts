@@ -1,4 +1,4 @@
-/** docs/configuration.md: every word of the resource and of the pod's file, with its bounds and its default. */
+/** docs/reference/configuration.md: every word of the resource and of the pod's file, with its bounds and its default. */
 import { podFile, runtimeFile } from '#crds/schema/pod-file.ts';
 import type { Schema } from '#crds/schema/json-schema.ts';
 import { spec } from '#crds/schema/spec.ts';

@@ -17,8 +17,8 @@ const groups = (
   }
 ).groups;
 const alerts = groups.flatMap(({ rules }) => rules);
-const runbook = readFileSync('docs/alerts.md', 'utf8');
-const page = readFileSync('docs/metrics.md', 'utf8');
+const runbook = readFileSync('docs/operations/alerts.md', 'utf8');
+const page = readFileSync('docs/reference/metrics.md', 'utf8');
 const queries = ROWS.flatMap(({ panels }) =>
   panels.flatMap(({ title, queries: asked }) => asked.map(({ expr }) => [title, expr] as const)),
 );
@@ -83,7 +83,7 @@ describe('the dashboard', () => {
 
 describe('the alerts', () => {
   test.for(alerts.map((alert) => [alert.alert, alert] as const))('%s says what to do about it', ([name, alert]) => {
-    expect(alert.annotations.runbook_url).toBe(`https://orcacache.dev/docs/alerts#${name.toLowerCase()}`);
+    expect(alert.annotations.runbook_url).toBe(`https://orcacache.dev/docs/operations/alerts#${name.toLowerCase()}`);
     expect(runbook).toContain(`\n## ${name}\n`);
     expect(alert.annotations.summary).not.toBe('');
     expect(alert.annotations.description).not.toBe('');

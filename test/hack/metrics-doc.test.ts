@@ -7,7 +7,7 @@ import { WorkQueue } from '#operator/control/work-queue.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openLog } from '#shared/log.ts';
 
-const page = readFileSync('docs/metrics.md', 'utf8');
+const page = readFileSync('docs/reference/metrics.md', 'utf8');
 
 /** The tables of one program, up to the next program's heading. */
 function section(heading: string): string {
@@ -30,7 +30,7 @@ async function ours(registry: Registry): Promise<string[]> {
 /** Gauges read from these only when somebody asks for their value, which nobody does here. */
 const UNREAD = {} as never;
 
-describe('docs/metrics.md', () => {
+describe('docs/reference/metrics.md', () => {
   test('lists the metrics of a cache pod, all of them and no other', async () => {
     const metrics = openCacheMetrics(openLog({ name: 'test', level: 'error' }));
     metrics.watch(UNREAD, UNREAD, UNREAD);

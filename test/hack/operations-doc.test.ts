@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { CONDITION, REASON } from '#crds/names.ts';
 
-const page = readFileSync('docs/operations.md', 'utf8');
+const page = readFileSync('docs/operations/conditions.md', 'utf8');
 /** First cells of the rows of all tables. */
 const cells = [...page.matchAll(/^\| `([A-Za-z]+)`/gm)].map(([, cell]) => cell);
 
-describe('docs/operations.md', () => {
+describe('docs/operations/conditions.md', () => {
   test.for(Object.values(CONDITION))('tells what the condition %s means', (condition) => {
     expect(cells).toContain(condition);
   });

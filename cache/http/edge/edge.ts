@@ -1,6 +1,6 @@
 /**
  * The clients' listener: S3's read surface. S3 routes by sub-resource and raw target, not by path patterns, so the
- * routing is here and byte path and routing share one parse (docs/adr/0003-hono-off-the-byte-path.md).
+ * routing is here and byte path and routing share one parse (docs/adr/0003-hono-for-ops-only.md).
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';

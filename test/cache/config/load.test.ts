@@ -237,7 +237,7 @@ memory: {budget: 16Mi}
   test('of ten lines runs, with the defaults that the documentation names', () => {
     const config = parseConfig(leastWith({}), facts);
     const documented = new Map(
-      readFileSync('docs/configuration.md', 'utf8')
+      readFileSync('docs/reference/configuration.md', 'utf8')
         .split('\n')
         .map((line) => /^\| \*{0,2}`([^`]+)`\*{0,2} \| `(.*)` \|/.exec(line))
         .filter((match) => match !== null)
