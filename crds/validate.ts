@@ -1,6 +1,6 @@
 /**
  * The schema as a validator in this process: ajv for the structure, then the rules in TypeScript where the structure
- * holds. It says the same as the API server does from the CRD, all mistakes at once, each with its path.
+ * holds. It says the same as the API server does from the CRD, all problems at once, each with its path.
  */
 import { Ajv } from 'ajv';
 import type { AnySchemaObject, ErrorObject } from 'ajv';
@@ -8,39 +8,39 @@ import { resource } from './crd.ts';
 import type { Infer, Schema } from '#crds/schema/json-schema.ts';
 import type { OrcaCache } from './types.ts';
 
-export interface Mistake {
+export interface Problem {
   /** Keys and list indexes from the root; empty = the root itself. */
   readonly path: readonly (string | number)[];
   /** One line, without the path. */
   readonly message: string;
 }
 
-export type Verdict<T> =
+export type ValidationResult<T> =
   | { readonly ok: true; readonly value: T }
   | {
       readonly ok: false;
-      readonly mistakes: readonly [Mistake, ...Mistake[]];
+      readonly problems: readonly [Problem, ...Problem[]];
       /** There where the structure holds and only rules are broken. */
       readonly value: T | undefined;
     };
 
 /** Compiles once; the validator copies its input, applies defaults to the copy and returns it. */
-export function validator<S extends Schema>(schema: S): (input: unknown) => Verdict<Infer<S>> {
+export function validator<S extends Schema>(schema: S): (input: unknown) => ValidationResult<Infer<S>> {
   const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, strictTypes: false });
   const check = ajv.compile(closed(schema));
   return (input) => {
     const value: unknown = structuredClone(input);
     const errors = check(value) ? [] : (check.errors ?? []);
-    const structure = errors.map((error) => structureMistake(error, value));
-    const broken = structure.map((mistake) => mistake.path);
-    const [first, ...others] = [...structure, ...ruleMistakes(schema, value, [], broken)];
+    const structure = errors.map((error) => structureProblem(error, value));
+    const broken = structure.map((problem) => problem.path);
+    const [first, ...others] = [...structure, ...ruleProblems(schema, value, [], broken)];
     if (first === undefined) return { ok: true, value: value as Infer<S> };
-    return { ok: false, mistakes: [first, ...others], value: broken.length === 0 ? (value as Infer<S>) : undefined };
+    return { ok: false, problems: [first, ...others], value: broken.length === 0 ? (value as Infer<S>) : undefined };
   };
 }
 
 /** An OrcaCache as a user writes it, made what the API server would return, or everything that is wrong with it. */
-export const parseOrcaCache = validator(resource) as (input: unknown) => Verdict<OrcaCache>;
+export const parseOrcaCache = validator(resource) as (input: unknown) => ValidationResult<OrcaCache>;
 
 /** `origin.buckets[1].name` */
 export function formatPath(path: readonly (string | number)[]): string {
@@ -73,16 +73,16 @@ function closed(schema: Schema): AnySchemaObject {
 
 type Path = readonly (string | number)[];
 
-function* ruleMistakes(schema: Schema, value: unknown, path: Path, broken: readonly Path[]): Generator<Mistake> {
+function* ruleProblems(schema: Schema, value: unknown, path: Path, broken: readonly Path[]): Generator<Problem> {
   if (broken.some((other) => isSame(other, path))) return;
   if (Array.isArray(value)) {
     yield* duplicates(schema, value, path);
     for (const [index, item] of value.entries())
-      if (schema.items !== undefined) yield* ruleMistakes(schema.items, item, [...path, index], broken);
+      if (schema.items !== undefined) yield* ruleProblems(schema.items, item, [...path, index], broken);
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, member] of Object.entries(value)) {
       const of = schema.properties?.[key] ?? schema.additionalProperties;
-      if (of !== undefined) yield* ruleMistakes(of, member, [...path, key], broken);
+      if (of !== undefined) yield* ruleProblems(of, member, [...path, key], broken);
     }
   }
   const below = broken.filter((other) => isSame(other.slice(0, path.length), path)).map((other) => other[path.length]);
@@ -95,7 +95,7 @@ function* ruleMistakes(schema: Schema, value: unknown, path: Path, broken: reado
 }
 
 /** As the API server says it for list types `map` and `set`. */
-function* duplicates(schema: Schema, items: readonly unknown[], path: Path): Generator<Mistake> {
+function* duplicates(schema: Schema, items: readonly unknown[], path: Path): Generator<Problem> {
   const keys = schema['x-kubernetes-list-map-keys'];
   const isSet = schema['x-kubernetes-list-type'] === 'set';
   if (keys === undefined && !isSet) return;
@@ -113,7 +113,7 @@ function* duplicates(schema: Schema, items: readonly unknown[], path: Path): Gen
   }
 }
 
-function structureMistake(error: ErrorObject, root: unknown): Mistake {
+function structureProblem(error: ErrorObject, root: unknown): Problem {
   const path = pointerSteps(error.instancePath, root);
   const params = error.params as Readonly<Record<string, unknown>>;
   switch (error.keyword) {

@@ -1,12 +1,12 @@
 /** Where credentials come from, in this order: a mounted directory, our environment variables, what the platform gives. */
-import type { Mistake } from '#crds/validate.ts';
+import type { Problem } from '#crds/validate.ts';
 import type { AzureCredentialsSource, CredentialsSource } from './config.ts';
 
 export function resolveCredentials(
   directory: string | undefined,
   whose: 'ORIGIN' | 'CACHESTORE',
   env: Readonly<Record<string, string | undefined>>,
-  mistakes: Mistake[],
+  mistakes: Problem[],
 ): CredentialsSource {
   if (directory !== undefined) return { kind: 'directory', path: directory };
   const accessKeyIdVar = `ORCA_${whose}_ACCESS_KEY_ID`;

@@ -1,6 +1,6 @@
 /** `keys.yaml` to a ring of keys. Mistakes name the place and the rule, never a value: the file is all secrets. */
 import { edgeKeys as schema } from '#crds/schema/edge-keys.ts';
-import { validator, type Mistake } from '#crds/validate.ts';
+import { validator, type Problem } from '#crds/validate.ts';
 import type { EdgeKey } from '#cache/core/s3/key-ring.ts';
 import { formatMistake } from './mistakes.ts';
 import { parseYaml } from './parse.ts';
@@ -19,7 +19,7 @@ export function parseEdgeKeys(text: string, type: AuthType): EdgeKeysReading {
   if (!parsed.ok)
     return wrong(parsed.mistakes.map((mistake) => `${/^line \d+/.exec(mistake)?.[0] ?? 'it'}: is no YAML`));
   const verdict = validate(parsed.value);
-  if (!verdict.ok) return wrong(verdict.mistakes.map((mistake) => formatMistake(withoutNames(mistake), parsed.source)));
+  if (!verdict.ok) return wrong(verdict.problems.map((mistake) => formatMistake(withoutNames(mistake), parsed.source)));
   const mistakes: string[] = [];
   const seen = new Set<string>();
   const keys = verdict.value.map((words, index): EdgeKey => {
@@ -46,7 +46,7 @@ const NAMES: ReadonlySet<string | number> = new Set([
   'prefix',
 ]);
 
-function withoutNames({ path, message }: Mistake): Mistake {
+function withoutNames({ path, message }: Problem): Problem {
   return { path: path.map((step) => (typeof step === 'number' || NAMES.has(step) ? step : '…')), message };
 }
 

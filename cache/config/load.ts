@@ -5,7 +5,7 @@ import { constrainedMemory } from 'node:process';
 import { configHash } from '#crds/pod-config.ts';
 import { podFile } from '#crds/schema/pod-file.ts';
 import { formatPath, validator } from '#crds/validate.ts';
-import type { Mistake } from '#crds/validate.ts';
+import type { Problem } from '#crds/validate.ts';
 import type { Config } from './config.ts';
 import { ConfigError, formatMistake } from './mistakes.ts';
 import { parseYaml } from './parse.ts';
@@ -29,7 +29,7 @@ export function parseConfig(file: string | Uint8Array, facts: Facts): Config {
   const parsed = parseYaml(typeof file === 'string' ? file : new TextDecoder().decode(file));
   if (!parsed.ok) throw new ConfigError(parsed.mistakes);
   const verdict = validate(parsed.value);
-  const mistakes: Mistake[] = verdict.ok ? [] : [...verdict.mistakes];
+  const mistakes: Problem[] = verdict.ok ? [] : [...verdict.problems];
   if (verdict.value !== undefined) {
     const config = resolve(verdict.value, configHash(file), facts, mistakes);
     if (mistakes.length === 0) return freeze(config);
@@ -38,8 +38,8 @@ export function parseConfig(file: string | Uint8Array, facts: Facts): Config {
 }
 
 /** What is no address at all has no wrong port either. */
-function firstOfEachPath(mistakes: readonly Mistake[]): readonly Mistake[] {
-  const byPath = new Map<string, Mistake>();
+function firstOfEachPath(mistakes: readonly Problem[]): readonly Problem[] {
+  const byPath = new Map<string, Problem>();
   for (const mistake of mistakes) {
     const path = formatPath(mistake.path);
     if (!byPath.has(path)) byPath.set(path, mistake);

@@ -1,6 +1,6 @@
 /** The log level: the environment's, which is set by hand for one process, comes before every file's. */
 import { logLevel as schema } from '#crds/schema/behaviour.ts';
-import type { Mistake } from '#crds/validate.ts';
+import type { Problem } from '#crds/validate.ts';
 import type { LogLevel } from './config.ts';
 
 export const LOG_LEVEL_VAR = 'ORCA_LOG_LEVEL';
@@ -8,7 +8,7 @@ export const LOG_LEVEL_VAR = 'ORCA_LOG_LEVEL';
 export function resolveLogLevel(
   fromFile: LogLevel,
   env: Readonly<Record<string, string | undefined>>,
-  mistakes: Mistake[],
+  mistakes: Problem[],
 ): LogLevel {
   const text = env[LOG_LEVEL_VAR];
   if (text === undefined || text === '') return fromFile;

@@ -1,7 +1,7 @@
 /** Everything that is wrong with a configuration at once: one line a mistake, each beginning with its path. */
 import type { Document, LineCounter } from 'yaml';
 import { formatPath } from '#crds/validate.ts';
-import type { Mistake } from '#crds/validate.ts';
+import type { Problem } from '#crds/validate.ts';
 
 export class ConfigError extends Error {
   /** One line each. */
@@ -21,7 +21,7 @@ export interface SourceFile {
 }
 
 /** `origin.buckets[1].name: is required (line 12)`; the line is that of the nearest thing that is there. */
-export function formatMistake({ path, message }: Mistake, { document, lines }: SourceFile): string {
+export function formatMistake({ path, message }: Problem, { document, lines }: SourceFile): string {
   const where = path.length === 0 ? '' : `${formatPath(path)}: `;
   for (let length = path.length; length > 0; length--) {
     const node = document.getIn(path.slice(0, length), true) as { readonly range?: readonly number[] } | undefined;

@@ -1,7 +1,7 @@
 /** Who this replica is and where it learns of the others. */
 import { isIP } from 'node:net';
 import type { PodFile } from '#crds/schema/pod-file.ts';
-import type { Mistake } from '#crds/validate.ts';
+import type { Problem } from '#crds/validate.ts';
 import type { Config, ListenAddress } from './config.ts';
 import { formatAddress, parseAddress } from './listen-address.ts';
 
@@ -14,7 +14,7 @@ export function resolvePeers(
   peers: PodFile['peers'],
   listen: ListenAddress,
   env: Env,
-  mistakes: Mistake[],
+  mistakes: Problem[],
 ): Config['peers'] {
   if (peers.type === 'Static') return resolveStatic(peers, listen, env, mistakes);
   const self = peers.self ?? env[POD_IP_VAR] ?? '';
@@ -35,7 +35,7 @@ export function resolvePeers(
   };
 }
 
-function resolveStatic(peers: PodFile['peers'], listen: ListenAddress, env: Env, mistakes: Mistake[]): Config['peers'] {
+function resolveStatic(peers: PodFile['peers'], listen: ListenAddress, env: Env, mistakes: Problem[]): Config['peers'] {
   const self = peers.self ?? formatAddress({ host: ownHost(listen, env), port: listen.port });
   if (parseAddress(self) === undefined)
     mistakes.push({ path: ['peers', 'self'], message: 'must be host:port, as the other replicas know it' });

@@ -6,7 +6,7 @@ import { parseDuration } from '#crds/duration.ts';
 import { parseQuantity, formatQuantity } from '#crds/quantity.ts';
 import { CHUNKS_IN_BUDGET, holdsChunks } from '#crds/schema/behaviour.ts';
 import type { PodFile } from '#crds/schema/pod-file.ts';
-import type { Mistake } from '#crds/validate.ts';
+import type { Problem } from '#crds/validate.ts';
 import { azureAddress } from '#cache/wire/azure/address.ts';
 import type { AzureEndpoint, Config, ListenAddress, S3Endpoint } from './config.ts';
 import { resolveAzureCredentials, resolveCredentials } from './credentials.ts';
@@ -22,7 +22,7 @@ export interface Facts {
 }
 
 /** Appends what is wrong to `mistakes`; the Config may be used only if that stays empty. */
-export function resolve(file: PodFile, hash: string, facts: Facts, mistakes: Mistake[]): Config {
+export function resolve(file: PodFile, hash: string, facts: Facts, mistakes: Problem[]): Config {
   const listen = resolveListen(file, mistakes);
   const { origin, cacheStore, chunking, metadata, edge } = file;
   return {
@@ -109,7 +109,7 @@ function resolveAuth({ type, directory = '' }: PodFile['edge']['auth']): Config[
   return type === 'Anonymous' ? { type } : { type, directory };
 }
 
-function resolveListen({ listen }: PodFile, mistakes: Mistake[]): Config['listen'] {
+function resolveListen({ listen }: PodFile, mistakes: Problem[]): Config['listen'] {
   const taken = new Map<string, string>();
   const at = (name: 'edge' | 'peer' | 'ops'): ListenAddress => {
     const address = parseAddress(listen[name]);
@@ -129,7 +129,7 @@ function resolveListen({ listen }: PodFile, mistakes: Mistake[]): Config['listen
 
 type S3Words = NonNullable<PodFile['origin']['s3']>;
 
-function resolveS3(s3: S3Words, whose: 'ORIGIN' | 'CACHESTORE', facts: Facts, mistakes: Mistake[]): S3Endpoint {
+function resolveS3(s3: S3Words, whose: 'ORIGIN' | 'CACHESTORE', facts: Facts, mistakes: Problem[]): S3Endpoint {
   return {
     endpoint: (s3.endpoint ?? '').replace(/\/$/, ''),
     region: s3.region,
@@ -145,7 +145,7 @@ function resolveAzure(
   azure: AzureWords,
   whose: 'ORIGIN' | 'CACHESTORE',
   facts: Facts,
-  mistakes: Mistake[],
+  mistakes: Problem[],
 ): AzureEndpoint {
   const endpoint = (azure.endpoint ?? '').replace(/\/$/, '');
   const credentials = resolveAzureCredentials(azure.credentials?.directory, whose, facts.env);
@@ -158,7 +158,7 @@ function resolveAzure(
   return { account: azure.account, endpoint, credentials, caFile: azure.caFile };
 }
 
-function resolveBudget(file: PodFile, facts: Facts, mistakes: Mistake[]): number {
+function resolveBudget(file: PodFile, facts: Facts, mistakes: Problem[]): number {
   if (file.memory.budget !== undefined) return bytes(file.memory.budget);
   const budgetBytes = defaultBudget(facts.memory);
   if (!holdsChunks(file, budgetBytes, CHUNKS_IN_BUDGET)) {

@@ -55,7 +55,7 @@ export function readRuntime(
   const verdict = validate(input);
   // A list is as good as all of its items.
   const wrong = new Set(
-    verdict.ok ? [] : verdict.mistakes.map(({ path }) => formatPath(path).replace(/\[[0-9]+\].*$/, '')),
+    verdict.ok ? [] : verdict.problems.map(({ path }) => formatPath(path).replace(/\[[0-9]+\].*$/, '')),
   );
   const words = (verdict.ok ? verdict.value : input) as RuntimeFile;
   const base = configuredSettings(config);
@@ -78,7 +78,7 @@ export function readRuntime(
   };
   return {
     settings,
-    mistakes: verdict.ok ? [] : verdict.mistakes.map((mistake) => formatMistake(mistake, parsed.source)),
+    mistakes: verdict.ok ? [] : verdict.problems.map((mistake) => formatMistake(mistake, parsed.source)),
   };
 }
 

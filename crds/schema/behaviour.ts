@@ -4,7 +4,7 @@
  */
 import { parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
 import type { Rule, Schema } from './json-schema.ts';
-import { bytes, choice, duration, integer, size } from './words.ts';
+import { bytes, choice, duration, integer, size } from './field-builders.ts';
 
 /** Chunks below are all overhead; above, four of them fill too much memory. */
 const MIN_CHUNK = '1Mi';

@@ -1,6 +1,6 @@
 /** `keys.yaml`: who may read through the edge, and what. It lies in a Secret; nothing of it is ever shown. */
 import type { Infer, Schema } from './json-schema.ts';
-import { text } from './words.ts';
+import { text } from './field-builders.ts';
 
 /** Guessing a shorter one takes hours, not years. */
 const MIN_TOKEN_LENGTH = 16;

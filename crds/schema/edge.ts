@@ -1,6 +1,6 @@
 /** The words for what clients talk to that the resource's spec and the pod's config file have in common. */
 import type { Rule, Schema } from './json-schema.ts';
-import { choice, duration, flag, integer, text } from './words.ts';
+import { choice, duration, flag, integer, text } from './field-builders.ts';
 
 export const authType = {
   ...choice(

@@ -3,7 +3,7 @@ import * as behaviour from './behaviour.ts';
 import * as edgeWords from './edge.ts';
 import type { Infer, Schema } from './json-schema.ts';
 import * as upstream from './upstream.ts';
-import { choice, exactly, text } from './words.ts';
+import { choice, exactly, text } from './field-builders.ts';
 
 const MAX_PATH_LENGTH = 4096;
 

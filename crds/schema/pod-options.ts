@@ -1,7 +1,7 @@
 /** `spec.pod`: the limited escape hatch for what a cluster demands of its pods. Kubernetes' own words and meanings. */
 import { parseResource } from '#crds/quantity.ts';
 import type { Schema } from './json-schema.ts';
-import { choice, integer, text } from './words.ts';
+import { choice, integer, text } from './field-builders.ts';
 
 const NAME_LENGTH = 253;
 const LABEL_LENGTH = 317;

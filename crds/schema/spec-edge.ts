@@ -1,7 +1,7 @@
 /** `spec.edge`: what clients talk to, with the Service in front and the Secrets behind it. */
 import * as edgeWords from './edge.ts';
 import type { Schema } from './json-schema.ts';
-import { choice, integer, nameOf, objectName } from './words.ts';
+import { choice, integer, nameOf, objectName } from './field-builders.ts';
 
 export const edge = {
   type: 'object',

@@ -5,7 +5,7 @@ import { podOptions } from './pod-options.ts';
 import * as behaviour from './behaviour.ts';
 import { edge } from './spec-edge.ts';
 import * as upstream from './upstream.ts';
-import { bytes, choice, exactly, flag, integer, nameOf, objectName, text } from './words.ts';
+import { bytes, choice, exactly, flag, integer, nameOf, objectName, text } from './field-builders.ts';
 
 const credentialsSecretRef = nameOf(
   'Secret of the same namespace with the keys `access-key-id` and `secret-access-key`, optional `session-token`. ' +

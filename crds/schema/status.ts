@@ -1,6 +1,6 @@
 /** The status of an OrcaCache: small and slow, no counters that change with every request. */
 import type { Schema } from './json-schema.ts';
-import { choice, text } from './words.ts';
+import { choice, text } from './field-builders.ts';
 
 const count = (description: string) => ({ type: 'integer', format: 'int32', description }) as const;
 const generation = (description: string) => ({ type: 'integer', format: 'int64', description }) as const;

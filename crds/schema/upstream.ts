@@ -1,7 +1,7 @@
 /** The words for origin and cachestore that the resource's spec and the pod's config file have in common. */
 import { DURATION_PATTERN, parseDuration } from '#crds/duration.ts';
 import type { Schema } from './json-schema.ts';
-import { duration, flag, integer, text } from './words.ts';
+import { duration, flag, integer, text } from './field-builders.ts';
 
 /** Characters of an RFC 3986 host with an optional port; no user, no path, no query. */
 const ENDPOINT_PATTERN = '^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$|^https?://[[][0-9A-Fa-f:.]+](:[0-9]{1,5})?/?$';

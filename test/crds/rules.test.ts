@@ -38,7 +38,7 @@ const own = [...rules(resource, '')].filter(({ rule }) => rule.holds !== undefin
 const refused = new Set(
   badCases.flatMap(({ changes }) => {
     const verdict = parseOrcaCache(sampleWith(changes));
-    return verdict.ok ? [] : verdict.mistakes.map(({ path, message }) => `${general(formatPath(path))} ${message}`);
+    return verdict.ok ? [] : verdict.problems.map(({ path, message }) => `${general(formatPath(path))} ${message}`);
   }),
 );
 const passed = new Set(goodCases.flatMap(({ changes }) => [...paths(accepted(sampleWith(changes)), resource, '')]));

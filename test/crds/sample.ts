@@ -40,6 +40,6 @@ export function sampleWith(changes: Readonly<Record<string, unknown>>): Tree {
 
 export function accepted(input: unknown): OrcaCache {
   const verdict = parseOrcaCache(input);
-  if (!verdict.ok) throw new Error(`refused: ${JSON.stringify(verdict.mistakes)}`);
+  if (!verdict.ok) throw new Error(`refused: ${JSON.stringify(verdict.problems)}`);
   return verdict.value;
 }

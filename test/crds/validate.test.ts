@@ -7,7 +7,7 @@ import { accepted, sampleWith } from './sample.ts';
 describe('an OrcaCache', () => {
   test.for([...badCases, ...unknownCases])('with $name is refused and told where', ({ changes, path }) => {
     const verdict = parseOrcaCache(sampleWith(changes));
-    const paths = verdict.ok ? [] : verdict.mistakes.map((mistake) => formatPath(mistake.path));
+    const paths = verdict.ok ? [] : verdict.problems.map((mistake) => formatPath(mistake.path));
     // The rule about the name stands at the root, where the API server can't give it a path.
     expect(paths).toContain(path === 'metadata.name' ? '' : path);
   });
@@ -29,7 +29,7 @@ describe('an OrcaCache', () => {
     );
     const lines = verdict.ok
       ? []
-      : verdict.mistakes.map((mistake) => `${formatPath(mistake.path)}: ${mistake.message}`);
+      : verdict.problems.map((mistake) => `${formatPath(mistake.path)}: ${mistake.message}`);
     expect(lines).toHaveLength(6);
     for (const line of lines) expect(line).toMatch(/^spec[.][^\n]+: (is|must) [^\n]+$/);
   });

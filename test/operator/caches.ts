@@ -9,7 +9,7 @@ export const CACHE_UID = '6f0a3f7e-0000-4000-8000-000000000001';
 
 export function cacheFrom(yaml: string): OrcaCache {
   const parsed = parseOrcaCache(parse(yaml));
-  if (!parsed.ok) throw new Error(`a sample is wrong: ${JSON.stringify(parsed.mistakes)}`);
+  if (!parsed.ok) throw new Error(`a sample is wrong: ${JSON.stringify(parsed.problems)}`);
   const { metadata, ...rest } = parsed.value;
   return { ...rest, metadata: { ...metadata, uid: CACHE_UID, generation: 1, resourceVersion: '7' } };
 }
