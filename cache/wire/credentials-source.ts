@@ -1,6 +1,6 @@
 /**
- * Credentials from where the configuration says: a directory of files (a mounted Secret) that is read again when it
- * changes, environment variables, or the AWS SDK's default chain (IRSA, workload identity, instance role).
+ * S3 credentials from the configured source: a directory of files (a mounted Secret, reread when it changes), environment
+ * variables, or the AWS SDK's default chain (IRSA, workload identity, instance role).
  */
 import { join } from 'node:path';
 import type { CredentialsSource } from '#cache/config/config.ts';
@@ -11,19 +11,19 @@ import type { Credentials } from '#cache/wire/s3/sigv4.ts';
 export type CredentialsProvider = () => Promise<Credentials>;
 
 export interface CredentialsOptions {
-  /** For the default chain, which may have to ask a regional endpoint. */
+  /** For the default chain, which may call a regional endpoint. */
   readonly region: string;
-  /** Milliseconds; only differences count. */
+  /** A monotonic clock in ms. */
   readonly now?: () => number;
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Nothing is read before the first call. A missing part rejects with an OrcaError that names where it should be. */
+/** Nothing is read before the first call. A missing part rejects with an OrcaError that names its file or variable. */
 export function openCredentials(source: CredentialsSource, options: CredentialsOptions): CredentialsProvider {
   if (source.kind === 'directory') return fromDirectory(source.path, options.now);
   if (source.kind === 'default-chain') return fromDefaultChain(options.region);
   const env = options.env ?? process.env;
-  // Once: nobody changes a process' environment, and each look at it is a system's search through all of it.
+  // Read once: the environment does not change, and each access to process.env scans all of it.
   let found: Credentials | undefined;
   return async () =>
     (found ??= {
@@ -58,13 +58,13 @@ function fromEnv(env: Readonly<Record<string, string | undefined>>, name: string
   return value;
 }
 
-/** The SDK is loaded only where it is needed: it is far larger than everything else in the process. */
+/** The SDK is loaded only when needed: it is far larger than the rest of the process. */
 function fromDefaultChain(region: string): CredentialsProvider {
   let chain: Promise<CredentialsProvider> | undefined;
   const load = async (): Promise<CredentialsProvider> => {
     const { S3Client } = await import('@aws-sdk/client-s3');
     const { credentials } = new S3Client({ region }).config;
-    // The SDK's provider remembers what it got until shortly before it expires.
+    // The SDK's provider caches credentials until shortly before they expire.
     return async () => {
       try {
         const { accessKeyId, secretAccessKey, sessionToken } = await credentials();

@@ -1,23 +1,20 @@
-/**
- * Credentials out of a directory of files (a mounted Secret) that is looked at again while they are used, and read again
- * when it has changed.
- */
+/** Credentials from a directory of files (a mounted Secret), checked while they are in use and reread after a change. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';
 
-/** Fresh enough for a rotation, rare enough that requests don't pay for it. */
+/** Frequent enough for a rotation, rare enough that requests do not notice the cost. */
 const CHECK_INTERVAL_MS = 2_000;
-/** A Secret that is replaced while it is read is read again; a third time in a row means that something writes it on end. */
+/** A Secret replaced while it is being read is reread. After three attempts something keeps writing to it. */
 const READ_ATTEMPTS = 3;
 
 export interface SecretDirectoryOptions<Credentials> {
   readonly path: string;
-  /** The names of the files. */
+  /** File names. */
   readonly files: readonly string[];
-  /** Of the files' trimmed contents, in their order; undefined where there is none. Throws where they are of no use. */
+  /** Receives the files' trimmed contents in the order of `files`; undefined for a missing or empty file. May throw. */
   readonly parse: (parts: readonly (string | undefined)[]) => Credentials;
-  /** Milliseconds; only differences count. Default: this process' own clock. */
+  /** A monotonic clock in ms. Default: the process's own. */
   readonly now?: (() => number) | undefined;
 }
 
@@ -27,26 +24,26 @@ export function openSecretDirectory<Credentials>(
 ): () => Promise<Credentials> {
   const { path, files, parse, now = () => performance.now() } = options;
   const paths = files.map((name) => join(path, name));
-  let last: { readonly credentials: Credentials; readonly print: string } | undefined;
+  let last: { readonly credentials: Credentials; readonly fingerprint: string } | undefined;
   let checkedMs = -Infinity;
   let running: Promise<Credentials> | undefined;
 
-  /** All files of one state of the directory: a key of yesterday with a secret of today would be refused. */
-  const readStable = async (): Promise<{ credentials: Credentials; print: string }> => {
+  /** Reads all files from one state of the directory: an old key with a new secret would be refused. */
+  const readStable = async (): Promise<{ credentials: Credentials; fingerprint: string }> => {
     for (let attempt = 1; ; attempt++) {
-      const print = await fingerprint(paths);
+      const before = await fingerprintOf(paths);
       const parts = await Promise.all(paths.map(readPart));
-      if (print !== (await fingerprint(paths)) && attempt < READ_ATTEMPTS) continue;
-      return { print, credentials: parse(parts) };
+      if (before !== (await fingerprintOf(paths)) && attempt < READ_ATTEMPTS) continue;
+      return { fingerprint: before, credentials: parse(parts) };
     }
   };
   const check = async (): Promise<Credentials> => {
     try {
-      const print = await fingerprint(paths);
-      if (last?.print !== print) last = await readStable();
+      const fingerprint = await fingerprintOf(paths);
+      if (last?.fingerprint !== fingerprint) last = await readStable();
       return last.credentials;
     } catch (error) {
-      // What worked goes on working: refused credentials show at the service, a half-replaced directory heals.
+      // Keep the last credentials: a half-replaced directory recovers, and the service reports refused credentials.
       if (last !== undefined) return last.credentials;
       throw error;
     } finally {
@@ -60,9 +57,9 @@ export function openSecretDirectory<Credentials>(
   };
 }
 
-/** Kubernetes swaps the `..data` symlink: then inode and time change behind every name. */
-async function fingerprint(paths: readonly string[]): Promise<string> {
-  const prints = await Promise.all(
+/** Kubernetes swaps the `..data` symlink, which changes inode and mtime of every file. */
+async function fingerprintOf(paths: readonly string[]): Promise<string> {
+  const parts = await Promise.all(
     paths.map(async (file) => {
       try {
         const { ino, mtimeMs, size } = await stat(file);
@@ -72,10 +69,10 @@ async function fingerprint(paths: readonly string[]): Promise<string> {
       }
     }),
   );
-  return prints.join(' ');
+  return parts.join(' ');
 }
 
-/** The trimmed content (editors and `echo` leave a newline); undefined if there is none. */
+/** The trimmed content (editors and `echo` append a newline); undefined if it is empty or missing. */
 async function readPart(file: string): Promise<string | undefined> {
   try {
     const text = (await readFile(file, 'utf8')).trim();
@@ -85,7 +82,7 @@ async function readPart(file: string): Promise<string | undefined> {
   }
 }
 
-function whenMissing<T>(error: unknown, file: string, answer: T): T {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return answer;
+function whenMissing<T>(error: unknown, file: string, fallback: T): T {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return fallback;
   throw new OrcaError('internal', `the credentials file ${file} can't be read`, { cause: error });
 }

@@ -133,7 +133,7 @@ test('a SAS token reads and lists; an expired one is origin_denied and says so',
   const expired = await openWith(accountSas('2020-01-01T00:00:00Z'));
   await expect(expired.head('more', 'by sas', { signal })).rejects.toMatchObject({
     code: 'origin_denied',
-    message: 'the SAS token has expired at 2020-01-01T00:00:00.000Z',
+    message: 'the SAS token expired at 2020-01-01T00:00:00.000Z',
   });
 });
 

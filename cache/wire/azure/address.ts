@@ -1,9 +1,9 @@
-/** Where a container's blobs are on the wire. Pure. */
+/** The URLs of a container's blobs. Pure. */
 import { encodeKey } from '#cache/wire/s3/sigv4.ts';
 
 export interface AzureAddressOptions {
   readonly account: string;
-  /** Empty = the public cloud's for the account. Has the account in its path where the host's name does not say it. */
+  /** Empty = the account's endpoint in the public cloud. An endpoint whose host name lacks the account has it in its path. */
   readonly endpoint: string;
 }
 
@@ -12,9 +12,9 @@ export interface AzureAddress {
   readonly base: string;
   readonly host: string;
   readonly isTls: boolean;
-  /** Nobody else can listen on the way there. */
+  /** Traffic does not leave the machine, so it can't be intercepted. */
   readonly isLoopback: boolean;
-  /** Of the container itself, where `blob` is empty. */
+  /** The path of a blob, or of the container itself if `blob` is empty. */
   pathOf(container: string, blob: string): string;
 }
 
@@ -35,7 +35,7 @@ export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }
 
-/** Segments of dots and empty ones would be resolved on the way: then slashes are part of one segment. */
+/** Empty and dot segments would be normalised in transit: such a name is sent with encoded slashes, as one segment. */
 function encodeBlob(blob: string): string {
   const encoded = encodeKey(blob);
   return /(?:^|\/)\.{0,2}(?:\/|$)/.test(blob) ? encoded.replaceAll('/', '%2F') : encoded;

@@ -1,6 +1,6 @@
 /**
- * Azure Blob requests over the raw client: addressed, authorised, sent; and small readers of what the service answers.
- * It gives no meaning to a status: the drivers do.
+ * Azure Blob requests over the raw client: addresses, authorizes and sends them, and parses common response fields.
+ * Interpreting a status is left to the drivers.
  */
 import type { AzureCredentialsSource } from '#cache/config/config.ts';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -15,7 +15,7 @@ import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { strongEtag } from '#cache/wire/s3/client.ts';
 import { openTrust } from '#cache/wire/http1/trust.ts';
 
-/** What all that is used here has been in for long, and the newest that Azurite knows. */
+/** The newest version that Azurite supports; everything used here is older. */
 const VERSION = '2025-11-05';
 
 export interface AzureClientOptions extends AzureAddressOptions {
@@ -23,7 +23,7 @@ export interface AzureClientOptions extends AzureAddressOptions {
   readonly caFile: string;
   readonly connectTimeoutMs?: number | undefined;
   readonly maxIdle?: number | undefined;
-  /** Where HTTP proxies are named. Default: none are. */
+  /** The environment that names HTTP proxies. Default: no proxy. */
   readonly env?: Env | undefined;
 }
 
@@ -32,19 +32,19 @@ export interface AzureRequest {
   readonly container: string;
   /** Empty = the container itself. */
   readonly blob?: string;
-  /** Not encoded. */
+  /** Not percent-encoded. */
   readonly query?: readonly (readonly [string, string])[];
   /** Lower-case names. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly sink?: ByteSink;
   readonly body?: readonly Uint8Array[];
   readonly onHead?: (status: number, headers: ResponseHeaders) => void;
-  /** Bytes of a body that is collected; default 64 KiB. */
+  /** The maximum size of a collected body; default 64 KiB. */
   readonly maxCollectedBytes?: number;
 }
 
 export interface AzureClient {
-  /** Rejects with WireError, an OrcaError for credentials that can't be had or have expired, or what `onHead` threw. */
+  /** Rejects with WireError, an OrcaError for unavailable or expired credentials, or what `onHead` threw. */
   send(request: AzureRequest, call: CallOptions): Promise<RawResponse>;
   close(): void;
 }
@@ -63,7 +63,10 @@ export function openAzureClient(options: AzureClientOptions): AzureClient {
     ) {
       const credentials = await provider();
       if (credentials.kind === 'bearer' && !address.isTls && !address.isLoopback)
-        throw new OrcaError('internal', `a bearer token is sent over https only, not to ${address.base}`);
+        throw new OrcaError(
+          'internal',
+          `a bearer token is sent only over https, not to ${address.base}: use an https:// endpoint`,
+        );
       const client = await clients.of(address.host);
       const path = address.pathOf(container, blob);
       const sent: Record<string, string> = {
@@ -101,13 +104,13 @@ export function openAzureClient(options: AzureClientOptions): AzureClient {
   };
 }
 
-/** The service says only that the signature does not fit. */
+/** The service reports an expired token only as a signature mismatch. */
 function refuseExpired(credentials: AzureCredentials): void {
   if (credentials.kind !== 'sas' || credentials.expiresMs === undefined || credentials.expiresMs > Date.now()) return;
-  throw new OrcaError('internal', `the SAS token has expired at ${new Date(credentials.expiresMs).toISOString()}`);
+  throw new OrcaError('internal', `the SAS token expired at ${new Date(credentials.expiresMs).toISOString()}`);
 }
 
-/** Azure's error code; it is in the header also where there is no body. Empty where there is none. */
+/** Azure's error code, which the header carries even without a body. Empty if there is none. */
 export function azureErrorCode({ headers, body }: Pick<RawResponse, 'headers' | 'body'>): string {
   return headers['x-ms-error-code'] ?? /<Code>([^<]{1,100})<\/Code>/.exec(body.toString('utf8'))?.[1] ?? '';
 }
@@ -115,20 +118,20 @@ export function azureErrorCode({ headers, body }: Pick<RawResponse, 'headers' | 
 const SUFFIX = '-1';
 
 /**
- * Azure's ETag as an S3 client's: with a `-` behind it nobody takes it for the body's MD5. Undefined where there is none,
- * or only a weak one.
+ * Azure's ETag for S3 clients: the `-1` suffix keeps clients from taking it for the body's MD5. Undefined if there is no
+ * ETag, or only a weak one.
  */
 export function s3EtagOf(headers: ResponseHeaders): string | undefined {
   const etag = strongEtag(headers);
   return etag === undefined ? undefined : asS3Etag(etag);
 }
 
-/** Of an unquoted one. */
+/** `azure` is unquoted. */
 export function asS3Etag(azure: string): string {
   return azure + SUFFIX;
 }
 
-/** The inverse; what did not come from us stays as it is, and matches nothing. */
+/** The inverse. An ETag that this cache did not produce is left unchanged, and matches nothing. */
 export function asAzureEtag(etag: string): string {
   return etag.endsWith(SUFFIX) ? etag.slice(0, -SUFFIX.length) : etag;
 }

@@ -1,6 +1,6 @@
 /**
- * Azure credentials from where the configuration says: a directory with an account key or a SAS token (a mounted Secret)
- * that is read again when it changes, an environment variable, or workload identity.
+ * Azure credentials from the configured source: a directory with an account key or a SAS token (a mounted Secret, reread
+ * when it changes), an environment variable, or workload identity.
  */
 import { join } from 'node:path';
 import type { AzureCredentialsSource } from '#cache/config/config.ts';
@@ -10,19 +10,19 @@ import { openWorkloadIdentity } from './workload-identity.ts';
 
 export type AzureCredentials =
   | { readonly kind: 'shared-key'; readonly key: Buffer }
-  /** `query` is what is appended to a URL, without `?`; `expiresMs` in Unix time, where it says so. */
+  /** `query` is appended to a URL, without `?`; `expiresMs` is Unix time, if the token contains it. */
   | { readonly kind: 'sas'; readonly query: string; readonly expiresMs: number | undefined }
   | { readonly kind: 'bearer'; readonly token: string };
 
 export type AzureCredentialsProvider = () => Promise<AzureCredentials>;
 
 export interface AzureCredentialsOptions {
-  /** Milliseconds; only differences count. */
+  /** A monotonic clock in ms. */
   readonly now?: () => number;
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Nothing is read before the first call. What is missing or malformed rejects with an OrcaError that names its place. */
+/** Nothing is read before the first call. Missing or malformed credentials reject with an OrcaError that names their source. */
 export function openAzureCredentials(
   source: AzureCredentialsSource,
   options: AzureCredentialsOptions = {},
@@ -50,24 +50,24 @@ function fromDirectory(path: string, now: (() => number) | undefined): AzureCred
     now,
     parse([key, sas]) {
       if (key !== undefined && sas !== undefined)
-        throw new OrcaError('internal', `${path} holds both ${FILES.join(' and ')}: one of them must go`);
+        throw new OrcaError('internal', `${path} contains both ${FILES.join(' and ')}: remove one of them`);
       if (key !== undefined) return accountKey(key, keyFile);
       if (sas !== undefined) return sasToken(sas, sasFile);
-      throw new OrcaError('internal', `neither ${keyFile} nor ${FILES[1]} beside it holds anything`);
+      throw new OrcaError('internal', `${path} contains neither ${FILES.join(' nor ')}`);
     },
   });
 }
 
 function accountKey(text: string, place: string): AzureCredentials {
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) throw new OrcaError('internal', `${place} is no account key in base64`);
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) throw new OrcaError('internal', `${place} is not a base64 account key`);
   return { kind: 'shared-key', key: Buffer.from(text, 'base64') };
 }
 
-/** With or without the `?` that portals show before it. */
+/** Accepts the leading `?` that portals show. */
 function sasToken(text: string, place: string): AzureCredentials {
   const query = text.replace(/^\?/, '');
   if (!/^[\x21\x22\x24-\x7e]+$/.test(query) || !/(?:^|&)sig=./.test(query))
-    throw new OrcaError('internal', `${place} is no SAS token`);
+    throw new OrcaError('internal', `${place} is not a SAS token: it must be a query string with sig=`);
   const expiresMs = Date.parse(new URLSearchParams(query).get('se') ?? '');
   return { kind: 'sas', query, expiresMs: Number.isNaN(expiresMs) ? undefined : expiresMs };
 }

@@ -1,23 +1,23 @@
 /**
  * Azure Storage's Shared Key signature: HMAC-SHA-256 over the verb, some headers, all `x-ms-*` headers and the resource.
- * Pure: time and key come in.
+ * Pure: time and key are parameters.
  */
 import { createHmac } from 'node:crypto';
 
 export interface SharedKeyInput {
   readonly account: string;
-  /** The account key's bytes, not its base64. */
+  /** The decoded account key, not its base64. */
   readonly key: Buffer;
   readonly method: string;
-  /** As on the wire: percent-encoded, without the query. */
+  /** As sent: percent-encoded, without the query. */
   readonly path: string;
-  /** Not encoded. */
+  /** Not percent-encoded. */
   readonly query: readonly (readonly [string, string])[];
-  /** Lower-case names; must hold `x-ms-date` and `x-ms-version`. */
+  /** Lower-case names; must contain `x-ms-date` and `x-ms-version`. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** In the order in which they stand in the text that is signed; `date` is left out where there is an `x-ms-date`. */
+/** In the order of the string to sign. `date` stays empty, because `x-ms-date` is always sent. */
 const SIGNED_HEADERS = [
   'content-encoding',
   'content-language',
@@ -39,7 +39,7 @@ export function sharedKeyAuthorization(input: SharedKeyInput): string {
 }
 
 export function stringToSign({ account, method, path, query, headers }: SharedKeyInput): string {
-  // A length of 0 is signed as none since version 2015-02-21.
+  // Since version 2015-02-21 a Content-Length of 0 is signed as an empty string.
   const value = (name: string): string =>
     name === 'content-length' && headers[name] === '0' ? '' : (headers[name] ?? '');
   const own = Object.keys(headers)

@@ -1,6 +1,6 @@
 /**
- * Bearer tokens by Entra workload identity: the pod's projected token, read anew for each exchange, is exchanged for one
- * of Azure Storage's, which is used until shortly before it expires.
+ * Bearer tokens by Entra workload identity: the pod's projected token, reread for each exchange, is exchanged for an Azure
+ * Storage token, which is used until shortly before it expires.
  */
 import { readFile } from 'node:fs/promises';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -10,16 +10,16 @@ import { isLoopbackHost } from './address.ts';
 const SCOPE = 'https://storage.azure.com/.default';
 const PUBLIC_AUTHORITY = 'https://login.microsoftonline.com/';
 const EXCHANGE_TIMEOUT_MS = 10_000;
-/** So long before it expires a token is replaced: Entra's own clients take five minutes. */
+/** How long before its expiry a token is replaced: five minutes, as in Entra's own clients. */
 const RENEW_BEFORE_MS = 300_000;
-/** A failed exchange is not tried again by every request that comes. */
+/** The pause after a failed exchange, so that not every request repeats it. */
 const RETRY_AFTER_MS = 2_000;
-/** Azure gives an hour or a day; what says more, or nothing, is renewed after so long. */
+/** Azure issues tokens for an hour or a day; a longer or missing lifetime counts as a day. */
 const MAX_LIFETIME_MS = 86_400_000;
 
 export interface WorkloadIdentityOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Milliseconds; only differences count. */
+  /** A monotonic clock in ms. */
   readonly now?: () => number;
 }
 
@@ -29,7 +29,7 @@ interface Token {
   readonly expiresMs: number;
 }
 
-/** Nothing is read before the first call. Rejects with an OrcaError that says what is missing, never with a token. */
+/** Nothing is read before the first call. Rejects with an OrcaError that names what is missing and never contains a token. */
 export function openWorkloadIdentity(options: WorkloadIdentityOptions = {}): () => Promise<string> {
   const env = options.env ?? process.env;
   const now = options.now ?? (() => performance.now());
@@ -45,7 +45,7 @@ export function openWorkloadIdentity(options: WorkloadIdentityOptions = {}): () 
       token = {
         text,
         expiresMs: startedMs + lifetimeMs,
-        // Half of a short life, so that it is not renewed with every request.
+        // After half of a short lifetime, so that not every request renews it.
         renewMs: startedMs + Math.max(lifetimeMs - RENEW_BEFORE_MS, lifetimeMs / 2),
       };
       return token;
@@ -66,7 +66,7 @@ export function openWorkloadIdentity(options: WorkloadIdentityOptions = {}): () 
     }
     const renewing = (running ??= renew());
     if (!isGood) return (await renewing).text;
-    // The old one is good for minutes yet: nobody waits, and a failure is remembered.
+    // The old token stays valid for minutes: nothing waits for the new one, and a failure is kept for later calls.
     renewing.catch(() => undefined);
     return known.text;
   };
@@ -91,19 +91,19 @@ async function exchange(
   let answer: unknown;
   try {
     const signal = AbortSignal.timeout(EXCHANGE_TIMEOUT_MS);
-    // A redirect would carry the assertion somewhere else.
+    // A redirect would send the assertion to another host.
     const response = await fetch(url, { method: 'POST', body: form, signal, redirect: 'error' });
     status = response.status;
     answer = await response.json();
   } catch (error) {
-    throw new OrcaError('internal', `${url.host} gives no answer to the exchange of the pod's token`, { cause: error });
+    throw new OrcaError('internal', `${url.host} did not answer the token exchange`, { cause: error });
   }
   const { access_token: text, expires_in: seconds, error_codes: codes } = fieldsOf(answer);
   if (status !== 200 || typeof text !== 'string' || text === '') {
     const reason = Array.isArray(codes) && Number.isInteger(codes[0]) ? ` (AADSTS${codes[0]})` : '';
-    throw new OrcaError('internal', `${url.host} refuses to exchange the pod's token: ${status}${reason}`, { status });
+    throw new OrcaError('internal', `${url.host} refused the token exchange: ${status}${reason}`, { status });
   }
-  if (!/^[\x21-\x7e]+$/.test(text)) throw new OrcaError('internal', `${url.host} gives a token that is none`);
+  if (!/^[\x21-\x7e]+$/.test(text)) throw new OrcaError('internal', `${url.host} returned a malformed token`);
   const lifetimeMs = Number(seconds) * 1000;
   return { text, lifetimeMs: lifetimeMs > 0 ? Math.min(lifetimeMs, MAX_LIFETIME_MS) : MAX_LIFETIME_MS };
 }
@@ -130,7 +130,10 @@ async function readToken(file: string): Promise<string> {
 function variable(env: Readonly<Record<string, string | undefined>>, name: string): string {
   const value = env[name]?.trim() ?? '';
   if (value === '')
-    throw new OrcaError('internal', `there are no Azure credentials: no files, no key, and ${name} is not set`);
+    throw new OrcaError(
+      'internal',
+      `no Azure credentials: neither a credentials directory nor an account key is configured, and ${name} is not set`,
+    );
   return value;
 }
 

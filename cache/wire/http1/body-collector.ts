@@ -1,17 +1,17 @@
 /**
- * Gathers a body that is not for the sink: error documents and small answers, at most 64 KiB unless the caller wants
- * more, framed by length, chunks or the connection's end.
+ * Collects a body that is not for the sink: error documents and small responses, at most 64 KiB unless the caller wants
+ * more, framed by Content-Length, chunked coding or the end of the connection.
  */
 import { WireError } from './errors.ts';
 import type { Framing } from './response-head.ts';
 
-/** An S3 error document has some hundred bytes; more is somebody's HTML page, of which the beginning is enough. */
+/** An S3 error document has a few hundred bytes; anything longer is an HTML page, whose beginning is enough. */
 export const MAX_COLLECTED_BYTES = 64 * 1024;
 /** A chunk-size line with extensions, or a trailer line. */
 const MAX_LINE_BYTES = 4 * 1024;
 
 export interface BodyCollector {
-  /** `complete`: exactly at the body's end. `full`: enough is known, the rest stays unread. */
+  /** `complete`: exactly at the body's end. `full`: the limit is reached, and the remaining bytes stay unread. */
   push(bytes: Uint8Array): 'more' | 'complete' | 'full';
   readonly endsWithConnection: boolean;
   body(): Buffer;
@@ -20,7 +20,7 @@ export interface BodyCollector {
 export function createBodyCollector(framing: Framing, maxBytes = MAX_COLLECTED_BYTES): BodyCollector {
   const pieces: Buffer[] = [];
   let collected = 0;
-  /** Data bytes still to come of the body or of the current chunk; Infinity until the connection's end. */
+  /** Data bytes missing from the body or the current chunk; Infinity if the connection's end ends the body. */
   let missing = framing.kind === 'length' ? framing.lengthBytes : framing.kind === 'chunked' ? 0 : Infinity;
   let line = '';
   let expects: 'size' | 'data' | 'data-end' | 'trailer' = framing.kind === 'chunked' ? 'size' : 'data';
@@ -32,18 +32,18 @@ export function createBodyCollector(framing: Framing, maxBytes = MAX_COLLECTED_B
     collected += part.length;
     if (part.length < bytes.length) overran = true;
   };
-  /** One line of the chunked framing is complete; true = the body is. */
+  /** Takes a complete line of the chunked coding. True = it ends the body. */
   const takeLine = (): boolean => {
     const text = line;
     line = '';
     if (expects === 'trailer') return text === '';
     if (expects === 'data-end') {
-      if (text !== '') throw new WireError('protocol', 'a chunk of the answer is longer than announced');
+      if (text !== '') throw new WireError('protocol', 'a chunk of the response is longer than announced');
       expects = 'size';
       return false;
     }
     const size = /^([0-9a-fA-F]{1,12})[\t ]*(?:;.*)?$/.exec(text)?.[1];
-    if (size === undefined) throw new WireError('protocol', 'the answer has a malformed chunk size');
+    if (size === undefined) throw new WireError('protocol', 'the response has a malformed chunk size');
     missing = Number.parseInt(size, 16);
     expects = missing === 0 ? 'trailer' : 'data';
     return false;
@@ -68,10 +68,11 @@ export function createBodyCollector(framing: Framing, maxBytes = MAX_COLLECTED_B
         const byte = bytes[at++] ?? 0;
         if (byte !== 0x0a) {
           line += String.fromCharCode(byte);
-          if (line.length > MAX_LINE_BYTES) throw new WireError('protocol', 'a chunk line of the answer has no end');
+          if (line.length > MAX_LINE_BYTES)
+            throw new WireError('protocol', `a chunk line of the response is longer than ${MAX_LINE_BYTES} bytes`);
           continue;
         }
-        if (!line.endsWith('\r')) throw new WireError('protocol', 'a chunk line of the answer ends without CR');
+        if (!line.endsWith('\r')) throw new WireError('protocol', 'a chunk line of the response ends without CR');
         line = line.slice(0, -1);
         if (takeLine()) return at === bytes.length ? 'complete' : 'full';
       }

@@ -1,4 +1,4 @@
-/** A ByteSink for small answers whose length is known only when they come: collects in memory, within a bound. */
+/** A ByteSink for small responses of unknown length: collects them in memory, up to a limit. */
 import type { ByteSink } from '#cache/engine/ports.ts';
 
 export interface BufferSink extends ByteSink {
@@ -7,7 +7,7 @@ export interface BufferSink extends ByteSink {
 
 const PIECE_BYTES = 16 * 1024;
 
-/** Past `maxBytes` it throws, which ends the request that fills it. */
+/** Throws once it holds more than `maxBytes`, which ends the request that fills it. */
 export function bufferSink(maxBytes: number): BufferSink {
   const full: Uint8Array[] = [];
   let piece = new Uint8Array(PIECE_BYTES);
@@ -16,7 +16,7 @@ export function bufferSink(maxBytes: number): BufferSink {
     space() {
       if (used === piece.length) {
         full.push(piece);
-        if (full.length * PIECE_BYTES > maxBytes) throw new RangeError(`the answer is longer than ${maxBytes} bytes`);
+        if (full.length * PIECE_BYTES > maxBytes) throw new RangeError(`the response is longer than ${maxBytes} bytes`);
         piece = new Uint8Array(PIECE_BYTES);
         used = 0;
       }

@@ -1,22 +1,22 @@
 /**
- * One TCP or TLS connection whose bytes are read straight into memory that the current receiver names; between receivers
- * it rests, and any byte then ends it.
+ * One TCP or TLS connection that reads straight into memory chosen by the current receiver. Between receivers it is
+ * idle, and any byte then closes it.
  */
 import { connect as connectTcp, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions as NodeTlsOptions, type SecureContext } from 'node:tls';
 import { WireError } from './errors.ts';
 import { cancelledBy } from './sink.ts';
 
-/** Who gets a connection's bytes. */
+/** Receives a connection's bytes. */
 export interface Receiver {
-  /** Where the next read shall land; undefined = into the connection's own scratch memory. */
+  /** Where the next read lands; undefined = in the connection's own scratch memory. */
   buffer(): Uint8Array | undefined;
   /**
-   * So many bytes are in: `scratch` holds them if they did not land in the receiver's memory (valid until this call
-   * returns). False stops reading until `resume`.
+   * `lengthBytes` have been read: into `scratch` if they did not land in the receiver's memory (valid until this call
+   * returns). False pauses reading until `resume`.
    */
   received(lengthBytes: number, scratch: Uint8Array | undefined): boolean;
-  /** The other side has finished sending, or the connection is gone. */
+  /** The other side has finished sending, or the connection is closed. */
   ended(cause: Error | undefined): void;
 }
 
@@ -24,144 +24,167 @@ export interface Connection {
   readonly destroyed: boolean;
   receive(receiver: Receiver | undefined): void;
   resume(): void;
-  /** Resolves once the bytes are handed to the kernel; the caller keeps them unchanged until then. */
+  /** `done` is called once the bytes are handed to the kernel; the caller keeps them unchanged until then. */
   write(bytes: Uint8Array | string, done: (error: Error | null | undefined) => void): void;
-  /** Nobody uses it: it no longer keeps the process alive. */
+  /** Makes it idle: without a receiver, and no longer keeping the process alive. */
   rest(): void;
   wake(): void;
   destroy(): void;
 }
 
+export interface TlsSettings {
+  readonly secureContext: SecureContext | undefined;
+  readonly servername: string;
+  readonly session: Buffer | undefined;
+  readonly onSession: (session: Buffer) => void;
+}
+
 export interface ConnectionOptions {
   readonly host: string;
   readonly port: number;
-  readonly tls?: {
-    readonly secureContext: SecureContext | undefined;
-    readonly servername: string;
-    readonly session: Buffer | undefined;
-    readonly onSession: (session: Buffer) => void;
-  };
+  readonly tls?: TlsSettings;
   readonly connectTimeoutMs: number;
   readonly signal: AbortSignal;
-  /** Called once, in the same turn as the destruction that this side decides. */
+  /** Called once, in the same turn, when this side closes the connection. */
   readonly onDestroyed: (connection: Connection) => void;
 }
 
-/** Heads land here, and what follows them in the same read is copied: small, so that the copy is. */
+/** Heads land here, and any body bytes that follow them in the same read are copied: small, so that the copy is small. */
 const SCRATCH_BYTES = 16 * 1024;
 
-/** Rejects with WireError `connect`, or as the signal says. */
+/** Rejects with WireError `connect`, or with the signal's reason. */
 export async function openConnection(options: ConnectionOptions): Promise<Connection> {
-  const { host, port, tls, connectTimeoutMs, signal } = options;
-  if (signal.aborted) throw cancelledBy(signal);
-  const scratch = new Uint8Array(SCRATCH_BYTES);
-  let receiver: Receiver | undefined;
+  if (options.signal.aborted) throw cancelledBy(options.signal);
+  const connection = new SocketConnection(options);
+  await connected(connection.socket, options);
+  connection.watchEnd();
+  return connection;
+}
+
+class SocketConnection implements Connection {
+  readonly socket: Socket;
+  readonly #onDestroyed: ConnectionOptions['onDestroyed'];
+  readonly #scratch = new Uint8Array(SCRATCH_BYTES);
+  #receiver: Receiver | undefined;
   /** The receiver's memory that the kernel fills next; undefined = scratch. */
-  let own: Uint8Array | undefined;
-  let failure: Error | undefined;
-  let destroyed = false;
+  #target: Uint8Array | undefined;
+  #failure: Error | undefined;
+  #destroyed = false;
 
-  const onread = {
-    // Node asks for the next buffer right after each callback, so the two always speak of the same receiver.
-    buffer(): Uint8Array {
-      own = receiver?.buffer();
-      return own ?? scratch;
-    },
-    callback(lengthBytes: number): boolean {
-      const direct = own !== undefined;
-      own = undefined;
-      if (receiver === undefined) {
-        // Nobody asked: an answer to a request of before, or a server that talks first. Never to be trusted again.
-        connection.destroy();
-        return false;
-      }
-      return receiver.received(lengthBytes, direct ? undefined : scratch.subarray(0, lengthBytes));
-    },
-  };
-  const socket: Socket =
-    tls === undefined ? connectTcp({ host, port, onread }) : connectTls(tlsOptions(options, tls, onread));
-  const connection: Connection = {
-    get destroyed() {
-      return destroyed;
-    },
-    receive(next) {
-      receiver = next;
-    },
-    resume() {
-      if (!destroyed) socket.resume();
-    },
-    write(bytes, done) {
-      // Latin-1: header values are bytes, and a path has only ASCII.
-      if (typeof bytes === 'string') socket.write(bytes, 'latin1', done);
-      else socket.write(bytes, done);
-    },
-    rest() {
-      receiver = undefined;
-      socket.unref();
-    },
-    wake() {
-      socket.ref();
-    },
-    destroy() {
-      if (destroyed) return;
-      destroyed = true;
-      receiver = undefined;
-      socket.destroy();
-      options.onDestroyed(connection);
-    },
-  };
-  const over = (): void => {
-    const last = receiver;
-    connection.destroy();
-    last?.ended(failure);
-  };
-  // A request head must not wait for the body's first piece.
-  socket.setNoDelay(true);
-  if (tls !== undefined) socket.on('session', tls.onSession);
+  constructor(options: ConnectionOptions) {
+    const { host, port, tls } = options;
+    this.#onDestroyed = options.onDestroyed;
+    // Node asks for the next buffer right after each callback, so both calls concern the same receiver.
+    const onread = {
+      buffer: () => this.#nextBuffer(),
+      callback: (lengthBytes: number) => this.#onRead(lengthBytes),
+    };
+    this.socket = tls === undefined ? connectTcp({ host, port, onread }) : connectTls(tlsOptions(options, tls, onread));
+    // A request head must not wait for the first part of the body.
+    this.socket.setNoDelay(true);
+    if (tls !== undefined) this.socket.on('session', tls.onSession);
+  }
 
-  await new Promise<void>((resolve, reject) => {
-    const giveUp = (error: Error): void => {
-      settle();
+  #nextBuffer(): Uint8Array {
+    this.#target = this.#receiver?.buffer();
+    return this.#target ?? this.#scratch;
+  }
+
+  #onRead(lengthBytes: number): boolean {
+    const isDirect = this.#target !== undefined;
+    this.#target = undefined;
+    if (this.#receiver === undefined) {
+      // Unsolicited data: a late response to an earlier request, or a server that sends first. Never reuse it.
+      this.destroy();
+      return false;
+    }
+    return this.#receiver.received(lengthBytes, isDirect ? undefined : this.#scratch.subarray(0, lengthBytes));
+  }
+
+  /** To be called once, after the connection is established. */
+  watchEnd(): void {
+    const onEnd = (): void => {
+      const receiver = this.#receiver;
+      this.destroy();
+      receiver?.ended(this.#failure);
+    };
+    this.socket.on('error', (error) => (this.#failure = error));
+    this.socket.on('end', onEnd);
+    this.socket.on('close', onEnd);
+  }
+
+  get destroyed(): boolean {
+    return this.#destroyed;
+  }
+
+  receive(receiver: Receiver | undefined): void {
+    this.#receiver = receiver;
+  }
+
+  resume(): void {
+    if (!this.#destroyed) this.socket.resume();
+  }
+
+  write(bytes: Uint8Array | string, done: (error: Error | null | undefined) => void): void {
+    // Latin-1: header values are bytes, and a path is ASCII.
+    if (typeof bytes === 'string') this.socket.write(bytes, 'latin1', done);
+    else this.socket.write(bytes, done);
+  }
+
+  rest(): void {
+    this.#receiver = undefined;
+    this.socket.unref();
+  }
+
+  wake(): void {
+    this.socket.ref();
+  }
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    this.#receiver = undefined;
+    this.socket.destroy();
+    this.#onDestroyed(this);
+  }
+}
+
+/** Resolves once the connection, with TLS the handshake, is established. A socket that fails before is destroyed. */
+function connected(socket: Socket, { host, port, tls, connectTimeoutMs, signal }: ConnectionOptions): Promise<void> {
+  const event = tls === undefined ? 'connect' : 'secureConnect';
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      stopWaiting();
       socket.on('error', () => socket.destroy());
       socket.destroy();
       reject(error);
     };
     const onError = (error: Error): void =>
-      giveUp(new WireError('connect', `no connection to ${host}:${port}`, { cause: error }));
-    const onClose = (): void => giveUp(new WireError('connect', `${host}:${port} closed the connection at once`));
-    const onAbort = (): void => giveUp(cancelledBy(signal));
-    const timer = setTimeout(
-      () => giveUp(new WireError('connect', `no connection to ${host}:${port} within ${connectTimeoutMs} ms`)),
-      connectTimeoutMs,
-    );
+      fail(new WireError('connect', `no connection to ${host}:${port}`, { cause: error }));
+    const onClose = (): void => fail(new WireError('connect', `${host}:${port} closed the connection at once`));
+    const onAbort = (): void => fail(cancelledBy(signal));
     const onConnect = (): void => {
-      settle();
+      stopWaiting();
       resolve();
     };
-    const settle = (): void => {
+    const timer = setTimeout(
+      () => fail(new WireError('connect', `no connection to ${host}:${port} within ${connectTimeoutMs} ms`)),
+      connectTimeoutMs,
+    );
+    const stopWaiting = (): void => {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
-      socket
-        .off('error', onError)
-        .off('close', onClose)
-        .off(tls === undefined ? 'connect' : 'secureConnect', onConnect);
+      socket.off('error', onError).off('close', onClose).off(event, onConnect);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    socket
-      .on('error', onError)
-      .on('close', onClose)
-      .on(tls === undefined ? 'connect' : 'secureConnect', onConnect);
+    socket.on('error', onError).on('close', onClose).on(event, onConnect);
   });
-  socket.on('error', (error) => (failure = error));
-  socket.on('end', over);
-  socket.on('close', over);
-  return connection;
 }
 
-/** tls.connect hands `onread` on to its socket, though its types do not say so. */
+/** tls.connect passes `onread` on to its socket, though its types do not list it. */
 function tlsOptions(
   { host, port }: ConnectionOptions,
-  { servername, secureContext, session }: NonNullable<ConnectionOptions['tls']>,
+  { servername, secureContext, session }: TlsSettings,
   onread: OnReadOpts,
 ): NodeTlsOptions & { readonly onread: OnReadOpts } {
   return {

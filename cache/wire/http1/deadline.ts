@@ -1,99 +1,118 @@
 /**
- * The time limits of one exchange with one timer: what happens often (a read) only writes down the time, and the timer
- * looks when it fires.
+ * The time limits of one exchange with a single timer: frequent events (a read) only record the time, and the timer
+ * checks it when it fires.
  */
 export type Overdue = 'first_byte' | 'silence' | 'stall';
 
-export interface Deadline {
-  /** The final head must come within `firstByteMs`, with a byte at least every `silenceMs`. */
-  head(firstByteMs: number, silenceMs: number | undefined): void;
-  /** Progress at least every `stallMs`. */
-  body(stallMs: number): void;
-  /** Something happened. */
-  life(): void;
-  /** Time stands still while this side does not want bytes. */
-  pause(): void;
-  resume(): void;
-  stop(): void;
+interface Limit {
+  readonly kind: Overdue;
+  readonly limitMs: number;
+  /** Counted from the start of the phase; otherwise from the last sign of life. */
+  readonly fromStart: boolean;
 }
 
-/** A timer that is later than this has waited for the processor, not for the other side. */
+/** A timer later than this was delayed by a lack of CPU time, not by the other side. */
 const OWN_LAG_MS = 100;
 
-export function createDeadline(expired: (why: Overdue, limitMs: number) => void): Deadline {
-  let timer: NodeJS.Timeout | undefined;
-  let lastLook: NodeJS.Immediate | undefined;
-  let limits: readonly { readonly why: Overdue; readonly limitMs: number; readonly fromStart: boolean }[] = [];
-  let startMs = 0;
-  let lifeMs = 0;
+export class Deadline {
+  readonly #onExpired: (overdue: Overdue, limitMs: number) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #lastCheck: NodeJS.Immediate | undefined;
+  #limits: readonly Limit[] = [];
+  #startMs = 0;
+  #lifeMs = 0;
 
-  const arm = (hasLooked = false): void => {
+  /** `onExpired` is called at most once for each phase. */
+  constructor(onExpired: (overdue: Overdue, limitMs: number) => void) {
+    this.#onExpired = onExpired;
+  }
+
+  /** Starts the wait for the final head: at most `firstByteMs`, with a byte at least every `silenceMs`. */
+  head(firstByteMs: number, silenceMs: number | undefined): void {
+    this.#begin([
+      { kind: 'first_byte', limitMs: firstByteMs, fromStart: true },
+      ...(silenceMs === undefined ? [] : [{ kind: 'silence' as const, limitMs: silenceMs, fromStart: false }]),
+    ]);
+  }
+
+  /** Starts a body, sent or received, that must make progress at least every `stallMs`. */
+  body(stallMs: number): void {
+    this.#begin([{ kind: 'stall', limitMs: stallMs, fromStart: false }]);
+  }
+
+  /** Records a sign of life. */
+  life(): void {
+    this.#lifeMs = performance.now();
+  }
+
+  /** Stops the time while this side does not want bytes. */
+  pause(): void {
+    this.#disarm();
+  }
+
+  resume(): void {
+    this.#startMs = this.#lifeMs = performance.now();
+    if (this.#timer === undefined && this.#lastCheck === undefined) this.#arm(false);
+  }
+
+  stop(): void {
+    this.#disarm();
+    this.#limits = [];
+  }
+
+  #begin(limits: readonly Limit[]): void {
+    this.#disarm();
+    this.#limits = limits;
+    this.#startMs = this.#lifeMs = performance.now();
+    this.#arm(false);
+  }
+
+  #arm(isLastCheck: boolean): void {
     const nowMs = performance.now();
     let nextMs = Infinity;
-    for (const { why, limitMs, fromStart } of limits) {
-      const leftMs = (fromStart ? startMs : lifeMs) + limitMs - nowMs;
-      if (leftMs <= 0) {
-        if (!hasLooked) {
-          // After a long turn of the event loop timers fire before what has long arrived is read: read that first, else
-          // a busy process takes its living peers for dead.
-          timer = undefined;
-          lastLook = setImmediate(() => {
-            lastLook = undefined;
-            arm(true);
-          });
-          return;
-        }
-        limits = [];
-        expired(why, limitMs);
-        return;
+    for (const { kind, limitMs, fromStart } of this.#limits) {
+      const leftMs = (fromStart ? this.#startMs : this.#lifeMs) + limitMs - nowMs;
+      if (leftMs > 0) {
+        nextMs = Math.min(nextMs, leftMs);
+        continue;
       }
-      nextMs = Math.min(nextMs, leftMs);
+      if (!isLastCheck) return this.#checkAfterReads();
+      this.#limits = [];
+      this.#onExpired(kind, limitMs);
+      return;
     }
-    // Timers count whole milliseconds: one too early would only fire again.
+    // Timers count whole milliseconds: one that is too early would only fire again.
     const waitMs = Math.ceil(nextMs);
-    timer = limits.length === 0 ? undefined : setTimeout(() => fired(nowMs + waitMs), waitMs);
-  };
-  const fired = (dueMs: number): void => {
+    this.#timer = this.#limits.length === 0 ? undefined : setTimeout(() => this.#fired(nowMs + waitMs), waitMs);
+  }
+
+  /**
+   * After a long turn of the event loop, timers fire before pending data is read. Reading it first keeps a busy process
+   * from declaring its live peers dead.
+   */
+  #checkAfterReads(): void {
+    this.#timer = undefined;
+    this.#lastCheck = setImmediate(() => {
+      this.#lastCheck = undefined;
+      this.#arm(true);
+    });
+  }
+
+  #fired(dueMs: number): void {
     const lagMs = performance.now() - dueMs;
     if (lagMs > OWN_LAG_MS) {
-      // This process has not run for a while, and on a busy machine the other has not either: the time is given back,
-      // and a silence begins anew.
-      startMs += lagMs;
-      lifeMs = performance.now();
+      // This process has not run for a while, and on a busy machine the other side has not either: the deadline moves by
+      // the lag, and the silence starts again.
+      this.#startMs += lagMs;
+      this.#lifeMs = performance.now();
     }
-    arm();
-  };
-  const disarm = (): void => {
-    clearTimeout(timer);
-    clearImmediate(lastLook);
-    timer = undefined;
-    lastLook = undefined;
-  };
-  const begin = (next: typeof limits): void => {
-    disarm();
-    limits = next;
-    startMs = lifeMs = performance.now();
-    arm();
-  };
-  return {
-    head(firstByteMs, silenceMs) {
-      begin([
-        { why: 'first_byte', limitMs: firstByteMs, fromStart: true },
-        ...(silenceMs === undefined ? [] : [{ why: 'silence' as const, limitMs: silenceMs, fromStart: false }]),
-      ]);
-    },
-    body: (stallMs) => begin([{ why: 'stall', limitMs: stallMs, fromStart: false }]),
-    life() {
-      lifeMs = performance.now();
-    },
-    pause: disarm,
-    resume() {
-      startMs = lifeMs = performance.now();
-      if (timer === undefined && lastLook === undefined) arm();
-    },
-    stop() {
-      disarm();
-      limits = [];
-    },
-  };
+    this.#arm(false);
+  }
+
+  #disarm(): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#lastCheck);
+    this.#timer = undefined;
+    this.#lastCheck = undefined;
+  }
 }

@@ -1,12 +1,12 @@
-/** What can go wrong on the wire, before anybody gives it a meaning: drivers map it to their own codes. */
+/** Transport failures before they have a meaning: each driver maps them to its own error codes. */
 
 export type WireFailure =
-  | 'connect' // no connection: refused, unreachable, no such name, TLS refused, connect deadline
-  | 'first_byte' // the answer's head did not come in time
+  | 'connect' // no connection: refused, unreachable, unknown name, TLS refused, connect deadline
+  | 'first_byte' // the response head did not arrive in time
   | 'silence' // no sign of life (1xx counts as one) before the head
   | 'stall' // no progress for too long while there was room
-  | 'closed' // the connection ended or was reset in the middle
-  | 'protocol'; // the answer can't be parsed, or is not framed as asked
+  | 'closed' // the connection was closed or reset in the middle
+  | 'protocol'; // the response can't be parsed, or is not framed as requested
 
 export class WireError extends Error {
   readonly failure: WireFailure;

@@ -1,259 +1,293 @@
 /**
- * One request and its answer on one connection: head, then the body into the sink (or collected, where it is none for
- * the sink), with the deadlines of each phase. The connection is given back only if both sides are exactly at its end.
+ * One request and its response on one connection: the head, then the body into the sink (or collected, if it is not for
+ * the sink), with a deadline for each phase. The connection is reused only if both sides stand exactly at its end.
  */
 import type { ByteSink } from '#cache/engine/ports.ts';
 import { createBodyCollector, type BodyCollector } from './body-collector.ts';
 import type { Connection, Receiver } from './connection.ts';
-import { createDeadline } from './deadline.ts';
+import { Deadline, type Overdue } from './deadline.ts';
 import { WireError } from './errors.ts';
-import type { PooledConnection } from './pool.ts';
-import type { RawRequest, RawResponse } from './raw-client.ts';
 import { createHeadReader } from './head-reader.ts';
+import type { RawRequest, RawResponse } from './message.ts';
+import type { PooledConnection } from './pool.ts';
 import { requestHead } from './request-head.ts';
-import { framingOf, type ResponseHead } from './response-head.ts';
+import { framingOf, idleHintMs, type ResponseHead } from './response-head.ts';
 import { cancelledBy } from './sink.ts';
 
 export type Outcome =
   | { readonly kind: 'answered'; readonly response: RawResponse }
-  /** `reusedAndSilent`: the connection had been used before and died before the first byte of an answer. */
-  | { readonly kind: 'failed'; readonly error: unknown; readonly reusedAndSilent: boolean };
+  /** `closedBeforeResponse`: a connection that had been used before was closed before the first byte of a response. */
+  | { readonly kind: 'failed'; readonly error: unknown; readonly closedBeforeResponse: boolean };
 
 const DEFAULT_FIRST_BYTE_TIMEOUT_MS = 10_000;
 const DEFAULT_STALL_TIMEOUT_MS = 10_000;
-/** What TLS may still hand over after reading was stopped: one encrypted read, far below this. */
+/** What TLS may still deliver after reading was paused: one encrypted read, far below this. */
 const MAX_OVERFLOW_BYTES = 1024 * 1024;
 
-export async function runExchange(pooled: PooledConnection, request: RawRequest, authority: string): Promise<Outcome> {
-  const { connection } = pooled;
-  const { signal, sink } = request;
-  const method = request.method ?? 'GET';
-  const stallTimeoutMs = request.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS;
-  const firstByteTimeoutMs = request.firstByteTimeoutMs ?? DEFAULT_FIRST_BYTE_TIMEOUT_MS;
-  const outcome = Promise.withResolvers<Outcome>();
-  const heads = createHeadReader();
-  let phase: 'head' | 'sink' | 'collect' | 'over' = 'head';
-  let answered = false;
-  let sent = false;
-  let head: ResponseHead | undefined;
-  let collector: BodyCollector | undefined;
-  /** Bytes of the body that are still to come into the sink. */
-  let missing = 0;
+/** Never rejects. */
+export function runExchange(pooled: PooledConnection, request: RawRequest, authority: string): Promise<Outcome> {
+  return new Exchange(pooled, request).run(authority);
+}
+
+class Exchange implements Receiver {
+  readonly #pooled: PooledConnection;
+  readonly #connection: Connection;
+  readonly #request: RawRequest;
+  readonly #sink: ByteSink | undefined;
+  readonly #outcome = Promise.withResolvers<Outcome>();
+  readonly #heads = createHeadReader();
+  readonly #deadline = new Deadline((overdue, limitMs) => this.#expired(overdue, limitMs));
+  readonly #onAbort = (): void => this.#fail(cancelledBy(this.#request.signal));
+  #phase: 'head' | 'sink' | 'collect' | 'over' = 'head';
+  /** The whole request has been handed to the kernel. */
+  #isSent = false;
+  /** A byte of the response has arrived. */
+  #isAnswered = false;
+  #head: ResponseHead | undefined;
+  #collector: BodyCollector | undefined;
+  /** Bytes of the body that the sink has not received yet. */
+  #missingBytes = 0;
   /** The sink's memory for the next read. */
-  let next: Uint8Array | undefined;
-  /** Bytes that arrived while the sink had no room, copied out of the scratch memory. */
-  let overflow: Uint8Array[] = [];
-  let paused = false;
+  #next: Uint8Array | undefined;
+  /** Bytes that arrived while the sink had no room, copied from the scratch memory. */
+  #overflow: Uint8Array[] = [];
+  #isPaused = false;
 
-  const deadline = createDeadline((failure, limitMs) => {
-    fail(new WireError(failure, `${describe(failure)} for ${limitMs} ms`));
-  });
-  const onAbort = (): void => fail(cancelledBy(signal));
+  constructor(pooled: PooledConnection, request: RawRequest) {
+    this.#pooled = pooled;
+    this.#connection = pooled.connection;
+    this.#request = request;
+    this.#sink = request.sink;
+  }
 
-  const settle = (result: Outcome, reusable: boolean): void => {
-    phase = 'over';
-    next = undefined;
-    overflow = [];
-    deadline.stop();
-    signal.removeEventListener('abort', onAbort);
-    connection.receive(undefined);
-    pooled.release(reusable, head === undefined ? 0 : idleHint(head));
-    outcome.resolve(result);
-  };
-  const fail = (error: unknown): void => {
-    if (phase === 'over') return;
-    const dead = error instanceof WireError && error.failure === 'closed';
-    settle({ kind: 'failed', error, reusedAndSilent: dead && pooled.reused && !answered }, false);
-  };
-  const succeed = (reusable: boolean): void => {
-    if (phase === 'over' || head === undefined) return;
-    const response = { status: head.status, headers: head.headers, body: collector?.body() ?? Buffer.alloc(0) };
-    settle({ kind: 'answered', response }, reusable && head.keepAlive && sent);
-  };
+  run(authority: string): Promise<Outcome> {
+    const { signal } = this.#request;
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+    if (signal.aborted) this.#onAbort();
+    else this.#start(authority);
+    return this.#outcome.promise;
+  }
 
-  const takeHead = (parsed: ResponseHead): void => {
-    if (parsed.status < 200) {
-      if (parsed.status === 101) throw new WireError('protocol', 'the answer switches protocols');
-      deadline.life();
-      request.onInformational?.(parsed.status, parsed.headers);
+  #start(authority: string): void {
+    const request = this.#request;
+    try {
+      const head = requestHead(this.#method, request, authority);
+      this.#connection.receive(this);
+      this.#deadline.body(this.#stallTimeoutMs);
+      const onSent = (): void => {
+        this.#isSent = true;
+        if (this.#phase === 'head')
+          this.#deadline.head(request.firstByteTimeoutMs ?? DEFAULT_FIRST_BYTE_TIMEOUT_MS, request.silenceTimeoutMs);
+      };
+      send(this.#connection, [head, ...(request.body ?? [])], () => this.#deadline.life(), onSent);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  buffer(): Uint8Array | undefined {
+    const space = this.#next;
+    this.#next = undefined;
+    return space;
+  }
+
+  received(lengthBytes: number, scratch: Uint8Array | undefined): boolean {
+    this.#isAnswered = true;
+    try {
+      if (scratch === undefined) this.#arrived(lengthBytes);
+      else this.#takeScratch(scratch);
+      if (this.#phase === 'sink' && this.#sink !== undefined && !this.#isPaused) this.#next = this.#room(this.#sink);
+    } catch (error) {
+      this.#fail(error);
+    }
+    return !this.#isPaused || this.#isOver;
+  }
+
+  ended(cause: Error | undefined): void {
+    // The whole body has arrived and only waits for room.
+    if (this.#phase === 'sink' && this.#overflowBytes() === this.#missingBytes) return;
+    if (this.#phase === 'collect') {
+      if (cause === undefined && this.#collector?.endsWithConnection === true) return this.#succeed(false);
+      // The status matters more than the lost part of its error document.
+      if (this.#head !== undefined && this.#head.status >= 300) return this.#succeed(false);
+    }
+    const place = this.#phase === 'head' ? 'before' : 'in the middle of';
+    this.#fail(new WireError('closed', `the connection ended ${place} the response`, { cause }));
+  }
+
+  #takeScratch(scratch: Uint8Array): void {
+    let rest = scratch;
+    while (this.#isInHead && rest.length > 0) {
+      const { head, consumed } = this.#heads.push(rest);
+      rest = rest.subarray(consumed);
+      if (head !== undefined) this.#takeHead(head);
+    }
+    if (rest.length === 0) return;
+    if (this.#phase === 'sink') this.#toSink(rest);
+    else if (this.#phase === 'collect') this.#toCollector(rest);
+    else this.#connection.destroy();
+  }
+
+  #takeHead(head: ResponseHead): void {
+    const { status, headers } = head;
+    if (status < 200) {
+      if (status === 101) throw new WireError('protocol', 'the response switches protocols');
+      this.#deadline.life();
+      this.#request.onInformational?.(status, headers);
       return;
     }
-    head = parsed;
-    const framing = framingOf(method, parsed);
-    const forSink = sink !== undefined && (parsed.status === 200 || parsed.status === 206) && method === 'GET';
-    if (forSink && framing.kind !== 'length' && parsed.headers['content-length'] !== '0')
-      throw new WireError('protocol', `the answer ${parsed.status} does not say how long it is`);
-    request.onHead?.(parsed.status, parsed.headers);
-    if (isOver()) return;
-    deadline.body(stallTimeoutMs);
-    if (framing.kind === 'none') succeed(true);
-    else if (forSink && framing.kind === 'length') {
-      phase = 'sink';
-      missing = framing.lengthBytes;
+    this.#head = head;
+    const framing = framingOf(this.#method, head);
+    const isForSink = this.#sink !== undefined && (status === 200 || status === 206) && this.#method === 'GET';
+    if (isForSink && framing.kind !== 'length' && headers['content-length'] !== '0')
+      throw new WireError('protocol', `the ${status} response has no Content-Length`);
+    this.#request.onHead?.(status, headers);
+    if (this.#isOver) return;
+    this.#deadline.body(this.#stallTimeoutMs);
+    if (framing.kind === 'none') this.#succeed(true);
+    else if (isForSink && framing.kind === 'length') {
+      this.#phase = 'sink';
+      this.#missingBytes = framing.lengthBytes;
     } else {
-      phase = 'collect';
-      collector = createBodyCollector(framing, request.maxCollectedBytes);
+      this.#phase = 'collect';
+      this.#collector = createBodyCollector(framing, this.#request.maxCollectedBytes);
     }
-  };
-  const overflowBytes = (): number => overflow.reduce((sum, piece) => sum + piece.length, 0);
-  const inHead = (): boolean => phase === 'head';
-  const isOver = (): boolean => phase === 'over';
+  }
 
-  /** Room in the sink for what is missing, or undefined after having asked to be called back. */
-  const room = (target: ByteSink): Uint8Array | undefined => {
-    const space = target.space();
-    if (space !== undefined) return space.length > missing ? space.subarray(0, missing) : space;
-    paused = true;
-    deadline.pause();
-    target.onSpace(() => {
-      if (phase !== 'sink' || !paused) return;
-      paused = false;
-      deadline.resume();
-      guarded(() => {
-        const waiting = overflow;
-        overflow = [];
-        for (const bytes of waiting) toSink(bytes);
-        // The read after a pause lands in the scratch memory: Node chose its buffer when there was no room.
-        if (!paused) connection.resume();
-      });
-    });
-    // The sink may have called back at once.
-    return paused ? undefined : room(target);
-  };
-  const arrived = (lengthBytes: number): void => {
-    missing -= lengthBytes;
-    sink?.filled(lengthBytes);
-    deadline.life();
-    if (missing === 0) succeed(true);
-  };
-  const toSink = (bytes: Uint8Array): void => {
+  #toCollector(bytes: Uint8Array): void {
+    this.#deadline.life();
+    const state = this.#collector?.push(bytes) ?? 'more';
+    if (state !== 'more') this.#succeed(state === 'complete');
+  }
+
+  #toSink(bytes: Uint8Array): void {
     let rest = bytes;
     while (rest.length > 0) {
-      if (phase !== 'sink' || sink === undefined) {
-        // More than the answer announced: the connection is not where we think it is.
-        connection.destroy();
+      if (this.#phase !== 'sink' || this.#sink === undefined) {
+        // More than Content-Length announced: the next response would not begin where we expect it.
+        this.#connection.destroy();
         return;
       }
-      const space = paused ? undefined : room(sink);
+      const space = this.#isPaused ? undefined : this.#room(this.#sink);
       if (space === undefined) {
-        overflow.push(Uint8Array.from(rest));
-        if (overflowBytes() > MAX_OVERFLOW_BYTES)
+        this.#overflow.push(Uint8Array.from(rest));
+        if (this.#overflowBytes() > MAX_OVERFLOW_BYTES)
           throw new WireError('protocol', 'more bytes arrived than the sink can take');
         return;
       }
       const lengthBytes = Math.min(space.length, rest.length);
       space.set(lengthBytes === rest.length ? rest : rest.subarray(0, lengthBytes));
       rest = rest.subarray(lengthBytes);
-      arrived(lengthBytes);
+      this.#arrived(lengthBytes);
     }
-  };
-  const toCollector = (bytes: Uint8Array): void => {
-    deadline.life();
-    const state = collector?.push(bytes) ?? 'more';
-    if (state !== 'more') succeed(state === 'complete');
-  };
-  const takeScratch = (scratch: Uint8Array): void => {
-    let rest = scratch;
-    while (inHead() && rest.length > 0) {
-      const { head: parsed, consumed } = heads.push(rest);
-      rest = rest.subarray(consumed);
-      if (parsed !== undefined) takeHead(parsed);
-    }
-    if (rest.length === 0) return;
-    if (phase === 'sink') toSink(rest);
-    else if (phase === 'collect') toCollector(rest);
-    else connection.destroy();
-  };
-  const guarded = (step: () => void): void => {
-    try {
-      step();
-    } catch (error) {
-      fail(error);
-    }
-  };
-
-  const receiver: Receiver = {
-    buffer() {
-      const space = next;
-      next = undefined;
-      return space;
-    },
-    received(lengthBytes, scratch) {
-      answered = true;
-      guarded(() => {
-        if (scratch === undefined) arrived(lengthBytes);
-        else takeScratch(scratch);
-        if (phase === 'sink' && sink !== undefined && !paused) next = room(sink);
-      });
-      return !paused || phase === 'over';
-    },
-    ended(cause) {
-      // All of it is here and only waits for room.
-      if (phase === 'sink' && overflowBytes() === missing) return;
-      if (phase === 'collect' && cause === undefined && collector?.endsWithConnection === true) succeed(false);
-      // The status is known: it says more than the loss of a part of its explanation.
-      else if (phase === 'collect' && head !== undefined && head.status >= 300) succeed(false);
-      else
-        fail(
-          new WireError(
-            'closed',
-            `the connection ended ${phase === 'head' ? 'before' : 'in the middle of'} the answer`,
-            { cause },
-          ),
-        );
-    },
-  };
-
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  else {
-    guarded(() => {
-      const bytes = requestHead(method, request, authority);
-      connection.receive(receiver);
-      deadline.body(stallTimeoutMs);
-      send(
-        connection,
-        [bytes, ...(request.body ?? [])],
-        () => deadline.life(),
-        () => {
-          sent = true;
-          if (phase === 'head') deadline.head(firstByteTimeoutMs, request.silenceTimeoutMs);
-        },
-      );
-    });
   }
-  return outcome.promise;
+
+  #arrived(lengthBytes: number): void {
+    this.#missingBytes -= lengthBytes;
+    this.#sink?.filled(lengthBytes);
+    this.#deadline.life();
+    if (this.#missingBytes === 0) this.#succeed(true);
+  }
+
+  /** The sink's room for the missing bytes. Undefined = none now: reading is paused until the sink calls back. */
+  #room(sink: ByteSink): Uint8Array | undefined {
+    const space = sink.space();
+    if (space !== undefined) return space.length > this.#missingBytes ? space.subarray(0, this.#missingBytes) : space;
+    this.#isPaused = true;
+    this.#deadline.pause();
+    sink.onSpace(() => this.#resume());
+    // The sink may have called back at once.
+    return this.#isPaused ? undefined : this.#room(sink);
+  }
+
+  #resume(): void {
+    if (this.#phase !== 'sink' || !this.#isPaused) return;
+    this.#isPaused = false;
+    this.#deadline.resume();
+    try {
+      const waiting = this.#overflow;
+      this.#overflow = [];
+      for (const bytes of waiting) this.#toSink(bytes);
+      // The read after a pause lands in the scratch memory: Node chose its buffer when there was no room.
+      if (!this.#isPaused) this.#connection.resume();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #expired(overdue: Overdue, limitMs: number): void {
+    this.#fail(new WireError(overdue, `${OVERDUE_MESSAGES[overdue]} for ${limitMs} ms`));
+  }
+
+  #succeed(isReusable: boolean): void {
+    const head = this.#head;
+    if (this.#isOver || head === undefined) return;
+    const body = this.#collector?.body() ?? Buffer.alloc(0);
+    const response = { status: head.status, headers: head.headers, body };
+    this.#settle({ kind: 'answered', response }, isReusable && head.keepAlive && this.#isSent);
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    const isClosed = error instanceof WireError && error.failure === 'closed';
+    const closedBeforeResponse = isClosed && this.#pooled.reused && !this.#isAnswered;
+    this.#settle({ kind: 'failed', error, closedBeforeResponse }, false);
+  }
+
+  #settle(outcome: Outcome, isReusable: boolean): void {
+    this.#phase = 'over';
+    this.#next = undefined;
+    this.#overflow = [];
+    this.#deadline.stop();
+    this.#request.signal.removeEventListener('abort', this.#onAbort);
+    this.#connection.receive(undefined);
+    this.#pooled.release(isReusable, this.#head === undefined ? 0 : idleHintMs(this.#head));
+    this.#outcome.resolve(outcome);
+  }
+
+  #overflowBytes(): number {
+    return this.#overflow.reduce((sum, piece) => sum + piece.length, 0);
+  }
+
+  // Accessors, so that the type of #phase is not narrowed across calls that change it.
+  get #isInHead(): boolean {
+    return this.#phase === 'head';
+  }
+  get #isOver(): boolean {
+    return this.#phase === 'over';
+  }
+  get #method(): NonNullable<RawRequest['method']> {
+    return this.#request.method ?? 'GET';
+  }
+  get #stallTimeoutMs(): number {
+    return this.#request.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS;
+  }
 }
 
-/** Writes the parts one after the other, each when the kernel has taken the one before; a failure shows as the connection's end. */
+const OVERDUE_MESSAGES: Readonly<Record<Overdue, string>> = {
+  first_byte: 'the response did not begin',
+  silence: 'there was no sign of life',
+  stall: 'the body made no progress',
+};
+
+/** Writes the parts in order, each after the kernel took the one before. A failed write shows as the connection's end. */
 function send(
   connection: Connection,
   parts: readonly (Uint8Array | string)[],
-  progress: () => void,
-  done: () => void,
+  onProgress: () => void,
+  onDone: () => void,
 ): void {
   const step = (index: number): void => {
     const part = parts[index];
     if (part === undefined) {
-      done();
+      onDone();
       return;
     }
     connection.write(part, (error) => {
       if (error !== null && error !== undefined) return;
-      progress();
+      onProgress();
       step(index + 1);
     });
   };
   step(0);
-}
-
-/** How long the server says it keeps the connection, less a second for the way. */
-function idleHint(head: ResponseHead): number {
-  const seconds = /(?:^|[,\s])timeout=(\d{1,6})/.exec(head.headers['keep-alive'] ?? '')?.[1];
-  return seconds === undefined ? Infinity : Number(seconds) * 1000 - 1000;
-}
-
-function describe(failure: 'first_byte' | 'silence' | 'stall'): string {
-  if (failure === 'first_byte') return 'the answer did not begin';
-  return failure === 'silence' ? 'there was no sign of life' : 'the body made no progress';
 }

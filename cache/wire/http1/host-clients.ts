@@ -1,4 +1,4 @@
-/** Raw clients by host, each straight or through the HTTP proxy that the environment names for it. */
+/** Raw clients by host, each direct or through the HTTP proxy that the environment names for it. */
 import type { SecureContext } from 'node:tls';
 import { proxyFor, type Env } from './proxy.ts';
 import { openRawClient, type RawClient } from './raw-client.ts';
@@ -10,12 +10,12 @@ export interface HostClientsOptions {
   readonly secureContext: SecureContext | undefined;
   readonly connectTimeoutMs?: number | undefined;
   readonly maxIdle?: number | undefined;
-  /** Where HTTP proxies are named. Default: none are. */
+  /** The environment that names HTTP proxies. Default: no proxy. */
   readonly env?: Env | undefined;
 }
 
 export interface HostClients {
-  /** Of `host[:port]`. The straight way has no pause: with one, reads at once would change their order. */
+  /** The client of `host[:port]`. Without a proxy it is returned synchronously, so that concurrent reads keep their order. */
   of(host: string): RawClient | Promise<RawClient>;
   close(): void;
 }
@@ -31,7 +31,7 @@ export function openHostClients(options: HostClientsOptions): HostClients {
     if (closed) client.close();
     return client;
   };
-  const openThrough = async (proxy: URL, host: string): Promise<RawClient> => {
+  const openTunnelled = async (proxy: URL, host: string): Promise<RawClient> => {
     const { port } = new URL(`${protocol}//${host}`);
     const target = port === '' ? `${host}:${protocol === 'https:' ? 443 : 80}` : host;
     const tunnel = await openTunnel({ proxy, target });
@@ -45,7 +45,7 @@ export function openHostClients(options: HostClientsOptions): HostClients {
       if (known !== undefined) return known;
       const endpoint = `${protocol}//${host}`;
       const proxy = env === undefined ? undefined : proxyFor(endpoint, env);
-      const client = proxy === undefined ? open(endpoint) : openThrough(proxy, host);
+      const client = proxy === undefined ? open(endpoint) : openTunnelled(proxy, host);
       clients.set(host, client);
       if (client instanceof Promise)
         client.then(

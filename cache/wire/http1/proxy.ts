@@ -1,27 +1,26 @@
 /**
- * Which HTTP proxy the way to a server leads through, by the environment's usual words: HTTPS_PROXY, HTTP_PROXY and
- * NO_PROXY, the small-letter forms first. Replicas never talk to each other through one. Pure.
+ * Selects the HTTP proxy for an endpoint from the usual environment variables: HTTPS_PROXY, HTTP_PROXY and NO_PROXY,
+ * lower-case forms first. Traffic between replicas never uses a proxy. Pure.
  */
 import { BlockList, isIP } from 'node:net';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
-/** The proxy's URL; undefined = the straight way. Throws a RangeError for a proxy that is no http(s) URL. */
+/** The proxy's URL; undefined = no proxy. Throws a RangeError for a proxy that is not an http:// URL. */
 export function proxyFor(endpoint: string, env: Env): URL | undefined {
   const { protocol, hostname, port } = new URL(endpoint);
-  const word = (name: string): string => (env[name.toLowerCase()] ?? env[name] ?? '').trim();
-  const proxy = word(protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY');
+  const variable = (name: string): string => (env[name.toLowerCase()] ?? env[name] ?? '').trim();
+  const proxy = variable(protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY');
   const host = hostname.replace(/^\[|\]$/g, '');
-  if (proxy === '' || isExempt(host, port === '' ? (protocol === 'https:' ? '443' : '80') : port, word('NO_PROXY')))
+  if (proxy === '' || isExempt(host, port === '' ? (protocol === 'https:' ? '443' : '80') : port, variable('NO_PROXY')))
     return undefined;
   const url = URL.parse(proxy.includes('://') ? proxy : `http://${proxy}`);
-  // Nothing of the value is shown: it may hold a password.
-  if (url === null || url.protocol !== 'http:')
-    throw new RangeError('HTTPS_PROXY and HTTP_PROXY must be http:// URLs of a proxy');
+  // The message shows nothing of the value: it may contain a password.
+  if (url === null || url.protocol !== 'http:') throw new RangeError('HTTPS_PROXY and HTTP_PROXY must be http:// URLs');
   return url;
 }
 
-/** NO_PROXY: `*`, host names with all below them, `host:port`, addresses, and IPv4 or IPv6 networks. */
+/** NO_PROXY: `*`, host names (which include their subdomains), `host:port`, addresses, and IPv4 or IPv6 networks. */
 function isExempt(host: string, port: string, noProxy: string): boolean {
   const family = isIP(host);
   return noProxy

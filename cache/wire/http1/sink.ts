@@ -1,16 +1,14 @@
-/**
- * Small pieces around `ByteSink` that every byte source needs: waiting for room, and what an aborted call says.
- */
+/** Helpers around `ByteSink` that every byte source needs: waiting for room, and the error of an aborted call. */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteSink } from '#cache/engine/ports.ts';
 
-/** What a call rejects with once its signal has aborted: the signal's own OrcaError, else `cancelled`. */
+/** The error of a call whose signal has aborted: the signal's own OrcaError, or `cancelled` if it has none. */
 export function cancelledBy(signal: AbortSignal): OrcaError {
   const reason: unknown = signal.reason;
   return reason instanceof OrcaError ? reason : new OrcaError('cancelled', 'the call was cancelled', { cause: reason });
 }
 
-/** The sink's free memory, waiting for it if there is none now; rejects when the signal aborts. */
+/** Waits for free memory in the sink; rejects when the signal aborts. */
 export async function roomIn(sink: ByteSink, signal: AbortSignal): Promise<Uint8Array> {
   while (true) {
     if (signal.aborted) throw cancelledBy(signal);
@@ -27,7 +25,7 @@ export async function roomIn(sink: ByteSink, signal: AbortSignal): Promise<Uint8
   }
 }
 
-/** Copies `bytes` into the sink, waiting for room as often as it takes. */
+/** Copies `bytes` into the sink, waiting for room as often as necessary. */
 export async function copyInto(sink: ByteSink, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
   let done = 0;
   while (done < bytes.length) {

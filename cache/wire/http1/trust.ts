@@ -1,9 +1,9 @@
-/** Whom TLS believes: the system's certificate authorities, and the private ones of a bundle beside them. */
+/** TLS trust: the system's certificate authorities, and those of a private bundle. */
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { readFileSync } from 'node:fs';
 import { OrcaError } from '#cache/core/errors.ts';
 
-/** `caFile` is a PEM bundle; empty = the system's trust alone. */
+/** `caFile` is a PEM bundle; empty = only the system's certificate authorities. */
 export function openTrust(caFile: string): SecureContext | undefined {
   if (caFile === '') return undefined;
   const ca = trustOf(caFile);
@@ -14,7 +14,7 @@ export function openTrust(caFile: string): SecureContext | undefined {
   }
 }
 
-/** PEM certificates: the system's and the bundle's. */
+/** The PEM certificates of the system and of the bundle. */
 export function trustOf(caFile: string): string[] {
   let pem: string;
   try {
@@ -23,6 +23,6 @@ export function trustOf(caFile: string): string[] {
     throw new OrcaError('internal', `the CA bundle ${caFile} can't be read`, { cause: error });
   }
   if (!pem.includes('-----BEGIN CERTIFICATE-----'))
-    throw new OrcaError('internal', `${caFile} holds no PEM certificate`);
+    throw new OrcaError('internal', `${caFile} contains no PEM certificate`);
   return [...getCACertificates('default'), pem];
 }

@@ -1,12 +1,12 @@
 /**
- * A way through an HTTP proxy (CONNECT, RFC 9110 §9.3.6): a listener on loopback whose connections come out at one
- * server. So the byte path knows nothing of proxies, TLS goes from end to end, and only those who need it pay for it.
+ * A tunnel through an HTTP proxy (CONNECT, RFC 9110 §9.3.6): a listener on loopback that forwards each connection to one
+ * server. The byte path therefore knows nothing of proxies, TLS is end to end, and only proxied traffic pays for it.
  */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** An answer to CONNECT is a status line and a few headers. */
+/** A response to CONNECT is a status line and a few headers. */
 const MAX_HEAD_BYTES = 16 * 1024;
 
 export interface TunnelOptions {
@@ -36,7 +36,7 @@ export async function openTunnel({ proxy, target }: TunnelOptions): Promise<Tunn
       noDelay: true,
     });
     track(far);
-    // One end's death is the other's: a cut must look like a cut on both sides.
+    // A reset or close of one side is repeated on the other, so that a cut connection looks cut on both.
     near.once('close', (hadError) => (hadError ? far.resetAndDestroy() : far.destroySoon()));
     far.once('close', (hadError) => (hadError ? near.resetAndDestroy() : near.destroySoon()));
     near.on('error', () => far.destroy());
@@ -51,7 +51,7 @@ export async function openTunnel({ proxy, target }: TunnelOptions): Promise<Tunn
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  // It is there for the sake of others, and keeps no process alive.
+  // It must not keep the process alive.
   server.unref();
   return {
     port: (server.address() as AddressInfo).port,
@@ -69,7 +69,7 @@ function connectRequest(proxy: URL, target: string): string {
   return `CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n${authorization}\r\n`;
 }
 
-/** Calls back once the proxy has said 2xx; breaks the connection for anything else. */
+/** Calls back once the proxy has answered 2xx; closes the connection for any other answer. */
 function awaitAccepted(far: Socket, accepted: () => void): void {
   let head = Buffer.alloc(0);
   const onData = (bytes: Buffer): void => {
@@ -79,7 +79,7 @@ function awaitAccepted(far: Socket, accepted: () => void): void {
     far.off('data', onData);
     far.pause();
     if (end < 0 || !/^HTTP\/1\.[01] 2\d\d(?: |\r)/.test(head.toString('latin1', 0, end + 2))) {
-      far.destroy(new Error('the proxy refuses the tunnel'));
+      far.destroy(new Error('the proxy refused the tunnel'));
       return;
     }
     const rest = head.subarray(end + 4);

@@ -1,8 +1,8 @@
-/** Where a bucket's keys are on the wire: path style, or the bucket in the host's name. Pure. */
+/** The URLs of a bucket's keys: path-style, or virtual-hosted with the bucket in the host name. Pure. */
 import { encodeKey } from './sigv4.ts';
 
 export interface S3AddressOptions {
-  /** Empty = AWS's own for the region; may have a path of its own. */
+  /** Empty = AWS's endpoint for the region. May contain a base path. */
   readonly endpoint: string;
   readonly region: string;
   readonly forcePathStyle: boolean;
@@ -17,7 +17,7 @@ export interface S3Address {
 export function s3Address({ endpoint, region, forcePathStyle }: S3AddressOptions): S3Address {
   const base = new URL(endpoint === '' ? awsEndpoint(region) : endpoint);
   const basePath = base.pathname.replace(/\/$/, '');
-  // A wildcard certificate covers one label: buckets with dots are addressed by path, as the SDKs do.
+  // A wildcard certificate covers a single label, so buckets with dots use path style, as in the SDKs.
   const byPath = (bucket: string): boolean => forcePathStyle || (base.protocol === 'https:' && bucket.includes('.'));
   return {
     protocol: base.protocol,

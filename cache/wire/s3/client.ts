@@ -1,6 +1,6 @@
 /**
- * S3 requests over the raw client: addressed, signed, sent; and small readers of what S3 answers. It gives no meaning to
- * a status: the drivers do.
+ * S3 requests over the raw client: addresses, signs and sends them, and parses common response fields. Interpreting a
+ * status is left to the drivers.
  */
 import type { CredentialsSource } from '#cache/config/config.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
@@ -18,7 +18,7 @@ export interface S3ClientOptions extends S3AddressOptions {
   readonly caFile: string;
   readonly connectTimeoutMs?: number | undefined;
   readonly maxIdle?: number | undefined;
-  /** Where HTTP proxies are named. Default: none are. */
+  /** The environment that names HTTP proxies. Default: no proxy. */
   readonly env?: Env | undefined;
 }
 
@@ -26,7 +26,7 @@ export interface S3Request {
   readonly method: NonNullable<RawRequest['method']>;
   readonly bucket: string;
   readonly key: string;
-  /** Names and values without a character that needs encoding. */
+  /** Names and values must not need percent-encoding. */
   readonly query?: readonly (readonly [string, string])[];
   readonly headers?: Readonly<Record<string, string>>;
   readonly sink?: ByteSink;
@@ -35,12 +35,12 @@ export interface S3Request {
 }
 
 export interface S3Client {
-  /** Rejects with WireError, an OrcaError for credentials that can't be had, or what `onHead` threw. */
+  /** Rejects with WireError, an OrcaError for unavailable credentials, or what `onHead` threw. */
   send(request: S3Request, call: CallOptions): Promise<RawResponse>;
   close(): void;
 }
 
-/** What the Code and Message of an error document say; empty where there is none. */
+/** The Code and Message of an error document; empty if missing. */
 export interface S3Fault {
   readonly code: string;
   readonly message: string;
@@ -51,7 +51,7 @@ export function openS3Client(options: S3ClientOptions): S3Client {
   const provider = openCredentials(options.credentials, { region: options.region });
   const address = s3Address(options);
   const secureContext = address.protocol === 'https:' ? openTrust(options.caFile) : undefined;
-  /** One host with path style, else one for each bucket of the allow-list. */
+  /** One host with path style; one for each bucket otherwise. */
   const clients = openHostClients({ ...options, protocol: address.protocol, secureContext });
 
   return {
@@ -95,7 +95,7 @@ function element(xml: string, name: string): string {
   return new RegExp(`<${name}>([^<]{0,500})</${name}>`).exec(xml)?.[1] ?? '';
 }
 
-/** `Retry-After` in ms where it is a plain number of seconds. */
+/** `Retry-After` in ms if it is a plain number of seconds. */
 export function retryAfterMs(headers: ResponseHeaders): number | undefined {
   const text = headers['retry-after'];
   return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
@@ -106,7 +106,7 @@ export function strongEtag(headers: ResponseHeaders): string | undefined {
   const text = headers['etag'] ?? '';
   const quoted = /^"([^"]+)"$/.exec(text)?.[1];
   if (quoted !== undefined) return quoted;
-  // Some servers send it bare.
+  // Some servers send it without quotes.
   return /^(?!W\/)[\x21\x23-\x29\x2b-\x7e\x80-\xff]+$/.test(text) ? text : undefined;
 }
 

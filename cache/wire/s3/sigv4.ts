@@ -1,6 +1,6 @@
 /**
- * AWS Signature Version 4 in request headers, as S3 wants it: the path is percent-encoded once and never normalised.
- * Pure: time and credentials come in.
+ * AWS Signature Version 4 in request headers, with S3's rules: the path is percent-encoded once and never normalised.
+ * Pure: time and credentials are parameters.
  */
 import { createHmac, hash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -14,36 +14,36 @@ export interface Credentials {
 
 export interface SigningInput {
   readonly method: string;
-  /** As on the wire: already encoded by `encodeKey`, without the query. */
+  /** As sent: encoded by `encodeKey`, without the query. */
   readonly path: string;
-  /** As on the wire: names and values already percent-encoded. */
+  /** As sent: names and values percent-encoded. */
   readonly query?: readonly (readonly [string, string])[] | undefined;
-  /** As sent; all of them are signed but those that hops may change. Must hold `host`. */
+  /** As sent. All are signed except those that proxies may change. Must contain `host`. */
   readonly headers: Readonly<Record<string, string>>;
   readonly credentials: Credentials;
   readonly nowMs: number;
-  /** Hex SHA-256 of the payload; default UNSIGNED-PAYLOAD, because uploads carry a CRC-32 and downloads have no payload. */
+  /** Hex SHA-256 of the payload. Default UNSIGNED-PAYLOAD: uploads carry a CRC-32, and downloads have no payload. */
   readonly payloadHash?: string | undefined;
 }
 
 export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
-/** Hop-by-hop, or set by the transport after signing. */
+/** Hop-by-hop headers, and those that the transport sets after signing. */
 const NOT_SIGNED = new Set(['connection', 'accept-encoding', 'content-length', 'expect', 'user-agent', 'x-request-id']);
 
 export interface Signer {
-  /** The headers to send: those given, and x-amz-date, x-amz-content-sha256, x-amz-security-token, authorization. */
+  /** Returns the headers to send: the given ones and x-amz-date, x-amz-content-sha256, x-amz-security-token, authorization. */
   sign(input: SigningInput): Record<string, string>;
 }
 
 export function createSigner(region: string, service = 's3'): Signer {
-  /** Seconds change less often than requests come. */
+  /** Several requests a second share the formatted date. */
   let lastSecond = { at: Number.NaN, date: '' };
   const amzDate = (nowMs: number): string => {
     const at = Math.floor(nowMs / 1000);
     if (lastSecond.at !== at) lastSecond = { at, date: new Date(at * 1000).toISOString().replace(/[-:]|\.\d{3}/g, '') };
     return lastSecond.date;
   };
-  /** Four HMACs that change once a day: the last key serves almost every request. */
+  /** The signing key takes four HMACs and changes once a day, so the last one fits almost every request. */
   let cached: { readonly day: string; readonly secret: string; readonly key: Buffer } | undefined;
   const signingKey = (day: string, secret: string): Buffer => {
     if (cached?.day === day && cached.secret === secret) return cached.key;
@@ -72,7 +72,7 @@ export function createSigner(region: string, service = 's3'): Signer {
       }
       const canonical = `${method}\n${path}\n${canonicalQuery(query)}\n${lines}\n${names}\n${payloadHash}`;
       const scope = `${day}/${region}/${service}/aws4_request`;
-      // Latin-1, as the header values go on the wire.
+      // Latin-1, as header values are sent.
       const digest = hash('sha256', Buffer.from(canonical, 'latin1'), 'hex');
       const signature = hmac(
         signingKey(day, credentials.secretAccessKey),
@@ -85,9 +85,9 @@ export function createSigner(region: string, service = 's3'): Signer {
   };
 }
 
-/** A key (or a bucket) as a request path: UTF-8, everything but unreserved characters and `/` percent-encoded, once. */
+/** A key or bucket as a request path: UTF-8, percent-encoded once except for unreserved characters and `/`. */
 export function encodeKey(key: string): string {
-  // A lone surrogate has no UTF-8: encoding it anyway would ask for another key.
+  // A lone surrogate has no UTF-8 encoding: replacing it would request another key.
   if (!key.isWellFormed()) throw new OrcaError('bad_request', 'a key must be well-formed Unicode');
   return encodePath(key);
 }

@@ -16,7 +16,7 @@ describe('a directory of files', () => {
     onTestFinished(() => rm(directory, { recursive: true, force: true }));
   });
 
-  /** As the kubelet writes a Secret: a directory of its own behind the `..data` symlink, swapped at once. */
+  /** Writes a Secret as the kubelet does: a new directory behind the `..data` symlink, swapped atomically. */
   const mount = async (version: string, files: Record<string, string>): Promise<void> => {
     await mkdir(join(directory, version));
     for (const [name, content] of Object.entries(files)) {
@@ -29,18 +29,18 @@ describe('a directory of files', () => {
     await rename(join(directory, '..data_tmp'), join(directory, '..data'));
   };
 
-  test('gives what stands in it, without the newline at the end', async () => {
+  test('yields the contents of its files without the trailing newline', async () => {
     await writeFile(join(directory, 'access-key-id'), 'AKID\n');
     await writeFile(join(directory, 'secret-access-key'), 'secret\r\n');
     expect(await provider()).toEqual({ accessKeyId: 'AKID', secretAccessKey: 'secret', sessionToken: undefined });
   });
 
-  test('gives a session token where there is one', async () => {
+  test('yields a session token if there is one', async () => {
     await mount('v1', { 'access-key-id': 'A', 'secret-access-key': 'S', 'session-token': 'T\n' });
     expect(await provider()).toEqual({ accessKeyId: 'A', secretAccessKey: 'S', sessionToken: 'T' });
   });
 
-  test('is read again when the Secret is swapped, but not on every call', async () => {
+  test('is reread after the Secret is swapped, but not on every call', async () => {
     await mount('v1', { 'access-key-id': 'A1', 'secret-access-key': 'S1' });
     expect(await provider()).toMatchObject({ accessKeyId: 'A1' });
     await mount('v2', { 'access-key-id': 'A2', 'secret-access-key': 'S2' });
@@ -50,7 +50,7 @@ describe('a directory of files', () => {
     expect(await provider()).toMatchObject({ accessKeyId: 'A2', secretAccessKey: 'S2' });
   });
 
-  test('that loses its files after it worked goes on with what it had, and heals', async () => {
+  test('that loses its files keeps the last credentials, and recovers', async () => {
     await mount('v1', { 'access-key-id': 'A1', 'secret-access-key': 'S1' });
     await provider();
     await rm(join(directory, 'v1', 'secret-access-key'));
@@ -76,21 +76,21 @@ describe('a directory of files', () => {
     },
   );
 
-  test('that is none names the file and no content', async () => {
+  test('that is not a directory is reported by file name and without content', async () => {
     await rm(directory, { recursive: true });
     await expect(provider()).rejects.toMatchObject({
       message: expect.stringContaining(join(directory, 'access-key-id')) as unknown,
     });
   });
 
-  test('is read once for many calls at once', async () => {
+  test('is read once for concurrent calls', async () => {
     await mount('v1', { 'access-key-id': 'A', 'secret-access-key': 'S' });
     const all = await Promise.all(Array.from({ length: 20 }, () => provider()));
     expect(new Set(all).size).toBe(1);
   });
 });
 
-test('environment variables are read when asked, and a missing one is named', async () => {
+test('environment variables are read on the first call, and a missing one is named', async () => {
   const env: Record<string, string> = { KEY_ID: 'A' };
   const provider = openCredentials(
     { kind: 'env', accessKeyIdVar: 'KEY_ID', secretAccessKeyVar: 'KEY_SECRET' },
@@ -104,7 +104,7 @@ test('environment variables are read when asked, and a missing one is named', as
   expect(await provider()).toEqual({ accessKeyId: 'A', secretAccessKey: 'S' });
 });
 
-test('the default chain is the one of the AWS SDK', async () => {
+test('the default chain is that of the AWS SDK', async () => {
   const saved = { ...process.env };
   onTestFinished(() => {
     process.env = saved;

@@ -266,7 +266,7 @@ describe('secrets', () => {
     const text = await failures(origin);
     expect(server.requests[0]?.target).toBe('/acme/bucket/key?sv=2025-11-05&se=2020-01-01&sig=verysecret');
     expect(server.requests[0]?.headers).not.toHaveProperty('authorization');
-    expect(text).toContain('the SAS token has expired at 2020-01-01');
+    expect(text).toContain('the SAS token expired at 2020-01-01');
     expect(text).not.toContain('verysecret');
   });
 });

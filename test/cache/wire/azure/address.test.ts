@@ -12,7 +12,7 @@ test.for([
   expect(address.pathOf('box', 'a b')).toBe(path);
 });
 
-test('a container is there without a blob', () => {
+test('an empty blob name addresses the container', () => {
   expect(azureAddress({ account: 'acme', endpoint: '' }).pathOf('box', '')).toBe('/box');
 });
 
@@ -20,7 +20,7 @@ test.for([
   ['plain/key', '/box/plain/key'],
   ["quote'star*bang!(é)", '/box/quote%27star%2Abang%21%28%C3%A9%29'],
   ['percent%2F', '/box/percent%252F'],
-  // What anybody on the way would resolve.
+  // Segments that an intermediary would normalise.
   ['double//slash', '/box/double%2F%2Fslash'],
   ['dots/../up', '/box/dots%2F..%2Fup'],
   ['dot/./here', '/box/dot%2F.%2Fhere'],
@@ -29,7 +29,7 @@ test.for([
   ['..', '/box/..'],
   ['...', '/box/...'],
   ['.hidden/x..y', '/box/.hidden/x..y'],
-] as const)('the key %j is %s on the wire', ([key, path]) => {
+] as const)('the key %j is sent as %s', ([key, path]) => {
   expect(azureAddress({ account: 'acme', endpoint: '' }).pathOf('box', key)).toBe(path);
 });
 
@@ -41,6 +41,6 @@ test.for([
   ['http://128.0.0.1', false],
   ['http://127.0.0.1.example.org', false],
   ['http://localhost.example.org', false],
-] as const)('%s is this machine alone: %s', ([endpoint, isLoopback]) => {
+] as const)('%s is loopback: %s', ([endpoint, isLoopback]) => {
   expect(azureAddress({ account: 'acme', endpoint })).toMatchObject({ isLoopback, isTls: false });
 });

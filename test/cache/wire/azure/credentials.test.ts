@@ -19,17 +19,17 @@ describe('a directory', () => {
     onTestFinished(() => rm(directory, { recursive: true, force: true }));
   });
 
-  test('with an account key gives its bytes, without the newline at the end', async () => {
+  test('with an account key yields its decoded bytes without the trailing newline', async () => {
     await writeFile(join(directory, 'account-key'), `${KEY}\n`);
     expect(await provider()).toEqual({ kind: 'shared-key', key: Buffer.from('a secret key') });
   });
 
-  test.for([SAS, `?${SAS}\n`])('with a SAS token gives its query and when it expires', async (text) => {
+  test.for([SAS, `?${SAS}\n`])('with a SAS token yields its query and expiry', async (text) => {
     await writeFile(join(directory, 'sas-token'), text);
     expect(await provider()).toEqual({ kind: 'sas', query: SAS, expiresMs: Date.UTC(2030, 0, 2, 3, 4, 5) });
   });
 
-  test('is read again when it changes, but not on every call', async () => {
+  test('is reread after a change, but not on every call', async () => {
     await writeFile(join(directory, 'account-key'), KEY);
     await provider();
     await rm(join(directory, 'account-key'));
@@ -40,7 +40,7 @@ describe('a directory', () => {
     expect(await provider()).toMatchObject({ kind: 'sas' });
   });
 
-  test('that loses its file after it worked goes on with what it had', async () => {
+  test('that loses its file keeps the last credentials', async () => {
     await writeFile(join(directory, 'account-key'), KEY);
     await provider();
     await rm(join(directory, 'account-key'));
@@ -50,11 +50,11 @@ describe('a directory', () => {
 
   test.for([
     ['nothing', {}, 'neither'],
-    ['both', { 'account-key': KEY, 'sas-token': SAS }, 'one of them must go'],
-    ['a key that is none', { 'account-key': 'hidden!' }, 'no account key'],
-    ['a token without a signature', { 'sas-token': 'sv=2025-11-05&hidden=1' }, 'no SAS token'],
-    ['a token of two lines', { 'sas-token': `${SAS}\nhidden` }, 'no SAS token'],
-  ] as const)('with %s says what is wrong and where, and nothing of the content', async ([, files, what]) => {
+    ['both', { 'account-key': KEY, 'sas-token': SAS }, 'remove one of them'],
+    ['a malformed key', { 'account-key': 'hidden!' }, 'not a base64 account key'],
+    ['a token without a signature', { 'sas-token': 'sv=2025-11-05&hidden=1' }, 'not a SAS token'],
+    ['a token of two lines', { 'sas-token': `${SAS}\nhidden` }, 'not a SAS token'],
+  ] as const)('with %s is reported with its path and without its content', async ([, files, what]) => {
     for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
     const failure: unknown = await provider().catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'internal', message: expect.stringContaining(what) as string });
@@ -63,13 +63,13 @@ describe('a directory', () => {
   });
 });
 
-test('an environment variable is read when asked, and named where it is missing or malformed', async () => {
+test('an environment variable is read on each call, and named if it is missing or malformed', async () => {
   const env: Record<string, string> = {};
   const provider = openAzureCredentials({ kind: 'env', accountKeyVar: 'THE_KEY' }, { env });
   await expect(provider()).rejects.toMatchObject({ message: 'the environment variable THE_KEY is not set' });
   env['THE_KEY'] = 'not base64';
   await expect(provider()).rejects.toMatchObject({
-    message: 'the environment variable THE_KEY is no account key in base64',
+    message: 'the environment variable THE_KEY is not a base64 account key',
   });
   env['THE_KEY'] = KEY;
   expect(await provider()).toEqual({ kind: 'shared-key', key: Buffer.from('a secret key') });

@@ -4,8 +4,8 @@ import { sharedKeyAuthorization, stringToSign } from '#cache/wire/azure/shared-k
 const KEY = Buffer.from('a key that is none', 'utf8');
 const headers = { 'x-ms-date': 'Fri, 26 Jun 2015 23:39:12 GMT', 'x-ms-version': '2015-02-21' };
 
-describe('the text that is signed', () => {
-  test('is that of the documentation for a request with parameters', () => {
+describe('the string to sign', () => {
+  test('matches the documented example of a request with parameters', () => {
     const text = stringToSign({
       account: 'myaccount',
       key: KEY,
@@ -24,7 +24,7 @@ describe('the text that is signed', () => {
     );
   });
 
-  test('has the standard headers in their order, and all of Azure’s sorted', () => {
+  test('has the standard headers in fixed order and the x-ms-* headers sorted', () => {
     const text = stringToSign({
       account: 'a',
       key: KEY,
@@ -66,7 +66,7 @@ describe('the text that is signed', () => {
     ]);
   });
 
-  test('has no length where that is 0', () => {
+  test('has an empty Content-Length for a length of 0', () => {
     const of = (length: string) =>
       stringToSign({
         account: 'a',
@@ -81,7 +81,7 @@ describe('the text that is signed', () => {
   });
 });
 
-test('the header names the account and holds the signature alone', () => {
+test('the header contains only the account and the signature', () => {
   const input = { account: 'acme', key: KEY, method: 'GET', path: '/c', query: [], headers };
   const value = sharedKeyAuthorization(input);
   expect(value).toMatch(/^SharedKey acme:[A-Za-z0-9+/]{43}=$/);

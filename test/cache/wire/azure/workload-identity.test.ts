@@ -44,7 +44,7 @@ async function open(script: Script, over: Readonly<Record<string, string | undef
 const formOf = (world: World, index: number): Record<string, string> =>
   Object.fromEntries(new URLSearchParams(world.server.requests[index]?.body.toString()));
 
-test('the pod’s token is exchanged for one of Azure Storage’s', async () => {
+test('the pod’s token is exchanged for an Azure Storage token', async () => {
   const world = await open((_, answer) => answer.write(granted('storage-token')));
   expect(await world.token()).toBe('storage-token');
   expect(world.server.requests[0]).toMatchObject({ method: 'POST', target: '/tenant/oauth2/v2.0/token' });
@@ -57,7 +57,7 @@ test('the pod’s token is exchanged for one of Azure Storage’s', async () => 
   });
 });
 
-test('it is exchanged once for many, and again, with the file’s new content, shortly before it expires', async () => {
+test('one exchange serves concurrent calls, and is repeated with the reread file shortly before expiry', async () => {
   let number = 0;
   const world = await open((_, answer) => answer.write(granted(`storage-token-${++number}`)));
   expect(new Set(await Promise.all(Array.from({ length: 20 }, () => world.token())))).toEqual(
@@ -69,14 +69,14 @@ test('it is exchanged once for many, and again, with the file’s new content, s
 
   await writeFile(world.file, 'pod-token-2');
   world.nowMs = HOUR_MS - 299_999;
-  // Good for minutes yet: nobody waits for the new one.
+  // Still valid for minutes: nothing waits for the new one.
   expect(await world.token()).toBe('storage-token-1');
   await expect.poll(() => world.token()).toBe('storage-token-2');
   expect(formOf(world, 1)).toMatchObject({ client_assertion: 'pod-token-2' });
   expect(world.server.requests).toHaveLength(2);
 });
 
-test('while it can’t be renewed the old one is used until its end, and no request is an attempt of its own', async () => {
+test('a token that can’t be renewed is used until it expires, and not every request retries the exchange', async () => {
   let isWell = true;
   const world = await open((_, answer) => answer.write(isWell ? granted('good') : reply('503 Unavailable', {}, '{}')));
   await world.token();
@@ -95,7 +95,7 @@ test('while it can’t be renewed the old one is used until its end, and no requ
   expect(await world.token()).toBe('good');
 });
 
-test('a refusal says its number and never what was sent', async () => {
+test('a refusal contains its error number and nothing that was sent', async () => {
   const refused = { error: 'invalid_client', error_description: 'pod-token-1 is bad', error_codes: [700016] };
   const world = await open((_, answer) => answer.write(reply('401 Unauthorized', {}, JSON.stringify(refused))));
   const failure: unknown = await world.token().catch((error: unknown) => error);
@@ -109,7 +109,7 @@ test.for([
   ['no JSON', reply('200 OK', {}, '<html>')],
   ['no token', reply('200 OK', {}, '{}')],
   ['a token that could end a header', reply('200 OK', {}, '{"access_token":"a\\r\\nb","expires_in":1}')],
-] as const)('an answer with %s is none', async ([, answer]) => {
+] as const)('a response with %s is refused', async ([, answer]) => {
   const world = await open((_, out) => out.write(answer));
   await expect(world.token()).rejects.toMatchObject({ code: 'internal' });
 });
@@ -131,7 +131,7 @@ test('a token file that is missing or empty is named', async () => {
   await expect(world.token()).rejects.toMatchObject({ message: `the token file ${world.file} can't be read` });
 });
 
-test('the pod’s token goes nowhere over http but to this machine', async () => {
+test('the pod’s token is sent over http only to loopback', async () => {
   const world = await open((_, answer) => answer.write(granted('x')), {
     AZURE_AUTHORITY_HOST: 'http://login.example.org/',
   });

@@ -13,18 +13,18 @@ const push = (
   };
 };
 
-test('a body with a length is complete exactly at it', () => {
+test('a body with a length is complete exactly at that length', () => {
   expect(push({ kind: 'length', lengthBytes: 5 }, 'ab', 'cde')).toEqual({
     states: ['more', 'complete'],
     body: 'abcde',
   });
 });
 
-test('bytes behind the length make the connection useless', () => {
+test('bytes beyond the length make the connection unusable', () => {
   expect(push({ kind: 'length', lengthBytes: 5 }, 'abcdef')).toEqual({ states: ['full'], body: 'abcde' });
 });
 
-test('a chunked body is put together wherever the reads are cut', () => {
+test('a chunked body is reassembled however the reads are split', () => {
   const text = '5\r\nhello\r\n1;name=value\r\n \r\nA \r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n';
   assert(
     property(array(nat(text.length - 1), { maxLength: 10 }), (cuts) => {
@@ -47,7 +47,7 @@ test.for(['x\r\n', '-5\r\n', '\r\n', '5\nhello', '5\r\nhelloX\r\n', ' 5\r\n', '1
   },
 );
 
-test('a body until the end of the connection never says that it is complete', () => {
+test('a body that ends with the connection is never reported complete', () => {
   const collector = createBodyCollector({ kind: 'until-close' });
   expect(collector.endsWithConnection).toBe(true);
   expect(collector.push(Buffer.from('abc'))).toBe('more');
@@ -65,7 +65,7 @@ test.for([{ kind: 'until-close' }, { kind: 'length', lengthBytes: 1_000_000 }] a
   },
 );
 
-test('what is collected does not change when the memory of the read is used again', () => {
+test('collected bytes do not change when the read buffer is reused', () => {
   const collector = createBodyCollector({ kind: 'length', lengthBytes: 6 });
   const memory = Buffer.from('abc');
   collector.push(memory);

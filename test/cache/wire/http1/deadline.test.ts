@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { createDeadline, type Deadline } from '#cache/wire/http1/deadline.ts';
+import { Deadline } from '#cache/wire/http1/deadline.ts';
 
 let expired: unknown[];
 let deadline: Deadline;
@@ -7,18 +7,18 @@ let deadline: Deadline;
 beforeEach(() => {
   vi.useFakeTimers();
   expired = [];
-  deadline = createDeadline((why, limitMs) => expired.push([why, limitMs]));
+  deadline = new Deadline((overdue, limitMs) => expired.push([overdue, limitMs]));
 });
 afterEach(() => {
   vi.useRealTimers();
 });
 
-/** The event loop's turn in which what has arrived is read: faked immediates come a millisecond later. */
+/** One turn of the event loop, in which pending data is read: faked immediates fire a millisecond later. */
 function turn(): void {
   vi.advanceTimersByTime(1);
 }
 
-test('what arrived while the process was busy is read before it is called late', () => {
+test('data that arrived while the process was busy is read before the deadline is checked', () => {
   deadline.head(1000, 300);
   vi.advanceTimersByTime(300);
   expect(expired).toEqual([]);
@@ -34,7 +34,7 @@ test('what arrived while the process was busy is read before it is called late',
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a head must come in time, whatever life there is', () => {
+test('a head must arrive in time, even with signs of life', () => {
   deadline.head(1000, 300);
   for (let at = 0; at < 900; at += 100) {
     vi.advanceTimersByTime(100);
@@ -46,7 +46,7 @@ test('a head must come in time, whatever life there is', () => {
   expect(expired).toEqual([['first_byte', 1000]]);
 });
 
-test('silence ends it earlier', () => {
+test('silence expires before the first-byte deadline', () => {
   deadline.head(1000, 300);
   vi.advanceTimersByTime(299);
   expect(expired).toEqual([]);
@@ -55,7 +55,7 @@ test('silence ends it earlier', () => {
   expect(expired).toEqual([['silence', 300]]);
 });
 
-test('a body stalls so long after its last byte', () => {
+test('a body stalls when its last byte is older than the limit', () => {
   deadline.body(500);
   vi.advanceTimersByTime(400);
   deadline.life();
@@ -79,7 +79,7 @@ test('paused time does not count', () => {
   expect(expired).toEqual([['stall', 500]]);
 });
 
-test('it expires once, and never after it was stopped', () => {
+test('a deadline expires once, and never after stop()', () => {
   deadline.body(500);
   vi.advanceTimersByTime(5000);
   expect(expired).toHaveLength(1);
@@ -90,11 +90,11 @@ test('it expires once, and never after it was stopped', () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('time in which this process did not run says nothing of the other side', () => {
+test('time in which this process did not run does not count as silence', () => {
   const startMs = performance.now();
   const now = vi.spyOn(performance, 'now');
   deadline.head(1000, 300);
-  // The event loop stands still: the timer for the silence is 900 ms late.
+  // The event loop was blocked: the silence timer fires 900 ms late.
   now.mockImplementation(() => startMs + 1200);
   vi.advanceTimersByTime(300);
   turn();

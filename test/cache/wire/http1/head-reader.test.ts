@@ -2,7 +2,7 @@ import { assert, array, nat, property } from 'fast-check';
 import { expect, test } from 'vitest';
 import { createHeadReader } from '#cache/wire/http1/head-reader.ts';
 
-/** Feeds `bytes` cut at `cuts`, reusing the memory of each read as a connection does. */
+/** Feeds `bytes` split at `cuts`, reusing one read buffer as a connection does. */
 function readAll(bytes: Buffer, cuts: readonly number[]): { statuses: number[]; rest: string } {
   const reader = createHeadReader();
   const statuses: number[] = [];
@@ -22,7 +22,7 @@ function readAll(bytes: Buffer, cuts: readonly number[]): { statuses: number[]; 
   return { statuses, rest };
 }
 
-test('heads are found wherever the reads are cut, and nothing behind the last one is taken', () => {
+test('heads are found however the reads are split, and bytes behind the last one are left', () => {
   const text =
     'HTTP/1.1 102 Processing\r\nX-Long: value\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody\r\n\r\nx';
   const bytes = Buffer.from(text, 'latin1');
@@ -34,7 +34,7 @@ test('heads are found wherever the reads are cut, and nothing behind the last on
   );
 });
 
-test('a head without end is refused at 64 KiB', () => {
+test('an endless head is refused at 64 KiB', () => {
   const reader = createHeadReader();
   const line = Buffer.from(`HTTP/1.1 200 OK\r\n${'X-A: b\r\n'.repeat(1000)}`);
   expect(() => {

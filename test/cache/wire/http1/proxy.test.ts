@@ -3,8 +3,8 @@ import { proxyFor } from '#cache/wire/http1/proxy.ts';
 
 const env = { HTTPS_PROXY: 'http://proxy:3128', HTTP_PROXY: 'plain:8080' };
 
-describe('the way to a server', () => {
-  test('leads through the proxy for its scheme', () => {
+describe('a proxy', () => {
+  test('is selected by the scheme of the endpoint', () => {
     expect(proxyFor('https://s3.example', env)?.href).toBe('http://proxy:3128/');
     expect(proxyFor('http://s3.example', env)?.href).toBe('http://plain:8080/');
     expect(proxyFor('https://s3.example', { ...env, https_proxy: 'http://small:1' })?.host).toBe('small:1');
@@ -27,11 +27,11 @@ describe('the way to a server', () => {
     ['127.0.0.1', 'http://127.0.0.1:7070', true],
     ['svc', 'http://store.storage.svc:7070', true],
     ['10.0.0.0/99', 'https://10.2.3.4', false],
-  ] as const)('with NO_PROXY=%s to %s is straight: %s', ([noProxy, endpoint, straight]) => {
+  ] as const)('with NO_PROXY=%s, %s is exempt: %s', ([noProxy, endpoint, straight]) => {
     expect(proxyFor(endpoint, { ...env, NO_PROXY: noProxy }) === undefined).toBe(straight);
   });
 
-  test('is refused, without being shown, through something that is no proxy', () => {
+  test('with an invalid URL is refused, and the message does not contain it', () => {
     for (const bad of ['socks5://user:hidden@proxy', 'http://'])
       expect(() => proxyFor('https://s3.example', { HTTPS_PROXY: bad })).toThrow(/^HTTPS_PROXY and HTTP_PROXY must/);
   });

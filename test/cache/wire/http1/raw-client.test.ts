@@ -30,7 +30,7 @@ async function open(
 }
 
 describe('a request', () => {
-  test('goes out exactly as given, with what keeps bytes and connection as they are', async () => {
+  test('is sent exactly as given, with keep-alive and identity encoding', async () => {
     const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})));
     await client.request(get({ path: '/a//b/../c%2Fd?x=%20+y', headers: { 'x-name': 'caf\xe9' } }));
     expect(server.requests[0]).toMatchObject({ method: 'GET', target: '/a//b/../c%2Fd?x=%20+y' });
@@ -43,7 +43,7 @@ describe('a request', () => {
   });
 
   test.for([
-    ['a path that ends the line', { path: '/a b' }],
+    ['a path with a space', { path: '/a b' }],
     ['a path with a line end', { path: '/a\r\nX: y' }],
     ['a relative path', { path: 'a' }],
     ['a value with a line end', { headers: { 'x-a': 'b\r\nx-c: d' } }],
@@ -55,7 +55,7 @@ describe('a request', () => {
     expect(server.requests).toHaveLength(0);
   });
 
-  test('with a body is sent in order, piece by piece', async () => {
+  test('with a body is sent part by part, in order', async () => {
     const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})));
     const body = patternBytes(5_000_000);
     const headers = { 'content-length': String(body.length) };
@@ -64,7 +64,7 @@ describe('a request', () => {
     expect(client.connections).toEqual({ active: 0, idle: 1 });
   });
 
-  test('answered before its body is out gets its answer, and the connection is not used again', async () => {
+  test('answered before its body is sent gets the response, and the connection is not reused', async () => {
     const server = createServer((socket) => {
       socket.on('error', () => socket.destroy());
       socket.once('data', () => socket.write(reply('412 Precondition Failed', {}, '<Code>PreconditionFailed</Code>')));
@@ -84,7 +84,7 @@ describe('a request', () => {
 describe('the body', () => {
   const body = patternBytes(3_000_000);
 
-  test('goes into the sink whatever its windows and pauses are, and head comes first', async () => {
+  test('goes into the sink for any window size and pause, after the head', async () => {
     const { client } = await open((_, answer) => answer.write(reply('206 Partial Content', { 'x-a': 'b' }, body)));
     for (const options of [
       { windowBytes: 1 << 20 },
@@ -104,7 +104,7 @@ describe('the body', () => {
     expect(client.connections).toEqual({ active: 0, idle: 1 });
   });
 
-  test('arrives whole when head and body come in single bytes', async () => {
+  test('arrives complete when head and body come in single bytes', async () => {
     const { client } = await open(async (_, { socket }) => {
       socket.setNoDelay(true);
       for (const byte of reply('200 OK', {}, 'hello world')) {
@@ -117,7 +117,7 @@ describe('the body', () => {
     expect(sink.bytes().toString()).toBe('hello world');
   });
 
-  test('that is empty is no byte in the sink', async () => {
+  test('that is empty puts no byte into the sink', async () => {
     const { client } = await open((_, answer) => answer.write(reply('200 OK', {})));
     const sink = collectSink();
     expect(await client.request(get({ sink }))).toMatchObject({ status: 200 });
@@ -137,7 +137,7 @@ describe('the body', () => {
   });
 
   test.for(['end', 'reset'] as const)(
-    'that is cut by an %s is an error, with the good bytes in the sink',
+    'that is cut by an %s is an error, with the valid bytes in the sink',
     async (how) => {
       const { client } = await open((_, answer) => {
         answer.write(`${OK}content-length: 10\r\n\r\nhello`);
@@ -151,7 +151,7 @@ describe('the body', () => {
     },
   );
 
-  test('that is longer than announced is cut at its length, and the connection is not used again', async () => {
+  test('that is longer than announced is truncated, and the connection is not reused', async () => {
     const { client } = await open((_, answer) => answer.write(`${OK}content-length: 5\r\n\r\nhello world`));
     const sink = collectSink();
     await client.request(get({ sink }));
@@ -159,7 +159,7 @@ describe('the body', () => {
     expect(client.connections).toEqual({ active: 0, idle: 0 });
   });
 
-  test('of an error is collected, chunked or until the end', async () => {
+  test('of an error is collected, chunked or until the connection ends', async () => {
     const { client } = await open(({ number, connection }, answer) => {
       if (connection + number === 0)
         answer.write('HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n');
@@ -176,7 +176,7 @@ describe('the body', () => {
     expect(sink.lengthBytes).toBe(0);
   });
 
-  test('of an error that is cut still tells the status', async () => {
+  test('of an error that is cut still yields the status', async () => {
     const { client } = await open((_, answer) => {
       answer.write('HTTP/1.1 503 Slow Down\r\ncontent-length: 100\r\n\r\n<Code>SlowDown</Code>');
       answer.end();
@@ -184,14 +184,14 @@ describe('the body', () => {
     expect(await client.request(get())).toMatchObject({ status: 503, body: Buffer.from('<Code>SlowDown</Code>') });
   });
 
-  test('of a HEAD is not waited for', async () => {
+  test('of a HEAD is not awaited', async () => {
     const { client } = await open((_, answer) => answer.write(`${OK}content-length: 500\r\n\r\n`));
     expect((await client.request(get({ method: 'HEAD' }))).headers['content-length']).toBe('500');
     expect(client.connections.idle).toBe(1);
   });
 });
 
-describe('an answer that is refused', () => {
+describe('a refused response', () => {
   test.for([
     'HTTP/2 200 OK\r\n\r\n',
     'garbage\r\n\r\n',
@@ -204,7 +204,7 @@ describe('an answer that is refused', () => {
     expect(client.connections).toEqual({ active: 0, idle: 0 });
   });
 
-  test('by the caller ends with the error of the caller, and its connection', async () => {
+  test('by the caller ends with the caller’s error and closes the connection', async () => {
     const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {}, 'hello')));
     const refusal = new OrcaError('object_changed', 'no');
     const sink = collectSink();
@@ -217,35 +217,35 @@ describe('an answer that is refused', () => {
   });
 });
 
-describe('informational answers', () => {
-  test('are told one by one, and the final one counts', async () => {
+describe('informational responses', () => {
+  test('are reported one by one before the final one', async () => {
     const { client } = await open((_, answer) => {
       answer.write('HTTP/1.1 102 Processing\r\nx-a: 1\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n');
       answer.write(reply('200 OK', {}, 'hello'));
     });
-    const told: unknown[] = [];
+    const seen: unknown[] = [];
     const sink = collectSink();
     const onInformational = (status: number, headers: Readonly<Record<string, string>>): void =>
-      void told.push([status, headers['x-a']]);
+      void seen.push([status, headers['x-a']]);
     expect(await client.request(get({ sink, onInformational }))).toMatchObject({ status: 200 });
-    expect(told).toEqual([
+    expect(seen).toEqual([
       [102, '1'],
       [103, undefined],
     ]);
     expect(sink.bytes().toString()).toBe('hello');
   });
 
-  test('are life before the head, but do not move its deadline', async () => {
+  test('count as signs of life, but do not extend the first-byte deadline', async () => {
     const { client } = await open((_, { socket }) => {
       const timer = setInterval(() => socket.write('HTTP/1.1 102 Processing\r\n\r\n'), 20);
       socket.on('close', () => clearInterval(timer));
     });
-    let told = 0;
-    const onInformational = (): void => void (told += 1);
+    let seen = 0;
+    const onInformational = (): void => void (seen += 1);
     await expect(
       client.request(get({ onInformational, silenceTimeoutMs: 150, firstByteTimeoutMs: 400 })),
     ).rejects.toMatchObject({ failure: 'first_byte' });
-    expect(told).toBeGreaterThan(3);
+    expect(seen).toBeGreaterThan(3);
   });
 });
 
@@ -257,7 +257,7 @@ describe('deadlines', () => {
     });
   });
 
-  test('no head in time is first_byte, also while a head trickles', async () => {
+  test('no head in time is first_byte, even if part of the head has arrived', async () => {
     const { client } = await open((_, answer) => answer.write('HTTP/1.1 200 OK\r\nx-a'));
     await expect(client.request(get({ firstByteTimeoutMs: 30 }))).rejects.toMatchObject({ failure: 'first_byte' });
     expect(client.connections).toEqual({ active: 0, idle: 0 });
@@ -270,7 +270,7 @@ describe('deadlines', () => {
     expect(sink.bytes().toString()).toBe('hello');
   });
 
-  test('time in which the sink has no room is no stall', async () => {
+  test('time without room in the sink does not count as a stall', async () => {
     const { client } = await open((_, answer) => answer.write(reply('200 OK', {}, Buffer.alloc(2_000_000))));
     const sink = collectSink({ pauseAtBytes: 100_000 });
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] });
@@ -283,7 +283,7 @@ describe('deadlines', () => {
     expect(sink.lengthBytes).toBe(2_000_000);
   });
 
-  test('an upload that nobody takes stalls', async () => {
+  test('an upload that the server does not read stalls', async () => {
     const server = createServer((socket) => void socket.pause().on('error', () => socket.destroy()));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -302,7 +302,7 @@ describe('deadlines', () => {
 });
 
 describe('connecting', () => {
-  test('to nobody fails at once', async () => {
+  test('to a closed port fails at once', async () => {
     const server = await startScriptedServer(() => undefined);
     await server[Symbol.asyncDispose]();
     const client = openRawClient({ endpoint: server.endpoint });
@@ -310,7 +310,7 @@ describe('connecting', () => {
   });
 
   test('has a deadline of its own', async () => {
-    // A TLS handshake that the other side never answers.
+    // A TLS handshake that the server never answers.
     const server = createServer((socket) => void socket.on('error', () => socket.destroy()));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -320,7 +320,7 @@ describe('connecting', () => {
     server.close();
   });
 
-  test('is given up when the call is aborted', async () => {
+  test('is aborted with the call', async () => {
     const server = createServer((socket) => void socket.on('error', () => socket.destroy()));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -335,7 +335,7 @@ describe('connecting', () => {
 });
 
 describe('connections', () => {
-  test('are used again, the last one first', async () => {
+  test('are reused, the most recently used first', async () => {
     const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {}, 'hi')));
     for (let index = 0; index < 5; index++) await client.request(get({ sink: collectSink() }));
     expect(server.accepted).toBe(1);
@@ -359,16 +359,13 @@ describe('connections', () => {
     expect(client.connections).toEqual({ active: 0, idle: 0 });
   });
 
-  test.for(['connection: close', 'keep-alive: timeout=1'])(
-    'are not used again where the server says %j',
-    async (line) => {
-      const { client } = await open((_, answer) => answer.write(`${OK}content-length: 0\r\n${line}\r\n\r\n`));
-      await client.request(get());
-      expect(client.connections).toEqual({ active: 0, idle: 0 });
-    },
-  );
+  test.for(['connection: close', 'keep-alive: timeout=1'])('are not reused if the server sends %j', async (line) => {
+    const { client } = await open((_, answer) => answer.write(`${OK}content-length: 0\r\n${line}\r\n\r\n`));
+    await client.request(get());
+    expect(client.connections).toEqual({ active: 0, idle: 0 });
+  });
 
-  test('on which the server talks unasked are dropped', async () => {
+  test('on which the server sends unsolicited data are closed', async () => {
     const { server, client } = await open((_, { socket }) => {
       socket.write(reply('200 OK', {}), () => setImmediate(() => socket.write('HTTP/1.1 408 Request Timeout\r\n\r\n')));
     });
@@ -377,7 +374,7 @@ describe('connections', () => {
     expect(client.connections.idle).toBe(0);
   });
 
-  test('that die reused before the first byte are replaced once, and nobody notices', async () => {
+  test('that are closed on reuse before the first byte are replaced once, transparently', async () => {
     const { server, client } = await open(({ number }, answer) => {
       if (number === 0) answer.write(reply('200 OK', {}, 'hello'));
       else answer.reset();
@@ -389,7 +386,7 @@ describe('connections', () => {
     expect(server.accepted).toBe(2);
   });
 
-  test('that die reused are an error where nothing must be sent twice', async () => {
+  test('that are closed on reuse are an error for a request that is not idempotent', async () => {
     const { server, client } = await open(({ number }, answer) =>
       number === 0 ? answer.write(reply('200 OK', {})) : answer.reset(),
     );
@@ -400,7 +397,7 @@ describe('connections', () => {
     expect(server.accepted).toBe(1);
   });
 
-  test('that die fresh, or after the first byte, are an error', async () => {
+  test('that are closed on first use, or after the first byte, are an error', async () => {
     const { server, client } = await open(({ connection, number }, answer) => {
       if (connection === 0) answer.end();
       else if (number === 0) answer.write(reply('200 OK', {}));
@@ -412,7 +409,7 @@ describe('connections', () => {
     expect(server.accepted).toBe(2);
   });
 
-  test('of a closed client are gone, and it takes no more requests', async () => {
+  test('of a closed client are closed, and it accepts no more requests', async () => {
     const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})));
     await client.request(get());
     client.close();
@@ -422,7 +419,7 @@ describe('connections', () => {
 });
 
 describe('aborting', () => {
-  test('before the head frees the connection and says cancelled', async () => {
+  test('before the head closes the connection and rejects with cancelled', async () => {
     const aborter = new AbortController();
     const { server, client } = await open(() => aborter.abort());
     await expect(client.request(get({ signal: aborter.signal }))).rejects.toMatchObject({ code: 'cancelled' });
@@ -436,7 +433,7 @@ describe('aborting', () => {
     const sink = collectSink({ pauseAtBytes: 10_000 });
     const running = client.request(get({ sink, signal: aborter.signal }));
     await sink.has(10_000);
-    const reason = new OrcaError('overloaded', 'reader is gone');
+    const reason = new OrcaError('overloaded', 'reader stopped');
     aborter.abort(reason);
     await expect(running).rejects.toBe(reason);
     const before = sink.lengthBytes;
@@ -445,7 +442,7 @@ describe('aborting', () => {
     expect(sink.lengthBytes).toBe(before);
   });
 
-  test('leaves no listener behind on a signal that outlives many calls', async () => {
+  test('leaves no listener on a signal that outlives many calls', async () => {
     const { client } = await open((_, answer) => answer.write(reply('200 OK', {}, 'hi')));
     const { signal: long } = new AbortController();
     let listeners = 0;
@@ -489,7 +486,7 @@ describe('TLS', () => {
     await rm(directory, { recursive: true });
   });
 
-  test('connections are used again', async () => {
+  test('connections are reused', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'orca-ca-'));
     await writeFile(join(directory, 'ca.crt'), TEST_CA);
     await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {}, 'hello')), tls);
@@ -501,14 +498,14 @@ describe('TLS', () => {
     await rm(directory, { recursive: true });
   });
 
-  test('of a CA that nobody named is refused', async () => {
+  test('of an untrusted CA is refused', async () => {
     await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {})), tls);
     const client = openRawClient({ endpoint: server.endpoint });
     await expect(client.request(get())).rejects.toMatchObject({ failure: 'connect' });
     expect(server.requests).toHaveLength(0);
   });
 
-  test("for another name than the certificate's is refused", async () => {
+  test('for a name that the certificate lacks is refused', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'orca-ca-'));
     await writeFile(join(directory, 'ca.crt'), TEST_CA);
     await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {})), tls);
@@ -524,7 +521,7 @@ describe('TLS', () => {
     await rm(directory, { recursive: true });
   });
 
-  test('a CA bundle that is not there or holds none is named', () => {
+  test('a CA bundle that is missing or contains no certificate is named', () => {
     expect(() => openTrust('/nowhere/ca.crt')).toThrow(/\/nowhere\/ca\.crt/);
     expect(() => openTrust(import.meta.filename)).toThrow(/no PEM certificate/);
     expect(openTrust('')).toBeUndefined();

@@ -3,8 +3,8 @@ import { framingOf, parseHead, parseLength } from '#cache/wire/http1/response-he
 
 const head = (...lines: string[]): string => ['HTTP/1.1 200 OK', ...lines].join('\r\n');
 
-describe('the head of an answer', () => {
-  test('status and fields are read, names lower-case, values as they are', () => {
+describe('a response head', () => {
+  test('has its status and fields parsed: names in lower case, values unchanged', () => {
     const parsed = parseHead(
       'HTTP/1.1 206 Partial Content\r\nContent-Length: 12\r\nETag:"a:b"\r\nX-Amz-Meta-Name:   caf\xe9  \r\nEmpty:',
     );
@@ -63,11 +63,11 @@ describe('the head of an answer', () => {
     },
   );
 
-  test('other repeated fields are joined', () => {
+  test('has other repeated fields joined', () => {
     expect(parseHead(head('Vary: a', 'vary: b')).headers['vary']).toBe('a, b');
   });
 
-  test('a field named like a property of objects is only a field', () => {
+  test('treats a field named like an Object property as a plain field', () => {
     const { headers } = parseHead(head('__proto__: x', 'constructor: y'));
     expect(headers['__proto__']).toBe('x');
     expect(headers['constructor']).toBe('y');
@@ -80,7 +80,7 @@ describe('the head of an answer', () => {
     [head('Connection: Keep-Alive, Close'), false],
     ['HTTP/1.0 200 OK', false],
     ['HTTP/1.0 200 OK\r\nConnection: keep-alive', true],
-  ] as const)('after %j another request may follow: %s', ([text, keepAlive]) => {
+  ] as const)('%j keeps the connection alive: %s', ([text, keepAlive]) => {
     expect(parseHead(text).keepAlive).toBe(keepAlive);
   });
 });
@@ -95,7 +95,7 @@ describe('the end of a body', () => {
     ['GET', 'HTTP/1.1 204 No Content', { kind: 'none' }],
     ['GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5', { kind: 'none' }],
     ['GET', 'HTTP/1.1 102 Processing', { kind: 'none' }],
-  ] as const)('of the answer to %s: %j', ([method, text, framing]) => {
+  ] as const)('of the response to %s: %j', ([method, text, framing]) => {
     expect(framingOf(method, parseHead(text))).toEqual(framing);
   });
 

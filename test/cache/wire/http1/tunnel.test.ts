@@ -23,7 +23,7 @@ function optionsFor(endpoint: string, env: Record<string, string>, caFile = ''):
   };
 }
 
-test.for(['http', 'https'] as const)('a body comes through a proxy from a server that speaks %s', async (scheme) => {
+test.for(['http', 'https'] as const)('a body arrives through a proxy from an %s server', async (scheme) => {
   const directory = await mkdtemp(join(tmpdir(), 'orca-tunnel-'));
   const caFile = join(directory, 'ca.crt');
   await writeFile(caFile, TEST_CA);
@@ -40,14 +40,14 @@ test.for(['http', 'https'] as const)('a body comes through a proxy from a server
     expect(sink.bytes().equals(BODY)).toBe(true);
   }
   const { host } = new URL(server.endpoint);
-  // One tunnel, kept alive; the server is called by its own name.
+  // One tunnel, kept alive; the Host header names the server.
   expect(proxy.targets).toEqual([host]);
   expect(server.requests[0]?.headers['host']).toBe(host);
   client.close();
   await rm(directory, { recursive: true });
 });
 
-test('a proxy that refuses, or is not there, is a connection that failed', async () => {
+test('a proxy that refuses or is unreachable is a connect failure', async () => {
   await using proxy = await startConnectProxy({ authorization: 'Basic other' });
   await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {}, 'x')));
   for (const url of [proxy.url, 'http://127.0.0.1:9']) {
@@ -60,7 +60,7 @@ test('a proxy that refuses, or is not there, is a connection that failed', async
   expect(server.requests).toHaveLength(0);
 });
 
-test('a body that is cut behind the proxy is cut here', async () => {
+test('a body cut behind the proxy is cut for the client', async () => {
   await using proxy = await startConnectProxy();
   await using server = await startScriptedServer((_, answer) => {
     answer.write(reply('200 OK', { 'content-length': '1000000' }, BODY.subarray(0, 500_000)));

@@ -32,7 +32,7 @@ test.for([
   expect(s3Address({ region, ...options }).of(bucket, 'a b//c')).toEqual({ host, path });
 });
 
-test('a region in China has another domain', () => {
+test('a region in China uses its own domain', () => {
   expect(s3Address({ region: 'cn-north-1', endpoint: '', forcePathStyle: true }).of('b', 'k').host).toBe(
     's3.cn-north-1.amazonaws.com.cn',
   );

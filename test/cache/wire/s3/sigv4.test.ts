@@ -4,7 +4,7 @@ import { SignatureV4 } from '@smithy/signature-v4';
 import { describe, expect, test } from 'vitest';
 import { createSigner, encodeKey } from '#cache/wire/s3/sigv4.ts';
 
-/** The keys and times of the examples in AWS's own description of Signature Version 4 for S3. */
+/** Keys and times of the examples in AWS's description of Signature Version 4 for S3. */
 const EXAMPLE = { accessKeyId: 'AKIAIOSFODNN7EXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' };
 const EXAMPLE_MS = Date.UTC(2013, 4, 24);
 const EMPTY_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
@@ -61,7 +61,7 @@ describe("AWS's published examples", () => {
     expect(signatureOf(signed)).toBe('fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543');
   });
 
-  test('GET Bucket (List Objects), a query in order', () => {
+  test('GET Bucket (List Objects), a sorted query', () => {
     const query = [
       ['prefix', 'J'],
       ['max-keys', '2'],
@@ -95,7 +95,7 @@ class Sha256 {
   }
 }
 
-test('any key and metadata are signed as the AWS SDK signs them', async () => {
+test('arbitrary keys and metadata are signed as by the AWS SDK', async () => {
   const key = string({ unit: 'grapheme', minLength: 1, maxLength: 40 });
   const value = string({ unit: constantFrom(...'abcXYZ019 -_/=+.:"~'.split('')), maxLength: 20 });
   const name = string({ unit: constantFrom(...'abcdefghijklmnopqrstuvwxyz-'.split('')), minLength: 1, maxLength: 10 });
@@ -145,7 +145,7 @@ test('any key and metadata are signed as the AWS SDK signs them', async () => {
   );
 });
 
-describe('a key on the wire', () => {
+describe('an encoded key', () => {
   test.for([
     ['plain/key.txt', 'plain/key.txt'],
     ['with space', 'with%20space'],
@@ -164,7 +164,7 @@ describe('a key on the wire', () => {
     expect(encodeKey(key)).toBe(wire);
   });
 
-  test('decoded once it is the key again, and holds only visible ASCII', () => {
+  test('decodes to the key, and contains only visible ASCII', () => {
     assert(
       property(string({ unit: 'grapheme', maxLength: 30 }), (key) => {
         const wire = encodeKey(key);
@@ -174,12 +174,12 @@ describe('a key on the wire', () => {
     );
   });
 
-  test('half a character is refused', () => {
+  test('a lone surrogate is refused', () => {
     expect(() => encodeKey('\ud800')).toThrow(expect.objectContaining({ code: 'bad_request' }));
   });
 });
 
-test('the signing key follows the day, the region and the secret', () => {
+test('the signing key depends on the day, the region and the secret', () => {
   const signer = createSigner('us-east-1');
   const sign = (nowMs: number, secretAccessKey: string, own = signer): string | undefined =>
     own.sign({
