@@ -1,4 +1,4 @@
-/** The CustomResourceDefinition as an object: the schema's spec and status with what Kubernetes wants around them. */
+/** The CustomResourceDefinition as an object: the schemas of spec and status, with names and printer columns. */
 import {
   CATEGORY,
   CRD_NAME,
@@ -15,7 +15,7 @@ import type { Schema } from '#crds/schema/json-schema.ts';
 import { spec } from '#crds/schema/spec.ts';
 import { status } from '#crds/schema/status.ts';
 
-/** DNS-1035: what a Service may be called, since one has the cache's name. */
+/** A DNS-1035 label, because the cache's Service has the same name. */
 const NAME_PATTERN = '^[a-z]([-a-z0-9]*[a-z0-9])?$';
 
 function isName(name: unknown): boolean {
@@ -24,7 +24,9 @@ function isName(name: unknown): boolean {
 
 export const resource = {
   type: 'object',
-  description: 'A read-only S3 cache: its pods serve objects of the origin, each chunk of which they fetch once.',
+  description:
+    'A read-only S3 cache in front of a remote object store. Its pods serve objects of the origin and fetch each chunk ' +
+    'from it once.',
   required: ['spec'],
   properties: {
     apiVersion: { type: 'string' },
@@ -36,7 +38,7 @@ export const resource = {
   'x-kubernetes-validations': [
     {
       rule: `self.metadata.name.matches('${NAME_PATTERN}') && size(self.metadata.name) <= ${MAX_NAME_LENGTH}`,
-      message: `metadata.name must be at most ${MAX_NAME_LENGTH} of a-z, 0-9 and '-', beginning with a letter and not ending with '-'`,
+      message: `metadata.name must be at most ${MAX_NAME_LENGTH} characters of a-z, 0-9 and '-', beginning with a letter and not ending with '-'`,
       reads: ['metadata'],
       holds: (value: { readonly metadata?: { readonly name?: unknown } }) => isName(value.metadata?.name),
     },
@@ -49,6 +51,19 @@ const column = (name: string, type: string, jsonPath: string, description: strin
   jsonPath,
   description,
 });
+const readyField = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
+
+/** Columns of `kubectl get`; those with priority 1 only with `-o wide`. */
+const additionalPrinterColumns = [
+  column('Ready', 'string', readyField('status'), 'Whether the spec is rolled out and the cache serves clients.'),
+  column('Replicas', 'integer', '.status.readyReplicas', 'Number of ready pods.'),
+  column('Desired', 'integer', '.spec.replicas', 'Desired number of pods.'),
+  column('Origin', 'string', '.spec.origin.id', 'ID of the origin.'),
+  column('Endpoint', 'string', '.status.endpoint', 'URL for clients inside the cluster.'),
+  column('Age', 'date', '.metadata.creationTimestamp', 'Time since the cache was created.'),
+  { ...column('Reason', 'string', readyField('reason'), 'Reason of the Ready condition.'), priority: 1 },
+  { ...column('Message', 'string', readyField('message'), 'Message of the Ready condition.'), priority: 1 },
+];
 
 export function customResourceDefinition() {
   return {
@@ -79,32 +94,7 @@ export function customResourceDefinition() {
               labelSelectorPath: '.status.selector',
             },
           },
-          additionalPrinterColumns: [
-            column(
-              'Ready',
-              'string',
-              '.status.conditions[?(@.type=="Ready")].status',
-              'Whether the spec is rolled out and serves.',
-            ),
-            column('Replicas', 'integer', '.status.readyReplicas', 'Pods that are ready.'),
-            column('Desired', 'integer', '.spec.replicas', 'Pods that shall be.'),
-            column('Origin', 'string', '.spec.origin.id', 'Id of the origin.'),
-            column('Endpoint', 'string', '.status.endpoint', 'URL for clients inside the cluster.'),
-            column('Age', 'date', '.metadata.creationTimestamp', 'Since the cache was made.'),
-            {
-              ...column('Reason', 'string', '.status.conditions[?(@.type=="Ready")].reason', 'Why, in one word.'),
-              priority: 1,
-            },
-            {
-              ...column(
-                'Message',
-                'string',
-                '.status.conditions[?(@.type=="Ready")].message',
-                'Why it is ready or not.',
-              ),
-              priority: 1,
-            },
-          ],
+          additionalPrinterColumns,
           schema: { openAPIV3Schema: structural(resource) },
         },
       ],
@@ -112,7 +102,7 @@ export function customResourceDefinition() {
   };
 }
 
-/** The schema as Kubernetes may see it: the rules without their TypeScript. */
+/** The schema in the form that Kubernetes accepts: without the TypeScript side of the rules. */
 export function structural(schema: Schema): Schema {
   const { properties, items, additionalProperties, 'x-kubernetes-validations': rules, ...rest } = schema;
   return {

@@ -1,8 +1,8 @@
-/** Durations as Kubernetes writes them (`100ms`, `5s`, `1h30m`), to milliseconds and back. Pure. */
+/** Converts durations in Kubernetes notation (`100ms`, `5s`, `1h30m`) to milliseconds and back. Pure. */
 
 /**
- * The same pattern stands in the CRD's rules, so the API server and the pod accept the same words. The digits are
- * bounded so that no text within the schema's length overflows the API server's int64 of nanoseconds (292 years).
+ * The CRD's rules use the same pattern, so the API server and the pod accept the same durations. The number of digits
+ * is bounded so that no text within the schema's length overflows the API server's int64 nanoseconds (292 years).
  */
 export const DURATION_PATTERN = '^([0-9]{1,7}(ms|s|m)|[0-9]{1,5}h)+$';
 
@@ -10,7 +10,7 @@ const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h
 const WHOLE = new RegExp(DURATION_PATTERN);
 const PART = /(\d+)(ms|s|m|h)/g;
 
-/** Milliseconds, or undefined where `text` is no duration. */
+/** Milliseconds, or undefined if `text` is not a duration. */
 export function parseDuration(text: string): number | undefined {
   if (!WHOLE.test(text)) return undefined;
   let totalMs = 0;
@@ -18,7 +18,7 @@ export function parseDuration(text: string): number | undefined {
   return Number.isSafeInteger(totalMs) ? totalMs : undefined;
 }
 
-/** The shortest text that `parseDuration` turns into `durationMs` again, largest unit first. */
+/** The shortest text that `parseDuration` converts back to `durationMs`, largest unit first. */
 export function formatDuration(durationMs: number): string {
   let restMs = durationMs;
   let text = '';

@@ -1,4 +1,4 @@
-/** The Kubernetes strings of the project, each in one place: group and kind, labels, annotations, conditions, reasons. */
+/** The Kubernetes identifiers of the project: group and kind, labels, annotations, conditions, reasons, ports, mounts. */
 
 export const GROUP = 'orcacache.dev';
 export const VERSION = 'v1alpha1';
@@ -11,7 +11,7 @@ export const SHORT_NAME = 'orca';
 export const CATEGORY = 'orcacache';
 export const CRD_NAME = `${PLURAL}.${GROUP}`;
 
-/** A cache's name is a Service's name, and the longest child suffix must still fit into a label's 63 characters. */
+/** A cache's name plus the longest suffix of a child's name must fit into the 63 characters of a label. */
 export const MAX_NAME_LENGTH = 50;
 
 export const LABEL = {
@@ -32,11 +32,11 @@ export const PART_OF = 'orcacache';
 export const ANNOTATION = {
   /** Any value but "false" stops the reconciliation of that cache. */
   paused: `${GROUP}/paused`,
-  /** On the pod template: the hash of the config file that the pods were made for. */
+  /** On the pod template: the hash of the config file for which the pods were created. */
   configHash: `${GROUP}/config-hash`,
-  /** On a cache: a new value gives the replicas a new shared key; the old one is accepted for 10 minutes. */
+  /** On a cache: a new value rotates the replicas' shared key; the old key is accepted for 10 more minutes. */
   rotatePeerAuth: `${GROUP}/rotate-peer-auth`,
-  /** On the Secret of that key: since when the old one is only accepted. */
+  /** On the Secret of that key: when it was rotated. */
   peerAuthRotatedAt: `${GROUP}/peer-auth-rotated-at`,
 } as const;
 
@@ -81,10 +81,10 @@ export const REASON = {
 } as const;
 export type Reason = (typeof REASON)[keyof typeof REASON];
 
-/** Ports of a cache pod, by listener; the names are those of the container ports. */
+/** Ports of a cache pod, by listener. The keys are the names of the container ports. */
 export const POD_PORT = { ops: 8442, edge: 8443, peer: 8444 } as const;
 
-/** Where the operator mounts what the pod's config file names. */
+/** Mount paths of the files that the pod's config file refers to. */
 export const MOUNT = {
   config: '/etc/orca/config.yaml',
   runtime: '/etc/orca/runtime/runtime.yaml',

@@ -1,6 +1,6 @@
-/** Sizes as Kubernetes quantities (`8Mi`, `1Gi`, `5G`, plain bytes), to bytes and back. Pure. */
+/** Converts sizes written as Kubernetes quantities (`8Mi`, `1Gi`, `5G`, plain bytes) to bytes and back. Pure. */
 
-/** The same pattern stands in the CRD's rules. The digits are bounded so that the API server's int64 can't overflow. */
+/** The CRD's rules use the same pattern. The number of digits is bounded so that the API server's int64 cannot overflow. */
 export const QUANTITY_PATTERN = '^([0-9]{1,15}|[0-9]{1,6}(Ki|Mi|Gi|Ti|k|M|G|T))$';
 
 const UNIT_BYTES: Readonly<Record<string, number>> = {
@@ -16,7 +16,7 @@ const UNIT_BYTES: Readonly<Record<string, number>> = {
 };
 const WHOLE = new RegExp(QUANTITY_PATTERN);
 
-/** Bytes, or undefined where `value` is no whole, non-negative size that a number can hold exactly. */
+/** Bytes, or undefined if `value` is not a non-negative whole size that a number represents exactly. */
 export function parseQuantity(value: string | number): number | undefined {
   const text = String(value);
   if (!WHOLE.test(text)) return undefined;
@@ -25,10 +25,10 @@ export function parseQuantity(value: string | number): number | undefined {
   return Number.isSafeInteger(sizeBytes) ? sizeBytes : undefined;
 }
 
-/** As many digits as a size with a unit may have. */
+/** QUANTITY_PATTERN allows six digits before a unit. */
 const MAX_COUNT = 999_999;
 
-/** The text in the largest binary unit that `parseQuantity` turns into `sizeBytes` again. */
+/** The text in the largest binary unit that `parseQuantity` converts back to exactly `sizeBytes`. */
 export function formatQuantity(sizeBytes: number): string {
   for (const unit of ['Ti', 'Gi', 'Mi', 'Ki']) {
     const unitBytes = UNIT_BYTES[unit] ?? 1;
@@ -47,7 +47,7 @@ const RESOURCE_UNIT: Readonly<Record<string, number>> = {
   Ei: 2 ** 60,
 };
 
-/** The amount of a resource, such as `250m` or `1.5Gi`, as a number to compare with another; undefined where it is none. */
+/** A resource quantity, such as `250m` or `1.5Gi`, as a number for comparisons; undefined if it is malformed. */
 export function parseResource(value: unknown): number | undefined {
   const [, digits, unit] = /^([0-9]+(?:[.][0-9]*)?(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)$/.exec(String(value)) ?? [];
   const factor = RESOURCE_UNIT[unit ?? ''];

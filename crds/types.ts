@@ -1,4 +1,4 @@
-/** The OrcaCache as the API server returns it: defaults applied. Inferred from the schema, so it can't differ from it. */
+/** The OrcaCache as the API server returns it, with defaults applied. The types are inferred from the schema. */
 import type { API_VERSION, KIND } from './names.ts';
 import type { Infer } from '#crds/schema/json-schema.ts';
 import type { spec } from '#crds/schema/spec.ts';

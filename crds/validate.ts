@@ -1,6 +1,6 @@
 /**
- * The schema as a validator in this process: ajv for the structure, then the rules in TypeScript where the structure
- * holds. It says the same as the API server does from the CRD, all problems at once, each with its path.
+ * Validates values against a schema without an API server: ajv checks the structure, then the TypeScript rules check
+ * every part whose structure is valid. It finds the same problems as the API server, all at once, each with its path.
  */
 import { Ajv } from 'ajv';
 import type { AnySchemaObject, ErrorObject } from 'ajv';
@@ -9,7 +9,7 @@ import type { Infer, Schema } from '#crds/schema/json-schema.ts';
 import type { OrcaCache } from './types.ts';
 
 export interface Problem {
-  /** Keys and list indexes from the root; empty = the root itself. */
+  /** Keys and list indexes from the root; empty for the root itself. */
   readonly path: readonly (string | number)[];
   /** One line, without the path. */
   readonly message: string;
@@ -20,11 +20,11 @@ export type ValidationResult<T> =
   | {
       readonly ok: false;
       readonly problems: readonly [Problem, ...Problem[]];
-      /** There where the structure holds and only rules are broken. */
+      /** Present if the structure is valid and only rules are broken. */
       readonly value: T | undefined;
     };
 
-/** Compiles once; the validator copies its input, applies defaults to the copy and returns it. */
+/** Compiles the schema once. The returned function validates a copy of its input, applies defaults and returns the copy. */
 export function validator<S extends Schema>(schema: S): (input: unknown) => ValidationResult<Infer<S>> {
   const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, strictTypes: false });
   const check = ajv.compile(closed(schema));
@@ -39,7 +39,7 @@ export function validator<S extends Schema>(schema: S): (input: unknown) => Vali
   };
 }
 
-/** An OrcaCache as a user writes it, made what the API server would return, or everything that is wrong with it. */
+/** Validates an OrcaCache as a user writes it and applies the defaults that the API server would. */
 export const parseOrcaCache = validator(resource) as (input: unknown) => ValidationResult<OrcaCache>;
 
 /** `origin.buckets[1].name` */
@@ -53,7 +53,7 @@ export function formatPath(path: readonly (string | number)[]): string {
     .join('');
 }
 
-/** A structural schema ignores what it does not know; a person who wrote it should be told. */
+/** Rejects unknown keys: the API server drops them silently, but the author of a misspelt key needs an error. */
 function closed(schema: Schema): AnySchemaObject {
   const { description: _description, format: _format, properties, items, additionalProperties, ...rest } = schema;
   const plain = Object.fromEntries(Object.entries(rest).filter(([key]) => !key.startsWith('x-kubernetes-')));
@@ -74,27 +74,29 @@ function closed(schema: Schema): AnySchemaObject {
 type Path = readonly (string | number)[];
 
 function* ruleProblems(schema: Schema, value: unknown, path: Path, broken: readonly Path[]): Generator<Problem> {
-  if (broken.some((other) => isSame(other, path))) return;
+  if (broken.some((other) => isSamePath(other, path))) return;
   if (Array.isArray(value)) {
     yield* duplicates(schema, value, path);
     for (const [index, item] of value.entries())
       if (schema.items !== undefined) yield* ruleProblems(schema.items, item, [...path, index], broken);
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, member] of Object.entries(value)) {
-      const of = schema.properties?.[key] ?? schema.additionalProperties;
-      if (of !== undefined) yield* ruleProblems(of, member, [...path, key], broken);
+      const memberSchema = schema.properties?.[key] ?? schema.additionalProperties;
+      if (memberSchema !== undefined) yield* ruleProblems(memberSchema, member, [...path, key], broken);
     }
   }
-  const below = broken.filter((other) => isSame(other.slice(0, path.length), path)).map((other) => other[path.length]);
+  const below = broken
+    .filter((other) => isSamePath(other.slice(0, path.length), path))
+    .map((other) => other[path.length]);
   for (const { holds, reads, message, fieldPath } of schema['x-kubernetes-validations'] ?? []) {
-    // What a rule looks at must have the form that its types promise.
+    // A rule runs only if the members it reads are well formed, because its TypeScript types assume so.
     const isReadable = below.every((step) => reads !== undefined && !reads.some((name) => name === step));
     if (holds !== undefined && isReadable && !holds(value as never))
       yield { path: [...path, ...fieldSteps(fieldPath)], message };
   }
 }
 
-/** As the API server says it for list types `map` and `set`. */
+/** Uniqueness of items, which the API server enforces for the list types `map` and `set`. */
 function* duplicates(schema: Schema, items: readonly unknown[], path: Path): Generator<Problem> {
   const keys = schema['x-kubernetes-list-map-keys'];
   const isSet = schema['x-kubernetes-list-type'] === 'set';
@@ -107,7 +109,7 @@ function* duplicates(schema: Schema, items: readonly unknown[], path: Path): Gen
     if (seen.has(identity))
       yield {
         path: [...path, index],
-        message: `is there twice${keys === undefined ? '' : ` (same ${keys.join(' and ')})`}`,
+        message: `is a duplicate${keys === undefined ? '' : ` (same ${keys.join(' and ')})`}`,
       };
     seen.add(identity);
   }
@@ -134,16 +136,16 @@ function structureProblem(error: ErrorObject, root: unknown): Problem {
 
 function typeName(type: unknown): string {
   const names: Readonly<Record<string, string>> = {
-    object: 'a map of keys',
+    object: 'a map',
     array: 'a list',
-    string: 'text',
-    integer: 'a whole number',
+    string: 'a string',
+    integer: 'an integer',
     boolean: 'true or false',
   };
   return (Array.isArray(type) ? type : [type]).map((name) => names[String(name)] ?? String(name)).join(' or ');
 }
 
-/** JSON pointer to steps; a number only where the value there is a list. */
+/** Splits a JSON pointer into steps; an index into a list becomes a number. */
 function pointerSteps(pointer: string, root: unknown): Path {
   const steps: (string | number)[] = [];
   let at: unknown = root;
@@ -160,6 +162,6 @@ function fieldSteps(fieldPath: string | undefined): readonly string[] {
   return fieldPath === undefined ? [] : fieldPath.split('.').slice(1);
 }
 
-function isSame(one: Path, other: Path): boolean {
+function isSamePath(one: Path, other: Path): boolean {
   return one.length === other.length && one.every((step, index) => step === other[index]);
 }

@@ -1,30 +1,26 @@
-/**
- * The words for the cache's behaviour that the resource's spec and the pod's config file have in common. A reason
- * stands beside each default; both end up in the reference page.
- */
+/** Fields that set the cache's behaviour, shared by the resource's spec and the pod's config file. */
 import { parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
+import { bytes, choice, duration, integer, size, withDefault } from './field-builders.ts';
 import type { Rule, Schema } from './json-schema.ts';
-import { bytes, choice, duration, integer, size } from './field-builders.ts';
 
-/** Chunks below are all overhead; above, four of them fill too much memory. */
+/** Smaller chunks are mostly overhead. */
 const MIN_CHUNK = '1Mi';
+/** Four chunks must fit in memory, so larger ones would need more than 4 GiB. */
 const MAX_CHUNK = '1Gi';
 const MAX_TIERS = 8;
 const tierIndexes = Array.from({ length: MAX_TIERS - 1 }, (_, index) => index).join(', ');
 
-export const chunkSize = {
-  ...size(
-    'Size of a chunk, the unit of fill and of commit. Default: one part of an S3 transfer.',
-    MIN_CHUNK,
-    MAX_CHUNK,
-  ),
-  default: '8Mi',
-} as const satisfies Schema;
+export const chunkSize = withDefault(
+  size('Size of a chunk, the unit in which data is fetched and stored.', MIN_CHUNK, MAX_CHUNK),
+  '8Mi',
+  'the usual part size of S3 transfers',
+);
 
 export const tiers = {
   type: 'array',
   description:
-    'Larger chunks for larger objects, ascending; `[]` disables. Default: an object of 100 GiB has 800 chunks instead of 12 800.',
+    'Larger chunks for larger objects, in ascending order; `[]` turns this off. Default: 64Mi from 1Gi and 128Mi ' +
+    'from 10Gi, so that an object of 100 GiB has 800 chunks instead of 12,800.',
   maxItems: MAX_TIERS,
   default: [
     { minObjectSize: '1Gi', chunkSize: '64Mi' },
@@ -35,180 +31,155 @@ export const tiers = {
     type: 'object',
     required: ['minObjectSize', 'chunkSize'],
     properties: {
-      minObjectSize: size('The smallest object of the tier, in bytes.', '1', '100Ti'),
-      chunkSize: size('The size of its chunks.', MIN_CHUNK, MAX_CHUNK),
+      minObjectSize: size('Size of the smallest object in this tier.', '1', '100Ti'),
+      chunkSize: size('Chunk size of this tier.', MIN_CHUNK, MAX_CHUNK),
     },
   },
   'x-kubernetes-validations': [
     {
       rule: `[${tierIndexes}].all(i, i + 1 >= size(self) || ${ascending('minObjectSize')})`,
-      message: 'must be strictly ascending in minObjectSize',
-      holds: (list: readonly TierWords[]) => isAscending(list.map((tier) => tier.minObjectSize)),
+      message: 'must be in strictly ascending order of minObjectSize',
+      holds: (list: readonly TierFields[]) => isAscending(list.map((tier) => tier.minObjectSize)),
     },
     {
       rule: `[${tierIndexes}].all(i, i + 1 >= size(self) || ${ascending('chunkSize')})`,
-      message: 'must be strictly ascending in chunkSize',
-      holds: (list: readonly TierWords[]) => isAscending(list.map((tier) => tier.chunkSize)),
+      message: 'must be in strictly ascending order of chunkSize',
+      holds: (list: readonly TierFields[]) => isAscending(list.map((tier) => tier.chunkSize)),
     },
   ],
 } as const satisfies Schema;
 
-export interface TierWords {
+export interface TierFields {
   readonly minObjectSize: string | number;
   readonly chunkSize: string | number;
 }
 
-export const readahead = {
-  ...integer(
-    'Chunks that one response reads ahead of its client; 0 is off. Default: 64 MiB of base chunks, the most that one response may hold.',
-    0,
-    64,
-  ),
-  default: 8,
-} as const satisfies Schema;
+export const readahead = withDefault(
+  integer('Number of chunks that are prefetched for one response; 0 turns read-ahead off.', 0, 64),
+  8,
+  'which is 64 MiB of base chunks, the most that one response may hold',
+);
 
 export const chunking = {
   type: 'object',
-  description: 'How objects are cut.',
+  description: 'How objects are split into chunks.',
   default: {},
   properties: { size: chunkSize, tiers: tiers, readahead: readahead },
 } as const satisfies Schema;
 
 export const metadata = {
   type: 'object',
-  description: 'What is remembered of objects: ETag, size, headers.',
+  description: 'Cache of object metadata: ETag, size and headers.',
   default: {},
   properties: {
-    ttl: {
-      ...duration(
-        'How long an object is believed unchanged. Default: one HEAD per object and 5 minutes for the whole cluster.',
-        '0s',
-        '720h',
-      ),
-      default: '5m',
-    },
-    negativeTTL: {
-      ...duration(
-        'How long "no such object" is believed. Default: short, since uploads follow failed reads.',
-        '0s',
-        '24h',
-      ),
-      default: '60s',
-    },
-    staleIfError: {
-      ...duration(
-        'How long what is known is still served while the origin does not answer. Default: a day of outage.',
-        '0s',
-        '720h',
-      ),
-      default: '24h',
-    },
-    maxEntries: {
-      ...integer('Objects remembered per replica. Default: about 100 MiB at 1 KiB each.', 1000, 10_000_000),
-      default: 100_000,
-    },
+    ttl: withDefault(
+      duration('How long cached metadata is used before the origin is asked again.', '0s', '720h'),
+      '5m',
+      'which costs the origin one HEAD per object and 5 minutes for the whole cluster',
+    ),
+    negativeTTL: withDefault(
+      duration('How long the answer “no such object” is cached.', '0s', '24h'),
+      '60s',
+      'because an upload often follows a failed read',
+    ),
+    staleIfError: withDefault(
+      duration('How long expired metadata may still be used while the origin does not respond.', '0s', '720h'),
+      '24h',
+      'which covers an outage of a day',
+    ),
+    maxEntries: withDefault(
+      integer('Maximum number of objects whose metadata one replica caches.', 1000, 10_000_000),
+      100_000,
+      'about 100 MiB at 1 KiB each',
+    ),
   },
 } as const satisfies Schema;
 
 export const catalog = {
   type: 'object',
-  description: 'What is known to be in the cachestore.',
+  description: 'In-memory index of chunks known to be in the cachestore.',
   default: {},
   properties: {
-    maxEntries: {
-      ...integer(
-        'Chunks remembered per replica. Default: 800 GiB in chunks of 8 MiB, in about 20 MiB of memory.',
-        1000,
-        10_000_000,
-      ),
-      default: 100_000,
-    },
+    maxEntries: withDefault(
+      integer('Maximum number of chunks in the index of one replica.', 1000, 10_000_000),
+      100_000,
+      'which covers 800 GiB in chunks of 8 MiB and takes about 20 MiB of memory',
+    ),
   },
 } as const satisfies Schema;
 
 export const memory = {
   type: 'object',
-  description: 'The memory of one replica.',
+  description: 'Memory of one replica.',
   default: {},
   properties: {
     budget: size(
-      'All chunk bytes of the process: windows, fills, commits, memory tier. Holds at least four of the largest chunks. ' +
-        'Left out: half of the container’s memory limit, 1Gi without a limit.',
+      'Upper bound for all chunk data in memory: streams, fills, pending commits and the memory tier. Must hold at ' +
+        'least four of the largest chunks. If omitted, half of the container’s memory limit, or 1Gi without a limit.',
       '4Mi',
       '1Ti',
     ),
   },
 } as const satisfies Schema;
 
-export interface BudgetWords {
-  readonly chunking: { readonly size: string | number; readonly tiers: readonly TierWords[] };
+export interface BudgetFields {
+  readonly chunking: { readonly size: string | number; readonly tiers: readonly TierFields[] };
   readonly memory: { readonly budget?: string | number };
 }
 
-/** A stored chunk that is read, one that is filled, one that is committed, and one to spare. */
+/** One chunk being read from the store, one being filled, one being committed, and one spare. */
 export const CHUNKS_IN_BUDGET = 4;
 
-/** CEL for the sizes of all chunks. */
+/** CEL for the list of all chunk sizes. */
 export const ALL_SIZES = '([self.chunking.size] + self.chunking.tiers.map(t, t.chunkSize))';
 
-/** Whether `room` holds so many of the largest chunks; words that are no size have a message of their own. */
-export function holdsChunks(words: BudgetWords, room: string | number | undefined, times: number): boolean {
-  const roomBytes = room === undefined ? undefined : parseQuantity(room);
-  const sizes = [words.chunking.size, ...words.chunking.tiers.map((tier) => tier.chunkSize)];
-  return roomBytes === undefined || sizes.every((value) => (parseQuantity(value) ?? 0) * times <= roomBytes);
+/** Whether `capacity` holds `count` of the largest chunks. Malformed sizes pass here: another rule reports them. */
+export function holdsChunks(fields: BudgetFields, capacity: string | number | undefined, count: number): boolean {
+  const capacityBytes = capacity === undefined ? undefined : parseQuantity(capacity);
+  const sizes = [fields.chunking.size, ...fields.chunking.tiers.map((tier) => tier.chunkSize)];
+  return capacityBytes === undefined || sizes.every((value) => (parseQuantity(value) ?? 0) * count <= capacityBytes);
 }
 
 export const budgetHoldsFourChunks = {
   rule:
     `!has(self.memory.budget) || !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
     `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${bytes('s')} <= ${bytes('self.memory.budget')} / ${CHUNKS_IN_BUDGET})`,
-  message: 'must hold four of the largest chunks',
+  message: 'must be at least four times the largest chunk size',
   fieldPath: '.memory.budget',
   reads: ['chunking', 'memory'],
-  holds: (value: BudgetWords) => holdsChunks(value, value.memory.budget, CHUNKS_IN_BUDGET),
+  holds: (value: BudgetFields) => holdsChunks(value, value.memory.budget, CHUNKS_IN_BUDGET),
 } as const satisfies Rule;
 
 export const shutdown = {
   type: 'object',
-  description: 'How a replica ends after SIGTERM.',
+  description: 'Graceful shutdown of a replica after SIGTERM.',
   default: {},
   properties: {
-    propagationDelay: {
-      ...duration(
-        'Goes on accepting for so long. Default: what kube-proxy and load balancers need to notice.',
-        '0s',
-        '5m',
-      ),
-      default: '5s',
-    },
-    drainTimeout: {
-      ...duration(
-        'Then finishes running responses and fills for so long. Default: a few GiB to a slow client.',
-        '0s',
-        '1h',
-      ),
-      default: '60s',
-    },
+    propagationDelay: withDefault(
+      duration('How long the replica keeps accepting connections after SIGTERM.', '0s', '5m'),
+      '5s',
+      'the time that kube-proxy and load balancers need to stop sending new ones',
+    ),
+    drainTimeout: withDefault(
+      duration('How long running responses and fills may then take to finish.', '0s', '1h'),
+      '60s',
+      'enough for a few GiB to a slow client',
+    ),
   },
 } as const satisfies Schema;
 
-export const logLevel = {
-  ...choice(
-    'Least level that is logged. Default: a line per change and per trouble, none per read.',
-    'debug',
-    'info',
-    'warn',
-    'error',
-  ),
-  default: 'info',
-} as const satisfies Schema;
+export const logLevel = withDefault(
+  choice('Lowest level that is logged.', 'debug', 'info', 'warn', 'error'),
+  'info',
+  'which logs changes and failures but no individual reads',
+);
 
 function ascending(field: string): string {
   const [one, next] = [`self[i].${field}`, `self[i+1].${field}`];
   return `!isQuantity(string(${one})) || !isQuantity(string(${next})) || ${bytes(one)} < ${bytes(next)}`;
 }
 
-/** Words that are no size have a message of their own and break no order. */
+/** Malformed sizes are skipped: another rule reports them. */
 function isAscending(sizes: readonly (string | number)[]): boolean {
   const known = sizes.map(parseQuantity);
   return known.every((value, index) => {

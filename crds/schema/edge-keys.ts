@@ -1,10 +1,10 @@
-/** `keys.yaml`: who may read through the edge, and what. It lies in a Secret; nothing of it is ever shown. */
-import type { Infer, Schema } from './json-schema.ts';
-import { text } from './field-builders.ts';
+/** Schema of `keys.yaml`: the keys of clients and what each may read. The file is a Secret; no value of it is ever logged. */
+import { text, withDefault } from './field-builders.ts';
+import type { Schema } from './json-schema.ts';
 
-/** Guessing a shorter one takes hours, not years. */
+/** A shorter token could be guessed in hours rather than years. */
 const MIN_TOKEN_LENGTH = 16;
-/** What S3 tools insist on. */
+/** The minimum that S3 tools accept. */
 const MIN_SECRET_LENGTH = 8;
 const MAX_LENGTH = 1024;
 
@@ -14,28 +14,31 @@ export const edgeKeys = {
   items: {
     type: 'object',
     properties: {
-      accessKeyId: text('SigV4: the access key.', { minLength: 3, maxLength: 128 }),
-      secretAccessKey: text('SigV4: its secret.', { minLength: MIN_SECRET_LENGTH, maxLength: MAX_LENGTH }),
-      sessionToken: text('SigV4: a token that has to come with it.', { minLength: 1, maxLength: 8192 }),
-      token: text('Bearer: the token.', { minLength: MIN_TOKEN_LENGTH, maxLength: MAX_LENGTH }),
+      accessKeyId: text('Access key, for SigV4.', { minLength: 3, maxLength: 128 }),
+      secretAccessKey: text('Secret of the access key, for SigV4.', {
+        minLength: MIN_SECRET_LENGTH,
+        maxLength: MAX_LENGTH,
+      }),
+      sessionToken: text('Session token that a SigV4 request must carry.', { minLength: 1, maxLength: 8192 }),
+      token: text('Token, for Bearer.', { minLength: MIN_TOKEN_LENGTH, maxLength: MAX_LENGTH }),
       buckets: {
         type: 'array',
-        description: 'What it may read. Left out: everything that is served.',
+        description: 'What the key may read. If omitted, every bucket.',
         maxItems: 1_000,
         items: {
           type: 'object',
           required: ['name'],
           properties: {
-            name: text('The bucket, as clients call it.', { minLength: 1, maxLength: 63 }),
-            prefix: {
-              ...text('Only keys that begin with it. Default: the whole bucket.', { maxLength: 1024 }),
-              default: '',
-            },
+            name: text('Name of the bucket for clients.', { minLength: 1, maxLength: 63 }),
+            prefix: withDefault(
+              text('Limits the key to object keys that begin with this prefix.', { maxLength: 1024 }),
+              '',
+              'which allows the whole bucket',
+              'empty',
+            ),
           },
         },
       },
     },
   },
 } as const satisfies Schema;
-
-export type EdgeKeyWords = Infer<typeof edgeKeys>;

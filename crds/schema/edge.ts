@@ -1,22 +1,23 @@
-/** The words for what clients talk to that the resource's spec and the pod's config file have in common. */
+/** Fields of the edge, the client-facing listener, that the resource's spec and the pod's config file share. */
+import { choice, duration, flag, integer, text, withDefault } from './field-builders.ts';
 import type { Rule, Schema } from './json-schema.ts';
-import { choice, duration, flag, integer, text } from './field-builders.ts';
 
-export const authType = {
-  ...choice(
-    'Anonymous: everybody who reaches the port. Bearer: who sends `Authorization: Bearer` and a token. SigV4: who signs ' +
-      'as for S3, in headers or in the URL. Default: what needs no keys; the network decides.',
+export const authType = withDefault(
+  choice(
+    'Anonymous: every client that reaches the port may read. Bearer: clients send `Authorization: Bearer` with a ' +
+      'token. SigV4: clients sign requests as for S3, in headers or as presigned URLs.',
     'Anonymous',
     'Bearer',
     'SigV4',
   ),
-  default: 'Anonymous',
-} as const satisfies Schema;
+  'Anonymous',
+  'which needs no keys and leaves access control to the network',
+);
 
-/** CEL and its twin: keys are named exactly where there are some. */
+/** CEL and TypeScript: the keys are referenced exactly when `type` needs keys. */
 export function keysUnlessAnonymous(member: string) {
   return {
-    // The API server asks rules of the default `{}` too, before the member has its own.
+    // The API server also evaluates rules against the default `{}`, before the member gets its default.
     rule: `!has(self.type) || (self.type == 'Anonymous') == !has(self.${member})`,
     message: 'must be set exactly when type is Bearer or SigV4',
     fieldPath: `.${member}`,
@@ -25,61 +26,71 @@ export function keysUnlessAnonymous(member: string) {
   } as const satisfies Rule;
 }
 
-export const edgeRegion = {
-  ...text('Region that clients are told. Default: what every SDK accepts without settings.', {
-    maxLength: 63,
-    minLength: 1,
-  }),
-  default: 'us-east-1',
-} as const satisfies Schema;
+export const edgeRegion = withDefault(
+  text('Region that is reported to clients.', { maxLength: 63, minLength: 1 }),
+  'us-east-1',
+  'which every SDK accepts without configuration',
+);
 
-export const maxConnections = {
-  ...integer(
-    'Client connections per replica. When all are taken, one on which nothing is being answered makes way for a new one; if there is none, the new ' +
-      'one gets 503. Default: far above a node’s clients, far below its file handles.',
+export const maxConnections = withDefault(
+  integer(
+    'Maximum number of client connections per replica. At the limit, a new connection replaces an idle one; if none ' +
+      'is idle, it gets 503.',
     1,
     100_000,
   ),
-  default: 4096,
-} as const satisfies Schema;
+  4096,
+  'far more than the clients of one node open, and far less than its file descriptors',
+);
 
-export const virtualHostDomains = {
-  type: 'array',
-  description:
-    'Domains under which a bucket may stand in the host name (`BUCKET.DOMAIN`), besides in the path; DNS has to lead there. Default: in the path only.',
-  default: [],
-  maxItems: 16,
-  'x-kubernetes-list-type': 'set',
-  items: text('One of them, without a port.', {
-    maxLength: 253,
-    pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$',
-    message: "must be a domain in small letters: a-z, 0-9, '.' and '-'",
-  }),
-} as const satisfies Schema;
+export const virtualHostDomains = withDefault(
+  {
+    type: 'array',
+    description:
+      'Domains for virtual-hosted addressing (`BUCKET.DOMAIN`), in addition to path-style addressing. DNS must ' +
+      'resolve these names to the cache.',
+    maxItems: 16,
+    'x-kubernetes-list-type': 'set',
+    items: text('A domain, without a port.', {
+      maxLength: 253,
+      pattern: '^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$',
+      message: "must be a domain in lower case: a-z, 0-9, '.' and '-'",
+    }),
+  } as const,
+  [],
+  'because virtual hosts need DNS records',
+  'none',
+);
 
-export const corsOrigins = {
-  type: 'array',
-  description: 'Web origins whose pages may read from browsers; `*` is all. Default: none.',
-  default: [],
-  maxItems: 64,
-  'x-kubernetes-list-type': 'set',
-  items: text('One of them, as browsers send it: `https://host[:port]`.', {
-    maxLength: 320,
-    pattern: '^([*]|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$',
-    message: 'must be * or http(s)://host[:port]',
-  }),
-} as const satisfies Schema;
+export const corsOrigins = withDefault(
+  {
+    type: 'array',
+    description: 'Web origins whose pages may read through CORS; `*` allows all.',
+    maxItems: 64,
+    'x-kubernetes-list-type': 'set',
+    items: text('An origin as browsers send it: `https://host[:port]`.', {
+      maxLength: 320,
+      pattern: '^([*]|https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?)$',
+      message: 'must be *, http://host[:port] or https://host[:port]',
+    }),
+  } as const,
+  [],
+  'because most clients are not browsers',
+  'none',
+);
 
-export const listTTL = {
-  ...duration(
-    'How long a replica answers the same list from memory; 0 asks the origin each time. Default: a tool that walks a tree asks twice within it.',
+export const listTTL = withDefault(
+  duration(
+    'How long a replica answers an identical list request from memory; 0s asks the origin each time.',
     '0s',
     '1h',
   ),
-  default: '5s',
-} as const satisfies Schema;
+  '5s',
+  'because a tool that walks a tree repeats its requests within seconds',
+);
 
-export const explain = {
-  ...flag('Answers with an `X-Orca-Explain` header that tells each chunk’s path. Default: off, it is for debugging.'),
-  default: false,
-} as const satisfies Schema;
+export const explain = withDefault(
+  flag('Adds an `X-Orca-Explain` header to responses that shows the source of each chunk.'),
+  false,
+  'because it is meant for debugging',
+);

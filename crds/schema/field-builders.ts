@@ -1,13 +1,13 @@
-/** Builders for the recurring kinds of values: each carries its bounds as CEL, as TypeScript and as one message. */
+/** Schema builders for the recurring kinds of fields. Each carries its bounds as CEL, as TypeScript and as one message. */
 import { DURATION_PATTERN, parseDuration } from '#crds/duration.ts';
 import { parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
 
-/** Long enough for any duration that a person writes; bounds what CEL has to look at. */
+/** Long enough for any duration that a person writes; bounds the cost of the CEL rules. */
 const MAX_DURATION_LENGTH = 32;
-/** 15 digits, or 6 and a unit. */
+/** 15 digits, or 6 digits and a unit. */
 const MAX_QUANTITY_LENGTH = 16;
 
-/** A duration between `min` and `max`, both included. */
+/** A duration from `min` to `max`, both inclusive. */
 export function duration(description: string, min: string, max: string) {
   const minMs = parseDuration(min) ?? Number.NaN;
   const maxMs = parseDuration(max) ?? Number.NaN;
@@ -19,13 +19,13 @@ export function duration(description: string, min: string, max: string) {
       {
         rule: `self.matches('${DURATION_PATTERN}') && duration(self) >= duration('${min}') && duration(self) <= duration('${max}')`,
         message: `must be a duration from ${min} to ${max}, such as 500ms, 5s or 1h30m`,
-        holds: (text: string) => inside(parseDuration(text), minMs, maxMs),
+        holds: (text: string) => isWithin(parseDuration(text), minMs, maxMs),
       },
     ],
   } as const;
 }
 
-/** A number of bytes between `min` and `max`, both included. */
+/** A number of bytes from `min` to `max`, both inclusive. */
 export function size(description: string, min: string, max: string) {
   const minBytes = parseQuantity(min) ?? Number.NaN;
   const maxBytes = parseQuantity(max) ?? Number.NaN;
@@ -37,13 +37,13 @@ export function size(description: string, min: string, max: string) {
       {
         rule: `string(self).matches('${QUANTITY_PATTERN}') && ${bytes('self')} >= ${minBytes} && ${bytes('self')} <= ${maxBytes}`,
         message: `must be a size from ${min} to ${max}, such as 8Mi, 1Gi or 8388608`,
-        holds: (value: string | number) => inside(parseQuantity(value), minBytes, maxBytes),
+        holds: (value: string | number) => isWithin(parseQuantity(value), minBytes, maxBytes),
       },
     ],
   } as const;
 }
 
-/** Text of one form; `pattern` must mean the same in RE2 and in JavaScript, and needs neither backslash nor quote. */
+/** A string. `pattern` must mean the same in RE2 and in JavaScript, and must contain no backslash and no quote. */
 export function text(
   description: string,
   options: { maxLength: number; pattern?: string; message?: string; minLength?: number },
@@ -80,27 +80,46 @@ export function choice<const E extends readonly string[]>(description: string, .
   return { type: 'string', description, enum: values } as const;
 }
 
+/** Adds a default and ends the description with it and its reason; `shown` is for values that read badly as text. */
+export function withDefault<S extends { readonly description: string }, const D>(
+  schema: S,
+  value: D,
+  reason: string,
+  shown = String(value),
+): S & { readonly default: D } {
+  return { ...schema, description: `${schema.description} Default: ${shown}, ${reason}.`, default: value };
+}
+
+/** The same field without its default, for a file in which an omitted key keeps its present value. */
+export function withoutDefault<S extends { readonly default: unknown; readonly description: string }>(
+  schema: S,
+): Omit<S, 'default'> {
+  const { default: _default, ...rest } = schema;
+  return { ...rest, description: schema.description.replace(/ Default: .*$/, '') };
+}
+
 /** The name of a Kubernetes object. */
 export function objectName(description: string) {
   return text(description, {
     maxLength: 253,
     pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$',
-    message: 'must be the name of a Kubernetes object',
+    message:
+      "must be the name of a Kubernetes object: a-z, 0-9, '-' and '.', beginning and ending with a letter or digit",
   });
 }
 
-/** A reference to an object of the same namespace; `of` is its kind. */
-export function nameOf(description: string, of: string) {
+/** A reference to an object of the given kind in the cache's own namespace. */
+export function objectReference(description: string, kind: string) {
   return {
     type: 'object',
     description,
     required: ['name'],
-    properties: { name: objectName(`Name of the ${of}.`) },
+    properties: { name: objectName(`Name of the ${kind}.`) },
   } as const;
 }
 
-/** A union: exactly the member that `type` names. */
-export function exactly(type: string, member: string) {
+/** One rule of a union: `member` is set exactly when the union's `type` is the given one. */
+export function unionMember(type: string, member: string) {
   return {
     rule: `(self.type == '${type}') == has(self.${member})`,
     message: `must be set exactly when type is ${type}`,
@@ -110,11 +129,11 @@ export function exactly(type: string, member: string) {
   } as const;
 }
 
-/** CEL for the bytes of a size; only behind a check that it is one. */
+/** CEL for the number of bytes of a size. Use it only behind a check that the text matches QUANTITY_PATTERN. */
 export function bytes(cel: string): string {
   return `quantity(string(${cel})).asInteger()`;
 }
 
-function inside(value: number | undefined, min: number, max: number): boolean {
+function isWithin(value: number | undefined, min: number, max: number): boolean {
   return value !== undefined && value >= min && value <= max;
 }

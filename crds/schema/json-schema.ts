@@ -1,20 +1,19 @@
 /**
- * The part of JSON Schema that a structural Kubernetes schema may use, and the TypeScript type of the values that such
- * a schema admits: `Infer<typeof schema>`. So a type can't differ from its schema.
+ * The subset of JSON Schema that a structural Kubernetes schema may use, and `Infer<typeof schema>`, the TypeScript type
+ * of the values that a schema admits. Deriving the type keeps it equal to the schema.
  */
 
 export interface Rule {
-  /** CEL, for the API server; absent where only the pod's file has the words. */
+  /** CEL for the API server; absent if only the pod's file has the field. */
   readonly rule?: string;
   /** One line, without the path. */
   readonly message: string;
   readonly fieldPath?: string;
-  /** The same in TypeScript, for the pod and for tests; absent on rules that compare with the old object. */
+  /** The same rule in TypeScript, for the pod and for tests; absent on rules that compare with the old object. */
   readonly holds?: (value: never) => boolean;
-  /** The members that `holds` looks at, where not all: it is asked also while others have no valid form. */
+  /** The members that `holds` reads, if not all of them: the rule then runs even if other members are malformed. */
   readonly reads?: readonly string[];
 }
-
 export interface Schema {
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
   readonly description?: string;
@@ -39,7 +38,7 @@ export interface Schema {
   readonly 'x-kubernetes-validations'?: readonly Rule[];
 }
 
-/** What `schema` admits once defaults are applied: a field with a default is always there. */
+/** Values that the schema admits after defaulting: a field with a default is always present. */
 export type Infer<S> = S extends { readonly 'x-kubernetes-int-or-string': true }
   ? string | number
   : S extends { readonly enum: readonly (infer E)[] }

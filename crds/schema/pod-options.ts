@@ -1,12 +1,12 @@
-/** `spec.pod`: the limited escape hatch for what a cluster demands of its pods. Kubernetes' own words and meanings. */
+/** `spec.pod`: a limited set of pod settings that a cluster may require, with the names and meanings of Kubernetes. */
 import { parseResource } from '#crds/quantity.ts';
-import type { Schema } from './json-schema.ts';
 import { choice, integer, text } from './field-builders.ts';
+import type { Schema } from './json-schema.ts';
 
 const NAME_LENGTH = 253;
 const LABEL_LENGTH = 317;
 
-function words(description: string, maxLength: number) {
+function stringMap(description: string, maxLength: number) {
   return {
     type: 'object',
     description,
@@ -15,14 +15,14 @@ function words(description: string, maxLength: number) {
   } as const;
 }
 
-function reference(description: string) {
+function keyReference(description: string) {
   return {
     type: 'object',
     description,
     required: ['name', 'key'],
     properties: {
-      name: text('Its name.', { maxLength: NAME_LENGTH, minLength: 1 }),
-      key: text('The key in it.', { maxLength: NAME_LENGTH, minLength: 1 }),
+      name: text('Name of the object.', { maxLength: NAME_LENGTH, minLength: 1 }),
+      key: text('Key in the object.', { maxLength: NAME_LENGTH, minLength: 1 }),
     },
   } as const;
 }
@@ -44,12 +44,12 @@ const quantities = {
   },
 } as const satisfies Schema;
 
-interface ResourceWords {
+interface ResourceFields {
   readonly requests?: Readonly<Record<string, string | number>>;
   readonly limits?: Readonly<Record<string, string | number>>;
 }
 
-interface TolerationWords {
+interface TolerationFields {
   readonly key?: string;
   readonly operator?: string;
   readonly value?: string;
@@ -58,22 +58,22 @@ interface TolerationWords {
 
 export const podOptions = {
   type: 'object',
-  description: 'What the cluster demands of the cache’s pods.',
+  description: 'Settings of the cache’s pods that depend on the cluster.',
   default: {},
   properties: {
-    image: text('Image of the cache. Left out: the one that the operator was installed with.', {
+    image: text('Image of the cache. If omitted, the image that the operator was installed with.', {
       maxLength: 512,
       minLength: 1,
     }),
     imagePullPolicy: choice(
-      'Left out: the one that the operator was installed with.',
+      'Pull policy of the image. If omitted, the policy that the operator was installed with.',
       'Always',
       'IfNotPresent',
       'Never',
     ),
     imagePullSecrets: {
       type: 'array',
-      description: 'Secrets to pull the image with.',
+      description: 'Secrets for pulling the image.',
       maxItems: 16,
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['name'],
@@ -86,12 +86,13 @@ export const podOptions = {
     resources: {
       type: 'object',
       description:
-        'Resources of the cache container. Half of the memory limit becomes the chunk budget. Default: 1 GiB for chunks and as much ' +
-        'for the process; no CPU limit, since throttling stalls every client at once.',
+        'Resources of the cache container. Half of the memory limit becomes the chunk budget. Default: 250m CPU and 1Gi ' +
+        'of memory requested, with a limit of 2Gi: 1 GiB for chunks and as much for the process. No CPU limit, because ' +
+        'throttling stalls every client at once.',
       default: { requests: { cpu: '250m', memory: '1Gi' }, limits: { memory: '2Gi' } },
       properties: {
-        requests: { ...quantities, description: 'What the scheduler reserves.' },
-        limits: { ...quantities, description: 'What the container may not exceed.' },
+        requests: { ...quantities, description: 'Amounts that the scheduler reserves.' },
+        limits: { ...quantities, description: 'Amounts that the container must not exceed.' },
       },
       'x-kubernetes-validations': [
         {
@@ -99,48 +100,56 @@ export const podOptions = {
             '!has(self.requests) || !has(self.limits) || self.requests.all(r, !(r in self.limits) || ' +
             '!isQuantity(string(self.requests[r])) || !isQuantity(string(self.limits[r])) || ' +
             'quantity(string(self.requests[r])).compareTo(quantity(string(self.limits[r]))) <= 0)',
-          message: 'must not be above the limits',
+          message: 'must not exceed the limits',
           fieldPath: '.requests',
-          holds: ({ requests = {}, limits = {} }: ResourceWords) =>
+          holds: ({ requests = {}, limits = {} }: ResourceFields) =>
             Object.entries(requests).every(
               ([name, value]) => !((parseResource(value) ?? 0) > (parseResource(limits[name]) ?? Infinity)),
             ),
         },
       ],
     },
-    nodeSelector: words('Labels that a node must have.', 63),
+    nodeSelector: stringMap('Labels that a node must have to run the pods.', 63),
     tolerations: {
       type: 'array',
-      description: 'Taints of nodes that the pods accept.',
+      description: 'Node taints that the pods tolerate.',
       maxItems: 32,
       'x-kubernetes-list-type': 'atomic',
       items: {
         type: 'object',
         properties: {
-          key: text('Key of the taint; empty with Exists: all.', { maxLength: LABEL_LENGTH }),
-          operator: choice('Left out: Equal.', 'Exists', 'Equal'),
+          key: text('Key of the taint. If empty and the operator is Exists, every taint.', { maxLength: LABEL_LENGTH }),
+          operator: choice('How the key matches. If omitted, Equal.', 'Exists', 'Equal'),
           value: text('Value of the taint.', { maxLength: 63 }),
-          effect: choice('Left out: all.', 'NoSchedule', 'PreferNoSchedule', 'NoExecute'),
-          tolerationSeconds: { ...integer('How long NoExecute is tolerated.', 0, 2_147_483_647), format: 'int64' },
+          effect: choice(
+            'Effect of the taint. If omitted, every effect.',
+            'NoSchedule',
+            'PreferNoSchedule',
+            'NoExecute',
+          ),
+          tolerationSeconds: {
+            ...integer('How long NoExecute is tolerated, in seconds. If omitted, forever.', 0, 2_147_483_647),
+            format: 'int64',
+          },
         },
         'x-kubernetes-validations': [
           {
             rule: "has(self.key) && size(self.key) > 0 || has(self.operator) && self.operator == 'Exists'",
-            message: 'must be Exists where there is no key',
+            message: 'must be Exists if key is empty',
             fieldPath: '.operator',
-            holds: ({ key = '', operator }: TolerationWords) => key !== '' || operator === 'Exists',
+            holds: ({ key = '', operator }: TolerationFields) => key !== '' || operator === 'Exists',
           },
           {
             rule: "!has(self.operator) || self.operator != 'Exists' || !has(self.value) || size(self.value) == 0",
-            message: 'must be left out where operator is Exists',
+            message: 'must be omitted if operator is Exists',
             fieldPath: '.value',
-            holds: ({ operator, value = '' }: TolerationWords) => operator !== 'Exists' || value === '',
+            holds: ({ operator, value = '' }: TolerationFields) => operator !== 'Exists' || value === '',
           },
           {
             rule: "!has(self.tolerationSeconds) || has(self.effect) && self.effect == 'NoExecute'",
-            message: 'must be left out unless effect is NoExecute',
+            message: 'must be omitted unless effect is NoExecute',
             fieldPath: '.tolerationSeconds',
-            holds: (value: TolerationWords) => !('tolerationSeconds' in value) || value.effect === 'NoExecute',
+            holds: (value: TolerationFields) => !('tolerationSeconds' in value) || value.effect === 'NoExecute',
           },
         ],
       },
@@ -149,7 +158,7 @@ export const podOptions = {
     topologySpreadConstraints: {
       type: 'array',
       description:
-        'How the replicas spread over zones and nodes; the operator adds the selector of the cache’s own pods.',
+        'How the replicas are spread over zones and nodes. The operator adds the label selector of the cache’s pods.',
       maxItems: 8,
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['topologyKey', 'whenUnsatisfiable'],
@@ -157,17 +166,21 @@ export const podOptions = {
         type: 'object',
         required: ['maxSkew', 'topologyKey', 'whenUnsatisfiable'],
         properties: {
-          maxSkew: integer('By how many pods two domains may differ.', 1, 100),
-          topologyKey: text('Node label that names the domain.', { maxLength: LABEL_LENGTH, minLength: 1 }),
-          whenUnsatisfiable: choice('What happens where it can’t be met.', 'DoNotSchedule', 'ScheduleAnyway'),
-          minDomains: integer('Domains that must exist.', 1, 100),
-          nodeAffinityPolicy: choice('Whether nodes outside the node selector count.', 'Honor', 'Ignore'),
-          nodeTaintsPolicy: choice('Whether tainted nodes count.', 'Honor', 'Ignore'),
+          maxSkew: integer('Maximum difference in the number of pods between two domains.', 1, 100),
+          topologyKey: text('Node label whose value is the domain.', { maxLength: LABEL_LENGTH, minLength: 1 }),
+          whenUnsatisfiable: choice(
+            'What the scheduler does if the constraint cannot be met.',
+            'DoNotSchedule',
+            'ScheduleAnyway',
+          ),
+          minDomains: integer('Minimum number of domains.', 1, 100),
+          nodeAffinityPolicy: choice('Whether the node selector limits which nodes count.', 'Honor', 'Ignore'),
+          nodeTaintsPolicy: choice('Whether taints limit which nodes count.', 'Honor', 'Ignore'),
         },
         'x-kubernetes-validations': [
           {
             rule: "!has(self.minDomains) || self.whenUnsatisfiable == 'DoNotSchedule'",
-            message: 'must be left out unless whenUnsatisfiable is DoNotSchedule',
+            message: 'must be omitted unless whenUnsatisfiable is DoNotSchedule',
             fieldPath: '.minDomains',
             holds: (value: { readonly whenUnsatisfiable: string }) =>
               !('minDomains' in value) || value.whenUnsatisfiable === 'DoNotSchedule',
@@ -175,15 +188,15 @@ export const podOptions = {
         ],
       },
     },
-    serviceAccountAnnotations: words(
-      'Annotations of the pods’ ServiceAccount, such as a cloud role for the default credential chain.',
+    serviceAccountAnnotations: stringMap(
+      'Annotations of the pods’ ServiceAccount, such as the cloud role for workload identity.',
       4096,
     ),
-    labels: words('More labels of the pods.', 63),
-    annotations: words('More annotations of the pods.', 4096),
+    labels: stringMap('Additional labels of the pods.', 63),
+    annotations: stringMap('Additional annotations of the pods.', 4096),
     env: {
       type: 'array',
-      description: 'More environment variables of the cache container.',
+      description: 'Additional environment variables of the cache container.',
       maxItems: 64,
       'x-kubernetes-list-type': 'map',
       'x-kubernetes-list-map-keys': ['name'],
@@ -194,20 +207,20 @@ export const podOptions = {
           name: text('Name of the variable.', {
             maxLength: 128,
             pattern: '^[A-Za-z_][A-Za-z0-9_]*$',
-            message: "must hold only letters, digits and '_', and not begin with a digit",
+            message: "must contain only letters, digits and '_', and not begin with a digit",
           }),
-          value: text('Its value.', { maxLength: 4096 }),
+          value: text('Value of the variable.', { maxLength: 4096 }),
           valueFrom: {
             type: 'object',
-            description: 'Where its value comes from.',
+            description: 'Source of the value.',
             properties: {
-              secretKeyRef: reference('A key of a Secret.'),
-              configMapKeyRef: reference('A key of a ConfigMap.'),
+              secretKeyRef: keyReference('A key of a Secret.'),
+              configMapKeyRef: keyReference('A key of a ConfigMap.'),
             },
             'x-kubernetes-validations': [
               {
                 rule: 'has(self.secretKeyRef) != has(self.configMapKeyRef)',
-                message: 'must hold exactly one of secretKeyRef and configMapKeyRef',
+                message: 'must contain exactly one of secretKeyRef and configMapKeyRef',
                 holds: (value: object) => 'secretKeyRef' in value !== 'configMapKeyRef' in value,
               },
             ],
@@ -216,7 +229,7 @@ export const podOptions = {
         'x-kubernetes-validations': [
           {
             rule: '!(has(self.value) && has(self.valueFrom))',
-            message: 'must not hold both value and valueFrom',
+            message: 'must not contain both value and valueFrom',
             holds: (value: object) => !('value' in value && 'valueFrom' in value),
           },
         ],

@@ -1,31 +1,32 @@
-/** `spec.edge`: what clients talk to, with the Service in front and the Secrets behind it. */
-import * as edgeWords from './edge.ts';
+/** `spec.edge`: the shared fields of the edge, plus its Service and the references to its Secrets. */
+import * as edgeFields from './edge.ts';
+import { choice, integer, objectName, objectReference, withDefault } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
-import { choice, integer, nameOf, objectName } from './field-builders.ts';
 
 export const edge = {
   type: 'object',
-  description: 'What clients talk to.',
+  description: 'Listener for clients.',
   default: {},
   properties: {
     service: {
       type: 'object',
-      description: 'The Service in front of the replicas; it has the cache’s name.',
+      description: 'Service in front of the replicas. It has the same name as the cache.',
       default: {},
       properties: {
-        type: {
-          ...choice('Its type. Default: inside the cluster only.', 'ClusterIP', 'NodePort', 'LoadBalancer'),
-          default: 'ClusterIP',
-        },
-        port: integer('Its port. Left out: 80, with `tls` 443.', 1, 65_535),
+        type: withDefault(
+          choice('Type of the Service.', 'ClusterIP', 'NodePort', 'LoadBalancer'),
+          'ClusterIP',
+          'which is reachable only inside the cluster',
+        ),
+        port: integer('Port of the Service. If omitted, 80, or 443 with `tls`.', 1, 65_535),
         annotations: {
           type: 'object',
-          description: 'Its annotations.',
+          description: 'Annotations of the Service.',
           maxProperties: 64,
           additionalProperties: { type: 'string', maxLength: 4096 },
         },
         trafficDistribution: choice(
-          'Prefers replicas in the client’s zone or on its node. Left out: all alike.',
+          'Whether to prefer replicas in the client’s zone or on its node. If omitted, all replicas are used equally.',
           'PreferSameZone',
           'PreferSameNode',
           'PreferClose',
@@ -34,33 +35,34 @@ export const edge = {
     },
     auth: {
       type: 'object',
-      description: 'Who may read.',
+      description: 'How clients authenticate.',
       default: {},
       properties: {
-        type: edgeWords.authType,
-        secretRef: nameOf(
-          'Secret of the same namespace whose key `keys.yaml` holds the list of keys: `accessKeyId` and `secretAccessKey`, or ' +
-            '`token`; and the `buckets` (`name`, `prefix`) that it may read. Changes reach the pods without a restart.',
+        type: edgeFields.authType,
+        secretRef: objectReference(
+          'Secret in the same namespace. Its key `keys.yaml` lists the keys of clients: `accessKeyId` and ' +
+            '`secretAccessKey`, or `token`, and optionally the `buckets` (`name`, `prefix`) that the key may read. Pods ' +
+            'pick up changes without a restart.',
           'Secret',
         ),
       },
-      'x-kubernetes-validations': [edgeWords.keysUnlessAnonymous('secretRef')],
+      'x-kubernetes-validations': [edgeFields.keysUnlessAnonymous('secretRef')],
     },
     tls: {
       type: 'object',
-      description: 'HTTPS for clients. Left out: HTTP.',
+      description: 'HTTPS for clients. If omitted, HTTP.',
       required: ['secretName'],
       properties: {
         secretName: objectName(
-          'Secret of the same namespace and of type kubernetes.io/tls; a renewed one reaches the pods without a restart.',
+          'Secret of type kubernetes.io/tls in the same namespace. Pods pick up a renewed certificate without a restart.',
         ),
       },
     },
-    region: edgeWords.edgeRegion,
-    virtualHostDomains: edgeWords.virtualHostDomains,
-    corsOrigins: edgeWords.corsOrigins,
-    listTTL: edgeWords.listTTL,
-    maxConnections: edgeWords.maxConnections,
-    explain: edgeWords.explain,
+    region: edgeFields.edgeRegion,
+    virtualHostDomains: edgeFields.virtualHostDomains,
+    corsOrigins: edgeFields.corsOrigins,
+    listTTL: edgeFields.listTTL,
+    maxConnections: edgeFields.maxConnections,
+    explain: edgeFields.explain,
   },
 } as const satisfies Schema;

@@ -1,60 +1,65 @@
-/** The words for origin and cachestore that the resource's spec and the pod's config file have in common. */
+/** Fields of the origin and the cachestore that the resource's spec and the pod's config file share. */
 import { DURATION_PATTERN, parseDuration } from '#crds/duration.ts';
+import { duration, flag, integer, text, withDefault } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
-import { duration, flag, integer, text } from './field-builders.ts';
 
-/** Characters of an RFC 3986 host with an optional port; no user, no path, no query. */
+/** An RFC 3986 host with an optional port; no user, path or query. */
 const ENDPOINT_PATTERN = '^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$|^https?://[[][0-9A-Fa-f:.]+](:[0-9]{1,5})?/?$';
 
-/** What S3 servers accept as a bucket name, AWS's old names with capitals and underscores included. */
+/** Bucket names that S3 servers accept, including AWS's legacy names with capitals and underscores. */
 const BUCKET_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$';
+const BUCKET_MESSAGE =
+  "must be a bucket name: 3 to 255 letters, digits, '.', '_' and '-', beginning and ending with a letter or digit";
 
 export const originId = text(
-  'Names the origin in every chunk path: another id is another, empty cache. Letters, digits, `.`, `_` and `-`.',
+  'Identifies the origin in the path of every chunk, so changing the id means starting with an empty cache. ' +
+    'Letters, digits, `.`, `_` and `-`.',
   {
     maxLength: 63,
     pattern: '^[A-Za-z0-9]([.]?[A-Za-z0-9_-])*[.]?$',
-    message: "must begin with a letter or digit, hold only letters, digits, '.', '_' and '-', and no '..'",
+    message:
+      "must begin with a letter or digit and contain only letters, digits, '.', '_' and '-', without two '.' in a row",
   },
 );
 
-export const originIdentity = {
-  ...text(
-    'Takes the place of the fingerprint (type, endpoint host, account) under which the origin id is registered in the ' +
-      'cachestore, so that an endpoint can move. Empty: computed.',
+export const originIdentity = withDefault(
+  text(
+    'Overrides the fingerprint (type, endpoint host, account) under which the origin id is registered in the ' +
+      'cachestore. Set it to move an origin to another endpoint without losing its cached chunks.',
     { maxLength: 253 },
   ),
-  default: '',
-} as const satisfies Schema;
+  '',
+  'which computes the fingerprint',
+  'empty',
+);
 
 export const s3Fields = {
-  endpoint: text('URL of the S3 server, without a path. Left out: AWS’s own endpoint of the region.', {
+  endpoint: text('URL of the S3 server, without a path. If omitted, AWS’s endpoint for the region.', {
     maxLength: 253,
     pattern: ENDPOINT_PATTERN,
     message: 'must be http://host[:port] or https://host[:port], without user, path or query',
   }),
-  region: {
-    ...text('Region that requests are signed for. Default: what S3-compatible servers take when they have none.', {
-      maxLength: 63,
-      minLength: 1,
-    }),
-    default: 'us-east-1',
-  },
-  forcePathStyle: {
-    ...flag(
-      'Puts the bucket into the path instead of the host name; most S3-compatible servers need it. Default: what AWS wants.',
+  region: withDefault(
+    text('Region for which requests are signed.', { maxLength: 63, minLength: 1 }),
+    'us-east-1',
+    'which S3-compatible servers without regions accept',
+  ),
+  forcePathStyle: withDefault(
+    flag(
+      'Puts the bucket name in the path instead of the host name. Most S3-compatible servers other than AWS need it.',
     ),
-    default: false,
-  },
+    false,
+    'because AWS expects virtual-hosted addressing',
+  ),
 } as const satisfies Record<string, Schema>;
 
-export const storeBucket = text('Bucket that holds the chunks; used by nothing else. Must exist.', {
+export const storeBucket = text('Bucket that holds the chunks. It must exist, and nothing else may use it.', {
   maxLength: 255,
   pattern: BUCKET_PATTERN,
-  message: 'must be a bucket name',
+  message: BUCKET_MESSAGE,
 });
 
-/** The same, where the account may be in the path: at services whose host name does not say it. */
+/** Like ENDPOINT_PATTERN, with the account as an optional path for services whose host name does not contain it. */
 const AZURE_ENDPOINT_PATTERN =
   '^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9]{3,24})?/?$|^https?://[[][0-9A-Fa-f:.]+](:[0-9]{1,5})?(/[a-z0-9]{3,24})?/?$';
 
@@ -62,10 +67,10 @@ export const azureFields = {
   account: text('Name of the storage account.', {
     maxLength: 24,
     pattern: '^[a-z0-9]{3,24}$',
-    message: 'must be the name of a storage account: 3 to 24 of a-z and 0-9',
+    message: 'must be the name of a storage account: 3 to 24 characters of a-z and 0-9',
   }),
   endpoint: text(
-    'URL of the blob service; with the account as its path where the host name does not say it. Left out: ' +
+    'URL of the blob service. Add the account as its path if the host name does not contain it. If omitted, ' +
       '`https://<account>.blob.core.windows.net`.',
     {
       maxLength: 253,
@@ -75,16 +80,16 @@ export const azureFields = {
   ),
 } as const satisfies Record<string, Schema>;
 
-export const storeContainer = text('Container that holds the chunks; used by nothing else. Must exist.', {
+export const storeContainer = text('Container that holds the chunks. It must exist, and nothing else may use it.', {
   minLength: 3,
   maxLength: 63,
   pattern: '^[a-z0-9](-?[a-z0-9])*$',
-  message: "must be a container name: 3 to 63 of a-z, 0-9 and single '-'",
+  message: "must be a container name: 3 to 63 characters of a-z, 0-9 and single '-'",
 });
 
 export const buckets = {
   type: 'array',
-  description: 'The allow-list: a bucket that is not on it does not exist for clients.',
+  description: 'Allow-list of buckets. For clients, a bucket that is not listed does not exist.',
   minItems: 1,
   maxItems: 100,
   'x-kubernetes-list-type': 'map',
@@ -93,89 +98,88 @@ export const buckets = {
     type: 'object',
     required: ['name'],
     properties: {
-      name: text('What clients call the bucket.', {
+      name: text('Name of the bucket for clients.', {
         maxLength: 63,
         pattern: '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$',
-        message: "must be a bucket name: 3 to 63 of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit",
+        message:
+          "must be a bucket name: 3 to 63 characters of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit",
       }),
-      originBucket: text('Its name at the origin. Left out: the same name.', {
+      originBucket: text('Name of the bucket at the origin. If omitted, the same as `name`.', {
         maxLength: 255,
         pattern: BUCKET_PATTERN,
-        message: 'must be a bucket name',
+        message: BUCKET_MESSAGE,
       }),
-      prefix: {
-        ...text('Put before every key at the origin, as it stands (no `/` is added). Default: the whole bucket.', {
-          maxLength: 512,
-        }),
-        default: '',
-      },
+      prefix: withDefault(
+        text('Prepended to every key at the origin, exactly as written (no `/` is added).', { maxLength: 512 }),
+        '',
+        'which exposes the whole bucket',
+        'empty',
+      ),
       metadataTTL: duration('Overrides `metadata.ttl` for this bucket.', '0s', '720h'),
-      immutable: {
-        ...flag(
-          'Promises that no object here ever changes, so what is known of one is never asked again. Default: no such promise.',
-        ),
-        default: false,
-      },
+      immutable: withDefault(
+        flag('States that no object in this bucket ever changes, so cached metadata is never revalidated.'),
+        false,
+        'because most buckets give no such guarantee',
+      ),
     },
   },
 } as const satisfies Schema;
 
-export const targetGlobal = {
-  ...integer(
-    'Concurrent origin requests of all replicas together, divided among the live ones. Default: 64 for each of three.',
+export const targetGlobal = withDefault(
+  integer(
+    'Maximum number of concurrent origin requests of all replicas together; the live replicas divide it among ' +
+      'themselves.',
     1,
     100_000,
   ),
-  default: 192,
-} as const satisfies Schema;
+  192,
+  'which gives each of three replicas 64',
+);
 
-export const queueTimeout = {
-  ...duration(
-    'How long a request waits for its turn at the origin before the client gets 503 SlowDown. Default: inside the first-byte patience of common SDKs.',
-    '100ms',
-    '60s',
-  ),
-  default: '5s',
-} as const satisfies Schema;
+export const queueTimeout = withDefault(
+  duration('How long a request may wait for an origin slot before the client gets 503 SlowDown.', '100ms', '60s'),
+  '5s',
+  'which is below the first-byte timeouts of common SDKs',
+);
 
 export const retry = {
   type: 'object',
-  description: 'How failed origin requests are repeated; the only retry layer there is.',
+  description: 'How failed origin requests are retried. No other layer retries them.',
   default: {},
   properties: {
-    attempts: {
-      ...integer(
-        'Requests in all, the first one included. Default: rides out a lost connection and one bad server.',
-        1,
-        10,
-      ),
-      default: 3,
-    },
-    backoffInitial: {
-      ...duration(
-        'Upper end of the first pause; pauses are random (full jitter) and double. Default: a few round trips.',
+    attempts: withDefault(
+      integer('Maximum number of requests, including the first.', 1, 10),
+      3,
+      'which survives a lost connection followed by a bad server',
+    ),
+    backoffInitial: withDefault(
+      duration(
+        'Upper bound of the first delay. Delays are random (full jitter), and the bound doubles with each attempt.',
         '1ms',
         '10s',
       ),
-      default: '100ms',
-    },
-    backoffMax: {
-      ...duration('Upper end of every pause. Default: long enough for a throttling origin to recover.', '1ms', '60s'),
-      default: '2s',
-    },
-    maxTotalDuration: {
-      ...duration('All attempts before the first byte together. Default: a client still waits then.', '100ms', '60s'),
-      default: '5s',
-    },
+      '100ms',
+      'a few round trips',
+    ),
+    backoffMax: withDefault(
+      duration('Upper bound of every delay.', '1ms', '60s'),
+      '2s',
+      'long enough for a throttling origin to recover',
+    ),
+    maxTotalDuration: withDefault(
+      duration('Maximum duration of all attempts together, until the first byte.', '100ms', '60s'),
+      '5s',
+      'because most clients are still waiting then',
+    ),
   },
   'x-kubernetes-validations': [
     {
-      // The API server asks rules of the default `{}` too, before the members have theirs.
+      // The API server also evaluates rules against the default `{}`, before the members get their defaults.
       rule:
         `!has(self.backoffInitial) || !has(self.backoffMax) || ` +
         `!self.backoffInitial.matches('${DURATION_PATTERN}') || !self.backoffMax.matches('${DURATION_PATTERN}') || ` +
         'duration(self.backoffInitial) <= duration(self.backoffMax)',
-      message: 'must not be above backoffMax',
+      message: 'must not exceed backoffMax',
       fieldPath: '.backoffInitial',
       holds: (value: { backoffInitial: string; backoffMax: string }) =>
         !((parseDuration(value.backoffInitial) ?? 0) > (parseDuration(value.backoffMax) ?? Infinity)),
@@ -183,10 +187,11 @@ export const retry = {
   ],
 } as const satisfies Schema;
 
-export const verifyRanges = {
-  ...flag(
-    'Widens every cachestore read to whole blocks, so that every byte is verified, at the price of up to two blocks more ' +
-      'per read. Default: the cut blocks at the ends of a range are checked by length and ETag only.',
+export const verifyRanges = withDefault(
+  flag(
+    'Widens every cachestore read to whole checksum blocks, so that every byte is verified. Costs up to two ' +
+      'extra blocks per read.',
   ),
-  default: false,
-} as const satisfies Schema;
+  false,
+  'which checks the partial blocks at the ends of a range by length and ETag only',
+);

@@ -48,7 +48,7 @@ const rows: readonly Row[] = [
   {
     name: 'an origin id with ..',
     changes: { 'origin.id': 'a..b' },
-    says: "origin.id: must begin with a letter or digit, hold only letters, digits, '.', '_' and '-', and no '..'",
+    says: "origin.id: must begin with a letter or digit and contain only letters, digits, '.', '_' and '-', without two '.' in a row",
   },
   {
     name: 'a store of two kinds',
@@ -58,14 +58,14 @@ const rows: readonly Row[] = [
   {
     name: 'a bucket twice',
     changes: { 'origin.buckets': [{ name: 'models' }, { name: 'models' }] },
-    says: 'origin.buckets[1]: is there twice (same name)',
+    says: 'origin.buckets[1]: is a duplicate (same name)',
   },
   {
     name: 'a bad second bucket',
     changes: { 'origin.buckets': [{ name: 'models' }, { name: 'M' }] },
-    says: "origin.buckets[1].name: must be a bucket name: 3 to 63 of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit",
+    says: "origin.buckets[1].name: must be a bucket name: 3 to 63 characters of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit",
   },
-  { name: 'a duration without a unit', changes: { 'metadata.ttl': 300 }, says: 'metadata.ttl: must be text' },
+  { name: 'a duration without a unit', changes: { 'metadata.ttl': 300 }, says: 'metadata.ttl: must be a string' },
   {
     name: 'a duration in days',
     changes: { 'metadata.ttl': '5d' },
@@ -79,12 +79,12 @@ const rows: readonly Row[] = [
   {
     name: 'tiers out of order',
     changes: { 'chunking.tiers': [tier('2Gi', '8Mi'), tier('1Gi', '16Mi')] },
-    says: 'chunking.tiers: must be strictly ascending in minObjectSize',
+    says: 'chunking.tiers: must be in strictly ascending order of minObjectSize',
   },
   {
     name: 'a budget of three of the largest chunks',
     changes: { 'memory.budget': '384Mi' },
-    says: 'memory.budget: must hold four of the largest chunks',
+    says: 'memory.budget: must be at least four times the largest chunk size',
   },
   {
     name: 'a listener without a port',
@@ -111,7 +111,7 @@ const rows: readonly Row[] = [
     name: 'EndpointSlices without a key',
     changes: { peers: { type: 'EndpointSlices', endpointSlices: { namespace: 'a', service: 'b' } } },
     env: { POD_IP: '10.0.0.1' },
-    says: 'peers.auth: is required when type is EndpointSlices: the pod network is shared with others',
+    says: 'peers.auth: is required when type is EndpointSlices, because other pods can reach the peer port',
   },
   {
     name: 'EndpointSlices without an own address',
@@ -214,8 +214,8 @@ memory: {budget: 16Mi}
     ['that is no YAML', 'origin: [', /^line \d+: /],
     ['with a key twice', 'origin: {}\norigin: {}\n', /^line 2: Map keys must be unique/],
     ['of two documents', 'a: 1\n---\nb: 2\n', /^line \d+: .*document/],
-    ['that is empty', '', /^must be a map of keys$/],
-    ['that is a list', '- a\n', /^must be a map of keys$/],
+    ['that is empty', '', /^must be a map$/],
+    ['that is a list', '- a\n', /^must be a map$/],
     [
       'that expands without end',
       `a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [${'*a,'.repeat(9)}*a]\nc: &c [${'*b,'.repeat(9)}*b]\nd: [${'*c,'.repeat(9)}*c]\n`,

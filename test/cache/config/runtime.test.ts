@@ -140,7 +140,7 @@ describe('watching the runtime file', () => {
     const { clock, abort, settings, mistakes, done } = watched(path);
     writeFileSync(path, 'origin: {targetGlobal: many}\n');
     await clock.advance(POLL_MS * 3);
-    expect(mistakes).toEqual([['origin.targetGlobal: must be a whole number (line 1)']]);
+    expect(mistakes).toEqual([['origin.targetGlobal: must be an integer (line 1)']]);
     unlinkSync(path);
     await clock.advance(POLL_MS * 3);
     expect(mistakes).toEqual([expect.anything(), [expect.stringContaining("can't be read") as string]]);
