@@ -1,15 +1,20 @@
 /**
- * Asks another replica: for a chunk, for what it knows of an object, to forget a version. Only an answer with its proof
- * is believed; whatever else comes, or does not come, is `peer_unavailable`, and the next rung answers.
+ * Calls to another replica: fill a chunk, look up an object's head, invalidate a version. Only a response with a valid
+ * proof is accepted; any other response, or none, is `peer_unavailable`, and the caller continues with the next source.
  */
-import { randomBytes } from 'node:crypto';
-import { OrcaError, type OrcaErrorOptions } from '#cache/core/errors.ts';
-import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
+import type { OrcaError } from '#cache/core/errors.ts';
+import { parsePeerAddress } from '#cache/core/peer-set.ts';
+import type { PeerKeys } from '#cache/core/peer/auth.ts';
 import { formatFillTarget, formatFillTerms, PEER_TERMS } from '#cache/core/peer/fill-request.ts';
 import { decodeManifest } from '#cache/core/peer/head-message.ts';
-import { formatHeadTarget, formatInvalidateTarget } from '#cache/core/peer/head-request.ts';
-import { NONCE_BYTES, PROOF_HEADER, signRequest, verifyAnswer, type PeerKeys } from '#cache/core/peer/auth.ts';
-import { parsePeerAddress } from '#cache/core/peer-set.ts';
+import {
+  formatHeadTarget,
+  formatInvalidateTarget,
+  type HeadQuery,
+  type Invalidation,
+} from '#cache/core/peer/head-request.ts';
+import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
+import type { ObjectHead } from '#cache/core/object.ts';
 import type {
   ByteSink,
   CallOptions,
@@ -20,232 +25,222 @@ import type {
   PeerClient,
 } from '#cache/engine/ports.ts';
 import { WireError } from '#cache/wire/http1/errors.ts';
-import { openRawClient, type RawClient, type RawRequest } from '#cache/wire/http1/raw-client.ts';
+import type { RawRequest } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import type { Clock } from '#shared/clock.ts';
-import { peerHealth, type Attempt, type PeerHealth } from './peer-health.ts';
-import { streamGate, type StreamGate } from './stream-gate.ts';
+import { peerUnavailable } from './peer-error.ts';
+import type { Attempt } from './peer-health.ts';
+import { PeerTable, SKIP_DEAD_MS, type Peer } from './peer-table.ts';
+import { signCall, type CallToSign, type SignedCall } from './signed-call.ts';
 
 export interface FillClientOptions {
-  /** Undefined = no keys at all (development with static peers): nothing is signed and nothing proved. */
+  /** Undefined = no keys (development with static peers): nothing is signed and nothing verified. */
   readonly keys: () => PeerKeys | undefined;
   readonly clock: Clock;
-  /** So long without a byte before the status line, or to connect, and a peer is dead. */
+  /** How long a peer may send no byte before the status line, or take to connect, before it counts as dead. */
   readonly deadAfterMs?: number;
 }
 
-/** Peers say 102 every 500 ms while they wait for the origin: five of them missed (docs/adr/0007-peer-silence-timeout.md). */
+/** Peers send 102 every 500 ms while they wait for the origin: five of them missed (docs/adr/0007-peer-silence-timeout.md). */
 const DEAD_AFTER_MS = 3000;
-/** How long a dead peer is not asked, so that each chunk does not cost another DEAD_AFTER_MS. */
-const SKIP_DEAD_MS = 5000;
-const MAX_STREAMS_PER_PEER = 64;
-const MAX_WAITING_PER_PEER = 256;
-const STREAM_WAIT_MS = 5000;
-/** Addresses come and go with pods; connections to those long gone are not kept. */
-const MAX_PEERS = 256;
-/** Request ids go into a header: what clients send as theirs may not fit there. */
+/** Request ids go into a header; ids that clients chose may not fit. */
 const NOT_IN_HEADER = /[^\x21-\x7e]/g;
 
-interface Peer {
-  readonly client: RawClient;
-  readonly health: PeerHealth;
-  readonly gate: StreamGate;
+export function openFillClient(options: FillClientOptions): PeerClient {
+  return new FillClient(options);
 }
 
-export function openFillClient({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: FillClientOptions): PeerClient {
-  /** Least recently used first. */
-  const peers = new Map<PeerAddress, Peer>();
-  let closed = false;
+type FillOptions = Parameters<PeerClient['fill']>[3];
 
-  function peerAt(address: PeerAddress): Peer {
-    if (closed) throw unavailable(address, 'the client is closed');
-    const known = peers.get(address);
-    const peer: Peer = known ?? {
-      client: openRawClient({ endpoint: `http://${address}`, connectTimeoutMs: deadAfterMs }),
-      health: peerHealth(clock, SKIP_DEAD_MS),
-      gate: streamGate(
-        { maxActive: MAX_STREAMS_PER_PEER, maxWaiting: MAX_WAITING_PER_PEER, waitMs: STREAM_WAIT_MS },
-        clock,
-      ),
-    };
-    peers.delete(address);
-    peers.set(address, peer);
-    for (const [other, { client, gate }] of peers) {
-      if (peers.size <= MAX_PEERS) break;
-      if (gate.active > 0 || other === address) continue;
-      client.close();
-      peers.delete(other);
+class FillClient implements PeerClient {
+  readonly #keys: () => PeerKeys | undefined;
+  readonly #clock: Clock;
+  readonly #deadAfterMs: number;
+  readonly #peers: PeerTable;
+
+  constructor({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: FillClientOptions) {
+    this.#keys = keys;
+    this.#clock = clock;
+    this.#deadAfterMs = deadAfterMs;
+    this.#peers = new PeerTable(clock, deadAfterMs);
+  }
+
+  async fill(address: PeerAddress, request: FillRequest, sink: ByteSink, options: FillOptions): Promise<FillAnswer> {
+    const leave = await this.#peers.at(address).gate.enter(options.signal);
+    try {
+      return await this.#attempt(address, (peer, attempt) =>
+        this.#stream(peer, attempt, address, request, sink, options),
+      );
+    } finally {
+      leave();
     }
-    return peer;
   }
 
-  /** The headers of a request, and the check of its answer; without keys neither means anything. */
-  function sign(address: PeerAddress, method: string, target: string, etag: string, terms: Record<string, string>) {
-    const secret = keys();
-    const nonce = randomBytes(NONCE_BYTES).toString('base64url');
-    const signed = { method, target, receiver: address, headers: terms, body: new Uint8Array() };
-    const headers = secret === undefined ? terms : { ...terms, ...signRequest(secret, signed, clock.date(), nonce) };
-    const prove = (status: number, answered: ResponseHeaders, lengthBytes: number, reason: string): void => {
-      if (secret === undefined) return;
-      if (!verifyAnswer(secret, { nonce, status, lengthBytes, etag, reason }, answered[PROOF_HEADER]))
-        throw unavailable(address, `its answer ${status} carries no proof that it is one of us`, {
-          status,
-          details: 'no_proof',
-        });
-    };
-    return { headers, prove };
+  async head(
+    address: PeerAddress,
+    query: HeadQuery,
+    options: CallOptions,
+  ): Promise<{ readonly head: ObjectHead; readonly ageMs: number }> {
+    const { headers, text } = await this.#control(address, 'GET', formatHeadTarget(query), '', options);
+    const manifest = decodeManifest(text);
+    const ageMs = Number(headers['x-orca-age-ms']);
+    if (manifest === undefined || manifest.gone || !(ageMs >= 0))
+      throw peerUnavailable(address, 'its response is not an object head');
+    return { head: manifest.head, ageMs };
   }
 
-  async function exchange(
+  async invalidate(address: PeerAddress, invalidation: Invalidation, options: CallOptions): Promise<void> {
+    await this.#control(address, 'POST', formatInvalidateTarget(invalidation), invalidation.etag, options);
+  }
+
+  async close(): Promise<void> {
+    this.#peers.close();
+  }
+
+  /** A fill, whose object bytes go into the sink. */
+  async #stream(
     peer: Peer,
     attempt: Attempt,
     address: PeerAddress,
     request: FillRequest,
     sink: ByteSink,
-    options: Parameters<PeerClient['fill']>[3],
+    options: FillOptions,
   ): Promise<FillAnswer> {
     const { chunk, range } = request;
     const target = formatFillTarget({ chunk, range });
-    const terms = withRequestId(formatFillTerms(request), options.requestId);
-    const { headers, prove } = sign(address, 'GET', target, chunk.object.etag, terms);
-
-    const call: RawRequest = {
+    const headers = withRequestId(formatFillTerms(request), options.requestId);
+    const call = this.#sign(address, { method: 'GET', target, etag: chunk.object.etag, headers });
+    const lengthBytes = range.to - range.from;
+    const {
+      status,
+      headers: answered,
+      body,
+    } = await peer.client.request({
       path: target,
-      headers,
+      headers: call.headers,
       sink,
       signal: options.signal,
       firstByteTimeoutMs: options.firstByteTimeoutMs ?? request.deadlineMs,
-      silenceTimeoutMs: deadAfterMs,
+      silenceTimeoutMs: this.#deadAfterMs,
       stallTimeoutMs: options.stallTimeoutMs,
       onInformational: () => attempt.alive(),
       onHead(status, answered) {
         attempt.alive();
-        // Before the first byte may touch the sink.
-        if (status === 206) throw unavailable(address, 'it answered a range that nobody asked for', { status });
-        if (status !== 200) return;
-        const lengthBytes = range.to - range.from;
-        if (answered['content-length'] !== String(lengthBytes) || (answered['content-encoding'] ?? '') !== '')
-          throw unavailable(address, `its body is not the ${lengthBytes} bytes that were asked for`, { status });
-        prove(status, answered, lengthBytes, '');
-        options.onSource?.(sourceOf(answered['x-orca-source']));
+        // Before the first byte may reach the sink.
+        checkFillHead(address, call, status, answered, lengthBytes);
+        if (status === 200) options.onSource?.(sourceOf(answered['x-orca-source']));
       },
-    };
-    const { status, headers: answered, body } = await peer.client.request(call);
+    });
     if (status === 200) return { kind: 'bytes' };
     const text = body.toString('utf8');
     const state = answered['x-orca-chunk'] ?? '';
-    prove(status, answered, body.length, status === 204 ? state : text);
-    return meaningOf(address, request.why, status, state, text, answered['retry-after']);
+    call.verify(status, answered, body.length, status === 204 ? state : text);
+    return fillAnswerOf(address, request.reason, { status, state, text, retryAfter: answered['retry-after'] });
   }
 
-  /** A call without object bytes: its whole answer is proved. */
-  async function control(
+  /** A call without object bytes: the proof covers the whole response. */
+  #control(
     address: PeerAddress,
-    call: { readonly method: 'GET' | 'POST'; readonly target: string; readonly etag: string },
+    method: 'GET' | 'POST',
+    target: string,
+    etag: string,
     options: CallOptions,
   ): Promise<{ readonly headers: ResponseHeaders; readonly text: string }> {
-    return attempted(address, async (peer, attempt) => {
-      const { method, target, etag } = call;
-      const terms = withRequestId(PEER_TERMS, options.requestId);
-      const { headers, prove } = sign(address, method, target, etag, terms);
+    return this.#attempt(address, async (peer, attempt) => {
+      const call = this.#sign(address, { method, target, etag, headers: withRequestId(PEER_TERMS, options.requestId) });
       const request: RawRequest = {
         method,
         path: target,
-        headers: method === 'POST' ? { ...headers, 'content-length': '0' } : headers,
+        headers: method === 'POST' ? { ...call.headers, 'content-length': '0' } : call.headers,
         signal: options.signal,
         firstByteTimeoutMs: options.firstByteTimeoutMs,
-        silenceTimeoutMs: deadAfterMs,
+        silenceTimeoutMs: this.#deadAfterMs,
         onInformational: () => attempt.alive(),
         onHead: () => attempt.alive(),
-        // Its nonce is remembered there: sent again it would be refused as a replay.
+        // The peer remembers the nonce of a POST: sent again, it would be refused as a replay.
         retryReused: method === 'GET',
       };
-      const { status, headers: answered, body } = await peer.client.request(request);
+      const { status, headers, body } = await peer.client.request(request);
       const text = body.toString('utf8');
-      prove(status, answered, body.length, text);
-      if (status === 200 || status === 204) return { headers: answered, text };
-      const refusal = parseRefusal(`peer ${address}`, status, text, answered['retry-after']);
-      throw refusal ?? unavailable(address, `it answered ${status}`, { status });
+      call.verify(status, headers, body.length, text);
+      if (status === 200 || status === 204) return { headers, text };
+      throw refusalOf(address, status, text, headers['retry-after']);
     });
   }
 
-  /** One attempt at a peer; what the wire says is told to its health. */
-  async function attempted<T>(address: PeerAddress, run: (peer: Peer, attempt: Attempt) => Promise<T>): Promise<T> {
-    const peer = peerAt(address);
+  /** One attempt at a peer; transport failures are recorded in its health. */
+  async #attempt<T>(address: PeerAddress, run: (peer: Peer, attempt: Attempt) => Promise<T>): Promise<T> {
+    const peer = this.#peers.at(address);
     const attempt = peer.health.ask();
     try {
       if (attempt === undefined)
-        throw unavailable(address, `it was dead less than ${SKIP_DEAD_MS} ms ago`, { details: 'skipped' });
+        throw peerUnavailable(address, `skipped: it was dead less than ${SKIP_DEAD_MS} ms ago`, { details: 'skipped' });
       return await run(peer, attempt);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
       if (error.failure === 'connect' || error.failure === 'silence') attempt?.dead();
-      throw unavailable(address, error.message, { cause: error, details: error.failure });
+      throw peerUnavailable(address, error.message, { cause: error, details: error.failure });
     } finally {
-      // Once for each attempt, and a sign of life that came first is not taken back by what follows.
+      // Exactly once for each attempt. It does not undo a sign of life.
       attempt?.abandoned();
     }
   }
 
-  return {
-    async fill(address, request, sink, options) {
-      const leave = await peerAt(address).gate.enter(options.signal);
-      try {
-        return await attempted(address, (peer, attempt) => exchange(peer, attempt, address, request, sink, options));
-      } finally {
-        leave();
-      }
-    },
-    async head(address, query, options) {
-      const { headers, text } = await control(
-        address,
-        { method: 'GET', target: formatHeadTarget(query), etag: '' },
-        options,
-      );
-      const said = decodeManifest(text);
-      const ageMs = Number(headers['x-orca-age-ms']);
-      if (said === undefined || said.gone || !(ageMs >= 0)) throw unavailable(address, 'its answer is no object head');
-      return { head: said.head, ageMs };
-    },
-    async invalidate(address, invalidation, options) {
-      await control(
-        address,
-        { method: 'POST', target: formatInvalidateTarget(invalidation), etag: invalidation.etag },
-        options,
-      );
-    },
-    async close() {
-      closed = true;
-      for (const { client } of peers.values()) client.close();
-      peers.clear();
-    },
-  };
+  #sign(address: PeerAddress, call: CallToSign): SignedCall {
+    return signCall(this.#keys(), this.#clock.date(), address, call);
+  }
 }
 
-function meaningOf(
+/** Throws peer_unavailable for a 200 without exactly the requested bytes or without a proof. */
+function checkFillHead(
   address: PeerAddress,
-  why: FillRequest['why'],
+  call: SignedCall,
   status: number,
-  state: string,
-  body: string,
-  retryAfter: string | undefined,
+  headers: ResponseHeaders,
+  lengthBytes: number,
+): void {
+  if (status === 206) throw peerUnavailable(address, 'unexpected 206 response', { status });
+  if (status !== 200) return;
+  if (headers['content-length'] !== String(lengthBytes) || (headers['content-encoding'] ?? '') !== '')
+    throw peerUnavailable(address, `its body is not the ${lengthBytes} bytes requested`, { status });
+  call.verify(status, headers, lengthBytes, '');
+}
+
+interface RefusedFill {
+  readonly status: number;
+  /** X-Orca-Chunk. */
+  readonly state: string;
+  readonly text: string;
+  readonly retryAfter: string | undefined;
+}
+
+function fillAnswerOf(
+  address: PeerAddress,
+  reason: FillRequest['reason'],
+  { status, state, text, retryAfter }: RefusedFill,
 ): FillAnswer {
   if (status === 204 && state === 'stored') return { kind: state };
-  if (status === 204 && state === 'none' && why === 'join') return { kind: state };
+  if (status === 204 && state === 'none' && reason === 'join') return { kind: state };
   if (status === 409) {
-    const views = parseNotCoordinator(body);
+    const views = parseNotCoordinator(text);
     if (views !== undefined) return { kind: 'not_coordinator', owner: ownerOf(views.owner), epoch: views.epoch };
   }
-  const refusal = parseRefusal(`peer ${address}`, status, body, retryAfter);
-  throw refusal ?? unavailable(address, `it answered ${status}`, { status });
+  throw refusalOf(address, status, text, retryAfter);
 }
 
-/** What is not said, or in a word that we do not know, counts as the origin's: better a hit too few than one too many. */
+function refusalOf(address: PeerAddress, status: number, text: string, retryAfter: string | undefined): OrcaError {
+  return (
+    parseRefusal(`peer ${address}`, status, text, retryAfter) ??
+    peerUnavailable(address, `unexpected ${status} response`, { status })
+  );
+}
+
+/** A missing or unknown source counts as the origin: a hit is rather undercounted than overcounted. */
 function sourceOf(text: string | undefined): FillSource {
   return text === 'memory' || text === 'store' ? text : 'flight';
 }
 
-/** An owner that is no address is as good as none. */
+/** Undefined for an owner that is missing or not an address. */
 function ownerOf(text: string | undefined): PeerAddress | undefined {
   if (text === undefined) return undefined;
   try {
@@ -256,11 +251,10 @@ function ownerOf(text: string | undefined): PeerAddress | undefined {
   }
 }
 
-function withRequestId(terms: Record<string, string>, requestId: string | undefined): Record<string, string> {
-  if (requestId === undefined || requestId === '') return terms;
-  return { ...terms, 'x-orca-request-id': requestId.replaceAll(NOT_IN_HEADER, '_').slice(0, 128) };
-}
-
-function unavailable(address: PeerAddress, message: string, options: OrcaErrorOptions = {}): OrcaError {
-  return new OrcaError('peer_unavailable', `peer ${address}: ${message}`, options);
+function withRequestId(
+  headers: Readonly<Record<string, string>>,
+  requestId: string | undefined,
+): Readonly<Record<string, string>> {
+  if (requestId === undefined || requestId === '') return headers;
+  return { ...headers, 'x-orca-request-id': requestId.replaceAll(NOT_IN_HEADER, '_').slice(0, 128) };
 }

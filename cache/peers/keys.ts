@@ -1,6 +1,6 @@
 /**
- * The cluster's secret from its mounted directory: `key`, and `previous-key` while it is rotated. Read again while the
- * process runs; a directory that can't be read keeps the last good keys.
+ * The cluster's shared secret from its mounted directory: `key`, and `previous-key` during a rotation. It is reread while
+ * the process runs; an unreadable directory keeps the last valid keys.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,18 +11,18 @@ import type { Log } from '#shared/log.ts';
 
 export type PeerKeySource = Followed<PeerKeys>;
 
-/** Shorter than half of what the operator makes: an empty or mistaken file. */
+/** Half the length of the operator's keys: a shorter file is empty or wrong. */
 const MIN_KEY_BYTES = 16;
 
-/** Rejects where there is no usable key at first. */
+/** Rejects if there is no usable key at the start. */
 export function openPeerKeys(directory: string, clock: Clock, log: Log): Promise<PeerKeySource> {
   return follow({
     read: () => readPeerKeys(directory),
     same,
     parse: (keys) => keys,
-    onChange: (keys) => log.info('the peer keys changed', { rotating: keys.previous !== undefined }),
-    onError: (error) => log.warn('the peer keys are unreadable now; the last ones stay', { directory, error }),
-    onEnd: (error) => log.error('the peer keys are no longer followed', { error }),
+    onChange: (keys) => log.info('peer keys: reloaded', { rotating: keys.previous !== undefined }),
+    onError: (error) => log.warn('peer keys: unreadable; keeping the last valid keys', { directory, error }),
+    onEnd: (error) => log.error('peer keys: no longer watched for changes', { error }),
     clock,
   });
 }
@@ -30,7 +30,7 @@ export function openPeerKeys(directory: string, clock: Clock, log: Log): Promise
 export async function readPeerKeys(directory: string): Promise<PeerKeys> {
   const current = await readFile(join(directory, 'key'));
   if (current.length < MIN_KEY_BYTES)
-    throw new Error(`${join(directory, 'key')} holds fewer than ${MIN_KEY_BYTES} bytes: that is no peer key`);
+    throw new Error(`${join(directory, 'key')} has fewer than ${MIN_KEY_BYTES} bytes: not a peer key`);
   let previous: Buffer | undefined;
   try {
     previous = await readFile(join(directory, 'previous-key'));

@@ -1,32 +1,32 @@
-/** Whether a peer is worth asking: one that was dead is left alone for a while, then a single request finds out. */
+/** Circuit breaker of one peer: a dead peer is skipped for a while, then a single request probes whether it is back. */
 import type { Clock } from '#shared/clock.ts';
 
 export interface PeerHealth {
-  /** Undefined = do not ask. Each attempt must be told how it ended, at least by `abandoned`. */
+  /** Undefined = skip this peer. Every attempt must be ended, at least by `abandoned`. */
   ask(): Attempt | undefined;
 }
 
 export interface Attempt {
-  /** It gave a sign of life, whatever it said, and may still die. */
+  /** The peer gave a sign of life, whatever its response; it may still die later. */
   alive(): void;
   dead(): void;
-  /** The attempt is over; without one of the others nothing was learned. */
+  /** The attempt is over; without a call of the others it changes nothing. */
   abandoned(): void;
 }
 
 export function peerHealth(clock: Clock, skipMs: number): PeerHealth {
   let skipUntilMs: number | undefined;
-  let probing = false;
+  let isProbing = false;
   return {
     ask() {
-      if (skipUntilMs !== undefined && (clock.now() < skipUntilMs || probing)) return undefined;
+      if (skipUntilMs !== undefined && (clock.now() < skipUntilMs || isProbing)) return undefined;
       const isProbe = skipUntilMs !== undefined;
-      probing = isProbe;
-      let settled = false;
+      isProbing = isProbe;
+      let isSettled = false;
       const settle = (): void => {
-        // Once: by the end of a long stream another attempt may be the probe.
-        if (isProbe && !settled) probing = false;
-        settled = true;
+        // Only once: when a long stream ends, another attempt may be the probe.
+        if (isProbe && !isSettled) isProbing = false;
+        isSettled = true;
       };
       return {
         alive() {

@@ -1,11 +1,12 @@
-/** The current peer set and who wants to hear of the next one: what every peer view keeps. */
+/** An observable peer set: the current one and the listeners for changes. Every peer view is built on it. */
 import { samePeers, type PeerSet } from '#cache/core/peer-set.ts';
 import type { Log } from '#shared/log.ts';
 
 export interface PublishedView {
   current(): PeerSet;
+  /** Returns the unsubscribe function. */
   onChange(listener: (peers: PeerSet) => void): () => void;
-  /** Tells the listeners, if it is another set than the last. */
+  /** Notifies the listeners if the set differs from the current one. */
   publish(peers: PeerSet): void;
   close(): void;
 }
@@ -16,7 +17,7 @@ export function publishedView(first: PeerSet, log: Log): PublishedView {
   return {
     current: () => current,
     onChange(listener) {
-      // A wrapper, so that one function may listen twice and leave once.
+      // A wrapper, so that a function can be subscribed twice and unsubscribed once.
       const entry = (peers: PeerSet): void => listener(peers);
       listeners.add(entry);
       return () => listeners.delete(entry);
@@ -28,7 +29,7 @@ export function publishedView(first: PeerSet, log: Log): PublishedView {
         try {
           listener(peers);
         } catch (error) {
-          log.error('a listener of the peer view threw', { error });
+          log.error('peer view: a change listener failed', { error });
         }
       }
     },

@@ -1,4 +1,4 @@
-/** Peers from the configuration: they never change, and self is always one of them. */
+/** Static peers from the configuration. They never change, and always include this replica. */
 import { parsePeerAddress, peerSet } from '#cache/core/peer-set.ts';
 import type { PeerView } from '#cache/engine/ports.ts';
 import { silentLog } from '#shared/log.ts';
@@ -11,7 +11,7 @@ export interface StaticPeersOptions {
   readonly self: string;
 }
 
-/** Throws RangeError for an address that is none. */
+/** Throws RangeError for a malformed address. */
 export function openStaticPeers(options: StaticPeersOptions): PeerView {
   const self = parsePeerAddress(options.self);
   const view = publishedView(peerSet(self, [self, ...options.peers.map(parsePeerAddress)], []), silentLog);

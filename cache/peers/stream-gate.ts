@@ -1,10 +1,13 @@
-/** At most so many streams to one peer at a time; the next ones wait in line, not for long and not without number. */
+/**
+ * Semaphore for the streams to one peer: a fixed number run at once; further ones wait in order of arrival, up to a
+ * maximum number and time.
+ */
 import { OrcaError } from '#cache/core/errors.ts';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
 import type { Clock } from '#shared/clock.ts';
 
 export interface StreamGate {
-  /** Resolves with the function that gives the place back; rejects with `overloaded`, or as the signal says. */
+  /** Resolves with the function that frees the slot; rejects with `overloaded`, or with the signal's reason. */
   enter(signal: AbortSignal): Promise<() => void>;
   readonly active: number;
 }
@@ -20,11 +23,11 @@ export function streamGate({ maxActive, maxWaiting, waitMs }: StreamGateOptions,
   /** In order of arrival. */
   const waiting = new Set<() => void>();
 
-  function leave(): () => void {
-    let left = false;
+  function leaveOnce(): () => void {
+    let hasLeft = false;
     return () => {
-      if (left) return;
-      left = true;
+      if (hasLeft) return;
+      hasLeft = true;
       active -= 1;
       const [next] = waiting;
       next?.();
@@ -45,11 +48,11 @@ export function streamGate({ maxActive, maxWaiting, waitMs }: StreamGateOptions,
           throw overloaded(`${maxWaiting} requests already wait for a stream to the peer`);
         await turn(signal);
       } else active += 1;
-      return leave();
+      return leaveOnce();
     },
   };
 
-  /** Whoever leaves hands the place over, so that nobody who comes in between can take it. */
+  /** The slot is handed over directly, so that a later arrival can't take it first. */
   function turn(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (finish: () => void): void => {

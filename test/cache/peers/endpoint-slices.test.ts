@@ -37,7 +37,7 @@ async function open(prepare: (api: FakeApiServer) => void = () => {}) {
     stopping,
     published,
     watching: () => expect.poll(() => api.watches.count()).toBe(1),
-    /** An event has arrived: beside the watch's two timers there is the gathering one. */
+    /** An event has arrived: besides the watch's two timers the batch timer is pending. */
     gathering: () => expect.poll(() => clock.pending()).toBe(3),
     owners: () => view.current().owners.map((owner) => owner.split(':')[0]),
   };
@@ -48,13 +48,13 @@ function put(api: FakeApiServer, ...endpoints: readonly (string | FakeEndpoint)[
 }
 
 describe('the view', () => {
-  test('is ready with the first list, even an empty one', async () => {
+  test('is ready after the first list, even an empty one', async () => {
     const { view, owners } = await open();
     await view.ready();
     expect(owners()).toEqual([A]);
   });
 
-  test('is not ready while the API server does not answer, and becomes so when it does', async () => {
+  test('becomes ready only once the API server answers', async () => {
     const { api, clock, view, owners } = await open((api) => {
       put(api, A, B);
       api.fail({ times: 1, answer: { status: 503 } });
@@ -72,7 +72,7 @@ describe('the view', () => {
     expect(owners()).toEqual([A, B]);
   });
 
-  test('asks for the slices of its own Service only', async () => {
+  test('watches only the slices of its own Service', async () => {
     const { api, view, owners } = await open((api) => {
       put(api, A, B);
       api.put(`${SLICES}/other`, {
@@ -85,7 +85,7 @@ describe('the view', () => {
     expect(api.requests[0]?.query['labelSelector']).toBe('kubernetes.io/service-name=models-peers');
   });
 
-  test('gathers changes for 100 ms and shows the last', async () => {
+  test('batches changes for 100 ms and publishes the last', async () => {
     const { api, clock, view, published, watching, gathering } = await open((api) => put(api, A, B));
     await view.ready();
     await watching();
@@ -99,7 +99,7 @@ describe('the view', () => {
     expect(published).toEqual([[A, B, C]]);
   });
 
-  test('keeps the last peers while the API server is away', async () => {
+  test('keeps the last peers while the API server is unreachable', async () => {
     const { api, clock, view, owners, watching } = await open((api) => put(api, A, B, C));
     await view.ready();
     await watching();
@@ -110,7 +110,7 @@ describe('the view', () => {
     expect(view.staleMs()).toBe(20 * 60_000);
   });
 
-  test('does not believe an event that leaves nobody, but a list that says so', async () => {
+  test('accepts an empty set of peers from a list, not from an event', async () => {
     const { api, clock, view, owners, watching, gathering } = await open((api) => put(api, A, B));
     await view.ready();
     await watching();
@@ -123,7 +123,7 @@ describe('the view', () => {
     expect(owners()).toEqual([A]);
   });
 
-  test('follows a slice that is deleted and made again under another name', async () => {
+  test('follows a slice that is deleted and recreated under another name', async () => {
     const { api, clock, view, owners, published, watching, gathering } = await open((api) => put(api, A, B));
     await view.ready();
     await watching();
@@ -138,7 +138,7 @@ describe('the view', () => {
     expect(owners()).toEqual([A, C]);
   });
 
-  test('moves a peer that terminates out of the owners and still names it', async () => {
+  test('moves a terminating peer from the owners to the terminating ones', async () => {
     const { api, clock, view, watching, gathering } = await open((api) => put(api, A, B));
     await view.ready();
     await watching();
@@ -150,7 +150,7 @@ describe('the view', () => {
 });
 
 describe('when this replica stops', () => {
-  test('it owns nothing new 3 s later, even if the API server says nothing', async () => {
+  test('it owns nothing 3 s later, even without an event from the API server', async () => {
     const { api, clock, view, owners, stopping } = await open((api) => put(api, A, B));
     await view.ready();
     api.fail({ answer: 'hang' });
@@ -162,7 +162,7 @@ describe('when this replica stops', () => {
     expect(view.current().terminating).toEqual([`${A}:8444`]);
   });
 
-  test('the view closes without timers, connections or a later word', async () => {
+  test('the view closes without leaving timers, connections or notifications', async () => {
     const { api, clock, view, published, watching } = await open((api) => put(api, A, B));
     await view.ready();
     await watching();
@@ -174,7 +174,7 @@ describe('when this replica stops', () => {
     expect(published).toEqual([]);
   });
 
-  test('who waits for readiness is told that it will not come', async () => {
+  test('a pending ready() rejects', async () => {
     const { view } = await open((api) => api.fail({ answer: 'hang' }));
     const ready = view.ready();
     await view.close();

@@ -15,7 +15,7 @@ const NOW = Date.UTC(2026, 0, 1);
 const KEYS: PeerKeys = { current: Buffer.alloc(32, 1), previous: undefined };
 const NEW_KEYS: PeerKeys = { current: Buffer.alloc(32, 2), previous: KEYS.current };
 const ONLY_NEW_KEYS: PeerKeys = { current: NEW_KEYS.current, previous: undefined };
-/** The client's patience is real time here: short where a test waits for its end, long where a busy machine must not. */
+/** Deadlines are real time here: short where a test waits for them, long where a busy machine must not reach them. */
 const SHORT_MS = 150;
 const LONG_MS = 5000;
 
@@ -28,7 +28,7 @@ const REQUEST: FillRequest = {
   epoch: '0123456789abcdef',
   demand: 'new',
   deadlineMs: 20_000,
-  why: 'first',
+  reason: 'miss',
 };
 const BYTES = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 31 + 17) & 0xff));
 
@@ -38,19 +38,19 @@ interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly verdict: Verdict;
-  /** Answers with a proof for what it says. */
+  /** Sends a response with a valid proof. */
   readonly answer: (status: number, body?: Buffer | string, headers?: Record<string, string>) => void;
 }
 
 interface PeerOptions {
-  /** What the peer knows. */
+  /** The peer's keys. */
   readonly keys?: PeerKeys;
-  /** What the client knows; `none` = no key at all. */
+  /** The client's keys; `none` = no keys. */
   readonly clientKeys?: PeerKeys | 'none';
   readonly deadAfterMs?: number;
 }
 
-/** One peer on loopback that does what the test says, and a client that asks it. */
+/** A scripted peer on loopback, and a client that calls it. */
 async function peer(handle: (call: Call) => void, options: PeerOptions = {}) {
   const keys = options.keys ?? KEYS;
   const seen: Call[] = [];
@@ -110,16 +110,16 @@ async function peer(handle: (call: Call) => void, options: PeerOptions = {}) {
   return { address, clock, client, fill, seen, sink, stop };
 }
 
-describe('what is asked', () => {
-  test('names the chunk, its bytes and the terms, and is signed for this receiver', async () => {
+describe('a fill request', () => {
+  test('contains the chunk, its range and the terms, and is signed for this receiver', async () => {
     const { fill, seen } = await peer(({ answer }) => answer(200, BYTES));
-    await fill({ rank: 2, why: 'absent', demand: 'started' }, { requestId: 'r 1' });
+    await fill({ rank: 2, reason: 'not_stored', demand: 'started' }, { requestId: 'r 1' });
     const { request, verdict } = seen[0] ?? {};
     const query = request?.url?.replace(/^[^?]*\?/, '') ?? '';
     expect(parseFillQuery(query, { maxChunkSizeBytes: 8 * MIB })).toEqual({ chunk: CHUNK, range: REQUEST.range });
     expect(parseFillTerms(request?.headers ?? {})).toMatchObject({
       rank: 2,
-      why: 'absent',
+      reason: 'not_stored',
       demand: 'started',
       deadlineMs: 20_000,
     });
@@ -127,32 +127,32 @@ describe('what is asked', () => {
     expect(verdict?.ok).toBe(true);
   });
 
-  test('carries another nonce each time', async () => {
+  test('has a new nonce each time', async () => {
     const { fill, seen } = await peer(({ answer }) => answer(204, '', { 'x-orca-chunk': 'stored' }));
     await fill();
     await fill();
     expect(new Set(seen.map(({ request }) => request.headers['x-orca-nonce'])).size).toBe(2);
   });
 
-  test('is signed with both keys while they are rotated, and either proves the answer', async () => {
+  test('is signed with both keys during a rotation, and either proves the response', async () => {
     const { fill, seen } = await peer(({ answer }) => answer(200, BYTES), { clientKeys: NEW_KEYS });
     await expect(fill()).resolves.toEqual({ kind: 'bytes' });
     expect(String(seen[0]?.request.headers['x-orca-mac']).split(',')).toHaveLength(2);
   });
 
   test.for([
-    ['the new and the previous key, of who has only the previous one', NEW_KEYS, KEYS],
-    ['the new and the previous key, of who has only the new one', NEW_KEYS, ONLY_NEW_KEYS],
-    ['the new and the previous key, of who has both', NEW_KEYS, NEW_KEYS],
-    ['the previous key only, of who has both', KEYS, NEW_KEYS],
-    ['the new key only, of who has both', ONLY_NEW_KEYS, NEW_KEYS],
-  ] as const)('is answered to who has %s', async ([, clientKeys, keys]) => {
+    ['a client with the new and the previous key, by a peer with the previous one', NEW_KEYS, KEYS],
+    ['a client with the new and the previous key, by a peer with the new one', NEW_KEYS, ONLY_NEW_KEYS],
+    ['a client with the new and the previous key, by a peer with both', NEW_KEYS, NEW_KEYS],
+    ['a client with the previous key, by a peer with both', KEYS, NEW_KEYS],
+    ['a client with the new key, by a peer with both', ONLY_NEW_KEYS, NEW_KEYS],
+  ] as const)('is accepted from %s', async ([, clientKeys, keys]) => {
     const { fill, sink } = await peer(({ answer }) => answer(200, BYTES), { clientKeys, keys });
     await expect(fill()).resolves.toEqual({ kind: 'bytes' });
     expect(sink.bytes()).toEqual(BYTES);
   });
 
-  test('carries no MAC, and needs no proof, where there are no keys', async () => {
+  test('has no MAC and needs no proof without keys', async () => {
     const { fill, seen, sink } = await peer(
       ({ response }) => response.writeHead(200, { 'content-length': '5000' }).end(BYTES),
       { clientKeys: 'none' },
@@ -163,7 +163,7 @@ describe('what is asked', () => {
   });
 });
 
-describe('what is answered', () => {
+describe('a response', () => {
   test('200 puts the bytes into the sink', async () => {
     const { fill, sink } = await peer(({ answer }) => answer(200, BYTES));
     await expect(fill()).resolves.toEqual({ kind: 'bytes' });
@@ -176,11 +176,11 @@ describe('what is answered', () => {
     [{ 'x-orca-source': 'flight' }, 'flight'],
     [{ 'x-orca-source': 'elsewhere' }, 'flight'],
     [{}, 'flight'],
-  ] as const)('200 with %j tells its source before the first byte', async ([headers, source]) => {
+  ] as const)('200 with %j reports its source before the first byte', async ([headers, source]) => {
     const { fill, sink } = await peer(({ answer }) => answer(200, BYTES, headers));
-    const told: [string, number][] = [];
-    await fill({}, { onSource: (word) => told.push([word, sink.lengthBytes]) });
-    expect(told).toEqual([[source, 0]]);
+    const seen: [string, number][] = [];
+    await fill({}, { onSource: (source) => seen.push([source, sink.lengthBytes]) });
+    expect(seen).toEqual([[source, 0]]);
   });
 
   test('204 stored', async () => {
@@ -194,7 +194,7 @@ describe('what is answered', () => {
     await expect(fill()).resolves.toEqual({ kind: 'not_coordinator', owner: '10.0.0.9:8444', epoch: 'ffff' });
   });
 
-  test('409 with an owner that is no address names none', async () => {
+  test('409 with a malformed owner address has no owner', async () => {
     const body = JSON.stringify({ reason: 'not_coordinator', owner: 'http://evil/', epoch: 'ffff' });
     const { fill } = await peer(({ answer }) => answer(409, body));
     await expect(fill()).resolves.toEqual({ kind: 'not_coordinator', owner: undefined, epoch: 'ffff' });
@@ -221,7 +221,7 @@ describe('what is answered', () => {
   });
 });
 
-describe('what is not believed', () => {
+describe('a response that is not accepted', () => {
   const impostor: PeerOptions = { keys: { current: Buffer.alloc(32, 9), previous: undefined } };
 
   test.for([
@@ -231,14 +231,14 @@ describe('what is not believed', () => {
     [412, '{"reason":"object_changed"}', {}],
     [404, '{"code":"not_found"}', {}],
     [503, '{"code":"overloaded"}', {}],
-  ] as const)('a %i of somebody without our key', async ([status, body, headers]) => {
+  ] as const)('a %i from a server without our key', async ([status, body, headers]) => {
     const { fill, sink, seen } = await peer(({ answer }) => answer(status, body, headers), impostor);
     await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable' });
     expect(sink.lengthBytes).toBe(0);
     expect(seen[0]?.verdict).toEqual({ ok: false, reason: 'mismatch' });
   });
 
-  test('a body under another body’s proof', async () => {
+  test('a body with the proof of another body', async () => {
     const { fill } = await peer(({ response, verdict }) => {
       if (!verdict.ok) throw new Error('not accepted');
       const said = '{"code":"not_found"}';
@@ -273,8 +273,8 @@ describe('what is not believed', () => {
   });
 });
 
-describe('a peer that breaks', () => {
-  test('in the middle of the body leaves the good bytes in the sink', async () => {
+describe('a peer that fails', () => {
+  test('in the middle of the body leaves the valid bytes in the sink', async () => {
     const { fill, sink } = await peer(({ response, verdict }) => {
       if (!verdict.ok) throw new Error('not accepted');
       const answer = { nonce: verdict.nonce, status: 200, lengthBytes: 5000, etag: OBJECT.etag, reason: '' };
@@ -285,7 +285,7 @@ describe('a peer that breaks', () => {
     expect(sink.bytes()).toEqual(BYTES.subarray(0, 2000));
   });
 
-  test('before its answer is unavailable, with the cause', async () => {
+  test('before its response is unavailable, with the cause', async () => {
     const { fill } = await peer(({ response }) => response.destroy());
     await expect(fill()).rejects.toMatchObject({
       code: 'peer_unavailable',
@@ -293,7 +293,7 @@ describe('a peer that breaks', () => {
     });
   });
 
-  test('may break once on a kept-alive connection', async () => {
+  test('may close a kept-alive connection once', async () => {
     let calls = 0;
     const { fill } = await peer(({ response, answer }) => {
       calls += 1;
@@ -307,7 +307,7 @@ describe('a peer that breaks', () => {
 });
 
 describe('a peer that is slow', () => {
-  test('is waited for while it says 102', async () => {
+  test('is awaited while it sends 102', async () => {
     const { fill } = await peer(
       ({ response, answer }) => {
         let said = 0;
@@ -325,7 +325,7 @@ describe('a peer that is slow', () => {
     await expect(fill()).resolves.toEqual({ kind: 'bytes' });
   });
 
-  test('is not waited for beyond the deadline, and is not dead for it', async () => {
+  test('is not awaited beyond the deadline, and does not count as dead', async () => {
     const { fill, seen } = await peer(({ response }) => {
       const timer = setInterval(() => response.writeProcessing(), SHORT_MS / 3);
       response.once('close', () => clearInterval(timer));
@@ -340,7 +340,7 @@ describe('a peer that is slow', () => {
 });
 
 describe('a peer that is dead', () => {
-  test('is one that says nothing: it is left alone for 5 s, then asked by one', async () => {
+  test('is silent: it is skipped for 5 s, then probed by a single request', async () => {
     const silence = Promise.withResolvers<void>();
     let dead = true;
     const { clock, fill, seen } = await peer(
@@ -366,7 +366,7 @@ describe('a peer that is dead', () => {
     expect(seen).toHaveLength(3);
   });
 
-  test('is one that takes no connection', async () => {
+  test('is one that refuses connections', async () => {
     const { fill, stop } = await peer(() => {});
     await stop();
     await expect(fill()).rejects.toMatchObject({
@@ -376,12 +376,12 @@ describe('a peer that is dead', () => {
     await expect(fill()).rejects.toMatchObject({ message: expect.stringContaining('dead') });
   });
 
-  test('is not one whose asker left', async () => {
+  test('is not one whose caller aborted', async () => {
     const { fill, seen } = await peer(() => {});
-    const left = new AbortController();
-    const call = fill({}, { signal: left.signal });
+    const first = new AbortController();
+    const call = fill({}, { signal: first.signal });
     await expect.poll(() => seen.length).toBe(1);
-    left.abort();
+    first.abort();
     await expect(call).rejects.toMatchObject({ code: 'cancelled' });
     const next = new AbortController();
     const again = fill({}, { signal: next.signal });
@@ -391,7 +391,7 @@ describe('a peer that is dead', () => {
   });
 });
 
-test('at most 64 streams go to one peer at once', async () => {
+test('at most 64 streams run to one peer at once', async () => {
   const held: Call[] = [];
   const { fill, client, seen } = await peer((call) => {
     call.response.writeProcessing();

@@ -29,24 +29,24 @@ async function open(files: Readonly<Record<string, Buffer>>) {
   return { path, clock, keys, lines };
 }
 
-/** A re-reading has ended when the next one is planned. */
+/** A reread has ended when the next one is scheduled. */
 async function reread(clock: FakeClock): Promise<void> {
   await clock.advance(10_000);
   await expect.poll(() => clock.pending()).toBe(1);
 }
 
 describe('the peer keys', () => {
-  test('are the files’ bytes as they are', async () => {
+  test('are the exact bytes of the files', async () => {
     const { keys } = await open({ key: SECOND, 'previous-key': FIRST });
     expect(keys.current()).toEqual({ current: SECOND, previous: FIRST });
   });
 
-  test('may lack a previous one', async () => {
+  test('may have no previous key', async () => {
     const { keys } = await open({ key: FIRST });
     expect(keys.current()).toEqual({ current: FIRST, previous: undefined });
   });
 
-  test('change when the files do', async () => {
+  test('change with the files', async () => {
     const { path, clock, keys } = await open({ key: FIRST });
     await writeFile(join(path, 'previous-key'), FIRST);
     await writeFile(join(path, 'key'), SECOND);
@@ -60,7 +60,7 @@ describe('the peer keys', () => {
   test.for([
     ['are gone', (path: string) => rm(join(path, 'key'))],
     ['are empty', (path: string) => writeFile(join(path, 'key'), '')],
-  ] as const)('stay when the files %s, and it is said', async ([, spoil]) => {
+  ] as const)('stay when the files %s, with a warning', async ([, spoil]) => {
     const { path, clock, keys, lines } = await open({ key: FIRST });
     await spoil(path);
     await reread(clock);
@@ -68,7 +68,7 @@ describe('the peer keys', () => {
     expect(lines.at(-1)).toContain('"level":"warn"');
   });
 
-  test('are never written to the log', async () => {
+  test('never appear in the log', async () => {
     const secret = Buffer.from('hunter2hunter2hunter2hunter2');
     const { path, clock, lines } = await open({ key: FIRST });
     await writeFile(join(path, 'key'), secret);

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { peerHealth } from '#cache/peers/peer-health.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
-test('a peer is asked by all until it is dead, then by nobody, then by one', async () => {
+test('a peer is asked freely until it is dead, then skipped, then probed by a single request', async () => {
   const clock = fakeClock();
   const health = peerHealth(clock, 5000);
   expect(health.ask()).toBeDefined();
@@ -16,7 +16,7 @@ test('a peer is asked by all until it is dead, then by nobody, then by one', asy
   expect(health.ask()).toBeDefined();
 });
 
-test('a probe that finds it dead starts the time again', async () => {
+test('a probe of a peer that is still dead restarts the skip time', async () => {
   const clock = fakeClock();
   const health = peerHealth(clock, 5000);
   health.ask()?.dead();
@@ -28,7 +28,7 @@ test('a probe that finds it dead starts the time again', async () => {
   expect(health.ask()).toBeDefined();
 });
 
-test('a probe that was given up lets the next one try', async () => {
+test('an abandoned probe allows the next one', async () => {
   const clock = fakeClock();
   const health = peerHealth(clock, 5000);
   health.ask()?.dead();
@@ -37,7 +37,7 @@ test('a probe that was given up lets the next one try', async () => {
   expect(health.ask()).toBeDefined();
 });
 
-test('an old probe that ends does not let a second one in beside the new', async () => {
+test('the end of an old probe does not admit a second one beside the new', async () => {
   const clock = fakeClock();
   const health = peerHealth(clock, 5000);
   health.ask()?.dead();

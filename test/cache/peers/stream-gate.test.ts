@@ -10,7 +10,7 @@ function open(maxActive = 1, maxWaiting = 2) {
 }
 
 describe('the gate', () => {
-  test('lets in as many as it has places', async () => {
+  test('admits up to its limit', async () => {
     const { gate, clock } = open(2);
     await gate.enter(never);
     await gate.enter(never);
@@ -18,7 +18,7 @@ describe('the gate', () => {
     expect(clock.pending()).toBe(0);
   });
 
-  test('gives a place that is left to the one who came first', async () => {
+  test('hands a freed slot to the first waiter', async () => {
     const { gate, clock } = open();
     const order: string[] = [];
     const leave = await gate.enter(never);
@@ -28,7 +28,7 @@ describe('the gate', () => {
     });
     const b = gate.enter(never).then(() => order.push('b'));
     leave();
-    // Whoever comes now stands behind b, although a has not gone on yet.
+    // A later arrival queues behind b, although a has not continued yet.
     expect(gate.active).toBe(1);
     (await a)();
     await b;
@@ -36,7 +36,7 @@ describe('the gate', () => {
     expect(clock.pending()).toBe(0);
   });
 
-  test('counts a place once, however often it is left', async () => {
+  test('frees a slot once, however often it is released', async () => {
     const { gate } = open();
     const leave = await gate.enter(never);
     leave();
@@ -44,13 +44,13 @@ describe('the gate', () => {
     expect(gate.active).toBe(0);
   });
 
-  test('refuses whoever would wait behind too many', async () => {
+  test('refuses a caller when the queue is full', async () => {
     const { gate } = open(1, 0);
     await gate.enter(never);
     await expect(gate.enter(never)).rejects.toMatchObject({ code: 'overloaded', retryAfterMs: 1000 });
   });
 
-  test('lets nobody wait longer than 5 s, and keeps no place for who has left', async () => {
+  test('limits the wait to 5 s, and keeps no slot for a caller that timed out', async () => {
     const { gate, clock } = open();
     const leave = await gate.enter(never);
     const late = gate.enter(never).catch((error: unknown) => error);
@@ -60,7 +60,7 @@ describe('the gate', () => {
     expect(gate.active).toBe(0);
   });
 
-  test('forgets whoever stops waiting', async () => {
+  test('removes an aborted waiter', async () => {
     const { gate, clock } = open();
     const leave = await gate.enter(never);
     const stop = new AbortController();

@@ -1,0 +1,66 @@
+/** What a replica keeps for each peer: its connections, its health and its stream limit. Bounded, least recently used out. */
+import type { PeerAddress } from '#cache/engine/ports.ts';
+import { openRawClient, type RawClient } from '#cache/wire/http1/raw-client.ts';
+import type { Clock } from '#shared/clock.ts';
+import { peerUnavailable } from './peer-error.ts';
+import { peerHealth, type PeerHealth } from './peer-health.ts';
+import { streamGate, type StreamGate } from './stream-gate.ts';
+
+/** How long a dead peer is skipped, so that not every chunk costs another `deadAfterMs`. */
+export const SKIP_DEAD_MS = 5000;
+const STREAMS_PER_PEER = { maxActive: 64, maxWaiting: 256, waitMs: 5000 };
+/** Addresses come and go with pods; connections to old ones are not kept. */
+const MAX_PEERS = 256;
+
+export interface Peer {
+  readonly client: RawClient;
+  readonly health: PeerHealth;
+  readonly gate: StreamGate;
+}
+
+export class PeerTable {
+  readonly #clock: Clock;
+  readonly #connectTimeoutMs: number;
+  /** Least recently used first. */
+  readonly #peers = new Map<PeerAddress, Peer>();
+  #isClosed = false;
+
+  constructor(clock: Clock, connectTimeoutMs: number) {
+    this.#clock = clock;
+    this.#connectTimeoutMs = connectTimeoutMs;
+  }
+
+  /** Throws peer_unavailable once the table is closed. */
+  at(address: PeerAddress): Peer {
+    if (this.#isClosed) throw peerUnavailable(address, 'the client is closed');
+    const peer = this.#peers.get(address) ?? this.#open(address);
+    this.#peers.delete(address);
+    this.#peers.set(address, peer);
+    this.#evict(address);
+    return peer;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const { client } of this.#peers.values()) client.close();
+    this.#peers.clear();
+  }
+
+  #open(address: PeerAddress): Peer {
+    return {
+      client: openRawClient({ endpoint: `http://${address}`, connectTimeoutMs: this.#connectTimeoutMs }),
+      health: peerHealth(this.#clock, SKIP_DEAD_MS),
+      gate: streamGate(STREAMS_PER_PEER, this.#clock),
+    };
+  }
+
+  /** A peer with open streams stays. */
+  #evict(except: PeerAddress): void {
+    for (const [address, { client, gate }] of this.#peers) {
+      if (this.#peers.size <= MAX_PEERS) return;
+      if (gate.active > 0 || address === except) continue;
+      client.close();
+      this.#peers.delete(address);
+    }
+  }
+}
