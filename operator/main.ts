@@ -3,18 +3,18 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import packageJson from '#package' with { type: 'json' };
 import { runElection } from '#operator/control/election.ts';
-import { Lease } from '#operator/control/lease.ts';
+import { LeaseLock } from '#operator/control/lease-lock.ts';
 import { openTerms } from '#operator/control/term.ts';
 import { openMetrics } from '#operator/http/metrics.ts';
 import { openMetricsServer, openProbes } from '#operator/http/server.ts';
-import { openPodAsker } from '#operator/reconcile/ask-pod.ts';
+import { openPodProbe } from '#operator/reconcile/probe-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
-import { openReports } from '#operator/reconcile/reports.ts';
+import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { parseSettings, type Settings } from './settings.ts';
-import { againMs, sidesDigest } from '#operator/status/sides.ts';
+import { pollIntervalMs, dependencyDigest } from '#operator/status/dependency-conditions.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openKubeClient } from '#shared/kube/client.ts';
-import type { ApiServer } from '#shared/kube/exchange.ts';
+import type { ApiServer } from '#shared/kube/api-request.ts';
 import { openInCluster } from '#shared/kube/in-cluster.ts';
 import { openLifecycle, shutDown } from '#shared/lifecycle.ts';
 import { openLog } from '#shared/log.ts';
@@ -58,7 +58,13 @@ async function run(settings: Settings): Promise<void> {
     namespaces: settings.namespaces,
     metrics,
     openWork(addKey) {
-      const reports = openReports({ clock, askPod: openPodAsker(), digest: sidesDigest, againMs, onNews: addKey });
+      const reports = openPodReports({
+        clock,
+        probePod: openPodProbe(),
+        digest: dependencyDigest,
+        pollIntervalMs,
+        onChange: addKey,
+      });
       const reconcile = openReconciler({
         clock,
         image: settings.image,
@@ -95,7 +101,7 @@ async function run(settings: Settings): Promise<void> {
       ? leadAlone()
       : runElection({
           // The same pod after a restart is another candidate: what its last life held it does not hold.
-          lease: new Lease({ client, clock, ...settings.lease, identity: `${instance}_${randomUUID()}`, signal }),
+          lease: new LeaseLock({ client, clock, ...settings.lease, identity: `${instance}_${randomUUID()}`, signal }),
           clock,
           log,
           signal,

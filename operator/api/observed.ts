@@ -37,7 +37,7 @@ export interface PodReport {
   /** Another cache's origin is registered under this one's id: why, in a line. */
   readonly identityConflict: string | undefined;
   /** What is wrong with its runtime file, one line each; undefined where it says nothing of it. */
-  readonly runtimeMistakes: readonly string[] | undefined;
+  readonly runtimeProblems: readonly string[] | undefined;
 }
 
 export interface BucketReport {

@@ -6,7 +6,7 @@ import type { Clock } from '#shared/clock.ts';
 import type { KubeClient } from '#shared/kube/client.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import type { Log } from '#shared/log.ts';
-import { LeaseLost } from './lease.ts';
+import { LeaseLost } from './lease-lock.ts';
 import type { WorkQueue } from './work-queue.ts';
 
 export type ReconcileResult = 'success' | 'requeue_after' | 'stalled' | 'error';

@@ -1,10 +1,10 @@
 /**
- * At most one of the operator's replicas works: whoever holds the Lease. It leads for a term; when the term is over, for
+ * At most one of the operator's replicas works: whoever holds the LeaseLock. It leads for a term; when the term is over, for
  * whatever reason, the work is ended and the process stands for the next one.
  */
 import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
-import { LeaseLost, type Lease } from './lease.ts';
+import { LeaseLost, type LeaseLock } from './lease-lock.ts';
 
 export interface Term {
   /** Aborts when the term is over. */
@@ -14,7 +14,7 @@ export interface Term {
 }
 
 export interface ElectionOptions {
-  readonly lease: Lease;
+  readonly lease: LeaseLock;
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;

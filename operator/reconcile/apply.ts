@@ -6,7 +6,7 @@ import type { Child } from '#operator/resources/list.ts';
 import { PATCH } from '#shared/kube/client.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import type { Api } from './api.ts';
-import { difference } from './difference.ts';
+import { diff } from './diff.ts';
 import { APPLIED, claimOn, digest, ownershipPatch, sealed } from './ownership.ts';
 
 export type Applied =
@@ -28,7 +28,7 @@ export async function apply(api: Api, cache: OrcaCache, child: Child, live: Live
 export function isAsDesired(manifest: Manifest, live: Live): boolean {
   return (
     live.metadata.annotations?.[APPLIED] === digest(manifest) &&
-    difference(manifest, live) === undefined &&
+    diff(manifest, live) === undefined &&
     ownershipPatch(live) === undefined
   );
 }
@@ -44,7 +44,7 @@ async function applyTo(api: Api, cache: OrcaCache, { manifest, write }: Child, l
   api.log.info('applying a child that differs', {
     kind: manifest.kind,
     child: manifest.metadata.name,
-    difference: difference(manifest, owned) ?? 'fields that are no longer sent',
+    diff: diff(manifest, owned) ?? 'fields that are no longer sent',
   });
   return { kind: 'changed', live: await serverSideApply(api, manifest, owned) };
 }

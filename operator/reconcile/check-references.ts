@@ -19,7 +19,7 @@ interface Holder {
 
 const PLURAL = { Secret: 'secrets', ConfigMap: 'configmaps' } as const;
 
-/** What to tell the user, if anything: what is malformed comes before what may still appear. */
+/** What to emitEvents the user, if anything: what is malformed comes before what may still appear. */
 export async function checkReferences(api: Api, cache: OrcaCache): Promise<ReferenceProblem | undefined> {
   const problems = await Promise.all(
     references(cache).map(async (reference) => problemOf(reference, await find(api, cache, reference))),

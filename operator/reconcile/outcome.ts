@@ -1,7 +1,7 @@
 /** How a reconcile ended, as a value: what the queue does next. A thrown error means "unknown" and is tried again with backoff. */
 import { CONDITION, REASON } from '#crds/names.ts';
 import type { OrcaCacheStatus } from '#operator/api/orca-cache.ts';
-import type { Phase } from '#operator/status/situation.ts';
+import type { Phase } from '#operator/status/status-input.ts';
 
 export type Outcome =
   | { readonly kind: 'done' }

@@ -10,21 +10,21 @@ import type { BuildContext } from '#operator/resources/context.ts';
 import { desiredChildren, type Child } from '#operator/resources/list.ts';
 import { podMessage, unreadyPod } from '#operator/status/pod-message.ts';
 import { rolloutOf } from '#operator/status/rollout.ts';
-import type { Phase } from '#operator/status/situation.ts';
-import { SETTLED_MS } from '#operator/status/sides.ts';
+import type { Phase } from '#operator/status/status-input.ts';
+import { SETTLED_POLL_MS } from '#operator/status/dependency-conditions.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { transitions } from '#operator/status/transitions.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Api } from './api.ts';
 import { isAsDesired } from './apply.ts';
-import { bringAbout, type BroughtAbout } from './bring-about.ts';
+import { applyChildren, type ApplyResult } from './apply-children.ts';
 import { checkReferences } from './check-references.ts';
-import { tell } from './events.ts';
+import { emitEvents } from './emit-events.ts';
 import { deploymentOf, newestPods, observe, type Observed } from './observe.ts';
 import { notLaterThan, outcomeOf, type Outcome } from './outcome.ts';
-import { provenConfigs } from './proven.ts';
-import { cachePath, publish } from './publish.ts';
-import type { Reports } from './reports.ts';
+import { provenConfigs } from './proven-configs.ts';
+import { cachePath, patchStatus } from './patch-status.ts';
+import type { PodReports } from './pod-reports.ts';
 
 /** `<namespace>/<name>` of a cache. */
 export type Key = string;
@@ -40,7 +40,7 @@ export interface ReconcilerOptions {
   readonly newPeerKeyBase64: () => string;
   /** Hears what each reconcile finds; undefined for a cache that is gone. */
   readonly state: (key: Key, conditions: readonly Condition[] | undefined) => void;
-  readonly reports: Reports;
+  readonly reports: PodReports;
 }
 
 /** A Secret may be made right after the cache that names it; later than this it is a mistake. */
@@ -60,19 +60,13 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
     return Math.max(sinceMs + MISSING_GRACE_MS - options.clock.date(), 0);
   }
 
-  async function act(
-    api: Api,
-    key: Key,
-    cache: OrcaCache,
-    desired: Child[],
-    observed: Observed,
-  ): Promise<BroughtAbout> {
-    const unchanged = (phase: Phase): BroughtAbout => ({ phase, deployment: deploymentOf(observed.children, cache) });
+  async function act(api: Api, key: Key, cache: OrcaCache, desired: Child[], observed: Observed): Promise<ApplyResult> {
+    const unchanged = (phase: Phase): ApplyResult => ({ phase, deployment: deploymentOf(observed.children, cache) });
     if ((cache.metadata.annotations?.[ANNOTATION.paused] ?? 'false') !== 'false') return unchanged({ kind: 'paused' });
     const problem = await checkReferences(api, cache);
     if (problem === undefined) {
       waitingSinceMs.delete(key);
-      return bringAbout(api, cache, desired, observed, options.clock.date());
+      return applyChildren(api, cache, desired, observed, options.clock.date());
     }
     const expired = waitLeftMs(key, cache) === 0;
     return unchanged({ kind: 'blocked', by: problem.kind, message: problem.message, expired });
@@ -90,7 +84,7 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
     const doubtful = isSettled ? undefined : unreadyPod(newestPods(observed));
     const witnesses = witnessesOf(observed.pods);
     const asked = doubtful === undefined ? witnesses : [doubtful, ...witnesses.filter((pod) => pod !== doubtful)];
-    const all = await options.reports.of(key, asked, isSettled ? SETTLED_MS : ROLLOUT_REPORT_MS, api.signal);
+    const all = await options.reports.of(key, asked, isSettled ? SETTLED_POLL_MS : ROLLOUT_REPORT_MS, api.signal);
     const reportOf = ({ metadata }: LivePod) => all.find(({ pod }) => pod === metadata.name);
     return {
       reports: witnesses.flatMap((pod) => reportOf(pod) ?? []),
@@ -117,8 +111,8 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
       provenConfigs: proven,
       newPeerKeyBase64: options.newPeerKeyBase64(),
     });
-    const { phase, deployment, againAfterMs } = await act(api, key, cache, desired, observed);
-    const situation = {
+    const { phase, deployment, requeueAfterMs } = await act(api, key, cache, desired, observed);
+    const statusInput = {
       cache,
       phase,
       deployment,
@@ -127,13 +121,13 @@ export function openReconciler(options: ReconcilerOptions): Reconcile {
       proven: proven.includes(config.hash),
       ...(await listen(api, key, cache, observed, deployment)),
     };
-    const status = statusOf(situation, options.version, options.clock.date());
+    const status = statusOf(statusInput, options.version, options.clock.date());
     options.state(key, status.conditions);
-    if (await publish(api, cache, status))
-      await tell(api, cache, transitions(cache.status, status), options.instance, options.clock);
+    if (await patchStatus(api, cache, status))
+      await emitEvents(api, cache, transitions(cache.status, status), options.instance, options.clock);
     const leftMs = phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0;
     const outcome = outcomeOf(phase, status, leftMs, options.clock.date());
-    return againAfterMs === undefined ? outcome : notLaterThan(outcome, againAfterMs);
+    return requeueAfterMs === undefined ? outcome : notLaterThan(outcome, requeueAfterMs);
   };
 }
 

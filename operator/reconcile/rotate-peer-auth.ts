@@ -24,7 +24,7 @@ export interface RotationPatch {
 export interface Rotation {
   readonly patch?: RotationPatch;
   /** When there is more to do; undefined = it is done. */
-  readonly againAfterMs?: number;
+  readonly requeueAfterMs?: number;
 }
 
 /** Pure. A change of the annotation while a rotation goes on waits for its end: three keys are one too many. */
@@ -35,10 +35,10 @@ export function plannedRotation(cache: OrcaCache, secret: LiveSecret, newKeyBase
   if (rotatedAt !== undefined) {
     const sinceMs = nowMs - Date.parse(rotatedAt);
     // What somebody wrote there by hand must not keep an old key for ever.
-    if (sinceMs >= 0 && sinceMs < OVERLAP_MS) return { againAfterMs: OVERLAP_MS - sinceMs };
+    if (sinceMs >= 0 && sinceMs < OVERLAP_MS) return { requeueAfterMs: OVERLAP_MS - sinceMs };
     return {
       patch: { annotations: { [ANNOTATION.peerAuthRotatedAt]: null }, data: { 'previous-key': null } },
-      ...(isAsked(wanted, annotations) ? { againAfterMs: 0 } : {}),
+      ...(isAsked(wanted, annotations) ? { requeueAfterMs: 0 } : {}),
     };
   }
   const { key } = secret.data ?? {};
@@ -51,7 +51,7 @@ export function plannedRotation(cache: OrcaCache, secret: LiveSecret, newKeyBase
       },
       data: { key: newKeyBase64, 'previous-key': key },
     },
-    againAfterMs: OVERLAP_MS,
+    requeueAfterMs: OVERLAP_MS,
   };
 }
 
@@ -63,8 +63,8 @@ export async function rotatePeerAuth(
   newKeyBase64: string,
   nowMs: number,
 ): Promise<number | undefined> {
-  const { patch, againAfterMs } = plannedRotation(cache, secret, newKeyBase64, nowMs);
-  if (patch === undefined) return againAfterMs;
+  const { patch, requeueAfterMs } = plannedRotation(cache, secret, newKeyBase64, nowMs);
+  if (patch === undefined) return requeueAfterMs;
   const { name, resourceVersion } = secret.metadata;
   await api.write('PATCH', childPath('Secret', cache.metadata.namespace, name), {
     contentType: PATCH.merge,
@@ -75,7 +75,7 @@ export async function rotatePeerAuth(
   api.log.info('the key of the replicas', {
     step: patch.data['previous-key'] === null ? 'the old one is gone' : 'there is a new one',
   });
-  return againAfterMs;
+  return requeueAfterMs;
 }
 
 function isAsked(wanted: string | undefined, annotations: Readonly<Record<string, string>>): boolean {

@@ -1,8 +1,8 @@
 /** CacheStoreReady: whether the cachestore answers and takes chunks; the reason says what its conditional writes are worth. */
 import { REASON, type Reason } from '#crds/names.ts';
 import type { PodReport, StoreReport } from '#operator/api/observed.ts';
-import type { Situation, Verdict } from './situation.ts';
-import { worst, type PodVerdict } from './worst.ts';
+import type { StatusInput, ConditionValue } from './status-input.ts';
+import { aggregate, type PodConditionValue } from './aggregate.ts';
 
 const WEIGHT = { notProbed: 0, good: 1, full: 2, incompatible: 3, unreachable: 4, conflict: 5 } as const;
 
@@ -17,11 +17,11 @@ const CONDITION_REASON: Readonly<Record<string, Reason>> = {
 /** A note that could not be deleted only takes room. */
 const HARMLESS_PROBLEM = 'delete';
 
-export function cacheStoreReady({ reports }: Pick<Situation, 'reports'>): Verdict {
-  return worst(reports, judge);
+export function cacheStoreReady({ reports }: Pick<StatusInput, 'reports'>): ConditionValue {
+  return aggregate(reports, evaluate);
 }
 
-function judge({ store, identityConflict }: PodReport): PodVerdict | undefined {
+function evaluate({ store, identityConflict }: PodReport): PodConditionValue | undefined {
   if (identityConflict !== undefined)
     return bad(
       WEIGHT.conflict,
@@ -57,6 +57,6 @@ function goodWords(
   return { reason: condition === 'atomic' ? REASON.versioned : reason, message: all };
 }
 
-function bad(weight: number, reason: Reason, about: string, more = ''): PodVerdict {
+function bad(weight: number, reason: Reason, about: string, more = ''): PodConditionValue {
   return { weight, status: 'False', reason, message: `${about}${more}`, about };
 }

@@ -3,25 +3,25 @@ import { CONDITION } from '#crds/names.ts';
 import type { Condition } from '#operator/api/orca-cache.ts';
 import { ready } from './ready.ts';
 import { reconciling } from './reconciling.ts';
-import { SIDES } from './sides.ts';
-import type { Situation, Verdict } from './situation.ts';
+import { DEPENDENCY_CONDITIONS } from './dependency-conditions.ts';
+import type { StatusInput, ConditionValue } from './status-input.ts';
 import { stalled } from './stalled.ts';
 
 /** What the schema admits. */
 const MAX_MESSAGE = 4096;
 
-const JUDGES: readonly { readonly type: string; readonly judge: (situation: Situation) => Verdict }[] = [
-  { type: CONDITION.ready, judge: ready },
-  { type: CONDITION.reconciling, judge: reconciling },
-  { type: CONDITION.stalled, judge: stalled },
-  ...SIDES,
+const JUDGES: readonly { readonly type: string; readonly evaluate: (input: StatusInput) => ConditionValue }[] = [
+  { type: CONDITION.ready, evaluate: ready },
+  { type: CONDITION.reconciling, evaluate: reconciling },
+  { type: CONDITION.stalled, evaluate: stalled },
+  ...DEPENDENCY_CONDITIONS,
 ];
 
 /** Conditions of other types stay as they are. */
-export function conditionsOf(situation: Situation, nowMs: number): Condition[] {
-  const before = situation.cache.status?.conditions ?? [];
-  const ours = JUDGES.map(({ type, judge }) => {
-    const verdict = judge(situation);
+export function conditionsOf(input: StatusInput, nowMs: number): Condition[] {
+  const before = input.cache.status?.conditions ?? [];
+  const ours = JUDGES.map(({ type, evaluate }) => {
+    const verdict = evaluate(input);
     const last = before.find((condition) => condition.type === type);
     const { status, reason } = verdict;
     return {
@@ -29,15 +29,15 @@ export function conditionsOf(situation: Situation, nowMs: number): Condition[] {
       status,
       reason,
       message: isSaid(verdict, last) ? last.message : verdict.message.slice(0, MAX_MESSAGE),
-      observedGeneration: situation.cache.metadata.generation,
+      observedGeneration: input.cache.metadata.generation,
       lastTransitionTime: last?.status === status ? last.lastTransitionTime : timestamp(nowMs),
     };
   });
-  return [...ours, ...before.filter(({ type }) => !JUDGES.some((judge) => judge.type === type))];
+  return [...ours, ...before.filter(({ type }) => !JUDGES.some((evaluate) => evaluate.type === type))];
 }
 
 /** The last message says it already, if in other words. */
-function isSaid({ status, reason, about }: Verdict, last: Condition | undefined): last is Condition {
+function isSaid({ status, reason, about }: ConditionValue, last: Condition | undefined): last is Condition {
   return about !== undefined && last?.status === status && last.reason === reason && last.message.startsWith(about);
 }
 

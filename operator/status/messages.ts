@@ -1,7 +1,7 @@
 /** What several conditions say in the same words. */
 import { REASON, type Reason } from '#crds/names.ts';
 import { previous } from './rollout.ts';
-import type { Phase, Situation } from './situation.ts';
+import type { Phase, StatusInput } from './status-input.ts';
 
 type Blocked = Extract<Phase, { kind: 'blocked' }>;
 type Refused = Extract<Phase, { kind: 'refused' }>;
@@ -25,12 +25,12 @@ export function conflictMessage({ object, passing }: Conflict): string {
 }
 
 /** Long before the deadline the pod may know what is wrong. */
-export function rolloutProgress({ podMessage }: Situation, { message }: { readonly message: string }): string {
+export function rolloutProgress({ podMessage }: StatusInput, { message }: { readonly message: string }): string {
   return podMessage === undefined ? message : `${message}; ${podMessage}`;
 }
 
 export function rolloutFailure(
-  { podMessage, deployment }: Situation,
+  { podMessage, deployment }: StatusInput,
   { message }: { readonly message: string },
 ): string {
   const { replicas = 0, updatedReplicas = 0 } = deployment?.status ?? {};

@@ -1,16 +1,16 @@
 /** OriginReachable: whether the pods reach the origin's buckets. What is cached is served either way, so Ready does not look at it. */
 import { REASON } from '#crds/names.ts';
 import type { BucketReport, PodReport } from '#operator/api/observed.ts';
-import type { Situation, Verdict } from './situation.ts';
-import { worst, type PodVerdict } from './worst.ts';
+import type { StatusInput, ConditionValue } from './status-input.ts';
+import { aggregate, type PodConditionValue } from './aggregate.ts';
 
 const WEIGHT = { notProbed: 0, reachable: 1, listDenied: 2, unreachable: 3 } as const;
 
-export function originReachable({ reports }: Pick<Situation, 'reports'>): Verdict {
-  return worst(reports, judge);
+export function originReachable({ reports }: Pick<StatusInput, 'reports'>): ConditionValue {
+  return aggregate(reports, evaluate);
 }
 
-function judge({ buckets, brokenBuckets }: PodReport): PodVerdict | undefined {
+function evaluate({ buckets, brokenBuckets }: PodReport): PodConditionValue | undefined {
   if (buckets === undefined) return undefined;
   const failed = buckets.filter(({ state }) => state === 'failed');
   if (failed.length > 0) {

@@ -2,10 +2,10 @@
 import { REASON } from '#crds/names.ts';
 import { blockedReason, conflictMessage, refusedReason, rolloutFailure, rolloutProgress } from './messages.ts';
 import { readiness, rolloutOf } from './rollout.ts';
-import type { Situation, Verdict } from './situation.ts';
+import type { StatusInput, ConditionValue } from './status-input.ts';
 
-export function ready(situation: Situation): Verdict {
-  const { phase, cache, upToDate } = situation;
+export function ready(input: StatusInput): ConditionValue {
+  const { phase, cache, upToDate } = input;
   switch (phase.kind) {
     case 'paused':
       return { status: 'Unknown', reason: REASON.paused, message: 'reconciliation is paused by annotation' };
@@ -21,23 +21,23 @@ export function ready(situation: Situation): Verdict {
       break;
   }
   const desired = cache.spec.replicas;
-  const rollout = rolloutOf(situation.deployment, desired);
+  const rollout = rolloutOf(input.deployment, desired);
   if (rollout.kind === 'failed')
-    return { status: 'False', reason: REASON.rolloutFailed, message: rolloutFailure(situation, rollout) };
+    return { status: 'False', reason: REASON.rolloutFailed, message: rolloutFailure(input, rollout) };
   if (rollout.kind === 'progressing')
-    return { status: 'False', reason: REASON.progressing, message: rolloutProgress(situation, rollout) };
+    return { status: 'False', reason: REASON.progressing, message: rolloutProgress(input, rollout) };
   const message = readiness(rollout.readyReplicas, desired);
   if (rollout.readyReplicas < desired) return { status: 'False', reason: REASON.insufficientReplicas, message };
-  if (!isProven(situation))
+  if (!isProven(input))
     return {
       status: 'False',
       reason: REASON.progressing,
-      message: `configuration ${situation.configHash} is not proven yet`,
+      message: `configuration ${input.configHash} is not proven yet`,
     };
   return { status: 'True', reason: REASON.replicasReady, message };
 }
 
 /** With no replica wanted nobody can prove anything, and nobody is hurt. */
-export function isProven({ proven, cache }: Situation): boolean {
+export function isProven({ proven, cache }: StatusInput): boolean {
   return proven || cache.spec.replicas === 0;
 }

@@ -3,10 +3,10 @@ import { REASON } from '#crds/names.ts';
 import { blockedReason, conflictMessage, refusedReason, rolloutProgress } from './messages.ts';
 import { isProven } from './ready.ts';
 import { rolloutOf } from './rollout.ts';
-import type { Situation, Verdict } from './situation.ts';
+import type { StatusInput, ConditionValue } from './status-input.ts';
 
-export function reconciling(situation: Situation): Verdict {
-  const { phase } = situation;
+export function reconciling(input: StatusInput): ConditionValue {
+  const { phase } = input;
   switch (phase.kind) {
     case 'paused':
       return { status: 'False', reason: REASON.paused, message: '' };
@@ -27,11 +27,11 @@ export function reconciling(situation: Situation): Verdict {
     case 'applied':
       break;
   }
-  const rollout = rolloutOf(situation.deployment, situation.cache.spec.replicas);
+  const rollout = rolloutOf(input.deployment, input.cache.spec.replicas);
   if (rollout.kind === 'failed') return { status: 'False', reason: REASON.rolloutFailed, message: '' };
   if (rollout.kind === 'progressing')
-    return { status: 'True', reason: REASON.progressing, message: rolloutProgress(situation, rollout) };
-  if (!isProven(situation))
+    return { status: 'True', reason: REASON.progressing, message: rolloutProgress(input, rollout) };
+  if (!isProven(input))
     return { status: 'True', reason: REASON.progressing, message: 'waiting for a replica to prove the configuration' };
   return { status: 'False', reason: REASON.replicasReady, message: '' };
 }

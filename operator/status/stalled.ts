@@ -2,10 +2,10 @@
 import { REASON } from '#crds/names.ts';
 import { blockedReason, conflictMessage, refusedReason, rolloutFailure } from './messages.ts';
 import { rolloutOf } from './rollout.ts';
-import type { Situation, Verdict } from './situation.ts';
+import type { StatusInput, ConditionValue } from './status-input.ts';
 
-export function stalled(situation: Situation): Verdict {
-  const { phase } = situation;
+export function stalled(input: StatusInput): ConditionValue {
+  const { phase } = input;
   switch (phase.kind) {
     case 'paused':
       return { status: 'False', reason: REASON.paused, message: '' };
@@ -26,8 +26,8 @@ export function stalled(situation: Situation): Verdict {
     case 'applied':
       break;
   }
-  const rollout = rolloutOf(situation.deployment, situation.cache.spec.replicas);
+  const rollout = rolloutOf(input.deployment, input.cache.spec.replicas);
   return rollout.kind === 'failed'
-    ? { status: 'True', reason: REASON.rolloutFailed, message: rolloutFailure(situation, rollout) }
+    ? { status: 'True', reason: REASON.rolloutFailed, message: rolloutFailure(input, rollout) }
     : { status: 'False', reason: rollout.kind === 'complete' ? REASON.replicasReady : REASON.progressing, message: '' };
 }

@@ -1,12 +1,12 @@
-/** The status of a cache from its situation. */
+/** The status of a cache from its input. */
 import type { OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import { edgeUrl } from '#operator/resources/edge-service.ts';
 import { selectorLabels, selectorText } from '#operator/resources/labels.ts';
 import { conditionsOf } from './conditions.ts';
-import type { Situation } from './situation.ts';
+import type { StatusInput } from './status-input.ts';
 
-export function statusOf(situation: Situation, version: string, nowMs: number): OrcaCacheStatus {
-  const { cache, deployment, configHash } = situation;
+export function statusOf(input: StatusInput, version: string, nowMs: number): OrcaCacheStatus {
+  const { cache, deployment, configHash } = input;
   const { replicas = 0, readyReplicas = 0, updatedReplicas = 0 } = deployment?.status ?? {};
   return {
     observedGeneration: cache.metadata.generation,
@@ -17,6 +17,6 @@ export function statusOf(situation: Situation, version: string, nowMs: number): 
     endpoint: edgeUrl(cache),
     configHash,
     version,
-    conditions: conditionsOf(situation, nowMs),
+    conditions: conditionsOf(input, nowMs),
   };
 }

@@ -1,7 +1,7 @@
 /** What changed between two statuses that is worth an event: one for each new reason, none while nothing turns. */
 import { CONDITION } from '#crds/names.ts';
 import type { OrcaCacheStatus } from '#operator/api/orca-cache.ts';
-import { SIDES } from './sides.ts';
+import { DEPENDENCY_CONDITIONS } from './dependency-conditions.ts';
 
 export interface Transition {
   readonly type: 'Normal' | 'Warning';
@@ -9,7 +9,7 @@ export interface Transition {
   readonly message: string;
 }
 
-const SIDE_TYPES: readonly string[] = SIDES.map(({ type }) => type);
+const SIDE_TYPES: readonly string[] = DEPENDENCY_CONDITIONS.map(({ type }) => type);
 /** In the order of importance: a reason that several conditions share is told once. */
 const ORDER: readonly string[] = [CONDITION.stalled, CONDITION.ready, CONDITION.reconciling, ...SIDE_TYPES];
 

@@ -4,7 +4,7 @@
  */
 import { systemClock, type Clock } from '#shared/clock.ts';
 import { errorFromStatus, KubeError } from './error.ts';
-import { openExchange, type ApiServer, type Exchange, type ExchangeRequest } from './exchange.ts';
+import { sendRequest, type ApiServer, type ApiResponse, type ApiRequest } from './api-request.ts';
 import type { KubeObject, Method, Status, WatchEvent } from './types.ts';
 import { watchFrames } from './watch-frames.ts';
 
@@ -75,9 +75,9 @@ export function openKubeClient(server: ApiServer, options: KubeClientOptions = {
     }
   }
 
-  async function requestOnce<T>(request: ExchangeRequest, timeoutMs: number): Promise<T> {
+  async function requestOnce<T>(request: ApiRequest, timeoutMs: number): Promise<T> {
     return observed(request.method, async (answered) => {
-      await using exchange = await openExchange(server, clock, request, timeoutMs);
+      await using exchange = await sendRequest(server, clock, request, timeoutMs);
       answered(exchange.status);
       const failed = exchange.status < 200 || exchange.status > 299;
       const body = await exchange.text(failed ? MAX_ERROR_BYTES : MAX_RESPONSE_BYTES);
@@ -89,7 +89,7 @@ export function openKubeClient(server: ApiServer, options: KubeClientOptions = {
 
   return {
     async request<T>(method: Method, path: string, call: RequestOptions = {}): Promise<T> {
-      const request: ExchangeRequest = {
+      const request: ApiRequest = {
         method,
         path,
         target: withQuery(path, call.query),
@@ -110,9 +110,9 @@ export function openKubeClient(server: ApiServer, options: KubeClientOptions = {
 
     async *watch<T extends KubeObject>(path: string, query: Query, call: WatchOptions): AsyncGenerator<WatchEvent<T>> {
       const target = withQuery(path, { ...query, watch: true });
-      const request: ExchangeRequest = { method: 'GET', path, target, signal: call.signal };
+      const request: ApiRequest = { method: 'GET', path, target, signal: call.signal };
       await using exchange = await observed('GET', async (answered) => {
-        const opened = await openExchange(server, clock, request, WATCH_HEADERS_TIMEOUT_MS);
+        const opened = await sendRequest(server, clock, request, WATCH_HEADERS_TIMEOUT_MS);
         answered(opened.status);
         return opened;
       });
@@ -130,8 +130,8 @@ export function openKubeClient(server: ApiServer, options: KubeClientOptions = {
 
 async function refusal(
   server: ApiServer,
-  request: ExchangeRequest,
-  exchange: Exchange,
+  request: ApiRequest,
+  exchange: ApiResponse,
   body: string,
 ): Promise<KubeError> {
   // A rotated token: the next request reads the file again instead of waiting for the cached one to age.

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { systemClock, type Clock } from '#shared/clock.ts';
-import { AGENT_OPTIONS, type ApiServer } from './exchange.ts';
+import { AGENT_OPTIONS, type ApiServer } from './api-request.ts';
 
 export interface InClusterOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;

@@ -8,7 +8,7 @@ import { Agent as HttpsAgent, type AgentOptions, type RequestOptions } from 'nod
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { KubeConfig } from '@kubernetes/client-node';
-import { AGENT_OPTIONS, type ApiServer } from './exchange.ts';
+import { AGENT_OPTIONS, type ApiServer } from './api-request.ts';
 import { openInCluster } from './in-cluster.ts';
 
 /**

@@ -1,6 +1,6 @@
 /** The operator against a real API server and its authorizer, with exactly the rights that the chart gives. */
 import { describe, expect, test, vi } from 'vitest';
-import { goesAway } from './away.ts';
+import { surviveApiOutage } from './api-outage.ts';
 import { isTakenUp, openApiWorld, REACTION_MS } from './operator-world.ts';
 
 const NAMESPACE = 'ml';
@@ -57,6 +57,6 @@ describe('with the rights of the chart', () => {
 describe('an API server that goes away', () => {
   test('for half a minute ends nothing, and brings no storm of writes when it is back', async () => {
     // Longer than a lease: the term ends meanwhile, and a new one begins.
-    await goesAway(30_000);
+    await surviveApiOutage(30_000);
   });
 });

@@ -6,7 +6,7 @@ import { statusOf } from '#operator/status/status.ts';
 import { judge } from '#test/helm/judge.ts';
 import { sample } from '#test/crds/sample.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
-import { NOW_MS, situation, STATES, type Verdict } from '#test/operator/status/situations.ts';
+import { NOW_MS, statusInput, STATES, type KstatusResult } from '#test/operator/status/states.ts';
 
 const ARGO_CD = 'gitops/argo-cd';
 const FOLDER = `${ARGO_CD}/resource_customizations/orcacache.dev/OrcaCache`;
@@ -16,7 +16,7 @@ const SCRIPT = `${FOLDER}/health.lua`;
 function inState(name: string): OrcaCache {
   const overrides = STATES.find(([, state]) => state === name)?.[2];
   if (overrides === undefined) throw new Error(`there is no state ${name}`);
-  const of = situation(overrides);
+  const of = statusInput(overrides);
   return { ...of.cache, status: statusOf(of, '0.1.0', NOW_MS) };
 }
 
@@ -40,7 +40,7 @@ const TESTDATA: Readonly<Record<string, object>> = {
 };
 
 /** What each of kstatus' verdicts is called by Argo CD. */
-const HEALTH: Readonly<Record<Verdict, string>> = {
+const HEALTH: Readonly<Record<KstatusResult, string>> = {
   Current: 'Healthy',
   InProgress: 'Progressing',
   Failed: 'Degraded',

@@ -1,7 +1,7 @@
 /** Five hundred caches in fifty namespaces, on a real API server without nodes. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
-import { goesAway } from '#test/api/away.ts';
+import { surviveApiOutage } from '#test/api/api-outage.ts';
 import { isTakenUp, openApiWorld, REACTION_MS, type ApiWorld } from '#test/api/operator-world.ts';
 
 const NAMESPACES = 50;
@@ -74,5 +74,5 @@ test('500 caches are taken up, cost no write and little memory then, and a chang
 });
 
 test('two minutes without an API server end nothing, and bring no storm of writes when it is back', async () => {
-  await goesAway(120_000);
+  await surviveApiOutage(120_000);
 });

@@ -7,7 +7,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { parse as parseYaml } from 'yaml';
 import type { Clock } from '#shared/clock.ts';
 import { openKubeClient, type KubeClient } from '#shared/kube/client.ts';
-import type { ApiServer } from '#shared/kube/exchange.ts';
+import type { ApiServer } from '#shared/kube/api-request.ts';
 import type { KubeObject } from '#shared/kube/types.ts';
 import {
   ApplyConflict,

@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { runElection, type Term } from '#operator/control/election.ts';
-import { Lease } from '#operator/control/lease.ts';
+import { LeaseLock } from '#operator/control/lease-lock.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { KubeClient, RequestOptions } from '#shared/kube/client.ts';
 import { KubeError } from '#shared/kube/error.ts';
@@ -12,7 +12,7 @@ interface LeaseBody {
   readonly spec: Readonly<Record<string, unknown>>;
 }
 
-/** One Lease, with the API server's optimistic locking. */
+/** One LeaseLock, with the API server's optimistic locking. */
 function leaseStore() {
   let live: LeaseBody | undefined;
   let version = 0;
@@ -118,7 +118,7 @@ function world() {
         throw new Error('nothing is watched here');
       },
     };
-    const lease = new Lease({
+    const lease = new LeaseLock({
       client,
       clock: own,
       namespace: 'orca-system',

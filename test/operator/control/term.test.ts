@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { openTerms, type Terms } from '#operator/control/term.ts';
 import { openMetrics } from '#operator/http/metrics.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
-import { openReports } from '#operator/reconcile/reports.ts';
+import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { silentLog } from '#shared/log.ts';
 import { openFakeApiServer, type FakeApiServer } from '#test/support/fake-api-server.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
@@ -40,12 +40,12 @@ async function openWorld(): Promise<World> {
     namespaces: [],
     metrics: openMetrics('0', 'api'),
     openWork: (addKey) => {
-      const reports = openReports({
+      const reports = openPodReports({
         clock,
-        askPod: async () => undefined,
+        probePod: async () => undefined,
         digest: () => '',
-        againMs: () => 60_000,
-        onNews: addKey,
+        pollIntervalMs: () => 60_000,
+        onChange: addKey,
       });
       return {
         reconcile: openReconciler({

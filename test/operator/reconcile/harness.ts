@@ -9,10 +9,10 @@ import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { openApi } from '#operator/reconcile/api.ts';
 import type { Outcome } from '#operator/reconcile/outcome.ts';
-import { openPodAsker } from '#operator/reconcile/ask-pod.ts';
+import { openPodProbe } from '#operator/reconcile/probe-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
-import { openReports } from '#operator/reconcile/reports.ts';
-import { againMs, sidesDigest } from '#operator/status/sides.ts';
+import { openPodReports } from '#operator/reconcile/pod-reports.ts';
+import { pollIntervalMs, dependencyDigest } from '#operator/status/dependency-conditions.ts';
 import { openLog } from '#shared/log.ts';
 import type { KubeObject } from '#shared/kube/types.ts';
 import { openFakeApiServer, type FakeApiServer, type SeenRequest } from '#test/support/fake-api-server.ts';
@@ -66,7 +66,13 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
       imagePullPolicy: 'IfNotPresent',
       version,
       instance: 'test',
-      reports: openReports({ clock, askPod: openPodAsker(opsPort), digest: sidesDigest, againMs, onNews: () => {} }),
+      reports: openPodReports({
+        clock,
+        probePod: openPodProbe(opsPort),
+        digest: dependencyDigest,
+        pollIntervalMs,
+        onChange: () => {},
+      }),
       state: () => {},
       newPeerKeyBase64: () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64'),
     });
@@ -174,7 +180,7 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
   };
 }
 
-/** Some of what the API server fills in or rewrites: none of it may count as a difference. */
+/** Some of what the API server fills in or rewrites: none of it may count as a diff. */
 function admit(object: KubeObject): KubeObject {
   const spec = (object as { spec?: Record<string, unknown> }).spec ?? {};
   switch (object.kind ?? '') {

@@ -5,23 +5,23 @@ import { conditionsOf } from '#operator/status/conditions.ts';
 import { ready } from '#operator/status/ready.ts';
 import { reconciling } from '#operator/status/reconciling.ts';
 import { rolloutOf } from '#operator/status/rollout.ts';
-import type { Phase, Situation, Verdict } from '#operator/status/situation.ts';
+import type { Phase, StatusInput, ConditionValue } from '#operator/status/status-input.ts';
 import { stalled } from '#operator/status/stalled.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
-import { deployment, GOOD, situation } from './situations.ts';
+import { deployment, GOOD, statusInput } from './states.ts';
 
 const NOW_MS = Date.UTC(2026, 4, 1, 12, 0, 0, 123);
 
 const COMPLETE = { type: 'Progressing', status: 'True', reason: 'NewReplicaSetAvailable' };
 const UNDERWAY = { type: 'Progressing', status: 'True', reason: 'ReplicaSetUpdated' };
 const OVERDUE = { type: 'Progressing', status: 'False', reason: 'ProgressDeadlineExceeded' };
-const words = ({ status, reason }: Verdict): string => `${status} ${reason}`;
-const all = (of: Situation): string[] => [ready(of), reconciling(of), stalled(of)].map(words);
+const words = ({ status, reason }: ConditionValue): string => `${status} ${reason}`;
+const all = (of: StatusInput): string[] => [ready(of), reconciling(of), stalled(of)].map(words);
 
 describe('Ready, Reconciling and Stalled', () => {
   const missing: Phase = { kind: 'blocked', by: 'missing', message: 'Secret keys does not exist', expired: false };
-  test.for<readonly [string, Partial<Situation>, readonly string[]]>([
+  test.for<readonly [string, Partial<StatusInput>, readonly string[]]>([
     ['all is well', {}, ['True ReplicasReady', 'False ReplicasReady', 'False ReplicasReady']],
     [
       'there is no Deployment yet',
@@ -85,7 +85,7 @@ describe('Ready, Reconciling and Stalled', () => {
       ['False Progressing', 'True Progressing', 'False Progressing'],
     ],
   ])('when %s', ([, overrides, expected]) => {
-    expect(all(situation(overrides))).toEqual(expected);
+    expect(all(statusInput(overrides))).toEqual(expected);
   });
 
   test('never say at once that it goes on and that it does not', () => {
@@ -109,7 +109,7 @@ describe('Ready, Reconciling and Stalled', () => {
     for (const phase of phases)
       for (const live of deployments)
         for (const proven of [true, false]) {
-          const of = situation({ phase, deployment: live, proven });
+          const of = statusInput({ phase, deployment: live, proven });
           expect(`${reconciling(of).status} ${stalled(of).status}`).not.toBe('True True');
           // A tool that waits for Ready must see that it will not come.
           if (stalled(of).status === 'True' && phase.kind !== 'blocked') expect(ready(of).status).not.toBe('True');
@@ -118,14 +118,14 @@ describe('Ready, Reconciling and Stalled', () => {
 
   test('name the pod that fails, and what is kept', () => {
     const live = deployment({ replicas: 4, updatedReplicas: 1, readyReplicas: 3, conditions: [OVERDUE] });
-    expect(stalled(situation({ deployment: live, podMessage: 'pod a: no such bucket' })).message).toBe(
+    expect(stalled(statusInput({ deployment: live, podMessage: 'pod a: no such bucket' })).message).toBe(
       'pod a: no such bucket; 3 replicas of the previous configuration are kept',
     );
   });
 
   test('need no proof from no replica', () => {
     const cache = cacheFrom(`${MINIMAL}  replicas: 0\n`);
-    expect(all(situation({ cache, proven: false, deployment: deployment({ conditions: [COMPLETE] }) }))).toEqual([
+    expect(all(statusInput({ cache, proven: false, deployment: deployment({ conditions: [COMPLETE] }) }))).toEqual([
       'True ReplicasReady',
       'False ReplicasReady',
       'False ReplicasReady',
@@ -139,7 +139,7 @@ describe('what Ready says while a rollout does not get on', () => {
     [2, '2 replicas of the previous configuration are still there; pod a: no such bucket'],
   ] as const)('quotes the pod that holds it up, with %i old ones', ([old, expected]) => {
     const live = deployment({ replicas: 3 + old, updatedReplicas: 3, readyReplicas: 2, conditions: [UNDERWAY] });
-    const of = situation({ deployment: live, podMessage: 'pod a: no such bucket' });
+    const of = statusInput({ deployment: live, podMessage: 'pod a: no such bucket' });
     expect([ready(of).message, reconciling(of).message]).toEqual([expected, expected]);
   });
 });
@@ -193,30 +193,30 @@ describe('the list of conditions', () => {
   });
 
   test('keeps the time of the last flip while only reasons change', () => {
-    const [condition] = conditionsOf(situation({ cache: withConditions(before('True')) }), NOW_MS);
+    const [condition] = conditionsOf(statusInput({ cache: withConditions(before('True')) }), NOW_MS);
     expect(condition).toMatchObject({ reason: 'ReplicasReady', lastTransitionTime: '2026-01-01T00:00:00Z' });
   });
 
   test('takes the time of now at a flip, in whole seconds', () => {
-    const [condition] = conditionsOf(situation({ cache: withConditions(before('False')) }), NOW_MS);
+    const [condition] = conditionsOf(statusInput({ cache: withConditions(before('False')) }), NOW_MS);
     expect(condition?.lastTransitionTime).toBe('2026-05-01T12:00:00Z');
   });
 
   test('leaves conditions of other types as they are', () => {
     const other = before('True', 'Sunny');
-    expect(conditionsOf(situation({ cache: withConditions(other) }), NOW_MS)).toContainEqual(other);
+    expect(conditionsOf(statusInput({ cache: withConditions(other) }), NOW_MS)).toContainEqual(other);
   });
 
   test('stays inside what the schema admits', () => {
     const phase: Phase = { kind: 'refused', message: 'x'.repeat(10_000), final: true };
-    for (const { message } of conditionsOf(situation({ phase }), NOW_MS))
+    for (const { message } of conditionsOf(statusInput({ phase }), NOW_MS))
       expect(message.length).toBeLessThanOrEqual(4096);
   });
 });
 
 describe('the status', () => {
   test('speaks of the generation that was looked at, with the counts of the Deployment', () => {
-    expect(statusOf(situation(), '1.2.3', NOW_MS)).toMatchObject({
+    expect(statusOf(statusInput(), '1.2.3', NOW_MS)).toMatchObject({
       observedGeneration: 1,
       replicas: 3,
       readyReplicas: 3,

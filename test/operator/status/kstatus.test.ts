@@ -4,10 +4,10 @@ import type { OrcaCache, OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { accepted, sampleWith } from '#test/crds/sample.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
-import { NOW_MS, situation, STATES, type Verdict } from './situations.ts';
+import { NOW_MS, statusInput, STATES, type KstatusResult } from './states.ts';
 
 /** In the order of sigs.k8s.io/cli-utils: deletion, generation, Reconciling, Stalled, and then Ready. */
-function kstatus(cache: OrcaCache, status: OrcaCacheStatus | undefined): Verdict {
+function kstatus(cache: OrcaCache, status: OrcaCacheStatus | undefined): KstatusResult {
   const { generation, deletionTimestamp } = cache.metadata;
   if (deletionTimestamp !== undefined) return 'Terminating';
   if (status?.observedGeneration !== undefined && status.observedGeneration !== generation) return 'InProgress';
@@ -19,7 +19,7 @@ function kstatus(cache: OrcaCache, status: OrcaCacheStatus | undefined): Verdict
 
 describe('kstatus says', () => {
   test.for(STATES)('%s when %s', ([expected, , overrides]) => {
-    const of = situation(overrides);
+    const of = statusInput(overrides);
     expect(kstatus(of.cache, statusOf(of, '1', NOW_MS))).toBe(expected);
   });
 
@@ -30,7 +30,7 @@ describe('kstatus says', () => {
   });
 
   test('InProgress right after a change of a cache that was ready', () => {
-    const before = statusOf(situation({}), '1', NOW_MS);
+    const before = statusOf(statusInput({}), '1', NOW_MS);
     const cache = cacheFrom(MINIMAL);
     expect(kstatus({ ...cache, metadata: { ...cache.metadata, generation: 2 } }, before)).toBe('InProgress');
   });
@@ -38,6 +38,6 @@ describe('kstatus says', () => {
   test('Terminating of what is being deleted', () => {
     const cache = cacheFrom(MINIMAL);
     const going = { ...cache, metadata: { ...cache.metadata, deletionTimestamp: '2026-05-01T00:00:00Z' } };
-    expect(kstatus(going, statusOf(situation({}), '1', NOW_MS))).toBe('Terminating');
+    expect(kstatus(going, statusOf(statusInput({}), '1', NOW_MS))).toBe('Terminating');
   });
 });

@@ -23,7 +23,7 @@ const saying = (failing: readonly string[]): PodReport => ({
   brokenBuckets: [],
   store: undefined,
   identityConflict: undefined,
-  runtimeMistakes: undefined,
+  runtimeProblems: undefined,
 });
 
 describe('the pod to ask', () => {

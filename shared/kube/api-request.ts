@@ -22,7 +22,7 @@ export interface ApiServer {
   forget(): void;
 }
 
-export interface ExchangeRequest {
+export interface ApiRequest {
   readonly method: Method;
   readonly path: string;
   /** Path and query. */
@@ -33,7 +33,7 @@ export interface ExchangeRequest {
   readonly beforeSend?: (() => void) | undefined;
 }
 
-export interface Exchange extends AsyncDisposable {
+export interface ApiResponse extends AsyncDisposable {
   readonly status: number;
   readonly retryAfter: string | undefined;
   /** The whole body, at most `maxBytes`, within what is left of the deadline. */
@@ -57,12 +57,12 @@ export const AGENT_OPTIONS = {
 } as const satisfies http.AgentOptions;
 
 /** Resolves when the status line is in. */
-export async function openExchange(
+export async function sendRequest(
   server: ApiServer,
   clock: Clock,
-  request: ExchangeRequest,
+  request: ApiRequest,
   timeoutMs: number,
-): Promise<Exchange> {
+): Promise<ApiResponse> {
   const what = `${request.method} ${request.path}`;
   request.signal?.throwIfAborted();
   const stop = new AbortController();
@@ -99,7 +99,7 @@ async function authorize(server: ApiServer, what: string): ReturnType<ApiServer[
 
 function compose(
   server: ApiServer,
-  request: ExchangeRequest,
+  request: ApiRequest,
   credentials: Awaited<ReturnType<ApiServer['authorize']>>,
 ): http.ClientRequest {
   const { url } = server;
@@ -124,7 +124,7 @@ function compose(
 }
 
 /** Nothing is written before the connection stands, so that `beforeSend` speaks as late as possible. */
-function answer(outgoing: http.ClientRequest, request: ExchangeRequest, what: string): Promise<http.IncomingMessage> {
+function answer(outgoing: http.ClientRequest, request: ApiRequest, what: string): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
     outgoing.once('response', resolve);
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
@@ -157,7 +157,7 @@ function exchangeOf(
   what: string,
   cancelDeadline: () => void,
   release: () => void,
-): Exchange {
+): ApiResponse {
   /** What the stream says when it breaks, as the reason why we broke it or as a KubeError. */
   function failure(error: unknown): unknown {
     if (stop.signal.aborted) return stop.signal.reason;

@@ -1,9 +1,9 @@
 /** The states that a cache may be in, each with what tools that speak kstatus have to make of it. */
 import type { LiveDeployment } from '#operator/api/observed.ts';
-import type { Phase, Situation } from '#operator/status/situation.ts';
+import type { Phase, StatusInput } from '#operator/status/status-input.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 
-export type Verdict = 'Current' | 'InProgress' | 'Failed' | 'Terminating';
+export type KstatusResult = 'Current' | 'InProgress' | 'Failed' | 'Terminating';
 
 export const NOW_MS = Date.UTC(2026, 4, 1);
 const progress = (reason: string, status = 'True') => [{ type: 'Progressing', status, reason }];
@@ -25,7 +25,7 @@ const blocked = (by: 'missing' | 'malformed', expired = false): Phase => ({
   expired,
 });
 
-export function situation(overrides: Partial<Situation> = {}): Situation {
+export function statusInput(overrides: Partial<StatusInput> = {}): StatusInput {
   return {
     cache: cacheFrom(MINIMAL),
     phase: { kind: 'applied' },
@@ -39,7 +39,7 @@ export function situation(overrides: Partial<Situation> = {}): Situation {
   };
 }
 
-export const STATES: readonly (readonly [Verdict, string, Partial<Situation>])[] = [
+export const STATES: readonly (readonly [KstatusResult, string, Partial<StatusInput>])[] = [
   ['Current', 'all is well', {}],
   ['InProgress', 'there is no Deployment yet', { deployment: undefined }],
   [
@@ -102,7 +102,7 @@ export const STATES: readonly (readonly [Verdict, string, Partial<Situation>])[]
             brokenBuckets: [],
             store: undefined,
             identityConflict: undefined,
-            runtimeMistakes: undefined,
+            runtimeProblems: undefined,
           },
         },
       ],

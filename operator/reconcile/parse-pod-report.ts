@@ -4,7 +4,7 @@ import type { PodReport, StoreReport } from '#operator/api/observed.ts';
 type Words = Readonly<Record<string, unknown>>;
 
 /** Throws where it is no JSON object. */
-export function podReport(json: string): PodReport {
+export function parsePodReport(json: string): PodReport {
   const report: unknown = JSON.parse(json);
   if (!isWords(report)) throw new TypeError('a report that is no object');
   const identity = wordsOf(report['identity']);
@@ -19,7 +19,7 @@ export function podReport(json: string): PodReport {
       : undefined,
     brokenBuckets: Object.keys(wordsOf(originBreakers)),
     store: isWords(store) ? storeOf(store) : undefined,
-    runtimeMistakes: Array.isArray(mistakes) ? mistakes.map(text) : undefined,
+    runtimeProblems: Array.isArray(mistakes) ? mistakes.map(text) : undefined,
     identityConflict: identity['state'] === 'conflict' ? text(identity['message']) : undefined,
   };
 }

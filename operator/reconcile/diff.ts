@@ -1,7 +1,7 @@
 /**
  * Whether a live object is what we want, looking only at the fields that we send: the API server adds defaults, and
  * other managers own fields of their own. Pure; follows the merge rules of server-side apply, so that what an apply
- * would leave alone is no difference. Returns the path of the first difference, for the log.
+ * would leave alone is no diff. Returns the path of the first diff, for the log.
  */
 import { parseResource } from '#crds/quantity.ts';
 
@@ -26,7 +26,7 @@ const ATOMIC_MAPS = new Set(['selector', 'matchLabels', 'nodeSelector']);
 /** Below these the API server rewrites quantities in its own way (`1024Mi` becomes `1Gi`). */
 const QUANTITY_PARENTS = new Set(['requests', 'limits']);
 
-export function difference(desired: Json, live: Json, path: readonly string[] = []): string | undefined {
+export function diff(desired: Json, live: Json, path: readonly string[] = []): string | undefined {
   if (Array.isArray(desired)) return listDifference(desired, live, path);
   if (isObject(desired)) return objectDifference(desired, live, path);
   if (desired === live) return undefined;
@@ -42,7 +42,7 @@ function objectDifference(desired: JsonObject, live: Json, path: readonly string
   if (ATOMIC_MAPS.has(path.at(-1) ?? '') && Object.keys(live).length !== Object.keys(desired).length)
     return path.join('.');
   for (const [key, value] of Object.entries(desired)) {
-    const found = difference(value, live[key], [...path, key]);
+    const found = diff(value, live[key], [...path, key]);
     if (found !== undefined) return found;
   }
   return undefined;
@@ -54,11 +54,11 @@ function listDifference(desired: readonly Json[], live: Json, path: readonly str
   const keys = LIST_KEYS[path.at(-1) ?? ''];
   if (keys === undefined || !desired.every(isObject)) {
     if (live.length !== desired.length) return path.join('.');
-    return firstFound(desired, (item, index) => difference(item, live[index], [...path, String(index)]));
+    return firstFound(desired, (item, index) => diff(item, live[index], [...path, String(index)]));
   }
   return firstFound(desired, (item, index) => {
     const twin = live.find((candidate) => isObject(candidate) && keys.every((key) => item[key] === candidate[key]));
-    return difference(item, twin, [...path, String(index)]);
+    return diff(item, twin, [...path, String(index)]);
   });
 }
 

@@ -2,7 +2,7 @@
 export type Limited = <T>(call: () => Promise<T>) => Promise<T>;
 
 /** Who calls bounds the queue: at most a few calls for each cache. */
-export function openLimit(maxAtOnce: number): Limited {
+export function openSemaphore(maxAtOnce: number): Limited {
   const waiting: (() => void)[] = [];
   let running = 0;
   return async (call) => {

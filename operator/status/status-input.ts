@@ -19,7 +19,7 @@ export type Phase =
   | { readonly kind: 'refused'; readonly message: string; readonly final: boolean }
   | { readonly kind: 'applied' };
 
-export interface Situation {
+export interface StatusInput {
   readonly cache: OrcaCache;
   readonly phase: Phase;
   readonly deployment: LiveDeployment | undefined;
@@ -35,7 +35,7 @@ export interface Situation {
 }
 
 /** A condition before it is compared with the last one. */
-export interface Verdict {
+export interface ConditionValue {
   readonly status: 'True' | 'False' | 'Unknown';
   readonly reason: Reason;
   readonly message: string;

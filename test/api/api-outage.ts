@@ -6,7 +6,7 @@ import { isTakenUp, openApiWorld, REACTION_MS } from './operator-world.ts';
 const NAMESPACE = 'ml';
 const CACHES = Array.from({ length: 20 }, (_, index) => `models-${index}`);
 
-export async function goesAway(awayMs: number): Promise<void> {
+export async function surviveApiOutage(awayMs: number): Promise<void> {
   const { plane, operator, createNamespace, createCache, caches, scale, replicas, writes } = await openApiWorld();
   await createNamespace(NAMESPACE);
   for (const name of CACHES) await createCache(NAMESPACE, name);

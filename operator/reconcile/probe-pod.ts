@@ -2,19 +2,19 @@
 import { get } from 'node:http';
 import { POD_PORT } from '#crds/names.ts';
 import type { PodReport } from '#operator/api/observed.ts';
-import { podReport } from './pod-report.ts';
+import { parsePodReport } from './parse-pod-report.ts';
 
 /** A pod answers from memory; one that needs longer is busy with worse. */
 const TIMEOUT_MS = 2000;
 /** A report is some hundred bytes. */
 const MAX_BYTES = 64 * 1024;
 
-export type AskPod = (podIp: string, signal: AbortSignal) => Promise<PodReport | undefined>;
+export type ProbePod = (podIp: string, signal: AbortSignal) => Promise<PodReport | undefined>;
 
-export function openPodAsker(port: number = POD_PORT.ops): AskPod {
+export function openPodProbe(port: number = POD_PORT.ops): ProbePod {
   return async (podIp, signal) => {
     try {
-      return podReport(await fetchText(podIp, port, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])));
+      return parsePodReport(await fetchText(podIp, port, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])));
     } catch (error) {
       signal.throwIfAborted();
       // Still starting, or behind a network policy that we are not let through: no report is an answer too.

@@ -4,10 +4,10 @@
  */
 import type { LivePod, NamedReport } from '#operator/api/observed.ts';
 import type { Clock } from '#shared/clock.ts';
-import { openLimit } from './limit.ts';
-import type { AskPod } from './ask-pod.ts';
+import { openSemaphore } from './semaphore.ts';
+import type { ProbePod } from './probe-pod.ts';
 
-export interface Reports {
+export interface PodReports {
   /** Of at most three pods; asked now, unless `maxAgeMs` allows for what the same ones said before. */
   of(key: string, pods: readonly LivePod[], maxAgeMs: number, signal: AbortSignal): Promise<readonly NamedReport[]>;
   /** The cache is gone. */
@@ -16,17 +16,17 @@ export interface Reports {
   run(signal: AbortSignal): Promise<void>;
 }
 
-export interface ReportsOptions {
+export interface PodReportsOptions {
   readonly clock: Clock;
-  readonly askPod: AskPod;
+  readonly probePod: ProbePod;
   /** What of the reports would be told; a change of it is news. */
   readonly digest: (reports: readonly NamedReport[]) => string;
   /** How soon those who said this are worth asking again. */
-  readonly againMs: (reports: readonly NamedReport[]) => number;
-  readonly onNews: (key: string) => void;
+  readonly pollIntervalMs: (reports: readonly NamedReport[]) => number;
+  readonly onChange: (key: string) => void;
 }
 
-/** Enough to tell what is the matter, and no more work for a cache of a hundred. */
+/** Enough to emitEvents what is the matter, and no more work for a cache of a hundred. */
 const MAX_PODS = 3;
 /** Hundreds of caches whose pods don't answer must not fill the process with waiting. */
 const MAX_REQUESTS = 20;
@@ -39,16 +39,16 @@ interface Known {
   readonly askedAtMs: number;
 }
 
-export function openReports({ clock, askPod, digest, againMs, onNews }: ReportsOptions): Reports {
+export function openPodReports({ clock, probePod, digest, pollIntervalMs, onChange }: PodReportsOptions): PodReports {
   const known = new Map<string, Known>();
-  const limited = openLimit(MAX_REQUESTS);
+  const limited = openSemaphore(MAX_REQUESTS);
 
   async function ask(pods: readonly LivePod[], signal: AbortSignal): Promise<readonly NamedReport[]> {
     const answers = await Promise.all(
       pods.map(async ({ metadata, status }) => {
         const podIp = status?.podIP;
         if (podIp === undefined || podIp === '') return [];
-        const report = await limited(() => askPod(podIp, signal));
+        const report = await limited(() => probePod(podIp, signal));
         return report === undefined ? [] : [{ pod: metadata.name, report }];
       }),
     );
@@ -60,7 +60,7 @@ export function openReports({ clock, askPod, digest, againMs, onNews }: ReportsO
     // A reconcile has asked meanwhile, of other pods perhaps; or the cache is gone.
     if (known.get(key) !== before) return;
     known.set(key, { ...before, reports, askedAtMs: clock.now() });
-    if (digest(reports) !== digest(before.reports)) onNews(key);
+    if (digest(reports) !== digest(before.reports)) onChange(key);
   }
 
   return {
@@ -77,7 +77,7 @@ export function openReports({ clock, askPod, digest, againMs, onNews }: ReportsO
     async run(signal) {
       while (!signal.aborted) {
         const due = [...known].filter(
-          ([, { pods, reports, askedAtMs }]) => pods.length > 0 && clock.now() - askedAtMs >= againMs(reports),
+          ([, { pods, reports, askedAtMs }]) => pods.length > 0 && clock.now() - askedAtMs >= pollIntervalMs(reports),
         );
         await Promise.all(due.map(([key, before]) => askAgain(key, before, signal))).catch(ignoreAbort(signal));
         await clock.sleep(TICK_MS, signal).catch(ignoreAbort(signal));

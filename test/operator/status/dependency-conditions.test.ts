@@ -3,7 +3,7 @@ import type { NamedReport, PodReport, StoreReport } from '#operator/api/observed
 import { cacheStoreReady } from '#operator/status/cache-store-ready.ts';
 import { originReachable } from '#operator/status/origin-reachable.ts';
 import { runtimeApplied } from '#operator/status/runtime-applied.ts';
-import { againMs, sidesDigest } from '#operator/status/sides.ts';
+import { pollIntervalMs, dependencyDigest } from '#operator/status/dependency-conditions.ts';
 
 const STORE: StoreReport = {
   breaker: 'closed',
@@ -22,7 +22,7 @@ const GOOD: PodReport = {
   brokenBuckets: [],
   store: STORE,
   identityConflict: undefined,
-  runtimeMistakes: [],
+  runtimeProblems: [],
 };
 const OLDER: PodReport = {
   failing: [],
@@ -30,7 +30,7 @@ const OLDER: PodReport = {
   brokenBuckets: [],
   store: undefined,
   identityConflict: undefined,
-  runtimeMistakes: undefined,
+  runtimeProblems: undefined,
 };
 
 const bucket = (state: string, message = ''): PodReport => ({ ...GOOD, buckets: [{ name: 'a', state, message }] });
@@ -71,7 +71,7 @@ describe('OriginReachable', () => {
 });
 
 describe('RuntimeApplied', () => {
-  const mistaken = { ...GOOD, runtimeMistakes: ['chunking.readahead: must be at most 64', 'logLevel: is no level'] };
+  const mistaken = { ...GOOD, runtimeProblems: ['chunking.readahead: must be at most 64', 'logLevel: is no level'] };
 
   test.for<readonly [string, readonly PodReport[], string]>([
     ['nobody is there to ask', [], 'Unknown NoReport'],
@@ -87,7 +87,7 @@ describe('RuntimeApplied', () => {
     expect(runtimeApplied({ reports: named(GOOD, mistaken) }).message).toBe(
       'the last good value stays: chunking.readahead: must be at most 64; logLevel: is no level (pod models-1)',
     );
-    expect(sidesDigest(named(mistaken))).not.toBe(sidesDigest(named(GOOD)));
+    expect(dependencyDigest(named(mistaken))).not.toBe(dependencyDigest(named(GOOD)));
   });
 });
 
@@ -124,16 +124,18 @@ describe('CacheStoreReady', () => {
 
 describe('a look at the pods', () => {
   test('is soon worth another while they have not found out themselves, and seldom afterwards', () => {
-    expect(againMs(named(bucket('unknown')))).toBe(10_000);
-    expect(againMs(named(store({ condition: 'unknown' })))).toBe(10_000);
-    expect([againMs(named(GOOD)), againMs(named(OLDER)), againMs([])]).toEqual([60_000, 60_000, 60_000]);
+    expect(pollIntervalMs(named(bucket('unknown')))).toBe(10_000);
+    expect(pollIntervalMs(named(store({ condition: 'unknown' })))).toBe(10_000);
+    expect([pollIntervalMs(named(GOOD)), pollIntervalMs(named(OLDER)), pollIntervalMs([])]).toEqual([
+      60_000, 60_000, 60_000,
+    ]);
   });
 });
 
 describe('what is worth a new status', () => {
   test('is not the same trouble in other words, or seen by another pod', () => {
-    const before = sidesDigest(named(GOOD, bucket('failed', 'request id 1')));
-    expect(sidesDigest(named(bucket('failed', 'request id 2'), GOOD))).toBe(before);
+    const before = dependencyDigest(named(GOOD, bucket('failed', 'request id 1')));
+    expect(dependencyDigest(named(bucket('failed', 'request id 2'), GOOD))).toBe(before);
   });
 
   test('is another trouble, and its end', () => {
@@ -143,7 +145,7 @@ describe('what is worth a new status', () => {
       [bucket('failed')],
       [{ ...GOOD, buckets: [{ name: 'b', state: 'failed', message: '' }] }],
       [store({ full: true })],
-    ].map((reports) => sidesDigest(named(...reports)));
+    ].map((reports) => dependencyDigest(named(...reports)));
     expect(new Set(digests).size).toBe(digests.length);
   });
 });

@@ -1,20 +1,23 @@
 /** One verdict of several pods' verdicts. */
 import { REASON } from '#crds/names.ts';
 import type { NamedReport, PodReport } from '#operator/api/observed.ts';
-import type { Verdict } from './situation.ts';
+import type { ConditionValue } from './status-input.ts';
 
-export interface PodVerdict extends Verdict {
+export interface PodConditionValue extends ConditionValue {
   /** The higher one is told: trouble before doubt, doubt before good news, and those before a pod that knows nothing. */
   readonly weight: number;
 }
 
-const NO_REPORT: Verdict = { status: 'Unknown', reason: REASON.noReport, message: 'no replica could be asked' };
+const NO_REPORT: ConditionValue = { status: 'Unknown', reason: REASON.noReport, message: 'no replica could be asked' };
 
 /** The first of the heaviest; `NoReport` where no pod says anything. Bad news says which pod has it. */
-export function worst(reports: readonly NamedReport[], judge: (report: PodReport) => PodVerdict | undefined): Verdict {
-  let found: { readonly pod: string; readonly verdict: PodVerdict } | undefined;
+export function aggregate(
+  reports: readonly NamedReport[],
+  evaluate: (report: PodReport) => PodConditionValue | undefined,
+): ConditionValue {
+  let found: { readonly pod: string; readonly verdict: PodConditionValue } | undefined;
   for (const { pod, report } of reports) {
-    const verdict = judge(report);
+    const verdict = evaluate(report);
     if (verdict !== undefined && (found === undefined || verdict.weight > found.verdict.weight))
       found = { pod, verdict };
   }

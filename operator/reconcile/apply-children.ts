@@ -4,7 +4,7 @@ import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { Child } from '#operator/resources/list.ts';
 import type { peerAuthSecret } from '#operator/resources/peer-auth-secret.ts';
-import type { Phase } from '#operator/status/situation.ts';
+import type { Phase } from '#operator/status/status-input.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import { apply, type Applied } from './apply.ts';
 import type { Api } from './api.ts';
@@ -12,21 +12,21 @@ import { deploymentOf, type Observed } from './observe.ts';
 import { plannedDeletions, prune } from './prune.ts';
 import { rotatePeerAuth } from './rotate-peer-auth.ts';
 
-export interface BroughtAbout {
+export interface ApplyResult {
   readonly phase: Phase;
   readonly deployment: LiveDeployment | undefined;
   /** When something that has begun is to go on, though nothing else may happen. */
-  readonly againAfterMs?: number | undefined;
+  readonly requeueAfterMs?: number | undefined;
 }
 
-export async function bringAbout(
+export async function applyChildren(
   api: Api,
   cache: OrcaCache,
   desired: readonly Child[],
   observed: Observed,
   nowMs: number,
-): Promise<BroughtAbout> {
-  let againAfterMs: number | undefined;
+): Promise<ApplyResult> {
+  let requeueAfterMs: number | undefined;
   let deployment = deploymentOf(observed.children, cache);
   for (const child of desired) {
     const { kind, metadata } = child.manifest;
@@ -39,12 +39,12 @@ export async function bringAbout(
       return { phase, deployment };
     }
     if (kind === 'Secret')
-      againAfterMs = await rotatePeerAuth(api, cache, applied.live, newKeyOf(child.manifest), nowMs);
+      requeueAfterMs = await rotatePeerAuth(api, cache, applied.live, newKeyOf(child.manifest), nowMs);
     if (kind === 'Deployment') deployment = applied.live as LiveDeployment;
   }
   const manifests = desired.map(({ manifest }) => manifest);
   await prune(api, cache, plannedDeletions(cache, manifests, observed, deployment));
-  return { phase: { kind: 'applied' }, deployment, againAfterMs };
+  return { phase: { kind: 'applied' }, deployment, requeueAfterMs };
 }
 
 /** The builder draws a fresh one each time; one that is not needed is thrown away. */

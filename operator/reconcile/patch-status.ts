@@ -11,7 +11,7 @@ export function cachePath(namespace: string, name: string): string {
 }
 
 /** Whether anything was written. */
-export async function publish(api: Api, cache: OrcaCache, status: OrcaCacheStatus): Promise<boolean> {
+export async function patchStatus(api: Api, cache: OrcaCache, status: OrcaCacheStatus): Promise<boolean> {
   const before: Readonly<Record<string, unknown>> = { ...cache.status };
   const changed = Object.entries(status).filter(([key, value]) => !isDeepStrictEqual(before[key], value));
   if (changed.length === 0) return false;

@@ -1,9 +1,9 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openPodAsker, type AskPod } from '#operator/reconcile/ask-pod.ts';
+import { openPodProbe, type ProbePod } from '#operator/reconcile/probe-pod.ts';
 
-async function podThat(answers: RequestListener): Promise<AskPod> {
+async function podThat(answers: RequestListener): Promise<ProbePod> {
   const server = createServer(answers);
   onTestFinished(() => {
     server.closeAllConnections();
@@ -12,7 +12,7 @@ async function podThat(answers: RequestListener): Promise<AskPod> {
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
-  return openPodAsker((server.address() as AddressInfo).port);
+  return openPodProbe((server.address() as AddressInfo).port);
 }
 
 const patient = (): AbortSignal => new AbortController().signal;

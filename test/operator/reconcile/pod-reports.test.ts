@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { LivePod, PodReport } from '#operator/api/observed.ts';
-import { podReport } from '#operator/reconcile/pod-report.ts';
-import { openReports } from '#operator/reconcile/reports.ts';
+import { parsePodReport } from '#operator/reconcile/parse-pod-report.ts';
+import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 import { createGate } from '#test/support/gate.ts';
 
@@ -16,16 +16,16 @@ function world() {
   const clock = fakeClock();
   const asked: string[] = [];
   const news: string[] = [];
-  let answer = (_ip: string): PodReport | undefined => podReport('{}');
-  const reports = openReports({
+  let answer = (_ip: string): PodReport | undefined => parsePodReport('{}');
+  const reports = openPodReports({
     clock,
-    askPod: async (ip) => {
+    probePod: async (ip) => {
       asked.push(ip);
       return answer(ip);
     },
     digest: (all) => JSON.stringify(all),
-    againMs: () => 60_000,
-    onNews: (key) => news.push(key),
+    pollIntervalMs: () => 60_000,
+    onChange: (key) => news.push(key),
   });
   return { clock, asked, news, reports, answering: (next: typeof answer) => void (answer = next) };
 }
@@ -40,7 +40,7 @@ describe('the reports of pods', () => {
 
   test('are not of pods that have no address yet, or don’t answer', async () => {
     const { reports, answering } = world();
-    answering((ip) => (ip === 'b' ? undefined : podReport('{}')));
+    answering((ip) => (ip === 'b' ? undefined : parsePodReport('{}')));
     const got = await reports.of('ml/models', [pod('x'), ...PODS.slice(0, 2)], 0, never);
     expect(got.map(({ pod: name }) => name)).toEqual(['a']);
   });
@@ -63,9 +63,9 @@ describe('the reports of pods', () => {
     gate.hold();
     let running = 0;
     let most = 0;
-    const reports = openReports({
+    const reports = openPodReports({
       clock,
-      askPod: async () => {
+      probePod: async () => {
         running += 1;
         most = Math.max(most, running);
         await gate.pass(never);
@@ -73,8 +73,8 @@ describe('the reports of pods', () => {
         return undefined;
       },
       digest: () => '',
-      againMs: () => 60_000,
-      onNews: () => {},
+      pollIntervalMs: () => 60_000,
+      onChange: () => {},
     });
     const all = Array.from({ length: 30 }, (_, index) => reports.of(`ml/${index}`, PODS, 0, never));
     await clock.advance(0);
@@ -98,7 +98,7 @@ describe('the reports of pods', () => {
     await clock.advance(185_000);
     expect(asked).toEqual(['a', 'b', 'a', 'a', 'a']);
     expect(news).toEqual([]);
-    answering(() => podReport('{"store": {"full": true}}'));
+    answering(() => parsePodReport('{"store": {"full": true}}'));
     await clock.advance(60_000);
     expect(news).toEqual(['ml/models']);
     await clock.advance(60_000);
@@ -124,7 +124,7 @@ describe('a report', () => {
         versioned: true,
       },
     });
-    expect(podReport(text)).toEqual({
+    expect(parsePodReport(text)).toEqual({
       failing: ['cachestore: no such bucket'],
       buckets: [{ name: 'models', state: 'failed', message: 'refused' }],
       brokenBuckets: ['acme-models'],
@@ -137,18 +137,18 @@ describe('a report', () => {
         versioned: true,
       },
       identityConflict: 'registered for http://other',
-      runtimeMistakes: ['logLevel: is no level'],
+      runtimeProblems: ['logLevel: is no level'],
     });
   });
 
   test('of another version is read as far as it goes', () => {
-    expect(podReport('{"checks": [], "origin": null, "store": 3, "news": true}')).toEqual({
+    expect(parsePodReport('{"checks": [], "origin": null, "store": 3, "news": true}')).toEqual({
       failing: [],
       buckets: undefined,
       brokenBuckets: [],
       store: undefined,
       identityConflict: undefined,
-      runtimeMistakes: undefined,
+      runtimeProblems: undefined,
     });
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { difference } from '#operator/reconcile/difference.ts';
+import { diff } from '#operator/reconcile/diff.ts';
 
-describe('a difference between what is wanted and what is there', () => {
+describe('a diff between what is wanted and what is there', () => {
   test.for([
     ['equal values', { spec: { a: 1 } }, { spec: { a: 1 } }],
     ['a default that the API server added', { spec: { a: 1 } }, { spec: { a: 1, b: 2 } }],
@@ -21,7 +21,7 @@ describe('a difference between what is wanted and what is there', () => {
     ['a quantity in its canonical form', { limits: { memory: '1024Mi' } }, { limits: { memory: '1Gi' } }],
     ['a quantity in thousandths', { requests: { cpu: '1000m' } }, { requests: { cpu: '1' } }],
   ] as const)('is not %s', ([, desired, live]) => {
-    expect(difference(desired, live)).toBeUndefined();
+    expect(diff(desired, live)).toBeUndefined();
   });
 
   test.for([
@@ -51,6 +51,6 @@ describe('a difference between what is wanted and what is there', () => {
     ],
     ['another type', { a: '1' }, { a: 1 }, 'a'],
   ] as const)('is %s', ([, desired, live, path]) => {
-    expect(difference(desired, live)).toBe(path);
+    expect(diff(desired, live)).toBe(path);
   });
 });

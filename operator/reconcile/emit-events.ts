@@ -18,7 +18,7 @@ const SUFFIX_BYTES = 4;
 /** Hex digits of the milliseconds since 1970, for longer than anybody will look. */
 const TIME_DIGITS = 12;
 
-export async function tell(
+export async function emitEvents(
   api: Api,
   cache: OrcaCache,
   transitions: readonly Transition[],

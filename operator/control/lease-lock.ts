@@ -1,5 +1,5 @@
 /**
- * A Lease as one candidate sees it. Whether another's hold is over is told by this process's own clock alone: since when
+ * A LeaseLock as one candidate sees it. Whether another's hold is over is told by this process's own clock alone: since when
  * it has seen the record unchanged. Whether our own hold is over is known without asking anybody.
  */
 import { collectionPath } from '#operator/api/manifest.ts';
@@ -42,7 +42,7 @@ interface LeaseObject extends KubeObject {
 
 export class LeaseLost extends Error {}
 
-export class Lease {
+export class LeaseLock {
   readonly #options: LeaseOptions;
   readonly #collection: string;
   /** As we wrote it last; undefined while it isn't ours or somebody else touched it. */
@@ -137,7 +137,7 @@ export class Lease {
     const { name, namespace } = this.#options;
     return this.#send('POST', this.#collection, {
       apiVersion: 'coordination.k8s.io/v1',
-      kind: 'Lease',
+      kind: 'LeaseLock',
       metadata: { name, namespace },
       spec: { ...this.#spec(), acquireTime: microTime(this.#options.clock.date()), leaseTransitions: 0 },
     });

@@ -1,0 +1,52 @@
+/**
+ * Singleflight: concurrent calls with the same key are coalesced into one, whose outcome all callers share (the pattern
+ * and the name are Go's `golang.org/x/sync/singleflight`). The call belongs to no caller: a caller that stops waiting
+ * takes nothing from the others.
+ */
+export interface Flight {
+  /** Set by `forget`: the outcome is out of date, and goes only to those who wait for it already. */
+  readonly isForgotten: boolean;
+}
+
+export class Singleflight<K, V> {
+  readonly #flights = new Map<K, { readonly promise: Promise<V>; isForgotten: boolean }>();
+
+  /** Calls in flight. */
+  get size(): number {
+    return this.#flights.size;
+  }
+
+  /** Joins the call in flight for `key`, or starts it. Rejects with the call's error. */
+  do(key: K, call: (flight: Flight) => Promise<V>): Promise<V> {
+    const joined = this.#flights.get(key);
+    if (joined !== undefined) return joined.promise;
+    const { promise, resolve, reject } = Promise.withResolvers<V>();
+    const flight = { promise, isForgotten: false };
+    // A failure that no caller waits for any more is not an unhandled rejection.
+    promise.catch(() => {});
+    this.#flights.set(key, flight);
+    const leave = () => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    };
+    // The key is free before the outcome is known: a caller that hears of a failure and asks again starts a new call.
+    call(flight).then(
+      (value) => {
+        leave();
+        resolve(value);
+      },
+      (error: unknown) => {
+        leave();
+        reject(error);
+      },
+    );
+    return promise;
+  }
+
+  /** Later callers start a new call, though one for `key` may still be in flight. */
+  forget(key: K): void {
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return;
+    flight.isForgotten = true;
+    this.#flights.delete(key);
+  }
+}
