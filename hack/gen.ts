@@ -1,4 +1,4 @@
-/** Writes what is generated from the vocabulary; with `--check` it writes nothing and fails if something is stale. */
+/** Writes all generated files. With `--check` it writes nothing and fails if one of them is stale. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { clusterReadme, operatorReadme } from '#hack/gen/chart-readme.ts';
@@ -9,7 +9,7 @@ import { configurationPage } from '#hack/gen/configuration-page.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** Path from the root → how its text is made. */
+/** Path from the root → generator of its content. */
 const GENERATED: Readonly<Record<string, () => string>> = {
   'crds/generated/orcacache.dev_orcacaches.yaml': crdYaml,
   'charts/orcacache/templates/crd.yaml': chartCrd,

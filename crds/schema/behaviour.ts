@@ -75,7 +75,7 @@ export const metadata = {
     ttl: withDefault(
       duration('How long cached metadata is used before the origin is asked again.', '0s', '720h'),
       '5m',
-      'which costs the origin one HEAD per object and 5 minutes for the whole cluster',
+      'which costs the origin one HEAD per object every 5 minutes for the whole cluster',
     ),
     negativeTTL: withDefault(
       duration('How long the answer “no such object” is cached.', '0s', '24h'),

@@ -15,14 +15,14 @@ function stringMap(description: string, maxLength: number) {
   } as const;
 }
 
-function keyReference(description: string) {
+function keyReference(kind: string) {
   return {
     type: 'object',
-    description,
+    description: `A key of a ${kind} in the same namespace.`,
     required: ['name', 'key'],
     properties: {
-      name: text('Name of the object.', { maxLength: NAME_LENGTH, minLength: 1 }),
-      key: text('Key in the object.', { maxLength: NAME_LENGTH, minLength: 1 }),
+      name: text(`Name of the ${kind}.`, { maxLength: NAME_LENGTH, minLength: 1 }),
+      key: text(`Key in the ${kind}.`, { maxLength: NAME_LENGTH, minLength: 1 }),
     },
   } as const;
 }
@@ -214,8 +214,8 @@ export const podOptions = {
             type: 'object',
             description: 'Source of the value.',
             properties: {
-              secretKeyRef: keyReference('A key of a Secret.'),
-              configMapKeyRef: keyReference('A key of a ConfigMap.'),
+              secretKeyRef: keyReference('Secret'),
+              configMapKeyRef: keyReference('ConfigMap'),
             },
             'x-kubernetes-validations': [
               {

@@ -12,8 +12,8 @@ const BUCKET_MESSAGE =
   "must be a bucket name: 3 to 255 letters, digits, '.', '_' and '-', beginning and ending with a letter or digit";
 
 export const originId = text(
-  'Identifies the origin in the path of every chunk, so changing the id means starting with an empty cache. ' +
-    'Letters, digits, `.`, `_` and `-`.',
+  'Identifies the origin in the path of every chunk, so origins with different ids share no chunks. Letters, digits, ' +
+    '`.`, `_` and `-`.',
   {
     maxLength: 63,
     pattern: '^[A-Za-z0-9]([.]?[A-Za-z0-9_-])*[.]?$',
@@ -29,7 +29,7 @@ export const originIdentity = withDefault(
     { maxLength: 253 },
   ),
   '',
-  'which computes the fingerprint',
+  'which uses the computed fingerprint',
   'empty',
 );
 

@@ -1,6 +1,6 @@
 /**
- * charts/orcacache-cluster/values.schema.json: the words of an OrcaCache's spec as the values of a cache, so that helm
- * refuses a misspelt one by its path before the API server is asked.
+ * Generates charts/orcacache-cluster/values.schema.json. The values of a cache have the schema of an OrcaCache's spec, so
+ * helm rejects a misspelt key with its path before the request reaches the API server.
  */
 import { MAX_NAME_LENGTH } from '#crds/names.ts';
 import type { Schema } from '#crds/schema/json-schema.ts';
@@ -8,7 +8,7 @@ import { spec } from '#crds/schema/spec.ts';
 
 const MAP = { type: 'object', additionalProperties: { type: 'string' } };
 const OBJECTS = { type: 'array', items: { type: 'object' } };
-/** As Prometheus writes it; empty is none. */
+/** A duration in Prometheus notation, or empty. */
 const DURATION = { type: 'string', pattern: '^([0-9]+(ms|s|m|h))*$' };
 const TEXT = { type: 'string', minLength: 1 };
 
@@ -19,16 +19,19 @@ export function clusterValuesSchema(): string {
 function valuesSchema(): object {
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
-    $comment: 'Generated from crds/ by hack/gen.ts: change that, then run npm run gen.',
+    $comment: 'Generated from crds/ by hack/gen.ts. Do not edit: change crds/ or hack/gen/ and run npm run gen.',
     title: 'Values of the orcacache-cluster chart',
     ...closed({
-      global: { type: 'object', description: 'What other charts share; this one has no use for it.' },
+      global: {
+        type: 'object',
+        description: 'Values shared by all charts of a parent chart; this chart does not use them.',
+      },
       caches: {
         type: 'object',
         propertyNames: { pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$', maxLength: MAX_NAME_LENGTH },
         additionalProperties: {
           ...closed({ labels: MAP, annotations: MAP, spec: { $ref: '#/$defs/spec' } }),
-          // Takes away one of another values file.
+          // null removes a cache that another values file defines.
           type: ['object', 'null'],
           required: ['spec'],
         },
@@ -60,7 +63,7 @@ function valuesSchema(): object {
         imagePullSecrets: { type: 'array', items: { ...closed({ name: TEXT }), required: ['name'] } },
       }),
     }),
-    $defs: { spec: ofMap(spec) },
+    $defs: { spec: forMap(spec) },
   };
 }
 
@@ -68,26 +71,26 @@ function closed(properties: Readonly<Record<string, object>>): object {
   return { type: 'object', additionalProperties: false, properties };
 }
 
-/** What is in a map may stand in `defaults` or in the cache; only together they have what the CRD requires. */
-function ofMap(schema: Schema): object {
-  return words(schema, ofMap);
+/** A member of a map may be set in `defaults` or in the cache, so neither alone must have all required members. */
+function forMap(schema: Schema): object {
+  return valueSchema(schema, forMap);
 }
 
-/** A list comes from one of both, whole. */
-function ofList(schema: Schema): object {
-  return { ...words(schema, ofList), ...(schema.required === undefined ? {} : { required: schema.required }) };
+/** Lists are not merged, so each item must be complete. */
+function forList(schema: Schema): object {
+  return { ...valueSchema(schema, forList), ...(schema.required === undefined ? {} : { required: schema.required }) };
 }
 
-function words(schema: Schema, member: (schema: Schema) => object): object {
+function valueSchema(schema: Schema, member: (schema: Schema) => object): object {
   const { type, description, minLength, maxLength, minimum, maximum, minItems, maxItems, maxProperties } = schema;
   const { properties, additionalProperties, items } = schema;
-  // A bound of text would hold up numbers: the API server has it in a rule.
+  // A length limit applies only to strings; the API server checks both forms with a rule.
   if (schema['x-kubernetes-int-or-string'] === true)
     return { type: ['integer', 'string'], ...defined({ description }) };
   return {
     ...defined({ type, description, enum: schema.enum, minLength, maxLength, minimum, maximum }),
     ...defined({ minItems, maxItems, maxProperties }),
-    ...(items === undefined ? {} : { items: ofList(items) }),
+    ...(items === undefined ? {} : { items: forList(items) }),
     ...(additionalProperties === undefined ? {} : { additionalProperties: member(additionalProperties) }),
     ...(properties === undefined
       ? {}

@@ -1,19 +1,18 @@
-/** docs/reference/configuration.md: every word of the resource and of the pod's file, with its bounds and its default. */
+/** Generates docs/reference/configuration.md: every key of the resource and of the pod's files, with bounds and default. */
 import { podFile, runtimeFile } from '#crds/schema/pod-file.ts';
 import type { Schema } from '#crds/schema/json-schema.ts';
 import { spec } from '#crds/schema/spec.ts';
 
-const SKIP_SAME = 'As in the resource.';
-
 export function configurationPage(): string {
-  return `<!-- Generated from crds/ by hack/gen.ts: change that, then run npm run gen. -->
+  return `<!-- Generated from crds/ by hack/gen.ts. Do not edit: change crds/ and run npm run gen. -->
 # Configuration
 
-One vocabulary: what stands under \`spec\` of an OrcaCache is what a pod reads in its config file, with references to
-Secrets and ConfigMaps resolved to paths. A key that is not listed here is an error.
+The \`spec\` of an OrcaCache and the config file of its pods use the same keys. In the config file, paths replace the
+references to Secrets and ConfigMaps. Keys that are not listed on this page are errors.
 
-- **Durations**: \`100ms\`, \`5s\`, \`5m\`, \`1h30m\`. **Sizes**: \`8Mi\`, \`1Gi\`, \`5G\`, or plain bytes.
-- Keys in **bold** must be given.
+- **Durations** are written as \`100ms\`, \`5s\`, \`5m\` or \`1h30m\`.
+- **Sizes** are written as \`8Mi\`, \`1Gi\`, \`5G\` or a plain number of bytes.
+- Keys in **bold** are required.
 
 ## The OrcaCache resource
 
@@ -21,7 +20,7 @@ Secrets and ConfigMaps resolved to paths. A key that is not listed here is an er
 apiVersion: orcacache.dev/v1alpha1
 kind: OrcaCache
 metadata:
-  name: models # at most 50 of a-z, 0-9 and '-'
+  name: models # at most 50 characters of a-z, 0-9 and '-'
   namespace: ml
 spec:
   origin:
@@ -44,13 +43,20 @@ spec:
 
 ${table(spec, 'spec')}
 
-Pods take up \`logLevel\`, \`origin.targetGlobal\` and \`chunking.readahead\` while they run; any other change replaces
-them one by one.
+Running pods reload \`logLevel\`, \`origin.targetGlobal\` and \`chunking.readahead\`. Scaling, and changes to
+\`edge.service\`, \`availability.podDisruptionBudget\` and \`networkPolicy\`, do not replace pods. Any other change replaces
+them one by one. \`origin.id\` is immutable.
 
 ## The pod's config file
 
-\`node cache/main.ts --config FILE\`; \`node cache/main.ts check-config FILE\` prints what a file resolves to, or all its
-mistakes, one line each. The operator writes this file in a cluster. A process on its own runs from this much:
+In a cluster, the operator writes this file. To run a replica without Kubernetes:
+
+\`\`\`sh
+node cache/main.ts check-config FILE # prints the resolved configuration, or every problem on a line of its own
+node cache/main.ts --config FILE
+\`\`\`
+
+A minimal file:
 
 \`\`\`yaml
 origin:
@@ -63,34 +69,40 @@ cacheStore:
   filesystem: { path: /var/lib/orca }
 \`\`\`
 
-Keys that the resource has too are described above.
+Keys that are the same in the resource are described above and not repeated here.
 
 ${table(podFile, '', spec)}
 
-Environment: \`POD_IP\` (this replica's address), \`ORCA_LOG_LEVEL\` (comes before \`logLevel\` of every file),
-\`ORCA_ORIGIN_ACCESS_KEY_ID\`, \`ORCA_ORIGIN_SECRET_ACCESS_KEY\`, \`ORCA_CACHESTORE_ACCESS_KEY_ID\`,
-\`ORCA_CACHESTORE_SECRET_ACCESS_KEY\`; for Azure \`ORCA_ORIGIN_ACCOUNT_KEY\`, \`ORCA_CACHESTORE_ACCOUNT_KEY\`, and for workload
-identity what its webhook sets (\`AZURE_CLIENT_ID\`, \`AZURE_TENANT_ID\`, \`AZURE_FEDERATED_TOKEN_FILE\`,
-\`AZURE_AUTHORITY_HOST\`).
+### Environment variables
+
+| variable | description |
+|---|---|
+| \`POD_IP\` | Address of this replica. |
+| \`ORCA_LOG_LEVEL\` | Overrides \`logLevel\` of both files. |
+| \`ORCA_ORIGIN_ACCESS_KEY_ID\`, \`ORCA_ORIGIN_SECRET_ACCESS_KEY\` | Credentials of an S3 origin without \`credentials\`. |
+| \`ORCA_CACHESTORE_ACCESS_KEY_ID\`, \`ORCA_CACHESTORE_SECRET_ACCESS_KEY\` | Credentials of an S3 cachestore without \`credentials\`. |
+| \`ORCA_ORIGIN_ACCOUNT_KEY\`, \`ORCA_CACHESTORE_ACCOUNT_KEY\` | Account keys of an Azure origin or cachestore without \`credentials\`. |
+| \`AZURE_CLIENT_ID\`, \`AZURE_TENANT_ID\`, \`AZURE_FEDERATED_TOKEN_FILE\`, \`AZURE_AUTHORITY_HOST\` | Azure workload identity; its webhook sets them. |
 
 ### The runtime file
 
-Read again every two seconds; wins over the config file. A key that is invalid stays as it was last good.
+This file is read every two seconds, and its keys override the config file. A key with an invalid value keeps its last
+valid value.
 
 ${table(runtimeFile, '')}
 `;
 }
 
-/** One row a key, depth first; keys that `known` describes in the same words are left out. */
+/** One row per key, depth first. Keys that `known` describes identically are omitted. */
 function table(root: Schema, prefix: string, known?: Schema): string {
   const rows = [...keys(root, prefix, known)];
-  return ['| key | default | what it is |', '|---|---|---|', ...rows].join('\n');
+  return ['| key | default | description |', '|---|---|---|', ...rows].join('\n');
 }
 
 function* keys(schema: Schema, prefix: string, known: Schema | undefined): Generator<string> {
   for (const [name, member] of Object.entries(schema.properties ?? {})) {
     const twin = known?.properties?.[name];
-    if (twin !== undefined && JSON.stringify(twin) === JSON.stringify(member)) continue;
+    if (twin !== undefined && withoutRules(twin) === withoutRules(member)) continue;
     const path = prefix === '' ? name : `${prefix}.${name}`;
     const isList = member.type === 'array';
     const shown = schema.required?.includes(name) === true ? `**\`${path}\`**` : `\`${path}\``;
@@ -101,9 +113,14 @@ function* keys(schema: Schema, prefix: string, known: Schema | undefined): Gener
   }
 }
 
+/** For comparison: the resource has rules that the pod's file does not need, such as immutability. */
+function withoutRules(schema: Schema): string {
+  return JSON.stringify(schema, (key, value: unknown) => (key === 'x-kubernetes-validations' ? undefined : value));
+}
+
 function defaultOf(schema: Schema): string {
   if (schema.default === undefined) return '';
-  // The members of a map have defaults of their own.
+  // The members of a map have their own defaults and rows.
   if (schema.properties !== undefined && JSON.stringify(schema.default) === '{}') return '';
   if (schema.default === '') return '`""`';
   return `\`${flow(schema.default)}\``;
@@ -113,11 +130,12 @@ function describe(schema: Schema): string {
   const bounds: string[] = [];
   if (schema.enum !== undefined) bounds.push(`One of ${schema.enum.map((value) => `\`${value}\``).join(', ')}.`);
   if (schema.minimum !== undefined) bounds.push(`From ${schema.minimum} to ${schema.maximum}.`);
-  if (schema.maxItems !== undefined) bounds.push(`At most ${schema.maxItems}.`);
-  return [schema.description ?? SKIP_SAME, ...bounds].join(' ').replaceAll('|', '\\|');
+  if (schema.maxItems !== undefined) bounds.push(`At most ${schema.maxItems} items.`);
+  const [meaning = '', ...defaults] = (schema.description ?? '').split(/ (?=Default: )/);
+  return [meaning, ...bounds, ...defaults].join(' ').replaceAll('|', String.raw`\|`);
 }
 
-/** YAML's flow style, as people write it. */
+/** YAML flow style. */
 function flow(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
   if (typeof value !== 'object' || value === null) return String(value);

@@ -1,9 +1,9 @@
-/** The CRD as YAML: one to apply by hand, one as a template of the chart that can be left out or kept. */
+/** Generates the CRD as YAML: as a plain manifest, and as a chart template with `crds.install` and `crds.keep`. */
 import { stringify } from 'yaml';
 import { customResourceDefinition } from '#crds/crd.ts';
 
 const LINE_WIDTH = 120;
-const HEADER = '# Generated from crds/ by hack/gen.ts: change that, then run npm run gen.\n';
+const HEADER = '# Generated from crds/ by hack/gen.ts. Do not edit: change crds/ and run npm run gen.\n';
 
 export function crdYaml(): string {
   return HEADER + toYaml(customResourceDefinition());
@@ -12,8 +12,8 @@ export function crdYaml(): string {
 export function chartCrd(): string {
   const { metadata, ...rest } = customResourceDefinition();
   const body = toYaml(rest);
-  if (body.includes('{{')) throw new Error('a description holds {{, which the chart would take for a template');
-  const [apiVersionAndKind, spec] = cut(body, 'spec:\n');
+  if (body.includes('{{')) throw new Error('a description contains {{, which helm would parse as a template');
+  const [apiVersionAndKind, spec] = splitBefore(body, 'spec:\n');
   return `${HEADER}{{- if .Values.crds.install }}
 ${apiVersionAndKind}metadata:
   name: ${metadata.name}
@@ -21,7 +21,7 @@ ${apiVersionAndKind}metadata:
     {{- include "orcacache.labels" . | nindent 4 }}
   {{- if .Values.crds.keep }}
   annotations:
-    # Uninstalling the operator must not delete every cache of the cluster.
+    # Uninstalling the operator must not delete every OrcaCache in the cluster.
     helm.sh/resource-policy: keep
   {{- end }}
 ${spec}{{- end }}
@@ -32,7 +32,8 @@ function toYaml(value: unknown): string {
   return stringify(value, { lineWidth: LINE_WIDTH, aliasDuplicateObjects: false });
 }
 
-function cut(text: string, at: string): readonly [string, string] {
-  const index = text.indexOf(`\n${at}`) + 1;
+/** Splits `text` before the first line that begins with `line`. */
+function splitBefore(text: string, line: string): readonly [string, string] {
+  const index = text.indexOf(`\n${line}`) + 1;
   return [text.slice(0, index), text.slice(index)];
 }

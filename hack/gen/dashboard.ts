@@ -1,15 +1,15 @@
-/** charts/orcacache/files/dashboard.json: the Grafana dashboard, from a table of what each panel asks. */
+/** Generates charts/orcacache/files/dashboard.json, the Grafana dashboard, from a table of panels and their queries. */
 
 interface Query {
   readonly expr: string;
-  /** What a line is called; Grafana fills in the labels. */
+  /** Name of a line; Grafana fills in the labels. */
   readonly legend: string;
 }
 
 interface Panel {
   readonly title: string;
   readonly description: string;
-  /** One of Grafana's. */
+  /** Identifier of a Grafana unit. */
   readonly unit: string;
   readonly queries: readonly Query[];
 }
@@ -19,43 +19,43 @@ interface Row {
   readonly panels: readonly Panel[];
 }
 
-/** Grafana's grid is 24 columns wide; three panels beside each other can be read on a laptop. */
+/** Width of Grafana's grid. Three panels per line are readable on a laptop. */
 const GRID_COLUMNS = 24;
-const PANELS_A_LINE = 3;
+const PANELS_PER_LINE = 3;
 const PANEL_HEIGHT = 8;
-/** Of the JSON model that these keys belong to; Grafana migrates older ones. */
+/** Version of Grafana's JSON model in use here; newer versions of Grafana migrate it. */
 const SCHEMA_VERSION = 39;
 
-/** What the chart's PodMonitor gives the pods' samples. */
-const OF = '{namespace=~"$namespace",orcacache=~"$orcacache"}';
-const of = (more: string): string => `{namespace=~"$namespace",orcacache=~"$orcacache",${more}}`;
+/** Selects the samples of the chosen caches by the labels that the chart's PodMonitor sets. */
+const SELECTED = '{namespace=~"$namespace",orcacache=~"$orcacache"}';
+const selected = (more: string): string => `{namespace=~"$namespace",orcacache=~"$orcacache",${more}}`;
 const CONTROLLER = '{controller="orcacache"}';
 
-const rate = (metric: string, labels = OF): string => `rate(${metric}${labels}[$__rate_interval])`;
+const rate = (metric: string, labels = SELECTED): string => `rate(${metric}${labels}[$__rate_interval])`;
 const sum = (expr: string, by = ''): string => (by === '' ? `sum(${expr})` : `sum by (${by}) (${expr})`);
-const quantile = (share: number, metric: string, by = '', labels = OF): string =>
+const quantile = (share: number, metric: string, by = '', labels = SELECTED): string =>
   `histogram_quantile(${share}, ${sum(rate(`${metric}_bucket`, labels), by === '' ? 'le' : `le, ${by}`)})`;
 const one = (expr: string, legend: string): readonly Query[] => [{ expr, legend }];
 
 export const ROWS: readonly Row[] = [
   {
-    title: 'What clients get',
+    title: 'Clients',
     panels: [
       {
         title: 'Requests',
-        description: 'Of clients, by status.',
+        description: 'Client requests by status.',
         unit: 'reqps',
         queries: one(sum(rate('orca_edge_requests_total'), 'code'), '{{code}}'),
       },
       {
         title: 'Bytes served',
-        description: 'By where the pod had them from.',
+        description: 'Bytes served to clients, by source.',
         unit: 'Bps',
         queries: one(sum(rate('orca_served_bytes_total'), 'source'), '{{source}}'),
       },
       {
-        title: 'First byte',
-        description: 'From a request to its status line.',
+        title: 'Time to first byte',
+        description: 'From the request to the status line of the response.',
         unit: 's',
         queries: [0.5, 0.9, 0.99].map((share) => ({
           expr: quantile(share, 'orca_edge_first_byte_seconds'),
@@ -65,27 +65,28 @@ export const ROWS: readonly Row[] = [
     ],
   },
   {
-    title: 'What it costs',
+    title: 'Efficiency',
     panels: [
       {
-        title: 'Share that the origin had to give',
-        description: 'Of the bytes that clients got.',
+        title: 'Origin share',
+        description: 'Bytes from the origin per byte served to clients; lower is better.',
         unit: 'percentunit',
         queries: one(`${sum(rate('orca_origin_bytes_total'))} / ${sum(rate('orca_served_bytes_total'))}`, 'share'),
       },
       {
         title: 'Duplication factor',
-        description: 'Origin bytes for each committed one, but for sparse reads; 1 is each chunk once.',
+        description:
+          'Bytes from the origin per committed byte, without sparse reads; 1 means that each chunk was fetched once.',
         unit: 'none',
         queries: one(
-          `(${sum(rate('orca_origin_bytes_total'))} - ${sum(rate('orca_sparse_bytes_total', of('kind="read"')))} + ` +
-            `${sum(rate('orca_sparse_bytes_total', of('kind="reused"')))}) / ${sum(rate('orca_committed_bytes_total'))}`,
+          `(${sum(rate('orca_origin_bytes_total'))} - ${sum(rate('orca_sparse_bytes_total', selected('kind="read"')))} + ` +
+            `${sum(rate('orca_sparse_bytes_total', selected('kind="reused"')))}) / ${sum(rate('orca_committed_bytes_total'))}`,
           'factor',
         ),
       },
       {
         title: 'Fills',
-        description: 'By how they ended.',
+        description: 'Fills by outcome.',
         unit: 'ops',
         queries: one(sum(rate('orca_fills_total'), 'outcome'), '{{outcome}}'),
       },
@@ -96,43 +97,44 @@ export const ROWS: readonly Row[] = [
     panels: [
       {
         title: 'Origin requests',
-        description: 'By operation and outcome.',
+        description: 'Origin requests by operation and outcome.',
         unit: 'reqps',
         queries: one(sum(rate('orca_origin_requests_total'), 'operation, outcome'), '{{operation}} {{outcome}}'),
       },
       {
         title: 'Origin latency',
-        description: 'To the last byte, 99th percentile.',
+        description: 'Time to the last byte of an origin request, 99th percentile.',
         unit: 's',
         queries: one(quantile(0.99, 'orca_origin_request_seconds', 'operation'), '{{operation}}'),
       },
       {
         title: 'Origin slots',
-        description: 'Requests at once: those that may be, that are, and that wait for their turn.',
+        description: 'Concurrent origin requests: the limit, those running, and those waiting for a slot.',
         unit: 'none',
         queries: [
-          { expr: sum(`orca_origin_slots${OF}`), legend: 'allowed' },
-          { expr: sum(`orca_origin_running${OF}`), legend: 'running' },
-          { expr: sum(`orca_origin_queued${OF}`), legend: 'waiting' },
+          { expr: sum(`orca_origin_slots${SELECTED}`), legend: 'limit' },
+          { expr: sum(`orca_origin_running${SELECTED}`), legend: 'running' },
+          { expr: sum(`orca_origin_queued${SELECTED}`), legend: 'waiting' },
         ],
       },
       {
         title: 'Cachestore requests',
-        description: 'By operation and outcome.',
+        description: 'Cachestore requests by operation and outcome.',
         unit: 'reqps',
         queries: one(sum(rate('orca_store_requests_total'), 'operation, outcome'), '{{operation}} {{outcome}}'),
       },
       {
         title: 'Cachestore latency',
-        description: 'To the last byte, 99th percentile.',
+        description: 'Time to the last byte of a cachestore request, 99th percentile.',
         unit: 's',
         queries: one(quantile(0.99, 'orca_store_request_seconds', 'operation'), '{{operation}}'),
       },
       {
-        title: 'Not asked because it failed too often',
-        description: 'Replicas that have given up on the cachestore, or on a bucket of the origin, for now.',
+        title: 'Open circuit breakers',
+        description:
+          'Number of replicas that currently send no requests to the cachestore or to a bucket of the origin.',
         unit: 'none',
-        queries: one(sum(`orca_breaker_open${OF}`, 'name'), '{{name}}'),
+        queries: one(sum(`orca_breaker_open${SELECTED}`, 'name'), '{{name}}'),
       },
     ],
   },
@@ -140,49 +142,49 @@ export const ROWS: readonly Row[] = [
     title: 'Replicas',
     panels: [
       {
-        title: 'Memory of chunks',
-        description: 'Against the budget of all replicas.',
+        title: 'Chunk memory',
+        description: 'Memory in use for chunks and the budget, summed over all replicas.',
         unit: 'bytes',
         queries: [
-          { expr: sum(`orca_memory_budget_bytes${OF}`), legend: 'budget' },
-          { expr: sum(`orca_memory_window_bytes${OF}`), legend: 'streams' },
-          { expr: sum(`orca_memory_fill_bytes${OF}`), legend: 'fills' },
-          { expr: sum(`orca_memory_tier_bytes${OF}`), legend: 'kept' },
-          { expr: sum(`orca_outbox_bytes${OF}`), legend: 'commits that wait' },
+          { expr: sum(`orca_memory_budget_bytes${SELECTED}`), legend: 'budget' },
+          { expr: sum(`orca_memory_window_bytes${SELECTED}`), legend: 'streams' },
+          { expr: sum(`orca_memory_fill_bytes${SELECTED}`), legend: 'fills' },
+          { expr: sum(`orca_memory_tier_bytes${SELECTED}`), legend: 'memory tier' },
+          { expr: sum(`orca_outbox_bytes${SELECTED}`), legend: 'pending commits' },
         ],
       },
       {
         title: 'Waiting for memory',
-        description: 'Requests that wait for a part of the budget.',
+        description: 'Requests that wait for a share of the memory budget.',
         unit: 'none',
         queries: [
-          { expr: sum(`orca_memory_waiting_started${OF}`), legend: 'under way' },
-          { expr: sum(`orca_memory_waiting_new${OF}`), legend: 'new' },
+          { expr: sum(`orca_memory_waiting_started${SELECTED}`), legend: 'started' },
+          { expr: sum(`orca_memory_waiting_new${SELECTED}`), legend: 'new' },
         ],
       },
       {
         title: 'Peers',
-        description: 'In the view of each replica.',
+        description: 'Number of replicas that each replica knows.',
         unit: 'none',
-        queries: one(`orca_peers${OF}`, '{{pod}}'),
+        queries: one(`orca_peers${SELECTED}`, '{{pod}}'),
       },
       {
-        title: 'Fill requests of other replicas',
-        description: 'By answer.',
+        title: 'Fill requests from other replicas',
+        description: 'Fill requests by outcome.',
         unit: 'reqps',
         queries: one(sum(rate('orca_peer_requests_total'), 'outcome'), '{{outcome}}'),
       },
       {
-        title: 'Fall-throughs',
-        description: 'A place that did not have a chunk or did not answer, so that the next was asked.',
+        title: 'Fallbacks',
+        description: 'Chunk lookups that a source could not answer, so that the next source was tried.',
         unit: 'ops',
         queries: one(sum(rate('orca_fall_throughs_total'), 'rung, reason'), '{{rung}} {{reason}}'),
       },
       {
         title: 'Event loop delay',
-        description: '99th percentile, by replica.',
+        description: '99th percentile by replica.',
         unit: 's',
-        queries: one(`nodejs_eventloop_lag_p99_seconds${OF}`, '{{pod}}'),
+        queries: one(`nodejs_eventloop_lag_p99_seconds${SELECTED}`, '{{pod}}'),
       },
     ],
   },
@@ -191,19 +193,19 @@ export const ROWS: readonly Row[] = [
     panels: [
       {
         title: 'Reconciles',
-        description: 'By result.',
+        description: 'Reconciles by result.',
         unit: 'ops',
         queries: one(sum(rate('controller_runtime_reconcile_total', CONTROLLER), 'result'), '{{result}}'),
       },
       {
-        title: 'Length of a reconcile',
-        description: '99th percentile.',
+        title: 'Reconcile duration',
+        description: 'Duration of a reconcile, 99th percentile.',
         unit: 's',
         queries: one(quantile(0.99, 'controller_runtime_reconcile_time_seconds', '', CONTROLLER), 'p99'),
       },
       {
         title: 'Caches that are not ready',
-        description: 'By their condition Ready.',
+        description: 'Caches whose Ready condition is not True.',
         unit: 'none',
         queries: one(
           'sum by (namespace, name) (orcacache_condition{type="Ready",status!="True"})',
@@ -250,7 +252,7 @@ function variable(name: string, label: string, query: string): object {
     multi: true,
     allValue: '.+',
     current: { text: ['All'], value: ['$__all'] },
-    // When the time range changes: caches come and go.
+    // 2: reload the values when the time range changes, because caches are created and deleted.
     refresh: 2,
     sort: 1,
   };
@@ -258,7 +260,7 @@ function variable(name: string, label: string, query: string): object {
 
 function panels(): object[] {
   const made: object[] = [];
-  const width = GRID_COLUMNS / PANELS_A_LINE;
+  const width = GRID_COLUMNS / PANELS_PER_LINE;
   let y = 0;
   for (const { title, panels: members } of ROWS) {
     made.push({
@@ -271,11 +273,11 @@ function panels(): object[] {
     });
     y += 1;
     for (const [index, member] of members.entries()) {
-      const line = Math.floor(index / PANELS_A_LINE);
-      const gridPos = { x: (index % PANELS_A_LINE) * width, y: y + line * PANEL_HEIGHT, w: width, h: PANEL_HEIGHT };
+      const line = Math.floor(index / PANELS_PER_LINE);
+      const gridPos = { x: (index % PANELS_PER_LINE) * width, y: y + line * PANEL_HEIGHT, w: width, h: PANEL_HEIGHT };
       made.push({ id: made.length + 1, ...panel(member), gridPos });
     }
-    y += Math.ceil(members.length / PANELS_A_LINE) * PANEL_HEIGHT;
+    y += Math.ceil(members.length / PANELS_PER_LINE) * PANEL_HEIGHT;
   }
   return made;
 }

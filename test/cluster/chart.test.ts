@@ -164,7 +164,7 @@ describe('a release', () => {
   test('passes the test that it brings', async () => {
     const told = await helm('test', RELEASE, '--logs', '--timeout', '120s');
     expect(told).toContain('ok      the API server serves OrcaCaches');
-    expect(told).toContain('ok      the operator runs');
+    expect(told).toContain('ok      the operator responds');
   });
 
   test.for(CACHE_SETS)('may be followed by one of the other chart with %s', async (values) => {

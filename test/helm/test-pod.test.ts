@@ -33,5 +33,5 @@ test('the pod of helm test asks every cache of the release, and is content with 
 
   const asked = [await cacheThatAnswers(200), await cacheThatAnswers(403)];
   const { stdout } = await run(command[0] ?? '', [...command.slice(1), script, dashes, ...asked]);
-  expect(stdout).toBe(`ok      ${asked[0]} answers with 200\nok      ${asked[1]} answers with 403\n`);
+  expect(stdout).toBe(`ok      ${asked[0]} responded with status 200\nok      ${asked[1]} responded with status 403\n`);
 });

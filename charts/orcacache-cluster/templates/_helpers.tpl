@@ -6,14 +6,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The labels of an object, with more of its own; no key twice: (list . labels) */}}
+{{/* Labels of an object, merged with additional ones so that no key occurs twice: (list . labels) */}}
 {{- define "orcacache-cluster.labels" -}}
 {{- $root := index . 0 }}
 {{- $own := include "orcacache-cluster.ownLabels" $root | fromYaml }}
 {{- mergeOverwrite $own (deepCopy $root.Values.commonLabels) (deepCopy (index . 1)) | toYaml }}
 {{- end }}
 
-{{/* The names of the caches that there are, as a YAML list. */}}
+{{/* Names of the caches that are not null, as a YAML list. */}}
 {{- define "orcacache-cluster.names" -}}
 {{- $names := list }}
 {{- range $name, $cache := .Values.caches }}
@@ -24,14 +24,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- toYaml $names }}
 {{- end }}
 
-{{/* The spec of a cache, as YAML: (list . cache) */}}
+{{/* Spec of a cache, merged with the defaults, as YAML: (list . cache) */}}
 {{- define "orcacache-cluster.spec" -}}
 {{- $root := index . 0 }}
 {{- $cache := index . 1 }}
 {{- mergeOverwrite (deepCopy $root.Values.defaults) (deepCopy $cache.spec) | toYaml }}
 {{- end }}
 
-{{/* Where a cache listens inside the cluster: (list . name cache) */}}
+{{/* URL of a cache inside the cluster: (list . name cache) */}}
 {{- define "orcacache-cluster.endpoint" -}}
 {{- $root := index . 0 }}
 {{- $spec := include "orcacache-cluster.spec" (list $root (index . 2)) | fromYaml }}

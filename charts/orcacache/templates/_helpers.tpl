@@ -23,7 +23,7 @@
 {{- end }}
 {{- end }}
 
-{{/* What selects the operator's pod; can't change. Not the labels of cache pods, which other things select. */}}
+{{/* Selector of the operator's pods. It is immutable, and it must not match cache pods. */}}
 {{- define "orcacache.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "orcacache.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -42,31 +42,31 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- include "orcacache.labelsWith" (list . dict) }}
 {{- end }}
 
-{{/* The labels of an object, with more of its own; no key twice, which a strict API server refuses: (list . labels) */}}
+{{/* Labels of an object, merged with additional ones: strict field validation rejects duplicate keys. (list . labels) */}}
 {{- define "orcacache.labelsWith" -}}
 {{- $root := index . 0 }}
 {{- $own := include "orcacache.ownLabels" $root | fromYaml }}
 {{- mergeOverwrite $own (deepCopy $root.Values.commonLabels) (deepCopy (index . 1)) | toYaml }}
 {{- end }}
 
-{{/* The name with a suffix, inside a label's 63 characters: (list . "metrics") */}}
+{{/* Full name plus a suffix, truncated to the 63 characters of a label: (list . "metrics") */}}
 {{- define "orcacache.nameWith" -}}
 {{- $suffix := printf "-%s" (index . 1) }}
 {{- printf "%s%s" (include "orcacache.fullname" (index . 0) | trunc (int (sub 63 (len $suffix))) | trimSuffix "-") $suffix }}
 {{- end }}
 
-{{/* What selects the pods of caches, which the operator labels. */}}
+{{/* Selector of the cache pods of all caches. */}}
 {{- define "orcacache.cachePodLabels" -}}
 app.kubernetes.io/name: orcacache
 app.kubernetes.io/component: cache
 {{- end }}
 
-{{/* "true" where the kind of the Prometheus operator may be rendered: (list . "ServiceMonitor") */}}
+{{/* "true" if the cluster has the given kind of the Prometheus operator: (list . "ServiceMonitor") */}}
 {{- define "orcacache.hasMonitoring" -}}
 {{- if (index . 0).Capabilities.APIVersions.Has (printf "monitoring.coreos.com/v1/%s" (index . 1)) }}true{{ end }}
 {{- end }}
 
-{{/* What scrapes of both programs have in common. */}}
+{{/* Scrape settings shared by ServiceMonitor and PodMonitor. */}}
 {{- define "orcacache.scrape" -}}
 path: /metrics
 {{- with .interval }}
@@ -81,7 +81,7 @@ metricRelabelings:
 {{- end }}
 {{- end }}
 
-{{/* The reference of an image: (dict "image" .Values.image "root" .) */}}
+{{/* Reference of an image: (dict "image" .Values.image "root" .) */}}
 {{- define "orcacache.image" -}}
 {{- $registry := default .image.registry .root.Values.global.imageRegistry }}
 {{- $name := ternary .image.repository (printf "%s/%s" $registry .image.repository) (empty $registry) }}
@@ -92,7 +92,7 @@ metricRelabelings:
 {{- end }}
 {{- end }}
 
-{{/* Every verb that the operator uses, and no other. */}}
+{{/* Exactly the verbs that the operator uses. */}}
 {{- define "orcacache.rules" -}}
 - apiGroups: [orcacache.dev]
   resources: [orcacaches]
@@ -100,7 +100,7 @@ metricRelabelings:
 - apiGroups: [orcacache.dev]
   resources: [orcacaches/status]
   verbs: [patch]
-# Children block the deletion of their owner, which must be allowed where that is enforced.
+# Owner references set blockOwnerDeletion, which OwnerReferencesPermissionEnforcement allows only with this verb.
 - apiGroups: [orcacache.dev]
   resources: [orcacaches/finalizers]
   verbs: [update]
@@ -119,7 +119,7 @@ metricRelabelings:
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: [get, list, watch, create, patch, delete]
-# By name only: whether those that a cache names are complete, and the key that its replicas share.
+# Never list: the operator reads the Secrets that a cache names and manages the shared key of its replicas.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, patch]
@@ -132,7 +132,7 @@ metricRelabelings:
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
-# Nobody may give what he does not have: the Role of the cache pods.
+# RBAC lets the operator grant only rights that it has itself; the Role of the cache pods needs these.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [get, list, watch]
