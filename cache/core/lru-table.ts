@@ -7,7 +7,7 @@ export interface TableLimits<T> {
   readonly weigh?: (name: string, entry: T) => number;
 }
 
-export class BoundedTable<T> {
+export class LruTable<T> {
   readonly #limits: Required<TableLimits<T>>;
   readonly #entries = new Map<string, { readonly entry: T; readonly weight: number }>();
   #weight = 0;

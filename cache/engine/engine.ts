@@ -1,4 +1,4 @@
-/** Puts the engine's parts together; the two things it does are `read` and `serveFill`. */
+/** Wires the engine's parts. Its two entry points are `read` (for clients) and `serveFill` (for peers). */
 import type { ChunkTier } from '#cache/core/chunk.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import { Catalog } from '#cache/engine/upstream/catalog.ts';
@@ -7,10 +7,10 @@ import type { FillContext } from '#cache/engine/fill/fill.ts';
 import { Flights } from '#cache/engine/fill/flights.ts';
 import { GhostList } from '#cache/engine/memory/ghost-list.ts';
 import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from '#cache/engine/upstream/guarded.ts';
-import { Inbound } from '#cache/engine/streams/peer-streams.ts';
+import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
 import { Listings, underPrefix, withoutPrefix } from '#cache/engine/metadata/listings.ts';
-import { Loads } from '#cache/engine/streams/store-loads.ts';
+import { StoreLoads } from '#cache/engine/streams/store-loads.ts';
 import { Manifests } from '#cache/engine/metadata/manifests.ts';
 import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
@@ -18,8 +18,8 @@ import { Metadata } from '#cache/engine/metadata/metadata.ts';
 import { callOrigin } from '#cache/engine/upstream/origin-call.ts';
 import { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import { Outbox } from '#cache/engine/fill/outbox.ts';
-import { Owners } from '#cache/engine/metadata/bucket-owners.ts';
-import { Parts } from '#cache/engine/metadata/multipart-parts.ts';
+import { BucketOwners } from '#cache/engine/metadata/bucket-owners.ts';
+import { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
 import {
   admit,
@@ -35,13 +35,13 @@ import { Repairs } from '#cache/engine/fill/repairs.ts';
 import type { RetrySettings } from '#cache/engine/upstream/retry.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
 import { SparseReads } from '#cache/engine/sparse/reads.ts';
-import { SparseTable } from '#cache/engine/fill/block-table.ts';
+import { BlockTable } from '#cache/engine/fill/block-table.ts';
 
-/** To a HEAD's answer, of each attempt. */
+/** For each attempt of a HEAD. */
 const HEAD_TIMEOUT_MS = 2_000;
-/** A client whose socket takes nothing for so long has gone without a word. */
+/** A client whose socket takes no byte for this long has disappeared without closing its connection. */
 const STALL_LIMIT_MS = 300_000;
-/** While the cachestore is away its chunk can be had from memory or the origin only, and others need both. */
+/** While the cachestore is down a chunk comes from memory or the origin only, and other clients need both. */
 const STALL_LIMIT_WITHOUT_STORE_MS = 30_000;
 
 /** Plain values; the configuration has this shape too. */
@@ -50,7 +50,7 @@ export interface EngineSettings {
     readonly id: string;
     readonly buckets: readonly BucketRule[];
     readonly queueTimeoutMs: number;
-    /** What tells this origin from another under the same id; undefined = nobody else uses this cachestore. */
+    /** Distinguishes this origin from another with the same id; undefined = no other cache uses this cachestore. */
     readonly fingerprint?: string;
     readonly retry: RetrySettings;
   };
@@ -59,7 +59,7 @@ export interface EngineSettings {
   readonly metadata: { readonly negativeTtlMs: number; readonly staleIfErrorMs: number; readonly maxEntries: number };
   readonly catalog: { readonly maxEntries: number };
   readonly memory: { readonly budgetBytes: number };
-  /** How long a page of a list is good for; 0 = it is not kept. */
+  /** How long a page of a list is kept; 0 = not at all. */
   readonly edge: { readonly listTtlMs: number };
 }
 
@@ -73,31 +73,31 @@ export interface EngineOptions {
   readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
-  /** These two may change while running. */
+  /** These two may change at run time. */
   readonly targetGlobal: () => number;
   readonly readahead: () => number;
-  /** For tests: overwrites memory as it is given back. */
+  /** For tests: overwrites memory as it is released. */
   readonly poisonMemory?: boolean;
 }
 
 export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
-  /** A page of a client's bucket, as its clients name things. */
+  /** A page of a client's bucket, in the client's names. */
   list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListPage>;
-  /** Rejects unless the client's bucket, at the origin, is whose it is expected to be. */
+  /** Rejects unless `owner` owns the client's bucket at the origin. */
   checkOwner(name: Pick<ReadRequest, 'bucket' | 'key'>, owner: string, signal: AbortSignal): Promise<void>;
   serveFill(call: FillCall): Promise<FillReply>;
-  /** Forgets, on all replicas, what is known of a client's object; its chunks stay: they are of one version. */
+  /** Removes an object's metadata on all replicas. Its chunks stay, since each belongs to one version. */
   purge(name: Pick<ReadRequest, 'bucket' | 'key'>): void;
-  /** Which chunks an answer is made of and who coordinates them. */
+  /** Which chunks an answer is made of, and which replica coordinates each. */
   explain(result: ReadResult): string;
-  /** What goes on in the background, until the signal aborts. */
+  /** Background work, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
-  /** So long a response is kept whose socket takes no byte. */
+  /** How long a response may make no progress before it is closed, in ms. */
   stallLimitMs(): number;
-  /** Resolves when no fill and no sparse read runs any more. */
+  /** Resolves when no fill and no sparse read is running. */
   idle(): Promise<void>;
-  /** Commits what still waits for the cachestore, until the signal aborts. */
+  /** Commits the chunks that wait for the cachestore, until the signal aborts. */
   flush(signal: AbortSignal): Promise<void>;
   readonly origin: GuardedOrigin;
   readonly store: GuardedStore;
@@ -108,21 +108,19 @@ export interface Engine {
   readonly catalog: Catalog;
   readonly flights: Flights;
   readonly sparse: SparseReads;
-  readonly sparseTable: SparseTable;
-  readonly loads: Loads;
-  readonly inbound: Inbound;
+  readonly blockTable: BlockTable;
+  readonly storeLoads: StoreLoads;
+  readonly peerStreams: PeerStreams;
   readonly limiter: OriginLimiter;
   readonly metadata: Metadata;
   readonly manifests: Manifests;
 }
 
-export function openEngine(options: EngineOptions): Engine {
+/** The parts that talk to the origin and the cachestore, and the memory they share. */
+function openUpstream(options: EngineOptions) {
   const { settings, clock } = options;
-  const memory = new ChunkMemory({
-    budgetBytes: settings.memory.budgetBytes,
-    clock,
-    poison: options.poisonMemory ?? false,
-  });
+  const { budgetBytes } = settings.memory;
+  const memory = new ChunkMemory({ budgetBytes, clock, poison: options.poisonMemory ?? false });
   const memoryTier = new MemoryTier();
   memory.onPressure(memoryTier);
   memoryTier.onEvictable(() => memory.reconsider());
@@ -140,7 +138,7 @@ export function openEngine(options: EngineOptions): Engine {
     store,
     catalog,
     memoryTier,
-    budgetBytes: settings.memory.budgetBytes,
+    budgetBytes,
     mayCommit: () => identity.state === 'ours',
   });
   const identity = new OriginIdentity({
@@ -150,63 +148,109 @@ export function openEngine(options: EngineOptions): Engine {
     fingerprint: settings.origin.fingerprint,
     onOurs: () => outbox.wake(),
   });
-  const served = <T>(call: () => Promise<T>): Promise<T> => {
-    const refusal = identity.refusal();
-    return refusal === undefined ? call() : Promise.reject(refusal);
-  };
-  const fillContext: FillContext = {
-    ...options,
-    origin,
-    store,
-    outbox,
-    repairs: new Repairs(clock),
-    sparseTable: new SparseTable(memoryTier),
-    memory,
-    memoryTier,
-    catalog,
-    limiter,
-    retry: settings.origin.retry,
-  };
-  const flights = new Flights(fillContext);
-  const loads = new Loads(fillContext);
-  const inbound = new Inbound({ ...options, store, memory, catalog });
-  const manifests = new Manifests({
-    store,
-    clock,
-    observer: options.observer,
-    maxEntries: settings.metadata.maxEntries,
-  });
+  return { memory, memoryTier, catalog, limiter, origin, store, outbox, identity };
+}
+
+/** What is known of objects: heads, manifests, parts, lists, owners. */
+function openKnowledge(options: EngineOptions, context: FillContext) {
+  const { settings, clock, observer } = options;
+  const { store, origin } = context;
+  const manifests = new Manifests({ store, clock, observer, maxEntries: settings.metadata.maxEntries });
   const metadata = new Metadata({
     ...options,
     ...settings.metadata,
     originHead: (bucket, key) =>
-      callOrigin(fillContext, { operation: 'head', bucket, firstByteTimeoutMs: HEAD_TIMEOUT_MS }, (call) =>
+      callOrigin(context, { operation: 'head', bucket, firstByteTimeoutMs: HEAD_TIMEOUT_MS }, (call) =>
         origin.head(bucket, key, call),
       ),
     manifests,
   });
+  const owners = new BucketOwners(context);
+  const parts = new MultipartParts(context);
+  const listings = new Listings({ ...context, ttlMs: settings.edge.listTtlMs });
+  return { manifests, metadata, owners, parts, listings };
+}
+
+export function openEngine(options: EngineOptions): Engine {
+  const { settings, clock } = options;
+  const upstream = openUpstream(options);
+  const { memory, memoryTier, catalog, limiter, origin, store, outbox, identity } = upstream;
+  const blockTable = new BlockTable(memoryTier);
+  const fillContext: FillContext = {
+    ...options,
+    ...upstream,
+    repairs: new Repairs(clock),
+    blockTable,
+    retry: settings.origin.retry,
+  };
+  const flights = new Flights(fillContext);
+  const storeLoads = new StoreLoads(fillContext);
+  const peerStreams = new PeerStreams({ ...options, store, memory, catalog });
+  const { manifests, metadata, owners, parts, listings } = openKnowledge(options, fillContext);
   const sparse = new SparseReads({
     context: fillContext,
     flights,
     onChanged: (object) => metadata.invalidate(object, object.etag),
   });
-  const owners = new Owners(fillContext);
-  const listings = new Listings({ ...fillContext, ttlMs: settings.edge.listTtlMs });
   const context: ReadContext = {
     ...fillContext,
     flights,
     sparse,
     ghosts: new GhostList(),
-    loads,
-    inbound,
+    storeLoads,
+    peerStreams,
     peers: options.peers,
     verifyRanges: settings.cacheStore.verifyRanges,
     metadata,
-    parts: new Parts(fillContext),
+    parts,
     originId: settings.origin.id,
     buckets: new Map(settings.origin.buckets.map((rule) => [rule.name, rule])),
     chunking: settings.chunking,
     readahead: options.readahead,
+  };
+  return {
+    ...openCalls(context, { identity, owners, listings }),
+    explain: (result) => explain(result, options.peers),
+    run: async (signal) => {
+      await Promise.all([outbox.run(signal), identity.run(signal)]);
+    },
+    stallLimitMs: () => (store.breaker.state === 'closed' ? STALL_LIMIT_MS : STALL_LIMIT_WITHOUT_STORE_MS),
+    async idle() {
+      // A sparse read may have started a fill.
+      do await Promise.all([flights.idle(), sparse.idle()]);
+      while (flights.count + sparse.running > 0);
+    },
+    flush: (signal) => outbox.flush(signal),
+    identity,
+    origin,
+    store,
+    outbox,
+    memory,
+    memoryTier,
+    catalog,
+    flights,
+    sparse,
+    blockTable,
+    storeLoads,
+    peerStreams,
+    limiter,
+    metadata,
+    manifests,
+  };
+}
+
+/** What clients and peers call. Nothing is served while the origin's identity is another's. */
+function openCalls(
+  context: ReadContext,
+  {
+    identity,
+    owners,
+    listings,
+  }: { readonly identity: OriginIdentity; readonly owners: BucketOwners; readonly listings: Listings },
+): Pick<Engine, 'read' | 'list' | 'checkOwner' | 'serveFill' | 'purge'> {
+  const served = <T>(call: () => Promise<T>): Promise<T> => {
+    const refusal = identity.refusal();
+    return refusal === undefined ? call() : Promise.reject(refusal);
   };
   return {
     read: (request) => served(() => read(context, request)),
@@ -224,32 +268,6 @@ export function openEngine(options: EngineOptions): Engine {
         await owners.check(originBucket, key, owner, signal);
       }),
     serveFill: (call) => served(() => serveFill(context, call)),
-    purge: (name) => metadata.purge(admit(context, name).object),
-    explain: (result) => explain(result, options.peers),
-    run: async (signal) => {
-      await Promise.all([outbox.run(signal), identity.run(signal)]);
-    },
-    identity,
-    stallLimitMs: () => (store.breaker.state === 'closed' ? STALL_LIMIT_MS : STALL_LIMIT_WITHOUT_STORE_MS),
-    async idle() {
-      // A sparse read may have begun a fill.
-      do await Promise.all([flights.idle(), sparse.idle()]);
-      while (flights.count + sparse.running > 0);
-    },
-    flush: (signal) => outbox.flush(signal),
-    origin,
-    store,
-    outbox,
-    memory,
-    memoryTier,
-    catalog,
-    flights,
-    sparse,
-    sparseTable: fillContext.sparseTable,
-    loads,
-    inbound,
-    limiter,
-    metadata,
-    manifests,
+    purge: (name) => context.metadata.purge(admit(context, name).object),
   };
 }

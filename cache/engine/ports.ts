@@ -4,7 +4,7 @@
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
-import type { FillWhy } from '#cache/core/peer/fill-request.ts';
+import type { FillReason } from '#cache/core/peer/fill-request.ts';
 import type { HeadQuery, Invalidation } from '#cache/core/peer/head-request.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
@@ -134,7 +134,7 @@ export interface PeerView {
 }
 
 /** The memory class of a request, carried to the coordinator. */
-export type DemandClass = 'started' | 'new';
+export type Demand = 'started' | 'new';
 
 export interface FillRequest {
   readonly chunk: Chunk;
@@ -142,10 +142,10 @@ export interface FillRequest {
   readonly range: ByteRange;
   readonly rank: 1 | 2;
   readonly epoch: string;
-  readonly demand: DemandClass;
+  readonly demand: Demand;
   /** The coordinator may take so long to its first byte. */
   readonly deadlineMs: number;
-  readonly why: FillWhy;
+  readonly reason: FillReason;
   /** So little of the chunk that the coordinator need not bring all of it. */
   readonly sparse?: boolean;
 }
@@ -206,9 +206,9 @@ export interface Observer {
    * did not ask for them again.
    */
   sparseBytes(kind: 'read' | 'excess' | 'reused', lengthBytes: number): void;
-  /** A rung that did not answer, by name and reason code. */
+  /** A source that could not answer, and why: an error code or one of the source's own reasons. */
   fallThrough(
-    rung: 'head' | 'store' | 'leaving' | 'stalled' | 'behind' | 'coordinator' | 'runner_up',
+    source: 'head' | 'store' | 'leaving_replica' | 'peer_stall' | 'left_behind' | 'coordinator' | 'runner_up',
     reason: string,
   ): void;
   /** Something unexpected that no client sees, for the log: never a secret. */

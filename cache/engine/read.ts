@@ -1,23 +1,27 @@
 /**
- * A GET or HEAD, in five steps: admit, resolve, plan, fetch, stream. The first bytes are in hand before anybody writes
- * a status line; what fails after that breaks the connection, never the bytes.
+ * The read path: one GET or HEAD in five steps, `admit`, `resolve`, `plan`, `fetchChunks` and `firstBytes`.
+ *
+ * The first bytes are in hand before a status line is written. A later failure closes the connection; it never yields a
+ * short or corrupt body.
  */
-import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import type { ObjectName } from '#cache/core/peer/head-request.ts';
 import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
+import type { ObjectName } from '#cache/core/peer/head-request.ts';
 import { evaluateConditions, rangeApplies, type Conditions } from '#cache/core/preconditions.ts';
 import { resolveRange } from '#cache/core/range.ts';
-import { isSparse } from '#cache/core/sparse.ts';
+import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 import { keyIsTooLong, MAX_KEY_BYTES } from '#cache/core/s3/request-target.ts';
-import type { FetchContext } from '#cache/engine/fetch/cursor.ts';
-import type { KnownHead, Metadata } from '#cache/engine/metadata/metadata.ts';
-import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
-import type { Parts } from '#cache/engine/metadata/multipart-parts.ts';
-import type { Pace } from '#cache/engine/streams/reader-pace.ts';
-import type { Piece, Source } from '#cache/engine/memory/piece.ts';
+import { isSparse } from '#cache/core/sparse.ts';
+import type { FetchContext } from '#cache/engine/fetch/context.ts';
+import { memoryPiece } from '#cache/engine/fetch/from-memory.ts';
 import { startingWith, streamSlices } from '#cache/engine/fetch/read-ahead.ts';
+import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
+import type { Piece, Source } from '#cache/engine/memory/piece.ts';
+import type { KnownHead, Metadata } from '#cache/engine/metadata/metadata.ts';
+import type { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
+import type { Pace } from '#cache/engine/streams/reader-pace.ts';
+import { asView } from '#cache/engine/streams/view-or-copy.ts';
 
 export interface BucketRule {
   readonly name: string;
@@ -29,7 +33,7 @@ export interface BucketRule {
 
 export interface ReadContext extends FetchContext {
   readonly metadata: Metadata;
-  readonly parts: Parts;
+  readonly parts: MultipartParts;
   readonly originId: string;
   readonly buckets: ReadonlyMap<string, BucketRule>;
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
@@ -37,7 +41,7 @@ export interface ReadContext extends FetchContext {
 }
 
 export interface ReadRequest {
-  /** As the client says them. */
+  /** The client's names. */
   readonly bucket: string;
   readonly key: string;
   readonly range: string | undefined;
@@ -48,21 +52,21 @@ export interface ReadRequest {
   readonly headOnly: boolean;
   readonly requestId: string;
   readonly signal: AbortSignal;
-  /** How the client takes its body; without one it is taken to be steady. */
+  /** How fast the client takes its body; without one it counts as steady. */
   readonly pace?: Pace | undefined;
 }
 
 export interface ReadResult {
   readonly head: ObjectHead;
   readonly ageMs: number;
-  /** The origin could not be asked, and this is what was known. */
+  /** The origin could not be asked; this is what was known before. */
   readonly stale: boolean;
   readonly status: 200 | 206 | 304;
-  /** What the body holds of the object. */
+  /** The bytes of the object that the body holds. */
   readonly range: ByteRange;
-  /** Of a part that was asked for by its number: how many there are, where that is known. */
+  /** How many parts the object has, where one was asked for by its number and the count is known. */
   readonly partsCount: number | undefined;
-  /** How the answer is made up: for `X-Orca-Explain`. */
+  /** How the answer is made up, for `X-Orca-Explain`. */
   readonly object: ObjectVersion;
   readonly chunkSizeBytes: number;
   /** Where the first bytes came from; undefined without a body. */
@@ -70,7 +74,7 @@ export interface ReadResult {
   readonly body: AsyncGenerator<Piece, void, void>;
 }
 
-/** Origin names: after `admit` nothing else exists. */
+/** The object under the origin's names: after `admit` no other names are used. */
 interface Admitted {
   readonly object: ObjectName;
   readonly ttlMs: number;
@@ -84,9 +88,9 @@ interface Plan {
   readonly chunkSizeBytes: number;
 }
 
-/** An SDK that did HEAD on one replica and ranged GETs on another must not fail for an older entry there. */
+/** A client that did HEAD on one replica and a ranged GET on another must not fail because of an older entry there. */
 const REVALIDATE_AFTER_MS = 1_000;
-/** An immutable object's head is good for as long as anybody runs. */
+/** The head of an immutable object does not expire. */
 const IMMUTABLE_TTL_MS = Number.POSITIVE_INFINITY;
 
 export async function read(context: ReadContext, request: ReadRequest): Promise<ReadResult> {
@@ -97,30 +101,24 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
       ? await resolve(context, admitted, request)
       : await context.metadata.resolveAnew(admitted.object, request.signal);
     try {
-      const plan = await cutToPart(context, planRead(context, admitted, known, request), request);
-      const answer = { ...known, ...plan };
-      if (request.headOnly || plan.status === 304 || plan.range.to === plan.range.from)
-        return { ...answer, source: undefined, body: nothing() };
-      const prefix = chunkPathPrefix(plan.object, plan.chunkSizeBytes);
-      const ready = fromMemoryAtOnce(context, plan, prefix);
-      if (ready !== undefined) return { ...answer, source: ready.source, body: only(ready) };
-      return { ...answer, ...(await stream(fetch(context, plan, prefix, request))) };
+      const planned = await plan(context, admitted, known, request);
+      const answer = { ...known, ...planned };
+      if (request.headOnly || planned.status === 304 || planned.range.to === planned.range.from)
+        return { ...answer, source: undefined, body: noBytes() };
+      const prefix = chunkPathPrefix(planned.object, planned.chunkSizeBytes);
+      // The shortcut of most small reads: the source chain would cost more than their bytes.
+      const whole = wholeFromMemory(context, planned, prefix);
+      if (whole !== undefined) return { ...answer, source: whole.source, body: onePiece(whole) };
+      return { ...answer, ...(await firstBytes(fetchChunks(context, planned, prefix, request))) };
     } catch (error) {
       if (hasCode(error, 'object_archived')) throw withStorageClass(error, known.head);
-      // Before the status line the client need not know: resolve again, once.
+      // Before the status line the client need not know that the object has changed: resolve again, once.
       if (!hasCode(error, 'object_changed') || !isFirst) throw error;
     }
   }
 }
 
-/** The allow-list's row; rejects with `bucket_not_found`. */
-export function ruleOf({ buckets }: ReadContext, bucket: string): BucketRule {
-  const rule = buckets.get(bucket);
-  if (rule === undefined) throw new OrcaError('bucket_not_found', `bucket ${bucket} is not served here`);
-  return rule;
-}
-
-/** Whether this bucket is served at all, and what the origin calls it. */
+/** Step 1. Is this bucket served, and what does the origin call the object? */
 export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' | 'key'>): Admitted {
   const rule = ruleOf(context, request.bucket);
   if (keyIsTooLong(request.key))
@@ -134,38 +132,34 @@ export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' 
   };
 }
 
-/** The origin's name of a key, or of a list's prefix. Rejects with `bad_request` for one that no bucket holds. */
-export function underRule({ prefix }: Pick<BucketRule, 'prefix'>, name: string): string {
-  const full = prefix + name;
-  if (!staysUnder(prefix, full)) throw new OrcaError('bad_request', 'the name leads out of its bucket');
-  // Origins on a file system fail over it, again and again: the breaker would take them for unwell.
-  if (name.includes('\0')) throw new OrcaError('bad_request', 'the name holds NUL');
-  return full;
-}
-
-/** What the object is now; asked anew before a client is told that its version is gone. */
+/**
+ * Step 2. What is the object's version now? An entry that would make a precondition fail is revalidated first, before
+ * the client is told that its version is gone.
+ */
 async function resolve(context: ReadContext, admitted: Admitted, request: ReadRequest): Promise<KnownHead> {
   const { object, ttlMs } = admitted;
   const known = await context.metadata.resolve(object, ttlMs, request.signal);
   const { ifMatch, ifNoneMatch } = request.conditions;
-  const verdict = evaluateConditions(request.conditions, known.head).kind;
-  const isBadNews =
-    (ifMatch !== undefined && verdict === 'failed') || (ifNoneMatch !== undefined && verdict === 'proceed');
-  return isBadNews ? context.metadata.revalidate(object, known, REVALIDATE_AFTER_MS, request.signal) : known;
+  const outcome = evaluateConditions(request.conditions, known.head).kind;
+  const mayBeOutdated =
+    (ifMatch !== undefined && outcome === 'failed') || (ifNoneMatch !== undefined && outcome === 'proceed');
+  return mayBeOutdated ? context.metadata.revalidate(object, known, REVALIDATE_AFTER_MS, request.signal) : known;
 }
 
-/** Preconditions, range, chunk size. */
-function planRead(context: ReadContext, admitted: Admitted, known: KnownHead, request: ReadRequest): Plan {
+/** Step 3. Preconditions, range, chunk size: which bytes of which chunks? */
+async function plan(context: ReadContext, admitted: Admitted, known: KnownHead, request: ReadRequest): Promise<Plan> {
   const { head } = known;
   const { chunking } = context;
   const object = { ...admitted.object, etag: head.etag, sizeBytes: head.sizeBytes };
   const chunkSizeBytes = chunkSizeFor(head.sizeBytes, chunking.sizeBytes, chunking.tiers);
   const common = { object, chunkSizeBytes, partsCount: undefined };
   const whole = { from: 0, to: head.sizeBytes };
-  const verdict = evaluateConditions(request.conditions, head);
-  if (verdict.kind === 'failed')
-    throw new OrcaError('precondition_failed', `${verdict.condition} does not hold`, { details: verdict.condition });
-  if (verdict.kind === 'not_modified') return { ...common, status: 304, range: whole };
+  const outcome = evaluateConditions(request.conditions, head);
+  if (outcome.kind === 'failed')
+    throw new OrcaError('precondition_failed', `${outcome.condition} does not hold`, { details: outcome.condition });
+  if (outcome.kind === 'not_modified') return { ...common, status: 304, range: whole };
+  if (request.part !== undefined)
+    return { ...common, ...(await partOf(context, object, request.part, request.signal)) };
   const range = rangeApplies(request.conditions, head) ? request.range : undefined;
   const wanted = resolveRange(range, head.sizeBytes);
   if (wanted.kind === 'unsatisfiable')
@@ -176,56 +170,13 @@ function planRead(context: ReadContext, admitted: Admitted, known: KnownHead, re
   return { ...common, status: 206, range: wanted.range };
 }
 
-/** S3 says what an object that can't be read is stored as. */
-function withStorageClass(cause: OrcaError, { headers }: ObjectHead): OrcaError {
-  const StorageClass = headers['x-amz-storage-class'];
-  return new OrcaError(cause.code, cause.message, {
-    cause,
-    ...(StorageClass !== undefined && { fields: { StorageClass } }),
-  });
-}
-
-/** Which part of the object was asked for by its number, if one was. */
-async function cutToPart(context: ReadContext, plan: Plan, request: ReadRequest): Promise<Plan> {
-  if (request.part === undefined || plan.status === 304) return plan;
-  try {
-    const { range, count } = await context.parts.of(plan.object, request.part, request.signal);
-    // Of an empty object there is no range to speak of.
-    const status = plan.object.sizeBytes === 0 ? 200 : 206;
-    return { ...plan, status, range, partsCount: count };
-  } catch (error) {
-    if (hasCode(error, 'object_changed')) context.metadata.invalidate(plan.object, plan.object.etag);
-    throw error;
-  }
-}
-
-/**
- * The whole body, where it stands in one segment of the memory tier: most small reads, which would else pay more for
- * the ladder than for their bytes.
- */
-function fromMemoryAtOnce(
+/** Step 4. The bytes of the planned chunks, in order, each from the first source that has it, with read-ahead. */
+async function* fetchChunks(
   context: ReadContext,
   { object, range, chunkSizeBytes }: Plan,
   prefix: string,
-): Piece | undefined {
-  if (sliceCount(range, chunkSizeBytes) !== 1 || rangeLength(range) > SEGMENT_BYTES) return undefined;
-  const slice = sliceAt(range, chunkSizeBytes, 0);
-  const { path } = chunkAt(object, chunkSizeBytes, slice.index, prefix);
-  if (context.flights.get(path) !== undefined) return undefined;
-  const piece = context.memoryTier.get(path)?.piece(slice.from, slice.to, 'memory');
-  if (piece === undefined || piece.bytes.length === rangeLength(range)) return piece;
-  piece.release();
-  return undefined;
-}
-
-/** The bytes of the plan's chunks, in order, reading ahead from the first request on. */
-async function* fetch(
-  context: ReadContext,
-  plan: Plan,
-  prefix: string,
   request: ReadRequest,
 ): AsyncGenerator<Piece, void, void> {
-  const { object, range, chunkSizeBytes } = plan;
   try {
     yield* streamSlices(context, {
       count: sliceCount(range, chunkSizeBytes),
@@ -246,15 +197,74 @@ async function* fetch(
   }
 }
 
-/** Waits for the first bytes, so that their failure can still become a status line. */
-async function stream(pieces: AsyncGenerator<Piece, void, void>): Promise<Pick<ReadResult, 'source' | 'body'>> {
+/** Step 5. Waits for the first bytes, so that their failure can still become a status line. */
+async function firstBytes(pieces: AsyncGenerator<Piece, void, void>): Promise<Pick<ReadResult, 'source' | 'body'>> {
   const first = await pieces.next();
   if (first.done === true) throw new OrcaError('internal', 'a body ended before its first byte');
   return { source: first.value.source, body: startingWith(first.value, pieces) };
 }
 
-async function* only(piece: Piece): AsyncGenerator<Piece, void, void> {
+/** The allow-list's rule for a bucket; throws `bucket_not_found`. */
+export function ruleOf({ buckets }: ReadContext, bucket: string): BucketRule {
+  const rule = buckets.get(bucket);
+  if (rule === undefined) throw new OrcaError('bucket_not_found', `bucket ${bucket} is not served by this cache`);
+  return rule;
+}
+
+/** The origin's name for a key or a list prefix. Throws `bad_request` for a name that no bucket can hold. */
+export function underRule({ prefix }: Pick<BucketRule, 'prefix'>, name: string): string {
+  const full = prefix + name;
+  if (!staysUnder(prefix, full))
+    throw new OrcaError('bad_request', "the key would escape its bucket prefix ('..' segments)");
+  // Origins on a file system fail over it each time, and the circuit breaker would count that as an outage.
+  if (name.includes('\0')) throw new OrcaError('bad_request', 'the key contains a NUL character');
+  return full;
+}
+
+/** The byte range of one part of a multipart object. */
+async function partOf(
+  { parts, metadata }: ReadContext,
+  object: ObjectVersion,
+  part: number,
+  signal: AbortSignal,
+): Promise<Pick<Plan, 'status' | 'range' | 'partsCount'>> {
+  try {
+    const { range, count } = await parts.of(object, part, signal);
+    // An empty object has no range that a 206 could name.
+    return { status: object.sizeBytes === 0 ? 200 : 206, range, partsCount: count };
+  } catch (error) {
+    if (hasCode(error, 'object_changed')) metadata.invalidate(object, object.etag);
+    throw error;
+  }
+}
+
+/** S3 reports the storage class of an object that cannot be read. */
+function withStorageClass(cause: OrcaError, { headers }: ObjectHead): OrcaError {
+  const StorageClass = headers['x-amz-storage-class'];
+  return new OrcaError(cause.code, cause.message, {
+    cause,
+    ...(StorageClass !== undefined && { fields: { StorageClass } }),
+  });
+}
+
+/** The whole body as one piece, where one segment of the memory tier holds it. */
+function wholeFromMemory(
+  context: ReadContext,
+  { object, range, chunkSizeBytes }: Plan,
+  prefix: string,
+): Piece | undefined {
+  if (sliceCount(range, chunkSizeBytes) !== 1 || rangeLength(range) > SEGMENT_BYTES) return undefined;
+  const slice = sliceAt(range, chunkSizeBytes, 0);
+  const { path } = chunkAt(object, chunkSizeBytes, slice.index, prefix);
+  if (context.flights.get(path) !== undefined) return undefined;
+  const piece = memoryPiece(context.memoryTier, path, slice, asView);
+  if (piece === undefined || piece.bytes.length === rangeLength(range)) return piece;
+  piece.release();
+  return undefined;
+}
+
+async function* onePiece(piece: Piece): AsyncGenerator<Piece, void, void> {
   yield piece;
 }
 
-async function* nothing(): AsyncGenerator<Piece, void, void> {}
+async function* noBytes(): AsyncGenerator<Piece, void, void> {}

@@ -1,35 +1,36 @@
 /**
- * A peer's request for a chunk: streamed out of memory or a fill, or answered with where the chunk is. A request joins
- * only origin fills, never this replica's own requests to others, so two replicas can't wait for each other.
+ * A peer's request for a chunk: its bytes are streamed out of memory or a fill, or the answer is where the chunk is. A
+ * request joins only origin fills, never this replica's own requests to others, so two replicas never wait for each
+ * other.
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import type { FillWhy } from '#cache/core/peer/fill-request.ts';
 import type { ByteRange } from '#cache/core/object.ts';
+import type { FillReason } from '#cache/core/peer/fill-request.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import { isSparseIn } from '#cache/core/sparse.ts';
-import type { FetchContext } from '#cache/engine/fetch/cursor.ts';
-import { fetchLocally } from '#cache/engine/fetch/chunk.ts';
-import type { Flight, FlightReader } from '#cache/engine/fill/flight.ts';
-import { handOutOf } from '#cache/engine/streams/view-or-copy.ts';
-import type { Demand } from '#cache/engine/memory/chunk-memory.ts';
-import type { Pace } from '#cache/engine/streams/reader-pace.ts';
-import type { Piece } from '#cache/engine/memory/piece.ts';
-import type { FillSource, PeerAddress } from './ports.ts';
+import { drain, type Cursor, type FetchContext } from '#cache/engine/fetch/context.ts';
+import { fromMemory } from '#cache/engine/fetch/from-memory.ts';
+import { fetchLocally } from '#cache/engine/fetch/from-origin.ts';
 import { startingWith } from '#cache/engine/fetch/read-ahead.ts';
+import type { Flight, FlightReader } from '#cache/engine/fill/flight.ts';
+import type { Piece } from '#cache/engine/memory/piece.ts';
+import type { Demand, FillSource, PeerAddress } from '#cache/engine/ports.ts';
 import type { SparseReader } from '#cache/engine/sparse/reader.ts';
+import type { Pace } from '#cache/engine/streams/reader-pace.ts';
+import { viewOrCopy } from '#cache/engine/streams/view-or-copy.ts';
 
 export interface FillCall {
   readonly chunk: Chunk;
   readonly range: ByteRange;
   readonly rank: 1 | 2;
   readonly demand: Demand;
-  readonly why: FillWhy;
-  /** As the asker sees it: it knows the whole of its read, and its configuration. */
+  readonly reason: FillReason;
+  /** In the asking replica's judgement, which knows the whole read and its configuration. */
   readonly sparse?: boolean;
   readonly requestId: string;
   readonly signal: AbortSignal;
-  /** How the asker takes the bytes; without one it is taken to be steady. */
+  /** How fast the asking replica takes the bytes; without one it counts as steady. */
   readonly pace?: Pace | undefined;
 }
 
@@ -39,48 +40,48 @@ export type FillReply =
   | { readonly kind: 'none' }
   | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress; readonly epoch: string };
 
-/** Resolves once the answer is known and, for `bytes`, the first ones are in hand. */
+/** Resolves once the answer is known and, for `bytes`, the first bytes are in hand. */
 export async function serveFill(context: FetchContext, call: FillCall): Promise<FillReply> {
   const { chunk } = call;
-  const askedAt = context.sparseTable.moment;
+  const askedAt = context.blockTable.moment;
   const sparse = call.sparse === true && isSparseIn(chunk, call.range);
-  // What a fill has not come to yet may be here from before it.
-  if (sparse && context.flights.get(chunk.path) !== undefined && context.sparseTable.covers(chunk.path, call.range)) {
+  // Blocks that the running fill has not reached yet may be in memory from before it.
+  if (sparse && context.flights.get(chunk.path) !== undefined && context.blockTable.covers(chunk.path, call.range)) {
     const blocks = await serveSparse(context, call, askedAt);
     if (blocks !== undefined) return blocks;
   }
-  // Whatever the rank: what is in flight or in memory here need not be asked of the origin again.
+  // Whatever the rank: a chunk in flight or in memory here need not be fetched from the origin again.
   const running = context.flights.get(chunk.path);
   if (running !== undefined) return serveFlight(context, running, call);
-  const bytes = context.memoryTier.get(chunk.path);
-  if (bytes !== undefined) return { kind: 'bytes', source: 'memory', body: fromMemoryTier(context, call) };
-  if (call.why === 'join') return { kind: 'none' };
+  if (context.memoryTier.get(chunk.path) !== undefined)
+    return { kind: 'bytes', source: 'memory', body: fromMemoryTier(context, call) };
+  if (call.reason === 'join') return { kind: 'none' };
   const { owners, self, epoch } = context.peers.current();
   const [first = self, second] = rankPeers(chunk.path, owners, 2);
-  const isMine = first === self || (second === self && call.rank === 2);
-  if (!isMine) return { kind: 'not_coordinator', owner: first, epoch };
-  // Who can't read the cachestore, or found bad bytes there, gets ours: read and verified here, repaired if need be.
-  if (call.why === 'relay' || call.why === 'bad') return relay(context, call);
-  if (call.why === 'absent') context.catalog.forget(chunk.path);
-  const served = sparse ? await serveSparse(context, call, askedAt) : undefined;
-  if (served !== undefined) return served;
-  // The flight itself looks in the cachestore first, and fills only on its own 404.
+  const isOurs = first === self || (second === self && call.rank === 2);
+  if (!isOurs) return { kind: 'not_coordinator', owner: first, epoch };
+  // The asking replica cannot use the cachestore's copy: it gets ours, read and verified here, repaired if need be.
+  if (call.reason === 'store_unavailable' || call.reason === 'corrupt') return serveVerified(context, call);
+  if (call.reason === 'not_stored') context.catalog.forget(chunk.path);
+  const blocks = sparse ? await serveSparse(context, call, askedAt) : undefined;
+  if (blocks !== undefined) return blocks;
+  // The flight itself looks in the cachestore first, and fills only after a 404 of its own.
   const flight = context.flights.enter({ chunk, demand: call.demand, knownAbsent: false, proven: sparse });
   return flight === undefined ? { kind: 'stored' } : serveFlight(context, flight, call);
 }
 
-function relay(context: FetchContext, call: FillCall): Promise<FillReply> {
-  // The asker may have a part of the first block from elsewhere: what it can't check is checked here.
-  return begun(fetchLocally({ ...context, verifyRanges: true }, call));
+/** The asking replica may have part of the first block from elsewhere and cannot check the rest: it is checked here. */
+function serveVerified(context: FetchContext, call: FillCall): Promise<FillReply> {
+  return withFirstPiece(fetchLocally({ ...context, verifyRanges: true }, call));
 }
 
 /** The answer with the first piece in hand, which tells where the bytes come from. */
-async function begun(pieces: AsyncGenerator<Piece, void, void>): Promise<FillReply> {
+async function withFirstPiece(pieces: AsyncGenerator<Piece, void, void>): Promise<FillReply> {
   const first = await pieces.next();
   if (first.done === true) throw new OrcaError('internal', 'a range ended before its first byte');
   const { source } = first.value;
-  const wasThere = source === 'memory' || source === 'store';
-  return { kind: 'bytes', source: wasThere ? source : 'flight', body: startingWith(first.value, pieces) };
+  const isStored = source === 'memory' || source === 'store';
+  return { kind: 'bytes', source: isStored ? source : 'flight', body: startingWith(first.value, pieces) };
 }
 
 /** Undefined when the chunk is to be filled after all. */
@@ -89,45 +90,36 @@ async function serveSparse(context: FetchContext, call: FillCall, askedAt: numbe
   const reader = context.sparse.enter({ ...call, askedAt, knownAbsent: false });
   if (reader === undefined) return undefined;
   try {
-    return await serveReader(reader);
+    return await serveReader(reader, call);
   } catch (error) {
-    // Gone from memory before the first byte was out.
+    // Evicted from memory before the first byte was sent.
     if (hasCode(error, 'chunk_missing')) return undefined;
     throw error;
   }
 }
 
 function serveFlight(context: FetchContext, flight: Flight, call: FillCall): Promise<FillReply> {
-  return serveReader(flight.join(call.range, call.signal, handOutOf(context.memory, call.pace)));
+  return serveReader(flight.join(call.range, call.signal, viewOrCopy(context.memory, call.pace)), call);
 }
 
-async function serveReader(reader: FlightReader | SparseReader): Promise<FillReply> {
-  let streaming = false;
+async function serveReader(reader: FlightReader | SparseReader, call: FillCall): Promise<FillReply> {
+  let isStreaming = false;
   try {
     if ((await reader.opened()) === 'stored') return { kind: 'stored' };
-    streaming = true;
-    return await begun(readAlong(reader));
+    isStreaming = true;
+    return await withFirstPiece(drain(reader, cursorOf(call)));
   } finally {
-    if (!streaming) reader.close();
-  }
-}
-
-async function* readAlong(reader: FlightReader | SparseReader): AsyncGenerator<Piece, void, void> {
-  try {
-    for (let piece = await reader.next(); piece !== undefined; piece = await reader.next()) yield piece;
-  } finally {
-    reader.close();
+    if (!isStreaming) reader.close();
   }
 }
 
 async function* fromMemoryTier(context: FetchContext, call: FillCall): AsyncGenerator<Piece, void, void> {
-  const handOut = handOutOf(context.memory, call.pace);
-  for (let at = call.range.from; at < call.range.to;) {
-    const bytes = context.memoryTier.get(call.chunk.path);
-    // Pushed out while the asker read: its connection breaks, and it goes on from the cachestore at its offset.
-    if (bytes === undefined) throw new OrcaError('chunk_missing', 'the chunk has left memory');
-    const piece = handOut(bytes, at, call.range.to, 'memory');
-    at += piece.bytes.length;
-    yield piece;
-  }
+  const outcome = yield* fromMemory(context, call, cursorOf(call));
+  // The connection breaks, and the asking replica continues from the cachestore at its offset.
+  if (outcome !== 'done') throw new OrcaError('chunk_missing', 'the chunk was evicted from memory');
+}
+
+/** A cursor for one source only: nothing follows that could use what it learns. */
+function cursorOf({ range }: FillCall): Cursor {
+  return { at: range.from, absent: false, corrupt: false, storeFailed: false, askedAt: 0, isAgain: false };
 }

@@ -57,11 +57,11 @@ describe('a fill request', () => {
       epoch: '0123456789abcdef',
       demand: 'new',
       deadlineMs: 5_000,
-      why: 'absent',
+      reason: 'not_stored',
     });
     const value = nasty('1', '2', 'new', 'started', '0', '-1', '1e9', 'NaN', 'Infinity', '0123456789abcdef');
     const changed = fc.dictionary(
-      fc.constantFrom(...Object.keys(good), 'x-orca-bad', 'x-orca-sparse'),
+      fc.constantFrom(...Object.keys(good), 'x-orca-reason', 'x-orca-sparse'),
       fc.oneof(value, fc.array(value)),
     );
     fc.assert(

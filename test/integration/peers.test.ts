@@ -83,7 +83,7 @@ describe('GET /internal/fill', () => {
   }
 
   function terms(): Record<string, string> {
-    return formatFillTerms({ rank: 1, epoch: '0123456789abcdef', demand: 'new', deadlineMs: 5_000, why: 'first' });
+    return formatFillTerms({ rank: 1, epoch: '0123456789abcdef', demand: 'new', deadlineMs: 5_000, reason: 'miss' });
   }
 
   /** `signedFor`: whose MAC it is, where that is another than the one who is asked. */
@@ -144,7 +144,7 @@ describe('GET /internal/fill', () => {
     ['by another key', { key: randomBytes(32) }],
     ['of another target', { sent: '/internal/fill?origin_id=other' }],
     ['with another rank', { tampered: { 'x-orca-rank': '2' } }],
-    ['with a header more', { tampered: { 'x-orca-absent': '1' } }],
+    ['with a header more', { tampered: { 'x-orca-reason': 'not_stored' } }],
     ['with another nonce', { tampered: { 'x-orca-nonce': 'AAAAAAAAAAAAAAAAAAAAAA' } }],
     ['of ten minutes ago', { nowMs: Date.now() - 10 * 60_000 }],
     ['of ten minutes ahead', { nowMs: Date.now() + 10 * 60_000 }],

@@ -122,7 +122,7 @@ describe('a call that changes something', () => {
     const call = signedCall('POST', PURGE, {});
     expect((await send(ops, call)).status).toBe(204);
     const again = await send(ops, call);
-    expect([again.status, again.body.toString()]).toEqual([401, 'this call was made before\n']);
+    expect([again.status, again.body.toString()]).toEqual([401, 'replayed request: nonce already used\n']);
     expect((await send(ops, { ...signedCall('POST', PURGE, {}), target: `${PURGE}b` })).status).toBe(401);
     expect((await send(ops, signedCall('GET', PURGE, {}))).status).toBe(404);
     // One for the peers' listener is none here, and the other way round.
@@ -134,7 +134,7 @@ describe('a call that changes something', () => {
 });
 
 test('who asks the edge as a replica would is a client like any other', async () => {
-  const headers = { ...signedCall('GET', `/${BUCKET}/a`).headers, 'x-orca-relay': '1', 'x-orca-bad': '1' };
+  const headers = { ...signedCall('GET', `/${BUCKET}/a`).headers, 'x-orca-reason': 'corrupt, join' };
   const answer = await http(cache.all[0]!.edge, `/${BUCKET}/a`, { headers });
   expect(answer.body.toString()).toBe('an object');
   expect(answer.headers).not.toHaveProperty('x-orca-proof');

@@ -3,7 +3,7 @@
  * or by the request itself.
  */
 import type { ErrorCode } from '#cache/core/errors.ts';
-import { PART_BYTES } from '#cache/engine/fill/flight.ts';
+import { FILL_PART_BYTES } from '#cache/engine/fill/flight.ts';
 import type { Exchange } from './client.ts';
 import type { SimOrigin } from './origin.ts';
 import { MISSING_KEY, wasActive, type Fault, type Scenario } from './scenario.ts';
@@ -74,7 +74,7 @@ export function isAllowed(
 
 /** Who wants the end of a part that is on its way may not have its first byte in time. */
 function isSlowLine({ origin }: Scenario): boolean {
-  return PART_BYTES / origin.bytesPerMs >= FIRST_BYTE_LIMIT_MS;
+  return FILL_PART_BYTES / origin.bytesPerMs >= FIRST_BYTE_LIMIT_MS;
 }
 
 /** Whether there was no object at some time of `[fromMs, toMs]`. */

@@ -30,17 +30,17 @@ export function seedsFor({ seed, shows }: Mutation): number[] {
 
 const FILL = 'cache/engine/fill/fill.ts';
 const FLIGHTS = 'cache/engine/fill/flights.ts';
-const INBOUND_WINDOW = 'cache/engine/streams/peer-stream-window.ts';
-const LOADS = 'cache/engine/streams/store-loads.ts';
+const STREAM_WINDOW = 'cache/engine/streams/stream-window.ts';
+const STREAM_READER = 'cache/engine/streams/stream-reader.ts';
+const STORE_LOADS = 'cache/engine/streams/store-loads.ts';
 const MEMORY = 'cache/engine/memory/chunk-memory.ts';
 const ORIGIN_PARTS = 'cache/engine/fill/origin-parts.ts';
 const OUTBOX = 'cache/engine/fill/outbox.ts';
-const PEER_RUNG = 'cache/engine/fetch/from-peer.ts';
-const STORE_RUNG = 'cache/engine/fetch/from-store.ts';
+const FROM_PEER = 'cache/engine/fetch/from-peer.ts';
+const FROM_STORE = 'cache/engine/fetch/from-store.ts';
 const SERVE_FILL = 'cache/engine/serve-fill.ts';
 const METADATA = 'cache/engine/metadata/metadata.ts';
-const WINDOW = 'cache/engine/streams/window.ts';
-const SPARSE_TABLE = 'cache/engine/fill/block-table.ts';
+const BLOCK_TABLE = 'cache/engine/fill/block-table.ts';
 const isSparse = ({ tiers, chunkBytes }: Scenario): boolean =>
   tiers.some(({ chunkSizeBytes }) => chunkSizeBytes > 2 * chunkBytes);
 
@@ -110,9 +110,9 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ faults }) => faults.has('store-flip'),
     edits: [
       {
-        file: STORE_RUNG,
+        file: 'cache/engine/streams/store-stream.ts',
         search: 'if (metadata !== undefined) window.verify',
-        replace: 'if (metadata === undefined) throw 0;\n        if (chunk.index < 0) window.verify',
+        replace: 'if (metadata === undefined) throw 0;\n    if (read.chunk.index < 0) window.verify',
       },
     ],
   },
@@ -134,9 +134,9 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ faults }) => faults.has('store-flip') && faults.has('peer-errors'),
     edits: [
       {
-        file: STORE_RUNG,
-        search: '{ ...range, from: Math.max(wholeBlocks(chunk, range).from, read.range.from) }',
-        replace: 'range',
+        file: FROM_STORE,
+        search: 'return verifyRanges ? whole : { ...range, from: Math.max(whole.from, asked.from) };',
+        replace: 'return verifyRanges ? whole : { ...range, from: Math.max(range.from, asked.from) };',
       },
     ],
   },
@@ -167,7 +167,9 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a bad chunk is filled again, and not written over',
     seed: 42,
     shows: ({ faults }) => faults.has('store-flip') || faults.has('store-truncate'),
-    edits: [{ file: 'cache/engine/fetch/chunk.ts', search: 'overwrite: cursor.bad', replace: 'overwrite: false' }],
+    edits: [
+      { file: 'cache/engine/fetch/from-origin.ts', search: 'overwrite: cursor.corrupt', replace: 'overwrite: false' },
+    ],
   },
   {
     name: 'a peer’s request is passed on to a third',
@@ -176,10 +178,15 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: SERVE_FILL,
-        search: "if (!isMine) return { kind: 'not_coordinator', owner: first, epoch };",
-        replace: "if (!isMine) return { kind: 'bytes', body: fetchChunk(context, call) };",
+        search: "if (!isOurs) return { kind: 'not_coordinator', owner: first, epoch };",
+        replace: "if (!isOurs) return { kind: 'bytes', body: fetchChunk(context, call) };",
       },
-      { file: SERVE_FILL, search: 'import { fetchLocally }', replace: 'import { fetchChunk, fetchLocally }' },
+      {
+        file: SERVE_FILL,
+        search: "import { fetchLocally } from '#cache/engine/fetch/from-origin.ts';",
+        replace:
+          "import { fetchChunk } from '#cache/engine/fetch/chunk.ts';\nimport { fetchLocally } from '#cache/engine/fetch/from-origin.ts';",
+      },
     ],
   },
   {
@@ -187,7 +194,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     edits: [
       {
-        file: WINDOW,
+        file: STREAM_WINDOW,
         search: 'for (const { segment } of this.#held.splice(0)) segment.release();',
         replace: 'this.#held.splice(0);',
       },
@@ -198,7 +205,11 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     edits: [
       { file: 'cache/engine/memory/piece.ts', search: 'segment.retain();', replace: '' },
-      { file: 'cache/engine/memory/piece.ts', search: 'release: () => segment.release()', replace: 'release: () => {}' },
+      {
+        file: 'cache/engine/memory/piece.ts',
+        search: 'release: () => segment.release()',
+        replace: 'release: () => {}',
+      },
     ],
   },
   {
@@ -271,11 +282,11 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     shows: ({ faults }) => faults.has('store-vanish') || faults.has('store-errors'),
     edits: [
-      { file: PEER_RUNG, search: 'for (let round = 0; round < 4; round++) {', replace: 'for (;;) {' },
+      { file: FROM_PEER, search: 'for (let round = 0; round < MAX_ROUNDS; round++) {', replace: 'for (;;) {' },
       {
-        file: PEER_RUNG,
-        search: 'const why = whyAgain(cursor);',
-        replace: 'const why = whyAgain({ ...cursor, absent: false, storeFailed: false, bad: false });',
+        file: FROM_PEER,
+        search: 'const reason = fillReason(cursor);',
+        replace: 'const reason = fillReason({ ...cursor, absent: false, storeFailed: false, corrupt: false });',
       },
     ],
   },
@@ -309,7 +320,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ faults }) => faults.has('origin-down') && !PEER_TROUBLE.some((fault) => faults.has(fault)),
     edits: [
       {
-        file: PEER_RUNG,
+        file: FROM_PEER,
         search: "if (hasCode(error, 'peer_unavailable')) return error;",
         replace: "if (hasCode(error, 'peer_unavailable', 'origin_unavailable')) return error;",
       },
@@ -375,7 +386,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ faults }) => faults.has('store-errors') || faults.has('store-down'),
     edits: [
       {
-        file: STORE_RUNG,
+        file: FROM_STORE,
         search: "hasCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable')) return error",
         replace: "hasCode(error, 'chunk_missing', 'chunk_bad')) return error",
       },
@@ -410,7 +421,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: isSparse,
     edits: [
       {
-        file: SPARSE_TABLE,
+        file: BLOCK_TABLE,
         search: 'if (run === undefined) gapFrom ??= block;',
         replace: 'if (run === undefined || run.held === undefined) gapFrom ??= block;',
       },
@@ -422,7 +433,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: isSparse,
     edits: [
       {
-        file: SPARSE_TABLE,
+        file: BLOCK_TABLE,
         search: 'return { fill: isAgain || isMuch, gaps };',
         replace: 'return { fill: false, gaps };',
       },
@@ -434,7 +445,7 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: isSparse,
     edits: [
       {
-        file: SPARSE_TABLE,
+        file: BLOCK_TABLE,
         search: 'else if (run === undefined) isAgain ||= asked.moment >= evidence.lastCompletedAt;',
         replace: 'else if (run === undefined) isAgain ||= false;',
       },
@@ -474,7 +485,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 2,
     edits: [
       {
-        file: INBOUND_WINDOW,
+        file: STREAM_WINDOW,
         search: 'return from >= this.#start && from <= soonAt',
         replace: 'return from <= soonAt',
       },
@@ -483,17 +494,23 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a shared stream that nobody reads keeps its memory',
     seed: 1,
-    edits: [{ file: INBOUND_WINDOW, search: 'if (this.#readers.size === 0) this.#close();', replace: '' }],
+    edits: [{ file: STREAM_WINDOW, search: 'if (this.#readers.size === 0) this.#close();', replace: '' }],
   },
   {
     name: 'readers of a shared stream are not told of what has come',
     seed: 8,
-    edits: [{ file: INBOUND_WINDOW, search: 'for (const reader of this.#waiting) reader.notice(held);', replace: '' }],
+    edits: [
+      {
+        file: STREAM_WINDOW,
+        search: 'held.readyTo = held.writtenTo;\n      for (const reader of this.#waiting) reader.notice(held);',
+        replace: 'held.readyTo = held.writtenTo;',
+      },
+    ],
   },
   {
     name: 'a reader that a shared stream left behind believes that it has all',
     seed: 10,
-    edits: [{ file: 'cache/engine/streams/peer-stream-reader.ts', search: 'return this.#isPassed || end', replace: 'return end' }],
+    edits: [{ file: STREAM_READER, search: 'return this.#wasPassed || end', replace: 'return end' }],
   },
   {
     name: 'a replica whose origin is slow counts as dead when its time is over',
@@ -502,7 +519,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'cache/engine/streams/peer-stream.ts',
-        search: 'firstByteTimeoutMs: DEADLINE_MS + LAST_WORD_MS',
+        search: 'firstByteTimeoutMs: DEADLINE_MS + ANSWER_GRACE_MS',
         replace: 'firstByteTimeoutMs: DEADLINE_MS',
       },
     ],
@@ -511,16 +528,18 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'what is brought from the cachestore for a crowd is not checked',
     seed: 1,
     shows: ({ faults }) => faults.has('store-flip'),
-    edits: [{ file: LOADS, search: 'this.#verifier?.take(piece) ?? this.#writtenTo', replace: 'this.#writtenTo' }],
+    edits: [
+      { file: STORE_LOADS, search: 'this.#verifier?.take(piece) ?? this.#writtenTo', replace: 'this.#writtenTo' },
+    ],
   },
   {
     name: 'a load that nobody waits for passes for whole while the cachestore still writes',
     seed: 1,
     edits: [
       {
-        file: LOADS,
-        search: 'if (this.#hasEnded) this.#handOver();\n    else {',
-        replace: 'this.#handOver();\n    if (!this.#hasEnded) {',
+        file: STORE_LOADS,
+        search: 'if (this.#hasEnded) this.#admit();\n    else {',
+        replace: 'this.#admit();\n    if (!this.#hasEnded) {',
       },
     ],
   },
@@ -529,16 +548,16 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     edits: [
       {
-        file: LOADS,
-        search: 'whoever hears of the failure and asks again starts afresh.\n    this.#onOver();',
+        file: STORE_LOADS,
+        search: 'asks again must start a new load.\n    this.#onUnjoinable();',
         replace: '',
       },
-      { file: LOADS, search: 'this.#onOver();\n    const isGood', replace: 'const isGood' },
+      { file: STORE_LOADS, search: 'this.#onUnjoinable();\n    const isGood', replace: 'const isGood' },
     ],
   },
   {
     name: 'readers of a load are not told that it broke off',
     seed: 1,
-    edits: [{ file: LOADS, search: 'for (const reader of this.#readers) reader.wake();', replace: '' }],
+    edits: [{ file: STORE_LOADS, search: 'for (const reader of this.#readers) reader.wake();', replace: '' }],
   },
 ];

@@ -234,7 +234,7 @@ export class SimOrigin {
 
 /** Whether a read is of blocks, not of a fill's part: to where the table says that blocks are being read. */
 function isSparseRead(who: Incarnation, path: ChunkPath, from: number, to: number): boolean {
-  const run = who.engine.sparseTable.runAt(path, from);
+  const run = who.engine.blockTable.runAt(path, from);
   return run !== undefined && 'flight' in run && run.to === to;
 }
 

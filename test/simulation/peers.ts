@@ -179,7 +179,7 @@ export class SimPeers {
     const id = options.requestId ?? '';
     world.note(
       'rpc',
-      `${who.owner.name} -> ${address} ${request.why} ${path} [${request.range.from}, ${request.range.to}) for ${id}`,
+      `${who.owner.name} -> ${address} ${request.reason} ${path} [${request.range.from}, ${request.range.to}) for ${id}`,
     );
     const progress = progressOf(id);
     if (progress?.home !== who.address)
@@ -383,7 +383,11 @@ export class SimPeers {
       );
       cancelProcessing();
       world.note('serve', `${target.owner.name} answers ${requestId} ${answer.kind}`);
-      if (answer.kind === 'stored' && request.why === 'absent' && this.#options.store.isMissing(request.chunk.path))
+      if (
+        answer.kind === 'stored' &&
+        request.reason === 'not_stored' &&
+        this.#options.store.isMissing(request.chunk.path)
+      )
         world.violate(
           'what is absent is filled',
           `${target.owner.name} calls ${request.chunk.path} stored, told that it is not`,

@@ -9,7 +9,7 @@ import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engi
 import type { Flight } from '#cache/engine/fill/flight.ts';
 import type { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { Clock, Observer, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';
-import type { Sending } from '#cache/http/listener/send-body.ts';
+import type { SendOptions } from '#cache/http/listener/send-body.ts';
 import type { Connection } from './connection.ts';
 import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
@@ -68,7 +68,7 @@ export interface ReplicaParts {
 
 export const BUCKET = 'models';
 export const ORIGIN_BUCKET = 'far-models';
-const BAD_CHUNK = 'the cachestore holds a bad chunk';
+const BAD_CHUNK = 'cachestore: a stored chunk is corrupt and will be overwritten';
 export const STALE_IF_ERROR_MS = 86_400_000;
 
 export function settingsOf(scenario: Scenario): EngineSettings {
@@ -169,7 +169,7 @@ export function kill(process: Incarnation, { ledger, peers }: ReplicaParts): voi
 }
 
 /** How its responses are sent. */
-export function sendingOf({ clock, engine }: Incarnation, pace: ReaderPace): Sending {
+export function sendingOf({ clock, engine }: Incarnation, pace: ReaderPace): SendOptions {
   return { clock, pace, stallLimitMs: () => engine.stallLimitMs(), onServed: () => {}, onStall: () => {} };
 }
 

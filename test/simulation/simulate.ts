@@ -599,10 +599,11 @@ class Run {
   #checkGivenBack(process: Incarnation): void {
     const { world } = this;
     const { engine, owner } = process;
-    const { memory, memoryTier, limiter, outbox, flights, loads, sparse } = engine;
+    const { memory, memoryTier, limiter, outbox, flights, storeLoads, peerStreams, sparse } = engine;
     const left = {
       'fills in the table': flights.count,
-      'loads in the table': loads.count,
+      'cachestore loads in flight': storeLoads.count,
+      'peer streams in flight': peerStreams.count,
       'sparse reads': sparse.running,
       'commits in the outbox': outbox.count,
       'requests at the origin': limiter.running,

@@ -19,11 +19,16 @@ export interface FillQuery {
 }
 
 /**
- * Why a replica asks. `first`: it has a miss. `absent`: we said "stored", and the cachestore told it 404. `bad`: what is
- * stored failed its check there. `relay`: it can't read the cachestore. `join`: only for what is here already (we drain).
+ * Why a replica asks.
+ * - `miss`: the chunk is not known to be stored anywhere.
+ * - `not_stored`: the peer answered "stored", but the cachestore returned 404.
+ * - `corrupt`: the stored chunk failed verification at the asking replica.
+ * - `store_unavailable`: the asking replica cannot read the cachestore.
+ * - `join`: only bytes that the peer has or is fetching already (the peer is draining).
  */
-export type FillWhy = 'first' | 'absent' | 'bad' | 'relay' | 'join';
-const WHY_HEADERS = ['absent', 'bad', 'relay', 'join'] as const satisfies readonly FillWhy[];
+export type FillReason = 'miss' | 'not_stored' | 'corrupt' | 'store_unavailable' | 'join';
+/** The values of X-Orca-Reason; without the header the reason is `miss`. */
+const REASONS = ['not_stored', 'corrupt', 'store_unavailable', 'join'] as const satisfies readonly FillReason[];
 
 /** On what terms one replica asks another. */
 export interface FillTerms {
@@ -32,7 +37,7 @@ export interface FillTerms {
   readonly epoch: string;
   readonly demand: 'started' | 'new';
   readonly deadlineMs: number;
-  readonly why: FillWhy;
+  readonly reason: FillReason;
   /** All that is asked of the chunk is little of it; the rest of a longer read is not, however short. */
   readonly sparse?: boolean;
 }
@@ -99,7 +104,7 @@ export function formatFillTerms(terms: FillTerms): Record<string, string> {
     'x-orca-epoch': terms.epoch,
     'x-orca-deadline-ms': String(Math.floor(terms.deadlineMs)),
     'x-orca-class': terms.demand,
-    ...(terms.why === 'first' ? {} : { [`x-orca-${terms.why}`]: '1' }),
+    ...(terms.reason === 'miss' ? {} : { 'x-orca-reason': terms.reason }),
     ...(terms.sparse === true ? { 'x-orca-sparse': '1' } : {}),
   };
 }
@@ -116,18 +121,27 @@ export function parseFillTerms(headers: Readonly<Record<string, string | readonl
   checkPeerTerms(headers);
   const rank = headers['x-orca-rank'];
   const demand = headers['x-orca-class'];
-  const whys = WHY_HEADERS.filter((name) => headers[`x-orca-${name}`] !== undefined);
+  const reason = headers['x-orca-reason'];
   const epoch = headers['x-orca-epoch'];
   const deadline = headers['x-orca-deadline-ms'];
   const sparse = headers['x-orca-sparse'];
   if (rank !== '1' && rank !== '2') throw refused('X-Orca-Rank is malformed');
   if (demand !== 'started' && demand !== 'new') throw refused('X-Orca-Class is malformed');
-  const [why = 'first'] = whys;
-  if (whys.length > 1 || (why !== 'first' && headers[`x-orca-${why}`] !== '1'))
-    throw refused(`X-Orca-${whys.join(', X-Orca-')} is malformed`);
+  if (reason !== undefined && !isReason(reason)) throw refused('X-Orca-Reason is malformed');
   if (typeof epoch !== 'string' || !EPOCH.test(epoch)) throw refused('X-Orca-Epoch is malformed');
   const deadlineMs = typeof deadline === 'string' && INTEGER.test(deadline) ? Number(deadline) : Number.NaN;
   if (!(deadlineMs > 0 && deadlineMs <= MAX_DEADLINE_MS)) throw refused('X-Orca-Deadline-Ms is malformed');
   if (sparse !== undefined && sparse !== '1') throw refused('X-Orca-Sparse is malformed');
-  return { rank: rank === '1' ? 1 : 2, epoch, demand, deadlineMs, why, ...(sparse !== undefined && { sparse: true }) };
+  return {
+    rank: rank === '1' ? 1 : 2,
+    epoch,
+    demand,
+    deadlineMs,
+    reason: reason ?? 'miss',
+    ...(sparse !== undefined && { sparse: true }),
+  };
+}
+
+function isReason(text: string | readonly string[]): text is (typeof REASONS)[number] {
+  return REASONS.some((reason) => reason === text);
 }

@@ -1,49 +1,82 @@
-/** A peer's rung: the coordinator or the runner-up is asked to fill, and streams or says where the chunk is. */
+/**
+ * Sources: other replicas. The chunk's coordinator, or the runner-up when the coordinator fails, is asked to fill it, and
+ * streams the bytes or reports where the chunk is. A replica that leaves the cluster is asked only for what it has.
+ */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import type { FillWhy } from '#cache/core/peer/fill-request.ts';
+import type { FillReason } from '#cache/core/peer/fill-request.ts';
+import type { FillAnswer, PeerAddress } from '#cache/engine/ports.ts';
 import {
-  drain,
-  isSparseStill,
-  mayWait,
+  drainUntilStall,
+  isStillSparse,
+  mayRetryOverload,
   OVERLOADED_PAUSE_MS,
+  remaining,
   type ChunkRead,
   type Cursor,
   type FetchContext,
   type Pieces,
-  type RungOutcome,
-} from './cursor.ts';
-import type { FillAnswer, PeerAddress } from '#cache/engine/ports.ts';
+  type SourceOutcome,
+} from './context.ts';
 import { fromStore } from './from-store.ts';
 
-/** The others' stream has left this reader behind, and the chunk is in the cachestore by now. */
+/** "Stored", then our own failure to read it, then the same with that reason, then relayed: at most four requests. */
+const MAX_ROUNDS = 4;
+
+/** The shared stream has left this reader behind, and the cachestore has the chunk by now. */
 interface Committed {
   readonly kind: 'committed';
 }
 
-export async function* fromPeer(
+interface PeerAsk {
+  readonly peer: PeerAddress;
+  readonly rank: 1 | 2;
+  readonly reason: FillReason;
+}
+
+export function fromCoordinator(context: FetchContext, read: ChunkRead, cursor: Cursor, peer: PeerAddress) {
+  return fromOwner(context, read, cursor, { peer, rank: 1, source: 'coordinator' });
+}
+
+export function fromRunnerUp(context: FetchContext, read: ChunkRead, cursor: Cursor, peer: PeerAddress) {
+  return fromOwner(context, read, cursor, { peer, rank: 2, source: 'runner_up' });
+}
+
+/** A terminating replica is asked only for what it has or is fetching already; it must not start a fill. */
+export async function* fromLeavingReplica(
   context: FetchContext,
   read: ChunkRead,
   cursor: Cursor,
   peer: PeerAddress,
-  rank: 1 | 2,
-): Pieces<RungOutcome> {
-  const rung = rank === 1 ? 'coordinator' : 'runner_up';
+): Pieces<SourceOutcome> {
+  const answer = yield* askPeer(context, read, cursor, { peer, rank: 1, reason: 'join' });
+  if (answer instanceof OrcaError) {
+    context.observer.fallThrough('leaving_replica', answer.details ?? answer.code);
+    return 'failed';
+  }
+  if (answer.kind === 'committed') return yield* fromStore(context, read, cursor);
+  return answer.kind === 'bytes' ? 'done' : 'missing';
+}
+
+async function* fromOwner(
+  context: FetchContext,
+  read: ChunkRead,
+  cursor: Cursor,
+  { peer, rank, source }: Omit<PeerAsk, 'reason'> & { readonly source: 'coordinator' | 'runner_up' },
+): Pieces<SourceOutcome> {
   let asked = peer;
-  // "Stored", then a failure of our own, then once more with that reason, then relayed: never a loop. And one
-  // redirection to the owner that the peer names.
-  for (let round = 0; round < 4; round++) {
-    const why = whyAgain(cursor);
-    const answer = yield* askPeer(context, read, cursor, asked, rank, why);
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const reason = fillReason(cursor);
+    const answer = yield* askPeer(context, read, cursor, { peer: asked, rank, reason });
     if (answer instanceof OrcaError) {
-      context.observer.fallThrough(rung, answer.details ?? answer.code);
+      context.observer.fallThrough(source, answer.details ?? answer.code);
       return 'failed';
     }
     switch (answer.kind) {
       case 'bytes':
         return 'done';
       case 'stored': {
-        // It sees the chunk and we do not: whatever the reason, it can send it.
-        if (why !== 'first') cursor.storeFailed = true;
+        // The peer can read the chunk and this replica cannot, whatever the reason: the peer can send it.
+        if (reason !== 'miss') cursor.storeFailed = true;
         else if ((yield* fromStore(context, read, cursor)) === 'done') return 'done';
         break;
       }
@@ -53,8 +86,9 @@ export async function* fromPeer(
       case 'none':
         return 'missing';
       case 'not_coordinator': {
-        context.observer.fallThrough(rung, 'not_coordinator');
+        context.observer.fallThrough(source, 'not_coordinator');
         const { owner } = answer;
+        // At most one redirect, to the owner that the peer names.
         if (owner === undefined || owner === context.peers.current().self || asked !== peer) return 'refused';
         asked = owner;
         break;
@@ -64,57 +98,33 @@ export async function* fromPeer(
   return 'missing';
 }
 
-/** A replica that drains is asked only for what it has; it fills nothing any more. */
-export async function* fromLeaving(
-  context: FetchContext,
-  read: ChunkRead,
-  cursor: Cursor,
-  peer: PeerAddress,
-): Pieces<RungOutcome> {
-  const answer = yield* askPeer(context, read, cursor, peer, 1, 'join');
-  if (answer instanceof OrcaError) {
-    context.observer.fallThrough('leaving', answer.details ?? answer.code);
-    return 'failed';
-  }
-  if (answer.kind === 'committed') return yield* fromStore(context, read, cursor);
-  return answer.kind === 'bytes' ? 'done' : 'missing';
+function fillReason(cursor: Cursor): FillReason {
+  if (cursor.corrupt) return 'corrupt';
+  if (cursor.storeFailed) return 'store_unavailable';
+  return cursor.absent ? 'not_stored' : 'miss';
 }
 
-function whyAgain(cursor: Cursor): FillWhy {
-  if (cursor.bad) return 'bad';
-  if (cursor.storeFailed) return 'relay';
-  return cursor.absent ? 'absent' : 'first';
-}
-
-/** One peer's answer, its bytes passed on; an error that the next rung can mend is returned, any other thrown. */
+/** Yields the bytes of one peer's answer. Returns an error that the next source can make up for; throws any other. */
 async function* askPeer(
   context: FetchContext,
   read: ChunkRead,
   cursor: Cursor,
-  peer: PeerAddress,
-  rank: 1 | 2,
-  why: FillWhy,
+  ask: PeerAsk,
 ): Pieces<FillAnswer | Committed | OrcaError> {
   const sinceMs = context.clock.now();
   let isBehind = false;
   for (;;) {
     try {
-      const ask = { chunk: read.chunk, peer, rank, why, sparse: isSparseStill(read, cursor) };
-      const reader = await context.inbound.join(ask, { from: cursor.at, to: read.range.to }, read, isBehind);
+      const streamAsk = { chunk: read.chunk, ...ask, sparse: isStillSparse(read, cursor) };
+      const reader = await context.peerStreams.join(streamAsk, remaining(read, cursor), read, isBehind);
       if (reader === 'committed') return { kind: reader };
-      // Who takes nothing keeps nothing: its bytes are there to be asked for again.
-      const unsubscribe = read.pace?.onStall(() => reader.pass());
-      try {
-        yield* drain(reader, cursor);
-      } finally {
-        unsubscribe?.();
-      }
+      yield* drainUntilStall(reader, read, cursor);
       if (cursor.at >= read.range.to) return { kind: 'bytes' };
       if (reader.answer !== undefined) return reader.answer;
       isBehind = true;
     } catch (error) {
       if (hasCode(error, 'peer_unavailable')) return error;
-      if (!mayWait(error, read, context.clock.now() - sinceMs)) throw error;
+      if (!mayRetryOverload(error, read, context.clock.now() - sinceMs)) throw error;
       await context.clock.sleep(Math.min(error.retryAfterMs ?? OVERLOADED_PAUSE_MS, OVERLOADED_PAUSE_MS), read.signal);
     }
   }

@@ -1,15 +1,15 @@
 /**
- * The chunks of one response in order, with the next ones already on their way. Read-ahead takes only memory that is to
- * spare; what could not be had early is asked for again when its turn comes.
+ * Read-ahead: the chunks of one response in order, with the next ones already being fetched. It takes only spare memory;
+ * a chunk that could not be fetched early is fetched when its turn comes.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ChunkRead, FetchContext } from './cursor.ts';
+import type { ChunkRead, FetchContext } from './context.ts';
 import { fetchChunk } from './chunk.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
 
-/** Of one response; more would let a single reader fill the pool with what it may never read. */
+/** For one response. More would let a single client fill the pool with bytes that it may never read. */
 const MAX_AHEAD_BYTES = 64 * 1024 * 1024;
 
 export interface SlicePlan {
@@ -29,11 +29,11 @@ export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pie
   const ahead: Prefetch[] = [];
   const closing: Promise<void>[] = [];
   let opened = 0;
-  // A reader that has stopped needs nothing early. A fill is left to go on: given up, it would be made again.
+  // A stalled client needs nothing early. A running fill continues: abandoned, it would be started again.
   const unsubscribe = plan.pace?.onStall(() => {
     for (const [at, prefetch] of ahead.entries()) {
-      if (prefetch === GIVEN_BACK || context.flights.get(prefetch.path) !== undefined) continue;
-      ahead[at] = GIVEN_BACK;
+      if (prefetch === CANCELLED || context.flights.get(prefetch.path) !== undefined) continue;
+      ahead[at] = CANCELLED;
       closing.push(prefetch.close());
     }
   });
@@ -41,7 +41,7 @@ export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pie
     for (let number = 0; number < plan.count; number++) {
       const prefetch = ahead.shift() ?? NOT_PREFETCHED;
       opened = Math.max(opened, number + 1);
-      // The first chunk's requests go out before those of the chunks behind it: a client waits for them.
+      // The first chunk's requests go out before those of later chunks: the client waits for them.
       const begun = number === 0 ? begin(context, { ...plan.slice(0), ...plan, demand: 'new' }) : undefined;
       while (opened < plan.count && ahead.length < depth(context, plan))
         ahead.push(startPrefetch(context, { ...plan.slice(opened++), ...plan, demand: 'ahead' }));
@@ -51,7 +51,7 @@ export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pie
         continue;
       }
       if (prefetch !== NOT_PREFETCHED) {
-        // It could not be had early. Whoever waits for memory holds none: the others give theirs back first.
+        // It could not be fetched early. A read that waits for memory must hold none: the other prefetches end first.
         opened = number + 1;
         await Promise.all(ahead.splice(0).map((other) => other.close()));
       }
@@ -63,7 +63,7 @@ export async function* streamSlices(context: FetchContext, plan: SlicePlan): Pie
   }
 }
 
-/** With its first byte a response has started: what it needs after that it waits for, instead of being refused. */
+/** With its first byte a response has started: from then on it waits for memory, instead of being refused. */
 async function begin(context: FetchContext, read: ChunkRead): Promise<Pieces> {
   const pieces = fetchChunk(context, read);
   const first = await pieces.next();
@@ -79,23 +79,23 @@ function depth(context: FetchContext, plan: SlicePlan): number {
 
 interface Prefetch {
   readonly path: ChunkPath;
-  /** The pieces from the first on; undefined if the chunk could not be had early. */
+  /** All pieces; undefined if the chunk could not be fetched early. */
   take(): Promise<Pieces | undefined>;
   close(): Promise<void>;
 }
 
 const NOTHING = { path: '' as ChunkPath, take: async () => undefined, close: async () => {} };
 const NOT_PREFETCHED: Prefetch = { ...NOTHING };
-const GIVEN_BACK: Prefetch = { ...NOTHING };
+const CANCELLED: Prefetch = { ...NOTHING };
 
-/** Asks for the chunk now and holds its first piece until its turn. */
+/** Starts to fetch the chunk, and keeps its first piece until its turn. */
 function startPrefetch(context: FetchContext, read: ChunkRead): Prefetch {
   const dropped = new AbortController();
   const early = { ...read, signal: AbortSignal.any([read.signal, dropped.signal]) };
   const pieces = fetchChunk(context, early);
   const first = pieces.next().then(
     (result) => (result.done === true ? undefined : result.value),
-    // Whatever it was: the chunk is asked for again in its turn, and says so then.
+    // Whatever the error is: the chunk is fetched again in its turn, and fails then if it has to.
     () => undefined,
   );
   return {
@@ -107,14 +107,14 @@ function startPrefetch(context: FetchContext, read: ChunkRead): Prefetch {
       return startingWith(piece, pieces);
     },
     async close() {
-      dropped.abort(new OrcaError('cancelled', 'read ahead for nobody'));
+      dropped.abort(new OrcaError('cancelled', 'the prefetched chunk is not needed'));
       (await first)?.release();
       await pieces.return();
     },
   };
 }
 
-/** `rest` with the piece that was taken from it put back in front. */
+/** Puts a piece that was taken from `rest` back in front. */
 export async function* startingWith(first: Piece, rest: Pieces): Pieces {
   try {
     yield first;

@@ -1,11 +1,11 @@
 /** What sparse reads have brought of a part that is to be filled: copied, not asked of the origin again. */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import type { Part } from './flight.ts';
-import type { BlockRun, HeldRun, SparseTable } from './block-table.ts';
+import type { FillPart } from './flight.ts';
+import type { BlockRun, HeldRun, BlockTable } from './block-table.ts';
 
 /** Moves the part on as far as its beginning is here; returns by how many bytes. */
-export function copyHeld(table: SparseTable, path: ChunkPath, part: Part, bytes: ChunkBytes): number {
+export function copyHeld(table: BlockTable, path: ChunkPath, part: FillPart, bytes: ChunkBytes): number {
   const from = part.at;
   for (let run = table.runAt(path, part.at); part.at < part.to && isHeld(run); run = table.runAt(path, part.at))
     part.at += run.bytes.copyTo(part.at - run.from, bytes.view(part.at, Math.min(part.to, run.to)));
@@ -13,7 +13,7 @@ export function copyHeld(table: SparseTable, path: ChunkPath, part: Part, bytes:
 }
 
 /** To where the part has to be asked for: its end, or where that begins which is here. Footers are what is here most. */
-export function unheldTo(table: SparseTable, path: ChunkPath, part: Part): number {
+export function unheldTo(table: BlockTable, path: ChunkPath, part: FillPart): number {
   let to = part.to;
   for (let run = table.runAt(path, to - 1); to > part.at && isHeld(run); run = table.runAt(path, to - 1)) to = run.from;
   return Math.max(to, part.at);

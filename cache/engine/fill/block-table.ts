@@ -57,7 +57,7 @@ export interface Verdict {
   readonly gaps: readonly ByteRange[];
 }
 
-export class SparseTable {
+export class BlockTable {
   readonly #memoryTier: MemoryTier;
   readonly #maxChunks: number;
   /** Least recently asked first. */

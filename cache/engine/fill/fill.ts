@@ -1,6 +1,6 @@
 /**
- * Bringing one chunk from the origin: reserve, fetch in parts, check, commit. It belongs to no caller: waiters read
- * along, the commit waits for none of them, and nothing wrong is ever committed.
+ * Fills one chunk from the origin: reserve memory, fetch in parts, verify, commit. A fill belongs to no caller: clients
+ * read along, the commit waits for none of them, and nothing wrong is ever committed.
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
@@ -9,16 +9,16 @@ import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import { ChunkHasher } from './chunk-hasher.ts';
 import type { Flight } from './flight.ts';
 import type { Lease } from '#cache/engine/memory/lease.ts';
-import type { ChunkMemory, Demand } from '#cache/engine/memory/chunk-memory.ts';
+import type { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import type { Outbox } from './outbox.ts';
 import { fetchParts, type PartsContext } from './origin-parts.ts';
-import type { ChunkStore } from '#cache/engine/ports.ts';
+import type { ChunkStore, Demand } from '#cache/engine/ports.ts';
 import type { Repairs } from './repairs.ts';
 
-/** The store is near: longer than this it is not worth waiting for its word. */
+/** The cachestore is near: a slower answer is not worth waiting for. */
 const HAS_TIMEOUT_MS = 2_000;
-/** As long as another replica needs to bring a chunk and commit it. */
+/** About the time that another replica needs to fill and commit a chunk. */
 const LOOK_AGAIN_MS = 1_000;
 
 export interface FillContext extends PartsContext {
@@ -33,15 +33,15 @@ export interface FillContext extends PartsContext {
 export interface FillOrder {
   readonly chunk: Chunk;
   readonly demand: Demand;
-  /** The cachestore was just asked and has not got it. */
+  /** The cachestore was just asked, and does not have it. */
   readonly knownAbsent: boolean;
-  /** What the cachestore has is bad: overwrite it. */
+  /** The cachestore's copy is corrupt: overwrite it. */
   readonly overwrite: boolean;
-  /** Memory that was reserved beforehand (read-ahead, which never queues). */
+  /** Memory reserved beforehand, for read-ahead, which never queues. */
   readonly lease: Lease | undefined;
 }
 
-/** Runs a fill to its end. Rejects when it fails before all bytes are in; a failed commit only costs a refill. */
+/** Runs a fill to its end. Rejects when it fails before all bytes have arrived; a failed commit only costs a refill. */
 export async function runFill(
   context: FillContext,
   order: FillOrder,
@@ -49,11 +49,11 @@ export async function runFill(
   signal: AbortSignal,
 ): Promise<void> {
   const { chunk } = order;
-  const onTurn = lookingAgain(context, order, flight, signal);
+  const onTurn = checkStoredAgain(context, order, flight, signal);
   const lease = await reserve(context, order, flight, signal);
   if (lease === 'stored') return;
   const bytes = new ChunkBytes(lease, chunk.lengthBytes);
-  // From here on the flight's owner drops the bytes if this fails, once no reader can be told anything else.
+  // From here on the flight's owner drops the bytes if this fails, after every reader was told.
   flight.begin(bytes);
   const hasher = new ChunkHasher(chunk);
   const onArrived = () => hasher.advance(bytes, flight.contiguousTo);
@@ -66,9 +66,11 @@ export async function runFill(
     return;
   }
   const metadata = hasher.finish();
-  context.sparseTable.forget(chunk.path);
+  context.blockTable.forget(chunk.path);
   if (order.overwrite && !context.repairs.begin(chunk.path)) {
-    context.observer.warn('a chunk is bad again after its repair; it is served from memory', { chunk: chunk.path });
+    context.observer.warn('cachestore: a chunk is corrupt again after its repair; serving it from memory', {
+      chunk: chunk.path,
+    });
     context.observer.fill('uncommitted');
     context.memoryTier.put(chunk.path, bytes);
     return;
@@ -76,7 +78,7 @@ export async function runFill(
   await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite });
 }
 
-/** Memory for all that is read, before the first origin request, unless the cachestore turns out to have the chunk. */
+/** Leases memory for everything that is read, before the first origin request; `stored` if the cachestore has the chunk. */
 export async function reserve(
   context: FillContext,
   order: Omit<FillOrder, 'overwrite'>,
@@ -99,15 +101,15 @@ export async function reserve(
 
 function settleStored(context: FillContext, chunk: Chunk, flight: Flight): void {
   context.catalog.add(chunk.path);
-  context.sparseTable.forget(chunk.path);
+  context.blockTable.forget(chunk.path);
   flight.settleStored();
 }
 
 /**
- * To be called with each turn at the origin: rejects with `chunk_stored` where another replica has stored the chunk while
- * this one waited for its memory or its turn.
+ * Called with each slot at the origin: rejects with `chunk_stored` where another replica has stored the chunk while this
+ * one waited for memory or for its slot.
  */
-function lookingAgain(
+function checkStoredAgain(
   context: FillContext,
   { chunk, overwrite }: FillOrder,
   flight: Flight,
@@ -122,11 +124,11 @@ function lookingAgain(
       lookedMs = nowMs;
       looking = isStored(context, chunk, signal);
     }
-    if (await looking) throw new OrcaError('chunk_stored', `${chunk.path} was stored meanwhile`);
+    if (await looking) throw new OrcaError('chunk_stored', `${chunk.path} was stored by another replica meanwhile`);
   };
 }
 
-/** One HEAD. A store that does not answer must not stand between a client and the origin. */
+/** One HEAD. A cachestore that does not answer must not keep a client from the origin. */
 async function isStored(context: FillContext, chunk: Chunk, signal: AbortSignal): Promise<boolean> {
   try {
     return await context.store.has(chunk, { signal, firstByteTimeoutMs: HAS_TIMEOUT_MS });

@@ -1,27 +1,32 @@
 /**
- * One fill in progress, as those see it who wait for it: they join and leave, read from their own offset as bytes
- * arrive, and never hold the fill up. It stays joinable until its commit is done.
+ * One fill in flight, as its readers see it: they join and leave, read from their own offset as bytes arrive, and never
+ * slow the fill down. It stays joinable until its commit is done.
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import { abortable } from '#cache/engine/abortable.ts';
-import { ArrivingReader, type Arriving, type ReadAlong, type Run } from '#cache/engine/streams/shared-reader.ts';
+import {
+  SharedReader,
+  type ArrivingChunk,
+  type ArrivingRange,
+  type SharedRead,
+} from '#cache/engine/streams/shared-reader.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import { asView, type HandOut } from '#cache/engine/streams/view-or-copy.ts';
+import { asView, type MakePiece } from '#cache/engine/streams/view-or-copy.ts';
 import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
 
-/** A part is one origin request: long enough for full speed, short enough to be asked again. */
-export const PART_BYTES = 8 * SEGMENT_BYTES;
+/** One origin request: long enough for full speed, short enough to be repeated. */
+export const FILL_PART_BYTES = 8 * SEGMENT_BYTES;
 
-export interface Part extends Run {
+export interface FillPart extends ArrivingRange {
   at: number;
   started: boolean;
 }
 
-export class Flight implements Arriving {
+export class Flight implements ArrivingChunk {
   readonly source = 'fill';
   readonly chunk: Chunk;
-  readonly parts: readonly Part[];
+  readonly parts: readonly FillPart[];
   readonly opened: Promise<'bytes' | 'stored'>;
   readonly #open: (kind: 'bytes' | 'stored') => void;
   readonly #refuse: (error: unknown) => void;
@@ -34,12 +39,12 @@ export class Flight implements Arriving {
   constructor(chunk: Chunk, onEmpty: () => void) {
     this.chunk = chunk;
     this.#onEmpty = onEmpty;
-    this.parts = Array.from({ length: Math.ceil(chunk.lengthBytes / PART_BYTES) }, (_, index) => {
-      const from = index * PART_BYTES;
-      return { from, to: Math.min(from + PART_BYTES, chunk.lengthBytes), at: from, started: false };
+    this.parts = Array.from({ length: Math.ceil(chunk.lengthBytes / FILL_PART_BYTES) }, (_, index) => {
+      const from = index * FILL_PART_BYTES;
+      return { from, to: Math.min(from + FILL_PART_BYTES, chunk.lengthBytes), at: from, started: false };
     });
     const opened = Promise.withResolvers<'bytes' | 'stored'>();
-    // A flight that fails with nobody waiting is nobody's unhandled rejection.
+    // A flight that fails without readers is not an unhandled rejection.
     opened.promise.catch(() => {});
     this.opened = opened.promise;
     this.#open = opened.resolve;
@@ -50,7 +55,7 @@ export class Flight implements Arriving {
     return this.#readers.size === 0 && !this.#kept;
   }
 
-  /** From now on it is worth its end also when nobody waits for it. */
+  /** From now on the fill is completed even without readers. */
   keep(): void {
     this.#kept = true;
   }
@@ -63,24 +68,24 @@ export class Flight implements Arriving {
     return this.#bytes;
   }
 
-  /** Everything that arrived without a gap from the start. */
+  /** How far the bytes have arrived without a gap, from the start. */
   get contiguousTo(): number {
     const open = this.parts.find((part) => part.at < part.to);
     return open === undefined ? this.chunk.lengthBytes : open.at;
   }
 
-  /** Joins: the fill is kept alive, and this range's parts come first, until the reader is closed. */
-  join(range: ByteRange, signal: AbortSignal, handOut: HandOut = asView): FlightReader {
+  /** Until the reader is closed, it keeps the fill alive, and the parts of its range are fetched first. */
+  join(range: ByteRange, signal: AbortSignal, makePiece: MakePiece = asView): FlightReader {
     const onClose = () => {
       if (this.#readers.delete(reader) && this.#readers.size === 0) this.#onEmpty();
     };
-    const reader = new FlightReader(this, { range, signal, handOut, onClose });
+    const reader = new FlightReader(this, { range, signal, makePiece, onClose });
     this.#readers.add(reader);
     return reader;
   }
 
-  /** The part to fetch next: the lowest that any reader wants, else the lowest of all, those that may wait at the end. */
-  nextPart(mayWait: (part: Part) => boolean = () => false): Part | undefined {
+  /** The part to fetch next: the first that any reader wants, otherwise the first of all; those that `mayWait` last. */
+  nextPart(mayWait: (part: FillPart) => boolean = () => false): FillPart | undefined {
     const open = this.parts.filter((part) => !part.started);
     const wanted = open.find((part) => [...this.#readers].some((reader) => reader.wants(part)));
     return wanted ?? open.find((part) => !mayWait(part)) ?? open[0];
@@ -90,13 +95,13 @@ export class Flight implements Arriving {
     this.#open('stored');
   }
 
-  /** Where its bytes go; it opens with the first of them. */
+  /** Where its bytes go. The flight opens with the first byte. */
   begin(bytes: ChunkBytes): void {
     this.#bytes = bytes;
   }
 
-  /** More of `part` is there. */
-  arrived(part: Part): void {
+  /** More of `part` has arrived. */
+  arrived(part: FillPart): void {
     this.#open('bytes');
     for (const reader of this.#readers) reader.notice(part);
   }
@@ -108,9 +113,9 @@ export class Flight implements Arriving {
     for (const reader of this.#readers) reader.wake();
   }
 
-  /** How far one may read from `offset` without a gap inside its part; `offset` itself if nothing is there yet. */
+  /** How far a reader may read from `offset` inside its part; `offset` itself if nothing is there yet. */
   availableTo(offset: number): number {
-    const part = this.parts[Math.floor(offset / PART_BYTES)];
+    const part = this.parts[Math.floor(offset / FILL_PART_BYTES)];
     return part === undefined ? offset : Math.max(offset, part.at);
   }
 
@@ -119,15 +124,15 @@ export class Flight implements Arriving {
   }
 }
 
-export class FlightReader extends ArrivingReader {
+export class FlightReader extends SharedReader {
   readonly #flight: Flight;
 
-  constructor(flight: Flight, along: ReadAlong) {
-    super(flight, along);
+  constructor(flight: Flight, read: SharedRead) {
+    super(flight, read);
     this.#flight = flight;
   }
 
-  /** `bytes`: read on; `stored`: the cachestore had it all along. Rejects when the fill fails before it began. */
+  /** `bytes`: read on; `stored`: the cachestore has the chunk. Rejects when the fill fails before its first byte. */
   opened(): Promise<'bytes' | 'stored'> {
     return abortable(this.#flight.opened, this.signal);
   }

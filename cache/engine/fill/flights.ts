@@ -1,14 +1,15 @@
 /**
- * The table of origin fills, one flight a chunk: whoever asks while one is under way joins it. Looking in the catalog,
- * joining and starting are one step without a pause, so no second origin read can slip in between.
+ * Coalesces origin fills: one flight per chunk, which concurrent requests join. Checking the catalog, joining and starting
+ * happen in one turn of the event loop, so no second origin read can start in between.
  */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { runFill, type FillContext } from './fill.ts';
+import { InFlightTable } from '#cache/engine/streams/in-flight-table.ts';
 import { Flight } from './flight.ts';
-import type { Demand } from '#cache/engine/memory/chunk-memory.ts';
+import type { Demand } from '#cache/engine/ports.ts';
 
-/** A fill that nobody waits for any more runs on for so long: a client that reconnects finds it. */
+/** How long a fill without readers runs on: a client that reconnects finds it. */
 const ABANDONED_MS = 2_000;
 
 export interface FlightRequest {
@@ -16,15 +17,15 @@ export interface FlightRequest {
   readonly demand: Demand | 'ahead';
   readonly knownAbsent: boolean;
   readonly overwrite?: boolean;
-  /** Asked for often enough: it is brought to its end also when nobody waits for it. */
+  /** Requested often enough that the fill is completed even without readers. */
   readonly proven?: boolean;
-  /** Told of the failure of a fill that this request began. */
+  /** Called when the fill that this request started fails. */
   readonly onFailed?: (error: unknown) => void;
 }
 
 export class Flights {
   readonly #context: FillContext;
-  readonly #table = new Map<ChunkPath, Flight>();
+  readonly #table = new InFlightTable<ChunkPath, Flight>();
   readonly #running = new Set<Promise<void>>();
 
   constructor(context: FillContext) {
@@ -32,26 +33,26 @@ export class Flights {
   }
 
   get count(): number {
-    return this.#table.size;
+    return this.#table.count;
   }
 
   get(path: ChunkPath): Flight | undefined {
-    return this.#table.get(path);
+    return this.#table.find(path);
   }
 
   /**
-   * The chunk's flight, joined or started; undefined when it is in memory by now, or the catalog has come to know it as
-   * stored. Read-ahead is refused (`overloaded`) instead of waiting for memory.
+   * The chunk's flight, joined or started; undefined when the chunk is in memory by now, or the catalog lists it as
+   * stored. Read-ahead throws `overloaded` instead of waiting for memory.
    */
   enter(request: FlightRequest): Flight | undefined {
     const { chunk, proven } = request;
-    const joined = this.#table.get(chunk.path);
+    const joined = this.#table.find(chunk.path);
     if (joined !== undefined) {
       if (proven === true) joined.keep();
       return joined;
     }
-    // Filled, and perhaps not committed: a second fill would ask the origin again, and take the first one's bytes away
-    // from its commit.
+    // Filled, and perhaps not committed yet: a second fill would ask the origin again, and replace the bytes that the
+    // first one is committing.
     if (this.#context.memoryTier.get(chunk.path) !== undefined) return undefined;
     if (!request.knownAbsent && this.#context.catalog.has(chunk.path)) return undefined;
     const flight = this.#start(request);
@@ -59,7 +60,7 @@ export class Flights {
     return flight;
   }
 
-  /** Resolves when no fill runs any more. */
+  /** Resolves when no fill is running. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
@@ -67,11 +68,10 @@ export class Flights {
   #start(request: FlightRequest): Flight {
     const { chunk, demand, knownAbsent } = request;
     const lease = demand === 'ahead' ? this.#context.memory.tryLease(chunk.lengthBytes, 'fill') : undefined;
-    if (demand === 'ahead' && lease === undefined)
-      throw new OrcaError('overloaded', 'no memory to spare for reading ahead');
+    if (demand === 'ahead' && lease === undefined) throw new OrcaError('overloaded', 'no spare memory for read-ahead');
     const abandoned = new AbortController();
     const flight = new Flight(chunk, () => this.#onEmpty(flight, abandoned));
-    this.#table.set(chunk.path, flight);
+    this.#table.add(chunk.path, flight);
     const order = {
       chunk,
       demand: demand === 'ahead' ? 'new' : demand,
@@ -82,7 +82,7 @@ export class Flights {
     const run = runFill(this.#context, order, flight, abandoned.signal).then(
       () => this.#leave(flight),
       (error: unknown) => {
-        // Out of the table first: whoever hears of the failure and asks again starts afresh.
+        // Out of the table first: a reader that hears of the failure and asks again must start a new fill.
         this.#leave(flight);
         this.#context.observer.fill(abandoned.signal.aborted ? 'cancelled' : 'failed');
         flight.fail(error);
@@ -96,15 +96,15 @@ export class Flights {
   }
 
   #leave(flight: Flight): void {
-    if (this.#table.get(flight.chunk.path) === flight) this.#table.delete(flight.chunk.path);
+    this.#table.remove(flight.chunk.path, flight);
   }
 
   #onEmpty(flight: Flight, abandoned: AbortController): void {
     this.#context.clock.after(ABANDONED_MS, () => {
       const pastHalf = flight.arrivedBytes * 2 >= flight.chunk.lengthBytes;
-      if (!flight.isAbandoned || pastHalf || this.#table.get(flight.chunk.path) !== flight) return;
+      if (!flight.isAbandoned || pastHalf || this.#table.find(flight.chunk.path) !== flight) return;
       this.#leave(flight);
-      abandoned.abort(new OrcaError('cancelled', 'nobody waits for this fill any more'));
+      abandoned.abort(new OrcaError('cancelled', 'the fill has no readers any more'));
     });
   }
 }

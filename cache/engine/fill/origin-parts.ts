@@ -5,12 +5,12 @@
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { wasNotAsked } from '#cache/engine/upstream/circuit-breaker.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import type { Flight, Part } from './flight.ts';
+import type { Flight, FillPart } from './flight.ts';
 import type { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
 import type { ByteSink, Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import { withRetry, type RetrySettings } from '#cache/engine/upstream/retry.ts';
 import { copyHeld, isArriving, unheldTo } from './block-reuse.ts';
-import type { SparseTable } from './block-table.ts';
+import type { BlockTable } from './block-table.ts';
 
 /** Four parts at a time hide the origin's latency; more would only take other fills' slots. */
 const PARTS_AT_ONCE = 4;
@@ -25,7 +25,7 @@ const MAX_REFUSALS = 12;
 export interface PartsContext {
   readonly origin: Origin;
   readonly limiter: OriginLimiter;
-  readonly sparseTable: SparseTable;
+  readonly blockTable: BlockTable;
   readonly clock: Clock;
   readonly observer: Observer;
   readonly random: () => number;
@@ -54,15 +54,15 @@ export async function fetchParts(
   let running = 0;
   let refusals = 0;
   // What a sparse read is about to bring comes last: it is not asked for twice.
-  const next = () => flight.nextPart(({ at }) => isArriving(context.sparseTable.runAt(path, at)));
-  const reuse = (part: Part) => {
-    const lengthBytes = copyHeld(context.sparseTable, path, part, bytes);
+  const next = () => flight.nextPart(({ at }) => isArriving(context.blockTable.runAt(path, at)));
+  const reuse = (part: FillPart) => {
+    const lengthBytes = copyHeld(context.blockTable, path, part, bytes);
     if (lengthBytes === 0) return;
     context.observer.sparseBytes('reused', lengthBytes);
     onArrived();
     flight.arrived(part);
   };
-  const fetch = (part: Part, to: number) =>
+  const fetch = (part: FillPart, to: number) =>
     fetchPart(context, flight, part, to, sinkOf(context, flight, part, to, bytes, onArrived), either, hooks.onTurn);
   const worker = async () => {
     for (let part = next(); part !== undefined; part = next()) {
@@ -70,7 +70,7 @@ export async function fetchParts(
       running++;
       try {
         reuse(part);
-        const to = unheldTo(context.sparseTable, path, part);
+        const to = unheldTo(context.blockTable, path, part);
         if (part.at < to) await fetch(part, to);
         if (to < part.to) {
           reuse(part);
@@ -106,7 +106,7 @@ export async function fetchParts(
 async function fetchPart(
   context: PartsContext,
   flight: Flight,
-  part: Part,
+  part: FillPart,
   to: number,
   sink: ByteSink,
   signal: AbortSignal,
@@ -138,7 +138,7 @@ async function fetchPart(
 function sinkOf(
   context: PartsContext,
   flight: Flight,
-  part: Part,
+  part: FillPart,
   to: number,
   bytes: ChunkBytes,
   onArrived: () => void,

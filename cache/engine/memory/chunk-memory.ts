@@ -4,21 +4,19 @@
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import { Lease, segmentsFor, SMALL_SEGMENT_BYTES, type Purpose, type SegmentSource } from './lease.ts';
-import type { Clock } from '#cache/engine/ports.ts';
+import type { Clock, Demand } from '#cache/engine/ports.ts';
 import { SegmentPool } from './segment-pool.ts';
 
 /** Streaming windows keep this share of the budget that fills can't take, so that what is stored is always readable. */
 const WINDOW_SHARE = 1 / 8;
 /** A new request that waits longer is better told to come back than left hanging. */
-const NEW_WAIT_MS = 5_000;
+export const NEW_WAIT_MS = 5_000;
 /** A response already started waits until its client would call it stalled. */
-const STARTED_WAIT_MS = 60_000;
+export const STARTED_WAIT_MS = 60_000;
 /** As many as there may be clients (edge.maxConnections): more could only be a leak. */
 const MAX_WAITING = 4_096;
 /** Long enough for a chunk or two to leave; clients that obey spread over it by their own jitter. */
 const RETRY_AFTER_MS = 1_000;
-
-export type Demand = 'started' | 'new';
 
 /** Memory that is in use, and goes when something else needs the room. */
 export interface Reserve {
@@ -104,6 +102,13 @@ export class ChunkMemory implements SegmentSource {
     const need = { segmentBytes, costBytes: segmentBytes * count, purpose };
     if (this.#anyWaiting() || !this.#fits(need)) return undefined;
     return this.#grant(purpose, segmentBytes, count);
+  }
+
+  /** For reading ahead: granted at once from the spare half, or rejected with `overloaded`. */
+  leaseSpare(lengthBytes: number): Lease {
+    const lease = this.isRelaxed ? this.tryLease(lengthBytes, 'window') : undefined;
+    if (lease === undefined) throw new OrcaError('overloaded', 'no spare memory for read-ahead');
+    return lease;
   }
 
   /** One small segment past all who wait, if there is room: it is taken so that a large one can be given back. */

@@ -11,8 +11,16 @@ export interface Piece {
   release(): void;
 }
 
-/** Pieces smaller than this wait for more, but for the first and the last of a stream: each costs a write. */
-export const MIN_PIECE_BYTES = 64 * 1024;
+/** Smaller pieces wait for more bytes, since each piece costs a socket write. */
+const MIN_PIECE_BYTES = 64 * 1024;
+
+/** Whether a reader takes the `lengthBytes` that are there, or waits for more. */
+export function isWorthTaking(
+  lengthBytes: number,
+  at: { readonly isFirst: boolean; readonly isLast: boolean; readonly endsSegment: boolean },
+): boolean {
+  return lengthBytes > 0 && (lengthBytes >= MIN_PIECE_BYTES || at.isFirst || at.isLast || at.endsSegment);
+}
 
 export function pieceOf(segment: Segment, from: number, to: number, source: Source): Piece {
   segment.retain();

@@ -4,7 +4,7 @@
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { abortable } from '#cache/engine/abortable.ts';
-import { BoundedTable } from '#cache/core/lru-table.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 
 const FIRST_BYTE_TIMEOUT_MS = 2_000;
@@ -13,10 +13,10 @@ const MAX_ENTRIES = 1_000;
 /** As long as a head is good for by default. */
 const KEEP_MS = 300_000;
 
-export class Owners {
+export class BucketOwners {
   readonly #context: OriginCallContext;
   /** When the origin last said that it is so. Refusals are asked for anew: there they cost as much as without a cache. */
-  readonly #confirmedMs = new BoundedTable<number>({ maxEntries: MAX_ENTRIES });
+  readonly #confirmedMs = new LruTable<number>({ maxEntries: MAX_ENTRIES });
 
   constructor(context: OriginCallContext) {
     this.#context = context;

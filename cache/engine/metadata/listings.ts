@@ -1,35 +1,39 @@
 /**
- * Lists go through to the origin: what is stored here says nothing of what is there. Equal questions at once are one
- * question, and its answer is good for a few seconds, since tools that walk a tree ask for the same again and again.
+ * Lists are read through to the origin, since the cachestore does not know which objects exist. Concurrent requests for
+ * the same page are coalesced (singleflight), and a page is kept for a few seconds, since tools that walk a tree ask for
+ * the same pages again and again.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { nameOf, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
 import { abortable } from '#cache/engine/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
+import { Singleflight } from '#shared/singleflight.ts';
 
 /** A page of a large bucket takes seconds at some origins. */
 const FIRST_BYTE_TIMEOUT_MS = 10_000;
-/** Items of all remembered pages: at some 300 bytes each, 30 MiB. A long name counts as several. */
+/** Items of all kept pages: at some 300 bytes each, 30 MiB. A long name counts as several items. */
 const MAX_ITEMS = 100_000;
 const NAME_LENGTH = 256;
 
 export interface ListingsOptions extends OriginCallContext {
-  /** How long a page is good for; 0 = it is not kept. */
+  /** How long a page is kept; 0 = not at all. */
   readonly ttlMs: number;
 }
 
 interface Entry {
-  readonly page: Promise<ListPage>;
-  /** undefined while it is asked for. */
-  untilMs: number | undefined;
-  items: number;
+  readonly answer: { readonly page: ListPage } | { readonly error: unknown };
+  readonly untilMs: number;
 }
 
 export class Listings {
   readonly #options: ListingsOptions;
-  /** Oldest first. */
-  readonly #entries = new Map<string, Entry>();
-  #items = 0;
+  readonly #flights = new Singleflight<string, ListPage>();
+  readonly #kept = new LruTable<Entry>({
+    maxEntries: MAX_ITEMS,
+    maxWeight: MAX_ITEMS,
+    weigh: (_name, { answer }) => 1 + ('page' in answer ? itemsOf(answer.page) : 0),
+  });
 
   constructor(options: ListingsOptions) {
     this.#options = options;
@@ -39,58 +43,43 @@ export class Listings {
   async list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListPage> {
     const { prefix, delimiter, after, maxKeys } = query;
     const name = JSON.stringify([bucket, prefix, delimiter, after, maxKeys]);
-    const known = this.#entries.get(name);
-    const isGood = known !== undefined && (known.untilMs === undefined || this.#options.clock.now() < known.untilMs);
-    const { page } = isGood ? known : this.#ask(name, bucket, query);
-    return abortable(page, signal);
-  }
-
-  /** It belongs to no caller: one that leaves takes nothing from the others. */
-  #ask(name: string, bucket: string, query: ListQuery): Entry {
-    const { origin, ttlMs, clock } = this.#options;
-    this.#drop(name);
-    const call = { operation: 'list', bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
-    const page = callOrigin(this.#options, call, (options) => origin.list(bucket, query, options));
-    const entry: Entry = { page, untilMs: undefined, items: 0 };
-    this.#entries.set(name, entry);
-    const settled = (items: number, keepMs: number) => {
-      if (this.#entries.get(name) !== entry) return;
-      if (keepMs === 0) {
-        this.#entries.delete(name);
-        return;
-      }
-      entry.untilMs = clock.now() + keepMs;
-      // One more, so that empty pages are bounded too.
-      entry.items = items + 1;
-      this.#items += entry.items;
-      this.#trim();
-    };
-    page.then(
-      ({ items }) =>
-        settled(
-          items.reduce((sum, item) => sum + 1 + Math.floor(nameOf(item).length / NAME_LENGTH), 0),
-          ttlMs,
-        ),
-      // What will be the same on the next try is an answer too.
-      (error: unknown) => settled(0, hasCode(error, 'bucket_not_found', 'access_denied') ? ttlMs : 0),
+    const kept = this.#kept.get(name);
+    if (kept !== undefined && this.#options.clock.now() < kept.untilMs) {
+      if ('error' in kept.answer) throw kept.answer.error;
+      return kept.answer.page;
+    }
+    return abortable(
+      this.#flights.do(name, () => this.#ask(name, bucket, query)),
+      signal,
     );
-    return entry;
   }
 
-  #trim(): void {
-    for (const [name, { untilMs }] of this.#entries) {
-      if (this.#items <= MAX_ITEMS) return;
-      if (untilMs !== undefined) this.#drop(name);
+  async #ask(name: string, bucket: string, query: ListQuery): Promise<ListPage> {
+    const { origin } = this.#options;
+    const call = { operation: 'list', bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    try {
+      const page = await callOrigin(this.#options, call, (options) => origin.list(bucket, query, options));
+      this.#keep(name, { page });
+      return page;
+    } catch (error) {
+      // An answer that would be the same on the next attempt is kept too.
+      if (hasCode(error, 'bucket_not_found', 'access_denied')) this.#keep(name, { error });
+      throw error;
     }
   }
 
-  #drop(name: string): void {
-    this.#items -= this.#entries.get(name)?.items ?? 0;
-    this.#entries.delete(name);
+  #keep(name: string, answer: Entry['answer']): void {
+    const { ttlMs, clock } = this.#options;
+    if (ttlMs > 0) this.#kept.set(name, { answer, untilMs: clock.now() + ttlMs });
   }
 }
 
-/** Where a bucket's clients may look: `query` in the origin's names, and its answer in theirs. */
+/** The weight of a page. */
+function itemsOf({ items }: ListPage): number {
+  return items.reduce((sum, item) => sum + 1 + Math.floor(nameOf(item).length / NAME_LENGTH), 0);
+}
+
+/** A bucket rule's prefix: `underPrefix` puts a client's query under it, `withoutPrefix` removes it from the answer. */
 export function underPrefix(prefix: string, query: ListQuery): ListQuery {
   if (prefix === '') return query;
   return { ...query, prefix: prefix + query.prefix, after: query.after === '' ? '' : prefix + query.after };
@@ -99,7 +88,8 @@ export function underPrefix(prefix: string, query: ListQuery): ListQuery {
 export function withoutPrefix(prefix: string, page: ListPage): ListPage {
   if (prefix === '') return page;
   const strip = (name: string): string => {
-    if (!name.startsWith(prefix)) throw new OrcaError('origin_unavailable', 'the origin lists what was not asked for');
+    if (!name.startsWith(prefix))
+      throw new OrcaError('origin_unavailable', 'the origin listed a name outside the requested prefix');
     return name.slice(prefix.length);
   };
   return {

@@ -12,7 +12,7 @@ import {
 import { manifestName, type ObjectName } from '#cache/core/peer/head-request.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
-import { BoundedTable } from '#cache/core/lru-table.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
 
 /** An unchanged object's manifest is written again so seldom: it is read only when the origin is away. */
@@ -35,12 +35,12 @@ export class Manifests {
   readonly #options: ManifestsOptions;
   /** By manifest name; the latest word wins. */
   readonly #waiting = new Map<string, Word>();
-  readonly #written: BoundedTable<{ readonly etag: string | undefined; readonly atMs: number }>;
+  readonly #written: LruTable<{ readonly etag: string | undefined; readonly atMs: number }>;
   #writers = 0;
 
   constructor(options: ManifestsOptions) {
     this.#options = options;
-    this.#written = new BoundedTable({ maxEntries: options.maxEntries });
+    this.#written = new LruTable({ maxEntries: options.maxEntries });
   }
 
   get waiting(): number {

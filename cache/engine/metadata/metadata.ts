@@ -8,7 +8,8 @@ import type { LearnedHead } from '#cache/core/peer/head-message.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import { abortable, withDeadline } from '#cache/engine/abortable.ts';
-import { BoundedTable } from '#cache/core/lru-table.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
+import { Singleflight } from '#shared/singleflight.ts';
 import type { Manifests } from './manifests.ts';
 import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
 
@@ -65,20 +66,20 @@ interface Absence {
 
 export class Metadata {
   readonly #options: MetadataOptions;
-  readonly #heads: BoundedTable<LearnedHead>;
-  readonly #absences: BoundedTable<Absence>;
+  readonly #heads: LruTable<LearnedHead>;
+  readonly #absences: LruTable<Absence>;
   /** The last version of a key that was found to be gone. */
-  readonly #bad = new BoundedTable<string>({ maxEntries: MAX_BAD });
-  /** Two tables, as for fills: a peer joins only what asks the origin, so two replicas never wait for each other. */
-  readonly #asking = new Map<string, Promise<LearnedHead>>();
-  readonly #askingOrigin = new Map<string, Promise<LearnedHead>>();
+  readonly #bad = new LruTable<string>({ maxEntries: MAX_BAD });
+  /** Two of them: a peer joins only calls to the origin, so two replicas never wait for each other. */
+  readonly #lookups = new Singleflight<string, LearnedHead>();
+  readonly #originHeads = new Singleflight<string, LearnedHead>();
   readonly #startedMs: number;
 
   constructor(options: MetadataOptions) {
     this.#options = options;
     const { maxEntries } = options;
-    this.#heads = new BoundedTable({ maxEntries, maxWeight: MAX_HEADS_LENGTH, weigh: lengthOf });
-    this.#absences = new BoundedTable({ maxEntries: Math.ceil(maxEntries * NEGATIVE_SHARE) });
+    this.#heads = new LruTable({ maxEntries, maxWeight: MAX_HEADS_LENGTH, weigh: lengthOf });
+    this.#absences = new LruTable({ maxEntries: Math.ceil(maxEntries * NEGATIVE_SHARE) });
     this.#startedMs = options.clock.now();
   }
 
@@ -146,9 +147,9 @@ export class Metadata {
     }
     if (badEtag === ANY_VERSION || this.#heads.get(name)?.head.etag === badEtag) this.#heads.delete(name);
     this.#bad.set(name, badEtag);
-    // What was asked before may bring the old version back: its answer is not recorded.
-    this.#asking.delete(name);
-    this.#askingOrigin.delete(name);
+    // A call in flight may bring the old version back: its answer is not recorded.
+    this.#lookups.forget(name);
+    this.#originHeads.forget(name);
   }
 
   /** Forgets it here and on all other replicas. */
@@ -174,7 +175,7 @@ export class Metadata {
   }
 
   #ask(object: ObjectName, maxAgeMs: number): Promise<LearnedHead> {
-    return this.#join(this.#asking, object, async () => {
+    return this.#coalesce(this.#lookups, object, async () => {
       const { peers, peerClient, clock, observer } = this.#options;
       const { owners, self } = peers.current();
       for (const peer of rankPeers(objectHash(object), owners, 2)) {
@@ -201,7 +202,7 @@ export class Metadata {
   }
 
   #askOrigin(object: ObjectName, maxAgeMs: number): Promise<LearnedHead> {
-    return this.#join(this.#askingOrigin, object, async () => {
+    return this.#coalesce(this.#originHeads, object, async () => {
       const { clock, originHead, manifests } = this.#options;
       // Just started: another replica, or this one before, may have asked a moment ago.
       if (clock.now() - this.#startedMs < maxAgeMs) {
@@ -220,30 +221,23 @@ export class Metadata {
     });
   }
 
-  /** A flight belongs to no caller: one that leaves takes nothing from the others. */
-  #join(
-    flights: Map<string, Promise<LearnedHead>>,
+  #coalesce(
+    flights: Singleflight<string, LearnedHead>,
     object: ObjectName,
     ask: () => Promise<LearnedHead>,
   ): Promise<LearnedHead> {
     const name = tableKey(object);
-    const joined = flights.get(name);
-    if (joined !== undefined) return joined;
-    const flight: Promise<LearnedHead> = ask().then(
-      (learned) => {
-        if (settle()) this.#remember(object, learned);
+    return flights.do(name, async (flight) => {
+      try {
+        const learned = await ask();
+        // The answer of an invalidated call goes to those who wait for it, and no further.
+        if (!flight.isForgotten) this.#remember(object, learned);
         return learned;
-      },
-      (error: unknown) => {
-        if (settle()) this.#rememberFailure(name, error);
+      } catch (error) {
+        if (!flight.isForgotten) this.#rememberFailure(name, error);
         throw error;
-      },
-    );
-    // An invalidated flight's answer goes to those who wait for it, and no further.
-    const settle = () => flights.get(name) === flight && flights.delete(name);
-    flight.catch(() => {});
-    flights.set(name, flight);
-    return flight;
+      }
+    });
   }
 
   #remember(object: ObjectName, learned: LearnedHead): void {

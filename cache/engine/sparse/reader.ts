@@ -4,7 +4,7 @@ import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { FlightReader } from '#cache/engine/fill/flight.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
-import type { BlockRun, HeldRun, SparseTable } from '#cache/engine/fill/block-table.ts';
+import type { BlockRun, HeldRun, BlockTable } from '#cache/engine/fill/block-table.ts';
 
 interface Step {
   readonly run: BlockRun | HeldRun;
@@ -18,7 +18,7 @@ export class SparseReader {
   #at: number;
 
   /** Every block of the range is in the table now. */
-  constructor(table: SparseTable, chunk: Chunk, range: ByteRange, signal: AbortSignal) {
+  constructor(table: BlockTable, chunk: Chunk, range: ByteRange, signal: AbortSignal) {
     this.#range = range;
     this.#at = range.from;
     for (let at = range.from; at < range.to;) {

@@ -10,7 +10,7 @@ import { reserve, type FillContext } from '#cache/engine/fill/fill.ts';
 import { Flight } from '#cache/engine/fill/flight.ts';
 import type { Flights } from '#cache/engine/fill/flights.ts';
 import type { Lease } from '#cache/engine/memory/lease.ts';
-import type { Demand } from '#cache/engine/memory/chunk-memory.ts';
+import type { Demand } from '#cache/engine/ports.ts';
 import { fetchParts } from '#cache/engine/fill/origin-parts.ts';
 import type { Observer } from '#cache/engine/ports.ts';
 import { SparseReader } from './reader.ts';
@@ -61,15 +61,15 @@ export class SparseReads {
    * join that. Judging, joining and starting are one step without a pause.
    */
   enter(ask: SparseAsk): SparseReader | undefined {
-    const { clock, observer, sparseTable } = this.#options.context;
+    const { clock, observer, blockTable } = this.#options.context;
     const { chunk, range, signal } = ask;
-    const { fill, gaps } = sparseTable.judge(chunk, range, { moment: ask.askedAt, nowMs: clock.now() });
+    const { fill, gaps } = blockTable.judge(chunk, range, { moment: ask.askedAt, nowMs: clock.now() });
     if (fill && gaps.length > 0) {
       observer.sparseRead('fill');
       return undefined;
     }
     for (const { gap, lease } of this.#leases(ask, gaps)) this.#start(ask, gap, lease);
-    const reader = new SparseReader(sparseTable, chunk, range, signal);
+    const reader = new SparseReader(blockTable, chunk, range, signal);
     observer.sparseRead(gaps.length > 0 ? 'origin' : reader.waits ? 'joined' : 'memory');
     // Whoever asks for what is here has it at once, and the next who asks for its neighbours.
     if (fill) this.#fillBehind(chunk);
@@ -104,12 +104,12 @@ export class SparseReads {
       lengthBytes: gap.to - gap.from,
     };
     const run: BlockRun = { ...gap, chunk, flight: new Flight(part, () => {}) };
-    context.sparseTable.begin(run);
+    context.blockTable.begin(run);
     const order = { chunk, demand: demand === 'ahead' ? 'new' : demand, knownAbsent: ask.knownAbsent, lease } as const;
     const askedBytes = Math.min(range.to, gap.to) - Math.max(range.from, gap.from);
     const running = this.#read(run, order, part.lengthBytes - askedBytes).catch((error: unknown) => {
       // Out of the table first: whoever hears of the failure and asks again starts afresh.
-      context.sparseTable.failed(run);
+      context.blockTable.failed(run);
       run.flight.fail(error);
       run.flight.bytes?.drop();
     });
@@ -122,14 +122,14 @@ export class SparseReads {
     const { flight } = run;
     const lease = await reserve(context, order, flight, NEVER);
     if (lease === 'stored') {
-      context.sparseTable.failed(run);
+      context.blockTable.failed(run);
       return;
     }
-    const bytes = new ChunkBytes(lease, flight.chunk.lengthBytes, () => context.sparseTable.dropped(run));
+    const bytes = new ChunkBytes(lease, flight.chunk.lengthBytes, () => context.blockTable.dropped(run));
     flight.begin(bytes);
     await fetchParts(context, flight, bytes, { onArrived: () => {} }, NEVER);
     context.observer.sparseBytes('excess', excessBytes);
-    context.sparseTable.completed(run, bytes, context.clock.now());
+    context.blockTable.completed(run, bytes, context.clock.now());
   }
 
   /** Nobody waits for it, so it takes only memory that is to spare: else the next touch tries again. */

@@ -1,21 +1,18 @@
-/** Whether the cachestore has a chunk by now, asked once for all who want to know, and not again for a moment. */
-import type { Chunk } from '#cache/core/chunk.ts';
+/** Singleflight for "is the chunk in the cachestore by now?": asked once for all readers, and not again for a moment. */
+import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { hasCode } from '#cache/core/errors.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
 import { abortable } from '#cache/engine/abortable.ts';
-import { BoundedTable } from '#cache/core/lru-table.ts';
-import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
+import type { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { Singleflight } from '#shared/singleflight.ts';
 
-/** A commit takes about as long; a crowd that was left behind asks as often, and not each of it. */
+/** A commit takes about this long. */
 const ASK_AGAIN_MS = 250;
-/** The store is near: longer than this it is not worth waiting for its word. */
+/** The cachestore is near: a slower answer is not worth waiting for. */
 const HAS_TIMEOUT_MS = 2_000;
-/** Chunks in which somebody was left behind within that moment. */
+/** Chunks that readers asked about within ASK_AGAIN_MS. */
 const MAX_REMEMBERED = 1_000;
-
-export interface CommitWatch {
-  isStored(chunk: Chunk, signal: AbortSignal): Promise<boolean>;
-}
 
 export interface CommitWatchOptions {
   readonly store: ChunkStore;
@@ -24,36 +21,42 @@ export interface CommitWatchOptions {
   readonly observer: Observer;
 }
 
-export function openCommitWatch({ store, catalog, clock, observer }: CommitWatchOptions): CommitWatch {
-  const asked = new BoundedTable<{ readonly atMs: number; readonly answer: Promise<boolean> }>({
-    maxEntries: MAX_REMEMBERED,
-  });
+export class CommitWatch {
+  readonly #options: CommitWatchOptions;
+  readonly #flights = new Singleflight<ChunkPath, boolean>();
+  /** When the cachestore was asked last, of chunks that it did not have then. */
+  readonly #missedMs = new LruTable<number>({ maxEntries: MAX_REMEMBERED });
 
-  /** One HEAD. It belongs to nobody who waits for it, and has an end of its own. */
-  async function ask(chunk: Chunk): Promise<boolean> {
+  constructor(options: CommitWatchOptions) {
+    this.#options = options;
+  }
+
+  async isStored(chunk: Chunk, signal: AbortSignal): Promise<boolean> {
+    const { catalog, clock } = this.#options;
+    if (catalog.has(chunk.path)) return true;
+    const missedMs = this.#missedMs.get(chunk.path);
+    if (missedMs !== undefined && clock.now() - missedMs < ASK_AGAIN_MS) return false;
+    return abortable(
+      this.#flights.do(chunk.path, () => this.#ask(chunk)),
+      signal,
+    );
+  }
+
+  /** One HEAD, with a deadline of its own: it belongs to no reader. */
+  async #ask(chunk: Chunk): Promise<boolean> {
+    const { store, catalog, clock, observer } = this.#options;
+    const askedMs = clock.now();
     const { signal } = new AbortController();
     try {
-      if (!(await store.has(chunk, { signal, firstByteTimeoutMs: HAS_TIMEOUT_MS }))) return false;
+      if (await store.has(chunk, { signal, firstByteTimeoutMs: HAS_TIMEOUT_MS })) {
+        catalog.add(chunk.path);
+        return true;
+      }
     } catch (error) {
       if (!hasCode(error, 'store_unavailable', 'chunk_bad')) throw error;
       observer.fallThrough('store', error.code);
-      return false;
     }
-    catalog.add(chunk.path);
-    return true;
+    this.#missedMs.set(chunk.path, askedMs);
+    return false;
   }
-
-  return {
-    async isStored(chunk, signal) {
-      if (catalog.has(chunk.path)) return true;
-      const nowMs = clock.now();
-      let known = asked.get(chunk.path);
-      if (known === undefined || nowMs - known.atMs >= ASK_AGAIN_MS) {
-        known = { atMs: nowMs, answer: ask(chunk) };
-        known.answer.catch(() => {});
-        asked.set(chunk.path, known);
-      }
-      return abortable(known.answer, signal);
-    },
-  };
 }

@@ -1,145 +1,126 @@
 /**
- * The table of streams from other replicas: whoever reads a chunk here that comes from there reads along with those who
- * do already. Only local readers are in it: what another replica asks of us joins fills, so none waits for the other.
+ * Coalesces local reads of a chunk that comes from another replica: concurrent readers share one stream. Requests of
+ * other replicas are not in this table (they join fills), so two replicas never wait for each other.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
-import type { Catalog } from '#cache/engine/upstream/catalog.ts';
-import { STARTED_PATIENCE_MS, type ChunkRead } from '#cache/engine/fetch/cursor.ts';
-import { openCommitWatch, type CommitWatch } from './commit-watch.ts';
-import type { InboundReader } from './peer-stream-reader.ts';
-import { openInbound, type InboundAsk, type InboundContext, type InboundStream } from './peer-stream.ts';
+import { NEW_WAIT_MS, STARTED_WAIT_MS } from '#cache/engine/memory/chunk-memory.ts';
 import type { ChunkStore, PeerAddress } from '#cache/engine/ports.ts';
+import type { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { CommitWatch } from './commit-watch.ts';
+import { InFlightTable } from './in-flight-table.ts';
+import { openPeerStream, type PeerStream, type PeerStreamAsk, type PeerStreamContext } from './peer-stream.ts';
+import type { StreamRead, StreamReader } from './stream-reader.ts';
 
-/** Of the 64 that a peer is asked for at once, for readers who were too slow or too late for the others' streams. */
-const MAX_ASIDE = 16;
-/** Without a place for one's own, the commit is waited for: seen so soon after it is done. */
+/** Streams of their own, per peer, for readers that a shared stream left behind: of the 64 that a peer serves us at once. */
+const MAX_OWN_STREAMS = 16;
+/** How often a reader that gets no stream of its own checks whether the chunk is committed. */
 const COMMIT_POLL_MS = 500;
-/** As a new request waits for memory. */
-const NEW_WAIT_MS = 5_000;
 
-export interface InboundOptions extends InboundContext {
+export interface PeerStreamsOptions extends PeerStreamContext {
   readonly store: ChunkStore;
   readonly catalog: Catalog;
 }
 
-export class Inbound {
-  readonly #options: InboundOptions;
-  readonly #streams = new Map<string, InboundStream[]>();
-  readonly #aside = new Map<PeerAddress, number>();
+export class PeerStreams {
+  readonly #options: PeerStreamsOptions;
+  readonly #table = new InFlightTable<string, PeerStream>();
+  readonly #ownStreams = new Map<PeerAddress, number>();
   readonly #commits: CommitWatch;
 
-  constructor(options: InboundOptions) {
+  constructor(options: PeerStreamsOptions) {
     this.#options = options;
-    this.#commits = openCommitWatch(options);
+    this.#commits = new CommitWatch(options);
   }
 
-  /** Streams under way. */
+  /** Streams in flight. */
   get count(): number {
-    let count = 0;
-    for (const streams of this.#streams.values()) count += streams.length;
-    return count;
+    return this.#table.count;
   }
 
-  /** Those who read along. */
+  /** Their readers. */
   get readers(): number {
     let count = 0;
-    for (const streams of this.#streams.values()) for (const { window } of streams) count += window.readers;
+    for (const { window } of this.#table.values()) count += window.readers;
     return count;
   }
 
   /**
-   * A reader of `range`, of a stream that is joined or begun; `committed` for one that comes too late (`isBehind`: or has
-   * been left behind) where the cachestore has the chunk by now. Joining and beginning are one step without a pause, so a
-   * crowd shares one stream.
+   * A reader of `range`, of a stream that is joined or started. `committed` for a reader that comes too late or was left
+   * behind (`isBehind`), where the cachestore has the chunk by now.
    */
   async join(
-    ask: InboundAsk,
+    ask: PeerStreamAsk,
     range: ByteRange,
-    read: ChunkRead,
+    read: StreamRead,
     isBehind: boolean,
-  ): Promise<InboundReader | 'committed'> {
-    const joined = this.#joinOne(ask, range, read);
+  ): Promise<StreamReader | 'committed'> {
+    const joined = this.#joinShared(ask, range, read);
     if (joined !== undefined) return joined;
-    if (isBehind || this.#hasPassed(ask, range)) return this.#catchUp(ask, range, read);
-    return this.#open(ask, range, read);
+    const hasPassed = this.#table.find(keyOf(ask), ({ window }) => window.hasPassed(range)) !== undefined;
+    return isBehind || hasPassed ? this.#catchUp(ask, range, read) : this.#open(ask, range, read);
   }
 
-  async #catchUp(ask: InboundAsk, range: ByteRange, read: ChunkRead): Promise<InboundReader | 'committed'> {
+  async #catchUp(ask: PeerStreamAsk, range: ByteRange, read: StreamRead): Promise<StreamReader | 'committed'> {
     const { clock, observer } = this.#options;
     const sinceMs = clock.now();
-    const patienceMs = read.demand === 'started' ? STARTED_PATIENCE_MS : NEW_WAIT_MS;
-    // Who was told to keep away from the cachestore has its reasons.
-    const mayRead = ask.why !== 'bad' && ask.why !== 'relay';
+    const waitMs = read.demand === 'started' ? STARTED_WAIT_MS : NEW_WAIT_MS;
+    // A reader that asks the peer because of the cachestore is not sent back to it.
+    const mayRead = ask.reason !== 'corrupt' && ask.reason !== 'store_unavailable';
     for (;;) {
       if (mayRead && (await this.#commits.isStored(ask.chunk, read.signal))) {
-        observer.fallThrough('behind', 'committed');
+        observer.fallThrough('left_behind', 'committed');
         return 'committed';
       }
-      const joined = this.#joinOne(ask, range, read);
+      const joined = this.#joinShared(ask, range, read);
       if (joined !== undefined) return joined;
-      const count = this.#aside.get(ask.peer) ?? 0;
-      if (count < MAX_ASIDE) {
-        observer.fallThrough('behind', 'own stream');
-        return this.#openAside(ask, range, read, count);
+      const count = this.#ownStreams.get(ask.peer) ?? 0;
+      if (count < MAX_OWN_STREAMS) {
+        observer.fallThrough('left_behind', 'own_stream');
+        return this.#openOwn(ask, range, read, count);
       }
-      if (read.demand === 'ahead' || clock.now() - sinceMs >= patienceMs)
-        throw new OrcaError('overloaded', `${ask.peer} has ${MAX_ASIDE} streams for those left behind`, {
+      if (read.demand === 'ahead' || clock.now() - sinceMs >= waitMs)
+        throw new OrcaError('overloaded', `${ask.peer} serves ${MAX_OWN_STREAMS} streams to readers left behind`, {
           retryAfterMs: COMMIT_POLL_MS,
         });
       await clock.sleep(COMMIT_POLL_MS, read.signal);
     }
   }
 
-  #joinOne(ask: InboundAsk, range: ByteRange, read: ChunkRead): InboundReader | undefined {
-    const streams = this.#streams.get(keyOf(ask));
-    const stream = streams?.find((candidate) => candidate.window.covers(range) && mayJoin(candidate, read));
-    return stream?.window.join(range, read);
+  #joinShared(ask: PeerStreamAsk, range: ByteRange, read: StreamRead): StreamReader | undefined {
+    const accepts = (stream: PeerStream) => stream.window.covers(range) && mayJoin(stream, read);
+    return this.#table.find(keyOf(ask), accepts)?.window.join(range, read);
   }
 
-  #hasPassed(ask: InboundAsk, range: ByteRange): boolean {
-    return this.#streams.get(keyOf(ask))?.some(({ window }) => window.hasPassed(range)) ?? false;
-  }
-
-  #openAside(ask: InboundAsk, range: ByteRange, read: ChunkRead, count: number): InboundReader {
+  #openOwn(ask: PeerStreamAsk, range: ByteRange, read: StreamRead, count: number): StreamReader {
     let isOpen = true;
     const reader = this.#open(ask, range, read, () => {
       if (!isOpen) return;
       isOpen = false;
-      const left = (this.#aside.get(ask.peer) ?? 0) - 1;
-      if (left > 0) this.#aside.set(ask.peer, left);
-      else this.#aside.delete(ask.peer);
+      const left = (this.#ownStreams.get(ask.peer) ?? 0) - 1;
+      if (left > 0) this.#ownStreams.set(ask.peer, left);
+      else this.#ownStreams.delete(ask.peer);
     });
-    this.#aside.set(ask.peer, count + 1);
+    this.#ownStreams.set(ask.peer, count + 1);
     return reader;
   }
 
-  #open(ask: InboundAsk, range: ByteRange, read: ChunkRead, onEnd: () => void = () => {}): InboundReader {
+  #open(ask: PeerStreamAsk, range: ByteRange, read: StreamRead, onEnd: () => void = () => {}): StreamReader {
     const key = keyOf(ask);
-    const { stream, reader } = openInbound(this.#options, ask, range, read, (ended) => {
-      this.#leave(key, ended);
+    const { stream, reader } = openPeerStream(this.#options, ask, range, read, (ended) => {
+      this.#table.remove(key, ended);
       onEnd();
     });
-    const streams = this.#streams.get(key);
-    if (streams === undefined) this.#streams.set(key, [stream]);
-    else streams.push(stream);
+    this.#table.add(key, stream);
     return reader;
-  }
-
-  #leave(key: string, stream: InboundStream): void {
-    const streams = this.#streams.get(key);
-    const at = streams?.indexOf(stream) ?? -1;
-    if (streams === undefined || at < 0) return;
-    streams.splice(at, 1);
-    if (streams.length === 0) this.#streams.delete(key);
   }
 }
 
-/** Where the memory is still waited for, only in one's own class; what is read ahead waits for none. */
-function mayJoin({ window, demand }: InboundStream, read: ChunkRead): boolean {
+/** While a stream waits for its memory, only readers of the same class join it; read-ahead does not wait for memory. */
+function mayJoin({ window, demand }: PeerStream, read: StreamRead): boolean {
   return window.isOpen || read.demand === demand;
 }
 
-function keyOf({ chunk, peer, rank, why }: InboundAsk): string {
-  return `${why} ${rank} ${peer} ${chunk.path}`;
+function keyOf({ chunk, peer, rank, reason }: PeerStreamAsk): string {
+  return `${reason} ${rank} ${peer} ${chunk.path}`;
 }

@@ -1,26 +1,27 @@
 /**
- * Chunks on their way from the cachestore into memory: those that are read whole, and not for the first time. Whoever
- * wants one meanwhile reads along, so that a crowd costs the cachestore one read and not one each.
+ * Coalesces concurrent cachestore reads of a chunk: one read loads it into memory, and all clients that want it meanwhile
+ * read along. Only chunks that are read whole, and not for the first time, are loaded.
  */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
-import { ArrivingReader, type Arriving } from './shared-reader.ts';
-import { BlockVerifier } from './block-verifier.ts';
-import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import { handOutOf } from './view-or-copy.ts';
 import type { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
-import type { Pace } from './reader-pace.ts';
 import type { ByteSink, CallOptions, ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
+import type { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { BlockVerifier } from './block-verifier.ts';
+import { InFlightTable } from './in-flight-table.ts';
+import type { Pace } from './reader-pace.ts';
+import { SharedReader, type ArrivingChunk } from './shared-reader.ts';
+import { viewOrCopy } from './view-or-copy.ts';
 
-/** Larger ones would take what many small ones need: eight of these are what one response may read ahead. */
+/** Larger chunks would take the memory of many small ones: eight of these are what one response may read ahead. */
 const MAX_LOAD_BYTES = 8 * 1024 * 1024;
-/** Who begins further on than the load has come is sooner there by itself. */
+/** A reader that begins further ahead of the load than this is faster with a read of its own. */
 const NEAR_BYTES = 1024 * 1024;
-const NOBODY_READS = new OrcaError('cancelled', 'nobody reads this chunk any more');
+const NO_READERS = new OrcaError('cancelled', 'the chunk has no readers any more');
 
 export interface LoadContext {
   readonly store: ChunkStore;
@@ -38,55 +39,49 @@ export interface LoadRead {
   readonly pace?: Pace | undefined;
 }
 
-export class Loads {
+export class StoreLoads {
   readonly #context: LoadContext;
-  readonly #table = new Map<ChunkPath, Load>();
+  readonly #table = new InFlightTable<ChunkPath, StoreLoad>();
 
   constructor(context: LoadContext) {
     this.#context = context;
   }
 
   get count(): number {
-    return this.#table.size;
+    return this.#table.count;
   }
 
-  /** A reader of the load that is under way, if it is near to where `range` begins. */
-  join({ chunk, range, signal, pace }: LoadRead): ArrivingReader | undefined {
-    const load = this.#table.get(chunk.path);
+  /** A reader of the load in flight, if that is near to where `range` begins. */
+  join({ chunk, range, signal, pace }: LoadRead): SharedReader | undefined {
+    const load = this.#table.find(chunk.path);
     if (load === undefined || range.from > load.readyTo + NEAR_BYTES) return undefined;
     return load.join(range, signal, pace);
   }
 
-  /**
-   * The first reader of a load, where memory has room to spare for all of the chunk, or holds chunks that nobody reads
-   * any more.
-   */
-  start(read: LoadRead, options: Omit<CallOptions, 'signal'>): ArrivingReader | undefined {
+  /** The first reader of a new load, where memory has room for the whole chunk: spare, or taken by evictable chunks. */
+  start(read: LoadRead, options: Omit<CallOptions, 'signal'>): SharedReader | undefined {
     const { memory } = this.#context;
     const { chunk, range, signal, pace } = read;
     const isWhole = range.from === 0 && range.to === chunk.lengthBytes;
     if (!isWhole || chunk.lengthBytes > MAX_LOAD_BYTES || pace?.isSlow === true || !memory.isRelaxed) return undefined;
     const lease = memory.tryLease(chunk.lengthBytes, 'fill');
     if (lease === undefined) return undefined;
-    const load = new Load(this.#context, chunk, new ChunkBytes(lease, chunk.lengthBytes), () => this.#leave(load));
-    this.#table.set(chunk.path, load);
+    const onUnjoinable = () => void this.#table.remove(chunk.path, load);
+    const load = new StoreLoad(this.#context, chunk, new ChunkBytes(lease, chunk.lengthBytes), onUnjoinable);
+    this.#table.add(chunk.path, load);
     const reader = load.join(range, signal, pace);
     void load.run(options);
     return reader;
   }
-
-  #leave(load: Load): void {
-    if (this.#table.get(load.chunk.path) === load) this.#table.delete(load.chunk.path);
-  }
 }
 
-class Load implements Arriving, ByteSink {
+class StoreLoad implements ArrivingChunk, ByteSink {
   readonly source = 'store';
   readonly chunk: Chunk;
   readonly bytes: ChunkBytes;
   readonly #context: LoadContext;
-  readonly #onOver: () => void;
-  readonly #readers = new Set<ArrivingReader>();
+  readonly #onUnjoinable: () => void;
+  readonly #readers = new Set<SharedReader>();
   readonly #abandoned = new AbortController();
   #verifier: BlockVerifier | undefined;
   #writtenTo = 0;
@@ -94,30 +89,30 @@ class Load implements Arriving, ByteSink {
   #hasEnded = false;
   #failure: { readonly error: unknown } | undefined;
 
-  /** `onOver` is called when nobody is to join any more; until then whoever comes finds what is there. */
-  constructor(context: LoadContext, chunk: Chunk, bytes: ChunkBytes, onOver: () => void) {
+  /** `onUnjoinable` is called when no reader may join any more, which may be long after the last byte. */
+  constructor(context: LoadContext, chunk: Chunk, bytes: ChunkBytes, onUnjoinable: () => void) {
     this.#context = context;
     this.chunk = chunk;
     this.bytes = bytes;
-    this.#onOver = onOver;
+    this.#onUnjoinable = onUnjoinable;
   }
 
-  /** Written, and found right. */
+  /** Written and verified. */
   get readyTo(): number {
     return this.#readyTo;
   }
 
-  join(range: ByteRange, signal: AbortSignal, pace: Pace | undefined): ArrivingReader {
+  join(range: ByteRange, signal: AbortSignal, pace: Pace | undefined): SharedReader {
     const onClose = () => {
       if (this.#readers.delete(reader) && this.#readers.size === 0) this.#onEmpty();
     };
-    const handOut = handOutOf(this.#context.memory, pace);
-    const reader = new ArrivingReader(this, { range, signal, handOut, onClose });
+    const makePiece = viewOrCopy(this.#context.memory, pace);
+    const reader = new SharedReader(this, { range, signal, makePiece, onClose });
     this.#readers.add(reader);
     return reader;
   }
 
-  /** Brings the chunk; never rejects. */
+  /** Reads the chunk; never rejects. */
   async run(options: Omit<CallOptions, 'signal'>): Promise<void> {
     const { store, catalog, clock, observer } = this.#context;
     const { signal } = this.#abandoned;
@@ -153,14 +148,14 @@ class Load implements Arriving, ByteSink {
       this.#readyTo = this.#verifier?.take(piece) ?? this.#writtenTo;
     } catch (error) {
       this.#fail(error);
-      this.#abandoned.abort(NOBODY_READS);
+      this.#abandoned.abort(NO_READERS);
       return;
     }
-    const run = { from: 0, to: this.chunk.lengthBytes, at: this.#readyTo };
-    for (const reader of this.#readers) reader.notice(run);
+    const ready = { from: 0, to: this.chunk.lengthBytes, at: this.#readyTo };
+    for (const reader of this.#readers) reader.notice(ready);
   }
 
-  /** There is memory for all of it: no reader's socket slows the store. */
+  /** There is always room for the whole chunk: no reader's socket slows the store. */
   onSpace(): void {}
 
   availableTo(offset: number): number {
@@ -175,8 +170,8 @@ class Load implements Arriving, ByteSink {
   #fail(error: unknown): unknown {
     if (this.#failure !== undefined) return this.#failure.error;
     this.#failure = { error };
-    // Out of the table first: whoever hears of the failure and asks again starts afresh.
-    this.#onOver();
+    // Unjoinable first: a reader that hears of the failure and asks again must start a new load.
+    this.#onUnjoinable();
     for (const reader of this.#readers) reader.wake();
     return error;
   }
@@ -184,22 +179,22 @@ class Load implements Arriving, ByteSink {
   /** The store writes no more. */
   #end(): void {
     this.#hasEnded = true;
-    if (this.#readers.size === 0) this.#handOver();
+    if (this.#readers.size === 0) this.#admit();
   }
 
   #onEmpty(): void {
-    if (this.#hasEnded) this.#handOver();
+    if (this.#hasEnded) this.#admit();
     else {
-      this.#onOver();
-      this.#abandoned.abort(NOBODY_READS);
+      this.#onUnjoinable();
+      this.#abandoned.abort(NO_READERS);
     }
   }
 
-  /** Not before the last reader is through: what is read ahead would push out what was read ahead just before. */
-  #handOver(): void {
+  /** To the memory tier; not before the last reader is done, since read-ahead would evict what it has just read ahead. */
+  #admit(): void {
     const { memoryTier } = this.#context;
     const { path } = this.chunk;
-    this.#onOver();
+    this.#onUnjoinable();
     const isGood = this.#failure === undefined && this.#verifier !== undefined;
     if (isGood && memoryTier.get(path) === undefined) memoryTier.put(path, this.bytes);
     else this.bytes.drop();

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { BoundedTable } from '#cache/core/lru-table.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
 
-const names = <T>(table: BoundedTable<T>): string[] =>
+const names = <T>(table: LruTable<T>): string[] =>
   ['a', 'b', 'c', 'd'].filter((name) => table.get(name) !== undefined);
 
 test('what was used longest ago goes', () => {
-  const table = new BoundedTable<number>({ maxEntries: 2 });
+  const table = new LruTable<number>({ maxEntries: 2 });
   table.set('a', 1);
   table.set('b', 2);
   expect(table.get('a')).toBe(1);
@@ -17,7 +17,7 @@ test('what was used longest ago goes', () => {
 });
 
 test('heavy ones leave room for fewer, and the newest always stays', () => {
-  const table = new BoundedTable<string>({ maxEntries: 100, maxWeight: 10, weigh: (_name, text) => text.length });
+  const table = new LruTable<string>({ maxEntries: 100, maxWeight: 10, weigh: (_name, text) => text.length });
   for (const name of ['a', 'b', 'c']) table.set(name, 'xxx');
   expect(names(table)).toEqual(['a', 'b', 'c']);
   table.set('d', 'xxxx');

@@ -113,7 +113,7 @@ describe('the query', () => {
 });
 
 describe('the terms', () => {
-  const terms: FillTerms = { rank: 2, epoch: '0123456789abcdef', demand: 'started', deadlineMs: 20_000, why: 'absent' };
+  const terms: FillTerms = { rank: 2, epoch: '0123456789abcdef', demand: 'started', deadlineMs: 20_000, reason: 'not_stored' };
 
   test('give back what was formatted', () => {
     const arbitrary = fc.record<FillTerms>({
@@ -121,7 +121,7 @@ describe('the terms', () => {
       epoch: fc.stringMatching(/^[0-9a-f]{16}$/),
       demand: fc.constantFrom('started', 'new'),
       deadlineMs: fc.integer({ min: 1, max: 600_000 }),
-      why: fc.constantFrom('first', 'absent', 'bad', 'relay', 'join'),
+      reason: fc.constantFrom('miss', 'not_stored', 'corrupt', 'store_unavailable', 'join'),
       sparse: fc.constantFrom(true, undefined),
     });
     fc.assert(
@@ -137,8 +137,9 @@ describe('the terms', () => {
     { 'x-orca-rank': '3' },
     { 'x-orca-rank': '1, 1' },
     { 'x-orca-class': 'urgent' },
-    { 'x-orca-absent': '0' },
-    { 'x-orca-absent': '1', 'x-orca-bad': '1' },
+    { 'x-orca-reason': '' },
+    { 'x-orca-reason': 'miss' },
+    { 'x-orca-reason': 'corrupt, join' },
     { 'x-orca-sparse': '0' },
     { 'x-orca-epoch': 'x' },
     { 'x-orca-epoch': undefined },

@@ -5,7 +5,7 @@ import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import { Flight } from '#cache/engine/fill/flight.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
-import { SparseTable, type BlockRun } from '#cache/engine/fill/block-table.ts';
+import { BlockTable, type BlockRun } from '#cache/engine/fill/block-table.ts';
 import { systemClock } from '#shared/clock.ts';
 
 const MIB = 1024 * 1024;
@@ -16,7 +16,7 @@ const NONE = { fill: false, gaps: [] };
 function open(maxChunks?: number) {
   const memory = new ChunkMemory({ budgetBytes: 64 * MIB, clock: systemClock, poison: true });
   const memoryTier = new MemoryTier();
-  const table = new SparseTable(memoryTier, maxChunks);
+  const table = new BlockTable(memoryTier, maxChunks);
   let runs = 0;
   const begin = (chunk: Chunk, firstBlock: number, endBlock: number): BlockRun => {
     const range = rangeOfBlocks(firstBlock, endBlock, chunk.lengthBytes);
@@ -40,7 +40,7 @@ function chunkOf(index: number, lengthBytes = CHUNK): Chunk {
 }
 
 /** Asked now, at second 0. */
-const now = (table: SparseTable, nowMs = 0) => ({ moment: table.moment, nowMs });
+const now = (table: BlockTable, nowMs = 0) => ({ moment: table.moment, nowMs });
 const block = (number: number) => ({ from: number * BLOCK + 7, to: number * BLOCK + 9 });
 
 test('what is sparse: under an eighth of a chunk that is larger than the base size and than a block', () => {

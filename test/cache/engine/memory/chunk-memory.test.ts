@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
 import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES, type Lease, type Purpose } from '#cache/engine/memory/lease.ts';
-import { ChunkMemory, type Demand, type Reserve } from '#cache/engine/memory/chunk-memory.ts';
+import { ChunkMemory, type Reserve } from '#cache/engine/memory/chunk-memory.ts';
+import type { Demand } from '#cache/engine/ports.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 const NEVER = new AbortController().signal;

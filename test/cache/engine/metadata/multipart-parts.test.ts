@@ -5,7 +5,7 @@ import type { Origin } from '#cache/engine/ports.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest, type Engines } from '#test/support/engines.ts';
 
 const BODY = patternBytes(3 * MIB + 30);
-const PART_BYTES = MIB + 10;
+const FILL_PART_BYTES = MIB + 10;
 
 /** Its origin counts how often it is asked where a part is, and fails with what is in `failures` first. */
 function open(failures: OrcaError[] = []): Engines & { readonly asked: number[] } {
@@ -31,10 +31,10 @@ describe('of an object that was uploaded in parts', () => {
     for (const number of [1, 2, 3, 2, 1]) {
       const { result, bytes } = await part(engines, number);
       expect(result).toMatchObject({ status: 206, partsCount: 3 });
-      expect(bytes.equals(BODY.subarray((number - 1) * PART_BYTES, number * PART_BYTES))).toBe(true);
+      expect(bytes.equals(BODY.subarray((number - 1) * FILL_PART_BYTES, number * FILL_PART_BYTES))).toBe(true);
     }
     const { result } = await part(engines, 3, { headOnly: true });
-    expect(result.range).toEqual({ from: 2 * PART_BYTES, to: BODY.length });
+    expect(result.range).toEqual({ from: 2 * FILL_PART_BYTES, to: BODY.length });
     expect(engines.asked).toEqual([1, 2, 3]);
   });
 

@@ -458,7 +458,7 @@ describe('the origin', () => {
     });
     await idle(engines);
     expect(replica!.engine.memoryTier.count).toBe(0);
-    expect(replica!.engine.sparseTable.size).toBe(0);
+    expect(replica!.engine.blockTable.size).toBe(0);
     await expectRead(engines, replica!, 4 * KIB);
     expect(engines.store.paths()).toEqual([]);
     await expectWhole(engines);
@@ -516,7 +516,7 @@ describe('memory', () => {
     const lease = engine.memory.tryLease(14 * MIB, 'fill')!;
     const refused = engine.read(rangeRequest(0, 4 * KIB));
     await expect(whileTimePasses(clock, refused)).rejects.toMatchObject({ code: 'overloaded', retryAfterMs: 1_000 });
-    expect(engine.sparseTable.size).toBe(0);
+    expect(engine.blockTable.size).toBe(0);
     lease.close();
     await whileTimePasses(clock, expectRead(engines, engines.replicas[0]!, 0));
     await whileTimePasses(clock, expectWhole(engines));

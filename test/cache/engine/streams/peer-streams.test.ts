@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { chunkAt } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { Catalog } from '#cache/engine/upstream/catalog.ts';
-import type { ChunkRead } from '#cache/engine/fetch/cursor.ts';
-import { Inbound } from '#cache/engine/streams/peer-streams.ts';
+import type { ChunkRead } from '#cache/engine/fetch/context.ts';
+import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import type { FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import type { ReadRequest } from '#cache/engine/read.ts';
@@ -29,7 +29,10 @@ import {
 async function expectNothingHeld(engines: Engines): Promise<void> {
   for (const { engine } of engines.replicas) {
     await engine.idle();
-    expect({ streams: engine.inbound.count, readers: engine.inbound.readers }).toEqual({ streams: 0, readers: 0 });
+    expect({ streams: engine.peerStreams.count, readers: engine.peerStreams.readers }).toEqual({
+      streams: 0,
+      readers: 0,
+    });
     expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
   }
 }
@@ -97,7 +100,7 @@ describe('a crowd', () => {
     engines.origin.readGate.hold();
     const reads = Array.from({ length: 100 }, () => isRight(reader, body));
     await turns();
-    expect({ streams: reader.engine.inbound.count, readers: reader.engine.inbound.readers }).toEqual({
+    expect({ streams: reader.engine.peerStreams.count, readers: reader.engine.peerStreams.readers }).toEqual({
       streams: 1,
       readers: 100,
     });
@@ -152,7 +155,7 @@ describe('readers of different pace', () => {
     const { reads } = engines.store.counts;
     const { peerBytes } = reader;
     expect((await slow.rest()).equals(body)).toBe(true);
-    expect(reader.counts.fallThroughs['behind/committed']).toBeGreaterThan(0);
+    expect(reader.counts.fallThroughs['left_behind/committed']).toBeGreaterThan(0);
     expect(engines.store.counts.reads).toBe(reads + 1);
     expect(reader.peerBytes).toBe(peerBytes);
     expect(engines.origin.counts.bytes).toBe(body.length);
@@ -165,7 +168,7 @@ describe('readers of different pace', () => {
     const slow = await begin(reader);
     expect((await readAll(reader.engine, readRequest('a'))).bytes.equals(body)).toBe(true);
     expect((await slow.rest()).equals(body)).toBe(true);
-    expect(reader.counts.fallThroughs).toMatchObject({ 'behind/own stream': 1 });
+    expect(reader.counts.fallThroughs).toMatchObject({ 'left_behind/own_stream': 1 });
     expect(engines.origin.counts.bytes).toBe(body.length);
     engines.store.commitGate.release();
     await expectNothingHeld(engines);
@@ -174,7 +177,7 @@ describe('readers of different pace', () => {
 
 describe('those left behind, while their chunk is not committed', () => {
   /** An object of one large chunk, and a peer that is asked for it and does not answer. */
-  function openInbound(fill?: PeerClient['fill']) {
+  function openPeerStream(fill?: PeerClient['fill']) {
     const clock = fakeClock();
     const memory = new ChunkMemory({ budgetBytes: 256 * MIB, clock, poison: true });
     const store = fakeChunkStore();
@@ -198,7 +201,7 @@ describe('those left behind, while their chunk is not committed', () => {
       close: async () => {},
     };
     const view = peerSet(self, [self, peer]);
-    const inbound = new Inbound({
+    const inbound = new PeerStreams({
       memory,
       clock,
       store,
@@ -219,7 +222,7 @@ describe('those left behind, while their chunk is not committed', () => {
     const fallBehind = async (index: number, demand: ChunkRead['demand'] = 'started') => {
       const range = { from: (60 - 3 * index) * MIB, to: 64 * MIB };
       const read = { chunk, range, demand, signal: new AbortController().signal, requestId: 'test' };
-      const joined = await inbound.join({ chunk, peer, rank: 1, why: 'first' }, range, read, true);
+      const joined = await inbound.join({ chunk, peer, rank: 1, reason: 'miss' }, range, read, true);
       if (joined === 'committed') throw new Error('the chunk is not committed');
       return joined;
     };
@@ -227,13 +230,13 @@ describe('those left behind, while their chunk is not committed', () => {
     const next = (demand: ChunkRead['demand']) => {
       const range = { from: 0, to: 64 * MIB };
       const read = { chunk, range, demand, signal: new AbortController().signal, requestId: 'test' };
-      return inbound.join({ chunk, peer, rank: 1, why: 'first' }, range, read, true);
+      return inbound.join({ chunk, peer, rank: 1, reason: 'miss' }, range, read, true);
     };
     return { clock, memory, store, inbound, asked, chunk, peer, sixteen, next };
   }
 
   test('sixteen have a stream of their own, and the next one waits until it is', async () => {
-    const { clock, store, inbound, asked, chunk, sixteen, next } = openInbound();
+    const { clock, store, inbound, asked, chunk, sixteen, next } = openPeerStream();
     const readers = await sixteen();
     const waiting = next('started');
     await clock.advance(10_000);
@@ -245,7 +248,7 @@ describe('those left behind, while their chunk is not committed', () => {
   });
 
   test('who waits takes the place of one that leaves', async () => {
-    const { clock, memory, asked, sixteen, next } = openInbound();
+    const { clock, memory, asked, sixteen, next } = openPeerStream();
     const readers = await sixteen();
     const waiting = next('started');
     await clock.advance(1_000);
@@ -261,7 +264,7 @@ describe('those left behind, while their chunk is not committed', () => {
     ['a new request waits five seconds', 'new', 5_000],
     ['what is read ahead does not wait', 'ahead', 0],
   ] as const)('%s', async ([, demand, limitMs]) => {
-    const { clock, sixteen, next } = openInbound();
+    const { clock, sixteen, next } = openPeerStream();
     const readers = await sixteen();
     const sinceMs = clock.now();
     const refused = next(demand);
@@ -274,7 +277,7 @@ describe('those left behind, while their chunk is not committed', () => {
 
   test('a stream that falls silent is asked for again in the class of a reader that has started', async () => {
     const silent = Promise.withResolvers<never>();
-    const { inbound, asked, chunk, peer } = openInbound(async (_to, { range }, sink, { signal }) => {
+    const { inbound, asked, chunk, peer } = openPeerStream(async (_to, { range }, sink, { signal }) => {
       await copyInto(sink, patternBytes(100_000), signal);
       if (range.from === 0) await silent.promise;
       return new Promise((_resolve, reject) => {
@@ -283,7 +286,7 @@ describe('those left behind, while their chunk is not committed', () => {
     });
     const range = { from: 0, to: chunk.lengthBytes };
     const read: ChunkRead = { chunk, range, demand: 'new', signal: new AbortController().signal, requestId: 'test' };
-    const reader = await inbound.join({ chunk, peer, rank: 1, why: 'first' }, range, read, false);
+    const reader = await inbound.join({ chunk, peer, rank: 1, reason: 'miss' }, range, read, false);
     if (reader === 'committed') throw new Error('the chunk is not committed');
     (await reader.next())?.release();
     read.demand = 'started';
@@ -298,7 +301,7 @@ describe('those left behind, while their chunk is not committed', () => {
   });
 
   test('the cachestore is asked once for all who want to know', async () => {
-    const { clock, store, chunk, sixteen, next } = openInbound();
+    const { clock, store, chunk, sixteen, next } = openPeerStream();
     const readers = await sixteen();
     const asked = store.counts.has;
     expect(asked).toBe(1);
@@ -322,7 +325,7 @@ describe('readers that leave', () => {
     // The one that began the stream.
     gone.abort(new OrcaError('cancelled', 'the client has gone'));
     expect(await first).toMatchObject([{ status: 'rejected', reason: { code: 'cancelled' } }]);
-    expect(reader.engine.inbound.readers).toBe(3);
+    expect(reader.engine.peerStreams.readers).toBe(3);
     engines.origin.readGate.release();
     for (const { bytes } of await Promise.all(others)) expect(bytes.equals(body)).toBe(true);
     expect(owner.fillCalls).toBe(1);
@@ -340,7 +343,7 @@ describe('readers that leave', () => {
     expect(owner.engine.flights.count).toBe(1);
     gone.abort(new OrcaError('cancelled', 'the client has gone'));
     await turns();
-    expect(reader.engine.inbound.count).toBe(0);
+    expect(reader.engine.peerStreams.count).toBe(0);
     expect(reader.engine.memory.usedBytes).toBe(0);
     for (const { status } of await reads) expect(status).toBe('rejected');
     engines.origin.readGate.release();
@@ -355,7 +358,7 @@ describe('a stream that breaks', () => {
     const reads = Array.from({ length: 20 }, () => isRight(reader, body));
     expect(new Set(await Promise.all(reads))).toEqual(ALL_RIGHT);
     expect(owner.fillCalls).toBe(3);
-    expect(reader.counts.fallThroughs).toEqual({ 'stalled/asked again': 2 });
+    expect(reader.counts.fallThroughs).toEqual({ 'peer_stall/asked_again': 2 });
     expect(reader.peerBytes).toBe(body.length);
     await expectNothingHeld(engines);
   });

@@ -22,7 +22,7 @@ async function readLately(sizeBytes: number, chunkBytes = 2 * MIB) {
   /** Nothing is brought any more, and what memory holds may go. */
   const expectWhole = async () => {
     await turn();
-    expect(engine.loads.count).toBe(0);
+    expect(engine.storeLoads.count).toBe(0);
     expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
   };
   return { engine, counts, store, origin: engines.origin, body, path, read, expectWhole };
@@ -96,9 +96,9 @@ test('a reader that stops keeps no memory, and holds nobody up', async () => {
   store.readGate.hold();
   const starting = engine.read(readRequest('a', { pace }));
   await store.readGate.reached();
-  expect(engine.loads.count).toBe(1);
+  expect(engine.storeLoads.count).toBe(1);
   pace.stalled();
-  expect(engine.loads.count).toBe(0);
+  expect(engine.storeLoads.count).toBe(0);
   store.readGate.release();
   const stopped = await starting;
   expect((await read()).equals(body)).toBe(true);
@@ -111,7 +111,7 @@ test('it may not be pushed out before its last reader is through, and whoever co
   const steady = await engine.read(readRequest('a'));
   const { value: first } = await steady.body.next();
   await turn();
-  expect([engine.loads.count, engine.memoryTier.count]).toEqual([1, 0]);
+  expect([engine.storeLoads.count, engine.memoryTier.count]).toEqual([1, 0]);
   expect((await read()).equals(body)).toBe(true);
   engine.memoryTier.evict(Number.POSITIVE_INFINITY);
   const got = Buffer.from(first!.bytes);

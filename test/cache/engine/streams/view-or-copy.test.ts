@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import { handOutOf } from '#cache/engine/streams/view-or-copy.ts';
+import { viewOrCopy } from '#cache/engine/streams/view-or-copy.ts';
 import { SMALL_SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
@@ -22,7 +22,7 @@ async function chunkIn(budgetMib: number) {
 
 test('from a pool with room a reader gets views, which keep their segment', async () => {
   const { memory, chunk, body } = await chunkIn(16);
-  const piece = handOutOf(memory, new ReaderPace())(chunk, 100, 4 * MIB, 'memory');
+  const piece = viewOrCopy(memory, new ReaderPace())(chunk, 100, 4 * MIB, 'memory');
   expect(piece.bytes.length).toBe(MIB - 100);
   chunk.drop();
   expect(memory.usedBytes).toBe(MIB);
@@ -37,7 +37,7 @@ test.for(['memory is short', 'the reader is slow'])(
     const { memory, chunk, body } = await chunkIn(why === 'memory is short' ? 5 : 16);
     const pace = new ReaderPace();
     if (why === 'the reader is slow') pace.stalled();
-    const handOut = handOutOf(memory, pace);
+    const handOut = viewOrCopy(memory, pace);
     const pieces = [handOut(chunk, 100, 4 * MIB, 'memory'), handOut(chunk, MIB - 10, 4 * MIB, 'memory')];
     expect(pieces.map(({ bytes }) => bytes.length)).toEqual([SMALL_SEGMENT_BYTES, 10]);
     chunk.drop();
@@ -52,7 +52,7 @@ test.for(['memory is short', 'the reader is slow'])(
 test('where not even that is to be had it gets a view after all', async () => {
   const { memory, chunk } = await chunkIn(5);
   await memory.lease(MIB, 'window', 'new', new AbortController().signal);
-  const piece = handOutOf(memory, undefined)(chunk, 0, 4 * MIB, 'memory');
+  const piece = viewOrCopy(memory, undefined)(chunk, 0, 4 * MIB, 'memory');
   expect(piece.bytes.length).toBe(SMALL_SEGMENT_BYTES);
   expect(memory.usedBytes).toBe(5 * MIB);
   piece.release();

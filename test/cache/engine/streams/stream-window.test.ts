@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { InboundReader } from '#cache/engine/streams/peer-stream-reader.ts';
-import { InboundWindow } from '#cache/engine/streams/peer-stream-window.ts';
+import type { StreamReader } from '#cache/engine/streams/stream-reader.ts';
+import { StreamWindow } from '#cache/engine/streams/stream-window.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
 import { copyInto } from '#cache/wire/http1/sink.ts';
@@ -25,9 +25,13 @@ async function stream({ lengthBytes, from = 0, budgetBytes = PLENTY }: Options) 
   const memory = new ChunkMemory({ budgetBytes, clock: fakeClock(), poison: true });
   const body = patternBytes(lengthBytes);
   const closed = new AbortController();
-  const window = new InboundWindow(memory, { from, to: lengthBytes }, () =>
-    closed.abort(new OrcaError('cancelled', 'all have left')),
-  );
+  const window = new StreamWindow({
+    memory,
+    range: { from, to: lengthBytes },
+    source: 'peer_fill',
+    isShared: true,
+    onEmpty: () => closed.abort(new OrcaError('cancelled', 'all readers have left')),
+  });
   window.open(await memory.lease(Math.min(lengthBytes - from, 4 * MIB), 'window', 'new', NEVER));
   const pour = async (to = lengthBytes) => {
     await copyInto(window, body.subarray(window.writtenTo, to), closed.signal);
@@ -38,7 +42,7 @@ async function stream({ lengthBytes, from = 0, budgetBytes = PLENTY }: Options) 
 }
 
 /** Reads on to the end, or to where it is left behind, giving each piece back at once. */
-async function readOn(reader: InboundReader): Promise<Buffer> {
+async function readOn(reader: StreamReader): Promise<Buffer> {
   const parts: Buffer[] = [];
   for (let piece = await reader.next(); piece !== undefined; piece = await reader.next()) {
     parts.push(Buffer.from(piece.bytes));
@@ -47,7 +51,7 @@ async function readOn(reader: InboundReader): Promise<Buffer> {
   return Buffer.concat(parts);
 }
 
-async function take(reader: InboundReader): Promise<Piece> {
+async function take(reader: StreamReader): Promise<Piece> {
   const piece = await reader.next();
   if (piece === undefined) throw new Error('the reader has nothing to take');
   return piece;
@@ -127,7 +131,7 @@ describe('a window that many read', () => {
     const { memory, body, pour, join } = await stream({ lengthBytes: 16 * MIB, budgetBytes: 16 * MIB });
     const fast = join();
     const pouring = pour();
-    const slow: { readonly reader: InboundReader; readonly piece: Piece; readonly bytes: Buffer }[] = [];
+    const slow: { readonly reader: StreamReader; readonly piece: Piece; readonly bytes: Buffer }[] = [];
     const parts: Buffer[] = [];
     for (let to = MIB; to <= body.length; to += MIB) {
       // A new one at each segment, that keeps it.

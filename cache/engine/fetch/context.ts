@@ -1,0 +1,120 @@
+/** What the sources of a chunk share: the engine's parts they use, the read, and the cursor that moves through it. */
+import type { Chunk } from '#cache/core/chunk.ts';
+import { hasCode, type OrcaError } from '#cache/core/errors.ts';
+import type { ByteRange } from '#cache/core/object.ts';
+import type { FillContext } from '#cache/engine/fill/fill.ts';
+import type { Flights } from '#cache/engine/fill/flights.ts';
+import { STARTED_WAIT_MS } from '#cache/engine/memory/chunk-memory.ts';
+import type { GhostList } from '#cache/engine/memory/ghost-list.ts';
+import type { Piece } from '#cache/engine/memory/piece.ts';
+import type { Demand, PeerView } from '#cache/engine/ports.ts';
+import type { SparseReads } from '#cache/engine/sparse/reads.ts';
+import type { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
+import type { Pace } from '#cache/engine/streams/reader-pace.ts';
+import type { StoreLoads } from '#cache/engine/streams/store-loads.ts';
+
+/** Between two attempts of a response that has started and meets overload. */
+export const OVERLOADED_PAUSE_MS = 1_000;
+
+export interface FetchContext extends FillContext {
+  readonly flights: Flights;
+  readonly ghosts: GhostList;
+  readonly storeLoads: StoreLoads;
+  readonly peers: PeerView;
+  readonly peerStreams: PeerStreams;
+  readonly verifyRanges: boolean;
+  readonly sparse: SparseReads;
+}
+
+export interface ChunkRead {
+  readonly chunk: Chunk;
+  /** Counts from the chunk's start. */
+  readonly range: ByteRange;
+  /** `ahead` takes only spare memory and otherwise rejects with `overloaded`; it changes when the chunk's turn comes. */
+  demand: Demand | 'ahead';
+  readonly signal: AbortSignal;
+  readonly requestId: string;
+  /** The range is such a small part of the chunk that the whole chunk need not be fetched. */
+  readonly sparse?: boolean;
+  /** The client's pace; without one it counts as steady. */
+  readonly pace?: Pace | undefined;
+}
+
+export type Pieces<Outcome> = AsyncGenerator<Piece, Outcome, void>;
+
+/**
+ * How a source ended: it gave all bytes (`done`), or the next source continues at the cursor. `refused`: the peer's view
+ * of the cluster differs from ours.
+ */
+export type SourceOutcome = 'done' | 'missing' | 'corrupt' | 'failed' | 'refused';
+
+/** The position of a read, and what the sources so far have learned. */
+export interface Cursor {
+  at: number;
+  /** The cachestore answered that it does not have the chunk. */
+  absent: boolean;
+  /** The cachestore's chunk failed verification and is to be overwritten. */
+  corrupt: boolean;
+  /** The cachestore did not answer this replica: this read does not ask it again. */
+  storeFailed: boolean;
+  /** The block table's moment when the read began. */
+  readonly askedAt: number;
+  /** The chunk was read before, not long ago: it may stay in memory. */
+  readonly isAgain: boolean;
+}
+
+export function startCursor(context: FetchContext, read: ChunkRead): Cursor {
+  const askedAt = context.blockTable.moment;
+  const isAgain = context.ghosts.touch(read.chunk.path);
+  return { at: read.range.from, absent: false, corrupt: false, storeFailed: false, askedAt, isAgain };
+}
+
+/** What is left to read. */
+export function remaining(read: ChunkRead, cursor: Cursor): ByteRange {
+  return { from: cursor.at, to: read.range.to };
+}
+
+/** Still sparse: no byte has arrived yet (the tail of a broken read is not sparse), and the chunk is not to be repaired. */
+export function isStillSparse(read: ChunkRead, cursor: Cursor): boolean {
+  return read.sparse === true && !cursor.corrupt && cursor.at === read.range.from;
+}
+
+export interface PieceReader {
+  next(): Promise<Piece | undefined>;
+  /** Ends the reader early: `next` resolves with undefined. */
+  pass(): void;
+  close(): void;
+}
+
+/** Yields a reader's pieces, moves the cursor, and closes the reader. */
+export async function* drain(reader: Omit<PieceReader, 'pass'>, cursor: Cursor): Pieces<void> {
+  try {
+    for (let piece = await reader.next(); piece !== undefined; piece = await reader.next()) {
+      cursor.at += piece.bytes.length;
+      yield piece;
+    }
+  } finally {
+    reader.close();
+  }
+}
+
+/**
+ * The same, until the client stalls: then the reader ends early, at the cursor, and the memory it holds is released. The
+ * bytes can be fetched again when the client goes on.
+ */
+export async function* drainUntilStall(reader: PieceReader, read: ChunkRead, cursor: Cursor): Pieces<void> {
+  const unsubscribe = read.pace?.onStall(() => reader.pass());
+  try {
+    yield* drain(reader, cursor);
+  } finally {
+    unsubscribe?.();
+  }
+}
+
+/**
+ * Whether a read that met overload tries again. Overload never falls through to the next source: a new request is told
+ * to retry later, and one whose response has started tries again for a while.
+ */
+export function mayRetryOverload(error: unknown, read: ChunkRead, waitedMs: number): error is OrcaError {
+  return hasCode(error, 'overloaded') && read.demand === 'started' && waitedMs < STARTED_WAIT_MS;
+}

@@ -1,0 +1,39 @@
+/**
+ * The registry of streams in flight (fills, cachestore loads, streams from peers), by key. Looking one up, joining it and
+ * adding a new one happen in one turn of the event loop, so that concurrent requests share one stream.
+ */
+export class InFlightTable<K, T> {
+  readonly #streams = new Map<K, T[]>();
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The first stream of `key` that `accepts`; a key may have more than one. */
+  find(key: K, accepts: (stream: T) => boolean = () => true): T | undefined {
+    return this.#streams.get(key)?.find(accepts);
+  }
+
+  add(key: K, stream: T): void {
+    const streams = this.#streams.get(key);
+    if (streams === undefined) this.#streams.set(key, [stream]);
+    else streams.push(stream);
+    this.#count++;
+  }
+
+  /** False if it was removed before. */
+  remove(key: K, stream: T): boolean {
+    const streams = this.#streams.get(key);
+    const at = streams?.indexOf(stream) ?? -1;
+    if (streams === undefined || at < 0) return false;
+    streams.splice(at, 1);
+    if (streams.length === 0) this.#streams.delete(key);
+    this.#count--;
+    return true;
+  }
+
+  *values(): Generator<T, void, void> {
+    for (const streams of this.#streams.values()) yield* streams;
+  }
+}
