@@ -1,6 +1,6 @@
 /** Fields of the edge, the client-facing listener, that the resource's spec and the pod's config file share. */
 import { choice, duration, flag, integer, text, withDefault } from './field-builders.ts';
-import type { Rule, Schema } from './json-schema.ts';
+import type { Rule } from './json-schema.ts';
 
 export const authType = withDefault(
   choice(

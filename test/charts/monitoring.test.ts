@@ -20,45 +20,45 @@ const alerts = groups.flatMap(({ rules }) => rules);
 const runbook = readFileSync('docs/operations/alerts.md', 'utf8');
 const page = readFileSync('docs/reference/metrics.md', 'utf8');
 const queries = ROWS.flatMap(({ panels }) =>
-  panels.flatMap(({ title, queries: asked }) => asked.map(({ expr }) => [title, expr] as const)),
+  panels.flatMap(({ title, queries: members }) => members.map(({ expr }) => [title, expr] as const)),
 );
 
-/** Metric name → its labels, as the page has them. */
+/** Metric name → its labels, according to the documentation. */
 const documented = new Map(
   [...page.matchAll(/^\| `([\w:]+)` \| ([^|]*)\|/gm)].map(([, name = '', labels = '']) => [
     name,
     [...labels.matchAll(/`(\w+)`/g)].map(([, label]) => label),
   ]),
 );
-/** What Prometheus and the chart's monitors add, and what a query makes itself. */
+/** Labels that Prometheus, the chart's monitors or a query itself add. */
 const ADDED = ['namespace', 'pod', 'orcacache', 'le', 'epoch'];
 const HISTOGRAM = /_(bucket|sum|count)$/;
 
-/** The metrics that an expression asks, each with the labels that it selects by. */
-function* asked(expr: string): Generator<readonly [name: string, labels: readonly string[]]> {
+/** The project's metrics in an expression, each with the labels that its selector uses. */
+function* selectedMetrics(expr: string): Generator<readonly [name: string, labels: readonly string[]]> {
   for (const [, name = '', selector = ''] of expr.matchAll(/\b([a-z]+_[a-z_]+[a-z])\b(?!\s*\()(\{[^}]*\})?/g))
     if (/^(orca|controller_runtime|workqueue|rest_client)/.test(name))
       yield [name, [...selector.matchAll(/(\w+)\s*[=!]/g)].map(([, label = '']) => label)];
 }
 
-describe('what the chart asks of Prometheus', () => {
+describe('the queries of alerts and dashboard', () => {
   test.for([...alerts.map(({ alert, expr }) => [alert, expr] as const), ...queries])(
-    '%s asks only metrics and labels that there are',
+    '%s uses only documented metrics and labels',
     ([, expr]) => {
-      for (const [name, labels] of asked(expr)) {
+      for (const [name, labels] of selectedMetrics(expr)) {
         const known = documented.get(name) ?? documented.get(name.replace(HISTOGRAM, ''));
-        const mistaken = labels.filter((label) => ![...ADDED, ...(known ?? [])].includes(label));
-        expect({ name, isKnown: known !== undefined, mistaken }).toEqual({ name, isKnown: true, mistaken: [] });
+        const unknown = labels.filter((label) => ![...ADDED, ...(known ?? [])].includes(label));
+        expect({ name, isKnown: known !== undefined, unknown }).toEqual({ name, isKnown: true, unknown: [] });
       }
     },
   );
 
-  test('asks at least one metric in nearly every query', () => {
-    const silent = [...alerts.map(({ expr }) => expr), ...queries.map(([, expr]) => expr)].filter(
-      (expr) => [...asked(expr)].length === 0,
+  test('use at least one metric of the project, with two exceptions', () => {
+    const others = [...alerts.map(({ expr }) => expr), ...queries.map(([, expr]) => expr)].filter(
+      (expr) => [...selectedMetrics(expr)].length === 0,
     );
-    // One is about Prometheus' own, the other about Node's.
-    expect(silent).toEqual([expect.stringContaining('up{'), expect.stringContaining('nodejs_eventloop')]);
+    // One uses a metric of Prometheus, the other one of Node.js.
+    expect(others).toEqual([expect.stringContaining('up{'), expect.stringContaining('nodejs_eventloop')]);
   });
 });
 
@@ -70,7 +70,7 @@ describe('the dashboard', () => {
   }
   const { panels } = JSON.parse(dashboardJson()) as { readonly panels: readonly Panel[] };
 
-  test('gives every panel a number, a title and a place of its own', () => {
+  test('gives every panel a unique id, title and position', () => {
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     expect(new Set(panels.map(({ title }) => title)).size).toBe(panels.length);
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) =>
@@ -82,19 +82,22 @@ describe('the dashboard', () => {
 });
 
 describe('the alerts', () => {
-  test.for(alerts.map((alert) => [alert.alert, alert] as const))('%s says what to do about it', ([name, alert]) => {
-    expect(alert.annotations.runbook_url).toBe(`https://orcacache.dev/docs/operations/alerts#${name.toLowerCase()}`);
-    expect(runbook).toContain(`\n## ${name}\n`);
-    expect(alert.annotations.summary).not.toBe('');
-    expect(alert.annotations.description).not.toBe('');
-  });
+  test.for(alerts.map((alert) => [alert.alert, alert] as const))(
+    '%s has a summary, a description and a section in the runbook',
+    ([name, alert]) => {
+      expect(alert.annotations.runbook_url).toBe(`https://orcacache.dev/docs/operations/alerts#${name.toLowerCase()}`);
+      expect(runbook).toContain(`\n## ${name}\n`);
+      expect(alert.annotations.summary).not.toBe('');
+      expect(alert.annotations.description).not.toBe('');
+    },
+  );
 
-  test.for(alerts.map((alert) => [alert.alert, alert] as const))('%s waits, and says how bad it is', ([, alert]) => {
+  test.for(alerts.map((alert) => [alert.alert, alert] as const))('%s has a duration and a severity', ([, alert]) => {
     expect(alert.for).toMatch(/^\d+[mh]$/);
     expect(['info', 'warning', 'critical']).toContain(alert.labels.severity);
   });
 
-  test('have all sections of the page', () => {
+  test('match the sections of the runbook', () => {
     const sections = [...runbook.matchAll(/^## (\w+)$/gm)].map(([, name]) => name);
     expect(sections).toEqual(alerts.map(({ alert }) => alert));
   });

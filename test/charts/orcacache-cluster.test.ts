@@ -9,17 +9,17 @@ import { accepted } from '#test/crds/sample.ts';
 const CHART = 'charts/orcacache-cluster';
 const read = (path: string): string => readFileSync(`${CHART}/${path}`, 'utf8');
 
-describe('the chart of caches', () => {
-  test('is for the version of the program', () => {
+describe('the chart orcacache-cluster', () => {
+  test('has the version of the program as its appVersion', () => {
     expect((parse(read('Chart.yaml')) as Record<string, unknown>)['appVersion']).toBe(packageJson.version);
   });
 
-  test('describes every value beside it', () => {
+  test('describes every value', () => {
     const keys = [...leaves(parse(read('values.yaml')), new Set())];
     expect(chartValues('orcacache-cluster').map(({ path }) => path)).toEqual(keys.map((path) => path.join('.')));
   });
 
-  test('shows values in its README that make a cache', () => {
+  test('has an example in its README that the CRD accepts', () => {
     const example = /# values\.yaml\n([\s\S]*?)```/.exec(read('README.md'))?.[1] ?? '';
     const { caches, defaults } = parse(example) as {
       readonly caches: { readonly models: { readonly spec: object } };
@@ -33,7 +33,7 @@ describe('the chart of caches', () => {
     });
   });
 
-  test('carries the license of the project', () => {
+  test('contains the license of the project', () => {
     expect(read('LICENSE')).toBe(readFileSync('LICENSE', 'utf8'));
   });
 });

@@ -12,11 +12,11 @@ const CHART = 'charts/orcacache';
 const read = (path: string): string => readFileSync(join(CHART, path), 'utf8');
 const chart = parse(read('Chart.yaml')) as Record<string, unknown> & { readonly annotations: Record<string, string> };
 const values = parse(read('values.yaml')) as Record<string, unknown>;
-// What ajv checks by default has the same words as the draft that helm reads.
+// ajv's default draft has every keyword that this schema uses from the draft that helm reads.
 const { $schema: _draft, ...schema } = JSON.parse(read('values.schema.json')) as Record<string, unknown>;
 const validate = new Ajv({ allErrors: true, strict: true }).compile(schema);
 
-/** Keys whose value is handed to Kubernetes as a whole. */
+/** Keys whose value is passed to Kubernetes as a whole. */
 const OPAQUE = new Set(['podSecurityContext', 'securityContext', 'resources']);
 
 const keys = [...leaves(values, OPAQUE)];
@@ -27,47 +27,47 @@ interface Typed {
   readonly $defs?: Readonly<Record<string, Typed>>;
 }
 
-/** The paths that the values' schema knows. */
-function typed(of: Typed, path: readonly string[] = []): string[] {
-  const meant = of.$ref === undefined ? of : ((schema as Typed).$defs?.[of.$ref.replace('#/$defs/', '')] ?? {});
-  if (meant.properties === undefined) return [path.join('.')];
-  return Object.entries(meant.properties).flatMap(([key, member]) => typed(member, [...path, key]));
+/** The paths of all values that the schema defines. */
+function typed(node: Typed, path: readonly string[] = []): string[] {
+  const target = node.$ref === undefined ? node : ((schema as Typed).$defs?.[node.$ref.replace('#/$defs/', '')] ?? {});
+  if (target.properties === undefined) return [path.join('.')];
+  return Object.entries(target.properties).flatMap(([key, member]) => typed(member, [...path, key]));
 }
 
-describe('the chart', () => {
-  test('brings the version of the program', () => {
+describe('the chart orcacache', () => {
+  test('has the version of the program as its appVersion and image tags', () => {
     expect(chart['appVersion']).toBe(packageJson.version);
     expect(chart.annotations['artifacthub.io/images']).toContain(`orcacache/operator:${packageJson.version}\n`);
     expect(chart.annotations['artifacthub.io/images']).toContain(`orcacache/cache:${packageJson.version}\n`);
   });
 
-  test('shows examples that the CRD accepts', () => {
+  test('has examples that the CRD accepts', () => {
     const examples = parse(chart.annotations['artifacthub.io/crdsExamples'] ?? '') as readonly unknown[];
     expect(examples).toHaveLength(1);
     for (const example of examples) accepted(example);
   });
 
-  test('tells the next command with a cache that the CRD accepts', () => {
+  test('has an example in its notes that the CRD accepts', () => {
     const written = /<<'YAML'\n([\s\S]*?)\n {2}YAML/.exec(read('templates/NOTES.txt'))?.[1] ?? '';
     accepted(parse(written.replaceAll(/\{\{.*\}\}/g, 'default')));
   });
 
-  test.for(['', ...readdirSync(join(CHART, 'ci'))])('accepts its own values with those of ci/%s', (name) => {
+  test.for(['', ...readdirSync(join(CHART, 'ci'))])('accepts its default values merged with ci/%s', (name) => {
     const more = name === '' ? {} : (parse(read(`ci/${name}`)) as Record<string, unknown>);
     validate({ ...values, ...more });
     expect(validate.errors).toBeNull();
   });
 
-  test('has a type for every value, and for nothing else', () => {
+  test('has a schema for exactly its values', () => {
     expect(typed(schema as Typed).toSorted()).toEqual(keys.map((path) => path.join('.')).toSorted());
   });
 
-  test('describes every value beside it', () => {
+  test('describes every value', () => {
     const described = chartValues('orcacache').map(({ path }) => path);
     expect(described).toEqual(keys.map((path) => path.join('.')));
   });
 
-  test('carries the license of the project', () => {
+  test('contains the license of the project', () => {
     expect(read('LICENSE')).toBe(readFileSync('LICENSE', 'utf8'));
   });
 
@@ -76,19 +76,19 @@ describe('the chart', () => {
     ['a misspelt member', { image: { repo: 'x' } }],
     ['a log level that does not exist', { logLevel: 'trace' }],
     ['a tag with a space', { image: { tag: 'a b' } }],
-    ['a digest that is none', { cacheImage: { digest: 'latest' } }],
+    ['an invalid digest', { cacheImage: { digest: 'latest' } }],
     ['a pull policy that does not exist', { image: { pullPolicy: 'Sometimes' } }],
     ['a namespace twice', { watchNamespaces: ['a', 'a'] }],
-    ['namespaces as text', { watchNamespaces: 'a,b' }],
+    ['namespaces as a string', { watchNamespaces: 'a,b' }],
     ['a pull secret without a name', { imagePullSecrets: [{}] }],
-    ['text where a switch belongs', { crds: { keep: 'yes' } }],
-    ['replicas that nobody can mean', { replicaCount: 100 }],
-    ['a port that is none', { metrics: { port: 70_000 } }],
-    ['a share that is none', { podDisruptionBudget: { maxUnavailable: 'half' } }],
-    ['a scrape interval that is none', { metrics: { podMonitor: { interval: 'often' } } }],
+    ['a string instead of a boolean', { crds: { keep: 'yes' } }],
+    ['an absurd number of replicas', { replicaCount: 100 }],
+    ['an invalid port', { metrics: { port: 70_000 } }],
+    ['an invalid percentage', { podDisruptionBudget: { maxUnavailable: 'half' } }],
+    ['an invalid scrape interval', { metrics: { podMonitor: { interval: 'often' } } }],
     ['a volume without a name', { extraVolumes: [{ emptyDir: {} }] }],
     ['an object without a kind', { extraObjects: [{ apiVersion: 'v1' }] }],
-  ] as const)('refuses %s', ([, bad]) => {
+  ] as const)('rejects %s', ([, bad]) => {
     expect(validate({ ...values, ...bad })).toBe(false);
   });
 });

@@ -1,4 +1,4 @@
-/** Caches that are valid, of every shape, for property tests. */
+/** Arbitrary valid caches for property tests. */
 import * as fc from 'fast-check';
 import { formatDuration } from '#crds/duration.ts';
 import type { OrcaCache } from '#crds/types.ts';
@@ -22,7 +22,7 @@ const s3 = {
   caBundleRef: reference,
 };
 
-/** Only ways on which a pod would send a bearer token, since some of them give no Secret. */
+/** Only endpoints to which a pod would send a bearer token, because some of these caches have no Secret. */
 const azure = {
   account: fc.stringMatching(/^[a-z0-9]{3,24}$/),
   endpoint: fc.constantFrom('https://acme.blob.example.org', 'http://127.0.0.1:10000/acme/'),
@@ -77,7 +77,7 @@ const spec = fc.record(
         },
         { requiredKeys: ['id', 'upstream', 'buckets'] },
       )
-      .map(({ upstream, ...words }) => ({ ...words, ...upstream })),
+      .map(({ upstream, ...fields }) => ({ ...fields, ...upstream })),
     cacheStore: fc.oneof(
       fc.record({ type: fc.constant('S3'), s3: fc.record({ ...s3, bucket }, { requiredKeys: ['bucket'] }) }),
       fc.record({
@@ -119,11 +119,11 @@ const spec = fc.record(
   { requiredKeys: ['origin', 'cacheStore'] },
 );
 
-export const arbitraryCache: fc.Arbitrary<OrcaCache> = fc.tuple(name, name, spec).map(([cache, namespace, words]) =>
+export const arbitraryCache: fc.Arbitrary<OrcaCache> = fc.tuple(name, name, spec).map(([cache, namespace, fields]) =>
   accepted({
     apiVersion: 'orcacache.dev/v1alpha1',
     kind: 'OrcaCache',
     metadata: { name: cache, namespace },
-    spec: words,
+    spec: fields,
   }),
 );

@@ -1,16 +1,16 @@
 /**
- * Mistakes that people make in an OrcaCache and where they are told of them. The validator in this process and the real
- * API server both go through this table, so that they can't come to differ.
+ * Invalid and valid OrcaCaches, and for invalid ones the path of the reported problem. The tests check both the validator
+ * and a real API server against this table, so that the two cannot diverge.
  */
 
 export interface Case {
   readonly name: string;
-  /** Dotted path to value, on top of the sample. */
+  /** Dotted path → value, applied to the sample. */
   readonly changes: Readonly<Record<string, unknown>>;
 }
 
 export interface BadCase extends Case {
-  /** The path that is named. */
+  /** Path of the reported problem. */
   readonly path: string;
 }
 
@@ -24,9 +24,9 @@ const azureStore = (more: object) => ({
 const azureOrigin = (more: object) => ({ ...AZURE_ORIGIN, 'spec.origin.azureBlob': { account: 'acme', ...more } });
 const noName = { name: 'Not_A_Name' };
 
-/** A member whose value has no valid form: the name of the case is its path. */
+/** A malformed value; the case is named after its path. */
 function malformed(path: string, value: unknown, more: Readonly<Record<string, unknown>> = {}): BadCase {
-  return { name: `${path} that can't be`, changes: { ...more, [path]: value }, path };
+  return { name: `a malformed ${path}`, changes: { ...more, [path]: value }, path };
 }
 
 const malformedCases: readonly BadCase[] = [
@@ -35,12 +35,12 @@ const malformedCases: readonly BadCase[] = [
   ),
   ...['credentialsSecretRef', 'caBundleRef'].flatMap((member) => [
     {
-      name: `an Azure origin's ${member} that can't be`,
+      name: `a malformed ${member} of an Azure origin`,
       changes: azureOrigin({ [member]: noName }),
       path: `spec.origin.azureBlob.${member}.name`,
     },
     {
-      name: `an Azure store's ${member} that can't be`,
+      name: `a malformed ${member} of an Azure store`,
       changes: azureStore({ [member]: noName }),
       path: `spec.cacheStore.azureBlob.${member}.name`,
     },
@@ -51,7 +51,7 @@ const malformedCases: readonly BadCase[] = [
   malformed('spec.cacheStore.s3.endpoint', 'store:7070'),
   malformed('spec.cacheStore.s3.bucket', 'a/b'),
   {
-    name: 'an account of the store that can be none',
+    name: 'a malformed account of the store',
     changes: azureStore({ account: 'Acme' }),
     path: 'spec.cacheStore.azureBlob.account',
   },
@@ -61,7 +61,7 @@ const malformedCases: readonly BadCase[] = [
     path: 'spec.cacheStore.azureBlob.endpoint',
   },
   {
-    name: 'a claim whose name can be none',
+    name: 'a malformed name of a claim',
     changes: {
       'spec.cacheStore': { type: 'Filesystem', filesystem: { persistentVolumeClaim: { claimName: 'Not_A_Name' } } },
     },
@@ -74,7 +74,7 @@ const malformedCases: readonly BadCase[] = [
     path: 'spec.cacheStore.azureBlob',
   },
   {
-    name: 'a tier of no object size',
+    name: 'a tier with a malformed object size',
     changes: { 'spec.chunking.tiers': [tier('big', '64Mi')] },
     path: 'spec.chunking.tiers[0].minObjectSize',
   },
@@ -85,7 +85,7 @@ const malformedCases: readonly BadCase[] = [
   malformed('spec.edge.tls.secretName', 'Not_A_Name'),
   malformed('spec.shutdown.propagationDelay', '10m'),
   {
-    name: 'requests that are no quantities',
+    name: 'malformed resource requests',
     changes: { 'spec.pod.resources': { requests: { cpu: 'two' } } },
     path: 'spec.pod.resources.requests.cpu',
   },
@@ -100,22 +100,22 @@ const malformedCases: readonly BadCase[] = [
     path: 'spec.pod.env[0].name',
   },
   {
-    name: 'a toleration of no taint',
+    name: 'a toleration without a key or the operator Exists',
     changes: { 'spec.pod.tolerations': [{ effect: 'NoSchedule' }] },
     path: 'spec.pod.tolerations[0].operator',
   },
   {
-    name: 'a toleration of any value and of one',
+    name: 'a toleration with Exists and a value',
     changes: { 'spec.pod.tolerations': [{ key: 'a', operator: 'Exists', value: 'b' }] },
     path: 'spec.pod.tolerations[0].value',
   },
   {
-    name: 'a toleration for a time of what evicts nobody',
+    name: 'a toleration with a time but not the effect NoExecute',
     changes: { 'spec.pod.tolerations': [{ key: 'a', effect: 'NoSchedule', tolerationSeconds: 5 }] },
     path: 'spec.pod.tolerations[0].tolerationSeconds',
   },
   {
-    name: 'domains that must exist of a spread that need not be met',
+    name: 'a minimum number of domains for a soft spread constraint',
     changes: {
       'spec.pod.topologySpreadConstraints': [
         { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway', minDomains: 2 },
@@ -127,7 +127,7 @@ const malformedCases: readonly BadCase[] = [
 
 export const badCases: readonly BadCase[] = [
   ...malformedCases,
-  { name: 'a name that no Service may have', changes: { 'metadata.name': 'models.eu' }, path: 'metadata.name' },
+  { name: 'a name that is not valid for a Service', changes: { 'metadata.name': 'models.eu' }, path: 'metadata.name' },
   { name: 'a name that begins with a digit', changes: { 'metadata.name': '1models' }, path: 'metadata.name' },
   { name: 'a name of 51 characters', changes: { 'metadata.name': 'm'.repeat(51) }, path: 'metadata.name' },
   { name: 'no origin', changes: { 'spec.origin': undefined }, path: 'spec.origin' },
@@ -138,7 +138,7 @@ export const badCases: readonly BadCase[] = [
   { name: 'an origin id of 64 characters', changes: { 'spec.origin.id': 'a'.repeat(64) }, path: 'spec.origin.id' },
   { name: 'an empty origin id', changes: { 'spec.origin.id': '' }, path: 'spec.origin.id' },
   {
-    name: 'an origin type that does not exist',
+    name: 'an unknown origin type',
     changes: { 'spec.origin.type': 'Gopher' },
     path: 'spec.origin.type',
   },
@@ -153,7 +153,7 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.origin.azureBlob',
   },
   {
-    name: 'an account that can be none',
+    name: 'a malformed account',
     changes: {
       'spec.origin.type': 'AzureBlob',
       'spec.origin.s3': undefined,
@@ -203,7 +203,7 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.origin.buckets[0].name',
   },
   {
-    name: 'two buckets of one name',
+    name: 'two buckets with the same name',
     changes: { 'spec.origin.buckets': [bucket('models'), bucket('models')] },
     path: 'spec.origin.buckets[1]',
   },
@@ -223,7 +223,7 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.origin.buckets[0].originBucket',
   },
   {
-    name: 'a prefix that is longer than keys should begin',
+    name: 'a prefix of 513 characters',
     changes: { 'spec.origin.buckets': [bucket('models', { prefix: 'p'.repeat(513) })] },
     path: 'spec.origin.buckets[0].prefix',
   },
@@ -232,16 +232,24 @@ export const badCases: readonly BadCase[] = [
     changes: { 'spec.origin.buckets': [bucket('models', { metadataTTL: '5d' })] },
     path: 'spec.origin.buckets[0].metadataTTL',
   },
-  { name: 'no origin requests at all', changes: { 'spec.origin.targetGlobal': 0 }, path: 'spec.origin.targetGlobal' },
-  { name: 'an endless queue', changes: { 'spec.origin.queueTimeout': '1h' }, path: 'spec.origin.queueTimeout' },
+  {
+    name: 'a limit of 0 origin requests',
+    changes: { 'spec.origin.targetGlobal': 0 },
+    path: 'spec.origin.targetGlobal',
+  },
+  {
+    name: 'a queue timeout of an hour',
+    changes: { 'spec.origin.queueTimeout': '1h' },
+    path: 'spec.origin.queueTimeout',
+  },
   { name: 'no attempts', changes: { 'spec.origin.retry': { attempts: 0 } }, path: 'spec.origin.retry.attempts' },
   {
-    name: 'a first pause above the last',
+    name: 'an initial backoff above the maximum',
     changes: { 'spec.origin.retry': { backoffInitial: '5s', backoffMax: '1s' } },
     path: 'spec.origin.retry.backoffInitial',
   },
   {
-    name: 'a cachestore type that does not exist',
+    name: 'an unknown cachestore type',
     changes: { 'spec.cacheStore.type': 'Memory' },
     path: 'spec.cacheStore.type',
   },
@@ -256,15 +264,19 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.cacheStore.filesystem',
   },
   {
-    name: 'a store of two kinds',
+    name: 'a store with two kinds',
     changes: { 'spec.cacheStore.filesystem': { persistentVolumeClaim: { claimName: 'chunks' } } },
     path: 'spec.cacheStore.filesystem',
   },
   { name: 'chunks below 1 MiB', changes: { 'spec.chunking.size': '512Ki' }, path: 'spec.chunking.size' },
-  { name: 'chunks of half a byte more', changes: { 'spec.chunking.size': '8388608.5' }, path: 'spec.chunking.size' },
-  { name: 'chunks of no size', changes: { 'spec.chunking.size': 'large' }, path: 'spec.chunking.size' },
+  {
+    name: 'chunks of a fractional number of bytes',
+    changes: { 'spec.chunking.size': '8388608.5' },
+    path: 'spec.chunking.size',
+  },
+  { name: 'chunks of a malformed size', changes: { 'spec.chunking.size': 'large' }, path: 'spec.chunking.size' },
   { name: 'chunks of a negative size', changes: { 'spec.chunking.size': -8388608 }, path: 'spec.chunking.size' },
-  { name: 'chunks beyond all memory', changes: { 'spec.chunking.size': '2Gi' }, path: 'spec.chunking.size' },
+  { name: 'chunks above 1 GiB', changes: { 'spec.chunking.size': '2Gi' }, path: 'spec.chunking.size' },
   {
     name: 'tiers in the wrong order',
     changes: { 'spec.chunking.tiers': [tier('10Gi', '16Mi'), tier('1Gi', '64Mi')] },
@@ -276,7 +288,7 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.chunking.tiers',
   },
   {
-    name: 'larger objects in smaller chunks',
+    name: 'smaller chunks for larger objects',
     changes: { 'spec.chunking.tiers': [tier('1Gi', '64Mi'), tier('10Gi', '16Mi')] },
     path: 'spec.chunking.tiers',
   },
@@ -291,9 +303,9 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.chunking.tiers[0].chunkSize',
   },
   { name: 'a negative read-ahead', changes: { 'spec.chunking.readahead': -1 }, path: 'spec.chunking.readahead' },
-  { name: 'a TTL that is no duration', changes: { 'spec.metadata.ttl': 'soon' }, path: 'spec.metadata.ttl' },
+  { name: 'a malformed TTL', changes: { 'spec.metadata.ttl': 'soon' }, path: 'spec.metadata.ttl' },
   {
-    name: 'a TTL of so many hours that they overflow',
+    name: 'a TTL that overflows',
     changes: { 'spec.metadata.ttl': '99999h99999h99999h99999h99999h' },
     path: 'spec.metadata.ttl',
   },
@@ -303,23 +315,23 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.memory.budget',
   },
   {
-    name: 'a budget that holds the tiers but not the base chunk',
+    name: 'a budget below four base chunks without tiers',
     changes: { 'spec.memory.budget': '16Mi', 'spec.chunking.tiers': [] },
     path: 'spec.memory.budget',
   },
   {
-    name: 'a memory limit whose half holds too little',
+    name: 'a memory limit below eight of the largest chunks',
     changes: { 'spec.pod.resources': { limits: { memory: '512Mi' } } },
     path: 'spec.pod.resources.limits',
   },
   {
-    name: 'an auth type that does not exist',
+    name: 'an unknown auth type',
     changes: { 'spec.edge.auth.type': 'Basic' },
     path: 'spec.edge.auth.type',
   },
   { name: 'SigV4 without keys', changes: { 'spec.edge.auth.type': 'SigV4' }, path: 'spec.edge.auth.secretRef' },
   {
-    name: 'keys for nobody',
+    name: 'keys with Anonymous',
     changes: { 'spec.edge.auth': { type: 'Anonymous', secretRef: { name: 'keys' } } },
     path: 'spec.edge.auth.secretRef',
   },
@@ -342,25 +354,29 @@ export const badCases: readonly BadCase[] = [
   { name: 'a list TTL of a day', changes: { 'spec.edge.listTTL': '24h' }, path: 'spec.edge.listTTL' },
   { name: 'a Service port of 0', changes: { 'spec.edge.service.port': 0 }, path: 'spec.edge.service.port' },
   {
-    name: 'a Service type that does not exist',
+    name: 'an unknown Service type',
     changes: { 'spec.edge.service.type': 'ExternalName' },
     path: 'spec.edge.service.type',
   },
   { name: 'an empty region', changes: { 'spec.edge.region': '' }, path: 'spec.edge.region' },
   { name: 'negative replicas', changes: { 'spec.replicas': -1 }, path: 'spec.replicas' },
   {
-    name: 'an anti-affinity that does not exist',
+    name: 'an unknown anti-affinity',
     changes: { 'spec.availability.antiAffinity': 'Always' },
     path: 'spec.availability.antiAffinity',
   },
-  { name: 'a drain of a day', changes: { 'spec.shutdown.drainTimeout': '24h' }, path: 'spec.shutdown.drainTimeout' },
   {
-    name: 'resources that are no quantities',
+    name: 'a drain timeout of a day',
+    changes: { 'spec.shutdown.drainTimeout': '24h' },
+    path: 'spec.shutdown.drainTimeout',
+  },
+  {
+    name: 'malformed resource limits',
     changes: { 'spec.pod.resources': { limits: { cpu: 'two' } } },
     path: 'spec.pod.resources.limits.cpu',
   },
   {
-    name: 'a variable twice',
+    name: 'a duplicate variable',
     changes: {
       'spec.pod.env': [
         { name: 'A', value: '1' },
@@ -370,21 +386,21 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.pod.env[1]',
   },
   {
-    name: 'a variable with two values',
+    name: 'a variable with both value and valueFrom',
     changes: { 'spec.pod.env': [{ name: 'A', value: '1', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }] },
     path: 'spec.pod.env[0]',
   },
   {
-    name: 'a variable from nowhere',
+    name: 'a variable with an empty valueFrom',
     changes: { 'spec.pod.env': [{ name: 'A', valueFrom: {} }] },
     path: 'spec.pod.env[0].valueFrom',
   },
-  { name: 'a log level that does not exist', changes: { 'spec.logLevel': 'trace' }, path: 'spec.logLevel' },
-  { name: 'text where a map belongs', changes: { 'spec.chunking': 'off' }, path: 'spec.chunking' },
-  { name: 'a number where text belongs', changes: { 'spec.origin.s3.region': 1 }, path: 'spec.origin.s3.region' },
+  { name: 'an unknown log level', changes: { 'spec.logLevel': 'trace' }, path: 'spec.logLevel' },
+  { name: 'a string instead of a map', changes: { 'spec.chunking': 'off' }, path: 'spec.chunking' },
+  { name: 'a number instead of a string', changes: { 'spec.origin.s3.region': 1 }, path: 'spec.origin.s3.region' },
 ];
 
-/** Fields of later versions, and misspelt ones: refused, not ignored. */
+/** Unknown fields, which must be rejected rather than ignored. */
 export const unknownCases: readonly BadCase[] = [
   {
     name: 'rules of a network policy',
@@ -395,9 +411,9 @@ export const unknownCases: readonly BadCase[] = [
 ];
 
 export const goodCases: readonly Case[] = [
-  { name: 'the least', changes: {} },
+  { name: 'only the required fields', changes: {} },
   { name: 'plain bytes as a number', changes: { 'spec.chunking.size': 8388608 } },
-  { name: 'plain bytes as text', changes: { 'spec.chunking.size': '8388608' } },
+  { name: 'plain bytes as a string', changes: { 'spec.chunking.size': '8388608' } },
   { name: 'decimal units', changes: { 'spec.memory.budget': '1G' } },
   { name: 'no tiers', changes: { 'spec.chunking.tiers': [] } },
   {
@@ -406,11 +422,11 @@ export const goodCases: readonly Case[] = [
   },
   { name: 'a budget of exactly four of the largest chunks', changes: { 'spec.memory.budget': '512Mi' } },
   {
-    name: 'a limit of exactly eight of the largest chunks',
+    name: 'a memory limit of exactly eight of the largest chunks',
     changes: { 'spec.pod.resources': { limits: { memory: '1Gi' } } },
   },
   {
-    name: 'a small limit with a budget of its own',
+    name: 'a small memory limit with an explicit budget',
     changes: { 'spec.pod.resources': { limits: { memory: '768Mi' } }, 'spec.memory.budget': '512Mi' },
   },
   { name: 'resources without limits', changes: { 'spec.pod.resources': { requests: { cpu: 1 } } } },
@@ -442,7 +458,7 @@ export const goodCases: readonly Case[] = [
     changes: { 'spec.cacheStore': { type: 'AzureBlob', azureBlob: { account: 'acme', container: 'a-b' } } },
   },
   {
-    name: 'an Azure cachestore with all that it may have',
+    name: 'an Azure cachestore with every field',
     changes: azureStore({
       endpoint: 'https://acme.example/acme',
       credentialsSecretRef: { name: 'keys' },
@@ -450,7 +466,7 @@ export const goodCases: readonly Case[] = [
     }),
   },
   {
-    name: 'every reference of S3, keys, TLS and a proxy',
+    name: 'every reference of S3, client keys, TLS and a proxy',
     changes: {
       'spec.origin.s3.caBundleRef': { name: 'origin-ca' },
       'spec.origin.buckets': [bucket('models', { metadataTTL: '10m' })],
@@ -464,11 +480,11 @@ export const goodCases: readonly Case[] = [
     },
   },
   {
-    name: 'requests as high as the limits, in another form',
+    name: 'requests equal to the limits in another notation',
     changes: { 'spec.pod.resources': { requests: { cpu: '2000m' }, limits: { cpu: 2, memory: '2Gi' } } },
   },
   {
-    name: 'domains that must exist',
+    name: 'a minimum number of domains',
     changes: {
       'spec.pod.topologySpreadConstraints': [
         { maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule', minDomains: 2 },
@@ -476,12 +492,12 @@ export const goodCases: readonly Case[] = [
     },
   },
   { name: 'a toleration of everything', changes: { 'spec.pod.tolerations': [{ operator: 'Exists' }] } },
-  { name: 'AWS itself', changes: { 'spec.origin.s3': { region: 'eu-west-1' } } },
+  { name: 'an S3 origin without an endpoint', changes: { 'spec.origin.s3': { region: 'eu-west-1' } } },
   { name: 'an IPv6 endpoint', changes: { 'spec.origin.s3.endpoint': 'http://[fd00::1]:7070' } },
-  { name: 'an origin id with all that is allowed', changes: { 'spec.origin.id': '0.a_B-c.' } },
+  { name: 'an origin id with every allowed character', changes: { 'spec.origin.id': '0.a_B-c.' } },
   { name: 'a name of 50 characters', changes: { 'metadata.name': 'm'.repeat(50) } },
   {
-    name: 'every option of the pods',
+    name: 'every pod option',
     changes: {
       'spec.pod': {
         image: 'registry.example.org/orcacache/cache@sha256:0123456789abcdef',

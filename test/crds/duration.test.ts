@@ -24,7 +24,7 @@ describe('a duration', () => {
     },
   );
 
-  test('that is formatted is read as the same again', () => {
+  test('survives formatting and parsing', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: MAX_MS }), (durationMs) => {
         expect(parseDuration(formatDuration(durationMs))).toBe(durationMs);
@@ -32,7 +32,7 @@ describe('a duration', () => {
     );
   });
 
-  test('of several parts is their sum', () => {
+  test('with several parts is their sum', () => {
     const part = fc.tuple(fc.integer({ min: 0, max: 99_999 }), fc.constantFrom('ms', 's', 'm', 'h'));
     fc.assert(
       fc.property(fc.array(part, { minLength: 1, maxLength: 5 }), (parts) => {

@@ -11,7 +11,7 @@ const GIB = 1024 ** 3;
 const facts = { env: { POD_IP: '10.1.2.3' }, memory: { constrainedBytes: 2 * GIB, totalBytes: 64 * GIB } };
 
 describe("a pod's config file", () => {
-  test('made of any valid cache is one that the pod accepts', () => {
+  test('of any valid cache is accepted by the pod', () => {
     fc.assert(
       fc.property(arbitraryCache, (cache) => {
         const { yaml, hash } = podConfigFile(cache);
@@ -36,7 +36,7 @@ describe("a pod's config file", () => {
     );
   });
 
-  test('stays the same when only what pods reload has changed', () => {
+  test('does not change with fields that pods reload', () => {
     const before = podConfigFile(accepted(sampleWith({})));
     const after = podConfigFile(
       accepted(sampleWith({ 'spec.logLevel': 'debug', 'spec.origin.targetGlobal': 7, 'spec.chunking.readahead': 0 })),
@@ -44,7 +44,7 @@ describe("a pod's config file", () => {
     expect(after).toEqual(before);
   });
 
-  test('stays the same when only what the operator does with pods has changed', () => {
+  test('does not change with fields that only the operator uses', () => {
     const before = podConfigFile(accepted(sampleWith({})));
     const after = podConfigFile(
       accepted(
@@ -54,19 +54,19 @@ describe("a pod's config file", () => {
     expect(after).toEqual(before);
   });
 
-  test('is another one when the cache is told something else', () => {
+  test('gets another hash when any other field changes', () => {
     const before = podConfigFile(accepted(sampleWith({})));
     const after = podConfigFile(accepted(sampleWith({ 'spec.metadata.ttl': '6m' })));
     expect(after.hash).not.toBe(before.hash);
   });
 
-  test('does not depend on the order in which keys were written', () => {
+  test('does not depend on the order of keys', () => {
     const cache = accepted(sampleWith({}));
     const reversed = Object.fromEntries(Object.entries(cache.spec.origin).toReversed()) as typeof cache.spec.origin;
     expect(podConfigFile({ ...cache, spec: { ...cache.spec, origin: reversed } })).toEqual(podConfigFile(cache));
   });
 
-  test('names mounted paths in place of Secrets and ConfigMaps', () => {
+  test('contains mount paths in place of Secrets and ConfigMaps', () => {
     const cache = accepted(
       sampleWith({
         'spec.origin.s3.caBundleRef': { name: 'origin-ca' },
@@ -89,7 +89,7 @@ describe("a pod's config file", () => {
     });
   });
 
-  test('of a cache on Azure names mounted paths too', () => {
+  test('contains mount paths for a cache on Azure too', () => {
     const references = { credentialsSecretRef: { name: 'azure-key' }, caBundleRef: { name: 'azure-ca' } };
     const cache = accepted(
       sampleWith({
@@ -110,7 +110,7 @@ describe("a pod's config file", () => {
     expect(JSON.stringify(podConfig(cache))).not.toContain('Ref');
   });
 
-  test('of a cache on a shared volume names where that is mounted', () => {
+  test('contains the mount path of a shared volume', () => {
     const cache = accepted(
       sampleWith({
         'spec.cacheStore': { type: 'Filesystem', filesystem: { persistentVolumeClaim: { claimName: 'chunks' } } },
@@ -121,13 +121,13 @@ describe("a pod's config file", () => {
     });
   });
 
-  test('of the sample reads as it always did', async () => {
+  test('of the sample matches the golden file', async () => {
     const { yaml } = podConfigFile(accepted(sampleWith({})));
     await expect(yaml).toMatchFileSnapshot('../golden/crds/pod-config.yaml');
     expect(parse(yaml)).toEqual(podConfig(accepted(sampleWith({}))));
   });
 
-  test('has a hash of eight hex digits of its bytes', () => {
+  test('has a hash of its bytes, eight hex digits long', () => {
     expect(configHash('')).toBe('e3b0c442');
     expect(configHash(new TextEncoder().encode('abc'))).toBe('ba7816bf');
   });

@@ -41,7 +41,7 @@ describe('a size', () => {
     expect(parseQuantity(text)).toBeUndefined();
   });
 
-  test('that is formatted is read as the same again', () => {
+  test('survives formatting and parsing', () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -55,7 +55,7 @@ describe('a size', () => {
     );
   });
 
-  test('is told in the largest unit that holds it exactly', () => {
+  test('is formatted in the largest unit that represents it exactly', () => {
     expect([8_388_608, 8_388_609, 1_073_741_824, 1024, 1023].map(formatQuantity)).toEqual([
       '8Mi',
       '8388609',

@@ -1,4 +1,4 @@
-/** Each rule of the schema has a sample that it refuses and one that it lets pass; the cluster tests ask the real API server about the same samples. */
+/** Each rule of the schema has a sample that it rejects and one that it accepts. The API tests send the same samples to a real API server. */
 import { describe, expect, test } from 'vitest';
 import { resource } from '#crds/crd.ts';
 import type { Rule, Schema } from '#crds/schema/json-schema.ts';
@@ -6,13 +6,13 @@ import { formatPath, parseOrcaCache } from '#crds/validate.ts';
 import { badCases, goodCases } from './cases.ts';
 import { accepted, sampleWith } from './sample.ts';
 
-interface Placed {
+interface RuleAtPath {
   /** With `[]` and `*` for the items of lists and maps. */
   readonly path: string;
   readonly rule: Rule;
 }
 
-function* rules(schema: Schema, path: string): Generator<Placed> {
+function* rules(schema: Schema, path: string): Generator<RuleAtPath> {
   for (const rule of schema['x-kubernetes-validations'] ?? []) yield { path, rule };
   for (const [key, member] of Object.entries(schema.properties ?? {}))
     yield* rules(member, path === '' ? key : `${path}.${key}`);
@@ -20,7 +20,7 @@ function* rules(schema: Schema, path: string): Generator<Placed> {
   if (schema.additionalProperties !== undefined) yield* rules(schema.additionalProperties, `${path}.*`);
 }
 
-/** Paths of all values of a cache, with `[]` and `*`. */
+/** Paths of all values in a cache, with `[]` and `*`. */
 function* paths(value: unknown, schema: Schema | undefined, path: string): Generator<string> {
   yield path;
   if (Array.isArray(value)) for (const item of value) yield* paths(item, schema?.items, `${path}[]`);
@@ -32,35 +32,37 @@ function* paths(value: unknown, schema: Schema | undefined, path: string): Gener
     }
 }
 
-const general = (path: string): string => path.replaceAll(/\[[0-9]+\]/g, '[]');
-/** Rules about the old object are judged by the API server alone. */
-const own = [...rules(resource, '')].filter(({ rule }) => rule.holds !== undefined);
-const refused = new Set(
+const withoutIndexes = (path: string): string => path.replaceAll(/\[[0-9]+\]/g, '[]');
+/** Only the API server can evaluate rules that compare with the old object. */
+const localRules = [...rules(resource, '')].filter(({ rule }) => rule.holds !== undefined);
+const rejected = new Set(
   badCases.flatMap(({ changes }) => {
-    const verdict = parseOrcaCache(sampleWith(changes));
-    return verdict.ok ? [] : verdict.problems.map(({ path, message }) => `${general(formatPath(path))} ${message}`);
+    const result = parseOrcaCache(sampleWith(changes));
+    return result.ok
+      ? []
+      : result.problems.map(({ path, message }) => `${withoutIndexes(formatPath(path))} ${message}`);
   }),
 );
-const passed = new Set(goodCases.flatMap(({ changes }) => [...paths(accepted(sampleWith(changes)), resource, '')]));
+const accepts = new Set(goodCases.flatMap(({ changes }) => [...paths(accepted(sampleWith(changes)), resource, '')]));
 
-const named = own.map(({ path, rule }) => ({
+const named = localRules.map(({ path, rule }) => ({
   path,
   about: `${path}${rule.fieldPath ?? ''}: ${rule.message}`,
-  told: `${path}${rule.fieldPath ?? ''} ${rule.message}`,
+  problem: `${path}${rule.fieldPath ?? ''} ${rule.message}`,
 }));
 
-describe('a sample is refused by the rule', () => {
-  // Members of maps are told by their own names.
-  test.for(named)('$about', ({ told }) => {
+describe('a sample is rejected by the rule', () => {
+  // The path of a problem contains the key of a map's member instead of `*`.
+  test.for(named)('$about', ({ problem }) => {
     const pattern = new RegExp(
-      `^${told.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`).replaceAll(String.raw`\*`, '[^ .]+')}$`,
+      `^${problem.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`).replaceAll(String.raw`\*`, '[^ .]+')}$`,
     );
-    expect([...refused].some((line) => pattern.test(line))).toBe(true);
+    expect([...rejected].some((line) => pattern.test(line))).toBe(true);
   });
 });
 
-describe('a sample passes the rule', () => {
+describe('a sample is accepted by the rule', () => {
   test.for(named)('$about', ({ path }) => {
-    expect(passed).toContain(path);
+    expect(accepts).toContain(path);
   });
 });

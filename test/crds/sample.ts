@@ -1,4 +1,4 @@
-/** A cache as a user writes it, and a copy of it with some members put elsewhere. */
+/** A minimal cache as a user writes it, and copies of it with changes. */
 import { parseOrcaCache } from '#crds/validate.ts';
 import type { OrcaCache } from '#crds/types.ts';
 
@@ -24,7 +24,7 @@ export function sample(): Tree {
   };
 }
 
-/** `changes` maps a dotted path to its new value; undefined takes the member away. */
+/** `changes` maps dotted paths to new values; undefined removes the member. */
 export function sampleWith(changes: Readonly<Record<string, unknown>>): Tree {
   const cache = sample();
   for (const [path, value] of Object.entries(changes)) {
@@ -39,7 +39,7 @@ export function sampleWith(changes: Readonly<Record<string, unknown>>): Tree {
 }
 
 export function accepted(input: unknown): OrcaCache {
-  const verdict = parseOrcaCache(input);
-  if (!verdict.ok) throw new Error(`refused: ${JSON.stringify(verdict.problems)}`);
-  return verdict.value;
+  const result = parseOrcaCache(input);
+  if (!result.ok) throw new Error(`rejected: ${JSON.stringify(result.problems)}`);
+  return result.value;
 }

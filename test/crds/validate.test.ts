@@ -5,19 +5,22 @@ import { badCases, goodCases, unknownCases } from './cases.ts';
 import { accepted, sampleWith } from './sample.ts';
 
 describe('an OrcaCache', () => {
-  test.for([...badCases, ...unknownCases])('with $name is refused and told where', ({ changes, path }) => {
-    const verdict = parseOrcaCache(sampleWith(changes));
-    const paths = verdict.ok ? [] : verdict.problems.map((mistake) => formatPath(mistake.path));
-    // The rule about the name stands at the root, where the API server can't give it a path.
-    expect(paths).toContain(path === 'metadata.name' ? '' : path);
-  });
+  test.for([...badCases, ...unknownCases])(
+    'with $name is rejected, with the path of the problem',
+    ({ changes, path }) => {
+      const result = parseOrcaCache(sampleWith(changes));
+      const paths = result.ok ? [] : result.problems.map((problem) => formatPath(problem.path));
+      // The rule for the name is at the root, because the API server allows no rules on metadata.
+      expect(paths).toContain(path === 'metadata.name' ? '' : path);
+    },
+  );
 
   test.for(goodCases)('with $name is accepted', ({ changes }) => {
     expect(parseOrcaCache(sampleWith(changes))).toMatchObject({ ok: true });
   });
 
-  test('gets every mistake told at once, one line each', () => {
-    const verdict = parseOrcaCache(
+  test('reports all problems at once, one line each', () => {
+    const result = parseOrcaCache(
       sampleWith({
         'spec.origin.id': 'a..b',
         'spec.origin.typ': 'S3',
@@ -27,21 +30,19 @@ describe('an OrcaCache', () => {
         'spec.replicas': 'three',
       }),
     );
-    const lines = verdict.ok
-      ? []
-      : verdict.problems.map((mistake) => `${formatPath(mistake.path)}: ${mistake.message}`);
+    const lines = result.ok ? [] : result.problems.map((problem) => `${formatPath(problem.path)}: ${problem.message}`);
     expect(lines).toHaveLength(6);
     for (const line of lines) expect(line).toMatch(/^spec[.][^\n]+: (is|must) [^\n]+$/);
   });
 
-  test('is not changed by being validated', () => {
+  test('is not modified by validation', () => {
     const input = sampleWith({});
     const before = JSON.stringify(input);
     accepted(input);
     expect(JSON.stringify(input)).toBe(before);
   });
 
-  test('gets the defaults of members that are left out, at every depth', () => {
+  test('gets defaults for omitted fields at every depth', () => {
     const { spec, status } = accepted(sampleWith({ 'spec.origin.retry.attempts': 5 }));
     expect(spec.origin.retry).toEqual({
       attempts: 5,
@@ -53,10 +54,10 @@ describe('an OrcaCache', () => {
     expect(status).toEqual({ observedGeneration: -1 });
   });
 
-  test('has an origin id that is one path segment, whatever is tried', () => {
-    const tried = fc.string({ unit: fc.constantFrom('a', 'Z', '0', '.', '_', '-', '/', ' ', 'é'), maxLength: 70 });
+  test('has an origin id that is always a single path segment', () => {
+    const candidates = fc.string({ unit: fc.constantFrom('a', 'Z', '0', '.', '_', '-', '/', ' ', 'é'), maxLength: 70 });
     fc.assert(
-      fc.property(tried, (id) => {
+      fc.property(candidates, (id) => {
         const isGood = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(id) && !id.includes('..');
         expect(parseOrcaCache(sampleWith({ 'spec.origin.id': id })).ok).toBe(isGood);
       }),

@@ -27,26 +27,26 @@ const { $schema: _draft, ...schema } = JSON.parse(
 const isValues = new Ajv({ strict: false }).compile(schema);
 const chartVersion = (parse(readFileSync('charts/orcacache/Chart.yaml', 'utf8')) as { readonly version: string })
   .version;
-/** What an example pins: the versions that are upgraded to without a look at the notes. */
+/** The examples pin the minor version, so that only patch releases are installed automatically. */
 const MINOR = chartVersion.split('.').slice(0, 2).join('.');
 
 const sources = ofKind('Application').map((application) => specOf(application)['source'] as Source);
 
-describe('the examples for GitOps', () => {
-  test('are of all kinds that there are', () => {
+describe('the GitOps examples', () => {
+  test('include every kind of object', () => {
     const kinds = ['OrcaCache', 'HelmRelease', 'OCIRepository', 'GitRepository', 'Kustomization', 'Application'];
     expect(objects.map(({ kind }) => kind)).toEqual(expect.arrayContaining(kinds));
   });
 
   test.for(ofKind('OrcaCache').map((cache) => [cache.metadata.name, cache] as const))(
-    'hold a cache that the CRD accepts: %s',
+    'contain a cache that the CRD accepts: %s',
     ([, cache]) => {
       accepted(cache);
     },
   );
 
   test.for(ofKind('HelmRelease').map((release) => [release.metadata.name, release] as const))(
-    'hold values that the chart accepts, for Flux: %s',
+    'contain values that the chart accepts, for Flux: %s',
     ([, release]) => {
       isValues(specOf(release)['values']);
       expect(isValues.errors).toBeNull();
@@ -58,14 +58,14 @@ describe('the examples for GitOps', () => {
     },
   );
 
-  test('hold values that the chart accepts, for Argo CD', () => {
+  test('contain values that the chart accepts, for Argo CD', () => {
     const [chart] = sources.filter((source) => source.chart !== undefined);
     isValues(chart?.helm?.valuesObject);
     expect(isValues.errors).toBeNull();
     expect(chart?.targetRevision).toBe(`${MINOR}.*`);
   });
 
-  test('name folders that the repository has', () => {
+  test('refer to folders that exist in the example repository', () => {
     const paths = [
       ...ofKind('Kustomization').map((kustomization) => (specOf(kustomization) as { readonly path: string }).path),
       ...sources.flatMap(({ path }) => path ?? []),

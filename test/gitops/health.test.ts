@@ -12,12 +12,12 @@ const ARGO_CD = 'gitops/argo-cd';
 const FOLDER = `${ARGO_CD}/resource_customizations/orcacache.dev/OrcaCache`;
 const SCRIPT = `${FOLDER}/health.lua`;
 
-/** As the operator leaves it in a state of that name. */
+/** A cache with the status that the operator writes in the state of that name. */
 function inState(name: string): OrcaCache {
   const overrides = STATES.find(([, state]) => state === name)?.[2];
-  if (overrides === undefined) throw new Error(`there is no state ${name}`);
-  const of = statusInput(overrides);
-  return { ...of.cache, status: statusOf(of, '0.1.0', NOW_MS) };
+  if (overrides === undefined) throw new Error(`unknown state: ${name}`);
+  const input = statusInput(overrides);
+  return { ...input.cache, status: statusOf(input, '0.1.0', NOW_MS) };
 }
 
 const READY = inState('all is well');
@@ -26,20 +26,20 @@ const withMetadata = (metadata: Partial<OrcaCache['metadata']>): OrcaCache => ({
   metadata: { ...READY.metadata, ...metadata },
 });
 
-/** What an Argo CD developer would write by hand is here what the operator writes. */
+/** Content of the files in testdata/. It comes from the operator's own code, so it cannot go stale. */
 const TESTDATA: Readonly<Record<string, object>> = {
   ready: READY,
   new: { ...cacheFrom(MINIMAL), status: { observedGeneration: -1 } },
   changed: withMetadata({ generation: 2 }),
   rolling: inState('pods are on their way'),
   short: inState('a pod is lost'),
-  going: withMetadata({ deletionTimestamp: '2026-05-01T00:00:00Z' }),
+  deleting: withMetadata({ deletionTimestamp: '2026-05-01T00:00:00Z' }),
   failed: inState('the rollout is past its deadline'),
   'no-secret': inState('a Secret is missing for long'),
   paused: inState('it is paused'),
 };
 
-/** What each of kstatus' verdicts is called by Argo CD. */
+/** Argo CD's health status for each result of kstatus. */
 const HEALTH: Readonly<Record<KstatusResult, string>> = {
   Current: 'Healthy',
   InProgress: 'Progressing',
@@ -47,35 +47,35 @@ const HEALTH: Readonly<Record<KstatusResult, string>> = {
   Terminating: 'Progressing',
 };
 
-describe('the library of kstatus, which Flux and Helm wait by', () => {
-  test('says of every state what it has to', async () => {
-    const told = await judge(
+describe('the kstatus library, which Flux and Helm use to wait', () => {
+  test('computes the expected result for every state', async () => {
+    const results = await judge(
       ['kstatus'],
       STATES.map(([, state]) => inState(state)),
     );
-    expect(told.map(({ status }, index) => `${status}: ${STATES[index]?.[1]}`)).toEqual(
+    expect(results.map(({ status }, index) => `${status}: ${STATES[index]?.[1]}`)).toEqual(
       STATES.map(([expected, state]) => `${expected}: ${state}`),
     );
   });
 
-  test('waits for a cache that the operator has not seen, and for a change that it has not', async () => {
-    const told = await judge(['kstatus'], [TESTDATA['new'], TESTDATA['changed'], TESTDATA['going']]);
-    expect(told.map(({ status }) => status)).toEqual(['InProgress', 'InProgress', 'Terminating']);
+  test('waits for a new cache and for a new generation until the operator has observed them', async () => {
+    const results = await judge(['kstatus'], [TESTDATA['new'], TESTDATA['changed'], TESTDATA['deleting']]);
+    expect(results.map(({ status }) => status)).toEqual(['InProgress', 'InProgress', 'Terminating']);
   });
 
-  test('would take a cache without any status for done, which is why the CRD gives it one', async () => {
+  test('considers a cache without a status ready, which is why the CRD defaults the status', async () => {
     expect((await judge(['kstatus'], [sample()])).map(({ status }) => status)).toEqual(['Current']);
   });
 });
 
 describe('the health check for Argo CD', () => {
-  test.for(Object.entries(TESTDATA))('is tested with what the operator writes: %s', async ([name, cache]) => {
-    // Without the schema's defaults: new ones would change every file, and no health.
+  test.for(Object.entries(TESTDATA))('is tested with statuses that the operator writes: %s', async ([name, cache]) => {
+    // Without the schema's defaults: a new default would change every file but no health status.
     const { spec } = parse(MINIMAL) as OrcaCache;
     await expect(stringify({ ...cache, spec })).toMatchFileSnapshot(`../../${FOLDER}/testdata/${name}.yaml`);
   });
 
-  test('passes its tests, which are in the form of Argo CD’s own', async () => {
+  test('passes its tests, which have the format of Argo CD’s own', async () => {
     const { tests } = parse(readFileSync(`${FOLDER}/health_test.yaml`, 'utf8')) as {
       readonly tests: readonly {
         readonly healthStatus: { readonly status: string; readonly message: string };
@@ -89,31 +89,31 @@ describe('the health check for Argo CD', () => {
     );
   });
 
-  test('agrees with kstatus about every state, but that it knows a pause', async () => {
-    const told = await judge(
+  test('agrees with kstatus in every state, except that it reports a paused cache as Suspended', async () => {
+    const results = await judge(
       ['lua', SCRIPT],
       STATES.map(([, state]) => inState(state)),
     );
-    expect(told.map(({ status }, index) => `${status}: ${STATES[index]?.[1]}`)).toEqual(
-      STATES.map(([verdict, state]) => `${state === 'it is paused' ? 'Suspended' : HEALTH[verdict]}: ${state}`),
+    expect(results.map(({ status }, index) => `${status}: ${STATES[index]?.[1]}`)).toEqual(
+      STATES.map(([result, state]) => `${state === 'it is paused' ? 'Suspended' : HEALTH[result]}: ${state}`),
     );
   });
 
-  test('always says why', async () => {
-    const told = await judge(
+  test('always has a message', async () => {
+    const results = await judge(
       ['lua', SCRIPT],
       STATES.map(([, state]) => inState(state)),
     );
-    for (const { message } of told) expect(message).not.toBe('');
+    for (const { message } of results) expect(message).not.toBe('');
   });
 
-  test('waits for a cache without any status', async () => {
+  test('waits for a cache without a status', async () => {
     expect(await judge(['lua', SCRIPT], [sample()])).toEqual([
       { status: 'Progressing', message: 'Waiting for the operator' },
     ]);
   });
 
-  test('is in the ConfigMap of Argo CD word for word', () => {
+  test('is identical in the ConfigMap of Argo CD', () => {
     const { data } = parse(readFileSync(`${ARGO_CD}/argocd-cm.yaml`, 'utf8')) as {
       readonly data: Readonly<Record<string, string>>;
     };

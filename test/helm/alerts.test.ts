@@ -1,4 +1,4 @@
-/** Each alert, asked of Prometheus' own engine over samples that should make it fire, and over some that should not. */
+/** Evaluates each alert with Prometheus' own engine over samples that must make it fire and samples that must not. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -6,7 +6,7 @@ import { judge } from './judge.ts';
 
 interface Series {
   readonly labels: Readonly<Record<string, string>>;
-  /** A minute apart. */
+  /** One value per minute. */
   readonly values: readonly number[];
 }
 
@@ -15,7 +15,7 @@ const { groups } = parse(readFileSync('charts/orcacache/files/alerts.yaml', 'utf
 };
 const exprs = new Map(groups.flatMap(({ rules }) => rules.map(({ alert, expr }) => [alert, expr] as const)));
 
-/** More than the longest range that an alert looks back. */
+/** More than the longest range of an alert's expression. */
 const MINUTES = 70;
 const POD = { namespace: 'ml', orcacache: 'models', pod: 'models-1' };
 const OPERATOR = { controller: 'orcacache', namespace: 'orca-system', pod: 'operator-1' };
@@ -26,11 +26,11 @@ const series = (name: string, labels: Readonly<Record<string, string>>, value: (
 });
 const pod = (name: string, value: number, labels: Readonly<Record<string, string>> = {}): Series =>
   series(name, { ...POD, ...labels }, () => value);
-const growing = (name: string, aMinute: number, labels: Readonly<Record<string, string>> = {}): Series =>
-  series(name, { ...POD, ...labels }, (minute) => minute * aMinute);
+const growing = (name: string, perMinute: number, labels: Readonly<Record<string, string>> = {}): Series =>
+  series(name, { ...POD, ...labels }, (minute) => minute * perMinute);
 const other = { pod: 'models-2' };
 const MB = 1e6;
-/** Origin bytes against committed ones, and what sparse reads took of them. */
+/** Bytes per minute from the origin, committed to the cachestore, and fetched and reused by sparse reads. */
 const traffic = (origin: number, committed: number, sparse: number, reused = 0): Series[] => [
   growing('orca_origin_bytes_total', origin),
   growing('orca_committed_bytes_total', committed),
@@ -40,18 +40,18 @@ const traffic = (origin: number, committed: number, sparse: number, reused = 0):
 const ready = (status: string): Series =>
   series('orcacache_condition', { namespace: 'ml', name: 'models', type: 'Ready', status }, () => 1);
 
-type Case = readonly [what: string, samples: readonly Series[]];
+type Case = readonly [when: string, samples: readonly Series[]];
 const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly silent: readonly Case[] }>> = {
   OrcaCacheOperatorDown: {
-    fires: [['nobody says that it is there', []]],
-    silent: [['one does', [series('orcacache_operator_build_info', OPERATOR, () => 1)]]],
+    fires: [['no operator exports its build info', []]],
+    silent: [['an operator exports its build info', [series('orcacache_operator_build_info', OPERATOR, () => 1)]]],
   },
   OrcaCacheReconcileErrors: {
     fires: [['reconciles fail', [series('controller_runtime_reconcile_errors_total', OPERATOR, (minute) => minute)]]],
     silent: [
-      ['none does', [series('controller_runtime_reconcile_errors_total', OPERATOR, () => 7)]],
+      ['no reconcile fails', [series('controller_runtime_reconcile_errors_total', OPERATOR, () => 7)]],
       [
-        'another operator has errors',
+        'another controller has errors',
         [series('controller_runtime_reconcile_errors_total', { controller: 'other' }, (minute) => minute)],
       ],
     ],
@@ -59,52 +59,52 @@ const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly
   OrcaCacheReconcileStuck: {
     fires: [
       [
-        'one goes on and on',
+        'a reconcile does not end',
         [series('workqueue_longest_running_processor_seconds', OPERATOR, (minute) => minute * 60)],
       ],
     ],
-    silent: [['they end', [series('workqueue_longest_running_processor_seconds', OPERATOR, () => 0.2)]]],
+    silent: [['reconciles end', [series('workqueue_longest_running_processor_seconds', OPERATOR, () => 0.2)]]],
   },
   OrcaCacheNotReady: {
-    fires: [['a cache is not', [ready('False')]]],
+    fires: [['a cache is not ready', [ready('False')]]],
     silent: [
-      ['it is', [ready('True')]],
-      ['it is paused', [ready('Unknown')]],
+      ['the cache is ready', [ready('True')]],
+      ['the cache is paused', [ready('Unknown')]],
     ],
   },
   OrcaCacheStalled: {
     fires: [
       [
-        'a cache is',
+        'a cache is stalled',
         [series('orcacache_condition', { namespace: 'ml', name: 'models', type: 'Stalled', status: 'True' }, () => 1)],
       ],
     ],
     silent: [
       [
-        'it is not',
+        'the cache is not stalled',
         [series('orcacache_condition', { namespace: 'ml', name: 'models', type: 'Stalled', status: 'False' }, () => 1)],
       ],
     ],
   },
   OrcaCacheReplicaDown: {
-    fires: [['one does not answer', [pod('up', 0), pod('up', 1, other)]]],
+    fires: [['a replica is down', [pod('up', 0), pod('up', 1, other)]]],
     silent: [
-      ['all do', [pod('up', 1)]],
-      ['something else does not', [series('up', { job: 'other' }, () => 0)]],
+      ['all replicas are up', [pod('up', 1)]],
+      ['another target is down', [series('up', { job: 'other' }, () => 0)]],
     ],
   },
   OrcaCacheOriginUnreachable: {
-    fires: [['a bucket is not asked', [pod('orca_breaker_open', 1, { name: 'origin/models' })]]],
-    silent: [['only the store is not', [pod('orca_breaker_open', 1, { name: 'store' })]]],
+    fires: [['the breaker of a bucket is open', [pod('orca_breaker_open', 1, { name: 'origin/models' })]]],
+    silent: [['only the breaker of the store is open', [pod('orca_breaker_open', 1, { name: 'store' })]]],
   },
   OrcaCacheStoreUnreachable: {
-    fires: [['the store is not asked', [pod('orca_breaker_open', 1, { name: 'store' })]]],
-    silent: [['only a bucket is not', [pod('orca_breaker_open', 1, { name: 'origin/models' })]]],
+    fires: [['the breaker of the store is open', [pod('orca_breaker_open', 1, { name: 'store' })]]],
+    silent: [['only the breaker of a bucket is open', [pod('orca_breaker_open', 1, { name: 'origin/models' })]]],
   },
   OrcaCacheErrors: {
     fires: [
       [
-        'one of ten fails',
+        'one of ten requests fails',
         [
           growing('orca_edge_requests_total', 90, { code: '200' }),
           growing('orca_edge_requests_total', 10, { code: '503' }),
@@ -113,67 +113,70 @@ const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly
     ],
     silent: [
       [
-        'one of a hundred fails, and many are not found',
+        'one of a hundred requests fails and many are not found',
         [
           growing('orca_edge_requests_total', 99, { code: '200' }),
           growing('orca_edge_requests_total', 500, { code: '404' }),
           growing('orca_edge_requests_total', 1, { code: '503' }),
         ],
       ],
-      ['nobody asks', [pod('orca_edge_requests_total', 10, { code: '503' })]],
+      ['there are no requests', [pod('orca_edge_requests_total', 10, { code: '503' })]],
     ],
   },
   OrcaCacheMemoryShort: {
     fires: [['requests wait', [pod('orca_memory_waiting_new', 2)]]],
-    silent: [['none does', [pod('orca_memory_waiting_new', 0)]]],
+    silent: [['no request waits', [pod('orca_memory_waiting_new', 0)]]],
   },
   OrcaCacheOriginQueue: {
     fires: [['requests wait', [pod('orca_origin_queued', 2)]]],
-    silent: [['none does', [pod('orca_origin_queued', 0)]]],
+    silent: [['no request waits', [pod('orca_origin_queued', 0)]]],
   },
   OrcaCacheFilledTwice: {
-    fires: [['every second byte is fetched again', traffic(1500 * MB, 1000 * MB, 0)]],
+    fires: [['half of the committed bytes are fetched twice', traffic(1500 * MB, 1000 * MB, 0)]],
     silent: [
-      ['each is fetched once', traffic(1000 * MB, 1000 * MB, 0)],
-      ['what is more is of sparse reads', traffic(1500 * MB, 1000 * MB, 500 * MB)],
-      ['nothing much is read', traffic(2 * MB, MB, 0)],
+      ['each byte is fetched once', traffic(1000 * MB, 1000 * MB, 0)],
+      ['the surplus comes from sparse reads', traffic(1500 * MB, 1000 * MB, 500 * MB)],
+      ['there is little traffic', traffic(2 * MB, MB, 0)],
     ],
   },
   OrcaCachePeersDisagree: {
     fires: [
-      ['two see different peers', [pod('orca_peers_epoch', 4_503_599_627_370_495), pod('orca_peers_epoch', 2, other)]],
+      [
+        'two replicas have different peers',
+        [pod('orca_peers_epoch', 4_503_599_627_370_495), pod('orca_peers_epoch', 2, other)],
+      ],
     ],
-    silent: [['all see the same', [pod('orca_peers_epoch', 7), pod('orca_peers_epoch', 7, other)]]],
+    silent: [['all replicas have the same peers', [pod('orca_peers_epoch', 7), pod('orca_peers_epoch', 7, other)]]],
   },
   OrcaCachePeersStale: {
-    fires: [['nothing was heard for long', [pod('orca_peers_stale_seconds', 1000)]]],
-    silent: [['a bookmark came a minute ago', [pod('orca_peers_stale_seconds', 60)]]],
+    fires: [['the last update is old', [pod('orca_peers_stale_seconds', 1000)]]],
+    silent: [['the last update was a minute ago', [pod('orca_peers_stale_seconds', 60)]]],
   },
   OrcaCacheStoreVersioned: {
-    fires: [['the bucket is', [pod('orca_store_versioned', 1)]]],
-    silent: [['it is not', [pod('orca_store_versioned', 0)]]],
+    fires: [['the bucket is versioned', [pod('orca_store_versioned', 1)]]],
+    silent: [['the bucket is not versioned', [pod('orca_store_versioned', 0)]]],
   },
 };
 
-const ask = async (alert: string, samples: readonly Series[]): Promise<string | undefined> => {
-  const [verdict] = await judge(['query'], [{ expr: exprs.get(alert) ?? '', series: samples }]);
-  return verdict?.status;
+const evaluate = async (alert: string, samples: readonly Series[]): Promise<string | undefined> => {
+  const [result] = await judge(['query'], [{ expr: exprs.get(alert) ?? '', series: samples }]);
+  return result?.status;
 };
 const table = (kind: 'fires' | 'silent') =>
   Object.entries(CASES).flatMap(([alert, cases]) =>
-    cases[kind].map(([what, samples]) => [alert, what, samples] as const),
+    cases[kind].map(([when, samples]) => [alert, when, samples] as const),
   );
 
 describe('an alert', () => {
   test.for(table('fires'))('%s fires when %s', async ([alert, , samples]) => {
-    expect(await ask(alert, samples)).toBe('Fires');
+    expect(await evaluate(alert, samples)).toBe('Fires');
   });
 
   test.for(table('silent'))('%s is silent when %s', async ([alert, , samples]) => {
-    expect(await ask(alert, samples)).toBe('Silent');
+    expect(await evaluate(alert, samples)).toBe('Silent');
   });
 
-  test('of each name has its cases', () => {
+  test('has cases for every name', () => {
     expect(Object.keys(CASES).toSorted()).toEqual([...exprs.keys()].toSorted());
   });
 });

@@ -1,4 +1,4 @@
-/** helm as a person calls it, and what it renders. */
+/** Runs helm and parses the manifests that it renders. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,7 +20,7 @@ export interface Manifest {
   readonly [member: string]: unknown;
 }
 
-/** Where the Prometheus operator is installed. */
+/** Arguments that simulate a cluster with the Prometheus operator. */
 export const MONITORING = ['ServiceMonitor', 'PodMonitor', 'PrometheusRule'].flatMap((kind) => [
   '--api-versions',
   `monitoring.coreos.com/v1/${kind}`,
@@ -30,8 +30,8 @@ export async function helm(...args: readonly string[]): Promise<string> {
   return (await run('helm', args, { maxBuffer: MAX_OUTPUT_BYTES, timeout: TIMEOUT_MS })).stdout;
 }
 
-/** What a failed command wrote; empty where it did not fail. */
-export async function complaint(command: Promise<string>): Promise<string> {
+/** The stderr of a command that failed; empty if it succeeded. */
+export async function stderrOf(command: Promise<string>): Promise<string> {
   return command.then(
     () => '',
     (error: unknown) => (error as { readonly stderr: string }).stderr,
@@ -48,7 +48,7 @@ export function manifests(rendered: string): Manifest[] {
     .filter((manifest) => manifest !== null);
 }
 
-/** Values in a file (as JSON, since two YAMLs differ about `yes`), for as long as the test runs. */
+/** Writes values to a temporary file, as JSON because YAML versions disagree about `yes`. Deleted after the test. */
 export async function valuesFile(values: unknown): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'values-'));
   onTestFinished(() => rm(folder, { recursive: true }));

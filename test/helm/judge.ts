@@ -1,22 +1,22 @@
-/** Verdicts of the program that other programs' libraries are built into: hack/judge. */
+/** Runs hack/judge, a program that embeds the libraries of Prometheus, kstatus and Argo CD. */
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 
-export interface Verdict {
+export interface JudgeResult {
   readonly status: string;
   readonly message: string;
 }
 
 const TIMEOUT_MS = 20_000;
 
-export async function judge(args: readonly string[], things: readonly unknown[]): Promise<Verdict[]> {
+export async function judge(args: readonly string[], inputs: readonly unknown[]): Promise<JudgeResult[]> {
   const child = spawn('judge', args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: TIMEOUT_MS });
-  child.stdin.end(JSON.stringify(things));
-  const [told, complaint, code] = await Promise.all([
+  child.stdin.end(JSON.stringify(inputs));
+  const [stdout, stderr, code] = await Promise.all([
     text(child.stdout),
     text(child.stderr),
     new Promise((resolve, reject) => child.once('close', resolve).once('error', reject)),
   ]);
-  if (code !== 0) throw new Error(`judge ${args.join(' ')} ended with ${String(code)}: ${complaint}`);
-  return JSON.parse(told) as Verdict[];
+  if (code !== 0) throw new Error(`judge ${args.join(' ')} exited with ${String(code)}: ${stderr}`);
+  return JSON.parse(stdout) as JudgeResult[];
 }

@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { accepted } from '#test/crds/sample.ts';
-import { complaint, helm, manifests, MONITORING, template, valuesFile } from './helm.ts';
-import { isShown } from './shown.ts';
+import { stderrOf, helm, manifests, MONITORING, template, valuesFile } from './helm.ts';
+import { isUsed } from './is-used.ts';
 import { leaves, type Tree } from './values.ts';
 
 const CHART = 'charts/orcacache-cluster';
@@ -14,12 +14,12 @@ const keys = [...leaves(parse(readFileSync(`${CHART}/values.yaml`, 'utf8')), new
 const minimal = setOf('minimal-values.yaml') as { readonly caches: { readonly models: { readonly spec: Tree } } };
 const withSpec = (spec: Tree): Tree => ({ caches: { models: { spec: { ...minimal.caches.models.spec, ...spec } } } });
 
-describe('the chart of caches', () => {
+describe('the chart orcacache-cluster', () => {
   test.for(VALUE_SETS)('passes helm lint --strict with %s', async (values) => {
     await helm('lint', '--strict', CHART, '-f', `${CHART}/ci/${values}`);
   });
 
-  test.for(VALUE_SETS)('renders what it always did with %s', async (values) => {
+  test.for(VALUE_SETS)('renders the golden file with %s', async (values) => {
     const golden = values.replace('-values.yaml', '.yaml');
     await expect(await template(CHART, '-f', `${CHART}/ci/${values}`, ...MONITORING)).toMatchFileSnapshot(
       `../golden/charts/orcacache-cluster/${golden}`,
@@ -36,13 +36,13 @@ describe('the chart of caches', () => {
   });
 
   test.for(keys.map((path) => path.join('.')))(
-    'shows the value %s, as a file of ci/ sets it, in what it renders',
+    'uses the value %s: some file of ci/ sets it and the output depends on it',
     async (key) => {
-      expect(await isShown(CHART, VALUE_SETS.map(setOf), key.split('.'))).toBe(true);
+      expect(await isUsed(CHART, VALUE_SETS.map(setOf), key.split('.'))).toBe(true);
     },
   );
 
-  test('lets a cache say itself what differs from the others', async () => {
+  test('lets a cache override the defaults', async () => {
     const caches = manifests(await template(CHART, '-f', `${CHART}/ci/two-values.yaml`));
     const stores = caches
       .filter(({ kind }) => kind === 'OrcaCache')
@@ -56,12 +56,12 @@ describe('the chart of caches', () => {
     );
   });
 
-  test('brings no test pod where that is switched off, or has nobody to ask', async () => {
+  test('renders no test pod if it is disabled or there are no caches', async () => {
     for (const set of ['volume', 'none'])
       expect(await template(CHART, '-f', `${CHART}/ci/${set}-values.yaml`)).not.toContain('helm.sh/hook');
   });
 
-  test('has its pods scraped only where the Prometheus operator is installed', async () => {
+  test('renders the PodMonitor only if the Prometheus operator is installed, and reports that otherwise', async () => {
     const kinds = async (...more: readonly string[]): Promise<string[]> =>
       manifests(await template(CHART, '-f', `${CHART}/ci/two-values.yaml`, ...more)).map(({ kind }) => kind);
     expect(await kinds(...MONITORING)).toContain('PodMonitor');
@@ -74,17 +74,17 @@ describe('the chart of caches', () => {
     ['a misspelt value', { cashes: {} }, 'cashes'],
     ['a misspelt key of a spec', withSpec({ chunkSize: '8Mi' }), '/caches/models/spec'],
     ['a misspelt key deep in a spec', withSpec({ edge: { service: { typ: 'ClusterIP' } } }), '/spec/edge/service'],
-    ['a misspelt key in a default', { defaults: { cachestore: {} } }, '/defaults'],
-    ['a kind of origin that there is not', withSpec({ origin: { type: 'GCS' } }), '/spec/origin/type'],
+    ['a misspelt key in the defaults', { defaults: { cachestore: {} } }, '/defaults'],
+    ['an unknown kind of origin', withSpec({ origin: { type: 'GCS' } }), '/spec/origin/type'],
     ['a bucket without a name', withSpec({ origin: { buckets: [{ prefix: 'x' }] } }), '/origin/buckets/0'],
-    ['text where a number belongs', withSpec({ replicas: '3' }), '/spec/replicas'],
-    ['a name that no Service may have', { caches: { 'Models.EU': minimal.caches.models } }, 'Models.EU'],
+    ['a string instead of a number', withSpec({ replicas: '3' }), '/spec/replicas'],
+    ['a name that is not valid for a Service', { caches: { 'Models.EU': minimal.caches.models } }, 'Models.EU'],
     ['a name that is too long', { caches: { ['a'.repeat(51)]: minimal.caches.models } }, 'maxLength'],
-  ])('refuses %s', async ([, values, named]) => {
-    expect(await complaint(template(CHART, '-f', await valuesFile(values)))).toContain(named);
+  ])('rejects %s', async ([, values, named]) => {
+    expect(await stderrOf(template(CHART, '-f', await valuesFile(values)))).toContain(named);
   });
 
-  test('takes sizes as numbers and as text', async () => {
+  test('accepts sizes as numbers and as strings', async () => {
     const path = await valuesFile(withSpec({ chunking: { size: 16_777_216 }, memory: { budget: '2Gi' } }));
     const [cache] = manifests(await template(CHART, '-f', path));
     expect(cache?.['spec']).toMatchObject({ chunking: { size: 16_777_216 }, memory: { budget: '2Gi' } });

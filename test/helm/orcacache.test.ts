@@ -1,15 +1,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { complaint, helm, manifests, MONITORING, template } from './helm.ts';
-import { isShown } from './shown.ts';
+import { stderrOf, helm, manifests, MONITORING, template } from './helm.ts';
+import { isUsed } from './is-used.ts';
 import { leaves, type Tree } from './values.ts';
 
 const CHART = 'charts/orcacache';
 const VALUE_SETS = readdirSync(`${CHART}/ci`);
 const OPAQUE = new Set(['podSecurityContext', 'securityContext', 'resources']);
+/** The CRD is the same in every render and has a golden file of its own. */
 const NO_CRD = ['--set', 'crds.install=false'];
-/** The CRD is in every render that installs it, word for word; and a page long. */
+/** The dashboard is the same in every render that contains it, so golden files omit it. */
 const DASHBOARD = /^ {2}orcacache\.json: \|-\n(?: {4}.*\n)+/m;
 
 const setOf = (name: string): Tree => (parse(readFileSync(`${CHART}/ci/${name}`, 'utf8')) ?? {}) as Tree;
@@ -18,12 +19,12 @@ const keys = [...leaves(parse(readFileSync(`${CHART}/values.yaml`, 'utf8')), OPA
 const kinds = async (...args: readonly string[]): Promise<string[]> =>
   manifests(await template(CHART, ...NO_CRD, ...args)).map(({ kind }) => kind);
 
-describe('the chart of the operator', () => {
+describe('the chart orcacache', () => {
   test.for(VALUE_SETS)('passes helm lint --strict with %s', async (values) => {
     await helm('lint', '--strict', CHART, '-f', `${CHART}/ci/${values}`);
   });
 
-  test.for(VALUE_SETS)('renders what it always did with %s', async (values) => {
+  test.for(VALUE_SETS)('renders the golden file with %s', async (values) => {
     const rendered = await template(CHART, '-f', `${CHART}/ci/${values}`, ...NO_CRD, ...MONITORING);
     const golden = values.replace('-values.yaml', '.yaml');
     await expect(rendered.replace(DASHBOARD, '  orcacache.json: …\n')).toMatchFileSnapshot(
@@ -31,39 +32,39 @@ describe('the chart of the operator', () => {
     );
   });
 
-  test.for(VALUE_SETS)('gives no two objects one name with %s', async (values) => {
+  test.for(VALUE_SETS)('gives every object a unique name with %s', async (values) => {
     const made = manifests(await template(CHART, '-f', `${CHART}/ci/${values}`, ...MONITORING));
     const names = made.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`);
     expect(names).toEqual([...new Set(names)]);
   });
 
   test.for(keys.map((path) => path.join('.')))(
-    'shows the value %s, as a file of ci/ sets it, in what it renders',
+    'uses the value %s: some file of ci/ sets it and the output depends on it',
     async (key) => {
-      expect(await isShown(CHART, VALUE_SETS.map(setOf), key.split('.'))).toBe(true);
+      expect(await isUsed(CHART, VALUE_SETS.map(setOf), key.split('.'))).toBe(true);
     },
   );
 
-  test('renders for the oldest Kubernetes that it is for, and refuses older ones', async () => {
+  test('renders for the oldest supported version of Kubernetes and rejects older ones', async () => {
     await template(CHART, '--kube-version', '1.32.0');
-    expect(await complaint(template(CHART, '--kube-version', '1.31.9'))).toContain('kubeVersion');
+    expect(await stderrOf(template(CHART, '--kube-version', '1.31.9'))).toContain('kubeVersion');
   });
 
   test.for([
     ['crds.install=false', 0, 0],
     ['crds.keep=true', 1, 1],
     ['crds.keep=false', 1, 0],
-  ] as const)('with %s has %i CRD, %i of them kept', async ([value, crds, kept]) => {
+  ] as const)('with %s renders %i CRDs, %i of them with the keep policy', async ([value, crds, kept]) => {
     const rendered = await template(CHART, '--set', value);
     expect(rendered.match(/^kind: CustomResourceDefinition$/gm) ?? []).toHaveLength(crds);
     expect(rendered.match(/helm[.]sh\/resource-policy: keep/g) ?? []).toHaveLength(kept);
   });
 
-  test('refuses a misspelt value', async () => {
-    expect(await complaint(template(CHART, '--set', 'logLevl=debug'))).toContain('logLevl');
+  test('rejects a misspelt value', async () => {
+    expect(await stderrOf(template(CHART, '--set', 'logLevl=debug'))).toContain('logLevl');
   });
 
-  test('renders what is for the Prometheus operator only where that is installed', async () => {
+  test('renders monitors and rules only if the Prometheus operator is installed', async () => {
     const values = ['-f', `${CHART}/ci/monitoring-values.yaml`];
     const monitoring = ['ServiceMonitor', 'PodMonitor', 'PrometheusRule'];
     expect(await kinds(...values, ...MONITORING)).toEqual(expect.arrayContaining(monitoring));
@@ -71,7 +72,7 @@ describe('the chart of the operator', () => {
     for (const kind of monitoring) expect(bare).not.toContain(kind);
   });
 
-  test('says so where they are asked for and left out', async () => {
+  test('lists skipped monitors and rules in the notes', async () => {
     const notes = (...more: readonly string[]): Promise<string> =>
       helm('install', 'orca', CHART, '--dry-run=client', '-f', `${CHART}/ci/monitoring-values.yaml`, ...more);
     expect(await notes()).toContain(
@@ -79,16 +80,16 @@ describe('the chart of the operator', () => {
     );
   });
 
-  test('points alerts to the runbook that is set', async () => {
+  test('uses the configured runbook URL in alerts', async () => {
     const rendered = await template(CHART, '-f', `${CHART}/ci/monitoring-values.yaml`, ...MONITORING);
     expect(rendered).toContain('runbook_url: https://wiki.example.org/orcacache#orcacacheerrors');
     expect(rendered).not.toContain('runbook_url: https://orcacache.dev');
   });
 
-  test('keeps long names inside the limits of Kubernetes', async () => {
+  test('truncates long names to the limits of Kubernetes', async () => {
     const long = 'a-very-long-name-that-somebody-thought-would-still-be-a-good-idea';
     const made = manifests(await template(CHART, '--set', `fullnameOverride=${long.slice(0, 63)}`, ...MONITORING));
-    // The name of a Role is no DNS label.
+    // The name of a Role need not be a DNS label.
     const names = made
       .filter(({ kind }) => !/Role(Binding)?$/.test(kind))
       .map(({ metadata }) => metadata.name)

@@ -8,23 +8,23 @@ const { groups } = parse(readFileSync('charts/orcacache/files/alerts.yaml', 'utf
   readonly groups: readonly { readonly rules: readonly { readonly expr: string }[] }[];
 };
 
-/** Grafana puts a duration and a list of names in their place. */
+/** Replaces Grafana's variables, as Grafana does, by a duration and a list of names. */
 const filledIn = (expr: string): string =>
   expr.replaceAll('$__rate_interval', '5m').replaceAll(/\$(namespace|orcacache)/g, 'a|b');
 
-test('Prometheus can read every expression of the alerts and of the dashboard', async () => {
+test('Prometheus accepts every expression of the alerts and the dashboard', async () => {
   const alerts = groups.flatMap(({ rules }) => rules.map(({ expr }) => expr));
   const panels = ROWS.flatMap(({ panels: members }) =>
     members.flatMap(({ queries }) => queries.map(({ expr }) => expr)),
   );
   const expressions = [...alerts, ...panels.map(filledIn)];
-  const verdicts = await judge(['promql'], expressions);
+  const results = await judge(['promql'], expressions);
   expect(
-    verdicts.map(({ status, message }, index) => (status === 'Valid' ? status : `${expressions[index]}: ${message}`)),
+    results.map(({ status, message }, index) => (status === 'Valid' ? status : `${expressions[index]}: ${message}`)),
   ).toEqual(expressions.map(() => 'Valid'));
 });
 
-test('Prometheus refuses what is none', async () => {
+test('Prometheus rejects an invalid expression', async () => {
   expect(await judge(['promql'], ['sum(rate(orca_peers[5m])'])).toEqual([
     { status: 'Invalid', message: expect.stringContaining('unclosed') as string },
   ]);

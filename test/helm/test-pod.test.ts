@@ -13,7 +13,7 @@ interface Pod {
   readonly spec: { readonly containers: readonly { readonly command: string[]; readonly args: string[] }[] };
 }
 
-async function cacheThatAnswers(status: number): Promise<string> {
+async function cacheRespondingWith(status: number): Promise<string> {
   const server = createServer((_request, response) => response.writeHead(status).end('x'.repeat(100_000)));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {
@@ -23,7 +23,7 @@ async function cacheThatAnswers(status: number): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test('the pod of helm test asks every cache of the release, and is content with a refusal', async () => {
+test('the pod of helm test sends a request to every cache and accepts a refusal', async () => {
   const rendered = manifests(await template(CHART, '-f', `${CHART}/ci/two-values.yaml`));
   const pod = rendered.find(({ kind }) => kind === 'Pod') as unknown as Pod;
   const { command = [], args = [] } = pod.spec.containers[0] ?? {};
@@ -31,7 +31,7 @@ test('the pod of helm test asks every cache of the release, and is content with 
   expect(urls).toEqual(['http://data.orca-system.svc:8080', 'https://models.orca-system.svc:443']);
   expect(script.trim()).toBe(readFileSync(`${CHART}/files/test.mjs`, 'utf8').trim());
 
-  const asked = [await cacheThatAnswers(200), await cacheThatAnswers(403)];
+  const asked = [await cacheRespondingWith(200), await cacheRespondingWith(403)];
   const { stdout } = await run(command[0] ?? '', [...command.slice(1), script, dashes, ...asked]);
   expect(stdout).toBe(`ok      ${asked[0]} responded with status 200\nok      ${asked[1]} responded with status 403\n`);
 });

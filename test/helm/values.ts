@@ -1,4 +1,4 @@
-/** The values of a chart as paths, and value sets with one of them taken away. */
+/** The values of a chart as paths, and copies of value sets without one of them. */
 
 export type Tree = { readonly [key: string]: unknown };
 export type Path = readonly string[];
@@ -7,7 +7,7 @@ function isTree(value: unknown): value is Tree {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Every value that a user may set, an empty map or list included; `opaque` are handed to Kubernetes as a whole. */
+/** Every value that a user may set, including empty maps and lists. Maps named in `opaque` count as one value. */
 export function* leaves(value: unknown, opaque: ReadonlySet<string>, path: Path = []): Generator<Path> {
   if (!isTree(value) || Object.keys(value).length === 0 || opaque.has(path.at(-1) ?? '')) yield path;
   else for (const [key, member] of Object.entries(value)) yield* leaves(member, opaque, [...path, key]);

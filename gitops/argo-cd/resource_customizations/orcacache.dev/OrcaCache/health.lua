@@ -1,5 +1,5 @@
--- Health of an OrcaCache by the rules of kstatus, which its status is made for: first whether the status speaks of this
--- generation, then Reconciling, then Stalled, then Ready.
+-- Health of an OrcaCache by the rules of kstatus: first compare the observed generation, then check the conditions
+-- Reconciling, Stalled and Ready, in this order.
 local health = { status = "Progressing", message = "Waiting for the operator" }
 
 if obj.metadata.deletionTimestamp ~= nil then
