@@ -155,16 +155,16 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: 'Waiting for memory',
-        description: 'Requests that wait for a share of the memory budget.',
+        description: 'Responses and requests that wait for a share of the memory budget.',
         unit: 'none',
         queries: [
-          { expr: sum(`orca_memory_waiting_started${SELECTED}`), legend: 'started' },
-          { expr: sum(`orca_memory_waiting_new${SELECTED}`), legend: 'new' },
+          { expr: sum(`orca_memory_waiting_started${SELECTED}`), legend: 'started responses' },
+          { expr: sum(`orca_memory_waiting_new${SELECTED}`), legend: 'new requests' },
         ],
       },
       {
         title: 'Peers',
-        description: 'Number of replicas that each replica knows.',
+        description: 'Number of replicas in the peer list of each replica.',
         unit: 'none',
         queries: one(`orca_peers${SELECTED}`, '{{pod}}'),
       },
@@ -182,7 +182,7 @@ export const ROWS: readonly Row[] = [
       },
       {
         title: 'Event loop delay',
-        description: '99th percentile by replica.',
+        description: 'Delay of the event loop, 99th percentile by replica.',
         unit: 's',
         queries: one(`nodejs_eventloop_lag_p99_seconds${SELECTED}`, '{{pod}}'),
       },
