@@ -73,7 +73,7 @@ export const metadata = {
   default: {},
   properties: {
     ttl: withDefault(
-      duration('How long cached metadata is used before the origin is asked again.', '0s', '720h'),
+      duration('How long cached metadata is used before it is revalidated at the origin.', '0s', '720h'),
       '5m',
       'which costs the origin one HEAD per object every 5 minutes for the whole cluster',
     ),

@@ -34,8 +34,8 @@ export const edgeRegion = withDefault(
 
 export const maxConnections = withDefault(
   integer(
-    'Maximum number of client connections per replica. At the limit, a new connection replaces an idle one; if none ' +
-      'is idle, it gets 503.',
+    'Maximum number of client connections per replica. At the limit, a new connection replaces an idle one. Without ' +
+      'an idle one, the new connection gets 503.',
     1,
     100_000,
   ),
@@ -81,7 +81,7 @@ export const corsOrigins = withDefault(
 
 export const listTTL = withDefault(
   duration(
-    'How long a replica answers an identical list request from memory; 0s asks the origin each time.',
+    'How long a replica answers an identical list request from memory; 0s sends every request to the origin.',
     '0s',
     '1h',
   ),

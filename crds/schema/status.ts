@@ -40,7 +40,7 @@ export const status = {
             description: 'When `status` last changed.',
             maxLength: 64,
           },
-          reason: text('Reason for the status, one CamelCase word from a closed list.', {
+          reason: text('Reason for the status, a CamelCase identifier from a closed list.', {
             maxLength: 128,
             minLength: 1,
           }),

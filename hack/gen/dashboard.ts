@@ -178,7 +178,7 @@ export const ROWS: readonly Row[] = [
         title: 'Fallbacks',
         description: 'Chunk lookups that a source could not answer, so that the next source was tried.',
         unit: 'ops',
-        queries: one(sum(rate('orca_fall_throughs_total'), 'rung, reason'), '{{rung}} {{reason}}'),
+        queries: one(sum(rate('orca_source_fallbacks_total'), 'source, reason'), '{{source}} {{reason}}'),
       },
       {
         title: 'Event loop delay',

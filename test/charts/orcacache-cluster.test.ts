@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { chartValues } from '#hack/gen/chart-readme.ts';
-import packageJson from '../../package.json' with { type: 'json' };
+import packageJson from '#package' with { type: 'json' };
 import { leaves } from '#test/helm/values.ts';
 import { accepted } from '#test/crds/sample.ts';
 

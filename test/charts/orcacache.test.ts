@@ -4,7 +4,7 @@ import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { chartValues } from '#hack/gen/chart-readme.ts';
-import packageJson from '../../package.json' with { type: 'json' };
+import packageJson from '#package' with { type: 'json' };
 import { accepted } from '#test/crds/sample.ts';
 import { leaves } from '#test/helm/values.ts';
 

@@ -52,11 +52,12 @@ describe('the CRD', () => {
 
   test('states every default and a reason for it at the end of the description', () => {
     const isUnexplained = ({ schema }: Node): boolean => {
-      if (schema.default === undefined || schema.properties !== undefined) return false;
+      const value = schema.default;
+      if (value === undefined || schema.properties !== undefined) return false;
       const stated = / Default: (`[^`]+`|[^,]+), .+[.]$/.exec(schema.description ?? '')?.[1]?.replaceAll('`', '');
       // Lists, maps and the empty string are stated in words.
-      const isInWords = typeof schema.default === 'object' || schema.default === '';
-      return stated === undefined || (!isInWords && stated !== String(schema.default));
+      const isInWords = typeof value === 'object' || value === '';
+      return stated === undefined || (!isInWords && stated !== `${value as string | number | boolean}`);
     };
     expect(all.filter(isUnexplained).map(({ path }) => path)).toEqual([]);
   });

@@ -11,7 +11,7 @@ const GIB = 1024 ** 3;
 const facts = { env: { POD_IP: '10.1.2.3' }, memory: { constrainedBytes: 2 * GIB, totalBytes: 64 * GIB } };
 
 describe("a pod's config file", () => {
-  test('of any valid cache is accepted by the pod', () => {
+  test('is accepted by the pod for any valid cache', () => {
     fc.assert(
       fc.property(arbitraryCache, (cache) => {
         const { yaml, hash } = podConfigFile(cache);
@@ -23,7 +23,7 @@ describe("a pod's config file", () => {
         expect(config.peers).toMatchObject({ service: `${cache.metadata.name}-peers`, self: '10.1.2.3' });
         const read = readRuntime(stringify(runtimeConfig(cache)), config, configuredSettings(config), {});
         expect(read).toEqual({
-          mistakes: [],
+          problems: [],
           settings: {
             logLevel: cache.spec.logLevel,
             targetGlobal: cache.spec.origin.targetGlobal,
@@ -121,7 +121,7 @@ describe("a pod's config file", () => {
     });
   });
 
-  test('of the sample matches the golden file', async () => {
+  test('matches the golden file for the sample', async () => {
     const { yaml } = podConfigFile(accepted(sampleWith({})));
     await expect(yaml).toMatchFileSnapshot('../golden/crds/pod-config.yaml');
     expect(parse(yaml)).toEqual(podConfig(accepted(sampleWith({}))));
