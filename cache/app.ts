@@ -1,6 +1,6 @@
 /**
- * A cache from its configuration: drivers, engine and the three listeners wired together, and taken apart again in the
- * reverse order. `main.ts` runs one in a process; tests run several.
+ * Builds a cache from its configuration: drivers, engine and the three listeners; and shuts it down in reverse order.
+ * `main.ts` runs one in a process; tests run several.
  */
 import packageJson from '#package' with { type: 'json' };
 import type { Clock } from '#shared/clock.ts';
@@ -9,35 +9,27 @@ import type { RootLog } from '#shared/log.ts';
 import type { Config } from '#cache/config/config.ts';
 import { configuredSettings, watchRuntime } from '#cache/config/runtime.ts';
 import { describeVerdict, type StoreVerdict } from '#cache/core/store-verdict.ts';
-import { openOrigin, openPeers, openStore, originFingerprint } from './drivers.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
-import type { HttpListener } from '#cache/http/listener/http-listener.ts';
-import { openEdge } from '#cache/http/edge/edge.ts';
-import { openEdgeKeys, openTlsKeys } from '#cache/http/edge/secrets.ts';
-import { openMetrics } from '#cache/http/metrics.ts';
-import { openOps } from '#cache/http/ops/ops.ts';
+import { openMetrics, type CacheMetrics } from '#cache/http/metrics.ts';
 import { OriginProbes } from '#cache/http/ops/origin-probes.ts';
-import { openPeerListener } from '#cache/http/peer/peer.ts';
 import { watchReadiness } from '#cache/http/ops/readiness.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
 import { openPeerKeys } from '#cache/peers/keys.ts';
-
-/** What must end after the streams: the ops listener answers the last probe, sockets close. */
-const CLOSE_TIMEOUT_MS = 2_000;
-/** A commit that is left behind costs a fill some day, no more. */
-const FLUSH_TIMEOUT_MS = 10_000;
+import { openOrigin, openPeers, openStore, originFingerprint } from './drivers.ts';
+import { listen, openServers } from './servers.ts';
+import { shutdownSteps } from './shutdown-steps.ts';
 
 export interface CacheOptions {
   readonly config: Config;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: RootLog;
-  /** Aborts when the process is told to stop: from then on this replica owns nothing new. */
+  /** Aborts when the process is asked to stop: from then on this replica owns no new chunks. */
   readonly stopping: AbortSignal;
-  /** For tests: overwrites memory as it is given back. */
+  /** For tests: overwrites released memory. */
   readonly poisonMemory?: boolean;
-  /** For tests: several replicas in one process share its event loop, whose turns then say nothing of a peer's health. */
+  /** For tests: replicas that share a process share its event loop, so a slow turn does not mean a dead peer. */
   readonly peerDeadAfterMs?: number;
 }
 
@@ -45,45 +37,100 @@ export interface Cache {
   readonly ports: { readonly edge: number; readonly peer: number; readonly ops: number };
   readonly engine: Engine;
   readonly storeProbe: StoreProbe;
-  /** Drains, then closes everything, within the bounds of the configuration. Never rejects. */
+  /** Drains, then closes everything, within the configured bounds. Never rejects. */
   shutDown(): Promise<void>;
 }
 
 /** Resolves once all three listeners accept. */
 export async function openCache(options: CacheOptions): Promise<Cache> {
-  const { config, env, clock, log, stopping } = options;
+  const { config, clock, log } = options;
   const ended = new AbortController();
   const metrics = openMetrics(log);
+  const runtime = followRuntime(options, ended.signal);
+  const drivers = await openDrivers(options);
+  const engine = buildEngine(options, drivers, metrics, runtime);
+  const running = engine.run(ended.signal);
+  const probes = openProbes(options, drivers, engine, metrics, runtime, ended.signal);
+  const servers = await openServers({
+    ...probes,
+    config,
+    engine,
+    peers: drivers.peers,
+    peerKeys: drivers.peerKeys,
+    metrics,
+    runtimeProblems: () => runtime.problems(),
+    clock,
+    log,
+  });
+  const ports = await listen(servers, config.listen);
+  log.info('listening', { ports, version: packageJson.version, configHash: config.hash, origin: config.origin.id });
 
-  let runtime = configuredSettings(config);
-  let runtimeMistakes: readonly string[] = [];
-  const watching = watchRuntime({
+  const steps = shutdownSteps({
+    config: config.shutdown,
+    clock,
+    readiness: probes.readiness,
+    edge: servers.edge,
+    peer: servers.peer,
+    engine,
+    onResets: (count) => metrics.shutdownResets(count),
+    async close(signal) {
+      ended.abort(new Error('the process is shutting down'));
+      await Promise.all([runtime.done, running, servers.ops.drain(signal), servers.closeSecrets(), drivers.close()]);
+    },
+  });
+  return { ports, engine, storeProbe: probes.storeProbe, shutDown: () => shutDown(steps, log, clock) };
+}
+
+type Runtime = ReturnType<typeof followRuntime>;
+type Drivers = Awaited<ReturnType<typeof openDrivers>>;
+
+/** The settings that can change while the process runs. */
+function followRuntime({ config, env, clock, log }: CacheOptions, signal: AbortSignal) {
+  let settings = configuredSettings(config);
+  let problems: readonly string[] = [];
+  const done = watchRuntime({
     config,
     env,
     clock,
-    signal: ended.signal,
-    onChange: (settings) => {
-      runtime = settings;
-      log.setLevel(settings.logLevel);
+    signal,
+    onChange: (next) => {
+      settings = next;
+      log.setLevel(next.logLevel);
     },
-    onMistakes: (mistakes) => {
-      runtimeMistakes = mistakes;
-      if (mistakes.length === 0) log.info('the runtime file is good again');
-      else log.warn('the runtime file has mistakes; their keys keep their last good value', { mistakes });
+    onProblems: (next) => {
+      problems = next;
+      if (next.length === 0) log.info('runtime file: valid again');
+      else log.warn('runtime file: invalid; the affected keys keep their last valid value', { problems });
     },
   });
+  return { settings: () => settings, problems: () => problems, done };
+}
 
+/** The implementations of the engine's ports. */
+async function openDrivers({ config, env, clock, log, stopping, peerDeadAfterMs }: CacheOptions) {
   const origin = openOrigin(config, env);
   const store = openStore(config, env);
   const peers = openPeers(config, { clock, log, stopping });
   const { authDirectory } = config.peers;
-  const keys = authDirectory === undefined ? undefined : await openPeerKeys(authDirectory, clock, log);
+  const peerKeys = authDirectory === undefined ? undefined : await openPeerKeys(authDirectory, clock, log);
   const peerClient = openFillClient({
-    keys: () => keys?.current(),
+    keys: () => peerKeys?.current(),
     clock,
-    ...(options.peerDeadAfterMs !== undefined && { deadAfterMs: options.peerDeadAfterMs }),
+    ...(peerDeadAfterMs !== undefined && { deadAfterMs: peerDeadAfterMs }),
   });
-  const engine = openEngine({
+  const close = async (): Promise<void> => {
+    await Promise.all([peerKeys?.close(), peerClient.close(), peers.close(), origin.close(), store.close()]);
+  };
+  return { origin, store, peers, peerKeys, peerClient, close };
+}
+
+function buildEngine(
+  { config, clock, poisonMemory = false }: CacheOptions,
+  { origin, store, peers, peerClient }: Drivers,
+  metrics: CacheMetrics,
+  runtime: Runtime,
+): Engine {
+  return openEngine({
     settings: { ...config, origin: { ...config.origin, fingerprint: originFingerprint(config) } },
     origin,
     store,
@@ -92,11 +139,22 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     observer: metrics.engine,
     clock,
     random: Math.random,
-    targetGlobal: () => runtime.targetGlobal,
-    readahead: () => runtime.readahead,
-    poisonMemory: options.poisonMemory ?? false,
+    targetGlobal: () => runtime.settings().targetGlobal,
+    readahead: () => runtime.settings().readahead,
+    poisonMemory,
   });
-  const running = engine.run(ended.signal);
+}
+
+/** Probes of the cachestore and the origin, the readiness that depends on them, and the gauges that show them. */
+function openProbes(
+  { config, clock, log }: CacheOptions,
+  { origin, store, peers }: Drivers,
+  engine: Engine,
+  metrics: CacheMetrics,
+  runtime: Runtime,
+  signal: AbortSignal,
+) {
+  const { buckets } = config.origin;
   const storeProbe = new StoreProbe({
     guarded: engine.store,
     store,
@@ -107,128 +165,28 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     onVerdict: (verdict, source) => logVerdict(log, verdict, source),
   });
   metrics.watch(engine, peers, storeProbe);
-  const probes = new OriginProbes({ origin, buckets: config.origin.buckets, clock, observer: metrics.engine });
+  const originProbes = new OriginProbes({ origin, buckets, clock, observer: metrics.engine });
   const readiness = watchReadiness({
-    probes,
+    probes: originProbes,
     storeProbe,
     store,
     identity: engine.identity,
-    buckets: config.origin.buckets,
+    buckets,
     peers,
     clock,
     log,
-    signal: ended.signal,
-    // Without an operator there is nobody to say it: then every configuration counts as proven.
-    isProven: () => config.runtimeFile === undefined || runtime.provenConfigs.includes(config.hash),
+    signal,
+    // Without an operator no configuration is ever reported as proven, so each counts as such.
+    isProven: () => config.runtimeFile === undefined || runtime.settings().provenConfigs.includes(config.hash),
   });
-
-  const edgeKeys =
-    config.edge.auth.type === 'Anonymous' ? undefined : await openEdgeKeys(config.edge.auth, { clock, log });
-  const edgeTls =
-    config.edge.tlsDirectory === undefined
-      ? undefined
-      : await openTlsKeys(config.edge.tlsDirectory, { clock, log, onChange: (next) => edge.setTlsKeys(next) });
-  const edge: HttpListener = openEdge({
-    engine,
-    auth: edgeKeys === undefined ? { type: 'Anonymous' } : { type: edgeKeys.type, keys: () => edgeKeys.current() },
-    tls: edgeTls?.current(),
-    region: config.edge.region,
-    buckets: new Set(config.origin.buckets.map(({ name }) => name)),
-    maxConnections: config.edge.maxConnections,
-    explain: config.edge.explain,
-    virtualHostDomains: config.edge.virtualHostDomains,
-    corsOrigins: config.edge.corsOrigins,
-    clock,
-    observer: metrics.edge,
-    log,
-  });
-  const peer = openPeerListener({
-    engine,
-    peers,
-    keys,
-    originId: config.origin.id,
-    buckets: config.origin.buckets,
-    // As many as the budget is checked for: a peer may ask for chunks of an older or newer configuration.
-    maxChunkSizeBytes: config.memory.budgetBytes / 4,
-    clock,
-    observer: metrics,
-    log,
-  });
-  const ops = openOps({
-    registry: metrics.registry,
-    readiness,
-    probes,
-    storeProbe,
-    engine,
-    peers,
-    keys,
-    purge: (name) => engine.purge(name),
-    clock,
-    version: packageJson.version,
-    configHash: config.hash,
-    originId: config.origin.id,
-    runtimeMistakes: () => runtimeMistakes,
-  });
-  const { listen } = config;
-  const ports = {
-    ops: await ops.listen(listen.ops.host, listen.ops.port),
-    peer: await peer.listen(listen.peer.host, listen.peer.port),
-    edge: await edge.listen(listen.edge.host, listen.edge.port),
-  };
-  log.info('listening', { ports, version: packageJson.version, configHash: config.hash, origin: config.origin.id });
-
-  const { propagationDelayMs, drainTimeoutMs } = config.shutdown;
-  const drain = async (listener: HttpListener, signal: AbortSignal) => {
-    metrics.destroyedAtShutdown((await listener.drain(signal)).destroyed);
-  };
-  const steps = [
-    {
-      // Load balancers go on sending for a moment: accept, and let each answer close its connection.
-      name: 'propagate',
-      timeoutMs: propagationDelayMs + CLOSE_TIMEOUT_MS,
-      run: async (signal: AbortSignal) => {
-        readiness.startDraining();
-        edge.startDraining();
-        await clock.sleep(propagationDelayMs, signal);
-      },
-    },
-    {
-      name: 'finish streams and fills',
-      timeoutMs: drainTimeoutMs,
-      run: async (signal: AbortSignal) => {
-        await Promise.all([drain(edge, signal), engine.idle()]);
-      },
-    },
-    { name: 'flush the outbox', timeoutMs: FLUSH_TIMEOUT_MS, run: (signal: AbortSignal) => engine.flush(signal) },
-    { name: 'drain peers', timeoutMs: CLOSE_TIMEOUT_MS, run: (signal: AbortSignal) => drain(peer, signal) },
-    {
-      name: 'close',
-      timeoutMs: CLOSE_TIMEOUT_MS,
-      run: async (signal: AbortSignal) => {
-        ended.abort(new Error('the process ends'));
-        await Promise.all([
-          watching,
-          running,
-          ops.drain(signal),
-          keys?.close(),
-          edgeKeys?.close(),
-          edgeTls?.close(),
-          peerClient.close(),
-          peers.close(),
-          origin.close(),
-          store.close(),
-        ]);
-      },
-    },
-  ];
-  return { ports, engine, storeProbe, shutDown: () => shutDown(steps, log, clock) };
+  return { storeProbe, originProbes, readiness };
 }
 
-/** What an operator should know of the cachestore: loud where it costs something. */
+/** A warning if the cachestore's capabilities cost something: extra requests, or storage for old versions. */
 function logVerdict(log: RootLog, verdict: StoreVerdict, source: 'probed' | 'noted'): void {
   const fields = { condition: verdict.condition, problems: verdict.problems, versioned: verdict.versioned, source };
   const isFine = verdict.condition === 'atomic' && verdict.problems.length === 0;
   log[isFine ? 'info' : 'warn'](`cachestore: ${describeVerdict(verdict)}`, fields);
   if (verdict.versioned === true)
-    log.warn('the cachestore’s bucket is versioned: what is deleted or replaced there stays and is paid for', fields);
+    log.warn('cachestore: the bucket is versioned, so deleted and replaced objects still cost money', fields);
 }

@@ -1,4 +1,4 @@
-/** The cache workload: `node cache/main.ts --config FILE` runs one cache until a signal; and its two helpers. */
+/** The cache workload: `node cache/main.ts --config FILE` runs a cache until a signal. Also two helper commands. */
 import { parseArgs } from 'node:util';
 import { systemClock } from '#shared/clock.ts';
 import { openLifecycle } from '#shared/lifecycle.ts';
@@ -11,9 +11,9 @@ import { purge } from './purge.ts';
 
 const USAGE = `usage: node cache/main.ts --config FILE
        node cache/main.ts check-config FILE
-       node cache/main.ts purge BUCKET KEY [--config FILE]   beside a running cache
+       node cache/main.ts purge BUCKET KEY [--config FILE]   in the pod of a running cache
 `;
-/** Where the operator mounts it. */
+/** The operator's mount path. */
 const CONFIG_FILE = '/etc/orca/config.yaml';
 
 const { values, positionals } = parseArgs({
@@ -41,7 +41,7 @@ function configOrExit(path: string): Config {
     return loadConfig(path, process.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    process.stderr.write(error.mistakes.map((line) => `${line}\n`).join(''));
+    process.stderr.write(error.problems.map((line) => `${line}\n`).join(''));
     process.exit(1);
   }
 }
@@ -53,6 +53,6 @@ async function run(config: Config): Promise<void> {
   if (!stopping.aborted) await new Promise((resolve) => stopping.addEventListener('abort', resolve, { once: true }));
   await cache.shutDown();
   log.info('stopped');
-  // Idle sockets and timers hold nothing that matters any more.
+  // Idle sockets and timers must not delay the exit.
   process.exit(0);
 }

@@ -1,4 +1,4 @@
-/** The one table from error codes to S3 answers, and the only place that writes them. */
+/** The table from error codes to S3 error responses, and the only place that sends them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, type ErrorCode, type OrcaError } from '#cache/core/errors.ts';
 import { errorDocument } from '#cache/core/s3/xml.ts';
@@ -6,12 +6,12 @@ import type { LogLevel } from '#shared/log.ts';
 
 interface Row {
   readonly status: number;
-  /** S3's own code where it has one, so that every SDK knows what to do with it. */
+  /** S3's code if there is one, so that SDKs handle it. */
   readonly s3: string;
   readonly log: LogLevel;
-  /** Seconds; the error's own wins. */
+  /** In seconds; a value in the error takes precedence. */
   readonly retryAfterS?: number;
-  /** What a client is told; undefined = the error's own message, which names nothing inside. */
+  /** The message for clients; undefined = that of the error, which contains no internals. */
   readonly message?: string;
 }
 
@@ -98,27 +98,27 @@ const HTTP = {
     status: 502,
     s3: 'OriginMissingETag',
     log: 'warn',
-    message: 'The origin gives this object no strong ETag, so it can not be cached.',
+    message: 'The origin sends no strong ETag for this object, so it cannot be cached.',
   },
   origin_unsupported: {
     status: 502,
     s3: 'OriginUnsupported',
     log: 'warn',
-    message: 'Objects of this kind can not be cached.',
+    message: 'Objects of this kind cannot be cached.',
   },
   origin_throttled: {
     status: 503,
     s3: 'SlowDown',
     log: 'warn',
     retryAfterS: 1,
-    message: 'The origin asks for fewer requests; try again.',
+    message: 'The origin is throttling requests; try again.',
   },
   origin_unavailable: {
     status: 503,
     s3: 'ServiceUnavailable',
     log: 'warn',
     retryAfterS: 5,
-    message: 'The origin does not answer; try again.',
+    message: 'The origin does not respond; try again.',
   },
   store_unavailable: { status: 503, s3: 'ServiceUnavailable', log: 'error', retryAfterS: 5 },
   chunk_missing: { status: 500, s3: 'InternalError', log: 'error' },
@@ -137,7 +137,7 @@ const HTTP = {
   internal: { status: 500, s3: 'InternalError', log: 'error' },
 } as const satisfies Record<ErrorCode, Row>;
 
-/** What clients may know of an error that is ours alone. */
+/** The message for internal errors: clients learn no details. */
 const INTERNAL_MESSAGE = 'We encountered an internal error. Please try again.';
 
 export function rowFor(error: OrcaError): Row {
@@ -151,8 +151,8 @@ export interface ErrorPlace {
 }
 
 /**
- * Answers with the error's row; after the status line there is nothing left to say, and the connection breaks instead:
- * a short body must never end cleanly.
+ * Sends the error's response, and returns its status. After the status line it closes the connection instead: a short body
+ * must never end cleanly.
  */
 export function respondError(
   request: IncomingMessage,
@@ -173,7 +173,7 @@ export function respondError(
   const { details } = error;
   const isRange = error.code === 'range_not_satisfiable';
   if (isRange && details !== undefined) response.setHeader('Content-Range', `bytes */${details}`);
-  // A body that nobody will read must not be taken for the next request.
+  // An unread request body must not be taken for the next request.
   if (hasBody(request)) response.setHeader('Connection', 'close');
   const range = request.headers.range;
   const body = errorDocument({
@@ -188,7 +188,7 @@ export function respondError(
     RequestId: place.requestId,
     HostId: place.requestId,
   });
-  // HEAD too says how long: Node's client, and so the SDK, gives up a connection whose answer does not.
+  // Also for HEAD: Node's client, and so the SDK, closes a connection whose response has no Content-Length.
   response.writeHead(row.status, { 'Content-Type': 'application/xml', 'Content-Length': Buffer.byteLength(body) });
   if (request.method === 'HEAD') response.end();
   else response.end(body);

@@ -50,7 +50,7 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
     },
     async idle() {
       await waitFor('the fills and commits to end', IDLE_TIMEOUT_MS, async () => {
-        const busy = await Promise.all(['orca_flights', 'orca_outbox_commits'].map((name) => target.metric(name)));
+        const busy = await Promise.all(['orca_fills_running', 'orca_outbox_commits'].map((name) => target.metric(name)));
         return busy.every((count) => count === 0);
       });
     },

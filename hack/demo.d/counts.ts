@@ -63,7 +63,7 @@ export async function takeSnapshot(kubectl: Kubectl, signal: AbortSignal): Promi
 function busyWith(proxy: ProxyNumbers, pods: ReadonlyMap<string, PodSamples>): string | undefined {
   if (proxy.inFlight > 0) return `${proxy.inFlight} requests at the origin`;
   for (const [name, { samples }] of pods) {
-    const flights = total(samples, 'orca_flights');
+    const flights = total(samples, 'orca_fills_running');
     if (flights > 0) return `${flights} fills in ${name}`;
     const commits = total(samples, 'orca_outbox_commits');
     if (commits > 0) return `${commits} chunks in ${name} that the cachestore has not taken yet`;
@@ -119,12 +119,12 @@ type Grown = (metric: string, filter: (labels: Labels) => boolean) => number;
 /** `labelSets`: what a metric's samples are told apart by. */
 function troubleBetween(grown: Grown, labelSets: (metric: string) => readonly Labels[]): Map<string, number> {
   const same = (a: Labels, b: Labels): boolean => Object.entries(a).every(([name, value]) => b[name] === value);
-  const detours = labelSets('orca_fall_throughs_total')
+  const detours = labelSets('orca_source_fallbacks_total')
     // A chunk that nobody has fetched before is not in the cachestore.
-    .filter(({ rung, reason }) => !(rung === 'store' && reason === 'chunk_missing'))
+    .filter(({ source, reason }) => !(source === 'store' && reason === 'chunk_missing'))
     .map((labels) => {
-      const count = grown('orca_fall_throughs_total', (other) => same(labels, other));
-      return [`${labels['rung']?.replaceAll('_', '-')}: ${labels['reason']}`, count] as const;
+      const count = grown('orca_source_fallbacks_total', (other) => same(labels, other));
+      return [`${labels['source']?.replaceAll('_', '-')}: ${labels['reason']}`, count] as const;
     });
   const fills = (outcome: string): number => grown('orca_fills_total', (labels) => labels['outcome'] === outcome);
   const counts = [

@@ -1,30 +1,32 @@
-/** Reads a pod's report. Pods may be of an older or a newer version: what is missing is not known, and no mistake. */
+/** Parses a pod's report. Pods may run an older or newer version: absent or unexpected fields count as not reported. */
 import type { PodReport, StoreReport } from '#operator/api/observed.ts';
 
-type Words = Readonly<Record<string, unknown>>;
+type Fields = Readonly<Record<string, unknown>>;
 
-/** Throws where it is no JSON object. */
+/** Throws if the report is not a JSON object. */
 export function parsePodReport(json: string): PodReport {
   const report: unknown = JSON.parse(json);
-  if (!isWords(report)) throw new TypeError('a report that is no object');
-  const identity = wordsOf(report['identity']);
-  const { mistakes } = wordsOf(report['runtime']);
+  if (!isFields(report)) throw new TypeError('the report is not a JSON object');
+  const identity = fieldsOf(report['identity']);
+  const runtime = fieldsOf(report['runtime']);
+  // Older pods call them mistakes.
+  const problems = runtime['problems'] ?? runtime['mistakes'];
   const { origin, originBreakers, store } = report;
   return {
-    failing: members(report['checks']).flatMap(([name, { ok, message }]) =>
+    failing: entriesOf(report['checks']).flatMap(([name, { ok, message }]) =>
       ok === false ? [`${name}: ${text(message)}`] : [],
     ),
-    buckets: isWords(origin)
-      ? members(origin).map(([name, { state, message }]) => ({ name, state: text(state), message: text(message) }))
+    buckets: isFields(origin)
+      ? entriesOf(origin).map(([name, { state, message }]) => ({ name, state: text(state), message: text(message) }))
       : undefined,
-    brokenBuckets: Object.keys(wordsOf(originBreakers)),
-    store: isWords(store) ? storeOf(store) : undefined,
-    runtimeProblems: Array.isArray(mistakes) ? mistakes.map(text) : undefined,
+    brokenBuckets: Object.keys(fieldsOf(originBreakers)),
+    store: isFields(store) ? storeReport(store) : undefined,
+    runtimeProblems: Array.isArray(problems) ? problems.map(text) : undefined,
     identityConflict: identity['state'] === 'conflict' ? text(identity['message']) : undefined,
   };
 }
 
-function storeOf({ breaker, full, condition, message, problems, versioned }: Words): StoreReport {
+function storeReport({ breaker, full, condition, message, problems, versioned }: Fields): StoreReport {
   return {
     breaker: text(breaker),
     full: full === true,
@@ -35,18 +37,18 @@ function storeOf({ breaker, full, condition, message, problems, versioned }: Wor
   };
 }
 
-function members(value: unknown): readonly (readonly [string, Words])[] {
-  return Object.entries(wordsOf(value)).map(([name, member]) => [name, wordsOf(member)]);
+function entriesOf(value: unknown): readonly (readonly [string, Fields])[] {
+  return Object.entries(fieldsOf(value)).map(([name, entry]) => [name, fieldsOf(entry)]);
 }
 
-function wordsOf(value: unknown): Words {
-  return isWords(value) ? value : {};
+function fieldsOf(value: unknown): Fields {
+  return isFields(value) ? value : {};
 }
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-function isWords(value: unknown): value is Words {
+function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -91,7 +91,7 @@ export async function metricOf(podIp: string, name: string): Promise<number> {
 export async function whyTwice(podIp: string): Promise<string[]> {
   const { body } = await exchange(new Agent(), `${podIp}:8442`, { method: 'GET', path: '/metrics' });
   const telling =
-    /^(orca_(fills|fall_throughs|origin_requests|peer_requests|memory_waiting)|nodejs_eventloop_lag_(max|p99))/;
+    /^(orca_(fills|source_fallbacks|origin_requests|peer_requests|memory_waiting)|nodejs_eventloop_lag_(max|p99))/;
   return body
     .toString()
     .split('\n')

@@ -99,7 +99,7 @@ describe('a CPU profile', () => {
   const profile: CpuProfile = {
     nodes: [
       { id: 1, callFrame: frame('(idle)') },
-      { id: 2, callFrame: frame('sign', 'file:///home/somebody/orca/cache/wire/sigv4.ts') },
+      { id: 2, callFrame: frame('sign', 'file:///home/somebody/orca/cache/wire/s3/sigv4.ts') },
       { id: 3, callFrame: frame('(program)') },
     ],
     samples: [1, 2, 3, 2],
@@ -121,11 +121,11 @@ test('a metric is summed over its labels, and told from others that begin alike'
     'orca_served_bytes_total{source="memory"} 5',
     'orca_served_bytes_total{source="store"} 7',
     'orca_served_bytes_total_of_others 11',
-    'orca_flights 2',
+    'orca_fills_running 2',
   ].join('\n');
   expect(sumOf(page, 'orca_served_bytes_total', '')).toBe(12);
   expect(sumOf(page, 'orca_served_bytes_total', 'source="memory"')).toBe(5);
-  expect(sumOf(page, 'orca_flights', '')).toBe(2);
+  expect(sumOf(page, 'orca_fills_running', '')).toBe(2);
 });
 
 describe('the command line', () => {

@@ -76,8 +76,8 @@ describe('10 000 idle connections', () => {
     expect(crowd.open).toBeLessThan(most + FEW);
     // Nobody was busy, so nobody was refused.
     expect(crowd.heard).toBe('');
-    const shed = (why: string) => cache.metric('orca_connections_shed_total', { listener: 'edge', why });
-    expect(await shed('made_way')).toBeGreaterThan(CROWD - most - FEW);
+    const shed = (reason: string) => cache.metric('orca_connections_shed_total', { listener: 'edge', reason });
+    expect(await shed('idle_evicted')).toBeGreaterThan(CROWD - most - FEW);
     expect(await shed('refused')).toBe(0);
   });
 });

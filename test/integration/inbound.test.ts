@@ -40,7 +40,7 @@ describe('a crowd', () => {
     expect(streams).toBeGreaterThan(0);
     expect(streams).toBeLessThanOrEqual(4 * 2 * 8);
     await cache.expectNothingHeld();
-    expect(await cache.total('orca_inbound_streams')).toBe(0);
+    expect(await cache.total('orca_peer_streams')).toBe(0);
   });
 
   test('hears HIT of what another replica had in memory, and MISS only of what the origin had to send', async () => {
@@ -81,8 +81,8 @@ describe('while the cluster’s secret is rotated', () => {
     const [asker] = cache.all as [Replica, Replica, Replica];
     const answer = await read(asker, 'a');
     expect(sha256(answer.body)).toBe(sha256(body));
-    expect(await asker.metric('orca_fall_throughs_total', { rung: 'coordinator' })).toBe(0);
-    expect(await asker.metric('orca_fall_throughs_total', { rung: 'head' })).toBe(0);
+    expect(await asker.metric('orca_source_fallbacks_total', { source: 'coordinator' })).toBe(0);
+    expect(await asker.metric('orca_source_fallbacks_total', { source: 'head' })).toBe(0);
     expect(await cache.total('orca_peer_requests_total', { outcome: 'unauthorized' })).toBe(0);
     expect(await asker.metric('orca_served_bytes_total', { source: 'peer_fill' })).toBeGreaterThan(0);
     expect((await cache.originProxy.counts('GET')).bodyBytes).toBe(body.length);

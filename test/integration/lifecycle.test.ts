@@ -58,15 +58,15 @@ test('a value of the runtime file that is wrong is told until it is corrected, a
   const runtimeFile = join(directory, 'hot.yaml');
   await writeFile(runtimeFile, 'chunking: {readahead: 3}');
   await using cache = await startReplicas({ changes: { runtimeFile } });
-  const mistakes = async (): Promise<readonly string[]> => {
+  const problems = async (): Promise<readonly string[]> => {
     const { body } = await http(cache.all[0]!.ops, '/status');
-    return (JSON.parse(body.toString()) as { runtime: { mistakes: readonly string[] } }).runtime.mistakes;
+    return (JSON.parse(body.toString()) as { runtime: { problems: readonly string[] } }).runtime.problems;
   };
-  expect(await mistakes()).toEqual([]);
+  expect(await problems()).toEqual([]);
   await writeFile(runtimeFile, 'chunking: {readahead: many}');
-  await expect.poll(mistakes, { timeout: 20_000 }).toEqual([expect.stringContaining('chunking.readahead')]);
+  await expect.poll(problems, { timeout: 20_000 }).toEqual([expect.stringContaining('chunking.readahead')]);
   await writeFile(runtimeFile, 'chunking: {readahead: 4}');
-  await expect.poll(mistakes, { timeout: 20_000 }).toEqual([]);
+  await expect.poll(problems, { timeout: 20_000 }).toEqual([]);
 });
 
 test('metrics and status are well-formed and tell no secret', async () => {

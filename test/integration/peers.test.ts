@@ -24,10 +24,10 @@ describe('views that differ', () => {
     expect(read.complete).toBe(true);
     expect(sha256(read.body)).toBe(sha256(body));
     const first = cache.all[0]!;
-    expect(await first.metric('orca_fall_throughs_total', { reason: 'not_coordinator' })).toBeGreaterThan(0);
+    expect(await first.metric('orca_source_fallbacks_total', { reason: 'not_coordinator' })).toBeGreaterThan(0);
     expect(await cache.total('orca_peer_requests_total', { outcome: 'not_coordinator' })).toBeGreaterThan(0);
     // Whoever was asked and was not in charge has asked nobody else.
-    for (const other of cache.all.slice(1)) expect(await other.metric('orca_fall_throughs_total')).toBe(0);
+    for (const other of cache.all.slice(1)) expect(await other.metric('orca_source_fallbacks_total')).toBe(0);
     await cache.idle();
     expect((await cache.stored()).size).toBe(24);
     await cache.expectNothingHeld();

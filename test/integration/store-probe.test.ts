@@ -59,8 +59,8 @@ test.for(REAL)('%s is found to be %s: on /readyz, /status and a metric, and chun
     .poll(() => verbose(cache), { timeout: KNOWN_LIMIT_MS })
     .toContain(`[+] cachestore writes: ${condition}: `);
   const replica = cache.all[0]!;
-  expect(await replica.metric('orca_store_condition', { condition })).toBe(1);
-  expect(await replica.metric('orca_store_condition')).toBe(1);
+  expect(await replica.metric('orca_store_conditional_writes', { support: condition })).toBe(1);
+  expect(await replica.metric('orca_store_conditional_writes')).toBe(1);
   expect(await replica.metric('orca_store_requests_total', { operation: 'probe', outcome: condition })).toBe(1);
   const status = await http(replica.ops, '/status');
   expect(JSON.parse(status.body.toString())).toMatchObject({ store: { condition, problems: [], versioned: false } });
@@ -108,7 +108,7 @@ test('a store that is away at boot: ready without it, serving from the origin, a
   const replica = cache.all[0]!;
   await expect.poll(async () => (await http(replica.ops, '/readyz')).status, { timeout: 20_000 }).toBe(200);
   expect(await verbose(cache)).toContain('cachestore writes: not known yet');
-  expect(await replica.metric('orca_store_condition', { condition: 'unknown' })).toBe(1);
+  expect(await replica.metric('orca_store_conditional_writes', { support: 'unknown' })).toBe(1);
   const body = patternBytes(2 * MIB);
   await cache.put('a', body);
   await expectRead(cache, 'a', body);

@@ -318,7 +318,7 @@ describe('with keys', () => {
     await writeFile(path, '[{accessKeyId: "x", secretAccessKey: "never-to-be-seen"');
     await expect
       .poll(() => cache.all[0]!.logLines.join(''), { timeout: 30_000, interval: 500 })
-      .toContain('keys of the edge');
+      .toContain('edge keys: invalid');
     expect(await get(carol, 'bob/his')).toBe('bob/his');
     const said = cache.all[0]!.logLines.join('');
     for (const secret of [carol, ALICE, BOB].map(({ secretAccessKey }) => secretAccessKey))

@@ -61,7 +61,7 @@ peers: {type: Static, self: "127.0.0.1:${peer}", static: {peers: ["127.0.0.1:${p
     onTestFinished(() => readers.forEach((reader) => reader.leave()));
     await until(() => readers.every(({ gotBytes }) => gotBytes > 0), 'each reader has begun', 120_000);
     await expect
-      .poll(() => readMetric(opsUrl, 'orca_stalls_total', { outcome: 'gave_back' }), { timeout: 60_000, interval: 500 })
+      .poll(() => readMetric(opsUrl, 'orca_stalls_total', { outcome: 'buffers_released' }), { timeout: 60_000, interval: 500 })
       .toBeGreaterThanOrEqual(READERS / 2);
     expect(readers.filter(({ isOver }) => isOver)).toEqual([]);
     for (const reader of readers) reader.hurry();

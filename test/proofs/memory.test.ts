@@ -48,7 +48,7 @@ describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS },
     expect(await readEach(cache.edge, others)).toEqual({ whole: others.length });
     expect(hanging.filter(({ isOver }) => isOver)).toEqual([]);
     await expect
-      .poll(() => cache.metric('orca_stalls_total', { outcome: 'gave_back' }), { timeout: LONG_MS, interval: 200 })
+      .poll(() => cache.metric('orca_stalls_total', { outcome: 'buffers_released' }), { timeout: LONG_MS, interval: 200 })
       .toBeGreaterThanOrEqual(8);
     // What they still hold of the pool is what was handed to their sockets.
     const held = (await cache.metric('orca_memory_window_bytes')) + (await cache.metric('orca_memory_fill_bytes'));

@@ -47,10 +47,10 @@ export interface FaultWorld extends AsyncDisposable {
 const SYMPTOMS: Readonly<Record<LinkTo, readonly (readonly [string, Readonly<Record<string, string>>])[]>> = {
   origin: [['orca_origin_requests_total', { outcome: 'error' }]],
   store: [
-    ['orca_fall_throughs_total', { rung: 'store' }],
+    ['orca_source_fallbacks_total', { source: 'store' }],
     ['orca_store_requests_total', { outcome: 'store_unavailable' }],
   ],
-  peer: [['orca_fall_throughs_total', {}]],
+  peer: [['orca_source_fallbacks_total', {}]],
 };
 
 /** Breakers stay open for as long as 30 s, and a commit that failed waits as long for its next try. */

@@ -58,7 +58,7 @@ export async function expectWhole({ cache }: MemoryWorld): Promise<void> {
     return {
       heldBytes: used.reduce((sum, bytes) => sum + bytes, 0) - (await cache.metric('orca_memory_tier_bytes')),
       waiting: (await cache.metric('orca_memory_waiting_new')) + (await cache.metric('orca_memory_waiting_started')),
-      flights: await cache.metric('orca_flights'),
+      flights: await cache.metric('orca_fills_running'),
       running: await cache.metric('orca_origin_running'),
       commits: await cache.metric('orca_outbox_commits'),
     };

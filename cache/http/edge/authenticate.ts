@@ -1,4 +1,4 @@
-/** Who asks: nobody in particular, a bearer of a token, or the holder of a key that signed. */
+/** Authenticates the caller: anonymous, by bearer token, or by SigV4 signature. */
 import type { IncomingMessage } from 'node:http';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Caller, EdgeKey, KeyRing } from '#cache/core/s3/key-ring.ts';
@@ -15,7 +15,7 @@ export type EdgeAuth =
 export function authenticate(auth: EdgeAuth, request: IncomingMessage, target: Target, clock: Clock): Caller {
   switch (auth.type) {
     case 'Anonymous':
-      // Clients that insist on signing may; nobody looks at it.
+      // Clients may sign anyway; the signature is not verified.
       return {
         label: 'anonymous',
         signed: signatureOf(signedRequest(request, target)) !== undefined,
@@ -41,8 +41,8 @@ function callerOf({ label, grants }: EdgeKey): Caller {
 
 function signedRequest(request: IncomingMessage, { rawPath, rawQuery }: Target): SignedRequest {
   const { method = '', headers } = request;
-  // The bucket is taken from an absolute target's authority, and so must the signature's host be: a URL signed for one
-  // bucket's name would open another's.
+  // The authority of an absolute target names the bucket, so the signature must cover it instead of the Host header:
+  // otherwise a URL signed for one bucket would give access to another.
   const host = authorityOf(request.url ?? '');
   const joined = Object.entries(headers).map(
     ([name, value]) => [name, Array.isArray(value) ? value.join(',') : value] as const,

@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OrcaError } from '#cache/core/errors.ts';
 
 const METHODS = 'GET, HEAD';
-/** A day is the most that browsers keep. */
+/** A day: browsers cache preflights no longer. */
 const MAX_AGE_S = 86_400;
-/** What a script may read besides the safe-listed few. */
+/** Headers that scripts may read in addition to the safelisted ones. */
 const EXPOSED = [
   'ETag',
   'Accept-Ranges',
@@ -20,18 +20,18 @@ const EXPOSED = [
   'x-amz-version-id',
 ];
 
-/** Says on any answer that the page's script may read it, where it may. */
+/** Adds the CORS headers to any response to an allowed origin. */
 export function allowOrigin(corsOrigins: readonly string[], request: IncomingMessage, response: ServerResponse): void {
   if (corsOrigins.length === 0) return;
   const allowed = allowedOrigin(corsOrigins, request.headers.origin);
-  // Caches on the way must not hand one origin's answer to another.
+  // Intermediate caches must not serve one origin's response to another.
   if (!corsOrigins.includes('*')) response.setHeader('Vary', 'Origin');
   if (allowed === undefined) return;
   response.setHeader('Access-Control-Allow-Origin', allowed);
   response.setHeader('Access-Control-Expose-Headers', EXPOSED.join(', '));
 }
 
-/** `OPTIONS`: S3 answers it without authentication, for any resource. */
+/** `OPTIONS`: as in S3, without authentication and for any resource. */
 export function preflight(corsOrigins: readonly string[], request: IncomingMessage, response: ServerResponse): number {
   const {
     origin,

@@ -1,6 +1,6 @@
 /**
- * The clients' listener: S3's read surface. S3 routes by sub-resource and raw target, not by path patterns, so the
- * routing is here and byte path and routing share one parse (docs/adr/0003-hono-for-ops-only.md).
+ * The clients' listener: the read operations of S3. S3 routes by sub-resource and raw target, not by path patterns, so
+ * routing and byte path share one parse (docs/adr/0003-hono-for-ops-only.md).
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -11,25 +11,26 @@ import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { Log } from '#shared/log.ts';
 import { authenticate, type EdgeAuth } from './authenticate.ts';
-import type { Shed } from '#cache/http/listener/connection-table.ts';
+import type { ShedReason } from '#cache/http/listener/connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener, type TlsKeys } from '#cache/http/listener/http-listener.ts';
 import { allowOrigin, preflight } from './cors.ts';
-import { mustEnter, mustRead, sendXml, type Answered, type Exchange } from './request.ts';
-import { bucketLocation, headBucket, listBuckets, listObjects, mustServe, type Buckets } from './lists.ts';
+import { mustEnter, mustRead, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
+import { bucketLocation, headBucket, listBuckets, listObjects, mustServe, type ServedBuckets } from './lists.ts';
 import { headObject, serveObject } from './object.ts';
+import type { StallOutcome } from '#cache/http/listener/send-body.ts';
 import { respondError, rowFor } from '#cache/http/respond.ts';
-import { BUCKET_ANSWERS, noneDocument, OBJECT_ANSWERS, subResourceOf, type StaticAnswer } from './sub-resources.ts';
+import { BUCKET_ANSWERS, notSetDocument, OBJECT_ANSWERS, subResourceOf, type StaticAnswer } from './sub-resources.ts';
 
 const SERVER = 'OrcaCache';
-/** AWS's are twelve digits; other servers have names. It goes into a header to the origin. */
+/** AWS account ids are twelve digits; other servers use names. It is sent to the origin in a header. */
 const ACCOUNT = /^[\w.@+=,-]{1,64}$/;
 
 export interface EdgeObserver {
   request(method: string, status: number, cache: string, durationMs: number): void;
   firstByte(durationMs: number): void;
   served(source: Source, lengthBytes: number): void;
-  stalled(outcome: 'gave_back' | 'cut'): void;
-  shed(why: Shed): void;
+  stalled(outcome: StallOutcome): void;
+  shed(reason: ShedReason): void;
 }
 
 export interface EdgeOptions {
@@ -49,7 +50,7 @@ export interface EdgeOptions {
 }
 
 interface Edge extends EdgeOptions {
-  readonly served: Buckets;
+  readonly served: ServedBuckets;
 }
 
 export function openEdge(options: EdgeOptions): HttpListener {
@@ -57,7 +58,7 @@ export function openEdge(options: EdgeOptions): HttpListener {
   const edge = { ...options, served: { engine, region, names, createdMs: clock.date() } };
   return openHttpListener((request, response) => void handle(edge, request, response), {
     maxConnections: options.maxConnections,
-    onShed: (why) => options.observer.shed(why),
+    onShed: (reason) => options.observer.shed(reason),
     tls: options.tls,
   });
 }
@@ -71,7 +72,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
   response.setHeader('x-amz-id-2', requestId);
   response.setHeader('Server', SERVER);
   const elapsedMs = () => performance.now() - startedMs;
-  // Nobody's body is read here; without this a connection with one stalls.
+  // Request bodies are discarded; without this a connection that sends one stalls.
   request.resume();
   try {
     allowOrigin(edge.corsOrigins, request, response);
@@ -79,14 +80,14 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     const host = authorityOf(raw) ?? request.headers.host ?? '';
     const target = parseTarget(raw, bucketOfHost(host, edge.virtualHostDomains));
     place = { requestId, bucket: target.bucket, key: target.key };
-    let answer: Answered;
+    let result: EdgeResult;
     if (method === 'OPTIONS') {
-      answer = { status: preflight(edge.corsOrigins, request, response), cache: 'NONE' };
+      result = { status: preflight(edge.corsOrigins, request, response), cache: 'NONE' };
     } else {
       const caller = authenticate(edge.auth, request, target, edge.clock);
-      answer = await route(edge, { request, response, target, caller, requestId, elapsedMs });
+      result = await route(edge, { request, response, target, caller, requestId, elapsedMs });
     }
-    edge.observer.request(method, answer.status, answer.cache, elapsedMs());
+    edge.observer.request(method, result.status, result.cache, elapsedMs());
   } catch (error) {
     const known = asOrcaError(error, 'internal', 'unexpected');
     if (place.bucket !== '' && place.key === '') setRegion(edge, response);
@@ -96,14 +97,14 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
   }
 }
 
-/** 64 bits as S3's ids look; those that tell the kind of a UUID are left out. UUIDs come from a pool of random bytes. */
+/** 64 random bits in the form of S3's ids: a UUID, which Node makes from pooled random bytes, without its version bits. */
 function newRequestId(): string {
   const uuid = randomUUID();
   return (uuid.slice(0, 8) + uuid.slice(24, 32)).toUpperCase();
 }
 
-async function route(edge: Edge, exchange: Exchange): Promise<Answered> {
-  const { request, response, target, caller } = exchange;
+async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
+  const { request, response, target, caller } = call;
   const { bucket, key, query } = target;
   if (bucket !== '') mustEnter(caller, bucket);
   if (key !== '') mustRead(caller, bucket, key);
@@ -114,24 +115,24 @@ async function route(edge: Edge, exchange: Exchange): Promise<Answered> {
         ResourceType: key !== '' ? 'OBJECT' : bucket !== '' ? 'BUCKET' : 'SERVICE',
       },
     });
-  // `//bucket/key`: an empty name is no bucket's, and what follows it is not its list.
+  // `//bucket/key`: no bucket has an empty name, and this is not a request for the list of buckets.
   if (bucket === '' && key !== '') throw new OrcaError('bucket_not_found', 'a bucket without a name');
-  if (bucket === '') return listBuckets(edge.served, exchange);
-  await expectOwner(edge, exchange);
+  if (bucket === '') return listBuckets(edge.served, call);
+  await expectOwner(edge, call);
   const subResource = subResourceOf(query);
   if (key === '') {
     setRegion(edge, response);
-    return serveBucket(edge, exchange, subResource);
+    return serveBucket(edge, call, subResource);
   }
-  if (subResource === undefined) return serveObjectBytes(edge, exchange);
+  if (subResource === undefined) return serveObjectBytes(edge, call);
   const answer = OBJECT_ANSWERS[subResource];
   if (answer === undefined) throw notImplemented(subResource);
-  await headObject(edge.engine, exchange, abortOnClose(request, response));
-  return sendStatic(exchange, answer());
+  await headObject(edge.engine, call, abortOnClose(request, response));
+  return sendStatic(call, answer());
 }
 
-/** A client that says whose bucket it takes this to be must not be given another's. */
-async function expectOwner({ engine }: Edge, { request, response, target }: Exchange): Promise<void> {
+/** Enforces x-amz-expected-bucket-owner: a bucket of another owner must not be served. */
+async function expectOwner({ engine }: Edge, { request, response, target }: EdgeCall): Promise<void> {
   const owner = request.headers['x-amz-expected-bucket-owner']?.toString() ?? '';
   if (owner === '') return;
   if (!ACCOUNT.test(owner))
@@ -145,40 +146,40 @@ async function expectOwner({ engine }: Edge, { request, response, target }: Exch
   await engine.checkOwner(target, owner, abortOnClose(request, response));
 }
 
-async function serveBucket(edge: Edge, exchange: Exchange, subResource: string | undefined): Promise<Answered> {
-  if (subResource === 'location') return bucketLocation(edge.served, exchange);
+async function serveBucket(edge: Edge, call: EdgeCall, subResource: string | undefined): Promise<EdgeResult> {
+  if (subResource === 'location') return bucketLocation(edge.served, call);
   if (subResource !== undefined) {
-    mustServe(edge.buckets, exchange.target.bucket);
+    mustServe(edge.buckets, call.target.bucket);
     const answer = BUCKET_ANSWERS[subResource];
     if (answer === undefined) throw notImplemented(subResource);
-    return sendStatic(exchange, answer(exchange.target.bucket));
+    return sendStatic(call, answer(call.target.bucket));
   }
-  return exchange.request.method === 'HEAD' ? headBucket(edge.served, exchange) : listObjects(edge.served, exchange);
+  return call.request.method === 'HEAD' ? headBucket(edge.served, call) : listObjects(edge.served, call);
 }
 
-function serveObjectBytes(edge: Edge, exchange: Exchange): Promise<Answered> {
-  const { request, response } = exchange;
+function serveObjectBytes(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
+  const { request, response } = call;
   const { engine, observer, explain, clock } = edge;
-  return serveObject(engine, exchange, {
+  return serveObject(engine, call, {
     signal: abortOnClose(request, response),
     explain,
     clock,
-    firstByte: () => observer.firstByte(exchange.elapsedMs()),
+    firstByte: () => observer.firstByte(call.elapsedMs()),
     served: (source, lengthBytes) => observer.served(source, lengthBytes),
     stalled: (outcome) => observer.stalled(outcome),
   });
 }
 
-function sendStatic(exchange: Exchange, answer: StaticAnswer): Answered {
-  if ('document' in answer) return sendXml(exchange, 200, answer.document);
-  const { target, requestId } = exchange;
+function sendStatic(call: EdgeCall, answer: StaticAnswer): EdgeResult {
+  if ('document' in answer) return sendXml(call, 200, answer.document);
+  const { target, requestId } = call;
   const place = {
     Key: target.key === '' ? undefined : target.key,
     BucketName: target.bucket,
     RequestId: requestId,
     HostId: requestId,
   };
-  return sendXml(exchange, answer.status, noneDocument(answer, place));
+  return sendXml(call, answer.status, notSetDocument(answer, place));
 }
 
 function setRegion({ region }: Edge, response: ServerResponse): void {

@@ -7,23 +7,23 @@ import { decodeToken, encodeToken } from '#cache/core/s3/continuation-token.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { mayEnter } from '#cache/core/s3/key-ring.ts';
 import { abortOnClose } from '#cache/http/listener/http-listener.ts';
-import { mustEnter, mustRead, sendXml, type Answered, type Exchange } from './request.ts';
+import { mustEnter, mustRead, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
 
-export interface Buckets {
+export interface ServedBuckets {
   readonly engine: Pick<Engine, 'list'>;
   readonly region: string;
-  /** What clients call them. */
+  /** Client-facing names. */
   readonly names: ReadonlySet<string>;
-  /** There is no creation to tell of: when this replica began to serve. */
+  /** Reported as the creation date, which the origin does not provide: when this replica began to serve. */
   readonly createdMs: number;
 }
 
-/** S3's own. */
+/** S3's limit. */
 const MAX_BUCKETS = 10_000;
 const EMPTY_PAGE: ListPage = { items: [], truncated: false };
 
-export function listBuckets({ names, region, createdMs }: Buckets, exchange: Exchange): Answered {
-  const { caller, target } = exchange;
+export function listBuckets({ names, region, createdMs }: ServedBuckets, call: EdgeCall): EdgeResult {
+  const { caller, target } = call;
   if (!caller.signed) throw new OrcaError('forbidden', 'Access Denied');
   const { query } = target;
   const prefix = query.get('prefix') ?? '';
@@ -40,7 +40,7 @@ export function listBuckets({ names, region, createdMs }: Buckets, exchange: Exc
   const last = shown.at(-1);
   const nextToken = all.length > shown.length && last !== undefined ? encodeToken(binding, last) : undefined;
   const entries = shown.map((name) => ({ name, createdMs }));
-  return sendXml(exchange, 200, bucketsDocument(entries, { prefix, region, nextToken }));
+  return sendXml(call, 200, bucketsDocument(entries, { prefix, region, nextToken }));
 }
 
 function maxBucketsOf(text: string | undefined): number {
@@ -53,33 +53,33 @@ function maxBucketsOf(text: string | undefined): number {
   return count;
 }
 
-export async function listObjects({ engine, names }: Buckets, exchange: Exchange): Promise<Answered> {
-  const { caller, target, request, response } = exchange;
+export async function listObjects({ engine, names }: ServedBuckets, call: EdgeCall): Promise<EdgeResult> {
+  const { caller, target, request, response } = call;
   const attributes = request.headers['x-amz-optional-object-attributes'];
-  // First of all: who may not look is told nothing else.
+  // Before anything else: callers without access must learn nothing.
   mustRead(caller, target.bucket, target.query.get('prefix') ?? '');
-  const asked = parseListRequest(target.bucket, target.query, attributes?.toString());
+  const listRequest = parseListRequest(target.bucket, target.query, attributes?.toString());
   mustServe(names, target.bucket);
-  const { prefix, delimiter, after, maxKeys } = asked;
-  // Mountpoint asks for no keys at all to see whether it may; the origin is not needed for that.
+  const { prefix, delimiter, after, maxKeys } = listRequest;
+  // Mountpoint requests zero keys to check its access, which does not need the origin.
   const page =
     maxKeys === 0
       ? EMPTY_PAGE
       : await engine.list(target.bucket, { prefix, delimiter, after, maxKeys }, abortOnClose(request, response));
-  return sendXml(exchange, 200, listDocument(asked, page));
+  return sendXml(call, 200, listDocument(listRequest, page));
 }
 
-export function headBucket({ names }: Buckets, { caller, target, response }: Exchange): Answered {
+export function headBucket({ names }: ServedBuckets, { caller, target, response }: EdgeCall): EdgeResult {
   mustEnter(caller, target.bucket);
   mustServe(names, target.bucket);
   response.writeHead(200, { 'Content-Length': 0 }).end();
   return { status: 200, cache: 'NONE' };
 }
 
-export function bucketLocation({ names, region }: Buckets, exchange: Exchange): Answered {
-  mustEnter(exchange.caller, exchange.target.bucket);
-  mustServe(names, exchange.target.bucket);
-  return sendXml(exchange, 200, locationDocument(region));
+export function bucketLocation({ names, region }: ServedBuckets, call: EdgeCall): EdgeResult {
+  mustEnter(call.caller, call.target.bucket);
+  mustServe(names, call.target.bucket);
+  return sendXml(call, 200, locationDocument(region));
 }
 
 export function mustServe(names: ReadonlySet<string>, bucket: string): void {

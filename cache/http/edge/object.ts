@@ -1,4 +1,4 @@
-/** GET and HEAD of an object: the engine's answer as an S3 response, bytes written straight to Node's response. */
+/** GET and HEAD of an object: the engine's result as an S3 response, its bytes written straight to Node's response. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { contentRange } from '#cache/core/range.ts';
 import { rangeLength } from '#cache/core/object.ts';
@@ -8,36 +8,33 @@ import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
-import type { Answered, Exchange } from './request.ts';
-import { ownSocket, sendBody } from '#cache/http/listener/send-body.ts';
+import { ownSocket, sendBody, type StallOutcome } from '#cache/http/listener/send-body.ts';
+import type { CacheStatus, EdgeCall, EdgeResult } from './call.ts';
 
-/** What a client can ask us to hand it back as, and we pass through untouched; everything else is ours to say. */
+/** S3's default. */
 const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
-
-/** S3's own. */
+/** S3's limit. */
 const MAX_PARTS = 10_000;
-
-export type CacheWord = 'HIT' | 'MISS' | 'STALE' | 'NONE';
 
 export interface ObjectOptions {
   readonly signal: AbortSignal;
-  /** Say how the answer is made up. */
+  /** Adds X-Orca-Explain, which describes where the bytes come from. */
   readonly explain: boolean;
   readonly clock: Clock;
   served(source: Source, lengthBytes: number): void;
   firstByte(): void;
-  stalled(outcome: 'gave_back' | 'cut'): void;
+  stalled(outcome: StallOutcome): void;
 }
 
-/** Resolves with how it was answered; rejects for `respondError`. */
-export async function serveObject(engine: Engine, exchange: Exchange, options: ObjectOptions): Promise<Answered> {
-  const { request, response, target, caller } = exchange;
+/** Rejects with the error that `respondError` answers with. */
+export async function serveObject(engine: Engine, call: EdgeCall, options: ObjectOptions): Promise<EdgeResult> {
+  const { request, response, target, caller } = call;
   const socket = await ownSocket(response, options.signal);
   const withChecksum = wantsChecksum(request.headers['x-amz-checksum-mode']?.toString());
   const overrides = responseOverrides(target.query, caller.signed);
   const pace = new ReaderPace();
-  const result = await engine.read({ ...readRequest(exchange, options.signal, request.method === 'HEAD'), pace });
-  const cache = cacheWord(result);
+  const result = await engine.read({ ...readRequest(call, options.signal, request.method === 'HEAD'), pace });
+  const cache = cacheStatus(result);
   const explained = options.explain ? { 'X-Orca-Explain': engine.explain(result) } : {};
   const counted = result.partsCount === undefined ? {} : { 'x-amz-mp-parts-count': result.partsCount };
   response.writeHead(result.status, {
@@ -60,12 +57,12 @@ export async function serveObject(engine: Engine, exchange: Exchange, options: O
   return { status: result.status, cache };
 }
 
-/** Whether it is there; rejects as a HEAD of it would. */
-export async function headObject(engine: Engine, exchange: Exchange, signal: AbortSignal): Promise<void> {
-  await engine.read({ ...readRequest(exchange, signal, true), range: undefined, part: undefined, conditions: {} });
+/** Checks that the object exists; rejects as a HEAD of it would. */
+export async function headObject(engine: Engine, call: EdgeCall, signal: AbortSignal): Promise<void> {
+  await engine.read({ ...readRequest(call, signal, true), range: undefined, part: undefined, conditions: {} });
 }
 
-function readRequest({ request, target, requestId }: Exchange, signal: AbortSignal, headOnly: boolean): ReadRequest {
+function readRequest({ request, target, requestId }: EdgeCall, signal: AbortSignal, headOnly: boolean): ReadRequest {
   const { headers } = request;
   const part = partNumberOf(target.query.get('partNumber'));
   if (part !== undefined && headers.range !== undefined)
@@ -105,7 +102,7 @@ function partNumberOf(text: string | undefined): number | undefined {
 
 function objectHeaders(
   result: ReadResult,
-  cache: CacheWord,
+  cache: CacheStatus,
   overrides: Readonly<Record<string, string>>,
   withChecksum: boolean,
 ): Record<string, string | number> {
@@ -118,15 +115,15 @@ function objectHeaders(
     'Accept-Ranges': 'bytes',
     Age: Math.floor(result.ageMs / 1000),
   };
-  // Of the whole object: an SDK would check it against whatever part it gets.
+  // Checksums cover the whole object: an SDK would verify a part against them, and fail.
   if (status !== 200 || !withChecksum)
     for (const name of Object.keys(common)) if (name.startsWith('x-amz-checksum-')) delete common[name];
   if (cache !== 'NONE') common['X-Cache'] = cache;
-  // RFC 9110 §15.4.5: a 304 repeats the validators and nothing that describes a body it has not got.
+  // RFC 9110 §15.4.5: a 304 repeats the validators and nothing that describes a body.
   if (status === 304) return pick(common, NOT_MODIFIED_HEADERS);
   common['content-type'] ??= DEFAULT_CONTENT_TYPE;
   common['Content-Length'] = rangeLength(range);
-  // Nothing can be said of a range of an empty object.
+  // An empty object has no range to describe.
   if (status === 206 && head.sizeBytes > 0) common['Content-Range'] = contentRange(range, head.sizeBytes);
   return common;
 }
@@ -137,8 +134,8 @@ function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]):
   return Object.fromEntries(Object.entries(record).filter(([name]) => names.includes(name)));
 }
 
-/** Bytes that were here before this request are a hit; what the origin had to send for it is a miss. */
-function cacheWord({ source, stale }: ReadResult): CacheWord {
+/** Bytes that were cached before this request are a hit; bytes that the origin had to send for it are a miss. */
+function cacheStatus({ source, stale }: ReadResult): CacheStatus {
   if (stale) return 'STALE';
   if (source === undefined) return 'NONE';
   return source === 'fill' || source === 'peer_fill' ? 'MISS' : 'HIT';

@@ -1,4 +1,4 @@
-/** The edge's mounted Secrets: who may read, and the certificate. Both are taken up while running. */
+/** The edge's mounted Secrets, access keys and TLS certificate, both reloaded while running. */
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ interface Context {
 
 export type EdgeKeys = Followed<KeyRing> & { readonly type: AuthType };
 
-/** Rejects where there is no usable file at first. */
+/** Rejects if there is no valid file at the start. */
 export async function openEdgeKeys(
   auth: { readonly type: AuthType; readonly directory: string },
   context: Context,
@@ -27,16 +27,16 @@ export async function openEdgeKeys(
     paths: [path],
     parse([file]) {
       const reading = parseEdgeKeys(file?.toString('utf8') ?? '', auth.type);
-      if (!reading.ok) throw new Error(reading.mistakes.map((mistake) => `${path}: ${mistake}`).join('\n'));
+      if (!reading.ok) throw new Error(reading.problems.map((problem) => `${path}: ${problem}`).join('\n'));
       return openKeyRing(reading.keys);
     },
     onChange: () => {},
-    what: 'the keys of the edge',
+    what: 'edge keys',
   });
   return { ...followed, type: auth.type };
 }
 
-/** The same for `tls.crt` and `tls.key`; a pair that does not belong together is none. */
+/** The same for `tls.crt` and `tls.key`; a mismatched pair is invalid. */
 export function openTlsKeys(
   directory: string,
   context: Context & { readonly onChange: (keys: TlsKeys) => void },
@@ -49,18 +49,18 @@ export function openTlsKeys(
       try {
         createSecureContext({ cert, key });
       } catch (error) {
-        throw new Error(`${paths.join(' and ')} are no certificate with its key`, { cause: error });
+        throw new Error(`${paths.join(' and ')} are not a certificate and its key`, { cause: error });
       }
       return { cert, key };
     },
-    what: 'the certificate of the edge',
+    what: 'edge certificate',
   });
 }
 
 interface FilesOptions<T> extends Context {
   /** Read together, in this order. */
   readonly paths: readonly string[];
-  /** Throws an Error that may be logged: without a secret. */
+  /** Throws an Error that is safe to log: without secrets. */
   readonly parse: (contents: readonly Buffer[]) => T;
   readonly onChange: (value: T) => void;
   /** For logs. */
@@ -74,12 +74,12 @@ function followFiles<T>({ paths, parse, onChange, what, clock, log }: FilesOptio
     parse,
     onChange: (value) => {
       onChange(value);
-      log.info(`${what} changed`);
+      log.info(`${what}: reloaded`);
     },
     onError: (error, isNews) => {
-      if (isNews) log.warn(`${what} can't be used now; the last ones stay`, { error });
+      if (isNews) log.warn(`${what}: invalid; keeping the last valid ones`, { error });
     },
-    onEnd: (error) => log.error(`${what} are no longer followed`, { error }),
+    onEnd: (error) => log.error(`${what}: no longer watched for changes`, { error }),
     clock,
   });
 }

@@ -1,11 +1,11 @@
 /**
- * Queries that name something else than an object's bytes or a bucket's list. Clients probe for many of them before they
- * read; what a read-only cache can truly say of them is always the same. None is ever answered with the object's bytes.
+ * S3 sub-resources: queries for something other than an object's bytes or a bucket's list. Clients probe many of them
+ * before they read, and a read-only cache has a fixed answer to each. None is ever answered with the object's bytes.
  */
 import { document, element, OWNER, text } from '#cache/core/s3/list-document.ts';
 import { errorDocument } from '#cache/core/s3/xml.ts';
 
-/** `document` = 200; otherwise S3's word for "there is none", or for what the bucket does not have at all. */
+/** `document` is sent with 200; the others are S3's errors for a configuration that is not set. */
 export type StaticAnswer =
   | { readonly document: string }
   | { readonly status: 400 | 404; readonly code: string; readonly message: string };
@@ -51,11 +51,11 @@ const NAMES = [
 ] as const;
 const SUB_RESOURCES: ReadonlySet<string> = new Set(NAMES);
 
-/** The first sub-resource that a query names; undefined = it is about bytes or a list. */
+/** The first sub-resource in the query; undefined = a request for bytes or a list. */
 export function subResourceOf(query: ReadonlyMap<string, string>): string | undefined {
   for (const name of query.keys()) {
     if (!SUB_RESOURCES.has(name)) continue;
-    // The version of an object in a bucket that keeps none.
+    // The only version of an object in an unversioned bucket.
     if (name === 'versionId' && ['', 'null'].includes(query.get(name) ?? '')) continue;
     return name;
   }
@@ -76,36 +76,36 @@ const acl = (): string =>
     ),
   );
 
-const some = (content: string): StaticAnswer => ({ document: content });
-const none = (code: string, message: string): StaticAnswer => ({ status: 404, code, message });
+const isSet = (content: string): StaticAnswer => ({ document: content });
+const notSet = (code: string, message: string): StaticAnswer => ({ status: 404, code, message });
 const NO_LOCKS: StaticAnswer = {
   status: 400,
   code: 'InvalidRequest',
   message: 'Bucket is missing Object Lock Configuration',
 };
 
-/** What every bucket answers, by sub-resource; what is not here is not implemented. */
+/** The answer of every bucket, by sub-resource; any other is not implemented. */
 export const BUCKET_ANSWERS: Readonly<Record<string, (bucket: string) => StaticAnswer>> = {
-  accelerate: () => some(document('AccelerateConfiguration')),
-  acl: () => some(acl()),
-  cors: () => none('NoSuchCORSConfiguration', 'The CORS configuration does not exist'),
+  accelerate: () => isSet(document('AccelerateConfiguration')),
+  acl: () => isSet(acl()),
+  cors: () => notSet('NoSuchCORSConfiguration', 'The CORS configuration does not exist'),
   encryption: () =>
-    none('ServerSideEncryptionConfigurationNotFoundError', 'The server side encryption configuration was not found'),
-  lifecycle: () => none('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist'),
-  logging: () => some(document('BucketLoggingStatus')),
-  notification: () => some(document('NotificationConfiguration')),
+    notSet('ServerSideEncryptionConfigurationNotFoundError', 'The server side encryption configuration was not found'),
+  lifecycle: () => notSet('NoSuchLifecycleConfiguration', 'The lifecycle configuration does not exist'),
+  logging: () => isSet(document('BucketLoggingStatus')),
+  notification: () => isSet(document('NotificationConfiguration')),
   'object-lock': () =>
-    none('ObjectLockConfigurationNotFoundError', 'Object Lock configuration does not exist for this bucket'),
-  ownershipControls: () => none('OwnershipControlsNotFoundError', 'The bucket ownership controls were not found'),
-  policy: () => none('NoSuchBucketPolicy', 'The bucket policy does not exist'),
-  policyStatus: () => none('NoSuchBucketPolicy', 'The bucket policy does not exist'),
+    notSet('ObjectLockConfigurationNotFoundError', 'Object Lock configuration does not exist for this bucket'),
+  ownershipControls: () => notSet('OwnershipControlsNotFoundError', 'The bucket ownership controls were not found'),
+  policy: () => notSet('NoSuchBucketPolicy', 'The bucket policy does not exist'),
+  policyStatus: () => notSet('NoSuchBucketPolicy', 'The bucket policy does not exist'),
   publicAccessBlock: () =>
-    none('NoSuchPublicAccessBlockConfiguration', 'The public access block configuration was not found'),
-  replication: () => none('ReplicationConfigurationNotFoundError', 'The replication configuration was not found'),
-  requestPayment: () => some(document('RequestPaymentConfiguration', text('Payer', 'BucketOwner'))),
-  tagging: () => none('NoSuchTagSet', 'The TagSet does not exist'),
+    notSet('NoSuchPublicAccessBlockConfiguration', 'The public access block configuration was not found'),
+  replication: () => notSet('ReplicationConfigurationNotFoundError', 'The replication configuration was not found'),
+  requestPayment: () => isSet(document('RequestPaymentConfiguration', text('Payer', 'BucketOwner'))),
+  tagging: () => notSet('NoSuchTagSet', 'The TagSet does not exist'),
   uploads: (bucket) =>
-    some(
+    isSet(
       document(
         'ListMultipartUploadsResult',
         text('Bucket', bucket),
@@ -115,19 +115,22 @@ export const BUCKET_ANSWERS: Readonly<Record<string, (bucket: string) => StaticA
         text('IsTruncated', false),
       ),
     ),
-  versioning: () => some(document('VersioningConfiguration')),
-  website: () => none('NoSuchWebsiteConfiguration', 'The specified bucket does not have a website configuration'),
+  versioning: () => isSet(document('VersioningConfiguration')),
+  website: () => notSet('NoSuchWebsiteConfiguration', 'The specified bucket does not have a website configuration'),
 };
 
-/** The same of objects, which have to exist. */
+/** The answer of every existing object, by sub-resource. */
 export const OBJECT_ANSWERS: Readonly<Record<string, () => StaticAnswer>> = {
-  acl: () => some(acl()),
+  acl: () => isSet(acl()),
   'legal-hold': () => NO_LOCKS,
   retention: () => NO_LOCKS,
-  tagging: () => some(document('Tagging', element('TagSet', ''))),
+  tagging: () => isSet(document('Tagging', element('TagSet', ''))),
 };
 
-export function noneDocument(answer: { readonly code: string; readonly message: string }, place: ErrorFields): string {
+export function notSetDocument(
+  answer: { readonly code: string; readonly message: string },
+  place: ErrorFields,
+): string {
   return errorDocument({ Code: answer.code, Message: answer.message, ...place });
 }
 

@@ -1,13 +1,13 @@
 /**
- * Requests that Node's parser lets through and another on the way may read differently: where its body ends, or whom it
- * is for. What two can read in two ways is refused (RFC 9112 §6.3, §3.2).
+ * Detects requests that Node's parser accepts but that another hop may read differently: where the body ends, or which
+ * host is meant. Ambiguous requests are refused, against request smuggling (RFC 9112 §6.3, §3.2).
  */
 import type { IncomingMessage } from 'node:http';
 
 export function isAmbiguous(request: IncomingMessage): boolean {
   const coding = request.headers['transfer-encoding'];
   if (coding !== undefined && (request.httpVersion !== '1.1' || coding.toLowerCase() !== 'chunked')) return true;
-  // HTTP/0.9 has no headers, and so no answer's either.
+  // HTTP/0.9 has no headers, in requests or responses.
   if (request.httpVersionMajor !== 1) return true;
   let hosts = 0;
   const { rawHeaders } = request;

@@ -1,36 +1,36 @@
-/** TLS connections that have not shown themselves yet: so many may try at a time, then the one that tries longest goes. */
+/** Limits the TLS handshakes in progress: beyond the limit, the oldest one is closed. */
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 
 /**
- * `maxHandshakes`: beside those that are through. `onThrough` is called with the secure socket and the TCP socket that
- * carries it.
+ * `maxHandshakes` counts in addition to established connections. `onSecure` is called with the secure socket and the TCP
+ * socket that carries it.
  */
 export function limitHandshakes(
   server: Server,
   maxHandshakes: number,
-  onThrough: (socket: Socket, carrier: Socket) => void,
+  onSecure: (socket: Socket, carrier: Socket) => void,
 ): void {
-  /** By the client's address and port, which the plain and the secure socket share; longest first. */
-  const trying = new Map<string, Socket>();
+  /** By the client's address and port, which the TCP and the secure socket share; oldest first. */
+  const pending = new Map<string, Socket>();
   const nameOf = (socket: Socket): string => `${socket.remoteAddress}:${socket.remotePort}`;
   server.on('connection', (socket: Socket) => {
     const name = nameOf(socket);
-    trying.set(name, socket);
-    socket.once('close', () => trying.get(name) === socket && trying.delete(name));
-    if (trying.size <= maxHandshakes) return;
-    for (const [oldest, longest] of trying) {
-      trying.delete(oldest);
-      longest.destroy();
+    pending.set(name, socket);
+    socket.once('close', () => pending.get(name) === socket && pending.delete(name));
+    if (pending.size <= maxHandshakes) return;
+    for (const [oldestName, oldest] of pending) {
+      pending.delete(oldestName);
+      oldest.destroy();
       break;
     }
   });
   server.on('secureConnection', (socket) => {
     const name = nameOf(socket);
-    const carrier = trying.get(name);
-    trying.delete(name);
-    // Too many tried, and this was the longest.
+    const carrier = pending.get(name);
+    pending.delete(name);
+    // It was the oldest of too many, and has been closed.
     if (carrier === undefined) socket.destroy();
-    else onThrough(socket, carrier);
+    else onSecure(socket, carrier);
   });
 }

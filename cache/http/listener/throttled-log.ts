@@ -1,19 +1,23 @@
-/** What strangers can cause as often as they like is not logged as often: the log is a disk, and somebody's bill. */
+/** Rate limit for log lines that strangers can cause at will: they would fill the disk, and the log has a price. */
 import type { Clock } from '#cache/engine/ports.ts';
 import type { LogFields } from '#shared/log.ts';
 
-/** Tells the first at once, then at most one in `everyMs`, with how many went untold before it. */
-export function seldom(clock: Clock, everyMs: number, tell: (fields: LogFields) => void): (fields: LogFields) => void {
+/** Logs the first event at once, then at most one every `everyMs`, with the number `suppressed` before it. */
+export function throttledLog(
+  clock: Clock,
+  everyMs: number,
+  log: (fields: LogFields) => void,
+): (fields: LogFields) => void {
   let nextMs = Number.NEGATIVE_INFINITY;
-  let untold = 0;
+  let suppressed = 0;
   return (fields) => {
     const nowMs = clock.now();
     if (nowMs < nextMs) {
-      untold += 1;
+      suppressed += 1;
       return;
     }
     nextMs = nowMs + everyMs;
-    tell({ ...fields, untold });
-    untold = 0;
+    log({ ...fields, suppressed });
+    suppressed = 0;
   };
 }

@@ -1,4 +1,4 @@
-/** The operators' listener: probes, metrics, a status page for machines, and purge. */
+/** The ops listener: health probes, metrics, a JSON status page and purge. */
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import type { Registry } from 'prom-client';
@@ -10,7 +10,7 @@ import type { OriginProbes } from './origin-probes.ts';
 import { purgeHandler, type PurgeOptions } from './purge.ts';
 import type { Readiness } from './readiness.ts';
 
-/** Probes, scrapes and the operator are a handful. */
+/** Probes, scrapes and the operator need a handful. */
 const MAX_CONNECTIONS = 256;
 
 export interface OpsOptions extends PurgeOptions {
@@ -22,8 +22,8 @@ export interface OpsOptions extends PurgeOptions {
   readonly version: string;
   readonly configHash: string;
   readonly originId: string;
-  /** What is wrong with the runtime file, one line each. */
-  readonly runtimeMistakes: () => readonly string[];
+  /** The problems of the runtime file, one line each. */
+  readonly runtimeProblems: () => readonly string[];
 }
 
 export function openOps(options: OpsOptions): HttpListener {
@@ -38,7 +38,7 @@ export function openOps(options: OpsOptions): HttpListener {
 export function opsApp(options: OpsOptions): Hono {
   const { readiness, registry } = options;
   const app = new Hono();
-  // The event loop answers: nothing more is asked of a process that would only be restarted for it.
+  // Liveness is that the event loop responds: a restart would not fix anything else.
   app.get('/livez', (c) => c.text('ok'));
   app.get('/readyz', (c) => {
     const ready = readiness.isReady();
@@ -52,7 +52,7 @@ export function opsApp(options: OpsOptions): Hono {
   return app;
 }
 
-/** What the operator reads, and a person who wants to know. */
+/** Read by the operator, and useful for debugging. */
 function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: OpsOptions) {
   const { self, owners, terminating, epoch } = peers.current();
   const { memory, memoryTier, store, identity, outbox } = engine;
@@ -62,10 +62,10 @@ function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: Op
     originId: facts.originId,
     ready: readiness.isReady(),
     checks: Object.fromEntries(readiness.checks()),
-    runtime: { mistakes: facts.runtimeMistakes() },
+    runtime: { problems: facts.runtimeProblems() },
     identity: { state: identity.state, message: identity.refusal()?.message ?? '' },
     origin: Object.fromEntries(probes.results()),
-    // By the origin's own names, and only those that something is wrong with.
+    // By the origin's bucket names; only the breakers that are not closed.
     originBreakers: Object.fromEntries(
       [...engine.origin.breakers].flatMap(([bucket, { state }]) => (state === 'closed' ? [] : [[bucket, state]])),
     ),

@@ -1,24 +1,24 @@
 /**
- * Whether each bucket can be reached, asked after start and seldom afterwards, for those who watch over the cache:
- * requests of clients may never come, or be answered by what is stored.
+ * Probes whether each bucket is reachable, after the start and rarely afterwards. Monitoring needs this because client
+ * requests may be absent, or answered from the cachestore.
  */
 import { asOrcaError } from '#cache/core/errors.ts';
 import type { Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
-/** The readers come first; and a new configuration has just been probed before it was ready. */
+/** Clients come first, and readiness has just probed a new configuration. */
 const FIRST_AFTER_MS = 15_000;
-/** A probe is a billed request: once in ten minutes is a few cents a year. */
+/** A probe is a billed request: one every ten minutes costs a few cents a year. */
 const INTERVAL_MS = 10 * 60_000;
-/** What is broken is looked at more often, so that it is seen to heal. */
+/** A failed bucket is probed more often, to notice its recovery. */
 const RETRY_MS = 30_000;
 
 export type ProbeState = 'unknown' | 'reachable' | 'list_denied' | 'failed';
 
 export interface BucketProbe {
   readonly state: ProbeState;
-  /** One line a person can act on; empty where all is well. */
+  /** One actionable line; empty if the bucket is reachable. */
   readonly message: string;
 }
 
@@ -38,12 +38,12 @@ export class OriginProbes {
     this.#results = new Map(options.buckets.map(({ name }) => [name, { state: 'unknown', message: '' }]));
   }
 
-  /** By the bucket's name at the edge. */
+  /** By client-facing bucket name. */
   results(): ReadonlyMap<string, BucketProbe> {
     return this.#results;
   }
 
-  /** One request; what it says is also among the results. */
+  /** Sends one request; its result is also recorded in `results`. */
   async probe(rule: BucketRule, parent: AbortSignal): Promise<BucketProbe> {
     const { origin, clock, observer } = this.#options;
     const startedMs = clock.now();
@@ -57,7 +57,7 @@ export class OriginProbes {
       result =
         answer === 'reachable'
           ? { state: 'reachable', message: '' }
-          : { state: 'list_denied', message: 'reachable, but may not be listed' };
+          : { state: 'list_denied', message: 'reachable, but listing is denied' };
     } catch (error) {
       const { code, message } = asOrcaError(error, 'internal', 'the probe failed');
       result = { state: 'failed', message: `${code}: ${message}` };

@@ -1,4 +1,4 @@
-/** `POST /purge`: forgets, cluster-wide, what is known of an object. Only who holds the cluster's secret may ask. */
+/** `POST /purge`: drops an object's cached metadata in the whole cluster. Requires the cluster's secret. */
 import type { Context } from 'hono';
 import { asOrcaError } from '#cache/core/errors.ts';
 import { nonceMemory, verifyRequest, type PeerKeys } from '#cache/core/peer/auth.ts';
@@ -6,12 +6,12 @@ import { parsePurgeQuery, type PurgeRequest } from '#cache/core/peer/purge-reque
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import { rowFor } from '#cache/http/respond.ts';
 
-/** Purges of the five minutes in which they could be replayed: 50 a second, as between replicas. */
+/** Nonces of the five minutes in which a replay would be accepted: 50 purges a second, as between replicas. */
 const MAX_NONCES = 16_384;
 const NO_BODY = new Uint8Array(0);
 
 export interface PurgeOptions {
-  /** Undefined = development: as between replicas, nothing is signed. */
+  /** Undefined = development: requests are not signed, as between replicas. */
   readonly keys: { current(): PeerKeys } | undefined;
   readonly peers: PeerView;
   readonly purge: (request: PurgeRequest) => void;
@@ -27,8 +27,10 @@ export function purgeHandler(options: PurgeOptions): (c: Context) => Response {
     const headers = Object.fromEntries(c.req.raw.headers);
     const signed = { method: 'POST', target, receiver: options.peers.current().self, headers, body: NO_BODY };
     const verdict = verifyRequest(options.keys.current(), signed, clock.date());
-    if (!verdict.ok) return `the cluster's MAC is needed: ${verdict.reason}`;
-    return nonces.admit(verdict.nonce, verdict.dateMs, clock.date()) ? undefined : 'this call was made before';
+    if (!verdict.ok) return `no valid MAC (${verdict.reason}): run the purge command in a pod of the cache`;
+    return nonces.admit(verdict.nonce, verdict.dateMs, clock.date())
+      ? undefined
+      : 'replayed request: nonce already used';
   };
 
   return (c) => {

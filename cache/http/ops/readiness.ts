@@ -1,6 +1,6 @@
 /**
- * Whether this replica may take requests. A configuration that has proven itself waits only for its peers; one that is
- * new must first see its cachestore and every bucket, so that a wrong endpoint can't roll over a running cache.
+ * Readiness. A proven configuration waits only for its peers. A new one must first reach its cachestore and every bucket,
+ * so that a wrong endpoint can't be rolled out over a running cache.
  */
 import { asOrcaError } from '#cache/core/errors.ts';
 import type { BucketRule } from '#cache/engine/read.ts';
@@ -11,12 +11,12 @@ import type { Log } from '#shared/log.ts';
 import type { OriginProbes } from './origin-probes.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
-/** Between tries of what did not answer: a store that comes up a moment later should not hold a rollout. */
+/** Between attempts: a store that comes up a moment later must not delay a rollout. */
 const RETRY_MS = 2_000;
-/** After that a replica starts without its cachestore. */
+/** How long a replica waits for its cachestore before it starts without. */
 const STORE_PATIENCE_MS = 5_000;
 const IDENTITY_POLL_MS = 50;
-/** A name that no chunk has; whether it is there does not matter, only that the store can tell. */
+/** The name of no chunk. Whether it exists does not matter, only that the store answers. */
 const STORE_PROBE = '_orca/probe/reachable';
 
 export interface ReadinessOptions {
@@ -29,18 +29,18 @@ export interface ReadinessOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Whether this configuration has served before; asked again while it has not. */
+  /** Whether this configuration has served before; polled until it has. */
   readonly isProven: () => boolean;
 }
 
 export interface Check {
   readonly ok: boolean;
-  /** One line a person can act on. */
+  /** One actionable line. */
   readonly message: string;
 }
 
 export interface Readiness {
-  /** By name, in the order they are made. */
+  /** By name, in the order of the checks. */
   checks(): ReadonlyMap<string, Check>;
   isReady(): boolean;
   startDraining(): void;
@@ -54,13 +54,13 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
     checks.set('peers', { ok: false, message: 'waiting for the first list of peers' });
     await options.peers.ready();
     checks.set('peers', { ok: true, message: 'listed' });
-    await Promise.all([until(options, checks), untilIdentified(options)]);
+    await Promise.all([reachable(options, checks), identified(options)]);
     ready = true;
     options.log.info('ready', { proven: options.isProven(), identity: options.identity.state });
     await Promise.all([options.probes.run(options.signal), options.storeProbe.run(options.signal)]);
   };
   run().catch((error: unknown) => {
-    if (!options.signal.aborted) options.log.error('readiness ended', { error });
+    if (!options.signal.aborted) options.log.error('readiness: probing ended unexpectedly', { error });
   });
   return {
     checks: () =>
@@ -71,10 +71,10 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
 }
 
 /**
- * The origin's identity first; but a store that is away does not keep a cache from serving what it can fetch, without
- * commits, until it comes back.
+ * Waits for the origin's identity, but not long: while the store is unavailable the cache serves what it can fetch, without
+ * commits.
  */
-async function untilIdentified({ identity, clock, signal }: ReadinessOptions): Promise<void> {
+async function identified({ identity, clock, signal }: ReadinessOptions): Promise<void> {
   const untilMs = clock.now() + STORE_PATIENCE_MS;
   while (identity.state === 'unknown' && clock.now() < untilMs) await clock.sleep(IDENTITY_POLL_MS, signal);
 }
@@ -90,15 +90,18 @@ function identityCheck(identity: OriginIdentity): Check {
   }
 }
 
-/** What the store is like keeps nobody from being ready: they are told, not asked. */
+/** Informational: the store's capabilities do not affect readiness. */
 function storeChecks(storeProbe: StoreProbe): [string, Check][] {
   const writes: [string, Check] = ['cachestore writes', { ok: true, message: storeProbe.describe() }];
   if (storeProbe.verdict?.versioned !== true) return [writes];
-  return [writes, ['cachestore versioning', { ok: true, message: 'enabled: what is deleted there stays' }]];
+  return [
+    writes,
+    ['cachestore versioning', { ok: true, message: 'enabled: deleted and replaced chunks are kept, and paid for' }],
+  ];
 }
 
-/** Tries store and buckets until all are good, or the configuration turns out to be proven. */
-async function until(options: ReadinessOptions, checks: Map<string, Check>): Promise<void> {
+/** Probes store and buckets until all succeed, or the configuration is proven. */
+async function reachable(options: ReadinessOptions, checks: Map<string, Check>): Promise<void> {
   while (!options.isProven()) {
     const results = await Promise.all([
       probeStore(options),

@@ -1,11 +1,11 @@
-/** Final answers between replicas: each carries the proof of the key whose MAC was accepted. */
+/** Final responses between replicas: each carries a proof by the key whose MAC was accepted. */
 import type { ServerResponse } from 'node:http';
 import type { OrcaError } from '#cache/core/errors.ts';
 import { formatNotCoordinator, refusalOf } from '#cache/core/peer/refusal.ts';
 import { PROOF_HEADER, proveAnswer } from '#cache/core/peer/auth.ts';
 
-/** Who asked, as far as the MAC tells; undefined = development without keys: no proofs. */
-export interface Asker {
+/** The authenticated request that a response is proved for; undefined = development without keys: no proofs. */
+export interface Requester {
   readonly key: Uint8Array;
   readonly nonce: string;
   readonly dateMs: number;
@@ -14,31 +14,31 @@ export interface Asker {
 export interface AnswerHead {
   readonly status: number;
   readonly lengthBytes: number;
-  /** Of the object version that the call is about; empty where it is about none. */
+  /** The ETag of the object version that the call concerns; empty if it concerns none. */
   readonly etag: string;
-  /** The whole body of an answer without object bytes, or a 204's X-Orca-Chunk. */
+  /** The whole body of a response without object bytes, or a 204's X-Orca-Chunk. */
   readonly reason: string;
 }
 
-export function proofOf(asker: Asker | undefined, head: AnswerHead): Record<string, string> {
-  if (asker === undefined) return {};
-  return { [PROOF_HEADER]: proveAnswer(asker.key, { nonce: asker.nonce, ...head }) };
+export function proofOf(requester: Requester | undefined, head: AnswerHead): Record<string, string> {
+  if (requester === undefined) return {};
+  return { [PROOF_HEADER]: proveAnswer(requester.key, { nonce: requester.nonce, ...head }) };
 }
 
 export function sendEmpty(
   response: ServerResponse,
-  asker: Asker | undefined,
+  requester: Requester | undefined,
   etag: string,
   headers: Record<string, string>,
   reason: string,
 ): void {
-  response.writeHead(204, { ...headers, ...proofOf(asker, { status: 204, lengthBytes: 0, etag, reason }) });
+  response.writeHead(204, { ...headers, ...proofOf(requester, { status: 204, lengthBytes: 0, etag, reason }) });
   response.end();
 }
 
 export function sendJson(
   response: ServerResponse,
-  asker: Asker | undefined,
+  requester: Requester | undefined,
   status: number,
   etag: string,
   body: string,
@@ -49,15 +49,15 @@ export function sendJson(
     'Content-Type': 'application/json',
     'Content-Length': lengthBytes,
     ...headers,
-    ...proofOf(asker, { status, lengthBytes, etag, reason: body }),
+    ...proofOf(requester, { status, lengthBytes, etag, reason: body }),
   });
   response.end(body);
 }
 
-/** An error as the asker is to see it; after the status line the connection breaks. */
+/** Answers with an error. After the status line it closes the connection instead. */
 export function sendRefusal(
   response: ServerResponse,
-  asker: Asker | undefined,
+  requester: Requester | undefined,
   etag: string,
   error: OrcaError,
   epoch: string,
@@ -70,14 +70,14 @@ export function sendRefusal(
   if (refusal !== undefined) {
     const { status, body, retryAfterSeconds } = refusal;
     const headers = retryAfterSeconds === undefined ? {} : { 'Retry-After': String(retryAfterSeconds) };
-    sendJson(response, asker, status, etag, body, headers);
+    sendJson(response, requester, status, etag, body, headers);
     return;
   }
   if (error.code === 'not_coordinator') {
-    sendJson(response, asker, 409, etag, formatNotCoordinator({ owner: undefined, epoch }));
+    sendJson(response, requester, 409, etag, formatNotCoordinator({ owner: undefined, epoch }));
     return;
   }
-  const isRequest = error.code === 'bad_request';
-  const body = JSON.stringify({ reason: error.code, message: isRequest ? error.message : 'internal error' });
-  sendJson(response, asker, isRequest ? 400 : 500, etag, body);
+  const isBadRequest = error.code === 'bad_request';
+  const body = JSON.stringify({ reason: error.code, message: isBadRequest ? error.message : 'internal error' });
+  sendJson(response, requester, isBadRequest ? 400 : 500, etag, body);
 }

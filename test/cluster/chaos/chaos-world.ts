@@ -112,7 +112,7 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
     const ips = (await replicas()).map(({ ip }) => ip);
     await eventually(async () => {
       expect((await proxyNumbers()).inFlight).toBe(0);
-      for (const name of ['orca_flights', 'orca_outbox_commits'])
+      for (const name of ['orca_fills_running', 'orca_outbox_commits'])
         expect(await Promise.all(ips.map((ip) => metricOf(ip, name)))).toEqual(ips.map(() => 0));
     }, SETTLE_MS);
   }

@@ -10,65 +10,65 @@ const pod = (name: string, podIP?: string): LivePod => ({
   status: podIP === undefined ? {} : { podIP },
 });
 const PODS = ['a', 'b', 'c', 'd', 'e'].map((name) => pod(name, name));
-const never = new AbortController().signal;
+const noAbort = new AbortController().signal;
 
 function world() {
   const clock = fakeClock();
-  const asked: string[] = [];
-  const news: string[] = [];
-  let answer = (_ip: string): PodReport | undefined => parsePodReport('{}');
+  const probed: string[] = [];
+  const changed: string[] = [];
+  let response = (_ip: string): PodReport | undefined => parsePodReport('{}');
   const reports = openPodReports({
     clock,
     probePod: async (ip) => {
-      asked.push(ip);
-      return answer(ip);
+      probed.push(ip);
+      return response(ip);
     },
     digest: (all) => JSON.stringify(all),
     pollIntervalMs: () => 60_000,
-    onChange: (key) => news.push(key),
+    onChange: (key) => changed.push(key),
   });
-  return { clock, asked, news, reports, answering: (next: typeof answer) => void (answer = next) };
+  return { clock, probed, changed, reports, respondWith: (next: typeof response) => void (response = next) };
 }
 
 describe('the reports of pods', () => {
-  test('come from three pods at most, each by its name', async () => {
-    const { reports, asked } = world();
-    const got = await reports.of('ml/models', PODS, 0, never);
-    expect(got.map(({ pod: name }) => name)).toEqual(['a', 'b', 'c']);
-    expect(asked).toEqual(['a', 'b', 'c']);
+  test('come from at most three pods, with the pod’s name', async () => {
+    const { reports, probed } = world();
+    const found = await reports.get('ml/models', PODS, 0, noAbort);
+    expect(found.map(({ pod: name }) => name)).toEqual(['a', 'b', 'c']);
+    expect(probed).toEqual(['a', 'b', 'c']);
   });
 
-  test('are not of pods that have no address yet, or don’t answer', async () => {
-    const { reports, answering } = world();
-    answering((ip) => (ip === 'b' ? undefined : parsePodReport('{}')));
-    const got = await reports.of('ml/models', [pod('x'), ...PODS.slice(0, 2)], 0, never);
-    expect(got.map(({ pod: name }) => name)).toEqual(['a']);
+  test('omit pods without an address and pods that do not respond', async () => {
+    const { reports, respondWith } = world();
+    respondWith((ip) => (ip === 'b' ? undefined : parsePodReport('{}')));
+    const found = await reports.get('ml/models', [pod('x'), ...PODS.slice(0, 2)], 0, noAbort);
+    expect(found.map(({ pod: name }) => name)).toEqual(['a']);
   });
 
-  test('are asked for again when they are too old, or other pods are there', async () => {
-    const { reports, asked, clock } = world();
-    await reports.of('ml/models', PODS.slice(0, 1), 4000, never);
+  test('are fetched again when they are too old, or for other pods', async () => {
+    const { reports, probed, clock } = world();
+    await reports.get('ml/models', PODS.slice(0, 1), 4000, noAbort);
     await clock.advance(3999);
-    await reports.of('ml/models', PODS.slice(0, 1), 4000, never);
-    expect(asked).toEqual(['a']);
+    await reports.get('ml/models', PODS.slice(0, 1), 4000, noAbort);
+    expect(probed).toEqual(['a']);
     await clock.advance(1);
-    await reports.of('ml/models', PODS.slice(0, 1), 4000, never);
-    await reports.of('ml/models', PODS.slice(1, 2), 4000, never);
-    expect(asked).toEqual(['a', 'a', 'b']);
+    await reports.get('ml/models', PODS.slice(0, 1), 4000, noAbort);
+    await reports.get('ml/models', PODS.slice(1, 2), 4000, noAbort);
+    expect(probed).toEqual(['a', 'a', 'b']);
   });
 
-  test('are asked for at most twenty at once', async () => {
+  test('are fetched with at most twenty concurrent requests', async () => {
     const clock = fakeClock();
     const gate = createGate();
     gate.hold();
     let running = 0;
-    let most = 0;
+    let maxRunning = 0;
     const reports = openPodReports({
       clock,
       probePod: async () => {
         running += 1;
-        most = Math.max(most, running);
-        await gate.pass(never);
+        maxRunning = Math.max(maxRunning, running);
+        await gate.pass(noAbort);
         running -= 1;
         return undefined;
       },
@@ -76,43 +76,43 @@ describe('the reports of pods', () => {
       pollIntervalMs: () => 60_000,
       onChange: () => {},
     });
-    const all = Array.from({ length: 30 }, (_, index) => reports.of(`ml/${index}`, PODS, 0, never));
+    const all = Array.from({ length: 30 }, (_, index) => reports.get(`ml/${index}`, PODS, 0, noAbort));
     await clock.advance(0);
     expect(running).toBe(20);
     gate.release();
     await Promise.all(all);
-    expect(most).toBe(20);
+    expect(maxRunning).toBe(20);
   });
 
-  test('are asked for every minute of those who are settled, and what is new brings their cache to the queue', async () => {
-    const { reports, asked, clock, news, answering } = world();
+  test('are polled every minute, and a change adds the cache to the queue', async () => {
+    const { reports, probed, clock, changed, respondWith } = world();
     const stop = new AbortController();
-    await reports.of('ml/models', PODS.slice(0, 1), 0, never);
-    await reports.of('ml/gone', PODS.slice(1, 2), 0, never);
-    reports.forget('ml/gone');
+    await reports.get('ml/models', PODS.slice(0, 1), 0, noAbort);
+    await reports.get('ml/deleted', PODS.slice(1, 2), 0, noAbort);
+    reports.forget('ml/deleted');
     const ended = reports.run(stop.signal);
     onTestFinished(async () => {
       stop.abort();
       await ended;
     });
     await clock.advance(185_000);
-    expect(asked).toEqual(['a', 'b', 'a', 'a', 'a']);
-    expect(news).toEqual([]);
-    answering(() => parsePodReport('{"store": {"full": true}}'));
+    expect(probed).toEqual(['a', 'b', 'a', 'a', 'a']);
+    expect(changed).toEqual([]);
+    respondWith(() => parsePodReport('{"store": {"full": true}}'));
     await clock.advance(60_000);
-    expect(news).toEqual(['ml/models']);
+    expect(changed).toEqual(['ml/models']);
     await clock.advance(60_000);
-    expect(news).toEqual(['ml/models']);
+    expect(changed).toEqual(['ml/models']);
   });
 });
 
 describe('a report', () => {
-  test('is read as pods write it', () => {
+  test('is parsed in the format that pods write', () => {
     const text = JSON.stringify({
       version: '0.1.0',
       checks: { peers: { ok: true, message: 'listed' }, cachestore: { ok: false, message: 'no such bucket' } },
       identity: { state: 'conflict', message: 'registered for http://other' },
-      runtime: { mistakes: ['logLevel: is no level'] },
+      runtime: { problems: ['logLevel: is not a level'] },
       origin: { models: { state: 'failed', message: 'refused' } },
       originBreakers: { 'acme-models': 'open' },
       store: {
@@ -137,11 +137,15 @@ describe('a report', () => {
         versioned: true,
       },
       identityConflict: 'registered for http://other',
-      runtimeProblems: ['logLevel: is no level'],
+      runtimeProblems: ['logLevel: is not a level'],
     });
   });
 
-  test('of another version is read as far as it goes', () => {
+  test('of a pod before the field was renamed still has its problems', () => {
+    expect(parsePodReport('{"runtime": {"mistakes": ["a"]}}').runtimeProblems).toEqual(['a']);
+  });
+
+  test('of another version is parsed as far as possible', () => {
     expect(parsePodReport('{"checks": [], "origin": null, "store": 3, "news": true}')).toEqual({
       failing: [],
       buckets: undefined,

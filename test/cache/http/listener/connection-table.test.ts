@@ -1,4 +1,4 @@
-/** Real sockets against a listener with little room. */
+/** Load shedding, with real sockets against a listener with few connections. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -20,11 +20,11 @@ async function open(maxConnections: number, tls?: { cert: Buffer; key: Buffer })
     for (const client of clients) client.destroy();
     await listener.drain(AbortSignal.abort());
   });
-  /** Resolves once the listener has it too. */
+  /** Resolves once the listener has accepted it. */
   const join = async (): Promise<Socket> => {
     const accepted = once(listener.server, 'connection');
     const client = connect(port, '127.0.0.1');
-    // Its end is the test's business; a reset is one.
+    // Tests observe the end of the connection; a reset is one.
     client.on('error', () => {});
     clients.push(client);
     await accepted;
@@ -36,7 +36,7 @@ async function open(maxConnections: number, tls?: { cert: Buffer; key: Buffer })
   return { listener, port, asked, join, answerAll };
 }
 
-test('who waits longest makes way for who comes, whether it has said nothing, or half of something', async () => {
+test('a new connection evicts the longest idle one, whether it sent nothing or half a request', async () => {
   const { asked, join } = await open(3);
   const silent = await join();
   const busy = await join();
@@ -53,7 +53,7 @@ test('who waits longest makes way for who comes, whether it has said nothing, or
   expect(busy.readableEnded).toBe(false);
 });
 
-test('where everyone is being answered, one more is told to come again', async () => {
+test('when all connections are busy, a new one is refused with 503', async () => {
   const { asked, join, answerAll } = await open(2);
   const busy = [await join(), await join()];
   for (const client of busy) client.write(GET);
@@ -62,7 +62,7 @@ test('where everyone is being answered, one more is told to come again', async (
   refused.write(GET);
   expect(await text(refused)).toMatch(/^HTTP\/1\.1 503 [^]*Retry-After: 1\r\n/);
   expect(asked).toHaveLength(2);
-  // One whose answer has ended waits, and so makes way.
+  // A connection whose response has ended is idle, and can be evicted.
   const answered = once(busy[0]!, 'data');
   answerAll();
   await answered;
@@ -71,7 +71,7 @@ test('where everyone is being answered, one more is told to come again', async (
   await expect.poll(() => asked.length).toBe(1);
 });
 
-test('a connection that asks for everything at once is ended', async () => {
+test('a connection with too many pipelined requests is closed', async () => {
   const { asked, join } = await open(10);
   const greedy = await join();
   greedy.write(GET.repeat(MAX_PIPELINED + 1));
@@ -82,7 +82,7 @@ test('a connection that asks for everything at once is ended', async () => {
   await expect.poll(() => asked.length).toBe(MAX_PIPELINED + 2);
 });
 
-test('handshakes that nobody finishes keep no client out', async () => {
+test('unfinished handshakes do not lock out clients', async () => {
   const { asked, port, join } = await open(4, { cert: Buffer.from(TEST_CERTIFICATE), key: Buffer.from(TEST_KEY) });
   for (let round = 0; round < 20; round++) await join();
   const client = tlsConnect({ port, host: '127.0.0.1', servername: 'localhost', ca: TEST_CA });

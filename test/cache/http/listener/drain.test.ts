@@ -1,4 +1,4 @@
-/** How connections end with their process: real sockets, and clients that have not read yet what is on its way. */
+/** Graceful drain, with real sockets and clients that have not read their response yet. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -8,9 +8,9 @@ import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { openHttpListener } from '#cache/http/listener/http-listener.ts';
 import { TEST_CA, TEST_CERTIFICATE, TEST_KEY } from '#test/support/tls-fixture.ts';
 
-/** The kernels take so much for a client that reads nothing. */
+/** Small enough for the kernels to buffer for a client that reads nothing. */
 const BODY = Buffer.alloc(256 * 1024, 'b');
-/** And not so much. */
+/** Too large for that. */
 const LARGE = Buffer.alloc(16 * 1024 * 1024);
 const LONG_MS = 60_000;
 const ON_TIME = new AbortController().signal;
@@ -28,7 +28,7 @@ async function open(isSecure: boolean) {
     await listener.drain(AbortSignal.abort());
   });
   const secured = { host: '127.0.0.1', servername: 'localhost', ca: TEST_CA };
-  /** One that asks, reads nothing before the test does, and closes when the server has. */
+  /** Opens a client that sends a request, reads nothing until the test does, and closes after the server. */
   const ask = async (headers = ''): Promise<{ client: Socket; response: ServerResponse }> => {
     const client = isSecure ? tlsConnect({ port, ...secured }) : connect(port, '127.0.0.1');
     client.pause();
@@ -42,16 +42,16 @@ async function open(isSecure: boolean) {
     const over = listener.drain(signal).finally(() => (state.isOver = true));
     return { state, over };
   };
-  /** As long as the loop needs to hear of a socket that has closed. */
+  /** Waits long enough for the event loop to notice a closed socket. */
   const turns = async (): Promise<void> => {
     for (let i = 0; i < 3; i++) await once(connect(port, '127.0.0.1'), 'error');
   };
-  /** The drain waits for the client, which then has all. */
+  /** The drain waits until the client has read its whole response. */
   const expectPatience = async ({ state, over }: ReturnType<typeof drain>, client: Socket): Promise<void> => {
     await turns();
     expect(state.isOver).toBe(false);
     expect((await buffer(client)).subarray(-BODY.length)).toEqual(BODY);
-    expect(await over).toEqual({ destroyed: 0 });
+    expect(await over).toEqual({ resets: 0 });
   };
   return { listener, port, ask, drain, turns, expectPatience };
 }
@@ -66,14 +66,14 @@ describe.for([
   ['HTTP', false],
   ['HTTPS', true],
 ] as const)('%s', ([, isSecure]) => {
-  test('the end of an answer that was on its way before the drain began', async () => {
+  test('delivers the end of a response written before the drain', async () => {
     const { ask, drain, expectPatience } = await open(isSecure);
     const { client, response } = await ask();
     await answer(response);
     await expectPatience(drain(ON_TIME), client);
   });
 
-  test('the end of an answer that was given meanwhile', async () => {
+  test('delivers the end of a response written during the drain', async () => {
     const { ask, drain, expectPatience } = await open(isSecure);
     const { client, response } = await ask();
     const draining = drain(ON_TIME);
@@ -82,7 +82,7 @@ describe.for([
   });
 
   test.for(['', 'Connection: close\r\n'])(
-    'the end of an answer after which the connection closes anyway %j',
+    'delivers the end of a response whose connection closes anyway %j',
     async (headers) => {
       const { listener, ask, drain, expectPatience } = await open(isSecure);
       const early = headers === '' ? undefined : await ask(headers);
@@ -93,19 +93,19 @@ describe.for([
     },
   );
 
-  test('who has not read it in time is told at once that the rest will not come', async () => {
+  test('resets a client that has not read its response in time', async () => {
     const { ask, drain } = await open(isSecure);
     const { client, response } = await ask();
     response.end(LARGE);
     const outOfTime = new AbortController();
     const { over } = drain(outOfTime.signal);
     outOfTime.abort();
-    expect(await over).toEqual({ destroyed: 1 });
+    expect(await over).toEqual({ resets: 1 });
     await expect(buffer(client)).rejects.toMatchObject({ code: 'ECONNRESET' });
   });
 });
 
-test('nobody waits for a client that has said nothing, or was answered long ago', async () => {
+test('does not wait for a client that sent nothing, or was answered long ago', async () => {
   vi.useFakeTimers({ toFake: ['performance'] });
   const { listener, port, ask, drain } = await open(false);
   const accepted = once(listener.server, 'connection');
@@ -115,10 +115,10 @@ test('nobody waits for a client that has said nothing, or was answered long ago'
   const { response } = await ask();
   await answer(response);
   vi.advanceTimersByTime(LONG_MS);
-  expect(await drain(ON_TIME).over).toEqual({ destroyed: 0 });
+  expect(await drain(ON_TIME).over).toEqual({ resets: 0 });
 });
 
-test('what crosses the goodbye is not answered', async () => {
+test('does not answer a request that arrives during the half-close', async () => {
   const { ask, drain, turns } = await open(false);
   const { client, response } = await ask();
   await answer(response);
@@ -126,5 +126,5 @@ test('what crosses the goodbye is not answered', async () => {
   client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
   await turns();
   expect((await buffer(client)).toString('latin1').match(/HTTP\/1\.1/g)).toHaveLength(1);
-  expect(await over).toEqual({ destroyed: 0 });
+  expect(await over).toEqual({ resets: 0 });
 });

@@ -1,4 +1,4 @@
-/** Requests as bytes on a socket: each is answered once, by 400 or as what everybody takes it for. */
+/** Raw requests on a socket: each gets exactly one response, 400 or that of its only reading. */
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(() => listener.drain(AbortSignal.abort()));
 
-/** The status lines of all that comes back until the connection ends, which the last request asks for. */
+/** The status of each response until the connection closes, as the last request demands. */
 async function statuses(raw: string): Promise<string[]> {
   const client = connect(port, '127.0.0.1');
   client.write(Buffer.from(raw, 'latin1'));
@@ -58,21 +58,21 @@ test.for([
   ['HTTP/0.9', 'GET /\r\n\r\n'],
   ['HTTP/1.2', 'GET / HTTP/1.2\r\nHost: a\r\n\r\n'],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
-  ['a method of nobody', 'FOO / HTTP/1.1\r\nHost: a\r\n\r\n'],
-] as const)('%s: 400, and nothing behind it is taken for a request', async ([, raw]) => {
+  ['an unknown method', 'FOO / HTTP/1.1\r\nHost: a\r\n\r\n'],
+] as const)('%s: 400, and no later bytes are taken for a request', async ([, raw]) => {
   const before = seen.length;
   expect(await statuses(raw)).toEqual(['400']);
   expect(seen.slice(before)).toEqual([]);
 });
 
-test('a chunk that is malformed ends the connection, and what is behind it is no request', async () => {
+test('a malformed chunk closes the connection, and later bytes are not taken for a request', async () => {
   const before = seen.length;
   for (const chunk of ['ZZ\r\n', '1\na\n0\n\n', '-1\r\n', '1\r\nab\r\n0\r\n\r\n'])
     await statuses(get('Transfer-Encoding: chunked\r\n', `${chunk}${SMUGGLED}`));
   expect(seen.slice(before)).not.toContain('GET /smuggled');
 });
 
-test('bodies are skipped whole, and the next request is the next request', async () => {
+test('bodies are skipped completely, and the next request is read correctly', async () => {
   const before = seen.length;
   const last = 'GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
   expect(await statuses(get(`Content-Length: ${SMUGGLED.length}\r\n`, SMUGGLED) + last)).toEqual(['200', '200']);
@@ -83,13 +83,13 @@ test('bodies are skipped whole, and the next request is the next request', async
   expect(seen.slice(before)).toEqual(['GET /', 'GET /last', 'GET /', 'GET /last']);
 });
 
-test('a tunnel is not opened, and an upgrade not followed', async () => {
+test('CONNECT and Upgrade are ignored', async () => {
   expect(await statuses('CONNECT origin:443 HTTP/1.1\r\nHost: a\r\n\r\n')).toEqual([]);
   for (const protocol of ['websocket', 'h2c'])
     expect(await statuses(get(`Connection: Upgrade, close\r\nUpgrade: ${protocol}\r\n`))).toEqual(['200']);
   expect(await statuses(get('Expect: the impossible\r\nConnection: close\r\n'))).toEqual(['417']);
 });
 
-test('8 KiB of headers are read', async () => {
+test('8 KiB of headers are accepted', async () => {
   expect(await statuses(get(`X: ${'x'.repeat(8 * 1024)}\r\nConnection: close\r\n`))).toEqual(['200']);
 });

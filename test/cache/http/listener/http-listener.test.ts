@@ -19,7 +19,7 @@ async function open(): Promise<{ client: Socket; fail: (code: string) => void }>
   return { client, fail };
 }
 
-test('a request that counts as late is reset without an answer, so that SDKs repeat it', async () => {
+test('a late request is reset without a response, so that SDKs retry it', async () => {
   const { client, fail } = await open();
   fail('ERR_HTTP_REQUEST_TIMEOUT');
   expect(await text(client)).toBe('');
@@ -34,13 +34,13 @@ test.for([
   expect(await text(client)).toMatch(answer);
 });
 
-test('what is no HTTP gets 400, and its connection ends', async () => {
+test('a malformed request gets 400, and its connection is closed', async () => {
   const { client } = await open();
   client.write('rubbish\r\n\r\n');
   expect(await text(client)).toMatch(/^HTTP\/1\.1 400 /);
 });
 
-test('a head larger than any key needs gets 431', async () => {
+test('a head larger than the longest key needs gets 431', async () => {
   const { client } = await open();
   client.write(`GET / HTTP/1.1\r\nhost: a\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`);
   expect(await text(client)).toMatch(/^HTTP\/1\.1 431 /);

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
-import { sendBody, type Sending } from '#cache/http/listener/send-body.ts';
+import { sendBody, type SendOptions } from '#cache/http/listener/send-body.ts';
 import { MIB, patternBytes } from '#test/support/engines.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 import { fakeSocket } from '#test/support/fake-socket.ts';
 
 const KIB = 1024;
 
-/** `count` pieces of 1 MiB on their way; `held` counts those that were taken from the body and not given back. */
+/** Sends `count` pieces of 1 MiB; `held` counts those that were taken from the body and not released. */
 function start(count: number, stallLimitMs = 300_000) {
   const clock = fakeClock();
   const pace = new ReaderPace();
@@ -34,19 +34,19 @@ function start(count: number, stallLimitMs = 300_000) {
     }
   }
   let served = 0;
-  const sending: Sending = {
+  const options: SendOptions = {
     clock,
     pace,
     stallLimitMs: () => stallLimitMs,
     onServed: (_, lengthBytes) => (served += lengthBytes),
     onStall: (outcome) => stalls.push(outcome),
   };
-  const sent = sendBody(socket.response, socket.socket, pieces(), body.length, sending);
+  const sent = sendBody(socket.response, socket.socket, pieces(), body.length, options);
   sent.catch(() => {});
   return { clock, pace, socket, body, stalls, sent, held: () => held, ended: () => ended, served: () => served };
 }
 
-test('a client that takes what it gets is handed more and more, up to 4 MiB and a piece', async () => {
+test('a client that takes everything is handed more and more, up to 4 MiB plus a piece', async () => {
   const { clock, socket, body, sent, held, served } = start(40);
   await clock.advance(0);
   expect(socket.queued).toEqual([64 * KIB, 64 * KIB]);
@@ -60,7 +60,7 @@ test('a client that takes what it gets is handed more and more, up to 4 MiB and 
   expect([held(), served(), clock.pending()]).toEqual([0, body.length, 0]);
 });
 
-test('one that takes everything at once leaves the event loop to others every 4 MiB', async () => {
+test('a client that takes everything at once yields the event loop every 4 MiB', async () => {
   const { socket, sent } = start(40);
   let turns = 0;
   const count = () => {
@@ -75,7 +75,7 @@ test('one that takes everything at once leaves the event loop to others every 4 
   expect(turns - before).toBeGreaterThanOrEqual(9);
 });
 
-test('one that takes nothing for 5 s is told of, again and again, and goes on where it stopped', async () => {
+test('a client that takes nothing for 5 s is reported every 5 s, and continues where it stopped', async () => {
   const { clock, pace, socket, body, stalls, sent } = start(12);
   let told = 0;
   pace.onStall(() => told++);
@@ -87,14 +87,14 @@ test('one that takes nothing for 5 s is told of, again and again, and goes on wh
   await clock.advance(1);
   expect([told, pace.isSlow]).toEqual([1, true]);
   await clock.advance(60_000);
-  expect([told, stalls]).toEqual([13, ['gave_back']]);
+  expect([told, stalls]).toEqual([13, ['buffers_released']]);
   await socket.flow();
   await sent;
   expect(socket.bytes().equals(body)).toBe(true);
   expect([pace.isSlow, clock.pending()]).toEqual([false, 0]);
 });
 
-test('a slow client is handed little at a time, and stays', async () => {
+test('a slow client is handed little at a time, and keeps its connection', async () => {
   const { clock, pace, socket, stalls } = start(2);
   await clock.advance(5_000);
   expect(pace.isSlow).toBe(true);
@@ -103,10 +103,10 @@ test('a slow client is handed little at a time, and stays', async () => {
     await clock.advance(6_000);
     expect(Math.max(...socket.queued)).toBeLessThanOrEqual(64 * KIB);
   }
-  expect(new Set(stalls)).toEqual(new Set(['gave_back']));
+  expect(new Set(stalls)).toEqual(new Set(['buffers_released']));
 });
 
-test('after 300 s without a byte taken the response is given up', async () => {
+test('a response is closed after 300 s without a byte taken', async () => {
   const { clock, socket, sent, stalls, held, ended } = start(4);
   await clock.advance(0);
   await socket.take(3);
@@ -114,20 +114,20 @@ test('after 300 s without a byte taken the response is given up', async () => {
   expect(ended()).toBe(false);
   await clock.advance(1_000);
   await expect(sent).rejects.toMatchObject({ code: 'cancelled' });
-  expect([stalls, ended()]).toEqual([['gave_back', 'cut'], true]);
+  expect([stalls, ended()]).toEqual([['buffers_released', 'closed'], true]);
   expect(held()).toBe(1);
   socket.close();
   expect([held(), clock.pending()]).toEqual([0, 0]);
 });
 
-test('the bound may be a shorter one', async () => {
+test('the stall limit is configurable', async () => {
   const { clock, sent } = start(4, 30_000);
   await clock.advance(29_000);
   await clock.advance(2_000);
   await expect(sent).rejects.toMatchObject({ code: 'cancelled' });
 });
 
-test('a connection that goes gives everything back, also what no callback comes for', async () => {
+test('a closed connection releases everything, even pieces whose callback never comes', async () => {
   const { clock, socket, sent, held, ended } = start(8);
   await clock.advance(0);
   await socket.take(9);

@@ -1,27 +1,29 @@
-/** One request of a client and what is known of it when a route takes it. */
+/** One request of a client with everything that its route needs, and the checks and responses that routes share. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { mayEnter, mayRead, type Caller } from '#cache/core/s3/key-ring.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Target } from '#cache/core/s3/request-target.ts';
-import type { CacheWord } from './object.ts';
 
-export interface Exchange {
+export interface EdgeCall {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly target: Target;
   readonly caller: Caller;
   readonly requestId: string;
-  /** From the request on. */
+  /** Since the request was received. */
   readonly elapsedMs: () => number;
 }
 
-/** How it was answered, for the access log and the metrics. */
-export interface Answered {
+/** The values of X-Cache; `NONE`, which is not sent, for responses without cached bytes. */
+export type CacheStatus = 'HIT' | 'MISS' | 'STALE' | 'NONE';
+
+/** How a call was answered, for the log and the metrics. */
+export interface EdgeResult {
   readonly status: number;
-  readonly cache: CacheWord;
+  readonly cache: CacheStatus;
 }
 
-/** The same refusal whether the bucket exists or not: who may not look learns nothing. */
+/** The same refusal whether the bucket exists or not, so that callers without access can't find out. */
 export function mustEnter(caller: Caller, bucket: string): void {
   if (!mayEnter(caller, bucket)) throw new OrcaError('forbidden', 'Access Denied');
 }
@@ -30,9 +32,8 @@ export function mustRead(caller: Caller, bucket: string, keyOrPrefix: string): v
   if (!mayRead(caller, bucket, keyOrPrefix)) throw new OrcaError('forbidden', 'Access Denied');
 }
 
-export function sendXml(exchange: Exchange, status: number, document: string): Answered {
-  const { request, response } = exchange;
-  // Exactly this, without a charset: aws-c-s3 compares the whole value.
+export function sendXml({ request, response }: EdgeCall, status: number, document: string): EdgeResult {
+  // Exactly this type, without a charset: aws-c-s3 compares the whole value.
   response.writeHead(status, { 'Content-Type': 'application/xml', 'Content-Length': Buffer.byteLength(document) });
   if (request.method === 'HEAD') response.end();
   else response.end(document);

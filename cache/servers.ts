@@ -1,0 +1,115 @@
+/** The cache's three listeners, edge, peer and ops, wired to the engine. */
+import packageJson from '#package' with { type: 'json' };
+import type { Config } from '#cache/config/config.ts';
+import type { PeerKeys } from '#cache/core/peer/auth.ts';
+import type { Engine } from '#cache/engine/engine.ts';
+import type { PeerView } from '#cache/engine/ports.ts';
+import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
+import { openEdge } from '#cache/http/edge/edge.ts';
+import { openEdgeKeys, openTlsKeys } from '#cache/http/edge/secrets.ts';
+import type { HttpListener } from '#cache/http/listener/http-listener.ts';
+import type { CacheMetrics } from '#cache/http/metrics.ts';
+import { openOps } from '#cache/http/ops/ops.ts';
+import type { OriginProbes } from '#cache/http/ops/origin-probes.ts';
+import type { Readiness } from '#cache/http/ops/readiness.ts';
+import { openPeerListener } from '#cache/http/peer/peer.ts';
+import type { Clock } from '#shared/clock.ts';
+import type { RootLog } from '#shared/log.ts';
+
+export interface ServersOptions {
+  readonly config: Config;
+  readonly engine: Engine;
+  readonly peers: PeerView;
+  readonly peerKeys: { current(): PeerKeys } | undefined;
+  readonly metrics: CacheMetrics;
+  readonly readiness: Readiness;
+  readonly originProbes: OriginProbes;
+  readonly storeProbe: StoreProbe;
+  readonly runtimeProblems: () => readonly string[];
+  readonly clock: Clock;
+  readonly log: RootLog;
+}
+
+/** Not yet listening. */
+export interface Servers {
+  readonly edge: HttpListener;
+  readonly peer: HttpListener;
+  readonly ops: HttpListener;
+  /** Stops watching the edge's mounted Secrets. */
+  closeSecrets(): Promise<void>;
+}
+
+export async function openServers(options: ServersOptions): Promise<Servers> {
+  const { edge, closeSecrets } = await openEdgeServer(options);
+  return { edge, peer: openPeerServer(options), ops: openOpsServer(options), closeSecrets };
+}
+
+/** Resolves with the ports once all three listeners accept; the edge is last, when the others can already answer. */
+export async function listen({ edge, peer, ops }: Servers, addresses: Config['listen']) {
+  return {
+    ops: await ops.listen(addresses.ops.host, addresses.ops.port),
+    peer: await peer.listen(addresses.peer.host, addresses.peer.port),
+    edge: await edge.listen(addresses.edge.host, addresses.edge.port),
+  };
+}
+
+async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOptions) {
+  const { auth, tlsDirectory } = config.edge;
+  const keys = auth.type === 'Anonymous' ? undefined : await openEdgeKeys(auth, { clock, log });
+  const tls =
+    tlsDirectory === undefined
+      ? undefined
+      : await openTlsKeys(tlsDirectory, { clock, log, onChange: (next) => edge.setTlsKeys(next) });
+  const edge: HttpListener = openEdge({
+    engine,
+    auth: keys === undefined ? { type: 'Anonymous' } : { type: keys.type, keys: () => keys.current() },
+    tls: tls?.current(),
+    region: config.edge.region,
+    buckets: new Set(config.origin.buckets.map(({ name }) => name)),
+    maxConnections: config.edge.maxConnections,
+    explain: config.edge.explain,
+    virtualHostDomains: config.edge.virtualHostDomains,
+    corsOrigins: config.edge.corsOrigins,
+    clock,
+    observer: metrics.edge,
+    log,
+  });
+  const closeSecrets = async (): Promise<void> => {
+    await Promise.all([keys?.close(), tls?.close()]);
+  };
+  return { edge, closeSecrets };
+}
+
+function openPeerServer({ config, engine, peers, peerKeys, metrics, clock, log }: ServersOptions): HttpListener {
+  return openPeerListener({
+    engine,
+    peers,
+    keys: peerKeys,
+    originId: config.origin.id,
+    buckets: config.origin.buckets,
+    // The budget's limit for any chunk size, because peers may use an older or newer configuration.
+    maxChunkSizeBytes: config.memory.budgetBytes / 4,
+    clock,
+    observer: metrics,
+    log,
+  });
+}
+
+function openOpsServer(options: ServersOptions): HttpListener {
+  const { config, engine, peers, peerKeys, metrics, readiness, originProbes, storeProbe, clock } = options;
+  return openOps({
+    registry: metrics.registry,
+    readiness,
+    probes: originProbes,
+    storeProbe,
+    engine,
+    peers,
+    keys: peerKeys,
+    purge: (name) => engine.purge(name),
+    clock,
+    version: packageJson.version,
+    configHash: config.hash,
+    originId: config.origin.id,
+    runtimeProblems: options.runtimeProblems,
+  });
+}
