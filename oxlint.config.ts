@@ -2,7 +2,7 @@
  * The linter's rules. `LAYERS` is the map of the code: each folder's row lists the only places that it may import from,
  * besides itself. docs/concepts/architecture.md draws the same map.
  */
-import { defineConfig } from 'oxlint';
+import { defineConfig, type OxlintOverride } from 'oxlint';
 
 const CORE = '#cache/core/**';
 const SHARED = '#shared/*';
@@ -84,10 +84,10 @@ const LAYERS: readonly Layer[] = [
   { files: ['operator/*.ts'], mayImport: ['#operator/**', '#shared/**', '#crds/**', '#package', ...NODE] },
 ];
 
-function layerRule({ files, mayImport }: Layer) {
+function layerRule({ files, mayImport }: Layer): OxlintOverride {
   const message = `${files.join(', ')} may import only itself and ${mayImport.join(', ')} (oxlint.config.ts)`;
   const group = ['*', '*/**', '../**', '!./**', ...mayImport.map((place) => `!${place}`)];
-  return { files, rules: { 'no-restricted-imports': ['error', { patterns: [{ group, message }] }] as const } };
+  return { files, rules: { 'no-restricted-imports': ['error', { patterns: [{ group, message }] }] } };
 }
 
 export default defineConfig({
