@@ -1,5 +1,5 @@
 /** The pod's config file and its runtime file: the fields of the spec, with references resolved to paths. */
-import * as behaviour from './behaviour.ts';
+import * as behavior from './behavior.ts';
 import * as edgeFields from './edge.ts';
 import { text, withDefault, withoutDefault } from './field-builders.ts';
 import type { Infer, Schema } from './json-schema.ts';
@@ -38,10 +38,10 @@ export const podFile = {
     },
     origin,
     cacheStore,
-    chunking: behaviour.chunking,
-    metadata: behaviour.metadata,
-    catalog: behaviour.catalog,
-    memory: behaviour.memory,
+    chunking: behavior.chunking,
+    metadata: behavior.metadata,
+    catalog: behavior.catalog,
+    memory: behavior.memory,
     peers,
     edge: {
       type: 'object',
@@ -69,13 +69,13 @@ export const podFile = {
         explain: edgeFields.explain,
       },
     },
-    shutdown: behaviour.shutdown,
+    shutdown: behavior.shutdown,
     runtimeFile: path(
       'File whose keys are reloaded while the process runs and override the config file. If omitted, nothing is reloaded.',
     ),
-    logLevel: behaviour.logLevel,
+    logLevel: behavior.logLevel,
   },
-  'x-kubernetes-validations': [behaviour.budgetHoldsFourChunks],
+  'x-kubernetes-validations': [behavior.budgetHoldsFourChunks],
 } as const satisfies Schema;
 
 export type PodFile = Infer<typeof podFile>;
@@ -85,7 +85,7 @@ export const runtimeFile = {
   type: 'object',
   properties: {
     provenConfigs,
-    logLevel: withoutDefault(behaviour.logLevel),
+    logLevel: withoutDefault(behavior.logLevel),
     origin: {
       type: 'object',
       description: 'Reloadable keys of `origin`.',
@@ -94,7 +94,7 @@ export const runtimeFile = {
     chunking: {
       type: 'object',
       description: 'Reloadable keys of `chunking`.',
-      properties: { readahead: withoutDefault(behaviour.readahead) },
+      properties: { readahead: withoutDefault(behavior.readahead) },
     },
   },
 } as const satisfies Schema;

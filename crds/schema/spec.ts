@@ -1,6 +1,6 @@
 /** The spec of an OrcaCache. It contains only what is implemented, so that setting anything else is an error. */
 import { QUANTITY_PATTERN } from '#crds/quantity.ts';
-import * as behaviour from './behaviour.ts';
+import * as behavior from './behavior.ts';
 import { bytes, choice, flag, integer, text, withDefault } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
 import { podOptions } from './pod-options.ts';
@@ -70,13 +70,13 @@ const networkPolicy = {
 } as const satisfies Schema;
 
 /** The budget is half of the memory limit and holds four chunks. */
-const CHUNKS_IN_LIMIT = 2 * behaviour.CHUNKS_IN_BUDGET;
+const CHUNKS_IN_LIMIT = 2 * behavior.CHUNKS_IN_BUDGET;
 
-interface LimitFields extends behaviour.BudgetFields {
+interface LimitFields extends behavior.BudgetFields {
   readonly pod: { readonly resources: { readonly limits?: Readonly<Record<string, string | number>> } };
 }
 
-const { ALL_SIZES } = behaviour;
+const { ALL_SIZES } = behavior;
 
 export const spec = {
   type: 'object',
@@ -90,20 +90,20 @@ export const spec = {
     ),
     origin,
     cacheStore,
-    chunking: behaviour.chunking,
-    metadata: behaviour.metadata,
-    catalog: behaviour.catalog,
-    memory: behaviour.memory,
+    chunking: behavior.chunking,
+    metadata: behavior.metadata,
+    catalog: behavior.catalog,
+    memory: behavior.memory,
     edge,
     availability,
-    shutdown: behaviour.shutdown,
+    shutdown: behavior.shutdown,
     proxy,
     networkPolicy,
     pod: podOptions,
-    logLevel: behaviour.logLevel,
+    logLevel: behavior.logLevel,
   },
   'x-kubernetes-validations': [
-    behaviour.budgetHoldsFourChunks,
+    behavior.budgetHoldsFourChunks,
     {
       rule:
         "has(self.memory.budget) || !has(self.pod.resources.limits) || !('memory' in self.pod.resources.limits) || " +
@@ -116,7 +116,7 @@ export const spec = {
       reads: ['chunking', 'memory', 'pod'],
       holds: (value: LimitFields) =>
         value.memory.budget !== undefined ||
-        behaviour.holdsChunks(value, value.pod.resources.limits?.['memory'], CHUNKS_IN_LIMIT),
+        behavior.holdsChunks(value, value.pod.resources.limits?.['memory'], CHUNKS_IN_LIMIT),
     },
   ],
 } as const satisfies Schema;

@@ -4,6 +4,10 @@ import type { Schema } from '#crds/schema/json-schema.ts';
 import { spec } from '#crds/schema/spec.ts';
 
 export function configurationPage(): string {
+  return [introduction(), resourceSection(), podFileSection(), environmentSection(), runtimeFileSection()].join('\n');
+}
+
+function introduction(): string {
   return `<!-- Generated from crds/ by hack/gen.ts. Do not edit: change crds/ and run npm run gen. -->
 # Configuration
 
@@ -13,8 +17,11 @@ references to Secrets and ConfigMaps. Keys that are not listed on this page are 
 - **Durations** are written as \`100ms\`, \`5s\`, \`5m\` or \`1h30m\`.
 - **Sizes** are written as \`8Mi\`, \`1Gi\`, \`5G\` or a plain number of bytes.
 - Keys in **bold** are required.
+`;
+}
 
-## The OrcaCache resource
+function resourceSection(): string {
+  return `## The OrcaCache resource
 
 \`\`\`yaml
 apiVersion: orcacache.dev/v1alpha1
@@ -46,8 +53,11 @@ ${table(spec, 'spec')}
 Running pods reload \`logLevel\`, \`origin.targetGlobal\` and \`chunking.readahead\`. Scaling, and changes to
 \`edge.service\`, \`availability.podDisruptionBudget\` and \`networkPolicy\`, do not replace pods. Any other change replaces
 them one by one. \`origin.id\` is immutable.
+`;
+}
 
-## The pod's config file
+function podFileSection(): string {
+  return `## The pod's config file
 
 In a cluster, the operator writes this file. To run a replica without Kubernetes:
 
@@ -72,8 +82,11 @@ cacheStore:
 Keys that are the same in the resource are described above and not repeated here.
 
 ${table(podFile, '', spec)}
+`;
+}
 
-### Environment variables
+function environmentSection(): string {
+  return `### Environment variables
 
 | variable | description |
 |---|---|
@@ -83,8 +96,11 @@ ${table(podFile, '', spec)}
 | \`ORCA_CACHESTORE_ACCESS_KEY_ID\`, \`ORCA_CACHESTORE_SECRET_ACCESS_KEY\` | Credentials of an S3 cachestore without \`credentials\`. |
 | \`ORCA_ORIGIN_ACCOUNT_KEY\`, \`ORCA_CACHESTORE_ACCOUNT_KEY\` | Account keys of an Azure origin or cachestore without \`credentials\`. |
 | \`AZURE_CLIENT_ID\`, \`AZURE_TENANT_ID\`, \`AZURE_FEDERATED_TOKEN_FILE\`, \`AZURE_AUTHORITY_HOST\` | Azure workload identity; its webhook sets them. |
+`;
+}
 
-### The runtime file
+function runtimeFileSection(): string {
+  return `### The runtime file
 
 This file is read every two seconds, and its keys override the config file. A key with an invalid value keeps its last
 valid value.

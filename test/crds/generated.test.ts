@@ -45,9 +45,9 @@ describe('the CRD', () => {
   });
 
   test('describes every field', () => {
-    const isUndescribed = ({ schema, path }: Node): boolean =>
+    const isMissing = ({ schema, path }: Node): boolean =>
       schema.description === undefined && !/(\[\]|[.][*])$/.test(path);
-    expect(all.filter(isUndescribed).map(({ path }) => path)).toEqual([]);
+    expect(all.filter(isMissing).map(({ path }) => path)).toEqual([]);
   });
 
   test('states every default and a reason for it at the end of the description', () => {

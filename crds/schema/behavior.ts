@@ -1,4 +1,4 @@
-/** Fields that set the cache's behaviour, shared by the resource's spec and the pod's config file. */
+/** Fields that set the cache's behavior, shared by the resource's spec and the pod's config file. */
 import { parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
 import { bytes, choice, duration, integer, size, withDefault } from './field-builders.ts';
 import type { Rule, Schema } from './json-schema.ts';
