@@ -20,7 +20,7 @@ function inState(name: string): OrcaCache {
   return { ...input.cache, status: statusOf(input, '0.1.0', NOW_MS) };
 }
 
-const READY = inState('all is well');
+const READY = inState('everything is ready');
 const withMetadata = (metadata: Partial<OrcaCache['metadata']>): OrcaCache => ({
   ...READY,
   metadata: { ...READY.metadata, ...metadata },
@@ -31,12 +31,12 @@ const TESTDATA: Readonly<Record<string, object>> = {
   ready: READY,
   new: { ...cacheFrom(MINIMAL), status: { observedGeneration: -1 } },
   changed: withMetadata({ generation: 2 }),
-  rolling: inState('pods are on their way'),
+  rolling: inState('pods are being replaced'),
   short: inState('a pod is lost'),
   deleting: withMetadata({ deletionTimestamp: '2026-05-01T00:00:00Z' }),
   failed: inState('the rollout is past its deadline'),
-  'no-secret': inState('a Secret is missing for long'),
-  paused: inState('it is paused'),
+  'no-secret': inState('a Secret is missing after the grace period'),
+  paused: inState('the cache is paused'),
 };
 
 /** Argo CD's health status for each result of kstatus. */
@@ -95,7 +95,7 @@ describe('the health check for Argo CD', () => {
       STATES.map(([, state]) => inState(state)),
     );
     expect(results.map(({ status }, index) => `${status}: ${STATES[index]?.[1]}`)).toEqual(
-      STATES.map(([result, state]) => `${state === 'it is paused' ? 'Suspended' : HEALTH[result]}: ${state}`),
+      STATES.map(([result, state]) => `${state === 'the cache is paused' ? 'Suspended' : HEALTH[result]}: ${state}`),
     );
   });
 
