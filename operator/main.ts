@@ -1,121 +1,91 @@
-/** Wires the operator: settings, API server, queue, watches, workers, probes and metrics; and takes it apart in reverse. */
+/** Starts the operator: settings, API client, leader election, probes and metrics. Shuts down in reverse order. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import packageJson from '#package' with { type: 'json' };
 import { runElection } from '#operator/control/election.ts';
+import { openLeaderTerms, type LeaderTerms, type Work } from '#operator/control/leader-term.ts';
 import { LeaseLock } from '#operator/control/lease-lock.ts';
-import { openTerms } from '#operator/control/term.ts';
-import { openMetrics } from '#operator/http/metrics.ts';
+import { openMetrics, type Metrics } from '#operator/http/metrics.ts';
 import { openMetricsServer, openProbes } from '#operator/http/server.ts';
+import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { openPodProbe } from '#operator/reconcile/probe-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
-import { openPodReports } from '#operator/reconcile/pod-reports.ts';
-import { parseSettings, type Settings } from './settings.ts';
-import { pollIntervalMs, dependencyDigest } from '#operator/status/dependency-conditions.ts';
+import { dependencyDigest, pollIntervalMs } from '#operator/status/dependency-conditions.ts';
 import { systemClock } from '#shared/clock.ts';
-import { openKubeClient } from '#shared/kube/client.ts';
 import type { ApiServer } from '#shared/kube/api-request.ts';
+import { openKubeClient, type KubeClient } from '#shared/kube/client.ts';
 import { openInCluster } from '#shared/kube/in-cluster.ts';
 import { openLifecycle, shutDown } from '#shared/lifecycle.ts';
-import { openLog } from '#shared/log.ts';
+import { openLog, type Log } from '#shared/log.ts';
+import { parseSettings, type Settings } from './settings.ts';
 
 const PEER_KEY_BYTES = 32;
 const SERVER_STOP_MS = 1000;
-/** Five for work that won't end and one for the lease; all of it below the 10 s that Kubernetes gives the pod. */
+/** 5 s for hanging work, 1 s for the release of the lease; less than the pod's 10 s termination grace period. */
 const WORK_STOP_MS = 7000;
+
+/** What the parts of the operator share. */
+interface Operator {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly client: KubeClient;
+  readonly metrics: Metrics;
+  readonly version: string;
+  /** The pod name in events and in the lease. */
+  readonly instance: string;
+}
 
 const parsed = parseSettings(process.env, process.argv.slice(2));
 if (parsed.ok) {
   await run(parsed.settings).catch((error: unknown) => {
-    // No kubeconfig, a port that is taken: said as plainly as a wrong setting.
+    // A missing kubeconfig or a port in use is reported like an invalid setting.
     fail([error instanceof Error ? error.message : String(error)]);
     process.exit();
   });
 } else {
-  fail(parsed.mistakes);
+  fail(parsed.problems);
 }
 
-function fail(mistakes: readonly string[]): void {
-  for (const mistake of mistakes) process.stderr.write(`orca-operator: ${mistake}\n`);
+function fail(problems: readonly string[]): void {
+  for (const problem of problems) process.stderr.write(`orca-operator: ${problem}\n`);
   process.exitCode = 1;
 }
 
 async function run(settings: Settings): Promise<void> {
-  const clock = systemClock;
   const log = openLog({ name: 'orca-operator', level: settings.logLevel });
-  const lifecycle = openLifecycle(log);
-  const signal = lifecycle.stopping;
-  const { version } = packageJson;
-
+  const signal = openLifecycle(log).stopping;
   const server = await openApiServer(settings);
+  const { version } = packageJson;
   const metrics = openMetrics(version, server.url.host);
-  const client = openKubeClient(server, { clock, observe: metrics.requested });
+  const client = openKubeClient(server, { clock: systemClock, observe: metrics.requested });
   const instance = settings.podName ?? hostname();
-  const terms = openTerms({
+  const operator: Operator = { settings, log, signal, client, metrics, version, instance };
+  const terms = openLeaderTerms({
     client,
-    clock,
+    clock: systemClock,
     log,
     namespaces: settings.namespaces,
-    metrics,
-    openWork(addKey) {
-      const reports = openPodReports({
-        clock,
-        probePod: openPodProbe(),
-        digest: dependencyDigest,
-        pollIntervalMs,
-        onChange: addKey,
-      });
-      const reconcile = openReconciler({
-        clock,
-        image: settings.image,
-        imagePullPolicy: settings.imagePullPolicy,
-        version,
-        instance,
-        reports,
-        state: metrics.state,
-        newPeerKeyBase64: () => randomBytes(PEER_KEY_BYTES).toString('base64'),
-      });
-      return { reconcile, run: (until) => reports.run(until) };
-    },
+    observer: metrics,
+    openWork: (addKey) => openWork(operator, addKey),
   });
 
-  /** Undefined until the first answer about the lease. */
-  let leads: boolean | undefined;
+  /** Undefined until the first response about the lease. */
+  let isLeader: boolean | undefined;
   const metricsServer = await openMetricsServer(settings.metricsPort, metrics.registry);
   const probes = await openProbes(
     settings.probePort,
     () => undefined,
-    () => {
-      if (leads === undefined) return 'it is not known yet who leads';
-      return terms.synced() === false ? 'the first lists are not read yet' : undefined;
-    },
+    () => unreadyReason(isLeader, terms),
   );
   log.info('started', { version, image: settings.image, namespaces: settings.namespaces, api: server.url.href });
 
-  const observe = (now: boolean): void => {
-    leads = now;
-    metrics.leads(now);
-  };
-  const work =
-    settings.lease === undefined
-      ? leadAlone()
-      : runElection({
-          // The same pod after a restart is another candidate: what its last life held it does not hold.
-          lease: new LeaseLock({ client, clock, ...settings.lease, identity: `${instance}_${randomUUID()}`, signal }),
-          clock,
-          log,
-          signal,
-          lead: (term) => terms.lead(term),
-          observe,
-        });
-
-  function leadAlone(): Promise<void> {
-    observe(true);
-    return terms.lead({ signal, assertHeld: () => {} });
-  }
-
+  const work = lead(operator, terms, (now) => {
+    isLeader = now;
+    metrics.setLeader(now);
+  });
   const ended = work.catch((error: unknown) => {
-    log.error('the work can’t go on', { error });
+    log.error('the operator failed', { error });
     process.exitCode = 1;
   });
   const stopped = new Promise<void>((resolve) => {
@@ -129,15 +99,58 @@ async function run(settings: Settings): Promise<void> {
       { name: 'metrics', timeoutMs: SERVER_STOP_MS, run: () => metricsServer.close() },
     ],
     log,
-    clock,
+    systemClock,
   );
   process.exit();
 }
 
-/** A pod uses its own account, and never loads the library that reads kubeconfigs: 80 MB of it. */
+/** In a pod the service account is used. The library that reads kubeconfigs takes 80 MB, so a pod never loads it. */
 async function openApiServer({ kubeconfig }: Settings): Promise<ApiServer> {
   const { KUBECONFIG = '', KUBERNETES_SERVICE_HOST = '' } = process.env;
   if (kubeconfig === undefined && KUBECONFIG === '' && KUBERNETES_SERVICE_HOST !== '') return openInCluster();
   const { openKubeconfig } = await import('#shared/kube/kubeconfig.ts');
   return openKubeconfig(kubeconfig);
+}
+
+/** The work of one term. */
+function openWork({ settings, metrics, version, instance }: Operator, addKey: (key: string) => void): Work {
+  const podReports = openPodReports({
+    clock: systemClock,
+    probePod: openPodProbe(),
+    digest: dependencyDigest,
+    pollIntervalMs,
+    onChange: addKey,
+  });
+  const reconcile = openReconciler({
+    clock: systemClock,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy,
+    version,
+    instance,
+    podReports,
+    onConditions: metrics.recordConditions,
+    newPeerKeyBase64: () => randomBytes(PEER_KEY_BYTES).toString('base64'),
+  });
+  return { reconcile, run: (signal) => podReports.run(signal) };
+}
+
+function unreadyReason(isLeader: boolean | undefined, terms: LeaderTerms): string | undefined {
+  if (isLeader === undefined) return 'the leader election has no result yet';
+  return terms.synced() === false ? 'the initial lists are not complete' : undefined;
+}
+
+/** Takes part in the leader election; without a configured lease, leads until the signal aborts. */
+async function lead(
+  { settings, client, log, signal, instance }: Operator,
+  terms: LeaderTerms,
+  observe: (isLeader: boolean) => void,
+): Promise<void> {
+  if (settings.lease === undefined) {
+    observe(true);
+    return terms.lead({ signal, assertHeld: () => {} });
+  }
+  // A restarted pod is a new candidate: it must not inherit the hold of its previous process.
+  const identity = `${instance}_${randomUUID()}`;
+  const lease = new LeaseLock({ client, clock: systemClock, ...settings.lease, identity, signal });
+  return runElection({ lease, clock: systemClock, log, signal, lead: (term) => terms.lead(term), observe });
 }

@@ -1,4 +1,4 @@
-/** What the operator is told by its environment and command line; every mistake in one clear line. Pure. */
+/** Parses the operator's environment and command line. Reports all problems at once, one line each. Pure. */
 import type { BuildContext } from '#operator/resources/context.ts';
 import type { LogLevel } from '#shared/log.ts';
 
@@ -7,9 +7,9 @@ export interface Settings {
   readonly imagePullPolicy: BuildContext['imagePullPolicy'];
   /** Empty = all. */
   readonly namespaces: readonly string[];
-  /** Of the operator's own pod; undefined outside a cluster. */
+  /** The operator's own pod; undefined outside a cluster. */
   readonly podName: string | undefined;
-  /** Which Lease says who of several operators works; undefined = there is no other. */
+  /** The Lease for the leader election; undefined = no election, because there is no other operator. */
   readonly lease: { readonly namespace: string; readonly name: string } | undefined;
   readonly logLevel: LogLevel;
   readonly kubeconfig: string | undefined;
@@ -19,77 +19,92 @@ export interface Settings {
 
 export type Parsed =
   | { readonly ok: true; readonly settings: Settings }
-  | { readonly ok: false; readonly mistakes: readonly string[] };
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 const PULL_POLICIES = ['Always', 'IfNotPresent', 'Never'] as const;
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-/** The ports of kubebuilder's operators, where monitoring looks for them. */
+/** kubebuilder's default ports, where monitoring expects them. */
 const PROBE_PORT = 8081;
 const METRICS_PORT = 8080;
-/** Each has its own watches, nine of them; whoever has more namespaces watches all. */
+/** Each namespace has nine watches of its own; beyond this number, watching all namespaces is cheaper. */
 const MAX_NAMESPACES = 50;
-/** One for each installation: the chart names it after the release. */
+/** One Lease per installation: the chart names it after the release. */
 const LEASE_NAME = 'orca-operator';
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
-export function parseSettings(env: Readonly<Record<string, string | undefined>>, args: readonly string[]): Parsed {
-  const mistakes: string[] = [];
-  const text = (name: string): string | undefined => (env[name] === '' ? undefined : env[name]);
-
-  function oneOf<const V extends string>(name: string, values: readonly V[], fallback: V): V {
-    const value = text(name);
-    if (value === undefined) return fallback;
-    const found = values.find((candidate) => candidate === value);
-    if (found === undefined) mistakes.push(`${name} must be one of ${values.join(', ')}, not ${JSON.stringify(value)}`);
-    return found ?? fallback;
-  }
-
-  function port(name: string, fallback: number): number {
-    const value = text(name);
-    if (value === undefined) return fallback;
-    const number = Number(value);
-    if (Number.isInteger(number) && number >= 0 && number <= 65_535) return number;
-    mistakes.push(`${name} must be a port, not ${JSON.stringify(value)}`);
-    return fallback;
-  }
-
-  function namespaces(): string[] {
-    const names = (text('WATCH_NAMESPACES') ?? '').split(',').map((name) => name.trim());
-    if (names.length === 1 && names[0] === '') return [];
-    const bad = names.filter((name) => !DNS_LABEL.test(name));
-    if (bad.length > 0)
-      mistakes.push(
-        `WATCH_NAMESPACES must be namespaces separated by commas; ${bad.map((name) => JSON.stringify(name)).join(', ')} can't be one`,
-      );
-    const distinct = [...new Set(names)];
-    if (distinct.length > MAX_NAMESPACES)
-      mistakes.push(`WATCH_NAMESPACES may name at most ${MAX_NAMESPACES} namespaces; leave it empty to watch all`);
-    return distinct;
-  }
-
-  function kubeconfig(): string | undefined {
-    const [flag, file, ...rest] = args;
-    if (flag === undefined) return undefined;
-    if (flag.startsWith('--kubeconfig=') && file === undefined) return flag.slice('--kubeconfig='.length);
-    if (flag === '--kubeconfig' && file !== undefined && rest.length === 0) return file;
-    mistakes.push(`the only argument is --kubeconfig FILE, not ${args.join(' ')}`);
-    return undefined;
-  }
-
-  const image = text('CACHE_IMAGE');
-  if (image === undefined) mistakes.push('CACHE_IMAGE is not set: it names the image of the cache pods');
-  const leaseNamespace = text('LEASE_NAMESPACE') ?? text('POD_NAMESPACE');
+export function parseSettings(env: Environment, args: readonly string[]): Parsed {
+  const problems: string[] = [];
+  const image = valueOf(env, 'CACHE_IMAGE');
+  if (image === undefined) problems.push('CACHE_IMAGE must be set to the image of the cache pods');
   const settings: Settings = {
     image: image ?? '',
-    imagePullPolicy: oneOf('CACHE_IMAGE_PULL_POLICY', PULL_POLICIES, 'IfNotPresent'),
-    namespaces: namespaces(),
-    podName: text('POD_NAME'),
-    lease:
-      leaseNamespace === undefined ? undefined : { namespace: leaseNamespace, name: text('LEASE_NAME') ?? LEASE_NAME },
-    logLevel: oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
-    kubeconfig: kubeconfig(),
-    probePort: port('PROBE_PORT', PROBE_PORT),
-    metricsPort: port('METRICS_PORT', METRICS_PORT),
+    imagePullPolicy: parseEnum(env, 'CACHE_IMAGE_PULL_POLICY', PULL_POLICIES, 'IfNotPresent', problems),
+    namespaces: parseNamespaces(env, problems),
+    podName: valueOf(env, 'POD_NAME'),
+    lease: leaseOf(env),
+    logLevel: parseEnum(env, 'LOG_LEVEL', LOG_LEVELS, 'info', problems),
+    kubeconfig: parseArguments(args, problems),
+    probePort: parsePort(env, 'PROBE_PORT', PROBE_PORT, problems),
+    metricsPort: parsePort(env, 'METRICS_PORT', METRICS_PORT, problems),
   };
-  return mistakes.length === 0 ? { ok: true, settings } : { ok: false, mistakes };
+  return problems.length === 0 ? { ok: true, settings } : { ok: false, problems };
+}
+
+/** Charts render unset values as empty variables, so empty counts as unset. */
+function valueOf(env: Environment, name: string): string | undefined {
+  return env[name] === '' ? undefined : env[name];
+}
+
+function parseEnum<const V extends string>(
+  env: Environment,
+  name: string,
+  values: readonly V[],
+  fallback: V,
+  problems: string[],
+): V {
+  const value = valueOf(env, name);
+  if (value === undefined) return fallback;
+  const found = values.find((candidate) => candidate === value);
+  if (found === undefined) problems.push(`${name} must be one of ${values.join(', ')}, not ${JSON.stringify(value)}`);
+  return found ?? fallback;
+}
+
+function parsePort(env: Environment, name: string, fallback: number, problems: string[]): number {
+  const value = valueOf(env, name);
+  if (value === undefined) return fallback;
+  const number = Number(value);
+  if (Number.isInteger(number) && number >= 0 && number <= 65_535) return number;
+  problems.push(`${name} must be a port number up to 65535, not ${JSON.stringify(value)}`);
+  return fallback;
+}
+
+function parseNamespaces(env: Environment, problems: string[]): string[] {
+  const names = (valueOf(env, 'WATCH_NAMESPACES') ?? '').split(',').map((name) => name.trim());
+  if (names.length === 1 && names[0] === '') return [];
+  const invalid = names.filter((name) => !DNS_LABEL.test(name));
+  if (invalid.length > 0)
+    problems.push(
+      `WATCH_NAMESPACES must be namespace names separated by commas; invalid: ${invalid.map((name) => JSON.stringify(name)).join(', ')}`,
+    );
+  const distinct = [...new Set(names)];
+  if (distinct.length > MAX_NAMESPACES)
+    problems.push(`WATCH_NAMESPACES must have at most ${MAX_NAMESPACES} namespaces; leave it empty to watch all`);
+  return distinct;
+}
+
+function leaseOf(env: Environment): Settings['lease'] {
+  const namespace = valueOf(env, 'LEASE_NAMESPACE') ?? valueOf(env, 'POD_NAMESPACE');
+  return namespace === undefined ? undefined : { namespace, name: valueOf(env, 'LEASE_NAME') ?? LEASE_NAME };
+}
+
+/** The path after `--kubeconfig`, the only argument. */
+function parseArguments(args: readonly string[], problems: string[]): string | undefined {
+  const [flag, file, ...more] = args;
+  if (flag === undefined) return undefined;
+  if (flag.startsWith('--kubeconfig=') && file === undefined) return flag.slice('--kubeconfig='.length);
+  if (flag === '--kubeconfig' && file !== undefined && more.length === 0) return file;
+  problems.push(`the only supported argument is --kubeconfig FILE, not ${args.join(' ')}`);
+  return undefined;
 }

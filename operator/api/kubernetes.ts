@@ -1,6 +1,6 @@
 /**
- * The shapes of built-in kinds, for the compiler only: builders are checked field by field against the published
- * models, and nothing of the client library is loaded by them.
+ * Types of built-in kinds, for the compiler only. Builders are checked field by field against the published models;
+ * the client library is not loaded at run time.
  */
 import type { V1NetworkPolicyIngressRule, V1NetworkPolicyPeer, V1NetworkPolicySpec } from '@kubernetes/client-node';
 
@@ -26,7 +26,7 @@ export type {
   V1VolumeMount as VolumeMount,
 } from '@kubernetes/client-node';
 
-/** The published models say `_from`, which is what their library turns into `from`; we send JSON as it stands. */
+/** The published models call the field `_from`, which their library serialises as `from`; the operator sends plain JSON. */
 export interface NetworkPolicy {
   readonly spec: Omit<V1NetworkPolicySpec, 'ingress'> & {
     readonly ingress: readonly (Omit<V1NetworkPolicyIngressRule, '_from'> & {
@@ -35,5 +35,5 @@ export interface NetworkPolicy {
   };
 }
 
-/** A kind without what `Manifest` already says of it. */
+/** The fields of a kind that `Manifest` does not declare. */
 export type Body<Kind> = Omit<Kind, 'apiVersion' | 'kind' | 'metadata'>;

@@ -1,6 +1,6 @@
 /**
- * Kubernetes objects as JSON, in the two directions: what we send (`Manifest`) and what the API server gave (`Live`);
- * and where each kind lives in its REST API.
+ * Kubernetes objects as JSON: what the operator sends (`Manifest`), what the API server returns (`Live`), and the REST
+ * path of each kind.
  */
 import type { KubeObject, OwnerReference } from '#shared/kube/types.ts';
 
@@ -12,14 +12,14 @@ export interface ManifestMetadata {
   readonly ownerReferences: readonly OwnerReference[];
 }
 
-/** A child as we want it: only fields that we mean. */
+/** A desired child: only the fields that the operator sets. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: ChildKind;
   readonly metadata: ManifestMetadata;
 }
 
-/** An object as the API server holds it; the rest of its fields are read where they are understood. */
+/** An object as the API server returned it. Other fields are typed where they are read (`observed.ts`). */
 export interface Live extends KubeObject {
   readonly metadata: KubeObject['metadata'] & {
     readonly name: string;
@@ -28,7 +28,7 @@ export interface Live extends KubeObject {
   };
 }
 
-/** Every kind of child, with its place in the API. */
+/** Every kind of child, with its API version and resource name. */
 export const CHILD_KINDS = {
   ServiceAccount: { apiVersion: 'v1', plural: 'serviceaccounts' },
   Role: { apiVersion: 'rbac.authorization.k8s.io/v1', plural: 'roles' },
@@ -43,8 +43,8 @@ export const CHILD_KINDS = {
 export type ChildKind = keyof typeof CHILD_KINDS;
 
 /**
- * The kinds that are listed and watched by label. Secrets are not: the operator may only get them by name, so that it
- * never holds what it has no business with.
+ * The kinds that are listed and watched by label. Secrets are excluded: the operator may only get them by name, so it
+ * never holds Secrets that are unrelated to a cache.
  */
 export const LISTED_KINDS = [
   'ServiceAccount',
@@ -57,7 +57,7 @@ export const LISTED_KINDS = [
   'NetworkPolicy',
 ] as const satisfies readonly ChildKind[];
 
-/** `/api/v1/…` for the core group, `/apis/<group>/<version>/…` for the others; all namespaces when none is given. */
+/** `/api/v1/…` for the core group, `/apis/<group>/<version>/…` for the others; without `namespace`, all namespaces. */
 export function collectionPath(apiVersion: string, plural: string, namespace?: string): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   return namespace === undefined ? `${root}/${plural}` : `${root}/namespaces/${namespace}/${plural}`;

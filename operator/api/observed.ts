@@ -1,4 +1,4 @@
-/** What the operator reads of the workload that others write: Deployments, ReplicaSets and Pods, as far as it looks. */
+/** The fields that the operator reads from Deployments, ReplicaSets and Pods, and the reports of the pods themselves. */
 import type { Live } from './manifest.ts';
 
 export interface LiveDeployment extends Live {
@@ -25,18 +25,18 @@ export interface LivePod extends Live {
   };
 }
 
-/** What a pod says of itself on its ops listener, as far as it is of a version that says it. */
+/** A cache pod's report from `/status` on its ops listener. Fields that the pod's version does not report are undefined. */
 export interface PodReport {
-  /** `<check>: <message>` of what keeps it from being ready. */
+  /** `<check>: <message>` for each failing readiness check. */
   readonly failing: readonly string[];
-  /** By the bucket's name at the edge; undefined where it says nothing of them. */
+  /** One entry per bucket, by its name at the edge. */
   readonly buckets: readonly BucketReport[] | undefined;
-  /** The origin's own names of buckets that are not asked any more for now. */
+  /** Origin buckets whose circuit breaker is not closed, by their name at the origin. */
   readonly brokenBuckets: readonly string[];
   readonly store: StoreReport | undefined;
-  /** Another cache's origin is registered under this one's id: why, in a line. */
+  /** Set when the cachestore holds this origin id for a different origin: one line that names both. */
   readonly identityConflict: string | undefined;
-  /** What is wrong with its runtime file, one line each; undefined where it says nothing of it. */
+  /** Problems in its runtime file, one line each. */
   readonly runtimeProblems: readonly string[] | undefined;
 }
 

@@ -1,8 +1,8 @@
-/** An OrcaCache as the operator meets it: read from the API server, so defaults are applied and identity is known. */
-import type { OrcaCache as Described } from '#crds/types.ts';
+/** An OrcaCache as read from the API server: defaults are applied, and `uid` and `generation` are set. */
+import type { OrcaCache as OrcaCacheManifest } from '#crds/types.ts';
 
 export type { Condition, OrcaCacheSpec, OrcaCacheStatus } from '#crds/types.ts';
 
-export interface OrcaCache extends Described {
-  readonly metadata: Described['metadata'] & { readonly uid: string; readonly generation: number };
+export interface OrcaCache extends OrcaCacheManifest {
+  readonly metadata: OrcaCacheManifest['metadata'] & { readonly uid: string; readonly generation: number };
 }

@@ -1,4 +1,4 @@
-/** Workers that take keys from the queue and reconcile them, until the signal aborts. */
+/** The workers: they take keys from the work queue and reconcile them until the signal aborts. */
 import { openApi } from '#operator/reconcile/api.ts';
 import type { Outcome } from '#operator/reconcile/outcome.ts';
 import type { Reconcile } from '#operator/reconcile/reconcile.ts';
@@ -18,15 +18,15 @@ export interface ControllerOptions {
   readonly queue: WorkQueue;
   readonly reconcile: Reconcile;
   readonly signal: AbortSignal;
-  /** Throws when nothing may be written any more. */
+  /** Throws if the lease is no longer held. */
   readonly assertHeld?: () => void;
   readonly workers?: number;
   readonly observe?: (result: ReconcileResult, durationMs: number) => void;
 }
 
-/** Reconciles wait for the API server most of the time; more at once would only queue there. */
-const WORKERS = 4;
-/** About thirty requests of milliseconds; an API server that needs longer is asked again later. */
+/** A reconcile mostly waits for the API server; more workers would only queue there. */
+export const WORKERS = 4;
+/** A reconcile makes about thirty requests of a few milliseconds. If the API server is slower, retry later. */
 const RECONCILE_TIMEOUT_MS = 120_000;
 
 /** Resolves when all workers have ended, after the signal. */
@@ -70,10 +70,10 @@ async function reconcileKey(options: ControllerOptions, key: string): Promise<vo
     observe(resultOf(outcome), clock.now() - startMs);
   } catch (error) {
     if (signal.aborted) return;
-    // Somebody changed what we were about to change; the next try sees it.
-    if (hasStatus(error, 409)) log.debug('a conflict: reconciling again', { error });
-    else if (error instanceof LeaseLost) log.warn('a write was withheld', { error });
-    else log.error('a reconcile failed', { error });
+    // Another client changed the object that was about to be written; the retry reads it again.
+    if (hasStatus(error, 409)) log.debug('write conflict; retrying', { error });
+    else if (error instanceof LeaseLost) log.warn('write refused: the lease is not held', { error });
+    else log.error('reconcile failed', { error });
     queue.retry(key);
     observe('error', clock.now() - startMs);
   } finally {

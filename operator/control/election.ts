@@ -1,15 +1,15 @@
 /**
- * At most one of the operator's replicas works: whoever holds the LeaseLock. It leads for a term; when the term is over, for
- * whatever reason, the work is ended and the process stands for the next one.
+ * Leader election: at most one replica of the operator works, the holder of the Lease. It leads for a term. When the
+ * term ends, for whatever reason, its work is stopped, and the process becomes a candidate again.
  */
 import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
 import { LeaseLost, type LeaseLock } from './lease-lock.ts';
 
 export interface Term {
-  /** Aborts when the term is over. */
+  /** Aborts when the term ends. */
   readonly signal: AbortSignal;
-  /** Throws when it is over, also where the abort has not come through yet. */
+  /** Throws after the end of the term, even before the signal has aborted. */
   readonly assertHeld: () => void;
 }
 
@@ -18,37 +18,37 @@ export interface ElectionOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Works until the signal of the term aborts, and resolves when nothing of it goes on. */
+  /** Works until the term's signal aborts; resolves when all of its work has ended. */
   readonly lead: (term: Term) => Promise<void>;
-  /** Called with true when a term begins, and with false when its work has ended or another is found to lead. */
-  readonly observe?: (leads: boolean) => void;
+  /** Called with true when a term begins, and with false when its work has ended or another candidate leads. */
+  readonly observe?: (isLeader: boolean) => void;
   /** In [0, 1). */
   readonly random?: () => number;
 }
 
-/** How often a holder renews and the others look. */
+/** How often a holder renews the lease and a candidate checks it. */
 const RETRY_MS = 2000;
-/** Candidates look somewhat earlier, each at its own times: so that a released lease has a new holder within 2 s. */
+/** Candidates check up to this share earlier, at different times, so that a released lease is taken within 2 s. */
 const CANDIDATE_JITTER = 0.5;
-/** Aborted work ends within milliseconds. What does not end by then hangs, and only the end of the process stops it. */
+/** Aborted work ends within milliseconds. Work that still runs after this time hangs; only a process exit stops it. */
 const END_OF_WORK_MS = 5000;
 
-/** Resolves after the signal, when the work has ended and the lease is released; rejects where work fails or doesn't end. */
+/** Resolves after the signal, when the work has ended and the lease is released. Rejects if the work fails or hangs. */
 export async function runElection(options: ElectionOptions): Promise<void> {
   const { lease, clock, log, signal } = options;
   const random = options.random ?? Math.random;
-  let complaint = '';
+  let lastError = '';
   while (!signal.aborted) {
     try {
-      if (await lease.hold()) await serve(options);
+      if (await lease.hold()) await serveTerm(options);
       options.observe?.(false);
-      complaint = '';
+      lastError = '';
     } catch (error) {
       if (error instanceof WorkFailed) throw error;
       if (signal.aborted) return;
       const message = error instanceof Error ? error.message : String(error);
-      if (message !== complaint) log.warn('the lease can’t be asked for', { error });
-      complaint = message;
+      if (message !== lastError) log.warn('failed to read or acquire the lease', { error });
+      lastError = message;
     }
     await pause(clock, RETRY_MS * (1 - CANDIDATE_JITTER * random()), signal);
   }
@@ -56,39 +56,39 @@ export async function runElection(options: ElectionOptions): Promise<void> {
 
 class WorkFailed extends Error {}
 
-async function serve(options: ElectionOptions): Promise<void> {
+async function serveTerm(options: ElectionOptions): Promise<void> {
   const { lease, clock, log, signal, observe = () => {} } = options;
   const term = new AbortController();
-  const over = AbortSignal.any([signal, term.signal]);
-  log.info('leads now');
+  const ended = AbortSignal.any([signal, term.signal]);
+  log.info('became leader');
   observe(true);
-  const work = options.lead({ signal: over, assertHeld: () => lease.assertHeld() });
-  // Nobody else waits for it until the term is over.
+  const work = options.lead({ signal: ended, assertHeld: () => lease.assertHeld() });
+  // A failure of the work ends the term; it is rethrown below.
   work.catch((error: unknown) => term.abort(error));
-  const why = await keep(options, over);
-  term.abort(new LeaseLost(why));
+  const reason = await renewUntilLost(options, ended);
+  term.abort(new LeaseLost(reason));
   if (!(await endsInTime(clock, work)))
-    throw new WorkFailed(`the work of an ended term still goes on after ${END_OF_WORK_MS} ms`);
-  if (signal.aborted) log.info('leads no longer: stopping');
-  else log.warn('leads no longer', { why });
+    throw new WorkFailed(`the work of an ended term is still running after ${END_OF_WORK_MS} ms`);
+  if (signal.aborted) log.info('gave up leadership: stopping');
+  else log.warn('lost leadership', { reason });
   await lease.release().catch((error: unknown) => {
-    log.warn('the lease could not be released; others wait until it has expired', { error });
+    log.warn('failed to release the lease; other candidates wait until it expires', { error });
   });
   await work.catch((cause: unknown) => {
     throw new WorkFailed('the work failed', { cause });
   });
 }
 
-/** Renews until it can't any more, and says why. */
-async function keep({ lease, clock, log }: ElectionOptions, over: AbortSignal): Promise<string> {
+/** Renews the lease until the term ends. Resolves with the reason. */
+async function renewUntilLost({ lease, clock, log }: ElectionOptions, ended: AbortSignal): Promise<string> {
   for (;;) {
-    await pause(clock, Math.min(RETRY_MS, Math.max(lease.leftMs, 0)), over);
-    if (over.aborted) return 'the work has ended';
-    if (lease.leftMs <= 0) return 'the lease could not be renewed in time';
+    await pause(clock, Math.min(RETRY_MS, Math.max(lease.leftMs, 0)), ended);
+    if (ended.aborted) return 'the work has ended';
+    if (lease.leftMs <= 0) return 'the lease was not renewed in time';
     try {
-      if (!(await lease.hold())) return 'another holds the lease';
+      if (!(await lease.hold())) return 'another candidate holds the lease';
     } catch (error) {
-      if (!over.aborted) log.warn('the lease could not be renewed', { leftMs: lease.leftMs, error });
+      if (!ended.aborted) log.warn('failed to renew the lease', { leftMs: lease.leftMs, error });
     }
   }
 }
@@ -96,12 +96,12 @@ async function keep({ lease, clock, log }: ElectionOptions, over: AbortSignal): 
 function endsInTime(clock: Clock, work: Promise<void>): Promise<boolean> {
   return new Promise((resolve) => {
     const cancel = clock.after(END_OF_WORK_MS, () => resolve(false));
-    const ended = (): void => {
+    const settle = (): void => {
       cancel();
       resolve(true);
     };
-    // How it ended is for the one who awaits it.
-    work.then(ended, ended);
+    // Success or failure does not matter here; the caller awaits `work` itself.
+    work.then(settle, settle);
   });
 }
 

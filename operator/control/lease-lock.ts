@@ -1,6 +1,7 @@
 /**
- * A LeaseLock as one candidate sees it. Whether another's hold is over is told by this process's own clock alone: since when
- * it has seen the record unchanged. Whether our own hold is over is known without asking anybody.
+ * The Kubernetes Lease of the leader election, from the point of view of one candidate. The expiry of another holder is
+ * measured with the local clock only, from the time the record was last seen to change. The expiry of our own hold is
+ * known without a request.
  */
 import { collectionPath } from '#operator/api/manifest.ts';
 import { microTime } from '#operator/api/micro-time.ts';
@@ -9,15 +10,15 @@ import type { KubeClient } from '#shared/kube/client.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import type { KubeObject } from '#shared/kube/types.ts';
 
-/** What others wait for before they take over; client-go's defaults, as all three. */
+/** How long others wait before they take over. This and the two limits below follow client-go's defaults. */
 const LEASE_SECONDS = 15;
-/** A holder that could not renew for so long stops: 5 s before others start, as long as a request may be under way. */
+/** A holder that could not renew for this long stops: 5 s before others may start, the longest time a request can take. */
 export const RENEW_DEADLINE_MS = 10_000;
-/** One slow answer leaves time for another try. */
+/** Leaves time for a second attempt within the renew deadline. */
 const REQUEST_TIMEOUT_MS = 5000;
-/** A process that ends has no more time for it. */
+/** A terminating process must not wait longer. */
 const RELEASE_TIMEOUT_MS = 1000;
-/** Others may take a released lease at once; the API wants a positive number. */
+/** Others may take a released lease at once; the API requires a positive duration. */
 const RELEASED_SECONDS = 1;
 
 export interface LeaseOptions {
@@ -25,7 +26,7 @@ export interface LeaseOptions {
   readonly clock: Clock;
   readonly namespace: string;
   readonly name: string;
-  /** Of this process: the same pod after a restart is another candidate. */
+  /** Unique per process: a restarted pod is a different candidate. */
   readonly identity: string;
   readonly signal: AbortSignal;
 }
@@ -45,7 +46,7 @@ export class LeaseLost extends Error {}
 export class LeaseLock {
   readonly #options: LeaseOptions;
   readonly #collection: string;
-  /** As we wrote it last; undefined while it isn't ours or somebody else touched it. */
+  /** The lease as this process last wrote it; undefined if it is not held or was changed by another writer. */
   #ours: LeaseObject | undefined;
   #seen = '';
   #seenAtMs = 0;
@@ -56,19 +57,19 @@ export class LeaseLock {
     this.#collection = collectionPath('coordination.k8s.io/v1', 'leases', options.namespace);
   }
 
-  /** Counted from when the last good renewal was sent; what is negative is over. */
+  /** Remaining time of the hold, counted from when the last successful renewal was sent. Expired at 0 or below. */
   get leftMs(): number {
     const { clock } = this.#options;
-    // Two clocks: one stands still while a machine is suspended, the other may be set back.
+    // Two clocks: the monotonic one stops while the machine is suspended, and the wall clock may be set back.
     return Math.min(this.#heldUntil.monotonicMs - clock.now(), this.#heldUntil.dateMs - clock.date());
   }
 
-  /** Right before a byte of a write leaves: a process that slept must not go on where it was. */
+  /** Called just before a write is sent: a process that was suspended must not continue with an expired lease. */
   assertHeld(): void {
-    if (this.leftMs <= 0) throw new LeaseLost('the lease was not renewed in time: nothing is written any more');
+    if (this.leftMs <= 0) throw new LeaseLost('the lease was not renewed in time: writes are refused');
   }
 
-  /** Takes or renews it, in one try; false while another has it. Rejects where the API server does not say. */
+  /** Acquires or renews the lease in one attempt. False if another candidate holds it; rejects if the request fails. */
   async hold(): Promise<boolean> {
     if (this.#ours !== undefined) {
       const renewed = await this.#write(this.#ours);
@@ -79,7 +80,7 @@ export class LeaseLock {
     return this.#isFree(live) ? this.#write(live) : false;
   }
 
-  /** So that another can begin at once. */
+  /** Lets another candidate start at once, without waiting for the expiry. */
   async release(): Promise<void> {
     const { clock } = this.#options;
     const ours = this.#ours;
@@ -92,11 +93,11 @@ export class LeaseLock {
       leaseDurationSeconds: RELEASED_SECONDS,
       renewTime: microTime(clock.date()),
     };
-    // Not under the signal: this is what is done after it.
+    // Without the signal: the release happens after it has aborted.
     try {
       await this.#options.client.request('PUT', this.#path, { body: { ...ours, spec }, timeoutMs: RELEASE_TIMEOUT_MS });
     } catch (error) {
-      // Somebody has taken it meanwhile, or it is gone.
+      // Another candidate has already taken it, or it was deleted.
       if (!hasStatus(error, 404, 409)) throw error;
     }
   }
@@ -105,7 +106,7 @@ export class LeaseLock {
     return `${this.#collection}/${this.#options.name}`;
   }
 
-  /** A try that ends after the hold has ended is of no use. */
+  /** A renewal that ends after the hold has expired is useless. */
   get #timeoutMs(): number {
     const leftMs = this.leftMs;
     return leftMs > 0 ? Math.min(leftMs, REQUEST_TIMEOUT_MS) : REQUEST_TIMEOUT_MS;
@@ -143,16 +144,16 @@ export class LeaseLock {
     });
   }
 
-  /** Against what was read: whoever was faster wins. */
+  /** With an optimistic lock on the version that was read: the first writer wins. */
   #write(live: LeaseObject): Promise<boolean> {
     const { spec = {} } = live;
-    const isNew = spec.holderIdentity !== this.#options.identity;
+    const isNewHolder = spec.holderIdentity !== this.#options.identity;
     return this.#send('PUT', this.#path, {
       ...live,
       spec: {
         ...spec,
         ...this.#spec(),
-        ...(isNew
+        ...(isNewHolder
           ? {
               acquireTime: microTime(this.#options.clock.date()),
               leaseTransitions: (spec.leaseTransitions ?? 0) + 1,

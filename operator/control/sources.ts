@@ -1,4 +1,4 @@
-/** Where keys come from: the caches themselves, and their children by label, each change leading to its cache. */
+/** Event sources of the work queue: watches of the caches, and of their children by label. A change adds the cache's key. */
 import { API_VERSION, KIND, LABEL, MANAGED_BY, PLURAL } from '#crds/names.ts';
 import { childCollectionPath, collectionPath, controllerOf, LISTED_KINDS, type Live } from '#operator/api/manifest.ts';
 import type { Clock } from '#shared/clock.ts';
@@ -26,8 +26,8 @@ export interface Sources {
 }
 
 /**
- * Each list repairs whatever drifted unseen, and the unchanged caches are spread over this time, so that a thousand of
- * them are no thundering herd.
+ * Each relist reconciles all caches, which repairs unnoticed drift. Unchanged caches are spread over this time to avoid
+ * a thundering herd.
  */
 const RESYNC_SPREAD_MS = 60_000;
 
@@ -36,8 +36,8 @@ export function openSources(options: SourcesOptions): Sources {
   const random = options.random ?? Math.random;
   const unsynced = new Set<string>();
 
-  function follow(path: string, query: Record<string, string>, isCache: boolean): Promise<void> {
-    /** What was seen last: enough to tell a change, and whose an object was that a list no longer has. */
+  function watchCollection(path: string, query: Record<string, string>, isCache: boolean): Promise<void> {
+    /** The last seen version and cache of each object, by uid: to detect changes, and deletions between two lists. */
     let seen = new Map<string, Seen>();
     let isFirst = true;
     unsynced.add(path);
@@ -52,7 +52,7 @@ export function openSources(options: SourcesOptions): Sources {
       onList(items) {
         const before = seen;
         seen = new Map(items.map((item) => [item.metadata.uid, seenOf(item, isCache)]));
-        // At the start everything is new to us and nothing has changed.
+        // After a start every object is new to this process, but none has changed.
         const urgency = isFirst ? 'due' : 'changed';
         isFirst = false;
         for (const [uid, { key }] of before) if (!seen.has(uid)) add(key);
@@ -65,9 +65,9 @@ export function openSources(options: SourcesOptions): Sources {
       onEvent(type, object) {
         const now = seenOf(object, isCache);
         const before = seen.get(object.metadata.uid);
-        // Of a cache, what we ourselves have just written: its status.
+        // The operator's own status update.
         if (type === 'MODIFIED' && before?.version === now.version) return;
-        // A change of owner concerns both.
+        // A change of owner affects both caches.
         add(before?.key);
         add(now.key);
         if (type === 'DELETED') seen.delete(object.metadata.uid);
@@ -82,10 +82,14 @@ export function openSources(options: SourcesOptions): Sources {
 
   const loops: Promise<void>[] = [];
   for (const namespace of options.namespaces.length === 0 ? [undefined] : options.namespaces) {
-    loops.push(follow(collectionPath(API_VERSION, PLURAL, namespace), {}, true));
+    loops.push(watchCollection(collectionPath(API_VERSION, PLURAL, namespace), {}, true));
     for (const kind of LISTED_KINDS)
       loops.push(
-        follow(childCollectionPath(kind, namespace), { labelSelector: `${LABEL.managedBy}=${MANAGED_BY}` }, false),
+        watchCollection(
+          childCollectionPath(kind, namespace),
+          { labelSelector: `${LABEL.managedBy}=${MANAGED_BY}` },
+          false,
+        ),
       );
   }
   return { synced: () => unsynced.size === 0, ended: Promise.all(loops).then(() => {}) };
@@ -99,15 +103,15 @@ interface Seen {
 function seenOf(object: Live, isCache: boolean): Seen {
   const { namespace = '', name, resourceVersion } = object.metadata;
   if (!isCache) return { key: ownerKey(object), version: resourceVersion };
-  return { key: `${namespace}/${name}`, version: askedFor(object) };
+  return { key: `${namespace}/${name}`, version: requestedState(object) };
 }
 
-/** All of a cache that somebody can ask something by: the generation counts changes of the spec and none of the status. */
-function askedFor({ metadata: { generation, annotations = {}, deletionTimestamp } }: Live): string {
+/** The user's input. The generation changes with the spec, but not with the status. */
+function requestedState({ metadata: { generation, annotations = {}, deletionTimestamp } }: Live): string {
   return JSON.stringify([generation, annotations, deletionTimestamp]);
 }
 
-/** The cache that a child belongs to. */
+/** The key of the cache that controls a child. */
 export function ownerKey(object: Live): string | undefined {
   const owner = controllerOf(object);
   return owner?.kind === KIND ? `${object.metadata.namespace ?? ''}/${owner.name}` : undefined;

@@ -1,17 +1,17 @@
 /**
- * Keys that want work. A key is in it once, however often it is added; while somebody works on it, it waits, so that
- * no two work on the same; what failed comes back later and later; and what has just changed comes before what is only
- * looked at again, so that a person does not wait for hundreds of other caches. After client-go's queue.
+ * The work queue of the controller, modelled on client-go's. A key is queued once, however often it is added. It is not
+ * handed out while a worker processes it, so no two workers get the same key. Failed keys are retried with exponential
+ * backoff. Changed keys come before periodic rechecks, so that a user's change does not wait for hundreds of caches.
  */
 import type { Clock } from '#shared/clock.ts';
 
-/** Whether somebody may wait for it, or only the time has come to look again. */
+/** `changed`: a user may be waiting for the result. `due`: a periodic recheck. */
 export type Urgency = 'changed' | 'due';
 
 export interface QueueObserver {
   added(): void;
   retried(): void;
-  /** A worker took a key that had waited so long. */
+  /** A worker took a key after it had waited for `waitedMs`. */
   taken(waitedMs: number): void;
   finished(workedMs: number): void;
 }
@@ -24,12 +24,12 @@ export interface WorkQueueOptions {
   readonly observe?: Partial<QueueObserver>;
 }
 
-/** A conflict is over in milliseconds; what still fails after ten tries is looked at every few minutes. */
+/** A write conflict is resolved within milliseconds. A key that keeps failing is retried every few minutes. */
 const RETRY_INITIAL_MS = 5;
 const RETRY_MAX_MS = 5 * 60_000;
-/** At most 25 caches a second are only looked at again: a dozen reads each, which a busy API server does not feel. */
+/** At most 25 rechecks a second. Each makes a dozen reads, a load that a busy API server does not notice. */
 const DUE_EVERY_MS = 40;
-/** More caches than one cluster has. Beyond it keys are dropped, and the next list brings them again. */
+/** Far more caches than a cluster has. Further keys are dropped, and the next list adds them again. */
 const MAX_KEYS = 100_000;
 
 interface Timer {
@@ -42,14 +42,14 @@ export class WorkQueue {
   readonly #random: () => number;
   readonly #maxKeys: number;
   readonly #observe: Partial<QueueObserver>;
-  /** Waiting, oldest first, with the time of the first add: those that have changed, and those that are only due. */
+  /** Queued keys by urgency, oldest first, with the time of their first add. */
   readonly #waiting: Readonly<Record<Urgency, Map<string, number>>> = { changed: new Map(), due: new Map() };
-  /** Worked on, since when. */
+  /** Keys in progress, with their start time. */
   readonly #active = new Map<string, number>();
-  /** Added again while worked on. */
+  /** Keys that were added again while in progress. */
   readonly #again = new Map<string, { readonly sinceMs: number; readonly urgency: Urgency }>();
   readonly #timers = new Map<string, Timer>();
-  /** From when on the next one that is only due may be taken. */
+  /** The earliest time for the next recheck. */
   #nextDueMs = 0;
   readonly #failures = new Map<string, number>();
   #wake: (() => void)[] = [];
@@ -75,13 +75,13 @@ export class WorkQueue {
     return this.#dropped;
   }
 
-  /** How long the running works last so far, in ms. */
+  /** The age of each key in progress, in ms. */
   activeMs(): readonly number[] {
     return [...this.#active.values()].map((sinceMs) => this.#clock.now() - sinceMs);
   }
 
   add(key: string, urgency: Urgency = 'changed'): void {
-    if (this.#isAdded(key, urgency)) return;
+    if (this.#isQueued(key, urgency)) return;
     if (this.depth >= this.#maxKeys) {
       this.#dropped += 1;
       return;
@@ -95,8 +95,8 @@ export class WorkQueue {
     this.#wake.shift()?.();
   }
 
-  /** What was only due and has changed now moves up; it is the same addition. */
-  #isAdded(key: string, urgency: Urgency): boolean {
+  /** A queued recheck whose cache has changed is promoted; that does not count as another add. */
+  #isQueued(key: string, urgency: Urgency): boolean {
     const { changed, due } = this.#waiting;
     const again = this.#again.get(key);
     const sinceMs = due.get(key);
@@ -108,7 +108,7 @@ export class WorkQueue {
     return changed.has(key) || due.has(key) || again !== undefined;
   }
 
-  /** At most one time is kept for a key, the earliest. */
+  /** Only the earliest time is kept for a key. */
   addAfter(key: string, afterMs: number, urgency: Urgency = 'due'): void {
     const dueMs = this.#clock.now() + afterMs;
     const planned = this.#timers.get(key);
@@ -121,22 +121,22 @@ export class WorkQueue {
     this.#timers.set(key, { dueMs, cancel });
   }
 
-  /** Again after a pause that doubles with each failure in a row; between half of it and all of it. */
+  /** Adds the key after a backoff that doubles with each consecutive failure, with jitter down to half of it. */
   retry(key: string): void {
     const failures = this.#failures.get(key) ?? 0;
     this.#failures.set(key, failures + 1);
     this.#observe.retried?.();
     const boundMs = Math.min(RETRY_INITIAL_MS * 2 ** failures, RETRY_MAX_MS);
-    // It may be a change that did not come through.
+    // The failed attempt may have been for a change.
     this.addAfter(key, (boundMs / 2) * (1 + this.#random()), 'changed');
   }
 
-  /** The key went well: its next failure is a first one. */
+  /** Resets the backoff of a key after a success. */
   forget(key: string): void {
     this.#failures.delete(key);
   }
 
-  /** The next key, now the caller's until `done`; undefined once the signal aborts. */
+  /** Resolves with the next key, which the caller owns until `done`; with undefined when the signal aborts. */
   async next(signal: AbortSignal): Promise<string | undefined> {
     while (!signal.aborted) {
       const first = this.#take();
@@ -146,7 +146,7 @@ export class WorkQueue {
         this.#observe.taken?.(this.#clock.now() - sinceMs);
         return key;
       }
-      await this.#added(signal);
+      await this.#available(signal);
     }
     return undefined;
   }
@@ -163,7 +163,7 @@ export class WorkQueue {
     this.#wake.shift()?.();
   }
 
-  /** Cancels what is planned; what is worked on is the workers' to end. */
+  /** Drops all queued and delayed keys. Keys in progress are not affected. */
   close(): void {
     for (const { cancel } of this.#timers.values()) cancel();
     this.#timers.clear();
@@ -171,22 +171,22 @@ export class WorkQueue {
     this.#waiting.due.clear();
   }
 
-  /** The first of those that have changed, else of those that are due, if their time has come. */
+  /** The first changed key; without one, the first due key, if the rate limit permits. */
   #take(): readonly [string, number] | undefined {
     const { changed, due } = this.#waiting;
     const nowMs = this.#clock.now();
-    const isPaced = changed.size === 0;
-    if (isPaced && nowMs < this.#nextDueMs) return undefined;
-    const from = isPaced ? due : changed;
+    const isRecheck = changed.size === 0;
+    if (isRecheck && nowMs < this.#nextDueMs) return undefined;
+    const from = isRecheck ? due : changed;
     const [first] = from;
     if (first === undefined) return undefined;
     from.delete(first[0]);
-    if (isPaced) this.#nextDueMs = nowMs + DUE_EVERY_MS;
+    if (isRecheck) this.#nextDueMs = nowMs + DUE_EVERY_MS;
     return first;
   }
 
-  /** Resolves when there may be something to take. */
-  #added(signal: AbortSignal): Promise<void> {
+  /** Resolves when a key may be available. */
+  #available(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const waitMs = this.#nextDueMs - this.#clock.now();
       const cancel =

@@ -1,26 +1,30 @@
-/** Metrics under the names of controller-runtime, so that dashboards for operators show this one too. */
+/** The operator's metrics, under the names of controller-runtime, so that existing operator dashboards work. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { ReconcileResult } from '#operator/control/controller.ts';
 import type { QueueObserver, WorkQueue } from '#operator/control/work-queue.ts';
 import type { Method } from '#shared/kube/types.ts';
-import { openConditionGauge, type State } from './condition-gauge.ts';
+import { openConditionGauge, type RecordConditions } from './condition-gauge.ts';
 
 export interface Metrics {
   readonly registry: Registry;
   readonly queueObserver: QueueObserver;
   readonly reconciled: (result: ReconcileResult, durationMs: number) => void;
+  /** Status 0: no response. */
   readonly requested: (method: Method, status: number, durationMs: number) => void;
-  /** Gauges that are read when somebody asks; undefined while this process does not lead. */
+  /** Registers gauges that read the queue at each scrape; undefined while this process does not lead. */
   watchQueue(queue: () => WorkQueue | undefined, workers: number): void;
-  readonly leads: (leads: boolean) => void;
-  readonly state: State;
+  readonly setLeader: (isLeader: boolean) => void;
+  readonly recordConditions: RecordConditions;
 }
 
-const CONTROLLER = 'orcacache';
-/** From a reconcile that writes nothing to one that waits for a slow API server, in seconds. */
+const CONTROLLER = { controller: 'orcacache' };
+/** client-go's workqueue metrics carry the queue's name in both labels. */
+const QUEUE = { name: 'orcacache', controller: 'orcacache' };
+/** From a reconcile that writes nothing to one that waits for a slow API server. */
 const RECONCILE_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+/** Up to the longest request timeout. */
 const REQUEST_SECONDS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30];
-/** Waiting in the queue and work, from a millisecond to the longest backoff. */
+/** From a millisecond to the longest backoff. */
 const QUEUE_SECONDS = [0.001, 0.01, 0.1, 1, 10, 100, 1000];
 const RESULT_LABEL: Readonly<Record<ReconcileResult, string>> = {
   success: 'success',
@@ -31,122 +35,159 @@ const RESULT_LABEL: Readonly<Record<ReconcileResult, string>> = {
 
 export function openMetrics(version: string, host: string): Metrics {
   const registry = new Registry();
-  const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  setBuildInfo(registry, version);
+  const leader = leaderGauge(registry);
+  const conditions = openConditionGauge(registry);
+  return {
+    registry,
+    queueObserver: queueMetrics(registry),
+    reconciled: reconcileMetrics(registry),
+    requested: requestMetrics(registry, host),
+    setLeader(isLeader) {
+      leader.set(isLeader);
+      if (!isLeader) conditions.clear();
+    },
+    recordConditions: conditions.record,
+    watchQueue: (queue, workers) => watchQueue(registry, queue, workers),
+  };
+}
 
-  const reconciles = new Counter({
+function setBuildInfo(registry: Registry, version: string): void {
+  new Gauge({
+    name: 'orcacache_operator_build_info',
+    help: 'Always 1; version and Node.js version as labels',
+    labelNames: ['version', 'node'],
+    registers: [registry],
+  }).set({ version, node: process.version }, 1);
+}
+
+function leaderGauge(registry: Registry): { set(isLeader: boolean): void } {
+  const gauge = new Gauge({
+    name: 'leader_election_master_status',
+    help: '1 if this process is the leader',
+    labelNames: ['name'],
+    registers: [registry],
+  });
+  const labels = { name: QUEUE.name };
+  gauge.set(labels, 0);
+  return { set: (isLeader) => gauge.set(labels, isLeader ? 1 : 0) };
+}
+
+function reconcileMetrics(registry: Registry): Metrics['reconciled'] {
+  const total = new Counter({
     name: 'controller_runtime_reconcile_total',
     help: 'Reconciles by result',
     labelNames: ['controller', 'result'],
-    registers,
+    registers: [registry],
   });
-  const errors = counter('controller_runtime_reconcile_errors_total', 'Reconciles that failed');
+  const errors = counter(registry, 'controller_runtime_reconcile_errors_total', 'Reconciles that failed', CONTROLLER);
   const terminal = counter(
+    registry,
     'controller_runtime_terminal_reconcile_errors_total',
-    'Reconciles that ended with something for the user to do',
+    'Reconciles that cannot succeed without user action',
+    CONTROLLER,
   );
-  const durations = new Histogram({
-    name: 'controller_runtime_reconcile_time_seconds',
-    help: 'Length of reconciles',
-    labelNames: ['controller'],
-    buckets: RECONCILE_SECONDS,
-    registers,
-  });
-  const requests = new Counter({
+  const durations = histogram(
+    registry,
+    'controller_runtime_reconcile_time_seconds',
+    'Duration of reconciles',
+    CONTROLLER,
+    RECONCILE_SECONDS,
+  );
+  for (const result of Object.values(RESULT_LABEL)) total.inc({ ...CONTROLLER, result }, 0);
+  return (result, durationMs) => {
+    total.inc({ ...CONTROLLER, result: RESULT_LABEL[result] });
+    if (result === 'error') errors.inc();
+    if (result === 'stalled') terminal.inc();
+    durations.observe(durationMs);
+  };
+}
+
+function requestMetrics(registry: Registry, host: string): Metrics['requested'] {
+  const total = new Counter({
     name: 'rest_client_requests_total',
-    help: 'Requests to the API server; code <error> where no answer came',
+    help: 'Requests to the API server; code "<error>" for those without a response',
     labelNames: ['code', 'method', 'host'],
-    registers,
+    registers: [registry],
   });
-  const requestDurations = new Histogram({
+  const durations = new Histogram({
     name: 'rest_client_request_duration_seconds',
-    help: 'Time to the whole answer of the API server',
+    help: 'Duration of requests to the API server, including the response body',
     labelNames: ['verb', 'host'],
     buckets: REQUEST_SECONDS,
-    registers,
+    registers: [registry],
   });
-  const adds = queueCounter('workqueue_adds_total', 'Keys added');
-  const retries = queueCounter('workqueue_retries_total', 'Keys that come back after a failure');
-  const waits = queueHistogram('workqueue_queue_duration_seconds', 'Time in the queue before work');
-  const works = queueHistogram('workqueue_work_duration_seconds', 'Time of work');
-  new Gauge({
-    name: 'orcacache_operator_build_info',
-    help: 'Always 1; the labels tell',
-    labelNames: ['version', 'node'],
-    registers,
-  }).set({ version, node: process.version }, 1);
-  const master = new Gauge({
-    name: 'leader_election_master_status',
-    help: 'Whether this process is the one that works',
-    labelNames: ['name'],
-    registers,
-  });
-  master.set({ name: CONTROLLER }, 0);
-  const conditions = openConditionGauge(registry);
-  for (const result of Object.values(RESULT_LABEL)) reconciles.inc({ controller: CONTROLLER, result }, 0);
-
-  function counter(name: string, help: string): { inc(): void } {
-    const made = new Counter({ name, help, labelNames: ['controller'], registers });
-    made.inc({ controller: CONTROLLER }, 0);
-    return { inc: () => made.inc({ controller: CONTROLLER }) };
-  }
-  function queueCounter(name: string, help: string): { inc(): void } {
-    const labels = { name: CONTROLLER, controller: CONTROLLER };
-    const made = new Counter({ name, help, labelNames: ['name', 'controller'], registers });
-    made.inc(labels, 0);
-    return { inc: () => made.inc(labels) };
-  }
-  function queueHistogram(name: string, help: string): { observe(ms: number): void } {
-    const made = new Histogram({ name, help, labelNames: ['name', 'controller'], buckets: QUEUE_SECONDS, registers });
-    return { observe: (ms) => made.observe({ name: CONTROLLER, controller: CONTROLLER }, ms / 1000) };
-  }
-  function gauge(name: string, help: string, labels: Record<string, string>, read: () => number): void {
-    const made: Gauge = new Gauge({
-      name,
-      help,
-      labelNames: Object.keys(labels),
-      collect: (): void => made.set(labels, read()),
-      registers: [],
-    });
-    registry.registerMetric(made);
-  }
-
-  return {
-    registry,
-    queueObserver: {
-      added: () => adds.inc(),
-      retried: () => retries.inc(),
-      taken: (waitedMs) => waits.observe(waitedMs),
-      finished: (workedMs) => works.observe(workedMs),
-    },
-    reconciled(result, durationMs) {
-      reconciles.inc({ controller: CONTROLLER, result: RESULT_LABEL[result] });
-      if (result === 'error') errors.inc();
-      if (result === 'stalled') terminal.inc();
-      durations.observe({ controller: CONTROLLER }, durationMs / 1000);
-    },
-    requested(method, status, durationMs) {
-      requests.inc({ code: status === 0 ? '<error>' : String(status), method, host });
-      requestDurations.observe({ verb: method, host }, durationMs / 1000);
-    },
-    leads(leads) {
-      master.set({ name: CONTROLLER }, leads ? 1 : 0);
-      if (!leads) conditions.forget();
-    },
-    state: conditions.state,
-    watchQueue(queue, workers) {
-      const controller = { controller: CONTROLLER };
-      const labels = { name: CONTROLLER, controller: CONTROLLER };
-      const seconds = (): number[] => (queue()?.activeMs() ?? []).map((ms) => ms / 1000);
-      gauge('controller_runtime_max_concurrent_reconciles', 'Workers', controller, () => workers);
-      gauge('controller_runtime_active_workers', 'Workers that work', controller, () => queue()?.active ?? 0);
-      gauge('workqueue_depth', 'Keys that wait', labels, () => queue()?.depth ?? 0);
-      gauge('workqueue_unfinished_work_seconds', 'Age of all work in progress', labels, () =>
-        seconds().reduce((sum, value) => sum + value, 0),
-      );
-      gauge('workqueue_longest_running_processor_seconds', 'Age of the oldest work in progress', labels, () =>
-        Math.max(0, ...seconds()),
-      );
-    },
+  return (method, status, durationMs) => {
+    total.inc({ code: status === 0 ? '<error>' : String(status), method, host });
+    durations.observe({ verb: method, host }, durationMs / 1000);
   };
+}
+
+function queueMetrics(registry: Registry): QueueObserver {
+  const adds = counter(registry, 'workqueue_adds_total', 'Keys added to the queue', QUEUE);
+  const retries = counter(registry, 'workqueue_retries_total', 'Keys queued again after a failure', QUEUE);
+  const waits = histogram(
+    registry,
+    'workqueue_queue_duration_seconds',
+    'Time that keys wait in the queue',
+    QUEUE,
+    QUEUE_SECONDS,
+  );
+  const works = histogram(
+    registry,
+    'workqueue_work_duration_seconds',
+    'Time that workers spend on a key',
+    QUEUE,
+    QUEUE_SECONDS,
+  );
+  return {
+    added: () => adds.inc(),
+    retried: () => retries.inc(),
+    taken: (waitedMs) => waits.observe(waitedMs),
+    finished: (workedMs) => works.observe(workedMs),
+  };
+}
+
+function watchQueue(registry: Registry, queue: () => WorkQueue | undefined, workers: number): void {
+  const ageSeconds = (): number[] => (queue()?.activeMs() ?? []).map((ms) => ms / 1000);
+  gauge(registry, 'controller_runtime_max_concurrent_reconciles', 'Number of workers', CONTROLLER, () => workers);
+  gauge(registry, 'controller_runtime_active_workers', 'Busy workers', CONTROLLER, () => queue()?.active ?? 0);
+  gauge(registry, 'workqueue_depth', 'Keys waiting in the queue', QUEUE, () => queue()?.depth ?? 0);
+  gauge(registry, 'workqueue_unfinished_work_seconds', 'Total age of the keys in progress', QUEUE, () =>
+    ageSeconds().reduce((sum, value) => sum + value, 0),
+  );
+  gauge(registry, 'workqueue_longest_running_processor_seconds', 'Age of the oldest key in progress', QUEUE, () =>
+    Math.max(0, ...ageSeconds()),
+  );
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+function counter(registry: Registry, name: string, help: string, labels: Labels): { inc(): void } {
+  const made = new Counter({ name, help, labelNames: Object.keys(labels), registers: [registry] });
+  made.inc({ ...labels }, 0);
+  return { inc: () => made.inc({ ...labels }) };
+}
+
+function histogram(
+  registry: Registry,
+  name: string,
+  help: string,
+  labels: Labels,
+  buckets: number[],
+): { observe(ms: number): void } {
+  const made = new Histogram({ name, help, labelNames: Object.keys(labels), buckets, registers: [registry] });
+  return { observe: (ms) => made.observe({ ...labels }, ms / 1000) };
+}
+
+function gauge(registry: Registry, name: string, help: string, labels: Labels, read: () => number): void {
+  const made: Gauge = new Gauge({
+    name,
+    help,
+    labelNames: Object.keys(labels),
+    collect: (): void => made.set({ ...labels }, read()),
+    registers: [],
+  });
+  registry.registerMetric(made);
 }

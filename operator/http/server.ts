@@ -1,4 +1,4 @@
-/** Two small listeners: probes and metrics. */
+/** The operator's two HTTP listeners: probes and metrics. */
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
@@ -10,20 +10,20 @@ export interface OpenServer {
 
 type Routes = Readonly<Record<string, (response: ServerResponse) => Promise<void> | void>>;
 
-/** Probes and scrapes are short; whoever holds a connection longer is cut. */
+/** Probes and scrapes are short; slower requests are closed. */
 const REQUEST_TIMEOUT_MS = 10_000;
-/** Kubelet, Prometheus and a person or two. */
+/** Enough for the kubelet, Prometheus and a few users. */
 const MAX_CONNECTIONS = 64;
 
-/** `healthy` and `ready` say what is wrong; undefined = nothing. */
+/** `healthy` and `ready` return the problem; undefined = none. */
 export function openProbes(
   port: number,
   healthy: () => string | undefined,
   ready: () => string | undefined,
 ): Promise<OpenServer> {
   const probe = (check: () => string | undefined) => (response: ServerResponse) => {
-    const wrong = check();
-    response.writeHead(wrong === undefined ? 200 : 503, { 'content-type': 'text/plain' }).end(`${wrong ?? 'ok'}\n`);
+    const problem = check();
+    response.writeHead(problem === undefined ? 200 : 503, { 'content-type': 'text/plain' }).end(`${problem ?? 'ok'}\n`);
   };
   return open(port, { '/healthz': probe(healthy), '/readyz': probe(ready) });
 }
@@ -45,12 +45,12 @@ async function open(port: number, routes: Routes): Promise<OpenServer> {
       return;
     }
     Promise.resolve(route(response)).catch((error: unknown) => {
-      // A gauge that can't be read: the scrape fails, and says which.
+      // A gauge could not be read: the scrape fails with the error.
       response.writeHead(500, { 'content-type': 'text/plain' }).end(`${String(error)}\n`);
     });
   });
   server.maxConnections = MAX_CONNECTIONS;
-  await listening(server, port);
+  await listen(server, port);
   return {
     port: (server.address() as AddressInfo).port,
     close: () =>
@@ -61,7 +61,7 @@ async function open(port: number, routes: Routes): Promise<OpenServer> {
   };
 }
 
-function listening(server: Server, port: number): Promise<void> {
+function listen(server: Server, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, () => {

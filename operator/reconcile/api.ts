@@ -1,4 +1,4 @@
-/** The API server as one reconcile sees it: every call under its signal, reads and writes apart. */
+/** The API client of one reconcile: every call is bound to its signal, and writes are separate from reads. */
 import type { KubeClient, RequestOptions } from '#shared/kube/client.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import type { KubeList, KubeObject } from '#shared/kube/types.ts';
@@ -8,7 +8,7 @@ export interface Api {
   readonly log: Log;
   readonly signal: AbortSignal;
   read<T>(path: string): Promise<T>;
-  /** Undefined for what does not exist. */
+  /** Undefined if the object does not exist. */
   find<T>(path: string): Promise<T | undefined>;
   list<T extends KubeObject>(path: string, labelSelector: string): Promise<readonly T[]>;
   write<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, options: WriteOptions): Promise<T>;
@@ -20,11 +20,11 @@ export interface ApiOptions {
   readonly client: KubeClient;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Throws when nothing may be written any more; asked right before each write leaves. */
+  /** Called just before each write is sent; throws if the lease is no longer held. */
   readonly assertHeld?: () => void;
 }
 
-/** More children than any cache has: what is beyond it is not ours to guess at. */
+/** Far more children than a cache has; a longer list is truncated. */
 const LIST_LIMIT = 500;
 
 export function openApi({ client, log, signal, assertHeld = () => {} }: ApiOptions): Api {

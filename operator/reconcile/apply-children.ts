@@ -1,4 +1,4 @@
-/** Makes the children be as desired, in their order, and tells how far that went. */
+/** Applies the children in order, stops at the first that fails, and deletes the obsolete ones at the end. */
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -6,8 +6,8 @@ import type { Child } from '#operator/resources/list.ts';
 import type { peerAuthSecret } from '#operator/resources/peer-auth-secret.ts';
 import type { Phase } from '#operator/status/status-input.ts';
 import { hasStatus } from '#shared/kube/error.ts';
-import { apply, type Applied } from './apply.ts';
 import type { Api } from './api.ts';
+import { apply, type Applied } from './apply.ts';
 import { deploymentOf, type Observed } from './observe.ts';
 import { plannedDeletions, prune } from './prune.ts';
 import { rotatePeerAuth } from './rotate-peer-auth.ts';
@@ -15,7 +15,7 @@ import { rotatePeerAuth } from './rotate-peer-auth.ts';
 export interface ApplyResult {
   readonly phase: Phase;
   readonly deployment: LiveDeployment | undefined;
-  /** When something that has begun is to go on, though nothing else may happen. */
+  /** When a rotation of the peer key continues; undefined if none is in progress. */
   readonly requeueAfterMs?: number | undefined;
 }
 
@@ -31,12 +31,12 @@ export async function applyChildren(
   for (const child of desired) {
     const { kind, metadata } = child.manifest;
     const live = observed.children.find((seen) => seen.kind === kind && seen.live.metadata.name === metadata.name);
-    const applied = await applyOrRefusal(api, cache, child, live?.live);
-    if (applied.kind === 'refused') return { phase: applied, deployment };
-    // What comes after may rely on it, so a child that is not ours ends this round.
+    const applied = await applyOrRejection(api, cache, child, live?.live);
+    if (applied.kind === 'rejected') return { phase: applied, deployment };
+    // Later children may depend on this one, so a conflict ends the pass.
     if (applied.kind === 'conflict') {
-      const phase = { kind: 'conflict', object: `${kind} ${metadata.name}`, passing: applied.passing } as const;
-      return { phase, deployment };
+      const object = `${kind} ${metadata.name}`;
+      return { phase: { kind: 'conflict', object, transient: applied.transient }, deployment };
     }
     if (kind === 'Secret')
       requeueAfterMs = await rotatePeerAuth(api, cache, applied.live, newKeyOf(child.manifest), nowMs);
@@ -47,28 +47,29 @@ export async function applyChildren(
   return { phase: { kind: 'applied' }, deployment, requeueAfterMs };
 }
 
-/** The builder draws a fresh one each time; one that is not needed is thrown away. */
+/** The builder generates a new key in every pass; an unused one is discarded. */
 function newKeyOf(manifest: Manifest): string {
   return (manifest as unknown as ReturnType<typeof peerAuthSecret>).data.key;
 }
 
-type Refused = Extract<Phase, { kind: 'refused' }>;
+type Rejected = Extract<Phase, { kind: 'rejected' }>;
 
-/** The API server's no to a child is for the user to know; any other failure is for the next try. */
-async function applyOrRefusal(
+/** A rejection of the child by the API server is reported to the user. Any other failure is thrown, and so retried. */
+async function applyOrRejection(
   api: Api,
   cache: OrcaCache,
   child: Child,
   live: Parameters<typeof apply>[3],
-): Promise<Applied | Refused> {
+): Promise<Applied | Rejected> {
   try {
     return await apply(api, cache, child, live);
   } catch (error) {
     if (!hasStatus(error, 400, 403, 422)) throw error;
     const { kind, metadata } = child.manifest;
-    api.log.warn('the API server refuses a child', { kind, child: metadata.name, error });
-    // Of a Secret only that it was refused: the API server may quote what it was sent.
-    const why = kind === 'Secret' ? error.reason : error.message;
-    return { kind: 'refused', message: `${kind} ${metadata.name}: ${why}`, final: error.status !== 403 };
+    api.log.warn('the API server rejected a child', { kind, child: metadata.name, error });
+    // For a Secret only the reason: the API server's message may quote its content.
+    const cause = kind === 'Secret' ? error.reason : error.message;
+    const message = `${kind} ${metadata.name} rejected by the API server: ${cause}`;
+    return { kind: 'rejected', message, permanent: error.status !== 403 };
   }
 }

@@ -1,4 +1,4 @@
-/** Makes one child be as desired: created where absent, applied where it differs, left alone where it is right or not ours. */
+/** Applies one child: creates it if absent, applies it if it differs, and leaves it alone if it matches or is not ours. */
 import { FIELD_MANAGER } from '#crds/names.ts';
 import { childCollectionPath, childPath, type Live, type Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -11,12 +11,12 @@ import { APPLIED, claimOn, digest, ownershipPatch, sealed } from './ownership.ts
 
 export type Applied =
   | { readonly kind: 'unchanged' | 'created' | 'changed'; readonly live: Live }
-  /** The name is taken; `passing`: by an object that is ours or was a predecessor's, and goes away by itself. */
-  | { readonly kind: 'conflict'; readonly passing: boolean };
+  /** Another object has the name. `transient`: it is being deleted, or belonged to a deleted cache of the same name. */
+  | { readonly kind: 'conflict'; readonly transient: boolean };
 
-/** `live` is what was listed; undefined where nothing was. */
+/** `live` is the listed object, if any. */
 export async function apply(api: Api, cache: OrcaCache, child: Child, live: Live | undefined): Promise<Applied> {
-  // What is made once is of a kind that is not listed.
+  // Children that are written once are Secrets, which are not listed.
   const found = child.write === 'once' ? await api.find<Live>(pathOf(child.manifest)) : live;
   if (found !== undefined) return applyTo(api, cache, child, found);
   const created = await create(api, child);
@@ -35,21 +35,21 @@ export function isAsDesired(manifest: Manifest, live: Live): boolean {
 
 async function applyTo(api: Api, cache: OrcaCache, { manifest, write }: Child, live: Live): Promise<Applied> {
   const claim = claimOn(live, cache);
-  if (claim === 'foreign') return { kind: 'conflict', passing: false };
+  if (claim === 'foreign') return { kind: 'conflict', transient: false };
   if (claim === 'predecessor' || live.metadata.deletionTimestamp !== undefined)
-    return { kind: 'conflict', passing: true };
+    return { kind: 'conflict', transient: true };
   if (write === 'once' || isAsDesired(manifest, live)) return { kind: 'unchanged', live };
   const owned = await ownFields(api, manifest, live);
   if (isAsDesired(manifest, owned)) return { kind: 'changed', live: owned };
-  api.log.info('applying a child that differs', {
+  api.log.info('applying changed child', {
     kind: manifest.kind,
     child: manifest.metadata.name,
-    diff: diff(manifest, owned) ?? 'fields that are no longer sent',
+    difference: diff(manifest, owned) ?? 'removed fields',
   });
   return { kind: 'changed', live: await serverSideApply(api, manifest, owned) };
 }
 
-/** The created object, or undefined where one of that name exists already. */
+/** The created object; undefined if an object with that name already exists. */
 async function create(api: Api, { manifest }: Child): Promise<Live | undefined> {
   const { kind, metadata } = manifest;
   try {
@@ -57,7 +57,7 @@ async function create(api: Api, { manifest }: Child): Promise<Live | undefined> 
       query: { fieldManager: FIELD_MANAGER },
       body: sealed(manifest),
     });
-    api.log.info('created a child', { kind, child: metadata.name });
+    api.log.info('created child', { kind, child: metadata.name });
     return live;
   } catch (error) {
     if (hasStatus(error, 409) && error.reason === 'AlreadyExists') return undefined;
@@ -79,7 +79,7 @@ async function ownFields(api: Api, manifest: Manifest, live: Live): Promise<Live
   });
 }
 
-/** With the uid: should the object have gone meanwhile, this must not make a new one. */
+/** Sends the uid as a precondition: if the object was deleted meanwhile, the apply must not create a new one. */
 async function serverSideApply(api: Api, manifest: Manifest, live: Live): Promise<Live> {
   const body = sealed(manifest);
   return api.write<Live>('PATCH', pathOf(manifest), {

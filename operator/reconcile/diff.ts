@@ -1,14 +1,14 @@
 /**
- * Whether a live object is what we want, looking only at the fields that we send: the API server adds defaults, and
- * other managers own fields of their own. Pure; follows the merge rules of server-side apply, so that what an apply
- * would leave alone is no diff. Returns the path of the first diff, for the log.
+ * Compares a live object with the desired one in the fields that the operator sends: the API server adds defaults, and
+ * other managers own other fields. Follows the merge rules of server-side apply, so it finds a difference exactly where
+ * an apply would change the object. Pure.
  */
 import { parseResource } from '#crds/quantity.ts';
 
 type Json = unknown;
 type JsonObject = Readonly<Record<string, Json>>;
 
-/** Fields by which server-side apply finds the items of a list again. Lists that are not here are replaced whole. */
+/** The merge keys of lists, as in server-side apply. Lists without an entry are atomic. */
 const LIST_KEYS: Readonly<Record<string, readonly string[]>> = {
   containers: ['name'],
   env: ['name'],
@@ -20,23 +20,24 @@ const LIST_KEYS: Readonly<Record<string, readonly string[]>> = {
   volumes: ['name'],
 };
 
-/** Maps that server-side apply replaces whole: one more label in a selector is another selector. */
+/** Maps that server-side apply treats as atomic: an additional label makes a different selector. */
 const ATOMIC_MAPS = new Set(['selector', 'matchLabels', 'nodeSelector']);
 
-/** Below these the API server rewrites quantities in its own way (`1024Mi` becomes `1Gi`). */
+/** Below these fields the API server may store quantities in another notation (`1024Mi`, `1Gi`). */
 const QUANTITY_PARENTS = new Set(['requests', 'limits']);
 
+/** The path of the first difference; undefined if there is none. */
 export function diff(desired: Json, live: Json, path: readonly string[] = []): string | undefined {
-  if (Array.isArray(desired)) return listDifference(desired, live, path);
-  if (isObject(desired)) return objectDifference(desired, live, path);
+  if (Array.isArray(desired)) return diffList(desired, live, path);
+  if (isObject(desired)) return diffObject(desired, live, path);
   if (desired === live) return undefined;
   const parent = path.at(-2);
   if (parent !== undefined && QUANTITY_PARENTS.has(parent) && sameQuantity(desired, live)) return undefined;
   return path.join('.');
 }
 
-function objectDifference(desired: JsonObject, live: Json, path: readonly string[]): string | undefined {
-  // An empty object or list may be dropped by the API server on its way to storage.
+function diffObject(desired: JsonObject, live: Json, path: readonly string[]): string | undefined {
+  // The API server may drop empty objects and lists.
   if (live === undefined && Object.keys(desired).length === 0) return undefined;
   if (!isObject(live)) return path.join('.');
   if (ATOMIC_MAPS.has(path.at(-1) ?? '') && Object.keys(live).length !== Object.keys(desired).length)
@@ -48,21 +49,24 @@ function objectDifference(desired: JsonObject, live: Json, path: readonly string
   return undefined;
 }
 
-function listDifference(desired: readonly Json[], live: Json, path: readonly string[]): string | undefined {
+function diffList(desired: readonly Json[], live: Json, path: readonly string[]): string | undefined {
   if (live === undefined && desired.length === 0) return undefined;
   if (!Array.isArray(live)) return path.join('.');
   const keys = LIST_KEYS[path.at(-1) ?? ''];
   if (keys === undefined || !desired.every(isObject)) {
     if (live.length !== desired.length) return path.join('.');
-    return firstFound(desired, (item, index) => diff(item, live[index], [...path, String(index)]));
+    return firstDefined(desired, (item, index) => diff(item, live[index], [...path, String(index)]));
   }
-  return firstFound(desired, (item, index) => {
+  return firstDefined(desired, (item, index) => {
     const twin = live.find((candidate) => isObject(candidate) && keys.every((key) => item[key] === candidate[key]));
     return diff(item, twin, [...path, String(index)]);
   });
 }
 
-function firstFound<T>(items: readonly T[], look: (item: T, index: number) => string | undefined): string | undefined {
+function firstDefined<T>(
+  items: readonly T[],
+  look: (item: T, index: number) => string | undefined,
+): string | undefined {
   for (const [index, item] of items.entries()) {
     const found = look(item, index);
     if (found !== undefined) return found;

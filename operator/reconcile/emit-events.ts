@@ -1,4 +1,4 @@
-/** Tells people what turned: one event a transition, best effort. */
+/** Emits one Kubernetes event per transition, best effort. */
 import { randomBytes } from 'node:crypto';
 import { API_VERSION, GROUP, KIND } from '#crds/names.ts';
 import { collectionPath } from '#operator/api/manifest.ts';
@@ -13,9 +13,9 @@ const ACTION = 'Reconcile';
 /** The API's limits: 1 kB for a note, 128 characters for an instance. */
 const MAX_NOTE = 1000;
 const MAX_INSTANCE = 128;
-/** Distinguishes the events of one moment; the cache's name leaves room for it. */
+/** Makes names of the same millisecond unique. `MAX_NAME_LENGTH` of a cache leaves room for it. */
 const SUFFIX_BYTES = 4;
-/** Hex digits of the milliseconds since 1970, for longer than anybody will look. */
+/** Hex digits of the milliseconds since 1970; enough for 8900 years. */
 const TIME_DIGITS = 12;
 
 export async function emitEvents(
@@ -32,7 +32,7 @@ export async function emitEvents(
         body: {
           apiVersion: 'events.k8s.io/v1',
           kind: 'Event',
-          metadata: { name: `${name}.${inOrder(clock.date(), index)}`, namespace },
+          metadata: { name: `${name}.${sortableSuffix(clock.date(), index)}`, namespace },
           eventTime: microTime(clock.date()),
           reportingController: CONTROLLER,
           reportingInstance: `orca-operator-${instance}`.slice(0, MAX_INSTANCE),
@@ -44,14 +44,14 @@ export async function emitEvents(
         },
       });
     } catch (error) {
-      // The status says the same; an event is not worth a retry.
-      api.log.warn('an event could not be written', { reason, error });
+      // Not retried: the status has the same information.
+      api.log.warn('failed to write an event', { reason, error });
     }
   }
 }
 
-/** kubectl shows events of this version by their name, as they have no `lastTimestamp`: so by their time. */
-function inOrder(nowMs: number, index: number): string {
+/** kubectl sorts events of this API version by name, because they have no `lastTimestamp`. So the name starts with the time. */
+function sortableSuffix(nowMs: number, index: number): string {
   const time = nowMs.toString(16).padStart(TIME_DIGITS, '0');
   return `${time}${index}${randomBytes(SUFFIX_BYTES).toString('hex')}`;
 }

@@ -1,4 +1,4 @@
-/** Reads what exists of a cache: its children by label, and the ReplicaSets and pods of its Deployment. */
+/** Observes the live state of a cache: its children by label, and the ReplicaSets and pods of its Deployment. */
 import { LABEL, MANAGED_BY } from '#crds/names.ts';
 import {
   CHILD_KINDS,
@@ -16,11 +16,11 @@ import type { Api } from './api.ts';
 import { claimOn } from './ownership.ts';
 
 export interface Observed {
-  /** Everything that carries our labels, ours or not. */
+  /** All objects with the labels of a child, also those that another owner controls. */
   readonly children: readonly ObservedChild[];
-  /** Those of the cache's Deployment. */
+  /** Owned by the cache's Deployment. */
   readonly replicaSets: readonly LiveReplicaSet[];
-  /** Those of the ReplicaSets, newest first. */
+  /** Owned by those ReplicaSets, newest first. */
   readonly pods: readonly LivePod[];
 }
 
@@ -31,18 +31,18 @@ export interface ObservedChild {
 
 export async function observe(api: Api, cache: OrcaCache): Promise<Observed> {
   const { namespace, name } = cache.metadata;
-  const mine = selectorText({ [LABEL.managedBy]: MANAGED_BY, [LABEL.instance]: name });
-  const workload = selectorText(selectorLabels(cache));
+  const childSelector = selectorText({ [LABEL.managedBy]: MANAGED_BY, [LABEL.instance]: name });
+  const podSelector = selectorText(selectorLabels(cache));
   const [lists, replicaSets, pods] = await Promise.all([
     Promise.all(
       LISTED_KINDS.map(async (kind) => {
-        const found = await api.list<Live>(childCollectionPath(kind, namespace), mine);
-        // Items of a list don't say what they are.
+        const found = await api.list<Live>(childCollectionPath(kind, namespace), childSelector);
+        // List items have no kind and apiVersion.
         return found.map((live) => ({ kind, live: { ...live, kind, apiVersion: CHILD_KINDS[kind].apiVersion } }));
       }),
     ),
-    api.list<LiveReplicaSet>(collectionPath('apps/v1', 'replicasets', namespace), workload),
-    api.list<LivePod>(collectionPath('v1', 'pods', namespace), workload),
+    api.list<LiveReplicaSet>(collectionPath('apps/v1', 'replicasets', namespace), podSelector),
+    api.list<LivePod>(collectionPath('v1', 'pods', namespace), podSelector),
   ]);
   const children = lists.flat();
   const deployment = deploymentOf(children, cache);
@@ -60,13 +60,13 @@ export function deploymentOf(children: readonly ObservedChild[], cache: OrcaCach
   return found?.live as LiveDeployment | undefined;
 }
 
-/** The pods of the newest revision, newest first: what a rollout waits for. */
+/** The pods of the latest revision, newest first: the pods that a rollout waits for. */
 export function newestPods({ replicaSets, pods }: Observed): readonly LivePod[] {
   const [newest] = replicaSets.toSorted((left, right) => revision(right) - revision(left));
   return pods.filter((pod) => ownerUid(pod) === newest?.metadata.uid);
 }
 
-/** Not the age: going back to an earlier template makes an old ReplicaSet the newest revision. */
+/** Not the creation time: a rollback makes an old ReplicaSet the latest revision. */
 function revision({ metadata }: LiveReplicaSet): number {
   return Number(metadata.annotations?.['deployment.kubernetes.io/revision'] ?? 0);
 }

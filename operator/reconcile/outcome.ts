@@ -1,30 +1,31 @@
-/** How a reconcile ended, as a value: what the queue does next. A thrown error means "unknown" and is tried again with backoff. */
+/** The outcome of a reconcile as a value that tells the queue what to do next. A thrown error is retried with backoff. */
 import { CONDITION, REASON } from '#crds/names.ts';
 import type { OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import type { Phase } from '#operator/status/status-input.ts';
 
 export type Outcome =
   | { readonly kind: 'done' }
-  /** Look again: something outside the watched objects is awaited. */
+  /** Reconcile again later: the cause is in objects that are not watched. */
   | { readonly kind: 'requeue'; readonly afterMs: number; readonly reason: string }
-  /** The user has to act; the change of the cache that this takes is seen by the watch. */
+  /** The user has to change the spec; the watch reports that change. */
   | { readonly kind: 'stalled'; readonly reason: string; readonly message: string };
 
-/** Secrets are not watched, so they are asked for. */
+/** Secrets are not watched, so they are polled. */
 const SECRET_RECHECK_MS = 15_000;
-/** Neither are objects that are not ours. */
+/** Objects of other owners are not watched either. */
 const CONFLICT_RECHECK_MS = 30_000;
-/** Garbage collection takes a second or two. */
-const PASSING_RECHECK_MS = 2000;
-const REFUSAL_RECHECK_MS = 30_000;
-/** Pods are not watched: while some are awaited they are looked at, for what they say. */
+/** Garbage collection takes one to two seconds. */
+const DELETION_RECHECK_MS = 2000;
+/** RBAC, quotas and admission policies are not watched. */
+const REJECTION_RECHECK_MS = 30_000;
+/** Pods are not watched. During a rollout they are polled for the cause of a delay. */
 const ROLLOUT_RECHECK_MS = 5000;
-/** Longer than a rollout may take without progress. After it whatever turns is seen by the watch of the Deployment. */
-const ROLLOUT_PATIENCE_MS = 180_000;
-/** The message of a failing pod is kept fresh, at leisure. */
-const FAILED_RECHECK_MS = 30_000;
+/** Longer than the progress deadline (120 s). After it, the watch of the Deployment reports the changes that matter. */
+const FAST_RECHECK_LIMIT_MS = 180_000;
+/** Only keeps the message about the failing pod up to date. */
+const SLOW_RECHECK_MS = 30_000;
 
-/** `waitLeftMs`: until a missing Secret stops being awaited. */
+/** `waitLeftMs`: the rest of the grace period for a missing Secret. */
 export function outcomeOf(phase: Phase, status: OrcaCacheStatus, waitLeftMs: number, nowMs: number): Outcome {
   const ready = status.conditions?.find(({ type }) => type === CONDITION.ready);
   const reason = ready?.reason ?? '';
@@ -36,21 +37,21 @@ export function outcomeOf(phase: Phase, status: OrcaCacheStatus, waitLeftMs: num
       return { kind: 'requeue', afterMs, reason };
     }
     case 'conflict':
-      return { kind: 'requeue', afterMs: phase.passing ? PASSING_RECHECK_MS : CONFLICT_RECHECK_MS, reason };
-    case 'refused':
-      return phase.final
+      return { kind: 'requeue', afterMs: phase.transient ? DELETION_RECHECK_MS : CONFLICT_RECHECK_MS, reason };
+    case 'rejected':
+      return phase.permanent
         ? { kind: 'stalled', reason, message: phase.message }
-        : { kind: 'requeue', afterMs: REFUSAL_RECHECK_MS, reason };
+        : { kind: 'requeue', afterMs: REJECTION_RECHECK_MS, reason };
     case 'applied':
       break;
   }
   if (ready?.status === 'True') return { kind: 'done' };
-  const isLong = nowMs - Date.parse(ready?.lastTransitionTime ?? '') > ROLLOUT_PATIENCE_MS;
+  const isLong = nowMs - Date.parse(ready?.lastTransitionTime ?? '') > FAST_RECHECK_LIMIT_MS;
   const isSlow = isLong || reason === REASON.rolloutFailed;
-  return { kind: 'requeue', afterMs: isSlow ? FAILED_RECHECK_MS : ROLLOUT_RECHECK_MS, reason };
+  return { kind: 'requeue', afterMs: isSlow ? SLOW_RECHECK_MS : ROLLOUT_RECHECK_MS, reason };
 }
 
-/** The same, and again by then at the latest. */
+/** The same outcome, but requeued after `afterMs` at the latest. */
 export function notLaterThan(outcome: Outcome, afterMs: number): Outcome {
   if (outcome.kind !== 'requeue') return { kind: 'requeue', afterMs, reason: 'RotatingPeerAuth' };
   return { ...outcome, afterMs: Math.min(outcome.afterMs, afterMs) };

@@ -1,9 +1,9 @@
 /**
- * Whose an object is, and which of its fields are ours. Pure.
+ * Ownership of objects and of their fields. Pure.
  *
- * A child is made by POST, so that an object of the same name that somebody else made is never taken over; that leaves
- * our fields owned by an `Update`, and fields that a later apply drops would stay for ever. So the entry is turned into
- * an `Apply`, as `kubectl` does when a user changes to server-side apply.
+ * A child is created by POST, so that an existing object of another owner is never taken over. Its fields are then
+ * owned by an `Update` entry, and a later apply could not remove fields. So that entry is converted to `Apply`, as
+ * `kubectl` does when a user switches to server-side apply.
  */
 import { createHash } from 'node:crypto';
 import { FIELD_MANAGER, GROUP, KIND } from '#crds/names.ts';
@@ -11,32 +11,32 @@ import { controllerOf, type Live, type Manifest } from '#operator/api/manifest.t
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { ManagedFieldsEntry } from '#shared/kube/types.ts';
 
-/** On every child: the digest of the manifest that was applied last. */
+/** Annotation on every child: the digest of the last applied manifest. */
 export const APPLIED = `${GROUP}/applied`;
-/** 64 bits: compared only with the one before it on the same object. */
+/** 64 bits are enough: a digest is only compared with the previous one of the same object. */
 const DIGEST_LENGTH = 16;
 
 export type Claim = 'ours' | 'predecessor' | 'foreign';
 
-/** `predecessor`: it belonged to a deleted cache of the same name, and garbage collection has not come by yet. */
+/** `predecessor`: it belonged to a deleted cache of the same name and is not garbage-collected yet. */
 export function claimOn(live: Live, cache: OrcaCache): Claim {
   const owner = controllerOf(live);
   if (owner?.uid === cache.metadata.uid) return 'ours';
   return owner?.kind === KIND && owner.name === cache.metadata.name ? 'predecessor' : 'foreign';
 }
 
-/** Digest of what we send: tells an apply that dropped a field from one that changed nothing. */
+/** Digest of the sent manifest. It reveals a removed field, which a comparison with the live object cannot. */
 export function digest(manifest: Manifest): string {
   return createHash('sha256').update(JSON.stringify(manifest)).digest('hex').slice(0, DIGEST_LENGTH);
 }
 
-/** The manifest as it is sent, carrying its own digest. */
+/** The manifest with its own digest as an annotation, as it is sent. */
 export function sealed<M extends Manifest>(manifest: M): M {
   const annotations = { ...manifest.metadata.annotations, [APPLIED]: digest(manifest) };
   return { ...manifest, metadata: { ...manifest.metadata, annotations } };
 }
 
-/** The JSON Patch that turns our `Update` entry into `Apply`; undefined when there is none. */
+/** The JSON Patch that converts our `Update` entries to `Apply`; undefined if there are none. */
 export function ownershipPatch(live: Live): readonly object[] | undefined {
   const entries = live.metadata.managedFields ?? [];
   const ours = entries.filter((entry) => entry.manager === FIELD_MANAGER && entry.subresource === undefined);
@@ -54,14 +54,14 @@ export function ownershipPatch(live: Live): readonly object[] | undefined {
       path: '/metadata/managedFields',
       value: [...entries.filter((entry) => !ours.includes(entry)), applied],
     },
-    // Refused when anything changed since we read it: the entries above would then be old.
+    // Fails with a conflict if the object has changed: the entries above would then be outdated.
     { op: 'replace', path: '/metadata/resourceVersion', value: live.metadata.resourceVersion },
   ];
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Field sets are trees whose leaves are empty objects. */
+/** Merges two field sets, which are trees with empty objects as leaves. */
 function union(left: Fields, right: Fields): Fields {
   const merged: Record<string, unknown> = { ...left };
   for (const [key, value] of Object.entries(right))

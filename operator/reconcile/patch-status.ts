@@ -1,4 +1,4 @@
-/** Writes the status, in one patch, when it says something new. */
+/** Writes the changed fields of the status in one patch. */
 import { isDeepStrictEqual } from 'node:util';
 import { API_VERSION, FIELD_MANAGER, PLURAL } from '#crds/names.ts';
 import { collectionPath } from '#operator/api/manifest.ts';
@@ -10,7 +10,7 @@ export function cachePath(namespace: string, name: string): string {
   return `${collectionPath(API_VERSION, PLURAL, namespace)}/${name}`;
 }
 
-/** Whether anything was written. */
+/** Resolves with whether anything changed. */
 export async function patchStatus(api: Api, cache: OrcaCache, status: OrcaCacheStatus): Promise<boolean> {
   const before: Readonly<Record<string, unknown>> = { ...cache.status };
   const changed = Object.entries(status).filter(([key, value]) => !isDeepStrictEqual(before[key], value));
@@ -19,7 +19,7 @@ export async function patchStatus(api: Api, cache: OrcaCache, status: OrcaCacheS
   await api.write('PATCH', `${cachePath(namespace, name)}/status`, {
     contentType: PATCH.merge,
     query: { fieldManager: FIELD_MANAGER },
-    // Against the object that was read: what is said here must not land on a newer spec, or on another cache of that name.
+    // Optimistic lock: the status must not be written to a newer spec or to a recreated cache of the same name.
     body: { metadata: { resourceVersion }, status: Object.fromEntries(changed) },
   });
   return true;

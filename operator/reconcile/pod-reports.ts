@@ -1,85 +1,85 @@
 /**
- * What the pods say of themselves. A reconcile asks for what it needs; in between, those who are settled are asked
- * again now and then, and a cache whose pods say something new is brought to the queue.
+ * Caches the reports of the pods. A reconcile gets the reports it needs; between reconciles the pods are polled, and a
+ * cache whose reports change is added to the work queue.
  */
 import type { LivePod, NamedReport } from '#operator/api/observed.ts';
 import type { Clock } from '#shared/clock.ts';
-import { openSemaphore } from './semaphore.ts';
 import type { ProbePod } from './probe-pod.ts';
+import { openSemaphore } from './semaphore.ts';
 
 export interface PodReports {
-  /** Of at most three pods; asked now, unless `maxAgeMs` allows for what the same ones said before. */
-  of(key: string, pods: readonly LivePod[], maxAgeMs: number, signal: AbortSignal): Promise<readonly NamedReport[]>;
-  /** The cache is gone. */
+  /** Probes at most three of the pods, unless the last reports of the same pods are younger than `maxAgeMs`. */
+  get(key: string, pods: readonly LivePod[], maxAgeMs: number, signal: AbortSignal): Promise<readonly NamedReport[]>;
+  /** Stops polling for a deleted cache. */
   forget(key: string): void;
-  /** Asks again until the signal aborts. */
+  /** Polls until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
 }
 
 export interface PodReportsOptions {
   readonly clock: Clock;
   readonly probePod: ProbePod;
-  /** What of the reports would be told; a change of it is news. */
+  /** The part of the reports that the status shows. `onChange` is called when it changes between two polls. */
   readonly digest: (reports: readonly NamedReport[]) => string;
-  /** How soon those who said this are worth asking again. */
+  /** How long these reports stay fresh. */
   readonly pollIntervalMs: (reports: readonly NamedReport[]) => number;
   readonly onChange: (key: string) => void;
 }
 
-/** Enough to emitEvents what is the matter, and no more work for a cache of a hundred. */
+/** Three reports are enough for a diagnosis, and the cost does not grow with the replicas. */
 const MAX_PODS = 3;
-/** Hundreds of caches whose pods don't answer must not fill the process with waiting. */
+/** Bounds the open connections when the pods of hundreds of caches do not answer. */
 const MAX_REQUESTS = 20;
-/** How often it is looked who is due. */
+/** How often due polls are looked for. */
 const TICK_MS = 5000;
 
-interface Known {
+interface CachedReports {
   readonly pods: readonly LivePod[];
   readonly reports: readonly NamedReport[];
-  readonly askedAtMs: number;
+  readonly probedAtMs: number;
 }
 
 export function openPodReports({ clock, probePod, digest, pollIntervalMs, onChange }: PodReportsOptions): PodReports {
-  const known = new Map<string, Known>();
-  const limited = openSemaphore(MAX_REQUESTS);
+  const cached = new Map<string, CachedReports>();
+  const withPermit = openSemaphore(MAX_REQUESTS);
 
-  async function ask(pods: readonly LivePod[], signal: AbortSignal): Promise<readonly NamedReport[]> {
-    const answers = await Promise.all(
+  async function probe(pods: readonly LivePod[], signal: AbortSignal): Promise<readonly NamedReport[]> {
+    const reports = await Promise.all(
       pods.map(async ({ metadata, status }) => {
         const podIp = status?.podIP;
         if (podIp === undefined || podIp === '') return [];
-        const report = await limited(() => probePod(podIp, signal));
+        const report = await withPermit(() => probePod(podIp, signal));
         return report === undefined ? [] : [{ pod: metadata.name, report }];
       }),
     );
-    return answers.flat();
+    return reports.flat();
   }
 
-  async function askAgain(key: string, before: Known, signal: AbortSignal): Promise<void> {
-    const reports = await ask(before.pods, signal);
-    // A reconcile has asked meanwhile, of other pods perhaps; or the cache is gone.
-    if (known.get(key) !== before) return;
-    known.set(key, { ...before, reports, askedAtMs: clock.now() });
+  async function poll(key: string, before: CachedReports, signal: AbortSignal): Promise<void> {
+    const reports = await probe(before.pods, signal);
+    // Meanwhile a reconcile has probed, perhaps other pods, or the cache was deleted.
+    if (cached.get(key) !== before) return;
+    cached.set(key, { ...before, reports, probedAtMs: clock.now() });
     if (digest(reports) !== digest(before.reports)) onChange(key);
   }
 
   return {
-    async of(key, pods, maxAgeMs, signal) {
+    async get(key, pods, maxAgeMs, signal) {
       const chosen = pods.slice(0, MAX_PODS);
-      const before = known.get(key);
-      if (before !== undefined && samePods(before.pods, chosen) && clock.now() - before.askedAtMs < maxAgeMs)
+      const before = cached.get(key);
+      if (before !== undefined && samePods(before.pods, chosen) && clock.now() - before.probedAtMs < maxAgeMs)
         return before.reports;
-      const reports = await ask(chosen, signal);
-      known.set(key, { pods: chosen, reports, askedAtMs: clock.now() });
+      const reports = await probe(chosen, signal);
+      cached.set(key, { pods: chosen, reports, probedAtMs: clock.now() });
       return reports;
     },
-    forget: (key) => void known.delete(key),
+    forget: (key) => void cached.delete(key),
     async run(signal) {
       while (!signal.aborted) {
-        const due = [...known].filter(
-          ([, { pods, reports, askedAtMs }]) => pods.length > 0 && clock.now() - askedAtMs >= pollIntervalMs(reports),
+        const due = [...cached].filter(
+          ([, { pods, reports, probedAtMs }]) => pods.length > 0 && clock.now() - probedAtMs >= pollIntervalMs(reports),
         );
-        await Promise.all(due.map(([key, before]) => askAgain(key, before, signal))).catch(ignoreAbort(signal));
+        await Promise.all(due.map(([key, before]) => poll(key, before, signal))).catch(ignoreAbort(signal));
         await clock.sleep(TICK_MS, signal).catch(ignoreAbort(signal));
       }
     },

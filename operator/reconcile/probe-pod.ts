@@ -1,14 +1,15 @@
-/** Asks a cache pod what keeps it from being ready. Best effort: a pod that can't be asked is described by the kubelet. */
+/** Fetches a pod's report from `/status` on its ops listener. Best effort: without a report, the pod's Kubernetes status is used. */
 import { get } from 'node:http';
 import { POD_PORT } from '#crds/names.ts';
 import type { PodReport } from '#operator/api/observed.ts';
 import { parsePodReport } from './parse-pod-report.ts';
 
-/** A pod answers from memory; one that needs longer is busy with worse. */
+/** A pod answers from memory within milliseconds; a slower one is overloaded, and its report is not worth waiting for. */
 const TIMEOUT_MS = 2000;
-/** A report is some hundred bytes. */
+/** A report has a few hundred bytes. */
 const MAX_BYTES = 64 * 1024;
 
+/** Resolves with undefined if the pod gives no valid report; rejects only when the signal aborts. */
 export type ProbePod = (podIp: string, signal: AbortSignal) => Promise<PodReport | undefined>;
 
 export function openPodProbe(port: number = POD_PORT.ops): ProbePod {
@@ -17,7 +18,7 @@ export function openPodProbe(port: number = POD_PORT.ops): ProbePod {
       return parsePodReport(await fetchText(podIp, port, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])));
     } catch (error) {
       signal.throwIfAborted();
-      // Still starting, or behind a network policy that we are not let through: no report is an answer too.
+      // Expected while a pod starts, or behind a network policy that blocks the operator.
       if (error instanceof Error) return undefined;
       throw error;
     }
@@ -31,7 +32,7 @@ function fetchText(podIp: string, port: number, signal: AbortSignal): Promise<st
       response.setEncoding('utf8');
       response.on('data', (part: string) => {
         text += part;
-        if (text.length > MAX_BYTES) request.destroy(new Error('the report is too long'));
+        if (text.length > MAX_BYTES) request.destroy(new Error(`the report exceeds ${MAX_BYTES} bytes`));
       });
       response.once('error', reject);
       response.once('end', () =>

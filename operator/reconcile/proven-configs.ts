@@ -1,4 +1,4 @@
-/** Which configurations are known to work: pods with another one stay unready until they have reached store and origin. */
+/** Proven configurations: a pod with any other configuration stays unready until it has reached the store and the origin. */
 import { parse } from 'yaml';
 import { ANNOTATION } from '#crds/names.ts';
 import { isReady, type PodTemplate } from '#operator/api/observed.ts';
@@ -9,8 +9,8 @@ import type { Observed } from './observe.ts';
 import { claimOn } from './ownership.ts';
 
 /**
- * A ready pod proves its configuration, once and for all pods that may still be started with it: those of an old one
- * that restart during a rollout need no proof again, nor those of a change that is taken back while the origin is away.
+ * A ready pod proves its configuration for all pods that may still start with it. So old pods that restart during a
+ * rollout, and pods after a rollback, become ready even while the origin is unavailable.
  */
 export function provenConfigs(cache: OrcaCache, wantedHash: string, observed: Observed): string[] {
   const proven = new Set([...recorded(cache, observed), ...observed.pods.filter(isReady).flatMap(configOf)]);
@@ -39,7 +39,7 @@ function recorded(cache: OrcaCache, { children }: Observed): string[] {
   return Array.isArray(hashes) ? hashes.filter((hash) => typeof hash === 'string') : [];
 }
 
-/** Somebody may have written nonsense into it: then nothing is recorded, and the apply that follows repairs it. */
+/** A manual edit may have broken the YAML. Then no hash counts as recorded, and the next apply repairs the file. */
 function readYaml(text: string): unknown {
   try {
     return parse(text) as unknown;

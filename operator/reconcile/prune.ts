@@ -1,4 +1,4 @@
-/** Deletes children that the cache no longer asks for. */
+/** Deletes children that are no longer desired. */
 import { childPath, type Manifest } from '#operator/api/manifest.ts';
 import type { LiveDeployment, PodTemplate } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -7,7 +7,7 @@ import type { Api } from './api.ts';
 import type { Observed, ObservedChild } from './observe.ts';
 import { claimOn } from './ownership.ts';
 
-/** Pure: ours, not desired, and not a config file that some ReplicaSet may still start pods with. */
+/** Children that are ours and not desired, except config files that a ReplicaSet still references. Pure. */
 export function plannedDeletions(
   cache: OrcaCache,
   desired: readonly Manifest[],
@@ -28,10 +28,10 @@ export function plannedDeletions(
 export async function prune(api: Api, cache: OrcaCache, deletions: readonly ObservedChild[]): Promise<void> {
   for (const { kind, live } of deletions) {
     const { name, uid } = live.metadata;
-    api.log.info('deleting a child that is no longer wanted', { kind, child: name });
+    api.log.info('deleting obsolete child', { kind, child: name });
     try {
       await api.write('DELETE', childPath(kind, cache.metadata.namespace, name), {
-        // Not another one that took its name since we looked.
+        // The uid protects a new object of the same name that was created since the list.
         body: { preconditions: { uid }, propagationPolicy: 'Background' },
       });
     } catch (error) {

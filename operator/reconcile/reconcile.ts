@@ -1,30 +1,29 @@
 /**
- * The story: read the cache, see what exists, check what it names, make the children, say how it is. Level-based: it
- * looks at the whole state each time, so it does not matter what happened before or how often it runs.
+ * Reconciles one OrcaCache: observe → validate references → apply children → update status. Level-based: each pass reads
+ * the whole state, so neither missed events nor repeated runs change the result.
  */
-import { ANNOTATION, CONDITION, REASON } from '#crds/names.ts';
+import { ANNOTATION } from '#crds/names.ts';
 import { podConfigFile } from '#crds/pod-config.ts';
-import { isReady, type LiveDeployment, type LivePod, type NamedReport } from '#operator/api/observed.ts';
-import type { Condition, OrcaCache } from '#operator/api/orca-cache.ts';
+import type { LiveDeployment } from '#operator/api/observed.ts';
+import type { Condition, OrcaCache, OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import type { BuildContext } from '#operator/resources/context.ts';
 import { desiredChildren, type Child } from '#operator/resources/list.ts';
-import { podMessage, unreadyPod } from '#operator/status/pod-message.ts';
-import { rolloutOf } from '#operator/status/rollout.ts';
-import type { Phase } from '#operator/status/status-input.ts';
-import { SETTLED_POLL_MS } from '#operator/status/dependency-conditions.ts';
+import type { Phase, StatusInput } from '#operator/status/status-input.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { transitions } from '#operator/status/transitions.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Api } from './api.ts';
-import { isAsDesired } from './apply.ts';
 import { applyChildren, type ApplyResult } from './apply-children.ts';
-import { checkReferences } from './check-references.ts';
+import { isAsDesired } from './apply.ts';
+import { collectReports } from './collect-reports.ts';
 import { emitEvents } from './emit-events.ts';
-import { deploymentOf, newestPods, observe, type Observed } from './observe.ts';
+import { deploymentOf, observe, type Observed } from './observe.ts';
 import { notLaterThan, outcomeOf, type Outcome } from './outcome.ts';
-import { provenConfigs } from './proven-configs.ts';
 import { cachePath, patchStatus } from './patch-status.ts';
 import type { PodReports } from './pod-reports.ts';
+import { provenConfigs } from './proven-configs.ts';
+import { openReferenceWaits, type ReferenceWaits } from './reference-waits.ts';
+import { validateReferences } from './validate-references.ts';
 
 /** `<namespace>/<name>` of a cache. */
 export type Key = string;
@@ -33,125 +32,114 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
   readonly image: string;
   readonly imagePullPolicy: BuildContext['imagePullPolicy'];
-  /** Of the operator, as the status reports it. */
+  /** The operator's version, as the status reports it. */
   readonly version: string;
-  /** Which operator pod speaks in events. */
+  /** The operator pod that events name as their reporter. */
   readonly instance: string;
   readonly newPeerKeyBase64: () => string;
-  /** Hears what each reconcile finds; undefined for a cache that is gone. */
-  readonly state: (key: Key, conditions: readonly Condition[] | undefined) => void;
-  readonly reports: PodReports;
+  /** Called in each pass with the computed conditions, and with undefined when the cache is deleted. */
+  readonly onConditions: (key: Key, conditions: readonly Condition[] | undefined) => void;
+  readonly podReports: PodReports;
 }
-
-/** A Secret may be made right after the cache that names it; later than this it is a mistake. */
-const MISSING_GRACE_MS = 60_000;
-/** Just below the pause between the looks at a rollout: what a pod says of it is to be of now. */
-const ROLLOUT_REPORT_MS = 4000;
 
 export type Reconcile = (api: Api, key: Key) => Promise<Outcome>;
 
+/** One pass over one cache. */
+interface Pass {
+  readonly options: ReconcilerOptions;
+  readonly waits: ReferenceWaits;
+  readonly api: Api;
+  readonly key: Key;
+  readonly cache: OrcaCache;
+}
+
+interface DesiredState {
+  readonly configHash: string;
+  readonly provenConfigs: readonly string[];
+  readonly children: readonly Child[];
+}
+
 export function openReconciler(options: ReconcilerOptions): Reconcile {
-  /** Since when each cache waits for something that it names. */
-  const waitingSinceMs = new Map<Key, number>();
-
-  function waitLeftMs(key: Key, cache: OrcaCache): number {
-    const sinceMs = waitingSinceMs.get(key) ?? awaitedBefore(cache) ?? options.clock.date();
-    waitingSinceMs.set(key, sinceMs);
-    return Math.max(sinceMs + MISSING_GRACE_MS - options.clock.date(), 0);
-  }
-
-  async function act(api: Api, key: Key, cache: OrcaCache, desired: Child[], observed: Observed): Promise<ApplyResult> {
-    const unchanged = (phase: Phase): ApplyResult => ({ phase, deployment: deploymentOf(observed.children, cache) });
-    if ((cache.metadata.annotations?.[ANNOTATION.paused] ?? 'false') !== 'false') return unchanged({ kind: 'paused' });
-    const problem = await checkReferences(api, cache);
-    if (problem === undefined) {
-      waitingSinceMs.delete(key);
-      return applyChildren(api, cache, desired, observed, options.clock.date());
-    }
-    const expired = waitLeftMs(key, cache) === 0;
-    return unchanged({ kind: 'blocked', by: problem.kind, message: problem.message, expired });
-  }
-
-  /** What the pods say of origin and store, and what the newest one that is not ready says of itself. */
-  async function listen(
-    api: Api,
-    key: Key,
-    cache: OrcaCache,
-    observed: Observed,
-    deployment: LiveDeployment | undefined,
-  ): Promise<{ readonly reports: readonly NamedReport[]; readonly podMessage: string | undefined }> {
-    const isSettled = rolloutOf(deployment, cache.spec.replicas).kind === 'complete';
-    const doubtful = isSettled ? undefined : unreadyPod(newestPods(observed));
-    const witnesses = witnessesOf(observed.pods);
-    const asked = doubtful === undefined ? witnesses : [doubtful, ...witnesses.filter((pod) => pod !== doubtful)];
-    const all = await options.reports.of(key, asked, isSettled ? SETTLED_POLL_MS : ROLLOUT_REPORT_MS, api.signal);
-    const reportOf = ({ metadata }: LivePod) => all.find(({ pod }) => pod === metadata.name);
-    return {
-      reports: witnesses.flatMap((pod) => reportOf(pod) ?? []),
-      podMessage: doubtful === undefined ? undefined : podMessage(doubtful, reportOf(doubtful)?.report),
-    };
-  }
-
+  const waits = openReferenceWaits(options.clock);
   return async (api, key) => {
     const cache = await readCache(api, key);
     if (cache === undefined || cache.metadata.deletionTimestamp !== undefined) {
-      // Garbage collection takes the children.
-      waitingSinceMs.delete(key);
-      options.reports.forget(key);
-      options.state(key, undefined);
+      // Garbage collection deletes the children.
+      waits.end(key);
+      options.podReports.forget(key);
+      options.onConditions(key, undefined);
       return { kind: 'done' };
     }
-    const observed = await observe(api, cache);
-    const config = podConfigFile(cache);
-    const proven = provenConfigs(cache, config.hash, observed);
-    const desired = desiredChildren(cache, {
-      image: options.image,
-      imagePullPolicy: options.imagePullPolicy,
-      config,
-      provenConfigs: proven,
-      newPeerKeyBase64: options.newPeerKeyBase64(),
-    });
-    const { phase, deployment, requeueAfterMs } = await act(api, key, cache, desired, observed);
-    const statusInput = {
-      cache,
-      phase,
-      deployment,
-      upToDate: isUpToDate(desired, deployment),
-      configHash: config.hash,
-      proven: proven.includes(config.hash),
-      ...(await listen(api, key, cache, observed, deployment)),
-    };
-    const status = statusOf(statusInput, options.version, options.clock.date());
-    options.state(key, status.conditions);
-    if (await patchStatus(api, cache, status))
-      await emitEvents(api, cache, transitions(cache.status, status), options.instance, options.clock);
-    const leftMs = phase.kind === 'blocked' ? waitLeftMs(key, cache) : 0;
-    const outcome = outcomeOf(phase, status, leftMs, options.clock.date());
-    return requeueAfterMs === undefined ? outcome : notLaterThan(outcome, requeueAfterMs);
+    return runPass({ options, waits, api, key, cache });
   };
 }
 
-/** Whom to ask about origin and store: those that serve; where none does, those that should. */
-function witnessesOf(pods: readonly LivePod[]): readonly LivePod[] {
-  const serving = pods.filter(isReady);
-  return serving.length > 0 ? serving : pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+async function runPass(pass: Pass): Promise<Outcome> {
+  const { options, waits, api, key, cache } = pass;
+  const observed = await observe(api, cache);
+  const desired = desiredState(pass, observed);
+  const blocked = await blockingPhase(pass);
+  const result: ApplyResult =
+    blocked === undefined
+      ? await applyChildren(api, cache, desired.children, observed, options.clock.date())
+      : { phase: blocked, deployment: deploymentOf(observed.children, cache) };
+  const status = await updateStatus(pass, observed, desired, result);
+
+  const { phase, requeueAfterMs } = result;
+  const waitLeftMs = phase.kind === 'blocked' ? waits.leftMs(key, cache) : 0;
+  const outcome = outcomeOf(phase, status, waitLeftMs, options.clock.date());
+  return requeueAfterMs === undefined ? outcome : notLaterThan(outcome, requeueAfterMs);
+}
+
+function desiredState({ options, cache }: Pass, observed: Observed): DesiredState {
+  const config = podConfigFile(cache);
+  const proven = provenConfigs(cache, config.hash, observed);
+  const children = desiredChildren(cache, {
+    image: options.image,
+    imagePullPolicy: options.imagePullPolicy,
+    config,
+    provenConfigs: proven,
+    newPeerKeyBase64: options.newPeerKeyBase64(),
+  });
+  return { configHash: config.hash, provenConfigs: proven, children };
+}
+
+/** The phase that keeps the children unchanged: paused, or a reference that is missing or malformed. */
+async function blockingPhase({ api, cache, key, waits }: Pass): Promise<Phase | undefined> {
+  if ((cache.metadata.annotations?.[ANNOTATION.paused] ?? 'false') !== 'false') return { kind: 'paused' };
+  const problem = await validateReferences(api, cache);
+  if (problem === undefined) {
+    waits.end(key);
+    return undefined;
+  }
+  return { kind: 'blocked', by: problem.kind, message: problem.message, expired: waits.leftMs(key, cache) === 0 };
+}
+
+async function updateStatus(
+  { options, api, key, cache }: Pass,
+  observed: Observed,
+  desired: DesiredState,
+  { phase, deployment }: ApplyResult,
+): Promise<OrcaCacheStatus> {
+  const input: StatusInput = {
+    cache,
+    phase,
+    deployment,
+    upToDate: isUpToDate(desired.children, deployment),
+    configHash: desired.configHash,
+    proven: desired.provenConfigs.includes(desired.configHash),
+    ...(await collectReports(options.podReports, api, key, cache, observed, deployment)),
+  };
+  const status = statusOf(input, options.version, options.clock.date());
+  options.onConditions(key, status.conditions);
+  if (await patchStatus(api, cache, status))
+    await emitEvents(api, cache, transitions(cache.status, status), options.instance, options.clock);
+  return status;
 }
 
 async function readCache(api: Api, key: Key): Promise<OrcaCache | undefined> {
   const [namespace = '', name = ''] = key.split('/');
   return api.find<OrcaCache>(cachePath(namespace, name));
-}
-
-/** After a restart of the operator the wait goes on where the status left it. */
-function awaitedBefore({ status }: OrcaCache): number | undefined {
-  const found = status?.conditions?.find(
-    ({ type, status: is, reason }) =>
-      is === 'True' &&
-      ((type === CONDITION.reconciling && reason === REASON.waitingForSecret) ||
-        (type === CONDITION.stalled && reason === REASON.secretNotFound)),
-  );
-  if (found === undefined) return undefined;
-  return found.type === CONDITION.stalled ? 0 : Date.parse(found.lastTransitionTime);
 }
 
 function isUpToDate(desired: readonly Child[], deployment: LiveDeployment | undefined): boolean {

@@ -1,6 +1,6 @@
 /**
- * A new key for the replicas, when the cache's annotation asks for one. The old key stays beside it until every pod has
- * long had both: pods sign with all keys that they have and accept each of them, so whoever is behind is understood.
+ * Rotates the shared key of the replicas when the cache's annotation requests it. The old key is kept until every pod
+ * has both: pods sign with all their keys and accept each of them, so pods with different keys authenticate each other.
  */
 import { ANNOTATION, FIELD_MANAGER } from '#crds/names.ts';
 import { childPath, type Live } from '#operator/api/manifest.ts';
@@ -8,14 +8,14 @@ import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { PATCH } from '#shared/kube/client.ts';
 import type { Api } from './api.ts';
 
-/** A kubelet needs two minutes for a change of a Secret when it is slow, a pod ten seconds more. */
+/** A slow kubelet delivers a changed Secret after two minutes, and a pod reads it within ten more seconds; the rest is margin. */
 const OVERLAP_MS = 10 * 60_000;
 
 interface LiveSecret extends Live {
   readonly data?: Readonly<Record<string, string>>;
 }
 
-/** Null deletes, as a merge patch has it. */
+/** Null deletes, as in a JSON merge patch. */
 export interface RotationPatch {
   readonly annotations: Readonly<Record<string, string | null>>;
   readonly data: Readonly<Record<string, string | null>>;
@@ -23,30 +23,30 @@ export interface RotationPatch {
 
 export interface Rotation {
   readonly patch?: RotationPatch;
-  /** When there is more to do; undefined = it is done. */
+  /** When the rotation continues; undefined = complete. */
   readonly requeueAfterMs?: number;
 }
 
-/** Pure. A change of the annotation while a rotation goes on waits for its end: three keys are one too many. */
+/** A request during a rotation waits for its end, since pods hold at most two keys. Pure. */
 export function plannedRotation(cache: OrcaCache, secret: LiveSecret, newKeyBase64: string, nowMs: number): Rotation {
-  const wanted = cache.metadata.annotations?.[ANNOTATION.rotatePeerAuth];
+  const requested = cache.metadata.annotations?.[ANNOTATION.rotatePeerAuth];
   const { annotations = {} } = secret.metadata;
   const rotatedAt = annotations[ANNOTATION.peerAuthRotatedAt];
   if (rotatedAt !== undefined) {
     const sinceMs = nowMs - Date.parse(rotatedAt);
-    // What somebody wrote there by hand must not keep an old key for ever.
+    // An invalid or future time, as after a manual edit, ends the rotation: it must not keep the old key forever.
     if (sinceMs >= 0 && sinceMs < OVERLAP_MS) return { requeueAfterMs: OVERLAP_MS - sinceMs };
     return {
       patch: { annotations: { [ANNOTATION.peerAuthRotatedAt]: null }, data: { 'previous-key': null } },
-      ...(isAsked(wanted, annotations) ? { requeueAfterMs: 0 } : {}),
+      ...(isRequested(requested, annotations) ? { requeueAfterMs: 0 } : {}),
     };
   }
   const { key } = secret.data ?? {};
-  if (!isAsked(wanted, annotations) || wanted === undefined || key === undefined) return {};
+  if (!isRequested(requested, annotations) || requested === undefined || key === undefined) return {};
   return {
     patch: {
       annotations: {
-        [ANNOTATION.rotatePeerAuth]: wanted,
+        [ANNOTATION.rotatePeerAuth]: requested,
         [ANNOTATION.peerAuthRotatedAt]: new Date(nowMs).toISOString(),
       },
       data: { key: newKeyBase64, 'previous-key': key },
@@ -55,7 +55,7 @@ export function plannedRotation(cache: OrcaCache, secret: LiveSecret, newKeyBase
   };
 }
 
-/** Does what is due now; when to look again, if there is more. */
+/** Runs the due step, if any. Resolves with the time until the next one. */
 export async function rotatePeerAuth(
   api: Api,
   cache: OrcaCache,
@@ -69,15 +69,13 @@ export async function rotatePeerAuth(
   await api.write('PATCH', childPath('Secret', cache.metadata.namespace, name), {
     contentType: PATCH.merge,
     query: { fieldManager: FIELD_MANAGER },
-    // Against what was read: a key that somebody else has just put there must not be lost.
+    // Optimistic lock: a key that was written meanwhile must not be lost.
     body: { metadata: { resourceVersion, annotations: patch.annotations }, data: patch.data },
   });
-  api.log.info('the key of the replicas', {
-    step: patch.data['previous-key'] === null ? 'the old one is gone' : 'there is a new one',
-  });
+  api.log.info(patch.data['previous-key'] === null ? 'removed the previous peer key' : 'rotated the peer key');
   return requeueAfterMs;
 }
 
-function isAsked(wanted: string | undefined, annotations: Readonly<Record<string, string>>): boolean {
-  return wanted !== undefined && wanted !== annotations[ANNOTATION.rotatePeerAuth];
+function isRequested(requested: string | undefined, annotations: Readonly<Record<string, string>>): boolean {
+  return requested !== undefined && requested !== annotations[ANNOTATION.rotatePeerAuth];
 }

@@ -1,12 +1,12 @@
-/** So many calls at once, and the rest in the order in which they came. */
-export type Limited = <T>(call: () => Promise<T>) => Promise<T>;
+/** A counting semaphore: at most `maxConcurrent` calls run at once, the others wait in FIFO order. */
+export type WithPermit = <T>(call: () => Promise<T>) => Promise<T>;
 
-/** Who calls bounds the queue: at most a few calls for each cache. */
-export function openSemaphore(maxAtOnce: number): Limited {
+/** The queue is bounded by the callers: each cache makes at most a few calls. */
+export function openSemaphore(maxConcurrent: number): WithPermit {
   const waiting: (() => void)[] = [];
   let running = 0;
   return async (call) => {
-    if (running >= maxAtOnce)
+    if (running >= maxConcurrent)
       await new Promise<void>((resolve) => {
         waiting.push(resolve);
       });
@@ -14,7 +14,7 @@ export function openSemaphore(maxAtOnce: number): Limited {
     try {
       return await call();
     } finally {
-      // The place goes from hand to hand, so that nobody who comes now is before those who wait.
+      // The permit passes directly to the first waiter, so that a new caller cannot overtake it.
       const next = waiting.shift();
       if (next === undefined) running -= 1;
       else next();

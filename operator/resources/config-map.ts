@@ -1,6 +1,6 @@
 /**
- * The pods' config file, immutable and named by its content: a new configuration is a new object, so that nothing can
- * change under pods that run, and going back finds the old one.
+ * The pods' config file as an immutable ConfigMap, named by the hash of its content. A new configuration is a new
+ * object, so the file never changes under a running pod, and a rollback finds the old file.
  */
 import { MOUNT } from '#crds/names.ts';
 import type { Body, ConfigMap } from '#operator/api/kubernetes.ts';
@@ -9,7 +9,7 @@ import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { BuildContext } from './context.ts';
 import { childMetadata, childName } from './labels.ts';
 
-/** The key in the ConfigMap is the name of the file in the pod. */
+/** The ConfigMap key is the file name in the pod. */
 export const CONFIG_KEY = fileName(MOUNT.config);
 
 export function configMap(cache: OrcaCache, { config }: BuildContext) {

@@ -1,4 +1,4 @@
-/** The one container of a cache pod. */
+/** The only container of a cache pod. */
 import { MOUNT, POD_PORT } from '#crds/names.ts';
 import type { Container, EnvVar, SecurityContext } from '#operator/api/kubernetes.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -8,7 +8,7 @@ import type { Mounted } from './volumes.ts';
 
 export const CONTAINER = 'cache';
 
-/** V8's heap holds code and tables only: chunk bytes live outside it, under the pod's own budget. */
+/** V8's old space holds code and tables only: chunk bytes are allocated outside the heap, under the pod's own memory budget. */
 const OLD_SPACE_MIB = 256;
 
 const SECURITY: SecurityContext = {
@@ -35,7 +35,7 @@ export function container(cache: OrcaCache, context: BuildContext, { volumeMount
     startupProbe,
     livenessProbe,
     readinessProbe,
-    // The last lines of a pod that refuses its config are what the status should say.
+    // A pod that rejects its config exits at once; its last log lines then appear in the status.
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts,
   };
@@ -45,7 +45,7 @@ export function podImage(cache: OrcaCache, context: BuildContext): string {
   return cache.spec.pod.image ?? context.image;
 }
 
-/** The schema's default stands for a missing `resources`; here only numbers become the text that quantities are. */
+/** The CRD schema defaults a missing `resources`. Here numbers only become strings, as Kubernetes writes quantities. */
 function resources(cache: OrcaCache): NonNullable<Container['resources']> {
   const { requests, limits } = cache.spec.pod.resources;
   const asText = (quantities: Readonly<Record<string, string | number>>): Record<string, string> =>
@@ -74,6 +74,6 @@ function environment(cache: OrcaCache): EnvVar[] {
   ];
   const theirs = cache.spec.pod.env ?? [];
   const taken = new Set(theirs.map(({ name }) => name));
-  // Where a cache sets one of ours it wins: two entries of one name would be refused.
+  // The user's value wins: the API server rejects two entries with the same name.
   return [...ours.filter(({ name }) => !taken.has(name)), ...theirs.map((variable) => ({ ...variable }))];
 }

@@ -1,12 +1,12 @@
-/** What a builder knows besides the cache itself: values that the reconcile read, rendered or drew before it asks for children. */
+/** The input of the builders besides the cache itself: the operator's settings and values computed by the reconcile. */
 export interface BuildContext {
-  /** The image and pull policy that the operator was installed with; a cache may name its own. */
+  /** Image and pull policy from the operator's installation; the spec of a cache may override them. */
   readonly image: string;
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
   /** The pod's config file and its hash. */
   readonly config: { readonly yaml: string; readonly hash: string };
-  /** The hashes that a pod has proven to work with, of those that pods may still be started with. */
+  /** Hashes of the proven configurations that pods may still start with. */
   readonly provenConfigs: readonly string[];
-  /** Fresh random key, used only where no peer secret exists yet. */
+  /** A new random key; used only if the peer-auth Secret does not exist yet, or for a rotation. */
   readonly newPeerKeyBase64: string;
 }

@@ -1,4 +1,4 @@
-/** The replicas, and how one set of them is exchanged for another. */
+/** The Deployment of the cache pods, with its rollout strategy. */
 import type { Body, Deployment } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -6,9 +6,9 @@ import type { BuildContext } from './context.ts';
 import { childMetadata, childName, selectorLabels } from './labels.ts';
 import { podTemplate } from './pod-template.ts';
 
-/** Without a pod getting ready for so long a rollout counts as failed, and the status says why. */
+/** A rollout in which no pod becomes ready for this long counts as failed, and the status reports the cause. */
 const PROGRESS_DEADLINE_SECONDS = 120;
-/** Enough to see what ran before; each keeps its ConfigMap alive. */
+/** Enough to inspect earlier revisions. Each of them keeps its ConfigMap alive. */
 const REVISION_HISTORY = 3;
 
 export function deployment(cache: OrcaCache, context: BuildContext) {
@@ -17,10 +17,10 @@ export function deployment(cache: OrcaCache, context: BuildContext) {
     kind: 'Deployment',
     metadata: childMetadata(cache, childName.workload(cache)),
     spec: {
-      // An autoscaler scales the cache, not the Deployment: the schema's default makes this number always ours.
+      // Autoscalers scale the OrcaCache, not the Deployment. The CRD default makes this field always set by the operator.
       replicas: cache.spec.replicas,
       selector: { matchLabels: selectorLabels(cache) },
-      // One more before one less: what a pod holds in memory is lost with it, and a broken change takes none away.
+      // Surge first: a terminated pod loses its memory tier, and a broken change must not remove a working pod.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       progressDeadlineSeconds: PROGRESS_DEADLINE_SECONDS,
       revisionHistoryLimit: REVISION_HISTORY,

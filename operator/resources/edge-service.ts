@@ -1,4 +1,4 @@
-/** Where clients come in; named like the cache. */
+/** The Service for clients; it has the name of the cache. */
 import type { Body, Service } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -14,7 +14,7 @@ export function edgePort(cache: OrcaCache): number {
   return cache.spec.edge.service.port ?? PORT[schemeOf(cache)];
 }
 
-/** What a client inside the cluster pastes as its endpoint URL. */
+/** The endpoint URL for clients inside the cluster. */
 export function edgeUrl(cache: OrcaCache): string {
   const port = edgePort(cache);
   const host = `${childName.workload(cache)}.${cache.metadata.namespace}.svc`;

@@ -1,4 +1,4 @@
-/** Names and metadata that all children of a cache share. */
+/** Names, labels and owner references of the children of a cache. */
 import type { ManifestMetadata } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { API_VERSION, KIND, LABEL, MANAGED_BY, PART_OF } from '#crds/names.ts';
@@ -6,7 +6,7 @@ import { API_VERSION, KIND, LABEL, MANAGED_BY, PART_OF } from '#crds/names.ts';
 const APP = 'orcacache';
 const COMPONENT = 'cache';
 
-/** What selects the pods of a cache. A Deployment's selector can't change, so this is as small as it can be. */
+/** The pod selector of a cache. A Deployment's selector is immutable, so it has the fewest labels possible. */
 export function selectorLabels(cache: OrcaCache): Record<string, string> {
   return { [LABEL.name]: APP, [LABEL.instance]: cache.metadata.name, [LABEL.component]: COMPONENT };
 }
@@ -15,14 +15,14 @@ export function childLabels(cache: OrcaCache): Record<string, string> {
   return { ...selectorLabels(cache), [LABEL.partOf]: PART_OF, [LABEL.managedBy]: MANAGED_BY };
 }
 
-/** The same labels as a selector in text form, as `status.selector` and list calls want it. */
+/** Labels as a selector string, for `status.selector` and list requests. */
 export function selectorText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)
     .join(',');
 }
 
-/** Every child belongs to its cache by a controller reference, so that garbage collection does the deletion. */
+/** Every child has its cache as controller owner, so garbage collection deletes it with the cache. */
 export function childMetadata(
   cache: OrcaCache,
   name: string,
@@ -47,7 +47,7 @@ export function childMetadata(
   };
 }
 
-/** The names of the children; what one child refers to in another it takes from here. */
+/** The names of the children, also for references between them. */
 export const childName = {
   workload: (cache: OrcaCache) => cache.metadata.name,
   account: (cache: OrcaCache) => `${cache.metadata.name}-cache`,

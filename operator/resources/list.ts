@@ -1,7 +1,7 @@
 /**
- * The children of a cache, in the order in which they are made: identity and rights before those who use them, what
- * pods mount before the pods, Services before pods so that they are known from their first second. Adding a child is
- * adding a line.
+ * The children of a cache in the order of creation: accounts and roles before the pods that use them, mounted objects
+ * before the pods, and Services before the pods, so that pods are discoverable as soon as they start. To add a child,
+ * add a line.
  */
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -20,7 +20,7 @@ import { serviceAccount } from './service-account.ts';
 
 export interface Child {
   readonly manifest: Manifest;
-  /** `once`: made when absent, and never written again. */
+  /** `once`: created if absent, and never updated. */
   readonly write: 'apply' | 'once';
 }
 
@@ -40,7 +40,7 @@ const BUILDERS: readonly Builder[] = [
   { build: peersService },
   { build: edgeService },
   { build: networkPolicy, when: wantsNetworkPolicy },
-  // Before the pods, so that no drain finds them without it.
+  // Before the pods, so that no node drain can evict pods that it does not protect yet.
   { build: podDisruptionBudget, when: wantsPodDisruptionBudget },
   { build: deployment },
 ];

@@ -1,4 +1,4 @@
-/** Who may talk to the pods: clients to the edge, the replicas to each other, the operator and monitoring to the ops listener. */
+/** Ingress to the pods: clients to the edge port, replicas to the peer port, the operator and monitoring to the ops port. */
 import { LABEL, PART_OF, POD_PORT } from '#crds/names.ts';
 import type { Body, NetworkPolicy } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
@@ -6,7 +6,7 @@ import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { childMetadata, childName, selectorLabels } from './labels.ts';
 
 const OPERATOR = { [LABEL.partOf]: PART_OF, [LABEL.component]: 'operator' };
-/** What the Prometheus operator and the common charts call it. */
+/** The label that the Prometheus operator and the common charts set. */
 const MONITORING = { [LABEL.name]: 'prometheus' };
 
 export function wantsNetworkPolicy({ spec }: OrcaCache): boolean {
@@ -23,7 +23,7 @@ export function networkPolicy(cache: OrcaCache) {
     metadata: childMetadata(cache, childName.workload(cache)),
     spec: {
       podSelector: own,
-      // Not egress: where origin and store are is known by name only, and policies speak of addresses.
+      // No egress rules: origin and store are configured by host name, and network policies match addresses.
       policyTypes: ['Ingress'],
       ingress: [
         { ports: port(POD_PORT.edge) },

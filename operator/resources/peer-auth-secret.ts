@@ -1,4 +1,4 @@
-/** The key by which replicas recognise each other. Created once: another one is brought in beside it, by rotation. */
+/** The shared key with which replicas authenticate each other. Created once; a rotation adds a new key beside it. */
 import { ANNOTATION } from '#crds/names.ts';
 import type { Body, Secret } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
@@ -7,13 +7,13 @@ import type { BuildContext } from './context.ts';
 import { childMetadata, childName } from './labels.ts';
 
 export function peerAuthSecret(cache: OrcaCache, context: BuildContext) {
-  const asked = cache.metadata.annotations?.[ANNOTATION.rotatePeerAuth];
+  const requested = cache.metadata.annotations?.[ANNOTATION.rotatePeerAuth];
   return {
     apiVersion: 'v1',
     kind: 'Secret',
-    // A key that is made now is as new as the cache may have asked for.
+    // A new key satisfies any rotation that the cache already requests.
     metadata: childMetadata(cache, childName.peerAuth(cache), {
-      annotations: asked === undefined ? {} : { [ANNOTATION.rotatePeerAuth]: asked },
+      annotations: requested === undefined ? {} : { [ANNOTATION.rotatePeerAuth]: requested },
     }),
     type: 'Opaque',
     data: { key: context.newPeerKeyBase64 },

@@ -1,4 +1,4 @@
-/** Where replicas find each other: headless, and also before they are ready, since being ready waits for it. */
+/** Peer discovery: a headless Service that includes unready pods, because a pod needs its peers to become ready. */
 import { POD_PORT } from '#crds/names.ts';
 import type { Body, Service } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';

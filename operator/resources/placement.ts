@@ -1,4 +1,4 @@
-/** Where pods go: apart from each other, over nodes and zones, as strictly as the cache asks. */
+/** Anti-affinity and topology spread: pods are spread over nodes and zones, as strictly as the spec demands. */
 import type { Affinity, TopologySpreadConstraint } from '#operator/api/kubernetes.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { selectorLabels } from './labels.ts';
@@ -6,8 +6,8 @@ import { selectorLabels } from './labels.ts';
 const HOSTNAME = 'kubernetes.io/hostname';
 const ZONE = 'topology.kubernetes.io/zone';
 /**
- * Only pods of the same ReplicaSet count: during a rollout the surge pod has to fit beside those it replaces, on a
- * cluster that has as many nodes as replicas.
+ * Only pods of the same ReplicaSet count. Otherwise a rollout could not schedule its surge pod beside the pods that it
+ * replaces on a cluster with as many nodes as replicas.
  */
 const SAME_ROLLOUT = ['pod-template-hash'];
 
@@ -25,7 +25,7 @@ export function affinity(cache: OrcaCache): Affinity | undefined {
   };
 }
 
-/** The user's constraints replace ours; ours only prefer, so they never keep a pod from running. */
+/** The user's constraints replace the defaults. The defaults are preferences, so they never keep a pod unscheduled. */
 export function topologySpread(cache: OrcaCache): TopologySpreadConstraint[] {
   const samePods = { labelSelector: { matchLabels: selectorLabels(cache) }, matchLabelKeys: SAME_ROLLOUT };
   const own = cache.spec.pod.topologySpreadConstraints ?? [];

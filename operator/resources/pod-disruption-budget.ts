@@ -1,10 +1,10 @@
-/** Lets node drains take one replica at a time, and broken ones always: a pod that is not ready must not hold a node. */
+/** Allows node drains to evict one replica at a time, and unready replicas always: an unready pod must not block a drain. */
 import type { Body, PodDisruptionBudget } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { childMetadata, childName, selectorLabels } from './labels.ts';
 
-/** A budget over a single replica would either do nothing or hold every drain. */
+/** For a single replica a budget would either have no effect or block every drain. */
 export function wantsPodDisruptionBudget(cache: OrcaCache): boolean {
   const { replicas, availability } = cache.spec;
   return availability.podDisruptionBudget && replicas > 1;

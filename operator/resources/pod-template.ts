@@ -1,4 +1,4 @@
-/** The pods of a cache. */
+/** The pod template of a cache. */
 import { ANNOTATION } from '#crds/names.ts';
 import { parseDuration } from '#crds/duration.ts';
 import type { PodSecurityContext, PodSpec, PodTemplateSpec } from '#operator/api/kubernetes.ts';
@@ -9,10 +9,10 @@ import { childLabels, childName } from './labels.ts';
 import { affinity, topologySpread } from './placement.ts';
 import { mounted } from './volumes.ts';
 
-/** The image's own user; stated, so that volumes get the matching group and any image has to run without root. */
+/** The user of the image. Set explicitly, so that volumes get the matching group and no image can run as root. */
 const USER_ID = 10_001;
 
-/** What a pod may still take after its streams have ended: flushing its outbox (10 s), and Node's own exit. */
+/** Time after the drain: the pod flushes its outbox (10 s), and the process exits. */
 const FLUSH_SECONDS = 15;
 
 const SECURITY: PodSecurityContext = {
@@ -20,7 +20,7 @@ const SECURITY: PodSecurityContext = {
   runAsUser: USER_ID,
   runAsGroup: USER_ID,
   fsGroup: USER_ID,
-  // A shared volume full of chunks is not walked through at every start.
+  // Without this, the kubelet would change the group of every chunk on a shared volume at each pod start.
   fsGroupChangePolicy: 'OnRootMismatch',
   seccompProfile: { type: 'RuntimeDefault' },
 };
@@ -29,7 +29,7 @@ export function podTemplate(cache: OrcaCache, context: BuildContext): PodTemplat
   const { pod } = cache.spec;
   return {
     metadata: {
-      // Ours last: the Service, the Deployment and the peers select by them.
+      // The operator's labels win: Services, the Deployment and peer discovery select by them.
       labels: { ...pod.labels, ...childLabels(cache) },
       annotations: { ...pod.annotations, [ANNOTATION.configHash]: context.config.hash },
     },
@@ -43,7 +43,7 @@ function podSpec(cache: OrcaCache, context: BuildContext): PodSpec {
   const spread = affinity(cache);
   return {
     serviceAccountName: childName.account(cache),
-    // The pods watch their EndpointSlices.
+    // The pods watch EndpointSlices to find their peers.
     automountServiceAccountToken: true,
     enableServiceLinks: false,
     securityContext: SECURITY,
@@ -64,7 +64,7 @@ export function gracePeriodSeconds(cache: OrcaCache): number {
   return Math.ceil(seconds(propagationDelay) + seconds(drainTimeout)) + FLUSH_SECONDS;
 }
 
-/** The API server admits only durations, so what is none can't come from a cache that it holds. */
+/** The CRD schema admits only valid durations, so a failure here is a bug. */
 function seconds(duration: string): number {
   const durationMs = parseDuration(duration);
   if (durationMs === undefined) throw new RangeError(`${JSON.stringify(duration)} is not a duration`);

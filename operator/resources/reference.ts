@@ -1,20 +1,20 @@
 /**
- * The Secrets and ConfigMaps that a cache names, what each must hold, and where pods find it: one list for the mounts
- * and for the check before a rollout.
+ * The Secrets and ConfigMaps that a spec references, the keys that each must have, and its mount path: one list for the
+ * volumes and for the validation before a rollout.
  */
 import { MOUNT } from '#crds/names.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 
 export interface Reference {
-  /** The spec's path that names it, for messages. */
+  /** The field of the spec that references it, for messages. */
   readonly field: string;
   readonly kind: 'Secret' | 'ConfigMap';
   readonly name: string;
-  /** It must hold all of them. */
+  /** All of these keys are required. */
   readonly keys: readonly string[];
-  /** And exactly one of these. */
+  /** Exactly one of these keys is required, too. */
   readonly oneOf?: readonly string[];
-  /** Where it is mounted; absent for environment variables. */
+  /** Absent for environment variables. */
   readonly mount?: { readonly volume: string; readonly path: string };
 }
 
@@ -25,12 +25,15 @@ const CA_KEYS = ['ca.crt'];
 export function references(cache: OrcaCache): Reference[] {
   const { origin, cacheStore, edge } = cache.spec;
   return [
-    ...ofUpstream('origin', 'spec.origin.s3', origin.s3, { keys: S3_KEYS }),
-    ...ofUpstream('origin', 'spec.origin.azureBlob', origin.azureBlob, { keys: [], oneOf: AZURE_KEYS }),
-    ...ofUpstream('cachestore', 'spec.cacheStore.s3', cacheStore.s3, { keys: S3_KEYS }),
-    ...ofUpstream('cachestore', 'spec.cacheStore.azureBlob', cacheStore.azureBlob, { keys: [], oneOf: AZURE_KEYS }),
-    ...ofEdge(edge),
-    ...ofEnvironment(cache),
+    ...upstreamReferences('origin', 'spec.origin.s3', origin.s3, { keys: S3_KEYS }),
+    ...upstreamReferences('origin', 'spec.origin.azureBlob', origin.azureBlob, { keys: [], oneOf: AZURE_KEYS }),
+    ...upstreamReferences('cachestore', 'spec.cacheStore.s3', cacheStore.s3, { keys: S3_KEYS }),
+    ...upstreamReferences('cachestore', 'spec.cacheStore.azureBlob', cacheStore.azureBlob, {
+      keys: [],
+      oneOf: AZURE_KEYS,
+    }),
+    ...edgeReferences(edge),
+    ...environmentReferences(cache),
   ];
 }
 
@@ -39,11 +42,11 @@ interface Upstream {
   readonly caBundleRef?: { readonly name: string };
 }
 
-function ofUpstream(
-  side: 'origin' | 'cachestore',
+function upstreamReferences(
+  name: 'origin' | 'cachestore',
   path: string,
   upstream: Upstream | undefined,
-  holds: Pick<Reference, 'keys' | 'oneOf'>,
+  required: Pick<Reference, 'keys' | 'oneOf'>,
 ): Reference[] {
   const found: Reference[] = [];
   if (upstream?.credentialsSecretRef !== undefined)
@@ -51,8 +54,8 @@ function ofUpstream(
       field: `${path}.credentialsSecretRef`,
       kind: 'Secret',
       name: upstream.credentialsSecretRef.name,
-      ...holds,
-      mount: { volume: `${side}-credentials`, path: `${MOUNT.credentials}/${side}` },
+      ...required,
+      mount: { volume: `${name}-credentials`, path: `${MOUNT.credentials}/${name}` },
     });
   if (upstream?.caBundleRef !== undefined)
     found.push({
@@ -60,12 +63,12 @@ function ofUpstream(
       kind: 'ConfigMap',
       name: upstream.caBundleRef.name,
       keys: CA_KEYS,
-      mount: { volume: `${side}-ca`, path: `${MOUNT.ca}/${side}` },
+      mount: { volume: `${name}-ca`, path: `${MOUNT.ca}/${name}` },
     });
   return found;
 }
 
-function ofEdge({ auth, tls }: OrcaCache['spec']['edge']): Reference[] {
+function edgeReferences({ auth, tls }: OrcaCache['spec']['edge']): Reference[] {
   const found: Reference[] = [];
   if (auth.secretRef !== undefined)
     found.push({
@@ -86,7 +89,7 @@ function ofEdge({ auth, tls }: OrcaCache['spec']['edge']): Reference[] {
   return found;
 }
 
-function ofEnvironment(cache: OrcaCache): Reference[] {
+function environmentReferences(cache: OrcaCache): Reference[] {
   const found: Reference[] = [];
   for (const { name, valueFrom } of cache.spec.pod.env ?? []) {
     const { secretKeyRef, configMapKeyRef } = valueFrom ?? {};

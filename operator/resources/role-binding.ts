@@ -1,4 +1,4 @@
-/** Gives the pods' account its Role. */
+/** Binds the pods' ServiceAccount to its Role. */
 import type { Body, RoleBinding } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';

@@ -1,4 +1,4 @@
-/** What the pods may do: see who their peers are, in their own namespace, and nothing else. */
+/** The pods' only permission: to read EndpointSlices in their own namespace, for peer discovery. */
 import type { Body, Role } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -9,7 +9,7 @@ export function role(cache: OrcaCache) {
     apiVersion: 'rbac.authorization.k8s.io/v1',
     kind: 'Role',
     metadata: childMetadata(cache, childName.account(cache)),
-    // Not narrowed by name: slices have generated names, and list and watch by label can't be narrowed anyway.
+    // No resourceNames: EndpointSlices have generated names, and RBAC cannot restrict list and watch by label.
     rules: [{ apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: ['get', 'list', 'watch'] }],
   } satisfies Manifest & Body<Role>;
 }

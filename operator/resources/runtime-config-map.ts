@@ -1,4 +1,4 @@
-/** What pods reload while they run: the settings that need no restart, and the hashes of the configurations known to work. */
+/** The file that running pods reload: settings that need no restart, and the hashes of proven configurations. */
 import { stringify } from 'yaml';
 import { MOUNT } from '#crds/names.ts';
 import { runtimeConfig } from '#crds/pod-config.ts';

@@ -1,4 +1,4 @@
-/** Who the pods are: an account of their own, with the annotations that cloud identities hang on. */
+/** The pods' own ServiceAccount, with the annotations for cloud workload identities. */
 import type { Body, ServiceAccount } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -11,7 +11,7 @@ export function serviceAccount(cache: OrcaCache) {
     metadata: childMetadata(cache, childName.account(cache), {
       annotations: cache.spec.pod.serviceAccountAnnotations ?? {},
     }),
-    // The token is mounted where the pod template asks for it, not into whatever else runs under this account.
+    // The pod template mounts the token explicitly; other pods with this account do not get it by default.
     automountServiceAccountToken: false,
   } satisfies Manifest & Body<ServiceAccount>;
 }

@@ -1,4 +1,4 @@
-/** What is mounted into a pod: its config, what reloads, its keys, and a shared volume where the cachestore is one. */
+/** Volumes of a pod: config file, runtime file, peer key, referenced Secrets and ConfigMaps, and a filesystem cachestore. */
 import { MOUNT } from '#crds/names.ts';
 import type { Volume, VolumeMount } from '#operator/api/kubernetes.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -7,7 +7,7 @@ import type { BuildContext } from './context.ts';
 import { childName } from './labels.ts';
 import { references, type Reference } from './reference.ts';
 
-/** Readable by the pod's group alone. */
+/** Readable by the pod's group only. */
 const SECRET_MODE = 0o440;
 const PEER_VOLUME = 'peer-auth';
 
@@ -35,7 +35,7 @@ interface Part {
 function configFile(configMapName: string): Part {
   return {
     volume: { name: 'config', configMap: { name: configMapName } },
-    // A single file may be a subPath here: this ConfigMap never changes, so there is no update to miss.
+    // subPath mounts get no updates. That is safe here: this ConfigMap is immutable.
     mount: { name: 'config', mountPath: MOUNT.config, subPath: CONFIG_KEY, readOnly: true },
   };
 }
@@ -47,10 +47,10 @@ function runtimeDirectory(configMapName: string): Part {
   };
 }
 
-/** A whole directory, so that the kubelet can replace its content in one step when the Secret changes. */
+/** A directory, not single files: the kubelet then replaces all keys atomically when the Secret changes. */
 function secretDirectory(volume: string, secretName: string, mountPath: string): Part {
   return {
-    // Not optional: a container must not start with half of its keys.
+    // Not optional: a container must not start without its keys.
     volume: { name: volume, secret: { secretName, defaultMode: SECRET_MODE, optional: false } },
     mount: { name: volume, mountPath, readOnly: true },
   };

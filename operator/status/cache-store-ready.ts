@@ -1,12 +1,12 @@
-/** CacheStoreReady: whether the cachestore answers and takes chunks; the reason says what its conditional writes are worth. */
+/** CacheStoreReady: whether the cachestore responds and accepts chunks. The reason classifies its conditional writes. */
 import { REASON, type Reason } from '#crds/names.ts';
 import type { PodReport, StoreReport } from '#operator/api/observed.ts';
-import type { StatusInput, ConditionValue } from './status-input.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';
+import type { ConditionValue, StatusInput } from './status-input.ts';
 
 const WEIGHT = { notProbed: 0, good: 1, full: 2, incompatible: 3, unreachable: 4, conflict: 5 } as const;
 
-/** All of them are safe: where a condition can't be relied upon a commit looks first. */
+/** Every result is safe: where conditional writes are unreliable, a commit checks for the object before it writes. */
 const CONDITION_REASON: Readonly<Record<string, Reason>> = {
   atomic: REASON.atomic,
   racy: REASON.racy,
@@ -14,7 +14,7 @@ const CONDITION_REASON: Readonly<Record<string, Reason>> = {
   unsupported: REASON.unsupported,
   conflicting: REASON.conflicting,
 };
-/** A note that could not be deleted only takes room. */
+/** The probe could not delete its object. That wastes a few bytes and affects nothing else. */
 const HARMLESS_PROBLEM = 'delete';
 
 export function cacheStoreReady({ reports }: Pick<StatusInput, 'reports'>): ConditionValue {
@@ -23,40 +23,41 @@ export function cacheStoreReady({ reports }: Pick<StatusInput, 'reports'>): Cond
 
 function evaluate({ store, identityConflict }: PodReport): PodConditionValue | undefined {
   if (identityConflict !== undefined)
-    return bad(
-      WEIGHT.conflict,
-      REASON.identityConflict,
-      `the origin id belongs to another origin there: `,
-      identityConflict,
-    );
+    return failed(WEIGHT.conflict, REASON.identityConflict, 'spec.origin.id: ', identityConflict);
   if (store === undefined) return undefined;
   const { breaker, full, condition, message } = store;
   if (breaker !== 'closed')
-    return bad(WEIGHT.unreachable, REASON.unreachable, 'requests failed many times in a row: it is asked now and then');
+    return failed(
+      WEIGHT.unreachable,
+      REASON.unreachable,
+      'circuit breaker open: requests to the cachestore keep failing; check the server and spec.cacheStore',
+    );
   if (store.problems.some((problem) => problem !== HARMLESS_PROBLEM))
-    return bad(WEIGHT.incompatible, REASON.incompatible, message);
-  if (full) return bad(WEIGHT.full, REASON.full, 'it has no room: what is in it is read, and nothing is added');
+    return failed(WEIGHT.incompatible, REASON.incompatible, message);
+  if (full)
+    return failed(
+      WEIGHT.full,
+      REASON.full,
+      'no space left: stored chunks are read, new ones are not added; free space or enlarge the cachestore',
+    );
   const reason = CONDITION_REASON[condition];
   if (reason === undefined)
     return {
       weight: WEIGHT.notProbed,
       status: 'Unknown',
       reason: REASON.notProbed,
-      message: 'it is not known yet what its conditional writes are worth',
+      message: 'conditional-write support has not been probed yet',
     };
-  return { weight: WEIGHT.good, status: 'True', ...goodWords(store, reason) };
+  return { weight: WEIGHT.good, status: 'True', ...usable(store, reason) };
 }
 
-function goodWords(
-  { versioned, condition, message }: StoreReport,
-  reason: Reason,
-): { reason: Reason; message: string } {
+function usable({ versioned, condition, message }: StoreReport, reason: Reason): { reason: Reason; message: string } {
   if (!versioned) return { reason, message };
-  const all = `the bucket is versioned: nothing is ever freed there; ${message}`;
-  // Of two remarks the rarer one gives the reason; the message has both.
-  return { reason: condition === 'atomic' ? REASON.versioned : reason, message: all };
+  const both = `the bucket is versioned, so deleted chunks still take space; disable versioning or expire old versions; ${message}`;
+  // The message has both remarks. The reason is Versioned only where the conditional writes need no remark.
+  return { reason: condition === 'atomic' ? REASON.versioned : reason, message: both };
 }
 
-function bad(weight: number, reason: Reason, about: string, more = ''): PodConditionValue {
-  return { weight, status: 'False', reason, message: `${about}${more}`, about };
+function failed(weight: number, reason: Reason, stablePrefix: string, quote = ''): PodConditionValue {
+  return { weight, status: 'False', reason, message: `${stablePrefix}${quote}`, stablePrefix };
 }

@@ -1,32 +1,33 @@
-/** What the conditions beside Ready would tell of some reports: a change of it is worth a new status. */
+/** The conditions about origin, cachestore and runtime file. They come from the pods' reports and do not affect Ready. */
 import { CONDITION, REASON } from '#crds/names.ts';
 import type { NamedReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from './cache-store-ready.ts';
 import { originReachable } from './origin-reachable.ts';
 import { runtimeApplied } from './runtime-applied.ts';
 
-/** Trouble with the origin or the store is minutes old before somebody looks here. */
+/** The status is not an alert channel: a minute's delay is acceptable, and one probe a minute costs the pods nothing. */
 export const SETTLED_POLL_MS = 60_000;
-/** A pod knows of the origin 15 s after it is ready, and of the store sooner. */
-const SOON_MS = 10_000;
+/** A pod has probed the origin within 15 s after it is ready, and the store sooner. */
+const UNPROBED_POLL_MS = 10_000;
 
-/** In the order of importance. Their False is bad news, and the end of it good; Ready does not look at them. */
+/** In order of importance. False is a warning; so the end of False is reported, too. */
 export const DEPENDENCY_CONDITIONS = [
   { type: CONDITION.originReachable, evaluate: originReachable },
   { type: CONDITION.cacheStoreReady, evaluate: cacheStoreReady },
   { type: CONDITION.runtimeApplied, evaluate: runtimeApplied },
 ] as const;
 
-/** How soon those who said this are worth asking again. */
+/** How long after these reports the pods should be probed again. */
 export function pollIntervalMs(reports: readonly NamedReport[]): number {
-  const isNew = DEPENDENCY_CONDITIONS.some(({ evaluate }) => evaluate({ reports }).reason === REASON.notProbed);
-  return isNew ? SOON_MS : SETTLED_POLL_MS;
+  const isUnprobed = DEPENDENCY_CONDITIONS.some(({ evaluate }) => evaluate({ reports }).reason === REASON.notProbed);
+  return isUnprobed ? UNPROBED_POLL_MS : SETTLED_POLL_MS;
 }
 
+/** Changes when the reports would change one of these conditions. */
 export function dependencyDigest(reports: readonly NamedReport[]): string {
-  const told = DEPENDENCY_CONDITIONS.map(({ evaluate }) => {
-    const { status, reason, message, about = message } = evaluate({ reports });
-    return { status, reason, about };
+  const values = DEPENDENCY_CONDITIONS.map(({ evaluate }) => {
+    const { status, reason, message, stablePrefix = message } = evaluate({ reports });
+    return { status, reason, stablePrefix };
   });
-  return JSON.stringify(told);
+  return JSON.stringify(values);
 }

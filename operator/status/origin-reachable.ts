@@ -1,8 +1,8 @@
-/** OriginReachable: whether the pods reach the origin's buckets. What is cached is served either way, so Ready does not look at it. */
+/** OriginReachable: whether the pods reach the origin's buckets. Cached data is served either way, so Ready ignores it. */
 import { REASON } from '#crds/names.ts';
 import type { BucketReport, PodReport } from '#operator/api/observed.ts';
-import type { StatusInput, ConditionValue } from './status-input.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';
+import type { ConditionValue, StatusInput } from './status-input.ts';
 
 const WEIGHT = { notProbed: 0, reachable: 1, listDenied: 2, unreachable: 3 } as const;
 
@@ -13,42 +13,41 @@ export function originReachable({ reports }: Pick<StatusInput, 'reports'>): Cond
 function evaluate({ buckets, brokenBuckets }: PodReport): PodConditionValue | undefined {
   if (buckets === undefined) return undefined;
   const failed = buckets.filter(({ state }) => state === 'failed');
-  if (failed.length > 0) {
-    const about = `${names(failed)}: `;
-    const [first] = failed;
-    const message = `${about}${first?.message ?? ''}`;
-    return { weight: WEIGHT.unreachable, status: 'False', reason: REASON.unreachable, message, about };
-  }
-  if (brokenBuckets.length > 0) {
-    const about = `requests to ${brokenBuckets.toSorted().join(', ')} failed many times in a row`;
-    return { weight: WEIGHT.unreachable, status: 'False', reason: REASON.unreachable, message: about, about };
-  }
+  if (failed.length > 0) return unreachable(`${names(failed)}: `, failed[0]?.message);
+  if (brokenBuckets.length > 0)
+    return unreachable(`circuit breaker open for ${list(brokenBuckets)}: requests to the origin keep failing`);
   const denied = buckets.filter(({ state }) => state === 'list_denied');
   if (denied.length > 0)
     return {
       weight: WEIGHT.listDenied,
       status: 'Unknown',
       reason: REASON.listDenied,
-      message: `${names(denied)}: reachable, but it may not be told whether objects exist: give the credentials the right to list`,
+      message: `${names(denied)}: listing is denied, so a missing object cannot be told from a forbidden one; grant the credentials permission to list`,
     };
   if (buckets.some(({ state }) => state === 'reachable'))
     return {
       weight: WEIGHT.reachable,
       status: 'True',
       reason: REASON.reachable,
-      message: 'every bucket answers',
+      message: 'every probed bucket responds',
     };
   return {
     weight: WEIGHT.notProbed,
     status: 'Unknown',
     reason: REASON.notProbed,
-    message: 'the replicas have not asked yet',
+    message: 'no replica has probed the origin yet',
   };
 }
 
+function unreachable(stablePrefix: string, quote = ''): PodConditionValue {
+  const message = `${stablePrefix}${quote}`;
+  return { weight: WEIGHT.unreachable, status: 'False', reason: REASON.unreachable, message, stablePrefix };
+}
+
 function names(buckets: readonly BucketReport[]): string {
-  return `bucket ${buckets
-    .map(({ name }) => name)
-    .toSorted()
-    .join(', ')}`;
+  return list(buckets.map(({ name }) => name));
+}
+
+function list(names: readonly string[]): string {
+  return `${names.length === 1 ? 'bucket' : 'buckets'} ${names.toSorted().join(', ')}`;
 }

@@ -1,15 +1,15 @@
-/** Why a pod is not ready: in its own words, else in the kubelet's. */
+/** Explains why a pod is not ready, from the pod's own report or, without one, from its Kubernetes status. */
 import { conditionOf, isReady, type ContainerStatus, type LivePod, type PodReport } from '#operator/api/observed.ts';
 
-/** Enough for the last lines of a log; conditions are read in terminals. */
+/** Room for the last lines of a log; conditions are read in terminals. */
 const MAX_LENGTH = 600;
 
-/** The newest pod that is not ready; `pods` come newest first. */
+/** The newest pod that is neither ready nor being deleted. `pods` are sorted newest first. */
 export function unreadyPod(pods: readonly LivePod[]): LivePod | undefined {
   return pods.find((pod) => !isReady(pod) && pod.metadata.deletionTimestamp === undefined);
 }
 
-/** Undefined where nobody says anything: a pod that is just starting. */
+/** Undefined if no cause is known, as for a pod that is starting. */
 export function podMessage(pod: LivePod, report: PodReport | undefined): string | undefined {
   const reason = report?.failing.join('; ') || kubeletReason(pod);
   if (reason === undefined || reason === '') return undefined;
@@ -27,14 +27,14 @@ function kubeletReason(pod: LivePod): string | undefined {
   return undefined;
 }
 
-/** A container that crashes waits in between; what it said when it ended tells more than "CrashLoopBackOff". */
+/** Prefers the termination message: it explains more than "CrashLoopBackOff", which only describes the wait between restarts. */
 function containerReason({ state, lastState }: ContainerStatus): string | undefined {
-  const ended = state?.terminated ?? lastState?.terminated;
+  const terminated = state?.terminated ?? lastState?.terminated;
   const { waiting } = state ?? {};
-  if (ended !== undefined) {
-    const exit =
-      ended.exitCode === undefined ? ended.reason : `${ended.reason ?? 'ended'} (exit code ${ended.exitCode})`;
-    return join(waiting?.reason, join(exit, ended.message));
+  if (terminated !== undefined) {
+    const { exitCode, reason } = terminated;
+    const exit = exitCode === undefined ? reason : `${reason ?? 'ended'} (exit code ${exitCode})`;
+    return join(waiting?.reason, join(exit, terminated.message));
   }
   return waiting === undefined || waiting.message === undefined ? undefined : join(waiting.reason, waiting.message);
 }

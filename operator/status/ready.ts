@@ -1,6 +1,13 @@
-/** Ready: this generation is rolled out, as many replicas as wanted are ready, and its configuration has proven to work. */
+/** Ready: this generation is rolled out, all desired replicas are ready, and the configuration is proven. */
 import { REASON } from '#crds/names.ts';
-import { blockedReason, conflictMessage, refusedReason, rolloutFailure, rolloutProgress } from './messages.ts';
+import {
+  blockedReason,
+  conflictMessage,
+  PAUSED_MESSAGE,
+  rejectedReason,
+  rolloutFailure,
+  rolloutProgress,
+} from './messages.ts';
 import { readiness, rolloutOf } from './rollout.ts';
 import type { StatusInput, ConditionValue } from './status-input.ts';
 
@@ -8,13 +15,13 @@ export function ready(input: StatusInput): ConditionValue {
   const { phase, cache, upToDate } = input;
   switch (phase.kind) {
     case 'paused':
-      return { status: 'Unknown', reason: REASON.paused, message: 'reconciliation is paused by annotation' };
+      return { status: 'Unknown', reason: REASON.paused, message: PAUSED_MESSAGE };
     case 'conflict':
       return { status: 'False', reason: REASON.nameConflict, message: conflictMessage(phase) };
-    case 'refused':
-      return { status: 'False', reason: refusedReason(phase), message: phase.message };
+    case 'rejected':
+      return { status: 'False', reason: rejectedReason(phase), message: phase.message };
     case 'blocked':
-      // What runs is what is asked for: a Secret that goes later does not make it less so.
+      // The running pods match the spec; a Secret that is deleted later does not make them unready.
       if (upToDate) break;
       return { status: 'False', reason: blockedReason(phase), message: phase.message };
     case 'applied':
@@ -32,12 +39,12 @@ export function ready(input: StatusInput): ConditionValue {
     return {
       status: 'False',
       reason: REASON.progressing,
-      message: `configuration ${input.configHash} is not proven yet`,
+      message: `configuration ${input.configHash} is not proven yet: no replica has been ready with it`,
     };
   return { status: 'True', reason: REASON.replicasReady, message };
 }
 
-/** With no replica wanted nobody can prove anything, and nobody is hurt. */
+/** With zero replicas desired, no pod can prove the configuration, and none depends on it. */
 export function isProven({ proven, cache }: StatusInput): boolean {
   return proven || cache.spec.replicas === 0;
 }

@@ -1,6 +1,6 @@
-/** Reconciling: work is in flight that may end well without the user. */
+/** Reconciling: work is in progress that may succeed without user action. */
 import { REASON } from '#crds/names.ts';
-import { blockedReason, conflictMessage, refusedReason, rolloutProgress } from './messages.ts';
+import { blockedReason, conflictMessage, rejectedReason, rolloutProgress } from './messages.ts';
 import { isProven } from './ready.ts';
 import { rolloutOf } from './rollout.ts';
 import type { StatusInput, ConditionValue } from './status-input.ts';
@@ -10,12 +10,12 @@ export function reconciling(input: StatusInput): ConditionValue {
   switch (phase.kind) {
     case 'paused':
       return { status: 'False', reason: REASON.paused, message: '' };
-    case 'refused':
-      return phase.final
-        ? { status: 'False', reason: refusedReason(phase), message: '' }
-        : { status: 'True', reason: refusedReason(phase), message: phase.message };
+    case 'rejected':
+      return phase.permanent
+        ? { status: 'False', reason: rejectedReason(phase), message: '' }
+        : { status: 'True', reason: rejectedReason(phase), message: phase.message };
     case 'conflict':
-      return phase.passing
+      return phase.transient
         ? { status: 'True', reason: REASON.progressing, message: conflictMessage(phase) }
         : { status: 'False', reason: REASON.nameConflict, message: '' };
     case 'blocked': {
@@ -32,6 +32,10 @@ export function reconciling(input: StatusInput): ConditionValue {
   if (rollout.kind === 'progressing')
     return { status: 'True', reason: REASON.progressing, message: rolloutProgress(input, rollout) };
   if (!isProven(input))
-    return { status: 'True', reason: REASON.progressing, message: 'waiting for a replica to prove the configuration' };
+    return {
+      status: 'True',
+      reason: REASON.progressing,
+      message: 'waiting for a replica to become ready with this configuration',
+    };
   return { status: 'False', reason: REASON.replicasReady, message: '' };
 }

@@ -1,4 +1,4 @@
-/** How far the Deployment is: the same rules as `kubectl rollout status`, and how many replicas are ready. */
+/** The progress of the Deployment, by the rules of `kubectl rollout status`, and the number of ready replicas. */
 import { conditionOf, type LiveDeployment } from '#operator/api/observed.ts';
 
 export type Rollout =
@@ -13,30 +13,30 @@ export function rolloutOf(deployment: LiveDeployment | undefined, desiredReplica
     return { kind: 'progressing', message: 'a change is being rolled out' };
   const { replicas = 0, updatedReplicas = 0, readyReplicas = 0 } = status;
   const progress = conditionOf(status.conditions, 'Progressing');
-  // Says why no pod could be made at all: a quota, an admission policy.
+  // Why no pod could be created at all, such as a quota or an admission policy.
   const failure = conditionOf(status.conditions, 'ReplicaFailure');
   const suffix = failure?.status === 'True' && failure.message !== undefined ? `: ${failure.message}` : '';
   if (progress?.reason === 'ProgressDeadlineExceeded')
-    return { kind: 'failed', message: `no progress for longer than the deadline${suffix}` };
+    return { kind: 'failed', message: `no rollout progress within the deadline${suffix}` };
   if (updatedReplicas < desiredReplicas)
     return {
       kind: 'progressing',
-      message: `${updatedReplicas} of ${desiredReplicas} replicas have the newest configuration${suffix}`,
+      message: `${updatedReplicas} of ${desiredReplicas} replicas have the latest configuration${suffix}`,
     };
-  if (replicas > updatedReplicas)
-    return { kind: 'progressing', message: `${previous(replicas - updatedReplicas)} still there` };
-  // Once complete, a lost pod is no rollout any more.
+  if (replicas > updatedReplicas) return { kind: 'progressing', message: previousRunning(replicas - updatedReplicas) };
+  // After a complete rollout, a lost pod is not a rollout.
   if (readyReplicas < desiredReplicas && progress?.reason !== 'NewReplicaSetAvailable')
     return { kind: 'progressing', message: readiness(readyReplicas, desiredReplicas) };
   return { kind: 'complete', readyReplicas };
 }
 
-/** While it scales down more are ready than are wanted; that is nobody's business. */
+/** While the Deployment scales down, more replicas than desired are ready; the message does not count them. */
 export function readiness(readyReplicas: number, desiredReplicas: number): string {
   return `${Math.min(readyReplicas, desiredReplicas)} of ${desiredReplicas} replicas are ready`;
 }
 
-/** How many pods of the previous configuration, with their verb. */
-export function previous(replicas: number): string {
-  return `${replicas} ${replicas === 1 ? 'replica' : 'replicas'} of the previous configuration ${replicas === 1 ? 'is' : 'are'}`;
+export function previousRunning(replicas: number): string {
+  return replicas === 1
+    ? '1 replica with the previous configuration is still running'
+    : `${replicas} replicas with the previous configuration are still running`;
 }

@@ -1,8 +1,8 @@
-/** RuntimeApplied: whether the pods have taken up what changes without a restart. A wrong value keeps the last good one. */
+/** RuntimeApplied: whether the pods use the settings that reload at run time. A pod keeps the last valid value of each. */
 import { REASON } from '#crds/names.ts';
 import type { PodReport } from '#operator/api/observed.ts';
-import type { StatusInput, ConditionValue } from './status-input.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';
+import type { ConditionValue, StatusInput } from './status-input.ts';
 
 const WEIGHT = { applied: 0, invalid: 1 } as const;
 
@@ -17,8 +17,8 @@ function evaluate({ runtimeProblems }: PodReport): PodConditionValue | undefined
       weight: WEIGHT.applied,
       status: 'True',
       reason: REASON.applied,
-      message: 'what changes without a restart is in force',
+      message: 'all settings that reload at run time are in use',
     };
-  const message = `the last good value stays: ${runtimeProblems.join('; ')}`;
+  const message = `the last valid value stays in use: ${runtimeProblems.join('; ')}`;
   return { weight: WEIGHT.invalid, status: 'False', reason: REASON.invalidValue, message };
 }

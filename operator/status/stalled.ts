@@ -1,6 +1,6 @@
-/** Stalled: nothing goes on until somebody does something. Never because of a passing failure of the API server. */
+/** Stalled: the operator cannot make progress without user action. A failing API server never sets it. */
 import { REASON } from '#crds/names.ts';
-import { blockedReason, conflictMessage, refusedReason, rolloutFailure } from './messages.ts';
+import { blockedReason, conflictMessage, rejectedReason, rolloutFailure } from './messages.ts';
 import { rolloutOf } from './rollout.ts';
 import type { StatusInput, ConditionValue } from './status-input.ts';
 
@@ -9,12 +9,12 @@ export function stalled(input: StatusInput): ConditionValue {
   switch (phase.kind) {
     case 'paused':
       return { status: 'False', reason: REASON.paused, message: '' };
-    case 'refused':
-      return phase.final
-        ? { status: 'True', reason: refusedReason(phase), message: phase.message }
-        : { status: 'False', reason: refusedReason(phase), message: '' };
+    case 'rejected':
+      return phase.permanent
+        ? { status: 'True', reason: rejectedReason(phase), message: phase.message }
+        : { status: 'False', reason: rejectedReason(phase), message: '' };
     case 'conflict':
-      return phase.passing
+      return phase.transient
         ? { status: 'False', reason: REASON.progressing, message: '' }
         : { status: 'True', reason: REASON.nameConflict, message: conflictMessage(phase) };
     case 'blocked': {

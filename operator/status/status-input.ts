@@ -1,47 +1,47 @@
-/** All that the conditions are computed from: what happened in this reconcile, and what was seen of the workload. */
+/** Everything the conditions are computed from: the outcome of this reconcile and the observed workload. */
 import type { Reason } from '#crds/names.ts';
 import type { LiveDeployment, NamedReport } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 
-/** How far the reconcile came. Everything but `applied` changed no child, or stopped at one. */
+/** How far the reconcile got. In every phase but `applied` it changed no child, or stopped at one. */
 export type Phase =
   | { readonly kind: 'paused' }
-  /** Something that the spec names is not there, or not as it has to be. */
+  /** A referenced Secret or ConfigMap is missing or malformed. `expired`: it has been missing for too long. */
   | {
       readonly kind: 'blocked';
       readonly by: 'missing' | 'malformed';
       readonly message: string;
       readonly expired: boolean;
     }
-  /** An object of a child's name is not ours; `passing`: it is about to go. */
-  | { readonly kind: 'conflict'; readonly object: string; readonly passing: boolean }
-  /** The API server refuses a child; `final`: for what the spec asks, not for who we are or what is full. */
-  | { readonly kind: 'refused'; readonly message: string; readonly final: boolean }
+  /** A child's name belongs to an object that is not ours. `transient`: that object is about to be deleted. */
+  | { readonly kind: 'conflict'; readonly object: string; readonly transient: boolean }
+  /** The API server rejects a child. `permanent`: because of the spec, not because of RBAC, a quota or a policy. */
+  | { readonly kind: 'rejected'; readonly message: string; readonly permanent: boolean }
   | { readonly kind: 'applied' };
 
 export interface StatusInput {
   readonly cache: OrcaCache;
   readonly phase: Phase;
   readonly deployment: LiveDeployment | undefined;
-  /** The live Deployment is what this generation asks for. */
+  /** The live Deployment matches this generation of the spec. */
   readonly upToDate: boolean;
   readonly configHash: string;
   /** A pod has been ready with this configuration. */
   readonly proven: boolean;
-  /** What the newest pod that is not ready says of itself. */
+  /** Why the newest unready pod is not ready. */
   readonly podMessage: string | undefined;
-  /** Of a few of the pods that serve, or of one that should where none does. */
+  /** From a few ready pods; from unready ones if none is ready. */
   readonly reports: readonly NamedReport[];
 }
 
-/** A condition before it is compared with the last one. */
+/** A condition before it is compared with the published one. */
 export interface ConditionValue {
   readonly status: 'True' | 'False' | 'Unknown';
   readonly reason: Reason;
   readonly message: string;
   /**
-   * Where the message quotes a server: how it begins. What follows may be worded otherwise each time, and is written
-   * only when this changes.
+   * The part of the message before a quoted server response. The quote may differ on every probe, so the condition is
+   * rewritten only when this prefix changes.
    */
-  readonly about?: string;
+  readonly stablePrefix?: string;
 }

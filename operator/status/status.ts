@@ -1,4 +1,4 @@
-/** The status of a cache from its input. */
+/** Computes the status of a cache. */
 import type { OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import { edgeUrl } from '#operator/resources/edge-service.ts';
 import { selectorLabels, selectorText } from '#operator/resources/labels.ts';

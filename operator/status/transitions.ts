@@ -1,4 +1,4 @@
-/** What changed between two statuses that is worth an event: one for each new reason, none while nothing turns. */
+/** The condition changes that deserve an event: one per new reason, none while nothing changes. */
 import { CONDITION } from '#crds/names.ts';
 import type { OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import { DEPENDENCY_CONDITIONS } from './dependency-conditions.ts';
@@ -9,9 +9,9 @@ export interface Transition {
   readonly message: string;
 }
 
-const SIDE_TYPES: readonly string[] = DEPENDENCY_CONDITIONS.map(({ type }) => type);
-/** In the order of importance: a reason that several conditions share is told once. */
-const ORDER: readonly string[] = [CONDITION.stalled, CONDITION.ready, CONDITION.reconciling, ...SIDE_TYPES];
+const DEPENDENCY_TYPES: readonly string[] = DEPENDENCY_CONDITIONS.map(({ type }) => type);
+/** In order of importance: a reason that several conditions share is reported once, by the first. */
+const ORDER: readonly string[] = [CONDITION.stalled, CONDITION.ready, CONDITION.reconciling, ...DEPENDENCY_TYPES];
 
 export function transitions(before: OrcaCacheStatus | undefined, after: OrcaCacheStatus): Transition[] {
   const found = new Map<string, Transition>();
@@ -19,20 +19,20 @@ export function transitions(before: OrcaCacheStatus | undefined, after: OrcaCach
     const was = before?.conditions?.find((condition) => condition.type === type);
     const is = after.conditions?.find((condition) => condition.type === type);
     if (is === undefined || (was?.status === is.status && was.reason === is.reason)) continue;
-    if (!isNews(type, was?.status, is.status)) continue;
-    if (found.has(is.reason)) continue;
+    if (!isReported(type, was?.status, is.status) || found.has(is.reason)) continue;
     found.set(is.reason, { type: severity(type, is.status), reason: is.reason, message: is.message });
   }
   return [...found.values()];
 }
 
-/** "Not stalled" and "not reconciling" are none; what Ready says is. */
-function isNews(type: string, was: string | undefined, is: string): boolean {
-  if (SIDE_TYPES.includes(type)) return is === 'False' || was === 'False';
+/** Every change of Ready is reported. "Not stalled" and "not reconciling" are not. */
+function isReported(type: string, was: string | undefined, is: string): boolean {
+  if (DEPENDENCY_TYPES.includes(type)) return is === 'False' || was === 'False';
   return type === CONDITION.ready || is === 'True';
 }
 
 function severity(type: string, status: string): Transition['type'] {
-  const bad = SIDE_TYPES.includes(type) ? 'False' : 'True';
-  return (SIDE_TYPES.includes(type) || type === CONDITION.stalled) && status === bad ? 'Warning' : 'Normal';
+  const isDependency = DEPENDENCY_TYPES.includes(type);
+  const isProblem = isDependency ? status === 'False' : type === CONDITION.stalled && status === 'True';
+  return isProblem ? 'Warning' : 'Normal';
 }

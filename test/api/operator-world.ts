@@ -54,7 +54,7 @@ export async function openApiWorld(): Promise<ApiWorld> {
     '--kubeconfig',
     plane.kubeconfig(OPERATOR_USER),
   );
-  await vi.waitFor(() => expect(operator.output()).toContain('leads now'), { timeout: REACTION_MS });
+  await vi.waitFor(() => expect(operator.output()).toContain('became leader'), { timeout: REACTION_MS });
   const pathOf = (namespace: string, name: string): string =>
     `${collectionPath(API_VERSION, PLURAL, namespace)}/${name}`;
 

@@ -36,7 +36,7 @@ describe('a cache', () => {
     await world.apply(cache('models', { secret: 'keys' }));
     await becomes(() => world.condition('models', 'Reconciling'), 'True WaitingForSecret');
     const message = await world.field('orca models', '{.status.conditions[?(@.type=="Reconciling")].message}');
-    expect(message).toContain('Secret keys');
+    expect(message).toContain(`spec.origin.s3.credentialsSecretRef: Secret ${world.namespace}/keys not found`);
     expect(await world.leftovers('models')).toEqual([]);
   });
 

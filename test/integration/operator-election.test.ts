@@ -34,7 +34,7 @@ async function pair(): Promise<Pair> {
       '--kubeconfig',
       await kubeconfigFor(api, token),
     );
-  const leads = (operator: OperatorProcess): boolean => operator.output().includes('"message":"leads now"');
+  const leads = (operator: OperatorProcess): boolean => operator.output().includes('"message":"became leader"');
   const first = await start('first');
   await until(() => leads(first), 'the first leads', START_MS);
   const second = await start('second');
@@ -72,7 +72,7 @@ describe('of two operators', () => {
     await applied(4);
     console.log(`a clean stop to the other's work: ${((performance.now() - stoppedAtMs) / 1000).toFixed(1)} s`);
     expect(writes('second')).toBeGreaterThan(0);
-    expect(second.output()).toContain('"message":"leads now"');
+    expect(second.output()).toContain('"message":"became leader"');
   });
 
   test('the other goes on when the first dies', async () => {
@@ -96,7 +96,7 @@ describe('of two operators', () => {
     change(5);
     await applied(5);
     first.stop('SIGCONT');
-    await until(() => first.output().includes('"message":"leads no longer"'), 'the first has noticed', TAKEOVER_MS);
+    await until(() => first.output().includes('"message":"lost leadership"'), 'the first has noticed', TAKEOVER_MS);
     const asked = api.requests.length;
     await until(() => api.requests.length > asked + 4, 'the first stands by, and both go on', TAKEOVER_MS);
     expect(writes('first')).toBe(before);

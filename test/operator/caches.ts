@@ -1,4 +1,4 @@
-/** Caches as the API server would return them: what a user writes, with the schema's defaults. */
+/** Sample caches as the API server would return them: a user's manifest with the schema's defaults. */
 import { parse } from 'yaml';
 import { podConfigFile } from '#crds/pod-config.ts';
 import { parseOrcaCache } from '#crds/validate.ts';
@@ -9,7 +9,7 @@ export const CACHE_UID = '6f0a3f7e-0000-4000-8000-000000000001';
 
 export function cacheFrom(yaml: string): OrcaCache {
   const parsed = parseOrcaCache(parse(yaml));
-  if (!parsed.ok) throw new Error(`a sample is wrong: ${JSON.stringify(parsed.problems)}`);
+  if (!parsed.ok) throw new Error(`invalid sample: ${JSON.stringify(parsed.problems)}`);
   const { metadata, ...rest } = parsed.value;
   return { ...rest, metadata: { ...metadata, uid: CACHE_UID, generation: 1, resourceVersion: '7' } };
 }

@@ -1,23 +1,23 @@
-/** The program itself, as a pod or a person starts it. */
+/** The operator as a process. */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { openFakeApiServer } from '#test/support/fake-api-server.ts';
 import { kubeconfigFor, startOperator as start } from '#test/support/operator-process.ts';
 import { cacheFrom, MINIMAL } from './caches.ts';
 
-/** Node and client-node have to load, on a machine that is busy. */
+/** Node.js and client-node have to load, perhaps on a busy machine. */
 const START_MS = 30_000;
 
 describe('the operator', { timeout: 2 * START_MS }, () => {
-  test('refuses bad settings in plain lines and with exit 1', async () => {
+  test('rejects invalid settings with one line each and exit code 1', async () => {
     const running = start({ LOG_LEVEL: 'loud' });
     expect(await running.exit).toBe(1);
     expect(running.output()).toBe(
-      'orca-operator: CACHE_IMAGE is not set: it names the image of the cache pods\n' +
+      'orca-operator: CACHE_IMAGE must be set to the image of the cache pods\n' +
         'orca-operator: LOG_LEVEL must be one of debug, info, warn, error, not "loud"\n',
     );
   });
 
-  test('refuses a kubeconfig that is not there in the same way', async () => {
+  test('rejects a missing kubeconfig in the same way', async () => {
     const running = start({ CACHE_IMAGE: 'x' }, '--kubeconfig', '/nowhere/config');
     expect(await running.exit).toBe(1);
     expect(running.output()).toMatch(/^orca-operator: .*\/nowhere\/config.*\n$/);

@@ -3,8 +3,8 @@ import { parseSettings } from '#operator/settings.ts';
 
 const GOOD = { CACHE_IMAGE: 'orcacache/cache:1' };
 
-describe('the settings of the operator', () => {
-  test('have defaults for all but the image', () => {
+describe('parseSettings', () => {
+  test('has defaults for everything but the image', () => {
     expect(parseSettings(GOOD, [])).toEqual({
       ok: true,
       settings: {
@@ -21,11 +21,11 @@ describe('the settings of the operator', () => {
     });
   });
 
-  test('take an empty variable for one that is not set, as charts write them', () => {
+  test('treats an empty variable as unset, as charts render it', () => {
     expect(parseSettings({ ...GOOD, WATCH_NAMESPACES: '', LOG_LEVEL: '' }, [])).toMatchObject({ ok: true });
   });
 
-  test('name the Lease of the pod’s namespace, and of the release where the chart says which', () => {
+  test('takes the lease from the pod’s namespace, and from LEASE_NAMESPACE and LEASE_NAME if set', () => {
     expect(parseSettings({ ...GOOD, POD_NAMESPACE: 'orca-system' }, [])).toMatchObject({
       settings: { lease: { namespace: 'orca-system', name: 'orca-operator' } },
     });
@@ -34,27 +34,27 @@ describe('the settings of the operator', () => {
     });
   });
 
-  test('read namespaces from a list, each once', () => {
+  test('reads a comma-separated list of namespaces without duplicates', () => {
     expect(parseSettings({ ...GOOD, WATCH_NAMESPACES: 'a, b,a' }, [])).toMatchObject({
       settings: { namespaces: ['a', 'b'] },
     });
   });
 
-  test.for([[['--kubeconfig', 'f']], [['--kubeconfig=f']]] as const)('take a kubeconfig as %j', ([args]) => {
+  test.for([[['--kubeconfig', 'f']], [['--kubeconfig=f']]] as const)('accepts a kubeconfig as %j', ([args]) => {
     expect(parseSettings(GOOD, args)).toMatchObject({ settings: { kubeconfig: 'f' } });
   });
 
   test.for<readonly [string, Record<string, string>, readonly string[], string]>([
-    ['no image', {}, [], 'CACHE_IMAGE is not set: it names the image of the cache pods'],
-    ['an empty image', { CACHE_IMAGE: '' }, [], 'CACHE_IMAGE is not set: it names the image of the cache pods'],
+    ['no image', {}, [], 'CACHE_IMAGE must be set to the image of the cache pods'],
+    ['an empty image', { CACHE_IMAGE: '' }, [], 'CACHE_IMAGE must be set to the image of the cache pods'],
     [
-      'a bad pull policy',
+      'an invalid pull policy',
       { ...GOOD, CACHE_IMAGE_PULL_POLICY: 'Sometimes' },
       [],
       'CACHE_IMAGE_PULL_POLICY must be one of Always, IfNotPresent, Never, not "Sometimes"',
     ],
     [
-      'a bad level',
+      'an invalid log level',
       { ...GOOD, LOG_LEVEL: 'loud' },
       [],
       'LOG_LEVEL must be one of debug, info, warn, error, not "loud"',
@@ -63,22 +63,32 @@ describe('the settings of the operator', () => {
       'too many namespaces',
       { ...GOOD, WATCH_NAMESPACES: Array.from({ length: 51 }, (_, index) => `n${index}`).join(',') },
       [],
-      'WATCH_NAMESPACES may name at most 50 namespaces; leave it empty to watch all',
+      'WATCH_NAMESPACES must have at most 50 namespaces; leave it empty to watch all',
     ],
     [
-      'bad namespaces',
+      'invalid namespaces',
       { ...GOOD, WATCH_NAMESPACES: 'a,,B_' },
       [],
-      'WATCH_NAMESPACES must be namespaces separated by commas; "", "B_" can\'t be one',
+      'WATCH_NAMESPACES must be namespace names separated by commas; invalid: "", "B_"',
     ],
-    ['a bad port', { ...GOOD, PROBE_PORT: '70000' }, [], 'PROBE_PORT must be a port, not "70000"'],
-    ['a flag without its value', GOOD, ['--kubeconfig'], 'the only argument is --kubeconfig FILE, not --kubeconfig'],
-    ['an unknown flag', GOOD, ['--help'], 'the only argument is --kubeconfig FILE, not --help'],
-  ])('refuse %s in one line', ([, env, args, line]) => {
-    expect(parseSettings(env, args)).toEqual({ ok: false, mistakes: [line] });
+    [
+      'an invalid port',
+      { ...GOOD, PROBE_PORT: '70000' },
+      [],
+      'PROBE_PORT must be a port number up to 65535, not "70000"',
+    ],
+    [
+      'a flag without a value',
+      GOOD,
+      ['--kubeconfig'],
+      'the only supported argument is --kubeconfig FILE, not --kubeconfig',
+    ],
+    ['an unknown flag', GOOD, ['--help'], 'the only supported argument is --kubeconfig FILE, not --help'],
+  ])('rejects %s with one line', ([, env, args, line]) => {
+    expect(parseSettings(env, args)).toEqual({ ok: false, problems: [line] });
   });
 
-  test('name all mistakes at once', () => {
-    expect(parseSettings({ LOG_LEVEL: 'x', PROBE_PORT: 'y' }, ['z'])).toMatchObject({ mistakes: { length: 4 } });
+  test('reports all problems at once', () => {
+    expect(parseSettings({ LOG_LEVEL: 'x', PROBE_PORT: 'y' }, ['z'])).toMatchObject({ problems: { length: 4 } });
   });
 });

@@ -22,18 +22,18 @@ function child(owner: string, kind = 'OrcaCache'): object {
   };
 }
 
-interface Followed {
+interface SourcesWorld {
   readonly api: FakeApiServer;
   readonly clock: FakeClock;
-  /** Takes all keys that are waiting. */
+  /** Takes all queued keys. */
   readonly drain: () => Promise<string[]>;
   readonly queue: WorkQueue;
 }
 
-async function follow(
+async function openWorld(
   prepare: (api: FakeApiServer) => void = () => {},
   namespaces: readonly string[] = [],
-): Promise<Followed> {
+): Promise<SourcesWorld> {
   const api = await openFakeApiServer();
   prepare(api);
   const clock = fakeClock();
@@ -57,7 +57,7 @@ async function follow(
     const keys: string[] = [];
     while (queue.depth > 0) {
       const taken = queue.next(stop.signal);
-      // Those that are only looked at again come one after the other.
+      // Rechecks are rate-limited.
       await clock.advance(40);
       const key = (await taken) ?? '';
       queue.done(key);
@@ -65,13 +65,13 @@ async function follow(
     }
     return keys;
   };
-  await until(() => sources.synced(), 'all lists are read');
+  await until(() => sources.synced(), 'all lists are complete');
   return { api, clock, drain, queue };
 }
 
-describe('the sources of keys', () => {
-  test('bring every cache that is there, and every cache that comes, changes or goes', async () => {
-    const { api, drain, queue } = await follow((server) => server.put(`${CACHES}/a`, { spec: {} }));
+describe('the event sources', () => {
+  test('add existing caches, and caches that are created, changed or deleted', async () => {
+    const { api, drain, queue } = await openWorld((server) => server.put(`${CACHES}/a`, { spec: {} }));
     expect(await drain()).toEqual(['ml/a']);
     api.put(`${CACHES}/b`, { spec: {} });
     await until(() => queue.depth > 0, 'a key was added');
@@ -84,8 +84,8 @@ describe('the sources of keys', () => {
     expect(await drain()).toEqual(['ml/b']);
   });
 
-  test('bring no cache of which only the status has changed, and each that is annotated', async () => {
-    const { api, drain, queue } = await follow((server) => server.put(`${CACHES}/a`, { spec: {} }));
+  test('ignore status changes of a cache, but not annotation changes', async () => {
+    const { api, drain, queue } = await openWorld((server) => server.put(`${CACHES}/a`, { spec: {} }));
     await drain();
     api.put(`${CACHES}/a`, { spec: {}, status: { replicas: 1 } });
     api.put(`${CACHES}/b`, { spec: {} });
@@ -96,8 +96,8 @@ describe('the sources of keys', () => {
     expect(await drain()).toEqual(['ml/a']);
   });
 
-  test('lead from a child to its cache, also when the child goes', async () => {
-    const { api, drain, queue } = await follow();
+  test('add the cache of a changed or deleted child', async () => {
+    const { api, drain, queue } = await openWorld();
     api.put(`${SERVICES}/s`, child('models'));
     await until(() => queue.depth > 0, 'a key was added');
     expect(await drain()).toEqual(['ml/models']);
@@ -106,8 +106,8 @@ describe('the sources of keys', () => {
     expect(await drain()).toEqual(['ml/models']);
   });
 
-  test('pass over what is not ours', async () => {
-    const { api, drain, queue } = await follow();
+  test('ignore objects without the label or the owner', async () => {
+    const { api, drain, queue } = await openWorld();
     api.put(`${SERVICES}/unlabelled`, {
       metadata: {
         ownerReferences: (child('x') as never as { metadata: { ownerReferences: [] } }).metadata.ownerReferences,
@@ -119,8 +119,8 @@ describe('the sources of keys', () => {
     expect(await drain()).toEqual(['ml/models']);
   });
 
-  test('watch only the namespaces that they are given', async () => {
-    const { api, drain, queue } = await follow(() => {}, ['ml']);
+  test('watch only the configured namespaces', async () => {
+    const { api, drain, queue } = await openWorld(() => {}, ['ml']);
     api.put('/apis/orcacache.dev/v1alpha1/namespaces/other/orcacaches/a', { spec: {} });
     api.put(`${CACHES}/b`, { spec: {} });
     await until(() => queue.depth > 0, 'a key was added');
@@ -128,8 +128,8 @@ describe('the sources of keys', () => {
     expect(api.requests.every(({ path }) => path.includes('/namespaces/ml/'))).toBe(true);
   });
 
-  test('bring all caches again at the next list, spread over a minute, and only changed children', async () => {
-    const { api, clock, drain, queue } = await follow((server) => {
+  test('add all caches again at the next list, spread over a minute, but only changed children', async () => {
+    const { api, clock, drain, queue } = await openWorld((server) => {
       server.put(`${CACHES}/a`, { spec: {} });
       server.put(`${SERVICES}/s`, child('b'));
     });
@@ -138,7 +138,7 @@ describe('the sources of keys', () => {
     api.watches.expire();
     const lists = (): number =>
       api.requests.filter(({ path, query }) => path.endsWith('/orcacaches') && query['watch'] === undefined).length;
-    // Expired watches start over after a pause, which is the fake clock's.
+    // Expired watches restart after a backoff, which needs the fake clock to advance.
     for (let step = 0; lists() < 2 && step < 100; step++) await clock.advance(100);
     await until(() => lists() >= 2, 'the caches are listed again');
     expect(queue.depth).toBe(0);
@@ -179,7 +179,7 @@ async function runWith(reconcile: Reconcile): Promise<Running> {
 }
 
 describe('the workers', () => {
-  test('try again what failed, later and later, and start anew after a success', async () => {
+  test('retry failures with growing backoff, and reset it after a success', async () => {
     const fails = [true, true, false];
     const { queue, clock, results } = await runWith(async () => {
       if (fails.shift() === true) throw new KubeError(500, 'InternalError', 'boom');
@@ -196,7 +196,7 @@ describe('the workers', () => {
     expect(results).toHaveLength(3);
   });
 
-  test('look again when the reconcile asks for it, and leave what is stalled to the watch', async () => {
+  test('requeue when the outcome requests it, but not after a stall', async () => {
     const outcomes = [
       { kind: 'requeue', afterMs: 5000, reason: 'x' },
       { kind: 'stalled', reason: 'x', message: '' },
@@ -212,9 +212,9 @@ describe('the workers', () => {
     expect(runs).toBe(2);
   });
 
-  test('work on several caches at once, and never twice on one', async () => {
+  test('process several caches concurrently, but never one twice', async () => {
     const active: string[] = [];
-    let most = 0;
+    let maxActive = 0;
     let open = () => {};
     const gate = new Promise<void>((resolve) => {
       open = resolve;
@@ -222,7 +222,7 @@ describe('the workers', () => {
     const { queue, clock } = await runWith(async (_api, key) => {
       expect(active).not.toContain(key);
       active.push(key);
-      most = Math.max(most, active.length);
+      maxActive = Math.max(maxActive, active.length);
       await gate;
       active.splice(active.indexOf(key), 1);
       return { kind: 'done' };
@@ -232,11 +232,11 @@ describe('the workers', () => {
     queue.add('a');
     open();
     await clock.advance(0);
-    expect(most).toBe(4);
+    expect(maxActive).toBe(4);
     expect(queue.depth).toBe(0);
   });
 
-  test('give up a reconcile that takes too long, and try it again', async () => {
+  test('abort a reconcile that takes too long, and retry it', async () => {
     let runs = 0;
     const { queue, clock, results } = await runWith(async (api) => {
       runs += 1;
@@ -251,7 +251,7 @@ describe('the workers', () => {
     expect(results).toEqual(['error', 'success']);
   });
 
-  test('end with the signal, and what they were doing with them', async () => {
+  test('end with the signal, and abort the running reconciles', async () => {
     let signal: AbortSignal | undefined;
     const { queue, clock, stop, ended, results } = await runWith((api) => {
       signal = api.signal;

@@ -12,7 +12,7 @@ interface LeaseBody {
   readonly spec: Readonly<Record<string, unknown>>;
 }
 
-/** One LeaseLock, with the API server's optimistic locking. */
+/** A Lease object with the API server's optimistic locking. */
 function leaseStore() {
   let live: LeaseBody | undefined;
   let version = 0;
@@ -41,7 +41,7 @@ function leaseStore() {
   };
 }
 
-/** A process that can be stopped as by SIGSTOP: its timers wait, the time does not. */
+/** The clock of a process that can be suspended as by SIGSTOP: its timers are held back while time passes. */
 function pausable(clock: FakeClock): Clock & { pause(): void; wake(): void; setDate(aheadMs: number): void } {
   let paused = false;
   let due: (() => void)[] = [];
@@ -91,9 +91,9 @@ function pausable(clock: FakeClock): Clock & { pause(): void; wake(): void; setD
 function world() {
   const clock = fakeClock();
   const store = leaseStore();
-  /** Names of those whose work goes on. */
+  /** Names of the candidates whose work is running. */
   const working = new Set<string>();
-  let most = 0;
+  let maxWorking = 0;
 
   function candidate(name: string, lead?: (term: Term) => Promise<void>) {
     const own = pausable(clock);
@@ -133,13 +133,13 @@ function world() {
       log: silentLog,
       signal: stop.signal,
       random: () => 0.5,
-      observe: (leads) => observed.push(leads),
+      observe: (isLeader) => observed.push(isLeader),
       async lead(given) {
         term = given;
         terms += 1;
         if (lead !== undefined) return lead(given);
         working.add(name);
-        most = Math.max(most, working.size);
+        maxWorking = Math.max(maxWorking, working.size);
         await new Promise((resolve) => {
           given.signal.addEventListener('abort', resolve, { once: true });
         });
@@ -160,7 +160,7 @@ function world() {
       failure,
       observed,
       terms: () => terms,
-      /** A write of the last term, at the moment at which it would leave. */
+      /** A write of the last term, just before it would be sent. */
       write: () => term?.assertHeld(),
       kill() {
         network.state = 'hanging';
@@ -169,11 +169,11 @@ function world() {
       },
     };
   }
-  return { clock, store, working, candidate, most: () => most };
+  return { clock, store, working, candidate, maxWorking: () => maxWorking };
 }
 
 describe('the lease', () => {
-  test('is made by the first who asks, with the words that others read', async () => {
+  test('is created by the first candidate, with the standard fields', async () => {
     const { clock, store, candidate, working } = world();
     candidate('a');
     await clock.advance(0);
@@ -187,7 +187,7 @@ describe('the lease', () => {
     });
   });
 
-  test('stays with its holder for as long as that renews it', async () => {
+  test('stays with its holder while it is renewed', async () => {
     const { clock, store, candidate, working } = world();
     const first = candidate('a');
     const second = candidate('b');
@@ -198,7 +198,7 @@ describe('the lease', () => {
     expect(store.spec()).toMatchObject({ leaseTransitions: 0, renewTime: '2026-01-01T00:10:00.000000Z' });
   });
 
-  test('goes to one of the others within 20 s of the death of its holder, and to one only', async () => {
+  test('is taken by exactly one other candidate within 20 s of the death of its holder', async () => {
     const { clock, store, candidate, working } = world();
     const first = candidate('a');
     await clock.advance(0);
@@ -215,8 +215,8 @@ describe('the lease', () => {
     expect(working.size).toBe(1);
   });
 
-  test('goes to another within 2 s of a clean stop, after the work has ended', async () => {
-    const { clock, store, candidate, working, most } = world();
+  test('is taken by another candidate within 2 s of a clean stop, after the work has ended', async () => {
+    const { clock, store, candidate, working, maxWorking } = world();
     const first = candidate('a');
     await clock.advance(0);
     candidate('b');
@@ -227,10 +227,10 @@ describe('the lease', () => {
     expect(store.holder()).toBe('');
     await clock.advance(2000);
     expect([...working]).toEqual(['b']);
-    expect(most()).toBe(1);
+    expect(maxWorking()).toBe(1);
   });
 
-  test('of a process that starts again under the same name is not its own: another identity waits', async () => {
+  test('is not inherited by a restarted process: the new identity waits', async () => {
     const { clock, candidate } = world();
     const first = candidate('pod_1');
     await clock.advance(10_000);
@@ -242,7 +242,7 @@ describe('the lease', () => {
     expect(again.terms()).toBe(1);
   });
 
-  test('that somebody deletes is made again by its holder', async () => {
+  test('is recreated by its holder when it is deleted', async () => {
     const { clock, store, candidate, working } = world();
     const first = candidate('a');
     await clock.advance(10_000);
@@ -256,9 +256,9 @@ describe('the lease', () => {
 
 describe('a holder', () => {
   test.for(['refused', 'hanging'] as const)(
-    'that can not reach the API server (%s) ends its work after 10 s, before another begins, and comes back',
+    'that cannot reach the API server (%s) ends its work after 10 s, before another begins, and becomes a candidate again',
     async (state) => {
-      const { clock, candidate, working, most } = world();
+      const { clock, candidate, working, maxWorking } = world();
       const first = candidate('a');
       await clock.advance(0);
       candidate('b');
@@ -274,12 +274,12 @@ describe('a holder', () => {
       first.network.state = 'up';
       await clock.advance(60_000);
       expect([...working]).toEqual(['b']);
-      expect(most()).toBe(1);
+      expect(maxWorking()).toBe(1);
       expect(first.observed.at(-1)).toBe(false);
     },
   );
 
-  test('that loses one renewal keeps its term', async () => {
+  test('keeps its term after one failed renewal', async () => {
     const { clock, candidate, working } = world();
     const first = candidate('a');
     await clock.advance(20_000);
@@ -291,7 +291,7 @@ describe('a holder', () => {
     expect(first.terms()).toBe(1);
   });
 
-  test('whose renewals arrive while the answers are lost counts them as failed, and finds its own record again', async () => {
+  test('counts renewals with lost responses as failed, and acquires its own record again', async () => {
     const { clock, store, candidate } = world();
     const first = candidate('a');
     await clock.advance(20_000);
@@ -305,7 +305,7 @@ describe('a holder', () => {
     expect(() => first.write()).not.toThrow();
   });
 
-  test('that was frozen writes nothing when it wakes, not even before it knows why', async () => {
+  test('writes nothing after it was suspended, even before its timers run', async () => {
     const { clock, candidate, working } = world();
     const first = candidate('a');
     await clock.advance(0);
@@ -314,7 +314,7 @@ describe('a holder', () => {
     first.clock.pause();
     await clock.advance(30_000);
     expect([...working].toSorted()).toEqual(['a', 'b']);
-    // The first thing that it does: its timers have not run yet.
+    // The first action after the suspension: no timer has run yet.
     expect(() => first.write()).toThrow('not renewed in time');
     first.clock.wake();
     await clock.advance(0);
@@ -324,7 +324,7 @@ describe('a holder', () => {
     expect([...working]).toEqual(['b']);
   });
 
-  test('may write until 10 s after it sent the last good renewal, and no longer', async () => {
+  test('may write until 10 s after it sent the last successful renewal', async () => {
     const { clock, candidate } = world();
     const first = candidate('a');
     await clock.advance(20_000);
@@ -335,7 +335,7 @@ describe('a holder', () => {
     expect(() => first.write()).toThrow('not renewed in time');
   });
 
-  test('whose machine slept, so that only the date has gone on, writes nothing', async () => {
+  test('writes nothing after its machine was suspended and only the wall clock has advanced', async () => {
     const { clock, candidate } = world();
     const first = candidate('a');
     await clock.advance(20_000);
@@ -343,7 +343,7 @@ describe('a holder', () => {
     expect(() => first.write()).toThrow('not renewed in time');
   });
 
-  test('whose date is set back does not hold the lease any longer for it', async () => {
+  test('does not hold the lease longer when its wall clock is set back', async () => {
     const { clock, candidate } = world();
     const first = candidate('a');
     await clock.advance(20_000);
@@ -353,7 +353,7 @@ describe('a holder', () => {
     expect(() => first.write()).toThrow('not renewed in time');
   });
 
-  test('whose work does not end is given up after 5 s: the process is to end', async () => {
+  test('fails if its work has not ended after 5 s, so that the process exits', async () => {
     const { clock, store, candidate } = world();
     const first = candidate('a', () => new Promise(() => {}));
     await clock.advance(20_000);
@@ -361,12 +361,12 @@ describe('a holder', () => {
     await clock.advance(4999);
     expect(store.holder()).toBe('a');
     await clock.advance(1);
-    expect(await first.failure).toMatchObject({ message: expect.stringContaining('still goes on') as string });
-    // Not released: it may still do what nobody else should do meanwhile.
+    expect(await first.failure).toMatchObject({ message: expect.stringContaining('still running') as string });
+    // Not released: the hanging work may still write.
     expect(store.holder()).toBe('a');
   });
 
-  test('whose work fails says so to the one who started it, and releases the lease', async () => {
+  test('rejects when its work fails, and releases the lease', async () => {
     const { clock, store, candidate } = world();
     const first = candidate('a', () => Promise.reject(new Error('boom')));
     await clock.advance(0);
@@ -376,7 +376,7 @@ describe('a holder', () => {
 });
 
 describe('a candidate', () => {
-  test('waits while nobody can be asked, and begins when somebody can', async () => {
+  test('waits while the API server is unreachable, and starts when it is back', async () => {
     const { clock, candidate, working } = world();
     const first = candidate('a');
     first.network.state = 'refused';
@@ -386,7 +386,7 @@ describe('a candidate', () => {
     expect([...working]).toEqual(['a']);
   });
 
-  test('ends with the signal, leaving no timer', async () => {
+  test('ends with the signal and leaves no timer', async () => {
     const { clock, candidate } = world();
     const first = candidate('a');
     await clock.advance(5000);

@@ -15,13 +15,13 @@ function open(options: Partial<WorkQueueOptions> = {}): {
 }
 
 describe('a work queue', () => {
-  test('hands out keys in the order of their first add, each once', async () => {
+  test('hands out each key once, in the order of the first add', async () => {
     const { queue, take } = open();
     for (const key of ['a', 'b', 'a']) queue.add(key);
     expect([await take(), await take(), queue.depth]).toEqual(['a', 'b', 0]);
   });
 
-  test('hands out what has changed before what is only looked at again', async () => {
+  test('hands out changed keys before rechecks', async () => {
     const { queue, clock, take } = open();
     queue.addAfter('a', 1000);
     queue.addAfter('b', 1000);
@@ -33,7 +33,7 @@ describe('a work queue', () => {
     expect([await take(), await take(), await take()]).toEqual(['new', 'c', 'a']);
   });
 
-  test('hands out at most 25 a second that are only looked at again, however many wait for them', async () => {
+  test('hands out at most 25 rechecks a second, whatever the number of workers', async () => {
     const { queue, clock, take } = open();
     for (const key of ['a', 'b', 'c']) queue.add(key, 'due');
     const taken: (string | undefined)[] = [];
@@ -51,7 +51,7 @@ describe('a work queue', () => {
     expect(taken).toEqual(['a', 'b', 'new', 'c']);
   });
 
-  test('lets a key that changes while it is worked on come before what is only due', async () => {
+  test('hands out a key that changed while in progress before rechecks', async () => {
     const { queue, take } = open();
     queue.add('a');
     await take();
@@ -62,14 +62,14 @@ describe('a work queue', () => {
     expect([await take(), await take()]).toEqual(['a', 'b']);
   });
 
-  test('wakes who waits', async () => {
+  test('wakes a waiting worker', async () => {
     const { queue, take } = open();
     const taken = take();
     queue.add('a');
     expect(await taken).toBe('a');
   });
 
-  test('gives a key to one worker at a time: what is added meanwhile comes after', async () => {
+  test('hands out a key to one worker at a time; an add in progress is queued after done', async () => {
     const { queue, take } = open();
     queue.add('a');
     await take();
@@ -84,7 +84,7 @@ describe('a work queue', () => {
     expect(queue.depth).toBe(0);
   });
 
-  test('keeps the earliest of several times for a key', async () => {
+  test('keeps the earliest of several delays for a key', async () => {
     const { queue, clock } = open();
     queue.addAfter('a', 5000);
     queue.addAfter('a', 1000);
@@ -96,7 +96,7 @@ describe('a work queue', () => {
     expect(clock.pending()).toBe(0);
   });
 
-  test('doubles the pause after each failure in a row, up to five minutes, and forgets them after a success', async () => {
+  test('doubles the backoff after each consecutive failure, and resets it after a success', async () => {
     const { queue, clock, take } = open();
     async function pauseMs(): Promise<number> {
       const startMs = clock.now();
@@ -113,7 +113,7 @@ describe('a work queue', () => {
     expect(await pauseMs()).toBe(5);
   });
 
-  test('never pauses longer than five minutes', async () => {
+  test('limits the backoff to five minutes', async () => {
     const { queue, clock } = open();
     for (let failures = 0; failures < 100; failures++) queue.retry('a');
     await clock.advance(5);
@@ -123,7 +123,7 @@ describe('a work queue', () => {
     expect(queue.depth).toBe(1);
   });
 
-  test('spreads retries by chance, down to half of the pause', async () => {
+  test('jitters the backoff down to half of it', async () => {
     const { queue, clock } = open({ random: () => 0 });
     for (let failures = 0; failures < 4; failures++) queue.retry(`warm-up`);
     queue.close();
@@ -132,13 +132,13 @@ describe('a work queue', () => {
     expect(queue.depth).toBe(1);
   });
 
-  test('is bounded: what does not fit is dropped and counted', () => {
+  test('is bounded: keys beyond the limit are dropped and counted', () => {
     const { queue } = open({ maxKeys: 2 });
     for (const key of ['a', 'b', 'c', 'a']) queue.add(key);
     expect([queue.depth, queue.dropped]).toEqual([2, 1]);
   });
 
-  test('ends the wait of its workers with the signal', async () => {
+  test('releases waiting workers when the signal aborts', async () => {
     const queue = new WorkQueue({ clock: fakeClock() });
     const stop = new AbortController();
     const taken = queue.next(stop.signal);
@@ -147,17 +147,17 @@ describe('a work queue', () => {
     expect(await queue.next(stop.signal)).toBeUndefined();
   });
 
-  test('wakes another worker where the one it woke has gone', async () => {
+  test('wakes another worker if the woken one has stopped', async () => {
     const { queue, take } = open();
     const stop = new AbortController();
-    const gone = queue.next(stop.signal);
+    const stopped = queue.next(stop.signal);
     const other = take();
     stop.abort();
     queue.add('a');
-    expect([await gone, await other]).toEqual([undefined, 'a']);
+    expect([await stopped, await other]).toEqual([undefined, 'a']);
   });
 
-  test('tells how long keys waited and were worked on', async () => {
+  test('reports queue time and processing time', async () => {
     const seen: string[] = [];
     const { queue, clock, take } = open({
       observe: { taken: (ms) => seen.push(`waited ${ms}`), finished: (ms) => seen.push(`worked ${ms}`) },

@@ -17,12 +17,12 @@ async function samples(registry: Registry): Promise<string[]> {
   return text.split('\n').filter((line) => line.startsWith('orcacache_condition{'));
 }
 
-test('a condition has one sample, for the status that it has now', async () => {
+test('a condition has one sample, for its current status', async () => {
   const registry = new Registry();
   const gauge = openConditionGauge(registry);
-  gauge.state('ml/models', [condition('Ready', 'False'), condition('Stalled', 'False')]);
-  gauge.state('ml/models', [condition('Ready', 'True'), condition('Stalled', 'False')]);
-  gauge.state('data/data', [condition('Ready', 'Unknown')]);
+  gauge.record('ml/models', [condition('Ready', 'False'), condition('Stalled', 'False')]);
+  gauge.record('ml/models', [condition('Ready', 'True'), condition('Stalled', 'False')]);
+  gauge.record('data/data', [condition('Ready', 'Unknown')]);
   expect(await samples(registry)).toEqual([
     'orcacache_condition{namespace="ml",name="models",type="Ready",status="True"} 1',
     'orcacache_condition{namespace="ml",name="models",type="Stalled",status="False"} 1',
@@ -30,13 +30,13 @@ test('a condition has one sample, for the status that it has now', async () => {
   ]);
 });
 
-test('a cache that is gone, or that another operator looks after now, has none', async () => {
+test('a deleted cache has no samples, and neither has an operator that lost leadership', async () => {
   const registry = new Registry();
   const gauge = openConditionGauge(registry);
-  gauge.state('ml/models', [condition('Ready', 'True')]);
-  gauge.state('ml/other', [condition('Ready', 'True')]);
-  gauge.state('ml/models', undefined);
+  gauge.record('ml/models', [condition('Ready', 'True')]);
+  gauge.record('ml/other', [condition('Ready', 'True')]);
+  gauge.record('ml/models', undefined);
   expect(await samples(registry)).toHaveLength(1);
-  gauge.forget();
+  gauge.clear();
   expect(await samples(registry)).toEqual([]);
 });

@@ -15,23 +15,23 @@ function closing(server: OpenServer): OpenServer {
 }
 
 describe('the probes', () => {
-  test('say what is wrong, and only that', async () => {
-    let wrong: string | undefined = 'the first lists are not read yet';
+  test('report the current problem, and ok without one', async () => {
+    let problem: string | undefined = 'the initial lists are not complete';
     const server = closing(
       await openProbes(
         0,
         () => undefined,
-        () => wrong,
+        () => problem,
       ),
     );
     expect(await get(server, '/healthz')).toEqual({ status: 200, text: 'ok\n' });
-    expect(await get(server, '/readyz')).toEqual({ status: 503, text: 'the first lists are not read yet\n' });
-    wrong = undefined;
+    expect(await get(server, '/readyz')).toEqual({ status: 503, text: 'the initial lists are not complete\n' });
+    problem = undefined;
     expect(await get(server, '/readyz?verbose')).toEqual({ status: 200, text: 'ok\n' });
     expect((await get(server, '/metrics')).status).toBe(404);
   });
 
-  test('can’t be opened on a port that is taken', async () => {
+  test('cannot be opened on a port in use', async () => {
     const server = closing(
       await openProbes(
         0,
@@ -50,7 +50,7 @@ describe('the probes', () => {
 });
 
 describe('the metrics', () => {
-  test('go by the names of controller-runtime', async () => {
+  test('have the names of controller-runtime', async () => {
     const clock = fakeClock();
     const metrics = openMetrics('1.2.3', 'api:6443');
     const queue = new WorkQueue({ clock, observe: metrics.queueObserver });

@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { diff } from '#operator/reconcile/diff.ts';
 
-describe('a diff between what is wanted and what is there', () => {
+describe('diff', () => {
   test.for([
     ['equal values', { spec: { a: 1 } }, { spec: { a: 1 } }],
-    ['a default that the API server added', { spec: { a: 1 } }, { spec: { a: 1, b: 2 } }],
-    ['an empty map that was dropped', { spec: { nodeSelector: {} } }, { spec: {} }],
-    ['an empty list that was dropped', { tolerations: [] }, {}],
-    ['a list whose items got defaults', { ports: [{ containerPort: 1 }] }, { ports: [{ containerPort: 1, x: 2 }] }],
+    ['a default of the API server', { spec: { a: 1 } }, { spec: { a: 1, b: 2 } }],
+    ['a dropped empty map', { spec: { nodeSelector: {} } }, { spec: {} }],
+    ['a dropped empty list', { tolerations: [] }, {}],
+    ['defaults in list items', { ports: [{ containerPort: 1 }] }, { ports: [{ containerPort: 1, x: 2 }] }],
     [
-      'an item that somebody else added to a keyed list',
+      'an item of another manager in a keyed list',
       { env: [{ name: 'A', value: '1' }] },
       {
         env: [
@@ -19,8 +19,8 @@ describe('a diff between what is wanted and what is there', () => {
       },
     ],
     ['a quantity in its canonical form', { limits: { memory: '1024Mi' } }, { limits: { memory: '1Gi' } }],
-    ['a quantity in thousandths', { requests: { cpu: '1000m' } }, { requests: { cpu: '1' } }],
-  ] as const)('is not %s', ([, desired, live]) => {
+    ['a quantity in milli-units', { requests: { cpu: '1000m' } }, { requests: { cpu: '1' } }],
+  ] as const)('ignores %s', ([, desired, live]) => {
     expect(diff(desired, live)).toBeUndefined();
   });
 
@@ -28,7 +28,7 @@ describe('a diff between what is wanted and what is there', () => {
     ['a changed value', { spec: { a: 1 } }, { spec: { a: 2 } }, 'spec.a'],
     ['a removed value', { spec: { a: 1 } }, { spec: {} }, 'spec.a'],
     ['a removed map', { spec: { a: { b: 1 } } }, {}, 'spec'],
-    ['an item gone from a keyed list', { env: [{ name: 'A' }] }, { env: [{ name: 'B' }] }, 'env.0'],
+    ['a missing item of a keyed list', { env: [{ name: 'A' }] }, { env: [{ name: 'B' }] }, 'env.0'],
     [
       'a changed item of a keyed list',
       { volumes: [{ name: 'a', s: 1 }] },
@@ -36,7 +36,7 @@ describe('a diff between what is wanted and what is there', () => {
       'volumes.0.s',
     ],
     [
-      'one more item in an atomic list',
+      'an additional item in an atomic list',
       { rules: [{ verbs: ['get'] }] },
       { rules: [{ verbs: ['get', '*'] }] },
       'rules.0.verbs',
@@ -44,13 +44,13 @@ describe('a diff between what is wanted and what is there', () => {
     ['another quantity', { limits: { memory: '1Gi' } }, { limits: { memory: '1G' } }, 'limits.memory'],
     ['text that only looks like an equal quantity', { data: { x: '1000m' } }, { data: { x: '1' } }, 'data.x'],
     [
-      'one more label in a selector',
+      'an additional label in a selector',
       { spec: { selector: { a: '1' } } },
       { spec: { selector: { a: '1', b: '2' } } },
       'spec.selector',
     ],
     ['another type', { a: '1' }, { a: 1 }, 'a'],
-  ] as const)('is %s', ([, desired, live, path]) => {
+  ] as const)('finds %s', ([, desired, live, path]) => {
     expect(diff(desired, live)).toBe(path);
   });
 });

@@ -1,6 +1,6 @@
 /**
- * The reconcile against the fake API server, which fills in defaults as the real one does; and the part of the
- * Deployment controller and the kubelet that tests play by hand.
+ * Runs the reconciler against the fake API server, which applies defaults as a real one does. Tests simulate the
+ * Deployment controller and the kubelet with `rollOut`.
  */
 import { onTestFinished } from 'vitest';
 import { ANNOTATION } from '#crds/names.ts';
@@ -34,11 +34,11 @@ export const PATH = {
 export interface Harness {
   readonly api: FakeApiServer;
   readonly clock: FakeClock;
-  /** Every line that was logged. */
+  /** All logged lines. */
   readonly lines: string[];
-  /** One reconcile, and what it wrote. */
+  /** Runs one reconcile; resolves with its outcome and its writes. */
   reconcile(): Promise<{ readonly outcome: Outcome; readonly writes: readonly SeenRequest[] }>;
-  /** A second process, as after a restart of the operator, or an upgrade to another version. */
+  /** Replaces the reconciler, as after a restart or an upgrade of the operator. */
   restart(version?: string): void;
   cache(): OrcaCache;
   /** `<status> <reason>` */
@@ -48,11 +48,11 @@ export interface Harness {
   secret(name: string, data?: Readonly<Record<string, string>>): void;
   deployment(): LiveDeployment;
   configMaps(): string[];
-  /** Plays Deployment controller and kubelet: pods of the present template, so many of them ready. */
+  /** Simulates Deployment controller and kubelet: pods of the current template, `ready` of them ready. */
   rollOut(ready: number, options?: { readonly failed?: boolean; readonly exitMessage?: string }): void;
 }
 
-/** `opsPort`: where pods answer; nobody listens on port 1. */
+/** `opsPort`: the ops port of the pods; nothing listens on port 1. */
 export async function openHarness(opsPort = 1): Promise<Harness> {
   const clock = fakeClock();
   const api = await openFakeApiServer({ admit, now: () => clock.now() });
@@ -66,14 +66,14 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
       imagePullPolicy: 'IfNotPresent',
       version,
       instance: 'test',
-      reports: openPodReports({
+      podReports: openPodReports({
         clock,
         probePod: openPodProbe(opsPort),
         digest: dependencyDigest,
         pollIntervalMs,
         onChange: () => {},
       }),
-      state: () => {},
+      onConditions: () => {},
       newPeerKeyBase64: () => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString('base64'),
     });
   let reconcileOnce = open();
@@ -88,7 +88,7 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
     lines,
     async reconcile() {
       const before = api.writes().length;
-      // The real clock: the fake one stands still, and the requests are real.
+      // The client uses the real clock, since its requests are real and the fake clock does not advance.
       const client = api.client();
       const outcome = await reconcileOnce(openApi({ client, log, signal: new AbortController().signal }), KEY);
       return { outcome, writes: api.writes().slice(before) };
@@ -130,7 +130,7 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
         },
         spec: { replicas: wanted, template: live.spec.template },
       }) as Live;
-      // With no surge to speak of: the old pods stay until all new ones are ready.
+      // Simplified: all old pods stay until all new pods are ready.
       const done = ready >= wanted;
       for (const pod of api.list(PATH.core('pods')))
         if (done && pod.metadata.annotations?.[ANNOTATION.configHash] !== hash)
@@ -180,7 +180,7 @@ export async function openHarness(opsPort = 1): Promise<Harness> {
   };
 }
 
-/** Some of what the API server fills in or rewrites: none of it may count as a diff. */
+/** A few of the API server's defaults. None of them may count as a difference. */
 function admit(object: KubeObject): KubeObject {
   const spec = (object as { spec?: Record<string, unknown> }).spec ?? {};
   switch (object.kind ?? '') {

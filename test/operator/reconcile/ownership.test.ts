@@ -18,17 +18,17 @@ describe('the claim on an object', () => {
   test.for([
     ['ours by controller reference', ownedBy(CACHE_UID), 'ours'],
     ['foreign without an owner', live(), 'foreign'],
-    ['foreign under another kind of the same name', ownedBy('x', 'models', 'Model'), 'foreign'],
-    ['foreign where we only own along', ownedBy(CACHE_UID, 'models', 'OrcaCache', false), 'foreign'],
-    ["a predecessor's under a deleted cache of the same name", ownedBy('old'), 'predecessor'],
-    ["foreign as another cache's", ownedBy('x', 'other'), 'foreign'],
+    ['foreign with an owner of another kind', ownedBy('x', 'models', 'Model'), 'foreign'],
+    ['foreign with a non-controller owner reference', ownedBy(CACHE_UID, 'models', 'OrcaCache', false), 'foreign'],
+    ["a predecessor's with a deleted cache of the same name as owner", ownedBy('old'), 'predecessor'],
+    ['foreign with another cache as owner', ownedBy('x', 'other'), 'foreign'],
   ] as const)('is %s', ([, object, claim]) => {
     expect(claimOn(object, cache)).toBe(claim);
   });
 });
 
 describe('the digest of a manifest', () => {
-  test('travels with it and does not count itself', () => {
+  test('is sent as an annotation and does not include itself', () => {
     const manifest = serviceAccount(cache);
     expect(Object.values(sealed(manifest).metadata.annotations ?? {})).toEqual([digest(manifest)]);
   });
@@ -39,14 +39,14 @@ describe('the ownership patch', () => {
   const theirs = { manager: 'kubectl', operation: 'Update', fieldsV1: { 'f:spec': { 'f:b': {} } } };
   const status = { manager: 'orca-operator', operation: 'Update', subresource: 'status', fieldsV1: { 'f:status': {} } };
 
-  test('turns our Update into Apply, leaves the others, and holds only for the version it read', () => {
+  test('converts our Update to Apply, keeps other entries, and is bound to the version that was read', () => {
     expect(ownershipPatch(live({ managedFields: [theirs, ours, status] }))).toEqual([
       { op: 'replace', path: '/metadata/managedFields', value: [theirs, status, { ...ours, operation: 'Apply' }] },
       { op: 'replace', path: '/metadata/resourceVersion', value: '5' },
     ]);
   });
 
-  test('joins an Update with an Apply that is there already', () => {
+  test('merges an Update into an existing Apply', () => {
     const applied = { ...ours, operation: 'Apply', fieldsV1: { 'f:spec': { 'f:c': {} }, 'f:metadata': {} } };
     const [first] = ownershipPatch(live({ managedFields: [applied, ours] })) ?? [];
     expect(first).toMatchObject({
@@ -54,7 +54,7 @@ describe('the ownership patch', () => {
     });
   });
 
-  test('is none when all is ours by Apply', () => {
+  test('is undefined when all our fields are owned by Apply', () => {
     expect(ownershipPatch(live({ managedFields: [{ ...ours, operation: 'Apply' }, theirs, status] }))).toBeUndefined();
   });
 });

@@ -17,7 +17,7 @@ spec:
 const WITH_AZURE_SECRET = WITH_SECRETS.replace('type: S3, s3: {', 'type: AzureBlob, azureBlob: {account: acme, ');
 const OTHER_CONFIG = MINIMAL.replace('{name: models}]', '{name: models}, {name: more}]');
 
-/** A cache whose pods are all ready. */
+/** A harness with a cache whose pods are all ready. */
 async function running(yaml = MINIMAL): Promise<Harness> {
   const harness = await openHarness();
   harness.applyCache(yaml);
@@ -34,7 +34,7 @@ function runtime({ api }: Harness): { provenConfigs?: string[]; logLevel?: strin
 }
 
 describe('a new cache', () => {
-  test('gets its children, in order, each owned by it', async () => {
+  test('gets its children in order, each with the cache as owner', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     const { outcome, writes } = await harness.reconcile();
@@ -61,7 +61,7 @@ describe('a new cache', () => {
     expect(harness.condition('Stalled')).toBe('False Progressing');
   });
 
-  test('owns the fields of its children by apply from the first reconcile on', async () => {
+  test('owns the fields of its children by Apply after the first reconcile', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     await harness.reconcile();
@@ -70,7 +70,7 @@ describe('a new cache', () => {
     ]);
   });
 
-  test('is ready when its replicas are, and then a reconcile writes nothing', async () => {
+  test('is ready when its replicas are; then a reconcile writes nothing', async () => {
     const harness = await running();
     expect(harness.cache().status).toMatchObject({
       observedGeneration: 1,
@@ -86,7 +86,7 @@ describe('a new cache', () => {
     expect(outcome).toEqual({ kind: 'done' });
   });
 
-  test('is not ready before a replica has proven the configuration, whatever the Deployment says', async () => {
+  test('is not ready before a replica has proven the configuration, even if the Deployment is complete', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     await harness.reconcile();
@@ -99,7 +99,7 @@ describe('a new cache', () => {
     expect(runtime(harness).provenConfigs).toEqual([]);
   });
 
-  test('scaled to nothing from the start is ready without anybody to prove it', async () => {
+  test('with zero replicas is ready without a proven configuration', async () => {
     const harness = await openHarness();
     harness.applyCache(`${MINIMAL}  replicas: 0\n`);
     await harness.reconcile();
@@ -110,7 +110,7 @@ describe('a new cache', () => {
 });
 
 describe('an unchanged cache', () => {
-  test('is left alone, also by a new process, a bare status apart', async () => {
+  test('is not written to, also after a restart of the operator', async () => {
     const harness = await running();
     harness.restart();
     expect((await harness.reconcile()).writes).toEqual([]);
@@ -133,8 +133,8 @@ describe('drift', () => {
       PATH.core('serviceaccounts', 'models-cache'),
       { metadata: { labels: { 'app.kubernetes.io/part-of': 'x' } } },
     ],
-    ['other replicas', PATH.deployment, undefined],
-  ] as const)('is repaired: %s', async ([, path, change]) => {
+    ['a changed replica count', PATH.deployment, undefined],
+  ] as const)('is reverted: %s', async ([, path, change]) => {
     const harness = await running();
     const good = harness.api.get(path);
     const { spec } = harness.deployment();
@@ -155,21 +155,21 @@ describe('drift', () => {
     expect((harness.api.get(path) as { spec?: unknown }).spec).toEqual((good as { spec?: unknown }).spec);
   });
 
-  test('of a deleted child is repaired', async () => {
+  test('is reverted: a deleted child', async () => {
     const harness = await running();
     harness.api.delete(PATH.core('services', 'models'));
     await harness.reconcile();
     expect(harness.api.get(PATH.core('services', 'models'))).toBeDefined();
   });
 
-  test('by another manager in fields that we do not send is not ours to repair', async () => {
+  test('is kept in fields that the operator does not send', async () => {
     const harness = await running();
     const service = harness.api.get(PATH.core('services', 'models')) as { spec?: object };
     harness.api.put(PATH.core('services', 'models'), { spec: { ...service.spec, sessionAffinity: 'ClientIP' } });
     expect((await harness.reconcile()).writes).toEqual([]);
   });
 
-  test('of nonsense in the runtime file is repaired without losing what is proven', async () => {
+  test('is reverted: invalid YAML in the runtime file; proven configurations are kept', async () => {
     const harness = await running();
     harness.api.put(PATH.core('configmaps', 'models-runtime'), { data: { 'runtime.yaml': '{{: nonsense' } });
     await harness.reconcile();
@@ -178,7 +178,7 @@ describe('drift', () => {
 });
 
 describe('a change of the spec', () => {
-  test('makes a new config file, rolls the pods, and keeps the old file while a ReplicaSet names it', async () => {
+  test('creates a new config file, replaces the pods, and keeps the old file while a ReplicaSet references it', async () => {
     const harness = await running();
     const oldHash = harness.cache().status?.configHash ?? '';
     harness.applyCache(OTHER_CONFIG);
@@ -189,12 +189,12 @@ describe('a change of the spec', () => {
       [`models-config-${newHash}`, `models-config-${oldHash}`, 'models-runtime'].toSorted(),
     );
     expect(harness.condition('Ready')).toBe('False Progressing');
-    // Old pods that restart now must not wait for a proof that they have given long ago.
+    // Old pods that restart now must become ready without reaching store and origin again.
     expect(runtime(harness).provenConfigs).toEqual([oldHash]);
 
     harness.rollOut(3);
     await harness.reconcile();
-    // Pods of the old one may be started again as long as a ReplicaSet names it.
+    // Pods of the old configuration may start again while a ReplicaSet references it.
     expect(runtime(harness).provenConfigs).toEqual([oldHash, newHash].toSorted());
     expect(harness.condition('Ready')).toBe('True ReplicasReady');
     expect(harness.configMaps()).toContain(`models-config-${oldHash}`);
@@ -205,7 +205,7 @@ describe('a change of the spec', () => {
     expect(runtime(harness).provenConfigs).toEqual([newHash]);
   });
 
-  test('of a reloaded key changes the runtime file and no pod', async () => {
+  test('to a setting that reloads at run time changes the runtime file and no pod', async () => {
     const harness = await running();
     const before = harness.deployment().spec;
     harness.applyCache(`${MINIMAL}  logLevel: debug\n`);
@@ -215,7 +215,7 @@ describe('a change of the spec', () => {
     expect(harness.condition('Ready')).toBe('True ReplicasReady');
   });
 
-  test('of the replicas reaches the Deployment', async () => {
+  test('of the replica count is applied to the Deployment', async () => {
     const harness = await running();
     harness.applyCache(`${MINIMAL}  replicas: 5\n`);
     await harness.reconcile();
@@ -223,7 +223,7 @@ describe('a change of the spec', () => {
     expect(harness.condition('Ready')).toBe('False Progressing');
   });
 
-  test('that drops a field drops it from the child too', async () => {
+  test('that removes a field removes it from the child', async () => {
     const harness = await running(`${MINIMAL}  pod: {priorityClassName: high, env: [{name: A, value: b}]}\n`);
     harness.applyCache(MINIMAL);
     await harness.reconcile();
@@ -233,7 +233,7 @@ describe('a change of the spec', () => {
     expect(JSON.stringify(pod)).not.toContain('"A"');
   });
 
-  test('that asks for a child no more deletes it', async () => {
+  test('that makes a child obsolete deletes it', async () => {
     const harness = await running();
     expect(harness.api.get(PATH.budget)).toBeDefined();
     harness.applyCache(`${MINIMAL}  replicas: 1\n`);
@@ -243,7 +243,7 @@ describe('a change of the spec', () => {
 });
 
 describe('a broken change to a running cache', () => {
-  test('is reported in the words of its pod, keeps what the old pods need, and heals when it is taken back', async () => {
+  test('is reported with the pod’s message, keeps what the old pods need, and recovers after a revert', async () => {
     const harness = await running();
     const oldHash = harness.cache().status?.configHash ?? '';
     harness.applyCache(OTHER_CONFIG);
@@ -255,7 +255,7 @@ describe('a broken change to a running cache', () => {
     expect(harness.condition('Stalled')).toBe('True RolloutFailed');
     expect(harness.condition('Reconciling')).toBe('False RolloutFailed');
     expect(harness.message('Stalled')).toContain('origin.buckets[1]: no such bucket');
-    expect(harness.message('Stalled')).toContain('3 replicas of the previous configuration are kept');
+    expect(harness.message('Stalled')).toContain('3 replicas with the previous configuration are still running');
     expect(runtime(harness).provenConfigs).toEqual([oldHash]);
     expect(harness.configMaps()).toContain(`models-config-${oldHash}`);
 
@@ -269,9 +269,9 @@ describe('a broken change to a running cache', () => {
   });
 });
 
-/** A cache that has been taken up, whose pods answer so on their ops listener. */
-async function harnessOfPods(answer: RequestListener): Promise<Harness> {
-  const pod = createServer(answer);
+/** A harness with a reconciled cache, whose pods respond on their ops port with `handler`. */
+async function harnessWithPods(handler: RequestListener): Promise<Harness> {
+  const pod = createServer(handler);
   onTestFinished(() => void pod.close());
   await new Promise<void>((resolve) => {
     pod.listen(0, '127.0.0.1', resolve);
@@ -282,9 +282,9 @@ async function harnessOfPods(answer: RequestListener): Promise<Harness> {
   return harness;
 }
 
-describe('a rollout that does not get on', () => {
-  test('is told in the words of the pod that is not ready', async () => {
-    const harness = await harnessOfPods((request, response) => {
+describe('a stuck rollout', () => {
+  test('is reported with the message of the unready pod', async () => {
+    const harness = await harnessWithPods((request, response) => {
       const checks = { peers: { ok: true, message: 'listed' }, cachestore: { ok: false, message: 'no such bucket' } };
       response.writeHead(request.url === '/status' ? 200 : 404).end(JSON.stringify({ ready: false, checks }));
     });
@@ -297,38 +297,38 @@ describe('a rollout that does not get on', () => {
   });
 });
 
-describe('what the pods say of origin and store', () => {
-  async function podsThatSay(report: object): Promise<{ harness: Harness; say: (next: object) => void }> {
-    let said = report;
-    const harness = await harnessOfPods((_request, response) => void response.end(JSON.stringify(said)));
+describe('the pods’ reports on origin and store', () => {
+  async function podsReporting(initial: object): Promise<{ harness: Harness; report: (next: object) => void }> {
+    let current = initial;
+    const harness = await harnessWithPods((_request, response) => void response.end(JSON.stringify(current)));
     harness.rollOut(3);
     await harness.reconcile();
-    return { harness, say: (next) => void (said = next) };
+    return { harness, report: (next) => void (current = next) };
   }
   const store = { breaker: 'closed', condition: 'atomic', message: 'atomic', problems: [] };
   const good = { origin: { models: { state: 'reachable', message: '' } }, store };
   const bad = (requestId: string) => ({ origin: { models: { state: 'failed', message: requestId } }, store });
 
-  test('is in two conditions of their own', async () => {
-    const { harness } = await podsThatSay(good);
+  test('are published in two conditions', async () => {
+    const { harness } = await podsReporting(good);
     expect(harness.condition('OriginReachable')).toBe('True Reachable');
     expect(harness.condition('CacheStoreReady')).toBe('True Atomic');
     expect((await harness.reconcile()).writes).toEqual([]);
   });
 
-  test('changes nothing else when the origin goes away, is told once, and comes back', async () => {
-    const { harness, say } = await podsThatSay(good);
-    say(bad('request 1'));
+  test('report an unreachable origin and its recovery once each, without affecting other conditions', async () => {
+    const { harness, report } = await podsReporting(good);
+    report(bad('request 1'));
     await harness.clock.advance(60_000);
     await harness.reconcile();
     expect(harness.condition('OriginReachable')).toBe('False Unreachable');
     expect(harness.message('OriginReachable')).toContain('bucket models: request 1 (pod models-');
     expect(harness.condition('Ready')).toBe('True ReplicasReady');
     expect(harness.condition('Stalled')).toBe('False ReplicasReady');
-    say(bad('request 2'));
+    report(bad('request 2'));
     await harness.clock.advance(60_000);
     expect((await harness.reconcile()).writes).toEqual([]);
-    say(good);
+    report(good);
     await harness.clock.advance(60_000);
     await harness.reconcile();
     expect(harness.condition('OriginReachable')).toBe('True Reachable');
@@ -342,8 +342,8 @@ describe('what the pods say of origin and store', () => {
   });
 });
 
-describe('a Secret that is named', () => {
-  test('but missing is waited for by name, changes no child, and heals when it appears', async () => {
+describe('a referenced Secret', () => {
+  test('that is missing blocks all children, is reported by name, and unblocks them when it is created', async () => {
     const harness = await openHarness();
     harness.applyCache(WITH_SECRETS);
     const { outcome } = await harness.reconcile();
@@ -351,7 +351,7 @@ describe('a Secret that is named', () => {
     expect(harness.condition('Reconciling')).toBe('True WaitingForSecret');
     expect(harness.condition('Ready')).toBe('False WaitingForSecret');
     expect(harness.message('Reconciling')).toBe(
-      'Secret origin-keys (spec.origin.s3.credentialsSecretRef) does not exist',
+      'spec.origin.s3.credentialsSecretRef: Secret ml/origin-keys not found; create it or change the reference',
     );
     expect(harness.api.get(PATH.deployment)).toBeUndefined();
 
@@ -361,12 +361,12 @@ describe('a Secret that is named', () => {
     expect(harness.api.get(PATH.deployment)).toBeDefined();
   });
 
-  test('is a stall when it is still missing after a minute, is looked for ever after, and heals then too', async () => {
+  test('that is missing for a minute stalls the cache, is still polled, and unblocks it when it is created', async () => {
     const harness = await openHarness();
     harness.applyCache(WITH_SECRETS);
     await harness.reconcile();
     await harness.clock.advance(50_000);
-    // Not later than the minute is over.
+    // Not later than the end of the grace period.
     expect((await harness.reconcile()).outcome).toMatchObject({ kind: 'requeue', afterMs: 10_000 });
     await harness.clock.advance(10_000);
     expect((await harness.reconcile()).outcome).toMatchObject({ kind: 'requeue', afterMs: 15_000 });
@@ -379,7 +379,7 @@ describe('a Secret that is named', () => {
     expect(harness.condition('Stalled')).toBe('False Progressing');
   });
 
-  test('goes on being waited for where a restarted operator left it', async () => {
+  test('keeps its grace period across a restart of the operator', async () => {
     const harness = await openHarness();
     harness.applyCache(WITH_SECRETS);
     await harness.reconcile();
@@ -391,40 +391,40 @@ describe('a Secret that is named', () => {
     expect(harness.condition('Stalled')).toBe('True SecretNotFound');
   });
 
-  test('but lacks a key is a stall at once, with the key and without a value', async () => {
+  test('without a required key stalls the cache at once; the message names the key and no value', async () => {
     const harness = await openHarness();
     harness.secret('origin-keys', { 'access-key-id': 'AKIAHIDDEN' });
     harness.applyCache(WITH_SECRETS);
     await harness.reconcile();
     expect(harness.condition('Stalled')).toBe('True SecretMalformed');
     expect(harness.message('Stalled')).toBe(
-      'Secret origin-keys (spec.origin.s3.credentialsSecretRef) lacks the key secret-access-key',
+      'spec.origin.s3.credentialsSecretRef: Secret ml/origin-keys has no key secret-access-key; add it',
     );
     harness.secret('origin-keys');
     await harness.reconcile();
     expect(harness.condition('Stalled')).toBe('False Progressing');
   });
 
-  test('that must hold one of two keys is a stall with none and with both', async () => {
+  test('that requires exactly one of two keys stalls the cache with none and with both', async () => {
     const harness = await openHarness();
     harness.secret('origin-keys', { other: 'x' });
     harness.applyCache(WITH_AZURE_SECRET);
     await harness.reconcile();
     expect(harness.message('Stalled')).toBe(
-      'Secret origin-keys (spec.origin.azureBlob.credentialsSecretRef) lacks one of the keys account-key, sas-token',
+      'spec.origin.azureBlob.credentialsSecretRef: Secret ml/origin-keys has none of the keys account-key, sas-token; add one of them',
     );
     harness.secret('origin-keys', { 'account-key': 'a', 'sas-token': 'b' });
     await harness.reconcile();
     expect(harness.condition('Stalled')).toBe('True SecretMalformed');
     expect(harness.message('Stalled')).toBe(
-      'Secret origin-keys (spec.origin.azureBlob.credentialsSecretRef) must hold only one of the keys account-key, sas-token',
+      'spec.origin.azureBlob.credentialsSecretRef: Secret ml/origin-keys has more than one of the keys account-key, sas-token; keep one of them',
     );
     harness.secret('origin-keys', { 'sas-token': 'b' });
     await harness.reconcile();
     expect(harness.condition('Stalled')).toBe('False Progressing');
   });
 
-  test('and goes while the cache runs leaves it ready, and says so', async () => {
+  test('that is deleted while the cache runs leaves it ready, and is reported', async () => {
     const harness = await openHarness();
     harness.secret('origin-keys');
     harness.applyCache(WITH_SECRETS);
@@ -437,7 +437,7 @@ describe('a Secret that is named', () => {
     expect(harness.condition('Reconciling')).toBe('True WaitingForSecret');
   });
 
-  test('stays out of logs, events, statuses and ConfigMaps', async () => {
+  test('never appears in logs, events, statuses and ConfigMaps', async () => {
     const harness = await openHarness();
     harness.secret('origin-keys', { 'access-key-id': 'AKIAHIDDEN', 'secret-access-key': 'hush-hush' });
     harness.applyCache(WITH_SECRETS);
@@ -445,7 +445,7 @@ describe('a Secret that is named', () => {
     harness.rollOut(3);
     await harness.reconcile();
     const { data } = harness.api.get(PATH.core('secrets', 'models-peer-auth')) as unknown as { data: { key: string } };
-    const told = JSON.stringify([
+    const visible = JSON.stringify([
       harness.lines,
       harness.cache(),
       harness.api.list(PATH.events),
@@ -453,12 +453,12 @@ describe('a Secret that is named', () => {
     ]);
     expect(harness.api.list(PATH.events)).not.toEqual([]);
     for (const secret of ['AKIAHIDDEN', 'hush-hush', Buffer.from('hush-hush').toString('base64'), data.key])
-      expect(told).not.toContain(secret);
+      expect(visible).not.toContain(secret);
   });
 });
 
-describe("a child's name that is taken", () => {
-  test('by somebody else is a conflict with that name; the object is left as it is', async () => {
+describe("a child's name that is in use", () => {
+  test('by a foreign object is a conflict; the object is not changed', async () => {
     const harness = await openHarness();
     harness.api.put(PATH.core('services', 'models'), { spec: { selector: { app: 'theirs' } } });
     const theirs = harness.api.get(PATH.core('services', 'models'));
@@ -476,7 +476,7 @@ describe("a child's name that is taken", () => {
     expect(harness.condition('Ready')).toBe('False Progressing');
   });
 
-  test('with our labels on it is a conflict all the same', async () => {
+  test('by a foreign object with our labels is a conflict, too', async () => {
     const harness = await openHarness();
     harness.api.put(PATH.core('configmaps', 'models-runtime'), {
       metadata: { labels: { 'app.kubernetes.io/managed-by': 'orca-operator', 'app.kubernetes.io/instance': 'models' } },
@@ -486,7 +486,7 @@ describe("a child's name that is taken", () => {
     expect(harness.condition('Ready')).toBe('False NameConflict');
   });
 
-  test('by a deleted cache of the same name is waited for', async () => {
+  test('by a child of a deleted cache of the same name is waited for', async () => {
     const harness = await running();
     harness.api.delete(PATH.cache);
     harness.applyCache(MINIMAL);
@@ -498,7 +498,7 @@ describe("a child's name that is taken", () => {
     expect(harness.deployment().metadata.ownerReferences?.[0]?.uid).toBe(harness.cache().metadata.uid);
   });
 
-  test('for the peer key by a foreign Secret is a conflict: the key is not taken over', async () => {
+  test('by a foreign Secret for the peer key is a conflict: the key is not taken over', async () => {
     const harness = await openHarness();
     harness.api.put(PATH.core('secrets', 'models-peer-auth'), { data: { key: 'c3RvbGVu' } });
     harness.applyCache(MINIMAL);
@@ -508,10 +508,10 @@ describe("a child's name that is taken", () => {
   });
 });
 
-describe('an object that takes the name of a child between the look and the write', () => {
+describe('a foreign object that appears between the list and the write', () => {
   const theirs = { metadata: { labels: { app: 'theirs' } }, spec: { selector: { app: 'theirs' } } };
 
-  test('of a child that is to be made is left as it is, and reported', async () => {
+  test('under the name of a child that is created is not changed, and is reported', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     let taken: unknown;
@@ -524,7 +524,7 @@ describe('an object that takes the name of a child between the look and the writ
     expect(harness.api.get(PATH.core('services', 'models-peers'))).toEqual(taken);
   });
 
-  test('of a child that is to be changed is left as it is: the write is refused, and the next try sees why', async () => {
+  test('under the name of a child that is updated is not changed: the write fails with a conflict, and the retry reports it', async () => {
     const harness = await running();
     harness.applyCache(`${MINIMAL}  edge: {service: {port: 9000}}\n`);
     let taken: unknown;
@@ -540,7 +540,7 @@ describe('an object that takes the name of a child between the look and the writ
     expect(harness.api.get(PATH.core('services', 'models'))).toEqual(taken);
   });
 
-  test('of a child that is to be deleted is left as it is', async () => {
+  test('under the name of a child that is deleted is not deleted', async () => {
     const harness = await running();
     harness.applyCache(`${MINIMAL}  replicas: 1\n`);
     let taken: unknown;
@@ -553,7 +553,7 @@ describe('an object that takes the name of a child between the look and the writ
     expect(harness.api.get(PATH.budget)).toEqual(taken);
   });
 
-  test('and one that is only seen late is no reason to make another key: what exists is read again', async () => {
+  test('does not cause a new key if it is our own Secret that the first read missed', async () => {
     const harness = await running();
     const key = harness.api.get(PATH.core('secrets', 'models-peer-auth'));
     harness.api.fail({
@@ -568,8 +568,8 @@ describe('an object that takes the name of a child between the look and the writ
   });
 });
 
-describe('new content of a Secret that is named', () => {
-  test('is the pods’ to take up: nothing is written, and no pod is replaced', async () => {
+describe('changed content of a referenced Secret', () => {
+  test('is reloaded by the pods: nothing is written, and no pod is replaced', async () => {
     const harness = await openHarness();
     harness.secret('origin-keys');
     harness.applyCache(WITH_SECRETS);
@@ -581,7 +581,7 @@ describe('new content of a Secret that is named', () => {
   });
 });
 
-describe('the key of the replicas', () => {
+describe('the peer key', () => {
   interface PeerAuth extends Live {
     readonly data: { readonly key: string; readonly 'previous-key'?: string };
   }
@@ -589,7 +589,7 @@ describe('the key of the replicas', () => {
     harness.api.get(PATH.core('secrets', 'models-peer-auth')) as PeerAuth;
   const ROTATE = { 'orcacache.dev/rotate-peer-auth': '1' };
 
-  test('is exchanged when the annotation asks, with the old one beside it for ten minutes, and no pod is replaced', async () => {
+  test('is rotated by the annotation; the old key is kept for ten minutes, and no pod is replaced', async () => {
     const harness = await running();
     const before = secretOf(harness).data;
     const pods = harness.deployment().spec;
@@ -604,7 +604,7 @@ describe('the key of the replicas', () => {
     expect(during.key).not.toBe(before.key);
 
     await harness.clock.advance(599_999);
-    // Also by another process.
+    // Also after a restart of the operator.
     harness.restart();
     expect((await harness.reconcile()).writes).toEqual([]);
     await harness.clock.advance(1);
@@ -615,7 +615,7 @@ describe('the key of the replicas', () => {
     expect(harness.condition('Ready')).toBe('True ReplicasReady');
   });
 
-  test('is exchanged again only when the last exchange is over', async () => {
+  test('is rotated again only after the last rotation is complete', async () => {
     const harness = await running();
     harness.applyCache(MINIMAL, ROTATE);
     await harness.reconcile();
@@ -629,16 +629,16 @@ describe('the key of the replicas', () => {
     expect(secretOf(harness).data['previous-key']).toBe(first.key);
   });
 
-  test('is not exchanged right after it was made, though the annotation was there before', async () => {
+  test('is not rotated right after its creation, even with the annotation', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL, ROTATE);
     await harness.reconcile();
-    const made = secretOf(harness).data;
+    const created = secretOf(harness).data;
     await harness.reconcile();
-    expect(secretOf(harness).data).toEqual(made);
+    expect(secretOf(harness).data).toEqual(created);
   });
 
-  test('is not lost when somebody puts another there at the same moment', async () => {
+  test('is not lost when another writer replaces it at the same time', async () => {
     const harness = await running();
     harness.applyCache(MINIMAL, ROTATE);
     const theirs = Buffer.alloc(32, 't').toString('base64');
@@ -655,7 +655,7 @@ describe('the key of the replicas', () => {
 });
 
 describe('a network policy', () => {
-  test('is there while the spec asks for it', async () => {
+  test('exists while the spec enables it', async () => {
     const harness = await running(`${MINIMAL}  networkPolicy: {enabled: true}\n`);
     expect(harness.api.get(PATH.networkPolicy)).toBeDefined();
     expect((await harness.reconcile()).writes).toEqual([]);
@@ -666,7 +666,7 @@ describe('a network policy', () => {
 });
 
 describe('an operator of another version', () => {
-  test('brings its image to the pods, one rollout, and says its version', async () => {
+  test('rolls out its image once and reports its version', async () => {
     const harness = await running();
     harness.restart('0.2.0');
     await harness.reconcile();
@@ -679,7 +679,7 @@ describe('an operator of another version', () => {
     expect((await harness.reconcile()).writes).toEqual([]);
   });
 
-  test('leaves the pods of a cache that names its own image, whatever their version says of itself', async () => {
+  test('does not replace the pods of a cache with its own image', async () => {
     const harness = await running(`${MINIMAL}  pod: {image: "registry.example/cache:0.0.9"}\n`);
     const before = harness.deployment().spec;
     harness.restart('0.2.0');
@@ -691,7 +691,7 @@ describe('an operator of another version', () => {
 });
 
 describe('a deleted cache', () => {
-  test('is done with; its children go by garbage collection, and nothing is left', async () => {
+  test('needs no writes: garbage collection deletes all children', async () => {
     const harness = await running();
     harness.api.delete(PATH.cache);
     expect(await harness.reconcile()).toEqual({ outcome: { kind: 'done' }, writes: [] });
@@ -704,7 +704,7 @@ describe('a deleted cache', () => {
 });
 
 describe('a paused cache', () => {
-  test('is not touched, and says so', async () => {
+  test('is not changed, and reports Paused', async () => {
     const harness = await running();
     harness.applyCache(OTHER_CONFIG, { 'orcacache.dev/paused': 'true' });
     const before = harness.deployment();
@@ -716,7 +716,7 @@ describe('a paused cache', () => {
 });
 
 describe('a failure of the API server', () => {
-  test('in the middle is thrown, says nothing in the status, and is made good by the next reconcile', async () => {
+  test('during a reconcile is thrown, does not change the status, and the next reconcile completes the work', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     harness.api.fail({ method: 'POST', path: /services$/, times: 1, answer: { status: 500 } });
@@ -726,7 +726,7 @@ describe('a failure of the API server', () => {
     expect(harness.api.get(PATH.deployment)).toBeDefined();
   });
 
-  test('between creating a child and owning its fields is made good too', async () => {
+  test('between creating a child and owning its fields is repaired by the next reconcile', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     harness.api.fail({ method: 'PATCH', path: /deployments/, times: 1, answer: 'reset' });
@@ -736,7 +736,7 @@ describe('a failure of the API server', () => {
     expect(harness.deployment().metadata.managedFields).toMatchObject([{ operation: 'Apply' }]);
   });
 
-  test('to take an event changes nothing', async () => {
+  test('to accept an event has no effect', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     harness.api.fail({ path: /events$/, answer: { status: 403, reason: 'Forbidden' } });
@@ -744,8 +744,8 @@ describe('a failure of the API server', () => {
   });
 });
 
-describe('a refusal of a child', () => {
-  test('for what the spec asks is a stall with the reason, until the spec changes', async () => {
+describe('a rejected child', () => {
+  test('stalls the cache with the reason if the spec is the cause, until the spec changes', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     const stop = harness.api.fail({ method: 'POST', path: /deployments$/, answer: { status: 422, reason: 'Invalid' } });
@@ -758,7 +758,7 @@ describe('a refusal of a child', () => {
     expect(harness.condition('Stalled')).toBe('False Progressing');
   });
 
-  test('for missing rights or a quota is told and tried again', async () => {
+  test('is retried and reported for missing rights or an exceeded quota', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     harness.api.fail({ method: 'POST', path: /deployments$/, times: 1, answer: { status: 403, reason: 'Forbidden' } });
@@ -768,17 +768,17 @@ describe('a refusal of a child', () => {
     expect(harness.condition('Stalled')).toBe('False Progressing');
   });
 
-  test('of the peer Secret is told without the words of the API server', async () => {
+  test('that is the peer Secret is reported without the API server’s message', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     harness.api.fail({ method: 'POST', path: /secrets$/, answer: { status: 422, reason: 'Invalid' } });
     await harness.reconcile();
-    expect(harness.message('Stalled')).toBe('Secret models-peer-auth: Invalid');
+    expect(harness.message('Stalled')).toBe('Secret models-peer-auth rejected by the API server: Invalid');
   });
 });
 
 describe('events', () => {
-  test('are written when something turns, and never for the same again', async () => {
+  test('are written for each change, and never twice for the same', async () => {
     const harness = await running();
     await harness.reconcile();
     await harness.reconcile();
@@ -787,7 +787,7 @@ describe('events', () => {
     for (const { eventTime } of events) expect(eventTime).toMatch(/\.\d{6}Z$/);
   });
 
-  test('have names in the order of their time, by which kubectl shows them', async () => {
+  test('have names that sort by time, since kubectl sorts them by name', async () => {
     const harness = await openHarness();
     harness.applyCache(MINIMAL);
     await harness.reconcile();

@@ -16,25 +16,25 @@ const minimal = cacheFrom(MINIMAL);
 describe('the order of the children', () => {
   const kinds = desiredChildren(full, contextOf(full)).map(({ manifest }) => manifest.kind);
 
-  test('puts the Deployment last, behind all that its pods use', () => {
+  test('has the Deployment last, after everything that its pods use', () => {
     expect(kinds.at(-1)).toBe('Deployment');
     expect(kinds.filter((kind) => kind === 'Deployment')).toHaveLength(1);
   });
 
-  test('puts the Role before its binding', () => {
+  test('has the Role before its RoleBinding', () => {
     expect(kinds.indexOf('Role')).toBeLessThan(kinds.indexOf('RoleBinding'));
   });
 });
 
 describe('the Deployment', () => {
-  test('surges before it takes a pod away', () => {
+  test('adds a surge pod before it removes a pod', () => {
     expect(deployment(minimal, contextOf(minimal)).spec.strategy.rollingUpdate).toEqual({
       maxSurge: 1,
       maxUnavailable: 0,
     });
   });
 
-  test('rolls when the configuration changes, and not when a reloaded key does', () => {
+  test('rolls out when the configuration changes, but not for settings that reload at run time', () => {
     const template = (yaml: string): string => {
       const cache = cacheFrom(yaml);
       return JSON.stringify(podTemplate(cache, contextOf(cache)));
@@ -44,19 +44,19 @@ describe('the Deployment', () => {
     expect(template(`${MINIMAL}  replicas: 7\n`)).toBe(template(MINIMAL));
   });
 
-  test('gives pods the time to drain and to flush before it kills them', () => {
+  test('has a grace period for draining and flushing', () => {
     expect(gracePeriodSeconds(minimal)).toBe(5 + 60 + 15);
     expect(gracePeriodSeconds(full)).toBe(Math.ceil(1.5 + 120) + 15);
   });
 
-  test('keeps its own labels and annotations whatever the user adds', () => {
+  test('keeps the operator’s labels and annotations over those of the user', () => {
     const { labels = {}, annotations = {} } = podTemplate(full, contextOf(full)).metadata ?? {};
     expect(labels['team']).toBe('ml');
     expect(labels['app.kubernetes.io/name']).toBe('orcacache');
     expect(annotations[ANNOTATION.configHash]).toBe(contextOf(full).config.hash);
   });
 
-  test('runs without root, without privileges, on a read-only root', () => {
+  test('runs without root, without privileges, on a read-only root file system', () => {
     const { spec } = podTemplate(minimal, contextOf(minimal));
     expect(spec?.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
     expect(spec?.containers[0]?.securityContext).toEqual({
@@ -66,7 +66,7 @@ describe('the Deployment', () => {
     });
   });
 
-  test("lets the user's environment win over ours, without naming a variable twice", () => {
+  test("lets the user's environment variables override the operator's, without duplicates", () => {
     const cache = cacheFrom(`${MINIMAL}  pod: {env: [{name: NODE_OPTIONS, value: --inspect}]}\n`);
     const names = container(cache, contextOf(cache), mounted(cache, contextOf(cache))).env ?? [];
     expect(names.filter(({ name }) => name === 'NODE_OPTIONS')).toEqual([{ name: 'NODE_OPTIONS', value: '--inspect' }]);
@@ -74,12 +74,12 @@ describe('the Deployment', () => {
 });
 
 describe('placement', () => {
-  test('counts only pods of the same rollout, so that a surge pod fits on a full cluster', () => {
+  test('counts only pods of the same ReplicaSet, so that a surge pod fits on a full cluster', () => {
     const [term] = affinity(full)?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution ?? [];
     expect(term?.matchLabelKeys).toEqual(['pod-template-hash']);
   });
 
-  test('prefers spreading unless told otherwise, and never forbids a pod by itself', () => {
+  test('spreads by preference only, by default', () => {
     expect(affinity(minimal)?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution).toBeUndefined();
     expect(topologySpread(minimal).map(({ whenUnsatisfiable }) => whenUnsatisfiable)).toEqual([
       'ScheduleAnyway',
@@ -87,19 +87,19 @@ describe('placement', () => {
     ]);
   });
 
-  test("gives the user's constraints the selector of the cache's own pods", () => {
+  test("adds the pod selector of the cache to the user's constraints", () => {
     expect(topologySpread(full)).toMatchObject([
       { topologyKey: 'example.com/rack', labelSelector: { matchLabels: { 'app.kubernetes.io/instance': 'models' } } },
     ]);
   });
 
-  test('does nothing for antiAffinity None', () => {
+  test('sets no anti-affinity for None', () => {
     expect(affinity(cacheFrom(FILESYSTEM))).toBeUndefined();
   });
 });
 
-describe('what is mounted', () => {
-  test('is what the config file speaks of', () => {
+describe('the mounts', () => {
+  test('include every path in the config file', () => {
     const { volumeMounts } = mounted(full, contextOf(full));
     const paths = volumeMounts.map(({ mountPath }) => mountPath);
     for (const path of contextOf(full).config.yaml.match(/\/etc\/orca\/(?:credentials|ca|runtime)\/[a-z]*/g) ?? [])
@@ -107,12 +107,12 @@ describe('what is mounted', () => {
     expect(paths).toContain(MOUNT.config);
   });
 
-  test('has no subPath but for the file that never changes', () => {
+  test('use subPath only for the immutable config file', () => {
     const { volumeMounts } = mounted(full, contextOf(full));
     expect(volumeMounts.filter(({ subPath }) => subPath !== undefined).map(({ name }) => name)).toEqual(['config']);
   });
 
-  test('has the shared volume where the cachestore is one, and may write to it', () => {
+  test('include the volume of a filesystem cachestore, writable', () => {
     const cache = cacheFrom(FILESYSTEM);
     const { volumes, volumeMounts } = mounted(cache, contextOf(cache));
     expect(volumes).toContainEqual({ name: 'cachestore', persistentVolumeClaim: { claimName: 'chunks' } });
@@ -124,7 +124,7 @@ describe('what is mounted', () => {
 });
 
 describe('references', () => {
-  test('are every Secret and ConfigMap that the spec names, with the keys it needs', () => {
+  test('are all Secrets and ConfigMaps in the spec, with the required keys', () => {
     expect(references(full).map(({ kind, name, keys }) => `${kind} ${name}: ${keys.join(' ')}`)).toEqual([
       'Secret origin-keys: access-key-id secret-access-key',
       'ConfigMap origin-ca: ca.crt',
@@ -136,7 +136,7 @@ describe('references', () => {
     ]);
   });
 
-  test('of an Azure account are a Secret with one key of two', () => {
+  test('of an Azure account require exactly one of two keys', () => {
     expect(references(cacheFrom(AZURE))).toEqual([
       {
         field: 'spec.origin.azureBlob.credentialsSecretRef',
@@ -150,14 +150,14 @@ describe('references', () => {
     ]);
   });
 
-  test('are none where the default chain of credentials is used', () => {
+  test('are empty with the default credential chain', () => {
     expect(references(minimal)).toEqual([]);
   });
 });
 
 describe('the endpoint', () => {
   test.for([
-    ['the default port, which is not said', MINIMAL, 'http://models.ml.svc'],
+    ['the default port omitted', MINIMAL, 'http://models.ml.svc'],
     ['another port', FULL, 'https://models.ml.svc:9000'],
   ] as const)('is a URL with %s', ([, yaml, url]) => {
     expect(edgeUrl(cacheFrom(yaml))).toBe(url);

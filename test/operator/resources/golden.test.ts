@@ -12,7 +12,7 @@ describe('the children of a cache', () => {
     ['full', FULL],
     ['filesystem', FILESYSTEM],
     ['azure', AZURE],
-  ] as const)('are those of the golden file: %s', async ([name, yaml]) => {
+  ] as const)('match the golden file: %s', async ([name, yaml]) => {
     const cache = cacheFrom(yaml);
     const documents = desiredChildren(cache, contextOf(cache, { provenConfigs: ['0badcafe'] })).map(({ manifest }) =>
       stringify(manifest, { lineWidth: 0, aliasDuplicateObjects: false }),
@@ -20,12 +20,12 @@ describe('the children of a cache', () => {
     await expect(documents.join('---\n')).toMatchFileSnapshot(join(GOLDEN, `${name}.yaml`));
   });
 
-  test('are built the same way each time', () => {
+  test('are built deterministically', () => {
     const cache = cacheFrom(FULL);
     expect(desiredChildren(cache, contextOf(cache))).toEqual(desiredChildren(cache, contextOf(cache)));
   });
 
-  test('never hold the value of a credential: only the peer key, in its Secret', () => {
+  test('contain no credential except the peer key in its Secret', () => {
     const cache = cacheFrom(FULL);
     const key = contextOf(cache).newPeerKeyBase64;
     const holders = desiredChildren(cache, contextOf(cache)).filter(({ manifest }) =>

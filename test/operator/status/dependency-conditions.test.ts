@@ -40,90 +40,96 @@ const named = (...reports: readonly PodReport[]): NamedReport[] =>
 
 describe('OriginReachable', () => {
   test.for<readonly [string, readonly PodReport[], string]>([
-    ['nobody is there to ask', [], 'Unknown NoReport'],
-    ['pods are of a version that does not say', [OLDER], 'Unknown NoReport'],
-    ['nobody has asked the origin yet', [bucket('unknown')], 'Unknown NotProbed'],
-    ['every bucket answers', [GOOD], 'True Reachable'],
+    ['there are no reports', [], 'Unknown NoReport'],
+    ['pods run a version that does not report it', [OLDER], 'Unknown NoReport'],
+    ['no pod has probed the origin yet', [bucket('unknown')], 'Unknown NotProbed'],
+    ['every bucket responds', [GOOD], 'True Reachable'],
     [
-      'some bucket was not asked yet',
+      'one bucket has not been probed yet',
       [{ ...GOOD, buckets: [...bucket('unknown').buckets!, ...GOOD.buckets!] }],
       'True Reachable',
     ],
-    ['a new pod has not asked yet', [bucket('unknown'), GOOD], 'True Reachable'],
-    ['one pod of several does not reach a bucket', [GOOD, bucket('failed', 'refused'), GOOD], 'False Unreachable'],
-    ['requests fail between two probes', [{ ...GOOD, brokenBuckets: ['acme-a'] }], 'False Unreachable'],
-    ['lists are denied', [bucket('list_denied')], 'Unknown ListDenied'],
+    ['a new pod has not probed yet', [bucket('unknown'), GOOD], 'True Reachable'],
+    ['one of several pods does not reach a bucket', [GOOD, bucket('failed', 'refused'), GOOD], 'False Unreachable'],
+    ['a circuit breaker is open between two probes', [{ ...GOOD, brokenBuckets: ['acme-a'] }], 'False Unreachable'],
+    ['listing is denied', [bucket('list_denied')], 'Unknown ListDenied'],
     [
-      'lists are denied to one and another reaches nothing',
+      'listing is denied to one pod and another does not reach the bucket',
       [bucket('list_denied'), bucket('failed')],
       'False Unreachable',
     ],
-    ['a pod says what this version does not know', [bucket('splendid')], 'Unknown NotProbed'],
+    ['a pod reports an unknown state', [bucket('not-a-state')], 'Unknown NotProbed'],
   ])('when %s', ([, reports, expected]) => {
     const { status, reason } = originReachable({ reports: named(...reports) });
     expect(`${status} ${reason}`).toBe(expected);
   });
 
-  test('names the buckets, what was said, and who said it', () => {
+  test('names the buckets, the error and the pod', () => {
     const report = { ...GOOD, buckets: ['b', 'a'].map((name) => ({ name, state: 'failed', message: 'refused' })) };
-    expect(originReachable({ reports: named(GOOD, report) }).message).toBe('bucket a, b: refused (pod models-1)');
+    expect(originReachable({ reports: named(GOOD, report) }).message).toBe('buckets a, b: refused (pod models-1)');
   });
 });
 
 describe('RuntimeApplied', () => {
-  const mistaken = { ...GOOD, runtimeProblems: ['chunking.readahead: must be at most 64', 'logLevel: is no level'] };
+  const invalid = { ...GOOD, runtimeProblems: ['chunking.readahead: must be at most 64', 'logLevel: is not a level'] };
 
   test.for<readonly [string, readonly PodReport[], string]>([
-    ['nobody is there to ask', [], 'Unknown NoReport'],
-    ['pods are of a version that does not say', [OLDER], 'Unknown NoReport'],
-    ['all is in force', [OLDER, GOOD], 'True Applied'],
-    ['one pod can’t read a value', [GOOD, mistaken, GOOD], 'False InvalidValue'],
+    ['there are no reports', [], 'Unknown NoReport'],
+    ['pods run a version that does not report it', [OLDER], 'Unknown NoReport'],
+    ['all settings are in use', [OLDER, GOOD], 'True Applied'],
+    ['one pod has an invalid value', [GOOD, invalid, GOOD], 'False InvalidValue'],
   ])('when %s', ([, reports, expected]) => {
     const { status, reason } = runtimeApplied({ reports: named(...reports) });
     expect(`${status} ${reason}`).toBe(expected);
   });
 
-  test('names the values and the pod', () => {
-    expect(runtimeApplied({ reports: named(GOOD, mistaken) }).message).toBe(
-      'the last good value stays: chunking.readahead: must be at most 64; logLevel: is no level (pod models-1)',
+  test('names the invalid fields and the pod', () => {
+    expect(runtimeApplied({ reports: named(GOOD, invalid) }).message).toBe(
+      'the last valid value stays in use: chunking.readahead: must be at most 64; logLevel: is not a level (pod models-1)',
     );
-    expect(dependencyDigest(named(mistaken))).not.toBe(dependencyDigest(named(GOOD)));
+    expect(dependencyDigest(named(invalid))).not.toBe(dependencyDigest(named(GOOD)));
   });
 });
 
 describe('CacheStoreReady', () => {
   test.for<readonly [string, readonly PodReport[], string]>([
-    ['nobody is there to ask', [], 'Unknown NoReport'],
-    ['pods are of a version that does not say', [OLDER], 'Unknown NoReport'],
-    ['nobody knows the store yet', [store({ condition: 'unknown' })], 'Unknown NotProbed'],
-    ['one of many writers wins', [GOOD], 'True Atomic'],
-    ['several win', [store({ condition: 'racy' })], 'True Racy'],
-    ['conditions are ignored', [store({ condition: 'ignored' })], 'True Ignored'],
-    ['conditions are not known there', [store({ condition: 'unsupported' })], 'True Unsupported'],
-    ['conflicts don’t end', [store({ condition: 'conflicting' })], 'True Conflicting'],
+    ['there are no reports', [], 'Unknown NoReport'],
+    ['pods run a version that does not report it', [OLDER], 'Unknown NoReport'],
+    ['no pod has probed the store yet', [store({ condition: 'unknown' })], 'Unknown NotProbed'],
+    ['exactly one of many writers wins', [GOOD], 'True Atomic'],
+    ['several writers win', [store({ condition: 'racy' })], 'True Racy'],
+    ['If-None-Match is ignored', [store({ condition: 'ignored' })], 'True Ignored'],
+    ['If-None-Match is not supported', [store({ condition: 'unsupported' })], 'True Unsupported'],
+    ['conflicts do not end', [store({ condition: 'conflicting' })], 'True Conflicting'],
     ['the bucket is versioned', [store({ versioned: true })], 'True Versioned'],
     ['the bucket is versioned and racy', [store({ versioned: true, condition: 'racy' })], 'True Racy'],
-    ['it is full', [store({ full: true })], 'False Full'],
-    ['it does not answer', [store({ breaker: 'open', full: true })], 'False Unreachable'],
-    ['it is asked whether it is back', [store({ breaker: 'probing' })], 'False Unreachable'],
-    ['it gives back other bytes', [store({ problems: ['bytes'] })], 'False Incompatible'],
-    ['it only keeps what is deleted', [store({ problems: ['delete'] })], 'True Atomic'],
-    ['the origin id is another’s', [{ ...GOOD, identityConflict: 'http://other' }], 'False IdentityConflict'],
-    ['one pod of several has trouble', [GOOD, GOOD, store({ full: true })], 'False Full'],
-    ['a new pod does not know yet', [store({ condition: 'unknown' }), GOOD], 'True Atomic'],
+    ['the store is full', [store({ full: true })], 'False Full'],
+    ['the circuit breaker is open', [store({ breaker: 'open', full: true })], 'False Unreachable'],
+    ['the circuit breaker is half-open', [store({ breaker: 'probing' })], 'False Unreachable'],
+    ['the store returns different bytes', [store({ problems: ['bytes'] })], 'False Incompatible'],
+    ['the only problem is that deletes have no effect', [store({ problems: ['delete'] })], 'True Atomic'],
+    [
+      'the origin id belongs to another origin',
+      [{ ...GOOD, identityConflict: 'http://other' }],
+      'False IdentityConflict',
+    ],
+    ['one of several pods reports a problem', [GOOD, GOOD, store({ full: true })], 'False Full'],
+    ['a new pod has not probed yet', [store({ condition: 'unknown' }), GOOD], 'True Atomic'],
   ])('when %s', ([, reports, expected]) => {
     const { status, reason } = cacheStoreReady({ reports: named(...reports) });
     expect(`${status} ${reason}`).toBe(expected);
   });
 
-  test('says both that the bucket is versioned and what its conditions are worth', () => {
+  test('reports both the versioned bucket and the conditional writes', () => {
     const { message } = cacheStoreReady({ reports: named(store({ versioned: true, message: 'racy: several won' })) });
-    expect(message).toBe('the bucket is versioned: nothing is ever freed there; racy: several won');
+    expect(message).toBe(
+      'the bucket is versioned, so deleted chunks still take space; disable versioning or expire old versions; racy: several won',
+    );
   });
 });
 
-describe('a look at the pods', () => {
-  test('is soon worth another while they have not found out themselves, and seldom afterwards', () => {
+describe('pollIntervalMs', () => {
+  test('is 10 s until the pods have probed, and 60 s afterwards', () => {
     expect(pollIntervalMs(named(bucket('unknown')))).toBe(10_000);
     expect(pollIntervalMs(named(store({ condition: 'unknown' })))).toBe(10_000);
     expect([pollIntervalMs(named(GOOD)), pollIntervalMs(named(OLDER)), pollIntervalMs([])]).toEqual([
@@ -132,13 +138,13 @@ describe('a look at the pods', () => {
   });
 });
 
-describe('what is worth a new status', () => {
-  test('is not the same trouble in other words, or seen by another pod', () => {
+describe('dependencyDigest', () => {
+  test('ignores the quoted error text and the reporting pod', () => {
     const before = dependencyDigest(named(GOOD, bucket('failed', 'request id 1')));
     expect(dependencyDigest(named(bucket('failed', 'request id 2'), GOOD))).toBe(before);
   });
 
-  test('is another trouble, and its end', () => {
+  test('changes with every other problem and with recovery', () => {
     const digests = [
       [GOOD],
       [],

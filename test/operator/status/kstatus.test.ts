@@ -1,4 +1,4 @@
-/** What tools that speak kstatus (Flux, Helm's --wait, kpt) make of each state. Their rules, as far as they reach ours. */
+/** The kstatus result (Flux, Helm's --wait, kpt) of each state, by a port of the kstatus rules that apply to OrcaCache. */
 import { describe, expect, test } from 'vitest';
 import type { OrcaCache, OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import { statusOf } from '#operator/status/status.ts';
@@ -6,7 +6,7 @@ import { accepted, sampleWith } from '#test/crds/sample.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 import { NOW_MS, statusInput, STATES, type KstatusResult } from './states.ts';
 
-/** In the order of sigs.k8s.io/cli-utils: deletion, generation, Reconciling, Stalled, and then Ready. */
+/** The order of checks in sigs.k8s.io/cli-utils: deletion, generation, Reconciling, Stalled, Ready. */
 function kstatus(cache: OrcaCache, status: OrcaCacheStatus | undefined): KstatusResult {
   const { generation, deletionTimestamp } = cache.metadata;
   if (deletionTimestamp !== undefined) return 'Terminating';
@@ -17,27 +17,27 @@ function kstatus(cache: OrcaCache, status: OrcaCacheStatus | undefined): Kstatus
   return is('Ready') === undefined || is('Ready') === 'True' ? 'Current' : 'InProgress';
 }
 
-describe('kstatus says', () => {
+describe('kstatus is', () => {
   test.for(STATES)('%s when %s', ([expected, , overrides]) => {
     const of = statusInput(overrides);
     expect(kstatus(of.cache, statusOf(of, '1', NOW_MS))).toBe(expected);
   });
 
-  test('InProgress from the first moment on, before the operator has seen the cache', () => {
+  test('InProgress for a new cache that the operator has not observed', () => {
     const { status } = accepted(sampleWith({}));
     expect(status).toEqual({ observedGeneration: -1 });
     expect(kstatus(cacheFrom(MINIMAL), status)).toBe('InProgress');
   });
 
-  test('InProgress right after a change of a cache that was ready', () => {
+  test('InProgress right after a change of a ready cache', () => {
     const before = statusOf(statusInput({}), '1', NOW_MS);
     const cache = cacheFrom(MINIMAL);
     expect(kstatus({ ...cache, metadata: { ...cache.metadata, generation: 2 } }, before)).toBe('InProgress');
   });
 
-  test('Terminating of what is being deleted', () => {
+  test('Terminating for a cache that is being deleted', () => {
     const cache = cacheFrom(MINIMAL);
-    const going = { ...cache, metadata: { ...cache.metadata, deletionTimestamp: '2026-05-01T00:00:00Z' } };
-    expect(kstatus(going, statusOf(statusInput({}), '1', NOW_MS))).toBe('Terminating');
+    const terminating = { ...cache, metadata: { ...cache.metadata, deletionTimestamp: '2026-05-01T00:00:00Z' } };
+    expect(kstatus(terminating, statusOf(statusInput({}), '1', NOW_MS))).toBe('Terminating');
   });
 });

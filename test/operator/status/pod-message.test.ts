@@ -17,7 +17,7 @@ function pod(name: string, ready: boolean, container: Partial<ContainerStatus> =
   };
 }
 
-const saying = (failing: readonly string[]): PodReport => ({
+const reporting = (failing: readonly string[]): PodReport => ({
   failing,
   buckets: undefined,
   brokenBuckets: [],
@@ -26,40 +26,44 @@ const saying = (failing: readonly string[]): PodReport => ({
   runtimeProblems: undefined,
 });
 
-describe('the pod to ask', () => {
-  test('is the newest that is not ready and not on its way out', () => {
+describe('unreadyPod', () => {
+  test('is the newest pod that is neither ready nor being deleted', () => {
     expect(
       unreadyPod([pod('a', true), pod('b', false, {}, true), pod('c', false), pod('d', false)])?.metadata.name,
     ).toBe('c');
   });
 
-  test('is none when all are ready', () => {
+  test('is undefined when all pods are ready', () => {
     expect(unreadyPod([pod('a', true)])).toBeUndefined();
   });
 });
 
-describe('why a pod is not ready', () => {
+describe('podMessage', () => {
   const crash = { terminated: { reason: 'Error', exitCode: 1, message: 'origin.id: is required\n' } };
   test.for<readonly [string, LivePod, string | undefined]>([
     [
-      'its last words while it crashes',
+      'the termination message during a crash loop',
       pod('a', false, { state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } }, lastState: crash }),
       'pod a: CrashLoopBackOff: Error (exit code 1): origin.id: is required',
     ],
     [
-      'its last words when it just ended',
+      'the termination message just after the exit',
       pod('a', false, { state: crash }),
       'pod a: Error (exit code 1): origin.id: is required',
     ],
     [
-      'what the kubelet waits for',
+      'the waiting reason of the kubelet',
       pod('a', false, { state: { waiting: { reason: 'ErrImagePull', message: 'not found' } } }),
       'pod a: ErrImagePull: not found',
     ],
-    ['nothing while it is made', pod('a', false, { state: { waiting: { reason: 'ContainerCreating' } } }), undefined],
-    ['nothing while it starts', pod('a', false, { state: { running: {} } }), undefined],
     [
-      'why it has no node',
+      'undefined while the container is created',
+      pod('a', false, { state: { waiting: { reason: 'ContainerCreating' } } }),
+      undefined,
+    ],
+    ['undefined while the container starts', pod('a', false, { state: { running: {} } }), undefined],
+    [
+      'the scheduling failure',
       {
         ...pod('a', false),
         status: {
@@ -72,14 +76,14 @@ describe('why a pod is not ready', () => {
     expect(podMessage(of, undefined)).toBe(message);
   });
 
-  test('is rather in its own words', () => {
+  test('prefers the pod’s own report', () => {
     const waiting = pod('a', false, { state: { running: {} } });
-    expect(podMessage(waiting, saying(['cachestore: no such bucket', 'bucket m: denied']))).toBe(
+    expect(podMessage(waiting, reporting(['cachestore: no such bucket', 'bucket m: denied']))).toBe(
       'pod a: cachestore: no such bucket; bucket m: denied',
     );
   });
 
-  test('is cut where it gets long', () => {
-    expect(podMessage(pod('a', false), saying(['x'.repeat(5000)]))?.length).toBe(600);
+  test('is truncated to 600 characters', () => {
+    expect(podMessage(pod('a', false), reporting(['x'.repeat(5000)]))?.length).toBe(600);
   });
 });

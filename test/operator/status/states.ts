@@ -1,4 +1,4 @@
-/** The states that a cache may be in, each with what tools that speak kstatus have to make of it. */
+/** The states of a cache, each with the kstatus result that tools such as Flux and Helm derive from it. */
 import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { Phase, StatusInput } from '#operator/status/status-input.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
@@ -40,19 +40,19 @@ export function statusInput(overrides: Partial<StatusInput> = {}): StatusInput {
 }
 
 export const STATES: readonly (readonly [KstatusResult, string, Partial<StatusInput>])[] = [
-  ['Current', 'all is well', {}],
-  ['InProgress', 'there is no Deployment yet', { deployment: undefined }],
+  ['Current', 'everything is ready', {}],
+  ['InProgress', 'the Deployment does not exist yet', { deployment: undefined }],
   [
     'InProgress',
-    'pods are on their way',
+    'pods are being replaced',
     { deployment: deployment({ replicas: 4, updatedReplicas: 1, readyReplicas: 3, conditions: progress('X') }) },
   ],
   [
     'InProgress',
-    'the Deployment was changed a moment ago',
+    'the Deployment controller has not observed a change yet',
     { deployment: { ...GOOD, metadata: { ...GOOD.metadata, generation: 2 } } },
   ],
-  ['InProgress', 'nobody has proven the configuration', { proven: false }],
+  ['InProgress', 'the configuration is not proven', { proven: false }],
   [
     'InProgress',
     'a pod is lost',
@@ -70,19 +70,31 @@ export const STATES: readonly (readonly [KstatusResult, string, Partial<StatusIn
       }),
     },
   ],
-  ['InProgress', 'it is paused', { phase: { kind: 'paused' } }],
-  ['InProgress', 'a Secret is missing for a moment', { phase: blocked('missing'), upToDate: false }],
-  ['Failed', 'a Secret is missing for long', { phase: blocked('missing', true), upToDate: false }],
+  ['InProgress', 'the cache is paused', { phase: { kind: 'paused' } }],
+  ['InProgress', 'a Secret has just been found missing', { phase: blocked('missing'), upToDate: false }],
+  ['Failed', 'a Secret is missing after the grace period', { phase: blocked('missing', true), upToDate: false }],
   ['Failed', 'a Secret is malformed', { phase: blocked('malformed'), upToDate: false }],
-  ['InProgress', 'a Secret goes from under a running cache', { phase: blocked('missing') }],
-  ['Failed', 'and does not come back', { phase: blocked('missing', true) }],
-  ['Failed', 'a name is taken', { phase: { kind: 'conflict', object: 'Service x', passing: false } }],
-  ['InProgress', 'a name is about to be free', { phase: { kind: 'conflict', object: 'Service x', passing: true } }],
-  ['Failed', 'the API server refuses the spec', { phase: { kind: 'refused', message: 'x', final: true } }],
-  ['InProgress', 'the API server refuses us', { phase: { kind: 'refused', message: 'x', final: false } }],
+  ['InProgress', 'a Secret of a running cache was deleted', { phase: blocked('missing') }],
+  ['Failed', 'a Secret of a running cache is missing after the grace period', { phase: blocked('missing', true) }],
+  ['Failed', 'a child’s name is in use', { phase: { kind: 'conflict', object: 'Service x', transient: false } }],
+  [
+    'InProgress',
+    'a child’s name is in use by an object that is being deleted',
+    { phase: { kind: 'conflict', object: 'Service x', transient: true } },
+  ],
+  [
+    'Failed',
+    'the API server rejects a child because of the spec',
+    { phase: { kind: 'rejected', message: 'x', permanent: true } },
+  ],
+  [
+    'InProgress',
+    'the API server rejects a child for lack of permission',
+    { phase: { kind: 'rejected', message: 'x', permanent: false } },
+  ],
   [
     'Current',
-    'nothing is wanted and nothing is there',
+    'zero replicas are desired',
     {
       cache: cacheFrom(`${MINIMAL}  replicas: 0\n`),
       deployment: deployment({ conditions: COMPLETE }),
@@ -91,14 +103,14 @@ export const STATES: readonly (readonly [KstatusResult, string, Partial<StatusIn
   ],
   [
     'Current',
-    'only the origin is away',
+    'only the origin is unreachable',
     {
       reports: [
         {
           pod: 'a',
           report: {
             failing: [],
-            buckets: [{ name: 'models', state: 'failed', message: 'refused' }],
+            buckets: [{ name: 'models', state: 'failed', message: 'rejected' }],
             brokenBuckets: [],
             store: undefined,
             identityConflict: undefined,

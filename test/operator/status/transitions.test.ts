@@ -5,8 +5,8 @@ import { transitions } from '#operator/status/transitions.ts';
 function status(...conditions: readonly string[]): OrcaCacheStatus {
   return {
     observedGeneration: 1,
-    conditions: conditions.map((words) => {
-      const [type = '', is = 'Unknown', reason = ''] = words.split(' ');
+    conditions: conditions.map((summary) => {
+      const [type = '', is = 'Unknown', reason = ''] = summary.split(' ');
       return {
         type,
         status: is as 'True' | 'False' | 'Unknown',
@@ -19,7 +19,7 @@ function status(...conditions: readonly string[]): OrcaCacheStatus {
   };
 }
 
-const told = (before: OrcaCacheStatus | undefined, after: OrcaCacheStatus): string[] =>
+const reported = (before: OrcaCacheStatus | undefined, after: OrcaCacheStatus): string[] =>
   transitions(before, after).map(({ type, reason }) => `${type} ${reason}`);
 
 describe('transitions', () => {
@@ -28,18 +28,18 @@ describe('transitions', () => {
   const failed = status('Ready False RolloutFailed', 'Reconciling False RolloutFailed', 'Stalled True RolloutFailed');
 
   test.for<readonly [string, OrcaCacheStatus | undefined, OrcaCacheStatus, readonly string[]]>([
-    ['tell the first sight once', undefined, progressing, ['Normal Progressing']],
-    ['tell that it is ready', progressing, good, ['Normal ReplicasReady']],
-    ['warn once of a stall', progressing, failed, ['Warning RolloutFailed']],
-    ['tell nothing while nothing turns', failed, failed, []],
-    ['tell the way back', failed, progressing, ['Normal Progressing']],
+    ['report the first status once', undefined, progressing, ['Normal Progressing']],
+    ['report that the cache is ready', progressing, good, ['Normal ReplicasReady']],
+    ['warn once about a stall', progressing, failed, ['Warning RolloutFailed']],
+    ['report nothing without a change', failed, failed, []],
+    ['report the recovery', failed, progressing, ['Normal Progressing']],
     [
-      'tell a wait beside a cache that stays ready',
+      'report a wait of a cache that stays ready',
       good,
       status('Ready True ReplicasReady', 'Reconciling True WaitingForSecret', 'Stalled False WaitingForSecret'),
       ['Normal WaitingForSecret'],
     ],
   ])('%s', ([, before, after, expected]) => {
-    expect(told(before, after)).toEqual(expected);
+    expect(reported(before, after)).toEqual(expected);
   });
 });

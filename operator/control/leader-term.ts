@@ -1,51 +1,54 @@
-/** What a leader does for as long as its term lasts: a queue, the watches that fill it, the workers that empty it. */
-import type { Metrics } from '#operator/http/metrics.ts';
+/** The work of a leader during its term: the queue, the watches that fill it, and the workers that drain it. */
 import type { Reconcile } from '#operator/reconcile/reconcile.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { KubeClient } from '#shared/kube/client.ts';
 import type { Log } from '#shared/log.ts';
-import { runController } from './controller.ts';
+import { runController, WORKERS, type ReconcileResult } from './controller.ts';
 import type { Term } from './election.ts';
 import { openSources } from './sources.ts';
-import { WorkQueue } from './work-queue.ts';
+import { WorkQueue, type QueueObserver } from './work-queue.ts';
 
-export interface TermsOptions {
+export interface LeaderTermsOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Log;
   /** Empty = all. */
   readonly namespaces: readonly string[];
-  readonly metrics: Metrics;
-  /** Of its own for each term: what the last one remembers may be old. */
+  readonly observer: TermObserver;
+  /** Opened for each term: state from an earlier term may be outdated. */
   readonly openWork: (addKey: (key: string) => void) => Work;
+}
+
+export interface TermObserver {
+  readonly queueObserver: QueueObserver;
+  readonly reconciled: (result: ReconcileResult, durationMs: number) => void;
+  /** `queue` returns undefined while this process does not lead. */
+  watchQueue(queue: () => WorkQueue | undefined, workers: number): void;
 }
 
 export interface Work {
   readonly reconcile: Reconcile;
-  /** What goes on beside the reconciles, until the signal aborts. */
+  /** Background work beside the reconciles, until the signal aborts. */
   readonly run: (signal: AbortSignal) => Promise<void>;
 }
 
-export interface Terms {
-  /** Resolves when nothing of it goes on, after the term's signal. */
+export interface LeaderTerms {
+  /** Resolves after the term's signal, when all of the work has ended. */
   lead(term: Term): Promise<void>;
-  /** Every collection has been listed once in the present term; undefined outside of one. */
+  /** Whether every collection has been listed in the current term; undefined outside a term. */
   synced(): boolean | undefined;
 }
 
-/** Reconciles wait for the API server most of the time; more at once would only queue there. */
-const WORKERS = 4;
-
-export function openTerms(options: TermsOptions): Terms {
-  const { client, clock, log, namespaces, metrics } = options;
+export function openLeaderTerms(options: LeaderTermsOptions): LeaderTerms {
+  const { client, clock, log, namespaces, observer } = options;
   let queue: WorkQueue | undefined;
   let synced: (() => boolean) | undefined;
-  metrics.watchQueue(() => queue, WORKERS);
+  observer.watchQueue(() => queue, WORKERS);
 
   return {
     synced: () => synced?.(),
     async lead({ signal, assertHeld }) {
-      const current = new WorkQueue({ clock, observe: metrics.queueObserver });
+      const current = new WorkQueue({ clock, observe: observer.queueObserver });
       queue = current;
       const sources = openSources({ client, clock, log, queue: current, namespaces, signal });
       synced = () => sources.synced();
@@ -58,8 +61,7 @@ export function openTerms(options: TermsOptions): Terms {
         reconcile: work.reconcile,
         signal,
         assertHeld,
-        workers: WORKERS,
-        observe: metrics.reconciled,
+        observe: observer.reconciled,
       });
       try {
         await Promise.all([controller, sources.ended, work.run(signal)]);

@@ -1,7 +1,7 @@
-/** A whole term (watches, queue, workers, reconciles) against an API server that misbehaves: what is changed meanwhile is brought about. */
+/** A whole term (watches, queue, workers, reconciles) against a failing API server: changes made meanwhile are applied. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { openTerms, type Terms } from '#operator/control/term.ts';
+import { openLeaderTerms, type LeaderTerms } from '#operator/control/leader-term.ts';
 import { openMetrics } from '#operator/http/metrics.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { openPodReports } from '#operator/reconcile/pod-reports.ts';
@@ -12,7 +12,7 @@ import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 
 const CACHE = '/apis/orcacache.dev/v1alpha1/namespaces/ml/orcacaches/models';
 const DEPLOYMENT = '/apis/apps/v1/namespaces/ml/deployments/models';
-/** Time of the fake clock in each of the real time's: deadlines of seconds pass while loopback answers in milliseconds. */
+/** The fake clock advances 25 ms per real millisecond: deadlines of seconds pass quickly, and loopback requests still complete. */
 const STEP_MS = 25;
 const REAL_STEP_MS = 1;
 const PATIENCE_STEPS = 20_000;
@@ -20,7 +20,7 @@ const PATIENCE_STEPS = 20_000;
 interface World {
   readonly api: FakeApiServer;
   readonly clock: FakeClock;
-  readonly terms: Terms;
+  readonly terms: LeaderTerms;
   readonly replicas: () => number | undefined;
   readonly change: (replicas: number) => void;
   readonly until: (condition: () => boolean, stepMs?: number) => Promise<void>;
@@ -33,14 +33,14 @@ async function openWorld(): Promise<World> {
   const { spec } = cacheFrom(MINIMAL);
   const change = (replicas: number): void => void api.put(CACHE, { spec: { ...spec, replicas } });
   change(3);
-  const terms = openTerms({
+  const terms = openLeaderTerms({
     client: api.client(clock),
     clock,
     log: silentLog,
     namespaces: [],
-    metrics: openMetrics('0', 'api'),
+    observer: openMetrics('0', 'api'),
     openWork: (addKey) => {
-      const reports = openPodReports({
+      const podReports = openPodReports({
         clock,
         probePod: async () => undefined,
         digest: () => '',
@@ -54,11 +54,11 @@ async function openWorld(): Promise<World> {
           imagePullPolicy: 'IfNotPresent',
           version: '0',
           instance: 'test',
-          reports,
-          state: () => {},
+          podReports,
+          onConditions: () => {},
           newPeerKeyBase64: () => Buffer.alloc(32, 'k').toString('base64'),
         }),
-        run: (signal) => reports.run(signal),
+        run: (signal) => podReports.run(signal),
       };
     },
   });
@@ -71,7 +71,7 @@ async function openWorld(): Promise<World> {
   });
   async function until(condition: () => boolean, stepMs = STEP_MS): Promise<void> {
     for (let step = 0; !condition(); step++) {
-      if (step > PATIENCE_STEPS) throw new Error('it did not come to pass');
+      if (step > PATIENCE_STEPS) throw new Error('the condition was not met in time');
       await clock.advance(stepMs);
       await delay(REAL_STEP_MS);
     }
@@ -92,10 +92,10 @@ async function openWorld(): Promise<World> {
   };
 }
 
-describe('a change is brought about', () => {
+describe('a change is applied', () => {
   test.for<readonly [string, (api: FakeApiServer) => () => void]>([
     [
-      'after lists and watches were refused with 500',
+      'after lists and watches failed with 500',
       (api) => {
         const heal = api.fail({ method: 'GET', answer: { status: 500, reason: 'InternalError' } });
         api.watches.reset();
@@ -103,7 +103,7 @@ describe('a change is brought about', () => {
       },
     ],
     [
-      'after 429 with a time to wait for',
+      'after 429 with Retry-After',
       (api) => {
         const heal = api.fail({ answer: { status: 429, reason: 'TooManyRequests', retryAfterSeconds: 2 } });
         api.watches.end();
@@ -111,7 +111,7 @@ describe('a change is brought about', () => {
       },
     ],
     [
-      'after 410 as an event',
+      'after 410 in an ERROR event',
       (api) => {
         api.compact();
         api.watches.expire();
@@ -119,7 +119,7 @@ describe('a change is brought about', () => {
       },
     ],
     [
-      'after 410 as an answer',
+      'after 410 as the response to a watch',
       (api) => {
         const heal = api.fail({ watch: true, times: 9, answer: { status: 410, reason: 'Expired' } });
         api.watches.end();
@@ -127,7 +127,7 @@ describe('a change is brought about', () => {
       },
     ],
     [
-      'after all connections broke',
+      'after all connections were reset',
       (api) => {
         const heal = api.fail({ answer: 'reset' });
         api.watches.reset();
@@ -135,18 +135,21 @@ describe('a change is brought about', () => {
       },
     ],
     [
-      'after lists that took longer than anybody waits',
+      'after lists that timed out',
       (api) => {
         const heal = api.fail({ method: 'GET', watch: false, times: 12, answer: 'hang' });
         api.watches.end();
         return heal;
       },
     ],
-    ['after conflicts', (api) => api.fail({ method: 'PATCH', times: 3, answer: { status: 409, reason: 'Conflict' } })],
-    ['after writes that were answered by nobody', (api) => api.fail({ method: 'PATCH', times: 2, answer: 'hang' })],
+    [
+      'after write conflicts',
+      (api) => api.fail({ method: 'PATCH', times: 3, answer: { status: 409, reason: 'Conflict' } }),
+    ],
+    ['after writes that timed out', (api) => api.fail({ method: 'PATCH', times: 2, answer: 'hang' })],
     ['after writes that failed', (api) => api.fail({ method: 'PATCH', times: 3, answer: { status: 500 } })],
     ['after writes that were throttled', (api) => api.fail({ method: 'PATCH', times: 3, answer: { status: 429 } })],
-  ])('%s, once and no more', async ([, breakIt]) => {
+  ])('%s, with no further writes', async ([, breakIt]) => {
     const { api, replicas, change, until, pass } = await openWorld();
     const heal = breakIt(api);
     change(5);
@@ -160,29 +163,29 @@ describe('a change is brought about', () => {
     expect(api.watches.count()).toBe(9);
   });
 
-  test('after its watches went silent, when they are taken for dead', async () => {
+  test('after silent watches, once they time out', async () => {
     const { api, until, pass } = await openWorld();
     api.watches.silence(true);
-    // Of a cache that is not in the queue yet: nothing but the watch can bring it.
+    // A new cache is not in the queue yet, so only the watch can add it.
     api.put(CACHE.replace('models', 'other'), { spec: cacheFrom(MINIMAL).spec });
     await pass(1000);
-    // From now on it says what happens, and not what has happened.
+    // Later events are sent again; the missed ones are not.
     api.watches.silence(false);
     await until(() => api.get(DEPLOYMENT.replace('models', 'other')) !== undefined);
   });
 });
 
-describe('two minutes without an API server', () => {
-  test('are followed by no more writes than the change needs', async () => {
+describe('after two minutes without an API server', () => {
+  test('only the necessary writes are made', async () => {
     const { api, replicas, change, until, pass } = await openWorld();
     await pass(10_000);
     const heal = api.fail({ answer: 'reset' });
     api.watches.reset();
     change(5);
     const asked = api.requests.length;
-    // Nobody answers, so nothing has to be in time.
+    // No request gets a response, so larger time steps are safe.
     await pass(120_000, 4 * STEP_MS);
-    // Ten loops that wait longer and longer, not a hammer.
+    // Ten loops with growing backoff.
     expect(api.requests.length - asked).toBeLessThan(300);
     heal();
     const before = api.writes().length;
@@ -196,7 +199,7 @@ describe('two minutes without an API server', () => {
   });
 });
 
-test('a term is synced when all its lists are read', async () => {
+test('a term is synced when all its lists are complete', async () => {
   const { terms } = await openWorld();
   expect(terms.synced()).toBe(true);
 });
