@@ -1,4 +1,4 @@
-/** `check-config`: what a file resolves to, or one line a mistake. */
+/** `check-config`: prints the resolved configuration, or one line per problem. */
 import { stringify } from 'yaml';
 import { formatDuration } from '#crds/duration.ts';
 import { formatQuantity } from '#crds/quantity.ts';
@@ -7,7 +7,7 @@ import { ConfigError, loadConfig } from './load.ts';
 
 export interface CheckResult {
   readonly exitCode: 0 | 1;
-  /** With a final line end. Good ones belong on stdout, mistakes on stderr. */
+  /** Ends with a newline. The configuration belongs on stdout, problems on stderr. */
   readonly output: string;
 }
 
@@ -16,11 +16,11 @@ export function checkConfig(path: string, env: Readonly<Record<string, string | 
     return { exitCode: 0, output: describeConfig(loadConfig(path, env)) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return { exitCode: 1, output: error.mistakes.map((line) => `${line}\n`).join('') };
+    return { exitCode: 1, output: error.problems.map((line) => `${line}\n`).join('') };
   }
 }
 
-/** The resolved configuration as YAML, in units that people read. There is no secret in a Config, only where they are. */
+/** The resolved configuration as YAML with readable units. A Config contains no secrets, only where to read them. */
 export function describeConfig(config: Config): string {
   return stringify(readable(config), { lineWidth: 0, aliasDuplicateObjects: false });
 }

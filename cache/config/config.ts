@@ -1,6 +1,6 @@
 /**
- * The resolved, frozen configuration: every duration in ms, every size in bytes, every default applied. `load.ts` makes
- * it from the file and the environment; nothing else in the cache parses configuration.
+ * The resolved, frozen configuration: durations in ms, sizes in bytes, defaults applied. `load.ts` builds it from the
+ * file and the environment; no other module of the cache parses configuration.
  */
 import type { ChunkTier } from '#cache/core/chunk.ts';
 
@@ -9,13 +9,13 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** Where credentials come from; read again when the files change. Never holds a secret itself. */
+/** Where to read S3 credentials. Files are read again when they change. Never contains a secret itself. */
 export type CredentialsSource =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'env'; readonly accessKeyIdVar: string; readonly secretAccessKeyVar: string }
   | { readonly kind: 'default-chain' };
 
-/** The same for Azure, where a key is one text. */
+/** Where to read Azure credentials; an account key is a single string. */
 export type AzureCredentialsSource =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'env'; readonly accountKeyVar: string }
@@ -23,24 +23,24 @@ export type AzureCredentialsSource =
 
 export interface AzureEndpoint {
   readonly account: string;
-  /** Empty = the public cloud's for the account. */
+  /** Empty = the account's endpoint in the public cloud. */
   readonly endpoint: string;
   readonly credentials: AzureCredentialsSource;
-  /** PEM bundle to trust besides the system's; empty = none. */
+  /** PEM bundle to trust in addition to the system's; empty = none. */
   readonly caFile: string;
 }
 
 export interface S3Endpoint {
-  /** Empty = AWS's own for the region. */
+  /** Empty = the AWS endpoint of the region. */
   readonly endpoint: string;
   readonly region: string;
   readonly forcePathStyle: boolean;
   readonly credentials: CredentialsSource;
-  /** PEM bundle to trust besides the system's; empty = none. */
+  /** PEM bundle to trust in addition to the system's; empty = none. */
   readonly caFile: string;
 }
 
-/** One row of the allow-list: what clients call it, and where it is at the origin. */
+/** One entry of the bucket allow-list: the name that clients use, and the bucket and prefix at the origin. */
 export interface BucketMapping {
   readonly name: string;
   readonly originBucket: string;
@@ -55,11 +55,11 @@ export interface Config {
     readonly id: string;
     readonly identity: string;
     readonly type: 'S3' | 'AzureBlob';
-    /** Present exactly when `type` says so. */
+    /** Present exactly when `type` is S3; `azureBlob` likewise. */
     readonly s3?: S3Endpoint;
     readonly azureBlob?: AzureEndpoint;
     readonly buckets: readonly BucketMapping[];
-    /** Concurrent origin requests of the whole cluster. */
+    /** Maximum number of concurrent origin requests of the whole cluster. */
     readonly targetGlobal: number;
     readonly queueTimeoutMs: number;
     readonly retry: {
@@ -71,7 +71,7 @@ export interface Config {
   };
   readonly cacheStore: {
     readonly type: 'S3' | 'AzureBlob' | 'Filesystem';
-    /** Present exactly when `type` says so. */
+    /** Present exactly when `type` is S3; the other kinds likewise. */
     readonly s3?: S3Endpoint & { readonly bucket: string };
     readonly azureBlob?: AzureEndpoint & { readonly container: string };
     readonly filesystem?: { readonly path: string };
@@ -97,13 +97,13 @@ export interface Config {
         readonly type: 'EndpointSlices';
         readonly namespace: string;
         readonly service: string;
-        /** An IP; the port is the peer listener's. */
+        /** An IP address; the port is that of the peer listener. */
         readonly self: string;
         readonly authDirectory: string;
       };
   readonly edge: {
     readonly auth: { readonly type: 'Anonymous' } | { readonly type: 'Bearer' | 'SigV4'; readonly directory: string };
-    /** undefined = HTTP. */
+    /** Undefined = plain HTTP. */
     readonly tlsDirectory: string | undefined;
     readonly region: string;
     readonly virtualHostDomains: readonly string[];
@@ -115,7 +115,7 @@ export interface Config {
   readonly shutdown: { readonly propagationDelayMs: number; readonly drainTimeoutMs: number };
   readonly runtimeFile: string | undefined;
   readonly logLevel: LogLevel;
-  /** sha256 of the file's bytes, 8 hex digits: what `provenConfigs` and the operator speak of. */
+  /** First 8 hex digits of the SHA-256 of the file's bytes; the operator and `provenConfigs` identify configurations by it. */
   readonly hash: string;
 }
 

@@ -1,4 +1,4 @@
-/** Where credentials come from, in this order: a mounted directory, our environment variables, what the platform gives. */
+/** Resolves where credentials are read, in this order: mounted directory, ORCA_* environment variables, platform identity. */
 import type { Problem } from '#crds/validate.ts';
 import type { AzureCredentialsSource, CredentialsSource } from './config.ts';
 
@@ -6,16 +6,16 @@ export function resolveCredentials(
   directory: string | undefined,
   whose: 'ORIGIN' | 'CACHESTORE',
   env: Readonly<Record<string, string | undefined>>,
-  mistakes: Problem[],
+  problems: Problem[],
 ): CredentialsSource {
   if (directory !== undefined) return { kind: 'directory', path: directory };
   const accessKeyIdVar = `ORCA_${whose}_ACCESS_KEY_ID`;
   const secretAccessKeyVar = `ORCA_${whose}_SECRET_ACCESS_KEY`;
   const [hasId, hasSecret] = [isSet(env[accessKeyIdVar]), isSet(env[secretAccessKeyVar])];
   if (!hasId && !hasSecret) return { kind: 'default-chain' };
-  // Falling through to the default chain would read with an identity that nobody meant.
-  if (!hasId) mistakes.push({ path: [accessKeyIdVar], message: `is required with ${secretAccessKeyVar}` });
-  if (!hasSecret) mistakes.push({ path: [secretAccessKeyVar], message: `is required with ${accessKeyIdVar}` });
+  // Falling back to the default chain would use an identity that the user did not intend.
+  if (!hasId) problems.push({ path: [accessKeyIdVar], message: `must be set when ${secretAccessKeyVar} is set` });
+  if (!hasSecret) problems.push({ path: [secretAccessKeyVar], message: `must be set when ${accessKeyIdVar} is set` });
   return { kind: 'env', accessKeyIdVar, secretAccessKeyVar };
 }
 

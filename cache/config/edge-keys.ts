@@ -1,8 +1,11 @@
-/** `keys.yaml` to a ring of keys. Mistakes name the place and the rule, never a value: the file is all secrets. */
+/**
+ * Parses `keys.yaml` into the keys of clients. Problems name the path and the rule, never a value, because every value
+ * of the file may be a secret.
+ */
 import { edgeKeys as schema } from '#crds/schema/edge-keys.ts';
 import { validator, type Problem } from '#crds/validate.ts';
 import type { EdgeKey } from '#cache/core/s3/key-ring.ts';
-import { formatMistake } from './mistakes.ts';
+import { formatProblem } from './problems.ts';
 import { parseYaml } from './parse.ts';
 
 const validate = validator(schema);
@@ -11,32 +14,34 @@ export type AuthType = 'Bearer' | 'SigV4';
 
 export type EdgeKeysReading =
   | { readonly ok: true; readonly keys: readonly EdgeKey[] }
-  | { readonly ok: false; readonly mistakes: readonly string[] };
+  | { readonly ok: false; readonly problems: readonly string[] };
 
 export function parseEdgeKeys(text: string, type: AuthType): EdgeKeysReading {
   const parsed = parseYaml(text);
-  // The parser quotes what it stumbles over.
+  // Keep only the line number: the parser's messages quote the text.
   if (!parsed.ok)
-    return wrong(parsed.mistakes.map((mistake) => `${/^line \d+/.exec(mistake)?.[0] ?? 'it'}: is no YAML`));
-  const verdict = validate(parsed.value);
-  if (!verdict.ok) return wrong(verdict.problems.map((mistake) => formatMistake(withoutNames(mistake), parsed.source)));
-  const mistakes: string[] = [];
+    return invalid(
+      parsed.problems.map((problem) => `${/^line \d+/.exec(problem)?.[0] ?? 'the file'}: is not valid YAML`),
+    );
+  const validation = validate(parsed.value);
+  if (!validation.ok)
+    return invalid(validation.problems.map((problem) => formatProblem(withoutUnknownNames(problem), parsed.source)));
+  const problems: string[] = [];
   const seen = new Set<string>();
-  const keys = verdict.value.map((words, index): EdgeKey => {
-    const needed = type === 'Bearer' ? (['token'] as const) : (['accessKeyId', 'secretAccessKey'] as const);
-    for (const name of needed)
-      if (words[name] === undefined) mistakes.push(`[${index}].${name}: is required with type ${type}`);
-    const name = type === 'Bearer' ? words.token : words.accessKeyId;
-    if (name !== undefined && seen.has(name)) mistakes.push(`[${index}]: the same key stands there twice`);
-    if (name !== undefined) seen.add(name);
-    const { buckets: grants, ...rest } = words;
-    return { ...rest, label: words.accessKeyId ?? `token ${index}`, grants };
+  const keys = validation.value.map((entry, index): EdgeKey => {
+    const required = type === 'Bearer' ? (['token'] as const) : (['accessKeyId', 'secretAccessKey'] as const);
+    for (const field of required)
+      if (entry[field] === undefined) problems.push(`[${index}].${field}: is required with type ${type}`);
+    const [idField, id] = type === 'Bearer' ? ['token', entry.token] : ['accessKeyId', entry.accessKeyId];
+    if (id !== undefined && seen.has(id)) problems.push(`[${index}].${idField}: is a duplicate of an earlier key`);
+    if (id !== undefined) seen.add(id);
+    const { buckets: grants, ...fields } = entry;
+    return { ...fields, label: entry.accessKeyId ?? `token ${index}`, grants };
   });
-  return mistakes.length === 0 ? { ok: true, keys } : wrong(mistakes);
+  return problems.length === 0 ? { ok: true, keys } : invalid(problems);
 }
 
-/** Behind a forgotten colon the name of a key is its value: only names that are known are said. */
-const NAMES: ReadonlySet<string | number> = new Set([
+const KNOWN_NAMES: ReadonlySet<string | number> = new Set([
   'accessKeyId',
   'secretAccessKey',
   'sessionToken',
@@ -46,10 +51,11 @@ const NAMES: ReadonlySet<string | number> = new Set([
   'prefix',
 ]);
 
-function withoutNames({ path, message }: Problem): Problem {
-  return { path: path.map((step) => (typeof step === 'number' || NAMES.has(step) ? step : '…')), message };
+/** Masks unknown field names: if a colon is missing, a secret may be parsed as part of a name. */
+function withoutUnknownNames({ path, message }: Problem): Problem {
+  return { path: path.map((step) => (typeof step === 'number' || KNOWN_NAMES.has(step) ? step : '…')), message };
 }
 
-function wrong(mistakes: readonly string[]): EdgeKeysReading {
-  return { ok: false, mistakes };
+function invalid(problems: readonly string[]): EdgeKeysReading {
+  return { ok: false, problems };
 }

@@ -1,9 +1,9 @@
-/** `host:port` and `[ip]:port`. Pure. */
+/** Parses and formats listen addresses: `host:port`, or `[ip]:port` for IPv6. */
 import type { ListenAddress } from './config.ts';
 
 const MAX_PORT = 65_535;
 
-/** Undefined where `text` is no address; the host is without brackets. */
+/** Returns undefined if `text` is not an address. The host has no brackets. */
 export function parseAddress(text: string): ListenAddress | undefined {
   const match = /^(?:\[(?<ip6>[0-9A-Fa-f:.]+)\]|(?<host>[^:[\]\s]+)):(?<port>[0-9]{1,5})$/.exec(text);
   const host = match?.groups?.['ip6'] ?? match?.groups?.['host'];

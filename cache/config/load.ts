@@ -1,4 +1,7 @@
-/** The config file to a frozen Config, or all that is wrong with it at once. The only effects are here: file, memory. */
+/**
+ * Loads the config file into a frozen Config, or reports all its problems at once. This is the only module of
+ * `cache/config` that reads the system: the file, and the memory limit.
+ */
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { constrainedMemory } from 'node:process';
@@ -7,12 +10,12 @@ import { podFile } from '#crds/schema/pod-file.ts';
 import { formatPath, validator } from '#crds/validate.ts';
 import type { Problem } from '#crds/validate.ts';
 import type { Config } from './config.ts';
-import { ConfigError, formatMistake } from './mistakes.ts';
+import { ConfigError, formatProblem } from './problems.ts';
 import { parseYaml } from './parse.ts';
 import { resolve } from './resolve.ts';
 import type { Facts } from './resolve.ts';
 
-export { ConfigError } from './mistakes.ts';
+export { ConfigError } from './problems.ts';
 
 const validate = validator(podFile);
 
@@ -24,25 +27,25 @@ export function loadConfig(path: string, env: Readonly<Record<string, string | u
   });
 }
 
-/** The same of a text that is already here. */
+/** Parses the content of a config file. Throws ConfigError. */
 export function parseConfig(file: string | Uint8Array, facts: Facts): Config {
   const parsed = parseYaml(typeof file === 'string' ? file : new TextDecoder().decode(file));
-  if (!parsed.ok) throw new ConfigError(parsed.mistakes);
-  const verdict = validate(parsed.value);
-  const mistakes: Problem[] = verdict.ok ? [] : [...verdict.problems];
-  if (verdict.value !== undefined) {
-    const config = resolve(verdict.value, configHash(file), facts, mistakes);
-    if (mistakes.length === 0) return freeze(config);
+  if (!parsed.ok) throw new ConfigError(parsed.problems);
+  const validation = validate(parsed.value);
+  const problems: Problem[] = validation.ok ? [] : [...validation.problems];
+  if (validation.value !== undefined) {
+    const config = resolve(validation.value, configHash(file), facts, problems);
+    if (problems.length === 0) return freeze(config);
   }
-  throw new ConfigError(firstOfEachPath(mistakes).map((mistake) => formatMistake(mistake, parsed.source)));
+  throw new ConfigError(firstOfEachPath(problems).map((problem) => formatProblem(problem, parsed.source)));
 }
 
-/** What is no address at all has no wrong port either. */
-function firstOfEachPath(mistakes: readonly Problem[]): readonly Problem[] {
+/** Keeps the first problem of each path: a later rule may only repeat it, such as the port of a malformed address. */
+function firstOfEachPath(problems: readonly Problem[]): readonly Problem[] {
   const byPath = new Map<string, Problem>();
-  for (const mistake of mistakes) {
-    const path = formatPath(mistake.path);
-    if (!byPath.has(path)) byPath.set(path, mistake);
+  for (const problem of problems) {
+    const path = formatPath(problem.path);
+    if (!byPath.has(path)) byPath.set(path, problem);
   }
   return [...byPath.values()];
 }
@@ -51,7 +54,7 @@ function read(path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new ConfigError([`${path}: can't be read: ${error instanceof Error ? error.message : String(error)}`], {
+    throw new ConfigError([`${path}: cannot be read: ${error instanceof Error ? error.message : String(error)}`], {
       cause: error,
     });
   }

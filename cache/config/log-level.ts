@@ -1,5 +1,5 @@
-/** The log level: the environment's, which is set by hand for one process, comes before every file's. */
-import { logLevel as schema } from '#crds/schema/behaviour.ts';
+/** The log level. The environment variable, set by hand for one process, overrides the config and runtime files. */
+import { logLevel as schema } from '#crds/schema/behavior.ts';
 import type { Problem } from '#crds/validate.ts';
 import type { LogLevel } from './config.ts';
 
@@ -8,12 +8,12 @@ export const LOG_LEVEL_VAR = 'ORCA_LOG_LEVEL';
 export function resolveLogLevel(
   fromFile: LogLevel,
   env: Readonly<Record<string, string | undefined>>,
-  mistakes: Problem[],
+  problems: Problem[],
 ): LogLevel {
   const text = env[LOG_LEVEL_VAR];
   if (text === undefined || text === '') return fromFile;
   const level = schema.enum.find((known) => known === text);
   if (level === undefined)
-    mistakes.push({ path: [LOG_LEVEL_VAR], message: `must be one of ${schema.enum.join(', ')}` });
+    problems.push({ path: [LOG_LEVEL_VAR], message: `must be one of ${schema.enum.join(', ')}` });
   return level ?? fromFile;
 }

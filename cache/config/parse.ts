@@ -1,29 +1,29 @@
-/** YAML text to a value, for the config file and the runtime file alike: one document, no key twice. */
+/** Parses YAML for the config file, the runtime file and `keys.yaml`: a single document without duplicate keys. */
 import { LineCounter, parseDocument } from 'yaml';
-import type { SourceFile } from './mistakes.ts';
+import type { SourceFile } from './problems.ts';
 
 export type Parsed =
   | { readonly ok: true; readonly value: unknown; readonly source: SourceFile }
-  | { readonly ok: false; readonly mistakes: readonly string[] };
+  | { readonly ok: false; readonly problems: readonly string[] };
 
 export function parseYaml(text: string): Parsed {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
-    // It would tell the process' stderr what it finds odd, and quote it: a file of keys is all secrets.
+    // Otherwise the parser emits warnings on stderr that quote the text, which may be a file of keys.
     logLevel: 'error',
   });
-  const problems = [...document.errors, ...document.warnings];
-  if (problems.length > 0)
+  const errors = [...document.errors, ...document.warnings];
+  if (errors.length > 0)
     return {
       ok: false,
-      mistakes: problems.map(({ message, pos }) => `line ${lines.linePos(pos[0]).line}: ${message}`),
+      problems: errors.map(({ message, pos }) => `line ${lines.linePos(pos[0]).line}: ${message}`),
     };
   try {
     return { ok: true, value: document.toJS() as unknown, source: { document, lines } };
   } catch (error) {
-    // Aliases that point nowhere, or so many that they would fill the memory.
-    return { ok: false, mistakes: [error instanceof Error ? error.message : String(error)] };
+    // Unresolved aliases, or so many that they would exhaust the memory.
+    return { ok: false, problems: [error instanceof Error ? error.message : String(error)] };
   }
 }

@@ -1,11 +1,11 @@
-/** Who this replica is and where it learns of the others. */
+/** Resolves this replica's own peer address and its source of cluster membership. */
 import { isIP } from 'node:net';
 import type { PodFile } from '#crds/schema/pod-file.ts';
 import type { Problem } from '#crds/validate.ts';
 import type { Config, ListenAddress } from './config.ts';
 import { formatAddress, parseAddress } from './listen-address.ts';
 
-/** Set from the pod's own status. */
+/** The operator sets it from the pod's status. */
 const POD_IP_VAR = 'POD_IP';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -14,16 +14,16 @@ export function resolvePeers(
   peers: PodFile['peers'],
   listen: ListenAddress,
   env: Env,
-  mistakes: Problem[],
+  problems: Problem[],
 ): Config['peers'] {
-  if (peers.type === 'Static') return resolveStatic(peers, listen, env, mistakes);
+  if (peers.type === 'Static') return resolveStatic(peers, listen, env, problems);
   const self = peers.self ?? env[POD_IP_VAR] ?? '';
   if (isIP(self) === 0)
-    mistakes.push({
+    problems.push({
       path: ['peers', 'self'],
       message:
         self === ''
-          ? `is required where ${POD_IP_VAR} is not in the environment`
+          ? `is required if the environment variable ${POD_IP_VAR} is not set`
           : `must be an IP address, not ${self}`,
     });
   return {
@@ -35,24 +35,24 @@ export function resolvePeers(
   };
 }
 
-function resolveStatic(peers: PodFile['peers'], listen: ListenAddress, env: Env, mistakes: Problem[]): Config['peers'] {
+function resolveStatic(peers: PodFile['peers'], listen: ListenAddress, env: Env, problems: Problem[]): Config['peers'] {
   const self = peers.self ?? formatAddress({ host: ownHost(listen, env), port: listen.port });
   if (parseAddress(self) === undefined)
-    mistakes.push({ path: ['peers', 'self'], message: 'must be host:port, as the other replicas know it' });
+    problems.push({ path: ['peers', 'self'], message: 'must be host:port, as in the peer list of the other replicas' });
   const list = peers.static?.peers ?? [self];
   for (const [index, peer] of (peers.static?.peers ?? []).entries())
     if (parseAddress(peer) === undefined)
-      mistakes.push({ path: ['peers', 'static', 'peers', index], message: 'must have a port of at most 65535' });
-  // A replica that is not in its own list would own no chunk, and no other would agree with it.
+      problems.push({ path: ['peers', 'static', 'peers', index], message: 'must have a port of at most 65535' });
+  // A replica missing from its own list would own no chunks, and its epoch would differ from every other replica's.
   if (!list.includes(self))
-    mistakes.push({
+    problems.push({
       path: ['peers', 'static', 'peers'],
       message: `must contain this replica, which is ${self} (peers.self)`,
     });
   return { type: 'Static', peers: list, self, authDirectory: peers.auth?.directory };
 }
 
-/** An address that listens everywhere is none that others could ask. */
+/** A wildcard listen address cannot be connected to; without POD_IP it is replaced by loopback. */
 function ownHost(listen: ListenAddress, env: Env): string {
   const podIp = env[POD_IP_VAR];
   if (podIp !== undefined && podIp !== '') return podIp;

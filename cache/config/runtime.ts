@@ -1,6 +1,6 @@
 /**
- * The keys that a running process takes up: the runtime file wins over the config file, a key that is invalid stays as
- * it was last good, and what is wrong is said once.
+ * Settings that change without a restart. The runtime file overrides the config file; an invalid key keeps its last
+ * valid value, and each problem is reported once.
  */
 import { readFileSync } from 'node:fs';
 import type { Clock } from '#shared/clock.ts';
@@ -9,30 +9,30 @@ import type { RuntimeFile } from '#crds/schema/pod-file.ts';
 import { formatPath, validator } from '#crds/validate.ts';
 import type { Config, LogLevel } from './config.ts';
 import { resolveLogLevel } from './log-level.ts';
-import { formatMistake } from './mistakes.ts';
+import { formatProblem } from './problems.ts';
 import { parseYaml } from './parse.ts';
 
 export interface RuntimeSettings {
   readonly logLevel: LogLevel;
-  /** Concurrent origin requests of the whole cluster. */
+  /** Maximum number of concurrent origin requests of the whole cluster. */
   readonly targetGlobal: number;
   readonly readahead: number;
-  /** The hashes of configurations that have worked, as far as the file names them. */
+  /** The hashes of configurations that have worked, as listed in the file. */
   readonly provenConfigs: readonly string[];
 }
 
 export interface RuntimeReading {
   readonly settings: RuntimeSettings;
   /** One line each. */
-  readonly mistakes: readonly string[];
+  readonly problems: readonly string[];
 }
 
-/** A rollout waits for `provenConfigs`; the kubelet's own refresh (up to a minute) is the longer wait. */
+/** A rollout waits for `provenConfigs`; the kubelet's refresh of the mounted file (up to a minute) takes longer than this. */
 const POLL_MS = 2000;
 
 const validate = validator(runtimeFile);
 
-/** What holds before the runtime file has been read. */
+/** The settings before the runtime file is read. */
 export function configuredSettings(config: Config): RuntimeSettings {
   return {
     logLevel: config.logLevel,
@@ -42,7 +42,7 @@ export function configuredSettings(config: Config): RuntimeSettings {
   };
 }
 
-/** The settings after the file has become `text`; `before` is what was last good. */
+/** The settings after the file's content became `text`; `before` are the last valid ones. */
 export function readRuntime(
   text: string,
   config: Config,
@@ -50,35 +50,35 @@ export function readRuntime(
   env: Readonly<Record<string, string | undefined>>,
 ): RuntimeReading {
   const parsed = parseYaml(text);
-  if (!parsed.ok) return { settings: before, mistakes: parsed.mistakes };
+  if (!parsed.ok) return { settings: before, problems: parsed.problems };
   const input: unknown = parsed.value ?? {};
-  const verdict = validate(input);
-  // A list is as good as all of its items.
-  const wrong = new Set(
-    verdict.ok ? [] : verdict.problems.map(({ path }) => formatPath(path).replace(/\[[0-9]+\].*$/, '')),
+  const validation = validate(input);
+  // One invalid item invalidates its whole list.
+  const invalid = new Set(
+    validation.ok ? [] : validation.problems.map(({ path }) => formatPath(path).replace(/\[[0-9]+\].*$/, '')),
   );
-  const words = (verdict.ok ? verdict.value : input) as RuntimeFile;
+  const file = (validation.ok ? validation.value : input) as RuntimeFile;
   const base = configuredSettings(config);
-  // A key is as good as its own value, and as the map that it stands in.
+  // A key is invalid if its value is, or the map that contains it.
   const pick = <K extends keyof RuntimeSettings>(key: K, path: string, value: () => RuntimeSettings[K] | undefined) => {
     const steps = path.split('.');
-    const isWrong = wrong.has('') || steps.some((_, index) => wrong.has(steps.slice(0, index + 1).join('.')));
-    return isWrong ? before[key] : (value() ?? base[key]);
+    const isInvalid = invalid.has('') || steps.some((_, index) => invalid.has(steps.slice(0, index + 1).join('.')));
+    return isInvalid ? before[key] : (value() ?? base[key]);
   };
   const settings: RuntimeSettings = {
-    // The environment's level has been checked when the config was loaded.
+    // The environment variable was validated when the config was loaded.
     logLevel: resolveLogLevel(
-      pick('logLevel', 'logLevel', () => words.logLevel),
+      pick('logLevel', 'logLevel', () => file.logLevel),
       env,
       [],
     ),
-    targetGlobal: pick('targetGlobal', 'origin.targetGlobal', () => words.origin?.targetGlobal),
-    readahead: pick('readahead', 'chunking.readahead', () => words.chunking?.readahead),
-    provenConfigs: pick('provenConfigs', 'provenConfigs', () => words.provenConfigs),
+    targetGlobal: pick('targetGlobal', 'origin.targetGlobal', () => file.origin?.targetGlobal),
+    readahead: pick('readahead', 'chunking.readahead', () => file.chunking?.readahead),
+    provenConfigs: pick('provenConfigs', 'provenConfigs', () => file.provenConfigs),
   };
   return {
     settings,
-    mistakes: verdict.ok ? [] : verdict.problems.map((mistake) => formatMistake(mistake, parsed.source)),
+    problems: validation.ok ? [] : validation.problems.map((problem) => formatProblem(problem, parsed.source)),
   };
 }
 
@@ -87,21 +87,21 @@ export interface RuntimeWatch {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Called first with what holds at the start, then with each change. */
+  /** Called with the initial settings, then after each change. */
   readonly onChange: (settings: RuntimeSettings) => void;
-  /** Called when what is wrong with the file changes; empty = it is good again. */
-  readonly onMistakes: (mistakes: readonly string[]) => void;
+  /** Called when the file's problems change; empty = the file is valid again. */
+  readonly onProblems: (problems: readonly string[]) => void;
 }
 
-/** Follows `config.runtimeFile` until the signal aborts; the first reading is done when this returns its promise. */
-export async function watchRuntime({ config, env, clock, signal, onChange, onMistakes }: RuntimeWatch): Promise<void> {
+/** Polls `config.runtimeFile` until the signal aborts. The first reading is synchronous, before the promise is returned. */
+export async function watchRuntime({ config, env, clock, signal, onChange, onProblems }: RuntimeWatch): Promise<void> {
   const path = config.runtimeFile;
-  let current: RuntimeReading = { settings: configuredSettings(config), mistakes: [] };
+  let current: RuntimeReading = { settings: configuredSettings(config), problems: [] };
   let isFirst = true;
   while (true) {
     const next = path === undefined ? current : readAt(path, config, current.settings, env);
     if (isFirst || JSON.stringify(next.settings) !== JSON.stringify(current.settings)) onChange(next.settings);
-    if (next.mistakes.join('\n') !== current.mistakes.join('\n')) onMistakes(next.mistakes);
+    if (next.problems.join('\n') !== current.problems.join('\n')) onProblems(next.problems);
     current = next;
     isFirst = false;
     if (path === undefined) return;
@@ -114,7 +114,7 @@ export async function watchRuntime({ config, env, clock, signal, onChange, onMis
   }
 }
 
-// The file is a few hundred bytes: reading it costs no more than asking whether it changed, and can't miss a change.
+// The file is a few hundred bytes: reading it is as cheap as a `stat`, and cannot miss a change.
 function readAt(path: string, config: Config, before: RuntimeSettings, env: RuntimeWatch['env']): RuntimeReading {
   let text: string;
   try {
@@ -122,7 +122,7 @@ function readAt(path: string, config: Config, before: RuntimeSettings, env: Runt
   } catch (error) {
     return {
       settings: before,
-      mistakes: [`${path}: can't be read: ${error instanceof Error ? error.message : String(error)}`],
+      problems: [`${path}: cannot be read: ${error instanceof Error ? error.message : String(error)}`],
     };
   }
   return readRuntime(text, config, before, env);

@@ -4,12 +4,12 @@ import { expect, test } from 'vitest';
 import { parseEdgeKeys } from '#cache/config/edge-keys.ts';
 import { ConfigError, parseConfig } from '#cache/config/load.ts';
 import { configuredSettings, readRuntime } from '#cache/config/runtime.ts';
-import { facts, leastWith } from '#test/cache/config/least.ts';
+import { facts, minimalFileWith } from '#test/cache/config/minimal-file.ts';
 import { damaged, nasty } from '#test/support/fuzz.ts';
 
 /** YAML takes a fraction of a millisecond each. */
 const RUNS = 2_000;
-const LEAST = leastWith({});
+const LEAST = minimalFileWith({});
 const config = parseConfig(LEAST, facts);
 const SECRET = 'never-to-be-repeated-0123456789';
 
@@ -38,7 +38,7 @@ const yaml = nasty(
   '.nan',
 );
 
-test('a runtime file is read key by key: what it does not say well stays as it was', () => {
+test('a runtime file is read key by key: an invalid key keeps its last valid value', () => {
   const RUNTIME =
     'logLevel: debug\norigin: { targetGlobal: 64 }\nchunking: { readahead: 4 }\nprovenConfigs: [0123abcd]\n';
   const before = configuredSettings(config);
@@ -49,20 +49,20 @@ test('a runtime file is read key by key: what it does not say well stays as it w
   );
   fc.assert(
     fc.property(text, (text) => {
-      const { settings, mistakes } = readRuntime(text, config, before, {});
+      const { settings, problems } = readRuntime(text, config, before, {});
       expect(['debug', 'info', 'warn', 'error']).toContain(settings.logLevel);
       for (const number of [settings.targetGlobal, settings.readahead]) {
         expect(Number.isSafeInteger(number)).toBe(true);
         expect(number).toBeGreaterThanOrEqual(0);
       }
       for (const hash of settings.provenConfigs) expect(hash).toBeTypeOf('string');
-      for (const mistake of mistakes) expect(typeof mistake).toBe('string');
+      for (const problem of problems) expect(typeof problem).toBe('string');
     }),
     { numRuns: RUNS },
   );
 });
 
-test('a configuration is whole, or all that is wrong with it', () => {
+test('a configuration is resolved completely or rejected with problems', () => {
   fc.assert(
     fc.property(
       fc.oneof(
@@ -77,7 +77,7 @@ test('a configuration is whole, or all that is wrong with it', () => {
           expect(Number.isSafeInteger(memory.budgetBytes) && memory.budgetBytes > 0).toBe(true);
         } catch (error) {
           if (!(error instanceof ConfigError)) throw error;
-          expect(error.mistakes.length).toBeGreaterThan(0);
+          expect(error.problems.length).toBeGreaterThan(0);
         }
       },
     ),
@@ -85,7 +85,7 @@ test('a configuration is whole, or all that is wrong with it', () => {
   );
 });
 
-test('a file of keys is keys, or mistakes without any secret in them', () => {
+test('keys.yaml is parsed or rejected with problems that contain no secret', () => {
   const KEYS = `- accessKeyId: ALICE\n  secretAccessKey: ${SECRET}\n  buckets: [{ name: a, prefix: b/ }]\n- { accessKeyId: BOB, secretAccessKey: "${SECRET}2" }\n`;
   fc.assert(
     fc.property(
@@ -100,7 +100,7 @@ test('a file of keys is keys, or mistakes without any secret in them', () => {
           return;
         }
         // A damaged secret has its longer half.
-        expect(reading.mistakes.join('\n')).not.toMatch(/never-to-be-re|ated-0123456789/);
+        expect(reading.problems.join('\n')).not.toMatch(/never-to-be-re|ated-0123456789/);
       },
     ),
     { numRuns: RUNS },

@@ -3,7 +3,7 @@ import { parseEdgeKeys } from '#cache/config/edge-keys.ts';
 
 const SECRET = 'never-to-be-repeated';
 
-test('keys and what each may read', () => {
+test('parses keys and their grants', () => {
   const text = `[{ accessKeyId: BOB, secretAccessKey: ${SECRET}, buckets: [{ name: a }] }]`;
   const grants = [{ name: 'a', prefix: '' }];
   expect(parseEdgeKeys(text, 'SigV4')).toEqual({
@@ -12,27 +12,31 @@ test('keys and what each may read', () => {
   });
 });
 
-describe('what is wrong is said without a secret', () => {
+describe('problems contain no secret', () => {
   test.for([
-    ['a forgotten colon', `[{ accessKeyId: BOB, secretAccessKey ${SECRET} }]`, '[0]["…"]'],
-    ['a secret in the place of a name', `[{ ${SECRET}: BOB }]`, '[0]["…"]'],
-    ['a secret in the place of a key', `[${SECRET}]`, '[0]'],
-    ['an anchor that is not there', `[{ secretAccessKey: *${SECRET} }]`, 'is no YAML'],
+    ['a missing colon', `[{ accessKeyId: BOB, secretAccessKey ${SECRET} }]`, '[0]["…"]'],
+    ['a secret in place of a field name', `[{ ${SECRET}: BOB }]`, '[0]["…"]'],
+    ['a secret in place of a key', `[${SECRET}]`, '[0]'],
+    ['an unresolved alias', `[{ secretAccessKey: *${SECRET} }]`, 'is not valid YAML'],
     ['a tag', `[{ secretAccessKey: !${SECRET} x }]`, ''],
-    ['a map in the place of a name', `[{ { a: ${SECRET} }: x }]`, '[0]'],
-    ['no end', `[{ secretAccessKey: "${SECRET}`, 'line 1'],
-    ['the same key twice', `- &a { accessKeyId: BOB, secretAccessKey: ${SECRET} }\n- *a`, 'twice'],
-  ] as const)('%s', ([, text, said]) => {
+    ['a map in place of a field name', `[{ { a: ${SECRET} }: x }]`, '[0]'],
+    ['an unterminated string', `[{ secretAccessKey: "${SECRET}`, 'line 1'],
+    [
+      'a duplicate key',
+      `- &a { accessKeyId: BOB, secretAccessKey: ${SECRET} }\n- *a`,
+      '[1].accessKeyId: is a duplicate',
+    ],
+  ] as const)('%s', ([, text, expected]) => {
     const warned: string[] = [];
     const listen = (warning: Error) => warned.push(warning.message);
     process.on('warning', listen);
     onTestFinished(() => void process.off('warning', listen));
     const reading = parseEdgeKeys(text, 'SigV4');
-    const mistakes = reading.ok ? '' : reading.mistakes.join('\n');
-    expect(mistakes).toContain(said);
-    expect(mistakes).not.toContain(SECRET);
+    const problems = reading.ok ? '' : reading.problems.join('\n');
+    expect(problems).toContain(expected);
+    expect(problems).not.toContain(SECRET);
     return new Promise<void>((resolve) => {
-      // Warnings come with the next turn.
+      // Node emits warnings on the next turn of the event loop.
       setImmediate(() => {
         expect(warned.join('\n')).not.toContain(SECRET);
         resolve();

@@ -7,7 +7,7 @@ import { loadConfig, parseConfig } from '#cache/config/load.ts';
 import type { ConfigError } from '#cache/config/load.ts';
 import { parseDuration } from '#crds/duration.ts';
 import { parseQuantity } from '#crds/quantity.ts';
-import { facts, GIB, leastWith, mistakesOf } from './least.ts';
+import { facts, GIB, minimalFileWith, problemsOf } from './minimal-file.ts';
 
 function tempFile(content: string): string {
   const directory = mkdtempSync(join(tmpdir(), 'orca-config-'));
@@ -23,110 +23,112 @@ interface Row {
   readonly name: string;
   readonly changes: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string>>;
-  readonly says: string;
+  readonly problem: string;
 }
 
 const rows: readonly Row[] = [
-  { name: 'no origin', changes: { origin: undefined }, says: 'origin: is required' },
-  { name: 'no cachestore', changes: { cacheStore: undefined }, says: 'cacheStore: is required' },
-  { name: 'a key that does not exist', changes: { 'chunking.sise': '8Mi' }, says: 'chunking.sise: is not a known key' },
+  { name: 'no origin', changes: { origin: undefined }, problem: 'origin: is required' },
+  { name: 'no cachestore', changes: { cacheStore: undefined }, problem: 'cacheStore: is required' },
+  { name: 'an unknown key', changes: { 'chunking.sise': '8Mi' }, problem: 'chunking.sise: is not a known key' },
   {
-    name: 'a key of the resource that pods do not have',
+    name: 'a field of the resource that a pod file does not have',
     changes: { replicas: 3 },
-    says: 'replicas: is not a known key',
+    problem: 'replicas: is not a known key',
   },
   {
-    name: 'a Secret where the pod needs a directory',
+    name: 'a Secret reference in place of a directory',
     changes: { 'origin.s3.credentialsSecretRef': { name: 'x' } },
-    says: 'origin.s3.credentialsSecretRef: is not a known key',
+    problem: 'origin.s3.credentialsSecretRef: is not a known key',
   },
   {
     name: 'an S3 origin without s3',
     changes: { 'origin.s3': undefined },
-    says: 'origin.s3: must be set exactly when type is S3',
+    problem: 'origin.s3: must be set exactly when type is S3',
   },
   {
-    name: 'an origin id with ..',
+    name: "an origin id that contains '..'",
     changes: { 'origin.id': 'a..b' },
-    says: "origin.id: must begin with a letter or digit and contain only letters, digits, '.', '_' and '-', without two '.' in a row",
+    problem:
+      "origin.id: must begin with a letter or digit and contain only letters, digits, '.', '_' and '-', without two '.' in a row",
   },
   {
-    name: 'a store of two kinds',
+    name: 'a cachestore of two types',
     changes: { 'cacheStore.s3': { bucket: 'chunks' } },
-    says: 'cacheStore.s3: must be set exactly when type is S3',
+    problem: 'cacheStore.s3: must be set exactly when type is S3',
   },
   {
-    name: 'a bucket twice',
+    name: 'a duplicate bucket',
     changes: { 'origin.buckets': [{ name: 'models' }, { name: 'models' }] },
-    says: 'origin.buckets[1]: is a duplicate (same name)',
+    problem: 'origin.buckets[1]: is a duplicate (same name)',
   },
   {
-    name: 'a bad second bucket',
+    name: 'an invalid second bucket',
     changes: { 'origin.buckets': [{ name: 'models' }, { name: 'M' }] },
-    says: "origin.buckets[1].name: must be a bucket name: 3 to 63 characters of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit",
+    problem:
+      "origin.buckets[1].name: must be a bucket name: 3 to 63 characters of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit",
   },
-  { name: 'a duration without a unit', changes: { 'metadata.ttl': 300 }, says: 'metadata.ttl: must be a string' },
+  { name: 'a duration without a unit', changes: { 'metadata.ttl': 300 }, problem: 'metadata.ttl: must be a string' },
   {
     name: 'a duration in days',
     changes: { 'metadata.ttl': '5d' },
-    says: 'metadata.ttl: must be a duration from 0s to 720h, such as 500ms, 5s or 1h30m',
+    problem: 'metadata.ttl: must be a duration from 0s to 720h, such as 500ms, 5s or 1h30m',
   },
   {
-    name: 'a size that is none',
+    name: 'a malformed size',
     changes: { 'chunking.size': '8MB' },
-    says: 'chunking.size: must be a size from 1Mi to 1Gi, such as 8Mi, 1Gi or 8388608',
+    problem: 'chunking.size: must be a size from 1Mi to 1Gi, such as 8Mi, 1Gi or 8388608',
   },
   {
     name: 'tiers out of order',
     changes: { 'chunking.tiers': [tier('2Gi', '8Mi'), tier('1Gi', '16Mi')] },
-    says: 'chunking.tiers: must be in strictly ascending order of minObjectSize',
+    problem: 'chunking.tiers: must be in strictly ascending order of minObjectSize',
   },
   {
-    name: 'a budget of three of the largest chunks',
+    name: 'a budget of only three of the largest chunks',
     changes: { 'memory.budget': '384Mi' },
-    says: 'memory.budget: must be at least four times the largest chunk size',
+    problem: 'memory.budget: must be at least four times the largest chunk size',
   },
   {
     name: 'a listener without a port',
     changes: { 'listen.edge': '0.0.0.0' },
-    says: 'listen.edge: must be host:port, with an IPv6 address in brackets',
+    problem: 'listen.edge: must be host:port, with an IPv6 address in brackets',
   },
   {
-    name: 'a port that does not exist',
+    name: 'a port above 65535',
     changes: { 'listen.edge': '0.0.0.0:65536' },
-    says: 'listen.edge: must have a port of at most 65535',
+    problem: 'listen.edge: must have a port of at most 65535',
   },
   {
-    name: 'two listeners at one address',
+    name: 'two listeners with the same address',
     changes: { 'listen.ops': '0.0.0.0:8443' },
-    says: 'listen.ops: is the address of listen.edge too',
+    problem: 'listen.ops: must differ from listen.edge',
   },
   {
-    name: 'EndpointSlices without saying whose',
+    name: 'EndpointSlices without a Service',
     changes: { peers: { type: 'EndpointSlices', auth: { directory: '/k' } } },
     env: { POD_IP: '10.0.0.1' },
-    says: 'peers.endpointSlices: must be set exactly when type is EndpointSlices',
+    problem: 'peers.endpointSlices: must be set exactly when type is EndpointSlices',
   },
   {
-    name: 'EndpointSlices without a key',
+    name: 'EndpointSlices without a cluster key',
     changes: { peers: { type: 'EndpointSlices', endpointSlices: { namespace: 'a', service: 'b' } } },
     env: { POD_IP: '10.0.0.1' },
-    says: 'peers.auth: is required when type is EndpointSlices, because other pods can reach the peer port',
+    problem: 'peers.auth: is required when type is EndpointSlices, because other pods can reach the peer port',
   },
   {
-    name: 'EndpointSlices without an own address',
+    name: 'EndpointSlices without the address of this replica',
     changes: {
       peers: { type: 'EndpointSlices', endpointSlices: { namespace: 'a', service: 'b' }, auth: { directory: '/k' } },
     },
-    says: 'peers.self: is required where POD_IP is not in the environment',
+    problem: 'peers.self: is required if the environment variable POD_IP is not set',
   },
   {
-    name: 'an own address that is no IP',
+    name: 'a replica address that is not an IP address',
     changes: {
       peers: { type: 'EndpointSlices', endpointSlices: { namespace: 'a', service: 'b' }, auth: { directory: '/k' } },
     },
     env: { POD_IP: 'pod-1' },
-    says: 'peers.self: must be an IP address, not pod-1',
+    problem: 'peers.self: must be an IP address, not pod-1',
   },
   {
     name: 'a static list with EndpointSlices',
@@ -139,39 +141,39 @@ const rows: readonly Row[] = [
       },
     },
     env: { POD_IP: '10.0.0.1' },
-    says: 'peers.static: must not be set when type is EndpointSlices',
+    problem: 'peers.static: must not be set when type is EndpointSlices',
   },
   {
     name: 'a static list without this replica',
     changes: { 'peers.static.peers': ['10.0.0.2:8444'] },
     env: { POD_IP: '10.0.0.1' },
-    says: 'peers.static.peers: must contain this replica, which is 10.0.0.1:8444 (peers.self)',
+    problem: 'peers.static.peers: must contain this replica, which is 10.0.0.1:8444 (peers.self)',
   },
   {
-    name: 'an own address without its port',
+    name: 'a replica address without a port',
     changes: { 'peers.self': '10.0.0.1' },
-    says: 'peers.self: must be host:port, as the other replicas know it',
+    problem: 'peers.self: must be host:port, as in the peer list of the other replicas',
   },
   {
-    name: 'half of the credentials in the environment',
+    name: 'an access key in the environment without its secret',
     changes: {},
     env: { ORCA_ORIGIN_ACCESS_KEY_ID: 'AK' },
-    says: 'ORCA_ORIGIN_SECRET_ACCESS_KEY: is required with ORCA_ORIGIN_ACCESS_KEY_ID',
+    problem: 'ORCA_ORIGIN_SECRET_ACCESS_KEY: must be set when ORCA_ORIGIN_ACCESS_KEY_ID is set',
   },
   {
-    name: 'a log level of the environment that does not exist',
+    name: 'an unknown log level in the environment',
     changes: {},
     env: { ORCA_LOG_LEVEL: 'loud' },
-    says: 'ORCA_LOG_LEVEL: must be one of debug, info, warn, error',
+    problem: 'ORCA_LOG_LEVEL: must be one of debug, info, warn, error',
   },
 ];
 
 describe('a config file', () => {
-  test.for(rows)('with $name is refused with that one line', ({ changes, env = {}, says }) => {
-    expect(mistakesOf(leastWith(changes), { ...facts, env })).toEqual([says]);
+  test.for(rows)('with $name is rejected with one problem', ({ changes, env = {}, problem }) => {
+    expect(problemsOf(minimalFileWith(changes), { ...facts, env })).toEqual([problem]);
   });
 
-  test('gets all its mistakes told at once, of every kind, each with the line it is on', () => {
+  test('is rejected with all problems at once, each with its line', () => {
     const text = `origin:
   id: models..eu
   type: S3
@@ -184,15 +186,15 @@ metadata:
   ttl: 5d
 memory: {budget: 16Mi}
 `;
-    const mistakes = (() => {
+    const problems = (() => {
       try {
         parseConfig(text, facts);
         return [];
       } catch (error) {
-        return (error as ConfigError).mistakes;
+        return (error as ConfigError).problems;
       }
     })();
-    expect(mistakes.map((line) => `${line.split(':')[0]} ${/\(line \d+\)$/.exec(line)?.[0] ?? ''}`).toSorted()).toEqual(
+    expect(problems.map((line) => `${line.split(':')[0]} ${/\(line \d+\)$/.exec(line)?.[0] ?? ''}`).toSorted()).toEqual(
       [
         'memory.budget (line 11)',
         'metadata.ttl (line 10)',
@@ -205,37 +207,37 @@ memory: {budget: 16Mi}
     );
   });
 
-  test('gets mistakes of the environment told together with those of its rules', () => {
-    const text = leastWith({ 'metadata.ttl': '5d', 'listen.edge': 'x:99999' });
-    expect(mistakesOf(text, { ...facts, env: { ORCA_LOG_LEVEL: 'loud' } })).toHaveLength(3);
+  test('is rejected with the problems of the environment and of the file together', () => {
+    const text = minimalFileWith({ 'metadata.ttl': '5d', 'listen.edge': 'x:99999' });
+    expect(problemsOf(text, { ...facts, env: { ORCA_LOG_LEVEL: 'loud' } })).toHaveLength(3);
   });
 
   test.for([
-    ['that is no YAML', 'origin: [', /^line \d+: /],
-    ['with a key twice', 'origin: {}\norigin: {}\n', /^line 2: Map keys must be unique/],
-    ['of two documents', 'a: 1\n---\nb: 2\n', /^line \d+: .*document/],
+    ['that is not YAML', 'origin: [', /^line \d+: /],
+    ['with a duplicate key', 'origin: {}\norigin: {}\n', /^line 2: Map keys must be unique/],
+    ['with two documents', 'a: 1\n---\nb: 2\n', /^line \d+: .*document/],
     ['that is empty', '', /^must be a map$/],
     ['that is a list', '- a\n', /^must be a map$/],
     [
-      'that expands without end',
+      'with exponentially expanding aliases',
       `a: &a [1,1,1,1,1,1,1,1,1]\nb: &b [${'*a,'.repeat(9)}*a]\nc: &c [${'*b,'.repeat(9)}*b]\nd: [${'*c,'.repeat(9)}*c]\n`,
       /alias/i,
     ],
-  ] as const)('%s is refused in one line', ([, text, says]) => {
-    const mistakes = mistakesOf(text);
-    expect(mistakes).toHaveLength(1);
-    expect(mistakes[0]).toMatch(says);
+  ] as const)('%s is rejected with one problem', ([, text, expected]) => {
+    const problems = problemsOf(text);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(expected);
   });
 
-  test('with every key is resolved to units, and nothing of it can be changed', async () => {
+  test('with every key is resolved to a frozen Config', async () => {
     const config = parseConfig(readFileSync('test/golden/config/full.yaml', 'utf8'), facts);
     await expect(`${JSON.stringify(config, null, 2)}\n`).toMatchFileSnapshot('../../golden/config/full.json');
     expect(Object.isFrozen(config)).toBe(true);
     expect(Object.isFrozen(config.origin.buckets[0])).toBe(true);
   });
 
-  test('of ten lines runs, with the defaults that the documentation names', () => {
-    const config = parseConfig(leastWith({}), facts);
+  test('with only the required keys is resolved with the documented defaults', () => {
+    const config = parseConfig(minimalFileWith({}), facts);
     const documented = new Map(
       readFileSync('docs/reference/configuration.md', 'utf8')
         .split('\n')
@@ -243,12 +245,15 @@ memory: {budget: 16Mi}
         .filter((match) => match !== null)
         .map(([, key = '', value = '']) => [key.replace(/^spec[.]/, ''), value] as const),
     );
-    const said = (key: string): string => documented.get(key) ?? `nothing is said of ${key}`;
-    const ms = (key: string): number | undefined => parseDuration(said(key));
-    const bytes = (key: string): number | undefined => parseQuantity(said(key));
-    const bool = (key: string): boolean => said(key) === 'true';
-    const text = (key: string): string => (said(key) === '""' ? '' : said(key));
-    const port = (key: string) => ({ host: said(key).split(':')[0], port: Number(said(key).split(':')[1]) });
+    const documentedDefault = (key: string): string => documented.get(key) ?? `${key} is not documented`;
+    const ms = (key: string): number | undefined => parseDuration(documentedDefault(key));
+    const bytes = (key: string): number | undefined => parseQuantity(documentedDefault(key));
+    const bool = (key: string): boolean => documentedDefault(key) === 'true';
+    const text = (key: string): string => (documentedDefault(key) === '""' ? '' : documentedDefault(key));
+    const port = (key: string) => ({
+      host: documentedDefault(key).split(':')[0],
+      port: Number(documentedDefault(key).split(':')[1]),
+    });
     expect(config).toEqual({
       listen: { edge: port('listen.edge'), peer: port('listen.peer'), ops: port('listen.ops') },
       origin: {
@@ -257,7 +262,7 @@ memory: {budget: 16Mi}
         type: 'S3',
         s3: {
           endpoint: 'http://127.0.0.1:7070',
-          region: said('origin.s3.region'),
+          region: documentedDefault('origin.s3.region'),
           forcePathStyle: bool('origin.s3.forcePathStyle'),
           credentials: { kind: 'default-chain' },
           caFile: text('origin.s3.caFile'),
@@ -271,10 +276,10 @@ memory: {budget: 16Mi}
             immutable: bool('origin.buckets[].immutable'),
           },
         ],
-        targetGlobal: Number(said('origin.targetGlobal')),
+        targetGlobal: Number(documentedDefault('origin.targetGlobal')),
         queueTimeoutMs: ms('origin.queueTimeout'),
         retry: {
-          attempts: Number(said('origin.retry.attempts')),
+          attempts: Number(documentedDefault('origin.retry.attempts')),
           backoffInitialMs: ms('origin.retry.backoffInitial'),
           backoffMaxMs: ms('origin.retry.backoffMax'),
           maxTotalDurationMs: ms('origin.retry.maxTotalDuration'),
@@ -287,60 +292,65 @@ memory: {budget: 16Mi}
       },
       chunking: {
         sizeBytes: bytes('chunking.size'),
-        tiers: [...said('chunking.tiers').matchAll(/minObjectSize: (\w+), chunkSize: (\w+)/g)].map(
+        tiers: [...documentedDefault('chunking.tiers').matchAll(/minObjectSize: (\w+), chunkSize: (\w+)/g)].map(
           ([, min = '', size = '']) => ({
             minObjectSizeBytes: parseQuantity(min),
             chunkSizeBytes: parseQuantity(size),
           }),
         ),
-        readahead: Number(said('chunking.readahead')),
+        readahead: Number(documentedDefault('chunking.readahead')),
       },
       metadata: {
         ttlMs: ms('metadata.ttl'),
         negativeTtlMs: ms('metadata.negativeTTL'),
         staleIfErrorMs: ms('metadata.staleIfError'),
-        maxEntries: Number(said('metadata.maxEntries')),
+        maxEntries: Number(documentedDefault('metadata.maxEntries')),
       },
-      catalog: { maxEntries: Number(said('catalog.maxEntries')) },
+      catalog: { maxEntries: Number(documentedDefault('catalog.maxEntries')) },
       memory: { budgetBytes: GIB },
-      peers: { type: said('peers.type'), peers: ['127.0.0.1:8444'], self: '127.0.0.1:8444', authDirectory: undefined },
+      peers: {
+        type: documentedDefault('peers.type'),
+        peers: ['127.0.0.1:8444'],
+        self: '127.0.0.1:8444',
+        authDirectory: undefined,
+      },
       edge: {
-        auth: { type: said('edge.auth.type') },
+        auth: { type: documentedDefault('edge.auth.type') },
         tlsDirectory: undefined,
-        region: said('edge.region'),
+        region: documentedDefault('edge.region'),
         virtualHostDomains: [],
         corsOrigins: [],
         listTtlMs: ms('edge.listTTL'),
-        maxConnections: Number(said('edge.maxConnections')),
+        maxConnections: Number(documentedDefault('edge.maxConnections')),
         explain: bool('edge.explain'),
       },
       shutdown: { propagationDelayMs: ms('shutdown.propagationDelay'), drainTimeoutMs: ms('shutdown.drainTimeout') },
       runtimeFile: undefined,
-      logLevel: said('logLevel'),
+      logLevel: documentedDefault('logLevel'),
       hash: config.hash,
     });
   });
 
-  test('keeps the prefix of a bucket as it stands', () => {
-    const text = leastWith({ 'origin.buckets': [{ name: 'models', prefix: ' //é%2F/../' }] });
+  test('keeps the prefix of a bucket unchanged', () => {
+    const text = minimalFileWith({ 'origin.buckets': [{ name: 'models', prefix: ' //é%2F/../' }] });
     expect(parseConfig(text, facts).origin.buckets[0]?.prefix).toBe(' //é%2F/../');
   });
 
-  test('gives a bucket without a TTL of its own the common one', () => {
-    const text = leastWith({
+  test('applies the common TTL to a bucket without its own', () => {
+    const text = minimalFileWith({
       'metadata.ttl': '7s',
       'origin.buckets': [{ name: 'one' }, { name: 'two', metadataTTL: '0s' }],
     });
     expect(parseConfig(text, facts).origin.buckets.map((bucket) => bucket.metadataTtlMs)).toEqual([7000, 0]);
   });
 
-  test('in a pod takes its address from POD_IP', () => {
+  test('without peers.self takes the replica address from POD_IP', () => {
     const peers = {
       type: 'EndpointSlices',
       endpointSlices: { namespace: 'ml', service: 'models-peers' },
       auth: { directory: '/k' },
     };
-    const config = parseConfig(leastWith({ peers }), { ...facts, env: { POD_IP: 'fd00::7' } });
+    const config = parseConfig(minimalFileWith({ peers }), { ...facts, env: { POD_IP: 'fd00::7' } });
     expect(config.peers).toEqual({
       type: 'EndpointSlices',
       namespace: 'ml',
@@ -350,34 +360,34 @@ memory: {budget: 16Mi}
     });
   });
 
-  test('of a process alone is its own only peer at its POD_IP, in brackets for IPv6', () => {
-    const config = parseConfig(leastWith({}), { ...facts, env: { POD_IP: 'fd00::7' } });
+  test('without peers resolves to this replica as the only peer, at POD_IP, in brackets for IPv6', () => {
+    const config = parseConfig(minimalFileWith({}), { ...facts, env: { POD_IP: 'fd00::7' } });
     expect(config.peers).toMatchObject({ peers: ['[fd00::7]:8444'], self: '[fd00::7]:8444' });
   });
 
-  test('lets the environment choose the log level', () => {
-    const text = leastWith({ logLevel: 'warn' });
+  test('is overridden by the log level of the environment', () => {
+    const text = minimalFileWith({ logLevel: 'warn' });
     expect(parseConfig(text, { ...facts, env: { ORCA_LOG_LEVEL: 'debug' } }).logLevel).toBe('debug');
     expect(parseConfig(text, { ...facts, env: { ORCA_LOG_LEVEL: '' } }).logLevel).toBe('warn');
   });
 
-  test('prefers a directory of credentials to the environment, and that to the default chain', () => {
+  test('prefers a credentials directory to the environment, and the environment to the default chain', () => {
     const env = { ORCA_ORIGIN_ACCESS_KEY_ID: 'AK', ORCA_ORIGIN_SECRET_ACCESS_KEY: 'hidden' };
     const of = (text: string, from: Readonly<Record<string, string>>) =>
       parseConfig(text, { ...facts, env: from }).origin.s3?.credentials;
-    expect(of(leastWith({ 'origin.s3.credentials': { directory: '/c' } }), env)).toEqual({
+    expect(of(minimalFileWith({ 'origin.s3.credentials': { directory: '/c' } }), env)).toEqual({
       kind: 'directory',
       path: '/c',
     });
-    expect(of(leastWith({}), env)).toEqual({
+    expect(of(minimalFileWith({}), env)).toEqual({
       kind: 'env',
       accessKeyIdVar: 'ORCA_ORIGIN_ACCESS_KEY_ID',
       secretAccessKeyVar: 'ORCA_ORIGIN_SECRET_ACCESS_KEY',
     });
-    expect(of(leastWith({}), {})).toEqual({ kind: 'default-chain' });
+    expect(of(minimalFileWith({}), {})).toEqual({ kind: 'default-chain' });
   });
 
-  test('takes an Azure key from a directory or the environment, else workload identity', () => {
+  test('takes an Azure key from a directory or the environment, otherwise workload identity', () => {
     const changes = {
       'origin.type': 'AzureBlob',
       'origin.s3': undefined,
@@ -385,7 +395,7 @@ memory: {budget: 16Mi}
       cacheStore: { type: 'AzureBlob', azureBlob: { account: 'near', container: 'chunks', caFile: '/ca.crt' } },
     };
     const env = { ORCA_ORIGIN_ACCOUNT_KEY: 'aGlkZGVu', ORCA_CACHESTORE_ACCOUNT_KEY: '' };
-    const { origin, cacheStore } = parseConfig(leastWith(changes), { ...facts, env });
+    const { origin, cacheStore } = parseConfig(minimalFileWith(changes), { ...facts, env });
     expect(origin.azureBlob).toEqual({
       account: 'acme',
       endpoint: '',
@@ -401,23 +411,23 @@ memory: {budget: 16Mi}
       caFile: '/ca.crt',
     });
     const directory = { ...changes, 'origin.azureBlob': { account: 'acme', credentials: { directory: '/c' } } };
-    expect(parseConfig(leastWith(directory), { ...facts, env }).origin.azureBlob?.credentials).toEqual({
+    expect(parseConfig(minimalFileWith(directory), { ...facts, env }).origin.azureBlob?.credentials).toEqual({
       kind: 'directory',
       path: '/c',
     });
   });
 
-  test('refuses to send a bearer token over http, but to itself', () => {
+  test('with workload identity is rejected for an http endpoint unless it is loopback', () => {
     const over = (endpoint: string) =>
-      mistakesOf(
-        leastWith({
+      problemsOf(
+        minimalFileWith({
           'origin.type': 'AzureBlob',
           'origin.s3': undefined,
           'origin.azureBlob': { account: 'acme', endpoint },
         }),
       );
     expect(over('http://blob.storage.svc:10000/acme')).toEqual([
-      'origin.azureBlob.endpoint: must be https without credentials of its own: a bearer token is not sent to http://blob.storage.svc:10000',
+      'origin.azureBlob.endpoint: must be https if no account key is configured: a bearer token is not sent over http to http://blob.storage.svc:10000',
     ]);
     expect(over('https://blob.storage.svc/acme/')).toEqual([]);
     expect(over('http://127.0.0.1:10000/acme')).toEqual([]);
@@ -426,36 +436,36 @@ memory: {budget: 16Mi}
   test.for([
     ['half of the limit', 2 * GIB, GIB],
     ['1 GiB without a limit', 0, GIB],
-    ['1 GiB where the limit is more than the machine has', 2 ** 63, GIB],
-  ] as const)('without a budget gets %s', ([, constrainedBytes, budgetBytes]) => {
-    const config = parseConfig(leastWith({}), { env: {}, memory: { constrainedBytes, totalBytes: 64 * GIB } });
+    ['1 GiB if the limit exceeds the memory of the machine', 2 ** 63, GIB],
+  ] as const)('without a budget resolves to a budget of %s', ([, constrainedBytes, budgetBytes]) => {
+    const config = parseConfig(minimalFileWith({}), { env: {}, memory: { constrainedBytes, totalBytes: 64 * GIB } });
     expect(config.memory.budgetBytes).toBe(budgetBytes);
   });
 
-  test('whose chunks do not fit into half of the limit is refused with the numbers', () => {
+  test('whose chunks do not fit into half of the memory limit is rejected with the sizes', () => {
     const memory = { constrainedBytes: GIB / 2, totalBytes: 64 * GIB };
-    expect(mistakesOf(leastWith({}), { env: {}, memory })).toEqual([
-      'memory.budget: is half of the memory limit of 512Mi: 256Mi must hold four of the largest chunks',
+    expect(problemsOf(minimalFileWith({}), { env: {}, memory })).toEqual([
+      'memory.budget: must be at least four times the largest chunk size, but is 256Mi (half of the memory limit of 512Mi)',
     ]);
-    expect(mistakesOf(leastWith({ 'memory.budget': '512Mi' }), { env: {}, memory })).toEqual([]);
+    expect(problemsOf(minimalFileWith({ 'memory.budget': '512Mi' }), { env: {}, memory })).toEqual([]);
   });
 
-  test('is loaded from disk, with a hash of its bytes', () => {
-    const path = tempFile(leastWith({}));
+  test('is loaded from disk with a hash of its bytes', () => {
+    const path = tempFile(minimalFileWith({}));
     const config = loadConfig(path, {});
     expect(config).toMatchObject({
       origin: { id: 'models-eu' },
       hash: expect.stringMatching(/^[0-9a-f]{8}$/) as string,
     });
-    writeFileSync(path, `${leastWith({})}\n# a comment\n`);
+    writeFileSync(path, `${minimalFileWith({})}\n# a comment\n`);
     expect(loadConfig(path, {}).hash).not.toBe(config.hash);
   });
 
-  test('that is not there is a mistake with its cause', () => {
+  test('that does not exist is rejected with the cause', () => {
     expect(() => loadConfig('/does/not/exist.yaml', {})).toThrow(
       expect.objectContaining({
         name: 'ConfigError',
-        mistakes: [expect.stringContaining('/does/not/exist.yaml') as string],
+        problems: [expect.stringContaining('/does/not/exist.yaml') as string],
         cause: expect.objectContaining({ code: 'ENOENT' }) as Error,
       }) as Error,
     );
@@ -463,16 +473,16 @@ memory: {budget: 16Mi}
 });
 
 describe('check-config', () => {
-  test('prints what a good file resolves to, in units that people read', () => {
-    const { exitCode, output } = checkConfig(tempFile(leastWith({ 'metadata.ttl': '90s' })), {});
+  test('prints the resolved configuration with readable units', () => {
+    const { exitCode, output } = checkConfig(tempFile(minimalFileWith({ 'metadata.ttl': '90s' })), {});
     expect(exitCode).toBe(0);
     expect(output).toContain('ttl: 1m30s');
     expect(output).toContain('size: 8Mi');
     expect(output).toContain('budget: ');
   });
 
-  test('prints a line for each mistake of a bad one and fails', () => {
-    const result = checkConfig(tempFile(leastWith({ 'metadata.ttl': '5d', 'origin.id': '' })), {});
+  test('prints one line per problem of an invalid file and fails', () => {
+    const result = checkConfig(tempFile(minimalFileWith({ 'metadata.ttl': '5d', 'origin.id': '' })), {});
     expect(result).toEqual({
       exitCode: 1,
       output: expect.stringMatching(
@@ -481,9 +491,9 @@ describe('check-config', () => {
     });
   });
 
-  test('names where secrets are and shows none', () => {
+  test('prints where secrets are read from, but no secret', () => {
     const env = { ORCA_ORIGIN_ACCESS_KEY_ID: 'AKIAHIDDEN', ORCA_ORIGIN_SECRET_ACCESS_KEY: 'very-hidden' };
-    const output = describeConfig(parseConfig(leastWith({}), { ...facts, env }));
+    const output = describeConfig(parseConfig(minimalFileWith({}), { ...facts, env }));
     expect(output).toContain('ORCA_ORIGIN_SECRET_ACCESS_KEY');
     expect(output.toLowerCase()).not.toContain('hidden');
   });

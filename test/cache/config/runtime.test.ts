@@ -6,29 +6,29 @@ import { parseConfig } from '#cache/config/load.ts';
 import { configuredSettings, readRuntime, watchRuntime } from '#cache/config/runtime.ts';
 import type { RuntimeSettings } from '#cache/config/runtime.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
-import { facts, leastWith } from './least.ts';
+import { facts, minimalFileWith } from './minimal-file.ts';
 
-const config = parseConfig(leastWith({}), facts);
+const config = parseConfig(minimalFileWith({}), facts);
 const base = configuredSettings(config);
 const good: RuntimeSettings = { logLevel: 'warn', targetGlobal: 10, readahead: 2, provenConfigs: ['cafe0123'] };
 
 describe('the runtime file', () => {
-  test('wins over the config file, key by key', () => {
+  test('overrides the config file key by key', () => {
     expect(readRuntime('origin: {targetGlobal: 7}\nprovenConfigs: [cafe0123]\n', config, base, {})).toEqual({
       settings: { ...base, targetGlobal: 7, provenConfigs: ['cafe0123'] },
-      mistakes: [],
+      problems: [],
     });
   });
 
-  test('that is empty leaves everything as configured', () => {
-    expect(readRuntime('', config, good, {})).toEqual({ settings: base, mistakes: [] });
+  test('that is empty leaves the configured settings', () => {
+    expect(readRuntime('', config, good, {})).toEqual({ settings: base, problems: [] });
   });
 
-  test('gives a key back to the config file when it no longer has it', () => {
+  test('from which a key is removed restores the value of the config file', () => {
     expect(readRuntime('logLevel: debug\n', config, good, {}).settings).toEqual({ ...base, logLevel: 'debug' });
   });
 
-  test('with one bad key keeps that as it was, takes up the others, and says so', () => {
+  test('with one invalid key keeps its last valid value, applies the other keys, and reports the problem', () => {
     const reading = readRuntime(
       'logLevel: loud\norigin: {targetGlobal: 7}\nprovenConfigs: [beef4567]\n',
       config,
@@ -41,39 +41,39 @@ describe('the runtime file', () => {
       readahead: base.readahead,
       provenConfigs: ['beef4567'],
     });
-    expect(reading.mistakes).toEqual(['logLevel: must be one of debug, info, warn, error (line 1)']);
+    expect(reading.problems).toEqual(['logLevel: must be one of debug, info, warn, error (line 1)']);
   });
 
   test.for([
-    ['a bad member', 'chunking: {readahead: -1}', 'readahead'],
-    ['text where a map belongs', 'chunking: off', 'readahead'],
+    ['an invalid nested key', 'chunking: {readahead: -1}', 'readahead'],
+    ['a string in place of a map', 'chunking: off', 'readahead'],
     ['a number out of bounds', 'origin: {targetGlobal: 0}', 'targetGlobal'],
-    ['a hash that is none', 'provenConfigs: [beef4567, "no hash"]', 'provenConfigs'],
-  ] as const)('with %s keeps that setting as it was', ([, text, key]) => {
+    ['an invalid hash', 'provenConfigs: [beef4567, "no hash"]', 'provenConfigs'],
+  ] as const)('with %s keeps the last valid setting', ([, text, key]) => {
     const reading = readRuntime(text, config, good, {});
     expect(reading.settings[key]).toBe(good[key]);
-    expect(reading.mistakes).toHaveLength(1);
+    expect(reading.problems).toHaveLength(1);
   });
 
-  test('with a key that it does not know says so and takes up the rest', () => {
+  test('with an unknown key reports it and applies the other keys', () => {
     const reading = readRuntime('logLevel: debug\nmemory: {budget: 1Gi}\n', config, good, {});
     expect(reading).toEqual({
       settings: { ...base, logLevel: 'debug' },
-      mistakes: ['memory: is not a known key (line 2)'],
+      problems: ['memory: is not a known key (line 2)'],
     });
   });
 
-  test.for(['logLevel: [', '- a', 'just text'])('that is %j keeps everything as it was', (text) => {
+  test.for(['logLevel: [', '- a', 'just text'])('with content %j keeps all last valid settings', (text) => {
     const reading = readRuntime(text, config, good, {});
     expect(reading.settings).toEqual(good);
-    expect(reading.mistakes).not.toEqual([]);
+    expect(reading.problems).not.toEqual([]);
   });
 
-  test('has an all-digit hash of a configuration without losing its zeros', () => {
+  test('keeps the leading zeros of an all-digit configuration hash', () => {
     expect(readRuntime('provenConfigs: ["00123456"]\n', config, base, {}).settings.provenConfigs).toEqual(['00123456']);
   });
 
-  test('does not change the log level that the environment has chosen', () => {
+  test('does not override the log level of the environment', () => {
     expect(readRuntime('logLevel: error\n', config, base, { ORCA_LOG_LEVEL: 'debug' }).settings.logLevel).toBe('debug');
   });
 });
@@ -82,16 +82,16 @@ function watched(path: string | undefined) {
   const clock = fakeClock();
   const abort = new AbortController();
   const settings: RuntimeSettings[] = [];
-  const mistakes: (readonly string[])[] = [];
+  const problems: (readonly string[])[] = [];
   const done = watchRuntime({
     config: { ...config, runtimeFile: path },
     env: {},
     clock,
     signal: abort.signal,
     onChange: (next) => settings.push(next),
-    onMistakes: (next) => mistakes.push(next),
+    onProblems: (next) => problems.push(next),
   });
-  return { clock, abort, settings, mistakes, done };
+  return { clock, abort, settings, problems, done };
 }
 
 function directory(): string {
@@ -102,24 +102,24 @@ function directory(): string {
 
 const POLL_MS = 2000;
 
-describe('watching the runtime file', () => {
-  test('says at once what holds, then each change and nothing else', async () => {
+describe('watchRuntime', () => {
+  test('reports the initial settings at once, then only changes', async () => {
     const path = join(directory(), 'runtime.yaml');
     writeFileSync(path, 'logLevel: warn\n');
-    const { clock, abort, settings, mistakes, done } = watched(path);
+    const { clock, abort, settings, problems, done } = watched(path);
     expect(settings.map((one) => one.logLevel)).toEqual(['warn']);
     await clock.advance(POLL_MS * 3);
     expect(settings).toHaveLength(1);
     writeFileSync(path, 'logLevel: debug\n');
     await clock.advance(POLL_MS);
     expect(settings.map((one) => one.logLevel)).toEqual(['warn', 'debug']);
-    expect(mistakes).toEqual([]);
+    expect(problems).toEqual([]);
     abort.abort();
     await done;
     expect(clock.pending()).toBe(0);
   });
 
-  test('follows the way in which the kubelet swaps a mounted ConfigMap', async () => {
+  test('follows the symlink swap of a mounted ConfigMap', async () => {
     const root = directory();
     writeFileSync(join(root, 'one.yaml'), 'provenConfigs: [aaaa]\n');
     writeFileSync(join(root, 'two.yaml'), 'provenConfigs: [bbbb]\n');
@@ -134,25 +134,25 @@ describe('watching the runtime file', () => {
     await done;
   });
 
-  test('keeps the last good settings while the file is bad or away, says so once, and says when it is good again', async () => {
+  test('keeps the last valid settings while the file is invalid or missing, and reports each problem and its end once', async () => {
     const path = join(directory(), 'runtime.yaml');
     writeFileSync(path, 'origin: {targetGlobal: 5}\n');
-    const { clock, abort, settings, mistakes, done } = watched(path);
+    const { clock, abort, settings, problems, done } = watched(path);
     writeFileSync(path, 'origin: {targetGlobal: many}\n');
     await clock.advance(POLL_MS * 3);
-    expect(mistakes).toEqual([['origin.targetGlobal: must be an integer (line 1)']]);
+    expect(problems).toEqual([['origin.targetGlobal: must be an integer (line 1)']]);
     unlinkSync(path);
     await clock.advance(POLL_MS * 3);
-    expect(mistakes).toEqual([expect.anything(), [expect.stringContaining("can't be read") as string]]);
+    expect(problems).toEqual([expect.anything(), [expect.stringContaining('cannot be read') as string]]);
     writeFileSync(path, 'origin: {targetGlobal: 6}\n');
     await clock.advance(POLL_MS);
-    expect(mistakes.at(-1)).toEqual([]);
+    expect(problems.at(-1)).toEqual([]);
     expect(settings.map((one) => one.targetGlobal)).toEqual([5, 6]);
     abort.abort();
     await done;
   });
 
-  test('without such a file ends at once, having said what is configured', async () => {
+  test('without a runtime file reports the configured settings and ends', async () => {
     const { clock, settings, done } = watched(undefined);
     await done;
     expect(settings).toEqual([base]);

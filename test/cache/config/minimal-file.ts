@@ -1,4 +1,4 @@
-/** The least file that a process runs from, and files that differ from it. */
+/** The minimal config file that a process starts with, and variations of it. */
 import { stringify } from 'yaml';
 import { ConfigError, parseConfig } from '#cache/config/load.ts';
 import type { Facts } from '#cache/config/resolve.ts';
@@ -8,7 +8,7 @@ type Tree = { [key: string]: unknown };
 export const GIB = 1024 ** 3;
 export const facts: Facts = { env: {}, memory: { constrainedBytes: 0, totalBytes: 64 * GIB } };
 
-export function leastWith(changes: Readonly<Record<string, unknown>>): string {
+export function minimalFileWith(changes: Readonly<Record<string, unknown>>): string {
   const file: Tree = {
     origin: { id: 'models-eu', type: 'S3', s3: { endpoint: 'http://127.0.0.1:7070' }, buckets: [{ name: 'models' }] },
     cacheStore: { type: 'Filesystem', filesystem: { path: '/var/lib/orca' } },
@@ -24,13 +24,13 @@ export function leastWith(changes: Readonly<Record<string, unknown>>): string {
   return stringify(file);
 }
 
-/** What is wrong with a text, without line numbers; empty = nothing. */
-export function mistakesOf(text: string, withFacts: Facts = facts): readonly string[] {
+/** The problems of a config file, without line numbers; empty = valid. */
+export function problemsOf(text: string, withFacts: Facts = facts): readonly string[] {
   try {
     parseConfig(text, withFacts);
     return [];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return error.mistakes.map((line) => line.replace(/ \(line \d+\)$/, ''));
+    return error.problems.map((line) => line.replace(/ \(line \d+\)$/, ''));
   }
 }
