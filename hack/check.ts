@@ -30,7 +30,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   },
   shell: {
     command: 'shellcheck',
-    args: () => ['--external-sources', '--source-path=SCRIPTDIR', ...shellScripts(ROOT)],
+    args: () => shellScripts(ROOT),
     remedy: 'hack/tools lint installs shellcheck; eval "$(hack/tools env)" puts it on PATH',
   },
   spelling: {

@@ -1,14 +1,32 @@
 # shellcheck shell=bash
-# What every script in hack/ shares: where things are, how to speak, how to
-# fail, how to take a lock and how to run a long step.
+# What every script in hack/ shares: paths, messages, error reports, locks, and running long steps.
 
 HACK_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # read by the files that source this one
 REPO_DIR=$(dirname "$HACK_DIR")
 CACHE_DIR=${ORCACACHE_CACHE_DIR:-${HOME:?HOME is not set}/.cache/orcacache}
-# Absolute, because kubeconfigs and symlinks that point here outlive the caller's folder.
+# Absolute, because kubeconfigs and symlinks point into it and are used from any folder.
 [[ $CACHE_DIR == /* ]] || CACHE_DIR=$PWD/$CACHE_DIR
 SELF=${0##*/}
+
+# Under `set -e` a command may end a script without printing anything. This names the command and where it is;
+# functions and subshells inherit the trap (-E). After `die` and for commands in a condition it does not run.
+set -E
+trap 'report_failure "$?" "$BASH_COMMAND"' ERR
+
+report_failure() {
+  local file=${BASH_SOURCE[1]#"$HACK_DIR/"}
+  printf '%s: hack/%s:%s: exit code %s from: %s\n' "$SELF" "${file#hack/}" "${BASH_LINENO[0]}" "$1" "$2" >&2
+}
+
+# use PART...: sources hack/PART.sh. Variables that a part declares must be global (declare -g).
+use() {
+  local part
+  for part in "$@"; do
+    # shellcheck source=/dev/null
+    . "$HACK_DIR/$part.sh"
+  done
+}
 
 say() { printf '%s: %s\n' "$SELF" "$*"; }
 
@@ -21,8 +39,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 need_root() { [[ $EUID -eq 0 ]] || die "needs root $1: run it as root (sudo -E)"; }
 
-# take_lock FD FILE WHAT: holds FILE until this process and the children that
-# inherit FD end. Long-lived children must be started with FD closed.
+# take_lock FD FILE WHAT: locks FILE until this process and the children that inherit FD have exited. Start
+# long-lived children with FD closed.
 take_lock() {
   local fd=$1 file=$2 what=$3
   mkdir -p "$(dirname "$file")"
@@ -41,17 +59,15 @@ hash_of() {
   done | sha256sum | cut -c1-12
 }
 
-# step EXPECTED TITLE COMMAND...: runs COMMAND with its output in a log and
-# tells when it begins, that it lives (every 15 s) and how long it took. Its
-# process group is ended with this script, so that an interrupt leaves no
-# compiler running. Must not be called in a condition: that switches off
-# `set -e` inside COMMAND.
+# step EXPECTED TITLE COMMAND...: runs COMMAND with its output in a log. Prints a line at the start, every 15 s,
+# and at the end with the time it took. Its process group ends with this script, so that an interrupt leaves no
+# compiler running. Do not call it in a condition: that disables `set -e` inside COMMAND.
 step() {
   local expected=$1 title=$2 log pid start=$SECONDS next rc=0
   shift 2
   mkdir -p "$CACHE_DIR/logs"
   log=$CACHE_DIR/logs/${title//[^A-Za-z0-9.]/-}.log
-  say "$title: begins, expected $expected"
+  say "$title: started, expected to take $expected"
   set -m
   (
     set -euo pipefail
@@ -59,7 +75,7 @@ step() {
   ) >"$log" 2>&1 </dev/null &
   pid=$!
   set +m
-  # shellcheck disable=SC2064 # the pid of now is meant
+  # shellcheck disable=SC2064 # expand the pid now
   trap "kill -TERM -- -$pid 2>/dev/null; exit 130" INT TERM HUP
   next=$((start + 15))
   while kill -0 "$pid" 2>/dev/null; do
@@ -73,7 +89,7 @@ step() {
   trap - INT TERM HUP
   if ((rc != 0)); then
     tail -n 30 "$log" >&2
-    die "$title failed after $((SECONDS - start)) s; all of its output: $log"
+    die "$title failed after $((SECONDS - start)) s; full output: $log"
   fi
   say "$title: done in $((SECONDS - start)) s"
 }
@@ -84,7 +100,7 @@ wait_for() {
   shift 2
   end=$((SECONDS + seconds))
   until "$@" >/dev/null 2>&1; do
-    ((SECONDS < end)) || die "gave up waiting for $what after $seconds s"
+    ((SECONDS < end)) || die "timed out after $seconds s waiting for $what"
     sleep 0.1
   done
 }

@@ -1,3 +1,0 @@
-module orcacache.dev/hack/kube/pause
-
-go 1.26

@@ -1,0 +1,3 @@
+module orcacache.dev/hack/lab/kube/pause
+
+go 1.26
