@@ -69,7 +69,10 @@ const LAYERS: readonly Layer[] = [
   {
     files: ['operator/reconcile/**'],
     mayImport: [
-      ...['#crds/**', '#shared/**', '#operator/api/**', '#operator/resources/**', '#operator/status/**', 'yaml'],
+      '#crds/**',
+      '#shared/**',
+      ...['api', 'resources', 'status'].map((name) => `#operator/${name}/**`),
+      'yaml',
       ...NODE,
     ],
   },

@@ -1,4 +1,4 @@
-/** Bounds on waiting: a caller that leaves, and a deadline by the engine's own clock. */
+/** Bounds on waiting: an abort signal, and a deadline on the engine's own clock. */
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { Clock } from './ports.ts';
 

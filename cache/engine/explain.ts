@@ -1,4 +1,4 @@
-/** Which chunks an answer is made of, and which replica coordinates each: for a person who asks why. */
+/** The text of `X-Orca-Explain`: the chunks of an answer, and which replica coordinates each. */
 import { chunkPathPrefix, sliceAt, sliceCount } from '#cache/core/chunk.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import type { PeerView } from './ports.ts';

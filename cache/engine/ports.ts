@@ -1,6 +1,6 @@
 /**
- * Everything the engine needs from the outside, by role. Drivers implement these and are wired in `main.ts`; each port
- * has one conformance suite that the fakes and the real drivers pass (`test/conformance`).
+ * The engine's ports: everything it needs from outside, by role. Drivers implement them and are wired in `app.ts`. Each
+ * port has one conformance suite, which the fakes and the real drivers pass (`test/conformance`).
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
@@ -16,7 +16,7 @@ import type { StoreFindings } from '#cache/core/store-verdict.ts';
  * stops reading its socket when there is no room.
  */
 export interface ByteSink {
-  /** Room for the next bytes (never empty); undefined = none now: pause, and go on when `onSpace` calls back. */
+  /** Room for the next bytes, never empty; undefined = none now: pause until `onSpace` calls back. */
   space(): Uint8Array | undefined;
   /** The first `lengthBytes` of the last `space()` now hold the next bytes of the body. */
   filled(lengthBytes: number): void;
@@ -29,12 +29,12 @@ export interface CallOptions {
   readonly signal: AbortSignal;
   /** For logs on both sides. */
   readonly requestId?: string | undefined;
-  /** No byte for so long, while there is room in the sink, fails the call with the driver's *_unavailable code. */
+  /** How long the call may go without a byte, while the sink has room, before it fails with the driver's *_unavailable. */
   readonly firstByteTimeoutMs?: number;
   readonly stallTimeoutMs?: number;
 }
 
-/** The far object store that holds the truth. Bucket and key are the origin's names. */
+/** The remote object store that is the source of truth. Bucket and key are the origin's names. */
 export interface Origin {
   /**
    * One HEAD, not retried. Rejects with not_found, bucket_not_found, access_denied (S3's answer for a missing key
@@ -44,36 +44,36 @@ export interface Origin {
   /**
    * One ranged read of exactly that version (`If-Match` on the request, ETag, total and range checked on the answer),
    * not retried. Resolves when all of `[from, to)` is in the sink. Rejects with object_changed (412, or another ETag or
-   * size), object_archived, not_found, origin_*; bytes that are already in the sink then are good, and a caller may resume behind them.
+   * size), object_archived, not_found, origin_*. Bytes that are in the sink by then are good, and a caller may resume
+   * after them.
    */
   read(object: ObjectVersion, range: ByteRange, sink: ByteSink, options: CallOptions): Promise<void>;
   /**
-   * One HEAD, not retried: where the part of a multipart upload lies in exactly that version. Rejects with
-   * part_not_found, not_implemented (an origin that knows no parts), object_changed, not_found, origin_*.
+   * One HEAD, not retried: the byte range of one part of a multipart upload, in exactly that version. Rejects with
+   * part_not_found, not_implemented (an origin without parts), object_changed, not_found, origin_*.
    */
   part(object: ObjectVersion, part: number, options: CallOptions): Promise<ObjectPart>;
   /**
-   * Whether the bucket is `owner`'s, as the origin calls accounts; one without accounts has every owner. Asked with the
-   * key, or with '' of the bucket itself, which may be another right. Not retried. Rejects with access_denied (it is not,
-   * or we may not know), invalid_argument (no account's name), origin_*.
+   * Whether the account `owner` owns the bucket; an origin without accounts accepts every owner. Asked for the key, or
+   * with '' for the bucket itself, which may need another permission. Not retried. Rejects with access_denied (another
+   * owner, or we may not know), invalid_argument (not an account name), origin_*.
    */
   checkOwner(bucket: string, key: string, owner: string, options: CallOptions): Promise<void>;
-  /** Reads `bytes=0-0` of `<prefix>_orca-probe`: resolves if the bucket can be reached with our credentials. */
+  /** Reads `bytes=0-0` of `<prefix>_orca-probe`: resolves if the bucket is reachable with our credentials. */
   probe(bucket: string, prefix: string, options: CallOptions): Promise<'reachable' | 'list_denied'>;
   /**
-   * One page in S3's order, not retried; shorter than `maxKeys` only at the end, where it may still claim to be
-   * truncated. Rejects with bucket_not_found,
-   * access_denied, origin_*.
+   * One page in S3's order, not retried; shorter than `maxKeys` only at the end, where it may still be marked as
+   * truncated. Rejects with bucket_not_found, access_denied, origin_*.
    */
   list(bucket: string, query: ListQuery, options: CallOptions): Promise<ListPage>;
   close(): Promise<void>;
 }
 
-/** The shared store near the pods that holds chunks. Chunks may vanish from it at any time. */
+/** The shared store near the pods that holds chunks. Chunks may disappear from it at any time. */
 export interface ChunkStore {
   /**
    * One ranged read of a stored chunk; `range` counts from the chunk's start. `onInfo` is called once, before the first
-   * byte, with the chunk's metadata (undefined for a chunk of the original's). Rejects with chunk_missing, chunk_bad
+   * byte, with the chunk's metadata (undefined for a chunk that the Go implementation wrote). Rejects with chunk_missing, chunk_bad
    * (length or ETag differ from `chunk`), store_unavailable.
    */
   read(
@@ -86,16 +86,16 @@ export interface ChunkStore {
   /** Whether the chunk is committed with the right length; rejects with chunk_bad or store_unavailable. */
   has(chunk: Chunk, options: CallOptions): Promise<boolean>;
   /**
-   * Commits a chunk so that exactly one writer wins and nothing partial ever becomes visible. `lost` = another had
-   * committed the same chunk (same length and CRC). Rejects with store_unavailable; its `status` tells a permanent
-   * refusal (4xx but 409, 412, 429) from what may pass.
+   * Commits a chunk so that exactly one writer wins and nothing partial ever becomes visible. `lost` = another writer
+   * had committed the same chunk (same length and CRC). Rejects with store_unavailable, whose `status` distinguishes a
+   * permanent refusal (4xx except 409, 412, 429) from a transient one.
    */
   commit(
     chunk: Chunk,
     metadata: ChunkMetadata,
     /** The chunk's bytes in order; stay valid until the promise settles. */
     pieces: readonly Uint8Array[],
-    /** `overwrite` repairs a chunk that was found bad: a plain checksummed write, whatever is there now; always `won`. */
+    /** `overwrite` repairs a corrupt chunk: an unconditional checksummed write, whatever is stored now; always `won`. */
     options: CallOptions & { readonly overwrite?: boolean },
   ): Promise<'won' | 'lost'>;
   /** Small objects under `_orca/`: identity, probe, manifests. */
@@ -109,14 +109,14 @@ export interface ChunkStore {
   close(): Promise<void>;
 }
 
-/** A store of which is not known beforehand whether exactly one of many writers wins. */
+/** A store whose conditional writes may or may not be atomic. */
 export interface ProbedStore extends ChunkStore {
   /**
    * Tries and races conditional writes under a name of `_orca/probe/`, and deletes what it wrote. Rejects with
-   * store_unavailable where it could not find out.
+   * store_unavailable where the probe could not be completed.
    */
   probe(name: string, options: CallOptions): Promise<StoreFindings>;
-  /** Whether the condition decides commits; without it, as at first, they look first and write plainly. */
+  /** Whether commits rely on conditional writes. Otherwise, and at first, they check with a HEAD and write unconditionally. */
   trustConditions(isTrusted: boolean): void;
 }
 
@@ -143,30 +143,30 @@ export interface FillRequest {
   readonly rank: 1 | 2;
   readonly epoch: string;
   readonly demand: Demand;
-  /** The coordinator may take so long to its first byte. */
+  /** How long the coordinator may take to its first byte. */
   readonly deadlineMs: number;
   readonly reason: FillReason;
-  /** So little of the chunk that the coordinator need not bring all of it. */
+  /** Such a small part of the chunk that the coordinator need not fetch the whole chunk. */
   readonly sparse?: boolean;
 }
 
-/** Where a peer has bytes from that it sends: there before, or on their way from the origin. */
+/** Where a peer's bytes come from: there before, or in flight from the origin. */
 export type FillSource = 'memory' | 'store' | 'flight';
 
 export type FillAnswer =
-  /** All of the range is in the sink. */
+  /** The whole range is in the sink. */
   | { readonly kind: 'bytes' }
   /** The chunk is in the cachestore: read it there. */
   | { readonly kind: 'stored' }
-  /** To `join` only: neither in flight nor in memory there. */
+  /** Only for `join`: neither in flight nor in memory there. */
   | { readonly kind: 'none' }
-  /** Views differ. */
+  /** The two replicas' views of the cluster differ. */
   | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress | undefined; readonly epoch: string };
 
 export interface PeerClient {
   /**
-   * `GET /internal/fill` of one peer. Rejects with peer_unavailable (dead, refused, no proof, cut body: bytes already in
-   * the sink are good), and with the origin's outcome as the coordinator saw it: object_changed, not_found, origin_*,
+   * `GET /internal/fill` of one peer. Rejects with peer_unavailable (dead, refused, failed authentication, truncated
+   * body: bytes already in the sink are good), and with the origin's outcome at the coordinator: object_changed, not_found, origin_*,
    * overloaded. `onSource` is called before the first byte.
    */
   fill(
@@ -176,20 +176,20 @@ export interface PeerClient {
     options: CallOptions & { readonly onSource?: (source: FillSource) => void },
   ): Promise<FillAnswer>;
   /**
-   * `GET /internal/head`: what the peer knows of an object, or asks the origin for. Rejects with peer_unavailable, and
-   * with the origin's outcome as the peer saw it.
+   * `GET /internal/head`: an object's head that the peer knows, or asks the origin for. Rejects with peer_unavailable, and
+   * with the origin's outcome at the peer.
    */
   head(
     peer: PeerAddress,
     query: HeadQuery,
     options: CallOptions,
   ): Promise<{ readonly head: ObjectHead; readonly ageMs: number }>;
-  /** `POST /internal/invalidate`: the peer forgets that version. Rejects with peer_unavailable. */
+  /** `POST /internal/invalidate`: the peer drops its metadata of that version. Rejects with peer_unavailable. */
   invalidate(peer: PeerAddress, invalidation: Invalidation, options: CallOptions): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Time is shared with the operator; the engine names it here like everything else that it is given. */
+/** The clock is shared with the operator; it is named here like every other dependency of the engine. */
 export type { Clock } from '#shared/clock.ts';
 
 /** What the engine counts; `http/metrics.ts` turns it into Prometheus, tests into numbers. */
@@ -199,11 +199,11 @@ export interface Observer {
   storeRequest(operation: 'read' | 'has' | 'commit' | 'probe', outcome: string, durationMs: number): void;
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
   committedBytes(lengthBytes: number): void;
-  /** How one was answered: by the origin, along with another, from memory, or by filling the chunk after all. */
+  /** How a sparse read was answered: by the origin, joined with another, from memory, or by a fill of the chunk. */
   sparseRead(answer: 'origin' | 'joined' | 'memory' | 'fill'): void;
   /**
-   * Of the origin's bytes: `read` by sparse reads; of these `excess` that nobody asked for, and `reused` by a fill that
-   * did not ask for them again.
+   * Origin bytes of sparse reads: `read` in all; `excess`: beyond what was requested; `reused` by a later fill, which did
+   * not fetch them again.
    */
   sparseBytes(kind: 'read' | 'excess' | 'reused', lengthBytes: number): void;
   /** A source that could not answer, and why: an error code or one of the source's own reasons. */
@@ -211,6 +211,6 @@ export interface Observer {
     source: 'head' | 'store' | 'leaving_replica' | 'peer_stall' | 'left_behind' | 'coordinator' | 'runner_up',
     reason: string,
   ): void;
-  /** Something unexpected that no client sees, for the log: never a secret. */
+  /** Logs something unexpected that no client sees. Never a secret. */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void;
 }

@@ -1,6 +1,6 @@
 /**
- * The bytes of one chunk in segments: written by a fill, read by any number of readers, kept by the memory tier. Who
- * drops it releases the segments; pieces that are on their way to a socket keep theirs.
+ * A chunk's bytes in leased segments: filled once, then read, and kept by the memory tier. Dropping it releases the
+ * segments; pieces that a socket still writes keep theirs.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Lease, Segment } from './lease.ts';
@@ -13,7 +13,7 @@ export class ChunkBytes {
   readonly #onDrop: () => void;
   #dropped = false;
 
-  /** Takes the whole lease over, and its segments. `onDrop` is told when the bytes are given up. */
+  /** Takes over the whole lease and its segments. `onDrop` is called when the bytes are dropped. */
   constructor(lease: Lease, lengthBytes: number, onDrop: () => void = () => {}) {
     this.lengthBytes = lengthBytes;
     this.#lease = lease;
@@ -40,7 +40,7 @@ export class ChunkBytes {
     return pieceOf(segment, start, end, source);
   }
 
-  /** Fills `target` with the bytes from `from` on, or as much of it as stands in one segment; returns how many. */
+  /** Copies bytes from `from` on into `target`, at most to the end of one segment; returns how many. */
   copyTo(from: number, target: Uint8Array): number {
     const source = this.view(from, Math.min(from + target.length, this.lengthBytes));
     target.set(source);

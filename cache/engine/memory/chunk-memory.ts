@@ -1,27 +1,27 @@
 /**
- * All chunk bytes of the process: pooled off-heap segments under one budget. Who needs memory leases it whole, before
- * the first byte, and never waits for more while holding some.
+ * The memory budget for all chunk bytes of the process: pooled off-heap segments. A caller leases all memory it needs
+ * before the first byte, and never waits for more while it holds some, so leases cannot deadlock.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import { Lease, segmentsFor, SMALL_SEGMENT_BYTES, type Purpose, type SegmentSource } from './lease.ts';
 import type { Clock, Demand } from '#cache/engine/ports.ts';
 import { SegmentPool } from './segment-pool.ts';
 
-/** Streaming windows keep this share of the budget that fills can't take, so that what is stored is always readable. */
+/** The share of the budget reserved for streaming windows: fills cannot take it, so stored chunks stay readable. */
 const WINDOW_SHARE = 1 / 8;
-/** A new request that waits longer is better told to come back than left hanging. */
+/** A new request that would wait longer is told to retry later. */
 export const NEW_WAIT_MS = 5_000;
-/** A response already started waits until its client would call it stalled. */
+/** A response that has started waits until its client would time out. */
 export const STARTED_WAIT_MS = 60_000;
 /** As many as there may be clients (edge.maxConnections): more could only be a leak. */
 const MAX_WAITING = 4_096;
-/** Long enough for a chunk or two to leave; clients that obey spread over it by their own jitter. */
+/** Long enough to release a chunk or two; clients spread their retries by their own jitter. */
 const RETRY_AFTER_MS = 1_000;
 
-/** Memory that is in use, and goes when something else needs the room. */
+/** Evictable memory: in use, but released when something else needs the room. */
 export interface Reserve {
   readonly evictableBytes: number;
-  /** Drops at least `neededBytes` if it has them; false when there was nothing to drop. */
+  /** Evicts at least `neededBytes` if it has them; false when there was nothing to evict. */
   evict(neededBytes: number): boolean;
 }
 
@@ -40,7 +40,7 @@ interface Waiter extends Need {
 export interface ChunkMemoryOptions {
   readonly budgetBytes: number;
   readonly clock: Clock;
-  /** Overwrites returned segments, so that a reuse too early shows in tests instead of in somebody's model weights. */
+  /** Overwrites returned segments, so that a use after release shows in tests, not in a client's model weights. */
   readonly poison?: boolean;
 }
 
@@ -52,7 +52,7 @@ export class ChunkMemory implements SegmentSource {
   readonly #waiting: Record<Demand, Waiter[]> = { started: [], new: [] };
   readonly #pool: SegmentPool;
   #reclaiming = false;
-  /** Room may have been reclaimed that whoever asked for it does not need. */
+  /** An eviction may have freed more than its caller needs. */
   #hasLeftover = false;
   #reserve: Reserve = NOTHING;
 
@@ -63,7 +63,7 @@ export class ChunkMemory implements SegmentSource {
     this.#pool = new SegmentPool(options.budgetBytes);
   }
 
-  /** What may go under pressure: the memory tier. */
+  /** Registers what is evicted under pressure: the memory tier. */
   onPressure(reserve: Reserve): void {
     this.#reserve = reserve;
   }
@@ -81,22 +81,22 @@ export class ChunkMemory implements SegmentSource {
   }
 
   /**
-   * Read-ahead and wider windows are for a pool that has more than half to spare, as is what goes under pressure: else
-   * a memory tier that has once grown to half the budget would end reading ahead for good.
+   * More than half of the budget is free or evictable: the condition for read-ahead and wider windows. Evictable memory
+   * counts as free, since otherwise a memory tier that has grown to half the budget would end read-ahead for good.
    */
   get isRelaxed(): boolean {
     return this.#keptBytes < this.budgetBytes / 2;
   }
 
   /**
-   * With less than a quarter to spare, readers make do with small segments. Not before: the half that read-ahead leaves
-   * is there to be used, and small ones cost twice as much a byte.
+   * Less than a quarter of the budget is free or evictable: readers get small segments. Not earlier, since the half that
+   * read-ahead leaves is there to be used, and small segments cost twice as much per byte.
    */
   get isScarce(): boolean {
     return this.#keptBytes > (this.budgetBytes * 3) / 4;
   }
 
-  /** A lease for `lengthBytes`, if it is to be had at once and nobody waits. */
+  /** A lease for `lengthBytes`, if it can be granted at once and no caller is waiting. */
   tryLease(lengthBytes: number, purpose: Purpose): Lease | undefined {
     const { segmentBytes, count } = segmentsFor(lengthBytes);
     const need = { segmentBytes, costBytes: segmentBytes * count, purpose };
@@ -111,14 +111,14 @@ export class ChunkMemory implements SegmentSource {
     return lease;
   }
 
-  /** One small segment past all who wait, if there is room: it is taken so that a large one can be given back. */
+  /** One small segment ahead of all waiting callers, if there is room: it is taken so that a large one can be released. */
   leaseSmall(): Lease | undefined {
     const need = { segmentBytes: SMALL_SEGMENT_BYTES, costBytes: SMALL_SEGMENT_BYTES, purpose: 'window' } as const;
     if (this.#missingBytes(need) > 0) return undefined;
     return this.#grant('window', SMALL_SEGMENT_BYTES, 1);
   }
 
-  /** A lease for `lengthBytes`, waiting its turn in its class; rejects with `overloaded` when that takes too long. */
+  /** A lease for `lengthBytes`, first come first served in its class; rejects with `overloaded` after too long a wait. */
   async lease(
     lengthBytes: number,
     purpose: Purpose,
@@ -133,7 +133,7 @@ export class ChunkMemory implements SegmentSource {
     if (costBytes > this.#limit(purpose))
       throw new OrcaError('overloaded', `${costBytes} bytes do not fit in a budget of ${this.budgetBytes}`);
     if (!this.#mustWait(demand) && this.#fits(need)) return this.#grant(purpose, segmentBytes, count);
-    if (this.#waiting[demand].length >= MAX_WAITING) throw overloaded('too many requests wait for memory');
+    if (this.#waiting[demand].length >= MAX_WAITING) throw overloaded('too many requests are waiting for memory');
     await this.#wait(need, demand, signal);
     return new Lease(this, purpose, segmentBytes, count);
   }
@@ -149,12 +149,12 @@ export class ChunkMemory implements SegmentSource {
     return true;
   }
 
-  uncharge(lengthBytes: number, purpose: Purpose): void {
+  refund(lengthBytes: number, purpose: Purpose): void {
     this.#charged[purpose] -= lengthBytes;
     if (!this.#reclaiming) this.#admit();
   }
 
-  /** What may go under pressure has become more: whoever waits for memory looks again. */
+  /** More memory has become evictable: waiting callers are checked again. */
   reconsider(): void {
     if (!this.#reclaiming) this.#admit();
   }
@@ -167,13 +167,13 @@ export class ChunkMemory implements SegmentSource {
     if (this.#poison) bytes.fill(0xdb);
     const { scatteredBytes } = this.#pool;
     this.#pool.recycle(bytes);
-    // A piece's neighbours are all back: there is room for others than small ones.
+    // A cut segment is whole again: there is room for large leases too.
     if (this.#pool.scatteredBytes < scatteredBytes && !this.#reclaiming) this.#admit();
   }
 
   #grant(purpose: Purpose, segmentBytes: number, count: number): Lease {
     this.#charged[purpose] += segmentBytes * count;
-    // A chunk that had to go may have been larger than what was missing: the rest is for those who wait.
+    // An evicted chunk may have been larger than needed: the remainder is for waiting callers.
     if (this.#hasLeftover) this.#admit();
     return new Lease(this, purpose, segmentBytes, count);
   }
@@ -188,7 +188,7 @@ export class ChunkMemory implements SegmentSource {
 
   #missingBytes({ segmentBytes, costBytes, purpose }: Need): number {
     const { scatteredBytes } = this.#pool;
-    // Small pieces find room between those that are there.
+    // Small segments fit between the small ones in use.
     const lostBytes = segmentBytes === SMALL_SEGMENT_BYTES ? Math.max(0, scatteredBytes - costBytes) : scatteredBytes;
     return Math.max(
       this.usedBytes + lostBytes + costBytes - this.budgetBytes,
@@ -199,10 +199,10 @@ export class ChunkMemory implements SegmentSource {
   #fits(need: Need): boolean {
     const missing = () => this.#missingBytes(need);
     if (missing() > 0) {
-      // What comes back now is for whoever is being looked at: the queue, which may be on its way through here, waits.
+      // Memory released now is for the need at hand: the queue, which may be what called us, must not take it.
       this.#reclaiming = true;
       try {
-        // Of what is dropped, the segments that a slow socket still reads come back later: others go in their place.
+        // Segments of an evicted chunk that a slow socket still reads come back later: other chunks are evicted instead.
         while (missing() > 0 && this.#reserve.evict(missing())) this.#hasLeftover = true;
       } finally {
         this.#reclaiming = false;
@@ -228,10 +228,10 @@ export class ChunkMemory implements SegmentSource {
       cancelTimer();
       signal.removeEventListener('abort', onAbort);
     };
-    const give = (error: unknown) => {
+    const fail = (error: unknown) => {
       leave();
       reject(error);
-      // Whoever stood behind may fit where this one did not.
+      // The next caller may need less, and fit where this one did not.
       this.#admit();
     };
     const grant = () => {
@@ -239,15 +239,15 @@ export class ChunkMemory implements SegmentSource {
       resolve();
     };
     const waiter: Waiter = { ...need, grant };
-    const onAbort = () => give(signal.reason);
+    const onAbort = () => fail(signal.reason);
     const limitMs = demand === 'new' ? NEW_WAIT_MS : STARTED_WAIT_MS;
-    const cancelTimer = this.#clock.after(limitMs, () => give(overloaded(`no memory within ${limitMs} ms`)));
+    const cancelTimer = this.#clock.after(limitMs, () => fail(overloaded(`no memory within ${limitMs} ms`)));
     signal.addEventListener('abort', onAbort, { once: true });
     queue.push(waiter);
     return promise;
   }
 
-  /** First come first served in each class, and nobody new while a started response waits. */
+  /** First come, first served in each class; no new request is admitted while a started response waits. */
   #admit(): void {
     this.#hasLeftover = false;
     for (const demand of ['started', 'new'] as const) {

@@ -1,17 +1,17 @@
 /**
- * Chunks that were read lately, by name only: one that is read a second time is worth keeping in memory. Two
- * generations, as in the catalog: when the young one is full, the old one goes.
+ * A ghost list for admission: the names of chunks that were read lately. A chunk that is read a second time is worth
+ * keeping in memory. It has two generations, as the catalog has: when the young one is full, the old one is dropped.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 
-/** Of each generation: 2 MB of names; who comes back after more chunks than memory ever holds is not hot. */
+/** Names in each generation, 2 MB: a chunk that returns after more chunks than memory ever holds is not hot. */
 const GENERATION_SIZE = 8_192;
 
 export class GhostList {
   #young = new Set<ChunkPath>();
   #old = new Set<ChunkPath>();
 
-  /** Whether it was read lately; from now on it was. */
+  /** Records a read; returns whether the chunk was read lately. */
   touch(path: ChunkPath): boolean {
     const isAgain = this.#young.has(path) || this.#old.has(path);
     if (this.#young.size >= GENERATION_SIZE && !this.#young.has(path)) {

@@ -1,30 +1,30 @@
 /**
- * Pieces of pooled memory, and room for some of them: a segment returns to its lease when nobody can still read it, and
- * to the pool once that is closed.
+ * Segments of pooled memory, and the leases they are taken from. A segment returns to its lease when its last reference
+ * is released, and to the pool once the lease is closed.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 
 /** One write of 1 MiB costs least per byte on loopback (0.22 CPU-s/GiB; 0.44 with 256 KiB). */
 export const SEGMENT_BYTES = 1024 * 1024;
-/** Small reads are charged by what they use. */
+/** For small reads and slow readers. */
 export const SMALL_SEGMENT_BYTES = 64 * 1024;
 const SMALL_LEASE_BYTES = 4 * SMALL_SEGMENT_BYTES;
 
 export type Purpose = 'window' | 'fill';
 
-/** Where leases have their segments from, and what they may still take of the budget. */
+/** Where leases take their segments from, and how they are charged to the budget. */
 export interface SegmentSource {
   /** Memory that was charged before. */
   allocate(lengthBytes: number): Buffer;
   recycle(bytes: Buffer): void;
-  /** One more segment, out of the spare half only. */
+  /** Charges one more segment, out of the spare half only. */
   chargeSpare(segmentBytes: number, purpose: Purpose): boolean;
-  /** One more segment for a response under way, which comes before all that wait for a lease. */
+  /** Charges one more segment for a response in progress, ahead of all callers that wait for a lease. */
   chargeLeft(segmentBytes: number, purpose: Purpose): boolean;
-  uncharge(lengthBytes: number, purpose: Purpose): void;
+  refund(lengthBytes: number, purpose: Purpose): void;
 }
 
-/** A piece of pooled memory, shared by reference count: one for each fill, entry, stream or socket write that reads it. */
+/** A piece of pooled memory with a reference count: one for each fill, entry, stream or socket write that uses it. */
 export class Segment {
   readonly bytes: Buffer;
   #references = 1;
@@ -46,7 +46,7 @@ export class Segment {
   }
 }
 
-/** Room for `capacity` segments at a time; what is released comes back to the lease until it is closed. */
+/** Room for `capacity` segments at a time. Released segments return to the lease until it is closed. */
 export class Lease {
   readonly segmentBytes: number;
   readonly #memory: SegmentSource;
@@ -70,57 +70,57 @@ export class Lease {
     return new Segment(bytes, () => {
       this.#memory.recycle(bytes);
       this.#outstanding--;
-      if (!this.#open) this.#memory.uncharge(this.segmentBytes, this.#purpose);
+      if (!this.#open) this.#memory.refund(this.segmentBytes, this.#purpose);
       else this.#onRoom?.();
     });
   }
 
-  /** Called whenever a segment came back. */
+  /** Called whenever a segment returns. */
   onRoom(listener: () => void): void {
     this.#onRoom = listener;
   }
 
-  /** One more segment, if the memory has it to spare. */
+  /** Adds one segment, if memory has one to spare. */
   grow(): boolean {
     if (!this.#open || !this.#memory.chargeSpare(this.segmentBytes, this.#purpose)) return false;
     this.#capacity++;
     return true;
   }
 
-  /** One more segment, out of whatever is left, for one that somebody slow keeps from coming back. */
+  /** Adds one segment out of whatever is left, in place of one that a slow reader still holds. */
   extend(): boolean {
     if (!this.#open || !this.#memory.chargeLeft(this.segmentBytes, this.#purpose)) return false;
     this.#capacity++;
     return true;
   }
 
-  /** Gives back what is over `capacity` and not out. */
+  /** Returns segments beyond `capacity` that are not in use. */
   trim(capacity: number): void {
     const excess = Math.min(this.#capacity - capacity, this.#capacity - this.#outstanding);
     if (!this.#open || excess <= 0) return;
     this.#capacity -= excess;
-    this.#memory.uncharge(excess * this.segmentBytes, this.#purpose);
+    this.#memory.refund(excess * this.segmentBytes, this.#purpose);
   }
 
   get capacity(): number {
     return this.#capacity;
   }
 
-  /** Whether all of it is in use. */
+  /** Whether all segments are in use. */
   get isOut(): boolean {
     return this.#outstanding >= this.#capacity;
   }
 
-  /** Gives back what is not out; segments that are still being read follow as they are released. */
+  /** Returns all segments that are not in use; the others follow as they are released. */
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     this.#onRoom = undefined;
-    this.#memory.uncharge((this.#capacity - this.#outstanding) * this.segmentBytes, this.#purpose);
+    this.#memory.refund((this.#capacity - this.#outstanding) * this.segmentBytes, this.#purpose);
   }
 }
 
-/** In what pieces, and how many, `lengthBytes` are leased. */
+/** The size and number of the segments in which `lengthBytes` are leased. */
 export function segmentsFor(
   lengthBytes: number,
   segmentBytes = lengthBytes <= SMALL_LEASE_BYTES ? SMALL_SEGMENT_BYTES : SEGMENT_BYTES,

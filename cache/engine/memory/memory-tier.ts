@@ -1,7 +1,7 @@
 /**
- * Chunks that are in memory anyway (fills that are committed), kept until something else needs the room. SIEVE decides
- * who goes: one visited bit per entry and a hand that moves from the oldest to the newest, so a scan of cold objects
- * does not push out what is read again (Zhang et al., NSDI '24).
+ * The memory tier: chunks that were filled or loaded, kept until something else needs the room. Eviction is SIEVE (Zhang
+ * et al., NSDI '24): one visited bit per entry and a hand that moves from the oldest to the newest, which resists scans
+ * of cold objects.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import type { ChunkBytes } from './chunk-bytes.ts';
@@ -16,7 +16,7 @@ interface Entry {
 
 export class MemoryTier {
   readonly #entries = new Map<ChunkPath, Entry>();
-  /** Not yet committed: readable, and not to be pushed out. */
+  /** Not committed yet: readable, not evictable. */
   readonly #pinned = new Map<ChunkPath, ChunkBytes>();
   #newest: Entry | undefined;
   #oldest: Entry | undefined;
@@ -29,7 +29,7 @@ export class MemoryTier {
     return this.#sizeBytes;
   }
 
-  /** What goes under pressure: all but what is pinned. */
+  /** Everything but the pinned entries. */
   get evictableBytes(): number {
     return this.#sizeBytes - this.#pinnedBytes;
   }
@@ -38,7 +38,7 @@ export class MemoryTier {
     return this.#entries.size + this.#pinned.size;
   }
 
-  /** Called when something has come that may go again; it may have gone when `put` returns. */
+  /** Called when an evictable entry was added; it may be evicted before `put` returns. */
   onEvictable(listener: () => void): void {
     this.#onEvictable = listener;
   }
@@ -50,7 +50,7 @@ export class MemoryTier {
     return entry.bytes;
   }
 
-  /** Takes over `bytes`, which stay until `unpin` makes an ordinary entry of them. */
+  /** Takes over `bytes`, which are not evicted until `unpin` makes an ordinary entry of them. */
   pin(path: ChunkPath, bytes: ChunkBytes): void {
     this.delete(path);
     this.#pinned.set(path, bytes);
@@ -81,7 +81,7 @@ export class MemoryTier {
     this.#unpinned(path)?.drop();
   }
 
-  /** Drops entries of `neededBytes` or all there are; false when there was none. */
+  /** Evicts entries of at least `neededBytes` in total, or all; false when there was none. */
   evict(neededBytes: number): boolean {
     let freedBytes = 0;
     while (freedBytes < neededBytes) {

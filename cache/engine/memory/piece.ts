@@ -1,13 +1,13 @@
 /** Bytes on their way to a socket: a view of a pooled segment, valid until it is released. */
 import type { Segment } from './lease.ts';
 
-/** `peer`: another replica had it; `peer_fill`: another replica's fill, as `fill` is one of our own. */
+/** `peer`: another replica had the bytes; `peer_fill`: another replica's fill; `fill`: this replica's. */
 export type Source = 'memory' | 'store' | 'peer' | 'peer_fill' | 'fill';
 
 export interface Piece {
   readonly bytes: Uint8Array;
   readonly source: Source;
-  /** Exactly once, when nobody reads `bytes` any more. */
+  /** Called exactly once, when `bytes` are not read any more. */
   release(): void;
 }
 

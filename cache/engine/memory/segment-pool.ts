@@ -1,47 +1,47 @@
 /**
- * The memory behind segments: large ones, and large ones cut into small ones. All of it is reserved at once, touched as it
- * is used, reused from then on, and never left to the garbage collector: which would take it late, and would run before
- * every first byte for memory that it thinks is piling up.
+ * The slab pool behind segments: large ones, and large ones cut into small ones. All memory is reserved at once, touched
+ * when it is first used, and reused from then on. It is never left to the garbage collector, which would free it late,
+ * and would run before every first byte because it sees memory piling up.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES } from './lease.ts';
 
 const PIECES = SEGMENT_BYTES / SMALL_SEGMENT_BYTES;
-/** Of one allocation: a budget may be more than the longest ArrayBuffer. */
+/** The size of one allocation: a budget may exceed the longest ArrayBuffer. */
 const ARENA_BYTES = 1024 * SEGMENT_BYTES;
 const PAGE_BYTES = 4096;
-/** What glibc keeps in front of a large allocation, which without it would begin with a page. */
+/** glibc keeps a header in front of a large allocation, which would otherwise begin at a page boundary. */
 const ALLOCATION_HEADER_BYTES = 16;
 
-/** A large segment that has been cut. */
+/** A large segment that is cut into small ones. */
 interface Cut {
   readonly whole: Buffer;
   readonly free: Buffer[];
 }
 
 export class SegmentPool {
-  /** Reserved, and not used so far. */
+  /** Reserved, not used so far. */
   readonly #fresh: Buffer[] = [];
   readonly #free: Buffer[] = [];
   readonly #cutOf = new Map<Buffer, Cut>();
-  /** Those with free pieces, by how many: the fullest are used first, so that the others become whole again. */
+  /** Cut segments with free pieces, by their number: the fullest are used first, so that the others become whole again. */
   readonly #cuts: readonly Set<Cut>[] = Array.from({ length: PIECES }, () => new Set<Cut>());
   #extraBytes = 0;
   #scatteredBytes = 0;
 
   constructor(budgetBytes: number) {
     const wholeBytes = Math.floor(budgetBytes / SEGMENT_BYTES) * SEGMENT_BYTES;
-    // Virtual memory: the system finds pages for it when they are first written to.
+    // Virtual memory: the kernel backs it with pages when they are first written to.
     for (let at = 0; at < wholeBytes; at += ARENA_BYTES)
       this.#fresh.unshift(reserve(Math.min(ARENA_BYTES, wholeBytes - at)));
   }
 
-  /** Over the budget, which it is only where small pieces keep large segments from being whole. */
+  /** Allocated beyond the budget, which happens only where small pieces keep large segments from being whole. */
   get extraBytes(): number {
     return this.#extraBytes;
   }
 
-  /** Between small pieces that are in use: for small ones only, until their neighbours are back. */
+  /** Free bytes between small pieces in use: usable for small pieces only, until the whole segment is free. */
   get scatteredBytes(): number {
     return this.#scatteredBytes;
   }
@@ -54,7 +54,7 @@ export class SegmentPool {
   recycle(bytes: Buffer): void {
     const cut = this.#cutOf.get(bytes);
     if (cut === undefined) {
-      this.#giveBack(bytes);
+      this.#release(bytes);
       return;
     }
     this.#cuts[cut.free.length]?.delete(cut);
@@ -66,7 +66,7 @@ export class SegmentPool {
     }
     this.#scatteredBytes -= SEGMENT_BYTES;
     for (const piece of cut.free) this.#cutOf.delete(piece);
-    this.#giveBack(cut.whole);
+    this.#release(cut.whole);
   }
 
   #whole(): Buffer {
@@ -89,7 +89,7 @@ export class SegmentPool {
     const cut = this.#fullest() ?? this.#cutUp(this.#whole());
     this.#cuts[cut.free.length]?.delete(cut);
     const piece = cut.free.pop();
-    if (piece === undefined) throw new OrcaError('internal', 'a segment without free pieces was to give one');
+    if (piece === undefined) throw new OrcaError('internal', 'a cut segment has no free piece');
     this.#scatteredBytes -= SMALL_SEGMENT_BYTES;
     if (cut.free.length > 0) this.#cuts[cut.free.length]?.add(cut);
     return piece;
@@ -110,7 +110,7 @@ export class SegmentPool {
     return cut;
   }
 
-  #giveBack(whole: Buffer): void {
+  #release(whole: Buffer): void {
     const isExtra = this.#extraBytes > 0 && whole.buffer.byteLength === SEGMENT_BYTES + PAGE_BYTES;
     if (isExtra) this.#extraBytes -= SEGMENT_BYTES;
     else this.#free.push(whole);
@@ -118,9 +118,9 @@ export class SegmentPool {
 }
 
 /**
- * Begins with a page, as files in the page cache and the kernel's buffers do: where the two sides of a copy lie a few
- * bytes apart within theirs, AMD's `rep movsb` takes three to five times as long (a chunk from the store through Node
- * alone, EPYC: 1.1 s/GiB of CPU at 16 bytes apart, 0.45 with none). Nothing but speed depends on it.
+ * Begins at a page boundary, as files in the page cache and the kernel's buffers do. Where source and target of a copy
+ * have different offsets within their pages, AMD's `rep movsb` takes three to five times as long (a chunk from the store
+ * through Node alone, EPYC: 1.1 s/GiB of CPU at a difference of 16 bytes, 0.45 at none). Only speed depends on it.
  */
 function reserve(lengthBytes: number): Buffer {
   const from = PAGE_BYTES - ALLOCATION_HEADER_BYTES;

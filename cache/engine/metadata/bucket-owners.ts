@@ -1,6 +1,6 @@
 /**
- * `x-amz-expected-bucket-owner`: whose bucket a client takes this to be, which only the origin knows. It is asked with
- * what the client asks for, so that the cache needs no right more than the client's own request would.
+ * `x-amz-expected-bucket-owner`: the account that a client expects to own the bucket, which only the origin can confirm.
+ * The origin is asked for the client's own key, so that the cache needs no further permission.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { abortable } from '#cache/engine/abortable.ts';
@@ -8,21 +8,21 @@ import { LruTable } from '#cache/core/lru-table.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 
 const FIRST_BYTE_TIMEOUT_MS = 2_000;
-/** Accounts are few, and buckets do not change hands. */
+/** Accounts are few, and buckets do not change owners. */
 const MAX_ENTRIES = 1_000;
-/** As long as a head is good for by default. */
+/** The default TTL of metadata. */
 const KEEP_MS = 300_000;
 
 export class BucketOwners {
   readonly #context: OriginCallContext;
-  /** When the origin last said that it is so. Refusals are asked for anew: there they cost as much as without a cache. */
+  /** When the origin last confirmed an owner. Refusals are not cached: they cost the same as without a cache. */
   readonly #confirmedMs = new LruTable<number>({ maxEntries: MAX_ENTRIES });
 
   constructor(context: OriginCallContext) {
     this.#context = context;
   }
 
-  /** `key` is empty for the bucket itself. Rejects with `access_denied` for another's bucket, or the origin's codes. */
+  /** `key` is empty for the bucket itself. Rejects with `access_denied` for another owner, or the origin's codes. */
   async check(bucket: string, key: string, owner: string, signal: AbortSignal): Promise<void> {
     const { origin, clock } = this.#context;
     const name = JSON.stringify([bucket, owner]);
@@ -34,10 +34,10 @@ export class BucketOwners {
       const asked = callOrigin(this.#context, call, (options) => origin.checkOwner(bucket, key, owner, options));
       await abortable(asked, signal);
     } catch (error) {
-      // While the origin is away, what it once said goes on.
+      // While the origin is unavailable, an earlier confirmation stays valid.
       if (confirmedMs !== undefined && hasCode(error, 'origin_unavailable', 'origin_throttled')) return;
       throw error instanceof OrcaError && error.code === 'access_denied'
-        ? new OrcaError('access_denied', `the bucket is not ${owner}'s, says the origin`, { cause: error })
+        ? new OrcaError('access_denied', `the origin does not confirm ${owner} as the bucket's owner`, { cause: error })
         : error;
     }
     this.#confirmedMs.set(name, askedMs);

@@ -1,6 +1,6 @@
 /**
- * What was last learned of each object, kept in the cachestore: so that what was read before is still served when every
- * replica restarts while the origin is down. Written beside the path of a request, never in it.
+ * Manifests: the last known metadata of each object, kept in the cachestore, so that objects that were read before are
+ * still served when every replica restarts while the origin is down. They are written in the background.
  */
 import {
   decodeManifest,
@@ -15,14 +15,15 @@ import { withDeadline } from '#cache/engine/abortable.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
 
-/** An unchanged object's manifest is written again so seldom: it is read only when the origin is away. */
+/** How often an unchanged object's manifest is rewritten: rarely, since it is read only while the origin is down. */
 const REWRITE_MS = 60 * 60_000;
-/** Writes that wait; the oldest goes when there are more: it costs a HEAD some day. */
+/** Queued writes. Beyond that the oldest is dropped, which may cost a HEAD later. */
 const MAX_WAITING = 1_000;
 const WRITERS = 4;
 const TIMEOUT_MS = 5_000;
 
-type Word = LearnedHead | { readonly goneMs: number };
+/** A head, or the time at which the object was found to be deleted. */
+type Record = LearnedHead | { readonly deletedMs: number };
 
 export interface ManifestsOptions {
   readonly store: ChunkStore;
@@ -33,8 +34,8 @@ export interface ManifestsOptions {
 
 export class Manifests {
   readonly #options: ManifestsOptions;
-  /** By manifest name; the latest word wins. */
-  readonly #waiting = new Map<string, Word>();
+  /** By manifest name; the latest record wins. */
+  readonly #waiting = new Map<string, Record>();
   readonly #written: LruTable<{ readonly etag: string | undefined; readonly atMs: number }>;
   #writers = 0;
 
@@ -47,46 +48,46 @@ export class Manifests {
     return this.#waiting.size;
   }
 
-  /** The manifest; undefined where there is none that can be read. */
+  /** Undefined where there is no readable manifest. */
   async read(object: ObjectName, signal: AbortSignal | undefined): Promise<Manifest | undefined> {
     const name = manifestName(object);
     try {
       const bytes = await this.#bounded(signal, (signal) => this.#options.store.getSmall(name, { signal }));
       const manifest = bytes && decodeManifest(Buffer.from(bytes).toString('utf8'));
-      return manifest && { ...manifest, learnedMs: this.#ours(manifest.learnedMs) };
+      return manifest && { ...manifest, learnedMs: this.#toEngineMs(manifest.learnedMs) };
     } catch (error) {
-      const { code } = asOrcaError(error, 'internal', 'a manifest can not be read');
+      const { code } = asOrcaError(error, 'internal', 'a manifest cannot be read');
       if (code !== 'store_unavailable' && code !== 'cancelled') throw error;
       return undefined;
     }
   }
 
-  /** Writes down what the origin just said, if that is news. */
-  record(object: ObjectName, word: Word): void {
+  /** Writes the origin's answer, if it differs from the last one written. */
+  record(object: ObjectName, record: Record): void {
     const name = manifestName(object);
-    const etag = 'head' in word ? word.head.etag : undefined;
+    const etag = 'head' in record ? record.head.etag : undefined;
     const last = this.#written.get(name);
     const nowMs = this.#options.clock.now();
     if (last !== undefined && last.etag === etag && nowMs - last.atMs < REWRITE_MS) return;
-    // Of an object that never was here, nothing need be known to be gone.
+    // The absence of an object that was never cached need not be recorded.
     if (last === undefined && etag === undefined) return;
     this.#written.set(name, { etag, atMs: nowMs });
-    this.#enqueue(name, word);
+    this.#enqueue(name, record);
   }
 
-  /** Writes down that what any replica has recorded is of no use any more. */
-  bury(object: ObjectName): void {
-    this.#enqueue(manifestName(object), { goneMs: this.#options.clock.now() });
+  /** Writes a tombstone: the manifest of any replica is invalid from now on. */
+  invalidate(object: ObjectName): void {
+    this.#enqueue(manifestName(object), { deletedMs: this.#options.clock.now() });
   }
 
-  /** Somebody has buried it: what the origin says next is news, even if it says the same. */
-  wasBuried(object: ObjectName): void {
+  /** Another replica wrote a tombstone: the origin's next answer is written even if it is unchanged. */
+  forgetWritten(object: ObjectName): void {
     this.#written.delete(manifestName(object));
   }
 
-  #enqueue(name: string, word: Word): void {
+  #enqueue(name: string, record: Record): void {
     this.#waiting.delete(name);
-    this.#waiting.set(name, word);
+    this.#waiting.set(name, record);
     for (const oldest of this.#waiting.keys()) {
       if (this.#waiting.size <= MAX_WAITING) break;
       this.#waiting.delete(oldest);
@@ -100,40 +101,40 @@ export class Manifests {
       for (;;) {
         const next = this.#waiting.entries().next();
         if (next.done === true) return;
-        const [name, word] = next.value;
+        const [name, record] = next.value;
         this.#waiting.delete(name);
-        await this.#writeOne(name, word);
+        await this.#writeOne(name, record);
       }
     } finally {
       this.#writers--;
     }
   }
 
-  async #writeOne(name: string, word: Word): Promise<void> {
+  async #writeOne(name: string, record: Record): Promise<void> {
     const { store, observer } = this.#options;
     try {
       await this.#bounded(undefined, async (signal) => {
-        const learnedMs = this.#everybodys('head' in word ? word.learnedMs : word.goneMs);
+        const learnedMs = this.#toDateMs('head' in record ? record.learnedMs : record.deletedMs);
         const before = await store.getSmall(name, { signal });
         const known = before === undefined ? undefined : decodeManifest(Buffer.from(before).toString('utf8'));
         if (known !== undefined && known.learnedMs >= learnedMs) return;
-        if (known === undefined && !('head' in word)) return;
-        const text = 'head' in word ? encodeHead({ head: word.head, learnedMs }) : encodeTombstone(learnedMs);
+        if (known === undefined && !('head' in record)) return;
+        const text = 'head' in record ? encodeHead({ head: record.head, learnedMs }) : encodeTombstone(learnedMs);
         await store.putSmall(name, Buffer.from(text), { signal });
       });
     } catch (error) {
       this.#written.delete(name);
-      observer.warn('a manifest was not written', { manifest: name, error });
+      observer.warn('manifest not written', { manifest: name, error });
     }
   }
 
-  /** Manifests hold dates, which all replicas and their successors share; the engine counts by its own clock. */
-  #everybodys(learnedMs: number): number {
+  /** Manifests contain dates, which all replicas share; the engine uses its own monotonic clock. */
+  #toDateMs(learnedMs: number): number {
     const { clock } = this.#options;
     return clock.date() - Math.max(0, clock.now() - learnedMs);
   }
 
-  #ours(learnedMs: number): number {
+  #toEngineMs(learnedMs: number): number {
     const { clock } = this.#options;
     return clock.now() - Math.max(0, clock.date() - learnedMs);
   }

@@ -1,6 +1,7 @@
 /**
- * What is known of objects, cluster-wide: a key's coordinator asks the origin once per TTL, the others ask it; what was
- * learned serves on while the origin is away. Age counts from the origin's answer, never from when a replica learned it.
+ * Object metadata, cluster-wide. A key's coordinator asks the origin once per TTL (singleflight), the other replicas ask
+ * the coordinator, and known metadata is served while the origin is down (stale-if-error). Age counts from the origin's
+ * answer, not from when a replica heard of it.
  */
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { ANY_VERSION, objectHash, type ObjectName } from '#cache/core/peer/head-request.ts';
@@ -13,34 +14,34 @@ import { Singleflight } from '#shared/singleflight.ts';
 import type { Manifests } from './manifests.ts';
 import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
 
-/** Absent keys are asked for by mistake or by probing; a tenth of the positive table is plenty. */
+/** Negative entries are requested by mistake or by probing: a tenth of the positive table is enough. */
 const NEGATIVE_SHARE = 1 / 10;
 /**
- * Names and headers of all heads, in characters. A hundred thousand usual ones are a third of it; as many with all the
- * metadata that an origin allows would not fit the heap, which has 256 MiB in a pod.
+ * Names and headers of all heads, in characters. A hundred thousand typical heads need a third of it. As many heads with
+ * all the user metadata that an origin allows would not fit the heap, which has 256 MiB in a pod.
  */
 const MAX_HEADS_LENGTH = 48 * 1024 * 1024;
-/** Objects that change under a cache are few. */
-const MAX_BAD = 1_000;
-/** So long behind the TTL an entry still answers while it is asked for anew. */
+/** Few objects change while they are cached. */
+const MAX_OUTDATED = 1_000;
+/** Stale-while-revalidate: how long after its TTL an entry is still served while it is revalidated. */
 const REVALIDATE_MS = 30_000;
-/** A peer's answer may take as long as its origin retries; it says 102 meanwhile. */
+/** A peer's answer may take as long as its origin retries; it sends 102 meanwhile. */
 const PEER_TIMEOUT_MS = 20_000;
-/** What every replica should have heard within a second. */
+/** An invalidation should reach every replica within a second. */
 const INVALIDATE_TIMEOUT_MS = 1_000;
-/** What will be the same on the next try: remembered for the negative TTL. */
-const LASTING: readonly ErrorCode[] = [
+/** Answers that would be the same on the next attempt: kept for the negative TTL. */
+const NEGATIVE: readonly ErrorCode[] = [
   'not_found',
   'bucket_not_found',
   'access_denied',
   'origin_missing_etag',
   'origin_unsupported',
 ];
-/** The origin's own trouble, which says nothing about the object: what is known of it goes on. */
-const AWAY: readonly ErrorCode[] = ['origin_unavailable', 'origin_throttled'];
+/** Origin outages, which say nothing about the object: its known metadata stays valid. */
+const OUTAGE: readonly ErrorCode[] = ['origin_unavailable', 'origin_throttled'];
 
 export interface MetadataOptions {
-  /** One HEAD, with its turn and its retries. */
+  /** One HEAD, through the limiter and with retries. */
   readonly originHead: (bucket: string, key: string) => Promise<ObjectHead>;
   readonly manifests: Manifests;
   readonly peers: PeerView;
@@ -68,8 +69,8 @@ export class Metadata {
   readonly #options: MetadataOptions;
   readonly #heads: LruTable<LearnedHead>;
   readonly #absences: LruTable<Absence>;
-  /** The last version of a key that was found to be gone. */
-  readonly #bad = new LruTable<string>({ maxEntries: MAX_BAD });
+  /** By key, the last version that was found to be outdated. */
+  readonly #outdated = new LruTable<string>({ maxEntries: MAX_OUTDATED });
   /** Two of them: a peer joins only calls to the origin, so two replicas never wait for each other. */
   readonly #lookups = new Singleflight<string, LearnedHead>();
   readonly #originHeads = new Singleflight<string, LearnedHead>();
@@ -87,7 +88,7 @@ export class Metadata {
     return this.#heads.size + this.#absences.size;
   }
 
-  /** The object's head, at most `ttlMs` old, or older where the origin is away. Rejects with the origin's codes. */
+  /** The object's head, at most `ttlMs` old, or older while the origin is down. Rejects with the origin's codes. */
   async resolve(object: ObjectName, ttlMs: number, signal: AbortSignal): Promise<KnownHead> {
     const name = tableKey(object);
     const known = this.#fresh(name, ttlMs + REVALIDATE_MS);
@@ -99,32 +100,32 @@ export class Metadata {
     try {
       return this.#answer(await abortable(asking, signal));
     } catch (error) {
-      if (!hasCode(error, ...AWAY)) throw error;
-      const last = this.#fresh(name, this.#options.staleIfErrorMs) ?? (await this.#remembered(object, signal));
+      if (!hasCode(error, ...OUTAGE)) throw error;
+      const last = this.#fresh(name, this.#options.staleIfErrorMs) ?? (await this.#fromManifest(object, signal));
       if (last === undefined) throw error;
       return { ...this.#answer(last), stale: true };
     }
   }
 
-  /** As the origin says it now, wherever it was known: after a version was found to be gone. */
+  /** Asks the origin again, whatever is known: after a version was found to be outdated. */
   async resolveAnew(object: ObjectName, signal: AbortSignal): Promise<KnownHead> {
     return this.#answer(await abortable(this.#ask(object, 0), signal));
   }
 
-  /** The same, but not older than `maxAgeMs`: before a client is told that its version is gone. */
+  /** A head at most `maxAgeMs` old: before a client is told that its version is outdated. */
   async revalidate(object: ObjectName, known: KnownHead, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
     if (known.ageMs <= maxAgeMs) return known;
     try {
       const fresh = this.#fresh(tableKey(object), maxAgeMs);
       return this.#answer(fresh ?? (await abortable(this.#ask(object, maxAgeMs), signal)));
     } catch (error) {
-      // If the origin does not answer, the entry decides.
-      if (!hasCode(error, ...AWAY)) throw error;
+      // Without an answer of the origin, the known entry decides.
+      if (!hasCode(error, ...OUTAGE)) throw error;
       return known;
     }
   }
 
-  /** A peer asks: answered from here or from the origin, never by asking on. */
+  /** Serves a peer's request: from here or from the origin, never from a third replica. */
   async serve(object: ObjectName, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
     const name = tableKey(object);
     const known = this.#fresh(name, maxAgeMs);
@@ -132,45 +133,45 @@ export class Metadata {
     const absence = this.#absenceOf(name);
     if (absence !== undefined) {
       const { code, message } = absence.error;
-      // The asker keeps it for what is left of its time.
+      // The asking replica keeps it for the remainder of its TTL.
       throw new OrcaError(code, message, { cause: absence.error, ageMs: this.#ageMs(absence) });
     }
     return this.#answer(await abortable(this.#askOrigin(object, maxAgeMs), signal));
   }
 
-  /** Forgets this version here, or `ANY_VERSION`: a newer one that somebody has learned stays. */
-  forget(object: ObjectName, badEtag: string): void {
+  /** Drops this version here, or `ANY_VERSION`. A newer version that is known already stays. */
+  forget(object: ObjectName, etag: string): void {
     const name = tableKey(object);
-    if (badEtag === ANY_VERSION) {
+    if (etag === ANY_VERSION) {
       this.#absences.delete(name);
-      this.#options.manifests.wasBuried(object);
+      this.#options.manifests.forgetWritten(object);
     }
-    if (badEtag === ANY_VERSION || this.#heads.get(name)?.head.etag === badEtag) this.#heads.delete(name);
-    this.#bad.set(name, badEtag);
+    if (etag === ANY_VERSION || this.#heads.get(name)?.head.etag === etag) this.#heads.delete(name);
+    this.#outdated.set(name, etag);
     // A call in flight may bring the old version back: its answer is not recorded.
     this.#lookups.forget(name);
     this.#originHeads.forget(name);
   }
 
-  /** Forgets it here and on all other replicas. */
-  invalidate(object: ObjectName, badEtag: string): void {
-    this.forget(object, badEtag);
+  /** Drops this version here and on all other replicas. */
+  invalidate(object: ObjectName, etag: string): void {
+    this.forget(object, etag);
     const { peers, peerClient, observer } = this.#options;
     const { owners, terminating, self } = peers.current();
     for (const peer of [...owners, ...terminating]) {
       if (peer === self) continue;
-      this.#asked(INVALIDATE_TIMEOUT_MS, (signal) =>
-        peerClient.invalidate(peer, { object, etag: badEtag }, { signal }),
-      ).catch((error: unknown) => {
-        // It will learn by itself: every read of the old version fails at the origin.
-        observer.warn('a peer was not told of a changed object', { peer, error });
-      });
+      this.#askPeer(INVALIDATE_TIMEOUT_MS, (signal) => peerClient.invalidate(peer, { object, etag }, { signal })).catch(
+        (error: unknown) => {
+          // The peer will notice by itself: every read of the old version fails at the origin.
+          observer.warn('invalidation not delivered to a peer', { peer, error });
+        },
+      );
     }
   }
 
-  /** Forgets all that any replica, or the cachestore, knows of the object: the next read asks the origin. */
+  /** Drops all metadata of the object, on all replicas and in the cachestore: the next read asks the origin. */
   purge(object: ObjectName): void {
-    this.#options.manifests.bury(object);
+    this.#options.manifests.invalidate(object);
     this.invalidate(object, ANY_VERSION);
   }
 
@@ -182,7 +183,7 @@ export class Metadata {
         if (peer === self) break;
         try {
           const query = { object, maxAgeMs: finite(maxAgeMs) };
-          const { head, ageMs } = await this.#asked(PEER_TIMEOUT_MS, (signal) =>
+          const { head, ageMs } = await this.#askPeer(PEER_TIMEOUT_MS, (signal) =>
             peerClient.head(peer, query, { signal }),
           );
           return { head, learnedMs: clock.now() - ageMs };
@@ -195,8 +196,8 @@ export class Metadata {
     });
   }
 
-  /** A peer's answer within `limitMs`. */
-  #asked<T>(limitMs: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  /** Calls a peer with a deadline. */
+  #askPeer<T>(limitMs: number, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const late = () => new OrcaError('peer_unavailable', `no answer within ${limitMs} ms`);
     return withDeadline(this.#options.clock, limitMs, late, undefined, call);
   }
@@ -204,10 +205,10 @@ export class Metadata {
   #askOrigin(object: ObjectName, maxAgeMs: number): Promise<LearnedHead> {
     return this.#coalesce(this.#originHeads, object, async () => {
       const { clock, originHead, manifests } = this.#options;
-      // Just started: another replica, or this one before, may have asked a moment ago.
+      // This replica has just started: another one, or its predecessor, may have asked a moment ago.
       if (clock.now() - this.#startedMs < maxAgeMs) {
-        const remembered = await this.#remembered(object, undefined);
-        if (remembered !== undefined && this.#ageMs(remembered) < maxAgeMs) return remembered;
+        const known = await this.#fromManifest(object, undefined);
+        if (known !== undefined && this.#ageMs(known) < maxAgeMs) return known;
       }
       const learnedMs = clock.now();
       try {
@@ -215,7 +216,7 @@ export class Metadata {
         manifests.record(object, learned);
         return learned;
       } catch (error) {
-        if (hasCode(error, 'not_found')) manifests.record(object, { goneMs: learnedMs });
+        if (hasCode(error, 'not_found')) manifests.record(object, { deletedMs: learnedMs });
         throw error;
       }
     });
@@ -246,26 +247,26 @@ export class Metadata {
     const before = this.#heads.get(name);
     if (before !== undefined && before.learnedMs > learned.learnedMs) return;
     this.#heads.set(name, learned);
-    // A purge is over once the origin was asked; a version found to be gone stays gone.
-    if (this.#bad.get(name) === ANY_VERSION) this.#bad.delete(name);
+    // A purge is over once the origin was asked; an outdated version stays outdated.
+    if (this.#outdated.get(name) === ANY_VERSION) this.#outdated.delete(name);
     if (before !== undefined && before.head.etag !== learned.head.etag) this.invalidate(object, before.head.etag);
   }
 
   #rememberFailure(name: string, error: unknown): void {
-    if (!hasCode(error, ...LASTING)) return;
+    if (!hasCode(error, ...NEGATIVE)) return;
     this.#heads.delete(name);
-    // Told by another replica it may be old already: kept for its own TTL, not for one more.
+    // An absence that another replica reported has an age already: its TTL does not start again.
     this.#absences.set(name, { error, learnedMs: this.#options.clock.now() - (error.ageMs ?? 0) });
   }
 
-  /** The manifest's word, if it is young enough to be served while the origin is away. */
-  async #remembered(object: ObjectName, signal: AbortSignal | undefined): Promise<LearnedHead | undefined> {
+  /** The manifest's head, if it is recent enough to be served while the origin is down. */
+  async #fromManifest(object: ObjectName, signal: AbortSignal | undefined): Promise<LearnedHead | undefined> {
     const manifest = await this.#options.manifests.read(object, signal);
     if (manifest === undefined || manifest.gone || this.#ageMs(manifest) > this.#options.staleIfErrorMs)
       return undefined;
-    // The manifest is written later than the news travels.
-    const bad = this.#bad.get(tableKey(object));
-    if (bad === ANY_VERSION || bad === manifest.head.etag) return undefined;
+    // An invalidation arrives before the manifest is rewritten.
+    const outdated = this.#outdated.get(tableKey(object));
+    if (outdated === ANY_VERSION || outdated === manifest.head.etag) return undefined;
     return { head: manifest.head, learnedMs: manifest.learnedMs };
   }
 
@@ -288,12 +289,12 @@ export class Metadata {
   }
 }
 
-/** No bucket name holds a NUL. */
+/** No bucket name contains a NUL. */
 function tableKey({ bucket, key }: ObjectName): string {
   return `${bucket}\0${key}`;
 }
 
-/** An immutable object's TTL has no end, which a query can't say. */
+/** An immutable object's TTL is infinite, which a query cannot express. */
 function finite(maxAgeMs: number): number {
   return Math.min(maxAgeMs, Number.MAX_SAFE_INTEGER);
 }

@@ -1,16 +1,16 @@
 /**
- * How the reader of a response takes its bytes. Who holds memory for one that has stopped is told, and gives it back: the
- * bytes are there to be asked for again, at the offset that was reached.
+ * The pace of one response's client. When the client stalls, the code that holds memory for it is notified and releases
+ * that memory: the bytes can be fetched again, from the offset that was reached.
  */
 
 export interface Pace {
-  /** It stopped lately: nothing is fetched for it before it is needed. */
+  /** The client stalled lately: nothing is fetched for it ahead of time. */
   readonly isSlow: boolean;
-  /** Calls back each time the reader is found to take nothing; returns how to unsubscribe. */
+  /** Calls `listener` each time the client is found stalled; returns the unsubscribe function. */
   onStall(listener: () => void): () => void;
 }
 
-/** The end of a pace that the reader's side holds. */
+/** The writable end of a pace, held by the code that writes to the client's socket. */
 export class ReaderPace implements Pace {
   readonly #listeners = new Set<() => void>();
   #isSlow = false;

@@ -1,12 +1,12 @@
 /**
- * A replica's memory of which chunks are in the cachestore: presence only, bounded, in two generations. A hit in the
- * old one promotes; when the new one is full the old is dropped and they rotate: O(1), no links between entries.
+ * Which chunks are known to be in the cachestore: presence only, bounded, in two generations. A hit in the old generation
+ * promotes the entry; when the young one is full, the old one is dropped. O(1), without links between entries.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 
 export class Catalog {
   readonly #generationSize: number;
-  /** false = a tombstone: forgotten, so that an entry of the old generation behind it can't answer. */
+  /** false = a tombstone, which hides an entry of the old generation. */
   #young = new Map<ChunkPath, boolean>();
   #old = new Map<ChunkPath, boolean>();
 

@@ -1,27 +1,27 @@
 /**
- * A circuit breaker: after enough failures in a window nobody is made to wait for the next one, a single probe finds out
- * when it may be over, and a few good ones in a row end it.
+ * A circuit breaker: after enough failures within a window it opens, and calls fail at once. A single probe finds out
+ * whether the other side is back, and a few successful probes in a row close it.
  */
 import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 
 export interface BreakerSettings {
-  /** So many failures within `windowMs` open it. */
+  /** The number of failures within `windowMs` that opens it. */
   readonly failures: number;
   readonly windowMs: number;
   readonly probeEveryMs: number;
-  /** So many good probes in a row close it. */
+  /** The number of successful probes in a row that closes it. */
   readonly goodProbes: number;
-  /** A success wipes the failures before it: for a far origin, where a few in thousands are normal. */
+  /** Whether a success resets the failure count: for a remote origin, where a few failures in thousands are normal. */
   readonly forgivesOnSuccess: boolean;
-  /** What an open breaker answers with. */
+  /** The error code of an open breaker. */
   readonly code: ErrorCode;
   readonly name: string;
 }
 
 const NOT_ASKED = 'not_asked';
 
-/** Whether a breaker answered in the other side's stead. */
+/** Whether an open breaker failed the call, so that the other side was not asked. */
 export function wasNotAsked(error: unknown): boolean {
   return error instanceof OrcaError && error.details === NOT_ASKED;
 }
@@ -54,7 +54,7 @@ export class Breaker {
     return () => this.#onClose.delete(listener);
   }
 
-  /** Runs the call if it may; `isFailure` tells the other side's trouble from an answer that is merely a no. */
+  /** Runs the call unless the breaker is open; `isFailure` distinguishes an outage from a negative answer. */
   async run<T>(isFailure: (error: unknown) => boolean, call: () => Promise<T>): Promise<T> {
     const isProbe = this.#admit();
     try {
@@ -73,10 +73,10 @@ export class Breaker {
     if (this.#state === 'closed') return false;
     const { name, code } = this.#settings;
     const waitMs = this.#nextProbeMs - this.#clock.now();
-    // Once a probe was good, whoever comes is one: what they would do instead is to fetch from far away what is here.
+    // After one good probe every caller is a probe: refused, it would fetch from far away what is near.
     const mustWait = this.#probes > 0 && this.#goodProbes === 0;
     if (mustWait || waitMs > 0)
-      throw new OrcaError(code, `${name} has failed too often and is not asked now`, {
+      throw new OrcaError(code, `${name} has failed too often: its circuit breaker is open`, {
         retryAfterMs: Math.max(waitMs, 1_000),
         details: NOT_ASKED,
       });
@@ -89,7 +89,7 @@ export class Breaker {
     if (this.#settings.forgivesOnSuccess) this.#failedMs = [];
     if (!wasProbe) return;
     this.#probes--;
-    // Another may have found meanwhile that it is not over.
+    // Another probe may have failed meanwhile.
     if (this.#state !== 'probing') return;
     if (++this.#goodProbes < this.#settings.goodProbes) return;
     this.#state = 'closed';
@@ -118,7 +118,7 @@ export class Breaker {
   }
 }
 
-/** A caller that left took its probe's answer along: the next caller probes. */
+/** A cancelled probe has no outcome: the next caller probes. */
 function isNoAnswer(error: unknown): boolean {
   return error instanceof OrcaError && error.code === 'cancelled';
 }

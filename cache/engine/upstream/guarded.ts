@@ -1,4 +1,4 @@
-/** Store and origin behind their breakers: what is down is not asked again and again while somebody waits. */
+/** Cachestore and origin behind circuit breakers: no client waits for a service that is known to be down. */
 import { hasCode, type OrcaError } from '#cache/core/errors.ts';
 import { Breaker, type BreakerSettings } from './circuit-breaker.ts';
 import type { ChunkStore, Clock, Origin } from '#cache/engine/ports.ts';
@@ -13,7 +13,7 @@ const STORE: BreakerSettings = {
   code: 'store_unavailable',
   name: 'the cachestore',
 };
-/** One for each bucket: another account's outage is not this one's. 4xx answers never count. */
+/** One breaker per bucket: an outage of one account does not affect another. 4xx answers never count. */
 const ORIGIN: BreakerSettings = {
   failures: 10,
   windowMs: 30_000,
@@ -30,7 +30,7 @@ export interface GuardedStore extends ChunkStore {
 
 export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
   const breaker = new Breaker(STORE, clock);
-  // A full disk takes nothing more, but what is on it can be read.
+  // A full disk takes no more writes, but can still be read.
   const isDown = (error: unknown) => hasCode(error, 'store_unavailable') && !isStoreFull(error);
   const guarded = <T>(call: () => Promise<T>) => breaker.run(isDown, call);
   return {
@@ -45,14 +45,14 @@ export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
   };
 }
 
-/** A write that failed for want of space. */
+/** A write that failed because the store is full. */
 export function isStoreFull({ status, cause }: OrcaError): boolean {
   if (status === INSUFFICIENT_STORAGE) return true;
   return cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT');
 }
 
 export interface GuardedOrigin extends Origin {
-  /** Buckets that were asked for so far. */
+  /** One for each bucket requested so far. */
   readonly breakers: ReadonlyMap<string, Breaker>;
 }
 
@@ -71,7 +71,7 @@ export function guardOrigin(origin: Origin, clock: Clock): GuardedOrigin {
     part: (object, ...args) => guarded(object.bucket, () => origin.part(object, ...args)),
     checkOwner: (bucket, ...args) => guarded(bucket, () => origin.checkOwner(bucket, ...args)),
     list: (bucket, ...args) => guarded(bucket, () => origin.list(bucket, ...args)),
-    // Probes are how one finds out; they are seldom and made by nobody who waits.
+    // Readiness probes bypass the breaker: they are rare, and no client waits for them.
     probe: (...args) => origin.probe(...args),
     close: () => origin.close(),
   };

@@ -1,4 +1,4 @@
-/** One small call of the origin, with a turn in the limiter and the one retry layer. */
+/** One small origin call, through the limiter and the retry layer. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
 import { wasNotAsked } from './circuit-breaker.ts';
@@ -6,7 +6,7 @@ import type { OriginLimiter } from './origin-limiter.ts';
 import type { CallOptions, Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import { withRetry, type RetrySettings } from './retry.ts';
 
-/** Outlives any retry budget that the configuration allows. */
+/** Longer than any retry budget that the configuration allows. */
 const TOTAL_TIMEOUT_MS = 60_000;
 
 export interface OriginCallContext {
@@ -21,7 +21,7 @@ export interface OriginCallContext {
 export interface OriginCall {
   readonly operation: Parameters<Observer['originRequest']>[0];
   readonly bucket: string;
-  /** Of each attempt. */
+  /** For each attempt. */
   readonly firstByteTimeoutMs: number;
 }
 
@@ -46,7 +46,7 @@ export function callOrigin<T>(
   };
   const late = () => new OrcaError('origin_unavailable', `no answer within ${TOTAL_TIMEOUT_MS} ms`);
   return withDeadline(clock, TOTAL_TIMEOUT_MS, late, undefined, (signal) =>
-    // While the breaker is open what is known goes out at once: nobody waits for its next probe.
+    // An open breaker ends the retries: known metadata is served at once, and no client waits for the next probe.
     withRetry({ settings: retry, clock, random, signal, isFinal: wasNotAsked }, () =>
       limiter.run(bucket, signal, () => once(signal)),
     ),

@@ -1,14 +1,14 @@
 /**
- * Whose chunks these are. Chunk names hold the origin's id, which people choose; two origins under one id in one
- * cachestore would serve each other's objects. So the id is registered there with a fingerprint of the origin, and who
- * finds another fingerprint serves nothing.
+ * Protects a cachestore from two origins with the same id. Chunk names contain the origin's id, which users choose; two
+ * origins with one id in one cachestore would serve each other's objects. So the id is registered there with a
+ * fingerprint of the origin, and a cache that finds another fingerprint serves nothing.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
 
 const TIMEOUT_MS = 5_000;
-/** While it is not known; a store that comes back should find us soon. */
+/** While the identity is not known: a cachestore that recovers is asked again soon. */
 const RETRY_MS = 5_000;
 /** Somebody may register after us in a store that was emptied. */
 const RECHECK_MS = 10 * 60_000;
@@ -40,17 +40,17 @@ export class OriginIdentity {
     return this.#state;
   }
 
-  /** Why nothing may be served, where that is so. */
+  /** The error for every request while another origin is registered under this id. */
   refusal(): OrcaError | undefined {
     if (this.#state !== 'conflict') return undefined;
     const { originId, fingerprint } = this.#options;
     return new OrcaError(
       'store_unavailable',
-      `origin id ${originId} belongs to ${this.#registered} in this cachestore, and this cache's origin is ${fingerprint}: give it another origin.id, or set origin.identity if the endpoint has moved`,
+      `origin.id ${originId} is registered in this cachestore for ${this.#registered}, but this cache's origin is ${fingerprint}: choose another origin.id, or set origin.identity if the endpoint has moved`,
     );
   }
 
-  /** Looks, and registers where nobody has. A store that does not answer leaves the state as it is. */
+  /** Reads the registration, and registers if there is none. A store that does not answer leaves the state unchanged. */
   async check(signal: AbortSignal): Promise<IdentityState> {
     const { clock, observer, fingerprint } = this.#options;
     if (fingerprint === undefined) return this.#state;
@@ -63,7 +63,10 @@ export class OriginIdentity {
       this.#registered = registered;
       this.#state = registered === fingerprint ? 'ours' : 'conflict';
       if (this.#state === 'conflict' && before !== 'conflict')
-        observer.warn('another origin has this id in the cachestore: nothing is served', { registered, fingerprint });
+        observer.warn('origin.id is registered for another origin in the cachestore: refusing all requests', {
+          registered,
+          fingerprint,
+        });
       if (this.#state === 'ours' && before !== 'ours') this.#options.onOurs();
     } catch (error) {
       if (!hasCode(error, 'store_unavailable')) throw error;
@@ -71,7 +74,7 @@ export class OriginIdentity {
     return this.#state;
   }
 
-  /** Checks until the signal aborts: often while it is not known, now and then afterwards. */
+  /** Checks until the signal aborts: often while the identity is unknown, rarely afterwards. */
   async run(signal: AbortSignal): Promise<void> {
     try {
       while (!signal.aborted) {
@@ -83,14 +86,14 @@ export class OriginIdentity {
     }
   }
 
-  /** The fingerprint that is registered when this returns; ours, unless another came first. */
+  /** Returns the registered fingerprint: ours, unless another origin was registered first. */
   async #register(fingerprint: string, signal: AbortSignal): Promise<string> {
     const { store, originId } = this.#options;
     const name = `_orca/identity/${originId}`;
     const before = await store.getSmall(name, { signal });
     if (before !== undefined) return Buffer.from(before).toString('utf8');
     await store.putSmall(name, Buffer.from(fingerprint), { signal, ifAbsent: true });
-    // On a store that ignores the condition the last writer wins: what counts is what is there.
+    // On a store that ignores the condition the last writer wins, so the result is read back.
     const after = await store.getSmall(name, { signal });
     return after === undefined ? fingerprint : Buffer.from(after).toString('utf8');
   }

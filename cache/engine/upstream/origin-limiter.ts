@@ -1,11 +1,11 @@
 /**
- * How many requests this replica may have at the origin at once: its share of the cluster's, with a bounded line for
- * each bucket. While another bucket waits, one holds at most half of the slots, so that a crowd on one keeps none out.
+ * A semaphore for concurrent origin requests: this replica's share of the cluster-wide limit, with a bounded queue per
+ * bucket. While another bucket waits, one bucket holds at most half of the slots, so that load on one starves no other.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 
-/** For each bucket. Four parts for each of 256 fills: behind that, waiting is longer than the queue timeout anyway. */
+/** Per bucket: four parts for each of 256 fills. A longer queue would exceed the queue timeout anyway. */
 const MAX_QUEUED = 1_024;
 
 export interface LimiterOptions {
@@ -17,20 +17,20 @@ export interface LimiterOptions {
 }
 
 interface Waiter {
-  /** Its place among all buckets' waiters. */
+  /** Its position among the waiters of all buckets. */
   readonly order: number;
   readonly admit: () => void;
 }
 
-/** Only buckets of the allow-list come this far, and one is forgotten when nothing of it runs or waits. */
-interface Line {
+/** One bucket's queue. Only buckets of the allow-list have one, and it is removed when nothing runs or waits. */
+interface Queue {
   running: number;
   readonly waiting: Waiter[];
 }
 
 export class OriginLimiter {
   readonly #options: LimiterOptions;
-  readonly #lines = new Map<string, Line>();
+  readonly #queues = new Map<string, Queue>();
   #running = 0;
   #queued = 0;
   #order = 0;
@@ -63,16 +63,16 @@ export class OriginLimiter {
 
   async #enter(bucket: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const line = this.#lineOf(bucket);
+    const queue = this.#queueOf(bucket);
     if (this.#queued === 0 && this.#running < this.slots) {
-      line.running++;
+      queue.running++;
       this.#running++;
       return;
     }
-    if (line.waiting.length >= MAX_QUEUED) throw overloaded(`the queue for ${bucket} at the origin is full`);
+    if (queue.waiting.length >= MAX_QUEUED) throw overloaded(`the queue for ${bucket} at the origin is full`);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const stopWaiting = () => {
-      line.waiting.splice(line.waiting.indexOf(waiter), 1);
+      queue.waiting.splice(queue.waiting.indexOf(waiter), 1);
       this.#queued--;
       cancelTimer();
       signal.removeEventListener('abort', onAbort);
@@ -81,33 +81,33 @@ export class OriginLimiter {
       order: this.#order++,
       admit: () => {
         stopWaiting();
-        line.running++;
+        queue.running++;
         this.#running++;
         resolve();
       },
     };
     const giveUp = (error: unknown) => {
       stopWaiting();
-      this.#forget(bucket, line);
+      this.#forget(bucket, queue);
       reject(error);
     };
     const onAbort = () => giveUp(signal.reason);
     const { queueTimeoutMs } = this.#options;
     const cancelTimer = this.#options.clock.after(queueTimeoutMs, () =>
-      giveUp(overloaded(`no turn at the origin within ${queueTimeoutMs} ms`)),
+      giveUp(overloaded(`no free slot at the origin within ${queueTimeoutMs} ms`)),
     );
     signal.addEventListener('abort', onAbort, { once: true });
-    line.waiting.push(waiter);
+    queue.waiting.push(waiter);
     this.#queued++;
     this.#admit();
     await promise;
   }
 
   #leave(bucket: string): void {
-    const line = this.#lineOf(bucket);
-    line.running--;
+    const queue = this.#queueOf(bucket);
+    queue.running--;
     this.#running--;
-    this.#forget(bucket, line);
+    this.#forget(bucket, queue);
     this.#admit();
   }
 
@@ -119,10 +119,10 @@ export class OriginLimiter {
     }
   }
 
-  /** Who came first, of the buckets that may have one slot more. */
+  /** The first waiter of all buckets that may have one more slot. */
   #next(): Waiter | undefined {
-    const waiting = [...this.#lines.values()].filter((line) => line.waiting.length > 0);
-    // Rounded up: with an odd number no slot stays free while somebody waits, and a single one serves all in turn.
+    const waiting = [...this.#queues.values()].filter((queue) => queue.waiting.length > 0);
+    // Rounded up: with an odd number no slot stays free while a request waits, and a single slot serves all in turn.
     const half = Math.ceil(this.slots / 2);
     let first: Waiter | undefined;
     for (const {
@@ -135,14 +135,14 @@ export class OriginLimiter {
     return first;
   }
 
-  #lineOf(bucket: string): Line {
-    const line = this.#lines.get(bucket) ?? { running: 0, waiting: [] };
-    this.#lines.set(bucket, line);
-    return line;
+  #queueOf(bucket: string): Queue {
+    const queue = this.#queues.get(bucket) ?? { running: 0, waiting: [] };
+    this.#queues.set(bucket, queue);
+    return queue;
   }
 
-  #forget(bucket: string, line: Line): void {
-    if (line.running === 0 && line.waiting.length === 0) this.#lines.delete(bucket);
+  #forget(bucket: string, queue: Queue): void {
+    if (queue.running === 0 && queue.waiting.length === 0) this.#queues.delete(bucket);
   }
 }
 

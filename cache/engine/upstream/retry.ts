@@ -1,4 +1,4 @@
-/** The one retry layer towards the origin: full jitter, bounded in attempts and in time, no retry where it can't help. */
+/** The one retry layer for origin calls: exponential backoff with full jitter, bounded in attempts and in time. */
 import { backoffMs } from '#cache/core/backoff.ts';
 import { hasCode, type OrcaError } from '#cache/core/errors.ts';
 import type { Clock } from '#cache/engine/ports.ts';
@@ -7,7 +7,7 @@ export interface RetrySettings {
   readonly attempts: number;
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
-  /** From the first attempt to the last one's start, while no byte has come. */
+  /** From the first attempt to the start of the last one, while no byte arrives. */
   readonly maxTotalDurationMs: number;
 }
 
@@ -16,9 +16,9 @@ export interface RetryOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly signal: AbortSignal;
-  /** Whether the last attempt got anywhere: then attempts and time are counted anew. */
+  /** Whether the last attempt made progress: then attempts and time are counted from zero again. */
   readonly progressed?: () => boolean;
-  /** Failures that are the last word, although their code is one that may pass. */
+  /** Failures that are not retried although their code is transient. */
   readonly isFinal?: (error: OrcaError) => boolean;
 }
 
@@ -43,7 +43,7 @@ export async function withRetry<T>(options: RetryOptions, attempt: () => Promise
         askedMs,
       );
       const isLate = clock.now() - startedMs + pauseMs > settings.maxTotalDurationMs;
-      // A pause longer than our longest is the client's to make: it is told, and holds nothing meanwhile.
+      // A longer pause than our maximum is left to the client, which gets Retry-After and holds no resources meanwhile.
       if (tries >= settings.attempts || askedMs > settings.backoffMaxMs || isLate) throw error;
       await clock.sleep(pauseMs, signal);
     }

@@ -1,6 +1,6 @@
 /**
- * Whether the cachestore's conditional writes may be relied upon. One replica finds out and leaves a note in the store,
- * which the others take over; until somebody knows, commits look first and write plainly.
+ * Finds out whether the cachestore's conditional writes are atomic. One replica probes and leaves a note in the store,
+ * which the others adopt. Until the answer is known, commits check with a HEAD and then write unconditionally.
  */
 import { randomBytes } from 'node:crypto';
 import { backoffMs } from '#cache/core/backoff.ts';
@@ -20,21 +20,21 @@ import type { ChunkStore, Clock, Observer, PeerView, ProbedStore } from '#cache/
 
 const NOTE = '_orca/store-verdict';
 const NOTE_TIMEOUT_MS = 5_000;
-/** 128 MiB to a store that takes 2 MB/s: a slower one is no cachestore. */
+/** 128 MiB to a store that takes 2 MB/s: a slower one is not usable as a cachestore. */
 const PROBE_TIMEOUT_MS = 60_000;
-/** So long each replica leaves to those that rank before it; a probe takes a second or two. */
+/** How long each replica waits for every replica that ranks before it; a probe takes a second or two. */
 const TURN_MS = 10_000;
-/** Behind that many who all failed, it does not matter any more who is next. */
+/** After this many replicas failed, the order does not matter any more. */
 const MAX_TURNS = 8;
-/** Reading a note costs nothing, and a store that comes back should be known soon. */
+/** Reading a note is cheap, and a store that recovers should be noticed soon. */
 const NOTE_BACKOFF_MS = 2_000;
 const NOTE_BACKOFF_MAX_MS = 60_000;
-/** A race moves 128 MiB: what refuses it once refuses it again. */
+/** A probe moves 128 MiB, and a store that refuses it once will refuse it again. */
 const PROBE_BACKOFF_MS = 60_000;
 const PROBE_BACKOFF_MAX_MS = 60 * 60_000;
 
 export interface StoreProbeOptions {
-  /** Behind its breaker: while that is open nothing is probed. */
+  /** Behind its circuit breaker: while that is open, nothing is probed. */
   readonly guarded: ChunkStore;
   readonly store: ProbedStore;
   readonly peers: PeerView;
@@ -42,7 +42,7 @@ export interface StoreProbeOptions {
   readonly observer: Pick<Observer, 'storeRequest' | 'warn'>;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Called with each verdict that is found or taken over. */
+  /** Called with each verdict that is found or adopted. */
   readonly onVerdict: (verdict: StoreVerdict, source: 'probed' | 'noted') => void;
 }
 
@@ -63,10 +63,10 @@ export class StoreProbe {
     return this.#verdict?.condition ?? 'unknown';
   }
 
-  /** One line a person can act on. */
+  /** One line for status messages. */
   describe(): string {
     if (this.#verdict !== undefined) return describeVerdict(this.#verdict);
-    return `not known yet: commits look first${this.#failure === '' ? '' : ` (${this.#failure})`}`;
+    return `conditional-write support has not been probed yet; commits check before they write${this.#failure === '' ? '' : ` (${this.#failure})`}`;
   }
 
   /** Until the signal aborts. */
@@ -93,7 +93,7 @@ export class StoreProbe {
             : backoffMs(failures, NOTE_BACKOFF_MS, NOTE_BACKOFF_MAX_MS, jitter);
           failures++;
         }
-        // A clock that was set back makes no verdict older than it may get.
+        // A clock that was set back must not make a verdict outlive its time.
         await clock.sleep(Math.min(Math.max(waitMs, NOTE_BACKOFF_MS), VERDICT_KEPT_MS), signal);
       }
     } catch (error) {
@@ -107,7 +107,7 @@ export class StoreProbe {
     return note === undefined ? undefined : decodeVerdict(note, clock.date());
   }
 
-  /** Waits while others may be at it: theirs, or undefined when it is our turn. */
+  /** Waits while other replicas may be probing; their verdict, or undefined when it is our turn. */
   async #inTurn(signal: AbortSignal): Promise<StoreVerdict | undefined> {
     const { peers, clock } = this.#options;
     const { self, owners } = peers.current();
@@ -132,7 +132,10 @@ export class StoreProbe {
       );
       const condition = judge(findings);
       if (condition === undefined)
-        throw new OrcaError('store_unavailable', `the store's answers prove nothing: ${JSON.stringify(findings)}`);
+        throw new OrcaError(
+          'store_unavailable',
+          `the probe of conditional writes was inconclusive: ${JSON.stringify(findings)}`,
+        );
       const { problems, versioned } = findings;
       const verdict = { condition, problems, versioned, probedAtMs: clock.date() };
       outcome = condition;
@@ -140,10 +143,10 @@ export class StoreProbe {
       const body = encodeVerdict(verdict);
       await this.#within(NOTE_TIMEOUT_MS, signal, (bounded) => guarded.putSmall(NOTE, body, { signal: bounded }));
     } catch (error) {
-      // What is known is known: the others only have to find out by themselves.
+      // The verdict stands; without the note the other replicas probe for themselves.
       if (outcome === 'error') throw error;
       signal.throwIfAborted();
-      observer.warn('the verdict on the cachestore could not be noted there', { error });
+      observer.warn('cachestore probe: the result could not be saved in the cachestore', { error });
     } finally {
       observer.storeRequest('probe', outcome, clock.now() - startedMs);
     }
@@ -153,15 +156,15 @@ export class StoreProbe {
     const { store, onVerdict } = this.#options;
     this.#verdict = verdict;
     this.#failure = '';
-    // A store that does not give back what it was given proves nothing by who won.
+    // The outcome of a race proves nothing where the store does not return the bytes that were written.
     store.trustConditions(verdict.condition === 'atomic' && verdict.problems.every((problem) => problem === 'delete'));
     onVerdict(verdict, source);
   }
 
   #failed(error: unknown): void {
     const { message } = asOrcaError(error, 'store_unavailable', 'the cachestore could not be probed');
-    // Said once, not with every try.
-    if (message !== this.#failure) this.#options.observer.warn('what the cachestore can do is not known', { error });
+    // Logged once, not for every attempt.
+    if (message !== this.#failure) this.#options.observer.warn('cachestore probe failed', { error });
     this.#failure = message;
   }
 
