@@ -1,12 +1,12 @@
 /** N real engines in one process over one fake origin and one fake store; their peer RPC is a direct call. */
 import { createCipheriv, createHash } from 'node:crypto';
-import { OrcaError } from '#cache/core/errors.ts';
+import type { OrcaError } from '#cache/core/errors.ts';
 import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engine.ts';
-import type { ChunkStore, Observer, Origin, PeerAddress, PeerClient, PeerSet, PeerView } from '#cache/engine/ports.ts';
+import type { ChunkStore, Observer, Origin, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
 import { systemClock, type Clock } from '#shared/clock.ts';
 import type { FakeClock } from './fake-clock.ts';
-import { copyInto } from '#cache/wire/http1/sink.ts';
+import { directPeerClient } from './direct-peer-client.ts';
 import { fakeChunkStore, type FakeChunkStore } from './fake-chunk-store.ts';
 import { fakeOrigin, type FakeOrigin } from './fake-origin.ts';
 
@@ -111,7 +111,13 @@ export function openEngines(options: EnginesOptions = {}): Engines {
         origin: options.originSeen?.(origin) ?? origin,
         store: storeOf(() => replica),
         peers: viewOf(() => replica.view),
-        peerClient: directClient(replicas, () => replica),
+        peerClient: directPeerClient({
+          clock,
+          peerAt: (peer) => replicas.find((other) => other.address === peer && other !== replica),
+          onBytes: (lengthBytes) => {
+            replica.peerBytes += lengthBytes;
+          },
+        }),
         observer: countingObserver(counts),
         clock,
         random: Math.random,
@@ -222,48 +228,4 @@ export function countingObserver(counts: Counts): Observer {
 
 function viewOf(current: () => PeerSet): PeerView {
   return { current, onChange: () => () => {}, ready: async () => {}, staleMs: () => 0, close: async () => {} };
-}
-
-/** What the HTTP client and server do, without the wire. */
-function directClient(replicas: readonly Replica[], self: () => Replica): PeerClient {
-  const at = (peer: PeerAddress): Replica => {
-    const replica = replicas.find(({ address }) => address === peer);
-    if (replica === undefined || replica.dead || replica === self())
-      throw new OrcaError('peer_unavailable', `${peer} does not answer`);
-    return replica;
-  };
-  return {
-    async fill(peer, request, sink, options) {
-      const replica = at(peer);
-      replica.fillCalls++;
-      const reply = await replica.engine.serveFill({
-        ...request,
-        signal: options.signal,
-        requestId: options.requestId ?? '',
-      });
-      if (reply.kind !== 'bytes') return reply;
-      options.onSource?.(reply.source);
-      for await (const piece of reply.body) {
-        try {
-          await copyInto(sink, piece.bytes, options.signal);
-          self().peerBytes += piece.bytes.length;
-        } finally {
-          piece.release();
-        }
-        if (replica.dead) throw new OrcaError('peer_unavailable', `${peer} died`);
-        if (replica.stalls > 0) {
-          replica.stalls--;
-          throw new OrcaError('peer_unavailable', `${peer} fell silent`, { details: 'stall' });
-        }
-      }
-      return { kind: 'bytes' };
-    },
-    async head(peer, query, options) {
-      return at(peer).engine.metadata.serve(query.object, query.maxAgeMs, options.signal);
-    },
-    async invalidate(peer, invalidation) {
-      at(peer).engine.metadata.forget(invalidation.object, invalidation.etag);
-    },
-    close: async () => {},
-  };
 }

@@ -83,5 +83,5 @@ export function bucketLocation({ names, region }: ServedBuckets, call: EdgeCall)
 }
 
 export function mustServe(names: ReadonlySet<string>, bucket: string): void {
-  if (!names.has(bucket)) throw new OrcaError('bucket_not_found', `bucket ${bucket} is not served here`);
+  if (!names.has(bucket)) throw new OrcaError('bucket_not_found', `bucket ${bucket} is not served by this cache`);
 }

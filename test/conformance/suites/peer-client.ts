@@ -1,0 +1,303 @@
+/** What every PeerClient must do, with or without a wire: run against the real engine of another replica. */
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
+import { collectSink, type CollectSink } from '#test/support/collect-sink.ts';
+import { metadataFor } from '#test/support/chunks.ts';
+import { MIB, openEngines, patternBytes, peerSet, type Engines, type Replica } from '#test/support/engines.ts';
+
+export interface PeerClientFixture {
+  /** Calls `peer` on behalf of another replica. */
+  readonly client: PeerClient;
+  readonly peer: PeerAddress;
+  /** A client with a key that `peer` does not know; only where there are keys. */
+  readonly stranger?: PeerClient;
+  /** Makes `peer` unreachable. */
+  readonly kill: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** Deadlines are real time: short where a test waits for one, long where a busy machine must not reach it. */
+const SHORT_MS = 150;
+const LONG_MS = 20_000;
+/** The origin's name of the only bucket. */
+const BUCKET = 'far-models';
+const KEY = 'a b/(ä)+%';
+/** Two whole chunks and a short one. */
+const BODY = patternBytes(2.5 * MIB);
+
+type FillOptions = Parameters<PeerClient['fill']>[3];
+
+/** `open` connects a client to the second replica of `engines`, which coordinates all chunks. */
+export function peerClientSuite(
+  name: string,
+  open: (engines: Engines) => Promise<PeerClientFixture>,
+  { hasKeys }: { readonly hasKeys: boolean },
+): void {
+  async function opened() {
+    const engines = openEngines({ replicas: 2 });
+    const [asking, replica] = engines.replicas as readonly [Replica, Replica];
+    replica.view = peerSet(replica.address, [replica.address]);
+    const fixture = await open(engines);
+    onTestFinished(() => fixture.close());
+    const { etag } = engines.origin.put(BUCKET, KEY, BODY);
+    const object = { originId: 'test', bucket: BUCKET, key: KEY };
+    const chunkOf = (index: number, version: string = etag): Chunk =>
+      chunkAt({ ...object, etag: version, sizeBytes: BODY.length }, MIB, index);
+    const fill = (
+      request: Partial<FillRequest> = {},
+      options: Partial<FillOptions> = {},
+      sink: CollectSink = collectSink(),
+      client: PeerClient = fixture.client,
+    ): Promise<FillAnswer> => {
+      const chunk = request.chunk ?? chunkOf(0);
+      const range = { from: 0, to: chunk.lengthBytes };
+      const terms = { rank: 1, epoch: replica.view.epoch, demand: 'new', deadlineMs: LONG_MS, reason: 'miss' } as const;
+      return client.fill(fixture.peer, { chunk, range, ...terms, ...request }, sink, { signal: signal(), ...options });
+    };
+    const head = (maxAgeMs = 60_000, key = KEY, client: PeerClient = fixture.client) =>
+      client.head(fixture.peer, { object: { ...object, key }, maxAgeMs }, { signal: signal() });
+    const invalidate = (version: string, client: PeerClient = fixture.client): Promise<void> =>
+      client.invalidate(fixture.peer, { object, etag: version }, { signal: signal() });
+    return { ...fixture, ...engines, asking, replica, object, etag, chunkOf, fill, head, invalidate };
+  }
+
+  describe(`${name} as a peer client: fill`, () => {
+    test.for([
+      ['a whole chunk', 1, 0, MIB],
+      ['one byte', 0, 12_345, 12_346],
+      ['the end of a chunk', 0, MIB - 1000, MIB],
+      ['a range across blocks', 1, 60_000, 700_001],
+      ['the short last chunk', 2, 0, MIB / 2],
+    ] as const)('puts the bytes of %s into the sink', async ([, index, from, to]) => {
+      const { fill, chunkOf } = await opened();
+      const sink = collectSink();
+      expect(await fill({ chunk: chunkOf(index), range: { from, to } }, {}, sink)).toEqual({ kind: 'bytes' });
+      expect(sink.bytes().equals(BODY.subarray(index * MIB + from, index * MIB + to))).toBe(true);
+    });
+
+    test('reports the source once, before the first byte', async () => {
+      const { fill } = await opened();
+      const seen: [string, number][] = [];
+      const sink = collectSink();
+      await fill({}, { onSource: (source) => seen.push([source, sink.lengthBytes]) }, sink);
+      expect(seen).toEqual([['flight', 0]]);
+    });
+
+    test('waits for room in the sink, however small', async () => {
+      const { fill } = await opened();
+      for (const options of [
+        { windowBytes: 4099, pauseAfterWindow: true },
+        { windowBytes: 100_003, pauseAfterWindow: true },
+      ]) {
+        const sink = collectSink(options);
+        await fill({ range: { from: 0, to: 300_000 } }, {}, sink);
+        expect(sink.bytes().equals(BODY.subarray(0, 300_000))).toBe(true);
+      }
+      const paused = collectSink({ pauseAtBytes: 100_000 });
+      const call = fill({}, {}, paused);
+      await paused.has(100_000);
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(paused.lengthBytes).toBeLessThan(MIB);
+      paused.resume();
+      expect(await call).toEqual({ kind: 'bytes' });
+      expect(paused.bytes().equals(BODY.subarray(0, MIB))).toBe(true);
+    });
+
+    test('resolves with stored for a chunk in the cachestore', async () => {
+      const { fill, chunkOf, store, origin } = await opened();
+      const body = BODY.subarray(0, MIB);
+      store.plant(chunkOf(0), body, metadataFor(chunkOf(0), body));
+      const sink = collectSink();
+      expect(await fill({}, {}, sink)).toEqual({ kind: 'stored' });
+      expect([sink.lengthBytes, origin.counts.reads]).toEqual([0, 0]);
+    });
+
+    test('resolves with none if it only joins, and nothing is there', async () => {
+      const { fill, origin } = await opened();
+      expect(await fill({ reason: 'join' })).toEqual({ kind: 'none' });
+      expect(origin.counts.reads).toBe(0);
+    });
+
+    test('resolves with not_coordinator and the view of the peer', async () => {
+      const { fill, replica, asking } = await opened();
+      replica.view = peerSet(replica.address, [asking.address]);
+      const { epoch } = replica.view;
+      expect(await fill()).toEqual({ kind: 'not_coordinator', owner: asking.address, epoch });
+    });
+
+    test.for(['origin_denied', 'origin_missing_etag', 'object_archived', 'bucket_not_found'] as const)(
+      'rejects with %s as the peer saw it',
+      async (code) => {
+        const { fill, origin } = await opened();
+        origin.inject({ on: 'read', what: new OrcaError(code, 'from the origin') });
+        await expect(fill()).rejects.toMatchObject({ code, message: expect.stringContaining('from the origin') });
+      },
+    );
+
+    test('rejects with object_changed for another version', async () => {
+      const { fill, chunkOf } = await opened();
+      await expect(fill({ chunk: chunkOf(0, 'other') })).rejects.toMatchObject({ code: 'object_changed' });
+    });
+
+    test('rejects with peer_unavailable for an error of the peer itself, without its details', async () => {
+      const { fill, origin } = await opened();
+      origin.inject({ on: 'read', what: new OrcaError('internal', 'a secret') });
+      const error: unknown = await fill().catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'peer_unavailable' });
+      expect(String(error)).not.toContain('secret');
+    });
+
+    test('keeps the valid bytes of a body that is cut', async () => {
+      const { fill, origin } = await opened();
+      origin.inject({ on: 'read', afterBytes: MIB / 2, what: new OrcaError('origin_denied', 'in the middle') });
+      const sink = collectSink();
+      await expect(fill({}, {}, sink)).rejects.toMatchObject({ code: 'peer_unavailable' });
+      expect(sink.lengthBytes).toBeLessThan(MIB);
+      expect(sink.bytes().equals(BODY.subarray(0, sink.lengthBytes))).toBe(true);
+    });
+  });
+
+  describe(`${name} as a peer client: time`, () => {
+    test('a call that has no first byte in time is peer_unavailable', async () => {
+      const { fill, origin } = await opened();
+      origin.readGate.hold();
+      await expect(fill({}, { firstByteTimeoutMs: SHORT_MS })).rejects.toMatchObject({ code: 'peer_unavailable' });
+    });
+
+    test('a peer that exceeds the requested deadline answers origin_unavailable', async () => {
+      const { fill, origin } = await opened();
+      origin.readGate.hold();
+      const call = fill({ deadlineMs: SHORT_MS }, { firstByteTimeoutMs: LONG_MS });
+      await expect(call).rejects.toMatchObject({ code: 'origin_unavailable' });
+    });
+
+    test('a body without progress is peer_unavailable, and its valid bytes are kept', async () => {
+      const { fill, origin } = await opened();
+      origin.inject({ on: 'read', afterBytes: MIB / 2, what: 'stall' });
+      const sink = collectSink();
+      const call = fill({}, { stallTimeoutMs: 4 * SHORT_MS }, sink);
+      await expect(call).rejects.toMatchObject({ code: 'peer_unavailable', details: 'stall' });
+      expect(sink.lengthBytes).toBeGreaterThan(0);
+      expect(sink.bytes().equals(BODY.subarray(0, sink.lengthBytes))).toBe(true);
+    });
+  });
+
+  describe(`${name} as a peer client: abort`, () => {
+    test('a call that is aborted already does not reach the peer', async () => {
+      const { fill, origin } = await opened();
+      await expect(fill({}, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'cancelled' });
+      expect(origin.counts.reads).toBe(0);
+    });
+
+    test('rejects with the reason of the signal, and ends the work of the peer', async () => {
+      const { fill, origin } = await opened();
+      origin.readGate.hold();
+      const aborter = new AbortController();
+      const call = fill({}, { signal: aborter.signal });
+      const rejected = expect(call).rejects.toMatchObject({ code: 'overloaded', message: 'not needed any more' });
+      await origin.readGate.reached();
+      aborter.abort(new OrcaError('overloaded', 'not needed any more'));
+      await rejected;
+      await expect.poll(() => origin.readGate.waiting).toBe(0);
+    });
+
+    test('in the middle of a body leaves the sink alone afterwards', async () => {
+      const { fill } = await opened();
+      const sink = collectSink({ pauseAtBytes: 10_000 });
+      const aborter = new AbortController();
+      const call = fill({}, { signal: aborter.signal }, sink);
+      const rejected = expect(call).rejects.toMatchObject({ code: 'cancelled' });
+      await sink.has(10_000);
+      aborter.abort();
+      await rejected;
+      const before = sink.lengthBytes;
+      sink.resume();
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(sink.lengthBytes).toBe(before);
+    });
+  });
+
+  describe(`${name} as a peer client: metadata`, () => {
+    test('a head is looked up once, and has its age', async () => {
+      const { head, origin, etag } = await opened();
+      const first = await head();
+      expect(first.head).toMatchObject({ etag, sizeBytes: BODY.length });
+      const second = await head();
+      expect(second.head).toEqual(first.head);
+      expect(second.ageMs).toBeGreaterThanOrEqual(first.ageMs);
+      expect(origin.counts.heads).toBe(1);
+    });
+
+    test('an absence is remembered, and has its age', async () => {
+      const { head, origin } = await opened();
+      await expect(head(60_000, 'absent')).rejects.toMatchObject({ code: 'not_found' });
+      const error: unknown = await head(60_000, 'absent').catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'not_found', ageMs: expect.any(Number) });
+      expect(origin.counts.heads).toBe(1);
+    });
+
+    test('an invalidated version is looked up again, any other is kept', async () => {
+      const { head, invalidate, origin, etag } = await opened();
+      await head();
+      await invalidate('other');
+      await head();
+      expect(origin.counts.heads).toBe(1);
+      await invalidate(etag);
+      origin.put(BUCKET, KEY, 'new');
+      expect((await head()).head.sizeBytes).toBe(3);
+    });
+  });
+
+  describe(`${name} as a peer client: failures`, () => {
+    test('a peer that is dead is peer_unavailable for every call', async () => {
+      const { fill, head, invalidate, kill, etag } = await opened();
+      await kill();
+      for (const call of [fill, head, () => invalidate(etag)])
+        await expect(call()).rejects.toMatchObject({ code: 'peer_unavailable' });
+    });
+
+    test('a peer that dies in the middle of a body is peer_unavailable, and its valid bytes are kept', async () => {
+      const { fill, kill, origin, object } = await opened();
+      // More than the kernel buffers of both sides hold.
+      const body = patternBytes(16 * MIB);
+      const { etag } = origin.put(BUCKET, KEY, body);
+      const chunk = chunkAt({ ...object, etag, sizeBytes: body.length }, body.length, 0);
+      const sink = collectSink({ pauseAtBytes: 100_000 });
+      const call = fill({ chunk }, {}, sink);
+      const rejected = expect(call).rejects.toMatchObject({ code: 'peer_unavailable' });
+      await sink.has(100_000);
+      await kill();
+      sink.resume();
+      await rejected;
+      expect(sink.bytes().equals(body.subarray(0, sink.lengthBytes))).toBe(true);
+    });
+
+    test('a client that is closed is peer_unavailable for every call', async () => {
+      const { client, fill, head, invalidate, etag, origin } = await opened();
+      await client.close();
+      await client.close();
+      for (const call of [fill, head, () => invalidate(etag)])
+        await expect(call()).rejects.toMatchObject({ code: 'peer_unavailable' });
+      expect(origin.counts.reads + origin.counts.heads).toBe(0);
+    });
+
+    if (!hasKeys) return;
+
+    test('a client with another key is peer_unavailable for every call, and changes nothing', async () => {
+      const { fill, head, invalidate, stranger, origin, etag } = await opened();
+      await head();
+      const sink = collectSink();
+      await expect(fill({}, {}, sink, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
+      await expect(head(60_000, KEY, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
+      await expect(invalidate(etag, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
+      await head();
+      expect([sink.lengthBytes, origin.counts.reads, origin.counts.heads]).toEqual([0, 0, 1]);
+    });
+  });
+}
+
+function signal(): AbortSignal {
+  return new AbortController().signal;
+}
