@@ -1,7 +1,7 @@
-/** Full-jitter exponential backoff: many that failed together do not come back together. */
+/** Exponential backoff with full jitter: clients that failed at the same time do not retry at the same time. */
 
 export interface Backoff {
-  /** How long to wait now; doubles its bound each time. */
+  /** The next wait: a random share of a bound that doubles with each call. */
   nextMs(): number;
   reset(): void;
 }

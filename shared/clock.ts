@@ -1,18 +1,17 @@
-/** Time as a value that is handed in, so that tests own it; and the real one. */
+/** The clock as a dependency, so that tests can control time; and the system clock. */
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Time, so that tests own it. */
 export interface Clock {
   /**
-   * Milliseconds, to tell how long something takes: since the epoch as far as this process knows, and even from there
-   * on, whatever is done to the machine's clock. A step would make a breaker of 30 s stay open for an hour.
+   * Monotonic time in ms, for durations. It starts at the wall-clock time of the process start and ignores later
+   * changes of the machine's clock: a step could otherwise keep a circuit breaker of 30 s open for an hour.
    */
   now(): number;
-  /** Milliseconds since the epoch as the machine's clock has it now: to be compared with what other machines say. */
+  /** Wall-clock time in ms since the epoch, for comparison with timestamps of other machines. */
   date(): number;
   /** Resolves after `ms`, or rejects with the signal's reason. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
-  /** Calls back once after `ms` unless cancelled. */
+  /** Calls `callback` once after `ms`; the returned function cancels it. */
   after(ms: number, callback: () => void): () => void;
 }
 
@@ -24,7 +23,7 @@ export const systemClock: Clock = {
     try {
       await delay(ms, undefined, signal === undefined ? {} : { signal });
     } catch (error) {
-      // Node rejects with its own AbortError; callers tell why they were stopped by the signal's reason.
+      // Node.js rejects with its own AbortError, but callers rely on the signal's reason.
       signal?.throwIfAborted();
       throw error;
     }

@@ -1,10 +1,10 @@
 /**
- * Something that is read again while the process runs, such as a mounted Secret. What can't be read or used leaves the
- * last good value.
+ * Follows a value that may change while the process runs, such as a mounted Secret, by polling. A value that cannot be
+ * read or parsed leaves the last valid one in use.
  */
 import type { Clock } from './clock.ts';
 
-/** Kubelet takes about a minute to deliver a change; ten seconds more are not noticed. */
+/** The kubelet takes about a minute to deliver a change, so ten more seconds do not matter. */
 const REREAD_MS = 10_000;
 
 export interface Followed<T> {
@@ -15,23 +15,23 @@ export interface Followed<T> {
 export interface FollowOptions<Raw, T> {
   readonly read: () => Promise<Raw>;
   readonly same: (a: Raw, b: Raw) => boolean;
-  /** Called with the first, and with each that is not the same as the last good one; throws where it is of no use. */
+  /** Called with the first value, and with each that differs from the last valid one. Throws if the value is invalid. */
   readonly parse: (raw: Raw) => T;
   readonly onChange: (value: T) => void;
-  /** `isNews`: it was another error the last time, or none. */
-  readonly onError: (error: unknown, isNews: boolean) => void;
-  /** It is no longer followed, although nobody has closed it. */
+  /** `isNew`: the previous read succeeded or failed with a different error. */
+  readonly onError: (error: unknown, isNew: boolean) => void;
+  /** Called if the polling ends without `close`. */
   readonly onEnd: (error: unknown) => void;
   readonly clock: Clock;
 }
 
-/** Rejects where there is no good value at first. */
+/** Rejects if the first value cannot be read or parsed. */
 export async function follow<Raw, T>(options: FollowOptions<Raw, T>): Promise<Followed<T>> {
   const { read, same, parse, clock } = options;
   const stop = new AbortController();
   let raw = await read();
   let value = parse(raw);
-  let complaint = '';
+  let lastError = '';
 
   const reread = async (): Promise<void> => {
     try {
@@ -41,11 +41,11 @@ export async function follow<Raw, T>(options: FollowOptions<Raw, T>): Promise<Fo
         raw = next;
         options.onChange(value);
       }
-      complaint = '';
+      lastError = '';
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      options.onError(error, message !== complaint);
-      complaint = message;
+      options.onError(error, message !== lastError);
+      lastError = message;
     }
   };
   const run = async (): Promise<void> => {

@@ -1,11 +1,11 @@
 /**
- * A process's life: a signal to stop becomes one AbortSignal, what nobody caught becomes a log line and exit 1, and the
- * shutdown is a list of steps, each with a bound.
+ * The lifecycle of a process: SIGTERM and SIGINT abort one AbortSignal, an uncaught error is logged and exits with 1, and
+ * a graceful shutdown is a list of steps, each with a timeout.
  */
 import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 
-/** The part of `process` that a lifecycle uses, so that tests can hand in another. */
+/** The part of `process` that a lifecycle uses; tests replace it. */
 export interface Host {
   on(event: string, listener: (...args: unknown[]) => void): unknown;
   off(event: string, listener: (...args: unknown[]) => void): unknown;
@@ -14,27 +14,27 @@ export interface Host {
 
 export interface ShutdownStep {
   readonly name: string;
-  /** What is not done by then is left behind, said in the log, and the next step runs. */
+  /** After this time the step is logged as timed out, and the next step runs. */
   readonly timeoutMs: number;
-  /** The signal aborts at the bound: the step should then destroy what it was waiting for. */
+  /** The signal aborts at the timeout: the step should then destroy what it waits for. */
   run(signal: AbortSignal): Promise<void> | void;
 }
 
 export interface Lifecycle {
   /** Aborts at the first SIGTERM or SIGINT. */
   readonly stopping: AbortSignal;
-  /** Takes the handlers away again, for tests. */
+  /** Removes the handlers, for tests. */
   close(): void;
 }
 
-/** 128 + the number of the signal, as shells say it. */
+/** 128 + the signal number, as in shells. */
 const EXIT_SIGINT = 130;
 
 export function openLifecycle(log: Log, host: Host = process): Lifecycle {
   const stop = new AbortController();
   const onSignal = (name: unknown): void => {
     if (stop.signal.aborted) {
-      // A second Ctrl-C means now; Kubernetes sends SIGTERM once and then kills.
+      // A second Ctrl-C exits at once. Kubernetes sends SIGTERM once, then SIGKILL.
       if (name === 'SIGINT') host.exit(EXIT_SIGINT);
       return;
     }
@@ -42,8 +42,8 @@ export function openLifecycle(log: Log, host: Host = process): Lifecycle {
     stop.abort(new Error(`stopped by ${String(name)}`));
   };
   const onCrash = (error: unknown): void => {
-    // Unknown state: a restart is the only answer that is right in every case.
-    log.error('something failed that nobody was waiting for', { error });
+    // The process is in an unknown state, and only a restart is safe in every case.
+    log.error('uncaught error; exiting', { error });
     host.exit(1);
   };
   const handlers = [
@@ -61,30 +61,30 @@ export function openLifecycle(log: Log, host: Host = process): Lifecycle {
   };
 }
 
-/** Runs the steps in order. A step that fails or takes too long stops nothing behind it. Never rejects. */
+/** Runs the steps in order. A step that fails or times out does not affect the later ones. Never rejects. */
 export async function shutDown(steps: readonly ShutdownStep[], log: Log, clock: Clock): Promise<void> {
   for (const step of steps) {
     const startMs = clock.now();
-    const bound = new AbortController();
-    const overdue = new Promise<'overdue'>((resolve) => {
-      bound.signal.addEventListener('abort', () => resolve('overdue'), { once: true });
+    const timeout = new AbortController();
+    const timedOut = new Promise<'timed out'>((resolve) => {
+      timeout.signal.addEventListener('abort', () => resolve('timed out'), { once: true });
     });
     const cancel = clock.after(step.timeoutMs, () =>
-      bound.abort(new Error(`${step.name}: ${step.timeoutMs} ms are over`)),
+      timeout.abort(new Error(`shutdown step ${step.name} timed out after ${step.timeoutMs} ms`)),
     );
     const run = async (): Promise<'done' | 'failed'> => {
       try {
-        await step.run(bound.signal);
+        await step.run(timeout.signal);
         return 'done';
       } catch (error) {
-        log.warn('a shutdown step failed', { step: step.name, error });
+        log.warn('shutdown step failed', { step: step.name, error });
         return 'failed';
       }
     };
-    const outcome = await Promise.race([run(), overdue]);
+    const outcome = await Promise.race([run(), timedOut]);
     cancel();
     const fields = { step: step.name, outcome, durationMs: clock.now() - startMs };
-    if (outcome === 'overdue') log.warn('a shutdown step took too long', { ...fields, timeoutMs: step.timeoutMs });
+    if (outcome === 'timed out') log.warn('shutdown step timed out', { ...fields, timeoutMs: step.timeoutMs });
     else log.debug('shutdown step', fields);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * JSON logs. Everyone logs through the small `Log` interface; pino, the redaction of secrets and the level are known
- * here only.
+ * JSON logging. The code logs through the small `Log` interface; this file alone knows pino, the redaction of secrets
+ * and the log level.
  */
 import { pino } from 'pino';
 
@@ -12,25 +12,25 @@ export interface Log {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** A log whose lines all carry `fields`; it follows the level of its parent. */
+  /** A log that adds `fields` to each line. It follows level changes of its parent. */
   child(fields: LogFields): Log;
 }
 
-/** The log of a process: its level can be set while it runs. */
+/** The log of a process. Its level can change at run time. */
 export interface RootLog extends Log {
   level(): LogLevel;
   setLevel(level: LogLevel): void;
 }
 
 export interface LogOptions {
-  /** Which program speaks: a field of every line. */
+  /** The program's name, a field of each line. */
   readonly name: string;
   readonly level: LogLevel;
-  /** Where the lines go; stdout unless a test wants them. */
+  /** The output; stdout by default. */
   readonly write?: (line: string) => void;
 }
 
-/** Fields whose value is never written, whatever their case and their `-` and `_`. */
+/** Fields whose value is never logged, regardless of case, `-` and `_` in their name. */
 const SECRET_KEYS = new Set([
   'accountkey',
   'authorization',
@@ -52,9 +52,9 @@ const SECRET_KEYS = new Set([
   'xamzsecuritytoken',
   'xorcamac',
 ]);
-/** Query parameters that sign a URL (SigV4, SAS): their value goes, the rest of the URL stays readable. */
+/** Query parameters that sign a URL (SigV4, SAS). Only their value is redacted; the URL stays readable. */
 const SIGNED_QUERY = /([?&](?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token|sig|signature)=)[^&\s"']*/gi;
-/** Deeper than any field we log on purpose; what lies below is not worth a line. */
+/** Deeper than any intended field. Also ends circular references. */
 const MAX_DEPTH = 6;
 const MAX_ITEMS = 100;
 
@@ -65,7 +65,7 @@ export function openLog(options: LogOptions): RootLog {
   const sink = pino(
     {
       name: options.name,
-      // Levels are ours, so that children follow a change at run time (pino's children keep the level they were made with).
+      // `at` filters by level, because pino's children keep the level of their creation.
       level: 'debug',
       messageKey: 'message',
       timestamp: pino.stdTimeFunctions.isoTime,
@@ -100,7 +100,7 @@ export function openLog(options: LogOptions): RootLog {
   };
 }
 
-/** A copy without secrets; errors become plain objects with their code and their causes. */
+/** A copy without secrets. Errors become plain objects with their code and causes. */
 function redact(value: unknown, depth: number): unknown {
   if (typeof value === 'string') return value.replace(SIGNED_QUERY, '$1[redacted]');
   if (typeof value === 'bigint') return value.toString();
@@ -133,7 +133,7 @@ function redactError(error: Error, depth: number): unknown {
   };
 }
 
-/** A log that says nothing, for what must be given one and has nobody to tell. */
+/** A log that discards all lines. */
 export const silentLog: Log = {
   debug: () => {},
   info: () => {},

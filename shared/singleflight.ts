@@ -1,10 +1,10 @@
 /**
  * Singleflight: concurrent calls with the same key are coalesced into one, whose outcome all callers share (the pattern
- * and the name are Go's `golang.org/x/sync/singleflight`). The call belongs to no caller: a caller that stops waiting
- * takes nothing from the others.
+ * and the name are Go's `golang.org/x/sync/singleflight`). No caller owns the call: a caller that stops waiting does not
+ * affect the others.
  */
 export interface Flight {
-  /** Set by `forget`: the outcome is out of date, and goes only to those who wait for it already. */
+  /** Set by `forget`: the outcome is outdated, and only the callers that already wait for it receive it. */
   readonly isForgotten: boolean;
 }
 
@@ -28,7 +28,7 @@ export class Singleflight<K, V> {
     const leave = () => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
-    // The key is free before the outcome is known: a caller that hears of a failure and asks again starts a new call.
+    // The key is removed before callers see the outcome, so a caller that retries after a failure starts a new call.
     call(flight).then(
       (value) => {
         leave();

@@ -1,6 +1,6 @@
 /**
- * One HTTP exchange with the API server: authorise, connect, write, wait for the status line, read the body. Every step
- * is under the deadline and the caller's signal; leaving it in any way frees or destroys the connection.
+ * One HTTP request to the API server: authorize, connect, send, wait for the status line, read the body. The deadline and
+ * the caller's signal apply to every step. The connection is released or destroyed however the request ends.
  */
 import * as http from 'node:http';
 import * as https from 'node:https';
@@ -10,15 +10,15 @@ import type { Clock } from '#shared/clock.ts';
 import { KubeError } from './error.ts';
 import type { Method } from './types.ts';
 
-/** Where the API server is, and how requests become ours. */
+/** The address of an API server and the credentials for it. */
 export interface ApiServer {
-  /** With a path where the API server stands behind a proxy that needs one. */
+  /** Includes a path if the API server is behind a proxy that needs one. */
   readonly url: URL;
-  /** The namespace we run in or the context names, if any. */
+  /** The namespace of the pod or of the kubeconfig context, if any. */
   readonly namespace: string | undefined;
-  /** Asked before each request: credentials rotate. */
+  /** Called before each request, because credentials rotate. */
   authorize(): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly agent: http.Agent }>;
-  /** The credentials were refused: read them again. */
+  /** Called when the credentials were rejected: the next `authorize` reads them again. */
   forget(): void;
 }
 
@@ -36,18 +36,18 @@ export interface ApiRequest {
 export interface ApiResponse extends AsyncDisposable {
   readonly status: number;
   readonly retryAfter: string | undefined;
-  /** The whole body, at most `maxBytes`, within what is left of the deadline. */
+  /** The whole body, at most `maxBytes`, within the remaining deadline. */
   text(maxBytes: number): Promise<string>;
-  /** The body as it comes; the deadline ends here, and `silenceMs` without a byte ends the body with an error. */
+  /** Streams the body. The deadline no longer applies; `silenceMs` without data ends the body with an error. */
   chunks(silenceMs: number): AsyncIterable<Buffer>;
 }
 
 /**
- * Watches and workers of one process: an operator of 50 namespaces has 450 watches. More would be a leak, and the
- * deadline covers the wait for a place.
+ * Enough for the watches and workers of one process: an operator of 50 namespaces has 450 watches. More would be a leak.
+ * The deadline covers the wait for a free socket.
  */
 const MAX_SOCKETS = 512;
-/** Below the idle time of API servers and of the load balancers before them. */
+/** Shorter than the idle timeouts of API servers and load balancers, which would otherwise close the connection first. */
 const IDLE_SOCKET_MS = 45_000;
 
 export const AGENT_OPTIONS = {
@@ -56,7 +56,7 @@ export const AGENT_OPTIONS = {
   timeout: IDLE_SOCKET_MS,
 } as const satisfies http.AgentOptions;
 
-/** Resolves when the status line is in. */
+/** Resolves when the status line has arrived. */
 export async function sendRequest(
   server: ApiServer,
   clock: Clock,
@@ -69,7 +69,7 @@ export async function sendRequest(
   const onAbort = (): void => stop.abort(request.signal?.reason);
   request.signal?.addEventListener('abort', onAbort, { once: true });
   const cancelDeadline = clock.after(timeoutMs, () =>
-    stop.abort(new KubeError(0, 'Timeout', `${what}: no answer within ${timeoutMs} ms`)),
+    stop.abort(new KubeError(0, 'Timeout', `${what}: no response within ${timeoutMs} ms`)),
   );
   const release = (): void => {
     cancelDeadline();
@@ -77,12 +77,12 @@ export async function sendRequest(
   };
   try {
     const credentials = await untilStopped(authorize(server, what), stop.signal);
-    const outgoing = compose(server, request, credentials);
-    const response = await untilStopped(answer(outgoing, request, what), stop.signal, (reason) =>
+    const outgoing = createRequest(server, request, credentials);
+    const response = await untilStopped(responseOf(outgoing, request, what), stop.signal, (reason) =>
       outgoing.destroy(reason),
     );
     stop.signal.addEventListener('abort', () => response.destroy(stop.signal.reason as Error), { once: true });
-    return exchangeOf(response, stop, clock, what, cancelDeadline, release);
+    return apiResponse(response, stop, clock, what, cancelDeadline, release);
   } catch (error) {
     release();
     throw stop.signal.aborted ? stop.signal.reason : error;
@@ -93,11 +93,11 @@ async function authorize(server: ApiServer, what: string): ReturnType<ApiServer[
   try {
     return await server.authorize();
   } catch (error) {
-    throw new KubeError(0, 'Credentials', `${what}: the credentials can't be read`, { cause: error });
+    throw new KubeError(0, 'Credentials', `${what}: cannot read the credentials`, { cause: error });
   }
 }
 
-function compose(
+function createRequest(
   server: ApiServer,
   request: ApiRequest,
   credentials: Awaited<ReturnType<ApiServer['authorize']>>,
@@ -106,7 +106,7 @@ function compose(
   const { body } = request;
   return (url.protocol === 'http:' ? http : https).request({
     method: request.method,
-    // `URL.hostname` keeps the brackets of an IPv6 address, `connect` takes it without.
+    // `URL.hostname` keeps the brackets of an IPv6 address; `connect` expects none.
     hostname: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port === '' ? (url.protocol === 'http:' ? 80 : 443) : url.port,
     path: url.pathname.replace(/\/$/, '') + request.target,
@@ -123,8 +123,8 @@ function compose(
   });
 }
 
-/** Nothing is written before the connection stands, so that `beforeSend` speaks as late as possible. */
-function answer(outgoing: http.ClientRequest, request: ApiRequest, what: string): Promise<http.IncomingMessage> {
+/** Sends nothing before the connection is established, so that `beforeSend` runs as late as possible. */
+function responseOf(outgoing: http.ClientRequest, request: ApiRequest, what: string): Promise<http.IncomingMessage> {
   return new Promise((resolve, reject) => {
     outgoing.once('response', resolve);
     outgoing.on('error', (error: NodeJS.ErrnoException) => {
@@ -150,7 +150,7 @@ function answer(outgoing: http.ClientRequest, request: ApiRequest, what: string)
   });
 }
 
-function exchangeOf(
+function apiResponse(
   response: http.IncomingMessage,
   stop: AbortController,
   clock: Clock,
@@ -158,11 +158,13 @@ function exchangeOf(
   cancelDeadline: () => void,
   release: () => void,
 ): ApiResponse {
-  /** What the stream says when it breaks, as the reason why we broke it or as a KubeError. */
+  /** Maps an error of the body stream to the abort reason or to a KubeError. */
   function failure(error: unknown): unknown {
     if (stop.signal.aborted) return stop.signal.reason;
     if (error instanceof KubeError) return error;
-    return new KubeError(0, 'Unreachable', `${what}: the connection broke within the body`, { cause: error });
+    return new KubeError(0, 'Unreachable', `${what}: connection lost while reading the response body`, {
+      cause: error,
+    });
   }
 
   return {
@@ -175,7 +177,7 @@ function exchangeOf(
         for await (const chunk of response as AsyncIterable<Buffer>) {
           sizeBytes += chunk.length;
           if (sizeBytes > maxBytes)
-            throw new KubeError(0, 'Malformed', `${what}: the answer exceeds ${maxBytes} bytes`);
+            throw new KubeError(0, 'Malformed', `${what}: the response exceeds ${maxBytes} bytes`);
           parts.push(chunk);
         }
       } catch (error) {
@@ -185,15 +187,15 @@ function exchangeOf(
     },
     async *chunks(silenceMs) {
       cancelDeadline();
-      const listen = (): (() => void) =>
-        clock.after(silenceMs, () => stop.abort(new KubeError(0, 'Silent', `${what}: ${silenceMs} ms without a byte`)));
-      let cancel = listen();
+      const startTimer = (): (() => void) =>
+        clock.after(silenceMs, () => stop.abort(new KubeError(0, 'Silent', `${what}: no data for ${silenceMs} ms`)));
+      let cancel = startTimer();
       try {
         for await (const chunk of response as AsyncIterable<Buffer>) {
-          // Time that the reader takes is not the server's silence.
+          // The time that the consumer takes does not count as silence of the server.
           cancel();
           yield chunk;
-          cancel = listen();
+          cancel = startTimer();
         }
       } catch (error) {
         throw failure(error);
@@ -203,13 +205,13 @@ function exchangeOf(
     },
     async [Symbol.asyncDispose]() {
       release();
-      // Whole: the agent keeps the connection. Anything else: nobody will read the rest.
+      // After a complete body the agent keeps the connection; otherwise unread data makes it unusable.
       if (!response.complete || !response.readableEnded) response.destroy();
     },
   };
 }
 
-/** The promise, or the signal's reason if that comes first. */
+/** The promise, or a rejection with the signal's reason if it aborts first. */
 function untilStopped<T>(promise: Promise<T>, signal: AbortSignal, onStop?: (reason: Error) => void): Promise<T> {
   return new Promise((resolve, reject) => {
     const stopped = (): void => {

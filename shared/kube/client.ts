@@ -1,6 +1,6 @@
 /**
- * The Kubernetes client of both programs: JSON requests with a deadline and watches with a silence limit, over Node's
- * own HTTP. Where the API server is and how one is known to it comes from an opener (`in-cluster.ts`, `kubeconfig.ts`).
+ * The Kubernetes client of the cache and the operator: JSON requests with a deadline and watches with an idle timeout,
+ * over Node's own HTTP client. Address and credentials come from `in-cluster.ts` or `kubeconfig.ts`.
  */
 import { systemClock, type Clock } from '#shared/clock.ts';
 import { errorFromStatus, KubeError } from './error.ts';
@@ -10,7 +10,7 @@ import { watchFrames } from './watch-frames.ts';
 
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** What a PATCH body is; the API server decides by Content-Type alone. */
+/** The types of PATCH bodies. The API server selects by Content-Type. */
 export const PATCH = {
   apply: 'application/apply-patch+yaml',
   merge: 'application/merge-patch+json',
@@ -25,38 +25,38 @@ export interface RequestOptions {
   readonly contentType?: string;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
-  /** Called when the connection stands, right before the first byte is written: throwing sends nothing. */
+  /** Called on the established connection, just before the first byte is sent. If it throws, nothing is sent. */
   readonly beforeSend?: () => void;
 }
 
 export interface WatchOptions {
   readonly signal: AbortSignal;
-  /** So long without a byte (bookmarks come about once a minute) and the watch is taken for dead. */
+  /** A watch without data for this long counts as dead. Bookmarks arrive about once a minute. */
   readonly silenceMs: number;
 }
 
 export interface KubeClient {
-  /** Resolves with the answer's JSON; rejects with KubeError, or with the signal's reason. */
+  /** Resolves with the JSON of the response; rejects with KubeError or the signal's reason. */
   request<T>(method: Method, path: string, options?: RequestOptions): Promise<T>;
-  /** Ends when the server ends it. Throws KubeError for another answer than 200, an ERROR event, silence, a cut. */
+  /** Ends when the server ends it. Throws KubeError for a status other than 200, an ERROR event, silence or a lost connection. */
   watch<T extends KubeObject>(path: string, query: Query, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
 }
 
 export interface KubeClientOptions {
   readonly clock?: Clock;
-  /** One call a finished request, for metrics; status 0 where no answer came. */
+  /** Called once per finished request, for metrics; status 0 = no response. */
   readonly observe?: (method: Method, status: number, durationMs: number) => void;
 }
 
-/** API servers answer in milliseconds; ten seconds is an API server that is away. */
+/** API servers respond within milliseconds. One that needs ten seconds counts as unavailable. */
 const REQUEST_TIMEOUT_MS = 10_000;
-/** A watch may wait for the server's watch cache to catch up before its status line. */
+/** Before the status line of a watch, the server may wait until its watch cache has caught up. */
 const WATCH_HEADERS_TIMEOUT_MS = 30_000;
-/** A page of 500 of the largest objects that we list stays far below it. */
+/** Far more than a page of 500 of the largest listed objects. */
 const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
-/** etcd refuses objects over 1.5 MiB; JSON is at most a few times that. */
+/** etcd rejects objects over 1.5 MiB; their JSON is at most a few times larger. */
 const MAX_FRAME_BYTES = 8 * 1024 * 1024;
-/** An error body is read for its message only. */
+/** Only the message of an error body is used. */
 const MAX_ERROR_BYTES = 256 * 1024;
 
 export function openKubeClient(server: ApiServer, options: KubeClientOptions = {}): KubeClient {
@@ -77,11 +77,11 @@ export function openKubeClient(server: ApiServer, options: KubeClientOptions = {
 
   async function requestOnce<T>(request: ApiRequest, timeoutMs: number): Promise<T> {
     return observed(request.method, async (answered) => {
-      await using exchange = await sendRequest(server, clock, request, timeoutMs);
-      answered(exchange.status);
-      const failed = exchange.status < 200 || exchange.status > 299;
-      const body = await exchange.text(failed ? MAX_ERROR_BYTES : MAX_RESPONSE_BYTES);
-      if (failed) throw await refusal(server, request, exchange, body);
+      await using response = await sendRequest(server, clock, request, timeoutMs);
+      answered(response.status);
+      const failed = response.status < 200 || response.status > 299;
+      const body = await response.text(failed ? MAX_ERROR_BYTES : MAX_RESPONSE_BYTES);
+      if (failed) throw errorOf(server, request, response, body);
       if (body === '') return undefined as T;
       return parseJson(body, `${request.method} ${request.path}`) as T;
     });
@@ -102,7 +102,7 @@ export function openKubeClient(server: ApiServer, options: KubeClientOptions = {
       try {
         return await requestOnce<T>(request, timeoutMs);
       } catch (error) {
-        // An idle connection that the server closed while our request was on its way: a read may simply go again.
+        // The server closed an idle connection while the request was in flight. A read can be repeated safely.
         if (method !== 'GET' || !(error instanceof KubeError) || error.reason !== 'StaleConnection') throw error;
         return requestOnce<T>(request, timeoutMs);
       }
@@ -111,13 +111,13 @@ export function openKubeClient(server: ApiServer, options: KubeClientOptions = {
     async *watch<T extends KubeObject>(path: string, query: Query, call: WatchOptions): AsyncGenerator<WatchEvent<T>> {
       const target = withQuery(path, { ...query, watch: true });
       const request: ApiRequest = { method: 'GET', path, target, signal: call.signal };
-      await using exchange = await observed('GET', async (answered) => {
+      await using response = await observed('GET', async (answered) => {
         const opened = await sendRequest(server, clock, request, WATCH_HEADERS_TIMEOUT_MS);
         answered(opened.status);
         return opened;
       });
-      if (exchange.status !== 200) throw await refusal(server, request, exchange, await exchange.text(MAX_ERROR_BYTES));
-      for await (const line of watchFrames(exchange.chunks(call.silenceMs), MAX_FRAME_BYTES)) {
+      if (response.status !== 200) throw errorOf(server, request, response, await response.text(MAX_ERROR_BYTES));
+      for await (const line of watchFrames(response.chunks(call.silenceMs), MAX_FRAME_BYTES)) {
         const event = parseJson(line, `watch ${path}`) as { type: string; object: unknown };
         if (event.type === 'ERROR') throw errorFromStatus(`watch ${path}`, 0, event.object);
         if (!isWatchEvent<T>(event))
@@ -128,18 +128,13 @@ export function openKubeClient(server: ApiServer, options: KubeClientOptions = {
   };
 }
 
-async function refusal(
-  server: ApiServer,
-  request: ApiRequest,
-  exchange: ApiResponse,
-  body: string,
-): Promise<KubeError> {
-  // A rotated token: the next request reads the file again instead of waiting for the cached one to age.
-  if (exchange.status === 401) server.forget();
-  return errorFromStatus(`${request.method} ${request.path}`, exchange.status, statusOf(body), exchange.retryAfter);
+function errorOf(server: ApiServer, request: ApiRequest, response: ApiResponse, body: string): KubeError {
+  // The token may have been rotated: the next request reads the file again instead of using the cached token.
+  if (response.status === 401) server.forget();
+  return errorFromStatus(`${request.method} ${request.path}`, response.status, statusOf(body), response.retryAfter);
 }
 
-/** Proxies in between answer with HTML: then the body's start is the message. */
+/** A proxy may respond with HTML. Then the start of the body is the message. */
 function statusOf(body: string): Status {
   try {
     return JSON.parse(body) as Status;
@@ -155,7 +150,7 @@ function parseJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new KubeError(0, 'Malformed', `${what}: the answer is not JSON`, { cause: error });
+    throw new KubeError(0, 'Malformed', `${what}: the response is not JSON`, { cause: error });
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * The one error of the Kubernetes client. `status` is HTTP's, or 0 where no answer came; `reason` is the API's CamelCase
- * word, or one of ours where no answer came: `Unreachable`, `StaleConnection` (an idle connection broke under a write),
- * `Timeout`, `Silent`, `Malformed`, `Credentials`.
+ * The error type of the Kubernetes client. `status` is the HTTP status, or 0 without a response. `reason` is the API's
+ * CamelCase reason or, without a response, one of `Unreachable`, `StaleConnection` (a kept-alive connection was closed
+ * during the request), `Timeout`, `Silent` (a watch without data), `Malformed`, `Credentials`.
  */
 import type { Status, StatusDetails } from './types.ts';
 
@@ -27,12 +27,12 @@ export class KubeError extends Error {
   }
 }
 
-/** Whether `error` is the API's answer with one of the statuses (404, 409, …). */
+/** Whether `error` is a response of the API server with one of the statuses (404, 409, …). */
 export function hasStatus(error: unknown, ...statuses: readonly number[]): error is KubeError {
   return error instanceof KubeError && statuses.includes(error.status);
 }
 
-/** `what` names the request; the answer's own words follow it. */
+/** `what` names the request in the message, before the message of the response. */
 export function errorFromStatus(what: string, httpStatus: number, body: unknown, retryAfterHeader?: string): KubeError {
   const status: Status = isStatus(body) ? body : {};
   const code = httpStatus >= 400 ? httpStatus : (status.code ?? 500);
@@ -43,7 +43,7 @@ export function errorFromStatus(what: string, httpStatus: number, body: unknown,
     `${what}: ${code} ${status.message ?? status.reason ?? ''}`.trimEnd(),
     {
       details: status.details,
-      // A date instead of seconds is not what API servers send; it counts as no hint.
+      // API servers send seconds. A date is ignored.
       retryAfterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
     },
   );

@@ -1,4 +1,4 @@
-/** The API server as a pod sees it: address from the environment, token and CA from the mounted service account. */
+/** The API server from inside a pod: address from the environment, token and CA from the mounted service account. */
 import { readFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
@@ -13,10 +13,10 @@ export interface InClusterOptions {
 }
 
 const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** Kubelet renews a token long before it expires; a minute is what the documentation asks of clients. */
+/** The kubelet renews tokens long before they expire. Kubernetes recommends that clients reread the file every minute. */
 const REREAD_MS = 60_000;
 
-/** Throws where the process is not in a pod. */
+/** Throws if the process does not run in a pod. */
 export function openInCluster(options: InClusterOptions = {}): ApiServer {
   const env = options.env ?? process.env;
   const directory = options.directory ?? SERVICE_ACCOUNT_DIRECTORY;
@@ -38,7 +38,7 @@ export function openInCluster(options: InClusterOptions = {}): ApiServer {
       readFile(`${directory}/ca.crt`, 'utf8'),
     ]);
     token = newToken.trim();
-    // The old agent is left to its running requests; its idle connections time out.
+    // Running requests keep the old agent; its idle connections time out.
     if (agent === undefined || newCa !== ca) agent = new Agent({ ...AGENT_OPTIONS, ca: newCa });
     ca = newCa;
     readAtMs = clock.now();
@@ -58,7 +58,7 @@ export function openInCluster(options: InClusterOptions = {}): ApiServer {
   };
 }
 
-/** Never changes in a pod's life; a service account mounted by hand may lack it. */
+/** Constant for the lifetime of a pod. A manually mounted service account may lack the file. */
 function readNamespace(directory: string): string | undefined {
   try {
     return readFileSync(`${directory}/namespace`, 'utf8').trim();

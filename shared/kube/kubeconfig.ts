@@ -1,6 +1,6 @@
 /**
- * The API server as a kubeconfig names it, with every kind of authentication that client-node knows (exec plugins, OIDC,
- * client certificates). Imports all of client-node, so only the operator and the scripts may import this file.
+ * The API server from a kubeconfig, with every authentication method of client-node (exec plugins, OIDC, client
+ * certificates). Loads all of client-node, so only the operator, outside a pod, and scripts import this file.
  */
 import { existsSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
@@ -12,8 +12,8 @@ import { AGENT_OPTIONS, type ApiServer } from './api-request.ts';
 import { openInCluster } from './in-cluster.ts';
 
 /**
- * `file`, else KUBECONFIG, else ~/.kube/config, else the pod's service account. A pod never has the first three unless
- * somebody means it.
+ * Uses the first of: `file`, KUBECONFIG, ~/.kube/config, the pod's service account. A pod has the first three only if
+ * someone configured them.
  */
 export function openKubeconfig(file?: string): ApiServer {
   const config = new KubeConfig();
@@ -24,11 +24,11 @@ export function openKubeconfig(file?: string): ApiServer {
 
   const cluster = config.getCurrentCluster();
   if (cluster === null)
-    throw new Error(`the kubeconfig has no cluster for its context '${config.getCurrentContext()}'`);
+    throw new Error(`the kubeconfig has no cluster for the current context '${config.getCurrentContext()}'`);
   const url = new URL(cluster.server);
   const context = config.getContextObject(config.getCurrentContext());
   let agent: HttpAgent | undefined;
-  let agentIsFor = '';
+  let agentFingerprint = '';
 
   return {
     url,
@@ -41,18 +41,18 @@ export function openKubeconfig(file?: string): ApiServer {
         if (value !== undefined) headers[name.toLowerCase()] = String(value);
       if (typeof options.auth === 'string')
         headers['authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;
-      // client-node's agents keep no connection alive; only its proxy agents do what ours can't.
+      // client-node's agents do not keep connections alive, so only its proxy agents are used.
       if (cluster.proxyUrl !== undefined) return { headers, agent: options.agent as HttpAgent };
       const identity = tlsIdentity(options);
       const fingerprint = JSON.stringify(identity);
-      if (agent === undefined || fingerprint !== agentIsFor) {
+      if (agent === undefined || fingerprint !== agentFingerprint) {
         agent =
           url.protocol === 'http:' ? new HttpAgent(AGENT_OPTIONS) : new HttpsAgent({ ...AGENT_OPTIONS, ...identity });
-        agentIsFor = fingerprint;
+        agentFingerprint = fingerprint;
       }
       return { headers, agent };
     },
-    // client-node keeps its own expiry times; exec plugins are asked again when theirs has passed.
+    // client-node tracks expiry itself and runs exec plugins again when a credential has expired.
     forget() {},
   };
 }

@@ -1,18 +1,18 @@
 /**
- * List, watch, and start over: one loop that follows a collection for as long as the process lives. Whatever ends a
- * watch returns to the top; nothing but the signal ends the loop.
+ * Follows a collection of the Kubernetes API in one loop: list, watch, repeat. After any error or end of a watch the loop
+ * continues with backoff; only the signal ends it.
  */
-import { fullJitter } from '#shared/backoff.ts';
+import { fullJitter, type Backoff } from '#shared/backoff.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
 import type { KubeClient, Query } from './client.ts';
 import { KubeError } from './error.ts';
-import type { KubeList, KubeObject, WatchEvent } from './types.ts';
+import type { KubeList, KubeObject } from './types.ts';
 
 export interface ListWatchObserver {
-  /** A whole list was read and handed over. */
+  /** A complete list was read and delivered. */
   listed(itemCount: number): void;
-  /** Sign of life of a watch: an event or a bookmark. */
+  /** A watch received an event or a bookmark. */
   alive(): void;
   /** A list or a watch ended: `eof`, `gone`, `overdue`, `silent`, `timeout`, `unreachable`, `malformed`, `status_<code>`. */
   restarted(cause: string): void;
@@ -29,129 +29,160 @@ export interface ListWatchOptions<T extends KubeObject> {
   readonly log: Log;
   /** In [0, 1). */
   readonly random?: () => number;
-  /** Replaces all that was known. A throw is logged and changes nothing. */
+  /** Receives the complete list, which replaces all earlier state. If it throws, the error is logged. */
   readonly onList: (items: readonly T[]) => void;
-  /** One change behind the last list. A throw is logged and changes nothing. */
+  /** Receives one change since the last list. If it throws, the error is logged. */
   readonly onEvent: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T) => void;
   readonly observe?: Partial<ListWatchObserver>;
   readonly silenceMs?: number;
   readonly relistMs?: number;
 }
 
-/** Bookmarks come about once a minute, so a live watch is never so long silent. */
+/** Bookmarks arrive about once a minute, so a live watch is never silent for this long. */
 const SILENCE_MS = 100_000;
-/** A list repairs whatever a watch may have missed. */
+/** A periodic list repairs anything that a watch may have missed. */
 const RELIST_MS = 10 * 60_000;
-/** The server ends a watch after this, give or take a fifth, so that a half-open connection is noticed and load spreads. */
+/**
+ * The server ends a watch after this time, with jitter: so a half-open connection is noticed, and reconnects are spread.
+ */
 const WATCH_SECONDS = 300;
 const WATCH_JITTER = 0.2;
-/** A server that does not end a watch when it said it would. */
+/** Grace period for a server that does not end a watch in time. */
 const OVERDUE_MS = 30_000;
 const PAGE_SIZE = 500;
-/** More than we ever select; beyond it a selector is wrong, and memory is not the place to find out. */
+/** More than any selector of ours matches. Bounds the memory if a selector is wrong. */
 const MAX_ITEMS = 100_000;
 const BACKOFF_INITIAL_MS = 500;
 const BACKOFF_MAX_MS = 30_000;
-/** A watch that lived so long was a good one: what ends it is news, not the same failure again. */
+/** A watch that lasted this long was healthy, so its end does not count as a repeated failure. */
 const STABLE_MS = 5000;
-/** Retry-After is honoured, within reason. */
+/** The upper limit for Retry-After. */
 const MAX_RETRY_AFTER_MS = 60_000;
 
 class Overdue extends Error {}
 
-/** Resolves when the signal aborts; calls nothing after that. */
+/** Resolves when the signal aborts; calls no handler after that. */
 export async function listWatch<T extends KubeObject>(options: ListWatchOptions<T>): Promise<void> {
-  const { client, path, signal, clock, log, observe = {} } = options;
-  const random = options.random ?? Math.random;
-  const relistMs = options.relistMs ?? RELIST_MS;
-  const backoff = fullJitter(BACKOFF_INITIAL_MS, BACKOFF_MAX_MS, random);
-  /** Where the next watch starts; undefined = list first. */
-  let resourceVersion: string | undefined;
-  let listedAtMs = 0;
+  await new ListWatcher(options).run();
+}
 
-  async function list(): Promise<string> {
+class ListWatcher<T extends KubeObject> {
+  readonly #options: ListWatchOptions<T>;
+  readonly #random: () => number;
+  readonly #relistMs: number;
+  readonly #backoff: Backoff;
+  /** The start of the next watch; undefined = list first. */
+  #resourceVersion: string | undefined;
+  #listedAtMs = 0;
+
+  constructor(options: ListWatchOptions<T>) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#relistMs = options.relistMs ?? RELIST_MS;
+    this.#backoff = fullJitter(BACKOFF_INITIAL_MS, BACKOFF_MAX_MS, this.#random);
+  }
+
+  async run(): Promise<void> {
+    const { signal, clock } = this.#options;
+    while (!signal.aborted) {
+      let watchedAtMs: number | undefined;
+      let failure: unknown;
+      try {
+        if (this.#resourceVersion === undefined || clock.now() - this.#listedAtMs >= this.#relistMs)
+          this.#resourceVersion = await this.#list();
+        watchedAtMs = clock.now();
+        await this.#watch(this.#resourceVersion);
+      } catch (error) {
+        failure = error;
+      }
+      if (signal.aborted) return;
+      const isStable = watchedAtMs !== undefined && clock.now() - watchedAtMs >= STABLE_MS;
+      await this.#pause(failure, isStable);
+    }
+  }
+
+  /** Reports why the list or watch ended, and waits before the next attempt. */
+  async #pause(failure: unknown, isStable: boolean): Promise<void> {
+    const { path, signal, clock, log, observe = {} } = this.#options;
+    const cause = causeOf(failure);
+    observe.restarted?.(cause);
+    if (cause === 'gone') this.#resourceVersion = undefined;
+    const wasHealthy = isStable && cause !== 'timeout';
+    if (wasHealthy) this.#backoff.reset();
+    const isExpected = cause === 'eof' || cause === 'gone' || cause === 'overdue';
+    if (!isExpected) log.warn('list or watch of the Kubernetes API failed', { path, cause, error: failure });
+    if (wasHealthy && isExpected) return;
+    const hintMs = failure instanceof KubeError ? Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS) : 0;
+    await clock.sleep(Math.max(hintMs, this.#backoff.nextMs()), signal).catch(ignoreAbort(signal));
+  }
+
+  /** Reads all pages and delivers them. Resolves with the list's resourceVersion. */
+  async #list(): Promise<string> {
+    const { client, path, query, signal, clock, onList, observe = {} } = this.#options;
     const items: T[] = [];
     let next: string | undefined;
     for (;;) {
       const page: KubeList<T> = await client.request<KubeList<T>>('GET', path, {
-        query: { ...options.query, limit: PAGE_SIZE, continue: next },
+        query: { ...query, limit: PAGE_SIZE, continue: next },
         signal,
       });
-      for (const item of page.items) items.push(named(item, page));
+      for (const item of page.items) items.push(withKind(item, page));
       if (items.length > MAX_ITEMS) throw new KubeError(0, 'Malformed', `GET ${path}: more than ${MAX_ITEMS} items`);
       next = page.metadata.continue === '' ? undefined : page.metadata.continue;
       if (next !== undefined) continue;
-      const version = page.metadata.resourceVersion;
-      if (version === undefined) throw new KubeError(0, 'Malformed', `GET ${path}: a list without resourceVersion`);
-      listedAtMs = clock.now();
-      deliver(() => options.onList(items));
+      const { resourceVersion } = page.metadata;
+      if (resourceVersion === undefined)
+        throw new KubeError(0, 'Malformed', `GET ${path}: the list has no resourceVersion`);
+      this.#listedAtMs = clock.now();
+      this.#deliver(() => onList(items));
       if (!signal.aborted) observe.listed?.(items.length);
-      return version;
+      return resourceVersion;
     }
   }
 
-  async function watch(from: string): Promise<void> {
-    const leftMs = Math.max(listedAtMs + relistMs - clock.now(), 1000);
-    const seconds = WATCH_SECONDS * (1 + WATCH_JITTER * (2 * random() - 1));
-    const timeoutSeconds = Math.ceil(Math.min(seconds, leftMs / 1000));
+  /** Delivers events until the server ends the watch. Throws on failure. */
+  async #watch(from: string): Promise<void> {
+    const { client, path, signal, clock, silenceMs = SILENCE_MS, observe = {} } = this.#options;
+    const timeoutSeconds = this.#watchSeconds();
     const overdue = new AbortController();
     const cancelOverdue = clock.after(timeoutSeconds * 1000 + OVERDUE_MS, () => overdue.abort(new Overdue()));
-    const query = { ...options.query, resourceVersion: from, allowWatchBookmarks: true, timeoutSeconds };
+    const query = { ...this.#options.query, resourceVersion: from, allowWatchBookmarks: true, timeoutSeconds };
     try {
-      for await (const event of client.watch<T>(path, query, {
+      for await (const { type, object } of client.watch<T>(path, query, {
         signal: AbortSignal.any([signal, overdue.signal]),
-        silenceMs: options.silenceMs ?? SILENCE_MS,
+        silenceMs,
       })) {
         if (signal.aborted) return;
-        // Before the handler, so that its failure can't make us see the same event for ever.
-        resourceVersion = event.object.metadata.resourceVersion ?? resourceVersion;
+        // Updated before the handler runs, so that a failing handler does not see the same event again forever.
+        this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
         observe.alive?.();
-        handle(event);
+        if (type !== 'BOOKMARK') this.#deliver(() => this.#options.onEvent(type, object));
       }
     } finally {
       cancelOverdue();
     }
   }
 
-  function handle({ type, object }: WatchEvent<T>): void {
-    if (type !== 'BOOKMARK') deliver(() => options.onEvent(type, object));
+  /** Ends with the next list at the latest, but not before a second. */
+  #watchSeconds(): number {
+    const untilRelistMs = Math.max(this.#listedAtMs + this.#relistMs - this.#options.clock.now(), 1000);
+    const seconds = WATCH_SECONDS * (1 + WATCH_JITTER * (2 * this.#random() - 1));
+    return Math.ceil(Math.min(seconds, untilRelistMs / 1000));
   }
 
-  function deliver(call: () => void): void {
+  #deliver(call: () => void): void {
+    const { path, signal, log } = this.#options;
     if (signal.aborted) return;
     try {
       call();
     } catch (error) {
-      log.error('a list-watch handler threw', { path, error });
+      log.error('list-watch handler threw', { path, error });
     }
-  }
-
-  while (!signal.aborted) {
-    let watchedAtMs: number | undefined;
-    let failure: unknown;
-    try {
-      if (resourceVersion === undefined || clock.now() - listedAtMs >= relistMs) resourceVersion = await list();
-      watchedAtMs = clock.now();
-      await watch(resourceVersion);
-    } catch (error) {
-      failure = error;
-    }
-    if (signal.aborted) return;
-    const cause = causeOf(failure);
-    observe.restarted?.(cause);
-    if (cause === 'gone') resourceVersion = undefined;
-    const lived = watchedAtMs !== undefined && clock.now() - watchedAtMs >= STABLE_MS && cause !== 'timeout';
-    if (lived) backoff.reset();
-    const expected = cause === 'eof' || cause === 'gone' || cause === 'overdue';
-    if (!expected) log.warn('a list or watch of the Kubernetes API failed', { path, cause, error: failure });
-    if (lived && expected) continue;
-    const hintMs = failure instanceof KubeError ? Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS) : 0;
-    await clock.sleep(Math.max(hintMs, backoff.nextMs()), signal).catch(ignoreAbort(signal));
   }
 }
 
-/** List items come without kind and apiVersion, events with them; handlers see both alike. */
-function named<T extends KubeObject>(item: T, list: KubeList<T>): T {
+/** Adds kind and apiVersion, which list items lack and watch events have. */
+function withKind<T extends KubeObject>(item: T, list: KubeList<T>): T {
   if (item.kind !== undefined || list.kind === undefined || list.apiVersion === undefined) return item;
   return { ...item, kind: list.kind.replace(/List$/, ''), apiVersion: list.apiVersion };
 }

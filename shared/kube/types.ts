@@ -1,4 +1,4 @@
-/** The little of Kubernetes' object model that the client itself needs; everything else is the caller's type. */
+/** The part of Kubernetes' object model that the client itself needs. Callers define all other types. */
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -54,7 +54,7 @@ export interface KubeList<T> {
   readonly items: readonly T[];
 }
 
-/** The body of every answer that is not a success, and the object of an `ERROR` event. */
+/** The body of every unsuccessful response, and the object of an `ERROR` event. */
 export interface Status {
   readonly kind?: string;
   readonly status?: string;
@@ -73,7 +73,7 @@ export interface StatusDetails {
   readonly causes?: readonly { readonly reason?: string; readonly message?: string; readonly field?: string }[];
 }
 
-/** `ERROR` events are thrown by the client and never seen here. */
+/** `ERROR` events are thrown by the client and do not appear here. */
 export interface WatchEvent<T extends KubeObject = KubeObject> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
   readonly object: T;

@@ -1,9 +1,9 @@
-/** A watch body is one JSON document a line; this cuts the byte stream into those lines and bounds each. */
+/** Splits the byte stream of a watch into lines, each a JSON document of limited size. */
 import { KubeError } from './error.ts';
 
 const NEWLINE = 0x0a;
 
-/** A last line without its newline is a cut frame and is dropped: the next watch starts behind the last whole one. */
+/** A last line without a newline is incomplete and dropped: the next watch starts after the last complete one. */
 export async function* watchFrames(chunks: AsyncIterable<Buffer>, maxFrameBytes: number): AsyncGenerator<string> {
   let parts: Buffer[] = [];
   let sizeBytes = 0;

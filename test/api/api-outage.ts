@@ -1,21 +1,21 @@
-/** The API server goes away for a while: what the operator does meanwhile, and when it is back. */
+/** An outage of the API server: the operator must survive it and catch up with the minimum of writes. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, vi } from 'vitest';
-import { isTakenUp, openApiWorld, REACTION_MS } from './operator-world.ts';
+import { isReconciled, openApiWorld, REACTION_MS } from './operator-world.ts';
 
 const NAMESPACE = 'ml';
 const CACHES = Array.from({ length: 20 }, (_, index) => `models-${index}`);
 
-export async function surviveApiOutage(awayMs: number): Promise<void> {
+export async function surviveApiOutage(outageMs: number): Promise<void> {
   const { plane, operator, createNamespace, createCache, caches, scale, replicas, writes } = await openApiWorld();
   await createNamespace(NAMESPACE);
   for (const name of CACHES) await createCache(NAMESPACE, name);
-  await vi.waitFor(async () => expect((await caches()).filter(isTakenUp)).toHaveLength(CACHES.length), {
+  await vi.waitFor(async () => expect((await caches()).filter(isReconciled)).toHaveLength(CACHES.length), {
     timeout: REACTION_MS,
     interval: 500,
   });
   let before = (await writes()).length;
-  // What it still had to say of its first reconciles is said.
+  // Wait until the writes of the first reconciles are complete.
   await vi.waitFor(
     async () => {
       const last = before;
@@ -26,24 +26,24 @@ export async function surviveApiOutage(awayMs: number): Promise<void> {
   );
 
   await plane.stopApi();
-  await delay(awayMs);
+  await delay(outageMs);
   await plane.startApi();
 
   const [first = ''] = CACHES;
-  // It is ready a moment before it knows its custom resources again.
+  // The API server reports ready just before it serves custom resources again.
   await vi.waitFor(() => scale(NAMESPACE, first, 7), { timeout: REACTION_MS, interval: 200 });
   await vi.waitFor(async () => expect(await replicas(NAMESPACE, first)).toBe(7), {
     timeout: REACTION_MS,
     interval: 200,
   });
-  // All the others are looked at again, every 5 s.
+  // The other caches are rechecked every 5 s.
   await delay(12_000);
   const after = (await writes()).slice(before);
-  // One child and one status of the one that has changed, and an event where its status turns.
-  expect(after.filter((words) => words !== 'create events').toSorted()).toEqual([
+  // One child, one status and at most one event of the changed cache.
+  expect(after.filter((write) => write !== 'create events').toSorted()).toEqual([
     'patch deployments',
     'patch orcacaches/status',
   ]);
   expect(after.length).toBeLessThanOrEqual(3);
-  expect(await Promise.race([operator.exit, Promise.resolve('runs')])).toBe('runs');
+  expect(await Promise.race([operator.exit, Promise.resolve('running')])).toBe('running');
 }

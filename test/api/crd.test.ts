@@ -57,14 +57,14 @@ async function refusal(attempt: Promise<unknown>): Promise<KubeError> {
   return error;
 }
 
-/** Nothing reconciles here: there is no operator, and no node. */
+/** Only the API server runs: no operator and no node. */
 describe('the CRD on a real API server', () => {
-  test('is structural and has nothing to complain about', async () => {
-    // Said a moment after the resource is served.
+  test('is structural, and its names are accepted', async () => {
+    // The conditions are set just after the resource is served.
     await expect.poll(conditions, { timeout: 30_000 }).toEqual({ Established: 'True', NamesAccepted: 'True' });
   });
 
-  test('is accepted as it stands now, also where another version of it is installed', async () => {
+  test('is accepted with strict validation, also over an installed version', async () => {
     await kube.request('PATCH', `${CRDS}/${CRD_NAME}`, {
       body: customResourceDefinition(),
       contentType: PATCH.apply,
@@ -72,29 +72,29 @@ describe('the CRD on a real API server', () => {
     });
   });
 
-  test.for(badCases)('refuses $name, and says where', async ({ changes, path }) => {
+  test.for(badCases)('rejects $name with the path of the field', async ({ changes, path }) => {
     const error = await refusal(create(changes));
     expect(error.status).toBe(422);
-    // Keys of maps are written as [cpu] there.
+    // The API server writes map keys as [cpu].
     const fields = (error.details?.causes ?? []).map(({ field }) => field?.replaceAll(/\[([a-z]+)\]/g, '.$1'));
-    // The rule about the name stands at the root, which has no path.
+    // The rule about the name is at the root, which has no path.
     expect(fields).toContain(path === 'metadata.name' ? '<nil>' : path);
     for (const { message } of error.details?.causes ?? []) expect(message).not.toContain('evaluat');
   });
 
-  test.for(unknownCases)('refuses $name, which it does not know', async ({ changes, path }) => {
+  test.for(unknownCases)('rejects $name as unknown', async ({ changes, path }) => {
     const error = await refusal(create(changes));
     expect(error.status).toBe(400);
     expect(error.message).toContain(`unknown field "${path}"`);
   });
 
-  test.for(goodCases)('accepts $name, with the defaults that this program applies', async ({ changes }) => {
+  test.for(goodCases)('accepts $name, with the same defaults as this program', async ({ changes }) => {
     const created = await create(changes);
     expect(created.spec).toEqual(accepted(sampleWith(changes)).spec);
     expect(created.status).toEqual({ observedGeneration: -1 });
   });
 
-  test('keeps the origin id of a cache for ever, and lets the rest change', async () => {
+  test('rejects a change of the origin id and accepts other changes', async () => {
     await create({ 'metadata.name': 'kept' }, false);
     const merge = async (spec: object) =>
       kube.request<OrcaCache>('PATCH', `${CACHES}/kept`, { body: { spec }, contentType: PATCH.merge });
@@ -106,7 +106,7 @@ describe('the CRD on a real API server', () => {
     expect(changed.metadata.generation).toBe(2);
   });
 
-  test('scales by its scale subresource, and its status does not count as a change', async () => {
+  test('has a scale subresource, and status updates do not change the generation', async () => {
     await create({ 'metadata.name': 'scaled' }, false);
     const status = { observedGeneration: 1, replicas: 2, readyReplicas: 1, selector: 'a=b', endpoint: 'http://scaled' };
     const patched = await kube.request<OrcaCache>('PATCH', `${CACHES}/scaled/status`, {
@@ -133,14 +133,14 @@ describe('the CRD on a real API server', () => {
       ]);
       expect(stdout).toContain('DESCRIPTION:');
       expect(stdout).not.toContain('<no description>');
-      // Each field has a line of its own under its name.
+      // Each field has a description on the line below its name.
       const fields = [...stdout.matchAll(/^ {2}([a-zA-Z0-9]+)\t<[^\n]*\n {4}(\S)?/gm)];
       expect(fields.length).toBeGreaterThan(0);
       expect(fields.filter(([, , text]) => text === undefined)).toEqual([]);
     },
   );
 
-  test('is listed by its short name with what one wants to know', async () => {
+  test('is listed by its short name with the printer columns', async () => {
     await create({ 'metadata.name': 'listed' }, false);
     await kube.request('PATCH', `${CACHES}/listed/status`, {
       contentType: PATCH.merge,

@@ -1,4 +1,4 @@
-/** What has to be in an API server before an operator can work there: the CRD, and the rights that the chart gives. */
+/** Prepares an API server for the operator: installs the CRD and the chart's RBAC. */
 import { readFileSync } from 'node:fs';
 import { vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
@@ -12,12 +12,12 @@ const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const RBAC = 'rbac.authorization.k8s.io/v1';
 const RENDERED = 'test/golden/charts/orcacache/minimal.yaml';
 const ESTABLISH_TIMEOUT_MS = 30_000;
-/** Of the rendered release. */
+/** The namespace of the rendered release. */
 export const RELEASE_NAMESPACE = 'orca-system';
 
 export async function installCrd(kube: KubeClient): Promise<void> {
   await kube.request('POST', CRDS, { body: customResourceDefinition(), query: { fieldValidation: 'Strict' } });
-  // Established comes a moment before the API server serves the resource.
+  // The CRD is established just before the API server serves the resource.
   await vi.waitFor(() => kube.request('GET', collectionPath(API_VERSION, PLURAL)), {
     timeout: ESTABLISH_TIMEOUT_MS,
     interval: 200,

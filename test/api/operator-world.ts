@@ -1,4 +1,4 @@
-/** An API server with the CRD, the operator as a process with exactly the chart's rights, and caches without pods. */
+/** A real API server with the CRD, and the operator as a process with exactly the chart's permissions. No pods run. */
 import { readFileSync } from 'node:fs';
 import { expect, onTestFinished, vi } from 'vitest';
 import { API_VERSION, PLURAL } from '#crds/names.ts';
@@ -11,7 +11,7 @@ import { freePort } from '#test/support/free-port.ts';
 import { startOperator, type OperatorProcess } from '#test/support/operator-process.ts';
 import { grantChartRoles, installCrd, RELEASE_NAMESPACE } from './install.ts';
 
-/** A machine that does other things too. */
+/** Generous, because the machine may be busy. */
 export const REACTION_MS = 60_000;
 
 export interface ApiWorld {
@@ -26,17 +26,17 @@ export interface ApiWorld {
   ) => Promise<OrcaCache>;
   readonly caches: () => Promise<readonly OrcaCache[]>;
   readonly scale: (namespace: string, name: string, replicas: number) => Promise<void>;
-  /** Of its Deployment; undefined where there is none. */
+  /** The replicas of the Deployment; undefined if it does not exist. */
   readonly replicas: (namespace: string, name: string) => Promise<number | undefined>;
-  /** Sum over the labels of one of the operator's metrics. */
+  /** The value of one of the operator's metrics, summed over its labels. */
   readonly metric: (name: string) => Promise<number>;
-  /** What it has written, except for the Lease. */
+  /** The operator's writes according to the audit log, without the Lease. */
   readonly writes: () => Promise<readonly string[]>;
-  /** Of the operator's process, now and at its highest. */
+  /** Resident memory of the operator's process, current and peak. */
   readonly memory: () => { readonly nowBytes: number; readonly peakBytes: number };
 }
 
-/** Everything ends with the test. */
+/** Cleaned up when the test finishes. */
 export async function openApiWorld(): Promise<ApiWorld> {
   const plane = await openControlPlane();
   onTestFinished(() => plane[Symbol.asyncDispose]());
@@ -101,7 +101,7 @@ export async function openApiWorld(): Promise<ApiWorld> {
       return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
     },
     async writes() {
-      return (await plane.operatorWrites()).filter((words) => !words.endsWith('leases'));
+      return (await plane.operatorWrites()).filter((write) => !write.endsWith('leases'));
     },
     memory() {
       const text = readFileSync(`/proc/${operator.pid}/status`, 'utf8');
@@ -116,8 +116,8 @@ export function conditionOf(cache: OrcaCache, type: string): string {
   return found === undefined ? '' : `${found.status} ${found.reason}`;
 }
 
-/** This generation was looked at, and pods are awaited: there is nobody here to make them. */
-export function isTakenUp(cache: OrcaCache): boolean {
+/** The cache is reconciled and waits for pods, which nothing creates here. */
+export function isReconciled(cache: OrcaCache): boolean {
   return (
     cache.status?.observedGeneration === cache.metadata.generation &&
     conditionOf(cache, 'Ready') === 'False Progressing' &&

@@ -1,7 +1,7 @@
-/** The operator against a real API server and its authorizer, with exactly the rights that the chart gives. */
+/** The operator against a real API server and its authorizer, with exactly the chart's permissions. */
 import { describe, expect, test, vi } from 'vitest';
 import { surviveApiOutage } from './api-outage.ts';
-import { isTakenUp, openApiWorld, REACTION_MS } from './operator-world.ts';
+import { isReconciled, openApiWorld, REACTION_MS } from './operator-world.ts';
 
 const NAMESPACE = 'ml';
 const CHILDREN = [
@@ -18,16 +18,16 @@ const CHILDREN = [
   'services',
 ];
 
-describe('with the rights of the chart', () => {
-  test('it makes every child, rotates the key, and then writes nothing, as the audit log has it', async () => {
+describe('with the chart’s permissions', () => {
+  test('the operator creates every child, rotates the key, and then writes nothing, according to the audit log', async () => {
     const { kube, operator, createNamespace, createCache, caches, metric, writes } = await openApiWorld();
     await createNamespace(NAMESPACE);
     await createCache(NAMESPACE, 'models', { 'spec.networkPolicy.enabled': true });
-    await vi.waitFor(async () => expect((await caches()).every(isTakenUp)).toBe(true), {
+    await vi.waitFor(async () => expect((await caches()).every(isReconciled)).toBe(true), {
       timeout: REACTION_MS,
       interval: 200,
     });
-    const created = (await writes()).filter((words) => words.startsWith('create '));
+    const created = (await writes()).filter((write) => write.startsWith('create '));
     expect(created.toSorted()).toEqual([...CHILDREN, 'events'].map((plural) => `create ${plural}`).toSorted());
 
     const annotate = (annotations: Readonly<Record<string, string>>) =>
@@ -48,15 +48,15 @@ describe('with the rights of the chart', () => {
       { timeout: REACTION_MS, interval: 200 },
     );
     expect(await writes()).toEqual(before);
-    // Nothing that it tried was refused.
+    // No request was forbidden.
     expect(operator.output()).not.toContain('403');
     expect(operator.output()).not.toContain('"level":"error"');
   });
 });
 
-describe('an API server that goes away', () => {
-  test('for half a minute ends nothing, and brings no storm of writes when it is back', async () => {
-    // Longer than a lease: the term ends meanwhile, and a new one begins.
+describe('an outage of the API server', () => {
+  test('of half a minute does not end the operator, and causes no burst of writes afterwards', async () => {
+    // Longer than the lease duration, so the term ends and a new one begins.
     await surviveApiOutage(30_000);
   });
 });

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { surviveApiOutage } from '#test/api/api-outage.ts';
-import { isTakenUp, openApiWorld, REACTION_MS, type ApiWorld } from '#test/api/operator-world.ts';
+import { isReconciled, openApiWorld, REACTION_MS, type ApiWorld } from '#test/api/operator-world.ts';
 
 const NAMESPACES = 50;
 const CACHES_EACH = 10;
@@ -24,7 +24,7 @@ async function takeUpAll({ createNamespace, createCache, caches }: ApiWorld): Pr
       Array.from({ length: CACHES_EACH }, (_, number) => createCache(`team-${index}`, `models-${number}`)),
     );
   }
-  await vi.waitFor(async () => expect((await caches()).filter(isTakenUp)).toHaveLength(CACHES), {
+  await vi.waitFor(async () => expect((await caches()).filter(isReconciled)).toHaveLength(CACHES), {
     timeout: ALL_TAKEN_UP_MS,
     // A look reads five hundred caches.
     interval: 3000,

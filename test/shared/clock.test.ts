@@ -3,7 +3,7 @@ import { systemClock } from '#shared/clock.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 describe.for([
-  ['the system’s', systemClock],
+  ['the system', systemClock],
   ['the fake', fakeClock()],
 ] as const)('%s clock', ([, clock]) => {
   test('rejects a sleep with the reason of its signal, before and during it', async () => {
@@ -14,14 +14,14 @@ describe.for([
     await expect(asleep).rejects.toThrow('during');
   });
 
-  test('tells the time since the epoch', () => {
+  test('returns the time since the epoch', () => {
     expect(clock.now()).toBeGreaterThan(Date.UTC(2020, 0, 1));
     expect(clock.date()).toBeGreaterThan(Date.UTC(2020, 0, 1));
   });
 });
 
 describe('the fake clock', () => {
-  test('runs timers in the order in which they are due, at their time', async () => {
+  test('runs timers at their due time, in order', async () => {
     const clock = fakeClock(0);
     const seen: string[] = [];
     clock.after(20, () => seen.push(`b ${clock.now()}`));
@@ -35,7 +35,7 @@ describe('the fake clock', () => {
     expect(clock.pending()).toBe(1);
   });
 
-  test('lets what a timer woke run before the next timer', async () => {
+  test('runs continuations of a timer before the next timer', async () => {
     const clock = fakeClock(0);
     const seen: number[] = [];
     const loop = async (): Promise<void> => {
@@ -51,14 +51,14 @@ describe('the fake clock', () => {
     expect(seen).toEqual([10, 20, 30]);
   });
 
-  test('forgets a timer that was cancelled', async () => {
+  test('does not run a cancelled timer', async () => {
     const clock = fakeClock(0);
-    let rang = false;
+    let called = false;
     const cancel = clock.after(10, () => {
-      rang = true;
+      called = true;
     });
     cancel();
     await clock.advance(100);
-    expect(rang).toBe(false);
+    expect(called).toBe(false);
   });
 });

@@ -14,7 +14,7 @@ function open() {
 }
 
 describe('a process', () => {
-  test.for(['SIGTERM', 'SIGINT'])('%s stops it without an exit', (name) => {
+  test.for(['SIGTERM', 'SIGINT'])('%s aborts the signal without an exit', (name) => {
     const { events, lifecycle, exits } = open();
     expect(lifecycle.stopping.aborted).toBe(false);
     events.emit(name, name);
@@ -22,7 +22,7 @@ describe('a process', () => {
     expect(exits).toEqual([]);
   });
 
-  test('a second SIGTERM changes nothing, a second SIGINT ends it at once', () => {
+  test('a second SIGTERM has no effect, a second SIGINT exits at once', () => {
     const { events, exits } = open();
     events.emit('SIGTERM', 'SIGTERM');
     events.emit('SIGTERM', 'SIGTERM');
@@ -31,25 +31,28 @@ describe('a process', () => {
     expect(exits).toEqual([130]);
   });
 
-  test.for(['uncaughtException', 'unhandledRejection'])('%s is logged with its cause and ends it with 1', (event) => {
-    const { events, exits, lines } = open();
-    events.emit(event, new Error('a bug', { cause: new Error('deep') }));
-    expect(exits).toEqual([1]);
-    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
-      level: 'error',
-      error: { message: 'a bug', cause: { message: 'deep' } },
-    });
-  });
+  test.for(['uncaughtException', 'unhandledRejection'])(
+    '%s is logged with its cause, and the process exits with 1',
+    (event) => {
+      const { events, exits, lines } = open();
+      events.emit(event, new Error('a bug', { cause: new Error('deep') }));
+      expect(exits).toEqual([1]);
+      expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+        level: 'error',
+        error: { message: 'a bug', cause: { message: 'deep' } },
+      });
+    },
+  );
 
-  test('gives its handlers back', () => {
+  test('close removes the handlers', () => {
     const { events, lifecycle } = open();
     lifecycle.close();
     expect(events.eventNames()).toEqual([]);
   });
 });
 
-describe('shutting down', () => {
-  test('runs the steps in order, each after the one before', async () => {
+describe('shutDown', () => {
+  test('runs the steps in order, one after the other', async () => {
     const { log } = open();
     const seen: string[] = [];
     const step = (name: string): ShutdownStep => ({
@@ -65,7 +68,7 @@ describe('shutting down', () => {
     expect(seen).toEqual(['a starts', 'a ends', 'b starts', 'b ends']);
   });
 
-  test('goes on behind a step that fails and one that never ends, and tells that one its time is over', async () => {
+  test('continues after a failing step and a hanging one, whose signal aborts at the timeout', async () => {
     const { log, lines } = open();
     const clock = fakeClock();
     const seen: string[] = [];
@@ -83,7 +86,7 @@ describe('shutting down', () => {
           timeoutMs: 5000,
           run: (signal) =>
             new Promise(() => {
-              signal.addEventListener('abort', () => seen.push('told'));
+              signal.addEventListener('abort', () => seen.push('aborted'));
             }),
         },
         { name: 'last', timeoutMs: 1000, run: () => void seen.push('last') },
@@ -95,8 +98,8 @@ describe('shutting down', () => {
     expect(seen).toEqual([]);
     await clock.advance(1);
     await done;
-    expect(seen).toEqual(['told', 'last']);
-    expect(lines.join('')).toContain('"step":"endless","outcome":"overdue","durationMs":5000');
+    expect(seen).toEqual(['aborted', 'last']);
+    expect(lines.join('')).toContain('"step":"endless","outcome":"timed out","durationMs":5000');
     expect(clock.pending()).toBe(0);
   });
 });

@@ -16,7 +16,7 @@ describe('a line', () => {
     expect(Number.isNaN(Date.parse(String(last()['time'])))).toBe(false);
   });
 
-  test('carries the fields of the child logs on its way', () => {
+  test('has the fields of all its parent logs', () => {
     const { log, last } = open();
     log.child({ requestId: 'r1' }).child({ bucket: 'b' }).warn('slow', { key: 'a/b' });
     expect(last()).toMatchObject({ requestId: 'r1', bucket: 'b', key: 'a/b', level: 'warn' });
@@ -39,13 +39,13 @@ describe('a line', () => {
 });
 
 describe('the level', () => {
-  test('changes at run time, for children made before too', () => {
+  test('changes at run time, also for existing child logs', () => {
     const { log, lines } = open('warn');
     const child = log.child({ a: 1 });
-    child.info('unseen');
+    child.info('discarded');
     expect(lines).toHaveLength(0);
     log.setLevel('debug');
-    child.debug('seen');
+    child.debug('written');
     expect(lines).toHaveLength(1);
     expect(log.level()).toBe('debug');
   });
@@ -70,14 +70,14 @@ describe('secrets', () => {
     expect(lines.join('')).not.toContain('hunter2');
   });
 
-  test('in the message are not written either', () => {
+  test('are redacted in the message, too', () => {
     const { log, last } = open();
     log.info('GET https://a/b?X-Amz-Credential=hunter2&versionId=3');
     expect(last()['message']).toBe('GET https://a/b?X-Amz-Credential=[redacted]&versionId=3');
   });
 });
 
-test('what refers to itself is cut, not followed for ever', () => {
+test('a circular reference is cut off', () => {
   const { log, lines } = open();
   const loop: Record<string, unknown> = {};
   loop['self'] = loop;

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Singleflight, type Flight } from '#shared/singleflight.ts';
 
-/** A call that the test settles, and how often it was started. */
+/** A call that the test settles; `gates` has one entry per start. */
 function gatedCall() {
   const gates: PromiseWithResolvers<string>[] = [];
   const flights: Flight[] = [];
@@ -14,7 +14,7 @@ function gatedCall() {
   return { gates, flights, call };
 }
 
-test('concurrent calls with one key are one call, and share its value', async () => {
+test('concurrent calls with the same key are coalesced and share the value', async () => {
   const flights = new Singleflight<string, string>();
   const { gates, call } = gatedCall();
   const callers = [flights.do('a', call), flights.do('a', call), flights.do('a', call)];
@@ -24,7 +24,7 @@ test('concurrent calls with one key are one call, and share its value', async ()
   expect(flights.size).toBe(0);
 });
 
-test('different keys are different calls', async () => {
+test('calls with different keys are not coalesced', async () => {
   const flights = new Singleflight<string, string>();
   const { gates, call } = gatedCall();
   const callers = [flights.do('a', call), flights.do('b', call)];
@@ -45,13 +45,13 @@ test('a failure reaches every caller, and a caller that retries at once starts a
   expect(await retried).toBe('second');
 });
 
-test('a forgotten call answers those who wait, is told so, and is not joined again', async () => {
+test('a forgotten call still resolves for its waiters, is marked as forgotten, and is not joined again', async () => {
   const flights = new Singleflight<string, string>();
-  const { gates, flights: told, call } = gatedCall();
+  const { gates, flights: started, call } = gatedCall();
   const before = flights.do('a', call);
   flights.forget('a');
   const after = flights.do('a', call);
-  expect([gates.length, told[0]!.isForgotten, told[1]!.isForgotten]).toEqual([2, true, false]);
+  expect([gates.length, started[0]!.isForgotten, started[1]!.isForgotten]).toEqual([2, true, false]);
   gates[0]!.resolve('old');
   expect(await before).toBe('old');
   // The old call's end does not remove the new one.
@@ -60,9 +60,9 @@ test('a forgotten call answers those who wait, is told so, and is not joined aga
   expect(await after).toBe('new');
 });
 
-test('a failure that nobody waits for is not an unhandled rejection', async () => {
+test('a failure without waiters is not an unhandled rejection', async () => {
   const flights = new Singleflight<string, string>();
-  void flights.do('a', () => Promise.reject(new Error('nobody listens')));
+  void flights.do('a', () => Promise.reject(new Error('ignored')));
   await new Promise((resolve) => setImmediate(resolve));
   expect(flights.size).toBe(0);
 });

@@ -16,13 +16,13 @@ async function open() {
 
 function failure(call: Promise<unknown>): Promise<unknown> {
   return call.then(
-    () => 'it did not fail',
+    () => 'the call did not fail',
     (error: unknown) => error,
   );
 }
 
 describe('request', () => {
-  test('reads what was written, over one kept-alive connection', async () => {
+  test('reads written objects over one kept-alive connection', async () => {
     const { api, client } = await open();
     await client.request('POST', CONFIG_MAPS, { body: { metadata: { name: 'a' }, data: { k: 'v' } } });
     for (let i = 0; i < 5; i++)
@@ -30,20 +30,20 @@ describe('request', () => {
     expect(api.sockets()).toBe(1);
   });
 
-  test('parses the Status of a refusal', async () => {
+  test('parses the Status of an error response', async () => {
     const { client } = await open();
     const error = await failure(client.request('GET', `${CONFIG_MAPS}/a`));
     expect(error).toBeInstanceOf(KubeError);
     expect(error).toMatchObject({ status: 404, reason: 'NotFound', message: expect.stringContaining('configmaps/a') });
   });
 
-  test('hands on Retry-After in milliseconds', async () => {
+  test('reports Retry-After in milliseconds', async () => {
     const { api, client } = await open();
     api.fail({ times: 1, answer: { status: 429, reason: 'TooManyRequests', retryAfterSeconds: 3 } });
     expect(await failure(client.request('GET', CONFIG_MAPS))).toMatchObject({ status: 429, retryAfterMs: 3000 });
   });
 
-  test('gives up after its deadline when no answer comes', async () => {
+  test('fails after the deadline without a response', async () => {
     const { api, clock, client } = await open();
     api.fail({ answer: 'hang' });
     const call = failure(client.request('GET', CONFIG_MAPS, { timeoutMs: 2000 }));
@@ -56,7 +56,7 @@ describe('request', () => {
     expect(clock.pending()).toBe(0);
   });
 
-  test('ends with the reason of the signal and frees the connection', async () => {
+  test('rejects with the signal’s reason and frees the connection', async () => {
     const { api, clock, client } = await open();
     api.fail({ answer: 'hang' });
     const stop = new AbortController();
@@ -68,7 +68,7 @@ describe('request', () => {
     expect(clock.pending()).toBe(0);
   });
 
-  test('reports a cut connection as unreachable with its cause', async () => {
+  test('reports a reset connection as Unreachable with its cause', async () => {
     const { api, client } = await open();
     api.fail({ times: 1, answer: 'reset' });
     const error = await failure(client.request('GET', CONFIG_MAPS));
@@ -79,7 +79,7 @@ describe('request', () => {
     });
   });
 
-  test('repeats a read on a kept-alive connection that died, and never a write', async () => {
+  test('repeats a read, but never a write, on a stale kept-alive connection', async () => {
     const { api, client } = await open();
     await client.request('GET', CONFIG_MAPS);
     api.fail({ times: 1, answer: 'reset' });
@@ -104,7 +104,7 @@ describe('request', () => {
     expect(api.writes()).toHaveLength(0);
   });
 
-  test('sends nothing when the signal has aborted before', async () => {
+  test('sends nothing if the signal has already aborted', async () => {
     const { api, client } = await open();
     const error = await failure(client.request('GET', CONFIG_MAPS, { signal: AbortSignal.abort(new Error('late')) }));
     expect(error).toMatchObject({ message: 'late' });
@@ -125,7 +125,7 @@ describe('watch', () => {
   const seen = (result: IteratorResult<WatchEvent>): unknown =>
     result.done === true ? 'end' : `${result.value.type} ${result.value.object.metadata.name ?? ''}`.trim();
 
-  test('replays what happened since the resourceVersion, then follows', async () => {
+  test('replays the events since the resourceVersion, then follows', async () => {
     const { api, client } = await open();
     const first = api.put(`${CONFIG_MAPS}/a`, {});
     api.put(`${CONFIG_MAPS}/b`, {});
@@ -140,7 +140,7 @@ describe('watch', () => {
     stop.abort();
   });
 
-  test('shows a selector’s own view: leaving it is a deletion', async () => {
+  test('reports an object that no longer matches the selector as deleted', async () => {
     const { api, client } = await open();
     const { events, stop } = watch(client, { labelSelector: 'app=x' });
     const next = events.next();
@@ -160,7 +160,7 @@ describe('watch', () => {
     expect(await failure(events.next())).toMatchObject({ status: 410, reason: 'Expired' });
   });
 
-  test('throws an ERROR event as the error it carries', async () => {
+  test('throws the error of an ERROR event', async () => {
     const { api, client } = await open();
     const { events } = watch(client);
     const next = failure(events.next());
@@ -169,7 +169,7 @@ describe('watch', () => {
     expect(await next).toMatchObject({ status: 410, reason: 'Expired' });
   });
 
-  test('throws after the silence limit and frees the connection', async () => {
+  test('throws after the idle timeout and frees the connection', async () => {
     const { api, clock, client } = await open();
     const { events } = watch(client);
     const next = events.next();
@@ -188,7 +188,7 @@ describe('watch', () => {
     expect(clock.pending()).toBe(0);
   });
 
-  test('frees the connection when the reader leaves', async () => {
+  test('frees the connection when the consumer stops', async () => {
     const { api, clock, client } = await open();
     const { events } = watch(client);
     const next = events.next();

@@ -40,7 +40,7 @@ async function refusal(call: Promise<unknown>): Promise<KubeError> {
 }
 
 describe('server-side apply', () => {
-  test('creates, then changes nothing when the same is applied again', async () => {
+  test('creates an object, and does not change it when the same manifest is applied again', async () => {
     const { client } = await open();
     const first = await apply(client, { spec: { replicas: 3 } });
     expect(first.metadata).toMatchObject({ name: 'models', namespace: 'ml', generation: 1 });
@@ -48,7 +48,7 @@ describe('server-side apply', () => {
     expect(again.metadata.resourceVersion).toBe(first.metadata.resourceVersion);
   });
 
-  test('bumps the generation when the spec changes, and not for labels or status', async () => {
+  test('increments the generation for spec changes, but not for labels or status', async () => {
     const { client } = await open();
     await apply(client, { spec: { replicas: 3 } });
     const labelled = await apply(client, { metadata: { labels: { a: 'b' } }, spec: { replicas: 3 } });
@@ -67,7 +67,7 @@ describe('server-side apply', () => {
     expect(scaled).toMatchObject({ metadata: { generation: 2 }, status: { readyReplicas: 1 } });
   });
 
-  test('removes a field that its manager no longer sends, and leaves one that another owns', async () => {
+  test('removes a field that its manager no longer sends, but keeps one that another manager owns', async () => {
     const { client } = await open();
     await apply(client, { metadata: { labels: { mine: '1', shared: '1' } }, spec: { replicas: 3 } });
     await apply(client, { metadata: { labels: { theirs: '1', shared: '1' } } }, { manager: 'other' });
@@ -75,7 +75,7 @@ describe('server-side apply', () => {
     expect(after.metadata.labels).toEqual({ theirs: '1', shared: '1' });
   });
 
-  test('merges containers by name and drops one that is no longer sent', async () => {
+  test('merges containers by name and removes one that is no longer sent', async () => {
     const { client } = await open();
     const pod = (...containers: object[]): object => ({ spec: { template: { spec: { containers } } } });
     await apply(client, pod({ name: 'cache', image: 'a' }, { name: 'extra', image: 'b' }));
@@ -91,7 +91,7 @@ describe('server-side apply', () => {
     });
   });
 
-  test('refuses to take a field from another manager unless forced', async () => {
+  test('rejects taking a field from another manager unless forced', async () => {
     const { client } = await open();
     await apply(client, { spec: { replicas: 3 } });
     const error = await refusal(apply(client, { spec: { replicas: 5 } }, { manager: 'other', force: false }));
@@ -103,7 +103,7 @@ describe('server-side apply', () => {
     expect(forced.spec?.replicas).toBe(5);
   });
 
-  test('refuses a uid that is not the object’s, and one for an object that is not there', async () => {
+  test('rejects a wrong uid, and a uid for an object that does not exist', async () => {
     const { client } = await open();
     const wrong = { metadata: { uid: 'gone' }, spec: { replicas: 1 } };
     expect(await refusal(apply(client, wrong))).toMatchObject({ status: 409 });
@@ -112,8 +112,8 @@ describe('server-side apply', () => {
   });
 });
 
-describe('the other writes', () => {
-  test('refuses a second create of the same name', async () => {
+describe('other writes', () => {
+  test('rejects a second create of the same name', async () => {
     const { client } = await open();
     const body = { metadata: { name: 'models' } };
     await client.request('POST', DEPLOYMENTS, { body });
@@ -123,7 +123,7 @@ describe('the other writes', () => {
     });
   });
 
-  test('refuses an update from an old resourceVersion', async () => {
+  test('rejects an update with an old resourceVersion', async () => {
     const { api, client } = await open();
     const old = api.put(MODELS, { spec: { replicas: 1 } });
     api.put(MODELS, { spec: { replicas: 2 } });
@@ -133,7 +133,7 @@ describe('the other writes', () => {
     });
   });
 
-  test('turns an Update entry into Apply by a JSON patch of managedFields', async () => {
+  test('converts an Update entry to Apply by a JSON patch of managedFields', async () => {
     const { client } = await open();
     await client.request('POST', DEPLOYMENTS, {
       body: { metadata: { name: 'models' }, spec: { replicas: 1 } },
@@ -148,7 +148,7 @@ describe('the other writes', () => {
     expect(after.spec?.replicas).toBeUndefined();
   });
 
-  test('keeps what has a finalizer until the finalizer is gone', async () => {
+  test('keeps an object until its finalizers are removed', async () => {
     const { api, client } = await open();
     api.put(MODELS, { metadata: { finalizers: ['a/b'] } });
     await client.request('DELETE', MODELS);
@@ -157,7 +157,7 @@ describe('the other writes', () => {
     expect(api.get(MODELS)).toBeUndefined();
   });
 
-  test('collects what lost its owner', async () => {
+  test('garbage-collects objects without their owner', async () => {
     const { api, client } = await open({ collectGarbage: true });
     const owner = api.put(MODELS, {});
     const reference = { apiVersion: 'apps/v1', kind: 'Deployment', name: 'models', uid: owner.metadata.uid };
@@ -167,7 +167,7 @@ describe('the other writes', () => {
     expect(api.list('/api/v1/configmaps').map((object) => object.metadata.name)).toEqual(['b']);
   });
 
-  test('lets the test default and refuse', async () => {
+  test('lets the test set defaults and reject objects', async () => {
     const { client } = await open({
       admit(object) {
         const deployment = object as Deployment;

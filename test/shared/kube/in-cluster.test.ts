@@ -100,7 +100,7 @@ async function directory(files: Readonly<Record<string, string>>): Promise<strin
   return path;
 }
 
-describe('in a pod', () => {
+describe('openInCluster', () => {
   async function open(files: Readonly<Record<string, string>> = {}) {
     const api = await apiServer({ token: 't1' });
     const path = await directory({ token: 't1\n', 'ca.crt': ours.cert, namespace: 'ml\n', ...files });
@@ -110,20 +110,20 @@ describe('in a pod', () => {
     return { api, path, clock, server, client: openKubeClient(server, { clock }) };
   }
 
-  test('the token and the CA of the service account are used', async () => {
+  test('uses the token and the CA of the service account', async () => {
     const { api, client, server } = await open();
     expect(await client.request('GET', '/version')).toEqual({ url: '/version' });
     expect(api.tokens).toEqual(['Bearer t1']);
     expect(server.namespace).toBe('ml');
   });
 
-  test('an API server of another CA is not believed, and gets no token', async () => {
+  test('does not send the token to an API server with a certificate of another CA', async () => {
     const { api, client } = await open({ 'ca.crt': theirs.cert });
     await expect(client.request('GET', '/version')).rejects.toMatchObject({ status: 0, reason: 'Unreachable' });
     expect(api.tokens).toEqual([]);
   });
 
-  test('a renewed token is taken up within a minute', async () => {
+  test('uses a renewed token within a minute', async () => {
     const { api, path, clock, client } = await open();
     await client.request('GET', '/a');
     await writeFile(join(path, 'token'), 't2');
@@ -134,7 +134,7 @@ describe('in a pod', () => {
     expect(api.tokens).toEqual(['Bearer t1', 'Bearer t1', 'Bearer t2']);
   });
 
-  test('a refused token is read again at once', async () => {
+  test('reads the token again at once after a 401', async () => {
     const { api, path, client } = await open();
     await client.request('GET', '/a');
     await writeFile(join(path, 'token'), 't2');
@@ -143,7 +143,7 @@ describe('in a pod', () => {
     expect(await client.request('GET', '/c')).toEqual({ url: '/c' });
   });
 
-  test('a changed CA is taken up', async () => {
+  test('uses a changed CA', async () => {
     const { path, clock, client } = await open({ 'ca.crt': theirs.cert });
     await expect(client.request('GET', '/a')).rejects.toMatchObject({ reason: 'Unreachable' });
     await writeFile(join(path, 'ca.crt'), ours.cert);
@@ -151,23 +151,23 @@ describe('in a pod', () => {
     expect(await client.request('GET', '/b')).toEqual({ url: '/b' });
   });
 
-  test('a token that can’t be read is said to be the reason', async () => {
+  test('reports an unreadable token as Credentials', async () => {
     const { path, client } = await open();
     await rm(join(path, 'token'));
     await expect(client.request('GET', '/a')).rejects.toMatchObject({ status: 0, reason: 'Credentials' });
   });
 
-  test('outside of one it says so', () => {
+  test('fails outside a pod', () => {
     expect(() => openInCluster({ env: {} })).toThrow('does not run in a pod');
   });
 
-  test('an IPv6 address gets its brackets', () => {
+  test('puts an IPv6 address in brackets', () => {
     const env = { KUBERNETES_SERVICE_HOST: 'fd00::1', KUBERNETES_SERVICE_PORT: '6443' };
     expect(openInCluster({ env, directory: '/nowhere' }).url.href).toBe('https://[fd00::1]:6443/');
   });
 });
 
-describe('with a kubeconfig', () => {
+describe('openKubeconfig', () => {
   async function open(user: string, wanted: { token?: string; clientCa?: string } = {}, base = '') {
     const api = await apiServer(wanted);
     const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -185,13 +185,13 @@ users: [{name: u, user: ${user}}]
     return { api, server, client: openKubeClient(server) };
   }
 
-  test('a token and the context’s namespace are used', async () => {
+  test('uses the token and the namespace of the context', async () => {
     const { client, server } = await open('{token: t1}', { token: 't1' });
     expect(await client.request('GET', '/version')).toEqual({ url: '/version' });
     expect(server.namespace).toBe('ml');
   });
 
-  test('a client certificate is shown', async () => {
+  test('presents a client certificate', async () => {
     const data = (text: string): string => Buffer.from(text).toString('base64');
     const user = `{client-certificate-data: ${data(theirs.cert)}, client-key-data: ${data(theirs.key)}}`;
     const { api, client } = await open(user, { clientCa: theirs.cert });
@@ -199,7 +199,7 @@ users: [{name: u, user: ${user}}]
     expect(api.clients).toEqual(['theirs']);
   });
 
-  test('an exec plugin is asked for the token', async () => {
+  test('gets the token from an exec plugin', async () => {
     const credential = JSON.stringify({
       apiVersion: 'client.authentication.k8s.io/v1',
       kind: 'ExecCredential',
@@ -210,12 +210,12 @@ users: [{name: u, user: ${user}}]
     expect(await client.request('GET', '/version')).toEqual({ url: '/version' });
   });
 
-  test('a path in the server’s URL is kept', async () => {
+  test('keeps a path in the server’s URL', async () => {
     const { client } = await open('{token: t1}', {}, '/k8s/clusters/c-1');
     expect(await client.request('GET', '/version')).toEqual({ url: '/k8s/clusters/c-1/version' });
   });
 
-  test('connections are kept for the next request', async () => {
+  test('keeps connections alive for the next request', async () => {
     const { api, client } = await open('{token: t1}');
     for (const path of ['/a', '/b', '/c']) await client.request('GET', path);
     expect(api.connections()).toBe(1);

@@ -7,10 +7,10 @@ import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
 
 const SLICES = '/apis/discovery.k8s.io/v1/namespaces/ml/endpointslices';
 
-interface Followed {
+interface World {
   readonly api: FakeApiServer;
   readonly clock: FakeClock;
-  /** Names that the handlers were told of, as they stand. */
+  /** The current names according to the handlers. */
   readonly names: Set<string>;
   readonly lists: string[][];
   readonly causes: string[];
@@ -21,10 +21,10 @@ interface Followed {
   readonly watching: () => Promise<void>;
 }
 
-async function follow(
+async function openWorld(
   prepare: (api: FakeApiServer) => void = () => {},
   overrides: Partial<ListWatchOptions<KubeObject>> = {},
-): Promise<Followed> {
+): Promise<World> {
   const api = await openFakeApiServer();
   const clock = fakeClock();
   const stop = new AbortController();
@@ -70,9 +70,9 @@ async function follow(
   };
 }
 
-describe('in a quiet world', () => {
+describe('without failures', () => {
   test('lists, then follows every change', async () => {
-    const { api, names, watching, lists } = await follow((api) => api.put(`${SLICES}/a`, {}));
+    const { api, names, watching, lists } = await openWorld((api) => api.put(`${SLICES}/a`, {}));
     await watching();
     expect(lists).toEqual([['a']]);
     api.put(`${SLICES}/b`, {});
@@ -80,8 +80,8 @@ describe('in a quiet world', () => {
     await expect.poll(() => [...names]).toEqual(['b']);
   });
 
-  test('reads a list of many pages whole before it hands it over', async () => {
-    const { lists, watching, api } = await follow((api) => {
+  test('reads all pages of a list before it delivers it', async () => {
+    const { lists, watching, api } = await openWorld((api) => {
       for (let i = 0; i < 1001; i++) api.put(`${SLICES}/s${i}`, {});
     });
     await watching();
@@ -90,87 +90,87 @@ describe('in a quiet world', () => {
     expect(api.requests.filter((request) => request.query['limit'] === '500')).toHaveLength(3);
   });
 
-  test('gives list items the kind that they come without', async () => {
+  test('adds the missing kind to list items', async () => {
     const kinds: unknown[] = [];
-    const { watching } = await follow((api) => api.put(`${SLICES}/a`, {}), {
+    const { watching } = await openWorld((api) => api.put(`${SLICES}/a`, {}), {
       onList: (items) => kinds.push(...items.map((item) => [item.kind, item.apiVersion])),
     });
     await watching();
     expect(kinds).toEqual([['EndpointSlice', 'discovery.k8s.io/v1']]);
   });
 
-  test('asks for bookmarks and a bounded watch, and passes the selector to both', async () => {
-    const { api, watching } = await follow(() => {}, { query: { labelSelector: 'app=x' } });
+  test('requests bookmarks and a bounded watch, and sends the selector with list and watch', async () => {
+    const { api, watching } = await openWorld(() => {}, { query: { labelSelector: 'app=x' } });
     await watching();
     const [list, watch] = api.requests;
     expect(list?.query).toMatchObject({ labelSelector: 'app=x', limit: '500' });
     expect(watch?.query).toMatchObject({ labelSelector: 'app=x', allowWatchBookmarks: 'true', timeoutSeconds: '300' });
   });
 
-  test('goes on from the last bookmark', async () => {
-    const { api, clock, watching } = await follow();
+  test('continues from the last bookmark', async () => {
+    const { api, clock, watching } = await openWorld();
     await watching();
     api.put('/api/v1/namespaces/ml/configmaps/other', {});
     const { resourceVersion } = api.get('/api/v1/namespaces/ml/configmaps/other')?.metadata ?? {};
     api.watches.bookmark();
     api.watches.end();
     await expect.poll(() => api.watches.count()).toBe(0);
-    await moveUntil(clock, () => api.watches.count() === 1);
+    await advanceUntil(clock, () => api.watches.count() === 1);
     expect(api.requests.at(-1)?.query['resourceVersion']).toBe(resourceVersion);
   });
 
-  test('lists again after ten minutes although nothing went wrong', async () => {
-    const { api, clock, listCount, watching } = await follow();
+  test('lists again after ten minutes', async () => {
+    const { api, clock, listCount, watching } = await openWorld();
     await watching();
     await clock.advance(10 * 60_000 - 1);
     api.watches.bookmark();
     expect(listCount()).toBe(1);
-    // The server ends the watch when it said it would.
+    // The server ends the watch at its timeout.
     await clock.advance(1);
     api.watches.end();
-    await moveUntil(clock, () => listCount() === 2);
+    await advanceUntil(clock, () => listCount() === 2);
   }, 20_000);
 });
 
-describe('when something breaks', () => {
+describe('after a failure', () => {
   test.for([
     ['reset', 'unreachable', (api: FakeApiServer) => api.watches.reset()],
     ['end', 'eof', (api: FakeApiServer) => api.watches.end()],
-  ] as const)('a watch that ends by %s misses no event of the gap and needs no list', async ([, cause, end]) => {
-    const { api, clock, names, causes, listCount, watching } = await follow();
+  ] as const)('a watch that ends by %s misses no event and needs no list', async ([, cause, end]) => {
+    const { api, clock, names, causes, listCount, watching } = await openWorld();
     await watching();
     end(api);
     await expect.poll(() => causes).toEqual([cause]);
     api.put(`${SLICES}/gap`, {});
-    await moveUntil(clock, () => names.has('gap'));
+    await advanceUntil(clock, () => names.has('gap'));
     expect(listCount()).toBe(1);
   });
 
   test('410 as an ERROR event lists again', async () => {
-    const { api, clock, causes, lists, watching } = await follow();
+    const { api, clock, causes, lists, watching } = await openWorld();
     await watching();
     api.put(`${SLICES}/a`, {});
     api.watches.expire();
     await expect.poll(() => causes).toEqual(['gone']);
-    await moveUntil(clock, () => lists.length === 2);
+    await advanceUntil(clock, () => lists.length === 2);
     expect(lists[1]).toEqual(['a']);
   });
 
   test('410 as the status of a watch lists again', async () => {
-    const { api, clock, causes, lists, watching } = await follow();
+    const { api, clock, causes, lists, watching } = await openWorld();
     await watching();
     api.watches.silence(true);
     api.put(`${SLICES}/a`, {});
     api.compact();
     api.watches.silence(false);
     api.watches.reset();
-    await moveUntil(clock, () => lists.length === 2);
+    await advanceUntil(clock, () => lists.length === 2);
     expect(causes).toEqual(['unreachable', 'gone']);
     expect(lists[1]).toEqual(['a']);
   });
 
-  test('errors of the server are waited out with growing pauses, and keep what was known', async () => {
-    const { api, clock, names, causes, lists, watching } = await follow((api) => api.put(`${SLICES}/a`, {}));
+  test('server errors are retried with growing backoff, and the known state is kept', async () => {
+    const { api, clock, names, causes, lists, watching } = await openWorld((api) => api.put(`${SLICES}/a`, {}));
     await watching();
     const heal = api.fail({ answer: { status: 500 } });
     api.watches.reset();
@@ -187,18 +187,18 @@ describe('when something breaks', () => {
     }
     expect([...names]).toEqual(['a']);
     heal();
-    await moveUntil(clock, () => api.watches.count() === 1);
+    await advanceUntil(clock, () => api.watches.count() === 1);
     expect(lists).toHaveLength(1);
   });
 
-  test('a watch that lived some seconds makes the pauses short again', async () => {
-    const { api, clock, causes, watching } = await follow();
+  test('a watch that lasted 5 s resets the backoff', async () => {
+    const { api, clock, causes, watching } = await openWorld();
     await watching();
-    // Each ends at once: after these the pause is at most 8, so here 4 seconds.
+    // Each watch ends at once. Then the bound of the backoff is 8 s, and the wait 4 s.
     for (let ended = 1; ended <= 4; ended++) {
       api.watches.reset();
       await expect.poll(() => causes.length).toBe(ended);
-      await moveUntil(clock, () => api.watches.count() === 1);
+      await advanceUntil(clock, () => api.watches.count() === 1);
     }
     await clock.advance(5000);
     api.watches.reset();
@@ -209,8 +209,8 @@ describe('when something breaks', () => {
     await expect.poll(() => api.requests.length).toBe(before + 1);
   });
 
-  test('Retry-After is waited for', async () => {
-    const { api, clock, lists } = await follow((api) =>
+  test('Retry-After is respected', async () => {
+    const { api, clock, lists } = await openWorld((api) =>
       api.fail({ times: 1, answer: { status: 429, retryAfterSeconds: 7 } }),
     );
     await expect.poll(() => api.requests.length).toBe(1);
@@ -221,18 +221,18 @@ describe('when something breaks', () => {
     await expect.poll(() => lists.length).toBe(1);
   });
 
-  test('a silent watch is taken for dead, and what happened meanwhile is seen', async () => {
-    const { api, clock, names, causes, watching } = await follow();
+  test('a silent watch is replaced, and no event is missed', async () => {
+    const { api, clock, names, causes, watching } = await openWorld();
     await watching();
     api.watches.silence(true);
     api.put(`${SLICES}/a`, {});
     api.watches.silence(false);
-    await moveUntil(clock, () => names.has('a'), 200_000);
+    await advanceUntil(clock, () => names.has('a'), 200_000);
     expect(causes).toEqual(['silent']);
   });
 
-  test('a server that never ends its watch is left half a minute after the time', async () => {
-    const { api, clock, causes, watching } = await follow(undefined, { silenceMs: 10_000_000 });
+  test('a watch that the server does not end is closed 30 s after its timeout', async () => {
+    const { api, clock, causes, watching } = await openWorld(undefined, { silenceMs: 10_000_000 });
     await watching();
     await clock.advance(329_999);
     expect(causes).toEqual([]);
@@ -241,9 +241,9 @@ describe('when something breaks', () => {
     await expect.poll(() => api.watches.count()).toBe(1);
   });
 
-  test('a handler that throws kills nothing and sees each event once', async () => {
+  test('a handler that throws does not end the loop and sees each event once', async () => {
     const seen: string[] = [];
-    const { api, clock, causes, watching } = await follow(undefined, {
+    const { api, clock, causes, watching } = await openWorld(undefined, {
       onEvent(type, object) {
         seen.push(`${type} ${object.metadata.name}`);
         throw new Error('a bug');
@@ -254,15 +254,15 @@ describe('when something breaks', () => {
     await expect.poll(() => seen).toEqual(['ADDED a']);
     api.watches.end();
     await expect.poll(() => causes).toEqual(['eof']);
-    await moveUntil(clock, () => api.watches.count() === 1);
+    await advanceUntil(clock, () => api.watches.count() === 1);
     api.put(`${SLICES}/b`, {});
     await expect.poll(() => seen).toEqual(['ADDED a', 'ADDED b']);
   });
 });
 
-describe('when it is stopped', () => {
-  test('ends at once, frees its connection, leaves no timer and calls nothing more', async () => {
-    const { api, clock, names, causes, stop, done, watching } = await follow();
+describe('after an abort', () => {
+  test('ends at once, frees its connection, leaves no timer and calls no handler', async () => {
+    const { api, clock, names, causes, stop, done, watching } = await openWorld();
     await watching();
     stop.abort();
     await done;
@@ -273,8 +273,8 @@ describe('when it is stopped', () => {
     expect(causes).toEqual([]);
   });
 
-  test('ends while it waits to try again', async () => {
-    const { api, clock, stop, done } = await follow((api) => api.fail({ answer: { status: 500 } }));
+  test('ends during the backoff', async () => {
+    const { api, clock, stop, done } = await openWorld((api) => api.fail({ answer: { status: 500 } }));
     await expect.poll(() => api.requests.length).toBe(1);
     await expect.poll(() => clock.pending()).toBe(1);
     stop.abort();
@@ -283,9 +283,9 @@ describe('when it is stopped', () => {
   });
 });
 
-/** Moves time in small steps, with real I/O between them, until something is so. */
-async function moveUntil(clock: FakeClock, condition: () => boolean, limitMs = 60_000): Promise<void> {
-  for (let movedMs = 0; movedMs < limitMs; movedMs += 250) {
+/** Advances the clock in small steps, with real I/O between them, until the condition holds. */
+async function advanceUntil(clock: FakeClock, condition: () => boolean, limitMs = 60_000): Promise<void> {
+  for (let advancedMs = 0; advancedMs < limitMs; advancedMs += 250) {
     if (condition()) return;
     await clock.advance(250);
   }

@@ -11,7 +11,7 @@ async function collect(chunks: readonly Buffer[], maxFrameBytes = 1000): Promise
   return lines;
 }
 
-test('gives the same frames however the bytes are cut', async () => {
+test('yields the same frames for any split of the bytes', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(fc.string({ unit: 'grapheme' })), fc.array(fc.nat(40)), async (values, cuts) => {
       const lines = values.map((value) => JSON.stringify(value));
@@ -28,10 +28,10 @@ test('gives the same frames however the bytes are cut', async () => {
   );
 });
 
-test('drops a frame that was cut', async () => {
+test('drops an incomplete frame', async () => {
   expect(await collect([Buffer.from('{"a":1}\n{"b"')])).toEqual(['{"a":1}']);
 });
 
-test('refuses a frame beyond its bound', async () => {
+test('rejects a frame that is too long', async () => {
   await expect(collect([Buffer.alloc(600, 'x'), Buffer.alloc(600, 'x')])).rejects.toThrow('exceeds 1000 bytes');
 });
