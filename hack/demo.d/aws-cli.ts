@@ -1,4 +1,4 @@
-/** The same data with the AWS CLI, as another client that nobody here has written. */
+/** Reads the same data with the AWS CLI, as a second, independent client. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -6,15 +6,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Failure } from './failure.ts';
-import { readSlice } from './material.ts';
+import { readSlice } from './source-files.ts';
 import { chunkBytesOf, CLIENT_BUCKET } from './names.ts';
 import type { StoredObject } from './objects.ts';
 import { run } from './run.ts';
 
-/** Python starts slowly, and the CLI reads thousands of files before its first request. */
+/** Python starts slowly, and the CLI loads thousands of files before its first request. */
 const TIMEOUT_MS = 120_000;
 
-/** Nothing of this machine's own AWS configuration may play a part. */
+/** The environment without the AWS configuration of this machine. */
 const PLAIN_ENV: NodeJS.ProcessEnv = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('AWS_'))),
   AWS_CONFIG_FILE: '/dev/null',
@@ -26,7 +26,7 @@ export function awsArguments(edge: string): string[] {
   return ['--endpoint-url', edge, '--no-sign-request', '--region', 'us-east-1'];
 }
 
-/** `aws s3 cp` of the whole, `aws s3api get-object --range` across a chunk boundary. */
+/** Reads each object with `aws s3 cp`, and a range across a chunk boundary with `aws s3api get-object --range`. */
 export async function readWithAwsCli(
   aws: string,
   edge: string,
@@ -45,7 +45,7 @@ export async function readWithAwsCli(
       });
       const hash = createHash('sha256');
       await pipeline(createReadStream(file), hash);
-      if (hash.digest('hex') !== sha256) throw new Failure(`aws s3 cp of ${key}: the bytes differ from the source's`);
+      if (hash.digest('hex') !== sha256) throw new Failure(`aws s3 cp of ${key}: the bytes differ from the source`);
 
       const middle = Math.min(chunkBytesOf(sizeBytes), Math.floor(sizeBytes / 2));
       const [from, to] = [Math.max(0, middle - 1000), Math.min(sizeBytes, middle + 1000)];
@@ -70,7 +70,7 @@ export async function readWithAwsCli(
         await readSlice(object.file, object.offset + from, to - from),
       ];
       if (!got.equals(source))
-        throw new Failure(`aws s3api get-object --range of ${key}: the bytes differ from the source's`);
+        throw new Failure(`aws s3api get-object --range of ${key}: the bytes differ from the source`);
     }
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-/** The OrcaCache that the demo applies: what a user would write, with chunks small enough to see several of them. */
+/** The OrcaCache that the demo applies, with chunks so small that most objects have several. */
 import type { KubeObject } from './kubectl.ts';
 import {
   CACHE,
@@ -26,13 +26,13 @@ export function cacheResource(): KubeObject {
         id: 'demo',
         type: 'S3',
         s3: {
-          // The proxy counts what reaches the origin behind it.
+          // The proxy counts the requests to the origin.
           endpoint: `http://origin-proxy.${NAMESPACE}.svc:${PORT.proxy}`,
           forcePathStyle: true,
           credentialsSecretRef: { name: ORIGIN_SECRET },
         },
         buckets: [{ name: CLIENT_BUCKET, originBucket: ORIGIN_BUCKET }],
-        // One small server is the origin here, and it shares this machine's cores with everything else.
+        // The origin is one small server that shares the cores of this machine with all other processes.
         targetGlobal: 24,
       },
       cacheStore: {

@@ -1,10 +1,10 @@
-/** Two opinions on what a pass cost: the proxy in front of the origin, and the cache pods' own metrics. */
+/** Counts the origin requests of a pass twice: by the proxy in front of the origin and by the metrics of the cache pods. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Failure } from './failure.ts';
 import type { Kubectl } from './kubectl.ts';
 import { CACHE_SELECTOR, NAMESPACE, PORT } from './names.ts';
 
-/** As `counting-proxy.ts` answers. */
+/** The response of `counting-proxy.ts`. */
 interface ProxyNumbers {
   readonly inFlight: number;
   readonly total: { readonly requests: number; readonly bodyBytes: number };
@@ -29,44 +29,44 @@ export interface Snapshot {
   readonly pods: ReadonlyMap<string, PodSamples>;
 }
 
-/** What happened between two snapshots. */
+/** The difference between two snapshots. */
 export interface Counts {
   readonly proxy: { readonly bytes: number; readonly requests: number };
   readonly own: { readonly bytes: number; readonly requests: number };
-  /** `X-Cache` of the answers → how many. */
+  /** `X-Cache` of the responses → number of responses. */
   readonly requestsByCache: ReadonlyMap<string, number>;
   readonly bytesBySource: ReadonlyMap<string, number>;
-  /** Bytes of chunks that are in the cachestore since. */
+  /** Bytes of chunks committed to the cachestore. */
   readonly committedBytes: number;
-  /** What the pods had to begin again or do another way → how often. */
-  readonly trouble: ReadonlyMap<string, number>;
+  /** Retries and fallbacks of the pods → how often. */
+  readonly anomalies: ReadonlyMap<string, number>;
   readonly pods: readonly { readonly name: string; readonly node: string; readonly fills: number }[];
 }
 
-/** A fill's commit may end after its last reader; nothing of it takes longer than this. */
+/** The commit of a fill may end after its last reader, but within this time. */
 const SETTLE_TIMEOUT_MS = 60_000;
 const SETTLE_POLL_MS = 200;
 
-/** Waits until nothing is under way, so that numbers of different places belong together. */
+/** Waits until no request, fill or commit is in flight, so that the numbers of different processes are consistent. */
 export async function takeSnapshot(kubectl: Kubectl, signal: AbortSignal): Promise<Snapshot> {
   const deadlineMs = performance.now() + SETTLE_TIMEOUT_MS;
   while (true) {
     const [proxy, pods] = await Promise.all([proxyNumbers(kubectl), podSamples(kubectl)]);
-    const busy = busyWith(proxy, pods);
+    const busy = workInProgress(proxy, pods);
     if (busy === undefined) return { proxy, pods };
     if (performance.now() > deadlineMs)
-      throw new Failure(`waited ${SETTLE_TIMEOUT_MS / 1000} s until nothing is under way: ${busy}`);
+      throw new Failure(`still in flight after ${SETTLE_TIMEOUT_MS / 1000} s: ${busy}`);
     await delay(SETTLE_POLL_MS, undefined, { signal });
   }
 }
 
-function busyWith(proxy: ProxyNumbers, pods: ReadonlyMap<string, PodSamples>): string | undefined {
-  if (proxy.inFlight > 0) return `${proxy.inFlight} requests at the origin`;
+function workInProgress(proxy: ProxyNumbers, pods: ReadonlyMap<string, PodSamples>): string | undefined {
+  if (proxy.inFlight > 0) return `${proxy.inFlight} origin requests`;
   for (const [name, { samples }] of pods) {
     const flights = total(samples, 'orca_fills_running');
     if (flights > 0) return `${flights} fills in ${name}`;
     const commits = total(samples, 'orca_outbox_commits');
-    if (commits > 0) return `${commits} chunks in ${name} that the cachestore has not taken yet`;
+    if (commits > 0) return `${commits} cachestore commits in ${name}`;
   }
   return undefined;
 }
@@ -95,7 +95,7 @@ export function countsBetween(before: Snapshot, after: Snapshot): Counts {
     requestsByCache: grownBy('orca_edge_requests_total', 'cache'),
     bytesBySource: grownBy('orca_served_bytes_total', 'source'),
     committedBytes: grown('orca_committed_bytes_total'),
-    trouble: troubleBetween(grown, (metric) => labelSetsOf(after, metric)),
+    anomalies: anomaliesBetween(grown, (metric) => labelSetsOf(after, metric)),
     pods: [...after.pods].map(([name, { node, samples }]) => ({
       name,
       node,
@@ -108,7 +108,7 @@ function filledIn(samples: readonly Sample[]): number {
   return total(samples, 'orca_fills_total', ({ outcome }) => outcome === 'committed');
 }
 
-/** Each once, whatever pods they are from. */
+/** The distinct label sets of a metric over all pods. */
 function labelSetsOf({ pods }: Snapshot, metric: string): Labels[] {
   const all = [...pods.values()].flatMap(({ samples }) => samples.filter(({ name }) => name === metric));
   return [...new Map(all.map(({ labels }) => [JSON.stringify(labels), labels])).values()];
@@ -116,11 +116,11 @@ function labelSetsOf({ pods }: Snapshot, metric: string): Labels[] {
 
 type Grown = (metric: string, filter: (labels: Labels) => boolean) => number;
 
-/** `labelSets`: what a metric's samples are told apart by. */
-function troubleBetween(grown: Grown, labelSets: (metric: string) => readonly Labels[]): Map<string, number> {
+/** `labelSets` returns the distinct label sets of a metric. */
+function anomaliesBetween(grown: Grown, labelSets: (metric: string) => readonly Labels[]): Map<string, number> {
   const same = (a: Labels, b: Labels): boolean => Object.entries(a).every(([name, value]) => b[name] === value);
-  const detours = labelSets('orca_source_fallbacks_total')
-    // A chunk that nobody has fetched before is not in the cachestore.
+  const fallbacks = labelSets('orca_source_fallbacks_total')
+    // Expected: a chunk that no replica has fetched yet is not in the cachestore.
     .filter(({ source, reason }) => !(source === 'store' && reason === 'chunk_missing'))
     .map((labels) => {
       const count = grown('orca_source_fallbacks_total', (other) => same(labels, other));
@@ -129,11 +129,11 @@ function troubleBetween(grown: Grown, labelSets: (metric: string) => readonly La
   const fills = (outcome: string): number => grown('orca_fills_total', (labels) => labels['outcome'] === outcome);
   const counts = [
     ['failed origin request', grown('orca_origin_requests_total', ({ outcome }) => outcome === 'error')],
-    ...detours,
-    ['commit that failed', fills('uncommitted')],
+    ...fallbacks,
+    ['failed commit', fills('uncommitted')],
     ['chunk filled twice', fills('lost')],
-    ['fill that failed', fills('failed')],
-    ['fill that was given up', fills('cancelled')],
+    ['failed fill', fills('failed')],
+    ['cancelled fill', fills('cancelled')],
   ] as const;
   return new Map(counts.filter(([, count]) => count > 0));
 }
@@ -160,7 +160,7 @@ function total(samples: readonly Sample[], metric: string, filter: (labels: Labe
     .reduce((sum, { value }) => sum + value, 0);
 }
 
-/** Prometheus' text format, as far as counters and gauges go. */
+/** Parses counters and gauges of the Prometheus text format. */
 export function parseMetrics(text: string): Sample[] {
   const samples: Sample[] = [];
   for (const line of text.split('\n')) {

@@ -1,4 +1,4 @@
-/** What one wants to see after a failure, in a file, before everything is taken away. */
+/** Writes the state and the logs of the cluster to a file after a failure, before the cleanup. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf } from './failure.ts';
@@ -9,7 +9,7 @@ import { run } from './run.ts';
 const COMMAND_TIMEOUT_MS = 20_000;
 const LOG_LINES = 300;
 
-/** None of these shows the content of a Secret. */
+/** None of these prints the content of a Secret. */
 const COMMANDS: readonly (readonly string[])[] = [
   ['get', 'nodes', '-o', 'wide'],
   ['get', 'pods', '--all-namespaces', '-o', 'wide'],
@@ -30,7 +30,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ],
   ['-n', NAMESPACE, 'logs', '--all-containers', '--prefix', `--tail=${LOG_LINES}`, '-l', CACHE_SELECTOR],
   ['-n', NAMESPACE, 'logs', '--all-containers', '--prefix', '--previous', `--tail=${LOG_LINES}`, '-l', CACHE_SELECTOR],
-  ...['origin', 'store', 'origin-proxy', 'relay'].map((app) => [
+  ...['origin', 'store', 'origin-proxy', 'tcp-proxy'].map((app) => [
     '-n',
     NAMESPACE,
     'logs',
@@ -46,7 +46,7 @@ export async function writeDiagnosis(kubeconfig: string, file: string, error: un
   for (const args of COMMANDS) parts.push(await outputOf(kubeconfig, args));
   const cachePods = await openKubectl(kubeconfig, undefined)
     .pods(NAMESPACE, CACHE_SELECTOR)
-    // Said by the commands above already.
+    // The output of the commands above contains the error.
     .catch(() => []);
   for (const { name } of cachePods)
     parts.push(

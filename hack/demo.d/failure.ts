@@ -1,4 +1,4 @@
-/** An end that the demo has words for: its message is the one line a person needs. */
+/** An expected failure: its message is complete without a stack trace. */
 
 export class Failure extends Error {
   constructor(message: string, options?: ErrorOptions) {

@@ -1,4 +1,4 @@
-/** What the demo puts into a cluster, and how it takes it away again. */
+/** Installs the demo in a cluster and removes it. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { cacheResource } from './cache-resource.ts';
@@ -16,7 +16,7 @@ import {
 } from './names.ts';
 import type { Progress } from './progress.ts';
 import { run } from './run.ts';
-import { namespace, relay, secret, servers, type Credentials } from './servers.ts';
+import { namespace, secret, servers, tcpProxy, type Credentials } from './servers.ts';
 
 export interface Installation {
   readonly kubectl: Kubectl;
@@ -24,27 +24,27 @@ export interface Installation {
   /** `orcacache`, or a registry: `PREFIX/cache:TAG`, `PREFIX/operator:TAG`, `PREFIX/support:TAG`. */
   readonly imagePrefix: string;
   readonly imageTag: string;
-  readonly byRelay: boolean;
+  readonly viaPortForward: boolean;
   readonly progress: Progress;
   readonly signal: AbortSignal | undefined;
 }
 
 const CHART = join(import.meta.dirname, '..', '..', 'charts', 'orcacache');
-/** Small servers on images that are there, or are pulled once. */
+/** Small servers, with images that are loaded already or are pulled once. */
 const SERVERS_TIMEOUT_S = 120;
 const OPERATOR_TIMEOUT_S = 120;
 const CACHE_TIMEOUT_S = 150;
-/** Cache pods finish what they stream: propagation delay, drain, and what the kubelet takes. */
+/** Cache pods finish their responses: propagation delay, drain, and the time that the kubelet takes. */
 const REMOVAL_TIMEOUT_S = 120;
 
-/** What was in the cluster before, and must be as it was afterwards. */
-export interface Before {
+/** The state of the cluster before the demo, which must be the same afterwards. */
+export interface ClusterState {
   readonly hasCrd: boolean;
   readonly hasCaches: boolean;
 }
 
-/** Takes away what an earlier demo has left; refuses what is not the demo's. */
-export async function prepareCluster(installation: Installation): Promise<Before> {
+/** Removes the remains of an earlier demo. Fails if a namespace of the demo exists without its label. */
+export async function prepareCluster(installation: Installation): Promise<ClusterState> {
   const { kubectl, progress } = installation;
   const [label, value] = Object.entries(DEMO_LABEL)[0] ?? ['', ''];
   const left: string[] = [];
@@ -52,11 +52,13 @@ export async function prepareCluster(installation: Installation): Promise<Before
     const found = await kubectl.field(['namespace', name], '{.metadata.name} {.metadata.labels}');
     if (found === '') continue;
     if (!found.includes(`"${label}":"${value}"`))
-      throw new Failure(`namespace ${name} exists and is not the demo's: the demo needs a cluster without it`);
+      throw new Failure(
+        `namespace ${name} exists without the label ${label}=${value}: delete it or use another cluster`,
+      );
     left.push(name);
   }
   if (left.length > 0) {
-    progress.step(`removing what an earlier demo has left: ${left.join(', ')}`);
+    progress.step(`removing the remains of an earlier demo: ${left.join(', ')}`);
     await removeAll(installation);
   }
   const hasCrd = (await kubectl.field(['crd', CRD], '{.metadata.name}')) !== '';
@@ -70,7 +72,7 @@ export interface Secrets {
 }
 
 export async function installServers(installation: Installation): Promise<Secrets> {
-  const { kubectl, imagePrefix, imageTag, byRelay } = installation;
+  const { kubectl, imagePrefix, imageTag, viaPortForward } = installation;
   const image = `${imagePrefix}/support:${imageTag}`;
   const secrets = { origin: newCredentials(), store: newCredentials() };
   await kubectl.apply([namespace(NAMESPACE), namespace(OPERATOR_NAMESPACE)]);
@@ -78,13 +80,13 @@ export async function installServers(installation: Installation): Promise<Secret
     secret(ORIGIN_SECRET, secrets.origin),
     secret(STORE_SECRET, secrets.store),
     ...servers(image),
-    ...(byRelay ? relay(image, CACHE) : []),
+    ...(viaPortForward ? tcpProxy(image, CACHE) : []),
   ]);
   return secrets;
 }
 
-export async function awaitServers({ kubectl, byRelay }: Installation): Promise<void> {
-  const names = ['origin', 'store', 'origin-proxy', ...(byRelay ? ['relay'] : [])];
+export async function awaitServers({ kubectl, viaPortForward }: Installation): Promise<void> {
+  const names = ['origin', 'store', 'origin-proxy', ...(viaPortForward ? ['tcp-proxy'] : [])];
   const deployments = names.map((name) => `deployment/${name}`);
   await kubectl.waitFor(
     'origin, cachestore and proxy',
@@ -94,7 +96,7 @@ export async function awaitServers({ kubectl, byRelay }: Installation): Promise<
   );
 }
 
-export async function installOperator(installation: Installation, before: Before): Promise<void> {
+export async function installOperator(installation: Installation, before: ClusterState): Promise<void> {
   const { kubeconfig, imagePrefix, imageTag, signal } = installation;
   const images = { image: 'operator', cacheImage: 'cache' } as const;
   const settings = Object.entries(images).flatMap(([value, name]) => [
@@ -102,12 +104,12 @@ export async function installOperator(installation: Installation, before: Before
     `${value}.repository=${imagePrefix}/${name},${value}.tag=${imageTag}`,
   ]);
   settings.push(
-    // A CRD that the demo brings goes with it.
+    // A CRD that the demo installs is removed with it.
     '--set',
     `crds.keep=${before.hasCrd}`,
     '--take-ownership',
     '--force-conflicts',
-    // Somebody else's caches have an operator of their own.
+    // Other OrcaCaches in the cluster have their own operator.
     ...(before.hasCaches ? ['--set', `watchNamespaces={${NAMESPACE}}`] : []),
   );
   await run(
@@ -141,11 +143,11 @@ export async function awaitCache({ kubectl }: Installation): Promise<void> {
         '{range .status.conditions[?(@.type=="Ready")]}{.reason}: {.message}{end}',
       )
       .catch(messageOf);
-    throw new Failure(`${messageOf(error)}\nthe cache says: ${message}`, { cause: error });
+    throw new Failure(`${messageOf(error)}\nReady condition of the cache: ${message}`, { cause: error });
   }
 }
 
-/** Children first, while there is an operator; works on whatever part of it is there. */
+/** Deletes the cache while the operator is running. Works for an incomplete installation too. */
 export async function removeAll({ kubectl, kubeconfig }: Installation): Promise<void> {
   const wait = ['--ignore-not-found', '--wait', `--timeout=${REMOVAL_TIMEOUT_S}s`];
   const options = { timeoutMs: (REMOVAL_TIMEOUT_S + 15) * 1000 };
@@ -159,7 +161,7 @@ export async function removeAll({ kubectl, kubeconfig }: Installation): Promise<
   await kubectl(['delete', 'namespace', NAMESPACE, OPERATOR_NAMESPACE, ...wait], options);
 }
 
-/** Made for this run, and known to nobody outside it. */
+/** Random credentials for this run. */
 function newCredentials(): Credentials {
   return {
     accessKeyId: `DEMO${randomBytes(8).toString('hex').toUpperCase()}`,

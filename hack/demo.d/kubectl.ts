@@ -1,4 +1,4 @@
-/** The cluster through kubectl, so that a person could have typed every step. */
+/** Access to the cluster through kubectl, so that every step can be repeated on the command line. */
 import { stringify } from 'yaml';
 import { run, type RunOptions } from './run.ts';
 
@@ -23,10 +23,10 @@ export interface Pod {
 export interface Kubectl {
   (args: readonly string[], options?: RunOptions): Promise<string>;
   apply(objects: readonly KubeObject[]): Promise<void>;
-  /** `condition` as in `kubectl wait --for`, `title` for the message when it does not come. */
+  /** `condition` as in `kubectl wait --for`; `title` names it in the error message of a timeout. */
   waitFor(title: string, condition: string, args: readonly string[], timeoutS: number): Promise<void>;
   pods(namespace: string, selector: string): Promise<Pod[]>;
-  /** One field as text; empty where it is not there, or the object itself is not. */
+  /** One field as text; empty if the field or the object does not exist. */
   field(what: readonly string[], jsonPath: string): Promise<string>;
 }
 
@@ -46,7 +46,7 @@ export function openKubectl(kubeconfig: string, signal: AbortSignal | undefined)
       });
     },
     async waitFor(title: string, condition: string, args: readonly string[], timeoutS: number) {
-      // kubectl has the deadline; ours is for a kubectl that hangs.
+      // kubectl enforces the deadline; this later one is for a kubectl that hangs.
       const timeoutMs = (timeoutS + 15) * 1000;
       await kubectl(['wait', `--for=${condition}`, `--timeout=${timeoutS}s`, ...args], {
         timeoutMs,

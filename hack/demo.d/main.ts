@@ -1,4 +1,4 @@
-/** Runs the demo in a cluster that is up; `hack/demo` is what a person types. */
+/** Runs the demo in a running cluster; `hack/demo` starts this program. */
 import { join } from 'node:path';
 import { awsArguments } from './aws-cli.ts';
 import { writeDiagnosis } from './diagnosis.ts';
@@ -8,7 +8,7 @@ import { openKubectl } from './kubectl.ts';
 import { CACHE, CLIENT_BUCKET, NAMESPACE, OPERATOR_NAMESPACE, RELEASE } from './names.ts';
 import { parseOptions, type Options } from './options.ts';
 import { openProgress, type Progress } from './progress.ts';
-import { playScenario, type Outcome } from './scenario.ts';
+import { runScenario, type Outcome } from './scenario.ts';
 
 const EXIT = { done: 0, failed: 1, interrupted: 130 } as const;
 
@@ -27,15 +27,15 @@ async function main(): Promise<number> {
 
   const installation = installationFor(options, progress, interruption.signal);
   try {
-    const outcome = await playScenario(installation, options, interruption.signal);
-    progress.step('DONE: all that was read equals its source, and the origin gave each byte once');
-    if (options.keep) printWhatNext(options, outcome);
+    const outcome = await runScenario(installation, options, interruption.signal);
+    progress.step('DONE: every byte read equals its source, and the origin sent each byte once');
+    if (options.keep) printNextCommands(options, outcome);
     else await clean(options, progress);
     return EXIT.done;
   } catch (error) {
     const interrupted = interruption.signal.aborted;
     if (!interrupted) await explain(options, progress, error);
-    if (options.keep && !interrupted) progress.step('left running, because of --keep');
+    if (options.keep && !interrupted) progress.step('everything keeps running because of --keep');
     else
       await clean(options, progress).catch((reason: unknown) =>
         progress.step(`cleaning up failed: ${messageOf(reason)}`),
@@ -45,16 +45,24 @@ async function main(): Promise<number> {
 }
 
 function installationFor(options: Options, progress: Progress, signal: AbortSignal | undefined): Installation {
-  const { kubeconfig, imagePrefix, imageTag, byRelay } = options;
-  return { kubectl: openKubectl(kubeconfig, signal), kubeconfig, imagePrefix, imageTag, byRelay, progress, signal };
+  const { kubeconfig, imagePrefix, imageTag, viaPortForward } = options;
+  return {
+    kubectl: openKubectl(kubeconfig, signal),
+    kubeconfig,
+    imagePrefix,
+    imageTag,
+    viaPortForward,
+    progress,
+    signal,
+  };
 }
 
-/** An interrupt ends the demo, and not its cleaning up. */
+/** Without the abort signal: an interrupt ends the demo, not the cleanup. */
 async function clean(options: Options, progress: Progress): Promise<void> {
-  if (options.clusterGoes) return;
-  progress.step('removing everything: the cache, the operator, the namespaces');
+  if (options.clusterIsTemporary) return;
+  progress.step('removing the cache, the operator and the namespaces');
   await removeAll(installationFor(options, progress, undefined));
-  progress.step('nothing of the demo is left in the cluster');
+  progress.step('removed everything that the demo had installed');
 }
 
 async function explain(options: Options, progress: Progress, error: unknown): Promise<void> {
@@ -65,30 +73,30 @@ async function explain(options: Options, progress: Progress, error: unknown): Pr
     await writeDiagnosis(options.kubeconfig, file, error);
     progress.step(`state and logs of the cluster: ${file}`);
   } catch (reason) {
-    progress.step(`state and logs could not be written: ${messageOf(reason)}`);
+    progress.step(`could not write the state and logs of the cluster: ${messageOf(reason)}`);
   }
 }
 
-function printWhatNext({ kubeconfig, byRelay }: Options, { edge, example }: Outcome): void {
+function printNextCommands({ kubeconfig, viaPortForward }: Options, { edge, example }: Outcome): void {
   const local = 'http://127.0.0.1:8080';
-  const endpoint = byRelay ? local : edge;
+  const endpoint = viaPortForward ? local : edge;
   const aws = `aws ${awsArguments(endpoint).join(' ')}`;
   const target = `'s3://${CLIENT_BUCKET}/${example.key}'`;
   const range = `--range bytes=0-99 /tmp/range.bin`;
   const lines = [
-    'It is left running. What you could type next:',
+    'Everything keeps running. Commands to try:',
     '',
     `  export KUBECONFIG=${kubeconfig}`,
     `  kubectl -n ${NAMESPACE} get orcacaches,pods -o wide`,
     `  kubectl -n ${NAMESPACE} describe orcacache ${CACHE}`,
-    ...(byRelay ? [`  kubectl -n ${NAMESPACE} port-forward service/${CACHE} 8080:80 &`] : []),
+    ...(viaPortForward ? [`  kubectl -n ${NAMESPACE} port-forward service/${CACHE} 8080:80 &`] : []),
     `  ${aws} s3 cp ${target} - | sha256sum    # ${example.sha256}`,
     `  ${aws} s3api get-object --bucket ${CLIENT_BUCKET} --key '${example.key}' ${range}`,
     `  curl -sI '${endpoint}/${CLIENT_BUCKET}/${example.key.split('/').map(encodeURIComponent).join('/')}'`,
     `  kubectl -n ${NAMESPACE} patch orcacache ${CACHE} --type=merge -p '{"spec":{"chunking":{"readahead":4}}}'`,
     `  kubectl -n ${NAMESPACE} scale orcacache ${CACHE} --replicas=2`,
     '',
-    'and to remove it:',
+    'To remove it:',
     '',
     `  kubectl -n ${NAMESPACE} delete orcacache ${CACHE}`,
     `  helm -n ${OPERATOR_NAMESPACE} uninstall ${RELEASE}`,

@@ -1,8 +1,8 @@
-/** Names that more than one part of the demo uses. */
+/** Names that several modules of the demo share. */
 
 export const OPERATOR_NAMESPACE = 'orcacache-system';
 export const NAMESPACE = 'orca-demo';
-/** On the namespaces: what a demo made, a demo may remove. */
+/** Labels the namespaces that the demo created, and may therefore remove. */
 export const DEMO_LABEL = { 'app.kubernetes.io/managed-by': 'orcacache-demo' } as const;
 export const RELEASE = 'orcacache';
 export const CACHE = 'models';
@@ -12,14 +12,14 @@ export const ORIGIN_SECRET = 'origin-keys';
 export const STORE_SECRET = 'store-keys';
 export const ORIGIN_BUCKET = 'demo-origin';
 export const STORE_BUCKET = 'orca-chunks';
-/** What clients call the origin's bucket. */
+/** The clients' name of the origin bucket. */
 export const CLIENT_BUCKET = 'demo';
 
 export const PORT = { s3: 7070, proxy: 7071, proxyNumbers: 7072, edge: 80, ops: 8442 } as const;
 export const CACHE_SELECTOR = `app.kubernetes.io/name=orcacache,app.kubernetes.io/component=cache,app.kubernetes.io/instance=${CACHE}`;
 
 const MIB = 1024 * 1024;
-/** So that objects have several chunks, also of the larger kind. */
+/** Small, so that objects have several chunks of both sizes. */
 export const CHUNK_BYTES = 8 * MIB;
 export const TIER = { minObjectBytes: 100 * MIB, chunkBytes: 16 * MIB } as const;
 export const REPLICAS = 3;

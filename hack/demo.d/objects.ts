@@ -1,4 +1,4 @@
-/** S3 as an application uses it: the unmodified SDK. Every body read is hashed; a broken one is read again. */
+/** Accesses S3 like an application, with the unmodified SDK. Hashes every body and retries truncated ones. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import {
@@ -9,20 +9,20 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import { Failure, messageOf } from './failure.ts';
-import { readMaterial, type Material } from './material.ts';
+import { readSource, type SourceFile } from './source-files.ts';
 import type { Credentials } from './servers.ts';
 
-export interface StoredObject extends Material {
+export interface StoredObject extends SourceFile {
   readonly sha256: string;
 }
 
-/** An application reads again when a body breaks off; the SDK does so only until the first byte. */
+/** An application retries a truncated body; the SDK retries only before the first byte. */
 const READ_ATTEMPTS = 6;
 const SDK_ATTEMPTS = 6;
 const RETRY_DELAY_MS = 200;
-/** To an answer's head, and from then on without a byte: as bad as a broken connection. */
+/** How long a response may take to start, and to send its next bytes, before it is retried. */
 const STALL_TIMEOUT_MS = 60_000;
-/** A body of some 100 MiB on a machine that does much else. */
+/** Enough for a body of 100 MiB on a busy machine. */
 const TOTAL_TIMEOUT_MS = 300_000;
 const UPLOADS_AT_ONCE = 3;
 
@@ -32,8 +32,8 @@ export function openClient(endpoint: string, credentials?: Credentials): S3Clien
     region: 'us-east-1',
     forcePathStyle: true,
     maxAttempts: SDK_ATTEMPTS,
-    // The cache asks nobody who they are; the SDK must have something to say nevertheless.
-    credentials: credentials ?? { accessKeyId: 'anybody', secretAccessKey: 'anything' },
+    // The cache needs no credentials, but the SDK does.
+    credentials: credentials ?? { accessKeyId: 'unused', secretAccessKey: 'unused' },
   });
 }
 
@@ -44,22 +44,22 @@ export async function createBucket(client: S3Client, bucket: string, signal: Abo
 export async function upload(
   client: S3Client,
   bucket: string,
-  materials: readonly Material[],
+  sources: readonly SourceFile[],
   signal: AbortSignal,
 ): Promise<StoredObject[]> {
   const stored: StoredObject[] = [];
-  await inParallel(materials, UPLOADS_AT_ONCE, async (material, index) => {
-    const body = await readMaterial(material);
-    stored[index] = { ...material, sha256: createHash('sha256').update(body).digest('hex') };
+  await inParallel(sources, UPLOADS_AT_ONCE, async (source, index) => {
+    const body = await readSource(source);
+    stored[index] = { ...source, sha256: createHash('sha256').update(body).digest('hex') };
     await client.send(
-      new PutObjectCommand({ Bucket: bucket, Key: material.key, Body: body, ContentLength: body.length }),
+      new PutObjectCommand({ Bucket: bucket, Key: source.key, Body: body, ContentLength: body.length }),
       { abortSignal: bounded(signal, TOTAL_TIMEOUT_MS) },
     );
   });
   return stored;
 }
 
-/** The same bytes under another key, made by the server. */
+/** Copies an object to another key on the server. */
 export async function copy(
   client: S3Client,
   bucket: string,
@@ -76,11 +76,11 @@ export async function copy(
 
 export interface ReadTally {
   readonly bytes: number;
-  /** Bodies that broke off, or requests that the SDK gave up on, and were done again. */
+  /** Truncated bodies, and requests that the SDK gave up, that were retried. */
   readonly retries: number;
 }
 
-/** Throws unless the bytes are the object's. */
+/** Throws if the bytes differ from the source. */
 export async function readObject(
   client: S3Client,
   bucket: string,
@@ -97,7 +97,7 @@ export async function readObject(
       return { bytes, retries: attempt - 1 };
     } catch (error) {
       signal.throwIfAborted();
-      // Wrong bytes are what this is all about: never covered up by another try.
+      // The demo exists to detect wrong bytes: a retry must not hide them.
       if (error instanceof WrongBytes) throw error;
       if (attempt === READ_ATTEMPTS)
         throw new Failure(`reading ${object.key} failed ${attempt} times: ${messageOf(error)}`, { cause: error });
@@ -115,7 +115,7 @@ async function readOnce(
   signal: AbortSignal,
 ): Promise<{ readonly sha256: string; readonly bytes: number }> {
   const stalled = new AbortController();
-  const onStall = (): void => stalled.abort(new Failure(`no byte of ${key} for ${STALL_TIMEOUT_MS / 1000} s`));
+  const onStall = (): void => stalled.abort(new Failure(`no bytes of ${key} for ${STALL_TIMEOUT_MS / 1000} s`));
   const abortSignal = AbortSignal.any([bounded(signal, TOTAL_TIMEOUT_MS), stalled.signal]);
   const timer = setTimeout(onStall, STALL_TIMEOUT_MS);
   const hash = createHash('sha256');
@@ -142,7 +142,7 @@ function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Failure(String(reason));
 }
 
-export interface RangeAnswer {
+export interface RangeResponse {
   readonly bytes: Uint8Array;
   readonly contentRange: string | undefined;
 }
@@ -153,7 +153,7 @@ export async function readRange(
   key: string,
   range: string,
   signal: AbortSignal,
-): Promise<RangeAnswer> {
+): Promise<RangeResponse> {
   const abortSignal = bounded(signal, TOTAL_TIMEOUT_MS);
   const { Body, ContentRange } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key, Range: range }), {
     abortSignal,
@@ -161,7 +161,7 @@ export async function readRange(
   return { bytes: (await Body?.transformToByteArray()) ?? new Uint8Array(), contentRange: ContentRange };
 }
 
-/** Runs `work` over all items, so many at once; the first failure ends it. */
+/** Runs `work` on all items, up to `atOnce` in parallel; the first failure ends it. */
 export async function inParallel<T>(
   items: readonly T[],
   atOnce: number,

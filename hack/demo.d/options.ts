@@ -1,4 +1,4 @@
-/** The command line that `hack/demo` gives to this program. */
+/** The command line that `hack/demo` passes to this program. */
 import { parseArgs } from 'node:util';
 import { Failure } from './failure.ts';
 
@@ -8,15 +8,15 @@ export interface Options {
   readonly imageTag: string;
   readonly sizeBytes: number;
   readonly keep: boolean;
-  /** Services can't be reached from here by their addresses. */
-  readonly byRelay: boolean;
-  /** The cluster ends with the demo: nothing in it has to be taken away one by one. */
-  readonly clusterGoes: boolean;
+  /** Access Services through `kubectl port-forward`, because this machine has no route to their addresses. */
+  readonly viaPortForward: boolean;
+  /** `hack/demo` stops the cluster afterwards, so there is no need to remove single resources. */
+  readonly clusterIsTemporary: boolean;
   readonly toolsFolder: string;
   readonly logFolder: string;
-  /** Path of the AWS CLI; undefined where it could not be installed. */
+  /** Path of the AWS CLI; undefined if it could not be installed. */
   readonly aws: string | undefined;
-  /** When the command was typed, in ms since the epoch. */
+  /** When `hack/demo` started, in ms since the epoch. */
   readonly startedMs: number;
 }
 
@@ -31,8 +31,8 @@ export function parseOptions(args: readonly string[]): Options {
       tag: { type: 'string' },
       size: { type: 'string' },
       keep: { type: 'boolean', default: false },
-      relay: { type: 'boolean', default: false },
-      'cluster-goes': { type: 'boolean', default: false },
+      'port-forward': { type: 'boolean', default: false },
+      'cluster-is-temporary': { type: 'boolean', default: false },
       tools: { type: 'string' },
       logs: { type: 'string' },
       aws: { type: 'string', default: '' },
@@ -45,15 +45,15 @@ export function parseOptions(args: readonly string[]): Options {
     return value;
   };
   const sizeGib = Number(need('size'));
-  if (!(sizeGib >= 1)) throw new Failure(`--size must be a number of GiB, at least 1, not ${need('size')}`);
+  if (!(sizeGib >= 1)) throw new Failure(`--size requires a number of GiB of at least 1, not ${need('size')}`);
   return {
     kubeconfig: need('kubeconfig'),
     imagePrefix: need('images'),
     imageTag: need('tag'),
     sizeBytes: sizeGib * GIB,
     keep: values.keep,
-    byRelay: values.relay,
-    clusterGoes: values['cluster-goes'],
+    viaPortForward: values['port-forward'],
+    clusterIsTemporary: values['cluster-is-temporary'],
     toolsFolder: need('tools'),
     logFolder: need('logs'),
     aws: values.aws === '' ? undefined : values.aws,

@@ -1,14 +1,14 @@
-/** What the demo does to the cache, one function a pass. Each reads real objects and compares every byte. */
-import { readSlice } from './material.ts';
+/** The read passes of the demo, one function each. Every pass reads real objects and compares every byte. */
+import { readSlice } from './source-files.ts';
 import { chunkBytesOf, CLIENT_BUCKET } from './names.ts';
 import { inParallel, openClient, readObject, readRange, type StoredObject } from './objects.ts';
 import { Failure } from './failure.ts';
 
-/** What a pass's clients saw. */
+/** Measured by the clients of one pass. */
 export interface PassResult {
   readonly objects: number;
   readonly reads: number;
-  /** Sum of the objects' sizes, each once. */
+  /** Sum of the sizes of the objects, counting each object once. */
   readonly objectBytes: number;
   readonly readBytes: number;
   readonly retries: number;
@@ -20,13 +20,13 @@ export interface PassContext {
   readonly signal: AbortSignal;
 }
 
-/** As many as a machine of two cores hashes without the client being what is measured. */
+/** As many as two cores can hash without the client becoming the bottleneck. */
 export const READERS = 6;
-export const CROWD = 30;
-/** Ranges are about where they begin and end; whole objects are read in other passes. */
+export const BURST_CLIENTS = 30;
+/** Range reads test the boundaries of chunks; other passes read whole objects. */
 const MAX_RANGE_BYTES = 40 * 1024 * 1024;
 
-/** Each object once. `onRead` is told how many are done. */
+/** Reads each object once. Calls `onRead` with the number of objects read so far. */
 export async function readAll(
   { edge, signal }: PassContext,
   objects: readonly StoredObject[],
@@ -58,14 +58,14 @@ export async function readAll(
   };
 }
 
-/** One object, many clients that know nothing of each other, all at once. */
-export async function readTogether({ edge, signal }: PassContext, object: StoredObject): Promise<PassResult> {
-  const clients = Array.from({ length: CROWD }, () => openClient(edge));
+/** Reads one object with many separate clients at the same time. */
+export async function readConcurrently({ edge, signal }: PassContext, object: StoredObject): Promise<PassResult> {
+  const clients = Array.from({ length: BURST_CLIENTS }, () => openClient(edge));
   const startedMs = performance.now();
   let readBytes = 0;
   let retries = 0;
   try {
-    await inParallel(clients, CROWD, async (client) => {
+    await inParallel(clients, BURST_CLIENTS, async (client) => {
       const tally = await readObject(client, CLIENT_BUCKET, object, signal);
       readBytes += tally.bytes;
       retries += tally.retries;
@@ -75,7 +75,7 @@ export async function readTogether({ edge, signal }: PassContext, object: Stored
   }
   return {
     objects: 1,
-    reads: CROWD,
+    reads: BURST_CLIENTS,
     objectBytes: object.sizeBytes,
     readBytes,
     retries,
@@ -87,7 +87,7 @@ interface RangeCase {
   readonly object: StoredObject;
   readonly header: string;
   readonly from: number;
-  /** Excluded. */
+  /** Exclusive. */
   readonly to: number;
 }
 
@@ -103,7 +103,7 @@ export async function readRanges({ edge, signal }: PassContext, objects: readonl
       const expected = `bytes ${from}-${to - 1}/${object.sizeBytes}`;
       if (contentRange !== expected) throw new Failure(`${where}: Content-Range ${contentRange}, not ${expected}`);
       const source = await readSlice(object.file, object.offset + from, to - from);
-      if (!source.equals(bytes)) throw new Failure(`${where}: the bytes differ from the source's`);
+      if (!source.equals(bytes)) throw new Failure(`${where}: the bytes differ from the source`);
       readBytes += bytes.length;
     });
   } finally {
@@ -119,7 +119,7 @@ export async function readRanges({ edge, signal }: PassContext, objects: readonl
   };
 }
 
-/** Around every place where chunk arithmetic can be wrong by one; those that an object is too small for are left out. */
+/** Ranges at every boundary where chunk arithmetic may be off by one, without those that exceed the object. */
 function rangesOf(object: StoredObject): RangeCase[] {
   const { sizeBytes } = object;
   if (sizeBytes === 0) return [];
@@ -147,7 +147,7 @@ function rangesOf(object: StoredObject): RangeCase[] {
     ...plain,
     { object, header: `bytes=-${tail}`, from: sizeBytes - tail, to: sizeBytes },
     { object, header: `bytes=${sizeBytes - tail}-`, from: sizeBytes - tail, to: sizeBytes },
-    // Past the end: as far as there is something.
+    // Past the end: the response is cut at the end of the object.
     { object, header: `bytes=${sizeBytes - 1}-${sizeBytes + 999}`, from: sizeBytes - 1, to: sizeBytes },
     ...(sizeBytes <= MAX_RANGE_BYTES ? [{ object, header: `bytes=-${sizeBytes + 1}`, from: 0, to: sizeBytes }] : []),
   ];

@@ -1,8 +1,8 @@
-/** What the person who watches is told: one line a step, with the seconds since the command was typed. */
+/** Progress on standard output: one line for each step, with the seconds since `hack/demo` started. */
 
 export interface Progress {
   step(text: string): void;
-  /** Belongs to the step before it. */
+  /** A line that belongs to the previous step. */
   detail(text: string): void;
   blank(): void;
   elapsedMs(): number;

@@ -1,4 +1,4 @@
-/** A pass as a person reads it, and what must be true of it. */
+/** Describes a pass for the terminal, and checks its numbers. */
 import type { Counts } from './counts.ts';
 import type { PassResult } from './passes.ts';
 import { exact, megabytesPerSecond, percent, seconds, table } from './table.ts';
@@ -6,24 +6,24 @@ import { exact, megabytesPerSecond, percent, seconds, table } from './table.ts';
 export interface Pass {
   readonly title: string;
   readonly result: PassResult;
-  /** Of the objects that nobody had read before: so much the origin must give, and no more. */
+  /** Size of the objects that were not cached before: the origin must send exactly this many bytes. */
   readonly coldBytes: number;
-  /** Undefined where pods came and went: what they counted went with them. */
+  /** Undefined if a pod was deleted, because its counters are lost. */
   readonly counts: Counts | undefined;
-  /** Bytes at the origin as the proxy saw them. */
+  /** Bytes from the origin, counted by the proxy. */
   readonly originBytes: number;
   readonly originRequests: number;
 }
 
 const SOURCE_ORDER = ['memory', 'store', 'peer', 'peer_fill', 'fill'];
-const SOURCE_WORD: Readonly<Record<string, string>> = {
+const SOURCE_LABEL: Readonly<Record<string, string>> = {
   fill: 'origin',
   peer: 'another pod',
   peer_fill: 'origin by another pod',
   store: 'cachestore',
 };
 
-/** How often the origin gave each byte; empty where it had to give none. */
+/** How often the origin sent each byte; empty if the pass needs no bytes from it. */
 function duplicationOf({ originBytes, coldBytes }: Pass): string {
   return coldBytes === 0 ? '' : (originBytes / coldBytes).toFixed(2);
 }
@@ -31,23 +31,23 @@ function duplicationOf({ originBytes, coldBytes }: Pass): string {
 /** The lines of one pass. */
 export function describePass(pass: Pass): string[] {
   const { result, counts, coldBytes, originBytes, originRequests } = pass;
-  const again = result.retries === 0 ? '' : `; ${result.retries} reads were begun again`;
+  const retries = result.retries === 0 ? '' : `; ${result.retries} reads were retried`;
   const lines = [
-    `read         ${result.reads} × of ${result.objects} objects, ${exact(result.readBytes)} bytes in ${seconds(result.durationMs)} s: ${megabytesPerSecond(result.readBytes, result.durationMs)} MB/s, all equal to the source${again}`,
+    `read         ${result.reads} × of ${result.objects} objects, ${exact(result.readBytes)} bytes in ${seconds(result.durationMs)} s: ${megabytesPerSecond(result.readBytes, result.durationMs)} MB/s, all equal to the source${retries}`,
     `from origin  ${exact(originBytes)} bytes in ${exact(originRequests)} requests, counted by the proxy`,
   ];
   if (counts !== undefined)
     lines.push(
-      `             ${exact(counts.own.bytes)} bytes in ${exact(counts.own.requests)} requests, by the pods' own metrics`,
+      `             ${exact(counts.own.bytes)} bytes in ${exact(counts.own.requests)} requests, counted by the pods' metrics`,
     );
   if (coldBytes > 0)
     lines.push(
-      `duplication  ${duplicationOf(pass)}: origin bytes ÷ ${exact(coldBytes)} bytes that nobody had read before`,
+      `duplication  ${duplicationOf(pass)}: origin bytes ÷ ${exact(coldBytes)} bytes that were not cached before`,
     );
   if (counts === undefined) return lines;
   lines.push(`hits         ${hitsOf(counts)} with X-Cache: HIT; bytes from ${sourcesOf(counts)}`);
-  if (counts.trouble.size > 0)
-    lines.push(`trouble      ${[...counts.trouble].map(([what, count]) => `${count} × ${what}`).join(', ')}`);
+  if (counts.anomalies.size > 0)
+    lines.push(`anomalies    ${[...counts.anomalies].map(([what, count]) => `${count} × ${what}`).join(', ')}`);
   const filled = counts.pods.reduce((sum, { fills }) => sum + fills, 0);
   if (filled > 0) {
     const rows = counts.pods.map(({ name, node, fills }) => [
@@ -81,11 +81,11 @@ function sourcesOf({ bytesBySource }: Counts): string {
   const all = [...bytesBySource.values()].reduce((sum, bytes) => sum + bytes, 0);
   return [...bytesBySource]
     .toSorted(([a], [b]) => SOURCE_ORDER.indexOf(a) - SOURCE_ORDER.indexOf(b))
-    .map(([source, bytes]) => `${SOURCE_WORD[source] ?? source} ${percent(bytes, all)}`)
+    .map(([source, bytes]) => `${SOURCE_LABEL[source] ?? source} ${percent(bytes, all)}`)
     .join(', ');
 }
 
-/** All passes side by side. */
+/** A table of all passes. */
 export function summary(passes: readonly Pass[]): string[] {
   return table(
     [
@@ -115,23 +115,22 @@ export function summary(passes: readonly Pass[]): string[] {
         percent(Math.max(0, result.readBytes - originBytes), result.readBytes),
       ];
     }),
-  ).concat('hits: the share of the bytes read that the origin did not have to give');
+  ).concat('hits: the share of the bytes read that did not come from the origin');
 }
 
-/** What is wrong with a pass; bytes that differ have ended it before. */
-export function mistakesOf({ title, counts, originBytes, coldBytes }: Pass): string[] {
-  // A pod that goes takes its numbers along, and may take a fill along that another has to repeat.
+/** What is wrong with the numbers of a pass. Wrong bytes have already ended the demo. */
+export function problemsOf({ title, counts, originBytes, coldBytes }: Pass): string[] {
+  // The counters of a deleted pod are lost, and another pod may have to repeat its fills.
   if (counts === undefined) return [];
   const { proxy, own } = counts;
-  const mistakes: string[] = [];
-  // Two opinions that must be one.
+  const problems: string[] = [];
   if (proxy.bytes !== own.bytes)
-    mistakes.push(`the proxy counted ${exact(proxy.bytes)} bytes from the origin, the pods ${exact(own.bytes)}`);
+    problems.push(`the proxy counted ${exact(proxy.bytes)} bytes from the origin, the pods ${exact(own.bytes)}`);
   if (proxy.requests !== own.requests)
-    mistakes.push(`the proxy counted ${proxy.requests} requests to the origin, the pods ${own.requests}`);
+    problems.push(`the proxy counted ${proxy.requests} requests to the origin, the pods ${own.requests}`);
   if (originBytes !== coldBytes)
-    mistakes.push(`${exact(originBytes)} bytes came from the origin instead of ${exact(coldBytes)}`);
+    problems.push(`${exact(originBytes)} bytes came from the origin instead of ${exact(coldBytes)}`);
   if (counts.committedBytes !== coldBytes)
-    mistakes.push(`${exact(counts.committedBytes)} bytes are new in the cachestore instead of ${exact(coldBytes)}`);
-  return mistakes.map((mistake) => `${title}: ${mistake}`);
+    problems.push(`${exact(counts.committedBytes)} bytes are new in the cachestore instead of ${exact(coldBytes)}`);
+  return problems.map((problem) => `${title}: ${problem}`);
 }

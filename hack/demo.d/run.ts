@@ -1,4 +1,4 @@
-/** Other programs (kubectl, helm, aws), each with a deadline, its output kept for the message when it fails. */
+/** Runs kubectl, helm and aws with a deadline; the error message contains the end of their output. */
 import { spawn } from 'node:child_process';
 import { Failure } from './failure.ts';
 
@@ -7,23 +7,23 @@ export interface RunOptions {
   readonly input?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly signal?: AbortSignal | undefined;
-  /** For the message when it fails or takes too long; default: the command line. */
+  /** Name of the operation in error messages; default: the command line. */
   readonly what?: string;
 }
 
-/** Most commands answer in a second; a machine that builds something else too takes longer. */
+/** Most commands take a second, but longer on a busy machine. */
 const DEFAULT_TIMEOUT_MS = 60_000;
-/** Of what a command said, so much is remembered, and so many lines end up in a message. */
+/** How much of a command's output is kept for an error message, and how many lines the message contains. */
 const MESSAGE_BYTES = 4_000;
 const MESSAGE_LINES = 3;
-/** Lists and metrics of a large cluster stay far below it. */
+/** Far above the lists and metrics of a large cluster. */
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
 export async function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, input, signal, what = `${command} ${args.join(' ')}` } = options;
   signal?.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  // `detached`: an interrupt typed at the terminal is for us to act on, and not for what runs on our behalf.
+  // `detached`: only this process receives an interrupt from the terminal, and then ends the child.
   const child = spawn(command, args, { stdio: 'pipe', detached: true, env: options.env ?? process.env });
   const stdout: Buffer[] = [];
   let stdoutBytes = 0;
@@ -36,26 +36,26 @@ export async function run(command: string, args: readonly string[], options: Run
   };
   const onAbort = (): void => end(signal?.reason instanceof Error ? signal.reason : new Failure('interrupted'));
   const timer = setTimeout(() => {
-    end(new Failure(`gave up on ${what} after ${Math.round(timeoutMs / 1000)} s`));
+    end(new Failure(`${what} timed out after ${Math.round(timeoutMs / 1000)} s`));
   }, timeoutMs);
   signal?.addEventListener('abort', onAbort, { once: true });
 
   child.stdout.on('data', (piece: Buffer) => {
     stdoutBytes += piece.length;
-    if (stdoutBytes > MAX_OUTPUT_BYTES) end(new Failure(`${what} writes too much`));
+    if (stdoutBytes > MAX_OUTPUT_BYTES) end(new Failure(`the output of ${what} exceeds ${MAX_OUTPUT_BYTES} bytes`));
     else stdout.push(piece);
   });
   child.stderr.on('data', (piece: Buffer) => (stderr = (stderr + String(piece)).slice(-MESSAGE_BYTES)));
-  child.once('error', (error) => reject(new Failure(`${command} can't be run: ${error.message}`, { cause: error })));
+  child.once('error', (error) => reject(new Failure(`could not run ${command}: ${error.message}`, { cause: error })));
   child.once('close', (code, killedBy) => {
     if (ended !== undefined) reject(ended);
     else if (code === 0) resolve(Buffer.concat(stdout).toString());
     else {
-      const said = stderr.trim() === '' ? Buffer.concat(stdout).toString() : stderr;
-      reject(new Failure(`${what}: ${killedBy ?? `exit code ${code}`}: ${lastLines(said)}`));
+      const output = stderr.trim() === '' ? Buffer.concat(stdout).toString() : stderr;
+      reject(new Failure(`${what}: ${killedBy ?? `exit code ${code}`}: ${lastLines(output)}`));
     }
   });
-  // A program that ends before it has read everything says so by its exit code.
+  // A program that exits before it has read all input reports that with its exit code.
   child.stdin.on('error', () => child.stdin.destroy());
   child.stdin.end(input);
   try {
@@ -66,7 +66,7 @@ export async function run(command: string, args: readonly string[], options: Run
   }
 }
 
-/** What a command says last is why it ended. */
+/** The last lines usually contain the error. */
 function lastLines(text: string): string {
   return text.trim().slice(-MESSAGE_BYTES).split('\n').slice(-MESSAGE_LINES).join('\n');
 }

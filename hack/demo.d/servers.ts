@@ -1,4 +1,4 @@
-/** What stands around the cache in the demo: an origin, a cachestore, a proxy that counts, and a way in from outside. */
+/** The other servers of the demo: an origin, a cachestore, a counting proxy, and a TCP proxy for access from outside. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { KubeObject } from './kubectl.ts';
@@ -9,11 +9,11 @@ export interface Credentials {
   readonly secretAccessKey: string;
 }
 
-/** For each port of the relay the Service that it leads to. */
-export const RELAY_PORTS = { origin: 9001, store: 9002, edge: 9003 } as const;
+/** The ports of the TCP proxy, by the Service that it forwards to. */
+export const PROXY_PORTS = { origin: 9001, store: 9002, edge: 9003 } as const;
 
 const USER = 10001;
-/** Objects and chunks of a demo lie on the node's disk; much larger than they are, as a stop. */
+/** Limits the disk space of the objects and chunks of a demo on the node; much more than they need. */
 const DISK_LIMIT = '64Gi';
 
 export function namespace(name: string): KubeObject {
@@ -29,7 +29,7 @@ export function secret(name: string, { accessKeyId, secretAccessKey }: Credentia
   };
 }
 
-/** An S3 server over a folder; `secretName` holds its only user. */
+/** An S3 server that stores objects in a folder; `secretName` is the Secret with its only user. */
 function s3Server(name: string, secretName: string, image: string): KubeObject[] {
   const fromSecret = (variable: string, key: string): unknown => ({
     name: variable,
@@ -37,7 +37,7 @@ function s3Server(name: string, secretName: string, image: string): KubeObject[]
   });
   return [
     deployment(name, image, {
-      // Keep-alive is off by default there, and every real store has it.
+      // Off by default in versitygw, but every real store supports keep-alive.
       command: ['versitygw', '--port', `:${PORT.s3}`, '--quiet', '--keep-alive', 'posix', '/data'],
       env: [fromSecret('ROOT_ACCESS_KEY', 'access-key-id'), fromSecret('ROOT_SECRET_KEY', 'secret-access-key')],
       ports: [{ name: 's3', containerPort: PORT.s3 }],
@@ -71,36 +71,36 @@ export function servers(image: string): KubeObject[] {
 }
 
 /**
- * Where Services can't be reached from this machine: a pod that passes connections on to them, itself reached by
- * `kubectl port-forward`. So reads still go through the edge Service, and not to one pod of it.
+ * A pod that forwards connections to Services that this machine has no route to. Clients connect to it through
+ * `kubectl port-forward`, so that reads use the edge Service and not a single cache pod.
  */
-export function relay(image: string, edgeService: string): KubeObject[] {
+export function tcpProxy(image: string, edgeService: string): KubeObject[] {
   const to = (port: number, host: string, hostPort: number): string => `${port}=${host}.${NAMESPACE}.svc:${hostPort}`;
   return [
     {
       apiVersion: 'v1',
       kind: 'ConfigMap',
-      metadata: { name: 'relay', namespace: NAMESPACE },
+      metadata: { name: 'tcp-proxy', namespace: NAMESPACE },
       data: {
-        'relay.ts': readFileSync(join(import.meta.dirname, 'relay.ts'), 'utf8'),
+        'tcp-proxy.ts': readFileSync(join(import.meta.dirname, 'tcp-proxy.ts'), 'utf8'),
         'package.json': '{"type":"module"}',
       },
     },
     deployment(
-      'relay',
+      'tcp-proxy',
       image,
       {
         command: [
           'node',
-          '/relay/relay.ts',
-          to(RELAY_PORTS.origin, 'origin', PORT.s3),
-          to(RELAY_PORTS.store, 'store', PORT.s3),
-          to(RELAY_PORTS.edge, edgeService, PORT.edge),
+          '/scripts/tcp-proxy.ts',
+          to(PROXY_PORTS.origin, 'origin', PORT.s3),
+          to(PROXY_PORTS.store, 'store', PORT.s3),
+          to(PROXY_PORTS.edge, edgeService, PORT.edge),
         ],
-        readinessProbe: { tcpSocket: { port: RELAY_PORTS.edge }, periodSeconds: 1 },
-        volumeMounts: [{ name: 'relay', mountPath: '/relay' }],
+        readinessProbe: { tcpSocket: { port: PROXY_PORTS.edge }, periodSeconds: 1 },
+        volumeMounts: [{ name: 'scripts', mountPath: '/scripts' }],
       },
-      [{ name: 'relay', configMap: { name: 'relay' } }],
+      [{ name: 'scripts', configMap: { name: 'tcp-proxy' } }],
     ),
   ];
 }
@@ -125,7 +125,7 @@ function deployment(
         spec: {
           automountServiceAccountToken: false,
           enableServiceLinks: false,
-          // Nothing here has anything to finish.
+          // These servers need no graceful shutdown.
           terminationGracePeriodSeconds: 1,
           securityContext: {
             runAsNonRoot: true,
@@ -139,7 +139,7 @@ function deployment(
               name,
               image,
               imagePullPolicy: 'IfNotPresent',
-              // As much as a cache pod asks for: without it they would get what cache pods leave them on a busy node.
+              // The same as a cache pod: without requests, cache pods would starve these on a busy node.
               resources: { requests: { cpu: '250m', memory: '128Mi' } },
               securityContext: {
                 allowPrivilegeEscalation: false,

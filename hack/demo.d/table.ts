@@ -1,4 +1,4 @@
-/** Columns that line up. */
+/** Formats tables and numbers for the terminal. */
 
 export type Align = 'left' | 'right';
 
@@ -28,14 +28,14 @@ function pad(text: string, size: number, align: Align): string {
   return align === 'left' ? text + space : space + text;
 }
 
-/** Nothing shown here needs more than one unit a character. */
+/** Correct for the text of the demo, in which each character is one UTF-16 code unit. */
 function width(text: string): number {
   return text.length;
 }
 
 const GROUPED = new Intl.NumberFormat('en-US');
 
-/** Bytes are compared digit by digit, so they are all shown. */
+/** All digits, so that two byte counts can be compared. */
 export function exact(count: number): string {
   return GROUPED.format(count);
 }

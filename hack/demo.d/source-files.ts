@@ -1,11 +1,11 @@
-/** What is uploaded: real files of this machine, under their own names and under names that are hard to get right. */
+/** Chooses the files to upload: real files of this machine, under their own names and under names that clients often encode wrong. */
 import type { Dirent } from 'node:fs';
 import { lstat, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { Failure } from './failure.ts';
 import { CHUNK_BYTES } from './names.ts';
 
-export interface Material {
+export interface SourceFile {
   readonly key: string;
   /** Bytes `[offset, offset + sizeBytes)` of the file. */
   readonly file: string;
@@ -20,21 +20,21 @@ interface Candidate {
 }
 
 const MIB = 1024 * 1024;
-/** "One over 100 MiB": spans several chunks of the larger kind. */
+/** At least one object of 100 MiB, which has several chunks of the larger size. */
 const LARGE_BYTES = 100 * MIB;
-/** Uploads hold a few objects in memory. */
+/** Uploads keep a few objects in memory. */
 const MAX_OBJECT_BYTES = 256 * MIB;
 const MIN_FILE_BYTES = 64 * 1024;
 const MIN_OBJECTS = 24;
-/** Of the total; the rest are many files of ordinary size. */
+/** Share of the total bytes in large files; the other files have an ordinary size. */
 const LARGE_SHARE = 0.6;
 const ORDINARY_BYTES = 16 * MIB;
-/** System folders are wide, not deep; and there are more than enough files long before. */
+/** System folders are wide rather than deep, and contain enough files above this depth. */
 const MAX_DEPTH = 8;
 const MAX_FILES = 20_000;
 const PACKAGE_FOLDERS = ['/usr/bin', '/usr/lib', '/usr/libexec', '/usr/share', '/usr/local'];
 
-/** S3 keys are bytes; each of these has gone wrong in some client, proxy or cache. */
+/** Each of these names has been encoded wrong by some client, proxy or cache. */
 export const AWKWARD_NAMES: readonly string[] = [
   'names/with spaces and (parentheses) [brackets].bin',
   'names/1+1=2 & more, really; yes!.bin',
@@ -48,7 +48,7 @@ export const AWKWARD_NAMES: readonly string[] = [
   `names/${Array.from({ length: 4 }, (_, index) => String(index).repeat(240)).join('/')}/1000 bytes.bin`,
 ];
 
-/** Sizes where chunk arithmetic breaks first. */
+/** Sizes at the limits of chunk arithmetic. */
 const EDGE_SIZES: readonly (readonly [key: string, sizeBytes: number])[] = [
   ['sizes/empty', 0],
   ['sizes/one byte', 1],
@@ -59,7 +59,7 @@ const EDGE_SIZES: readonly (readonly [key: string, sizeBytes: number])[] = [
 ];
 
 /** At least `totalBytes` in at least 24 objects, one of them over 100 MiB. */
-export async function chooseMaterial(totalBytes: number, toolsFolder: string): Promise<Material[]> {
+export async function chooseSourceFiles(totalBytes: number, toolsFolder: string): Promise<SourceFile[]> {
   const candidates = await findFiles([
     [toolsFolder, 'tools'],
     [dirname(process.execPath), 'node'],
@@ -71,9 +71,14 @@ export async function chooseMaterial(totalBytes: number, toolsFolder: string): P
       `no file between ${LARGE_BYTES} and ${MAX_OBJECT_BYTES} bytes in ${toolsFolder} or ${PACKAGE_FOLDERS.join(', ')}`,
     );
 
-  const chosen: Material[] = EDGE_SIZES.map(([key, sizeBytes]) => ({ key, file: largest.file, offset: 0, sizeBytes }));
+  const chosen: SourceFile[] = EDGE_SIZES.map(([key, sizeBytes]) => ({
+    key,
+    file: largest.file,
+    offset: 0,
+    sizeBytes,
+  }));
   const ordinary = candidates.filter(({ sizeBytes }) => sizeBytes <= ORDINARY_BYTES);
-  // Of all sizes: every n-th of those that are sorted by size.
+  // Every n-th of the files, which are sorted by size: a sample of all sizes.
   const stride = Math.max(1, Math.floor(ordinary.length / AWKWARD_NAMES.length));
   for (const [index, key] of AWKWARD_NAMES.entries()) {
     const { file, sizeBytes } = ordinary[index * stride] ?? largest;
@@ -88,19 +93,20 @@ export async function chooseMaterial(totalBytes: number, toolsFolder: string): P
       sum += sizeBytes;
     }
   };
-  const rest = candidates.filter(({ sizeBytes }) => sizeBytes > ORDINARY_BYTES);
-  // A large demo uses the files of a small machine more than once; other names are other objects.
+  const large = candidates.filter(({ sizeBytes }) => sizeBytes > ORDINARY_BYTES);
+  // If the machine has too few files, uploads them again under other names.
   for (let round = 1; sum < totalBytes; round++) {
-    take(rest, totalBytes * LARGE_SHARE, round);
+    take(large, totalBytes * LARGE_SHARE, round);
     take(ordinary, totalBytes, round);
   }
-  if (chosen.length < MIN_OBJECTS) throw new Failure(`only ${chosen.length} objects of at least ${MIN_OBJECTS}`);
+  if (chosen.length < MIN_OBJECTS)
+    throw new Failure(`found ${chosen.length} objects to upload, at least ${MIN_OBJECTS} are required`);
   return chosen;
 }
 
-export async function readMaterial({ file, offset, sizeBytes }: Material): Promise<Buffer> {
+export async function readSource({ file, offset, sizeBytes }: SourceFile): Promise<Buffer> {
   const bytes = await readSlice(file, offset, sizeBytes);
-  if (bytes.length !== sizeBytes) throw new Failure(`${file} has changed while the demo ran`);
+  if (bytes.length !== sizeBytes) throw new Failure(`${file} changed during the demo`);
   return bytes;
 }
 
@@ -119,14 +125,14 @@ export async function readSlice(file: string, offset: number, lengthBytes: numbe
 /** Largest first. */
 async function findFiles(roots: readonly (readonly [folder: string, keyPrefix: string])[]): Promise<Candidate[]> {
   const found: Candidate[] = [];
-  // Hard links are the same file.
+  // Skips hard links to the same file.
   const seen = new Set<string>();
   const visit = async (folder: string, keyPrefix: string, depth: number): Promise<void> => {
     let entries: Dirent[];
     try {
       entries = await readdir(folder, { withFileTypes: true });
     } catch (error) {
-      // Not on this machine, or not for us.
+      // The folder does not exist, or is not readable.
       if (isFileError(error)) return;
       throw error;
     }
