@@ -1,21 +1,23 @@
-/** Exponential backoff with full jitter: clients that failed at the same time do not retry at the same time. */
+/** Exponential backoff with full jitter: callers that failed together do not retry together. */
+
+/** The wait before retry number `attempt` (from 0): a random share of a limit that doubles with each attempt. */
+export function backoffMs(attempt: number, initialMs: number, maxMs: number, random: number): number {
+  return Math.round(Math.min(maxMs, initialMs * 2 ** attempt) * random);
+}
 
 export interface Backoff {
-  /** The next wait: a random share of a bound that doubles with each call. */
+  /** The wait before the next attempt; each call doubles its limit. */
   nextMs(): number;
   reset(): void;
 }
 
+/** Counts the attempts of `backoffMs`. `random` returns a number in [0, 1). */
 export function fullJitter(initialMs: number, maxMs: number, random: () => number): Backoff {
-  let boundMs = initialMs;
+  let attempt = 0;
   return {
-    nextMs() {
-      const waitMs = random() * boundMs;
-      boundMs = Math.min(boundMs * 2, maxMs);
-      return waitMs;
-    },
+    nextMs: () => backoffMs(attempt++, initialMs, maxMs, random()),
     reset() {
-      boundMs = initialMs;
+      attempt = 0;
     },
   };
 }

@@ -1,7 +1,7 @@
 /**
  * Singleflight: concurrent calls with the same key are coalesced into one, whose outcome all callers share (the pattern
  * and the name are Go's `golang.org/x/sync/singleflight`). No caller owns the call: a caller that stops waiting does not
- * affect the others.
+ * affect other callers.
  */
 export interface Flight {
   /** Set by `forget`: the outcome is outdated, and only the callers that already wait for it receive it. */

@@ -1,6 +1,6 @@
 /**
- * Kubernetes objects as JSON: what the operator sends (`Manifest`), what the API server returns (`Live`), and the REST
- * path of each kind.
+ * Kubernetes objects as JSON: what the operator sends (`Manifest`), what the API server returns (`Live`), and the
+ * URL path of each kind.
  */
 import type { KubeObject, OwnerReference } from '#shared/kube/types.ts';
 
@@ -57,7 +57,7 @@ export const LISTED_KINDS = [
   'NetworkPolicy',
 ] as const satisfies readonly ChildKind[];
 
-/** `/api/v1/…` for the core group, `/apis/<group>/<version>/…` for the others; without `namespace`, all namespaces. */
+/** `/api/v1/…` for the core group, `/apis/<group>/<version>/…` for other groups; without `namespace`, all namespaces. */
 export function collectionPath(apiVersion: string, plural: string, namespace?: string): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   return namespace === undefined ? `${root}/${plural}` : `${root}/namespaces/${namespace}/${plural}`;

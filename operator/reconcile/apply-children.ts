@@ -15,7 +15,7 @@ import { rotatePeerAuth } from './rotate-peer-auth.ts';
 export interface ApplyResult {
   readonly phase: Phase;
   readonly deployment: LiveDeployment | undefined;
-  /** When a rotation of the peer key continues; undefined if none is in progress. */
+  /** When a rotation of the peer key continues; undefined without a rotation in progress. */
   readonly requeueAfterMs?: number | undefined;
 }
 
@@ -67,7 +67,7 @@ async function applyOrRejection(
     if (!hasStatus(error, 400, 403, 422)) throw error;
     const { kind, metadata } = child.manifest;
     api.log.warn('the API server rejected a child', { kind, child: metadata.name, error });
-    // For a Secret only the reason: the API server's message may quote its content.
+    // The message for a Secret may quote its content, so only the reason is reported.
     const cause = kind === 'Secret' ? error.reason : error.message;
     const message = `${kind} ${metadata.name} rejected by the API server: ${cause}`;
     return { kind: 'rejected', message, permanent: error.status !== 403 };

@@ -26,7 +26,7 @@ const ATOMIC_MAPS = new Set(['selector', 'matchLabels', 'nodeSelector']);
 /** Below these fields the API server may store quantities in another notation (`1024Mi`, `1Gi`). */
 const QUANTITY_PARENTS = new Set(['requests', 'limits']);
 
-/** The path of the first difference; undefined if there is none. */
+/** The path of the first difference; undefined without a difference. */
 export function diff(desired: Json, live: Json, path: readonly string[] = []): string | undefined {
   if (Array.isArray(desired)) return diffList(desired, live, path);
   if (isObject(desired)) return diffObject(desired, live, path);

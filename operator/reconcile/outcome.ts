@@ -1,4 +1,4 @@
-/** The outcome of a reconcile as a value that tells the queue what to do next. A thrown error is retried with backoff. */
+/** The outcome of a reconcile as a value: what the queue does next. A thrown error is retried with backoff. */
 import { CONDITION, REASON } from '#crds/names.ts';
 import type { OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import type { Phase } from '#operator/status/status-input.ts';

@@ -36,7 +36,7 @@ export function sealed<M extends Manifest>(manifest: M): M {
   return { ...manifest, metadata: { ...manifest.metadata, annotations } };
 }
 
-/** The JSON Patch that converts our `Update` entries to `Apply`; undefined if there are none. */
+/** The JSON Patch that converts our `Update` entries to `Apply`; undefined without such entries. */
 export function ownershipPatch(live: Live): readonly object[] | undefined {
   const entries = live.metadata.managedFields ?? [];
   const ours = entries.filter((entry) => entry.manager === FIELD_MANAGER && entry.subresource === undefined);

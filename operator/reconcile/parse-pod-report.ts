@@ -9,7 +9,7 @@ export function parsePodReport(json: string): PodReport {
   if (!isFields(report)) throw new TypeError('the report is not a JSON object');
   const identity = fieldsOf(report['identity']);
   const runtime = fieldsOf(report['runtime']);
-  // Older pods call them mistakes.
+  // Older pods use the former name of the field.
   const problems = runtime['problems'] ?? runtime['mistakes'];
   const { origin, originBreakers, store } = report;
   return {

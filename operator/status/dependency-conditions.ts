@@ -8,7 +8,7 @@ import { runtimeApplied } from './runtime-applied.ts';
 /** The status is not an alert channel: a minute's delay is acceptable, and one probe a minute costs the pods nothing. */
 export const SETTLED_POLL_MS = 60_000;
 /** A pod has probed the origin within 15 s after it is ready, and the store sooner. */
-const UNPROBED_POLL_MS = 10_000;
+const FIRST_PROBE_POLL_MS = 10_000;
 
 /** In order of importance. False is a warning; so the end of False is reported, too. */
 export const DEPENDENCY_CONDITIONS = [
@@ -19,8 +19,10 @@ export const DEPENDENCY_CONDITIONS = [
 
 /** How long after these reports the pods should be probed again. */
 export function pollIntervalMs(reports: readonly NamedReport[]): number {
-  const isUnprobed = DEPENDENCY_CONDITIONS.some(({ evaluate }) => evaluate({ reports }).reason === REASON.notProbed);
-  return isUnprobed ? UNPROBED_POLL_MS : SETTLED_POLL_MS;
+  const isMissingProbe = DEPENDENCY_CONDITIONS.some(
+    ({ evaluate }) => evaluate({ reports }).reason === REASON.notProbed,
+  );
+  return isMissingProbe ? FIRST_PROBE_POLL_MS : SETTLED_POLL_MS;
 }
 
 /** Changes when the reports would change one of these conditions. */

@@ -22,7 +22,7 @@ function evaluate({ buckets, brokenBuckets }: PodReport): PodConditionValue | un
       weight: WEIGHT.listDenied,
       status: 'Unknown',
       reason: REASON.listDenied,
-      message: `${names(denied)}: listing is denied, so a missing object cannot be told from a forbidden one; grant the credentials permission to list`,
+      message: `${names(denied)}: listing is denied, so a missing object looks like a forbidden one; grant the credentials permission to list`,
     };
   if (buckets.some(({ state }) => state === 'reachable'))
     return {

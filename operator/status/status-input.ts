@@ -30,7 +30,7 @@ export interface StatusInput {
   readonly proven: boolean;
   /** Why the newest unready pod is not ready. */
   readonly podMessage: string | undefined;
-  /** From a few ready pods; from unready ones if none is ready. */
+  /** From a few ready pods; from unready pods if there are no ready ones. */
   readonly reports: readonly NamedReport[];
 }
 

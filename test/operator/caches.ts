@@ -84,7 +84,7 @@ spec:
     priorityClassName: high
     topologySpreadConstraints: [{maxSkew: 1, topologyKey: example.com/rack, whenUnsatisfiable: DoNotSchedule}]
     serviceAccountAnnotations: {example.com/role: cache-reader}
-    labels: {team: ml, app.kubernetes.io/name: somebody-else}
+    labels: {team: ml, app.kubernetes.io/name: another-app}
     annotations: {example.com/scrape: 'true'}
     env:
       - {name: HTTPS_PROXY, value: 'http://proxy:3128'}

@@ -28,9 +28,9 @@ test('calls with different keys are not coalesced', async () => {
   const flights = new Singleflight<string, string>();
   const { gates, call } = gatedCall();
   const callers = [flights.do('a', call), flights.do('b', call)];
-  gates[0]!.resolve('of a');
-  gates[1]!.resolve('of b');
-  expect(await Promise.all(callers)).toEqual(['of a', 'of b']);
+  gates[0]!.resolve('value of a');
+  gates[1]!.resolve('value of b');
+  expect(await Promise.all(callers)).toEqual(['value of a', 'value of b']);
 });
 
 test('a failure reaches every caller, and a caller that retries at once starts a new call', async () => {

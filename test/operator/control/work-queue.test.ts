@@ -15,13 +15,13 @@ function open(options: Partial<WorkQueueOptions> = {}): {
 }
 
 describe('a work queue', () => {
-  test('hands out each key once, in the order of the first add', async () => {
+  test('returns each key once, in the order of the first add', async () => {
     const { queue, take } = open();
     for (const key of ['a', 'b', 'a']) queue.add(key);
     expect([await take(), await take(), queue.depth]).toEqual(['a', 'b', 0]);
   });
 
-  test('hands out changed keys before rechecks', async () => {
+  test('returns changed keys before rechecks', async () => {
     const { queue, clock, take } = open();
     queue.addAfter('a', 1000);
     queue.addAfter('b', 1000);
@@ -33,7 +33,7 @@ describe('a work queue', () => {
     expect([await take(), await take(), await take()]).toEqual(['new', 'c', 'a']);
   });
 
-  test('hands out at most 25 rechecks a second, whatever the number of workers', async () => {
+  test('returns at most 25 rechecks a second, whatever the number of workers', async () => {
     const { queue, clock, take } = open();
     for (const key of ['a', 'b', 'c']) queue.add(key, 'due');
     const taken: (string | undefined)[] = [];
@@ -51,7 +51,7 @@ describe('a work queue', () => {
     expect(taken).toEqual(['a', 'b', 'new', 'c']);
   });
 
-  test('hands out a key that changed while in progress before rechecks', async () => {
+  test('returns a key that changed while in progress before rechecks', async () => {
     const { queue, take } = open();
     queue.add('a');
     await take();
@@ -69,7 +69,7 @@ describe('a work queue', () => {
     expect(await taken).toBe('a');
   });
 
-  test('hands out a key to one worker at a time; an add in progress is queued after done', async () => {
+  test('gives a key to one worker at a time; an add in progress is queued after done', async () => {
     const { queue, take } = open();
     queue.add('a');
     await take();

@@ -19,7 +19,7 @@ describe('diff', () => {
       },
     ],
     ['a quantity in its canonical form', { limits: { memory: '1024Mi' } }, { limits: { memory: '1Gi' } }],
-    ['a quantity in milli-units', { requests: { cpu: '1000m' } }, { requests: { cpu: '1' } }],
+    ['a quantity in thousandths', { requests: { cpu: '1000m' } }, { requests: { cpu: '1' } }],
   ] as const)('ignores %s', ([, desired, live]) => {
     expect(diff(desired, live)).toBeUndefined();
   });

@@ -141,11 +141,11 @@ describe('a report', () => {
     });
   });
 
-  test('of a pod before the field was renamed still has its problems', () => {
-    expect(parsePodReport('{"runtime": {"mistakes": ["a"]}}').runtimeProblems).toEqual(['a']);
+  test.for(['problems', 'mistakes'])('with runtime problems in the field %s is parsed', (field) => {
+    expect(parsePodReport(JSON.stringify({ runtime: { [field]: ['a'] } })).runtimeProblems).toEqual(['a']);
   });
 
-  test('of another version is parsed as far as possible', () => {
+  test('from another version is parsed as far as possible', () => {
     expect(parsePodReport('{"checks": [], "origin": null, "store": 3, "news": true}')).toEqual({
       failing: [],
       buckets: undefined,

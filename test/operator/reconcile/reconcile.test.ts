@@ -215,7 +215,7 @@ describe('a change of the spec', () => {
     expect(harness.condition('Ready')).toBe('True ReplicasReady');
   });
 
-  test('of the replica count is applied to the Deployment', async () => {
+  test('to the replica count is applied to the Deployment', async () => {
     const harness = await running();
     harness.applyCache(`${MINIMAL}  replicas: 5\n`);
     await harness.reconcile();

@@ -136,7 +136,7 @@ describe('references', () => {
     ]);
   });
 
-  test('of an Azure account require exactly one of two keys', () => {
+  test('for an Azure account require exactly one of two keys', () => {
     expect(references(cacheFrom(AZURE))).toEqual([
       {
         field: 'spec.origin.azureBlob.credentialsSecretRef',
