@@ -2,7 +2,7 @@
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { Clock } from './ports.ts';
 
-/** The promise's outcome, or the signal's reason, whichever is first; the promise itself goes on. */
+/** The promise's outcome, or the signal's reason, whichever is first; the promise itself continues. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();

@@ -39,7 +39,7 @@ import { BlockTable } from '#cache/engine/fill/block-table.ts';
 
 /** For each attempt of a HEAD. */
 const HEAD_TIMEOUT_MS = 2_000;
-/** A client whose socket takes no byte for this long has disappeared without closing its connection. */
+/** A client whose socket takes no bytes for this long has disappeared without closing its connection. */
 const STALL_LIMIT_MS = 300_000;
 /** While the cachestore is down a chunk comes from memory or the origin only, and other clients need both. */
 const STALL_LIMIT_WITHOUT_STORE_MS = 30_000;

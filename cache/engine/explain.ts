@@ -4,7 +4,7 @@ import { rankPeers } from '#cache/core/rendezvous.ts';
 import type { PeerView } from './ports.ts';
 import type { ReadResult } from './read.ts';
 
-/** A header line has an end; the first chunks tell what there is to tell. */
+/** A header line has a limited length; the first chunks show the pattern. */
 const MAX_CHUNKS = 16;
 
 /** `chunk_size=8388608; chunks=3; first=store; 0@10.0.0.1:8444; 1@10.0.0.2:8444; ...` */

@@ -54,8 +54,8 @@ export interface Origin {
    */
   part(object: ObjectVersion, part: number, options: CallOptions): Promise<ObjectPart>;
   /**
-   * Whether the account `owner` owns the bucket; an origin without accounts accepts every owner. Asked for the key, or
-   * with '' for the bucket itself, which may need another permission. Not retried. Rejects with access_denied (another
+   * Whether the account `owner` owns the bucket; an origin without accounts accepts every owner. Checked with a request for the key,
+   * or with '' for the bucket itself, which may need another permission. Not retried. Rejects with access_denied (another
    * owner, or we may not know), invalid_argument (not an account name), origin_*.
    */
   checkOwner(bucket: string, key: string, owner: string, options: CallOptions): Promise<void>;
@@ -176,7 +176,7 @@ export interface PeerClient {
     options: CallOptions & { readonly onSource?: (source: FillSource) => void },
   ): Promise<FillAnswer>;
   /**
-   * `GET /internal/head`: an object's head that the peer knows, or asks the origin for. Rejects with peer_unavailable, and
+   * `GET /internal/head`: an object's head, which the peer knows or gets from the origin. Rejects with peer_unavailable, and
    * with the origin's outcome at the peer.
    */
   head(

@@ -8,7 +8,7 @@ import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type Chunk
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
-import { evaluateConditions, rangeApplies, type Conditions } from '#cache/core/preconditions.ts';
+import { evaluatePreconditions, rangeApplies, type Preconditions } from '#cache/core/preconditions.ts';
 import { resolveRange } from '#cache/core/range.ts';
 import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 import { keyIsTooLong, MAX_KEY_BYTES } from '#cache/core/s3/request-target.ts';
@@ -47,7 +47,7 @@ export interface ReadRequest {
   readonly range: string | undefined;
   /** From 1; instead of a range. */
   readonly part?: number | undefined;
-  readonly conditions: Conditions;
+  readonly conditions: Preconditions;
   /** HEAD: everything but the bytes. */
   readonly headOnly: boolean;
   readonly requestId: string;
@@ -59,12 +59,12 @@ export interface ReadRequest {
 export interface ReadResult {
   readonly head: ObjectHead;
   readonly ageMs: number;
-  /** The origin could not be asked; this is what was known before. */
+  /** The origin could not be reached; this is the last known metadata. */
   readonly stale: boolean;
   readonly status: 200 | 206 | 304;
   /** The bytes of the object that the body holds. */
   readonly range: ByteRange;
-  /** How many parts the object has, where one was asked for by its number and the count is known. */
+  /** How many parts the object has; only for a request by part number, where the count is known. */
   readonly partsCount: number | undefined;
   /** How the answer is made up, for `X-Orca-Explain`. */
   readonly object: ObjectVersion;
@@ -99,7 +99,7 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
     const isFirst = attempt === 1;
     const known = isFirst
       ? await resolve(context, admitted, request)
-      : await context.metadata.resolveAnew(admitted.object, request.signal);
+      : await context.metadata.resolveAgain(admitted.object, request.signal);
     try {
       const planned = await plan(context, admitted, known, request);
       const answer = { ...known, ...planned };
@@ -134,13 +134,13 @@ export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' 
 
 /**
  * Step 2. What is the object's version now? An entry that would make a precondition fail is revalidated first, before
- * the client is told that its version is gone.
+ * the client gets a 412 or a new body.
  */
 async function resolve(context: ReadContext, admitted: Admitted, request: ReadRequest): Promise<KnownHead> {
   const { object, ttlMs } = admitted;
   const known = await context.metadata.resolve(object, ttlMs, request.signal);
   const { ifMatch, ifNoneMatch } = request.conditions;
-  const outcome = evaluateConditions(request.conditions, known.head).kind;
+  const outcome = evaluatePreconditions(request.conditions, known.head).kind;
   const mayBeOutdated =
     (ifMatch !== undefined && outcome === 'failed') || (ifNoneMatch !== undefined && outcome === 'proceed');
   return mayBeOutdated ? context.metadata.revalidate(object, known, REVALIDATE_AFTER_MS, request.signal) : known;
@@ -154,7 +154,7 @@ async function plan(context: ReadContext, admitted: Admitted, known: KnownHead, 
   const chunkSizeBytes = chunkSizeFor(head.sizeBytes, chunking.sizeBytes, chunking.tiers);
   const common = { object, chunkSizeBytes, partsCount: undefined };
   const whole = { from: 0, to: head.sizeBytes };
-  const outcome = evaluateConditions(request.conditions, head);
+  const outcome = evaluatePreconditions(request.conditions, head);
   if (outcome.kind === 'failed')
     throw new OrcaError('precondition_failed', `${outcome.condition} does not hold`, { details: outcome.condition });
   if (outcome.kind === 'not_modified') return { ...common, status: 304, range: whole };

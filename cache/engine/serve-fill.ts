@@ -70,12 +70,12 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   return flight === undefined ? { kind: 'stored' } : serveFlight(context, flight, call);
 }
 
-/** The asking replica may have part of the first block from elsewhere and cannot check the rest: it is checked here. */
+/** The requesting replica may have part of the first block from elsewhere and cannot verify the block: it is verified here. */
 function serveVerified(context: FetchContext, call: FillCall): Promise<FillReply> {
   return withFirstPiece(fetchLocally({ ...context, verifyRanges: true }, call));
 }
 
-/** The answer with the first piece in hand, which tells where the bytes come from. */
+/** The answer with the first piece in hand, which shows where the bytes come from. */
 async function withFirstPiece(pieces: AsyncGenerator<Piece, void, void>): Promise<FillReply> {
   const first = await pieces.next();
   if (first.done === true) throw new OrcaError('internal', 'a range ended before its first byte');

@@ -84,7 +84,7 @@ class FillClient implements PeerClient {
     const { headers, text } = await this.#control(address, 'GET', formatHeadTarget(query), '', options);
     const manifest = decodeManifest(text);
     const ageMs = Number(headers['x-orca-age-ms']);
-    if (manifest === undefined || manifest.gone || !(ageMs >= 0))
+    if (manifest === undefined || manifest.isDeleted || !(ageMs >= 0))
       throw peerUnavailable(address, 'its response is not an object head');
     return { head: manifest.head, ageMs };
   }

@@ -107,7 +107,7 @@ test('a store that is away at boot: ready without it, serving from the origin, a
   await cache.restart('away');
   const replica = cache.all[0]!;
   await expect.poll(async () => (await http(replica.ops, '/readyz')).status, { timeout: 20_000 }).toBe(200);
-  expect(await verbose(cache)).toContain('cachestore writes: not known yet');
+  expect(await verbose(cache)).toContain('cachestore writes: conditional-write support has not been probed yet');
   expect(await replica.metric('orca_store_conditional_writes', { support: 'unknown' })).toBe(1);
   const body = patternBytes(2 * MIB);
   await cache.put('a', body);

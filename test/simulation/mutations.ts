@@ -549,10 +549,10 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: STORE_LOADS,
-        search: 'asks again must start a new load.\n    this.#onUnjoinable();',
+        search: 'retries after the failure must start a new load.\n    this.#onClosed();',
         replace: '',
       },
-      { file: STORE_LOADS, search: 'this.#onUnjoinable();\n    const isGood', replace: 'const isGood' },
+      { file: STORE_LOADS, search: 'this.#onClosed();\n    const isGood', replace: 'const isGood' },
     ],
   },
   {

@@ -21,12 +21,14 @@ export function encodeHead(known: LearnedHead): string {
   return JSON.stringify({ format: FORMAT, learnedMs: known.learnedMs, ...known.head });
 }
 
-/** A manifest that says that the object was gone at a time. */
+/** A manifest of an object that was found deleted at `learnedMs`. */
 export function encodeTombstone(learnedMs: number): string {
   return JSON.stringify({ format: FORMAT, learnedMs, gone: true });
 }
 
-export type Manifest = (LearnedHead & { readonly gone: false }) | { readonly gone: true; readonly learnedMs: number };
+export type Manifest =
+  | (LearnedHead & { readonly isDeleted: false })
+  | { readonly isDeleted: true; readonly learnedMs: number };
 
 /** Undefined for anything that is not a head or a tombstone of this format. */
 export function decodeManifest(text: string): Manifest | undefined {
@@ -34,7 +36,7 @@ export function decodeManifest(text: string): Manifest | undefined {
   if (value?.['format'] !== FORMAT) return undefined;
   const { learnedMs, gone, etag, sizeBytes, lastModifiedMs, headers } = value;
   if (!isCount(learnedMs)) return undefined;
-  if (gone === true) return { gone, learnedMs };
+  if (gone === true) return { isDeleted: true, learnedMs };
   if (
     typeof etag !== 'string' ||
     !ETAG.test(etag) ||
@@ -46,10 +48,10 @@ export function decodeManifest(text: string): Manifest | undefined {
   const texts: Record<string, string> = {};
   for (const [name, text] of Object.entries(headers)) {
     if (typeof text !== 'string' || !isHeaderValue(text)) return undefined;
-    // Whoever may write to the cachestore says nothing of a client's connection.
+    // Headers of the connection are not taken from the cachestore, which others may write to.
     if (isObjectHeader(name)) texts[name] = text;
   }
-  return { gone: false, learnedMs, head: { etag, sizeBytes, lastModifiedMs, headers: texts } };
+  return { isDeleted: false, learnedMs, head: { etag, sizeBytes, lastModifiedMs, headers: texts } };
 }
 
 function isCount(value: unknown): value is number {

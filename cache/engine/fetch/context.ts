@@ -69,12 +69,12 @@ export function startCursor(context: FetchContext, read: ChunkRead): Cursor {
   return { at: read.range.from, absent: false, corrupt: false, storeFailed: false, askedAt, isAgain };
 }
 
-/** What is left to read. */
+/** The bytes that are not read yet. */
 export function remaining(read: ChunkRead, cursor: Cursor): ByteRange {
   return { from: cursor.at, to: read.range.to };
 }
 
-/** Still sparse: no byte has arrived yet (the tail of a broken read is not sparse), and the chunk is not to be repaired. */
+/** Still sparse: no bytes have arrived yet (the tail of a broken read is not sparse), and the chunk is not to be repaired. */
 export function isStillSparse(read: ChunkRead, cursor: Cursor): boolean {
   return read.sparse === true && !cursor.corrupt && cursor.at === read.range.from;
 }
@@ -100,7 +100,7 @@ export async function* drain(reader: Omit<PieceReader, 'pass'>, cursor: Cursor):
 
 /**
  * The same, until the client stalls: then the reader ends early, at the cursor, and the memory it holds is released. The
- * bytes can be fetched again when the client goes on.
+ * bytes can be fetched again when the client continues.
  */
 export async function* drainUntilStall(reader: PieceReader, read: ChunkRead, cursor: Cursor): Pieces<void> {
   const unsubscribe = read.pace?.onStall(() => reader.pass());
@@ -112,7 +112,7 @@ export async function* drainUntilStall(reader: PieceReader, read: ChunkRead, cur
 }
 
 /**
- * Whether a read that met overload tries again. Overload never falls through to the next source: a new request is told
+ * Whether a read that met overload tries again. Overload never falls through to the next source: a new request has
  * to retry later, and one whose response has started tries again for a while.
  */
 export function mayRetryOverload(error: unknown, read: ChunkRead, waitedMs: number): error is OrcaError {

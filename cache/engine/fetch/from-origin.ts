@@ -28,9 +28,9 @@ export async function* fromOrigin(context: FetchContext, read: ChunkRead, cursor
   const sinceMs = context.clock.now();
   for (;;) {
     try {
-      // The chunk may have arrived while other sources were asked.
+      // The chunk may have arrived while other sources were tried.
       if ((yield* fromFlightOrMemory(context, read, cursor)) === 'done') return;
-      // Its blocks are here or in flight: the cachestore was asked before they were fetched.
+      // Its blocks are here or in flight: they were fetched after the cachestore lookup.
       if (isCovered(context, read, cursor) && (yield* fromFill(context, read, cursor)) === 'done') return;
       // A ranged GET first, without a HEAD: after a restart the catalog is empty, but the cachestore is not.
       if (!cursor.absent && !cursor.storeFailed && (yield* fromStore(context, read, cursor)) === 'done') return;
@@ -44,12 +44,12 @@ export async function* fromOrigin(context: FetchContext, read: ChunkRead, cursor
   }
 }
 
-/** The same for a request from another replica: no further replica is asked. */
+/** The same for a request from another replica: no further replica is involved. */
 export function fetchLocally(context: FetchContext, read: ChunkRead): Pieces<void> {
   return fromOrigin(context, read, startCursor(context, read));
 }
 
-/** The fill that runs on this replica anyway, or else the memory tier. */
+/** The fill that runs on this replica anyway, otherwise the memory tier. */
 export function fromFlightOrMemory(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<SourceOutcome> {
   const isFilling = context.flights.get(read.chunk.path) !== undefined;
   return isFilling ? fromFill(context, read, cursor) : fromMemory(context, read, cursor);
@@ -91,7 +91,7 @@ function isCovered(context: FetchContext, read: ChunkRead, cursor: Cursor): bool
   return isStillSparse(read, cursor) && context.blockTable.covers(read.chunk.path, read.range);
 }
 
-/** Filled or found since the cachestore was asked: its earlier answer, or failure to answer, is out of date. */
+/** Filled or found since the cachestore lookup: the earlier result, or failure, is out of date. */
 function foundElsewhere(cursor: Cursor): 'missing' {
   cursor.absent = false;
   cursor.storeFailed = false;

@@ -1,6 +1,6 @@
 /**
- * Sources: other replicas. The chunk's coordinator, or the runner-up when the coordinator fails, is asked to fill it, and
- * streams the bytes or reports where the chunk is. A replica that leaves the cluster is asked only for what it has.
+ * Sources: other replicas. The chunk's coordinator, or the runner-up when the coordinator fails, fills it, and streams
+ * the bytes or reports where the chunk is. A replica that leaves the cluster sends only what it has already.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { FillReason } from '#cache/core/peer/fill-request.ts';
@@ -41,7 +41,7 @@ export function fromRunnerUp(context: FetchContext, read: ChunkRead, cursor: Cur
   return fromOwner(context, read, cursor, { peer, rank: 2, source: 'runner_up' });
 }
 
-/** A terminating replica is asked only for what it has or is fetching already; it must not start a fill. */
+/** A terminating replica sends only what it has or is fetching already; it must not start a fill. */
 export async function* fromLeavingReplica(
   context: FetchContext,
   read: ChunkRead,

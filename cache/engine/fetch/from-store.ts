@@ -59,7 +59,7 @@ async function* readStored(context: FetchContext, read: ChunkRead, cursor: Curso
 
 /**
  * With `verifyRanges` the read is widened to whole blocks, so that every byte of it has a CRC. A block in which another
- * source broke off is read whole too, as the client asked for all of it.
+ * source broke off is read whole too, as the client requested all of it.
  */
 function fetchedRange({ verifyRanges }: FetchContext, { chunk, range: asked }: ChunkRead, range: ByteRange): ByteRange {
   const whole = wholeBlocks(chunk, range);

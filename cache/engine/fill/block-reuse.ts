@@ -1,10 +1,10 @@
-/** What sparse reads have brought of a part that is to be filled: copied, not asked of the origin again. */
+/** Blocks that sparse reads have fetched are copied into a fill, not fetched again. */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { FillPart } from './flight.ts';
 import type { BlockRun, HeldRun, BlockTable } from './block-table.ts';
 
-/** Moves the part on as far as its beginning is here; returns by how many bytes. */
+/** Copies the blocks at the part's beginning that are in memory; returns the number of bytes. */
 export function copyHeld(table: BlockTable, path: ChunkPath, part: FillPart, bytes: ChunkBytes): number {
   const from = part.at;
   for (let run = table.runAt(path, part.at); part.at < part.to && isHeld(run); run = table.runAt(path, part.at))
@@ -12,7 +12,7 @@ export function copyHeld(table: BlockTable, path: ChunkPath, part: FillPart, byt
   return part.at - from;
 }
 
-/** To where the part has to be asked for: its end, or where that begins which is here. Footers are what is here most. */
+/** The end of the range that must be fetched: the part's end, or the start of the blocks in memory (mostly footers). */
 export function unheldTo(table: BlockTable, path: ChunkPath, part: FillPart): number {
   let to = part.to;
   for (let run = table.runAt(path, to - 1); to > part.at && isHeld(run); run = table.runAt(path, to - 1)) to = run.from;

@@ -1,6 +1,6 @@
 /**
- * What sparse reads asked of which chunks, and which of those blocks are on their way or in memory. It is the evidence by
- * which a chunk is filled after all: too many different blocks asked, or one asked again after it had been read.
+ * Which blocks sparse reads requested, and which of those are in flight or in memory. This is the evidence by which a
+ * whole chunk is filled: too many different blocks were requested, or one was requested again after it had been read.
  */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import type { ByteRange } from '#cache/core/object.ts';
@@ -9,18 +9,18 @@ import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { Flight } from './flight.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 
-/** 256 bytes of bitmap for a chunk of 128 MiB: a few MiB in all, for the footers of as many files. */
+/** A chunk of 128 MiB has a bitmap of 256 bytes: a few MiB in all, for the footers of 10 000 files. */
 const MAX_CHUNKS = 10_000;
-/** Who comes so soon after a read that several had waited for is one more of them, and no second touch. */
-const CROWD_MS = 1_000;
+/** Arrivals within this time after a read with several waiters belong to the same burst, and do not count as reuse. */
+const BURST_MS = 1_000;
 
-/** Neighbouring blocks that one origin read brings; offsets count from the chunk's start. */
+/** Adjacent blocks that one origin read fetches; offsets count from the chunk's start. */
 export interface BlockRun extends ByteRange {
   readonly chunk: Chunk;
   readonly flight: Flight;
 }
 
-/** A run that is all here. */
+/** A run that is completely in memory. */
 export interface HeldRun extends ByteRange {
   readonly path: ChunkPath;
   readonly bytes: ChunkBytes;
@@ -31,18 +31,18 @@ interface Run {
   held: HeldRun | undefined;
   completedAt: number;
   completedMs: number;
-  /** Others asked for it while it was read. */
-  isCrowded: boolean;
+  /** Other reads requested it while it was fetched. */
+  isBurst: boolean;
 }
 
-/** When a read was asked for, as the table counts, and the time now. */
+/** When a read arrived, in the table's own count, and the time now. */
 export interface Asked {
   readonly moment: number;
   readonly nowMs: number;
 }
 
 interface Evidence {
-  /** One bit a block that was asked for. */
+  /** One bit per requested block. */
   readonly asked: Uint8Array;
   readonly runs: Map<number, Run>;
   askedCount: number;
@@ -50,10 +50,10 @@ interface Evidence {
   lastCompletedAt: number;
 }
 
-export interface Verdict {
-  /** The chunk is worth its fill by now. */
+export interface SparseDecision {
+  /** The whole chunk should be filled. */
   readonly fill: boolean;
-  /** What of the asked blocks is neither here nor on its way, in order. */
+  /** The requested blocks that are neither in memory nor in flight, in order. */
   readonly gaps: readonly ByteRange[];
 }
 
@@ -73,12 +73,12 @@ export class BlockTable {
     return this.#chunks.size;
   }
 
-  /** Moves on with each completed read: who has asked before one completed is no second touch of it, just late. */
+  /** Increments with each completed read: a request from before that moment is late, and does not count as reuse. */
   get moment(): number {
     return this.#moment;
   }
 
-  /** Whether all blocks of the range are here or on their way. */
+  /** Whether all blocks of the range are in memory or in flight. */
   covers(path: ChunkPath, range: ByteRange): boolean {
     const evidence = this.#chunks.get(path);
     const { first, end } = blocksOf(range);
@@ -86,8 +86,8 @@ export class BlockTable {
     return evidence !== undefined;
   }
 
-  /** What one that asks for the range is to get. */
-  judge(chunk: Chunk, range: ByteRange, asked: Asked): Verdict {
+  /** How a read of the range is served. */
+  decide(chunk: Chunk, range: ByteRange, asked: Asked): SparseDecision {
     const evidence = this.#chunks.get(chunk.path);
     const { first, end } = blocksOf(range);
     const gaps: ByteRange[] = [];
@@ -103,7 +103,7 @@ export class BlockTable {
       if (run === undefined) gapFrom ??= block;
       else endGap(block);
       if (evidence === undefined || !isSet(evidence.asked, block)) fresh++;
-      // Read once, and gone under memory pressure since: when exactly is not kept for each block.
+      // Read once, and evicted since: the time of each block's read is not kept.
       else if (run === undefined) isAgain ||= asked.moment >= evidence.lastCompletedAt;
       else if (isSecondTouch(run, asked)) isAgain = true;
     }
@@ -112,11 +112,11 @@ export class BlockTable {
     return { fill: isAgain || isMuch, gaps };
   }
 
-  /** The range is being read from now on, and its blocks count as asked. */
+  /** The range is in flight from now on, and its blocks count as requested. */
   begin(run: BlockRun): void {
     const evidence = this.#touch(run.chunk);
     evidence.readingCount++;
-    const begun: Run = { reading: run, held: undefined, completedAt: 0, completedMs: 0, isCrowded: false };
+    const begun: Run = { reading: run, held: undefined, completedAt: 0, completedMs: 0, isBurst: false };
     eachBlock(run, (block) => {
       if (!isSet(evidence.asked, block)) evidence.askedCount++;
       set(evidence.asked, block, true);
@@ -124,7 +124,7 @@ export class BlockTable {
     });
   }
 
-  /** It was not brought: as if it had never been asked. */
+  /** The read failed: its blocks do not count as requested. */
   failed(run: BlockRun): void {
     const evidence = this.#chunks.get(run.chunk.path);
     if (evidence === undefined || this.#end(evidence, run) === undefined) return;
@@ -136,12 +136,12 @@ export class BlockTable {
     if (evidence.askedCount === 0) this.#chunks.delete(run.chunk.path);
   }
 
-  /** It is all here: from now on the memory tier keeps it, or gives it up for something else. */
+  /** The run is in memory: from now on the memory tier keeps or evicts it. */
   completed(run: BlockRun, bytes: ChunkBytes, nowMs: number): void {
     const { path } = run.flight.chunk;
     const evidence = this.#chunks.get(run.chunk.path);
     this.#moment++;
-    // Forgotten while it was read: the chunk has come by another way, and its readers have it from there.
+    // Forgotten while it was in flight: the whole chunk has arrived, and readers use that.
     const ended = evidence && this.#end(evidence, run);
     if (evidence === undefined || ended === undefined) {
       bytes.drop();
@@ -154,7 +154,7 @@ export class BlockTable {
     ended.completedMs = nowMs;
   }
 
-  /** The memory tier has given it up; it stays asked. */
+  /** The memory tier has evicted the run; its blocks still count as requested. */
   dropped(run: BlockRun): void {
     const runs = this.#chunks.get(run.chunk.path)?.runs;
     eachBlock(run, (block) => {
@@ -162,7 +162,7 @@ export class BlockTable {
     });
   }
 
-  /** The chunk is here or in the cachestore as a whole. */
+  /** The whole chunk is in memory or in the cachestore. */
   forget(path: ChunkPath): void {
     const evidence = this.#chunks.get(path);
     if (evidence === undefined) return;
@@ -170,12 +170,12 @@ export class BlockTable {
     for (const { held } of evidence.runs.values()) if (held !== undefined) this.#memoryTier.delete(held.path);
   }
 
-  /** What holds the block at `offset`, or is bringing it. */
+  /** The run that contains the block at `offset`, in memory or in flight. */
   runAt(path: ChunkPath, offset: number): BlockRun | HeldRun | undefined {
     const run = this.#chunks.get(path)?.runs.get(Math.floor(offset / SPARSE_BLOCK_BYTES));
     if (run === undefined) return undefined;
     if (run.held === undefined) return run.reading;
-    // Says that it was read.
+    // Marks the entry as visited.
     this.#memoryTier.get(run.held.path);
     return run.held;
   }
@@ -191,7 +191,7 @@ export class BlockTable {
     };
     this.#chunks.delete(chunk.path);
     this.#chunks.set(chunk.path, evidence);
-    // Those that are being read are in use, and few: each holds a place in a bounded queue.
+    // Chunks with reads in flight are not evicted; they are few, since each holds a place in a bounded queue.
     for (const [oldest, { readingCount }] of this.#chunks) {
       if (this.#chunks.size <= this.#maxChunks) break;
       if (readingCount === 0 && oldest !== chunk.path) this.forget(oldest);
@@ -199,7 +199,7 @@ export class BlockTable {
     return evidence;
   }
 
-  /** Undefined if the evidence is no longer the one in which the run began. */
+  /** Undefined if the chunk was forgotten since the run began. */
   #end(evidence: Evidence, run: BlockRun): Run | undefined {
     const found = evidence.runs.get(blocksOf(run).first);
     if (found?.reading !== run) return undefined;
@@ -208,13 +208,13 @@ export class BlockTable {
   }
 }
 
-/** Of a crowd at once the last may come when the first have been answered: they are told by those who came in between. */
+/** A concurrent burst may outlast its own first read: `isBurst` marks runs that several reads requested at once. */
 function isSecondTouch(run: Run, { moment, nowMs }: Asked): boolean {
   if (run.held === undefined || moment < run.completedAt) {
-    run.isCrowded = true;
+    run.isBurst = true;
     return false;
   }
-  return !run.isCrowded || nowMs - run.completedMs >= CROWD_MS;
+  return !run.isBurst || nowMs - run.completedMs >= BURST_MS;
 }
 
 function eachBlock(run: ByteRange, visit: (block: number) => void): void {

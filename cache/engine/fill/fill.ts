@@ -49,16 +49,16 @@ export async function runFill(
   signal: AbortSignal,
 ): Promise<void> {
   const { chunk } = order;
-  const onTurn = checkStoredAgain(context, order, flight, signal);
+  const onSlot = checkStoredAgain(context, order, flight, signal);
   const lease = await reserve(context, order, flight, signal);
   if (lease === 'stored') return;
   const bytes = new ChunkBytes(lease, chunk.lengthBytes);
-  // From here on the flight's owner drops the bytes if this fails, after every reader was told.
+  // From here on the flight's owner drops the bytes if this fails, after every reader was notified.
   flight.begin(bytes);
   const hasher = new ChunkHasher(chunk);
   const onArrived = () => hasher.advance(bytes, flight.contiguousTo);
   try {
-    await fetchParts(context, flight, bytes, { onArrived, onTurn }, signal);
+    await fetchParts(context, flight, bytes, { onArrived, onSlot }, signal);
   } catch (error) {
     if (!hasCode(error, 'chunk_stored')) throw error;
     bytes.drop();

@@ -51,7 +51,7 @@ export class Flights {
       if (proven === true) joined.keep();
       return joined;
     }
-    // Filled, and perhaps not committed yet: a second fill would ask the origin again, and replace the bytes that the
+    // Filled, and perhaps not committed yet: a second fill would read the origin again, and replace the bytes that the
     // first one is committing.
     if (this.#context.memoryTier.get(chunk.path) !== undefined) return undefined;
     if (!request.knownAbsent && this.#context.catalog.has(chunk.path)) return undefined;
@@ -82,7 +82,7 @@ export class Flights {
     const run = runFill(this.#context, order, flight, abandoned.signal).then(
       () => this.#leave(flight),
       (error: unknown) => {
-        // Out of the table first: a reader that hears of the failure and asks again must start a new fill.
+        // Out of the table first: a reader that retries after the failure must start a new fill.
         this.#leave(flight);
         this.#context.observer.fill(abandoned.signal.aborted ? 'cancelled' : 'failed');
         flight.fail(error);

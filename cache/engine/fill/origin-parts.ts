@@ -1,6 +1,6 @@
 /**
- * A chunk's bytes from the origin: in parts, several at a time, those first that are waited for; resumed where one broke,
- * given up where the origin gives no turn.
+ * Fetches a chunk from the origin in parts, several at a time. Parts that clients wait for come first; a broken part is
+ * resumed at its offset; a fill that gets no slot at the origin for too long is abandoned.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { wasNotAsked } from '#cache/engine/upstream/circuit-breaker.ts';
@@ -12,14 +12,14 @@ import { withRetry, type RetrySettings } from '#cache/engine/upstream/retry.ts';
 import { copyHeld, isArriving, unheldTo } from './block-reuse.ts';
 import type { BlockTable } from './block-table.ts';
 
-/** Four parts at a time hide the origin's latency; more would only take other fills' slots. */
+/** Four concurrent parts hide the origin's latency; more would take the slots of other fills. */
 const PARTS_AT_ONCE = 4;
-/** Before the first byte of a part, and without a byte while we want some. */
+/** To the first byte of a part, and without a byte while the sink has room. */
 const FIRST_BYTE_TIMEOUT_MS = 2_000;
 const STALL_TIMEOUT_MS = 10_000;
-/** Less than this between two breaks is not getting anywhere: an origin that drips is given up like one that is silent. */
+/** The progress between two breaks that resets the retries: an origin that only drips fails like a silent one. */
 const MIN_PROGRESS_BYTES = 64 * 1024;
-/** Of 5 s each: a minute without a single turn at the origin ends a fill that has begun. */
+/** Queue timeouts of 5 s each: after a minute without a slot at the origin, a started fill fails. */
 const MAX_REFUSALS = 12;
 
 export interface PartsContext {
@@ -33,13 +33,13 @@ export interface PartsContext {
 }
 
 export interface PartHooks {
-  /** After each piece. */
+  /** Called after each piece. */
   readonly onArrived: () => void;
-  /** With a turn at the origin, before it is asked; what this rejects with ends the fill. */
-  readonly onTurn?: () => Promise<void>;
+  /** Called with each slot, before the origin request; a rejection ends the fill. */
+  readonly onSlot?: () => Promise<void>;
 }
 
-/** All parts of the flight's range, those first that are waited for. */
+/** Fetches all parts of the flight, those first that readers wait for. */
 export async function fetchParts(
   context: PartsContext,
   flight: Flight,
@@ -53,7 +53,7 @@ export async function fetchParts(
   const either = AbortSignal.any([signal, failed.signal]);
   let running = 0;
   let refusals = 0;
-  // What a sparse read is about to bring comes last: it is not asked for twice.
+  // Parts that a sparse read is fetching come last, so that they are not fetched twice.
   const next = () => flight.nextPart(({ at }) => isArriving(context.blockTable.runAt(path, at)));
   const reuse = (part: FillPart) => {
     const lengthBytes = copyHeld(context.blockTable, path, part, bytes);
@@ -63,7 +63,7 @@ export async function fetchParts(
     flight.arrived(part);
   };
   const fetch = (part: FillPart, to: number) =>
-    fetchPart(context, flight, part, to, sinkOf(context, flight, part, to, bytes, onArrived), either, hooks.onTurn);
+    fetchPart(context, flight, part, to, sinkOf(context, flight, part, to, bytes, onArrived), either, hooks.onSlot);
   const worker = async () => {
     for (let part = next(); part !== undefined; part = next()) {
       part.started = true;
@@ -74,7 +74,7 @@ export async function fetchParts(
         if (part.at < to) await fetch(part, to);
         if (to < part.to) {
           reuse(part);
-          // What stood there may have left memory meanwhile.
+          // Blocks that were in memory may have been evicted meanwhile.
           if (part.at < part.to) await fetch(part, part.to);
         }
         refusals = 0;
@@ -82,8 +82,8 @@ export async function fetchParts(
         const isAlone = running === 1;
         const isRefused = hasCode(error, 'overloaded') || wasNotAsked(error);
         if (!isRefused || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS))) throw error;
-        // No turn at the origin: what this fill has would be asked for again, so it goes on with the turns it gets. The
-        // part that still runs may be the breaker's probe: to give it up would keep the breaker open for ever.
+        // No slot at the origin. Abandoning the fill would fetch its bytes again, so it continues with the slots it gets.
+        // A part that is still running may be the breaker's probe: cancelling it would keep the breaker open.
         part.started = false;
         if (!isAlone) return;
       } finally {
@@ -95,14 +95,14 @@ export async function fetchParts(
   try {
     await Promise.all(workers);
   } catch (error) {
-    // The memory is given back after this: no part may still write into it.
+    // The memory is released after this: no part may still write into it.
     failed.abort(new OrcaError('cancelled', 'another part of the chunk failed', { cause: error }));
     await Promise.allSettled(workers);
     throw error;
   }
 }
 
-/** The part as far as `to`. */
+/** Fetches the part up to `to`. */
 async function fetchPart(
   context: PartsContext,
   flight: Flight,
@@ -110,25 +110,26 @@ async function fetchPart(
   to: number,
   sink: ByteSink,
   signal: AbortSignal,
-  onTurn: PartHooks['onTurn'],
+  onSlot: PartHooks['onSlot'],
 ): Promise<void> {
   const { object, range } = flight.chunk;
   let lastAt = part.at;
   const progressed = () => part.at - lastAt >= MIN_PROGRESS_BYTES && ((lastAt = part.at), true);
   await withRetry({ settings: context.retry, clock: context.clock, random: context.random, signal, progressed }, () =>
     context.limiter.run(object.bucket, signal, async () => {
-      await onTurn?.();
+      await onSlot?.();
       const startedMs = context.clock.now();
       const rest = { from: range.from + part.at, to: range.from + to };
-      const told = (outcome: 'ok' | 'error') =>
+      const report = (outcome: 'ok' | 'error') =>
         context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
       try {
         const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
         await context.origin.read(object, rest, sink, { signal, ...timeouts });
-        if (part.at !== to) throw new OrcaError('origin_unavailable', `the origin ended ${to - part.at} bytes short`);
-        told('ok');
+        if (part.at !== to)
+          throw new OrcaError('origin_unavailable', `the origin's response ended ${to - part.at} bytes early`);
+        report('ok');
       } catch (error) {
-        if (!wasNotAsked(error)) told('error');
+        if (!wasNotAsked(error)) report('error');
         throw error;
       }
     }),
@@ -144,7 +145,7 @@ function sinkOf(
   onArrived: () => void,
 ): ByteSink {
   return {
-    // The chunk's memory is reserved whole, so an origin read never pauses: no waiter's socket can slow it.
+    // Memory for the whole chunk is reserved, so an origin read never pauses, whatever the readers' sockets do.
     space: () => (part.at < to ? bytes.view(part.at, to) : undefined),
     filled: (lengthBytes) => {
       part.at += lengthBytes;

@@ -1,10 +1,10 @@
 /**
- * Commits that wait for the cachestore to come back. A chunk is committed once at the end of its fill; what failed in
- * passing is kept readable in memory and tried again, the oldest dropped when the share is full: a cache that can't
- * commit is slower, never wrong and never stuck.
+ * The outbox: commits to the cachestore, and those that wait for it to recover. A chunk is committed at the end of its
+ * fill. After a transient failure it stays readable in memory and is retried; the oldest is dropped when the outbox is
+ * full. A cache that cannot commit is slower, never wrong, and never blocked.
  */
 import type { Chunk } from '#cache/core/chunk.ts';
-import { backoffMs } from '#cache/core/backoff.ts';
+import { backoffMs } from '#shared/backoff.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
@@ -14,20 +14,20 @@ import { isStoreFull, type GuardedStore } from '#cache/engine/upstream/guarded.t
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import type { Clock, Observer } from '#cache/engine/ports.ts';
 
-/** Of the budget: what waits here is not there for fills. */
+/** The outbox's share of the memory budget, which fills cannot use. */
 const SHARE = 1 / 4;
-/** 128 MiB at 5 MB/s: slower is as good as down. */
+/** 128 MiB at 5 MB/s: a slower store counts as down. */
 const COMMIT_TIMEOUT_MS = 30_000;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
-/** A full disk does not empty itself in less. */
+/** A full disk is not emptied any faster. */
 const FULL_PAUSE_MS = 30_000;
 
 export interface Commit {
   readonly chunk: Chunk;
   readonly metadata: ChunkMetadata;
   readonly bytes: ChunkBytes;
-  /** What the cachestore has is bad: overwrite it. */
+  /** The cachestore's copy is corrupt: overwrite it. */
   readonly overwrite: boolean;
 }
 
@@ -39,14 +39,14 @@ export interface OutboxOptions {
   readonly clock: Clock;
   readonly observer: Observer;
   readonly random: () => number;
-  /** False until the origin's identity is known to be ours: until then nothing is committed under its id. */
+  /** False until the origin's identity is verified: until then nothing is committed under its id. */
   readonly mayCommit: () => boolean;
 }
 
 export class Outbox {
   readonly #options: OutboxOptions;
   readonly #waiting: Commit[] = [];
-  /** Under way: the loop and the flush at the end share one upload, and nothing of it leaves memory meanwhile. */
+  /** Uploads in flight: the retry loop and the final flush share them, and their bytes stay in memory meanwhile. */
   readonly #trying = new Map<Commit, Promise<boolean>>();
   #failures = 0;
   #isFull = false;
@@ -58,15 +58,15 @@ export class Outbox {
     options.store.breaker.onClose(() => this.wake());
   }
 
-  /** The store's last answer to a commit was that it has no room. */
+  /** The store reported the last commit as failed because it is full. */
   get isFull(): boolean {
     return this.#isFull;
   }
 
-  /** The store has come back, or commits may begin: what waits is tried at once. */
+  /** The store has recovered, or commits may begin: waiting commits are tried at once. */
   wake(): void {
     this.#nextTryMs = 0;
-    this.#wake.abort(new OrcaError('cancelled', 'the cachestore is back'));
+    this.#wake.abort(new OrcaError('cancelled', 'the cachestore has recovered'));
   }
 
   get count(): number {
@@ -77,7 +77,7 @@ export class Outbox {
     return this.#waiting.reduce((sum, { bytes }) => sum + bytes.sizeBytes, 0);
   }
 
-  /** The first try. Takes the bytes over, whatever comes of it; they stay readable while they wait. Never rejects. */
+  /** The first attempt. Takes over the bytes, which stay readable while they wait. Never rejects. */
   async commit(item: Commit): Promise<void> {
     this.#options.memoryTier.pin(item.chunk.path, item.bytes);
     const { store, clock } = this.#options;
@@ -86,14 +86,14 @@ export class Outbox {
     if (mayTry && (await this.#try(item))) return;
     this.#waiting.push(item);
     this.#trim();
-    this.#wake.abort(new OrcaError('cancelled', 'something waits'));
+    this.#wake.abort(new OrcaError('cancelled', 'a commit is waiting'));
   }
 
-  /** Tries what waits again and again until the signal aborts. */
+  /** Retries waiting commits until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const oldest = this.#waiting[0];
-      // An empty outbox sleeps until it is woken; the bound is only there to have one.
+      // An empty outbox sleeps until it is woken; the bound is only a precaution.
       const idle = oldest === undefined || !this.#options.mayCommit();
       const waitMs = idle ? BACKOFF_MAX_MS : this.#nextTryMs - this.#options.clock.now();
       if (waitMs > 0) await this.#sleep(waitMs, signal);
@@ -101,7 +101,7 @@ export class Outbox {
     }
   }
 
-  /** At the end of the process: each once more, until the signal aborts. */
+  /** At shutdown: one more attempt for each commit, until the signal aborts. */
   async flush(signal: AbortSignal): Promise<void> {
     while (this.#waiting[0] !== undefined && !signal.aborted && this.#options.mayCommit()) {
       const tried = this.#waiting[0];
@@ -111,7 +111,7 @@ export class Outbox {
     for (const item of this.#waiting.filter((item) => !this.#trying.has(item))) this.#drop(item);
   }
 
-  /** True when nothing more is to be done for the item. */
+  /** True when the item is done: committed, or permanently refused. */
   #try(item: Commit): Promise<boolean> {
     const running = this.#trying.get(item);
     if (running !== undefined) return running;
@@ -194,7 +194,7 @@ export class Outbox {
   }
 }
 
-/** A no that will be the same the next time; 401 and 403 may be a key that is rotated, but not for this chunk's sake. */
+/** A permanent refusal. 401 and 403 may end with a rotated key, but this chunk does not wait for that. */
 function isPermanent(error: OrcaError): boolean {
   const { status } = error;
   return status !== undefined && status >= 400 && status < 500 && ![408, 409, 412, 429].includes(status);

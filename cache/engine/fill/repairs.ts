@@ -1,12 +1,12 @@
 /**
- * Which chunks were overwritten lately because they were bad. One that is bad again so soon is the store's own trouble,
- * which another overwrite would not mend.
+ * Which chunks were overwritten lately because they were corrupt. A chunk that is corrupt again so soon points to a
+ * faulty store, which another overwrite would not fix.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 
 const REPAIR_AGAIN_MS = 10 * 60_000;
-/** A store that loses more than these in ten minutes has been noticed. */
+/** A store with more corrupt chunks in ten minutes has been noticed by then. */
 const MAX_REMEMBERED = 1_000;
 
 export class Repairs {
@@ -18,7 +18,7 @@ export class Repairs {
     this.#clock = clock;
   }
 
-  /** Whether the chunk may be overwritten now; remembers that it is. */
+  /** Whether the chunk may be overwritten now; if so, records the repair. */
   begin(path: ChunkPath): boolean {
     const nowMs = this.#clock.now();
     const lastMs = this.#repairedMs.get(path);

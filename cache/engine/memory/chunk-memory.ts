@@ -9,7 +9,7 @@ import { SegmentPool } from './segment-pool.ts';
 
 /** The share of the budget reserved for streaming windows: fills cannot take it, so stored chunks stay readable. */
 const WINDOW_SHARE = 1 / 8;
-/** A new request that would wait longer is told to retry later. */
+/** How long a new request waits before it is refused with Retry-After. */
 export const NEW_WAIT_MS = 5_000;
 /** A response that has started waits until its client would time out. */
 export const STARTED_WAIT_MS = 60_000;
@@ -202,7 +202,7 @@ export class ChunkMemory implements SegmentSource {
       // Memory released now is for the need at hand: the queue, which may be what called us, must not take it.
       this.#reclaiming = true;
       try {
-        // Segments of an evicted chunk that a slow socket still reads come back later: other chunks are evicted instead.
+        // Segments of an evicted chunk that a slow socket still reads are released later: other chunks are evicted instead.
         while (missing() > 0 && this.#reserve.evict(missing())) this.#hasLeftover = true;
       } finally {
         this.#reclaiming = false;

@@ -81,7 +81,7 @@ export class MemoryTier {
     this.#unpinned(path)?.drop();
   }
 
-  /** Evicts entries of at least `neededBytes` in total, or all; false when there was none. */
+  /** Evicts entries of at least `neededBytes` in total, or all; false when nothing was evictable. */
   evict(neededBytes: number): boolean {
     let freedBytes = 0;
     while (freedBytes < neededBytes) {

@@ -1,4 +1,4 @@
-/** Bytes on their way to a socket: a view of a pooled segment, valid until it is released. */
+/** Bytes for a client's socket: a view of a pooled segment, valid until it is released. */
 import type { Segment } from './lease.ts';
 
 /** `peer`: another replica had the bytes; `peer_fill`: another replica's fill; `fill`: this replica's. */

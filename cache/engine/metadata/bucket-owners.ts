@@ -1,6 +1,6 @@
 /**
  * `x-amz-expected-bucket-owner`: the account that a client expects to own the bucket, which only the origin can confirm.
- * The origin is asked for the client's own key, so that the cache needs no further permission.
+ * The request names the client's own key, so that the cache needs no further permission.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { abortable } from '#cache/engine/abortable.ts';

@@ -1,7 +1,7 @@
 /**
- * Object metadata, cluster-wide. A key's coordinator asks the origin once per TTL (singleflight), the other replicas ask
+ * Object metadata, cluster-wide. A key's coordinator queries the origin once per TTL (singleflight), the other replicas query
  * the coordinator, and known metadata is served while the origin is down (stale-if-error). Age counts from the origin's
- * answer, not from when a replica heard of it.
+ * answer, not from when a replica received it.
  */
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { ANY_VERSION, objectHash, type ObjectName } from '#cache/core/peer/head-request.ts';
@@ -14,7 +14,7 @@ import { Singleflight } from '#shared/singleflight.ts';
 import type { Manifests } from './manifests.ts';
 import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
 
-/** Negative entries are requested by mistake or by probing: a tenth of the positive table is enough. */
+/** Negative entries come from typing errors or probing: a tenth of the positive table is enough. */
 const NEGATIVE_SHARE = 1 / 10;
 /**
  * Names and headers of all heads, in characters. A hundred thousand typical heads need a third of it. As many heads with
@@ -37,7 +37,7 @@ const NEGATIVE: readonly ErrorCode[] = [
   'origin_missing_etag',
   'origin_unsupported',
 ];
-/** Origin outages, which say nothing about the object: its known metadata stays valid. */
+/** Origin outages, which do not concern the object: its known metadata stays valid. */
 const OUTAGE: readonly ErrorCode[] = ['origin_unavailable', 'origin_throttled'];
 
 export interface MetadataOptions {
@@ -56,7 +56,7 @@ export interface MetadataOptions {
 export interface KnownHead {
   readonly head: ObjectHead;
   readonly ageMs: number;
-  /** The origin could not be asked. */
+  /** The origin could not be reached. */
   readonly stale: boolean;
 }
 
@@ -107,19 +107,19 @@ export class Metadata {
     }
   }
 
-  /** Asks the origin again, whatever is known: after a version was found to be outdated. */
-  async resolveAnew(object: ObjectName, signal: AbortSignal): Promise<KnownHead> {
+  /** Queries the origin again, whatever is known: after a version was found to be outdated. */
+  async resolveAgain(object: ObjectName, signal: AbortSignal): Promise<KnownHead> {
     return this.#answer(await abortable(this.#ask(object, 0), signal));
   }
 
-  /** A head at most `maxAgeMs` old: before a client is told that its version is outdated. */
+  /** A head at most `maxAgeMs` old: before a client gets the news that its version is outdated. */
   async revalidate(object: ObjectName, known: KnownHead, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
     if (known.ageMs <= maxAgeMs) return known;
     try {
       const fresh = this.#fresh(tableKey(object), maxAgeMs);
       return this.#answer(fresh ?? (await abortable(this.#ask(object, maxAgeMs), signal)));
     } catch (error) {
-      // Without an answer of the origin, the known entry decides.
+      // While the origin is down, the known entry decides.
       if (!hasCode(error, ...OUTAGE)) throw error;
       return known;
     }
@@ -169,7 +169,7 @@ export class Metadata {
     }
   }
 
-  /** Drops all metadata of the object, on all replicas and in the cachestore: the next read asks the origin. */
+  /** Drops all metadata of the object, on all replicas and in the cachestore: the next read queries the origin. */
   purge(object: ObjectName): void {
     this.#options.manifests.invalidate(object);
     this.invalidate(object, ANY_VERSION);
@@ -231,7 +231,7 @@ export class Metadata {
     return flights.do(name, async (flight) => {
       try {
         const learned = await ask();
-        // The answer of an invalidated call goes to those who wait for it, and no further.
+        // The result of an invalidated call is returned to its waiters, but not recorded.
         if (!flight.isForgotten) this.#remember(object, learned);
         return learned;
       } catch (error) {
@@ -247,7 +247,7 @@ export class Metadata {
     const before = this.#heads.get(name);
     if (before !== undefined && before.learnedMs > learned.learnedMs) return;
     this.#heads.set(name, learned);
-    // A purge is over once the origin was asked; an outdated version stays outdated.
+    // A purge ends with the next origin request; an outdated version stays outdated.
     if (this.#outdated.get(name) === ANY_VERSION) this.#outdated.delete(name);
     if (before !== undefined && before.head.etag !== learned.head.etag) this.invalidate(object, before.head.etag);
   }
@@ -262,7 +262,7 @@ export class Metadata {
   /** The manifest's head, if it is recent enough to be served while the origin is down. */
   async #fromManifest(object: ObjectName, signal: AbortSignal | undefined): Promise<LearnedHead | undefined> {
     const manifest = await this.#options.manifests.read(object, signal);
-    if (manifest === undefined || manifest.gone || this.#ageMs(manifest) > this.#options.staleIfErrorMs)
+    if (manifest === undefined || manifest.isDeleted || this.#ageMs(manifest) > this.#options.staleIfErrorMs)
       return undefined;
     // An invalidation arrives before the manifest is rewritten.
     const outdated = this.#outdated.get(tableKey(object));

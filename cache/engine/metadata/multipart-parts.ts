@@ -1,6 +1,6 @@
 /**
  * `partNumber=N`: the parts in which an object was uploaded, which only the origin knows. The parts of a version never
- * change, so each is asked for once (singleflight, then an LRU table).
+ * change, so each is looked up once (singleflight, then an LRU table).
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ObjectPart, ObjectVersion } from '#cache/core/object.ts';

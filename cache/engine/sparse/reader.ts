@@ -1,4 +1,4 @@
-/** One reader's way through the runs of blocks that hold its range, some of them here and some on their way. */
+/** One reader of a sparse range, through runs of blocks: some are in memory, others in flight. */
 import type { Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
@@ -8,7 +8,7 @@ import type { BlockRun, HeldRun, BlockTable } from '#cache/engine/fill/block-tab
 
 interface Step {
   readonly run: BlockRun | HeldRun;
-  /** Where the run is still on its way; joined from the start, so that it is not given up before its turn. */
+  /** For a run in flight; joined from the start, so that it is not abandoned before its turn. */
   readonly reader: FlightReader | undefined;
 }
 
@@ -23,15 +23,15 @@ export class SparseReader {
     this.#at = range.from;
     for (let at = range.from; at < range.to;) {
       const run = table.runAt(chunk.path, at);
-      if (run === undefined) throw new OrcaError('internal', 'a block is not in the table that was put there');
+      if (run === undefined) throw new OrcaError('internal', 'a requested block is missing in the block table');
       const wanted = { from: at - run.from, to: Math.min(range.to, run.to) - run.from };
       this.#steps.push({ run, reader: 'flight' in run ? run.flight.join(wanted, signal) : undefined });
       at = run.to;
     }
   }
 
-  /** Something of it is still on its way. */
-  get waits(): boolean {
+  /** Whether any run is still in flight. */
+  get isWaiting(): boolean {
     return this.#steps.some(({ reader }) => reader !== undefined);
   }
 
@@ -40,7 +40,7 @@ export class SparseReader {
     return (await this.#steps[0]?.reader?.opened()) ?? 'bytes';
   }
 
-  /** The next piece; undefined at the end. Rejects with `chunk_missing` when the blocks have left memory. */
+  /** The next piece; undefined at the end. Rejects with `chunk_missing` when the blocks were evicted. */
   async next(): Promise<Piece | undefined> {
     for (let step = this.#steps[0]; step !== undefined; step = this.#steps[0]) {
       const piece = step.reader === undefined ? this.#held(step.run) : await this.#arriving(step.reader);
@@ -60,14 +60,14 @@ export class SparseReader {
 
   async #arriving(reader: FlightReader): Promise<Piece | undefined> {
     if ((await reader.opened()) === 'stored')
-      throw new OrcaError('chunk_missing', 'the chunk was stored while a part of it was read');
+      throw new OrcaError('chunk_missing', 'the chunk was stored while a block of it was read');
     return reader.next();
   }
 
   #held(run: BlockRun | HeldRun): Piece | undefined {
     const to = Math.min(this.#range.to, run.to);
     if (this.#at >= to || !('bytes' in run)) return undefined;
-    if (run.bytes.isDropped) throw new OrcaError('chunk_missing', 'the blocks have left memory');
+    if (run.bytes.isDropped) throw new OrcaError('chunk_missing', 'the blocks were evicted from memory');
     return run.bytes.piece(this.#at - run.from, to - run.from, 'memory');
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Sparse reads at the replica that answers them: only the blocks that hold what is asked come from the origin, once for
- * all who ask at the same time, and stay in the memory tier. What is asked again is filled, like any other chunk.
+ * Sparse reads, at the replica that serves them. Only the blocks that contain the requested range are fetched from the
+ * origin, once for concurrent reads, and stay in the memory tier. When a block is requested again, the chunk is filled.
  */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
@@ -21,9 +21,9 @@ export interface SparseAsk {
   /** Counts from the chunk's start. */
   readonly range: ByteRange;
   readonly demand: Demand | 'ahead';
-  /** The table's moment when it was asked. */
+  /** The block table's moment when the read arrived. */
   readonly askedAt: number;
-  /** The cachestore was just asked and has not got the chunk. */
+  /** The cachestore was just queried, and does not have the chunk. */
   readonly knownAbsent: boolean;
   readonly signal: AbortSignal;
 }
@@ -31,11 +31,11 @@ export interface SparseAsk {
 export interface SparseOptions {
   readonly context: FillContext;
   readonly flights: Flights;
-  /** The origin has another version by now, and nobody waits to be told. */
+  /** Called when a background fill finds that the origin has another version by now. */
   readonly onChanged: (object: ObjectVersion) => void;
 }
 
-/** They run to their end, however many leave: they are short, and the next who asks has them. */
+/** Sparse reads run to their end even without readers: they are short, and the next reader uses them. */
 const NEVER = new AbortController().signal;
 
 export class SparseReads {
@@ -51,32 +51,32 @@ export class SparseReads {
     return this.#running.size;
   }
 
-  /** Resolves when no sparse read runs any more. */
+  /** Resolves when no sparse read is running. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
 
   /**
-   * The blocks of the range, on their way or here; undefined when the chunk is to be filled instead, and the asker to
-   * join that. Judging, joining and starting are one step without a pause.
+   * The blocks of the range, in flight or in memory; undefined when the chunk should be filled instead, and the caller
+   * joins that fill. Deciding, joining and starting happen in one turn of the event loop.
    */
   enter(ask: SparseAsk): SparseReader | undefined {
     const { clock, observer, blockTable } = this.#options.context;
     const { chunk, range, signal } = ask;
-    const { fill, gaps } = blockTable.judge(chunk, range, { moment: ask.askedAt, nowMs: clock.now() });
+    const { fill, gaps } = blockTable.decide(chunk, range, { moment: ask.askedAt, nowMs: clock.now() });
     if (fill && gaps.length > 0) {
       observer.sparseRead('fill');
       return undefined;
     }
     for (const { gap, lease } of this.#leases(ask, gaps)) this.#start(ask, gap, lease);
     const reader = new SparseReader(blockTable, chunk, range, signal);
-    observer.sparseRead(gaps.length > 0 ? 'origin' : reader.waits ? 'joined' : 'memory');
-    // Whoever asks for what is here has it at once, and the next who asks for its neighbours.
+    observer.sparseRead(gaps.length > 0 ? 'origin' : reader.isWaiting ? 'joined' : 'memory');
+    // The blocks are in memory and returned at once; the fill serves later reads of their neighbors.
     if (fill) this.#fillBehind(chunk);
     return reader;
   }
 
-  /** Read-ahead takes only memory that is to spare, and all or nothing. */
+  /** Read-ahead takes only spare memory, all or nothing. */
   #leases(
     ask: SparseAsk,
     gaps: readonly ByteRange[],
@@ -87,7 +87,7 @@ export class SparseReads {
       const lease = ask.demand === 'ahead' ? memory.tryLease(gap.to - gap.from, 'fill') : undefined;
       if (ask.demand === 'ahead' && lease === undefined) {
         for (const { lease: other } of taken) other?.close();
-        throw new OrcaError('overloaded', 'no memory to spare for reading ahead');
+        throw new OrcaError('overloaded', 'no spare memory for read-ahead');
       }
       taken.push({ gap, lease });
     }
@@ -108,7 +108,7 @@ export class SparseReads {
     const order = { chunk, demand: demand === 'ahead' ? 'new' : demand, knownAbsent: ask.knownAbsent, lease } as const;
     const askedBytes = Math.min(range.to, gap.to) - Math.max(range.from, gap.from);
     const running = this.#read(run, order, part.lengthBytes - askedBytes).catch((error: unknown) => {
-      // Out of the table first: whoever hears of the failure and asks again starts afresh.
+      // Out of the table first: a reader that retries after the failure must start a new read.
       context.blockTable.failed(run);
       run.flight.fail(error);
       run.flight.bytes?.drop();
@@ -132,7 +132,7 @@ export class SparseReads {
     context.blockTable.completed(run, bytes, context.clock.now());
   }
 
-  /** Nobody waits for it, so it takes only memory that is to spare: else the next touch tries again. */
+  /** A background fill, which takes only spare memory; without any, the next read tries again. */
   #fillBehind(chunk: Chunk): void {
     const { flights, onChanged } = this.#options;
     try {
@@ -151,7 +151,7 @@ export class SparseReads {
   }
 }
 
-/** What it reads is the origin's bytes too, and counted apart beside that. */
+/** Sparse bytes count as origin bytes, and separately as well. */
 function countingSparse(context: FillContext): FillContext {
   const { observer } = context;
   const counting: Observer = {

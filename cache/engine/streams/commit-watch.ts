@@ -1,4 +1,4 @@
-/** Singleflight for "is the chunk in the cachestore by now?": asked once for all readers, and not again for a moment. */
+/** Singleflight for "is the chunk committed by now?": one HEAD for all readers, and no other for a moment. */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { hasCode } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
@@ -24,7 +24,7 @@ export interface CommitWatchOptions {
 export class CommitWatch {
   readonly #options: CommitWatchOptions;
   readonly #flights = new Singleflight<ChunkPath, boolean>();
-  /** When the cachestore was asked last, of chunks that it did not have then. */
+  /** When the cachestore last reported a chunk as missing. */
   readonly #missedMs = new LruTable<number>({ maxEntries: MAX_REMEMBERED });
 
   constructor(options: CommitWatchOptions) {

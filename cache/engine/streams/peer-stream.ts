@@ -25,12 +25,12 @@ import { SHARED_SEGMENTS, StreamWindow } from './stream-window.ts';
 const DEADLINE_MS = 20_000;
 /**
  * We wait longer than the peer's own deadline, so that a peer that is alive reports its failure itself. Taken for dead at
- * the deadline, it would be replaced, and each replacement would fetch from a slow origin what is already on its way.
+ * the deadline, it would be replaced, and each replacement would fetch from a slow origin what is already in flight.
  */
 const ANSWER_GRACE_MS = 1_000;
 /**
  * Without a byte in the middle of a stream, while there is room: a pod that lost its network closes no connection. The
- * peer is asked again from the offset reached, and if it is alive it answers, however slow its origin is.
+ * request is repeated from the offset reached, and a peer that is alive answers, however slow its origin is.
  */
 const STALL_MS = 3_000;
 
@@ -42,7 +42,7 @@ export interface PeerStreamContext {
   readonly observer: Observer;
 }
 
-/** Which peer is asked for what, and why: equal asks share a stream. */
+/** Which peer is requested to send what, and why: equal requests share a stream. */
 export interface PeerStreamAsk {
   readonly chunk: Chunk;
   readonly peer: PeerAddress;
@@ -93,7 +93,7 @@ export function openPeerStream(
     window.finish({ answer });
   };
   run().catch((error: unknown) => {
-    // Unjoinable first: a reader that hears of the failure and asks again must start a new stream.
+    // Closed to new readers first: a reader that retries after the failure must start a new stream.
     onEnd(stream);
     window.finish({ error });
   });
@@ -106,13 +106,13 @@ async function requestBytes(
   signal: AbortSignal,
 ): Promise<FillAnswer> {
   for (let stalledAt: number | undefined; ;) {
-    const asker = window.asker;
+    const requester = window.requester;
     const request: FillRequest = {
       chunk: ask.chunk,
       range: { from: window.writtenTo, to: window.range.to },
       rank: ask.rank,
       epoch: context.peers.current().epoch,
-      demand: asker?.demand === 'started' ? asker.demand : 'new',
+      demand: requester?.demand === 'started' ? requester.demand : 'new',
       deadlineMs: DEADLINE_MS,
       reason: ask.reason,
       // The remainder of a broken stream is the end of a longer read, and not sparse.
@@ -121,7 +121,7 @@ async function requestBytes(
     try {
       return await context.peerClient.fill(ask.peer, request, window, {
         signal,
-        requestId: asker?.requestId,
+        requestId: requester?.requestId,
         firstByteTimeoutMs: DEADLINE_MS + ANSWER_GRACE_MS,
         stallTimeoutMs: STALL_MS,
         onSource: (source) => (window.source = source === 'flight' ? 'peer_fill' : 'peer'),

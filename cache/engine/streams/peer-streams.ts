@@ -65,7 +65,7 @@ export class PeerStreams {
     const { clock, observer } = this.#options;
     const sinceMs = clock.now();
     const waitMs = read.demand === 'started' ? STARTED_WAIT_MS : NEW_WAIT_MS;
-    // A reader that asks the peer because of the cachestore is not sent back to it.
+    // A reader that turned to the peer because of the cachestore is not sent back to it.
     const mayRead = ask.reason !== 'corrupt' && ask.reason !== 'store_unavailable';
     for (;;) {
       if (mayRead && (await this.#commits.isStored(ask.chunk, read.signal))) {

@@ -81,7 +81,7 @@ export class SharedReader {
 
   wake = (): void => this.#waiter.wake();
 
-  /** Ends this reader early, at the offset it has reached: the source goes on without it. */
+  /** Ends this reader early, at the offset it has reached: the source continues without it. */
   pass(): void {
     this.#leave('passed');
   }
@@ -108,7 +108,7 @@ export class SharedReader {
   #take(to: number): Piece {
     const { bytes, source } = this.#chunk;
     if (bytes === undefined) throw new OrcaError('internal', 'bytes arrived before there was memory for them');
-    // Evicted under memory pressure after its end: the cachestore has the chunk, and the next source goes on from there.
+    // Evicted under memory pressure after its end: the next source reads the chunk from the cachestore.
     if (bytes.isDropped) throw new OrcaError('chunk_missing', 'the chunk was evicted from memory');
     const piece = this.#makePiece(bytes, this.#at, to, source);
     this.#at += piece.bytes.length;

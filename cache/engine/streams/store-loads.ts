@@ -1,6 +1,6 @@
 /**
- * Coalesces concurrent cachestore reads of a chunk: one read loads it into memory, and all clients that want it meanwhile
- * read along. Only chunks that are read whole, and not for the first time, are loaded.
+ * Coalesces concurrent cachestore reads of a chunk: one read loads it into memory, and all clients that request it
+ * meanwhile read along. Only chunks that are read whole, and not for the first time, are loaded.
  */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
@@ -66,8 +66,8 @@ export class StoreLoads {
     if (!isWhole || chunk.lengthBytes > MAX_LOAD_BYTES || pace?.isSlow === true || !memory.isRelaxed) return undefined;
     const lease = memory.tryLease(chunk.lengthBytes, 'fill');
     if (lease === undefined) return undefined;
-    const onUnjoinable = () => void this.#table.remove(chunk.path, load);
-    const load = new StoreLoad(this.#context, chunk, new ChunkBytes(lease, chunk.lengthBytes), onUnjoinable);
+    const onClosed = () => void this.#table.remove(chunk.path, load);
+    const load = new StoreLoad(this.#context, chunk, new ChunkBytes(lease, chunk.lengthBytes), onClosed);
     this.#table.add(chunk.path, load);
     const reader = load.join(range, signal, pace);
     void load.run(options);
@@ -80,7 +80,7 @@ class StoreLoad implements ArrivingChunk, ByteSink {
   readonly chunk: Chunk;
   readonly bytes: ChunkBytes;
   readonly #context: LoadContext;
-  readonly #onUnjoinable: () => void;
+  readonly #onClosed: () => void;
   readonly #readers = new Set<SharedReader>();
   readonly #abandoned = new AbortController();
   #verifier: BlockVerifier | undefined;
@@ -89,12 +89,12 @@ class StoreLoad implements ArrivingChunk, ByteSink {
   #hasEnded = false;
   #failure: { readonly error: unknown } | undefined;
 
-  /** `onUnjoinable` is called when no reader may join any more, which may be long after the last byte. */
-  constructor(context: LoadContext, chunk: Chunk, bytes: ChunkBytes, onUnjoinable: () => void) {
+  /** `onClosed` is called when no reader may join any more, which may be long after the last byte. */
+  constructor(context: LoadContext, chunk: Chunk, bytes: ChunkBytes, onClosed: () => void) {
     this.#context = context;
     this.chunk = chunk;
     this.bytes = bytes;
-    this.#onUnjoinable = onUnjoinable;
+    this.#onClosed = onClosed;
   }
 
   /** Written and verified. */
@@ -170,8 +170,8 @@ class StoreLoad implements ArrivingChunk, ByteSink {
   #fail(error: unknown): unknown {
     if (this.#failure !== undefined) return this.#failure.error;
     this.#failure = { error };
-    // Unjoinable first: a reader that hears of the failure and asks again must start a new load.
-    this.#onUnjoinable();
+    // Closed to new readers first: a reader that retries after the failure must start a new load.
+    this.#onClosed();
     for (const reader of this.#readers) reader.wake();
     return error;
   }
@@ -185,7 +185,7 @@ class StoreLoad implements ArrivingChunk, ByteSink {
   #onEmpty(): void {
     if (this.#hasEnded) this.#admit();
     else {
-      this.#onUnjoinable();
+      this.#onClosed();
       this.#abandoned.abort(NO_READERS);
     }
   }
@@ -194,7 +194,7 @@ class StoreLoad implements ArrivingChunk, ByteSink {
   #admit(): void {
     const { memoryTier } = this.#context;
     const { path } = this.chunk;
-    this.#onUnjoinable();
+    this.#onClosed();
     const isGood = this.#failure === undefined && this.#verifier !== undefined;
     if (isGood && memoryTier.get(path) === undefined) memoryTier.put(path, this.bytes);
     else this.bytes.drop();

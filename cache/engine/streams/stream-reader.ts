@@ -10,7 +10,7 @@ import { Waiter } from './waiter.ts';
 
 /**
  * The most bytes of a shared window that one reader may have handed to its socket: two segments, as a window of its own
- * would give it, so that a slow reader keeps no more than that from the others.
+ * would give it, so that a slow reader keeps no more than that from other readers.
  */
 const MAX_UNRELEASED_BYTES = 2 * SEGMENT_BYTES;
 
@@ -103,7 +103,7 @@ export class StreamReader {
     if (this.#at >= held.start && this.#at < held.readyTo && this.#isWorthTaking(held)) this.wake();
   }
 
-  /** Ends this reader early, at the offset it has reached: the stream goes on without it. */
+  /** Ends this reader early, at the offset it has reached: the stream continues without it. */
   pass(): void {
     this.#wasPassed = true;
     this.#window.leave(this);
@@ -119,7 +119,7 @@ export class StreamReader {
     this.#window.leave(this);
   }
 
-  /** Leaves at once, not when its consumer asks for the next piece: until then the source would go on for nobody. */
+  /** Leaves at once, not when its consumer asks for the next piece: until then the source would send bytes that nothing reads. */
   readonly #onAbort = (): void => {
     this.#window.leave(this);
     this.wake();

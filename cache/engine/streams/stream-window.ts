@@ -3,7 +3,7 @@
  * pieces out, and the source pauses while there is no free segment.
  *
  * A window has one reader (a ranged cachestore read) or is shared by many (a stream from a peer). A shared window
- * follows its fastest reader and keeps a few segments for those behind it; a reader that it passes continues elsewhere.
+ * follows its fastest reader and keeps a few segments for slower readers; a reader that it passes continues elsewhere.
  */
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -15,9 +15,9 @@ import type { ByteSink } from '#cache/engine/ports.ts';
 import { BlockVerifier } from './block-verifier.ts';
 import { StreamReader, type Held, type ReadableWindow, type StreamEnd, type StreamRead } from './stream-reader.ts';
 
-/** Of a shared window: two segments for the fastest reader, two for those behind it. */
+/** The segments of a shared window: two for the fastest reader, two for slower ones. */
 export const SHARED_SEGMENTS = 4;
-/** Of a shared window: one segment coming in, one going out. More read-ahead would be taken from slower readers. */
+/** How far a shared window reads ahead: one segment coming in, one going out. More would be taken from slower readers. */
 const AHEAD_SEGMENTS = 2;
 /** While memory is plentiful: a chunk of the default size, so that no reader falls behind, and a busy store stays busy. */
 const MAX_SEGMENTS = 8;
@@ -92,8 +92,8 @@ export class StreamWindow implements ByteSink, ReadableWindow {
     return this.#readers.size;
   }
 
-  /** The request in whose name the source is asked: one whose response has started, if there is any. */
-  get asker(): StreamRead | undefined {
+  /** The request on whose behalf the source is read: one whose response has started, if there is any. */
+  get requester(): StreamRead | undefined {
     const reads = [...this.#readers].map(({ read }) => read);
     return reads.find(({ demand }) => demand === 'started') ?? reads[0];
   }
@@ -178,7 +178,7 @@ export class StreamWindow implements ByteSink, ReadableWindow {
     if (offset <= this.#frontAt()) return;
     this.#moveFront(offset);
     if (!this.isShared) this.#dropRead();
-    // Only another whole segment behind the fastest reader makes room.
+    // Only another whole segment behind the fastest reader frees a segment.
     else if (isWhole) this.#callResume();
   }
 
@@ -210,7 +210,7 @@ export class StreamWindow implements ByteSink, ReadableWindow {
     return this.#held[0]?.start ?? this.#writtenTo;
   }
 
-  /** For the only reader: what it has read is kept for nobody. */
+  /** With a single reader, segments that it has read are not kept. */
   #nextOwn(lease: Lease): Segment | undefined {
     this.#dropRead();
     const segment = lease.take();

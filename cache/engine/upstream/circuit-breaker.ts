@@ -21,7 +21,7 @@ export interface BreakerSettings {
 
 const NOT_ASKED = 'not_asked';
 
-/** Whether an open breaker failed the call, so that the other side was not asked. */
+/** Whether an open breaker failed the call, without calling the other side. */
 export function wasNotAsked(error: unknown): boolean {
   return error instanceof OrcaError && error.details === NOT_ASKED;
 }

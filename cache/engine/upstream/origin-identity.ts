@@ -8,9 +8,9 @@ import { withDeadline } from '#cache/engine/abortable.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
 
 const TIMEOUT_MS = 5_000;
-/** While the identity is not known: a cachestore that recovers is asked again soon. */
+/** While the identity is not known: a cachestore that recovers is checked again soon. */
 const RETRY_MS = 5_000;
-/** Somebody may register after us in a store that was emptied. */
+/** Another cache may register after us in a store that was emptied. */
 const RECHECK_MS = 10 * 60_000;
 
 export type IdentityState = 'unknown' | 'ours' | 'conflict';
@@ -50,7 +50,7 @@ export class OriginIdentity {
     );
   }
 
-  /** Reads the registration, and registers if there is none. A store that does not answer leaves the state unchanged. */
+  /** Reads the registration, and registers if it is missing. A store that does not answer leaves the state unchanged. */
   async check(signal: AbortSignal): Promise<IdentityState> {
     const { clock, observer, fingerprint } = this.#options;
     if (fingerprint === undefined) return this.#state;

@@ -51,7 +51,7 @@ export class OriginLimiter {
     return Math.max(1, Math.floor(this.#options.targetGlobal() / Math.max(1, this.#options.replicas())));
   }
 
-  /** Runs `task` in a slot; rejects with `overloaded` if none is free in time. */
+  /** Runs `task` in a slot; rejects with `overloaded` if all slots stay taken for too long. */
   async run<T>(bucket: string, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
     await this.#enter(bucket, signal);
     try {

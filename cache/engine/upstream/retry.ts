@@ -1,5 +1,5 @@
 /** The one retry layer for origin calls: exponential backoff with full jitter, bounded in attempts and in time. */
-import { backoffMs } from '#cache/core/backoff.ts';
+import { backoffMs } from '#shared/backoff.ts';
 import { hasCode, type OrcaError } from '#cache/core/errors.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 
@@ -7,7 +7,7 @@ export interface RetrySettings {
   readonly attempts: number;
   readonly backoffInitialMs: number;
   readonly backoffMaxMs: number;
-  /** From the first attempt to the start of the last one, while no byte arrives. */
+  /** From the first attempt to the start of the last one, without progress in between. */
   readonly maxTotalDurationMs: number;
 }
 

@@ -3,16 +3,16 @@
  * which the others adopt. Until the answer is known, commits check with a HEAD and then write unconditionally.
  */
 import { randomBytes } from 'node:crypto';
-import { backoffMs } from '#cache/core/backoff.ts';
+import { backoffMs } from '#shared/backoff.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import {
   decodeVerdict,
   describeVerdict,
   encodeVerdict,
-  judge,
+  judgeConditionalWrites,
   VERDICT_KEPT_MS,
-  type Condition,
+  type ConditionalWriteSupport,
   type StoreVerdict,
 } from '#cache/core/store-verdict.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
@@ -59,7 +59,7 @@ export class StoreProbe {
     return this.#verdict;
   }
 
-  get condition(): Condition | 'unknown' {
+  get condition(): ConditionalWriteSupport | 'unknown' {
     return this.#verdict?.condition ?? 'unknown';
   }
 
@@ -130,7 +130,7 @@ export class StoreProbe {
       const findings = await this.#within(PROBE_TIMEOUT_MS, signal, (bounded) =>
         store.probe(name, { signal: bounded }),
       );
-      const condition = judge(findings);
+      const condition = judgeConditionalWrites(findings);
       if (condition === undefined)
         throw new OrcaError(
           'store_unavailable',

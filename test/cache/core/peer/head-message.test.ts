@@ -12,9 +12,9 @@ const known = {
 };
 const text = (changes: object): string => JSON.stringify({ ...(JSON.parse(encodeHead(known)) as object), ...changes });
 
-test('what was written is read', () => {
-  expect(decodeManifest(encodeHead(known))).toEqual({ gone: false, ...known });
-  expect(decodeManifest(encodeTombstone(3))).toEqual({ gone: true, learnedMs: 3 });
+test('decodes what was encoded', () => {
+  expect(decodeManifest(encodeHead(known))).toEqual({ isDeleted: false, ...known });
+  expect(decodeManifest(encodeTombstone(3))).toEqual({ isDeleted: true, learnedMs: 3 });
 });
 
 describe('a cachestore that others write to', () => {
@@ -45,6 +45,6 @@ describe('a cachestore that others write to', () => {
       'x-amz-meta-a b': 'c',
     };
     const read = decodeManifest(text({ headers }));
-    expect(read?.gone === false && read.head.headers).toEqual({ 'content-type': 'text/plain' });
+    expect(read?.isDeleted === false && read.head.headers).toEqual({ 'content-type': 'text/plain' });
   });
 });

@@ -62,7 +62,7 @@ test('names the gaps between what is on its way', () => {
   const chunk = chunkOf(0);
   begin(chunk, 2, 4);
   begin(chunk, 6, 7);
-  const { fill, gaps } = table.judge(chunk, { from: BLOCK + 1, to: 9 * BLOCK }, now(table));
+  const { fill, gaps } = table.decide(chunk, { from: BLOCK + 1, to: 9 * BLOCK }, now(table));
   expect(fill).toBe(false);
   expect(gaps).toEqual([rangeOfBlocks(1, 2, CHUNK), rangeOfBlocks(4, 6, CHUNK), rangeOfBlocks(7, 9, CHUNK)]);
   expect(table.covers(chunk.path, { from: 2 * BLOCK, to: 4 * BLOCK })).toBe(true);
@@ -74,25 +74,25 @@ test('a block asked again is a second touch only for who asks after it was read'
   const chunk = chunkOf(0);
   const run = begin(chunk, 0, 1);
   complete(run);
-  expect(table.judge(chunk, block(0), now(table))).toEqual({ fill: true, gaps: [] });
-  expect(table.judge(chunk, block(1), now(table)).fill).toBe(false);
+  expect(table.decide(chunk, block(0), now(table))).toEqual({ fill: true, gaps: [] });
+  expect(table.decide(chunk, block(1), now(table)).fill).toBe(false);
 });
 
 test('of a crowd, who comes within a second of the read is no second touch', () => {
   const { table, begin, complete } = open();
   const chunk = chunkOf(0);
   const joined = begin(chunk, 0, 1);
-  expect(table.judge(chunk, block(0), now(table))).toEqual(NONE);
+  expect(table.decide(chunk, block(0), now(table))).toEqual(NONE);
   complete(joined, 5_000);
-  expect(table.judge(chunk, block(0), now(table, 5_999))).toEqual(NONE);
-  expect(table.judge(chunk, block(0), now(table, 6_000)).fill).toBe(true);
+  expect(table.decide(chunk, block(0), now(table, 5_999))).toEqual(NONE);
+  expect(table.decide(chunk, block(0), now(table, 6_000)).fill).toBe(true);
 
   const late = begin(chunk, 1, 2);
   const asked = now(table, 7_000);
   complete(late, 7_000);
-  expect(table.judge(chunk, block(1), asked)).toEqual(NONE);
-  expect(table.judge(chunk, block(1), now(table, 7_001))).toEqual(NONE);
-  expect(table.judge(chunk, block(1), now(table, 8_000)).fill).toBe(true);
+  expect(table.decide(chunk, block(1), asked)).toEqual(NONE);
+  expect(table.decide(chunk, block(1), now(table, 7_001))).toEqual(NONE);
+  expect(table.decide(chunk, block(1), now(table, 8_000)).fill).toBe(true);
 });
 
 test('a block that memory gave up stays asked', () => {
@@ -102,7 +102,7 @@ test('a block that memory gave up stays asked', () => {
   memoryTier.evict(1);
   expect(memory.usedBytes).toBe(0);
   expect(table.runAt(chunk.path, 0)).toBeUndefined();
-  expect(table.judge(chunk, block(0), now(table))).toEqual({ fill: true, gaps: [{ from: 0, to: BLOCK }] });
+  expect(table.decide(chunk, block(0), now(table))).toEqual({ fill: true, gaps: [{ from: 0, to: BLOCK }] });
 });
 
 test('a read that failed is as good as never asked', () => {
@@ -110,16 +110,16 @@ test('a read that failed is as good as never asked', () => {
   const chunk = chunkOf(0);
   table.failed(begin(chunk, 0, 3));
   expect(table.size).toBe(0);
-  expect(table.judge(chunk, block(0), now(table))).toEqual({ fill: false, gaps: [{ from: 0, to: BLOCK }] });
+  expect(table.decide(chunk, block(0), now(table))).toEqual({ fill: false, gaps: [{ from: 0, to: BLOCK }] });
 });
 
 test('an eighth of the blocks is not too much, one more is', () => {
   const { table, begin, complete } = open();
   const chunk = chunkOf(0);
   complete(begin(chunk, 0, 255));
-  expect(table.judge(chunk, block(1_000), now(table)).fill).toBe(false);
+  expect(table.decide(chunk, block(1_000), now(table)).fill).toBe(false);
   begin(chunk, 1_000, 1_001);
-  expect(table.judge(chunk, block(1_001), now(table)).fill).toBe(true);
+  expect(table.decide(chunk, block(1_001), now(table)).fill).toBe(true);
 });
 
 test('what is forgotten leaves memory, and what is still being read then is not kept', () => {

@@ -155,7 +155,7 @@ describe('of three replicas', () => {
     engines.replicas[1]!.engine.purge({ bucket: 'models', key: 'a' });
     await whileTimePasses(clock, settle());
     expect((await head(0)).head.sizeBytes).toBe(10);
-    expect(() => engines.replicas[1]!.engine.purge({ bucket: 'others', key: 'a' })).toThrow(/not served here/);
+    expect(() => engines.replicas[1]!.engine.purge({ bucket: 'others', key: 'a' })).toThrow(/not served by this cache/);
   });
 
   test('an SDK that did HEAD on one and GET with If-Match on another does not fail for an older entry', async () => {

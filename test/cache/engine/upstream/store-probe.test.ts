@@ -11,12 +11,12 @@ import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
 const DAY = VERDICT_KEPT_MS;
 const ATOMIC: StoreFindings = {
   first: 'won',
-  again: 'taken',
-  race: { offers: ['won', 'taken', 'taken'], standing: 0 },
+  second: 'taken',
+  race: { outcomes: ['won', 'taken', 'taken'], storedWriter: 0 },
   problems: [],
   versioned: false,
 };
-const IGNORED: StoreFindings = { ...ATOMIC, again: 'won' };
+const IGNORED: StoreFindings = { ...ATOMIC, second: 'won' };
 
 /** What all replicas of a test share. */
 function openStore() {
@@ -93,7 +93,7 @@ test('an atomic store is trusted, and the verdict is noted there', async () => {
   const shared = openStore();
   const { probe, trusted, outcomes } = openReplica(shared);
   expect(probe.condition).toBe('unknown');
-  expect(probe.describe()).toContain('not known yet');
+  expect(probe.describe()).toContain('has not been probed yet');
   await shared.clock.advance(0);
   expect(probe.condition).toBe('atomic');
   expect(probe.describe()).toMatch(/^atomic: /);
@@ -142,7 +142,7 @@ test('the next in turn probes where the first does not', async () => {
   expect(third!.verdicts).toEqual([['atomic', 'noted']]);
 });
 
-test('after a day it is found out again, and what was known holds meanwhile', async () => {
+test('after a day it is found out second, and what was known holds meanwhile', async () => {
   const shared = openStore();
   const { probe, trusted } = openReplica(shared);
   await shared.clock.advance(DAY - 1_000);
@@ -181,7 +181,7 @@ test('a probe that fails or proves nothing is not repeated every minute', async 
   // After 1, 2, 4, 8, 16 minutes, and then hourly.
   expect(shared.probes).toBe(6);
   expect(outcomes.at(-1)).toBe('probe error');
-  shared.findings = { ...ATOMIC, race: { offers: ['taken', 'taken'], standing: undefined } };
+  shared.findings = { ...ATOMIC, race: { outcomes: ['taken', 'taken'], storedWriter: undefined } };
   await shared.clock.advance(4 * 60 * 60_000);
   expect(probe.condition).toBe('unknown');
   expect(trusted).toEqual([]);
