@@ -1,20 +1,20 @@
 /**
- * Chunk identity and arithmetic. The path is compatible with the original Orca, so a cachestore filled by it serves
- * hits here; golden vectors stand in the tests.
+ * Chunk identity and arithmetic. The path of a chunk is compatible with the original Orca (the cache in Go whose chunk
+ * names this project uses), so that a cachestore filled by it yields hits. Tests compare paths with golden vectors.
  */
 import { hash } from 'node:crypto';
 import type { ByteRange, ObjectVersion } from './object.ts';
 
 export type ChunkPath = string & { readonly __brand: 'ChunkPath' };
 
-/** One chunk of one object version: the unit of fill and of commit. */
+/** One chunk of one object version: the unit of a fill and of a commit. */
 export interface Chunk {
   readonly path: ChunkPath;
   readonly object: ObjectVersion;
   /** The configured size of the object's chunks; the last chunk is shorter. */
   readonly chunkSizeBytes: number;
   readonly index: number;
-  /** Where the chunk stands in the object. */
+  /** The chunk's position in the object. */
   readonly range: ByteRange;
   readonly lengthBytes: number;
 }
@@ -32,8 +32,8 @@ export function chunkSizeFor(sizeBytes: number, baseSizeBytes: number, tiers: re
 }
 
 /**
- * `<origin_id>/<hex sha256( LP(origin_id) LP(bucket) LP(key) LP(etag) LE64(chunk_size) )>/`, to which a chunk's index is
- * added: one hash for all chunks of a read.
+ * `<origin_id>/<hex sha256( LP(origin_id) LP(bucket) LP(key) LP(etag) LE64(chunk_size) )>/`; LP(x) is the length of x as
+ * LE64, then x in UTF-8. A chunk's index is appended, so that all chunks of a read share one hash.
  */
 export function chunkPathPrefix(object: Omit<ObjectVersion, 'sizeBytes'>, chunkSizeBytes: number): string {
   const { originId, bucket, key, etag } = object;
@@ -49,8 +49,8 @@ export function chunkPathPrefix(object: Omit<ObjectVersion, 'sizeBytes'>, chunkS
 }
 
 /**
- * Chunk `index` of an object; throws RangeError where the object has no such chunk. Who takes several chunks of one
- * object hands in their prefix.
+ * Chunk `index` of an object. Throws RangeError if the object has no such chunk. Pass `prefix` to hash only once for
+ * several chunks of an object.
  */
 export function chunkAt(
   object: ObjectVersion,
@@ -68,17 +68,18 @@ export function chunkAt(
   return { path, object, chunkSizeBytes, index, range: { from, to }, lengthBytes: to - from };
 }
 
-/** The part of one chunk that a read needs: `[from, to)` counts from the chunk's own start. */
+/** The part of one chunk that a read needs: `[from, to)` is relative to the start of the chunk. */
 export interface ChunkSlice extends ByteRange {
   readonly index: number;
 }
 
-/** Slice `number` of the slices that cover `range`, in order; with their count, so that none needs to be listed. */
+/** The number of slices that cover `range`. */
 export function sliceCount(range: ByteRange, chunkSizeBytes: number): number {
   if (range.to <= range.from) return 0;
   return Math.floor((range.to - 1) / chunkSizeBytes) - Math.floor(range.from / chunkSizeBytes) + 1;
 }
 
+/** Slice `number` of `sliceCount` slices, in order, computed without a list of them. */
 export function sliceAt(range: ByteRange, chunkSizeBytes: number, number: number): ChunkSlice {
   const index = Math.floor(range.from / chunkSizeBytes) + number;
   const start = index * chunkSizeBytes;
@@ -87,7 +88,7 @@ export function sliceAt(range: ByteRange, chunkSizeBytes: number, number: number
 
 const LENGTH_BYTES = 8;
 
-/** Sizes are safe integers: two halves hold them exactly, without a BigInt for each. */
+/** Writes a safe integer as two 32-bit halves, which avoids the cost of a BigInt. */
 function writeLe64(into: Buffer, value: number, at: number): void {
   into.writeUInt32LE(value % 2 ** 32, at);
   into.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);

@@ -1,11 +1,11 @@
 /**
- * CRC-32 arithmetic: the CRC of two pieces joined, from theirs alone. A fill computes one CRC per block as bytes arrive
- * and needs the chunk's own without reading it again. The method is that of zlib's crc32_combine: appending `n` zero
- * bytes is a linear map over GF(2), applied by squaring its matrix.
+ * Combines CRC-32 values: computes the CRC of a concatenation from the CRCs of its parts. A fill computes one CRC per
+ * block as bytes arrive, and from them the CRC of the chunk without a second pass. As in zlib's crc32_combine, appending
+ * zero bytes is a linear map over GF(2); repeated squaring of its matrix gives the maps for 2^k zero bytes.
  */
 const POLYNOMIAL = 0xedb88320;
 
-/** By `k`: what 2^k zero bytes do. Worked out anew for every block of a fill it would cost more than the block's CRC. */
+/** The matrices for 2^k zero bytes, by `k`. Cached, because computing them costs more than the CRC of a block. */
 const zeroBytes: Uint32Array[] = [];
 
 /** `combine(crc32(a), crc32(b), b.length) === crc32(a ‖ b)`. */
@@ -19,7 +19,7 @@ export function combineCrc32(first: number, second: number, secondLengthBytes: n
 function zeroBytesAt(k: number): Uint32Array {
   while (zeroBytes.length <= k) {
     const last = zeroBytes.at(-1);
-    // One zero bit -> one zero byte: three squarings.
+    // Three squarings turn the matrix of one zero bit into that of one zero byte.
     zeroBytes.push(last === undefined ? square(square(square(zeroBit()))) : square(last));
   }
   return zeroBytes[k]!;

@@ -1,63 +1,115 @@
 /**
- * The one error type of the cache. Drivers map what their SDK or socket says to a code here; the engine reads codes
- * only; `http/respond.ts` has one row per code. `cause` is always kept.
+ * The one error type of the cache. Drivers map the errors of their store or socket to a code; the engine decides by code
+ * only, and `cache/http/respond.ts` maps each code to an S3 error response. A `cause` is always kept.
+ * docs/reference/errors.md lists the codes with status, cause and remedy; a test compares the two.
  */
 export type ErrorCode =
-  | 'bad_request' // the client's request can't be understood
-  | 'invalid_uri' // its target can't
-  | 'invalid_argument' // one value in it can't
+  // The request; thrown by the edge listener and the S3 protocol unless noted.
+
+  /** The request contradicts itself, or its key cannot be read safely. The engine throws it for NUL and `..` in keys. */
+  | 'bad_request'
+  /** The request target is not a path, not an http URL, or not percent-encoded UTF-8. */
+  | 'invalid_uri'
+  /** One parameter or header has an unusable value; the error document names it. */
+  | 'invalid_argument'
+  /** The key exceeds 1024 bytes. Thrown by the engine. */
   | 'key_too_long'
-  | 'auth_malformed' // credentials that can't be read as any
-  | 'auth_query_malformed' // the same in a presigned URL
-  | 'auth_unsupported' // of a kind that is not spoken here
+  /** The `Authorization` header cannot be parsed. Thrown by the signature check, as are the other `auth_*` codes. */
+  | 'auth_malformed'
+  /** A presigned URL lacks a signature parameter, or one of them is malformed. */
+  | 'auth_query_malformed'
+  /** The signature is older than version 4. */
+  | 'auth_unsupported'
+  /** The access key is not in `keys.yaml`. */
   | 'auth_unknown_key'
-  | 'auth_mismatch' // the signature is not the key's
-  | 'auth_skewed' // signed at another time
-  | 'auth_token' // a session token that is not the key's
+  /** The signature does not match the request. */
+  | 'auth_mismatch'
+  /** The request was signed more than 15 minutes ago or ahead. */
+  | 'auth_skewed'
+  /** The session token is not the one of the key. */
+  | 'auth_token'
+  /** The signed hash is not that of an empty body. */
   | 'auth_payload_mismatch'
-  | 'forbidden' // nobody in particular, or somebody who may not
-  | 'cors_incomplete' // a preflight that says too little
+  /** Credentials are missing, expired or incomplete, or do not allow this bucket or prefix. */
+  | 'forbidden'
+  /** A CORS preflight request lacks a header that it must have. */
+  | 'cors_incomplete'
+  /** The web origin or method of a CORS preflight request is not allowed. */
   | 'cors_forbidden'
+  /** The object has no such part. Thrown by origin drivers and the engine. */
   | 'part_not_found'
-  | 'access_denied' // the origin's answer for a key that it will not show (S3 without ListBucket)
-  | 'bucket_not_found'
-  | 'not_found'
+  /** The method is not one of a read-only cache. */
   | 'method_not_allowed'
+  /** A sub-resource that the cache does not serve, or a part number that the origin cannot locate. */
   | 'not_implemented'
+  /** The requested range starts after the end of the object. Thrown by the engine. */
   | 'range_not_satisfiable'
+  /** `If-Match` or `If-Unmodified-Since` does not hold. Thrown by the engine. */
   | 'precondition_failed'
+  /** `If-None-Match` or `If-Modified-Since` does not hold: the client has this version. Thrown by the engine. */
   | 'not_modified'
-  | 'object_archived' // its bytes have to be restored at the origin first
-  | 'object_changed' // another ETag or size than the one pinned
-  | 'origin_denied' // our own credentials are refused
+
+  // The object and the origin; thrown by origin drivers unless noted.
+
+  /** The bucket is not configured (thrown by the edge and the engine), or the origin has no such bucket. */
+  | 'bucket_not_found'
+  /** The origin has no such object. */
+  | 'not_found'
+  /** The origin does not show this key to the cache; S3 does so for missing keys without ListBucket. */
+  | 'access_denied'
+  /** The object is in an archive tier and must be restored at the origin first. */
+  | 'object_archived'
+  /** The origin has another ETag or size than the version being read. */
+  | 'object_changed'
+  /** The origin rejects the cache's own credentials. */
+  | 'origin_denied'
+  /** The origin gives the object no strong ETag. */
   | 'origin_missing_etag'
+  /** A kind of object or response that cannot be cached, such as a page blob or a redirect to another region. */
   | 'origin_unsupported'
+  /** The origin asks for fewer requests. */
   | 'origin_throttled'
-  | 'origin_unavailable' // timeout, 5xx, reset, an answer that is not what was asked for
-  | 'store_unavailable' // fall-through: the next rung answers
-  | 'chunk_missing' // the cachestore has no such chunk: fall-through
-  | 'chunk_stored' // the cachestore has it by now: fall-through
-  | 'chunk_bad' // the cachestore's chunk has a wrong length, ETag or CRC: fall-through
-  | 'peer_unavailable' // fall-through: dead, refused, or an answer without proof
-  | 'not_coordinator' // fall-through: views differ
-  | 'overloaded' // memory, queue or connection limits
-  | 'cancelled' // nobody waits any more; never logged as an error
+  /** Timeout, 5xx, closed connection, or a response that does not match the request. The circuit breaker throws it too. */
+  | 'origin_unavailable'
+
+  // Failures of one source of a chunk: the read continues with the next source.
+
+  /** The cachestore failed or did not respond. Thrown by store drivers and the circuit breaker. */
+  | 'store_unavailable'
+  /** The cachestore does not have the chunk (thrown by store drivers), or it was evicted from memory meanwhile. */
+  | 'chunk_missing'
+  /** Another replica committed the chunk while the fill waited for a slot at the origin. Thrown by fills. */
+  | 'chunk_stored'
+  /** The stored chunk has a wrong length, ETag or CRC. Thrown by store drivers and block verification. */
+  | 'chunk_bad'
+  /** Another replica is down, rejected the request, or did not prove its response. Thrown by the peer client. */
+  | 'peer_unavailable'
+  /** The replicas disagree about membership or protocol version. Thrown by the peer listener. */
+  | 'not_coordinator'
+
+  // The cache itself.
+
+  /** A limit of memory, origin requests or streams was reached, and waiting took too long. Thrown by the engine. */
+  | 'overloaded'
+  /** The caller no longer waits for the result. Never logged as an error. */
+  | 'cancelled'
+  /** Any error without a code: a bug. */
   | 'internal';
 
 export interface OrcaErrorOptions {
   readonly cause?: unknown;
-  /** How long a client should wait before it asks again. */
+  /** How long a client should wait before a retry. */
   readonly retryAfterMs?: number;
-  /** The HTTP status that the other side gave, where there was one: for logs and retry decisions. */
+  /** The HTTP status of the upstream response, if there was one: for logs and retry decisions. */
   readonly status?: number;
   /**
-   * One word or number more than the code: the object's size (416) or the condition's name (412) for the error document,
-   * what failed of a peer for the metrics.
+   * One detail: the object's size (416) or the header's name (412) for the error document, or the kind of peer failure
+   * for metrics.
    */
   readonly details?: string;
-  /** More elements of the error document. Never a secret. */
+  /** Further elements of the error document. Never a secret. */
   readonly fields?: Readonly<Record<string, string>>;
-  /** How long ago the origin said so, where it is remembered. */
+  /** For a cached error: the time since the origin reported it. */
   readonly ageMs?: number;
 }
 
@@ -81,7 +133,7 @@ export class OrcaError extends Error {
   }
 }
 
-/** The code of any thrown value; what is not an OrcaError is `internal`. */
+/** The code of any thrown value; `internal` if it is not an OrcaError. */
 export function codeOf(error: unknown): ErrorCode {
   return error instanceof OrcaError ? error.code : 'internal';
 }
@@ -91,7 +143,7 @@ export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error i
   return error instanceof OrcaError && codes.includes(error.code);
 }
 
-/** Any thrown value as an OrcaError; an unknown one keeps its cause under `code`. */
+/** Returns an OrcaError unchanged; wraps any other thrown value with `code` and keeps it as the cause. */
 export function asOrcaError(error: unknown, code: ErrorCode, message: string): OrcaError {
   return error instanceof OrcaError ? error : new OrcaError(code, message, { cause: error });
 }

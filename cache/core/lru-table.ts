@@ -1,8 +1,8 @@
-/** A table that forgets what was used longest ago, once there is too much of it. */
+/** A map with an upper limit of entries and of total weight, which evicts the least recently used entries. */
 
 export interface TableLimits<T> {
   readonly maxEntries: number;
-  /** Of all entries together, in whatever `weigh` says; default: not weighed. */
+  /** The limit of the sum of all weights; default: no limit. */
   readonly maxWeight?: number;
   readonly weigh?: (name: string, entry: T) => number;
 }
@@ -32,7 +32,7 @@ export class LruTable<T> {
     return known.entry;
   }
 
-  /** The newest stays, however much it weighs. */
+  /** Evicts until the limits hold again, but never the entry being set, whatever its weight. */
   set(name: string, entry: T): void {
     const { maxEntries, maxWeight, weigh } = this.#limits;
     this.delete(name);

@@ -1,4 +1,4 @@
-/** Which headers describe an object itself, and so may be handed from its origin to clients; all else is ours to say. */
+/** Headers that describe an object and are passed from the origin to clients. The cache sets all other headers itself. */
 
 const EXACT = new Set([
   'content-type',
@@ -15,10 +15,10 @@ const EXACT = new Set([
   'x-amz-storage-class',
 ]);
 const PREFIXED = /^(?:x-amz-meta-|x-amz-server-side-encryption|x-amz-checksum-)[!#$%&'*+\-.^_`|~0-9a-z]*$/;
-/** What a header may hold (RFC 9110 §5.5): a line break would begin another one. */
+/** A valid field value (RFC 9110 §5.5). A line break would start another header. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
-/** `name` in lower case. */
+/** `name` is lower-case. */
 export function isObjectHeader(name: string): boolean {
   return EXACT.has(name) || PREFIXED.test(name);
 }

@@ -1,6 +1,6 @@
-/** Words for objects: versions, their headers, and half-open byte ranges. */
+/** The basic types: object versions, their metadata, and half-open byte ranges. */
 
-/** One immutable version of an origin object. Names are the origin's, the ETag is strong and unquoted. */
+/** One immutable version of an object. Bucket and key are those at the origin; the ETag is strong and unquoted. */
 export interface ObjectVersion {
   readonly originId: string;
   readonly bucket: string;
@@ -9,26 +9,26 @@ export interface ObjectVersion {
   readonly sizeBytes: number;
 }
 
-/** What a HEAD of the origin says of an object. */
+/** The metadata that the origin reports for an object. */
 export interface ObjectHead {
   /** Strong and unquoted. */
   readonly etag: string;
   readonly sizeBytes: number;
   readonly lastModifiedMs: number;
-  /** Representation headers to hand through as they are, lower-case names: content-type, cache-control, x-amz-meta-*, … */
+  /** Headers passed to clients unchanged, by lower-case name: content-type, cache-control, x-amz-meta-*, … */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Bytes `[from, to)`. Half-open everywhere inside; inclusive only in HTTP headers. */
+/** Bytes `[from, to)`. All ranges in the code are half-open; only HTTP headers use inclusive ends. */
 export interface ByteRange {
   readonly from: number;
   readonly to: number;
 }
 
-/** A part of an object, as it was uploaded. */
+/** One part of a multipart upload. */
 export interface ObjectPart {
   readonly range: ByteRange;
-  /** How many there are; undefined of an object that was uploaded whole, or where the origin does not say. */
+  /** The object's number of parts; undefined if it was not a multipart upload, or the origin does not report it. */
   readonly count: number | undefined;
 }
 

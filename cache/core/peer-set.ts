@@ -1,24 +1,24 @@
 /**
- * Who the replicas are, computed from all EndpointSlices of the peer Service at once. Equal slices give equal owners on
- * every replica, whatever the order in which they arrived.
+ * Cluster membership, computed from all EndpointSlices of the peer Service. Replicas that see the same slices compute the
+ * same owners, in whatever order the slices arrived.
  */
 import { createHash } from 'node:crypto';
 
-/** `ip:port` (`[ip]:port` for IPv6) of a replica's peer listener. */
+/** Address of a replica's peer listener: `ip:port`, or `[ip]:port` for IPv6. */
 export type PeerAddress = string & { readonly __brand: 'PeerAddress' };
 
-/** One immutable view of the replicas. */
+/** An immutable view of the cluster's members. */
 export interface PeerSet {
   readonly self: PeerAddress;
-  /** Sorted; who may own chunks. Self is in it until its own view shows it terminating. */
+  /** Replicas that may own chunks, sorted. Includes self until the view shows self as terminating. */
   readonly owners: readonly PeerAddress[];
-  /** Sorted; replicas that drain: still readable, own nothing new. */
+  /** Draining replicas, sorted: they still serve reads, but own no chunks. */
   readonly terminating: readonly PeerAddress[];
-  /** A hash of the sorted owners: equal epochs, equal coordinators. */
+  /** A hash of the sorted owners. Equal epochs mean equal coordinators. */
   readonly epoch: string;
 }
 
-/** The part of discovery.k8s.io/v1 that membership needs. */
+/** The fields of discovery.k8s.io/v1 EndpointSlice that membership needs. */
 export interface EndpointSlice {
   readonly addressType: string;
   readonly endpoints?: readonly SliceEndpoint[] | null;
@@ -31,49 +31,49 @@ export interface SliceEndpoint {
 }
 
 export interface SelfPeer {
-  /** POD_IP; its family is the peers' family. */
+  /** POD_IP. Only peers of the same IP family count. */
   readonly ip: string;
-  /** The peer listener's, and of every slice that names no port of its own. */
+  /** The port of the peer listener, and of every slice without a port named `peer`. */
   readonly port: number;
-  /** Shutting down for so long that it owns nothing new, whatever the slices say. */
+  /** Set during shutdown: self counts as terminating, regardless of the slices. */
   readonly leaving?: boolean;
 }
 
-/** What one endpoint entry says of an address; where several entries differ, the liveliest is right. */
-const LIVELINESS = { terminating: 0, waiting: 1, serving: 2 } as const;
-type Liveliness = keyof typeof LIVELINESS;
+/** The state of an address. If several entries contain the same address, the state with the highest rank counts. */
+const STATE_RANK = { terminating: 0, notServing: 1, serving: 2 } as const;
+type EndpointState = keyof typeof STATE_RANK;
 
 const PEER_PORT_NAME = 'peer';
-/** Enough for a label that is compared by eye and by machine. */
+/** 64 bits: collisions are negligible, and the value stays readable as a label. */
 const EPOCH_HEX_DIGITS = 16;
 
 export function peerSetOf(slices: Iterable<EndpointSlice>, self: SelfPeer): PeerSet {
   const selfIp = canonicalIp(self.ip);
-  const me = peerAddress(selfIp, self.port);
-  const seen = new Map<PeerAddress, Liveliness>();
-  for (const { ip, port, liveliness } of endpointsOf(slices, familyOf(selfIp))) {
-    const address = ip === selfIp ? me : peerAddress(ip, port ?? self.port);
-    const before = seen.get(address);
-    // The same endpoint in two slices while it moves, or an address that a new pod took over from one that drains.
-    if (before === undefined || LIVELINESS[liveliness] > LIVELINESS[before]) seen.set(address, liveliness);
+  const selfAddress = peerAddress(selfIp, self.port);
+  const states = new Map<PeerAddress, EndpointState>();
+  for (const { ip, port, state } of endpointsOf(slices, familyOf(selfIp))) {
+    const address = ip === selfIp ? selfAddress : peerAddress(ip, port ?? self.port);
+    const before = states.get(address);
+    // An address may occur twice: an endpoint that moves between slices, or a new pod with the IP of a draining one.
+    if (before === undefined || STATE_RANK[state] > STATE_RANK[before]) states.set(address, state);
   }
-  if (self.leaving === true) seen.set(me, 'terminating');
+  if (self.leaving === true) states.set(selfAddress, 'terminating');
 
-  const those = (wanted: Liveliness): PeerAddress[] =>
-    [...seen].filter(([, liveliness]) => liveliness === wanted).map(([address]) => address);
-  const serving = those('serving');
-  // A probe storm: if nobody serves, each replica alone would own everything.
-  const owners = new Set(serving.length > 0 ? serving : those('waiting'));
-  if (seen.get(me) !== 'terminating') owners.add(me);
-  return peerSet(me, owners, those('terminating'));
+  const inState = (wanted: EndpointState): PeerAddress[] =>
+    [...states].filter(([, state]) => state === wanted).map(([address]) => address);
+  const serving = inState('serving');
+  // If no replica serves (all readiness probes fail), use the ones that do not: otherwise each would own every chunk.
+  const owners = new Set(serving.length > 0 ? serving : inState('notServing'));
+  if (states.get(selfAddress) !== 'terminating') owners.add(selfAddress);
+  return peerSet(selfAddress, owners, inState('terminating'));
 }
 
-/** How many endpoints of self's family the slices hold, whatever their state. */
+/** The number of endpoints of self's IP family in the slices, in any state. */
 export function countEndpoints(slices: Iterable<EndpointSlice>, selfIp: string): number {
   return endpointsOf(slices, familyOf(canonicalIp(selfIp))).length;
 }
 
-/** A frozen set from its parts, sorted and without doubles. */
+/** Builds a frozen PeerSet: sorts the addresses and removes duplicates. */
 export function peerSet(self: PeerAddress, owners: Iterable<PeerAddress>, terminating: Iterable<PeerAddress>): PeerSet {
   const sorted = [...new Set(owners)].toSorted();
   return Object.freeze({
@@ -84,7 +84,7 @@ export function peerSet(self: PeerAddress, owners: Iterable<PeerAddress>, termin
   });
 }
 
-/** Two sets with equal owners may still differ in who drains. */
+/** Also compares the draining replicas, which the epoch does not cover. */
 export function samePeers(a: PeerSet, b: PeerSet): boolean {
   return a.self === b.self && a.epoch === b.epoch && a.terminating.join() === b.terminating.join();
 }
@@ -93,7 +93,7 @@ export function peerAddress(ip: string, port: number): PeerAddress {
   return `${ip.includes(':') ? `[${ip}]` : ip}:${port}` as PeerAddress;
 }
 
-/** An `ip:port` as a person wrote it, in the one spelling that hashes alike everywhere. Throws RangeError. */
+/** Parses an `ip:port` into its canonical form, so that it hashes equally on every replica. Throws RangeError. */
 export function parsePeerAddress(text: string): PeerAddress {
   const match = /^(?:\[(?<six>[0-9a-fA-F:.]+)\]|(?<four>[^:[\]]+)):(?<port>[1-9]\d{0,4})$/.exec(text);
   const ip = match?.groups?.['six'] ?? match?.groups?.['four'];
@@ -105,7 +105,7 @@ export function parsePeerAddress(text: string): PeerAddress {
 interface FlatEndpoint {
   readonly ip: string;
   readonly port: number | undefined;
-  readonly liveliness: Liveliness;
+  readonly state: EndpointState;
 }
 
 function endpointsOf(slices: Iterable<EndpointSlice>, family: string): FlatEndpoint[] {
@@ -114,13 +114,14 @@ function endpointsOf(slices: Iterable<EndpointSlice>, family: string): FlatEndpo
     if (slice.addressType !== family) continue;
     const port = slice.ports?.find((candidate) => candidate.name === PEER_PORT_NAME)?.port ?? undefined;
     for (const { addresses, conditions } of slice.endpoints ?? []) {
-      // The addresses of one endpoint are interchangeable; the API says to use the first.
+      // The addresses of one endpoint are interchangeable; the API recommends using the first.
       const [ip] = addresses;
       if (ip === undefined) continue;
-      // Not `ready`: publishNotReadyAddresses sets it for everybody. A condition that is not there counts as good.
-      const liveliness =
-        conditions?.terminating === true ? 'terminating' : conditions?.serving === false ? 'waiting' : 'serving';
-      flat.push({ ip: canonicalIp(ip), port, liveliness });
+      // `ready` is no help: publishNotReadyAddresses sets it on every endpoint. The API defines a missing `serving` as
+      // true, and a missing `terminating` as false.
+      const state =
+        conditions?.terminating === true ? 'terminating' : conditions?.serving === false ? 'notServing' : 'serving';
+      flat.push({ ip: canonicalIp(ip), port, state });
     }
   }
   return flat;
@@ -130,7 +131,7 @@ function familyOf(ip: string): string {
   return ip.includes(':') ? 'IPv6' : 'IPv4';
 }
 
-/** `fd00:0::1` and `fd00::1` are one peer. */
+/** The canonical spelling of an IPv6 address: `fd00:0::1` and `fd00::1` are the same peer. */
 function canonicalIp(ip: string): string {
   return ip.includes(':') ? new URL(`http://[${ip}]`).hostname.slice(1, -1) : ip;
 }

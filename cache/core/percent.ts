@@ -1,6 +1,6 @@
-/** Percent-encoding as S3 means it (RFC 3986 §2.3): UTF-8, and everything but unreserved characters. Pure. */
+/** Percent-encoding as in S3 signatures: encodes everything except the unreserved characters of RFC 3986 §2.3. */
 
-/** Throws a URIError for a lone surrogate, which has no UTF-8. */
+/** Throws a URIError for a lone surrogate, which has no UTF-8 encoding. */
 export function encodeRfc3986(text: string): string {
   return encodeURIComponent(text).replaceAll(
     /[!'()*]/g,
@@ -8,7 +8,7 @@ export function encodeRfc3986(text: string): string {
   );
 }
 
-/** The same of a path: slashes stay. */
+/** Like `encodeRfc3986`, but keeps slashes. */
 export function encodePath(path: string): string {
   return encodeRfc3986(path).replaceAll('%2F', '/');
 }

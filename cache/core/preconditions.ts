@@ -1,7 +1,7 @@
-/** Conditional requests, evaluated locally in the order of RFC 9110 §13.2.2. */
+/** Evaluates the preconditions of a request in the order of RFC 9110 §13.2.2. */
 import { parseHttpDate } from './http-date.ts';
 
-export interface Conditions {
+export interface Preconditions {
   readonly ifMatch?: string | undefined;
   readonly ifNoneMatch?: string | undefined;
   readonly ifModifiedSince?: string | undefined;
@@ -9,16 +9,16 @@ export interface Conditions {
   readonly ifRange?: string | undefined;
 }
 
-export type ConditionResult =
+export type PreconditionResult =
   | { readonly kind: 'proceed' }
   | { readonly kind: 'not_modified' }
   | { readonly kind: 'failed'; readonly condition: 'If-Match' | 'If-Unmodified-Since' };
 
-/** `etag` is unquoted and strong; times compare at whole seconds, as HTTP dates have no more. */
-export function evaluateConditions(
-  conditions: Conditions,
+/** `etag` is unquoted and strong. Times are compared in whole seconds, the resolution of HTTP dates. */
+export function evaluatePreconditions(
+  conditions: Preconditions,
   object: { readonly etag: string; readonly lastModifiedMs: number },
-): ConditionResult {
+): PreconditionResult {
   const modifiedS = Math.floor(object.lastModifiedMs / 1000);
   if (conditions.ifMatch !== undefined) {
     if (!matches(conditions.ifMatch, object.etag, 'strong')) return { kind: 'failed', condition: 'If-Match' };
@@ -32,9 +32,9 @@ export function evaluateConditions(
   return since !== undefined && modifiedS <= since ? { kind: 'not_modified' } : { kind: 'proceed' };
 }
 
-/** Whether a Range header counts: without If-Range always, else only for the very same version. */
+/** Whether the Range header applies: always without If-Range, otherwise only if If-Range names this version. */
 export function rangeApplies(
-  conditions: Conditions,
+  conditions: Preconditions,
   object: { readonly etag: string; readonly lastModifiedMs: number },
 ): boolean {
   const header = conditions.ifRange?.trim();
@@ -44,7 +44,10 @@ export function rangeApplies(
   return date === undefined ? unquote(header) === object.etag : date === Math.floor(object.lastModifiedMs / 1000);
 }
 
-/** Ours are strong: one that is marked as weak is the same to If-None-Match, and none of them to If-Match. */
+/**
+ * Compares an ETag list with a strong `etag`. Weak comparison (If-None-Match) ignores a `W/` prefix; in strong comparison
+ * (If-Match) a weak entry never matches.
+ */
 function matches(header: string, etag: string, comparison: 'strong' | 'weak'): boolean {
   return header.split(',').some((entry) => {
     const candidate = entry.trim();
@@ -52,12 +55,12 @@ function matches(header: string, etag: string, comparison: 'strong' | 'weak'): b
   });
 }
 
-/** S3 clients send ETags quoted and unquoted; both name the same version. */
+/** S3 clients send ETags with or without quotes. */
 function unquote(etag: string): string {
   return etag.length >= 2 && etag.startsWith('"') && etag.endsWith('"') ? etag.slice(1, -1) : etag;
 }
 
-/** An invalid date is as good as none (RFC 9110 §13.1.3). */
+/** An invalid date is ignored (RFC 9110 §13.1.3). */
 function seconds(date: string | undefined): number | undefined {
   const ms = date === undefined ? undefined : parseHttpDate(date);
   return ms === undefined ? undefined : Math.floor(ms / 1000);

@@ -1,6 +1,6 @@
 /**
- * The Range header as S3 answers it, which is laxer than RFC 9110 in its own way: what it can't read it ignores (200),
- * several ranges are ignored too, and only a range that starts behind the end is refused (416).
+ * Resolves the Range header as S3 does, which is more lenient than RFC 9110: malformed and multiple ranges are ignored
+ * (200), and only a range that starts after the end of the object is rejected (416).
  */
 import type { ByteRange } from './object.ts';
 
@@ -19,7 +19,7 @@ export function resolveRange(header: string | undefined, sizeBytes: number): Ran
   const [, first = '', last = ''] = match;
   if (first === '') return last === '' ? WHOLE : resolveSuffix(Number(last), sizeBytes);
   const from = Number(first);
-  // Digits past 2^53 lose precision, but stay far behind any object's end, which is all that is asked of them.
+  // Numbers above 2^53 lose precision, but still exceed the size of any object, so the result is the same.
   if (last !== '' && Number(last) < from) return WHOLE;
   if (from >= sizeBytes) return UNSATISFIABLE;
   const to = last === '' ? sizeBytes : Math.min(Number(last) + 1, sizeBytes);
@@ -28,12 +28,12 @@ export function resolveRange(header: string | undefined, sizeBytes: number): Ran
 
 function resolveSuffix(lengthBytes: number, sizeBytes: number): RangeResult {
   if (lengthBytes === 0) return UNSATISFIABLE;
-  // A suffix of an empty object is all of it.
+  // Any suffix of an empty object is the whole object.
   if (sizeBytes === 0) return WHOLE;
   return { kind: 'part', range: { from: Math.max(sizeBytes - lengthBytes, 0), to: sizeBytes } };
 }
 
-/** `bytes 0-99/1000` for the answer: inclusive, as HTTP has it. */
+/** The value of Content-Range, such as `bytes 0-99/1000`; its end is inclusive. */
 export function contentRange(range: ByteRange, sizeBytes: number): string {
   return `bytes ${range.from}-${range.to - 1}/${sizeBytes}`;
 }

@@ -1,12 +1,14 @@
 /**
- * Which replica coordinates a chunk: rendezvous (highest random weight) hashing. Every replica with the same owner set
- * comes to the same order without a word between them, and a peer that leaves moves only its own chunks.
+ * Rendezvous (highest random weight) hashing: ranks the replicas for a chunk, of which the first is its coordinator.
+ * Replicas with the same set of owners compute the same order without communication. When a replica leaves, only its own
+ * chunks move.
  */
 import { createHash } from 'node:crypto';
 
 /**
- * The `count` highest ranked of `peers` for a chunk's path (or an object's hash), best first. The score is the first 8 bytes (big-endian) of
- * sha256( sha256(chunk path) ‖ peer ); the path holds the chunk's index, so the chunks of one object spread.
+ * The `count` highest-ranked of `peers` for a chunk path or an object hash, best first. The score is the first 8 bytes
+ * (big-endian) of sha256( sha256(path) ‖ peer ). A chunk path contains the chunk's index, so that the chunks of one
+ * object are spread over all replicas.
  */
 export function rankPeers<Peer extends string>(path: string, peers: readonly Peer[], count = peers.length): Peer[] {
   const hash = createHash('sha256').update(path, 'utf8').digest();
@@ -17,7 +19,7 @@ export function rankPeers<Peer extends string>(path: string, peers: readonly Pee
     .map(({ peer }) => peer);
 }
 
-/** One peer's score for a chunk: for the golden vectors. */
+/** The score of one peer; exported for the golden vectors of the tests. */
 export function score(path: string, peer: string): bigint {
   return scoreOf(createHash('sha256').update(path, 'utf8').digest(), peer);
 }

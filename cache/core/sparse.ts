@@ -1,31 +1,32 @@
 /**
- * Sparse reads: so little of so large a chunk that bringing all of it would cost more than it is likely to save. They are
- * counted in blocks; how many of a chunk may be asked before the whole is worth more is said here.
+ * Sparse reads: reads of a small part of a large chunk, for which fetching the whole chunk would probably cost more than
+ * it saves. They fetch blocks of 64 KiB. This module defines which reads are sparse, and after how many different blocks
+ * the whole chunk is filled instead.
  */
 import type { Chunk } from './chunk.ts';
 import type { ByteRange } from './object.ts';
 
-/** What the origin is asked for at least, and aligned to: a footer's length and the footer are one read. */
+/** Minimum size and alignment of a sparse request. A file's footer and the length of the footer usually share one block. */
 export const SPARSE_BLOCK_BYTES = 64 * 1024;
-/** Of a chunk: what sparse reads may cost on top of its fill, and what is too much to be called sparse. */
+/** A read is sparse below this share of the chunk; all sparse reads together may add at most this share to a fill. */
 const SHARE = 1 / 8;
 
-/** Chunks of the base size are always filled: they are what a miss costs anyway. */
+/** Chunks of the base size are always filled: that is the normal cost of a miss. */
 export function isSparse(chunk: Chunk, range: ByteRange, baseSizeBytes: number): boolean {
   return chunk.chunkSizeBytes > baseSizeBytes && isSparseIn(chunk, range);
 }
 
-/** The same for a chunk whose base size another replica knows. */
+/** Like `isSparse`, for a chunk that is known to be larger than the base size: another replica has checked it. */
 export function isSparseIn({ lengthBytes }: Chunk, range: ByteRange): boolean {
   return lengthBytes > SPARSE_BLOCK_BYTES && range.to - range.from < lengthBytes * SHARE;
 }
 
-/** So many different blocks may be asked for before the chunk is filled; one always, in a short last chunk too. */
+/** The maximum number of different blocks to fetch before the chunk is filled; at least 1, even for a short last chunk. */
 export function mostSparseBlocks(lengthBytes: number): number {
   return Math.max(1, Math.floor((lengthBytes * SHARE) / SPARSE_BLOCK_BYTES));
 }
 
-/** The numbers of the blocks that hold `range` of a chunk. */
+/** The block numbers `[first, end)` that cover `range` of a chunk. */
 export function blocksOf(range: ByteRange): { readonly first: number; readonly end: number } {
   return {
     first: Math.floor(range.from / SPARSE_BLOCK_BYTES),
@@ -33,7 +34,7 @@ export function blocksOf(range: ByteRange): { readonly first: number; readonly e
   };
 }
 
-/** Blocks `[first, end)` of a chunk, as a range of it. */
+/** The byte range of blocks `[first, end)` of a chunk. */
 export function rangeOfBlocks(first: number, end: number, lengthBytes: number): ByteRange {
   return { from: first * SPARSE_BLOCK_BYTES, to: Math.min(end * SPARSE_BLOCK_BYTES, lengthBytes) };
 }

@@ -1,79 +1,83 @@
 /**
- * What a cachestore's conditional writes are worth, judged by what it answered when they were tried and raced; and the
- * note of it that spares the other replicas the race.
+ * Judges from a probe whether the cachestore's conditional writes (`If-None-Match: *`) are atomic. The verdict is stored
+ * as a note in the cachestore, so that other replicas need not probe.
  */
 
-/** One conditional write's outcome: 412 is `taken`, 409 in spite of patience `conflict`, 501 `unsupported`. */
-export type Offer = 'won' | 'taken' | 'conflict' | 'unsupported' | 'open'; // open: the connection broke, nobody knows
+/** The outcome of one conditional write: `taken` is 412, `conflict` is 409 after all retries, `unsupported` is 501. */
+export type PutOutcome = 'won' | 'taken' | 'conflict' | 'unsupported' | 'unknown'; // unknown: the connection closed
 
-/** What was found to be other than it was written. */
+/** A deviation from what was written. */
 export type StoreProblem = 'bytes' | 'range' | 'metadata' | 'delete';
 
 export interface StoreFindings {
-  /** Of a name that nobody had. */
-  readonly first: Offer;
-  /** Of the same name, which then was taken. */
-  readonly again: Offer;
-  /** Of many writers that began together; undefined where the first two have decided. */
+  /** The first write of a new name. */
+  readonly first: PutOutcome;
+  /** A second write of the same name. */
+  readonly second: PutOutcome;
+  /** Concurrent writes of another name; undefined if the first two writes were conclusive. */
   readonly race?: {
-    readonly offers: readonly Offer[];
-    /** The writer whose bytes stand; undefined = nobody's. */
-    readonly standing: number | undefined;
+    readonly outcomes: readonly PutOutcome[];
+    /** The writer whose bytes were stored; undefined = no writer's. */
+    readonly storedWriter: number | undefined;
   };
   readonly problems: readonly StoreProblem[];
-  /** Undefined = it does not say. */
+  /** Whether the bucket keeps versions; undefined = the store does not report it. */
   readonly versioned: boolean | undefined;
 }
 
-export const CONDITIONS = ['atomic', 'racy', 'ignored', 'unsupported', 'conflicting'] as const;
-/** Only an atomic one decides who has won; with any other a commit looks first, and identical bytes make a race harmless. */
-export type Condition = (typeof CONDITIONS)[number];
+export const CONDITIONAL_WRITE_SUPPORT = ['atomic', 'racy', 'ignored', 'unsupported', 'conflicting'] as const;
+/**
+ * Only with `atomic` does a conditional write decide which replica wins a commit. Otherwise a commit checks first; a race
+ * is then harmless, because all replicas write identical bytes.
+ */
+export type ConditionalWriteSupport = (typeof CONDITIONAL_WRITE_SUPPORT)[number];
 
-/** Undefined = not proven, one way or the other. */
-export function judge({ first, again, race }: StoreFindings): Condition | undefined {
-  const all = [first, again, ...(race?.offers ?? [])];
+/** Undefined = the findings are inconclusive. */
+export function judgeConditionalWrites({ first, second, race }: StoreFindings): ConditionalWriteSupport | undefined {
+  const all = [first, second, ...(race?.outcomes ?? [])];
   if (all.includes('unsupported')) return 'unsupported';
-  if (again === 'won') return 'ignored';
-  const winners = (race?.offers ?? []).flatMap((offer, writer) => (offer === 'won' ? [writer] : []));
+  if (second === 'won') return 'ignored';
+  const winners = (race?.outcomes ?? []).flatMap((outcome, writer) => (outcome === 'won' ? [writer] : []));
   if (winners.length > 1) return 'racy';
   if (all.includes('conflict')) return 'conflicting';
   if (race === undefined || winners.length === 0) return undefined;
-  if (winners[0] !== race.standing) return 'racy';
-  // A store that answers early and closes shows as a reset to many of those who lose: who is let in is answered.
-  return race.offers.includes('taken') ? 'atomic' : undefined;
+  if (winners[0] !== race.storedWriter) return 'racy';
+  // A store that responds early and closes resets the connections of many losers. One 412 is enough: the winner is
+  // known, because a successful write always gets its response.
+  return race.outcomes.includes('taken') ? 'atomic' : undefined;
 }
 
-const SAYS: Readonly<Record<Condition, string>> = {
+const SUPPORT_TEXT: Readonly<Record<ConditionalWriteSupport, string>> = {
   atomic: 'exactly one of many writers wins',
-  racy: 'several of many writers won: commits look first',
-  ignored: 'the store ignores the condition: commits look first',
-  unsupported: 'the store does not know the condition: commits look first',
-  conflicting: 'the store answers conflicts without end: commits look first',
+  racy: 'several of many writers won; commits check before they write',
+  ignored: 'the store ignores the condition; commits check before they write',
+  unsupported: 'the store does not support the condition; commits check before they write',
+  conflicting: 'the store keeps returning conflicts; commits check before they write',
 };
 
-const PROBLEMS: Readonly<Record<StoreProblem, string>> = {
-  bytes: 'other bytes came back than were written',
-  range: 'ranges are not honoured',
-  metadata: 'metadata is not kept',
-  delete: 'what was written could not be deleted',
+const PROBLEM_TEXT: Readonly<Record<StoreProblem, string>> = {
+  bytes: 'the store returned other bytes than were written',
+  range: 'the store does not honor Range requests',
+  metadata: 'the store does not keep metadata',
+  delete: 'the store did not delete the probe object',
 };
 
 export interface StoreVerdict {
-  readonly condition: Condition;
+  readonly condition: ConditionalWriteSupport;
   readonly problems: readonly StoreProblem[];
   readonly versioned: boolean | undefined;
-  /** Milliseconds since the epoch, by the clock of the machine that probed. */
+  /** Milliseconds since the epoch, by the clock of the node that probed. */
   readonly probedAtMs: number;
 }
 
-/** One line a person can act on. */
+/** One line for logs and status messages. */
 export function describeVerdict({ condition, problems }: StoreVerdict): string {
-  return [`${condition}: ${SAYS[condition]}`, ...problems.map((problem) => PROBLEMS[problem])].join('; ');
+  return [`${condition}: ${SUPPORT_TEXT[condition]}`, ...problems.map((problem) => PROBLEM_TEXT[problem])].join('; ');
 }
 
-/** A store that is upgraded, or another behind the same name, is found out by the next day. */
+/** A store that was upgraded or replaced is probed again within a day. */
 export const VERDICT_KEPT_MS = 24 * 60 * 60_000;
-/** Machines' clocks differ by less. */
+/** An upper limit of the clock difference between nodes. */
 const MAX_SKEW_MS = 5 * 60_000;
 const FORMAT = 1;
 
@@ -81,25 +85,25 @@ export function encodeVerdict(verdict: StoreVerdict): Uint8Array {
   return Buffer.from(JSON.stringify({ format: FORMAT, ...verdict }));
 }
 
-/** Undefined for what is too old, from the future, or of another format. */
+/** Undefined for a note that is too old, from the future, or of another format. */
 export function decodeVerdict(bytes: Uint8Array, nowMs: number): StoreVerdict | undefined {
-  const fields = parsed(bytes);
+  const fields = parseObject(bytes);
   const { format, probedAtMs, versioned } = fields;
-  const condition = CONDITIONS.find((known) => known === fields['condition']);
+  const condition = CONDITIONAL_WRITE_SUPPORT.find((known) => known === fields['condition']);
   if (format !== FORMAT || condition === undefined || typeof probedAtMs !== 'number') return undefined;
   const ageMs = nowMs - probedAtMs;
   if (!(ageMs < VERDICT_KEPT_MS && ageMs > -MAX_SKEW_MS)) return undefined;
   const listed: unknown[] = Array.isArray(fields['problems']) ? fields['problems'] : [];
-  const problems = (Object.keys(PROBLEMS) as StoreProblem[]).filter((problem) => listed.includes(problem));
+  const problems = (Object.keys(PROBLEM_TEXT) as StoreProblem[]).filter((problem) => listed.includes(problem));
   return { condition, problems, versioned: typeof versioned === 'boolean' ? versioned : undefined, probedAtMs };
 }
 
-function parsed(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
     return typeof value === 'object' && value !== null ? { ...value } : {};
   } catch (error) {
-    // Not ours: as good as none.
+    // Not JSON: treated as no note.
     if (error instanceof SyntaxError) return {};
     throw error;
   }

@@ -2,7 +2,7 @@
  * Every metric of a cache pod: name, help, labels and the values of each label. `metrics.ts` registers them, and a test
  * compares them with docs/reference/metrics.md. The lists of values are exhaustive: a missing one does not compile.
  */
-import { CONDITIONS } from '#cache/core/store-verdict.ts';
+import { CONDITIONAL_WRITE_SUPPORT } from '#cache/core/store-verdict.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Observer } from '#cache/engine/ports.ts';
 import type { CacheStatus } from './edge/call.ts';
@@ -54,7 +54,7 @@ export const COUNTERS = {
     help: 'Requests to the cachestore',
     labels: {
       operation: STORE_OPERATIONS,
-      outcome: ['ok', 'won', 'lost', 'buffers_released', 'error', ...CONDITIONS, ERROR_CODE],
+      outcome: ['ok', 'won', 'lost', 'buffers_released', 'error', ...CONDITIONAL_WRITE_SUPPORT, ERROR_CODE],
     },
   },
   fills: {
@@ -141,7 +141,7 @@ export const GAUGES = {
   conditionalWrites: {
     name: 'orca_store_conditional_writes',
     help: '1 for what is known about the conditional writes of the cachestore',
-    labels: { support: ['unknown', ...CONDITIONS] },
+    labels: { support: ['unknown', ...CONDITIONAL_WRITE_SUPPORT] },
   },
   storeVersioned: { name: 'orca_store_versioned', help: '1 if the bucket of the cachestore keeps old versions' },
   memoryBudgetBytes: { name: 'orca_memory_budget_bytes', help: 'Limit of all chunk bytes' },

@@ -3,7 +3,7 @@
  * says 409 BlobAlreadyExists where Azure may say 412 to a writer that comes while another is at it. Both are `taken`.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { judge } from '#cache/core/store-verdict.ts';
+import { judgeConditionalWrites } from '#cache/core/store-verdict.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
 import { metadataHeaders, openAzureStore } from '#cache/stores/azure-blob/store.ts';
 import { AZURITE_HOOK_MS, startAzurite, type Azurite } from '#test/support/azurite.ts';
@@ -76,7 +76,7 @@ test('its conditional writes are found to be atomic', async () => {
   const store = open('probed');
   const name = '_orca/probe/0123456789abcdef';
   const findings = await store.probe(name, { signal });
-  expect(judge(findings)).toBe('atomic');
+  expect(judgeConditionalWrites(findings)).toBe('atomic');
   expect(findings).toMatchObject({ problems: [], versioned: false });
   expect(await store.getSmall(name, { signal })).toBeUndefined();
   expect(await store.getSmall(`${name}.first`, { signal })).toBeUndefined();

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { judge } from '#cache/core/store-verdict.ts';
+import { judgeConditionalWrites } from '#cache/core/store-verdict.ts';
 import { openFilesystemStore } from '#cache/stores/filesystem/store.ts';
 import { openS3Store } from '#cache/stores/s3/store.ts';
 import { startConditionServer } from '#test/support/condition-server.ts';
@@ -26,7 +26,7 @@ test.for(['atomic', 'racy'] as const)('a versitygw that is %s is found to be so,
   onTestFinished(() => store.close());
   for (let round = 0; round < 3; round++) {
     const findings = await store.probe(NAME, { signal });
-    expect(judge(findings)).toBe(kind);
+    expect(judgeConditionalWrites(findings)).toBe(kind);
     expect(findings.problems).toEqual([]);
     expect(findings.versioned).toBe(false);
     expect(await store.getSmall(NAME, { signal })).toBeUndefined();
@@ -44,8 +44,8 @@ test.for([
   const store = openS3Store({ ...S3, endpoint: server.endpoint });
   onTestFinished(() => store.close());
   const findings = await store.probe(NAME, { signal });
-  expect(judge(findings)).toBe(condition);
-  expect(findings.race?.offers).toHaveLength(16);
+  expect(judgeConditionalWrites(findings)).toBe(condition);
+  expect(findings.race?.outcomes).toHaveLength(16);
   expect(server.mostWriters).toBeGreaterThan(1);
   expect(server.objects.size).toBe(0);
 });
@@ -55,8 +55,8 @@ test('a filesystem is atomic', async () => {
   onTestFinished(() => rm(path, { recursive: true, force: true }));
   const store = openFilesystemStore({ path });
   const findings = await store.probe(NAME, { signal });
-  expect(judge(findings)).toBe('atomic');
-  expect(findings.race?.offers).toHaveLength(16);
+  expect(judgeConditionalWrites(findings)).toBe('atomic');
+  expect(findings.race?.outcomes).toHaveLength(16);
   expect(findings.versioned).toBe(false);
   const left = await readdir(path, { recursive: true, withFileTypes: true });
   expect(left.filter((entry) => entry.isFile())).toEqual([]);

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 import { encodePath, encodeRfc3986 } from '#cache/core/percent.ts';
-import { evaluateConditions, rangeApplies } from '#cache/core/preconditions.ts';
+import { evaluatePreconditions, rangeApplies } from '#cache/core/preconditions.ts';
 import { contentRange, resolveRange } from '#cache/core/range.ts';
 import { responseOverrides } from '#cache/core/s3/response-overrides.ts';
 import { authorityOf, bucketOfHost, parseTarget } from '#cache/core/s3/request-target.ts';
@@ -131,7 +131,7 @@ test('conditions decide, whatever stands in them, and an entity tag decides as i
       header,
       (ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince, ifRange) => {
         const conditions = { ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince, ifRange };
-        const { kind } = evaluateConditions(conditions, object);
+        const { kind } = evaluatePreconditions(conditions, object);
         const names = (text: string, tag: RegExp) => text.split(',').some((entry) => tag.test(entry.trim()));
         // RFC 9110 §13.1.1: a weak tag never holds where bytes are asked for.
         if (ifMatch !== undefined) expect(kind === 'failed').toBe(!names(ifMatch, /^(?:\*|"etag"|etag)$/));

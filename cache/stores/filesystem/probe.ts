@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Offer, StoreFindings } from '#cache/core/store-verdict.ts';
+import type { PutOutcome, StoreFindings } from '#cache/core/store-verdict.ts';
 import { isErrno, linkExclusive, remove, writeTemporary } from './exclusive-file.ts';
 
 const WRITERS = 16;
@@ -21,18 +21,18 @@ export async function probeLinks(root: string, name: string, signal: AbortSignal
     for (const body of bodies) temporary.push(await writeTemporary(root, [body], signal));
     const [one = '', other = ''] = temporary;
     const alone = await offer(one, first);
-    const again = await offer(other, first);
-    const offers = await Promise.all(temporary.map((from) => offer(from, path)));
-    const found = offers.includes('won') ? await readFile(path) : Buffer.alloc(0);
+    const second = await offer(other, first);
+    const outcomes = await Promise.all(temporary.map((from) => offer(from, path)));
+    const found = outcomes.includes('won') ? await readFile(path) : Buffer.alloc(0);
     const at = bodies.findIndex((body) => body.equals(found));
-    const standing = at < 0 ? undefined : at;
-    return { first: alone, again, race: { offers, standing }, problems: [], versioned: false };
+    const storedWriter = at < 0 ? undefined : at;
+    return { first: alone, second, race: { outcomes, storedWriter }, problems: [], versioned: false };
   } finally {
     await Promise.all([path, first, ...temporary].map(remove));
   }
 }
 
-async function offer(temporary: string, path: string): Promise<Offer> {
+async function offer(temporary: string, path: string): Promise<PutOutcome> {
   try {
     return (await linkExclusive(temporary, path)) ? 'won' : 'taken';
   } catch (error) {

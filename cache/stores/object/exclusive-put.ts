@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { Offer } from '#cache/core/store-verdict.ts';
+import type { PutOutcome } from '#cache/core/store-verdict.ts';
 import type { CallOptions } from '#cache/engine/ports.ts';
 import type { ObjectWire, Upload } from './object-wire.ts';
 import { WireError } from '#cache/wire/http1/errors.ts';
@@ -26,7 +26,7 @@ export interface ExclusivePut {
     call: CallOptions,
   ): Promise<'won' | 'lost'>;
   /** One conditional PUT, and what the store says to it: to find out what that is worth. */
-  offer(upload: Upload, call: CallOptions): Promise<Offer>;
+  offer(upload: Upload, call: CallOptions): Promise<PutOutcome>;
   /** Whether the condition decides: false until somebody knows. */
   trust(isTrusted: boolean): void;
 }
@@ -54,7 +54,7 @@ export function openExclusivePut(wire: ObjectWire): ExclusivePut {
   const offer = async (
     upload: Upload,
     call: CallOptions,
-  ): Promise<{ readonly offer: Offer; readonly why?: unknown }> => {
+  ): Promise<{ readonly offer: PutOutcome; readonly why?: unknown }> => {
     for (let attempt = 1; ; attempt++) {
       try {
         const response = await send(upload, true, call);
@@ -66,7 +66,7 @@ export function openExclusivePut(wire: ObjectWire): ExclusivePut {
         if (attempt >= CREATE_ATTEMPTS) return { offer: 'conflict', why };
       } catch (error) {
         // A store that answers early and closes shows as a reset: the outcome is open.
-        if (error instanceof WireError && error.failure === 'closed') return { offer: 'open', why: error };
+        if (error instanceof WireError && error.failure === 'closed') return { offer: 'unknown', why: error };
         throw error;
       }
       await pause(call.signal);
@@ -98,7 +98,7 @@ export function openExclusivePut(wire: ObjectWire): ExclusivePut {
         if (answer === 'conflict' && isTrusted) throw why;
         const found = await look();
         // Our own answer was lost on its way.
-        if (answer === 'open' && other === 'lose' && found === 'same') return 'won';
+        if (answer === 'unknown' && other === 'lose' && found === 'same') return 'won';
         const settled = await settle(found);
         if (settled !== undefined) return settled;
         if (answer === 'unsupported' || answer === 'conflict') {
@@ -107,7 +107,7 @@ export function openExclusivePut(wire: ObjectWire): ExclusivePut {
           return replace(upload, call);
         }
         // Refused because it was there, and gone now; or cut before it was there: once more.
-        if (attempt >= CREATE_ATTEMPTS || answer === 'open') throw why;
+        if (attempt >= CREATE_ATTEMPTS || answer === 'unknown') throw why;
       }
     },
   };

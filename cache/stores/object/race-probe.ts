@@ -33,8 +33,8 @@ export interface RaceProbeContext {
 export async function probeRace(context: RaceProbeContext, key: string, call: CallOptions): Promise<StoreFindings> {
   const { wire, put } = context;
   const first = await put.offer(smallUpload(firstKey(key)), call);
-  const again = await put.offer(smallUpload(firstKey(key)), call);
-  const isRaced = (first === 'won' || first === 'open') && (again === 'taken' || again === 'open');
+  const second = await put.offer(smallUpload(firstKey(key)), call);
+  const isRaced = (first === 'won' || first === 'unknown') && (second === 'taken' || second === 'unknown');
 
   const uploads = largeUploads(key);
   const settled = await Promise.allSettled(
@@ -42,13 +42,13 @@ export async function probeRace(context: RaceProbeContext, key: string, call: Ca
       ? uploads.map((upload) => put.offer(upload, call))
       : uploads.slice(0, 1).map((one) => put.replace(one, call)),
   );
-  const offers = settled.map((outcome) => {
+  const outcomes = settled.map((outcome) => {
     if (outcome.status === 'rejected') throw outcome.reason;
     return outcome.value;
   });
-  const { standing, problems } = await inspect(context, uploads, key, call);
+  const { storedWriter, problems } = await inspect(context, uploads, key, call);
   const versioned = await wire.isVersioned(key, call);
-  return { first, again, ...(isRaced && { race: { offers, standing } }), problems, versioned };
+  return { first, second, ...(isRaced && { race: { outcomes, storedWriter } }), problems, versioned };
 }
 
 export function firstKey(key: string): string {
@@ -84,7 +84,7 @@ async function inspect(
   uploads: readonly Upload[],
   key: string,
   call: CallOptions,
-): Promise<{ readonly standing: number | undefined; readonly problems: StoreProblem[] }> {
+): Promise<{ readonly storedWriter: number | undefined; readonly problems: StoreProblem[] }> {
   let headers: ResponseHeaders = {};
   const onHead = (_status: number, answered: ResponseHeaders): void => {
     headers = answered;
@@ -94,7 +94,7 @@ async function inspect(
   if (response.status !== 200) throw wire.refusal(response, key);
   const at = uploads.findIndex((upload) => upload.crc32 === whole.crc32 && upload.lengthBytes === whole.lengthBytes);
   const upload = uploads[at];
-  if (upload === undefined) return { standing: undefined, problems: ['bytes'] };
+  if (upload === undefined) return { storedWriter: undefined, problems: ['bytes'] };
 
   const part = countingSink();
   const range = { range: `bytes=${RANGE.from}-${RANGE.to - 1}` };
@@ -103,7 +103,7 @@ async function inspect(
   const problems: StoreProblem[] = [];
   if (!isRange(ranged.status, ranged.headers) || part.crc32 !== crc32(rangeOf(upload))) problems.push('range');
   if (!keptMetadata(upload, wire.metadataFields(headers))) problems.push('metadata');
-  return { standing: at, problems };
+  return { storedWriter: at, problems };
 }
 
 function isRange(status: number, headers: ResponseHeaders): boolean {

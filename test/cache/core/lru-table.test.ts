@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { LruTable } from '#cache/core/lru-table.ts';
 
-const names = <T>(table: LruTable<T>): string[] =>
-  ['a', 'b', 'c', 'd'].filter((name) => table.get(name) !== undefined);
+const names = <T>(table: LruTable<T>): string[] => ['a', 'b', 'c', 'd'].filter((name) => table.get(name) !== undefined);
 
 test('what was used longest ago goes', () => {
   const table = new LruTable<number>({ maxEntries: 2 });

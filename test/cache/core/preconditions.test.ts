@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { evaluateConditions, rangeApplies, type Conditions } from '#cache/core/preconditions.ts';
+import { evaluatePreconditions, rangeApplies, type Preconditions } from '#cache/core/preconditions.ts';
 
 const object = { etag: 'abc', lastModifiedMs: Date.UTC(2026, 0, 1, 12, 0, 0, 500) };
 const SAME = 'Thu, 01 Jan 2026 12:00:00 GMT';
@@ -12,7 +12,7 @@ const failedMatch = { kind: 'failed', condition: 'If-Match' };
 const failedSince = { kind: 'failed', condition: 'If-Unmodified-Since' };
 
 describe('in the order of RFC 9110 §13.2.2', () => {
-  test.for<[Conditions, unknown]>([
+  test.for<[Preconditions, unknown]>([
     [{}, proceed],
     [{ ifMatch: '"abc"' }, proceed],
     [{ ifMatch: 'abc' }, proceed],
@@ -39,7 +39,7 @@ describe('in the order of RFC 9110 §13.2.2', () => {
     [{ ifMatch: '"x"', ifNoneMatch: '"abc"' }, failedMatch],
     [{ ifMatch: '"abc"', ifNoneMatch: '"abc"' }, notModified],
   ])('%o', ([conditions, expected]) => {
-    expect(evaluateConditions(conditions, object)).toEqual(expected);
+    expect(evaluatePreconditions(conditions, object)).toEqual(expected);
   });
 });
 

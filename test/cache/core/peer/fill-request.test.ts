@@ -113,7 +113,13 @@ describe('the query', () => {
 });
 
 describe('the terms', () => {
-  const terms: FillTerms = { rank: 2, epoch: '0123456789abcdef', demand: 'started', deadlineMs: 20_000, reason: 'not_stored' };
+  const terms: FillTerms = {
+    rank: 2,
+    epoch: '0123456789abcdef',
+    demand: 'started',
+    deadlineMs: 20_000,
+    reason: 'not_stored',
+  };
 
   test('give back what was formatted', () => {
     const arbitrary = fc.record<FillTerms>({

@@ -1,6 +1,6 @@
 /** What the probe finds out without a race, and what commits then do; races are among the conformance tests. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { judge } from '#cache/core/store-verdict.ts';
+import { judgeConditionalWrites } from '#cache/core/store-verdict.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
 import { openS3Store } from '#cache/stores/s3/store.ts';
 import { chunkFor, metadataFor, patternBytes } from '#test/support/chunks.ts';
@@ -39,7 +39,7 @@ test.for([
 ] as const)('a store whose condition is %s is found to be %s, and nothing stays there', async ([kind, condition]) => {
   const { server, store } = await open({ kind });
   const findings = await store.probe(NAME, { signal });
-  expect(judge(findings)).toBe(condition);
+  expect(judgeConditionalWrites(findings)).toBe(condition);
   expect(findings.problems).toEqual([]);
   expect(server.objects.size).toBe(0);
 });
