@@ -1,9 +1,9 @@
-/** Node with nothing around it, as processes: the least that line a can cost here, without and with CRC-32. */
+/** Starts bare Node.js servers, without and with CRC-32: the lower bound of the cost of line a on this machine. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts, startChild, waitForReady } from './child.ts';
 import { startSynthetic } from './synthetic.ts';
-import { TELLS_NOTHING, type Target } from './world.ts';
+import { NO_COUNTERS, type Target } from './environment.ts';
 
 const PROGRAM = join(import.meta.dirname, 'bare.ts');
 const START_TIMEOUT_MS = 10_000;
@@ -12,7 +12,7 @@ export interface BareTargets extends AsyncDisposable {
   readonly targets: readonly Target[];
 }
 
-/** Both read from one store of their own. */
+/** Both servers share a store that no other target uses. */
 export async function startBare(binFolder: string, folder: string, originUrl: string): Promise<BareTargets> {
   await using stack = new AsyncDisposableStack();
   const objects = join(folder, 'bare');
@@ -28,11 +28,11 @@ export async function startBare(binFolder: string, folder: string, originUrl: st
       name,
       urls: [url],
       pids: [child.pid],
-      does: ({ line, title }) => line === 'a' && title.includes('from the store'),
-      ...TELLS_NOTHING,
+      supports: ({ line, title }) => line === 'a' && title.includes('from the store'),
+      ...NO_COUNTERS,
     };
   };
-  const targets = [await start('Node alone'), await start('Node and CRC-32', '--crc')];
+  const targets = [await start('bare Node'), await start('bare Node with CRC-32', '--crc')];
   const owned = stack.move();
   return { targets, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -1,6 +1,6 @@
 /**
- * What Node alone costs on line a: objects come out of a store in ranges, straight into a few reused segments, and leave
- * from there. It checks nothing, knows one kind of request, and gives up at the first surprise.
+ * The cost of Node.js itself on line a: reads objects from a store in ranges into a few reused segments, and sends them
+ * from there. It verifies nothing, supports one kind of request, and exits at the first error.
  */
 import { createServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -9,13 +9,13 @@ import { crc32 } from 'node:zlib';
 
 const SEGMENT_BYTES = 1024 * 1024;
 const RANGE_BYTES = 8 * SEGMENT_BYTES;
-/** Ranges of one object that are read at once. */
+/** Ranges of one object that are read in parallel. */
 const RANGES_AHEAD = 2;
-/** Of a response: what is written and not taken. */
+/** Limit of the bytes of a response that are written but not yet sent. */
 const MAX_UNSENT_BYTES = 4 * SEGMENT_BYTES;
-/** For 16 responses with two ranges each. */
+/** Enough for 16 responses with two ranges each. */
 const SEGMENTS = 16 * RANGES_AHEAD * (RANGE_BYTES / SEGMENT_BYTES);
-/** Large allocations begin 16 bytes behind a page: see cache/engine/memory/segment-pool.ts. */
+/** Large allocations start 16 bytes after a page boundary: see cache/engine/memory/segment-pool.ts. */
 const TO_PAGE_BYTES = 4096 - 16;
 const SCRATCH_BYTES = 16 * 1024;
 const HEAD_END = '\r\n\r\n';
@@ -48,7 +48,7 @@ interface Filled {
   readonly lengthBytes: number;
 }
 
-/** One keep-alive connection to the store, and the range that it reads now. */
+/** One keep-alive connection to the store, and the range that it is reading. */
 class Connection {
   readonly #socket: Socket;
   readonly #scratch = Buffer.alloc(SCRATCH_BYTES);
@@ -59,7 +59,7 @@ class Connection {
   #crc = 0;
   #segment: Segment | undefined;
   #used = 0;
-  /** Where the read that is under way lands; undefined = in the scratch memory. */
+  /** Receives the bytes of the current read; undefined = the scratch memory does. */
   #target: Buffer | undefined;
 
   constructor() {
@@ -119,7 +119,7 @@ class Connection {
 
 const idle: Connection[] = [];
 
-/** Sends the object's ranges in order, the next ones on their way meanwhile. */
+/** Sends the ranges of the object in order, while the next ones are being read. */
 function send(path: string, sizeBytes: number, response: ServerResponse): void {
   const ranges: Filled[][] = [];
   let current = 0;
@@ -158,12 +158,13 @@ function send(path: string, sizeBytes: number, response: ServerResponse): void {
   open();
 }
 
-/** Brings an object into the store; resolves with its size. */
-async function bring(path: string): Promise<number> {
-  const answer = await fetch(new URL(path, values.origin));
-  const body = await answer.arrayBuffer();
+/** Copies an object from the origin to the store; resolves to its size. */
+async function copyToStore(path: string): Promise<number> {
+  const response = await fetch(new URL(path, values.origin));
+  const body = await response.arrayBuffer();
   const put = await fetch(new URL(path, store), { method: 'PUT', body });
-  if (!answer.ok || !put.ok) throw new Error(`${path}: ${answer.status} from the origin, ${put.status} from the store`);
+  if (!response.ok || !put.ok)
+    throw new Error(`${path}: ${response.status} from the origin, ${put.status} from the store`);
   return body.byteLength;
 }
 
@@ -175,7 +176,7 @@ createServer((request, response) => {
     response.writeHead(204).end();
     return;
   }
-  const size = sizes.get(path) ?? bring(path);
+  const size = sizes.get(path) ?? copyToStore(path);
   sizes.set(path, size);
   void size.then((sizeBytes) => send(path, sizeBytes, response));
 }).listen(Number(values.port), '127.0.0.1');

@@ -1,4 +1,4 @@
-/** This cache under measurement: its replicas as processes of their own, and what their metrics say. */
+/** Starts the cache under test, each replica as a process, and reads its metrics. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts, startChild, waitFor, type Child } from './child.ts';
@@ -7,20 +7,20 @@ import type { Setup } from './lines.ts';
 export interface CacheTarget extends AsyncDisposable {
   readonly urls: readonly string[];
   readonly children: readonly Child[];
-  /** One metric, summed over all replicas and the label values that `labels` leaves open. */
+  /** One metric, summed over all replicas and over the labels that `labels` does not fix. */
   metric(name: string, labels?: string): Promise<number>;
-  /** Resolves when no fill and no commit is under way. */
+  /** Resolves when no fill and no commit is in flight. */
   idle(): Promise<void>;
 }
 
 export interface CacheOptions {
-  /** Of a checkout of this repository. */
+  /** The folder of a checkout of this repository. */
   readonly checkout: string;
   readonly folder: string;
   readonly originUrl: string;
   readonly store: { readonly url: string; readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly setup: Setup;
-  /** Before the program's name. */
+  /** Arguments of Node.js itself. */
   readonly nodeArgs?: readonly string[];
 }
 
@@ -32,7 +32,7 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
   const keys = join(folder, 'peer-keys');
   await mkdir(keys, { recursive: true });
   await writeFile(join(keys, 'key'), 'a key for measurements only, on loopback');
-  const ports = await Promise.all(Array.from({ length: setup.replicas }, () => freePorts(3)));
+  const ports = await Promise.all(Array.from({ length: setup.replicas }, listenerPorts));
   const env = {
     ORCA_ORIGIN_ACCESS_KEY_ID: 'bench',
     ORCA_ORIGIN_SECRET_ACCESS_KEY: 'bench-secret',
@@ -42,7 +42,7 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
   const children: Child[] = [];
   const opsUrls: string[] = [];
   const target: CacheTarget = {
-    urls: ports.map(([edge]) => `http://127.0.0.1:${edge}`),
+    urls: ports.map(({ edge }) => `http://${addressOf(edge)}`),
     children,
     async metric(name, labels = '') {
       const pages = await Promise.all(opsUrls.map(async (url) => (await fetch(`${url}/metrics`)).text()));
@@ -50,7 +50,9 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
     },
     async idle() {
       await waitFor('the fills and commits to end', IDLE_TIMEOUT_MS, async () => {
-        const busy = await Promise.all(['orca_fills_running', 'orca_outbox_commits'].map((name) => target.metric(name)));
+        const busy = await Promise.all(
+          ['orca_fills_running', 'orca_outbox_commits'].map((name) => target.metric(name)),
+        );
         return busy.every((count) => count === 0);
       });
     },
@@ -59,39 +61,19 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
     },
   };
   try {
-    for (const [index, [edge, peer, ops]] of ports.entries()) {
-      const config = join(folder, `cache-${index}.yaml`);
-      const address = (port: number | undefined) => `127.0.0.1:${port}`;
-      // JSON is YAML.
-      const words = {
-        listen: { edge: address(edge), peer: address(peer), ops: address(ops) },
-        origin: {
-          id: 'bench',
-          type: 'S3',
-          s3: { endpoint: options.originUrl, forcePathStyle: true },
-          buckets: [{ name: 'bench', metadataTTL: '1h' }],
-        },
-        cacheStore: { type: 'S3', s3: { endpoint: store.url, bucket: 'chunks', forcePathStyle: true } },
-        chunking: setup.chunking,
-        memory: { budget: setup.budget },
-        peers: {
-          type: 'Static',
-          static: { peers: ports.map(([, port]) => address(port)) },
-          self: address(peer),
-          auth: { directory: keys },
-        },
-        shutdown: { propagationDelay: '0s', drainTimeout: '1s' },
-      };
-      await writeFile(config, JSON.stringify(words));
-      const args = [...(options.nodeArgs ?? []), join(checkout, 'cache/main.ts'), '--config', config];
+    for (const [index, own] of ports.entries()) {
+      const file = join(folder, `cache-${index}.yaml`);
+      // JSON is a subset of YAML.
+      await writeFile(file, JSON.stringify(configOf(options, own, ports, keys)));
+      const args = [...(options.nodeArgs ?? []), join(checkout, 'cache/main.ts'), '--config', file];
       children.push(startChild(process.execPath, args, { env }));
-      opsUrls.push(`http://${address(ops)}`);
+      opsUrls.push(`http://${addressOf(own.ops)}`);
     }
     await waitFor('the cache to be ready', READY_TIMEOUT_MS, async () => {
       const ended = children.find((child) => child.hasEnded);
-      if (ended !== undefined) throw new Error(`the cache has ended: ${ended.lastWords()}`);
-      const answers = await Promise.all(opsUrls.map((url) => fetch(`${url}/readyz`)));
-      return answers.every(({ status }) => status === 200);
+      if (ended !== undefined) throw new Error(`the cache has exited: ${ended.recentOutput()}`);
+      const responses = await Promise.all(opsUrls.map((url) => fetch(`${url}/readyz`)));
+      return responses.every(({ status }) => status === 200);
     });
   } catch (error) {
     await target[Symbol.asyncDispose]();
@@ -100,7 +82,44 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
   return target;
 }
 
-/** The sum of a metric's samples whose labels contain `labels`, in Prometheus' text format. */
+interface Ports {
+  readonly edge: number;
+  readonly peer: number;
+  readonly ops: number;
+}
+
+async function listenerPorts(): Promise<Ports> {
+  const [edge = 0, peer = 0, ops = 0] = await freePorts(3);
+  return { edge, peer, ops };
+}
+
+function configOf({ originUrl, store, setup }: CacheOptions, own: Ports, all: readonly Ports[], keys: string): object {
+  return {
+    listen: { edge: addressOf(own.edge), peer: addressOf(own.peer), ops: addressOf(own.ops) },
+    origin: {
+      id: 'bench',
+      type: 'S3',
+      s3: { endpoint: originUrl, forcePathStyle: true },
+      buckets: [{ name: 'bench', metadataTTL: '1h' }],
+    },
+    cacheStore: { type: 'S3', s3: { endpoint: store.url, bucket: 'chunks', forcePathStyle: true } },
+    chunking: setup.chunking,
+    memory: { budget: setup.budget },
+    peers: {
+      type: 'Static',
+      static: { peers: all.map(({ peer }) => addressOf(peer)) },
+      self: addressOf(own.peer),
+      auth: { directory: keys },
+    },
+    shutdown: { propagationDelay: '0s', drainTimeout: '1s' },
+  };
+}
+
+function addressOf(port: number): string {
+  return `127.0.0.1:${port}`;
+}
+
+/** The sum of the samples of a metric in a Prometheus text page whose labels contain `labels`. */
 export function sumOf(page: string, name: string, labels: string): number {
   let sum = 0;
   for (const line of page.split('\n')) {

@@ -1,24 +1,24 @@
-/** A program under measurement or beside it: started, watched through /proc, ended. */
+/** Starts and stops programs, and reads their resource use from /proc. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 
 export interface Child extends AsyncDisposable {
   readonly pid: number;
-  /** The last lines that it wrote, for who has to say why it ended. */
-  lastWords(): string;
+  /** The end of its output, for error messages. */
+  recentOutput(): string;
   readonly hasEnded: boolean;
 }
 
 export interface Usage {
   readonly cpuSeconds: number;
-  /** The most it ever had resident since the last `forgetPeak`. */
+  /** Maximum resident memory since the last `resetPeak`. */
   readonly peakBytes: number;
 }
 
 const STOP_TIMEOUT_MS = 5_000;
-const LAST_WORDS = 4_096;
-/** USER_HZ, which Linux shows to programs as 100 everywhere. */
+const OUTPUT_CHARACTERS = 4_096;
+/** USER_HZ, which is 100 on all architectures of Linux. */
 const TICKS_PER_SECOND = 100;
 
 export interface ChildOptions {
@@ -27,7 +27,7 @@ export interface ChildOptions {
 }
 
 const running = new Set<ChildProcess>();
-// Also where the bench is interrupted in the middle of starting them.
+// Also if the program is interrupted while it starts them.
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
@@ -40,7 +40,7 @@ export function startChild(command: string, args: readonly string[], options: Ch
   let output = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => {
-      output = (output + text).slice(-LAST_WORDS);
+      output = (output + text).slice(-OUTPUT_CHARACTERS);
       options.onOutput?.(text);
     });
   child.once('error', (error) => (output += error.message));
@@ -54,7 +54,7 @@ export function startChild(command: string, args: readonly string[], options: Ch
     get pid() {
       return pidOf(child, output);
     },
-    lastWords: () => output,
+    recentOutput: () => output,
     get hasEnded() {
       return child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
     },
@@ -68,13 +68,13 @@ export function startChild(command: string, args: readonly string[], options: Ch
   };
 }
 
-/** All that these processes have used so far. */
+/** The resources that these processes have used so far. */
 export function usageOf(pids: readonly number[]): Usage {
   let cpuSeconds = 0;
   let peakBytes = 0;
   for (const pid of pids) {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The name in parentheses may hold spaces; the fields behind it do not.
+    // The name in parentheses may contain spaces; the fields after it do not.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     cpuSeconds += (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
     const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
@@ -83,8 +83,8 @@ export function usageOf(pids: readonly number[]): Usage {
   return { cpuSeconds, peakBytes };
 }
 
-/** From here on `peakBytes` counts anew. */
-export function forgetPeak(pids: readonly number[]): void {
+/** Resets `peakBytes` to the memory that is resident now. */
+export function resetPeak(pids: readonly number[]): void {
   for (const pid of pids) writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
 
@@ -98,15 +98,15 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-/** Until a server of ours answers under `/-/ready`. */
+/** Waits until one of our test servers responds to `/-/ready`. */
 export function waitForReady(name: string, url: string, child: Child, limitMs: number): Promise<void> {
   return waitFor(name, limitMs, async () => {
-    if (child.hasEnded) throw new Error(child.lastWords());
+    if (child.hasEnded) throw new Error(child.recentOutput());
     return (await fetch(`${url}/-/ready`)).status === 204;
   });
 }
 
-/** Polls until `check` says yes. */
+/** Polls until `check` returns true. */
 export async function waitFor(what: string, limitMs: number, check: () => Promise<boolean>): Promise<void> {
   const endMs = performance.now() + limitMs;
   let cause: unknown;
@@ -118,7 +118,7 @@ export async function waitFor(what: string, limitMs: number, check: () => Promis
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`gave up waiting for ${what} after ${limitMs} ms`, { cause });
+  throw new Error(`timed out after ${limitMs} ms waiting for ${what}`, { cause });
 }
 
 function pidOf({ pid }: ChildProcess, output: string): number {

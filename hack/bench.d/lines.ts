@@ -1,6 +1,6 @@
 /**
- * The work that is measured: what a client reads, in which state the cache is, and what of it is worth a number. Lines
- * differ in the clients' work, variants in how the cache is set up for it.
+ * The work to measure: what the clients read, and in which state the cache is. Lines differ in the work of the clients,
+ * variants of a line in the setup of the cache.
  */
 
 export const MIB = 1024 ** 2;
@@ -14,9 +14,9 @@ export function isLineId(text: string): text is LineId {
   return LINE_IDS.some((id) => id === text);
 }
 
-/** How a cache is started. */
+/** The configuration of the cache. */
 export interface Setup {
-  /** The config file's words. */
+  /** As in the configuration file. */
   readonly chunking: {
     readonly size: string;
     readonly tiers: readonly { readonly minObjectSize: string; readonly chunkSize: string }[];
@@ -27,20 +27,20 @@ export interface Setup {
 
 export interface Work {
   readonly objectBytes: number;
-  /** Different objects that are read. */
+  /** Number of different objects. */
   readonly keys: number;
   readonly connections: number;
   /** Ranges of this length instead of whole objects. */
   readonly rangeBytes?: number;
   readonly rangeAt?: 'any' | 'end';
-  /** All requests at once. */
-  readonly together?: boolean;
-  /** So many requests; else for as long as `--seconds` says. */
+  /** Start all requests at the same time. */
+  readonly simultaneous?: boolean;
+  /** Number of requests; by default the work runs for `--seconds`. */
   readonly requests?: number;
-  /** Each key once, in order. */
+  /** Read each key once, in order. */
   readonly inOrder?: boolean;
-  /** Come back after a 503. */
-  readonly patient?: boolean;
+  /** Retry after a 503. */
+  readonly retriesRefused?: boolean;
 }
 
 export interface Variant {
@@ -48,24 +48,24 @@ export interface Variant {
   readonly title: string;
   readonly setup: Setup;
   readonly work: Work;
-  /** Cold work reads objects that nobody has read before. Warm work is done once before it is measured. */
+  /** Cold work reads objects that are not cached. Warm work runs once before the measurement. */
   readonly state: 'cold' | 'warm';
-  /** Warm work that is done each time before it is measured: for objects to leave memory. */
+  /** Work that runs before each measurement of warm work, to evict its objects from memory. */
   readonly before?: Work;
-  /** The origin's delay before each answer and its bytes/s a connection; none = as fast as it can. */
+  /** Latency of the origin and bytes/s of each connection; undefined = not limited. */
   readonly origin?: { readonly latencyMs: number; readonly bytesPerSecond: number };
   /** Whether an nginx cache can do the same work. */
   readonly nginx: boolean;
 }
 
-const FAR = { latencyMs: 20, bytesPerSecond: 100_000_000 };
+const DISTANT_ORIGIN = { latencyMs: 20, bytesPerSecond: 100_000_000 };
 
 function chunks(size: string, budget = '1Gi', replicas = 1): Setup {
   return { chunking: { size, tiers: [] }, budget, replicas };
 }
 
 const IN_MEMORY = chunks('8Mi');
-/** The objects of a warm line are many times this, so that they come from the cachestore. */
+/** The objects of a warm line exceed these budgets many times, so that they come from the cachestore. */
 const IN_STORE = chunks('8Mi', '256Mi');
 const IN_STORE_LONG = chunks('64Mi', '384Mi');
 const SMALL_IN_STORE = chunks('8Mi', '64Mi');
@@ -86,11 +86,11 @@ const RANGES = { objectBytes: 64 * MIB, rangeBytes: 64 * KIB, rangeAt: 'any', co
 const SMALL = { objectBytes: 4 * KIB, connections: 16 } as const;
 const MANY = 32;
 const FEW = 4;
-const CROWD = { objectBytes: 64 * MIB, keys: 1, connections: 100, requests: 100, together: true } as const;
+const BURST = { objectBytes: 64 * MIB, keys: 1, connections: 100, requests: 100, simultaneous: true } as const;
 
 function cold(title: string, setup: Setup, objectBytes: number, nginx: boolean): Variant {
   const work = { objectBytes, keys: 1, connections: 1, requests: 1 };
-  return { line: 'd', title, setup, work, state: 'cold', origin: FAR, nginx };
+  return { line: 'd', title, setup, work, state: 'cold', origin: DISTANT_ORIGIN, nginx };
 }
 
 export const VARIANTS: readonly Variant[] = [
@@ -160,25 +160,25 @@ export const VARIANTS: readonly Variant[] = [
     line: 'e',
     title: '100 clients, one cold 64 MiB object, 1 replica',
     setup: chunks('8Mi'),
-    work: CROWD,
+    work: BURST,
     state: 'cold',
-    origin: FAR,
+    origin: DISTANT_ORIGIN,
     nginx: true,
   },
   {
     line: 'e',
     title: '100 clients, one cold 64 MiB object, 3 replicas',
     setup: chunks('8Mi', '1Gi', 3),
-    work: CROWD,
+    work: BURST,
     state: 'cold',
-    origin: FAR,
+    origin: DISTANT_ORIGIN,
     nginx: false,
   },
   {
     line: 'e',
     title: '100 clients, one warm 64 MiB object from the store',
     setup: IN_STORE,
-    work: CROWD,
+    work: BURST,
     state: 'warm',
     before: { ...FULL_READS, keys: MANY, connections: 4, requests: MANY, inOrder: true },
     nginx: true,
@@ -192,9 +192,9 @@ export const VARIANTS: readonly Variant[] = [
       keys: 64,
       connections: 64,
       requests: 64,
-      together: true,
+      simultaneous: true,
       inOrder: true,
-      patient: true,
+      retriesRefused: true,
     },
     state: 'cold',
     nginx: false,
@@ -205,7 +205,7 @@ export const VARIANTS: readonly Variant[] = [
     setup: DEFAULT_TIERS,
     work: { objectBytes: GIB, keys: 1, connections: 1, requests: 1, rangeBytes: 4 * KIB, rangeAt: 'end' },
     state: 'cold',
-    origin: FAR,
+    origin: DISTANT_ORIGIN,
     nginx: true,
   },
 ];

@@ -21,22 +21,22 @@ export interface LoadReport {
   readonly cpuSeconds: number;
 }
 
-/** The longest line is far below; a server that hangs must not hang the bench. */
+/** Far above the longest measurement; ends a run with a server that hangs. */
 const TIMEOUT_MS = 300_000;
 
-/** What its output says; throws where that is no report or one of nothing. */
+/** Parses its output. Throws if a request failed or none succeeded. */
 export function parseReport(text: string): LoadReport {
   const report = JSON.parse(text) as LoadReport;
   const failed = Object.entries(report.failures).map(([failure, count]) => `${count}× ${failure}`);
   if (failed.length > 0) throw new Error(`requests failed: ${failed.join(', ')}`);
-  if (!(report.requests > 0 && report.seconds > 0)) throw new Error('no request was answered');
+  if (!(report.requests > 0 && report.seconds > 0)) throw new Error('no request succeeded');
   return report;
 }
 
 export interface LoadOptions {
   readonly binFolder: string;
   readonly urls: readonly string[];
-  /** Tells the objects of one measurement from those of all others. */
+  /** Part of the keys, so that measurements read different objects. */
   readonly tag: string;
   readonly durationS: number;
   readonly verify?: boolean;
@@ -52,9 +52,9 @@ export async function runLoad(work: Work, options: LoadOptions): Promise<LoadRep
     ...(work.requests === undefined ? [['-duration', `${options.durationS}s`]] : [['-requests', work.requests]]),
     ...(work.rangeBytes === undefined ? [] : [['-range', work.rangeBytes]]),
     ...(work.rangeAt === 'end' ? [['-at-end']] : []),
-    ...(work.together === true ? [['-together']] : []),
+    ...(work.simultaneous === true ? [['-simultaneous']] : []),
     ...(work.inOrder === true ? [['-in-order']] : []),
-    ...(work.patient === true ? [['-patient']] : []),
+    ...(work.retriesRefused === true ? [['-retry-503']] : []),
     ...(options.verify === true ? [['-verify']] : []),
   ].flat();
   const { stdout } = await promisify(execFile)(join(options.binFolder, 'loadgen'), args.map(String), {

@@ -1,9 +1,9 @@
-/** Measures; `hack/bench` is what a person types. */
+/** Runs the measurements; `hack/bench` starts this program. */
 import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import { VARIANTS, type Setup, type Variant } from './lines.ts';
-import { measure, readAll, runIn, warmTag } from './measure.ts';
+import { measure, readAll, warmUp, warmTag } from './measure.ts';
 import { startBare } from './bare-target.ts';
 import { startNginx } from './nginx-target.ts';
 import { parseOptions, type Options } from './options.ts';
@@ -11,15 +11,15 @@ import { profileWhile, selfTimes } from './profile.ts';
 import { medianOf, type Sample } from './sample.ts';
 import { startSynthetic } from './synthetic.ts';
 import { tableOf, type Row } from './table.ts';
-import { openWorld, type Base, type Target } from './world.ts';
+import { openEnvironment, type Base, type Target } from './environment.ts';
 
-/** Memory, so that no disk is measured. */
+/** A file system in memory, so that no disk is measured. */
 const TMPFS = '/dev/shm';
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 const PROFILED_FUNCTIONS = 30;
 const EXIT_INTERRUPTED = 130;
 
-/** Cold objects measured so far: each measurement reads others. */
+/** Number of cold measurements so far; each one reads different objects. */
 let serial = 0;
 
 const stack = new AsyncDisposableStack();
@@ -51,31 +51,31 @@ async function main(options: Options): Promise<void> {
 async function measureAll(base: Base): Promise<void> {
   const { options } = base;
   say(`${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.version}, store: ${options.store}`);
-  if (base.nginx === undefined) say('without nginx, which is not here');
+  if (base.nginx === undefined) say('without nginx: it is not installed');
   const rows: Row[] = [];
   const warmed = new Set<string>();
   try {
     for (const [setup, variants] of groupedBySetup(chosenBy(options))) {
-      await using world = await openWorld(base, setup);
+      await using environment = await openEnvironment(base, setup);
       for (const variant of variants) {
-        const targets = world.targets.filter((target) => target.does(variant));
+        const targets = environment.targets.filter((target) => target.supports(variant));
         if (variant.state === 'warm')
           for (const target of targets) {
             const what = `${target.urls.join()} ${variant.work.objectBytes} ${warmTag(variant.work)}`;
             if (!warmed.has(what)) await readAll(base, target, variant);
             warmed.add(what);
-            await runIn(base, target, variant);
+            await warmUp(base, target, variant);
           }
         rows.push(...(await measureVariant(base, targets, variant)));
       }
     }
   } finally {
-    // Also what was measured before something failed.
+    // Prints completed measurements even after a failure.
     if (rows.length > 0) process.stdout.write(`\n${tableOf(rows)}\n`);
   }
 }
 
-/** All targets in turn, again and again: what disturbs the machine for a while disturbs all of them. */
+/** Alternates between the targets, so that a disturbance of the machine affects all of them. */
 async function measureVariant(base: Base, targets: readonly Target[], variant: Variant): Promise<Row[]> {
   say(`${variant.line}: ${variant.title}`);
   const samples = new Map<Target, Sample[]>(targets.map((target) => [target, []]));
@@ -91,16 +91,16 @@ async function measureVariant(base: Base, targets: readonly Target[], variant: V
   return [...samples].map(([target, list]) => ({ variant, target: target.name, sample: medianOf(list) }));
 }
 
-/** Each work once, with the functions that took its time. */
+/** Runs each variant once and prints the functions that used most CPU time. */
 async function profile(base: Base): Promise<void> {
   for (const variant of chosenBy(base.options)) {
-    await using world = await openWorld(base, variant.setup, ['--inspect=127.0.0.1:0']);
-    const [target] = world.targets;
-    const [child] = world.cache.children;
+    await using environment = await openEnvironment(base, variant.setup, ['--inspect=127.0.0.1:0']);
+    const [target] = environment.targets;
+    const [child] = environment.cache.children;
     if (target === undefined || child === undefined) continue;
     if (variant.state === 'warm') {
       await readAll(base, target, variant);
-      await runIn(base, target, variant);
+      await warmUp(base, target, variant);
     }
     let sample: Sample | undefined;
     const taken = await profileWhile(child, async () => {

@@ -1,34 +1,34 @@
-/** One measurement: the clients' work, and what it took the cache. */
-import { forgetPeak, usageOf } from './child.ts';
+/** One measurement: runs the clients' work and records the resources that the cache uses. */
+import { resetPeak, usageOf } from './child.ts';
 import type { Variant, Work } from './lines.ts';
 import { runLoad } from './load.ts';
-import { sampleOf, type Effort, type Sample } from './sample.ts';
-import type { Base, Target } from './world.ts';
+import { sampleOf, type ResourceUse, type Sample } from './sample.ts';
+import type { Base, Target } from './environment.ts';
 
-/** V8 has its fast code after some thousand requests. */
-const RUN_IN_S = 1.5;
+/** V8 has compiled optimized code after some thousand requests. */
+const WARM_UP_S = 1.5;
 
 export interface MeasureOptions {
   readonly base: Base;
   readonly target: Target;
   readonly variant: Variant;
-  /** For cold work: tells this measurement's objects from all others. */
+  /** Part of the key of cold objects, so that each measurement reads different ones. */
   readonly serial: string;
 }
 
 export async function measure({ base, target, variant, serial }: MeasureOptions): Promise<Sample> {
   const { work } = variant;
   const { latencyMs, bytesPerSecond } = variant.origin ?? { latencyMs: 0, bytesPerSecond: 0 };
-  await base.origin.slow(latencyMs, bytesPerSecond);
+  await base.origin.throttle(latencyMs, bytesPerSecond);
   if (variant.before !== undefined)
     await runLoad(variant.before, { ...loadOptions(base, target), tag: warmTag(variant.before) });
-  forgetPeak(target.pids);
-  const before = await effortOf(base, target);
+  resetPeak(target.pids);
+  const before = await resourceUseOf(base, target);
   const tag = variant.state === 'warm' ? warmTag(work) : serial;
   const report = await runLoad(work, { ...loadOptions(base, target), tag });
-  // Commits are part of a cold read's work, though no client waits for them.
+  // Includes the commits of a cold read, which no client waits for.
   await target.idle();
-  const after = await effortOf(base, target);
+  const after = await resourceUseOf(base, target);
   return sampleOf(work, report, {
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,
     peakBytes: after.peakBytes,
@@ -40,20 +40,20 @@ export async function measure({ base, target, variant, serial }: MeasureOptions)
 
 /** Reads each object once, comparing every byte. */
 export async function readAll(base: Base, target: Target, variant: Variant): Promise<void> {
-  await base.origin.slow(0, 0);
+  await base.origin.throttle(0, 0);
   const { objectBytes, keys } = variant.work;
-  const work = { objectBytes, keys, connections: 4, requests: keys, inOrder: true, patient: true };
+  const work = { objectBytes, keys, connections: 4, requests: keys, inOrder: true, retriesRefused: true };
   await runLoad(work, { ...loadOptions(base, target), tag: warmTag(variant.work), verify: true });
   await target.idle();
 }
 
-/** Does a warm variant's work for a while: what a compiler does once is not what is measured. */
-export async function runIn(base: Base, target: Target, variant: Variant): Promise<void> {
+/** Runs warm work for a short time first, so that the measurement excludes compilation by V8. */
+export async function warmUp(base: Base, target: Target, variant: Variant): Promise<void> {
   const { requests: _, ...work } = variant.work;
-  await runLoad(work, { ...loadOptions(base, target), tag: warmTag(variant.work), durationS: RUN_IN_S });
+  await runLoad(work, { ...loadOptions(base, target), tag: warmTag(variant.work), durationS: WARM_UP_S });
 }
 
-/** The objects of warm work: the same for all lines that read as many of that size. */
+/** Part of the key of warm objects, shared by all lines with the same number of objects of that size. */
 export function warmTag({ keys }: Pick<Work, 'keys'>): string {
   return `warm-of-${keys}`;
 }
@@ -62,7 +62,7 @@ function loadOptions({ options }: Base, { urls }: Target) {
   return { binFolder: options.binFolder, urls, durationS: options.durationS };
 }
 
-async function effortOf({ origin }: Base, target: Target): Promise<Effort> {
+async function resourceUseOf({ origin }: Base, target: Target): Promise<ResourceUse> {
   const { getBytes } = await origin.counts();
   return { ...usageOf(target.pids), originBytes: getBytes, ...(await target.counts()) };
 }

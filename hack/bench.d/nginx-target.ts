@@ -1,4 +1,4 @@
-/** An nginx slice cache with the same work before it: what C and sendfile make of this machine. */
+/** An nginx slice cache for comparison: what C and sendfile achieve on this machine. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ export async function startNginx(binary: string, folder: string, originUrl: stri
   return { url, pids: [child.pid, ...workersOf(child)], [Symbol.asyncDispose]: () => child[Symbol.asyncDispose]() };
 }
 
-/** Without its cache loader, which ends after a minute. */
+/** The workers, without the cache loader, which exits after a minute. */
 function workersOf({ pid }: Child): number[] {
   return readdirSync(`/proc/${pid}/task`)
     .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '))
@@ -37,7 +37,7 @@ function workersOf({ pid }: Child): number[] {
     .map(Number);
 }
 
-/** Slices as long as our base chunks; one request at a time fills each. */
+/** Slices have the size of the default chunks; a lock allows one fill of each at a time. */
 function configFor(port: number, folder: string, origin: string): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${folder}/nginx-${name};`)
@@ -46,7 +46,7 @@ function configFor(port: number, folder: string, origin: string): string {
 events { worker_connections 1024; }
 http {
   access_log off; default_type application/octet-stream; ${temporary}
-  # Without a cork: small ranges would wait for an ACK.
+  # No tcp_nopush: small ranges would wait for an ACK.
   sendfile on; sendfile_max_chunk 1m; tcp_nopush off; tcp_nodelay on; keepalive_requests 1000000000;
   proxy_cache_path ${folder}/nginx levels=1:2 keys_zone=slices:32m max_size=8g inactive=1h use_temp_path=off;
   upstream origin { server ${origin}; keepalive 64; keepalive_requests 1000000000; }

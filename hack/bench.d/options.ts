@@ -1,26 +1,26 @@
-/** The command line that `hack/bench` gives to this program. */
+/** The command line that `hack/bench` passes to this program. */
 import { parseArgs } from 'node:util';
 import { isLineId, LINE_IDS, type LineId } from './lines.ts';
 
 export interface Options {
   readonly lines: readonly LineId[];
-  /** Only work whose title contains this. */
+  /** Measure only work whose title contains this. */
   readonly only: string;
   readonly repeats: number;
-  /** Of one measurement of a warm line. */
+  /** Duration of one measurement of warm work, in seconds. */
   readonly durationS: number;
-  /** Say which functions take the time, instead of measuring. */
+  /** Print the functions that use most CPU time instead of measuring. */
   readonly profile: boolean;
   readonly profileFile: string;
-  /** Where loadgen and synthetic are. */
+  /** Contains the programs loadgen and synthetic. */
   readonly binFolder: string;
   readonly nginx: string | undefined;
-  /** Another checkout of this repository, measured beside this one. */
+  /** Also measure another checkout of this repository. */
   readonly against: string | undefined;
-  /** Beside programs of Node that do nothing but move the bytes. */
+  /** Also measure a bare Node server that only copies the bytes. */
   readonly bare: boolean;
   readonly store: 'synthetic' | 'versitygw';
-  /** Where every sample goes, one JSON object a line. */
+  /** Receives every sample as a line of JSON. */
   readonly samplesFile: string | undefined;
 }
 
@@ -43,7 +43,7 @@ export function parseOptions(args: readonly string[]): Options {
     },
   });
   if (values.store !== 'synthetic' && values.store !== 'versitygw')
-    throw new RangeError(`--store is synthetic or versitygw, not ${values.store}`);
+    throw new RangeError(`--store requires synthetic or versitygw, not ${values.store}`);
   return {
     lines: positionals.length === 0 ? LINE_IDS : positionals.map(lineOf),
     only: values.only,
@@ -61,13 +61,13 @@ export function parseOptions(args: readonly string[]): Options {
 }
 
 function lineOf(text: string): LineId {
-  if (!isLineId(text)) throw new RangeError(`there is no line ${text} (there are: ${LINE_IDS.join(' ')})`);
+  if (!isLineId(text)) throw new RangeError(`unknown line ${text}; choose from: ${LINE_IDS.join(' ')}`);
   return text;
 }
 
 function positive(name: string, text: string): number {
   const value = Number(text);
-  if (!(value > 0 && value <= 60)) throw new RangeError(`--${name} must be a number from 1 to 60, not ${text}`);
+  if (!(value > 0 && value <= 60)) throw new RangeError(`--${name} requires a number up to 60, not ${text}`);
   return value;
 }
 

@@ -1,4 +1,4 @@
-/** A CPU profile of a running Node process, over its inspector, and which functions it names. */
+/** Takes a CPU profile of a running Node.js process through its inspector, and lists the functions. */
 import type { Child } from './child.ts';
 
 export interface CpuProfile {
@@ -14,15 +14,15 @@ export interface SelfTime {
   /** `name file:line`. */
   readonly place: string;
   readonly milliseconds: number;
-  /** Of all time in which the process was not idle. */
+  /** Share of the time in which the process was not idle. */
   readonly share: number;
 }
 
-/** Fine enough for functions that take microseconds, coarse enough not to be what is measured. */
+/** Short enough for functions that take microseconds, long enough to keep the overhead small. */
 const INTERVAL_US = 250;
 const IDLE = '(idle)';
 
-/** Where time was spent itself, the most first. Pure. */
+/** The functions by self time, longest first. Pure. */
 export function selfTimes(profile: CpuProfile, count: number): SelfTime[] {
   const names = new Map(profile.nodes.map(({ id, callFrame }) => [id, placeOf(callFrame)]));
   const microseconds = new Map<string, number>();
@@ -46,7 +46,7 @@ function placeOf({ functionName, url, lineNumber }: CpuProfile['nodes'][number][
 
 /** Profiles a process that was started with `--inspect` while `work` runs. */
 export async function profileWhile(child: Child, work: () => Promise<void>): Promise<CpuProfile> {
-  const address = /ws:\/\/\S+/.exec(child.lastWords())?.[0];
+  const address = /ws:\/\/\S+/.exec(child.recentOutput())?.[0];
   if (address === undefined) throw new Error('the process has no inspector');
   const socket = new WebSocket(address);
   await new Promise<void>((resolve, reject) => {

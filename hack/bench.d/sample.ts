@@ -1,16 +1,16 @@
-/** What one measurement says, and what several of the same say together. Pure. */
+/** Computes the numbers of one measurement and the medians of several. Pure. */
 import type { LoadReport } from './load.ts';
 import { GIB, type Work } from './lines.ts';
 
-/** What the processes beside the clients did meanwhile. */
-export interface Effort {
-  /** Of the cache's processes. */
+/** Resources used by the servers during a measurement. */
+export interface ResourceUse {
+  /** CPU time of the processes of the target. */
   readonly cpuSeconds: number;
   readonly peakBytes: number;
-  /** Of the cachestore; undefined where there is none, or it does not count. */
+  /** Bytes read from the cachestore; undefined if the target has none or it has no counters. */
   readonly storeBytes: number | undefined;
   readonly originBytes: number;
-  /** Body bytes by where the cache had them from; undefined where it does not say. */
+  /** Body bytes served from memory; undefined if the target has no counters. */
   readonly servedFromMemory: number | undefined;
 }
 
@@ -22,19 +22,19 @@ export interface Sample {
   readonly slowestMs: number;
   readonly cpuSecondsPerGib: number;
   readonly cpuUsPerRequest: number;
-  /** Bytes that the cache read from store and origin for each byte that it served; NaN where nobody has counted. */
+  /** Bytes read from store and origin per byte served; NaN without counters. */
   readonly readPerServed: number;
-  /** Bytes of the origin for each byte of the objects that were asked for. */
+  /** Bytes from the origin per byte of the requested objects. */
   readonly duplication: number;
   readonly originBytes: number;
   readonly peakBytes: number;
-  /** Share of the bytes served; NaN where nobody has counted. */
+  /** Share of the served bytes; NaN without counters. */
   readonly fromMemory: number;
-  /** Answers that asked for patience. */
+  /** Number of 503 responses with Retry-After. */
   readonly refusals: number;
 }
 
-export function sampleOf(work: Work, report: LoadReport, effort: Effort): Sample {
+export function sampleOf(work: Work, report: LoadReport, use: ResourceUse): Sample {
   const { seconds, requests, bytes } = report;
   return {
     megabytesPerSecond: bytes / seconds / 1e6,
@@ -42,21 +42,21 @@ export function sampleOf(work: Work, report: LoadReport, effort: Effort): Sample
     firstByteMs: report.firstByteMs.p50,
     totalMs: report.totalMs.p50,
     slowestMs: report.totalMs.p99,
-    cpuSecondsPerGib: effort.cpuSeconds / (bytes / GIB),
-    cpuUsPerRequest: (effort.cpuSeconds / requests) * 1e6,
-    readPerServed: (effort.originBytes + (effort.storeBytes ?? Number.NaN)) / bytes,
-    duplication: effort.originBytes / (work.objectBytes * work.keys),
-    originBytes: effort.originBytes,
-    peakBytes: effort.peakBytes,
-    fromMemory: (effort.servedFromMemory ?? Number.NaN) / bytes,
+    cpuSecondsPerGib: use.cpuSeconds / (bytes / GIB),
+    cpuUsPerRequest: (use.cpuSeconds / requests) * 1e6,
+    readPerServed: (use.originBytes + (use.storeBytes ?? Number.NaN)) / bytes,
+    duplication: use.originBytes / (work.objectBytes * work.keys),
+    originBytes: use.originBytes,
+    peakBytes: use.peakBytes,
+    fromMemory: (use.servedFromMemory ?? Number.NaN) / bytes,
     refusals: report.refusals,
   };
 }
 
-/** Field by field the median, which one noisy neighbour does not move. */
+/** The median of each field, which a single outlier does not change. */
 export function medianOf(samples: readonly Sample[]): Sample {
   const [first] = samples;
-  if (first === undefined) throw new RangeError('there is no median of nothing');
+  if (first === undefined) throw new RangeError('medianOf requires at least one sample');
   const names = Object.keys(first) as (keyof Sample)[];
   const entries = names.map((name) => [name, median(samples.map((sample) => sample[name]))] as const);
   return Object.fromEntries(entries) as unknown as Sample;

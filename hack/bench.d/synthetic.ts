@@ -1,4 +1,4 @@
-/** The synthetic origin and cachestore (hack/bench.d/go/synthetic), and what they count. */
+/** Starts the synthetic origin and cachestore (hack/bench.d/go/synthetic) and reads their counters. */
 import { join } from 'node:path';
 import { startChild, waitFor, type Child } from './child.ts';
 
@@ -14,14 +14,14 @@ export interface Synthetic extends AsyncDisposable {
   readonly url: string;
   readonly child: Child;
   counts(): Promise<Counts>;
-  slow(latencyMs: number, bytesPerSecond: number): Promise<void>;
+  throttle(latencyMs: number, bytesPerSecond: number): Promise<void>;
 }
 
 const START_TIMEOUT_MS = 10_000;
 
 export async function startSynthetic(binFolder: string, ...args: readonly string[]): Promise<Synthetic> {
   const child = startChild(join(binFolder, 'synthetic'), args);
-  const address = () => /^http:\/\/\S+$/m.exec(child.lastWords())?.[0];
+  const address = () => /^http:\/\/\S+$/m.exec(child.recentOutput())?.[0];
   try {
     await waitFor('the synthetic server', START_TIMEOUT_MS, async () => address() !== undefined);
   } catch (error) {
@@ -33,7 +33,7 @@ export async function startSynthetic(binFolder: string, ...args: readonly string
     url,
     child,
     counts: async () => (await (await fetch(`${url}/_/counts`)).json()) as Counts,
-    async slow(latencyMs, bytesPerSecond) {
+    async throttle(latencyMs, bytesPerSecond) {
       await fetch(`${url}/_/set?latency=${latencyMs}ms&rate=${bytesPerSecond}`, { method: 'POST' });
     },
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),

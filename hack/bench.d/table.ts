@@ -1,10 +1,10 @@
-/** The results as a Markdown table that is also readable as text. Pure. */
+/** Formats the results as a Markdown table that is also readable as plain text. Pure. */
 import { MIB, type Variant } from './lines.ts';
 import type { Sample } from './sample.ts';
 
 export interface Row {
   readonly variant: Variant;
-  /** Whose numbers these are. */
+  /** Name of the target. */
   readonly target: string;
   readonly sample: Sample;
 }
@@ -14,7 +14,7 @@ interface Column {
   cell(row: Row): string;
 }
 
-/** Where requests are small their number tells more than their bytes. */
+/** For smaller reads the table shows requests/s instead of bytes/s. */
 const SMALL_BYTES = MIB;
 const NOTHING = '–';
 
@@ -24,7 +24,7 @@ const isWarm = ({ state }: Variant) => state === 'warm';
 const COLUMNS: readonly Column[] = [
   { title: 'line', cell: ({ variant }) => variant.line },
   { title: 'work', cell: ({ variant }) => variant.title },
-  { title: 'who', cell: ({ target }) => target },
+  { title: 'server', cell: ({ target }) => target },
   {
     title: 'rate',
     cell: ({ variant, sample }) => {

@@ -1,5 +1,5 @@
-// Package content makes the bytes of objects out of their names, so that a load
-// generator can check what a server sent and neither of them stores anything.
+// Package content derives the bytes of objects from their names, so that a load
+// generator can verify a response without storing the object.
 package content
 
 import (
@@ -9,12 +9,12 @@ import (
 	"strconv"
 )
 
-// patternBytes is a prime: chunks of a round size all begin elsewhere in the
-// pattern, so that one in the place of another shows.
+// patternBytes is a prime: chunks of a round size start at different places of
+// the pattern, so that an interchanged chunk is detected.
 const patternBytes = 4194301
 
-// MaxSlice is the longest piece that At gives: the pattern is kept with so much
-// of its beginning repeated behind its end.
+// MaxSlice is the longest slice that At returns: the pattern repeats that much
+// of its beginning after its end.
 const MaxSlice = 1 << 20
 
 var pattern = newPattern()
@@ -28,14 +28,14 @@ func newPattern() []byte {
 
 var named = regexp.MustCompile(`sized-(\d{1,15})`)
 
-// Object is one that exists by its name: "sized-<bytes>" anywhere in it.
+// Object is a synthetic object, whose name contains "sized-<bytes>".
 type Object struct {
 	SizeBytes int64
-	// Hash tells one object from another: where in the pattern it begins, and its ETag.
+	// Hash determines the start of the object in the pattern, and its ETag.
 	Hash uint64
 }
 
-// Of is the object that a key names; false where it names none.
+// Of returns the object that a key names, or false.
 func Of(key string) (Object, bool) {
 	match := named.FindStringSubmatch(key)
 	if match == nil {
@@ -50,8 +50,8 @@ func Of(key string) (Object, bool) {
 	return Object{SizeBytes: sizeBytes, Hash: hash.Sum64()}, true
 }
 
-// At is the content from offset on: maxBytes or MaxSlice, whichever is less. It
-// must not be changed.
+// At returns the content from offset on: the smaller of maxBytes and MaxSlice.
+// The caller must not change it.
 func (object Object) At(offset, maxBytes int64) []byte {
 	at := (int64(object.Hash%patternBytes) + offset) % patternBytes
 	return pattern[at : at+min(maxBytes, MaxSlice)]

@@ -14,10 +14,10 @@ import (
 	"orcacache.dev/bench/content"
 )
 
-// Big enough that a whole read of a fast server fits: fewer system calls.
+// Large enough for the data that a fast server sends between two reads, which saves system calls.
 const readBytes = 512 << 10
 
-// A connection is dialled when it is needed, and again after a failure.
+// A connection is opened when it is needed, and again after a failure.
 type connection struct {
 	host    string
 	timeout time.Duration
@@ -27,7 +27,7 @@ type connection struct {
 	buffer  []byte
 }
 
-// A target is what one request reads: [from, to) of an object.
+// A target is the part of an object that one request reads: [from, to).
 type target struct {
 	key      string
 	object   content.Object
@@ -37,7 +37,7 @@ type target struct {
 
 type timing struct{ firstByte, total time.Duration }
 
-// refused is a 503 of a server that says when to come back.
+// refused is a 503 response with Retry-After.
 type refused struct{ retryAfter time.Duration }
 
 func (refused) Error() string { return "status 503" }
@@ -47,11 +47,11 @@ func newConnection(host string, timeout time.Duration) *connection {
 }
 
 func (c *connection) dial() error {
-	dialled, err := net.DialTimeout("tcp", c.host, c.timeout)
+	dialed, err := net.DialTimeout("tcp", c.host, c.timeout)
 	if err != nil {
 		return err
 	}
-	c.tcp = dialled.(*net.TCPConn)
+	c.tcp = dialed.(*net.TCPConn)
 	c.heads = bufio.NewReaderSize(c.tcp, 4096)
 	c.raw, err = c.tcp.SyscallConn()
 	return err
@@ -64,7 +64,7 @@ func (c *connection) close() {
 	}
 }
 
-// get reads one target to its end and says when its first and its last byte came.
+// get reads one target completely and returns the times of its first and last byte.
 func (c *connection) get(t target, verify bool) (timing, error) {
 	took, err := c.exchange(t, verify)
 	if err != nil {
@@ -109,7 +109,7 @@ func (c *connection) exchange(t target, verify bool) (took timing, err error) {
 	return took, nil
 }
 
-// head accepts only the answer that has exactly the target's bytes.
+// head accepts only a response with exactly the length of the target.
 func (c *connection) head(t target) (keepAlive bool, err error) {
 	line, err := c.heads.ReadSlice('\n')
 	if err != nil {
@@ -155,7 +155,7 @@ func (c *connection) head(t target) (keepAlive bool, err error) {
 		return false, fmt.Errorf("status %s", status)
 	}
 	if lengthBytes != t.to-t.from {
-		return false, fmt.Errorf("a length of %d instead of %d", lengthBytes, t.to-t.from)
+		return false, fmt.Errorf("Content-Length %d instead of %d", lengthBytes, t.to-t.from)
 	}
 	return keepAlive, nil
 }
@@ -164,7 +164,7 @@ func (c *connection) body(t target, verify bool) error {
 	at := t.from
 	take := func(bytes []byte) error {
 		if verify && !t.holds(at, bytes) {
-			return fmt.Errorf("other bytes than the object's")
+			return fmt.Errorf("the bytes differ from the object")
 		}
 		at += int64(len(bytes))
 		return nil
@@ -200,7 +200,7 @@ func (c *connection) body(t target, verify bool) error {
 	return nil
 }
 
-// drop takes bytes out of the socket without copying them.
+// drop discards bytes of the socket without copying them.
 func (c *connection) drop(room []byte) (int, error) {
 	var length int
 	var failure error

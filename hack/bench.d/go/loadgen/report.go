@@ -10,7 +10,7 @@ type samples struct {
 	timings  []timing
 	bytes    int64
 	failures map[string]int64
-	// Answers that asked for patience.
+	// Number of 503 responses with Retry-After.
 	refusals int64
 }
 
@@ -31,7 +31,7 @@ type report struct {
 	Refusals    int64            `json:"refusals"`
 	FirstByteMs spread           `json:"firstByteMs"`
 	TotalMs     spread           `json:"totalMs"`
-	// Of this process, to see that it was not what was measured.
+	// CPU time of this process, to verify that it was not the bottleneck.
 	CPUSeconds float64 `json:"cpuSeconds"`
 }
 

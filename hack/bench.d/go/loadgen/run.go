@@ -12,7 +12,7 @@ import (
 	"orcacache.dev/bench/content"
 )
 
-// Who fails is not to ask again at once: a server that refuses is not to be measured by that.
+// A pause after a failed request, so that rejections do not dominate the measurement.
 const pauseAfterFailure = 5 * time.Millisecond
 
 type load struct {
@@ -28,7 +28,7 @@ func run(o options) (report, error) {
 	connections := make([]*connection, o.connections)
 	for i := range connections {
 		connections[i] = newConnection(o.hosts[i%len(o.hosts)], o.timeout)
-		if o.together {
+		if o.simultaneous {
 			if err := connections[i].dial(); err != nil {
 				return report{}, err
 			}
@@ -72,19 +72,19 @@ func (l *load) work(c *connection, random *rand.Rand) {
 	l.seen.add(mine)
 }
 
-// get asks again for as long as the server asks for patience.
+// get retries while the server responds with Retry-After.
 func (l *load) get(c *connection, wanted target, mine *samples) (timing, error) {
 	started := time.Now()
 	for {
-		asked := time.Now()
+		attempt := time.Now()
 		took, err := c.get(wanted, l.verify)
-		var no refused
-		if !l.patient || !errors.As(err, &no) || time.Since(started) > l.timeout {
-			waited := asked.Sub(started)
+		var refusal refused
+		if !l.retry503 || !errors.As(err, &refusal) || time.Since(started) > l.timeout {
+			waited := attempt.Sub(started)
 			return timing{waited + took.firstByte, waited + took.total}, err
 		}
 		mine.refusals++
-		time.Sleep(no.retryAfter)
+		time.Sleep(refusal.retryAfter)
 	}
 }
 
@@ -99,7 +99,7 @@ func (l *load) target(number int64, random *rand.Rand) (target, error) {
 	}
 	object, ok := content.Of(key)
 	if !ok {
-		return target{}, fmt.Errorf("the key %s does not say how long its object is", key)
+		return target{}, fmt.Errorf("the key %s contains no size (sized-<bytes>)", key)
 	}
 	if l.rangeBytes == 0 {
 		return target{key: key, object: object, to: object.SizeBytes}, nil

@@ -12,8 +12,8 @@ import (
 	"sync"
 )
 
-// files is a store in a folder. User metadata and ETags are kept beside, in
-// memory: what was there before this process is not seen.
+// files is a store in a folder. User metadata and ETags are in memory only, so it
+// does not contain the files of an earlier process.
 type files struct {
 	dir     string
 	mutex   sync.RWMutex
@@ -49,11 +49,11 @@ func (f *files) open(name string) (object, error) {
 func (f *files) put(name string, r *http.Request) (int64, error) {
 	ifAbsent := r.Header.Get("If-None-Match") == "*"
 	f.mutex.Lock()
-	_, isThere := f.entries[name]
+	_, exists := f.entries[name]
 	f.serial++
 	serial := f.serial
 	f.mutex.Unlock()
-	if ifAbsent && isThere {
+	if ifAbsent && exists {
 		return 0, refusal{http.StatusPreconditionFailed, "PreconditionFailed"}
 	}
 	path := filepath.Join(f.dir, fmt.Sprintf("%08d", serial))
@@ -70,16 +70,16 @@ func (f *files) put(name string, r *http.Request) (int64, error) {
 	return lengthBytes, err
 }
 
-// place makes it visible: of several conditional writers one wins, whoever began first.
+// place makes the object visible. The first of several conditional writers wins.
 func (f *files) place(name string, written entry, ifAbsent bool) error {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	before, isThere := f.entries[name]
-	if isThere && ifAbsent {
+	before, exists := f.entries[name]
+	if exists && ifAbsent {
 		return refusal{http.StatusPreconditionFailed, "PreconditionFailed"}
 	}
 	f.entries[name] = written
-	if isThere {
+	if exists {
 		os.Remove(before.path)
 	}
 	return nil
@@ -120,6 +120,6 @@ func (o opened) copyTo(w io.Writer, offset, lengthBytes int64) (int64, error) {
 	if _, err := o.Seek(offset, io.SeekStart); err != nil {
 		return 0, err
 	}
-	// The response's own ReadFrom makes a sendfile of this.
+	// ReadFrom of the response uses sendfile for this.
 	return io.CopyN(w, o.File, lengthBytes)
 }

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// A slow body goes out in steps of this size, each one step ahead of what its line could carry.
+// A throttled body is sent in steps of this size, at most one step ahead of the rate.
 const pacedStepBytes = 64 << 10
 
-// A refusal is an answer in S3's words.
+// A refusal is an S3 error response.
 type refusal struct {
 	status int
 	code   string

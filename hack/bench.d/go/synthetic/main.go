@@ -1,10 +1,10 @@
-// synthetic is a small S3-shaped server for measurements. As an origin it has
-// every object whose name tells its size; with -dir it is a store of files
-// (sendfile, on tmpfs the best case). It checks no signatures, counts what it
-// does, and can be made slow:
+// synthetic is a small server with an S3 interface for measurements. As an origin
+// it has every object whose name contains a size; with -dir it stores files (using
+// sendfile, which on tmpfs is the best case). It does not verify signatures. It
+// has counters and can be throttled:
 //
 //	GET /_/counts                              counters as JSON
-//	POST /_/set?latency=20ms&rate=100000000    delay before each answer, bytes/s of each body (0 = no limit)
+//	POST /_/set?latency=20ms&rate=100000000    latency of each response, bytes/s of each body (0 = no limit)
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 type server struct {
 	source    source
 	latencyNs atomic.Int64
-	// Bytes a second of each body, so of each connection; 0 = no limit.
+	// Bytes/s of each body, and thus of each connection; 0 = no limit.
 	rate   atomic.Int64
 	counts counts
 }
@@ -40,8 +40,8 @@ type counts struct {
 }
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:0", "address; the one in use is printed")
-	dir := flag.String("dir", "", "be a store of the files in this folder instead of an origin")
+	listen := flag.String("listen", "127.0.0.1:0", "address; prints the actual one")
+	dir := flag.String("dir", "", "store files in this folder instead of being an origin")
 	flag.Parse()
 	this := &server{source: named{}}
 	if *dir != "" {
@@ -99,7 +99,7 @@ func (this *server) control(w http.ResponseWriter, r *http.Request, what string)
 		latency, latencyErr := time.ParseDuration(r.URL.Query().Get("latency"))
 		rate, rateErr := strconv.ParseInt(r.URL.Query().Get("rate"), 10, 64)
 		if latencyErr != nil || rateErr != nil {
-			http.Error(w, "want latency and rate", http.StatusBadRequest)
+			http.Error(w, "latency and rate are required", http.StatusBadRequest)
 			return
 		}
 		this.latencyNs.Store(int64(latency))
@@ -110,7 +110,7 @@ func (this *server) control(w http.ResponseWriter, r *http.Request, what string)
 	}
 }
 
-// Whoever looks at the bucket itself is told that it is there, empty and without versions.
+// answerBucket responds to requests for the bucket itself: it exists, is empty and has no versions.
 func answerBucket(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "application/xml")
 	fmt.Fprint(w, `<?xml version="1.0"?><ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>`)

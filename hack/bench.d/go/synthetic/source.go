@@ -8,7 +8,7 @@ import (
 	"orcacache.dev/bench/content"
 )
 
-// A source is where objects are. Names are "bucket/key".
+// A source contains objects. Names are "bucket/key".
 type source interface {
 	open(name string) (object, error)
 	put(name string, r *http.Request) (int64, error)
@@ -27,7 +27,7 @@ type body interface {
 	copyTo(w io.Writer, offset, lengthBytes int64) (int64, error)
 }
 
-// named has every object whose name tells its size.
+// named has every object whose name contains a size.
 type named struct{}
 
 func (named) open(name string) (object, error) {

@@ -1,4 +1,4 @@
-/** Everything that one setup needs, running: store, this cache, the ones that it is compared with, nginx. */
+/** Starts the processes of one setup: store, cache, and the servers to compare it with. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startCache, type CacheTarget } from './cache-target.ts';
@@ -6,31 +6,31 @@ import { freePorts, startChild, waitFor } from './child.ts';
 import type { Setup, Variant } from './lines.ts';
 import type { NginxTarget } from './nginx-target.ts';
 import type { Options } from './options.ts';
-import type { Effort } from './sample.ts';
+import type { ResourceUse } from './sample.ts';
 import { startSynthetic, type Synthetic } from './synthetic.ts';
 
-/** What is measured, as a client and an accountant see it. */
+/** A server under test: its URLs, processes and counters. */
 export interface Target {
   readonly name: string;
   readonly urls: readonly string[];
   readonly pids: readonly number[];
-  does(variant: Variant): boolean;
-  /** What it has done so far, but for time and memory. */
-  counts(): Promise<Pick<Effort, 'storeBytes' | 'servedFromMemory'>>;
-  /** Resolves when it has nothing left to do. */
+  supports(variant: Variant): boolean;
+  /** Its counters since the start. */
+  counts(): Promise<Pick<ResourceUse, 'storeBytes' | 'servedFromMemory'>>;
+  /** Resolves when it has no background work in flight. */
   idle(): Promise<void>;
 }
 
-/** Of a target that counts nothing, and does nothing behind a client's back. */
-export const TELLS_NOTHING: Pick<Target, 'counts' | 'idle'> = {
+/** For a target without counters and without background work. */
+export const NO_COUNTERS: Pick<Target, 'counts' | 'idle'> = {
   counts: async () => ({ storeBytes: undefined, servedFromMemory: undefined }),
   idle: async () => {},
 };
 
-/** What every setup shares. */
+/** Shared by all setups. */
 export interface Base {
   readonly options: Options;
-  /** On tmpfs. */
+  /** A folder on tmpfs. */
   readonly folder: string;
   readonly origin: Synthetic;
   readonly nginx: NginxTarget | undefined;
@@ -38,14 +38,18 @@ export interface Base {
   readonly checkout: string;
 }
 
-export interface World extends AsyncDisposable {
+export interface Environment extends AsyncDisposable {
   readonly targets: readonly Target[];
   readonly cache: CacheTarget;
 }
 
 const START_TIMEOUT_MS = 20_000;
 
-export async function openWorld(base: Base, setup: Setup, nodeArgs: readonly string[] = []): Promise<World> {
+export async function openEnvironment(
+  base: Base,
+  setup: Setup,
+  nodeArgs: readonly string[] = [],
+): Promise<Environment> {
   const { options, origin, nginx } = base;
   await using stack = new AsyncDisposableStack();
   const start = async (checkout: string) => {
@@ -72,7 +76,7 @@ interface Store extends AsyncDisposable {
   readonly url: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Body bytes that were read from it. */
+  /** Number of body bytes read from it. */
   readBytes(): Promise<number | undefined>;
 }
 
@@ -89,12 +93,12 @@ async function syntheticStore({ options }: Base, folder: string): Promise<Store>
   };
 }
 
-/** A real S3 server: signatures are checked, and what it reads it does not tell. */
+/** A real S3 server, which verifies signatures and has no counters. */
 async function versitygwStore(folder: string): Promise<Store> {
   const accessKeyId = 'bench';
   const secretAccessKey = 'bench-secret';
   const [port] = await freePorts(1);
-  // Its buckets are folders.
+  // A folder is a bucket of versitygw.
   await mkdir(join(folder, 'store', 'chunks'), { recursive: true });
   const args = ['-a', accessKeyId, '-s', secretAccessKey, '--port', `127.0.0.1:${port}`, '--quiet', '--keep-alive'];
   const child = startChild('versitygw', [...args, 'posix', join(folder, 'store')]);
@@ -119,7 +123,7 @@ function targetOf(name: string, cache: CacheTarget, store: Store): Target {
     name,
     urls: cache.urls,
     pids: cache.children.map(({ pid }) => pid),
-    does: () => true,
+    supports: () => true,
     counts: async () => ({
       storeBytes: await store.readBytes(),
       servedFromMemory: await cache.metric('orca_served_bytes_total', 'source="memory"'),
@@ -133,7 +137,7 @@ function nginxTarget({ url, pids }: NginxTarget): Target {
     name: 'nginx',
     urls: [url],
     pids,
-    does: (variant) => variant.nginx,
-    ...TELLS_NOTHING,
+    supports: (variant) => variant.nginx,
+    ...NO_COUNTERS,
   };
 }
