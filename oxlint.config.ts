@@ -78,7 +78,12 @@ const LAYERS: readonly Layer[] = [
   },
   {
     files: ['operator/control/**'],
-    mayImport: ['#crds/**', '#shared/**', '#operator/api/**', '#operator/reconcile/**', ...NODE],
+    // Of the reconciler only its interface.
+    mayImport: [
+      ...['#crds/**', '#shared/**', '#operator/api/**'],
+      ...['api', 'outcome', 'reconcile'].map((name) => `#operator/reconcile/${name}.ts`),
+      ...NODE,
+    ],
   },
   {
     files: ['operator/http/**'],
