@@ -25,7 +25,7 @@ export interface CacheOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: RootLog;
-  /** Aborts when the process is asked to stop: from then on this replica owns no new chunks. */
+  /** Aborts when the process receives a signal to stop: from then on this replica owns no new chunks. */
   readonly stopping: AbortSignal;
   /** For tests: overwrites released memory. */
   readonly poisonMemory?: boolean;

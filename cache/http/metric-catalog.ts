@@ -99,12 +99,12 @@ export const COUNTERS = {
   },
   stalls: {
     name: 'orca_stalls_total',
-    help: 'Times a socket took no byte for 5 s',
+    help: 'Times a socket accepted no bytes for 5 s',
     labels: { listener: LISTENERS, outcome: all<StallOutcome>({ buffers_released: 0, closed: 0 }) },
   },
   shedConnections: {
     name: 'orca_connections_shed_total',
-    help: 'Connections closed to protect the others',
+    help: 'Connections closed to protect other connections',
     labels: { listener: LISTENERS, reason: all<ShedReason>({ idle_evicted: 0, refused: 0, pipelined: 0 }) },
   },
   shutdownResets: { name: 'orca_shutdown_resets_total', help: 'Connections reset when their drain timed out' },

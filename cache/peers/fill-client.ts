@@ -37,7 +37,7 @@ export interface FillClientOptions {
   /** Undefined = no keys (development with static peers): nothing is signed and nothing verified. */
   readonly keys: () => PeerKeys | undefined;
   readonly clock: Clock;
-  /** How long a peer may send no byte before the status line, or take to connect, before it counts as dead. */
+  /** A peer counts as dead after this long without any bytes before the status line, or without a connection. */
   readonly deadAfterMs?: number;
 }
 
@@ -235,7 +235,7 @@ function refusalOf(address: PeerAddress, status: number, text: string, retryAfte
   );
 }
 
-/** A missing or unknown source counts as the origin: a hit is rather undercounted than overcounted. */
+/** A missing or unknown source counts as the origin, so that the hit ratio is never too high. */
 function sourceOf(text: string | undefined): FillSource {
   return text === 'memory' || text === 'store' ? text : 'flight';
 }

@@ -97,7 +97,7 @@ class DirectFill {
     const { clock } = this.#options;
     const { firstByteTimeoutMs = request.deadlineMs, requestId = '' } = this.#call;
     const late = () => unavailable(this.#address, `no response within ${firstByteTimeoutMs} ms`, 'first_byte');
-    const overdue = () => new OrcaError('origin_unavailable', `no byte within the requested ${request.deadlineMs} ms`);
+    const overdue = () => new OrcaError('origin_unavailable', `no bytes within the requested ${request.deadlineMs} ms`);
     try {
       return await withDeadline(clock, firstByteTimeoutMs, late, this.#signal, (limited) =>
         withDeadline(clock, request.deadlineMs, overdue, limited, (signal) =>

@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OrcaError } from '#cache/core/errors.ts';
 
 const METHODS = 'GET, HEAD';
-/** A day: browsers cache preflights no longer. */
+/** A day, the most for which browsers cache a preflight response. */
 const MAX_AGE_S = 86_400;
-/** Headers that scripts may read in addition to the safelisted ones. */
+/** Headers that scripts may read in addition to those that are always allowed. */
 const EXPOSED = [
   'ETag',
   'Accept-Ranges',

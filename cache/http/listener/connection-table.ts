@@ -1,7 +1,7 @@
 /**
  * Tracks a listener's connections and sheds load: when all are taken, a new connection evicts the one that has been idle
- * longest. Clients that open thousands of connections and send nothing, or send it byte by byte, therefore lock nobody
- * else out.
+ * longest. Clients that open thousands of connections and send nothing, or send it byte by byte, therefore lock no other
+ * client out.
  */
 import type { Socket } from 'node:net';
 

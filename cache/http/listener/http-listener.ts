@@ -21,7 +21,7 @@ const SETTINGS = {
   maxHeaderSize: 16 * 1024,
   noDelay: true,
 };
-/** A socket that accepts no byte for this long has no live client. */
+/** A socket that accepts no bytes for this long has no live client. */
 const IDLE_WRITE_MS = 300_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 

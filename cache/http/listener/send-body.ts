@@ -34,7 +34,7 @@ export interface SendOptions {
   readonly clock: Clock;
   /** Notified when the socket takes nothing. */
   readonly pace: ReaderPace;
-  /** How long a socket may take no byte before its response is closed. */
+  /** How long a socket may accept no bytes before its response is closed. */
   readonly stallLimitMs: () => number;
   onServed(source: Source, lengthBytes: number): void;
   onStall(outcome: StallOutcome): void;
@@ -138,7 +138,7 @@ class BodySender {
     const onTaken = (): void => {
       if (isLast) this.#release(piece);
       this.#unsentBytes -= bytes.length;
-      // Bytes handed over before a stall tell nothing about the speed after it.
+      // Bytes handed over before a stall do not indicate the speed after it.
       if (this.#stalls === stallsBefore) this.#limitBytes = Math.min(this.#limitBytes + bytes.length, MAX_UNSENT_BYTES);
       if (this.#limitBytes === MAX_UNSENT_BYTES) this.#options.pace.recovered();
       this.#wake?.();
@@ -149,7 +149,7 @@ class BodySender {
 
   /** Waits until the unsent bytes are within the limit, or until none are left. */
   async #room(isEnd: boolean): Promise<void> {
-    // The sum of waits, not of clock time: a process that was stopped can't tell what its clients did.
+    // The sum of waits, not of clock time: a suspended process can't know what its clients did.
     let stalledMs = 0;
     while (!this.#isClosed && this.#unsentBytes > (isEnd ? 0 : this.#limitBytes)) {
       if (await this.#nextTaken()) {
@@ -163,7 +163,7 @@ class BodySender {
       this.#options.pace.stalled();
       if (stalledMs >= this.#options.stallLimitMs()) {
         this.#options.onStall('closed');
-        throw new OrcaError('cancelled', `the client took no byte for ${stalledMs / 1000} s`);
+        throw new OrcaError('cancelled', `the client read no bytes for ${stalledMs / 1000} s`);
       }
     }
   }

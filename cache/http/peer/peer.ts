@@ -138,7 +138,7 @@ async function fill(call: PeerCall): Promise<string> {
   const socket = await ownSocket(response, call.signal);
   const pace = new ReaderPace();
   // The requester's deadline bounds the wait for the first byte, not the stream that follows.
-  const late = () => new OrcaError('origin_unavailable', `no byte within the requested ${terms.deadlineMs} ms`);
+  const late = () => new OrcaError('origin_unavailable', `no bytes within the requested ${terms.deadlineMs} ms`);
   const reply = await withDeadline(options.clock, terms.deadlineMs, late, call.signal, (signal) =>
     options.engine.serveFill({ ...query, ...terms, signal, requestId, pace }),
   );

@@ -35,7 +35,7 @@ export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname);
 }
 
-/** Empty and dot segments would be normalised in transit: such a name is sent with encoded slashes, as one segment. */
+/** Empty and dot segments would be normalized in transit: such a name is sent with encoded slashes, as one segment. */
 function encodeBlob(blob: string): string {
   const encoded = encodeKey(blob);
   return /(?:^|\/)\.{0,2}(?:\/|$)/.test(blob) ? encoded.replaceAll('/', '%2F') : encoded;

@@ -110,7 +110,7 @@ function refuseExpired(credentials: AzureCredentials): void {
   throw new OrcaError('internal', `the SAS token expired at ${new Date(credentials.expiresMs).toISOString()}`);
 }
 
-/** Azure's error code, which the header carries even without a body. Empty if there is none. */
+/** Azure's error code, or ''. The header carries it even without a body. */
 export function azureErrorCode({ headers, body }: Pick<RawResponse, 'headers' | 'body'>): string {
   return headers['x-ms-error-code'] ?? /<Code>([^<]{1,100})<\/Code>/.exec(body.toString('utf8'))?.[1] ?? '';
 }

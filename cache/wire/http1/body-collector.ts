@@ -1,6 +1,6 @@
 /**
- * Collects a body that is not for the sink: error documents and small responses, at most 64 KiB unless the caller wants
- * more, framed by Content-Length, chunked coding or the end of the connection.
+ * Collects a body that is not for the sink: error documents and small responses, at most 64 KiB unless the caller sets
+ * another limit, framed by Content-Length, chunked coding or the end of the connection.
  */
 import { WireError } from './errors.ts';
 import type { Framing } from './response-head.ts';

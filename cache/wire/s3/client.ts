@@ -101,7 +101,7 @@ export function retryAfterMs(headers: ResponseHeaders): number | undefined {
   return text !== undefined && /^\d{1,6}$/.test(text) ? Number(text) * 1000 : undefined;
 }
 
-/** A strong ETag without its quotes; undefined if there is none, or only a weak one. */
+/** A strong ETag without its quotes; undefined if it is missing or weak. */
 export function strongEtag(headers: ResponseHeaders): string | undefined {
   const text = headers['etag'] ?? '';
   const quoted = /^"([^"]+)"$/.exec(text)?.[1];

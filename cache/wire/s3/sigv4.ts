@@ -1,5 +1,5 @@
 /**
- * AWS Signature Version 4 in request headers, with S3's rules: the path is percent-encoded once and never normalised.
+ * AWS Signature Version 4 in request headers, with S3's rules: the path is percent-encoded once and never normalized.
  * Pure: time and credentials are parameters.
  */
 import { createHmac, hash } from 'node:crypto';
@@ -31,7 +31,7 @@ export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 const NOT_SIGNED = new Set(['connection', 'accept-encoding', 'content-length', 'expect', 'user-agent', 'x-request-id']);
 
 export interface Signer {
-  /** Returns the headers to send: the given ones and x-amz-date, x-amz-content-sha256, x-amz-security-token, authorization. */
+  /** Returns the headers of the input with x-amz-date, x-amz-content-sha256, x-amz-security-token and authorization added. */
   sign(input: SigningInput): Record<string, string>;
 }
 

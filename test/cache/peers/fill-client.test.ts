@@ -3,7 +3,13 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { chunkAt } from '#cache/core/chunk.ts';
 import { parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
-import { PROOF_HEADER, proveAnswer, verifyRequest, type PeerKeys, type Verdict } from '#cache/core/peer/auth.ts';
+import {
+  PROOF_HEADER,
+  proveAnswer,
+  verifyRequest,
+  type PeerKeys,
+  type RequestVerification,
+} from '#cache/core/peer/auth.ts';
 import { peerAddress } from '#cache/core/peer-set.ts';
 import type { FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
@@ -37,7 +43,7 @@ type FillOptions = Parameters<PeerClient['fill']>[3];
 interface Call {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly verdict: Verdict;
+  readonly verdict: RequestVerification;
   /** Sends a response with a valid proof. */
   readonly answer: (status: number, body?: Buffer | string, headers?: Record<string, string>) => void;
 }

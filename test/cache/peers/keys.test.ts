@@ -58,11 +58,11 @@ describe('the peer keys', () => {
   });
 
   test.for([
-    ['are gone', (path: string) => rm(join(path, 'key'))],
+    ['are deleted', (path: string) => rm(join(path, 'key'))],
     ['are empty', (path: string) => writeFile(join(path, 'key'), '')],
-  ] as const)('stay when the files %s, with a warning', async ([, spoil]) => {
+  ] as const)('stay when the files %s, with a warning', async ([, corrupt]) => {
     const { path, clock, keys, lines } = await open({ key: FIRST });
-    await spoil(path);
+    await corrupt(path);
     await reread(clock);
     expect(keys.current().current).toEqual(FIRST);
     expect(lines.at(-1)).toContain('"level":"warn"');
@@ -78,7 +78,7 @@ describe('the peer keys', () => {
   });
 
   test.for([{}, { key: Buffer.alloc(0) }, { key: Buffer.alloc(15, 1) }])(
-    'are refused at the start if there is none: %j',
+    'are required at the start: %j',
     async (files) => {
       const path = await directory(files);
       await expect(

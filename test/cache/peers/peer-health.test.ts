@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { peerHealth } from '#cache/peers/peer-health.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
-test('a peer is asked freely until it is dead, then skipped, then probed by a single request', async () => {
+test('a peer is available until it is dead, then skipped, then probed by a single request', async () => {
   const clock = fakeClock();
   const health = peerHealth(clock, 5000);
   expect(health.ask()).toBeDefined();

@@ -62,7 +62,7 @@ describe('a directory of files', () => {
   });
 
   test.for(['access-key-id', 'secret-access-key'])(
-    'without %s says which file is missing, and works once it is there',
+    'without %s names the missing file, and works once it exists',
     async (name) => {
       await mount('v1', { 'access-key-id': 'top', 'secret-access-key': 'secret' });
       await writeFile(join(directory, 'v1', name), ' \n');

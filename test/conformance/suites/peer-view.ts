@@ -1,16 +1,16 @@
-/** What every PeerView does, whatever it learns its peers from. */
+/** What every PeerView must do, whatever the source of its peers. */
 import { createHash } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';
 
 export interface PeerViewHarness {
   readonly view: PeerView;
-  /** Makes the view learn these peers (`ip:port`) and waits until it could have; absent where peers never change. */
+  /** Changes the peers (`ip:port`) and waits until the view can have noticed; absent if peers never change. */
   readonly change?: (peers: readonly string[]) => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
-/** `open` gives a view whose world holds exactly `peers`. */
+/** `open` returns a view of exactly `peers`. */
 export function peerViewConformance(
   name: string,
   open: (options: { readonly peers: readonly string[]; readonly self: string }) => Promise<PeerViewHarness>,
@@ -33,19 +33,19 @@ export function peerViewConformance(
       expect(view.current().owners).toContain(A);
     });
 
-    test('becomes ready, and then shows all peers, sorted', async () => {
+    test('becomes ready, and then contains all peers, sorted', async () => {
       const { view } = await opened([C, A, B], B);
       await view.ready();
       expect(view.current()).toMatchObject({ self: B, owners: [A, B, C], terminating: [] });
     });
 
-    test('counts itself in although nobody named it', async () => {
+    test('contains this replica even if the list of peers does not', async () => {
       const { view } = await opened([A, B], C);
       await view.ready();
       expect(view.current().owners).toEqual([A, B, C]);
     });
 
-    test('gives the epoch that every other replica gives', async () => {
+    test('has the same epoch on every replica', async () => {
       const { view } = await opened([B, A, C], A);
       const { view: other } = await opened([C, B, A], C);
       await Promise.all([view.ready(), other.ready()]);
@@ -53,7 +53,7 @@ export function peerViewConformance(
       expect(view.current().epoch).toBe(createHash('sha256').update([A, B, C].join('\n')).digest('hex').slice(0, 16));
     });
 
-    test('gives sets that nobody can change', async () => {
+    test('contains immutable sets', async () => {
       const { view } = await opened([A, B], A);
       await view.ready();
       const set = view.current();
@@ -67,7 +67,7 @@ export function peerViewConformance(
       expect(view.staleMs()).toBe(0);
     });
 
-    test('closes twice without harm and still knows its last peers', async () => {
+    test('can be closed twice, and keeps its last peers', async () => {
       const { view } = await opened([A, B], A);
       await view.ready();
       await view.close();
@@ -77,7 +77,7 @@ export function peerViewConformance(
 
     if (!options.changes) return;
 
-    test('tells every listener of a change once, and none that has left', async () => {
+    test('notifies every listener once of a change, and none that unsubscribed', async () => {
       const { view, change } = await opened([A, B], A);
       await view.ready();
       const seen: PeerSet[] = [];
@@ -90,7 +90,7 @@ export function peerViewConformance(
       expect(left).toEqual([]);
     });
 
-    test('tells nobody when nothing changed', async () => {
+    test('does not notify without a change', async () => {
       const { view, change } = await opened([A, B], A);
       await view.ready();
       const seen: PeerSet[] = [];
@@ -99,7 +99,7 @@ export function peerViewConformance(
       expect(seen).toEqual([]);
     });
 
-    test('tells nobody anything after it was closed', async () => {
+    test('does not notify after it was closed', async () => {
       const { view, change } = await opened([A, B], A);
       await view.ready();
       const seen: PeerSet[] = [];
@@ -110,7 +110,7 @@ export function peerViewConformance(
       expect(view.current().owners).toEqual([A, B]);
     });
 
-    test('goes on telling the others when one listener throws', async () => {
+    test('notifies the other listeners when one throws', async () => {
       const { view, change } = await opened([A, B], A);
       await view.ready();
       const seen: PeerSet[] = [];

@@ -20,7 +20,7 @@ test.for([
   ['plain/key', '/box/plain/key'],
   ["quote'star*bang!(é)", '/box/quote%27star%2Abang%21%28%C3%A9%29'],
   ['percent%2F', '/box/percent%252F'],
-  // Segments that an intermediary would normalise.
+  // Segments that an intermediary would normalize.
   ['double//slash', '/box/double%2F%2Fslash'],
   ['dots/../up', '/box/dots%2F..%2Fup'],
   ['dot/./here', '/box/dot%2F.%2Fhere'],

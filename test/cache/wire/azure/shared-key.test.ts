@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { sharedKeyAuthorization, stringToSign } from '#cache/wire/azure/shared-key.ts';
 
-const KEY = Buffer.from('a key that is none', 'utf8');
+const KEY = Buffer.from('not a real key', 'utf8');
 const headers = { 'x-ms-date': 'Fri, 26 Jun 2015 23:39:12 GMT', 'x-ms-version': '2015-02-21' };
 
 describe('the string to sign', () => {

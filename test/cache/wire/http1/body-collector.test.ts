@@ -55,7 +55,7 @@ test('a body that ends with the connection is never reported complete', () => {
 });
 
 test.for([{ kind: 'until-close' }, { kind: 'length', lengthBytes: 1_000_000 }] as const)(
-  'of a long body only 64 KiB are kept: %j',
+  'a long body is truncated to 64 KiB: %j',
   (framing) => {
     const collector = createBodyCollector(framing);
     const piece = Buffer.alloc(40_000, 'a');

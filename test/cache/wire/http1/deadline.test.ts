@@ -13,7 +13,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** One turn of the event loop, in which pending data is read: faked immediates fire a millisecond later. */
+/** One turn of the event loop, in which pending data is read: a faked setImmediate fires a millisecond later. */
 function turn(): void {
   vi.advanceTimersByTime(1);
 }

@@ -117,7 +117,7 @@ describe('the body', () => {
     expect(sink.bytes().toString()).toBe('hello world');
   });
 
-  test('that is empty puts no byte into the sink', async () => {
+  test('that is empty puts no bytes into the sink', async () => {
     const { client } = await open((_, answer) => answer.write(reply('200 OK', {})));
     const sink = collectSink();
     expect(await client.request(get({ sink }))).toMatchObject({ status: 200 });
@@ -159,7 +159,7 @@ describe('the body', () => {
     expect(client.connections).toEqual({ active: 0, idle: 0 });
   });
 
-  test('of an error is collected, chunked or until the connection ends', async () => {
+  test('is collected for an error, chunked or until the connection ends', async () => {
     const { client } = await open(({ number, connection }, answer) => {
       if (connection + number === 0)
         answer.write('HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n');
@@ -176,7 +176,7 @@ describe('the body', () => {
     expect(sink.lengthBytes).toBe(0);
   });
 
-  test('of an error that is cut still yields the status', async () => {
+  test('that is cut still yields the status of an error', async () => {
     const { client } = await open((_, answer) => {
       answer.write('HTTP/1.1 503 Slow Down\r\ncontent-length: 100\r\n\r\n<Code>SlowDown</Code>');
       answer.end();
@@ -184,7 +184,7 @@ describe('the body', () => {
     expect(await client.request(get())).toMatchObject({ status: 503, body: Buffer.from('<Code>SlowDown</Code>') });
   });
 
-  test('of a HEAD is not awaited', async () => {
+  test('is not awaited for a HEAD', async () => {
     const { client } = await open((_, answer) => answer.write(`${OK}content-length: 500\r\n\r\n`));
     expect((await client.request(get({ method: 'HEAD' }))).headers['content-length']).toBe('500');
     expect(client.connections.idle).toBe(1);
@@ -409,7 +409,7 @@ describe('connections', () => {
     expect(server.accepted).toBe(2);
   });
 
-  test('of a closed client are closed, and it accepts no more requests', async () => {
+  test('are closed with their client, which then accepts no more requests', async () => {
     const { server, client } = await open((_, answer) => answer.write(reply('200 OK', {})));
     await client.request(get());
     client.close();
@@ -498,14 +498,14 @@ describe('TLS', () => {
     await rm(directory, { recursive: true });
   });
 
-  test('of an untrusted CA is refused', async () => {
+  test('a certificate of an untrusted CA is refused', async () => {
     await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {})), tls);
     const client = openRawClient({ endpoint: server.endpoint });
     await expect(client.request(get())).rejects.toMatchObject({ failure: 'connect' });
     expect(server.requests).toHaveLength(0);
   });
 
-  test('for a name that the certificate lacks is refused', async () => {
+  test('a certificate for another name is refused', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'orca-ca-'));
     await writeFile(join(directory, 'ca.crt'), TEST_CA);
     await using server = await startScriptedServer((_, answer) => answer.write(reply('200 OK', {})), tls);

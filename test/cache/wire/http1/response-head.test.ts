@@ -95,7 +95,7 @@ describe('the end of a body', () => {
     ['GET', 'HTTP/1.1 204 No Content', { kind: 'none' }],
     ['GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5', { kind: 'none' }],
     ['GET', 'HTTP/1.1 102 Processing', { kind: 'none' }],
-  ] as const)('of the response to %s: %j', ([method, text, framing]) => {
+  ] as const)('is determined for a response to %s: %j', ([method, text, framing]) => {
     expect(framingOf(method, parseHead(text))).toEqual(framing);
   });
 
