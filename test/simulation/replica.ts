@@ -193,7 +193,7 @@ function observerOf(self: Incarnation, world: World): Observer {
     committedBytes: () => {},
     sparseRead: (answer) => world.note('sparse', `${self.owner.name} ${answer}`),
     sparseBytes: () => {},
-    fallThrough: (rung, reason) => world.note('fall', `${self.owner.name} ${rung} ${reason}`),
+    fallThrough: (source, reason) => world.note('fall', `${self.owner.name} ${source} ${reason}`),
     warn: (message, { chunk }) => {
       self.warnings.push(message);
       // The words are the engine's; without them nothing would be watched, and a mutation would tell.

@@ -221,7 +221,7 @@ export function countingObserver(counts: Counts): Observer {
     sparseBytes: (kind, lengthBytes) => {
       counts.sparseBytes[kind] = (counts.sparseBytes[kind] ?? 0) + lengthBytes;
     },
-    fallThrough: (rung, reason) => add(counts.fallThroughs, `${rung}/${reason}`),
+    fallThrough: (source, reason) => add(counts.fallThroughs, `${source}/${reason}`),
     warn: (message) => counts.warnings.push(message),
   };
 }
