@@ -109,7 +109,7 @@ export interface OrcaErrorOptions {
   readonly details?: string;
   /** Further elements of the error document. Never a secret. */
   readonly fields?: Readonly<Record<string, string>>;
-  /** For a cached error: the time since the origin reported it. */
+  /** The time since the origin reported the error, if it is a cached one. */
   readonly ageMs?: number;
 }
 

@@ -1,10 +1,10 @@
 /**
- * How replicas know each other: a MAC by the cluster's secret over everything that a request says, and a proof by the
- * same key over everything that an answer says. Without a proof an answer is nobody's.
+ * Authentication between replicas. A request carries a MAC, by the cluster's secret, over all that it contains; a
+ * response carries a proof by the same key. A response without a valid proof is discarded.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
-/** While a secret is rotated both are valid; what is sent carries a MAC by each. */
+/** During a key rotation both keys are valid, and requests carry one MAC per key. */
 export interface PeerKeys {
   readonly current: Uint8Array;
   readonly previous: Uint8Array | undefined;
@@ -15,31 +15,31 @@ export const NONCE_HEADER = 'x-orca-nonce';
 export const MAC_HEADER = 'x-orca-mac';
 export const PROOF_HEADER = 'x-orca-proof';
 
-/** Clocks of nodes differ by seconds; a request older than this is a replay. */
+/** Clocks of nodes differ by seconds; a request older than this is rejected as a replay. */
 export const MAX_SKEW_MS = 5 * 60_000;
-/** Random, so that no two requests of a cluster's life share one. */
+/** 128 random bits: no two requests of a cluster ever share a nonce. */
 export const NONCE_BYTES = 16;
 
-/** Each kind of text that is signed begins with its own word, so that none can pass for another. */
+/** Domain separation: a signature of one kind of message is not valid for the other. */
 const REQUEST_CONTEXT = 'orca-peer-request-1';
 const ANSWER_CONTEXT = 'orca-peer-answer-1';
 const ORCA_PREFIX = 'x-orca-';
 const NONCE = /^[A-Za-z0-9_-]{16,64}$/;
 const DATE = /^[1-9]\d{12}$/;
 
-/** What both sides see of a request, as it stands on the wire. */
+/** The parts of a request that are signed, as on the wire. */
 export interface PeerRequest {
   readonly method: string;
   /** The raw request target, query included. */
   readonly target: string;
-  /** `ip:port` of the receiver: a request is good at one replica only. */
+  /** `ip:port` of the receiver: a request is valid for one replica only. */
   readonly receiver: string;
-  /** Lower-case names. Only X-Orca-* counts, and all of it. */
+  /** Lower-case names. Exactly the X-Orca-* headers are signed. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   readonly body: Uint8Array;
 }
 
-/** The headers that make `request` ours: date, nonce, and one MAC a key. */
+/** The headers to add to `request`: date, nonce, and one MAC per key. */
 export function signRequest(
   keys: PeerKeys,
   request: PeerRequest,
@@ -52,12 +52,12 @@ export function signRequest(
   return { ...stamp, [MAC_HEADER]: macs.join(',') };
 }
 
-export type Verdict =
+export type RequestVerification =
   | { readonly ok: true; readonly key: Uint8Array; readonly nonce: string; readonly dateMs: number }
   | { readonly ok: false; readonly reason: 'missing' | 'malformed' | 'skew' | 'mismatch' };
 
-/** `key` is the one whose MAC was accepted: the answer is proved by it. */
-export function verifyRequest(keys: PeerKeys, request: PeerRequest, nowMs: number): Verdict {
+/** On success `key` is the one whose MAC was accepted; the response must be proved with it. */
+export function verifyRequest(keys: PeerKeys, request: PeerRequest, nowMs: number): RequestVerification {
   const [date, nonce, mac] = [DATE_HEADER, NONCE_HEADER, MAC_HEADER].map((name) => request.headers[name]);
   if (mac === undefined || date === undefined || nonce === undefined) return { ok: false, reason: 'missing' };
   if (typeof mac !== 'string' || typeof date !== 'string' || typeof nonce !== 'string')
@@ -80,16 +80,16 @@ export function verifyRequest(keys: PeerKeys, request: PeerRequest, nowMs: numbe
   return { ok: false, reason: 'mismatch' };
 }
 
-/** What an answer says, as far as it is proved. */
+/** The parts of a response that its proof covers. */
 export interface PeerAnswer {
-  /** Of the request: an answer to another one proves nothing. */
+  /** The nonce of the request, so that a proof is not valid for another request. */
   readonly nonce: string;
   readonly status: number;
-  /** Of the body, as Content-Length says it; 0 without one. */
+  /** Content-Length; 0 without a body. */
   readonly lengthBytes: number;
-  /** Of the object version that the answer is about. */
+  /** The ETag of the object version in the response. */
   readonly etag: string;
-  /** The small body of an answer without object bytes, or a 204's X-Orca-Chunk; empty for object bytes. */
+  /** The body of a response without object bytes, or X-Orca-Chunk of a 204; empty for object bytes. */
   readonly reason: string;
 }
 
@@ -104,21 +104,21 @@ export function verifyAnswer(keys: PeerKeys, answer: PeerAnswer, proof: string |
 }
 
 export interface NonceMemory {
-  /** True the first time only, for a nonce whose request was accepted at `nowMs`. */
+  /** Returns true only for the first call with a nonce. The request's MAC must be verified before. */
   admit(nonce: string, dateMs: number, nowMs: number): boolean;
 }
 
 /**
- * Nonces of accepted mutating calls. It never holds more than `maxEntries`: what it had to forget early it refuses by
- * date, so that a replay is never let through.
+ * Replay protection: the nonces of accepted mutating requests, at most `maxEntries`. If a nonce had to be dropped early,
+ * requests up to its date are rejected, so that a replay is never admitted.
  */
 export function nonceMemory(maxEntries: number): NonceMemory {
   const dates = new Map<string, number>();
-  /** Everything dated up to here is refused. */
+  /** Requests dated up to this time are rejected. */
   let floorMs = 0;
   return {
     admit(nonce, dateMs, nowMs) {
-      // Oldest arrivals first; what the skew check refuses anyway need not be remembered.
+      // In order of arrival. Nonces that the skew check would reject anyway need not be kept.
       for (const [oldNonce, oldDateMs] of dates) {
         if (nowMs - oldDateMs <= MAX_SKEW_MS) break;
         dates.delete(oldNonce);
@@ -145,14 +145,14 @@ function canonicalRequest({ method, target, receiver, headers, body }: PeerReque
 }
 
 function canonicalAnswer({ nonce, status, lengthBytes, etag, reason }: PeerAnswer): string {
-  // The reason may hold anything; its hash is one line.
+  // The reason may contain line breaks; its hash does not.
   const reasonHash = createHash('sha256').update(reason, 'utf8').digest('hex');
   return lines([ANSWER_CONTEXT, nonce, String(status), String(lengthBytes), JSON.stringify(etag), reasonHash]);
 }
 
-/** One field a line; a field with a line break could pass for two, and HTTP can't carry one. */
+/** One field per line. A line break in a field would make the text ambiguous; HTTP cannot transport one anyway. */
 function lines(fields: readonly string[]): string {
-  for (const field of fields) if (/[\r\n]/.test(field)) throw new RangeError('a signed field holds a line break');
+  for (const field of fields) if (/[\r\n]/.test(field)) throw new RangeError('a signed field contains a line break');
   return fields.join('\n');
 }
 

@@ -1,6 +1,6 @@
 /**
- * `GET /internal/fill` as text, both ways: the query names the chunk and its bytes, the headers say on what terms. What
- * no valid configuration could send is refused here, before anything is allocated for it.
+ * Formats and parses `GET /internal/fill`: the query names the chunk and range, the headers contain the terms. Requests
+ * that no valid configuration can send are rejected here, before memory is allocated for them.
  */
 import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -9,18 +9,18 @@ import { formatQuery, INTEGER, integer, MAX_ETAG_BYTES, objectName, parseQuery, 
 
 export const FILL_PATH = '/internal/fill';
 export const PEER_PROTOCOL = '1';
-/** Smaller chunks can't be configured: each costs a request. */
+/** The minimum of `chunking.size`, because each chunk costs a request. */
 export const MIN_CHUNK_SIZE_BYTES = 1024 * 1024;
 
 export interface FillQuery {
   readonly chunk: Chunk;
-  /** Counts from the chunk's start; the whole chunk where the query names none. */
+  /** Relative to the start of the chunk; the whole chunk if the query has no range. */
   readonly range: ByteRange;
 }
 
 /**
  * Why a replica asks.
- * - `miss`: the chunk is not known to be stored anywhere.
+ * - `miss`: a normal miss; the requester has no knowledge of a stored chunk.
  * - `not_stored`: the peer answered "stored", but the cachestore returned 404.
  * - `corrupt`: the stored chunk failed verification at the asking replica.
  * - `store_unavailable`: the asking replica cannot read the cachestore.
@@ -30,25 +30,26 @@ export type FillReason = 'miss' | 'not_stored' | 'corrupt' | 'store_unavailable'
 /** The values of X-Orca-Reason; without the header the reason is `miss`. */
 const REASONS = ['not_stored', 'corrupt', 'store_unavailable', 'join'] as const satisfies readonly FillReason[];
 
-/** On what terms one replica asks another. */
+/** The terms of a fill request, sent as headers. */
 export interface FillTerms {
+  /** 2 if the request is sent to the runner-up, otherwise 1. */
   readonly rank: 1 | 2;
-  /** The asker's view. */
+  /** The requester's epoch. */
   readonly epoch: string;
   readonly demand: 'started' | 'new';
   readonly deadlineMs: number;
   readonly reason: FillReason;
-  /** All that is asked of the chunk is little of it; the rest of a longer read is not, however short. */
+  /** The client's read needs only a small part of the chunk; not set for the remainder of a longer read. */
   readonly sparse?: boolean;
 }
 
 const REQUIRED = ['origin_id', 'bucket', 'key', 'etag', 'chunk_size', 'index', 'object_size'] as const;
 
-/** The longest deadline that an asker has. */
+/** The longest deadline of any requester. */
 const MAX_DEADLINE_MS = 10 * 60_000;
 const EPOCH = /^[0-9a-f]{16}$/;
 
-/** Path and query. */
+/** The request target: path and query. */
 export function formatFillTarget({ chunk, range }: FillQuery): string {
   const { object, chunkSizeBytes, index } = chunk;
   const fields: [string, string | number][] = [
@@ -64,7 +65,7 @@ export function formatFillTarget({ chunk, range }: FillQuery): string {
   return `${FILL_PATH}?${formatQuery(fields)}`;
 }
 
-/** `query` is what stands behind the `?`. Throws `bad_request`. */
+/** `query` is the part after the `?`. Throws `bad_request`. */
 export function parseFillQuery(query: string, limits: { readonly maxChunkSizeBytes: number }): FillQuery {
   const fields = parseQuery(query, REQUIRED, ['from', 'to']);
   const object: ObjectVersion = {
@@ -74,29 +75,32 @@ export function parseFillQuery(query: string, limits: { readonly maxChunkSizeByt
   };
   const chunkSizeBytes = integer(fields, 'chunk_size');
   if (chunkSizeBytes < MIN_CHUNK_SIZE_BYTES || chunkSizeBytes > limits.maxChunkSizeBytes)
-    throw refused(`chunk_size ${chunkSizeBytes} is not within ${MIN_CHUNK_SIZE_BYTES} and ${limits.maxChunkSizeBytes}`);
+    throw refused(
+      `chunk_size must be from ${MIN_CHUNK_SIZE_BYTES} to ${limits.maxChunkSizeBytes}, not ${chunkSizeBytes}`,
+    );
   const index = integer(fields, 'index');
   let chunk: Chunk;
   try {
     chunk = chunkAt(object, chunkSizeBytes, index);
   } catch (error) {
-    throw refused('index is outside the object', error);
+    throw refused('index must be within the object', error);
   }
-  if (fields.has('from') !== fields.has('to')) throw refused('from and to stand together');
+  if (fields.has('from') !== fields.has('to')) throw refused('from and to must be given together');
   const range = fields.has('from')
     ? { from: integer(fields, 'from'), to: integer(fields, 'to') }
     : { from: 0, to: chunk.lengthBytes };
-  if (range.from >= range.to || range.to > chunk.lengthBytes) throw refused('the range is outside the chunk');
+  if (range.from >= range.to || range.to > chunk.lengthBytes)
+    throw refused('from and to must be a range within the chunk');
   return { chunk, range };
 }
 
-/** What every call between replicas says. */
+/** The headers of every request between replicas. */
 export const PEER_TERMS: Readonly<Record<string, string>> = {
   'x-orca-internal': '1',
   'x-orca-protocol': PEER_PROTOCOL,
 };
 
-/** Lower-case names. Date, nonce and MAC are `peer-auth.ts`'s. */
+/** Lower-case names. `auth.ts` adds date, nonce and MAC. */
 export function formatFillTerms(terms: FillTerms): Record<string, string> {
   return {
     ...PEER_TERMS,
@@ -109,14 +113,14 @@ export function formatFillTerms(terms: FillTerms): Record<string, string> {
   };
 }
 
-/** Throws `bad_request`, or `not_coordinator` for a protocol that this replica does not speak. */
+/** Throws `bad_request`, or `not_coordinator` for another protocol version. */
 export function checkPeerTerms(headers: Readonly<Record<string, string | readonly string[] | undefined>>): void {
   if (headers['x-orca-internal'] !== '1') throw refused('X-Orca-Internal is missing');
   if (headers['x-orca-protocol'] !== PEER_PROTOCOL)
-    throw new OrcaError('not_coordinator', `the asker does not speak protocol ${PEER_PROTOCOL}`);
+    throw new OrcaError('not_coordinator', `X-Orca-Protocol must be ${PEER_PROTOCOL}`);
 }
 
-/** Throws as `checkPeerTerms` does. */
+/** Throws the errors of `checkPeerTerms`. */
 export function parseFillTerms(headers: Readonly<Record<string, string | readonly string[] | undefined>>): FillTerms {
   checkPeerTerms(headers);
   const rank = headers['x-orca-rank'];

@@ -1,20 +1,22 @@
 /**
- * What is known of an object, as text: between replicas and in manifests. Only what parses strictly is believed; a
- * manifest may have been written by another version, or by nobody we know.
+ * Encodes and decodes object metadata, for messages between replicas and for manifests in the cachestore. Decoding is
+ * strict, because a manifest may have been written by another version or by another program.
  */
 import { isHeaderValue, isObjectHeader } from '#cache/core/object-headers.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
 
-/** A head and when the origin said it. */
+/** The metadata of an object, and when the origin reported it. */
 export interface LearnedHead {
   readonly head: ObjectHead;
   readonly learnedMs: number;
 }
 
 const FORMAT = 1;
-/** What stands between the quotes of a strong one. */
+/** The field that marks a tombstone in the stored format. */
+const DELETED_FIELD = 'gone';
+/** The part of a strong ETag between its quotes. */
 const ETAG = /^[\t\x20\x21\x23-\x7e\x80-\xff]+$/;
-/** Dates end there. */
+/** The maximum of a JavaScript Date. */
 const MAX_TIME_MS = 8.64e15;
 
 export function encodeHead(known: LearnedHead): string {
@@ -23,7 +25,7 @@ export function encodeHead(known: LearnedHead): string {
 
 /** A manifest of an object that was found deleted at `learnedMs`. */
 export function encodeTombstone(learnedMs: number): string {
-  return JSON.stringify({ format: FORMAT, learnedMs, gone: true });
+  return JSON.stringify({ format: FORMAT, learnedMs, [DELETED_FIELD]: true });
 }
 
 export type Manifest =
@@ -34,9 +36,9 @@ export type Manifest =
 export function decodeManifest(text: string): Manifest | undefined {
   const value = parse(text);
   if (value?.['format'] !== FORMAT) return undefined;
-  const { learnedMs, gone, etag, sizeBytes, lastModifiedMs, headers } = value;
+  const { learnedMs, etag, sizeBytes, lastModifiedMs, headers } = value;
   if (!isCount(learnedMs)) return undefined;
-  if (gone === true) return { isDeleted: true, learnedMs };
+  if (value[DELETED_FIELD] === true) return { isDeleted: true, learnedMs };
   if (
     typeof etag !== 'string' ||
     !ETAG.test(etag) ||

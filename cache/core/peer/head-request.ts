@@ -1,11 +1,11 @@
-/** `GET /internal/head` and `POST /internal/invalidate` as text, both ways. */
+/** Formats and parses `GET /internal/head` and `POST /internal/invalidate`. */
 import { createHash } from 'node:crypto';
 import { formatQuery, integer, MAX_ETAG_BYTES, objectName, parseQuery, text } from './query.ts';
 
 export const HEAD_PATH = '/internal/head';
 export const INVALIDATE_PATH = '/internal/invalidate';
 
-/** An object at the origin, whatever its version. */
+/** An object at the origin, regardless of its version. */
 export interface ObjectName {
   readonly originId: string;
   readonly bucket: string;
@@ -14,16 +14,16 @@ export interface ObjectName {
 
 export interface HeadQuery {
   readonly object: ObjectName;
-  /** The asker takes nothing that was learned longer ago. */
+  /** The maximum age of the metadata that the requester accepts. */
   readonly maxAgeMs: number;
 }
 
-/** Of an invalidation: whatever is known. No store gives an ETag that consists of it. */
+/** The `etag` of an invalidation of every version. No store uses this text as an ETag. */
 export const ANY_VERSION = '*';
 
 export interface Invalidation {
   readonly object: ObjectName;
-  /** Only this version is forgotten, or `ANY_VERSION`. */
+  /** The only version to invalidate, or `ANY_VERSION`. */
   readonly etag: string;
 }
 
@@ -31,7 +31,7 @@ export function formatHeadTarget({ object, maxAgeMs }: HeadQuery): string {
   return `${HEAD_PATH}?${formatQuery([...nameFields(object), ['max_age_ms', Math.floor(maxAgeMs)]])}`;
 }
 
-/** `query` is what stands behind the `?`. Throws `bad_request`. */
+/** `query` is the part after the `?`. Throws `bad_request`. */
 export function parseHeadQuery(query: string): HeadQuery {
   const fields = parseQuery(query, ['origin_id', 'bucket', 'key', 'max_age_ms']);
   return { object: objectName(fields), maxAgeMs: integer(fields, 'max_age_ms') };
@@ -47,7 +47,7 @@ export function parseInvalidateQuery(query: string): Invalidation {
   return { object: objectName(fields), etag: text(fields, 'etag', MAX_ETAG_BYTES) };
 }
 
-/** What a key's coordinator is chosen by, and its manifest is called: of the key, not of any version. */
+/** The hash that selects a key's coordinator and names its manifest; it does not depend on the version. */
 export function objectHash({ bucket, key }: Pick<ObjectName, 'bucket' | 'key'>): string {
   const hash = createHash('sha256');
   for (const part of [bucket, key]) {

@@ -1,4 +1,4 @@
-/** `POST /purge?bucket&key` on the ops listener as text, both ways. Names are the clients', as they would ask for it. */
+/** Formats and parses `POST /purge?bucket&key` of the ops listener. Bucket and key are the ones that clients use. */
 import { formatQuery, MAX_BUCKET_BYTES, MAX_KEY_BYTES, parseQuery, text } from './query.ts';
 
 export const PURGE_PATH = '/purge';
@@ -15,7 +15,7 @@ export function formatPurgeTarget({ bucket, key }: PurgeRequest): string {
   ])}`;
 }
 
-/** `query` is what stands behind the `?`. Throws `bad_request`. */
+/** `query` is the part after the `?`. Throws `bad_request`. */
 export function parsePurgeQuery(query: string): PurgeRequest {
   const fields = parseQuery(query, ['bucket', 'key']);
   return { bucket: text(fields, 'bucket', MAX_BUCKET_BYTES), key: text(fields, 'key', MAX_KEY_BYTES) };

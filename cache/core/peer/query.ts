@@ -1,17 +1,17 @@
 /**
- * Queries between replicas: known names only, each once, each value in one spelling. A refused value is not repeated in
- * the error: nobody has vouched for it.
+ * Query strings between replicas: only known parameters, each once, each value in its canonical spelling. Error messages
+ * do not repeat rejected text, which is not authenticated yet.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 
 const ORIGIN_ID = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-/** Digits as a number prints them: one spelling a value. */
+/** A decimal number in canonical form, without leading zeros. */
 export const INTEGER = /^(?:0|[1-9]\d{0,15})$/;
-/** S3 allows 1024 bytes of key, to which a configured prefix of the same length may be added. */
+/** S3 keys have at most 1024 bytes; a configured prefix may add as many. */
 export const MAX_KEY_BYTES = 2048;
-/** Bucket and container names have at most 63 characters; old S3 ones 255. */
+/** Bucket and container names have at most 63 characters; legacy S3 bucket names up to 255. */
 export const MAX_BUCKET_BYTES = 255;
-/** ETags are some 40 characters; header lines end somewhere. */
+/** Typical ETags have about 40 characters; this only bounds the header size. */
 export const MAX_ETAG_BYTES = 1024;
 
 export function formatQuery(fields: readonly (readonly [string, string | number])[]): string {
@@ -28,15 +28,15 @@ export function parseQuery(
   for (const part of query.split('&')) {
     const equals = part.indexOf('=');
     const name = equals === -1 ? part : part.slice(0, equals);
-    if (!required.includes(name) && !optional.includes(name)) throw refused('an unknown parameter');
-    if (fields.has(name)) throw refused(`${name} stands there twice`);
+    if (!required.includes(name) && !optional.includes(name)) throw refused('unknown parameter');
+    if (fields.has(name)) throw refused(`${name} must be given only once`);
     fields.set(name, equals === -1 ? '' : decode(part.slice(equals + 1), name));
   }
   for (const name of required) if (!fields.has(name)) throw refused(`${name} is missing`);
   return fields;
 }
 
-/** Which object a query is about. */
+/** The object that a query names. */
 export function objectName(fields: ReadonlyMap<string, string>): { originId: string; bucket: string; key: string } {
   const originId = text(fields, 'origin_id', 63);
   if (!ORIGIN_ID.test(originId)) throw refused('origin_id is malformed');
@@ -46,19 +46,19 @@ export function objectName(fields: ReadonlyMap<string, string>): { originId: str
 export function text(fields: ReadonlyMap<string, string>, name: string, maxBytes: number): string {
   const value = fields.get(name) ?? '';
   if (value === '') throw refused(`${name} is empty`);
-  if (Buffer.byteLength(value, 'utf8') > maxBytes) throw refused(`${name} is longer than ${maxBytes} bytes`);
+  if (Buffer.byteLength(value, 'utf8') > maxBytes) throw refused(`${name} must be at most ${maxBytes} bytes`);
   return value;
 }
 
 export function integer(fields: ReadonlyMap<string, string>, name: string): number {
   const value = fields.get(name) ?? '';
   const number = Number(value);
-  if (!INTEGER.test(value) || !Number.isSafeInteger(number)) throw refused(`${name} is no plain number`);
+  if (!INTEGER.test(value) || !Number.isSafeInteger(number)) throw refused(`${name} must be a decimal integer`);
   return number;
 }
 
 export function refused(message: string, cause?: unknown): OrcaError {
-  return new OrcaError('bad_request', `the peer request is refused: ${message}`, cause === undefined ? {} : { cause });
+  return new OrcaError('bad_request', `peer request rejected: ${message}`, cause === undefined ? {} : { cause });
 }
 
 function decode(value: string, name: string): string {

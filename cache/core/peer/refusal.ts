@@ -1,18 +1,18 @@
 /**
- * A coordinator's "no" as an answer, both ways: which statuses and bodies carry which codes between replicas. A code that
- * is not in the table never crosses: it is the answerer's own trouble.
+ * Formats and parses error responses between replicas: the HTTP status and body of each error code. A code that is not in
+ * the table is internal to the responding replica and is never sent.
  */
 import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 
 export interface Refusal {
   readonly status: number;
-  /** JSON, and the `reason` of the answer's proof. */
+  /** JSON; also the `reason` in the proof of the response. */
   readonly body: string;
-  /** For Retry-After; undefined = no such header. */
+  /** The Retry-After header; undefined = no header. */
   readonly retryAfterSeconds: number | undefined;
 }
 
-/** What the coordinator learned of the origin or of itself, worth more to the asker than asking again. */
+/** Errors of the origin, and overload: the requester uses them as its own result instead of trying another source. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
   object_changed: 412,
   object_archived: 502,
@@ -26,11 +26,11 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   origin_throttled: 503,
   overloaded: 503,
 };
-/** Longer than any Retry-After that is meant. */
+/** The longest Retry-After that is accepted from another replica. */
 const MAX_RETRY_AFTER_SECONDS = 600;
 const MAX_MESSAGE_LENGTH = 500;
 
-/** Undefined for an error that is not the asker's business: answer 500. */
+/** Undefined for an internal error, which gets a plain 500. */
 export function refusalOf(error: OrcaError): Refusal | undefined {
   const status = STATUS[error.code];
   if (status === undefined) return undefined;
@@ -43,22 +43,22 @@ export function refusalOf(error: OrcaError): Refusal | undefined {
   };
 }
 
-/** `who` names the peer. Undefined where status and body are not a pair of the table. */
+/** `peer` is used in the error message. Undefined if status and body do not match the table. */
 export function parseRefusal(
-  who: string,
+  peer: string,
   status: number,
   body: string,
   retryAfter: string | undefined,
 ): OrcaError | undefined {
-  const said = parseObject(body);
-  const code = said?.['code'] ?? said?.['reason'];
+  const fields = parseObject(body);
+  const code = fields?.['code'] ?? fields?.['reason'];
   if (typeof code !== 'string' || !isShared(code) || STATUS[code] !== status) return undefined;
   const seconds = /^\d{1,6}$/.test(retryAfter ?? '')
     ? Math.min(Number(retryAfter), MAX_RETRY_AFTER_SECONDS)
     : undefined;
-  const message = typeof said?.['message'] === 'string' ? said['message'].slice(0, MAX_MESSAGE_LENGTH) : code;
-  const ageMs = said?.['ageMs'];
-  return new OrcaError(code, `${who} says: ${message}`, {
+  const message = typeof fields?.['message'] === 'string' ? fields['message'].slice(0, MAX_MESSAGE_LENGTH) : code;
+  const ageMs = fields?.['ageMs'];
+  return new OrcaError(code, `${peer}: ${message}`, {
     ...(seconds !== undefined && { retryAfterMs: seconds * 1000 }),
     ...(typeof ageMs === 'number' && ageMs >= 0 && { ageMs }),
   });
@@ -74,9 +74,9 @@ export function formatNotCoordinator(answer: NotCoordinator): string {
 }
 
 export function parseNotCoordinator(body: string): NotCoordinator | undefined {
-  const said = parseObject(body);
-  if (said?.['reason'] !== 'not_coordinator') return undefined;
-  const { owner, epoch } = said;
+  const fields = parseObject(body);
+  if (fields?.['reason'] !== 'not_coordinator') return undefined;
+  const { owner, epoch } = fields;
   return { owner: typeof owner === 'string' ? owner : undefined, epoch: typeof epoch === 'string' ? epoch : '' };
 }
 

@@ -31,7 +31,7 @@ function signed(keys: PeerKeys = KEYS, request: PeerRequest = REQUEST, nowMs = N
   return { ...request, headers: { ...request.headers, ...signRequest(keys, request, nowMs, NONCE) } };
 }
 
-describe('a request’s MAC', () => {
+describe('the MAC of a request', () => {
   test('is the HMAC-SHA-256 of the canonical lines', () => {
     const lines = [
       'orca-peer-request-1',
@@ -50,21 +50,21 @@ describe('a request’s MAC', () => {
       'x-orca-nonce': NONCE,
       'x-orca-mac': expected,
     });
-    // Made with `openssl dgst`, so that a change of the rule can't go unseen: replicas of two versions must agree.
+    // Computed with `openssl dgst`. A change of this value breaks compatibility between replicas of two versions.
     expect(expected).toBe('MnUlAy-zpaqua0Ojq3tigfYbsnNNWgVNiimKw2bSXrg');
   });
 
-  test('is accepted at its receiver, and the key is named', () => {
+  test('is accepted by its receiver, with the key that matched', () => {
     expect(verifyRequest(KEYS, signed(), NOW)).toEqual({ ok: true, key: KEYS.current, nonce: NONCE, dateMs: NOW });
   });
 
-  test('does not depend on the order of the headers, nor on those that are not ours', () => {
+  test('does not depend on the order of headers or on other headers', () => {
     const request = signed();
     const headers = { via: 'a proxy', ...Object.fromEntries(Object.entries(request.headers).toReversed()) };
     expect(verifyRequest(KEYS, { ...request, headers }, NOW).ok).toBe(true);
   });
 
-  test('fails for any field that was changed', () => {
+  test('is rejected after a change of any field', () => {
     const change = fc.constantFrom<(request: PeerRequest, text: string) => PeerRequest>(
       (request, text) => ({ ...request, method: request.method + text }),
       (request, text) => ({ ...request, target: request.target + text }),
@@ -83,7 +83,7 @@ describe('a request’s MAC', () => {
     );
   });
 
-  test('fails for any bit of it that was flipped', () => {
+  test('is rejected after a change of any of its bits', () => {
     const request = signed();
     const mac = Buffer.from(String(request.headers['x-orca-mac']), 'base64url');
     fc.assert(
@@ -100,11 +100,11 @@ describe('a request’s MAC', () => {
     ['a day old', 86_400_000],
     ['just too old', MAX_SKEW_MS + 1],
     ['from the future', -MAX_SKEW_MS - 1],
-  ] as const)('is refused when it is %s', ([, ageMs]) => {
+  ] as const)('is rejected if the request is %s', ([, ageMs]) => {
     expect(verifyRequest(KEYS, signed(), NOW + ageMs)).toEqual({ ok: false, reason: 'skew' });
   });
 
-  test.for([MAX_SKEW_MS, -MAX_SKEW_MS])('is accepted %i ms away', (ageMs) => {
+  test.for([MAX_SKEW_MS, -MAX_SKEW_MS])('is accepted with a clock difference of %i ms', (ageMs) => {
     expect(verifyRequest(KEYS, signed(), NOW + ageMs).ok).toBe(true);
   });
 
@@ -112,12 +112,12 @@ describe('a request’s MAC', () => {
     ['no MAC', { 'x-orca-mac': undefined }, 'missing'],
     ['no date', { 'x-orca-date': undefined }, 'missing'],
     ['no nonce', { 'x-orca-nonce': undefined }, 'missing'],
-    ['a date that is no number', { 'x-orca-date': 'yesterday' }, 'malformed'],
-    ['a nonce of two values', { 'x-orca-nonce': `${NONCE}, ${NONCE}` }, 'malformed'],
-    ['more MACs than there can be keys', { 'x-orca-mac': 'a,b,c' }, 'malformed'],
+    ['a date that is not a number', { 'x-orca-date': 'yesterday' }, 'malformed'],
+    ['two nonces', { 'x-orca-nonce': `${NONCE}, ${NONCE}` }, 'malformed'],
+    ['three MACs', { 'x-orca-mac': 'a,b,c' }, 'malformed'],
     ['an empty MAC', { 'x-orca-mac': '' }, 'mismatch'],
-    ['a cut MAC', { 'x-orca-mac': 'AAAA' }, 'mismatch'],
-  ] as const)('%s is refused', ([, headers, reason]) => {
+    ['a truncated MAC', { 'x-orca-mac': 'AAAA' }, 'mismatch'],
+  ] as const)('%s is rejected', ([, headers, reason]) => {
     const request = signed();
     expect(verifyRequest(KEYS, { ...request, headers: { ...request.headers, ...headers } }, NOW)).toEqual({
       ok: false,
@@ -125,7 +125,7 @@ describe('a request’s MAC', () => {
     });
   });
 
-  test('can’t be made to say two things by a line break', () => {
+  test('rejects line breaks, which would make the signed text ambiguous', () => {
     expect(() => signed(KEYS, { ...REQUEST, target: '/a\nb' })).toThrow(RangeError);
     const request = signed();
     expect(verifyRequest(KEYS, { ...request, target: `${request.target}\nx` }, NOW)).toMatchObject({
@@ -134,8 +134,8 @@ describe('a request’s MAC', () => {
   });
 });
 
-describe('while the secret is rotated', () => {
-  test('a request carries a MAC by each key, and each side may know any of them', () => {
+describe('during key rotation', () => {
+  test('a request carries a MAC per key and is accepted by receivers with either key', () => {
     expect(String(signed(ROTATING).headers['x-orca-mac']).split(',')).toHaveLength(2);
     for (const [sender, receiver] of [
       [ROTATING, KEYS],
@@ -148,20 +148,20 @@ describe('while the secret is rotated', () => {
     expect(verifyRequest(OLD, signed(KEYS), NOW)).toEqual({ ok: false, reason: 'mismatch' });
   });
 
-  test('the answer is proved by the key that was accepted', () => {
-    const verdict = verifyRequest(OLD, signed(ROTATING), NOW);
-    if (!verdict.ok) throw new Error('not accepted');
-    expect(verifyAnswer(ROTATING, ANSWER, proveAnswer(verdict.key, ANSWER))).toBe(true);
-    expect(verifyAnswer(KEYS, ANSWER, proveAnswer(verdict.key, ANSWER))).toBe(false);
+  test('the response is proved with the key that was accepted', () => {
+    const verified = verifyRequest(OLD, signed(ROTATING), NOW);
+    if (!verified.ok) throw new Error('not accepted');
+    expect(verifyAnswer(ROTATING, ANSWER, proveAnswer(verified.key, ANSWER))).toBe(true);
+    expect(verifyAnswer(KEYS, ANSWER, proveAnswer(verified.key, ANSWER))).toBe(false);
   });
 });
 
-describe('an answer’s proof', () => {
+describe('the proof of a response', () => {
   test('is the HMAC-SHA-256 of its lines', () => {
     expect(proveAnswer(KEYS.current, ANSWER)).toBe('bN9JahtvCyWPwj8BRXjrpYin8q4k7fjI8Nx-lcFa8QM');
   });
 
-  test('fails for any field that was changed, and where there is none', () => {
+  test('is rejected after a change of any field, and if it is missing or malformed', () => {
     const proof = proveAnswer(KEYS.current, ANSWER);
     expect(verifyAnswer(KEYS, ANSWER, proof)).toBe(true);
     const others: Partial<PeerAnswer>[] = [
@@ -175,21 +175,21 @@ describe('an answer’s proof', () => {
     for (const none of [undefined, '', 'AAAA']) expect(verifyAnswer(KEYS, ANSWER, none)).toBe(false);
   });
 
-  test('can’t be taken from a request’s MAC', () => {
+  test('cannot be replaced by the MAC of a request', () => {
     const mac = signRequest(KEYS, REQUEST, NOW, NONCE)['x-orca-mac'];
     expect(verifyAnswer(KEYS, ANSWER, mac)).toBe(false);
   });
 });
 
-describe('the memory of nonces', () => {
-  test('lets each nonce through once', () => {
+describe('nonceMemory', () => {
+  test('admits each nonce once', () => {
     const memory = nonceMemory(10);
     expect(memory.admit('a', NOW, NOW)).toBe(true);
     expect(memory.admit('a', NOW, NOW + 1000)).toBe(false);
     expect(memory.admit('b', NOW, NOW)).toBe(true);
   });
 
-  test('never lets a replay through within the skew, however little it may hold', () => {
+  test('never admits a replay within the allowed skew, even with few entries', () => {
     const calls = fc.array(
       fc.record({ stepMs: fc.nat(20_000), ageMs: fc.integer({ min: -MAX_SKEW_MS, max: MAX_SKEW_MS }) }),
     );
@@ -210,7 +210,7 @@ describe('the memory of nonces', () => {
     );
   });
 
-  test('goes on letting new ones through when it is full', () => {
+  test('continues to admit new nonces when it is full', () => {
     const memory = nonceMemory(2);
     for (let i = 0; i < 100; i++) expect(memory.admit(String(i), NOW + i, NOW + i)).toBe(true);
   });

@@ -17,15 +17,15 @@ function queryOf(target: string): string {
   return target.slice(target.indexOf('?') + 1);
 }
 
-describe('the query', () => {
-  test('is what it says, and the whole chunk where it names no range', () => {
+describe('the query of a fill request', () => {
+  test('is parsed into a chunk and a range, by default the whole chunk', () => {
     const { chunk, range } = parseFillQuery(GOOD, LIMITS);
     expect(chunk.object).toEqual({ originId: 'models-eu', bucket: 'b', key: 'a/b', etag: 'e', sizeBytes: 12 * MIB });
     expect(chunk).toMatchObject({ index: 1, chunkSizeBytes: 8 * MIB, lengthBytes: 4 * MIB });
     expect(range).toEqual({ from: 0, to: 4 * MIB });
   });
 
-  test('gives back what was formatted, for any name', () => {
+  test('is parsed back to what was formatted, for any names', () => {
     const name = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 60 });
     const awkward = fc.constantFrom(
       'a b',
@@ -73,10 +73,10 @@ describe('the query', () => {
   const changed = (name: string, value: string): string => `${without(name)}&${name}=${value}`;
 
   const cases: readonly (readonly string[])[] = [
-    ['', 'nothing at all'],
+    ['', 'an empty query'],
     [`${GOOD}&x=1`, 'an unknown parameter'],
     [`${GOOD}&`, 'an empty parameter'],
-    [`${GOOD}&index=1`, 'a parameter twice'],
+    [`${GOOD}&index=1`, 'a duplicate parameter'],
     ...['origin_id', 'bucket', 'key', 'etag', 'chunk_size', 'index', 'object_size'].flatMap((name) => [
       [without(name), `no ${name}`],
       [changed(name, ''), `an empty ${name}`],
@@ -84,35 +84,35 @@ describe('the query', () => {
     [changed('chunk_size', '0'), 'a chunk size of zero'],
     [changed('chunk_size', String(MIB - 1)), 'a chunk size below 1 MiB'],
     [changed('chunk_size', String(128 * MIB + 1)), 'a chunk size above the limit'],
-    [changed('index', '2'), 'an index behind the object'],
+    [changed('index', '2'), 'an index after the end of the object'],
     [changed('index', '-1'), 'a negative index'],
-    [changed('index', '01'), 'a number with a zero before it'],
-    [changed('index', '1.0'), 'a number with a point'],
+    [changed('index', '01'), 'a number with a leading zero'],
+    [changed('index', '1.0'), 'a number with a decimal point'],
     [changed('index', '1e0'), 'a number with an exponent'],
     [changed('index', '+1'), 'a number with a sign'],
     [changed('index', '%201'), 'a number with a space'],
     [changed('index', '0x1'), 'a hexadecimal number'],
     [changed('object_size', '9007199254740993'), 'a size beyond the safe integers'],
     [changed('object_size', '0'), 'an empty object'],
-    [changed('origin_id', '..'), 'an origin that climbs'],
-    [changed('origin_id', 'a..b'), 'an origin with two dots'],
-    [changed('origin_id', 'a%2Fb'), 'an origin with a slash'],
-    [changed('origin_id', 'a'.repeat(64)), 'a long origin'],
-    [changed('key', '%'), 'a broken escape'],
+    [changed('origin_id', '..'), 'an origin id of two dots'],
+    [changed('origin_id', 'a..b'), 'an origin id with two dots in a row'],
+    [changed('origin_id', 'a%2Fb'), 'an origin id with a slash'],
+    [changed('origin_id', 'a'.repeat(64)), 'a long origin id'],
+    [changed('key', '%'), 'a malformed escape'],
     [changed('key', '%ff'), 'a key that is not UTF-8'],
     [changed('key', 'k'.repeat(2049)), 'a long key'],
     [`${GOOD}&from=0`, 'a start without an end'],
     [`${GOOD}&to=1`, 'an end without a start'],
     [`${GOOD}&from=5&to=5`, 'an empty range'],
-    [`${GOOD}&from=6&to=5`, 'a range that goes backwards'],
-    [`${GOOD}&from=0&to=${4 * MIB + 1}`, 'a range behind the last, short chunk'],
+    [`${GOOD}&from=6&to=5`, 'a reversed range'],
+    [`${GOOD}&from=0&to=${4 * MIB + 1}`, 'a range after the end of the last, shorter chunk'],
   ];
-  test.for(cases.map(([query = '', what]) => ({ query, what })))('$what is refused', ({ query }) => {
+  test.for(cases.map(([query = '', what]) => ({ query, what })))('$what is rejected', ({ query }) => {
     expect(() => parseFillQuery(query, LIMITS)).toThrow(expect.objectContaining({ code: 'bad_request' }));
   });
 });
 
-describe('the terms', () => {
+describe('the terms of a fill request', () => {
   const terms: FillTerms = {
     rank: 2,
     epoch: '0123456789abcdef',
@@ -121,7 +121,7 @@ describe('the terms', () => {
     reason: 'not_stored',
   };
 
-  test('give back what was formatted', () => {
+  test('are parsed back to what was formatted', () => {
     const arbitrary = fc.record<FillTerms>({
       rank: fc.constantFrom(1, 2),
       epoch: fc.stringMatching(/^[0-9a-f]{16}$/),
@@ -153,12 +153,12 @@ describe('the terms', () => {
     { 'x-orca-deadline-ms': '-1' },
     { 'x-orca-deadline-ms': '999999999' },
     { 'x-orca-deadline-ms': undefined },
-  ])('are refused with %j', (wrong) => {
-    const headers = { ...formatFillTerms(terms), ...wrong };
+  ])('are rejected with %j', (change) => {
+    const headers = { ...formatFillTerms(terms), ...change };
     expect(() => parseFillTerms(headers)).toThrow(expect.objectContaining({ code: 'bad_request' }));
   });
 
-  test.for(['2', undefined])('of protocol %s make this replica no coordinator', (protocol) => {
+  test.for(['2', undefined])('with protocol %s are rejected with not_coordinator', (protocol) => {
     const headers = { ...formatFillTerms(terms), 'x-orca-protocol': protocol };
     expect(() => parseFillTerms(headers)).toThrow(expect.objectContaining({ code: 'not_coordinator' }));
   });

@@ -17,24 +17,24 @@ test('decodes what was encoded', () => {
   expect(decodeManifest(encodeTombstone(3))).toEqual({ isDeleted: true, learnedMs: 3 });
 });
 
-describe('a cachestore that others write to', () => {
+describe('a manifest written by another program', () => {
   test.for([
     ['a line break in a header', text({ headers: { 'content-type': 'a\r\nx-evil: 1' } })],
-    ['a header that Latin-1 has not', text({ headers: { 'x-amz-meta-a': '\u{1f433}' } })],
+    ['a header that is not Latin-1', text({ headers: { 'x-amz-meta-a': '\u{1f433}' } })],
     ['an ETag with a quote', text({ etag: 'a", x="' })],
     ['an ETag with a line break', text({ etag: 'a\r\nb' })],
     ['a size below zero', text({ sizeBytes: -1 })],
     ['a size past 2^53', text({ sizeBytes: 2 ** 60 })],
-    ['a time that no date has', text({ lastModifiedMs: 1e300 })],
-    ['headers in a list', text({ headers: ['a'] })],
+    ['a time beyond the range of dates', text({ lastModifiedMs: 1e300 })],
+    ['a list of headers', text({ headers: ['a'] })],
     ['another format', text({ format: 2 })],
     ['no JSON', '{'],
     ['null', 'null'],
-  ] as const)('is not believed with %s', ([, manifest]) => {
+  ] as const)('is ignored with %s', ([, manifest]) => {
     expect(decodeManifest(manifest)).toBeUndefined();
   });
 
-  test('says nothing but what describes the object', () => {
+  test('contributes only headers that describe the object', () => {
     const headers = {
       'content-type': 'text/plain',
       'transfer-encoding': 'chunked',

@@ -15,19 +15,19 @@ describe('a refusal', () => {
     ['origin_unavailable', 502],
     ['origin_throttled', 503],
     ['overloaded', 503],
-  ] as const)('%s crosses as %i and comes back as itself', ([code, status]) => {
+  ] as const)('%s is sent with status %i and parsed as the same code', ([code, status]) => {
     const refusal = refusalOf(new OrcaError(code, 'why', { retryAfterMs: 1500 }));
     expect(refusal).toMatchObject({ status, retryAfterSeconds: 2 });
     const back = parseRefusal('peer x', refusal?.status ?? 0, refusal?.body ?? '', String(refusal?.retryAfterSeconds));
-    expect(back).toMatchObject({ code, message: 'peer x says: why', retryAfterMs: 2000 });
+    expect(back).toMatchObject({ code, message: 'peer x: why', retryAfterMs: 2000 });
   });
 
-  test('says when to come back wherever it says 503', () => {
+  test('has Retry-After with every 503', () => {
     expect(refusalOf(new OrcaError('overloaded', ''))?.retryAfterSeconds).toBe(1);
     expect(refusalOf(new OrcaError('not_found', ''))?.retryAfterSeconds).toBeUndefined();
   });
 
-  test('says how old its news is', () => {
+  test('carries the age of a cached error', () => {
     const { status, body } = refusalOf(new OrcaError('not_found', 'no', { ageMs: 7_000 }))!;
     expect(parseRefusal('x', status, body, undefined)?.ageMs).toBe(7_000);
     const made = refusalOf(new OrcaError('not_found', 'no'))!;
@@ -37,7 +37,7 @@ describe('a refusal', () => {
   });
 
   test.for<ErrorCode>(['internal', 'cancelled', 'store_unavailable', 'chunk_bad', 'peer_unavailable', 'bad_request'])(
-    '%s does not cross',
+    '%s is never sent or accepted',
     (code) => {
       expect(refusalOf(new OrcaError(code, ''))).toBeUndefined();
       for (const status of [400, 404, 412, 500, 502, 503])
@@ -54,7 +54,7 @@ describe('a refusal', () => {
     [502, '{"code":"toString"}'],
     [502, '{"code":"not_found"}'],
     [200, '{"code":"origin_unavailable"}'],
-  ] as const)('%i %s is none', ([status, body]) => {
+  ] as const)('%i with body %s is not a refusal', ([status, body]) => {
     expect(parseRefusal('x', status, body, undefined)).toBeUndefined();
   });
 
@@ -69,20 +69,20 @@ describe('a refusal', () => {
   });
 });
 
-describe('not the coordinator', () => {
+describe('a not_coordinator response', () => {
   test('names the owner and the epoch', () => {
     const answer = { owner: '10.0.0.1:8444', epoch: '0123456789abcdef' };
     expect(parseNotCoordinator(formatNotCoordinator(answer))).toEqual(answer);
   });
 
-  test('may name no owner', () => {
+  test('may have no owner', () => {
     expect(parseNotCoordinator(formatNotCoordinator({ owner: undefined, epoch: 'e' }))).toEqual({
       owner: undefined,
       epoch: 'e',
     });
   });
 
-  test.for(['', '{}', '{"reason":"other"}', 'null'])('%s is something else', (body) => {
+  test.for(['', '{}', '{"reason":"other"}', 'null'])('is not parsed from %s', (body) => {
     expect(parseNotCoordinator(body)).toBeUndefined();
   });
 });
