@@ -138,7 +138,7 @@ export class LeaseLock {
     const { name, namespace } = this.#options;
     return this.#send('POST', this.#collection, {
       apiVersion: 'coordination.k8s.io/v1',
-      kind: 'LeaseLock',
+      kind: 'Lease',
       metadata: { name, namespace },
       spec: { ...this.#spec(), acquireTime: microTime(this.#options.clock.date()), leaseTransitions: 0 },
     });

@@ -8,6 +8,7 @@ import { silentLog } from '#shared/log.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
 
 interface LeaseBody {
+  readonly kind?: string;
   readonly metadata: { readonly name: string; readonly resourceVersion?: string };
   readonly spec: Readonly<Record<string, unknown>>;
 }
@@ -28,6 +29,7 @@ function leaseStore() {
       live = undefined;
     },
     handle(method: string, body: LeaseBody | undefined): LeaseBody {
+      if (body !== undefined && body.kind !== 'Lease') throw new KubeError(400, 'BadRequest', 'not a Lease');
       if (method === 'POST') {
         if (live !== undefined) throw new KubeError(409, 'AlreadyExists', 'exists');
         return save(body as LeaseBody);
