@@ -35,19 +35,18 @@ peerViewConformance(
       log: silentLog,
     });
     let closed = false;
+    const closeView = view.close.bind(view);
+    view.close = async () => {
+      closed = true;
+      await closeView();
+    };
     return {
-      view: {
-        ...view,
-        async close() {
-          closed = true;
-          await view.close();
-        },
-      },
+      view,
       async change(wanted) {
         if (!closed) await until(() => api.watches.count() === 1, 'one watch');
         put(wanted);
-        // Beside the two timers of the watch there is then the gathering one.
-        if (!closed) await until(() => clock.pending() === 3, 'an event is being gathered');
+        // The batch timer, besides the two timers of the watch.
+        if (!closed) await until(() => clock.pending() === 3, 'an event is pending');
         await clock.advance(100);
       },
       async close() {
