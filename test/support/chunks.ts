@@ -1,9 +1,9 @@
-/** Bodies, object versions and chunks for tests of drivers. */
+/** Bodies, chunks and their metadata for tests. */
 import { crc32 } from 'node:zlib';
 import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { blockSizeFor, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 
-/** Bytes that differ everywhere, so that a shifted or repeated piece shows. */
+/** Bytes without a visible period, so that a comparison detects a shifted or repeated piece. */
 export function patternBytes(lengthBytes: number, seed = 1): Buffer {
   const bytes = Buffer.allocUnsafe(lengthBytes);
   let state = (seed * 2654435761) >>> 0;
@@ -28,7 +28,7 @@ export function metadataFor(chunk: Chunk, body: Uint8Array): ChunkMetadata {
   };
 }
 
-/** The first chunk of an object that is exactly one chunk of `body`'s size long. */
+/** The only chunk of an object that consists of `body`. */
 export function chunkFor(body: Uint8Array, name: string, etag = 'etag-1'): Chunk {
   return chunkAt(
     { originId: 'test', bucket: 'bucket', key: name, etag, sizeBytes: body.length },
@@ -37,7 +37,7 @@ export function chunkFor(body: Uint8Array, name: string, etag = 'etag-1'): Chunk
   );
 }
 
-/** `body` in pieces of `pieceBytes`, as a fill's segments hold it. */
+/** `body` in pieces of `pieceBytes`, as the segments of a fill contain it. */
 export function piecesOf(body: Uint8Array, pieceBytes: number): Uint8Array[] {
   return Array.from({ length: Math.ceil(body.length / pieceBytes) }, (_, index) =>
     body.subarray(index * pieceBytes, (index + 1) * pieceBytes),

@@ -1,28 +1,26 @@
-/**
- * A ByteSink for tests: collects a body in windows of a given size, and can refuse room until the test gives it.
- */
+/** A ByteSink for tests: it collects a body in windows of a given size, and can pause the source. */
 import type { ByteSink } from '#cache/engine/ports.ts';
 
 export interface CollectSink extends ByteSink {
   /** All bytes so far, in order. */
   bytes(): Buffer;
   readonly lengthBytes: number;
-  /** How often the source was told that there is no room. */
+  /** How often the source found no room. */
   readonly pauses: number;
-  /** Refuses room from now on. */
+  /** Has no room from now on. */
   pause(): void;
-  /** Gives room again and calls the source back. */
+  /** Has room again, and calls the source's callback. */
   resume(): void;
-  /** Resolves as soon as at least so many bytes are in. */
+  /** Resolves as soon as at least `lengthBytes` have arrived. */
   has(lengthBytes: number): Promise<void>;
 }
 
 export interface CollectSinkOptions {
-  /** Memory handed out at a time; a full window is put away and the next one handed out. */
+  /** The size of one window; when it is full, the next one is used. */
   readonly windowBytes?: number;
-  /** After every full window there is no room until the next turn of the event loop. */
+  /** After every full window, pauses until the next turn of the event loop. */
   readonly pauseAfterWindow?: boolean;
-  /** From so many bytes on there is no room until the test calls `resume`. */
+  /** Pauses when this many bytes have arrived, until the test calls `resume`. */
   readonly pauseAtBytes?: number;
 }
 

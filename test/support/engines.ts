@@ -27,16 +27,16 @@ export interface Replica {
   readonly engine: Engine;
   readonly address: PeerAddress;
   readonly counts: Counts;
-  /** What this replica believes; a test may make it disagree. */
+  /** This replica's view of the cluster; a test may make it differ from other replicas' views. */
   view: PeerSet;
-  /** Rejects its peers' requests as a dead process would. */
+  /** Fails its peers' requests, as a dead process would. */
   dead: boolean;
   fillCalls: number;
-  /** Chunk bytes that the others have sent to this replica. */
+  /** Chunk bytes that other replicas have sent to this one. */
   peerBytes: number;
-  /** So many of its streams fall silent after their first bytes. */
+  /** How many of its streams stop after their first piece. */
   stalls: number;
-  /** Every read of the cachestore by this replica fails with it. */
+  /** If set, every cachestore read of this replica fails with it. */
   storeError: OrcaError | undefined;
 }
 
@@ -50,18 +50,18 @@ export interface Engines {
 export interface EnginesOptions {
   readonly replicas?: number;
   readonly budgetBytes?: number;
-  /** For each replica, or for all. */
+  /** One size per replica, or one for all. */
   readonly chunkBytes?: number | readonly number[];
   readonly tiers?: EngineSettings['chunking']['tiers'];
   readonly readahead?: number;
   readonly clock?: Clock;
   readonly verifyRanges?: boolean;
   readonly listTtlMs?: number;
-  /** Of the origin; without one its identity is not checked. */
+  /** The origin's fingerprint; without one its identity is not checked. */
   readonly fingerprint?: string;
-  /** What the engines see instead of the origin itself. */
+  /** Wraps or replaces the origin that the engines read from. */
   readonly originSeen?: (origin: FakeOrigin) => Origin;
-  /** One that other engines have filled. */
+  /** A store that other engines have filled; default: a new one. */
   readonly store?: FakeChunkStore;
 }
 
@@ -131,7 +131,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
   return { origin, store, replicas, settings };
 }
 
-/** As after a restart of all replicas: nothing in memory, and nobody has read anything. */
+/** New engines over the same origin and store, as after a restart of all replicas: nothing in memory, no chunk read before. */
 export function reopenEngines({ origin, store }: Engines, options: EnginesOptions): Engines {
   return { ...openEngines({ ...options, store, originSeen: () => origin }), origin };
 }
@@ -155,7 +155,7 @@ export function readRequest(key: string, more: Partial<ReadRequest> = {}): ReadR
   };
 }
 
-/** Moves a fake clock on until the promise settles. */
+/** Advances a fake clock until the promise settles. */
 export async function whileTimePasses<T>(clock: FakeClock, promise: Promise<T>): Promise<T> {
   let settled = false;
   const done = () => {
@@ -166,7 +166,7 @@ export async function whileTimePasses<T>(clock: FakeClock, promise: Promise<T>):
   return promise;
 }
 
-/** Reads it all, giving each piece back as a socket would, after the event loop has turned. */
+/** Reads the whole body; each piece is released after a turn of the event loop, as a socket would do. */
 export async function readAll(engine: Engine, request: ReadRequest): Promise<{ result: ReadResult; bytes: Buffer }> {
   const result = await engine.read(request);
   return { result, bytes: await collect(result) };
@@ -177,14 +177,14 @@ export async function collect(result: ReadResult): Promise<Buffer> {
   for await (const piece of result.body) {
     parts.push(Buffer.from(piece.bytes));
     await new Promise((resolve) => setImmediate(resolve));
-    // Copied before the event loop turned and compared after: memory that was reused meanwhile shows its pattern.
-    if (!Buffer.from(piece.bytes).equals(parts.at(-1)!)) throw new Error('a piece changed while it was being sent');
+    // Compared with the copy after the turn: memory that was reused meanwhile contains the poison pattern.
+    if (!Buffer.from(piece.bytes).equals(parts.at(-1)!)) throw new Error('a piece changed before it was released');
     piece.release();
   }
   return Buffer.concat(parts);
 }
 
-/** Looks random, is the same for the same seed, and quick to make: a cipher's key stream. */
+/** Random-looking bytes, deterministic by seed and quick to generate: a cipher's key stream. */
 export function patternBytes(lengthBytes: number, seed = 1): Buffer {
   const key = createHash('md5').update(String(seed)).digest();
   return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(lengthBytes));
@@ -217,7 +217,7 @@ export function countingObserver(counts: Counts): Observer {
     committedBytes: (lengthBytes) => {
       counts.committedBytes += lengthBytes;
     },
-    sparseRead: (answer) => add(counts.sparseReads, answer),
+    sparseRead: (source) => add(counts.sparseReads, source),
     sparseBytes: (kind, lengthBytes) => {
       counts.sparseBytes[kind] = (counts.sparseBytes[kind] ?? 0) + lengthBytes;
     },

@@ -1,5 +1,5 @@
 /**
- * A ChunkStore in memory for engine tests: passes the same conformance suite as the real drivers, and adds counters,
+ * An in-memory ChunkStore for engine tests: it passes the same conformance suite as the real drivers, and adds counters,
  * gates and faults (chunks that vanish, flipped bytes, refused or held commits).
  */
 import { crc32 } from 'node:zlib';
@@ -15,21 +15,21 @@ export interface StoreFault {
   readonly on: 'read' | 'has' | 'commit' | 'small';
   /** Only for this chunk path or small name; default: any. */
   readonly path?: string;
-  /** How many calls it strikes; default 1. */
+  /** How many calls it affects; default 1. */
   readonly times?: number;
-  /** Reads: what the sink gets before the fault; default 0. */
+  /** Reads: how many bytes the sink gets before the fault; default 0. */
   readonly afterBytes?: number;
   readonly error: OrcaError;
 }
 
 export interface FakeChunkStore extends ChunkStore {
-  /** Puts a chunk there as the original's would be (no metadata), or as ours. */
+  /** Stores a chunk directly; without metadata, as the original Orca wrote it. */
   plant(chunk: Pick<Chunk, 'path'>, body: Uint8Array, metadata?: ChunkMetadata): void;
-  /** Removes a chunk behind everyone's back. */
+  /** Deletes a chunk without any replica noticing. */
   vanish(path: string): void;
   /** Inverts one byte of a stored chunk, its metadata untouched. */
   flip(path: string, at: number): void;
-  /** Cuts a stored chunk to so many bytes. */
+  /** Truncates a stored chunk to `lengthBytes`. */
   truncate(path: string, lengthBytes: number): void;
   inject(fault: StoreFault): void;
   /** Every call of any kind rejects with this until it is set to undefined. */

@@ -1,10 +1,10 @@
-/** A clock that stands still until a test moves it: timers run in the order they are due, each followed by what it woke. */
+/** A clock that only tests advance. Timers run in the order they are due; after each, the promises it resolved run too. */
 import type { Clock } from '#shared/clock.ts';
 
 export interface FakeClock extends Clock {
-  /** Moves time by `ms`, running every timer that falls due on the way, in order, also those set by the ones before. */
+  /** Advances time by `ms`, and runs in order every timer that becomes due, including timers that other timers set. */
   advance(ms: number): Promise<void>;
-  /** Timers that wait. */
+  /** The number of timers that are set. */
   pending(): number;
 }
 
@@ -14,7 +14,7 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** Turns of the event loop after each timer: enough for a chain of promises, and for loopback I/O that is ready now. */
+/** Turns of the event loop after each timer: enough for a chain of promises, and for loopback I/O that is ready. */
 const TURNS_AFTER_TIMER = 3;
 
 export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {

@@ -1,6 +1,6 @@
 /**
- * An Origin in memory for engine tests: passes the same conformance suite as the real drivers, and adds counters, gates
- * and faults.
+ * An in-memory Origin for engine tests: it passes the same conformance suite as the real drivers, and adds counters,
+ * gates and faults.
  */
 import { createHash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -16,40 +16,40 @@ export interface OriginFault {
   readonly on: 'head' | 'read' | 'probe' | 'list';
   /** Only for this key (of any bucket); default: any. */
   readonly key?: string;
-  /** How many calls it strikes; default 1. */
+  /** How many calls it affects; default 1. */
   readonly times?: number;
-  /** Reads: what the sink gets before the fault; default 0. */
+  /** Reads: how many bytes the sink gets before the fault; default 0. */
   readonly afterBytes?: number;
   /**
-   * An error is what the call rejects with. `cut`: the connection dies (origin_unavailable). `short`: the call resolves
-   * although bytes are missing, as a broken driver would. `stall`: no byte more until the call is aborted or, with a
-   * clock, its stall limit ends it.
+   * An error: the call rejects with it. `cut`: the connection is closed (origin_unavailable). `short`: the call resolves
+   * although bytes are missing, as a broken driver would. `stall`: no more bytes until the call is aborted or, with a
+   * clock, reaches its stall limit.
    */
   readonly what: OrcaError | 'cut' | 'short' | 'stall';
 }
 
 export interface FakeOriginOptions {
-  /** With a clock, every answer takes `latencyMs` of its time. */
+  /** With a clock, every response takes `latencyMs` of its time. */
   readonly clock?: Clock;
   readonly latencyMs?: number;
-  /** Reads hand over at most so many bytes in one turn; default 64 KiB. */
+  /** The most bytes that a read delivers at a time; default 64 KiB. */
   readonly pieceBytes?: number;
 }
 
 export interface FakeOrigin extends Origin {
-  /** Stores an object (its bucket comes with it) and returns its head; the ETag defaults to the body's MD5. */
+  /** Stores an object, creating its bucket if needed, and returns its head; the ETag defaults to the body's MD5. */
   put(bucket: string, key: string, body: Uint8Array | string, options?: Partial<ObjectHead>): ObjectHead;
   remove(bucket: string, key: string): void;
-  /** Makes an empty bucket, so that a missing key in it is not a missing bucket. */
+  /** Creates an empty bucket, so that a missing key is reported as such, not as a missing bucket. */
   createBucket(bucket: string): void;
-  /** Whose buckets are, by name; of those that are not here, everybody's. */
+  /** The owner of each bucket, by name. A bucket without an entry accepts any expected owner. */
   readonly owners: Map<string, string>;
-  /** Strikes the next matching calls; faults strike in the order given. */
+  /** Applies a fault to the next matching calls; faults apply in the order of injection. */
   inject(fault: OriginFault): void;
   readonly counts: { heads: number; reads: number; probes: number; lists: number; bytes: number };
-  /** Every read, in order, as asked. */
+  /** Every read, as requested, in order. */
   readonly reads: { readonly bucket: string; readonly key: string; readonly etag: string; readonly range: ByteRange }[];
-  /** Calls wait here before they answer. */
+  /** Calls wait at these gates before they respond. */
   readonly headGate: Gate;
   readonly readGate: Gate;
   readonly closed: boolean;
@@ -206,7 +206,7 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
   };
 }
 
-/** Rejects when the call is aborted, or at the call's stall limit by the clock. */
+/** Rejects when the call is aborted or, with a clock, at the call's stall limit. */
 async function stalled(clock: Clock | undefined, call: CallOptions): Promise<never> {
   if (call.signal.aborted) throw cancelledBy(call.signal);
   const end = Promise.withResolvers<never>();
@@ -217,7 +217,7 @@ async function stalled(clock: Clock | undefined, call: CallOptions): Promise<nev
     clock === undefined || limitMs === undefined
       ? undefined
       : clock.after(limitMs, () =>
-          end.reject(new OrcaError('origin_unavailable', `no byte for ${limitMs} ms (injected)`)),
+          end.reject(new OrcaError('origin_unavailable', `no bytes for ${limitMs} ms (injected)`)),
         );
   try {
     return await end.promise;

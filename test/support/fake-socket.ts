@@ -1,4 +1,4 @@
-/** What `sendBody` sees of a response and its socket: bytes are taken when a test says so. */
+/** A fake response and socket for `sendBody`: the test decides when written bytes are taken. */
 import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -6,15 +6,15 @@ import type { Socket } from 'node:net';
 export interface FakeSocket {
   readonly response: ServerResponse;
   readonly socket: Socket;
-  /** Writes that are handed over and not taken yet, by length. */
+  /** The lengths of the writes that are queued and not taken yet. */
   readonly queued: readonly number[];
-  /** All that was taken, in order. */
+  /** All bytes that were taken, in order. */
   bytes(): Buffer;
-  /** Takes the oldest `count` writes, as the kernel does; their callbacks come. */
+  /** Takes the oldest `count` writes, as the kernel does, and calls their callbacks. */
   take(count?: number): Promise<void>;
-  /** Takes whatever comes from now on, in the event loop's next turn, or `soon`. */
+  /** From now on takes every write in the next turn of the event loop, or as `soon` schedules it. */
   flow(soon?: (take: () => void) => void): Promise<void>;
-  /** The connection is gone: of what was not taken no callback comes, as with pipelined requests. */
+  /** Closes the connection: the callbacks of queued writes are never called, as with pipelined requests. */
   close(): void;
 }
 

@@ -1,12 +1,12 @@
-/** A gate that calls wait at while it is held: tests decide when things happen, and never sleep. */
+/** A gate at which calls wait while it is held: tests control the order of events without sleeping. */
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
 
 export interface Gate {
-  /** From now on `pass` waits. */
+  /** From now on `pass` waits until `release`. */
   hold(): void;
-  /** Lets everyone waiting through, and everyone after. */
+  /** Resolves all waiting calls; later calls do not wait. */
   release(): void;
-  /** How many wait now. */
+  /** How many calls wait now. */
   readonly waiting: number;
   /** Resolves as soon as at least `count` calls wait at the held gate. */
   reached(count?: number): Promise<void>;
@@ -17,7 +17,7 @@ export function createGate(): Gate {
   let held: PromiseWithResolvers<void> | undefined;
   let waiting = 0;
   const watchers = new Set<{ readonly count: number; readonly resolve: () => void }>();
-  const tellWatchers = (): void => {
+  const notifyWatchers = (): void => {
     for (const watcher of watchers)
       if (waiting >= watcher.count) {
         watchers.delete(watcher);
@@ -47,7 +47,7 @@ export function createGate(): Gate {
       const onAbort = (): void => aborted.reject(cancelledBy(signal));
       signal.addEventListener('abort', onAbort, { once: true });
       waiting += 1;
-      tellWatchers();
+      notifyWatchers();
       try {
         await Promise.race([current.promise, aborted.promise]);
       } finally {
