@@ -6,7 +6,7 @@ import { encodePath, encodeRfc3986 } from '#cache/core/percent.ts';
 import { evaluatePreconditions, rangeApplies } from '#cache/core/preconditions.ts';
 import { contentRange, resolveRange } from '#cache/core/range.ts';
 import { responseOverrides } from '#cache/core/s3/response-overrides.ts';
-import { authorityOf, bucketOfHost, parseTarget } from '#cache/core/s3/request-target.ts';
+import { authorityOf, bucketOfHost, parseRequestTarget } from '#cache/core/s3/request-target.ts';
 import { damaged, nasty, outcomeOf, RUNS } from '#test/support/fuzz.ts';
 
 const target = nasty(
@@ -37,7 +37,7 @@ describe('a request target', () => {
   test('whatever it is, is a bucket, a key and a query, or refused', () => {
     fc.assert(
       fc.property(target, fc.option(fc.constant('host-bucket'), { nil: undefined }), (raw, hostBucket) => {
-        const outcome = outcomeOf(() => parseTarget(raw, hostBucket), 'invalid_uri');
+        const outcome = outcomeOf(() => parseRequestTarget(raw, hostBucket), 'invalid_uri');
         if ('error' in outcome) return;
         const { bucket, key, query, rawPath, rawQuery } = outcome.value;
         if (hostBucket !== undefined) expect(bucket).toBe(hostBucket);
@@ -56,7 +56,7 @@ describe('a request target', () => {
     fc.assert(
       fc.property(name, text, text, (bucket, key, value) => {
         const raw = `/${encodeRfc3986(bucket)}/${encodePath(key)}?v=${encodeRfc3986(value)}`;
-        const parsed = parseTarget(raw);
+        const parsed = parseRequestTarget(raw);
         expect([parsed.bucket, parsed.key, parsed.query.get('v')]).toEqual([bucket, key, value]);
         expect(encodePath(decodeURIComponent(parsed.rawPath))).toBe(parsed.rawPath);
       }),
@@ -70,7 +70,7 @@ describe('a request target', () => {
       .map((segments) => segments.join('/'));
     fc.assert(
       fc.property(key, (path) => {
-        const outcome = outcomeOf(() => parseTarget(`/b/${path}`), 'bad_request');
+        const outcome = outcomeOf(() => parseRequestTarget(`/b/${path}`), 'bad_request');
         if ('error' in outcome || !staysUnder('', outcome.value.key)) return;
         // As WHATWG's URL does it, `%2e` included.
         const { pathname } = new URL(`http://origin/far/${encodePath(outcome.value.key)}`);

@@ -2,7 +2,8 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { openKeyRing } from '#cache/core/s3/key-ring.ts';
-import { verifySignature, type SignedRequest } from '#cache/core/s3/sigv4-verify.ts';
+import type { SignedRequest } from '#cache/core/s3/sigv4-claim.ts';
+import { verifySignature } from '#cache/core/s3/sigv4-verify.ts';
 import { createSigner, encodeKey } from '#cache/wire/s3/sigv4.ts';
 import { damaged, nasty, outcomeOf, RUNS } from '#test/support/fuzz.ts';
 import { presign } from '#test/support/presign.ts';

@@ -65,6 +65,6 @@ function decode(value: string, name: string): string {
   try {
     return decodeURIComponent(value);
   } catch (error) {
-    throw refused(`${name} is not percent-encoded UTF-8`, error);
+    throw refused(`${name} must be percent-encoded UTF-8`, error);
   }
 }

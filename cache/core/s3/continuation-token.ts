@@ -1,12 +1,12 @@
 /**
- * Where a list goes on, as text that clients hand back. It holds all there is to know, so that every replica understands
- * it, also after a restart; and it is bound to its query, so that a mistaken one is refused instead of skipping keys.
+ * Continuation tokens of lists. A token contains its whole state, so that any replica can continue a list, also after a
+ * restart. It is bound to its query: a token of another list is rejected instead of skipping keys.
  */
 import { createHash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
 
 const VERSION = 1;
-/** Against mistakes, not against people: who may list may also say where to start. */
+/** Detects accidental mix-ups only; a client that may list may start at any key anyway. */
 const BINDING_BYTES = 8;
 
 export interface TokenQuery {
@@ -19,11 +19,11 @@ export function encodeToken(query: TokenQuery, after: string): string {
   return Buffer.concat([Buffer.of(VERSION), binding(query, after), Buffer.from(after, 'utf8')]).toString('base64url');
 }
 
-/** Behind which name the list goes on. Throws `invalid_argument`. */
+/** The name after which the list continues. Throws `invalid_argument`. */
 export function decodeToken(query: TokenQuery, token: string): string {
   const bytes = Buffer.from(token, 'base64url');
   const after = bytes.subarray(1 + BINDING_BYTES).toString('utf8');
-  // Base64 is read laxly: what does not come out the same again was not made here.
+  // Base64 decoding is lenient, so compare with the canonical encoding.
   if (after === '' || bytes[0] !== VERSION || encodeToken(query, after) !== token)
     throw new OrcaError('invalid_argument', 'The continuation token provided is incorrect', {
       fields: { ArgumentName: 'continuation-token' },

@@ -1,43 +1,43 @@
 /**
- * Who may read what: the keys of `keys.yaml`, found by access key or by token. Secrets are compared in constant time,
- * and a token is looked for among all of them, so that time tells nothing of where it differs.
+ * Authorization of clients: the keys of `keys.yaml` with their grants, looked up by access key or by token. Secrets are
+ * compared in constant time, and a token is compared with every key, so that timing does not reveal which one is similar.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { staysUnder } from './path-traversal.ts';
 
-/** A bucket as clients call it, and the part of it that a key may read. */
+/** A bucket, by the name that clients use, and the prefix in it that a key may read. */
 export interface Grant {
   readonly name: string;
   readonly prefix: string;
 }
 
 export interface EdgeKey {
-  /** For logs and metrics: never a secret. */
+  /** Identifies the key in logs and metrics; never a secret. */
   readonly label: string;
-  /** SigV4. */
+  /** For SigV4. */
   readonly accessKeyId?: string | undefined;
   readonly secretAccessKey?: string | undefined;
   readonly sessionToken?: string | undefined;
-  /** Bearer. */
+  /** For Bearer. */
   readonly token?: string | undefined;
-  /** undefined = every bucket that is served. */
+  /** Undefined = all configured buckets. */
   readonly grants?: readonly Grant[] | undefined;
 }
 
-/** Somebody who was let in. */
+/** An authenticated or anonymous client. */
 export interface Caller {
   readonly label: string;
-  /** Anonymous callers may not see the list of buckets, nor choose the headers of their answers. */
+  /** Anonymous callers may not list buckets or override response headers. */
   readonly signed: boolean;
-  /** Undefined = every bucket that is served. */
+  /** Undefined = all configured buckets. */
   readonly grants: readonly Grant[] | undefined;
 }
 
-export function mayEnter({ grants }: Caller, bucket: string): boolean {
+export function mayAccessBucket({ grants }: Caller, bucket: string): boolean {
   return grants === undefined || grants.some(({ name }) => name === bucket);
 }
 
-/** For an object its key, for a list its prefix. */
+/** `keyOrPrefix` is the key of an object or the prefix of a list. */
 export function mayRead({ grants }: Caller, bucket: string, keyOrPrefix: string): boolean {
   return grants === undefined || grants.some(({ name, prefix }) => name === bucket && staysUnder(prefix, keyOrPrefix));
 }
@@ -53,15 +53,15 @@ export function openKeyRing(keys: readonly EdgeKey[]): KeyRing {
   return {
     byAccessKey: (accessKeyId) => byId.get(accessKeyId),
     byToken(token) {
-      const wanted = digest(token);
+      const tokenHash = digest(token);
       let found: EdgeKey | undefined;
-      for (const { hash, key } of byHash) if (timingSafeEqual(hash, wanted)) found = key;
+      for (const { hash, key } of byHash) if (timingSafeEqual(hash, tokenHash)) found = key;
       return found;
     },
   };
 }
 
-/** Texts of any length, compared in a time that depends on neither. */
+/** Compares two strings in constant time; hashing removes the dependency on their lengths and contents. */
 export function sameText(a: string, b: string): boolean {
   return timingSafeEqual(digest(a), digest(b));
 }

@@ -1,6 +1,6 @@
 /**
- * The documents of S3's list calls: literal tags in AWS's order, since some clients read them by their text. What can't
- * stand in XML 1.0 is a character reference; clients that care ask for percent-encoding.
+ * The response documents of S3's list calls. Elements are in AWS's order, because some clients parse them as text.
+ * Characters that XML 1.0 does not allow become character references; clients can request percent-encoding instead.
  */
 import { encodeToken } from './continuation-token.ts';
 import type { ListRequest, ListRequestV1, ListRequestV2 } from './list-request.ts';
@@ -10,7 +10,7 @@ import { escapeXml } from './xml.ts';
 
 const PROLOG = '<?xml version="1.0" encoding="UTF-8"?>\n';
 const NAMESPACE = 'http://s3.amazonaws.com/doc/2006-03-01/';
-/** There are no accounts here; clients only ever look whether there is one. */
+/** The cache has no accounts, but some clients require an owner. */
 export const OWNER = element('Owner', element('ID', 'orcacache') + element('DisplayName', 'orcacache'));
 
 export function listDocument(request: ListRequest, page: ListPage): string {
@@ -45,7 +45,7 @@ function v1(request: ListRequestV1, page: ListPage): string {
     text('Name', request.bucket),
     name('Prefix', request.prefix),
     name('Marker', request.after),
-    // Without a delimiter a client goes on behind the last key by itself.
+    // Without a delimiter there is no NextMarker: clients continue after the last key.
     page.truncated && request.delimiter !== '' && last !== undefined ? name('NextMarker', nameOf(last)) : '',
     text('MaxKeys', request.maxKeys),
     request.delimiter === '' ? '' : name('Delimiter', request.delimiter),
@@ -95,7 +95,7 @@ function restoreElement(header: string): string {
   return element('RestoreStatus', text('IsRestoreInProgress', running) + until);
 }
 
-/** A bucket as ListBuckets shows it. There is no creation to tell of; every client wants a date. */
+/** An entry of ListBuckets. The creation date is a placeholder, which clients require. */
 export interface BucketEntry {
   readonly name: string;
   readonly createdMs: number;
@@ -120,7 +120,7 @@ export function bucketsDocument(
   );
 }
 
-/** AWS calls its first region by no name here. */
+/** AWS returns an empty location for us-east-1. */
 export function locationDocument(region: string): string {
   return document('LocationConstraint', region === 'us-east-1' ? '' : escapeXml(region));
 }
@@ -140,11 +140,11 @@ export function text(name: string, value: string | number | boolean): string {
 type NameWriter = (element: string, value: string) => string;
 
 function nameWriter({ encodeNames }: ListRequest): NameWriter {
-  // A space is `%20`, which every decoder reads.
+  // A space becomes `%20`, which every decoder accepts, unlike `+`.
   return (tag, value) => text(tag, encodeNames ? encodePath(value.toWellFormed()) : value);
 }
 
-/** Seconds, as a HEAD's Last-Modified has them: clients compare the two. */
+/** Whole seconds, the resolution of Last-Modified: clients compare the two. */
 function isoSeconds(ms: number): string {
   return `${new Date(Math.floor(ms / 1000) * 1000).toISOString().slice(0, -5)}.000Z`;
 }

@@ -1,16 +1,16 @@
-/** `GET /bucket` as ListObjectsV2 or ListObjects: the query of either as one request. */
+/** Parses the query of `GET /bucket` into a ListObjectsV2 or ListObjects request. */
 import { decodeToken } from './continuation-token.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ListQuery } from './listing.ts';
 
-/** S3's own default and cap. */
+/** S3's default and maximum. */
 export const MAX_KEYS = 1000;
 
 interface Common extends Omit<ListQuery, 'maxKeys'> {
   readonly bucket: string;
   /** 0 to 1000. */
   readonly maxKeys: number;
-  /** Names in the answer are percent-encoded. */
+  /** Whether names in the response are percent-encoded. */
   readonly encodeNames: boolean;
 }
 
@@ -18,7 +18,7 @@ export interface ListRequestV2 extends Common {
   readonly version: 2;
   readonly fetchOwner: boolean;
   readonly withRestore: boolean;
-  /** As given, to be said again. */
+  /** `start-after` and `continuation-token` as sent; the response repeats them. */
   readonly startAfter: string | undefined;
   readonly token: string | undefined;
 }
@@ -57,7 +57,7 @@ export function parseListRequest(
   return {
     ...common,
     version: 2,
-    // The token knows where the list has come to; where it began is of no more use.
+    // A token replaces `start-after`: it contains the position that the list has reached.
     after: token === undefined || token === '' ? (startAfter ?? '') : decodeToken({ bucket, prefix, delimiter }, token),
     fetchOwner: query.get('fetch-owner') === 'true',
     withRestore: (attributes ?? '').split(',').some((name) => name.trim() === 'RestoreStatus'),

@@ -1,28 +1,28 @@
 /**
- * A page of a list, as S3 cuts it: in the order of the keys' UTF-8 bytes, keys that share a part up to the delimiter
- * rolled up into one prefix. Pure: an origin that does none of it can be listed with this, and the others be checked.
+ * Pages of a list as S3 defines them: keys in the order of their UTF-8 bytes, and keys with a common prefix up to the
+ * delimiter rolled up into one entry. Pure: it serves origins without such lists, and tests compare other origins with it.
  */
 
 export interface ObjectEntry {
   readonly key: string;
-  /** Unquoted, as a HEAD gives it. */
+  /** Unquoted. */
   readonly etag: string;
   readonly sizeBytes: number;
   readonly lastModifiedMs: number;
   readonly storageClass: string;
-  /** Of the checksums that the origin keeps: their names, and whether they are of the whole or of the parts'. */
+  /** The checksums that the origin keeps: their algorithms, and whether they cover the object or its parts. */
   readonly checksums?: { readonly algorithms: readonly string[]; readonly type: string | undefined } | undefined;
-  /** What S3 says of a restore that runs or has run; only of archived objects. */
+  /** For an archived object, the x-amz-restore status of a restore in progress or completed. */
   readonly restore?: string | undefined;
 }
 
 export interface ListQuery {
   readonly prefix: string;
-  /** Empty = none; any text otherwise. */
+  /** Any text; empty = no delimiter. */
   readonly delimiter: string;
-  /** Only what comes behind it; empty = from the start. */
+  /** Only entries after this name; empty = from the start. */
   readonly after: string;
-  /** Keys and prefixes together, 1 to 1000. */
+  /** The maximum number of keys and prefixes together, 1 to 1000. */
   readonly maxKeys: number;
 }
 
@@ -33,21 +33,21 @@ export type ListItem =
 export interface ListPage {
   /** Ascending. */
   readonly items: readonly ListItem[];
-  /** There is more behind the last item. */
+  /** Whether more entries follow. */
   readonly truncated: boolean;
 }
 
-/** How S3 orders: by UTF-8 bytes. JavaScript compares UTF-16 units, which differ behind U+D7FF. */
+/** Compares in S3's order, by UTF-8 bytes. JavaScript's order, by UTF-16 units, differs above U+D7FF. */
 export function compareKeys(a: string, b: string): number {
   return a === b ? 0 : Buffer.compare(Buffer.from(a, 'utf8'), Buffer.from(b, 'utf8'));
 }
 
-/** What an item is placed by, and what a next page goes on behind. */
+/** The name by which an item is sorted, and after which the next page continues. */
 export function nameOf(item: ListItem): string {
   return item.kind === 'object' ? item.entry.key : item.prefix;
 }
 
-/** The prefix that `key` is rolled up into; undefined if it stands for itself. */
+/** The common prefix that `key` is rolled up into; undefined if the key is listed itself. */
 export function rolledUpInto(
   key: string,
   { prefix, delimiter }: Pick<ListQuery, 'prefix' | 'delimiter'>,
@@ -57,7 +57,7 @@ export function rolledUpInto(
   return at < 0 ? undefined : key.slice(0, at + delimiter.length);
 }
 
-/** One page out of ascending entries, which may come from any place before it to any place behind it. */
+/** Builds one page from ascending entries, which may start before the page and continue after it. */
 export class PageBuilder {
   readonly #query: ListQuery;
   readonly #items: ListItem[] = [];
@@ -68,14 +68,14 @@ export class PageBuilder {
     this.#query = query;
   }
 
-  /** False once the page is full and is known to have something behind it: then no more is needed. */
+  /** Returns false once the page is full and known to be truncated: no further entries are needed. */
   add(entry: ObjectEntry): boolean {
     const { prefix, after, maxKeys } = this.#query;
     if (this.#truncated) return false;
     if (!entry.key.startsWith(prefix)) return true;
     const rolled = rolledUpInto(entry.key, this.#query);
     const name = rolled ?? entry.key;
-    // A rolled-up prefix that is not behind the mark was on an earlier page, whatever is in it.
+    // A common prefix that does not sort after `after` was on an earlier page.
     if ((after !== '' && compareKeys(name, after) <= 0) || (rolled !== undefined && rolled === this.#last)) return true;
     if (this.#items.length === maxKeys) {
       this.#truncated = true;

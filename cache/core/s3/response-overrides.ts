@@ -1,4 +1,4 @@
-/** `response-content-type=…` and its like: a signed request says what the answer's headers shall be. Pure. */
+/** Response header overrides of signed requests, such as `response-content-type=…`. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { isHeaderValue } from '#cache/core/object-headers.ts';
 
@@ -12,7 +12,7 @@ const OVERRIDES: Readonly<Record<string, string>> = {
 };
 const PREFIX = 'response-';
 
-/** By lower-case header name. Throws `invalid_argument`, and `bad_request` for who is nobody in particular. */
+/** Overrides by lower-case header name. Throws `invalid_argument`, or `bad_request` for an anonymous request. */
 export function responseOverrides(query: ReadonlyMap<string, string>, signed: boolean): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [name, value] of query) {
@@ -24,10 +24,14 @@ export function responseOverrides(query: ReadonlyMap<string, string>, signed: bo
       );
     const header = OVERRIDES[name];
     if (header === undefined || !isHeaderValue(value))
-      throw new OrcaError('invalid_argument', `${header === undefined ? 'An unknown' : 'An impossible'} override`, {
-        fields: { ArgumentName: name, ArgumentValue: value },
-      });
-    // Nothing is no word for a header.
+      throw new OrcaError(
+        'invalid_argument',
+        `${name}: ${header === undefined ? 'unknown override' : 'invalid value'}`,
+        {
+          fields: { ArgumentName: name, ArgumentValue: value },
+        },
+      );
+    // An empty value does not override.
     if (value !== '') headers[header] = value;
   }
   return headers;

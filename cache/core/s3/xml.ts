@@ -1,4 +1,4 @@
-/** S3's error document, written by hand: literal tags, no namespace, as every client's parser expects. */
+/** S3's error document, without a namespace as clients expect it, and XML escaping. */
 
 export function escapeXml(text: string): string {
   return text.replaceAll(/[&<>"'\p{Cc}\uFFFE\uFFFF]/gu, (character) => {
@@ -19,8 +19,8 @@ export function escapeXml(text: string): string {
   });
 }
 
-/** Without what XML 1.0 has no way to write (§2.2): most control characters, lone surrogates, U+FFFE and U+FFFF. */
-function speakable(text: string): string {
+/** Replaces characters that XML 1.0 cannot represent (§2.2): most control characters, lone surrogates, U+FFFE, U+FFFF. */
+function replaceUnrepresentable(text: string): string {
   return text
     .toWellFormed()
     .replaceAll(/[\p{Cc}\uFFFE\uFFFF]/gu, (character) =>
@@ -28,11 +28,11 @@ function speakable(text: string): string {
     );
 }
 
-/** `<Error>` with its fields in order; undefined ones are left out. Always well-formed. */
+/** `<Error>` with its fields in order, without undefined ones. Always well-formed XML. */
 export function errorDocument(fields: Readonly<Record<string, string | number | undefined>>): string {
   const body = Object.entries(fields)
     .filter(([, value]) => value !== undefined)
-    .map(([name, value]) => `<${name}>${escapeXml(speakable(String(value)))}</${name}>`)
+    .map(([name, value]) => `<${name}>${escapeXml(replaceUnrepresentable(String(value)))}</${name}>`)
     .join('');
   return `<?xml version="1.0" encoding="UTF-8"?>\n<Error>${body}</Error>`;
 }

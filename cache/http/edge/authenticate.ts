@@ -2,8 +2,9 @@
 import type { IncomingMessage } from 'node:http';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Caller, EdgeKey, KeyRing } from '#cache/core/s3/key-ring.ts';
-import { signatureOf, verifySignature, type SignedRequest } from '#cache/core/s3/sigv4-verify.ts';
-import { authorityOf, type Target } from '#cache/core/s3/request-target.ts';
+import { signatureOf, type SignedRequest } from '#cache/core/s3/sigv4-claim.ts';
+import { verifySignature } from '#cache/core/s3/sigv4-verify.ts';
+import { authorityOf, type RequestTarget } from '#cache/core/s3/request-target.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import { hasBody } from '#cache/http/respond.ts';
 
@@ -12,7 +13,7 @@ export type EdgeAuth =
   | { readonly type: 'Bearer' | 'SigV4'; readonly keys: () => KeyRing };
 
 /** Throws auth_* or `forbidden`. */
-export function authenticate(auth: EdgeAuth, request: IncomingMessage, target: Target, clock: Clock): Caller {
+export function authenticate(auth: EdgeAuth, request: IncomingMessage, target: RequestTarget, clock: Clock): Caller {
   switch (auth.type) {
     case 'Anonymous':
       // Clients may sign anyway; the signature is not verified.
@@ -39,7 +40,7 @@ function callerOf({ label, grants }: EdgeKey): Caller {
   return { label, signed: true, grants };
 }
 
-function signedRequest(request: IncomingMessage, { rawPath, rawQuery }: Target): SignedRequest {
+function signedRequest(request: IncomingMessage, { rawPath, rawQuery }: RequestTarget): SignedRequest {
   const { method = '', headers } = request;
   // The authority of an absolute target names the bucket, so the signature must cover it instead of the Host header:
   // otherwise a URL signed for one bucket would give access to another.

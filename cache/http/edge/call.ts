@@ -1,13 +1,13 @@
 /** One request of a client with everything that its route needs, and the checks and responses that routes share. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { mayEnter, mayRead, type Caller } from '#cache/core/s3/key-ring.ts';
+import { mayAccessBucket, mayRead, type Caller } from '#cache/core/s3/key-ring.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { Target } from '#cache/core/s3/request-target.ts';
+import type { RequestTarget } from '#cache/core/s3/request-target.ts';
 
 export interface EdgeCall {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly target: Target;
+  readonly target: RequestTarget;
   readonly caller: Caller;
   readonly requestId: string;
   /** Since the request was received. */
@@ -25,7 +25,7 @@ export interface EdgeResult {
 
 /** The same refusal whether the bucket exists or not, so that callers without access can't find out. */
 export function mustEnter(caller: Caller, bucket: string): void {
-  if (!mayEnter(caller, bucket)) throw new OrcaError('forbidden', 'Access Denied');
+  if (!mayAccessBucket(caller, bucket)) throw new OrcaError('forbidden', 'Access Denied');
 }
 
 export function mustRead(caller: Caller, bucket: string, keyOrPrefix: string): void {

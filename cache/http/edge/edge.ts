@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
-import { authorityOf, bucketOfHost, parseTarget } from '#cache/core/s3/request-target.ts';
+import { authorityOf, bucketOfHost, parseRequestTarget } from '#cache/core/s3/request-target.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
@@ -78,7 +78,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     allowOrigin(edge.corsOrigins, request, response);
     const raw = request.url ?? '/';
     const host = authorityOf(raw) ?? request.headers.host ?? '';
-    const target = parseTarget(raw, bucketOfHost(host, edge.virtualHostDomains));
+    const target = parseRequestTarget(raw, bucketOfHost(host, edge.virtualHostDomains));
     place = { requestId, bucket: target.bucket, key: target.key };
     let result: EdgeResult;
     if (method === 'OPTIONS') {

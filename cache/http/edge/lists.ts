@@ -5,7 +5,7 @@ import { bucketsDocument, listDocument, locationDocument } from '#cache/core/s3/
 import { parseListRequest } from '#cache/core/s3/list-request.ts';
 import { decodeToken, encodeToken } from '#cache/core/s3/continuation-token.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import { mayEnter } from '#cache/core/s3/key-ring.ts';
+import { mayAccessBucket } from '#cache/core/s3/key-ring.ts';
 import { abortOnClose } from '#cache/http/listener/http-listener.ts';
 import { mustEnter, mustRead, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
 
@@ -33,7 +33,7 @@ export function listBuckets({ names, region, createdMs }: ServedBuckets, call: E
   const maxBuckets = maxBucketsOf(query.get('max-buckets'));
   const wantedRegion = query.get('bucket-region');
   const all = [...names]
-    .filter((name) => mayEnter(caller, name) && name.startsWith(prefix) && compareKeys(name, after) > 0)
+    .filter((name) => mayAccessBucket(caller, name) && name.startsWith(prefix) && compareKeys(name, after) > 0)
     .filter(() => wantedRegion === undefined || wantedRegion === region)
     .toSorted(compareKeys);
   const shown = all.slice(0, maxBuckets);

@@ -27,7 +27,7 @@ const metadata = fc
     return { ...base, blockSizeBytes, blockCrcs };
   });
 
-test('decode undoes encode, and the fields fit into S3’s 2 KB of ASCII', () => {
+test('is decoded to what was encoded, and its fields fit within the 2 KB of ASCII that S3 allows', () => {
   fc.assert(
     fc.property(metadata, (before) => {
       const fields = encodeMetadata(before);
@@ -45,11 +45,11 @@ test.for([
   [64 * MIB, 512 * KIB],
   [128 * MIB, MIB],
   [100 * MIB + 1, 819_201],
-] as const)('chunks of %i have blocks of %i', ([chunkSize, blockSize]) => {
+] as const)('chunks of %i bytes have blocks of %i bytes', ([chunkSize, blockSize]) => {
   expect(blockSizeFor(chunkSize)).toBe(blockSize);
 });
 
-describe('what is stored', () => {
+describe('stored fields', () => {
   const good = encodeMetadata({
     lengthBytes: 100_000,
     etag: 'e',
@@ -58,7 +58,7 @@ describe('what is stored', () => {
     blockCrcs: Uint32Array.of(1, 2),
   });
 
-  test('without metadata, or of a later version, is as good as unknown', () => {
+  test('without metadata or of another version decode to undefined', () => {
     expect(decodeMetadata({})).toBeUndefined();
     expect(decodeMetadata({ ...good, 'orca-version': '2' })).toBeUndefined();
   });
@@ -73,7 +73,7 @@ describe('what is stored', () => {
     ['orca-crc32', 'zz'],
     ['orca-blocks', 'AAAA'],
     ['orca-blocks', ''],
-  ])('with %s = "%s" contradicts itself', ([name, value]) => {
+  ])('with %s = "%s" are rejected as inconsistent', ([name, value]) => {
     expect(() => decodeMetadata({ ...good, [name]: value })).toThrow(expect.objectContaining({ code: 'chunk_bad' }));
   });
 });

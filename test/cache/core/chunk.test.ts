@@ -6,14 +6,14 @@ import golden from '#test/golden/chunk-paths.json' with { type: 'json' };
 const MIB = 1024 * 1024;
 
 describe('the path of a chunk', () => {
-  test.for(golden)('is what Python computes for $key', (vector) => {
+  test.for(golden)('equals the golden vector computed by Python for $key', (vector) => {
     const { index, chunkSizeBytes, path } = vector;
     expect(`${chunkPathPrefix(vector, chunkSizeBytes)}${index}`).toBe(path);
     const object = { ...vector, sizeBytes: (index + 1) * chunkSizeBytes };
     expect(chunkAt(object, chunkSizeBytes, index).path).toBe(path);
   });
 
-  test('differs when any part of the identity does, wherever the borders of the parts are', () => {
+  test('differs if any part of the identity differs, regardless of the boundaries between parts', () => {
     const parts = fc.record({ originId: fc.string(), bucket: fc.string(), key: fc.string(), etag: fc.string() });
     fc.assert(
       fc.property(parts, parts, (a, b) => {
@@ -30,7 +30,7 @@ describe('the path of a chunk', () => {
 describe('chunks of an object', () => {
   const object = { originId: 'o', bucket: 'b', key: 'k', etag: 'e', sizeBytes: 2 * MIB + 5 };
 
-  test('cover it without a gap; the last is shorter', () => {
+  test('cover it without gaps; the last one is shorter', () => {
     expect([0, 1, 2].map((index) => chunkAt(object, MIB, index).range)).toEqual([
       { from: 0, to: MIB },
       { from: MIB, to: 2 * MIB },
@@ -39,12 +39,12 @@ describe('chunks of an object', () => {
     expect(chunkAt(object, MIB, 2).lengthBytes).toBe(5);
   });
 
-  test.for([-1, 3, 0.5, Number.NaN])('there is none with index %s', (index) => {
+  test.for([-1, 3, 0.5, Number.NaN])('do not include index %s', (index) => {
     expect(() => chunkAt(object, MIB, index)).toThrow(RangeError);
   });
 });
 
-test('slices concatenate to the range, each inside its chunk', () => {
+test('the slices of a range are within their chunks and concatenate to the range', () => {
   const size = fc.integer({ min: 1, max: 50 });
   fc.assert(
     fc.property(size, fc.nat(500), fc.nat(500), (chunkSizeBytes, from, length) => {
@@ -61,7 +61,7 @@ test('slices concatenate to the range, each inside its chunk', () => {
   );
 });
 
-test('the tier with the largest fitting minimum gives the chunk size', () => {
+test('the tier with the largest minimum that the object reaches determines the chunk size', () => {
   const tiers = [
     { minObjectSizeBytes: 100, chunkSizeBytes: 20 },
     { minObjectSizeBytes: 1000, chunkSizeBytes: 40 },

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { combineCrc32 } from '#cache/core/crc32.ts';
 
-test('the CRC of two pieces joined, as zlib computes it over both', () => {
+test('combineCrc32 equals the CRC that zlib computes over the concatenation', () => {
   const bytes = fc.uint8Array({ maxLength: 300 });
   fc.assert(
     fc.property(bytes, bytes, (a, b) => {
@@ -12,7 +12,7 @@ test('the CRC of two pieces joined, as zlib computes it over both', () => {
   );
 });
 
-test('over lengths beyond 32 bits it stays in range and associative', () => {
+test('combineCrc32 is unsigned and associative for lengths beyond 32 bits', () => {
   const [a, b, c] = [crc32('a'), crc32('b'), crc32('c')];
   const gib = 2 ** 33 + 7;
   const left = combineCrc32(combineCrc32(a, b, gib), c, gib);

@@ -3,7 +3,7 @@ import { LruTable } from '#cache/core/lru-table.ts';
 
 const names = <T>(table: LruTable<T>): string[] => ['a', 'b', 'c', 'd'].filter((name) => table.get(name) !== undefined);
 
-test('what was used longest ago goes', () => {
+test('evicts the least recently used entry', () => {
   const table = new LruTable<number>({ maxEntries: 2 });
   table.set('a', 1);
   table.set('b', 2);
@@ -15,7 +15,7 @@ test('what was used longest ago goes', () => {
   expect(names(table)).toEqual(['c', 'd']);
 });
 
-test('heavy ones leave room for fewer, and the newest always stays', () => {
+test('evicts by weight, but never the newest entry', () => {
   const table = new LruTable<string>({ maxEntries: 100, maxWeight: 10, weigh: (_name, text) => text.length });
   for (const name of ['a', 'b', 'c']) table.set(name, 'xxx');
   expect(names(table)).toEqual(['a', 'b', 'c']);

@@ -33,12 +33,12 @@ function slice(
 }
 
 const up: Conditions = { ready: true, serving: true, terminating: false };
-/** As publishNotReadyAddresses shows a pod that is not ready. */
+/** A pod that is not ready, with publishNotReadyAddresses. */
 const starting: Conditions = { ready: true, serving: false, terminating: false };
 const draining: Conditions = { ready: true, serving: true, terminating: true };
 
 describe('owners', () => {
-  test('are the endpoints that serve and do not terminate, sorted', () => {
+  test('are the serving endpoints that are not terminating, sorted', () => {
     const set = peerSetOf(
       [slice({ '10.0.0.9': up, '10.0.0.1': up, '10.0.0.2': starting, '10.0.0.3': draining })],
       SELF,
@@ -51,55 +51,55 @@ describe('owners', () => {
     ['no conditions at all', undefined],
     ['no serving condition', { ready: true }],
     ['no terminating condition', { serving: true }],
-  ] as const)('an endpoint with %s counts as good', ([, conditions]) => {
+  ] as const)('include an endpoint with %s', ([, conditions]) => {
     expect(peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': conditions })], SELF).owners).toContain('10.0.0.2:8444');
   });
 
-  test('come from all slices together, each once', () => {
+  test('are combined from all slices without duplicates', () => {
     const set = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': up }), slice({ '10.0.0.2': up, '10.0.0.3': up })], SELF);
     expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.2:8444', '10.0.0.3:8444']);
   });
 
-  test('include an address that a new pod took over from one that drains', () => {
+  test('include an address that a new pod took over from a draining one', () => {
     const set = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': draining }), slice({ '10.0.0.2': up })], SELF);
     expect(set.owners).toContain('10.0.0.2:8444');
     expect(set.terminating).toEqual([]);
   });
 
-  test('are all that do not terminate when nobody serves', () => {
+  test('are all endpoints that are not terminating if none serves', () => {
     const set = peerSetOf([slice({ '10.0.0.1': starting, '10.0.0.2': starting, '10.0.0.3': draining })], SELF);
     expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.2:8444']);
   });
 
-  test('leave out those that do not serve as soon as one does', () => {
+  test('exclude endpoints that do not serve if another one does', () => {
     const set = peerSetOf([slice({ '10.0.0.2': starting, '10.0.0.3': up })], SELF);
     expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.3:8444']);
   });
 });
 
 describe('self', () => {
-  test('owns although its probe has not passed yet', () => {
+  test('is an owner before its readiness probe passes', () => {
     expect(peerSetOf([slice({ '10.0.0.1': starting, '10.0.0.2': up })], SELF).owners).toContain('10.0.0.1:8444');
   });
 
-  test('owns although no slice names it', () => {
+  test('is an owner even if no slice contains it', () => {
     expect(peerSetOf([], SELF).owners).toEqual(['10.0.0.1:8444']);
   });
 
-  test('owns nothing once its own view shows it terminating', () => {
+  test('is not an owner once the slices show it terminating', () => {
     const set = peerSetOf([slice({ '10.0.0.1': draining, '10.0.0.2': up })], SELF);
     expect(set.owners).toEqual(['10.0.0.2:8444']);
     expect(set.terminating).toEqual(['10.0.0.1:8444']);
   });
 
-  test('owns nothing once it leaves, whatever the slices say', () => {
+  test('is not an owner once it is leaving, regardless of the slices', () => {
     const set = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': up })], { ...SELF, leaving: true });
     expect(set.owners).toEqual(['10.0.0.2:8444']);
   });
 });
 
 describe('addresses', () => {
-  test('are of self’s family only', () => {
+  test('are only those of the IP family of self', () => {
     const slices = [
       slice({ '10.0.0.1': up }),
       slice({ 'fd00::2': up }, { addressType: 'IPv6' }),
@@ -110,12 +110,12 @@ describe('addresses', () => {
     expect(countEndpoints(slices, 'fd00::1')).toBe(1);
   });
 
-  test('spell an IPv6 address in one way', () => {
+  test('are canonical for IPv6', () => {
     const set = peerSetOf([slice({ 'fd00:0:0:0::00aB': up }, { addressType: 'IPv6' })], { ip: 'FD00::ab', port: 8444 });
     expect(set.owners).toEqual(['[fd00::ab]:8444']);
   });
 
-  test('take the port named peer, else the given one', () => {
+  test('have the port named peer, otherwise the default port', () => {
     const ports = [
       { name: 'metrics', port: 1 },
       { name: 'peer', port: 9000 },
@@ -124,33 +124,36 @@ describe('addresses', () => {
     expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.2:9000', '10.0.0.3:8444']);
   });
 
-  test('survive slices without endpoints or ports', () => {
+  test('tolerate slices without endpoints or ports', () => {
     const set = peerSetOf([{ addressType: 'IPv4', endpoints: null, ports: null }, { addressType: 'IPv4' }], SELF);
     expect(set.owners).toEqual(['10.0.0.1:8444']);
   });
 
-  test.for(['10.0.0.1', 'a:b:c', '[::1]', '10.0.0.1:0', '10.0.0.1:70000', '10.0.0.1:08', ''])('%j is none', (text) => {
-    expect(() => parsePeerAddress(text)).toThrow(RangeError);
-  });
+  test.for(['10.0.0.1', 'a:b:c', '[::1]', '10.0.0.1:0', '10.0.0.1:70000', '10.0.0.1:08', ''])(
+    '%j is rejected',
+    (text) => {
+      expect(() => parsePeerAddress(text)).toThrow(RangeError);
+    },
+  );
 
   test.for([
     ['127.0.0.1:8444', '127.0.0.1:8444'],
     ['[FD00:0::1]:8444', '[fd00::1]:8444'],
-  ] as const)('%s is read as %s', ([text, address]) => {
+  ] as const)('%s is parsed as %s', ([text, address]) => {
     expect(parsePeerAddress(text)).toBe(address);
   });
 });
 
 describe('the epoch', () => {
-  test('is the first 16 hex digits of the sha256 of the owners, a line each', () => {
+  test('is the first 16 hex digits of the SHA-256 of the owners, one per line', () => {
     const set = peerSetOf([slice({ '10.0.0.2': up, '10.0.0.1': up })], SELF);
     const expected = createHash('sha256').update('10.0.0.1:8444\n10.0.0.2:8444').digest('hex').slice(0, 16);
     expect(set.epoch).toBe(expected);
-    // Computed with sha256sum, so that a change of the rule can't go unseen.
+    // Computed with sha256sum, so that a change of the algorithm is noticed.
     expect(set.epoch).toBe('96101c6baed8ad5e');
   });
 
-  test('and the owners are equal on every replica, however the endpoints are cut into slices and ordered', () => {
+  test('and the owners are equal on every replica, regardless of the number and order of slices', () => {
     const endpoints = fc.uniqueArray(fc.integer({ min: 1, max: 250 }), { minLength: 2, maxLength: 20 });
     fc.assert(
       fc.property(endpoints, fc.array(fc.nat(5), { maxLength: 20 }), fc.nat(), (numbers, cut, pick) => {
@@ -174,7 +177,7 @@ describe('the epoch', () => {
     );
   });
 
-  test('differs when an owner goes, and not when only a draining peer does', () => {
+  test('changes if an owner leaves, but not if a draining peer does', () => {
     const all = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': up, '10.0.0.3': draining })], SELF);
     const without = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': up })], SELF);
     expect(without.epoch).toBe(all.epoch);
@@ -183,7 +186,7 @@ describe('the epoch', () => {
   });
 });
 
-test('a set can’t be changed', () => {
+test('a PeerSet is immutable', () => {
   const set = peerSetOf([slice({ '10.0.0.1': up })], SELF);
   expect(() => (set.owners as PeerAddress[]).push(set.self)).toThrow(TypeError);
 });

@@ -11,7 +11,7 @@ const notModified = { kind: 'not_modified' };
 const failedMatch = { kind: 'failed', condition: 'If-Match' };
 const failedSince = { kind: 'failed', condition: 'If-Unmodified-Since' };
 
-describe('in the order of RFC 9110 §13.2.2', () => {
+describe('evaluatePreconditions in the order of RFC 9110 §13.2.2', () => {
   test.for<[Preconditions, unknown]>([
     [{}, proceed],
     [{ ifMatch: '"abc"' }, proceed],
@@ -52,6 +52,6 @@ test.for<[string | undefined, boolean]>([
   [SAME, true],
   [BEFORE, false],
   [AFTER, false],
-])('If-Range %s lets a range apply: %s', ([ifRange, applies]) => {
+])('with If-Range %s the Range header applies: %s', ([ifRange, applies]) => {
   expect(rangeApplies({ ifRange }, object)).toBe(applies);
 });

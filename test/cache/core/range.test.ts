@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { contentRange, resolveRange } from '#cache/core/range.ts';
 
-describe('of an object of 100 bytes', () => {
+describe('the Range header for an object of 100 bytes', () => {
   test.for([
     'bytes=,',
     'bytes= -1',
@@ -32,7 +32,7 @@ describe('of an object of 100 bytes', () => {
     ['bytes=50-', 50, 100],
     ['bytes=0-', 0, 100],
     ['bytes=99-99999999999999999999', 99, 100],
-  ] as const)('%s is [%i, %i)', ([header, from, to]) => {
+  ] as const)('%s resolves to [%i, %i)', ([header, from, to]) => {
     expect(resolveRange(header, 100)).toEqual({ kind: 'part', range: { from, to } });
   });
 
@@ -44,17 +44,17 @@ describe('of an object of 100 bytes', () => {
   );
 });
 
-describe('of an empty object', () => {
-  test.for(['bytes=0-', 'bytes=0-0', 'bytes=5-9', 'bytes=-0'])('%s can not be satisfied', (header) => {
+describe('the Range header for an empty object', () => {
+  test.for(['bytes=0-', 'bytes=0-0', 'bytes=5-9', 'bytes=-0'])('%s cannot be satisfied', (header) => {
     expect(resolveRange(header, 0)).toEqual({ kind: 'unsatisfiable' });
   });
 
-  test('a suffix is all of it', () => {
+  test('a suffix resolves to the whole object', () => {
     expect(resolveRange('bytes=-5', 0)).toEqual({ kind: 'whole' });
   });
 });
 
-test('what is satisfied lies inside the object and is never empty', () => {
+test('a resolved range is within the object and never empty', () => {
   fc.assert(
     fc.property(fc.nat(1000), fc.option(fc.nat(2000)), fc.option(fc.nat(2000)), (size, first, last) => {
       const result = resolveRange(`bytes=${first ?? ''}-${last ?? ''}`, size);
@@ -66,6 +66,6 @@ test('what is satisfied lies inside the object and is never empty', () => {
   );
 });
 
-test('Content-Range is inclusive', () => {
+test('Content-Range has an inclusive end', () => {
   expect(contentRange({ from: 0, to: 10 }, 100)).toBe('bytes 0-9/100');
 });

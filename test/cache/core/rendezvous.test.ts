@@ -18,7 +18,7 @@ describe('golden vectors, computed by Python', () => {
   });
 });
 
-test('the order does not depend on the order of the peers', () => {
+test('the ranking does not depend on the order of the peers', () => {
   fc.assert(
     fc.property(fc.shuffledSubarray(PEERS, { minLength: 3 }), fc.string(), (peers, key) => {
       for (const path of pathsOf(key, 4)) expect(rankPeers(path, peers)).toEqual(rankPeers(path, PEERS));
@@ -28,18 +28,18 @@ test('the order does not depend on the order of the peers', () => {
 
 test('a peer that leaves moves only its own chunks, to their runner-up', () => {
   fc.assert(
-    fc.property(fc.string(), fc.constantFrom(...PEERS), (key, gone) => {
-      const left = PEERS.filter((peer) => peer !== gone);
+    fc.property(fc.string(), fc.constantFrom(...PEERS), (key, leaving) => {
+      const left = PEERS.filter((peer) => peer !== leaving);
       for (const path of pathsOf(key, 16)) {
         const [first, second] = rankPeers(path, PEERS, 2);
-        expect(rankPeers(path, left, 1)[0]).toBe(first === gone ? second : first);
+        expect(rankPeers(path, left, 1)[0]).toBe(first === leaving ? second : first);
       }
     }),
   );
 });
 
-test('three peers share the 64 chunks of one object: each owns at least 12', () => {
-  // Shares are binomial (mean 21, deviation 3.8): about one object in seventy has a smaller one, none has an empty one.
+test('each of three peers owns at least 12 of the 64 chunks of an object', () => {
+  // Shares are binomial (mean 21, standard deviation 3.8): about one object in seventy has a smaller share.
   const objects = 1_000;
   const smallest = Array.from({ length: objects }, (_, i) => {
     const owners = pathsOf(`object-${i}`, 64).map((path) => rankPeers(path, PEERS, 1)[0]);
@@ -50,6 +50,6 @@ test('three peers share the 64 chunks of one object: each owns at least 12', () 
   expect(Math.min(...smallest)).toBeGreaterThanOrEqual(5);
 });
 
-test('nobody to rank is an empty order', () => {
+test('returns no ranking for an empty peer list', () => {
   expect(rankPeers('o/h/0', [])).toEqual([]);
 });

@@ -19,7 +19,7 @@ const OPEN =
   '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">';
 
 describe('ListObjectsV2', () => {
-  test('is what AWS sends, tag by tag', () => {
+  test('has the elements of AWS in its order', () => {
     const document = listDocument(request('list-type=2&delimiter=/&max-keys=2'), page);
     expect(document.replace(/<NextContinuationToken>[\w-]+</, '<NextContinuationToken>TOKEN<')).toBe(
       `${OPEN}<Name>models</Name><Prefix></Prefix><NextContinuationToken>TOKEN</NextContinuationToken>` +
@@ -30,7 +30,7 @@ describe('ListObjectsV2', () => {
     );
   });
 
-  test('says again what it was asked, an empty token too, and encodes names on request', () => {
+  test('repeats the parameters of the request, even an empty token, and encodes names on request', () => {
     const document = listDocument(
       request('list-type=2&start-after=x%20y%2Bz&continuation-token=&encoding-type=url&fetch-owner=true'),
       page,
@@ -42,7 +42,7 @@ describe('ListObjectsV2', () => {
     expect(document).toContain('<Prefix>dir/</Prefix>');
   });
 
-  test('tells of the checksums that the origin keeps', () => {
+  test('lists the checksums that the origin keeps', () => {
     const checksums = { algorithms: ['CRC32', 'SHA256'], type: 'COMPOSITE' };
     const entry = { key: 'k', etag: 'e', sizeBytes: 1, lastModifiedMs: 0, storageClass: 'STANDARD', checksums };
     expect(listDocument(request('list-type=2'), { items: [{ kind: 'object', entry }], truncated: false })).toContain(
@@ -51,7 +51,7 @@ describe('ListObjectsV2', () => {
     );
   });
 
-  test('of archived objects tells of a restore where that was asked for', () => {
+  test('lists the restore status of archived objects on request', () => {
     const restored: ListPage = {
       items: [
         {
@@ -74,14 +74,14 @@ describe('ListObjectsV2', () => {
     expect(listDocument(request('list-type=2'), restored)).not.toContain('RestoreStatus');
   });
 
-  test('shows control characters as references', () => {
+  test('contains control characters as character references', () => {
     const odd: ListPage = { items: [{ kind: 'prefix', prefix: '\u0001\n' }], truncated: false };
     expect(listDocument(request('list-type=2'), odd)).toContain('<Prefix>&#x1;&#xa;</Prefix>');
   });
 });
 
 describe('ListObjects', () => {
-  test('has a marker always, owners, and a next marker only with a delimiter', () => {
+  test('always has a marker and owners, and a next marker only with a delimiter', () => {
     expect(listDocument(request('marker=m&delimiter=/'), page)).toContain(
       '<Name>models</Name><Prefix></Prefix><Marker>m</Marker><NextMarker>dir/</NextMarker><MaxKeys>1000</MaxKeys>',
     );
@@ -99,7 +99,7 @@ test.for([
   ['start-after=a', 'start-after'],
   ['continuation-token=a', 'continuation-token'],
   ['list-type=2&continuation-token=a', 'continuation-token'],
-] as const)('%s is refused', ([text, name]) => {
+] as const)('%s is rejected', ([text, name]) => {
   expect(() => request(text)).toThrow(
     expect.objectContaining({
       code: 'invalid_argument',
@@ -115,17 +115,17 @@ test.for([
   ['max-keys=7', 7],
   ['encoding-type=', 1000],
   ['max-keys=99999999999', 1000],
-] as const)('%j asks for %i', ([text, maxKeys]) => {
+] as const)('%j requests at most %i entries', ([text, maxKeys]) => {
   expect(request(text).maxKeys).toBe(maxKeys);
 });
 
-test('a token knows better than start-after', () => {
+test('a continuation token overrides start-after', () => {
   const first = request('list-type=2&prefix=d&start-after=a');
   const next = /<NextContinuationToken>([^<]+)/.exec(listDocument(first, page))?.[1];
   expect(request(`list-type=2&prefix=d&start-after=a&continuation-token=${next}`).after).toBe('dir/');
 });
 
-test('buckets and their region', () => {
+test('the document of ListBuckets contains the buckets and their region', () => {
   expect(
     bucketsDocument([{ name: 'models', createdMs: 0 }], { prefix: '', region: 'eu-west-1', nextToken: undefined }),
   ).toContain(

@@ -26,7 +26,7 @@ test('keys are ordered by their UTF-8 bytes, not by UTF-16 units', () => {
 describe('a delimiter', () => {
   const keys = ['a', 'boo/', 'boo/x', 'boo/y/z', 'bar%q', 'foo::1', 'foo::2', 'c\nd'];
 
-  test('rolls up what has it behind the prefix, and a key equal to the prefix stands for itself', () => {
+  test('rolls up keys that contain it after the prefix, but not a key that equals the prefix', () => {
     expect(names(keys, { delimiter: '/' })).toEqual(['a', 'bar%q', 'boo/', 'c\nd', 'foo::1', 'foo::2']);
     expect(names(keys, { delimiter: '/', prefix: 'boo/' })).toEqual(['boo/', 'boo/x', 'boo/y/']);
   });
@@ -36,20 +36,20 @@ describe('a delimiter', () => {
     ['%', ['bar%']],
     ['\n', ['c\n']],
     ['a', ['a', 'ba']],
-  ] as const)('may be any text, such as %j', ([delimiter, prefixes]) => {
+  ] as const)('can be any text, such as %j', ([delimiter, prefixes]) => {
     const { items } = pageOf(keys, { delimiter });
     expect(items.flatMap((item) => (item.kind === 'prefix' ? [item.prefix] : []))).toEqual(prefixes);
   });
 
-  test('hides what is rolled up into a prefix that the list goes on behind', () => {
+  test('hides keys that are rolled up into the prefix after which the list continues', () => {
     expect(names(keys, { delimiter: '/', after: 'boo/' })).toEqual(['c\nd', 'foo::1', 'foo::2']);
   });
 });
 
-test('what fills a page and has nothing behind it is not truncated', () => {
+test('a full page without further entries is not truncated', () => {
   expect(pageOf(['a', 'b'], { maxKeys: 2 })).toMatchObject({ truncated: false });
   expect(pageOf(['a', 'b', 'c'], { maxKeys: 2 })).toMatchObject({ truncated: true });
-  // More of the same prefix is not more.
+  // Further keys of the same common prefix are not further entries.
   expect(pageOf(['a', 'b/1', 'b/2'], { maxKeys: 2, delimiter: '/' })).toMatchObject({ truncated: false });
 });
 
@@ -61,7 +61,7 @@ const key = fc.string({
 const bucket = fc.uniqueArray(key, { maxLength: 40 });
 const some = fc.constantFrom('', 'a', 'b', '/', 'a/', '::', 'é');
 
-/** What a list is by its definition, all at once. */
+/** The whole list by definition, as the reference. */
 function model(keys: readonly string[], prefix: string, delimiter: string): string[] {
   const named = keys
     .filter((key) => key.startsWith(prefix))
@@ -72,7 +72,7 @@ function model(keys: readonly string[], prefix: string, delimiter: string): stri
   return [...new Set(named)].toSorted(compareKeys);
 }
 
-test('pages of any size together are the list, each name once', () => {
+test('pages of any size concatenate to the whole list without duplicates', () => {
   fc.assert(
     fc.property(bucket, some, some, fc.integer({ min: 1, max: 7 }), (keys, prefix, delimiter, maxKeys) => {
       const seen: string[] = [];
@@ -97,14 +97,14 @@ test('pages of any size together are the list, each name once', () => {
 describe('a continuation token', () => {
   const query = { bucket: 'b', prefix: 'p/', delimiter: '/' };
 
-  test('is of its own query only', () => {
+  test('is accepted only for its own query', () => {
     const token = encodeToken(query, 'p/é');
     expect(decodeToken(query, token)).toBe('p/é');
     for (const other of [{ bucket: 'c' }, { prefix: 'p' }, { delimiter: '' }])
       expect(() => decodeToken({ ...query, ...other }, token)).toThrow('The continuation token provided is incorrect');
   });
 
-  test('that was made up, cut or changed is refused', () => {
+  test('is rejected if it is invented, truncated or modified', () => {
     const token = encodeToken(query, 'p/key');
     const cut = Array.from({ length: token.length }, (_, length) => token.slice(0, length));
     const changed = Array.from(token).map(

@@ -30,11 +30,11 @@ test.for([
   ['bob', 'bobby/a/../b', true],
   ['a/b', 'a/b../x', true],
   ['a/b', 'a/bc/../../b', false],
-] as const)('%j lets %j be: %j', ([prefix, name, answer]) => {
+] as const)('staysUnder(%j, %j) is %j', ([prefix, name, answer]) => {
   expect(staysUnder(prefix, name)).toBe(answer);
 });
 
-test('whoever resolves the dots of what it lets pass is still under the prefix, with slashes merged or not', () => {
+test('an accepted name is under the prefix after its dot segments are resolved, with slashes merged or not', () => {
   const name = fc
     .array(fc.constantFrom('a', 'b', '..', '.', '', 'a..'), { maxLength: 7 })
     .map((parts) => parts.join('/'));
@@ -50,7 +50,7 @@ test('whoever resolves the dots of what it lets pass is still under the prefix, 
   );
 });
 
-/** As RFC 3986 §5.2.4 removes dot segments: empty segments count. */
+/** Removes dot segments as in RFC 3986 §5.2.4, where empty segments count. */
 function unmerged(path: string): string {
   const kept: string[] = [];
   for (const segment of path.split('/')) {

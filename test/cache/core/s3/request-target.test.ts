@@ -1,8 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { keyIsTooLong, parseTarget } from '#cache/core/s3/request-target.ts';
+import { keyIsTooLong, parseRequestTarget } from '#cache/core/s3/request-target.ts';
 
-describe('a raw target keeps its key as it is', () => {
+describe('the key of a raw target is preserved', () => {
   test.for([
     ['/b/plain', 'plain'],
     ['/b/with%20space', 'with space'],
@@ -21,28 +21,28 @@ describe('a raw target keeps its key as it is', () => {
     ['/b/a?x-id=GetObject', 'a'],
     ['http://host:8443/b/a', 'a'],
   ] as const)('%s', ([raw, key]) => {
-    expect(parseTarget(raw)).toMatchObject({ bucket: 'b', key });
+    expect(parseRequestTarget(raw)).toMatchObject({ bucket: 'b', key });
   });
 
-  test('whatever the key', () => {
+  test('for any key', () => {
     const key = fc.string({ unit: 'grapheme', minLength: 1 }).filter((text) => text.isWellFormed());
     fc.assert(
       fc.property(key, (key) => {
-        expect(parseTarget(`/b/${encodeURIComponent(key)}`).key).toBe(key);
+        expect(parseRequestTarget(`/b/${encodeURIComponent(key)}`).key).toBe(key);
       }),
     );
   });
 });
 
-test('a bucket, with and without its slash, and the service', () => {
-  expect(parseTarget('/b')).toMatchObject({ bucket: 'b', key: '' });
-  expect(parseTarget('/b/')).toMatchObject({ bucket: 'b', key: '' });
-  expect(parseTarget('/')).toMatchObject({ bucket: '', key: '' });
-  expect(parseTarget('/?list-type=2')).toMatchObject({ bucket: '', key: '' });
+test('parses bucket targets with and without a slash, and service targets', () => {
+  expect(parseRequestTarget('/b')).toMatchObject({ bucket: 'b', key: '' });
+  expect(parseRequestTarget('/b/')).toMatchObject({ bucket: 'b', key: '' });
+  expect(parseRequestTarget('/')).toMatchObject({ bucket: '', key: '' });
+  expect(parseRequestTarget('/?list-type=2')).toMatchObject({ bucket: '', key: '' });
 });
 
-test('in the query a plus is a space, and a name without a value is empty', () => {
-  expect([...parseTarget('/b?prefix=a+b%2Bc&uploads&x=1=2').query]).toEqual([
+test('in the query a plus sign is a space, and a name without a value has an empty value', () => {
+  expect([...parseRequestTarget('/b?prefix=a+b%2Bc&uploads&x=1=2').query]).toEqual([
     ['prefix', 'a b+c'],
     ['uploads', ''],
     ['x', '1=2'],
@@ -52,7 +52,7 @@ test('in the query a plus is a space, and a name without a value is empty', () =
 test.for(['/b/%', '/b/%zz', '/b/%C3', '/b/%FF', '/%E0%A4', '/b?%', 'ftp://x/y', '*', 'nonsense'])(
   '%s is refused',
   (raw) => {
-    expect(() => parseTarget(raw)).toThrow(expect.objectContaining({ code: 'invalid_uri' }));
+    expect(() => parseRequestTarget(raw)).toThrow(expect.objectContaining({ code: 'invalid_uri' }));
   },
 );
 

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { openKeyRing } from '#cache/core/s3/key-ring.ts';
-import { signatureOf, verifySignature, type SignedRequest } from '#cache/core/s3/sigv4-verify.ts';
+import { signatureOf, type SignedRequest } from '#cache/core/s3/sigv4-claim.ts';
+import { verifySignature } from '#cache/core/s3/sigv4-verify.ts';
 import { createSigner, encodeKey } from '#cache/wire/s3/sigv4.ts';
 
 // The example of AWS: https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
@@ -46,11 +47,11 @@ function replaced(from: string | RegExp, to: string): SignedRequest {
 }
 
 describe('a signature in headers', () => {
-  test('is AWS’s own example', () => {
+  test('is accepted for the example of AWS', () => {
     expect(verifySignature(getObject, ring, NOW_MS).label).toBe('a');
   });
 
-  test('of a list, with its query in any order', () => {
+  test('is accepted for a list with its query in any order', () => {
     const list = {
       ...getObject,
       rawPath: '/',
@@ -74,9 +75,9 @@ describe('a signature in headers', () => {
     ['another host', withHeaders({ host: 'other' }), 'auth_mismatch'],
     ['a signature with a digit changed', replaced(/1$/, '2'), 'auth_mismatch'],
     ['no signature', replaced(/,Signature=.*/, ''), 'auth_malformed'],
-    ['a signature that is no hex', replaced(/Signature=.*/, 'Signature=xyz'), 'auth_malformed'],
+    ['a signature that is not hexadecimal', replaced(/Signature=.*/, 'Signature=xyz'), 'auth_malformed'],
     ['no credential', replaced(/Credential=[^,]*,/, ''), 'auth_malformed'],
-    ['a credential cut short', replaced('/aws4_request', ''), 'auth_malformed'],
+    ['a truncated credential', replaced('/aws4_request', ''), 'auth_malformed'],
     ['another service', replaced('/s3/', '/ec2/'), 'auth_malformed'],
     ['another terminator', replaced('aws4_request', 'aws3_request'), 'auth_malformed'],
     ['a scope of another day', replaced('/20130524/', '/20130525/'), 'auth_malformed'],
@@ -87,19 +88,19 @@ describe('a signature in headers', () => {
       withHeaders({ authorization: 'AWS AKIAIOSFODNN7EXAMPLE:frJIUN8DYpKDtOLCwo//yllqDzg=' }),
       'auth_unsupported',
     ],
-    ['some other scheme', withHeaders({ authorization: 'Basic abc' }), 'invalid_argument'],
+    ['another scheme', withHeaders({ authorization: 'Basic abc' }), 'invalid_argument'],
     ['no date', withHeaders({ 'x-amz-date': undefined }), 'forbidden'],
-    ['a date that is none', withHeaders({ 'x-amz-date': '20130524' }), 'forbidden'],
+    ['a malformed date', withHeaders({ 'x-amz-date': '20130524' }), 'forbidden'],
     ['no payload hash', withHeaders({ 'x-amz-content-sha256': undefined }), 'bad_request'],
-    ['a payload hash that is none', withHeaders({ 'x-amz-content-sha256': 'abc' }), 'invalid_argument'],
-    ['the hash of some payload', withHeaders({ 'x-amz-content-sha256': 'a'.repeat(64) }), 'auth_payload_mismatch'],
-    ['an x-amz-* header that is not signed', withHeaders({ 'x-amz-tagging': 'a' }), 'forbidden'],
-    ['a session token of nobody', withHeaders({ 'x-amz-security-token': 't' }), 'auth_token'],
-  ] as const)('with %s is refused', ([, request, code]) => {
+    ['a malformed payload hash', withHeaders({ 'x-amz-content-sha256': 'abc' }), 'invalid_argument'],
+    ['the hash of a payload', withHeaders({ 'x-amz-content-sha256': 'a'.repeat(64) }), 'auth_payload_mismatch'],
+    ['an unsigned x-amz-* header', withHeaders({ 'x-amz-tagging': 'a' }), 'forbidden'],
+    ['an unknown session token', withHeaders({ 'x-amz-security-token': 't' }), 'auth_token'],
+  ] as const)('with %s is rejected', ([, request, code]) => {
     expect(() => verifySignature(request, ring, NOW_MS)).toThrow(expect.objectContaining({ code }));
   });
 
-  test('is good a quarter of an hour before and after', () => {
+  test('is valid for 15 minutes before and after its date', () => {
     for (const off of [-899_000, 899_000]) expect(verifySignature(getObject, ring, NOW_MS + off).label).toBe('a');
     for (const off of [-901_000, 901_000])
       expect(() => verifySignature(getObject, ring, NOW_MS + off)).toThrow(
@@ -111,14 +112,14 @@ describe('a signature in headers', () => {
   });
 });
 
-test('a header made to be looked at again and again costs no time to speak of', () => {
+test('an Authorization header of many colons does not cause backtracking', () => {
   const hostile = withHeaders({ authorization: `AWS ${':'.repeat(1_000_000)} x` });
-  // Backtracking over a million colons would take half an hour: this test would never end.
+  // Backtracking over a million colons would take half an hour, and the test would time out.
   expect(() => verifySignature(hostile, ring, NOW_MS)).toThrow(expect.objectContaining({ code: 'invalid_argument' }));
 });
 
 describe('a presigned URL', () => {
-  test('is AWS’s own example, until it expires', () => {
+  test('is accepted for the example of AWS until it expires', () => {
     expect(verifySignature(presigned, ring, NOW_MS).label).toBe('a');
     expect(verifySignature(presigned, ring, NOW_MS + 86_400_000).label).toBe('a');
     expect(() => verifySignature(presigned, ring, NOW_MS + 86_400_001)).toThrow('Request has expired');
@@ -136,13 +137,13 @@ describe('a presigned URL', () => {
     ['%2Faws4_request', '', 'auth_query_malformed'],
     ['SignedHeaders=host', 'SignedHeaders=range', 'forbidden'],
     ['&X-Amz-Signature', '&partNumber=2&X-Amz-Signature', 'auth_mismatch'],
-  ] as const)('with %s made %j is refused', ([from, to, code]) => {
+  ] as const)('with %s replaced by %j is rejected', ([from, to, code]) => {
     const rawQuery = presigned.rawQuery.replace(from, to);
     expect(() => verifySignature({ ...presigned, rawQuery }, ring, NOW_MS)).toThrow(expect.objectContaining({ code }));
   });
 });
 
-test('a session token has to be the key’s own', () => {
+test('the session token must be that of the key', () => {
   const keys = openKeyRing([{ label: 'a', ...EXAMPLE, sessionToken: 'right' }]);
   const { authorization: _old, ...headers } = getObject.headers as Record<string, string>;
   const sign = (sessionToken?: string) => ({
@@ -160,13 +161,13 @@ test('a session token has to be the key’s own', () => {
     expect(() => verifySignature(sign(token), keys, NOW_MS)).toThrow(expect.objectContaining({ code: 'auth_token' }));
 });
 
-test('where a signature is looked for', () => {
+test('signatureOf finds the signature in headers or query', () => {
   expect(signatureOf(getObject)).toBe('header');
   expect(signatureOf(presigned)).toBe('query');
   expect(signatureOf({ ...getObject, headers: {}, rawQuery: 'x=X-Amz-Signature' })).toBeUndefined();
 });
 
-test('whatever our own signer signs is good, and nothing else', () => {
+test('accepts what the signer of the wire layer signs, and nothing else', () => {
   const text = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((value) => value.isWellFormed());
   fc.assert(
     fc.property(
@@ -190,7 +191,7 @@ test('whatever our own signer signs is good, and nothing else', () => {
           credentials: EXAMPLE,
           nowMs: NOW_MS,
         });
-        // Clients may send less encoded than they sign: parentheses and their like.
+        // Clients may send characters such as parentheses unencoded, although they sign them encoded.
         const rawPath = lax ? path.replaceAll('%28', '(').replaceAll('%21', '!') : path;
         const request = {
           method: 'GET',
@@ -207,7 +208,7 @@ test('whatever our own signer signs is good, and nothing else', () => {
   );
 });
 
-test('nothing that comes over the wire makes it fail in another way', () => {
+test('any input is rejected with one of the expected codes', () => {
   const codes = new Set([
     'auth_malformed',
     'auth_query_malformed',
