@@ -1,4 +1,4 @@
-/** A replica as a process of its own, as it is in a pod: what it holds can be counted from outside. */
+/** Runs a replica as a separate process, like in a pod, so that its resources can be measured. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { http } from '#test/support/http.ts';
 
-/** As in a pod. */
+/** The same as in a pod. */
 const NODE_OPTIONS = '--max-old-space-size=256';
 const START_MS = 60_000;
 const STOP_MS = 30_000;
@@ -18,8 +18,9 @@ export interface CacheProcess {
   readonly edge: string;
   readonly logFile: string;
   readonly exited: boolean;
-  /** Takes its processor away, and gives it back. */
+  /** Stops the process with SIGSTOP. */
   freeze(): void;
+  /** Continues it with SIGCONT. */
   thaw(): void;
   sample(): Promise<ProcessSample>;
   stop(): Promise<void>;
@@ -29,7 +30,7 @@ export interface ProcessSample {
   readonly rssBytes: number;
   readonly descriptors: number;
   readonly sockets: number;
-  /** Samples of `/metrics` by name, each summed over its labels. */
+  /** Metrics by name, each summed over its labels. */
   readonly metrics: ReadonlyMap<string, number>;
 }
 
@@ -65,7 +66,7 @@ export async function startCacheProcess(
   while ((await http(ops, '/readyz')).status !== 200) {
     if (hasExited() || performance.now() > deadlineMs) {
       await stop();
-      throw new Error(`${name} did not get ready: ${await readFile(logFile, 'utf8')}`);
+      throw new Error(`${name} did not become ready: ${await readFile(logFile, 'utf8')}`);
     }
     await delay(POLL_MS);
   }
@@ -97,7 +98,7 @@ export async function startCacheProcess(
 
 async function descriptorsOf(pid: number): Promise<string[]> {
   const directory = `/proc/${pid}/fd`;
-  // One that is closed between the two calls counts as the others do.
+  // Ignores descriptors that are closed between the two calls.
   const target = (name: string): Promise<string> => readlink(join(directory, name)).catch(() => 'closed');
   const targets = await Promise.all((await readdir(directory)).map(target));
   return targets.filter((open) => open !== 'closed');

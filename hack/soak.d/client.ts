@@ -1,102 +1,141 @@
-/** Reads as clients do, well behaved and not, and compares every byte with what the answer's ETag stands for. */
+/** Reads like clients of all kinds, and compares every byte with the version that the ETag of the response names. */
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { etagOf, isAt, sizeOf } from '#hack/demo-support/synthetic-bytes.ts';
-import { BUCKET } from './surroundings.ts';
+import { BUCKET } from './environment.ts';
 
 export interface Counts {
   reads: number;
   bytes: number;
-  /** Answers and bodies that did not come whole, by status or error: with faults going on there are some. */
+  /** Failed requests and truncated bodies, by status or error. Some are expected during faults. */
   readonly failed: Map<string, number>;
-  /** What must not be, each with what it was. */
+  /** Descriptions of what must never happen. */
   readonly wrong: string[];
 }
 
 export interface ReadOptions {
   readonly from?: number;
-  /** Excluded. */
+  /** Exclusive. */
   readonly to?: number;
-  /** Takes no more than so much. */
+  /** Reads no faster than this. */
   readonly bytesPerSecond?: number;
-  /** Leaves after so long. */
+  /** Disconnects after this time. */
   readonly cancelAfterMs?: number;
 }
 
 export interface Client {
   read(edge: string, key: string, options?: ReadOptions): Promise<void>;
-  /** Closes all connections, also those in use. */
+  /** Closes all connections, including those in use. */
   close(): void;
 }
 
-/** What a cache may say while something around it is wrong. */
-const EXCUSED = new Set([502, 503, 504]);
+/** Statuses that a cache may return during faults. */
+const EXPECTED_STATUSES = new Set([502, 503, 504]);
 /** Longer than every deadline of the cache. */
 const TIMEOUT_MS = 90_000;
-/** After so many it is known that something is wrong. */
+/** Limits the list of wrong results; more of them add no information. */
 const MAX_WRONG = 50;
 
-/** `generationOf`: how often the object has changed so far. */
+/** `generationOf` returns how often the object has changed. */
 export function openClient(counts: Counts, generationOf: (key: string) => number): Client {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: 64 });
+  return {
+    async read(edge, key, options = {}) {
+      const { from = 0, to = sizeOf(key) ?? 0, cancelAfterMs } = options;
+      const timeout = AbortSignal.timeout(TIMEOUT_MS);
+      const cancel = cancelAfterMs === undefined ? undefined : AbortSignal.timeout(cancelAfterMs);
+      const signal = cancel === undefined ? timeout : AbortSignal.any([timeout, cancel]);
+      const before = counts.bytes;
+      const check = new ResponseCheck(counts, key, from, to, generationOf);
+      try {
+        const headers = options.from === undefined ? {} : { range: `bytes=${from}-${to - 1}` };
+        const response = await send(agent, `${edge}/${BUCKET}/${key}`, headers, signal);
+        if (await check.head(response, options.from !== undefined)) await check.body(response, options.bytesPerSecond);
+      } catch (error) {
+        if (cancel?.aborted === true) count(counts.failed, 'cancelled');
+        else if (timeout.aborted) check.wrong(`incomplete after ${TIMEOUT_MS} ms`);
+        else {
+          const where = counts.bytes === before ? '' : 'body ';
+          count(counts.failed, `${where}${(error as { code?: string }).code ?? String(error)}`);
+        }
+      }
+    },
+    close: () => agent.destroy(),
+  };
+}
 
-  async function read(edge: string, key: string, options: ReadOptions = {}): Promise<void> {
-    const sizeBytes = sizeOf(key) ?? 0;
-    const { from = 0, to = sizeBytes, bytesPerSecond, cancelAfterMs } = options;
-    const isRange = options.from !== undefined;
-    const bounds = [AbortSignal.timeout(TIMEOUT_MS)];
-    if (cancelAfterMs !== undefined) bounds.push(AbortSignal.timeout(cancelAfterMs));
-    const wrong = (what: string): void => {
-      if (counts.wrong.length < MAX_WRONG) counts.wrong.push(`${key} [${from}, ${to}): ${what}`);
-    };
-    const { hostname, port } = new URL(edge);
-    let at = from;
-    try {
-      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-        const outgoing = request({
-          agent,
-          host: hostname,
-          port,
-          path: `/${BUCKET}/${key}`,
-          headers: isRange ? { range: `bytes=${from}-${to - 1}` } : {},
-          signal: AbortSignal.any(bounds),
-        });
-        outgoing.once('response', resolve);
-        outgoing.once('error', reject);
-        outgoing.end();
-      });
-      const status = answer.statusCode ?? 0;
-      if (status !== (isRange ? 206 : 200)) {
-        const what = `${status} ${/<Code>(\w+)</.exec(await text(answer))?.[1] ?? ''}`;
-        // Once: a hundred of them would hide what else is wrong.
-        if (!EXCUSED.has(status) && !counts.failed.has(what)) wrong(`status ${what}`);
-        count(counts.failed, what);
-        return;
-      }
-      const etag = (answer.headers.etag ?? '').replaceAll('"', '');
-      const versions = Array.from({ length: generationOf(key) + 1 }, (_, i) => etagOf(BUCKET, key, i));
-      if (!versions.includes(etag)) return wrong(`ETag ${etag}`);
-      if (answer.headers['content-length'] !== String(to - from))
-        wrong(`${answer.headers['content-length']} bytes announced`);
-      const startedMs = performance.now();
-      for await (const piece of answer as AsyncIterable<Buffer>) {
-        if (at + piece.length > to || !isAt(etag, at, piece)) return wrong(`other bytes from ${at} on`);
-        at += piece.length;
-        counts.bytes += piece.length;
-        if (bytesPerSecond === undefined) continue;
-        const aheadMs = ((at - from) / bytesPerSecond) * 1000 - (performance.now() - startedMs);
-        if (aheadMs > 1) await delay(aheadMs);
-      }
-      if (at < to) wrong(`ended cleanly at ${at}`);
-      else counts.reads += 1;
-    } catch (error) {
-      if (bounds[1]?.aborted === true) count(counts.failed, 'cancelled');
-      else if (bounds[0]?.aborted === true) wrong(`no end within ${TIMEOUT_MS} ms, ${at - from} bytes`);
-      else count(counts.failed, `${at === from ? '' : 'body '}${(error as { code?: string }).code ?? String(error)}`);
-    }
+async function send(
+  agent: Agent,
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, { agent, headers, signal });
+    outgoing.once('response', resolve);
+    outgoing.once('error', reject);
+    outgoing.end();
+  });
+}
+
+/** Compares one response with the object, [from, to) of it. */
+class ResponseCheck {
+  readonly #counts: Counts;
+  readonly #key: string;
+  readonly #from: number;
+  readonly #to: number;
+  readonly #generationOf: (key: string) => number;
+  #etag = '';
+
+  constructor(counts: Counts, key: string, from: number, to: number, generationOf: (key: string) => number) {
+    this.#counts = counts;
+    this.#key = key;
+    this.#from = from;
+    this.#to = to;
+    this.#generationOf = generationOf;
   }
-  return { read, close: () => agent.destroy() };
+
+  wrong(what: string): void {
+    if (this.#counts.wrong.length < MAX_WRONG)
+      this.#counts.wrong.push(`${this.#key} [${this.#from}, ${this.#to}): ${what}`);
+  }
+
+  /** Resolves to false if the response has no body to compare. */
+  async head(response: IncomingMessage, isRange: boolean): Promise<boolean> {
+    const status = response.statusCode ?? 0;
+    if (status !== (isRange ? 206 : 200)) {
+      const what = `${status} ${/<Code>(\w+)</.exec(await text(response))?.[1] ?? ''}`;
+      // Only the first one: a hundred of them would hide other wrong results.
+      if (!EXPECTED_STATUSES.has(status) && !this.#counts.failed.has(what)) this.wrong(`status ${what}`);
+      count(this.#counts.failed, what);
+      return false;
+    }
+    this.#etag = (response.headers.etag ?? '').replaceAll('"', '');
+    const versions = Array.from({ length: this.#generationOf(this.#key) + 1 }, (_, i) => etagOf(BUCKET, this.#key, i));
+    if (!versions.includes(this.#etag)) {
+      this.wrong(`ETag ${this.#etag}`);
+      return false;
+    }
+    const announced = response.headers['content-length'];
+    if (announced !== String(this.#to - this.#from)) this.wrong(`Content-Length ${announced}`);
+    return true;
+  }
+
+  async body(response: IncomingMessage, bytesPerSecond: number | undefined): Promise<void> {
+    const startedMs = performance.now();
+    let at = this.#from;
+    for await (const piece of response as AsyncIterable<Buffer>) {
+      if (at + piece.length > this.#to || !isAt(this.#etag, at, piece)) return this.wrong(`wrong bytes from ${at} on`);
+      at += piece.length;
+      this.#counts.bytes += piece.length;
+      if (bytesPerSecond === undefined) continue;
+      const aheadMs = ((at - this.#from) / bytesPerSecond) * 1000 - (performance.now() - startedMs);
+      if (aheadMs > 1) await delay(aheadMs);
+    }
+    if (at < this.#to) this.wrong(`truncated at ${at} without an error`);
+    else this.#counts.reads += 1;
+  }
 }
 
 export function count(map: Map<string, number>, what: string): void {

@@ -1,4 +1,4 @@
-/** All kinds of readers at once, each at an even rate; which object and which bytes is the seed's choice. */
+/** The load of the soak test: all kinds of reads, each at a constant rate, with objects and ranges chosen by the seed. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Random } from '#test/simulation/random.ts';
 import type { Client, ReadOptions } from './client.ts';
@@ -7,54 +7,75 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const TICK_MS = 20;
-/** More under way than this says that the machine is too slow for the load, which then waits. */
+/** Limit of concurrent reads: above it the machine is too slow for the load, and reads are skipped. */
 const MAX_RUNNING = 250;
-const CROWD = 30;
+const BURST_CLIENTS = 30;
 const SLOW_BYTES_PER_SECOND = 200 * KIB;
 const MAX_CANCEL_MS = 600;
+const FOOTER_SHARE = 0.3;
 
 export const WARM: readonly string[] = Array.from({ length: 48 }, (_, i) => `warm/${i}-${16 * KIB + i * i * 2_111}`);
 const LARGE: readonly string[] = Array.from({ length: 6 }, (_, i) => `large/${i}-${48 * MIB + i * 12_345}`);
-/** Never read whole. */
+/** Read in small blocks only. */
 const HUGE: readonly string[] = Array.from({ length: 40 }, (_, i) => `huge/${i}-${10 * GIB + i}`);
 
-/** Reads a second; as much as leaves half of two cores to what goes wrong. */
+/** Reads per second; together they use about half of two cores. */
 const RATES = {
   warm: 30,
   span: 15,
   block: 20,
   cold: 0.5,
   cancelled: 3,
-  crowd: 0.1,
+  burst: 0.1,
   slow: 0.2,
 } as const;
+type Kind = keyof typeof RATES;
 
 export interface LoadOptions {
   readonly client: Client;
   readonly edges: readonly string[];
   readonly random: Random;
-  /** No read begins after it. */
+  /** No read starts after it aborts. */
   readonly signal: AbortSignal;
-  /** Part of the names of objects that nobody has read before. */
+  /** Part of the keys of objects that no earlier load has read. */
   readonly name: string;
 }
 
 /** Resolves when all reads have ended. */
-export async function runLoad({ client, edges, random, signal, name }: LoadOptions): Promise<void> {
+export async function runLoad(options: LoadOptions): Promise<void> {
+  const { client, edges, random, signal } = options;
   const running = new Set<Promise<void>>();
-  let fresh = 0;
-  const read = (key: string, options?: ReadOptions): void => {
-    const reading = client.read(random.pick(edges), key, options);
+  const reads = readsOf(options, (key, readOptions) => {
+    const reading = client.read(random.pick(edges), key, readOptions);
     running.add(reading);
     void reading.finally(() => running.delete(reading));
-  };
+  });
+  const startedMs = performance.now();
+  const started = new Map<Kind, number>();
+  while (!signal.aborted) {
+    await delay(TICK_MS);
+    for (const kind of Object.keys(RATES) as Kind[]) {
+      const due = ((performance.now() - startedMs) / 1000) * RATES[kind];
+      for (let i = started.get(kind) ?? 0; i < due; i++) {
+        started.set(kind, i + 1);
+        if (running.size < MAX_RUNNING) reads[kind]();
+      }
+    }
+  }
+  await Promise.all(running);
+}
+
+function readsOf(
+  { random, name }: LoadOptions,
+  read: (key: string, options?: ReadOptions) => void,
+): Record<Kind, () => void> {
+  let fresh = 0;
   const freshKey = (sizeBytes: number): string => `cold/${name}-${fresh++}-${sizeBytes}`;
-  const span = (key: string, sizeBytes: number, alignedTo: number): ReadOptions => {
-    const total = Number(key.split('-').at(-1));
-    const from = Math.floor(random.int(0, total - sizeBytes) / alignedTo) * alignedTo;
-    return { from, to: from + sizeBytes };
+  const span = (key: string, lengthBytes: number, alignmentBytes: number): ReadOptions => {
+    const from = Math.floor(random.int(0, sizeOf(key) - lengthBytes) / alignmentBytes) * alignmentBytes;
+    return { from, to: from + lengthBytes };
   };
-  const kinds: Record<keyof typeof RATES, () => void> = {
+  return {
     warm: () => read(random.pick(WARM)),
     span() {
       const key = random.pick(LARGE);
@@ -62,29 +83,21 @@ export async function runLoad({ client, edges, random, signal, name }: LoadOptio
     },
     block() {
       const key = random.pick(HUGE);
-      const total = Number(key.split('-').at(-1));
-      // Footers are what everybody reads first.
-      read(key, random.chance(0.3) ? { from: total - 4 * KIB, to: total } : span(key, 4 * KIB, 4 * KIB));
+      const size = sizeOf(key);
+      // Readers of columnar formats read the footer first.
+      read(key, random.chance(FOOTER_SHARE) ? { from: size - 4 * KIB, to: size } : span(key, 4 * KIB, 4 * KIB));
     },
     cold: () => read(freshKey(random.int(MIB, 16 * MIB))),
     cancelled: () => read(freshKey(12 * MIB), { cancelAfterMs: random.int(1, MAX_CANCEL_MS) }),
-    crowd() {
+    burst() {
       const key = freshKey(8 * MIB);
-      for (let i = 0; i < CROWD; i++) read(key);
+      for (let i = 0; i < BURST_CLIENTS; i++) read(key);
     },
     slow: () => read(random.pick(LARGE), { from: 0, to: 2 * MIB, bytesPerSecond: SLOW_BYTES_PER_SECOND }),
   };
-  const startedMs = performance.now();
-  const begun = new Map<string, number>();
-  while (!signal.aborted) {
-    await delay(TICK_MS);
-    for (const kind of Object.keys(RATES) as (keyof typeof RATES)[]) {
-      const due = ((performance.now() - startedMs) / 1000) * RATES[kind];
-      for (let i = begun.get(kind) ?? 0; i < due; i++) {
-        begun.set(kind, i + 1);
-        if (running.size < MAX_RUNNING) kinds[kind]();
-      }
-    }
-  }
-  await Promise.all(running);
+}
+
+/** The size at the end of a key. */
+function sizeOf(key: string): number {
+  return Number(key.split('-').at(-1));
 }

@@ -80,7 +80,7 @@ cgroup_pids() {
 cgroup_remove() {
   local root path pids tries
   for ((tries = 0; tries < 100; tries++)); do
-    mapfile -t pids < <(cgroup_pids "${1:-}" | grep -vx 0)
+    mapfile -t pids < <(cgroup_pids "${1:-}" | sed "/^0$/d")
     ((${#pids[@]})) || break
     kill -KILL "${pids[@]}" 2>/dev/null || true
     # A frozen process dies only when it thaws.

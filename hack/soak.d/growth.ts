@@ -1,4 +1,4 @@
-/** Whether anything has grown: the last minute against the one at the end of the first quarter. Pure. */
+/** Detects growth: compares the last minute with the one at the end of the first quarter. Pure. */
 
 export interface Minute {
   readonly minute: number;
@@ -7,20 +7,20 @@ export interface Minute {
   readonly sockets: number;
   readonly descriptors: number;
   readonly lagP99Ms: number;
-  /** Memory of windows and fills that nobody uses any more, counted in a pause. */
+  /** Memory of windows and fills in a pause, when no request uses it. */
   readonly heldBytes: number;
 }
 
-/** Pages that the allocator keeps come and go; a leak does not stop at a tenth. */
+/** The memory that the allocator retains varies by less; a leak exceeds it eventually. */
 const RSS_FACTOR = 1.1;
-/** Keep-alive connections more or less. */
+/** The number of keep-alive connections varies by less. */
 const MORE_SOCKETS = 5;
 const MORE_DESCRIPTORS = 5;
 const LAG_FACTOR = 1.5;
-/** By then code is compiled, pools are filled and caches are full. */
+/** By then code is compiled, and pools and caches are full. */
 const WARM_AFTER = 0.25;
 
-/** What has grown, a line each; none = good. */
+/** One line for each value that has grown. */
 export function growth(minutes: readonly Minute[]): string[] {
   const last = Math.max(...minutes.map(({ minute }) => minute));
   const early = Math.max(1, Math.floor(last * WARM_AFTER));
@@ -36,7 +36,7 @@ export function growth(minutes: readonly Minute[]): string[] {
     compare('sockets', after.sockets, before.sockets, before.sockets + MORE_SOCKETS);
     compare('descriptors', after.descriptors, before.descriptors, before.descriptors + MORE_DESCRIPTORS);
     compare('ms of event-loop lag (p99)', after.lagP99Ms, before.lagP99Ms, before.lagP99Ms * LAG_FACTOR);
-    compare('MiB held by nobody', mib(after.heldBytes), mib(before.heldBytes), 0);
+    compare('MiB not released', mib(after.heldBytes), mib(before.heldBytes), 0);
   }
   return found;
 }

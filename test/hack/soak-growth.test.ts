@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { growth, type Minute } from '#hack/soak.d/verdict.ts';
+import { growth, type Minute } from '#hack/soak.d/growth.ts';
 
 const MIB = 1024 * 1024;
 
@@ -16,7 +16,7 @@ function minute(number: number, change: Partial<Minute> = {}): Minute {
   };
 }
 
-test('what is the same at the end as after the first quarter has not grown, whatever was between', () => {
+test('ignores temporary growth between the first quarter and the end', () => {
   expect(growth([minute(1), minute(5), minute(6, { sockets: 200 }), minute(20)])).toEqual([]);
 });
 
@@ -25,12 +25,12 @@ test.for<[string, Partial<Minute>]>([
   ['sockets', { sockets: 26 }],
   ['descriptors', { descriptors: 46 }],
   ['event-loop lag', { lagP99Ms: 18.1 }],
-  ['held by nobody', { heldBytes: 1 }],
-])('%s that grow are told', ([what, change]) => {
+  ['not released', { heldBytes: 1 }],
+])('reports growth of %s', ([what, change]) => {
   expect(growth([minute(5), minute(20, change)])).toEqual([expect.stringContaining(what)]);
 });
 
-test('each replica is compared with itself', () => {
+test('compares each replica with itself', () => {
   const samples = [
     minute(5),
     minute(5, { replica: 'b', sockets: 90 }),
