@@ -37,7 +37,7 @@ describe('the Range header for an object of 100 bytes', () => {
   });
 
   test.for(['bytes=-0', 'bytes=100-100', 'bytes=100-', 'bytes=100-110', 'bytes=99999999999999999999-'])(
-    '%s can not be satisfied',
+    '%s cannot be satisfied',
     (header) => {
       expect(resolveRange(header, 100)).toEqual({ kind: 'unsatisfiable' });
     },

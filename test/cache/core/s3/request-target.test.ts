@@ -50,7 +50,7 @@ test('in the query a plus sign is a space, and a name without a value has an emp
 });
 
 test.for(['/b/%', '/b/%zz', '/b/%C3', '/b/%FF', '/%E0%A4', '/b?%', 'ftp://x/y', '*', 'nonsense'])(
-  '%s is refused',
+  '%s is rejected',
   (raw) => {
     expect(() => parseRequestTarget(raw)).toThrow(expect.objectContaining({ code: 'invalid_uri' }));
   },
