@@ -15,7 +15,9 @@ export interface Followed<T> {
 export interface FollowOptions<Raw, T> {
   readonly read: () => Promise<Raw>;
   readonly same: (a: Raw, b: Raw) => boolean;
-  /** Called with the first value, and with each that differs from the last valid one. Throws if the value is invalid. */
+  /**
+   * Called with the first value, and with each that differs from the last valid one. Throws if the value is invalid.
+   */
   readonly parse: (raw: Raw) => T;
   readonly onChange: (value: T) => void;
   /** `isNew`: the previous read succeeded or failed with a different error. */

@@ -26,7 +26,9 @@ export type {
   V1VolumeMount as VolumeMount,
 } from '@kubernetes/client-node';
 
-/** The published models call the field `_from`, which their library serializes as `from`; the operator sends plain JSON. */
+/**
+ * The published models call the field `_from`, which their library serializes as `from`; the operator sends plain JSON.
+ */
 export interface NetworkPolicy {
   readonly spec: Omit<V1NetworkPolicySpec, 'ingress'> & {
     readonly ingress: readonly (Omit<V1NetworkPolicyIngressRule, '_from'> & {

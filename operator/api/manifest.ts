@@ -57,7 +57,9 @@ export const LISTED_KINDS = [
   'NetworkPolicy',
 ] as const satisfies readonly ChildKind[];
 
-/** `/api/v1/…` for the core group, `/apis/<group>/<version>/…` for other groups; without `namespace`, all namespaces. */
+/**
+ * `/api/v1/…` for the core group, `/apis/<group>/<version>/…` for other groups; without `namespace`, all namespaces.
+ */
 export function collectionPath(apiVersion: string, plural: string, namespace?: string): string {
   const root = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   return namespace === undefined ? `${root}/${plural}` : `${root}/namespaces/${namespace}/${plural}`;

@@ -1,4 +1,6 @@
-/** The fields that the operator reads from Deployments, ReplicaSets and Pods, and the reports of the pods themselves. */
+/**
+ * The fields that the operator reads from Deployments, ReplicaSets and Pods, and the reports of the pods themselves.
+ */
 import type { Live } from './manifest.ts';
 
 export interface LiveDeployment extends Live {
@@ -25,7 +27,9 @@ export interface LivePod extends Live {
   };
 }
 
-/** A cache pod's report from `/status` on its ops listener. Fields that the pod's version does not report are undefined. */
+/**
+ * A cache pod's report from `/status` on its ops listener. Fields that the pod's version does not report are undefined.
+ */
 export interface PodReport {
   /** `<check>: <message>` for each failing readiness check. */
   readonly failing: readonly string[];

@@ -10,11 +10,13 @@ import type { KubeClient } from '#shared/kube/client.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import type { KubeObject } from '#shared/kube/types.ts';
 
-/** How long others wait before they take over. This and the two limits below follow client-go's defaults. */
+/** How long others wait before they take over: client-go's default, like the two values below and `RETRY_MS`. */
 const LEASE_SECONDS = 15;
-/** A holder that could not renew for this long stops: 5 s before others may start, the longest time a request can take. */
+/**
+ * A holder that could not renew for this long stops: 5 s before others may start, the longest time a request can take.
+ */
 export const RENEW_DEADLINE_MS = 10_000;
-/** Leaves time for a second attempt within the renew deadline. */
+/** Half the renew deadline, which leaves time for a second attempt. */
 const REQUEST_TIMEOUT_MS = 5000;
 /** A terminating process must not wait longer. */
 const RELEASE_TIMEOUT_MS = 1000;

@@ -1,4 +1,7 @@
-/** Event sources of the work queue: watches of the caches, and of their children by label. A change adds the cache's key. */
+/**
+ * Event sources of the work queue: watches of the caches, and of their children by label. A change adds the cache's
+ * key.
+ */
 import { API_VERSION, KIND, LABEL, MANAGED_BY, PLURAL } from '#crds/names.ts';
 import { childCollectionPath, collectionPath, controllerOf, LISTED_KINDS, type Live } from '#operator/api/manifest.ts';
 import type { Clock } from '#shared/clock.ts';

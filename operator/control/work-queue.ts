@@ -1,7 +1,7 @@
 /**
- * The work queue of the controller, modelled on client-go's. A key is queued once, however often it is added. No
- * worker gets a key that another worker is processing. Failed keys are retried with exponential
- * backoff. Changed keys come before periodic rechecks, so that a user's change does not wait for hundreds of caches.
+ * The work queue of the controller, modeled on client-go's. A key is queued once, however often it is added. No worker
+ * gets a key that another worker is processing. Failed keys are retried with exponential backoff. Changed keys come
+ * before periodic rechecks, so that a user's change does not wait for hundreds of caches.
  */
 import type { Clock } from '#shared/clock.ts';
 

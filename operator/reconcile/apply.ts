@@ -1,4 +1,6 @@
-/** Applies one child: creates it if absent, applies it if it differs, and leaves it alone if it matches or is not ours. */
+/**
+ * Applies one child: creates it if absent, applies it if it differs, and leaves it alone if it matches or is not ours.
+ */
 import { FIELD_MANAGER } from '#crds/names.ts';
 import { childCollectionPath, childPath, type Live, type Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -7,7 +9,7 @@ import { PATCH } from '#shared/kube/client.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import type { Api } from './api.ts';
 import { diff } from './diff.ts';
-import { APPLIED, claimOn, digest, ownershipPatch, sealed } from './ownership.ts';
+import { APPLIED, claimOn, digest, ownershipPatch, withDigest } from './ownership.ts';
 
 export type Applied =
   | { readonly kind: 'unchanged' | 'created' | 'changed'; readonly live: Live }
@@ -55,7 +57,7 @@ async function create(api: Api, { manifest }: Child): Promise<Live | undefined> 
   try {
     const live = await api.write<Live>('POST', childCollectionPath(kind, metadata.namespace), {
       query: { fieldManager: FIELD_MANAGER },
-      body: sealed(manifest),
+      body: withDigest(manifest),
     });
     api.log.info('created child', { kind, child: metadata.name });
     return live;
@@ -81,7 +83,7 @@ async function ownFields(api: Api, manifest: Manifest, live: Live): Promise<Live
 
 /** Sends the uid as a precondition: if the object was deleted meanwhile, the apply must not create a new one. */
 async function serverSideApply(api: Api, manifest: Manifest, live: Live): Promise<Live> {
-  const body = sealed(manifest);
+  const body = withDigest(manifest);
   return api.write<Live>('PATCH', pathOf(manifest), {
     contentType: PATCH.apply,
     query: { fieldManager: FIELD_MANAGER, force: true },

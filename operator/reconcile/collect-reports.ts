@@ -1,4 +1,6 @@
-/** Selects the pods to probe in this pass, and splits their reports: dependencies, and why the newest pod is unready. */
+/**
+ * Selects the pods to probe in this pass, and splits their reports: dependencies, and why the newest pod is unready.
+ */
 import { isReady, type LiveDeployment, type LivePod, type NamedReport } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { SETTLED_POLL_MS } from '#operator/status/dependency-conditions.ts';

@@ -50,7 +50,10 @@ export async function emitEvents(
   }
 }
 
-/** kubectl sorts events of this API version by name, because they have no `lastTimestamp`. So the name starts with the time. */
+/**
+ * kubectl sorts events of this API version by name, because they have no `lastTimestamp`. So the name starts with the
+ * time.
+ */
 function sortableSuffix(nowMs: number, index: number): string {
   const time = nowMs.toString(16).padStart(TIME_DIGITS, '0');
   return `${time}${index}${randomBytes(SUFFIX_BYTES).toString('hex')}`;

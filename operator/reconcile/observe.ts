@@ -4,12 +4,12 @@ import {
   CHILD_KINDS,
   childCollectionPath,
   collectionPath,
+  controllerOf,
   LISTED_KINDS,
   type ChildKind,
   type Live,
 } from '#operator/api/manifest.ts';
 import type { LiveDeployment, LivePod, LiveReplicaSet } from '#operator/api/observed.ts';
-import { controllerOf } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { selectorLabels, selectorText } from '#operator/resources/labels.ts';
 import type { Api } from './api.ts';

@@ -31,7 +31,7 @@ export function digest(manifest: Manifest): string {
 }
 
 /** The manifest with its own digest as an annotation, as it is sent. */
-export function sealed<M extends Manifest>(manifest: M): M {
+export function withDigest<M extends Manifest>(manifest: M): M {
   const annotations = { ...manifest.metadata.annotations, [APPLIED]: digest(manifest) };
   return { ...manifest, metadata: { ...manifest.metadata, annotations } };
 }

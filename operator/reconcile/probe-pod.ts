@@ -1,10 +1,15 @@
-/** Fetches a pod's report from `/status` on its ops listener. Best effort: without a report, the pod's Kubernetes status is used. */
+/**
+ * Fetches a pod's report from `/status` on its ops listener. Best effort: without a report, the pod's Kubernetes status
+ * is used.
+ */
 import { get } from 'node:http';
 import { POD_PORT } from '#crds/names.ts';
 import type { PodReport } from '#operator/api/observed.ts';
 import { parsePodReport } from './parse-pod-report.ts';
 
-/** A pod answers from memory within milliseconds; a slower one is overloaded, and its report is not worth waiting for. */
+/**
+ * A pod answers from memory within milliseconds; a slower one is overloaded, and its report is not worth waiting for.
+ */
 const TIMEOUT_MS = 2000;
 /** A report has a few hundred bytes. */
 const MAX_BYTES = 64 * 1024;

@@ -1,4 +1,7 @@
-/** Proven configurations: a pod with any other configuration stays unready until it has reached the store and the origin. */
+/**
+ * Proven configurations: a pod with any other configuration stays unready until it has reached the store and the
+ * origin.
+ */
 import { parse } from 'yaml';
 import { ANNOTATION } from '#crds/names.ts';
 import { isReady, type PodTemplate } from '#operator/api/observed.ts';

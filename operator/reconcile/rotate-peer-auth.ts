@@ -8,7 +8,10 @@ import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { PATCH } from '#shared/kube/client.ts';
 import type { Api } from './api.ts';
 
-/** A slow kubelet delivers a changed Secret after two minutes, and a pod reads it within ten more seconds; seven minutes are margin. */
+/**
+ * A slow kubelet delivers a changed Secret after two minutes; a pod reads it within ten seconds. The margin is
+ * generous.
+ */
 const OVERLAP_MS = 10 * 60_000;
 
 interface LiveSecret extends Live {

@@ -8,7 +8,10 @@ import type { Mounted } from './volumes.ts';
 
 export const CONTAINER = 'cache';
 
-/** V8's old space holds code and tables only: chunk bytes are allocated outside the heap, under the pod's own memory budget. */
+/**
+ * V8's old space holds code and tables only: chunk bytes are allocated outside the heap, under the pod's own memory
+ * budget.
+ */
 const OLD_SPACE_MIB = 256;
 
 const SECURITY: SecurityContext = {

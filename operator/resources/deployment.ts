@@ -17,7 +17,7 @@ export function deployment(cache: OrcaCache, context: BuildContext) {
     kind: 'Deployment',
     metadata: childMetadata(cache, childName.workload(cache)),
     spec: {
-      // Autoscalers scale the OrcaCache, not the Deployment. The CRD default makes this field always set by the operator.
+      // Autoscalers scale the OrcaCache, not the Deployment. Because of the CRD default, the operator always sets this.
       replicas: cache.spec.replicas,
       selector: { matchLabels: selectorLabels(cache) },
       // Surge first: a terminated pod loses its memory tier, and a broken change must not remove a working pod.

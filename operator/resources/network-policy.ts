@@ -1,4 +1,7 @@
-/** Ingress to the pods: clients to the edge port, replicas to the peer port, the operator and monitoring to the ops port. */
+/**
+ * Ingress to the pods: clients to the edge port, replicas to the peer port, the operator and monitoring to the ops
+ * port.
+ */
 import { LABEL, PART_OF, POD_PORT } from '#crds/names.ts';
 import type { Body, NetworkPolicy } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';

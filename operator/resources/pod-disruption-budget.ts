@@ -1,4 +1,7 @@
-/** Allows node drains to evict one replica at a time, and unready replicas always: an unready pod must not block a drain. */
+/**
+ * Allows node drains to evict one replica at a time, and unready replicas always: an unready pod must not block a
+ * drain.
+ */
 import type { Body, PodDisruptionBudget } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';

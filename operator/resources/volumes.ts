@@ -1,4 +1,7 @@
-/** Volumes of a pod: config file, runtime file, peer key, referenced Secrets and ConfigMaps, and a filesystem cachestore. */
+/**
+ * Volumes of a pod: config file, runtime file, peer key, referenced Secrets and ConfigMaps, and a filesystem
+ * cachestore.
+ */
 import { MOUNT } from '#crds/names.ts';
 import type { Volume, VolumeMount } from '#operator/api/kubernetes.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';

@@ -1,4 +1,6 @@
-/** CacheStoreReady: whether the cachestore responds and accepts chunks. The reason classifies its conditional writes. */
+/**
+ * CacheStoreReady: whether the cachestore responds and accepts chunks. The reason classifies its conditional writes.
+ */
 import { REASON, type Reason } from '#crds/names.ts';
 import type { PodReport, StoreReport } from '#operator/api/observed.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';

@@ -1,11 +1,13 @@
-/** The conditions about origin, cachestore and runtime file. They come from the pods' reports and do not affect Ready. */
+/**
+ * The conditions about origin, cachestore and runtime file. They come from the pods' reports and do not affect Ready.
+ */
 import { CONDITION, REASON } from '#crds/names.ts';
 import type { NamedReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from './cache-store-ready.ts';
 import { originReachable } from './origin-reachable.ts';
 import { runtimeApplied } from './runtime-applied.ts';
 
-/** The status is not an alert channel: a minute's delay is acceptable, and one probe a minute costs the pods nothing. */
+/** Problems are usually minutes old before a user reads the status, so a delay of one minute is acceptable. */
 export const SETTLED_POLL_MS = 60_000;
 /** A pod has probed the origin within 15 s after it is ready, and the store sooner. */
 const FIRST_PROBE_POLL_MS = 10_000;

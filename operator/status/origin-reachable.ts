@@ -1,4 +1,6 @@
-/** OriginReachable: whether the pods reach the origin's buckets. Cached data is served either way, so Ready ignores it. */
+/**
+ * OriginReachable: whether the pods reach the origin's buckets. Cached data is served either way, so Ready ignores it.
+ */
 import { REASON } from '#crds/names.ts';
 import type { BucketReport, PodReport } from '#operator/api/observed.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';

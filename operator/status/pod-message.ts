@@ -27,7 +27,10 @@ function kubeletReason(pod: LivePod): string | undefined {
   return undefined;
 }
 
-/** Prefers the termination message: it explains more than "CrashLoopBackOff", which only describes the wait between restarts. */
+/**
+ * Prefers the termination message: it explains more than "CrashLoopBackOff", which only describes the wait between
+ * restarts.
+ */
 function containerReason({ state, lastState }: ContainerStatus): string | undefined {
   const terminated = state?.terminated ?? lastState?.terminated;
   const { waiting } = state ?? {};

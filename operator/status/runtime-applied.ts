@@ -1,4 +1,6 @@
-/** RuntimeApplied: whether the pods use the settings that reload at run time. A pod keeps the last valid value of each. */
+/**
+ * RuntimeApplied: whether the pods use the settings that reload at run time. A pod keeps the last valid value of each.
+ */
 import { REASON } from '#crds/names.ts';
 import type { PodReport } from '#operator/api/observed.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';

@@ -47,7 +47,9 @@ export interface ApiResponse extends AsyncDisposable {
  * The deadline covers the wait for a free socket.
  */
 const MAX_SOCKETS = 512;
-/** Shorter than the idle timeouts of API servers and load balancers, which would otherwise close the connection first. */
+/**
+ * Shorter than the idle timeouts of API servers and load balancers, which would otherwise close the connection first.
+ */
 const IDLE_SOCKET_MS = 45_000;
 
 export const AGENT_OPTIONS = {

@@ -38,7 +38,10 @@ export interface WatchOptions {
 export interface KubeClient {
   /** Resolves with the JSON of the response; rejects with KubeError or the signal's reason. */
   request<T>(method: Method, path: string, options?: RequestOptions): Promise<T>;
-  /** Ends when the server ends it. Throws KubeError for a status other than 200, an ERROR event, silence or a lost connection. */
+  /**
+   * Ends when the server ends it. Throws KubeError for a status other than 200, an ERROR event, silence or a lost
+   * connection.
+   */
   watch<T extends KubeObject>(path: string, query: Query, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
 }
 

@@ -13,7 +13,9 @@ export interface InClusterOptions {
 }
 
 const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** The kubelet renews tokens long before they expire. Kubernetes recommends that clients reread the file every minute. */
+/**
+ * The kubelet renews tokens long before they expire. Kubernetes recommends that clients reread the file every minute.
+ */
 const REREAD_MS = 60_000;
 
 /** Throws if the process does not run in a pod. */

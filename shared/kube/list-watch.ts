@@ -14,7 +14,10 @@ export interface ListWatchObserver {
   listed(itemCount: number): void;
   /** A watch received an event or a bookmark. */
   alive(): void;
-  /** A list or a watch ended: `eof`, `gone`, `overdue`, `silent`, `timeout`, `unreachable`, `malformed`, `status_<code>`. */
+  /**
+   * A list or a watch ended: `eof`, `gone`, `overdue`, `silent`, `timeout`, `unreachable`, `malformed`,
+   * `status_<code>`.
+   */
   restarted(cause: string): void;
 }
 

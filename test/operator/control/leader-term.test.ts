@@ -1,4 +1,6 @@
-/** A whole term (watches, queue, workers, reconciles) against a failing API server: changes made meanwhile are applied. */
+/**
+ * A whole term (watches, queue, workers, reconciles) against a failing API server: changes made meanwhile are applied.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openLeaderTerms, type LeaderTerms } from '#operator/control/leader-term.ts';
@@ -12,7 +14,10 @@ import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 
 const CACHE = '/apis/orcacache.dev/v1alpha1/namespaces/ml/orcacaches/models';
 const DEPLOYMENT = '/apis/apps/v1/namespaces/ml/deployments/models';
-/** The fake clock advances 25 ms per real millisecond: deadlines of seconds pass quickly, and loopback requests still complete. */
+/**
+ * The fake clock advances 25 ms per real millisecond: deadlines of seconds pass quickly, and loopback requests still
+ * complete.
+ */
 const STEP_MS = 25;
 const REAL_STEP_MS = 1;
 const PATIENCE_STEPS = 20_000;

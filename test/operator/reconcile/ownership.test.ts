@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Live } from '#operator/api/manifest.ts';
-import { claimOn, digest, ownershipPatch, sealed } from '#operator/reconcile/ownership.ts';
+import { claimOn, digest, ownershipPatch, withDigest } from '#operator/reconcile/ownership.ts';
 import { serviceAccount } from '#operator/resources/service-account.ts';
 import { cacheFrom, CACHE_UID, MINIMAL } from '#test/operator/caches.ts';
 
@@ -30,7 +30,7 @@ describe('the claim on an object', () => {
 describe('the digest of a manifest', () => {
   test('is sent as an annotation and does not include itself', () => {
     const manifest = serviceAccount(cache);
-    expect(Object.values(sealed(manifest).metadata.annotations ?? {})).toEqual([digest(manifest)]);
+    expect(Object.values(withDigest(manifest).metadata.annotations ?? {})).toEqual([digest(manifest)]);
   });
 });
 

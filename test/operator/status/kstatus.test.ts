@@ -1,4 +1,6 @@
-/** The kstatus result (Flux, Helm's --wait, kpt) of each state, by a port of the kstatus rules that apply to OrcaCache. */
+/**
+ * The kstatus result (Flux, Helm's --wait, kpt) of each state, by a port of the kstatus rules that apply to OrcaCache.
+ */
 import { describe, expect, test } from 'vitest';
 import type { OrcaCache, OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import { statusOf } from '#operator/status/status.ts';
