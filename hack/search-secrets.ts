@@ -1,10 +1,10 @@
 /**
- * Searches what processes under test have said for every secret that the tests have used, and writes a line to a
- * result file of `hack/test`: passed, or failed with the file and the secret's name, never the secret itself.
+ * Searches the output of the processes under test for every secret that the tests have used. Writes a line to a result
+ * file of `hack/test`: passed, or failed with the file and the name of the secret, but never the secret.
  *
  *   node hack/search-secrets.ts EVIDENCE_DIRECTORY RESULT_FILE [--must]
  *
- * EVIDENCE_DIRECTORY is test/support/evidence.ts's. With --must it is a failure that there was nothing to search.
+ * test/support/evidence.ts writes EVIDENCE_DIRECTORY. With --must it is a failure if there is no output to search.
  */
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -23,20 +23,20 @@ for (const path of filesOf('secrets'))
   }
 const searcher = openSearcher([...secrets.values()]);
 const failures: string[] = [];
-const said = filesOf('said');
-let saidBytes = 0;
-for (const path of said) {
+const outputs = filesOf('output');
+let outputBytes = 0;
+for (const path of outputs) {
   const text = readFileSync(path);
-  saidBytes += text.length;
-  for (const name of searcher.search(text)) failures.push(`${name} stands in ${path.slice(directory.length + 1)}`);
+  outputBytes += text.length;
+  for (const name of searcher.search(text)) failures.push(`${path.slice(directory.length + 1)} contains ${name}`);
 }
-const isVoid = said.length === 0 || secrets.size === 0;
-const summary = `no secret in what was said (${secrets.size} secrets, ${said.length} files, ${Math.ceil(saidBytes / 2 ** 20)} MiB)`;
-if (isVoid && must === '--must') failures.push(`there was nothing to search: ${summary}`);
+const isEmpty = outputs.length === 0 || secrets.size === 0;
+const summary = `no secret in the output (${secrets.size} secrets, ${outputs.length} files, ${Math.ceil(outputBytes / 2 ** 20)} MiB)`;
+if (isEmpty && must === '--must') failures.push(`found no output or no secret to search for: ${summary}`);
 if (failures.length > 0) {
   record(failures.map((failure) => `failed\t${failure}`));
-  console.error(`FAILED  secrets in what was said:\n${failures.join('\n')}`);
-} else if (!isVoid) {
+  console.error(`FAILED  secrets in the output:\n${failures.join('\n')}`);
+} else if (!isEmpty) {
   record([`passed\t${summary}`]);
   console.log(`ok      ${summary}`);
 }

@@ -1,6 +1,6 @@
 /**
- * Runs one vitest project and writes what came of each test to a file, one line a test: `passed`, `failed` or `skipped`,
- * its name, and for a skipped one why. `hack/test` adds these up; a file that is missing tells it that this crashed.
+ * Runs one vitest project and writes the result of each test to a file, one line per test: `passed`, `failed` or
+ * `skipped`, its name, and the reason of a skip. `hack/test` adds up the lines; a missing file means a crash.
  *
  *   node hack/test-run.ts PROJECT RESULT_FILE [FILTER…]
  */
@@ -16,7 +16,7 @@ const lines: string[] = [];
 const recorder: Reporter = {
   onTestRunEnd(modules, unhandledErrors) {
     for (const module of modules) recordModule(module);
-    for (const { message } of unhandledErrors) record('failed', `outside of any test: ${message}`);
+    for (const { message } of unhandledErrors) record('failed', `outside of a test: ${message}`);
     writeFileSync(resultFile, lines.map((line) => `${line}\n`).join(''));
   },
 };
@@ -25,16 +25,16 @@ const vitest = await startVitest(filters, {
   project: [project],
   run: true,
   watch: false,
-  // Here the number of tests is judged by hack/test.
+  // hack/test fails if a part runs no test.
   passWithNoTests: true,
-  // A forgotten `.only` would leave out the rest.
+  // A forgotten `.only` would skip the other tests.
   allowOnly: false,
   reporters: ['default', recorder],
 });
 await vitest.exit();
 
 function recordModule(module: TestModule): void {
-  // What fails outside of a test: loading the file, a suite's hooks.
+  // Failures outside of tests: loading the file, and hooks of suites.
   for (const error of module.errors()) record('failed', `${module.relativeModuleId}: ${error.message}`);
   for (const suite of module.children.allSuites())
     for (const error of suite.errors()) record('failed', `${nameOf(suite)}: ${error.message}`);
@@ -52,7 +52,7 @@ function recordTest(test: TestCase): void {
       record('skipped', nameOf(test), result.note ?? 'no reason given');
       break;
     case 'pending':
-      record('failed', `${nameOf(test)}: it never ended`);
+      record('failed', `${nameOf(test)}: did not end`);
       break;
   }
 }

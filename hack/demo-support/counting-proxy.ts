@@ -1,7 +1,7 @@
 /**
- * A reverse proxy in front of an S3 server that changes nothing and counts: the raw target, the headers and their
- * spelling, and Host go through as they came, so that signatures stay valid. What it counts is the second opinion on
- * what a cache says it fetched. Stands alone, because it is copied into an image by itself.
+ * A reverse proxy in front of an S3 server that counts requests and changes nothing: target, headers, their spelling and
+ * Host are forwarded unchanged, so that signatures stay valid. Its numbers are an independent check of a cache's metrics.
+ * It imports no other module, because it is copied into an image.
  *
  *   node counting-proxy.ts --upstream http://127.0.0.1:7070 [--listen 0.0.0.0:7071] [--admin 0.0.0.0:7072]
  *
@@ -12,23 +12,23 @@ import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream';
 import { parseArgs } from 'node:util';
 
-/** `GET object range` and the like → what came of them. */
+/** Counters of one operation, such as `GET object range`. */
 export interface OperationStats {
-  /** Requests that arrived. */
+  /** Requests received. */
   requests: number;
-  /** Of those, answered with 2xx. */
+  /** Requests with a 2xx response. */
   succeeded: number;
-  /** Bytes of those answers' bodies that were passed on. */
+  /** Body bytes of those responses that were forwarded. */
   bodyBytes: number;
 }
 
 export interface ProxyStats {
-  /** Requests whose answer has not ended yet: the numbers are final when it is 0. */
+  /** Requests whose response has not ended: the numbers are final when it is 0. */
   readonly inFlight: number;
   readonly total: OperationStats;
   readonly operations: Readonly<Record<string, OperationStats>>;
-  /** Requests that the upstream gave no answer to, or whose answer broke off. */
-  readonly brokenAnswers: number;
+  /** Requests without a response of the upstream, or with a truncated one. */
+  readonly failedResponses: number;
 }
 
 export interface CountingProxy extends AsyncDisposable {
@@ -43,14 +43,14 @@ export interface ProxyAddress {
   readonly port: number;
 }
 
-/** An idle connection may not be reused at the moment the upstream ends it: end it first. */
+/** Shorter than the idle timeout of the upstream, so that no request uses a connection that it is closing. */
 const UPSTREAM_IDLE_MS = 2_000;
-/** Longer than clients keep idle connections, so that they are the ones to close them. */
+/** Longer than clients keep idle connections, so that the clients close them. */
 const CLIENT_IDLE_MS = 120_000;
-/** A client whose node was cut off, and which was evicted then, never says that it is gone. */
+/** Closes connections of clients that vanished without closing them, such as pods on a disconnected node. */
 const CLIENT_SILENCE_MS = 30_000;
 
-/** Of one connection only: they must not pass. `connection` and its kin are ours to say on each side. */
+/** Headers of a single connection, which are not forwarded. */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
 
 export async function startCountingProxy(
@@ -59,117 +59,19 @@ export async function startCountingProxy(
   admin: ProxyAddress,
 ): Promise<CountingProxy> {
   const agent = new Agent({ keepAlive: true, timeout: UPSTREAM_IDLE_MS, scheduling: 'lifo' });
-  let operations = new Map<string, OperationStats>();
-  let inFlight = 0;
-  let brokenAnswers = 0;
-
-  function operation(message: IncomingMessage): OperationStats {
-    const kind = operationOf(message);
-    const known = operations.get(kind) ?? { requests: 0, succeeded: 0, bodyBytes: 0 };
-    operations.set(kind, known);
-    return known;
-  }
-
-  function pass(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    const counts = operation(incoming);
-    counts.requests += 1;
-    inFlight += 1;
-    outgoing.once('close', () => (inFlight -= 1));
-    outgoing.setTimeout(CLIENT_SILENCE_MS, () => outgoing.destroy());
-    outgoing.sendDate = false;
-    const hasBody = bodyIn(incoming) !== 'none';
-
-    function send(isRetry: boolean): void {
-      const onward = request({
-        agent,
-        host: upstream.hostname,
-        port: upstream.port === '' ? 80 : Number(upstream.port),
-        method: incoming.method ?? 'GET',
-        path: incoming.url ?? '/',
-        headers: onwardHeaders(incoming),
-        setHost: false,
-      });
-      onward.once('response', (answer) => giveBack(answer, outgoing, counts));
-      onward.once('error', (error) => {
-        if (outgoing.headersSent || outgoing.destroyed) return;
-        // The upstream closed an idle connection just when it was taken: it has not seen the request.
-        if (onward.reusedSocket && !hasBody && !isRetry) {
-          send(true);
-          return;
-        }
-        brokenAnswers += 1;
-        outgoing.writeHead(502, { 'content-type': 'text/plain' }).end(`${error.message}\n`);
-      });
-      // The client left before there was an answer; later on, the pipeline ends both.
-      outgoing.once('close', () => {
-        if (!outgoing.headersSent) onward.destroy();
-      });
-      if (hasBody) incoming.pipe(onward);
-      else onward.end();
-    }
-    send(false);
-  }
-
-  function giveBack(answer: IncomingMessage, outgoing: ServerResponse, counts: OperationStats): void {
-    const status = answer.statusCode ?? 502;
-    outgoing.writeHead(status, answer.statusMessage, endToEnd(answer.rawHeaders));
-    if (status >= 200 && status < 300) {
-      counts.succeeded += 1;
-      answer.on('data', (piece: Buffer) => (counts.bodyBytes += piece.length));
-    }
-    // When the client leaves first, its side is the one that is destroyed already.
-    answer.once('error', () => {
-      if (!outgoing.destroyed) brokenAnswers += 1;
-    });
-    // A body that breaks off breaks the client's connection too: it must never look complete.
-    pipeline(answer, outgoing, () => {
-      // Nothing more to do: pipeline has ended both sides.
-    });
-  }
-
-  function stats(): ProxyStats {
-    const total: OperationStats = { requests: 0, succeeded: 0, bodyBytes: 0 };
-    for (const { requests, succeeded, bodyBytes } of operations.values()) {
-      total.requests += requests;
-      total.succeeded += succeeded;
-      total.bodyBytes += bodyBytes;
-    }
-    return {
-      inFlight,
-      total,
-      operations: Object.fromEntries([...operations].toSorted(([a], [b]) => a.localeCompare(b))),
-      brokenAnswers,
-    };
-  }
-
-  function reset(): void {
-    operations = new Map();
-    brokenAnswers = 0;
-  }
-
-  function administer(incoming: IncomingMessage, outgoing: ServerResponse): void {
-    const answer = (status: number, body: unknown): void => {
-      outgoing.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
-    };
-    const route = `${incoming.method} ${incoming.url}`;
-    if (route === 'GET /_stats') answer(200, stats());
-    else if (route === 'GET /_health') answer(200, { upstream: upstream.href });
-    else if (route === 'POST /_reset') {
-      const before = stats();
-      reset();
-      answer(200, before);
-    } else answer(404, { error: 'GET /_stats, GET /_health or POST /_reset' });
-  }
-
-  // Bodies of any duration may pass: only the head of a request must come in time.
-  const proxy = createServer({ keepAliveTimeout: CLIENT_IDLE_MS, requestTimeout: 0 }, pass);
-  const administration = createServer(administer);
+  const counters = new Counters();
+  const forwarder = new Forwarder(upstream, agent, counters);
+  // No timeout for requests, because a body may take any time; only its head has a deadline.
+  const proxy = createServer({ keepAliveTimeout: CLIENT_IDLE_MS, requestTimeout: 0 }, (incoming, outgoing) =>
+    forwarder.forward(incoming, outgoing),
+  );
+  const administration = createServer((incoming, outgoing) => administer(counters, upstream, incoming, outgoing));
   await Promise.all([listenOn(proxy, listen), listenOn(administration, admin)]);
   return {
     port: portOf(proxy),
     adminPort: portOf(administration),
-    stats,
-    reset,
+    stats: () => counters.stats(),
+    reset: () => counters.reset(),
     async [Symbol.asyncDispose]() {
       await Promise.all([closeServer(proxy), closeServer(administration)]);
       agent.destroy();
@@ -177,7 +79,123 @@ export async function startCountingProxy(
   };
 }
 
-/** `GET object range`: method, what the path names (path style), and whether a part is asked for. */
+class Counters {
+  inFlight = 0;
+  failedResponses = 0;
+  #operations = new Map<string, OperationStats>();
+
+  operation(message: IncomingMessage): OperationStats {
+    const name = operationOf(message);
+    const counts = this.#operations.get(name) ?? { requests: 0, succeeded: 0, bodyBytes: 0 };
+    this.#operations.set(name, counts);
+    return counts;
+  }
+
+  stats(): ProxyStats {
+    const total: OperationStats = { requests: 0, succeeded: 0, bodyBytes: 0 };
+    for (const { requests, succeeded, bodyBytes } of this.#operations.values()) {
+      total.requests += requests;
+      total.succeeded += succeeded;
+      total.bodyBytes += bodyBytes;
+    }
+    return {
+      inFlight: this.inFlight,
+      total,
+      operations: Object.fromEntries([...this.#operations].toSorted(([a], [b]) => a.localeCompare(b))),
+      failedResponses: this.failedResponses,
+    };
+  }
+
+  reset(): void {
+    this.#operations = new Map();
+    this.failedResponses = 0;
+  }
+}
+
+class Forwarder {
+  readonly #upstream: URL;
+  readonly #agent: Agent;
+  readonly #counters: Counters;
+
+  constructor(upstream: URL, agent: Agent, counters: Counters) {
+    this.#upstream = upstream;
+    this.#agent = agent;
+    this.#counters = counters;
+  }
+
+  forward(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    const counts = this.#counters.operation(incoming);
+    counts.requests += 1;
+    this.#counters.inFlight += 1;
+    outgoing.once('close', () => (this.#counters.inFlight -= 1));
+    outgoing.setTimeout(CLIENT_SILENCE_MS, () => outgoing.destroy());
+    outgoing.sendDate = false;
+    this.#send(incoming, outgoing, counts, false);
+  }
+
+  #send(incoming: IncomingMessage, outgoing: ServerResponse, counts: OperationStats, isRetry: boolean): void {
+    const hasBody = bodyIn(incoming) !== 'none';
+    const upstreamRequest = request({
+      agent: this.#agent,
+      host: this.#upstream.hostname,
+      port: this.#upstream.port === '' ? 80 : Number(this.#upstream.port),
+      method: incoming.method ?? 'GET',
+      path: incoming.url ?? '/',
+      headers: forwardedHeaders(incoming),
+      setHost: false,
+    });
+    upstreamRequest.once('response', (response) => this.#respond(response, outgoing, counts));
+    upstreamRequest.once('error', (error) => {
+      if (outgoing.headersSent || outgoing.destroyed) return;
+      // The upstream closed the idle connection before it received the request: a retry is safe.
+      if (upstreamRequest.reusedSocket && !hasBody && !isRetry) {
+        this.#send(incoming, outgoing, counts, true);
+        return;
+      }
+      this.#counters.failedResponses += 1;
+      outgoing.writeHead(502, { 'content-type': 'text/plain' }).end(`${error.message}\n`);
+    });
+    // The client disconnected before the response; after that, the pipeline ends both sides.
+    outgoing.once('close', () => {
+      if (!outgoing.headersSent) upstreamRequest.destroy();
+    });
+    if (hasBody) incoming.pipe(upstreamRequest);
+    else upstreamRequest.end();
+  }
+
+  #respond(response: IncomingMessage, outgoing: ServerResponse, counts: OperationStats): void {
+    const status = response.statusCode ?? 502;
+    outgoing.writeHead(status, response.statusMessage, endToEndHeaders(response.rawHeaders));
+    if (status >= 200 && status < 300) {
+      counts.succeeded += 1;
+      response.on('data', (piece: Buffer) => (counts.bodyBytes += piece.length));
+    }
+    // If the client disconnects first, its side is already destroyed.
+    response.once('error', () => {
+      if (!outgoing.destroyed) this.#counters.failedResponses += 1;
+    });
+    // After a truncated body the pipeline destroys the client's connection, so that it does not look complete.
+    pipeline(response, outgoing, () => {
+      // The pipeline has ended both sides.
+    });
+  }
+}
+
+function administer(counters: Counters, upstream: URL, incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const respond = (status: number, body: unknown): void => {
+    outgoing.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(body)}\n`);
+  };
+  const route = `${incoming.method} ${incoming.url}`;
+  if (route === 'GET /_stats') respond(200, counters.stats());
+  else if (route === 'GET /_health') respond(200, { upstream: upstream.href });
+  else if (route === 'POST /_reset') {
+    const before = counters.stats();
+    counters.reset();
+    respond(200, before);
+  } else respond(404, { error: 'unknown route: expected GET /_stats, GET /_health or POST /_reset' });
+}
+
+/** Such as `GET object range`: method, kind of resource in the path (path style), and whether there is a Range header. */
 function operationOf({ method, url = '/', headers }: IncomingMessage): string {
   const path = url.replace(/\?.*$/s, '');
   const [, bucket = '', ...key] = path.split('/');
@@ -190,16 +208,18 @@ function bodyIn({ headers }: IncomingMessage): 'none' | 'chunked' | 'sized' {
   return headers['content-length'] === undefined || headers['content-length'] === '0' ? 'none' : 'sized';
 }
 
-/** The length is said where the client left it out: Node would send an empty PUT in chunks otherwise. */
-function onwardHeaders(incoming: IncomingMessage): string[] {
-  const kept = endToEnd(incoming.rawHeaders);
+/** Adds `Content-Length: 0` to an empty upload without it; otherwise Node.js would use chunked encoding. */
+function forwardedHeaders(incoming: IncomingMessage): string[] {
+  const kept = endToEndHeaders(incoming.rawHeaders);
   if (bodyIn(incoming) === 'chunked') return [...kept, 'Transfer-Encoding', 'chunked'];
-  const isBare = incoming.headers['content-length'] === undefined;
-  return isBare && !['GET', 'HEAD', 'DELETE'].includes(incoming.method ?? '') ? [...kept, 'Content-Length', '0'] : kept;
+  const lacksLength = incoming.headers['content-length'] === undefined;
+  return lacksLength && !['GET', 'HEAD', 'DELETE'].includes(incoming.method ?? '')
+    ? [...kept, 'Content-Length', '0']
+    : kept;
 }
 
-/** Names and values as they came, in their order, without those of the connection. */
-function endToEnd(rawHeaders: readonly string[]): string[] {
+/** Names and values, in order and unchanged, without hop-by-hop headers. */
+function endToEndHeaders(rawHeaders: readonly string[]): string[] {
   const kept: string[] = [];
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? '';
@@ -239,15 +259,13 @@ if (import.meta.main) {
       admin: { type: 'string', default: '0.0.0.0:7072' },
     },
   });
-  if (values.upstream === undefined) throw new Error('--upstream http://host:port is missing');
+  if (values.upstream === undefined) throw new Error('--upstream is required, such as http://host:port');
   const proxy = await startCountingProxy(
     new URL(values.upstream),
     parseAddress(values.listen),
     parseAddress(values.admin),
   );
-  console.log(
-    `counting what goes to ${values.upstream}: port ${proxy.port}, numbers at port ${proxy.adminPort}/_stats`,
-  );
+  console.log(`proxy for ${values.upstream} on port ${proxy.port}, statistics on port ${proxy.adminPort}/_stats`);
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.once(signal, () => {
       void proxy[Symbol.asyncDispose]();

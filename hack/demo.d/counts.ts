@@ -8,7 +8,7 @@ import { CACHE_SELECTOR, NAMESPACE, PORT } from './names.ts';
 interface ProxyNumbers {
   readonly inFlight: number;
   readonly total: { readonly requests: number; readonly bodyBytes: number };
-  readonly brokenAnswers: number;
+  readonly failedResponses: number;
 }
 
 type Labels = Readonly<Record<string, string>>;

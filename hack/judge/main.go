@@ -1,5 +1,5 @@
-// Judges what is written for other programs with the code of those programs: Argo CD's Lua, the kstatus library of Flux
-// and Helm, the parser of Prometheus. Reads a JSON list from stdin and writes a JSON list of verdicts.
+// Evaluates resources for other programs with the code of those programs: Argo CD's Lua, the kstatus library of Flux and
+// Helm, and the parser of Prometheus. Reads a JSON list from stdin and writes a JSON list of verdicts.
 package main
 
 import (
@@ -67,8 +67,8 @@ func kstatus(object map[string]any) (verdict, error) {
 	return verdict{Status: result.Status.String(), Message: result.Message}, nil
 }
 
-// health runs a health check as Argo CD does: the object is the global `obj`, and besides the language there are only
-// the base and table libraries.
+// health runs a health check like Argo CD: the object is the global `obj`, and only the base and table libraries are
+// available.
 func health(script string, object map[string]any) (verdict, error) {
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})
 	defer state.Close()
@@ -95,7 +95,7 @@ func parse(expression string) (verdict, error) {
 	return verdict{Status: "Valid"}, nil
 }
 
-// integers gives whole numbers the type that the API's own decoder gives them.
+// integers converts whole numbers to the type that the decoder of the API uses.
 func integers(value any) any {
 	switch typed := value.(type) {
 	case map[string]any:

@@ -30,7 +30,7 @@ type question struct {
 	Series []series `json:"series"`
 }
 
-// query asks Prometheus' engine for an expression over series that are given with it: what comes back, sample by sample.
+// query evaluates an expression with the Prometheus engine over the given series, and returns all samples.
 func query(asked question) (verdict, error) {
 	engine := promql.NewEngine(promql.EngineOpts{MaxSamples: maxSamples, Timeout: patience})
 	defer engine.Close()

@@ -33,7 +33,7 @@ export interface Finding {
 
 const PROSE: readonly TextKind[] = ['comment', 'string', 'markdown'];
 
-/** What precedes the first word of a sentence, or of a clause after a colon or semicolon. */
+/** Precedes a sentence, or a clause after a colon or semicolon. */
 const SENTENCE = String.raw`(?<=^[-*"'(…\s]*|[.!?:;]["')]*\s+(?:[-*]\s+)?|\n\s*\n\s*|[—–]\s|@\w+\s+(?:\w+\s+)?)`;
 const TEXT = String.raw`(?<=^[-*\s]*|\n\s*\n\s*)`;
 

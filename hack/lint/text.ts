@@ -180,7 +180,7 @@ function shellText(): (line: string) => string[] {
 
 const withoutCodeSpans = (text: string): string => text.replaceAll(/`[^`\n]*`/g, CODE);
 
-/** `gaveBack`, `gave_back` and `GAVE_BACK` are "gave back". */
+/** Splits `readAhead`, `read_ahead` and `READ_AHEAD` into the same two words. */
 const splitName = (name: string): string =>
   name
     .replaceAll(/([a-z0-9])([A-Z])/g, '$1 $2')

@@ -1,18 +1,18 @@
-/** Looks for many secrets at once in what was said: each in every form in which it may have been written down. */
+/** Searches text for many secrets at once, each in every encoding in which a program may have written it. */
 
 export interface Secret {
-  /** What is said of it instead of itself. */
+  /** Identifies the secret in messages, which must not contain it. */
   readonly name: string;
   readonly bytes: Buffer;
 }
 
 export interface Searcher {
   readonly count: number;
-  /** The names of all that stand in `text`. */
+  /** The names of the secrets that `text` contains. */
   search(text: Buffer): Set<string>;
 }
 
-/** What is a secret whoever's it is: it stands for itself, and needs not be known. */
+/** Text that is a secret by its form, even if the tests do not know it. */
 const PATTERNS: readonly (readonly [string, RegExp])[] = [
   ['a private key', /-----BEGIN [A-Z ]*PRIVATE KEY-----/],
   ['the signature of a request', /Signature=[0-9a-f]{64}/],
@@ -24,18 +24,19 @@ const PATTERNS: readonly (readonly [string, RegExp])[] = [
   ['a MAC between replicas', /x-orca-mac["':\s]+[A-Za-z0-9_-]{43}/i],
 ];
 
-/** So many bytes are looked at together before a needle is compared whole; none is shorter. */
+/** The number of bytes that must match before the whole needle is compared; no needle is shorter. */
 const WINDOW_BYTES = 4;
 const TABLE_BITS = 16;
 
 export function openSearcher(secrets: readonly Secret[]): Searcher {
   const needles = secrets.flatMap(({ name, bytes }) => formsOf(bytes).map((form) => ({ name, form })));
-  /** Of the hashes of four bytes: whether any needle begins so, and by those four bytes which. */
-  const begins = new Uint8Array(1 << TABLE_BITS);
+  /** By hash of four bytes: whether any needle starts with them. */
+  const startHashes = new Uint8Array(1 << TABLE_BITS);
+  /** The needles by their first four bytes. */
   const byStart = new Map<number, typeof needles>();
   for (const needle of needles) {
     const start = needle.form.readUInt32LE(0);
-    begins[hashOf(start)] = 1;
+    startHashes[hashOf(start)] = 1;
     byStart.set(start, [...(byStart.get(start) ?? []), needle]);
   }
   return {
@@ -44,9 +45,9 @@ export function openSearcher(secrets: readonly Secret[]): Searcher {
       const found = new Set<string>();
       let window = 0;
       for (let at = 0; at < text.length; at++) {
-        // The last four bytes, the newest on top.
+        // The last four bytes, the most recent one in the highest bits.
         window = (window >>> 8) | ((text[at] ?? 0) << 24);
-        if (at < WINDOW_BYTES - 1 || begins[hashOf(window >>> 0)] === 0) continue;
+        if (at < WINDOW_BYTES - 1 || startHashes[hashOf(window >>> 0)] === 0) continue;
         const from = at - WINDOW_BYTES + 1;
         for (const { name, form } of byStart.get(window >>> 0) ?? [])
           if (text.subarray(from, from + form.length).equals(form)) found.add(name);
@@ -59,11 +60,11 @@ export function openSearcher(secrets: readonly Secret[]): Searcher {
 }
 
 function hashOf(window: number): number {
-  // Fibonacci hashing: the upper bits of a product depend on all of the window's.
+  // Fibonacci hashing: the upper bits of the product depend on all bits of the window.
   return Math.imul(window, 0x9e37_79b1) >>> (32 - TABLE_BITS);
 }
 
-/** As it is, in JSON, percent-encoded, in hexadecimal, in both base64s. */
+/** Verbatim, in JSON, percent-encoded, in hexadecimal, in base64 and in base64url. */
 function formsOf(secret: Buffer): Buffer[] {
   const text = secret.toString('utf8');
   const isText = Buffer.from(text, 'utf8').equals(secret);

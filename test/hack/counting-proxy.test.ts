@@ -37,14 +37,14 @@ async function exchange(
   port: number,
   options: RequestOptions,
   body?: Uint8Array,
-): Promise<{ answer: IncomingMessage; body: Buffer }> {
+): Promise<{ response: IncomingMessage; body: Buffer }> {
   const outgoing = request({ host: '127.0.0.1', port, ...options }).end(body);
-  const [answer] = (await once(outgoing, 'response')) as [IncomingMessage];
-  return { answer, body: await buffer(answer) };
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
+  return { response, body: await buffer(response) };
 }
 
-describe('the counting proxy', () => {
-  test('passes target, header spelling, Host and body on as they came', async () => {
+describe('counting proxy', () => {
+  test('forwards target, header spelling, Host and body unchanged', async () => {
     let seen: { url: string | undefined; headers: string[]; body: Buffer } | undefined;
     const proxy = await startProxy((incoming, outgoing) => {
       void buffer(incoming).then((body) => {
@@ -53,7 +53,7 @@ describe('the counting proxy', () => {
       });
     });
     const target = '/bucket/a//b/../c%20d+e%2Bf(1)/é'.replace('é', '%C3%A9');
-    const { answer } = await exchange(
+    const { response } = await exchange(
       proxy.port,
       { method: 'PUT', path: target, headers: { HOST: 'origin.example:9', 'X-Amz-Date': 'now', 'Content-Length': 3 } },
       Buffer.from('abc'),
@@ -61,7 +61,7 @@ describe('the counting proxy', () => {
     expect(seen?.url).toBe(target);
     expect(seen?.body.toString()).toBe('abc');
     expect(seen?.headers.join('\n')).toContain('HOST\norigin.example:9\nX-Amz-Date\nnow\nContent-Length\n3');
-    expect([answer.statusMessage, ...answer.rawHeaders.slice(0, 4)]).toEqual([
+    expect([response.statusMessage, ...response.rawHeaders.slice(0, 4)]).toEqual([
       'Fine',
       'ETag',
       '"a"',
@@ -84,7 +84,7 @@ describe('the counting proxy', () => {
     expect(seen).toEqual(['chunked', 'length 0']);
   });
 
-  test('counts by operation, and the body bytes of successful answers only', async () => {
+  test('counts by operation, and body bytes of successful responses only', async () => {
     const body = Buffer.alloc(3 * MIB, 7);
     const proxy = await startProxy((incoming, outgoing) => {
       const isMissing = incoming.url?.endsWith('missing') === true;
@@ -106,7 +106,7 @@ describe('the counting proxy', () => {
     await vi.waitFor(() => expect(proxy.stats().inFlight).toBe(0));
     expect(proxy.stats()).toEqual({
       inFlight: 0,
-      brokenAnswers: 0,
+      failedResponses: 0,
       total: { requests: 6, succeeded: 5, bodyBytes: 4 * body.length },
       operations: {
         'GET bucket': { requests: 1, succeeded: 1, bodyBytes: body.length },
@@ -117,7 +117,7 @@ describe('the counting proxy', () => {
     });
   });
 
-  test('tells its numbers on the admin port, and forgets them there', async () => {
+  test('returns and resets its counters on the admin port', async () => {
     const proxy = await startProxy((_incoming, outgoing) => outgoing.end('four'));
     await exchange(proxy.port, { path: '/b/k' });
     const total = { requests: 1, succeeded: 1, bodyBytes: 4 };
@@ -126,19 +126,19 @@ describe('the counting proxy', () => {
     expect(await admin('GET', '/_stats')).toMatchObject({ total, operations: { 'GET object': total } });
     expect(await admin('POST', '/_reset')).toMatchObject({ total });
     expect(await admin('GET', '/_stats')).toMatchObject({ total: { requests: 0 }, operations: {} });
-    expect((await exchange(proxy.adminPort, { path: '/other' })).answer.statusCode).toBe(404);
+    expect((await exchange(proxy.adminPort, { path: '/other' })).response.statusCode).toBe(404);
   });
 
-  test('breaks the connection when the answer breaks off', async () => {
+  test('closes the connection after a truncated response', async () => {
     const proxy = await startProxy((_incoming, outgoing) => {
       outgoing.writeHead(200, { 'content-length': 10 * MIB });
       outgoing.write(Buffer.alloc(MIB), () => outgoing.destroy());
     });
     await expect(exchange(proxy.port, { path: '/b/k' })).rejects.toThrow('aborted');
-    await vi.waitFor(() => expect(proxy.stats()).toMatchObject({ inFlight: 0, brokenAnswers: 1 }));
+    await vi.waitFor(() => expect(proxy.stats()).toMatchObject({ inFlight: 0, failedResponses: 1 }));
   });
 
-  test('ends the request upstream when the client leaves, and reads no further ahead than its buffers', async () => {
+  test('cancels the upstream request when the client disconnects, and reads ahead no further than its buffers', async () => {
     let upstreamClosed = false;
     const proxy = await startProxy((_incoming, outgoing) => {
       outgoing.writeHead(200, { 'content-length': 1024 * MIB });
@@ -152,16 +152,16 @@ describe('the counting proxy', () => {
     await once(outgoing, 'response');
     outgoing.destroy();
     await vi.waitFor(() => expect(upstreamClosed).toBe(true));
-    await vi.waitFor(() => expect(proxy.stats()).toMatchObject({ inFlight: 0, brokenAnswers: 0 }));
+    await vi.waitFor(() => expect(proxy.stats()).toMatchObject({ inFlight: 0, failedResponses: 0 }));
     expect(proxy.stats().total.bodyBytes).toBeLessThan(64 * MIB);
   });
 
-  test('asks again, once, when a kept connection turns out to be closed', async () => {
-    let answered = 0;
+  test('retries once when a reused connection is closed', async () => {
+    let received = 0;
     const proxy = await startProxy((incoming, outgoing) => {
-      answered += 1;
-      // The second request arrives on the kept connection, which dies without an answer.
-      if (answered === 2) incoming.socket.destroy();
+      received += 1;
+      // The second request arrives on the reused connection, which closes without a response.
+      if (received === 2) incoming.socket.destroy();
       else outgoing.end('fine');
     });
     await exchange(proxy.port, { path: '/b/k' });
@@ -169,10 +169,10 @@ describe('the counting proxy', () => {
     expect(proxy.stats().total).toEqual({ requests: 2, succeeded: 2, bodyBytes: 8 });
   });
 
-  test('answers 502 while there is no upstream', async () => {
+  test('returns 502 while the upstream is unavailable', async () => {
     const proxy = await startCountingProxy(new URL('http://127.0.0.1:1'), ANY_PORT, ANY_PORT);
     onTestFinished(() => proxy[Symbol.asyncDispose]());
-    expect((await exchange(proxy.port, { path: '/b/k' })).answer.statusCode).toBe(502);
-    expect(proxy.stats()).toMatchObject({ brokenAnswers: 1, total: { requests: 1, succeeded: 0 } });
+    expect((await exchange(proxy.port, { path: '/b/k' })).response.statusCode).toBe(502);
+    expect(proxy.stats()).toMatchObject({ failedResponses: 1, total: { requests: 1, succeeded: 0 } });
   });
 });

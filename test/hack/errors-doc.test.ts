@@ -35,7 +35,7 @@ describe('docs/reference/errors.md', () => {
     });
   });
 
-  test.for(codes)('says what causes %s and what to do about it', (code) => {
+  test.for(codes)('describes cause and remedy of %s', (code) => {
     const [, , , cause = '', remedy = ''] = rows.get(code) ?? [];
     expect(Math.min(cause.length, remedy.length)).toBeGreaterThan(3);
   });

@@ -7,11 +7,11 @@ const page = readFileSync('docs/operations/conditions.md', 'utf8');
 const cells = [...page.matchAll(/^\| `([A-Za-z]+)`/gm)].map(([, cell]) => cell);
 
 describe('docs/operations/conditions.md', () => {
-  test.for(Object.values(CONDITION))('tells what the condition %s means', (condition) => {
+  test.for(Object.values(CONDITION))('describes the condition %s', (condition) => {
     expect(cells).toContain(condition);
   });
 
-  test.for(Object.values(REASON))('tells what to do about the reason %s', (reason) => {
+  test.for(Object.values(REASON))('describes the reason %s', (reason) => {
     expect(cells).toContain(reason);
   });
 });

@@ -9,7 +9,7 @@ const { imports, dependencies } = JSON.parse(readFileSync(join(ROOT, 'package.js
   dependencies: Record<string, string>;
 };
 
-/** The packages that a program loads, by walking its imports; those of types alone are gone at run time. */
+/** The packages that a program loads, found by following its imports without type imports. */
 function packagesOf(file: string, seen = new Set<string>(), found = new Set<string>()): Set<string> {
   if (seen.has(file)) return found;
   seen.add(file);
@@ -37,21 +37,21 @@ function aliased(specifier: string): string | undefined {
   return undefined;
 }
 
-/** What the script leaves out of a program's image. */
+/** The packages that the script removes from the image of a program. */
 function unneededBy(program: string): string[] {
   const [, names = ''] = new RegExp(`^ +${program}\\) unneeded='([^']*)'`, 'm').exec(SCRIPT) ?? [];
   return names.split(' ').filter((name) => name !== '');
 }
 
-describe.for(['cache', 'operator'])('the image of the %s', (program) => {
+describe.for(['cache', 'operator'])('image of the %s', (program) => {
   const loaded = packagesOf(join(ROOT, program, 'main.ts'));
 
-  test('holds every package that the program loads', () => {
+  test('contains every package that the program loads', () => {
     expect([...loaded]).toEqual(expect.arrayContaining(['pino', 'prom-client']));
     expect([...loaded].filter((name) => unneededBy(program).includes(name))).toEqual([]);
   });
 
-  test('leaves out something, and only what is a dependency', () => {
+  test('omits at least one package, and only dependencies of package.json', () => {
     expect(unneededBy(program)).not.toEqual([]);
     expect(Object.keys(dependencies)).toEqual(expect.arrayContaining(unneededBy(program)));
   });

@@ -12,25 +12,25 @@ const BINARY = randomBytes(32);
 const searcher = openSearcher([
   { name: 'the origin’s', bytes: Buffer.from(SECRET) },
   { name: 'the peers’', bytes: BINARY },
-  { name: 'another', bytes: Buffer.from('never said aloud') },
+  { name: 'another', bytes: Buffer.from('never in the output') },
 ]);
 const found = (text: string | Buffer): string[] => [...searcher.search(Buffer.from(text as string))];
 
-describe('a planted secret is found', () => {
+describe('secret in the output is found', () => {
   test.for([
-    ['as it is', SECRET],
+    ['verbatim', SECRET],
     ['at the very end', `x${SECRET}`],
     ['in a JSON log line', JSON.stringify({ level: 'info', message: `failed for ${SECRET}` })],
     ['in a URL', `http://host/?a=${encodeURIComponent(SECRET)}&b`],
     ['in base64', `authorization: Basic ${Buffer.from(SECRET).toString('base64')}`],
     ['in base64url', Buffer.from(SECRET).toString('base64url')],
     ['in hexadecimal', Buffer.from(SECRET).toString('hex')],
-    ['among much else', `${'pass"wor '.repeat(100_000)}${SECRET}${'x'.repeat(1_000)}`],
+    ['in a large output', `${'pass"wor '.repeat(100_000)}${SECRET}${'x'.repeat(1_000)}`],
   ] as const)('%s', ([, text]) => {
     expect(found(text)).toEqual(['the origin’s']);
   });
 
-  test('of bytes that are no text, too', () => {
+  test('as binary data', () => {
     for (const text of [BINARY.toString('base64'), BINARY.toString('hex').toUpperCase()])
       expect(found(text)).toEqual(['the peers’']);
     expect(found(Buffer.concat([Buffer.from('x'), BINARY]))).toEqual(['the peers’']);
@@ -44,12 +44,12 @@ describe('a planted secret is found', () => {
     ['a bearer token', 'authorization: Bearer eyJhbGciOiJIUzI1NiJ9'],
     ['a session token in a URL', '?X-Amz-Security-Token=FwoGZXIvYXdzEBY'],
     ['a MAC between replicas', `"x-orca-mac":"${'A'.repeat(43)}"`],
-  ] as const)('and %s, known or not: %s', ([name, text]) => {
+  ] as const)('by its form: %s: %s', ([name, text]) => {
     expect(found(text)).toEqual([name]);
   });
 });
 
-test('nothing is found where there is nothing', () => {
+test('finds nothing in text without secrets', () => {
   expect(found('')).toEqual([]);
   expect(found('pas')).toEqual([]);
   expect(found(SECRET.slice(0, -1))).toEqual([]);
@@ -58,14 +58,14 @@ test('nothing is found where there is nothing', () => {
   );
 });
 
-describe('the search of a whole run', () => {
-  async function run(said: string, ...options: string[]): Promise<{ result: string; output: string }> {
+describe('search of the output of a test run', () => {
+  async function run(output: string, ...options: string[]): Promise<{ result: string; output: string }> {
     const directory = await mkdtemp(join(tmpdir(), 'orca-evidence-'));
     onTestFinished(() => rm(directory, { recursive: true, force: true }));
-    for (const kind of ['said', 'secrets']) await mkdir(join(directory, kind));
+    for (const kind of ['output', 'secrets']) await mkdir(join(directory, kind));
     const note = { name: 'the edge’s key', base64: Buffer.from(SECRET).toString('base64') };
     await writeFile(join(directory, 'secrets', '1.jsonl'), `${JSON.stringify(note)}\n`);
-    if (said !== '') await writeFile(join(directory, 'said', 'replica.log'), said);
+    if (output !== '') await writeFile(join(directory, 'output', 'replica.log'), output);
     const result = join(directory, 'result.tsv');
     await writeFile(result, '');
     const script = join(import.meta.dirname, '../../hack/search-secrets.ts');
@@ -73,19 +73,19 @@ describe('the search of a whole run', () => {
     return { result: await readFile(result, 'utf8'), output: stdout + stderr };
   }
 
-  test('names the file and the secret, and does not say it again', async () => {
+  test('reports the file and the name of the secret, but not the secret', async () => {
     const { result, output } = await run(`{"message":"${SECRET.replace('"', '\\"')}"}`);
-    expect(result).toBe('failed\tthe edge’s key stands in said/replica.log\n');
+    expect(result).toBe('failed\toutput/replica.log contains the edge’s key\n');
     expect(output).toContain('the edge’s key');
     for (const text of [result, output]) expect(text).not.toContain(SECRET.slice(5));
   });
 
-  test('passes where there is none, and says how much was searched', async () => {
-    expect((await run('all is well')).result).toBe('passed\tno secret in what was said (1 secrets, 1 files, 1 MiB)\n');
+  test('passes without a secret, and reports how much was searched', async () => {
+    expect((await run('all is well')).result).toBe('passed\tno secret in the output (1 secrets, 1 files, 1 MiB)\n');
   });
 
-  test('fails where there was nothing to search but should have been', async () => {
+  test('fails without any output if --must is set', async () => {
     expect((await run('')).result).toBe('');
-    expect((await run('', '--must')).result).toMatch(/^failed\tthere was nothing to search/);
+    expect((await run('', '--must')).result).toMatch(/^failed\tfound no output or no secret to search for/);
   });
 });

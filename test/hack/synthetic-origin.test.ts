@@ -13,7 +13,7 @@ async function start() {
   return origin;
 }
 
-test('an object is what its name says, whole and in ranges', async () => {
+test('serves the content that the key determines, whole and in ranges', async () => {
   const { endpoint } = await start();
   const etag = etagOf('bucket', KEY);
   const whole = await http(endpoint, TARGET);
@@ -28,21 +28,21 @@ test('an object is what its name says, whole and in ranges', async () => {
   expect(part.body.equals(whole.body.subarray(2 * MIB - 5, 2 * MIB + 10))).toBe(true);
 });
 
-test('a rate slows the bytes down and changes none', async () => {
+test('a rate limit does not change the content', async () => {
   const origin = await startSyntheticOrigin({ bytesPerSecond: 200 * MIB, latencyMs: 1 });
   onTestFinished(() => origin[Symbol.asyncDispose]());
   const { body } = await http(origin.endpoint, TARGET);
   expect(isAt(etagOf('bucket', KEY), 0, body)).toBe(true);
 });
 
-test('no key without a size exists, and nothing beyond an object', async () => {
+test('rejects keys without a size, ranges past the end, and writes', async () => {
   const { endpoint } = await start();
   expect((await http(endpoint, '/bucket/_orca-probe')).status).toBe(404);
   expect((await http(endpoint, TARGET, { headers: { range: `bytes=${3 * MIB}-` } })).status).toBe(416);
   expect((await http(endpoint, TARGET, { method: 'PUT' })).status).toBe(405);
 });
 
-test('an object that changes has another ETag and other bytes, and keeps no promise to the old one', async () => {
+test('a changed object has another ETag and other bytes, and fails If-Match with the old ETag', async () => {
   const origin = await start();
   const old = etagOf('bucket', KEY);
   origin.change('bucket', KEY);

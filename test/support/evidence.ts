@@ -22,7 +22,7 @@ export const keepsEvidence = DIRECTORY !== undefined;
 /** Who says something; each text is kept under that name. */
 export function keepSaid(who: string): (text: string) => void {
   if (DIRECTORY === undefined) return () => {};
-  const folder = join(DIRECTORY, 'said');
+  const folder = join(DIRECTORY, 'output');
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, `${who.replaceAll(/[^\w.-]/g, '_')}-${randomUUID().slice(0, 8)}.log`);
   return (text) => appendFileSync(path, text.endsWith('\n') ? text : `${text}\n`);
