@@ -62,132 +62,142 @@ export async function ownSocket(response: ServerResponse, signal: AbortSignal): 
  * Sends exactly `lengthBytes`. Rejects when the body fails, the client closes the connection or takes nothing for too
  * long, after releasing everything that is not being sent. After a rejection the caller must end the connection.
  */
-export function sendBody(
+export async function sendBody(
   response: ServerResponse,
   socket: Socket,
   body: AsyncGenerator<Piece, void, void>,
   lengthBytes: number,
   options: SendOptions,
 ): Promise<void> {
-  return new BodySender(response, socket, lengthBytes, options).send(body);
+  const writer = openWriter(response, socket, lengthBytes, options);
+  let turnBytes = 0;
+  try {
+    for await (const piece of body) {
+      writer.begin(piece);
+      for (let at = 0; at < piece.bytes.length;) {
+        const part = piece.bytes.subarray(at, at + writer.limitBytes());
+        at += part.length;
+        writer.write(piece, part, at === piece.bytes.length);
+        await writer.room(false);
+        turnBytes += part.length;
+        if (turnBytes < TURN_BYTES) continue;
+        turnBytes = 0;
+        await nextTurn();
+      }
+    }
+    await writer.end();
+  } finally {
+    writer.close();
+  }
 }
 
-class BodySender {
-  readonly #response: ServerResponse;
-  readonly #socket: Socket;
-  readonly #lengthBytes: number;
-  readonly #options: SendOptions;
-  readonly #unsent = new Set<Piece>();
-  #unsentBytes = 0;
-  #sentBytes = 0;
+/**
+ * The state of one response, in a closure. As a class it cost 25 % more CPU on small objects: V8 places its instances in
+ * the old generation, and with them everything they refer to, until a full garbage collection.
+ */
+function openWriter(response: ServerResponse, socket: Socket, lengthBytes: number, options: SendOptions) {
+  const { clock, pace } = options;
+  const unsent = new Set<Piece>();
+  let unsentBytes = 0;
+  let sentBytes = 0;
   /** The maximum number of unsent bytes while more is fetched, and the maximum size of one write. */
-  #limitBytes = FIRST_UNSENT_BYTES;
-  #stalls = 0;
-  #isClosed: boolean;
-  #wake: (() => void) | undefined;
-  readonly #onClose = (): void => {
-    this.#isClosed = true;
-    for (const piece of this.#unsent) this.#release(piece);
-    this.#wake?.();
+  let limitBytes = FIRST_UNSENT_BYTES;
+  let stalls = 0;
+  let isClosed = socket.destroyed;
+  const taken = stallTimer(clock);
+
+  const release = (piece: Piece): void => {
+    if (unsent.delete(piece)) piece.release();
   };
+  const onClose = (): void => {
+    isClosed = true;
+    for (const piece of unsent) release(piece);
+    taken.wake();
+  };
+  socket.once('close', onClose);
 
-  constructor(response: ServerResponse, socket: Socket, lengthBytes: number, options: SendOptions) {
-    this.#response = response;
-    this.#socket = socket;
-    this.#lengthBytes = lengthBytes;
-    this.#options = options;
-    this.#isClosed = socket.destroyed;
-  }
+  return {
+    limitBytes: (): number => limitBytes,
 
-  async send(body: AsyncGenerator<Piece, void, void>): Promise<void> {
-    let turnBytes = 0;
-    this.#socket.once('close', this.#onClose);
-    try {
-      for await (const piece of body) {
-        this.#unsent.add(piece);
-        for (let at = 0; at < piece.bytes.length;) {
-          if (this.#isClosed) {
-            this.#release(piece);
-            throw connectionClosed();
-          }
-          const part = piece.bytes.subarray(at, at + this.#limitBytes);
-          at += part.length;
-          this.#write(piece, part, at === piece.bytes.length);
-          await this.#room(false);
-          turnBytes += part.length;
-          if (turnBytes < TURN_BYTES) continue;
-          turnBytes = 0;
-          await nextTurn();
+    /** Takes over `piece`, which is released after its last write, or when the connection closes. */
+    begin(piece: Piece): void {
+      unsent.add(piece);
+    },
+
+    write(piece: Piece, bytes: Uint8Array, isLast: boolean): void {
+      if (isClosed) {
+        release(piece);
+        throw connectionClosed();
+      }
+      unsentBytes += bytes.length;
+      sentBytes += bytes.length;
+      options.onServed(piece.source, bytes.length);
+      const stallsBefore = stalls;
+      const onTaken = (): void => {
+        if (isLast) release(piece);
+        unsentBytes -= bytes.length;
+        // Bytes handed over before a stall do not indicate the speed after it.
+        if (stalls === stallsBefore) limitBytes = Math.min(limitBytes + bytes.length, MAX_UNSENT_BYTES);
+        if (limitBytes === MAX_UNSENT_BYTES) pace.recovered();
+        taken.wake();
+      };
+      if (sentBytes === lengthBytes) response.end(bytes, onTaken);
+      else response.write(bytes, onTaken);
+    },
+
+    /** Waits until the unsent bytes are within the limit, or until none are left. */
+    async room(isEnd: boolean): Promise<void> {
+      // The sum of waits, not of clock time: a suspended process can't know what its clients did.
+      let stalledMs = 0;
+      while (!isClosed && unsentBytes > (isEnd ? 0 : limitBytes)) {
+        if (await taken.next()) {
+          stalledMs = 0;
+          continue;
+        }
+        if (stalledMs === 0) options.onStall('buffers_released');
+        stalledMs += STALL_MS;
+        stalls++;
+        limitBytes = FIRST_UNSENT_BYTES;
+        pace.stalled();
+        if (stalledMs >= options.stallLimitMs()) {
+          options.onStall('closed');
+          throw new OrcaError('cancelled', `the client read no bytes for ${stalledMs / 1000} s`);
         }
       }
-      if (this.#sentBytes !== this.#lengthBytes)
-        throw new OrcaError('internal', `sent ${this.#sentBytes} of ${this.#lengthBytes} bytes`);
-      await this.#room(true);
-      if (this.#isClosed && !this.#response.writableFinished) throw connectionClosed();
-    } finally {
-      this.#socket.removeListener('close', this.#onClose);
-      if (this.#unsent.size > 0) this.#releaseOnClose();
-    }
-  }
+    },
 
-  #write(piece: Piece, bytes: Uint8Array, isLast: boolean): void {
-    this.#unsentBytes += bytes.length;
-    this.#sentBytes += bytes.length;
-    this.#options.onServed(piece.source, bytes.length);
-    const stallsBefore = this.#stalls;
-    const onTaken = (): void => {
-      if (isLast) this.#release(piece);
-      this.#unsentBytes -= bytes.length;
-      // Bytes handed over before a stall do not indicate the speed after it.
-      if (this.#stalls === stallsBefore) this.#limitBytes = Math.min(this.#limitBytes + bytes.length, MAX_UNSENT_BYTES);
-      if (this.#limitBytes === MAX_UNSENT_BYTES) this.#options.pace.recovered();
-      this.#wake?.();
-    };
-    if (this.#sentBytes === this.#lengthBytes) this.#response.end(bytes, onTaken);
-    else this.#response.write(bytes, onTaken);
-  }
+    /** After the last piece: waits until everything was taken. */
+    async end(): Promise<void> {
+      if (sentBytes !== lengthBytes) throw new OrcaError('internal', `sent ${sentBytes} of ${lengthBytes} bytes`);
+      await this.room(true);
+      if (isClosed && !response.writableFinished) throw connectionClosed();
+    },
 
-  /** Waits until the unsent bytes are within the limit, or until none are left. */
-  async #room(isEnd: boolean): Promise<void> {
-    // The sum of waits, not of clock time: a suspended process can't know what its clients did.
-    let stalledMs = 0;
-    while (!this.#isClosed && this.#unsentBytes > (isEnd ? 0 : this.#limitBytes)) {
-      if (await this.#nextTaken()) {
-        stalledMs = 0;
-        continue;
-      }
-      if (stalledMs === 0) this.#options.onStall('buffers_released');
-      stalledMs += STALL_MS;
-      this.#stalls++;
-      this.#limitBytes = FIRST_UNSENT_BYTES;
-      this.#options.pace.stalled();
-      if (stalledMs >= this.#options.stallLimitMs()) {
-        this.#options.onStall('closed');
-        throw new OrcaError('cancelled', `the client read no bytes for ${stalledMs / 1000} s`);
-      }
-    }
-  }
+    /** If the body failed while bytes were being sent, they are released when the connection closes. */
+    close(): void {
+      socket.removeListener('close', onClose);
+      if (unsent.size === 0) return;
+      if (socket.closed) onClose();
+      else socket.once('close', onClose);
+    },
+  };
+}
 
-  /** Resolves with false when the socket takes nothing for STALL_MS. */
-  #nextTaken(): Promise<boolean> {
-    return new Promise<boolean>((resolve) => {
-      const cancel = this.#options.clock.after(STALL_MS, () => resolve(false));
-      this.#wake = () => {
-        cancel();
-        resolve(true);
-      };
-    });
-  }
-
-  #release(piece: Piece): void {
-    if (this.#unsent.delete(piece)) piece.release();
-  }
-
-  /** The body failed while bytes were being sent: they are released when the connection is closed. */
-  #releaseOnClose(): void {
-    if (this.#socket.closed) this.#onClose();
-    else this.#socket.once('close', this.#onClose);
-  }
+/** Waits for the socket to take bytes, at most STALL_MS. */
+function stallTimer(clock: Clock) {
+  let wake: (() => void) | undefined;
+  return {
+    wake: (): void => wake?.(),
+    /** Resolves with false when `wake` was not called in time. */
+    next: (): Promise<boolean> =>
+      new Promise<boolean>((resolve) => {
+        const cancel = clock.after(STALL_MS, () => resolve(false));
+        wake = () => {
+          cancel();
+          resolve(true);
+        };
+      }),
+  };
 }
 
 function connectionClosed(): OrcaError {
