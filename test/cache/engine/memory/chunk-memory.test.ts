@@ -3,6 +3,7 @@ import { OrcaError } from '#cache/core/errors.ts';
 import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES, type Lease, type Purpose } from '#cache/engine/memory/lease.ts';
 import { ChunkMemory, type Reserve } from '#cache/engine/memory/chunk-memory.ts';
 import type { Demand } from '#cache/engine/ports.ts';
+import { isPending } from '#test/support/engine-checks.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 const NEVER = new AbortController().signal;
@@ -15,7 +16,7 @@ function open(segments: number) {
   return { clock, memory, lease };
 }
 
-/** Each goes in its turn, whole. */
+/** Evictable leases: each call evicts the next one as a whole. */
 function reserveOf(...leases: Lease[]): Reserve {
   return {
     get evictableBytes() {
@@ -29,85 +30,21 @@ function reserveOf(...leases: Lease[]): Reserve {
   };
 }
 
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-
-async function isPending(promise: Promise<unknown>): Promise<boolean> {
-  promise.catch(() => {});
-  return Promise.race([promise.then(() => false), turn().then(() => true)]);
-}
-
-test('a lease gives its segments one by one and takes them back until it is closed', async () => {
-  const { memory, lease } = open(8);
-  const two = await lease(2);
-  const first = two.take()!;
-  const second = two.take()!;
-  expect(two.take()).toBeUndefined();
-  first.release();
-  expect(two.take()).toBeDefined();
-  expect(memory.usedBytes).toBe(2 * SEGMENT_BYTES);
-  two.close();
-  expect(memory.usedBytes).toBe(2 * SEGMENT_BYTES);
-  second.release();
-  expect(memory.usedBytes).toBe(SEGMENT_BYTES);
-});
-
-test('a segment that is retained stays until its last reader has gone, and is overwritten then', async () => {
-  const { memory, lease } = open(8);
-  const one = await lease(1);
-  const segment = one.take()!;
-  segment.bytes.fill(1);
-  segment.retain();
-  segment.release();
-  one.close();
-  expect(segment.bytes[0]).toBe(1);
-  expect(memory.usedBytes).toBe(SEGMENT_BYTES);
-  segment.release();
-  expect(segment.bytes[0]).toBe(0xdb);
-  expect(memory.usedBytes).toBe(0);
-});
-
-test('releasing twice, or retaining after the last release, is an error and not a reuse', async () => {
-  const { lease } = open(8);
-  const segment = (await lease(1)).take()!;
-  segment.release();
-  expect(() => segment.release()).toThrow(expect.objectContaining({ code: 'internal' }));
-  expect(() => segment.retain()).toThrow(expect.objectContaining({ code: 'internal' }));
-});
-
-test('small leases are charged by 64 KiB', async () => {
-  const { memory } = open(8);
-  const lease = await memory.lease(100_000, 'window', 'new', NEVER);
-  expect(memory.usedBytes).toBe(2 * SMALL_SEGMENT_BYTES);
-  expect(lease.segmentBytes).toBe(SMALL_SEGMENT_BYTES);
-});
-
-test('memory that was given back is used again', async () => {
-  const { lease } = open(8);
-  const one = await lease(1);
-  const { bytes } = one.take()!;
-  one.close();
-  const again = await lease(1);
-  const first = again.take()!;
-  first.release();
-  expect(again.take()!.bytes).toBe(first.bytes);
-  expect(bytes).toHaveLength(SEGMENT_BYTES);
-});
-
 describe('shares', () => {
-  test('fills leave an eighth to the windows', async () => {
+  test('fills leave an eighth of the budget to windows', async () => {
     const { memory, lease } = open(8);
     await lease(7, 'fill');
     expect(memory.tryLease(SEGMENT_BYTES, 'fill')).toBeUndefined();
     expect(memory.tryLease(SEGMENT_BYTES, 'window')).toBeDefined();
   });
 
-  test('what could never fit is refused at once', async () => {
+  test('a request that could never fit is refused at once', async () => {
     const { lease } = open(8);
     await expect(lease(8, 'fill')).rejects.toMatchObject({ code: 'overloaded' });
     await expect(lease(9)).rejects.toMatchObject({ code: 'overloaded' });
   });
 
-  test('what may go under pressure goes before anybody waits', async () => {
+  test('evicts before a caller has to wait', async () => {
     const { memory, lease } = open(8);
     const tier = await lease(6, 'fill');
     const asked: number[] = [];
@@ -125,7 +62,7 @@ describe('shares', () => {
 });
 
 describe('queues', () => {
-  test('a class is served in the order it came, all or nothing', async () => {
+  test('grants the requests of one class in order of arrival, each as a whole', async () => {
     const { lease } = open(4);
     const held = await lease(4);
     const large = lease(3);
@@ -137,7 +74,7 @@ describe('queues', () => {
     await small;
   });
 
-  test('nobody new is admitted while a started response waits', async () => {
+  test('admits no new request while a started response waits', async () => {
     const { memory, lease } = open(4);
     const held = await lease(3);
     const started = lease(4, 'window', 'started');
@@ -150,7 +87,7 @@ describe('queues', () => {
     await fresh;
   });
 
-  test('a new request is told to come back after 5 s, a started one after 60 s', async () => {
+  test('rejects a new request with Retry-After after 5 s, a started response after 60 s', async () => {
     const { clock, memory, lease } = open(4);
     await lease(4);
     const fresh = lease(1, 'window', 'new');
@@ -165,20 +102,20 @@ describe('queues', () => {
     expect([memory.waiting('new'), memory.waiting('started'), clock.pending()]).toEqual([0, 0, 0]);
   });
 
-  test('who leaves makes room for those behind', async () => {
+  test('an abandoned waiter unblocks the next one', async () => {
     const { memory, lease } = open(4);
     await lease(2);
-    const gone = new AbortController();
-    const large = lease(4, 'window', 'new', gone.signal);
+    const disconnect = new AbortController();
+    const large = lease(4, 'window', 'new', disconnect.signal);
     const small = lease(2);
     expect(await isPending(small)).toBe(true);
-    gone.abort(new OrcaError('cancelled', 'gone'));
+    disconnect.abort(new OrcaError('cancelled', 'the client has disconnected'));
     await expect(large).rejects.toMatchObject({ code: 'cancelled' });
     await small;
     expect(memory.usedBytes).toBe(4 * SEGMENT_BYTES);
   });
 
-  test('a queue has an end', async () => {
+  test('the queue is bounded', async () => {
     const { lease } = open(1);
     await lease(1);
     for (let i = 0; i < 4_096; i++) lease(1).catch(() => {});
@@ -186,7 +123,7 @@ describe('queues', () => {
   });
 });
 
-test('what is reclaimed for the first in the queue goes to nobody else on the way', async () => {
+test('memory reclaimed for the first waiter is not granted to another one meanwhile', async () => {
   const { memory, lease } = open(4);
   const kept = await lease(3, 'fill');
   const held = await lease(1);
@@ -202,11 +139,11 @@ test('what is reclaimed for the first in the queue goes to nobody else on the wa
   expect(await isPending(second)).toBe(false);
 });
 
-test('what was reclaimed beyond one need goes to those who wait, at once', async () => {
+test('memory reclaimed beyond one need is granted to waiters at once', async () => {
   const { memory, lease } = open(8);
   const kept = await lease(5, 'fill');
   await lease(2);
-  // More than there is, but not more than fills may ever have: it waits, and what is kept is not to be had yet.
+  // It exceeds the free memory but not the fills' share: it waits, since the reserve is not registered yet.
   const fresh = lease(4, 'fill', 'new');
   expect(await isPending(fresh)).toBe(true);
   memory.onPressure(reserveOf(kept));
@@ -216,7 +153,7 @@ test('what was reclaimed beyond one need goes to those who wait, at once', async
   expect(memory.usedBytes).toBe(8 * SEGMENT_BYTES);
 });
 
-test('a chunk that a slow socket still reads does not keep the next one from going', async () => {
+test('where a slow socket still reads an evicted chunk, the next chunk is evicted too', async () => {
   const { memory, lease } = open(8);
   const read = await lease(4, 'fill');
   const segments = [read.take()!, read.take()!, read.take()!, read.take()!];
@@ -226,7 +163,7 @@ test('a chunk that a slow socket still reads does not keep the next one from goi
   expect(memory.usedBytes).toBe(3 * SEGMENT_BYTES);
 });
 
-test('what goes under pressure is memory to spare', async () => {
+test('evictable memory counts as spare', async () => {
   const { memory, lease } = open(8);
   const kept = await lease(5, 'fill');
   expect(memory.isRelaxed).toBe(false);
@@ -238,7 +175,7 @@ test('what goes under pressure is memory to spare', async () => {
   expect(memory.usedBytes).toBe(4 * SEGMENT_BYTES);
 });
 
-test('memory is scarce with less than a quarter to spare, what goes under pressure included', async () => {
+test('memory is scarce when less than a quarter of the budget is free or evictable', async () => {
   const { memory, lease } = open(8);
   const kept = await lease(6, 'fill');
   expect([memory.isRelaxed, memory.isScarce]).toEqual([false, false]);
@@ -249,25 +186,25 @@ test('memory is scarce with less than a quarter to spare, what goes under pressu
   last.close();
 });
 
-test('what lies between small segments that are in use is for small ones only, until they are back', async () => {
+test('free space between small segments in use serves only small leases, until the segment is whole again', async () => {
   const { memory, lease } = open(2);
   const small = await Promise.all(
     Array.from({ length: 17 }, () => memory.lease(SMALL_SEGMENT_BYTES, 'window', 'new', NEVER)),
   );
   const pieces = small.map((one) => one.take()!);
   small.forEach((one) => one.close());
-  // Sixteen of one large segment, one of the other.
+  // Sixteen pieces of one large segment, one of another.
   pieces.slice(1).forEach((piece) => piece.release());
   expect(memory.usedBytes).toBe(SMALL_SEGMENT_BYTES);
   expect(memory.tryLease(2 * SEGMENT_BYTES, 'window')).toBeUndefined();
   const both = lease(2);
   expect(await isPending(both)).toBe(true);
   const another = memory.leaseSmall();
-  const neighbour = another?.take();
-  expect(neighbour?.bytes.length).toBe(SMALL_SEGMENT_BYTES);
+  const neighbor = another?.take();
+  expect(neighbor?.bytes.length).toBe(SMALL_SEGMENT_BYTES);
   pieces[0]?.release();
   another?.close();
   expect(await isPending(both)).toBe(true);
-  neighbour?.release();
+  neighbor?.release();
   expect((await both).capacity).toBe(2);
 });

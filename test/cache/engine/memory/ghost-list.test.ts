@@ -4,13 +4,13 @@ import { GhostList } from '#cache/engine/memory/ghost-list.ts';
 
 const path = (name: string | number) => `o/h/${name}` as ChunkPath;
 
-test('the first touch is not one again, the second is, and so is any after that', () => {
+test('the first touch of a chunk is not a repeated one, the second and later ones are', () => {
   const ghosts = new GhostList();
   expect([1, 2, 3].map(() => ghosts.touch(path('a')))).toEqual([false, true, true]);
   expect(ghosts.touch(path('b'))).toBe(false);
 });
 
-test('what is touched now and then stays, what is not is forgotten, however many there are', () => {
+test('a chunk that is touched from time to time stays listed, other chunks are forgotten', () => {
   const ghosts = new GhostList();
   ghosts.touch(path('once'));
   for (let i = 0; i < 40_000; i++) {

@@ -5,18 +5,18 @@ import { SegmentPool } from '#cache/engine/memory/segment-pool.ts';
 
 const PIECES = SEGMENT_BYTES / SMALL_SEGMENT_BYTES;
 
-/** The large segment that a piece is of, where all come from one allocation. */
+/** The number of the large segment that a piece was cut from, where all are of one allocation. */
 const segmentOf = (piece: Buffer | undefined) => Math.floor((piece?.byteOffset ?? Number.NaN) / SEGMENT_BYTES);
 
 describe('the segment pool', () => {
-  test('uses again what came back', () => {
+  test('reuses recycled segments', () => {
     const pool = new SegmentPool(4 * SEGMENT_BYTES);
     const first = pool.allocate(SEGMENT_BYTES);
     pool.recycle(first);
     expect(pool.allocate(SEGMENT_BYTES)).toBe(first);
   });
 
-  test('a load that changes between the sizes takes no more than the larger of the two', () => {
+  test('a load that alternates between the two sizes allocates no extra memory', () => {
     const pool = new SegmentPool(4 * SEGMENT_BYTES);
     for (let round = 0; round < 3; round++)
       for (const [sizeBytes, count] of [
@@ -29,10 +29,10 @@ describe('the segment pool', () => {
       }
   });
 
-  test('small pieces come from the fullest first, so that the others become whole', () => {
+  test('small pieces are taken from the fullest segment first, so that other segments become whole', () => {
     const pool = new SegmentPool(2 * SEGMENT_BYTES);
     const pieces = Array.from({ length: 2 * PIECES }, () => pool.allocate(SMALL_SEGMENT_BYTES));
-    // One of the first is left, all but one of the second are.
+    // One piece of the first segment stays in use, and all but one of the second.
     const [left, ...others] = pieces.slice(0, PIECES);
     const [free, ...used] = pieces.slice(PIECES);
     others.forEach((bytes) => pool.recycle(bytes));
@@ -43,7 +43,7 @@ describe('the segment pool', () => {
     expect(pool.extraBytes).toBe(0);
   });
 
-  test('what it took over the budget for scattered pieces goes when they come back', () => {
+  test('extra memory that scattered pieces required is freed when they are recycled', () => {
     const pool = new SegmentPool(2 * SEGMENT_BYTES);
     const pieces = Array.from({ length: 2 * PIECES }, () => pool.allocate(SMALL_SEGMENT_BYTES));
     const scattered = [pieces[0], pieces[PIECES]] as Buffer[];
@@ -54,7 +54,7 @@ describe('the segment pool', () => {
     expect(pool.extraBytes).toBe(0);
   });
 
-  test('nobody has the same byte as another, whatever comes and goes', () => {
+  test('segments in use never overlap, for any order of allocations and recycling', () => {
     const step = record({ sizeBytes: constantFrom(SEGMENT_BYTES, SMALL_SEGMENT_BYTES), back: nat(3), which: nat() });
     assert(
       property(array(step, { maxLength: 60 }), (steps) => {
