@@ -25,7 +25,7 @@ const read = fc
   })
   .filter(({ range }) => range.to > range.from);
 
-/** Feeds the range piece by piece; yields what may leave after each. */
+/** Feeds the range piece by piece; yields how far bytes may leave after each piece. */
 function* feed(verifier: BlockVerifier, bytes: Uint8Array, range: { from: number; to: number }, pieces: number[]) {
   const sizes = [...pieces, bytes.length];
   for (let at = range.from; at < range.to;) {
@@ -35,7 +35,7 @@ function* feed(verifier: BlockVerifier, bytes: Uint8Array, range: { from: number
   }
 }
 
-test('right bytes all leave, none before it arrived, none of a whole block before its end', () => {
+test('all valid bytes leave, never before they arrived, and whole blocks only at their end', () => {
   fc.assert(
     fc.property(read, ({ bytes, blockSizeBytes, range, pieces }) => {
       const verifier = new BlockVerifier(metadataOf(bytes, blockSizeBytes), range);
@@ -52,7 +52,7 @@ test('right bytes all leave, none before it arrived, none of a whole block befor
   );
 });
 
-test('a flipped byte in a block that is read whole is found before a byte of the block leaves', () => {
+test('a flipped byte in a block that is read whole is detected before any byte of the block leaves', () => {
   fc.assert(
     fc.property(read, fc.nat(), ({ bytes, blockSizeBytes, range, pieces }, where) => {
       const metadata = metadataOf(bytes, blockSizeBytes);

@@ -1,12 +1,21 @@
-/** Chunks that are read again: a crowd brings each from the cachestore once. */
-import { expect, test } from 'vitest';
+/** Chunks that are read again: concurrent readers share one load of each from the cachestore. */
+import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
-import { collect, MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
+import {
+  collect,
+  MIB,
+  openEngines,
+  patternBytes,
+  readAll,
+  readRequest,
+  reopenEngines,
+  type EnginesOptions,
+} from '#test/support/engines.ts';
 
-const CROWD = 50;
+const READERS = 50;
 
-/** An object in the cachestore that somebody has read lately, and nothing in memory. */
+/** An object in the cachestore that was read lately, and is not in memory. */
 async function readLately(sizeBytes: number, chunkBytes = 2 * MIB) {
   const engines = openEngines({ chunkBytes, budgetBytes: 64 * MIB });
   const body = patternBytes(sizeBytes);
@@ -19,7 +28,7 @@ async function readLately(sizeBytes: number, chunkBytes = 2 * MIB) {
   store.counts.reads = store.counts.bytesRead = 0;
   const [path = ''] = store.paths();
   const read = async (range?: string) => (await readAll(engine, readRequest('a', { range }))).bytes;
-  /** Nothing is brought any more, and what memory holds may go. */
+  /** No load is in flight, and nothing is leased but what the memory tier keeps. */
   const expectWhole = async () => {
     await turn();
     expect(engine.storeLoads.count).toBe(0);
@@ -30,16 +39,16 @@ async function readLately(sizeBytes: number, chunkBytes = 2 * MIB) {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-test('a crowd reads each chunk once, and leaves it in memory', async () => {
+test('concurrent readers load each chunk once, and it stays in memory', async () => {
   const { engine, store, body, read, expectWhole } = await readLately(5 * MIB);
-  for (const bytes of await Promise.all(Array.from({ length: CROWD }, () => read())))
+  for (const bytes of await Promise.all(Array.from({ length: READERS }, () => read())))
     expect(bytes.equals(body)).toBe(true);
   expect(store.counts).toMatchObject({ reads: 3, bytesRead: body.length });
   expect(engine.memoryTier.count).toBe(3);
   await expectWhole();
 });
 
-test('a range reads along when the load is near it, and by itself when it is not', async () => {
+test('a range joins a load that is near its start, and is read separately otherwise', async () => {
   const { store, body, read, expectWhole } = await readLately(8 * MIB, 8 * MIB);
   store.readGate.hold();
   const whole = read();
@@ -55,34 +64,34 @@ test('a range reads along when the load is near it, and by itself when it is not
   await expectWhole();
 });
 
-test('what is found bad is sent to none of them, and repaired once', async () => {
+test('a corrupt chunk is sent to no reader, and repaired once', async () => {
   const { counts, store, origin, body, path, read, expectWhole } = await readLately(2 * MIB);
   store.flip(path, MIB + 5);
   const before = origin.counts.reads;
-  for (const bytes of await Promise.all(Array.from({ length: CROWD }, () => read())))
+  for (const bytes of await Promise.all(Array.from({ length: READERS }, () => read())))
     expect(bytes.equals(body)).toBe(true);
   expect(origin.counts.reads - before).toBe(1);
   expect(counts.fallThroughs['store/chunk_bad']).toBeGreaterThan(0);
   await expectWhole();
 });
 
-test('where the store breaks off, each goes on from where it was', async () => {
+test('when the store fails during the load, each reader continues from its own offset', async () => {
   const { engine, store, body, path, read, expectWhole } = await readLately(2 * MIB);
   store.inject({ on: 'read', path, afterBytes: MIB + 7, error: new OrcaError('store_unavailable', 'reset') });
-  for (const bytes of await Promise.all(Array.from({ length: CROWD }, () => read())))
+  for (const bytes of await Promise.all(Array.from({ length: READERS }, () => read())))
     expect(bytes.equals(body)).toBe(true);
   await engine.idle();
   await expectWhole();
 });
 
-test('with its last reader a load ends, and gives back what it had', async () => {
+test('a load is cancelled when its last reader leaves, and its memory is released', async () => {
   const { engine, store, body, read, expectWhole } = await readLately(2 * MIB);
   store.readGate.hold();
-  const gone = new AbortController();
-  const reads = [1, 2].map(() => engine.read(readRequest('a', { signal: gone.signal })));
+  const disconnect = new AbortController();
+  const reads = [1, 2].map(() => engine.read(readRequest('a', { signal: disconnect.signal })));
   await store.readGate.reached();
   expect(engine.memory.usedBytes).toBe(2 * MIB);
-  gone.abort(new OrcaError('cancelled', 'gone'));
+  disconnect.abort(new OrcaError('cancelled', 'the client has disconnected'));
   for (const result of await Promise.allSettled(reads)) expect(result.status).toBe('rejected');
   await expectWhole();
   expect(engine.memory.usedBytes).toBe(0);
@@ -90,7 +99,7 @@ test('with its last reader a load ends, and gives back what it had', async () =>
   expect((await read()).equals(body)).toBe(true);
 });
 
-test('a reader that stops keeps no memory, and holds nobody up', async () => {
+test('a stalled reader holds no memory, and does not delay other readers', async () => {
   const { engine, store, body, read, expectWhole } = await readLately(4 * MIB, 4 * MIB);
   const pace = new ReaderPace();
   store.readGate.hold();
@@ -100,13 +109,13 @@ test('a reader that stops keeps no memory, and holds nobody up', async () => {
   pace.stalled();
   expect(engine.storeLoads.count).toBe(0);
   store.readGate.release();
-  const stopped = await starting;
+  const stalled = await starting;
   expect((await read()).equals(body)).toBe(true);
-  expect((await collect(stopped)).equals(body)).toBe(true);
+  expect((await collect(stalled)).equals(body)).toBe(true);
   await expectWhole();
 });
 
-test('it may not be pushed out before its last reader is through, and whoever comes until then finds it', async () => {
+test('a load stays joinable and cannot be evicted until its last reader is done', async () => {
   const { engine, store, body, read, expectWhole } = await readLately(4 * MIB, 4 * MIB);
   const steady = await engine.read(readRequest('a'));
   const { value: first } = await steady.body.next();
@@ -120,4 +129,65 @@ test('it may not be pushed out before its last reader is through, and whoever co
   expect(store.counts.reads).toBe(1);
   await expectWhole();
   expect(engine.memoryTier.count).toBe(1);
+});
+
+describe('a chunk that is read from the cachestore again', () => {
+  async function openStored(options: EnginesOptions & { readonly sizeBytes?: number }) {
+    const engines = openEngines({ readahead: 0, ...options });
+    const body = patternBytes(options.sizeBytes ?? 8 * MIB);
+    engines.origin.put('far-models', 'a', body);
+    const { engine } = engines.replicas[0]!;
+    await readAll(engine, readRequest('a'));
+    await engine.idle();
+    const { engine: reopened } = reopenEngines(engines, { readahead: 0, ...options }).replicas[0]!;
+    const read = async (range?: string) => {
+      const { bytes } = await readAll(reopened, readRequest('a', { range }));
+      await turn();
+      expect(reopened.memory.usedBytes).toBe(reopened.memoryTier.sizeBytes);
+      return bytes;
+    };
+    return { engine: reopened, store: engines.store, body, read };
+  }
+
+  test('is admitted to memory when it is read whole for the second time', async () => {
+    const { engine, store, body, read } = await openStored({ chunkBytes: 8 * MIB });
+    await read();
+    expect(engine.memoryTier.count).toBe(0);
+    expect((await read()).equals(body)).toBe(true);
+    expect(engine.memoryTier.sizeBytes).toBe(8 * MIB);
+    const reads = store.counts.reads;
+    expect((await read()).equals(body)).toBe(true);
+    expect((await read('bytes=1000-2000')).equals(body.subarray(1000, 2001))).toBe(true);
+    expect(store.counts.reads).toBe(reads);
+  });
+
+  test('is not admitted when only a range of it is read: nothing is fetched for memory alone', async () => {
+    const { engine, store, read } = await openStored({ chunkBytes: 8 * MIB });
+    for (let i = 0; i < 4; i++) await read('bytes=0-65535');
+    expect([engine.memoryTier.count, store.counts.bytesRead]).toEqual([0, 4 * 65_536]);
+  });
+
+  test('is not admitted when it is longer than 8 MiB', async () => {
+    const { engine, read } = await openStored({ chunkBytes: 16 * MIB, sizeBytes: 16 * MIB });
+    for (let i = 0; i < 3; i++) await read();
+    expect(engine.memoryTier.count).toBe(0);
+  });
+
+  test('replaces chunks that are not read again, within the budget of fills', async () => {
+    const { engine, read } = await openStored({ chunkBytes: MIB, sizeBytes: 24 * MIB, budgetBytes: 16 * MIB });
+    await read();
+    await read();
+    expect(engine.memoryTier.sizeBytes).toBeLessThanOrEqual(14 * MIB);
+    expect(engine.memoryTier.count).toBeGreaterThan(8);
+  });
+
+  test('is dropped when a block at its end is corrupt', async () => {
+    const { engine, store, body, read } = await openStored({ chunkBytes: 8 * MIB });
+    await read();
+    store.flip(store.paths()[0]!, 8 * MIB - 10);
+    expect((await read()).equals(body)).toBe(true);
+    await engine.idle();
+    expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
+    expect((await read()).equals(body)).toBe(true);
+  });
 });

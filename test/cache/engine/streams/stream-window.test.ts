@@ -7,9 +7,10 @@ import type { Piece } from '#cache/engine/memory/piece.ts';
 import { copyInto } from '#cache/wire/http1/sink.ts';
 import { MIB, patternBytes } from '#test/support/engines.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
+import { turns } from '#test/support/engine-checks.ts';
 
 const PLENTY = 256 * MIB;
-/** Too much of it is taken for anybody to have more than its share. */
+/** More than half of it is leased: no reader gets more than its share. */
 const SCARCE = 6 * MIB;
 const NEVER = new AbortController().signal;
 const READ = { demand: 'new', requestId: 'test', signal: NEVER } as const;
@@ -20,7 +21,7 @@ interface Options {
   readonly budgetBytes?: number;
 }
 
-/** A window over the bytes of a chunk that a source pours in as fast as there is room. */
+/** A shared window over a chunk, whose source writes as fast as there is room. */
 async function stream({ lengthBytes, from = 0, budgetBytes = PLENTY }: Options) {
   const memory = new ChunkMemory({ budgetBytes, clock: fakeClock(), poison: true });
   const body = patternBytes(lengthBytes);
@@ -41,7 +42,7 @@ async function stream({ lengthBytes, from = 0, budgetBytes = PLENTY }: Options) 
   return { memory, window, body, closed: closed.signal, pour, join };
 }
 
-/** Reads on to the end, or to where it is left behind, giving each piece back at once. */
+/** Reads to the end, or until the reader is passed; releases each piece at once. */
 async function readOn(reader: StreamReader): Promise<Buffer> {
   const parts: Buffer[] = [];
   for (let piece = await reader.next(); piece !== undefined; piece = await reader.next()) {
@@ -53,16 +54,12 @@ async function readOn(reader: StreamReader): Promise<Buffer> {
 
 async function take(reader: StreamReader): Promise<Piece> {
   const piece = await reader.next();
-  if (piece === undefined) throw new Error('the reader has nothing to take');
+  if (piece === undefined) throw new Error('the reader has ended');
   return piece;
 }
 
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-describe('a window that many read', () => {
-  test('gives each reader its own range, from one pass of the source', async () => {
+describe('a shared window', () => {
+  test('delivers to each reader its own range, in one pass of the source', async () => {
     const { memory, body, pour, join } = await stream({ lengthBytes: 7 * MIB });
     const ranges = [
       [0, 7 * MIB],
@@ -79,7 +76,7 @@ describe('a window that many read', () => {
     expect(memory.usedBytes).toBe(0);
   });
 
-  test('goes with the fastest and leaves behind who is slow, at a right offset', async () => {
+  test('follows its fastest reader, and passes a slow one at a correct offset', async () => {
     const { memory, body, pour, join } = await stream({ lengthBytes: 16 * MIB, budgetBytes: SCARCE });
     const [fast, slow] = [join(), join()];
     const pouring = pour();
@@ -87,11 +84,11 @@ describe('a window that many read', () => {
     const first = Buffer.from(held.bytes);
     expect((await readOn(fast)).equals(body)).toBe(true);
     await pouring;
-    // What it has taken is still what it was, however far the others are.
+    // The piece it has taken is unchanged, however far other readers are.
     expect(Buffer.from(held.bytes).equals(first)).toBe(true);
     expect(await slow.next()).toBeUndefined();
     expect(slow.at).toBe(first.length);
-    // That the others have it all says nothing of this one.
+    // The end of the source is not this reader's end.
     expect(slow.answer).toBeUndefined();
     held.release();
     slow.close();
@@ -99,7 +96,7 @@ describe('a window that many read', () => {
     expect(memory.usedBytes).toBe(0);
   });
 
-  test('keeps the segments that the slow one still needs while memory is plenty, up to eight', async () => {
+  test('keeps segments that a slow reader still needs while memory is plentiful, up to eight', async () => {
     const { memory, body, pour, join } = await stream({ lengthBytes: 8 * MIB });
     const [fast, slow] = [join(), join()];
     const pouring = pour();
@@ -112,29 +109,29 @@ describe('a window that many read', () => {
     expect(memory.usedBytes).toBe(0);
   });
 
-  test('is not ahead of its fastest reader by more than two segments when memory is short', async () => {
+  test('is at most two segments ahead of its fastest reader when memory is short', async () => {
     const { window, pour, join } = await stream({ lengthBytes: 16 * MIB, budgetBytes: SCARCE });
     const reader = join();
     void pour().catch(() => {});
-    await turns();
+    await turns(20);
     expect(window.writtenTo).toBe(2 * MIB);
     for (let at = 1; at <= 4; at++) {
       const piece = await take(reader);
       piece.release();
-      await turns();
+      await turns(20);
       expect(window.writtenTo).toBe((2 + at) * MIB);
     }
     reader.close();
   });
 
-  test('goes on for the fast one while slow sockets hold what it has passed', async () => {
+  test('continues for the fastest reader while slow sockets hold segments it has passed', async () => {
     const { memory, body, pour, join } = await stream({ lengthBytes: 16 * MIB, budgetBytes: 16 * MIB });
     const fast = join();
     const pouring = pour();
     const slow: { readonly reader: StreamReader; readonly piece: Piece; readonly bytes: Buffer }[] = [];
     const parts: Buffer[] = [];
     for (let to = MIB; to <= body.length; to += MIB) {
-      // A new one at each segment, that keeps it.
+      // At each segment a new reader, which keeps its piece.
       const reader = slow.length < 6 ? join(fast.at) : undefined;
       const [piece, kept] = await Promise.all([take(fast), reader && take(reader)]);
       if (reader !== undefined && kept !== undefined)
@@ -154,20 +151,20 @@ describe('a window that many read', () => {
     expect(memory.usedBytes).toBe(0);
   });
 
-  test('a reader has at most two segments on their way to its socket', async () => {
+  test('a reader has at most two segments handed to its socket', async () => {
     const { pour, join } = await stream({ lengthBytes: 8 * MIB });
     const reader = join();
     void pour().catch(() => {});
     const pieces = [await take(reader), await take(reader)];
     const third = reader.next();
-    expect(await Promise.race([third, turns().then(() => 'waits')])).toBe('waits');
+    expect(await Promise.race([third, turns(20).then(() => 'waits')])).toBe('waits');
     pieces[0]!.release();
     (await third)!.release();
     pieces[1]!.release();
     reader.close();
   });
 
-  test('a reader that leaves ends nothing for the others; the last one ends all', async () => {
+  test('a reader that leaves does not affect other readers; the last one closes the stream', async () => {
     const { memory, body, closed, pour, join } = await stream({ lengthBytes: 8 * MIB, budgetBytes: SCARCE });
     const [one, other] = [join(), join()];
     const pouring = pour();
@@ -184,7 +181,7 @@ describe('a window that many read', () => {
     expect(memory.usedBytes).toBe(0);
   });
 
-  test('one that was left behind keeps nothing open', async () => {
+  test('a reader that was passed does not keep the stream open', async () => {
     const { closed, pour, join } = await stream({ lengthBytes: 16 * MIB, budgetBytes: SCARCE });
     const [fast, slow] = [join(), join()];
     const pouring = pour();
@@ -196,7 +193,7 @@ describe('a window that many read', () => {
     slow.close();
   });
 
-  test('the source’s error comes after the last good byte, to everybody', async () => {
+  test('every reader gets the source’s error after the last valid byte', async () => {
     const { body, window, pour, join } = await stream({ lengthBytes: 3 * MIB });
     const readers = [join(), join(100), join(MIB + 1)];
     await pour(MIB + 70_000);
@@ -216,7 +213,7 @@ describe('a window that many read', () => {
     }
   });
 
-  test('an answer without bytes ends every reader, who can read it', async () => {
+  test('an answer without bytes ends every reader, and each can read it', async () => {
     const { window, join } = await stream({ lengthBytes: MIB });
     const [one, other] = [join(), join()];
     const waiting = one.next();
@@ -229,7 +226,7 @@ describe('a window that many read', () => {
     }
   });
 
-  test('a source that ends short is an error, not an end', async () => {
+  test('a source that ends early is an error, not an end', async () => {
     const { window, pour, join } = await stream({ lengthBytes: MIB });
     const reader = join();
     await pour(10);
@@ -239,43 +236,43 @@ describe('a window that many read', () => {
     reader.close();
   });
 
-  test('a reader whose client goes is told so at once', async () => {
+  test('a reader whose client disconnects rejects at once', async () => {
     const { window, memory } = await stream({ lengthBytes: MIB });
-    const gone = new AbortController();
-    const reader = window.join(window.range, { ...READ, signal: gone.signal });
+    const disconnect = new AbortController();
+    const reader = window.join(window.range, { ...READ, signal: disconnect.signal });
     const waiting = reader.next();
-    gone.abort(new OrcaError('cancelled', 'the client has gone'));
+    disconnect.abort(new OrcaError('cancelled', 'the client has disconnected'));
     await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
     reader.close();
     expect(memory.usedBytes).toBe(0);
   });
 });
 
-describe('who may join', () => {
-  test('a range that the window holds or will soon hold, to its end', async () => {
+describe('a new reader', () => {
+  test('may join where the window holds its first byte, or will soon, and reaches its last', async () => {
     const { window, pour, join } = await stream({ lengthBytes: 16 * MIB, from: MIB, budgetBytes: SCARCE });
     const covers = (from: number, to: number) => window.covers({ from, to });
     expect(covers(MIB, 16 * MIB)).toBe(true);
     expect(covers(3 * MIB, 4 * MIB)).toBe(true);
     expect(covers(0, 16 * MIB)).toBe(false);
     expect(covers(MIB, 16 * MIB + 1)).toBe(false);
-    // Nobody waits for the bytes of others that come long before its own.
+    // A reader does not wait while bytes long before its own are sent.
     expect(covers(3 * MIB + 1, 4 * MIB)).toBe(false);
     const reader = join();
     void pour().catch(() => {});
     for (let i = 0; i < 8; i++) (await take(reader)).release();
-    await turns();
+    await turns(20);
     expect(window.writtenTo).toBe(11 * MIB);
     expect(covers(8 * MIB, 16 * MIB)).toBe(true);
     expect(window.hasPassed({ from: 8 * MIB, to: 16 * MIB })).toBe(false);
     expect(covers(6 * MIB, 16 * MIB)).toBe(false);
     expect(window.hasPassed({ from: 6 * MIB, to: 16 * MIB })).toBe(true);
-    // That it never had.
+    // The window never contained it.
     expect(window.hasPassed({ from: 0, to: 16 * MIB })).toBe(false);
     reader.close();
   });
 
-  test('one that joins further on does not wait for a slow one before it', async () => {
+  test('that joins further on does not wait for a slow reader behind it', async () => {
     const { body, pour, join } = await stream({ lengthBytes: 16 * MIB, budgetBytes: SCARCE });
     const slow = join();
     const kept = await Promise.all([pour(64 * 1024), take(slow)]);

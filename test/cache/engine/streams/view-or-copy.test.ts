@@ -20,7 +20,7 @@ async function chunkIn(budgetMib: number) {
   return { memory, chunk, body };
 }
 
-test('from a pool with room a reader gets views, which keep their segment', async () => {
+test('while memory is plentiful, a reader gets views, which keep their segment', async () => {
   const { memory, chunk, body } = await chunkIn(16);
   const piece = viewOrCopy(memory, new ReaderPace())(chunk, 100, 4 * MIB, 'memory');
   expect(piece.bytes.length).toBe(MIB - 100);
@@ -32,13 +32,13 @@ test('from a pool with room a reader gets views, which keep their segment', asyn
 });
 
 test.for(['memory is short', 'the reader is slow'])(
-  'when %s it gets copies, which keep only themselves',
-  async (why) => {
-    const { memory, chunk, body } = await chunkIn(why === 'memory is short' ? 5 : 16);
+  'when %s, it gets copies, which keep no segment of the chunk',
+  async (reason) => {
+    const { memory, chunk, body } = await chunkIn(reason === 'memory is short' ? 5 : 16);
     const pace = new ReaderPace();
-    if (why === 'the reader is slow') pace.stalled();
-    const handOut = viewOrCopy(memory, pace);
-    const pieces = [handOut(chunk, 100, 4 * MIB, 'memory'), handOut(chunk, MIB - 10, 4 * MIB, 'memory')];
+    if (reason === 'the reader is slow') pace.stalled();
+    const makePiece = viewOrCopy(memory, pace);
+    const pieces = [makePiece(chunk, 100, 4 * MIB, 'memory'), makePiece(chunk, MIB - 10, 4 * MIB, 'memory')];
     expect(pieces.map(({ bytes }) => bytes.length)).toEqual([SMALL_SEGMENT_BYTES, 10]);
     chunk.drop();
     expect(memory.usedBytes).toBe(2 * SMALL_SEGMENT_BYTES);
@@ -49,7 +49,7 @@ test.for(['memory is short', 'the reader is slow'])(
   },
 );
 
-test('where not even that is to be had it gets a view after all', async () => {
+test('without memory for a copy, it gets a small view', async () => {
   const { memory, chunk } = await chunkIn(5);
   await memory.lease(MIB, 'window', 'new', new AbortController().signal);
   const piece = viewOrCopy(memory, undefined)(chunk, 0, 4 * MIB, 'memory');
