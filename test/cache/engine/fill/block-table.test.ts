@@ -39,11 +39,11 @@ function chunkOf(index: number, lengthBytes = CHUNK): Chunk {
   return chunkAt({ originId: 'o', bucket: 'b', key: 'k', etag: 'e', sizeBytes }, CHUNK, index);
 }
 
-/** Asked now, at second 0. */
+/** A read that arrives now; by default at 0 ms. */
 const now = (table: BlockTable, nowMs = 0) => ({ moment: table.moment, nowMs });
 const block = (number: number) => ({ from: number * BLOCK + 7, to: number * BLOCK + 9 });
 
-test('what is sparse: under an eighth of a chunk that is larger than the base size and than a block', () => {
+test('a read is sparse below an eighth of a chunk that is larger than the base size and than a block', () => {
   const chunk = chunkOf(0);
   expect(isSparse(chunk, { from: 5, to: 4101 }, 8 * MIB)).toBe(true);
   expect(isSparse(chunk, { from: 0, to: CHUNK / 8 - 1 }, 8 * MIB)).toBe(true);
@@ -57,7 +57,7 @@ test('what is sparse: under an eighth of a chunk that is larger than the base si
   expect(rangeOfBlocks(1, 2, BLOCK + 9)).toEqual({ from: BLOCK, to: BLOCK + 9 });
 });
 
-test('names the gaps between what is on its way', () => {
+test('reports the gaps between the runs in flight', () => {
   const { table, begin } = open();
   const chunk = chunkOf(0);
   begin(chunk, 2, 4);
@@ -69,7 +69,7 @@ test('names the gaps between what is on its way', () => {
   expect(table.covers(chunk.path, { from: 2 * BLOCK, to: 4 * BLOCK + 1 })).toBe(false);
 });
 
-test('a block asked again is a second touch only for who asks after it was read', () => {
+test('a read that arrives after its block was fetched counts as reuse', () => {
   const { table, begin, complete } = open();
   const chunk = chunkOf(0);
   const run = begin(chunk, 0, 1);
@@ -78,7 +78,7 @@ test('a block asked again is a second touch only for who asks after it was read'
   expect(table.decide(chunk, block(1), now(table)).fill).toBe(false);
 });
 
-test('of a crowd, who comes within a second of the read is no second touch', () => {
+test('in a concurrent burst, arrivals within a second of the fetch do not count as reuse', () => {
   const { table, begin, complete } = open();
   const chunk = chunkOf(0);
   const joined = begin(chunk, 0, 1);
@@ -95,7 +95,7 @@ test('of a crowd, who comes within a second of the read is no second touch', () 
   expect(table.decide(chunk, block(1), now(table, 8_000)).fill).toBe(true);
 });
 
-test('a block that memory gave up stays asked', () => {
+test('an evicted block still counts as requested', () => {
   const { table, begin, complete, memory, memoryTier } = open();
   const chunk = chunkOf(0);
   complete(begin(chunk, 0, 1));
@@ -105,7 +105,7 @@ test('a block that memory gave up stays asked', () => {
   expect(table.decide(chunk, block(0), now(table))).toEqual({ fill: true, gaps: [{ from: 0, to: BLOCK }] });
 });
 
-test('a read that failed is as good as never asked', () => {
+test('blocks of a failed read do not count as requested', () => {
   const { table, begin } = open();
   const chunk = chunkOf(0);
   table.failed(begin(chunk, 0, 3));
@@ -113,7 +113,7 @@ test('a read that failed is as good as never asked', () => {
   expect(table.decide(chunk, block(0), now(table))).toEqual({ fill: false, gaps: [{ from: 0, to: BLOCK }] });
 });
 
-test('an eighth of the blocks is not too much, one more is', () => {
+test('an eighth of the blocks does not fill the chunk, one more does', () => {
   const { table, begin, complete } = open();
   const chunk = chunkOf(0);
   complete(begin(chunk, 0, 255));
@@ -122,7 +122,7 @@ test('an eighth of the blocks is not too much, one more is', () => {
   expect(table.decide(chunk, block(1_001), now(table)).fill).toBe(true);
 });
 
-test('what is forgotten leaves memory, and what is still being read then is not kept', () => {
+test('a forgotten chunk’s blocks are evicted, and blocks still in flight are not kept', () => {
   const { table, begin, complete, memory, memoryTier } = open();
   const chunk = chunkOf(0);
   complete(begin(chunk, 0, 1));
@@ -136,7 +136,7 @@ test('what is forgotten leaves memory, and what is still being read then is not 
   expect(table.covers(chunk.path, block(1))).toBe(true);
 });
 
-test('remembers 10 000 chunks, and those asked last: the blocks of the others leave memory', () => {
+test('keeps the 10 000 most recently requested chunks, and evicts the blocks of older ones', () => {
   const { table, begin, complete, memory } = open();
   for (let index = 0; index < 10_000; index++) {
     const run = begin(chunkOf(index), 0, 1);

@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Origin } from '#cache/engine/ports.ts';
+import { expectNothingLeased } from '#test/support/engine-checks.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest, whileTimePasses } from '#test/support/engines.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 /** Three chunks. */
 const OBJECT = patternBytes(3 * MIB, 1);
 
-/** Of two clusters with one cachestore, the second waits for its first byte until the first has stored all. */
+/** Two clusters with one cachestore: the second gets no first byte before the first has stored the whole object. */
 function twoClusters(silenceMs: number) {
   const clock = fakeClock();
   const first = openEngines({ clock, readahead: 0 });
@@ -31,24 +32,24 @@ function twoClusters(silenceMs: number) {
   return { get, second };
 }
 
-test('a fill that waited looks again in the cachestore before it asks the origin', async () => {
+test('a fill that has waited checks the cachestore again before its next origin request', async () => {
   const { get, second } = twoClusters(1_000);
   await get();
   expect(second.origin.counts.reads).toBe(0);
   expect(second.replicas[0]!.counts.fills['failed']).toBeUndefined();
 });
 
-test('not where it has waited for less than another would need', async () => {
+test('does not check again after a wait in which no other fill could have finished', async () => {
   const { get, second } = twoClusters(100);
   await get();
-  // For the first chunk; the others were not being filled yet.
+  // One read, of the first chunk: the fills of the other chunks had not started.
   expect(second.origin.counts.reads).toBe(1);
 });
 
-test('so does one that waited for memory', async () => {
+test('a fill that has waited for memory checks the cachestore again', async () => {
   const clock = fakeClock();
   const other = openEngines({ clock, readahead: 0 });
-  // Memory to look in the cachestore, and none to fill.
+  // There is memory for a cachestore read, but not for a fill.
   const engines = openEngines({ clock, readahead: 0, store: other.store, budgetBytes: 4 * MIB });
   for (const { origin } of [other, engines]) origin.put('far-models', 'a', OBJECT);
   const { engine } = engines.replicas[0]!;
@@ -61,4 +62,15 @@ test('so does one that waited for memory', async () => {
   taken.close();
   expect((await whileTimePasses(clock, reading)).bytes.equals(OBJECT)).toBe(true);
   expect(engines.origin.counts.reads).toBe(0);
+});
+
+test('a failed commit does not affect the client', async () => {
+  const engines = openEngines();
+  const body = patternBytes(MIB);
+  engines.origin.put('far-models', 'a', body);
+  engines.store.inject({ on: 'commit', error: new OrcaError('store_unavailable', 'refused', { status: 403 }) });
+  const { bytes } = await readAll(engines.replicas[0]!.engine, readRequest('a'));
+  expect(bytes.equals(body)).toBe(true);
+  await expectNothingLeased(engines);
+  expect(engines.replicas[0]!.counts.fills).toEqual({ uncommitted: 1 });
 });

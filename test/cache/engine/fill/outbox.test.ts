@@ -3,7 +3,7 @@ import { OrcaError } from '#cache/core/errors.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
 
-const away = new OrcaError('store_unavailable', 'away');
+const down = new OrcaError('store_unavailable', 'down');
 
 function open(budgetMib = 32) {
   const clock = fakeClock();
@@ -24,10 +24,10 @@ function open(budgetMib = 32) {
   return { clock, engine, counts, store: engines.store, origin: engines.origin, read };
 }
 
-describe('while the cachestore is away', () => {
-  test('a chunk stays readable without the origin, and is committed when the store is back', async () => {
+describe('while the cachestore is down', () => {
+  test('a chunk stays readable without the origin, and is committed when the store is available again', async () => {
     const { clock, engine, store, origin, read } = open();
-    store.down = away;
+    store.down = down;
     await read(0);
     expect([engine.outbox.count, store.paths().length]).toEqual([1, 0]);
     await read(0);
@@ -38,9 +38,9 @@ describe('while the cachestore is away', () => {
     expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
   });
 
-  test('waiting commits take at most a quarter of the budget: the oldest goes', async () => {
+  test('waiting commits use at most a quarter of the budget; the oldest is dropped', async () => {
     const { clock, engine, store, counts, read } = open(16);
-    store.down = away;
+    store.down = down;
     for (let i = 0; i < 6; i++) await read(i);
     expect(engine.outbox.sizeBytes).toBe(4 * MIB);
     expect(counts.fills).toEqual({ uncommitted: 2 });
@@ -49,9 +49,9 @@ describe('while the cachestore is away', () => {
     expect(store.paths()).toHaveLength(4);
   });
 
-  test('after ten failures the breaker keeps everybody from waiting for it, and closing it wakes the commits', async () => {
+  test('after ten failures the circuit breaker refuses commits at once, and its closing wakes the outbox', async () => {
     const { clock, engine, store, read } = open();
-    store.down = away;
+    store.down = down;
     for (let i = 0; i < 6; i++) await read(i);
     expect(engine.store.breaker.state).toBe('open');
     const before = store.counts.commits;
@@ -64,10 +64,10 @@ describe('while the cachestore is away', () => {
     expect(store.paths()).toHaveLength(7);
   });
 
-  test('what waits is flushed at the end, and what can not be is given back', async () => {
+  test('waiting commits are flushed at shutdown, and those that fail release their memory', async () => {
     const { engine, store, read } = open();
-    store.inject({ on: 'commit', error: away, times: 3 });
-    // One of each fill, one of the first flushed; the other finds the store well again.
+    store.inject({ on: 'commit', error: down, times: 3 });
+    // Three failures: one per fill, and the first flush. The second flush succeeds.
     for (let i = 0; i < 2; i++) await read(i);
     expect(engine.outbox.count).toBe(2);
     await engine.flush(new AbortController().signal);
@@ -77,11 +77,11 @@ describe('while the cachestore is away', () => {
   });
 });
 
-describe('a commit that is under way again', () => {
+describe('a commit that is being retried', () => {
   async function retrying(budgetMib?: number) {
     const opened = open(budgetMib);
     const { clock, engine, store, read } = opened;
-    store.inject({ on: 'commit', error: away });
+    store.inject({ on: 'commit', error: down });
     await read(0);
     store.commitGate.hold();
     await clock.advance(2_000);
@@ -90,7 +90,7 @@ describe('a commit that is under way again', () => {
     return opened;
   }
 
-  test('is not made a second time by the flush at the end', async () => {
+  test('is not repeated by the flush at shutdown', async () => {
     const { clock, engine, store, counts } = await retrying();
     const flushed = engine.flush(new AbortController().signal);
     await clock.advance(0);
@@ -101,9 +101,9 @@ describe('a commit that is under way again', () => {
     expect(counts.fills).toEqual({ committed: 1 });
   });
 
-  test('keeps its bytes, however many wait behind it', async () => {
+  test('keeps its bytes, however many commits wait behind it', async () => {
     const { clock, engine, store, read } = await retrying(16);
-    store.down = away;
+    store.down = down;
     for (let i = 1; i < 8; i++) {
       const reading = read(i);
       await clock.advance(40_000);
@@ -118,7 +118,7 @@ describe('a commit that is under way again', () => {
   });
 });
 
-test('a refusal that lasts is not tried again', async () => {
+test('a permanent refusal is not retried', async () => {
   const { clock, engine, store, counts, read } = open();
   store.inject({ on: 'commit', error: new OrcaError('store_unavailable', 'denied', { status: 403 }) });
   await read(0);
@@ -127,7 +127,7 @@ test('a refusal that lasts is not tried again', async () => {
   expect(counts.fills).toEqual({ uncommitted: 1 });
 });
 
-test('a full store is left alone for 30 s', async () => {
+test('no commit is tried for 30 s after the store was full', async () => {
   const { clock, engine, store, read } = open();
   const cause = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
   store.inject({ on: 'commit', error: new OrcaError('store_unavailable', 'full', { cause }) });

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { OrcaError } from '#cache/core/errors.ts';
+import { evictMemory, expectNothingLeased } from '#test/support/engine-checks.ts';
+import { MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
+
+test('bytes corrupted in the cachestore never leave: the chunk is filled again and overwritten', async () => {
+  const engines = openEngines();
+  const body = patternBytes(MIB);
+  engines.origin.put('far-models', 'a', body);
+  const { engine } = engines.replicas[0]!;
+  await readAll(engine, readRequest('a'));
+  await engine.idle();
+  evictMemory(engines);
+  const path = engines.store.paths()[0]!;
+  engines.store.flip(path, 500_000);
+  const { bytes } = await readAll(engine, readRequest('a'));
+  expect(bytes.equals(body)).toBe(true);
+  await engine.idle();
+  expect(Buffer.from(engines.store.body(path)!).equals(body)).toBe(true);
+  await expectNothingLeased(engines);
+});
+
+test('chunks deleted from the cachestore cost only another fill', async () => {
+  const engines = openEngines();
+  const body = patternBytes(2 * MIB);
+  engines.origin.put('far-models', 'a', body);
+  const { engine } = engines.replicas[0]!;
+  await readAll(engine, readRequest('a'));
+  await engine.idle();
+  evictMemory(engines);
+  for (const path of engines.store.paths()) engines.store.vanish(path);
+  const { bytes } = await readAll(engine, readRequest('a'));
+  expect(bytes.equals(body)).toBe(true);
+  await engine.idle();
+  expect(engines.store.paths()).toHaveLength(2);
+  expect(engines.origin.counts.bytes).toBe(2 * body.length);
+});
+
+test('serves from the origin while the cachestore is down, even chunks known to be stored', async () => {
+  const engines = openEngines();
+  const body = patternBytes(2 * MIB);
+  engines.origin.put('far-models', 'a', body);
+  const { engine } = engines.replicas[0]!;
+  await readAll(engine, readRequest('a'));
+  await engine.idle();
+  evictMemory(engines);
+  engines.store.down = new OrcaError('store_unavailable', 'denied', { status: 403 });
+  const { bytes } = await readAll(engine, readRequest('a'));
+  expect(bytes.equals(body)).toBe(true);
+});
