@@ -85,7 +85,10 @@ export async function sendBody(
         await nextTurn();
       }
     }
-    await writer.end();
+    const sentBytes = writer.sentBytes();
+    if (sentBytes !== lengthBytes) throw new OrcaError('internal', `sent ${sentBytes} of ${lengthBytes} bytes`);
+    await writer.room(true);
+    if (writer.isClosed() && !response.writableFinished) throw connectionClosed();
   } finally {
     writer.close();
   }
@@ -118,6 +121,8 @@ function openWriter(response: ServerResponse, socket: Socket, lengthBytes: numbe
 
   return {
     limitBytes: (): number => limitBytes,
+    sentBytes: (): number => sentBytes,
+    isClosed: (): boolean => isClosed,
 
     /** Takes over `piece`, which is released after its last write, or when the connection closes. */
     begin(piece: Piece): void {
@@ -164,13 +169,6 @@ function openWriter(response: ServerResponse, socket: Socket, lengthBytes: numbe
           throw new OrcaError('cancelled', `the client read no bytes for ${stalledMs / 1000} s`);
         }
       }
-    },
-
-    /** After the last piece: waits until everything was taken. */
-    async end(): Promise<void> {
-      if (sentBytes !== lengthBytes) throw new OrcaError('internal', `sent ${sentBytes} of ${lengthBytes} bytes`);
-      await this.room(true);
-      if (isClosed && !response.writableFinished) throw connectionClosed();
     },
 
     /** If the body failed while bytes were being sent, they are released when the connection closes. */
