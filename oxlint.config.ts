@@ -12,8 +12,8 @@ const HASHES = ['node:crypto', 'node:zlib'];
 /** What every room of the engine may import. */
 const ENGINE = [CORE, SHARED, PORTS, '#cache/engine/abortable.ts', ...HASHES];
 const room = (name: string): string => `#cache/engine/${name}/**`;
-/** What every driver may import: the port it implements, the wire clients, its own configuration. */
-const DRIVER = [CORE, SHARED, PORTS, '#cache/wire/**', '#cache/config/*', '#crds/**', ...NODE];
+/** What every driver may import: the port it implements, the wire clients, the schema of its kind. */
+const DRIVER = [CORE, SHARED, PORTS, '#cache/wire/**', '#crds/**', ...NODE];
 const SERVER = [CORE, SHARED, '#cache/engine/**', '#cache/http/respond.ts', '#cache/http/listener/**', ...NODE];
 
 interface Layer {
@@ -31,7 +31,8 @@ const LAYERS: readonly Layer[] = [
   { files: ['cache/core/s3/**', 'cache/core/peer/**'], mayImport: ['#cache/core/*', 'node:crypto'] },
   {
     files: ['cache/config/**'],
-    mayImport: [CORE, SHARED, '#crds/**', '#cache/wire/azure/address.ts', 'yaml', ...NODE],
+    // Each driver resolves its own section of the config file.
+    mayImport: [CORE, SHARED, '#crds/**', '#cache/origins/registry.ts', '#cache/stores/registry.ts', 'yaml', ...NODE],
   },
   { files: ['cache/engine/memory/**'], mayImport: [CORE, PORTS] },
   { files: ['cache/engine/upstream/**'], mayImport: ENGINE },
@@ -47,7 +48,7 @@ const LAYERS: readonly Layer[] = [
   { files: ['cache/wire/http1/**'], mayImport: [CORE, SHARED, PORTS, ...NODE] },
   {
     files: ['cache/wire/*.ts', 'cache/wire/s3/**', 'cache/wire/azure/**'],
-    mayImport: [CORE, SHARED, PORTS, '#cache/wire/**', '#cache/config/config.ts', '@aws-sdk/client-s3', ...NODE],
+    mayImport: [CORE, SHARED, PORTS, '#cache/wire/**', '#crds/**', '@aws-sdk/client-s3', ...NODE],
   },
   { files: ['cache/origins/**'], mayImport: [...DRIVER, '#cache/origins/**', '@aws-sdk/client-s3'] },
   { files: ['cache/stores/**'], mayImport: [...DRIVER, '#cache/stores/**'] },
@@ -80,7 +81,9 @@ const LAYERS: readonly Layer[] = [
     files: ['operator/control/**'],
     // Of the reconciler only its interface.
     mayImport: [
-      ...['#crds/**', '#shared/**', '#operator/api/**'],
+      '#crds/**',
+      '#shared/**',
+      '#operator/api/**',
       ...['api', 'outcome', 'reconcile'].map((name) => `#operator/reconcile/${name}.ts`),
       ...NODE,
     ],

@@ -1,58 +1,34 @@
-/** Which driver a configuration asks for: the only place that knows them all. */
+/** Opens the drivers of a configuration. */
 import { OrcaError } from '#cache/core/errors.ts';
+import type { Config } from '#cache/config/config.ts';
 import type { Origin, PeerView, ProbedStore } from '#cache/engine/ports.ts';
-import { openAzureOrigin } from '#cache/origins/azure-blob/origin.ts';
-import { openS3Origin } from '#cache/origins/s3/origin.ts';
+import { originKindOf } from '#cache/origins/registry.ts';
 import { openEndpointSlices } from '#cache/peers/endpoint-slices.ts';
 import { openStaticPeers } from '#cache/peers/static.ts';
-import { openAzureStore } from '#cache/stores/azure-blob/store.ts';
-import { openFilesystemStore } from '#cache/stores/filesystem/store.ts';
-import { openS3Store } from '#cache/stores/s3/store.ts';
-import { azureAddress } from '#cache/wire/azure/address.ts';
+import { storeKindOf } from '#cache/stores/registry.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { Clock } from '#shared/clock.ts';
 import { openKubeClient } from '#shared/kube/client.ts';
 import { openInCluster } from '#shared/kube/in-cluster.ts';
 import type { Log } from '#shared/log.ts';
-import type { Config } from '#cache/config/config.ts';
 
 /** `env` names the HTTP proxies. */
-export function openOrigin(config: Config, env: Env): Origin {
-  const { type, s3, azureBlob } = config.origin;
-  switch (type) {
-    case 'S3':
-      return openS3Origin({ ...present(s3, 'origin.s3'), env });
-    case 'AzureBlob':
-      return openAzureOrigin({ ...present(azureBlob, 'origin.azureBlob'), env });
-  }
+export function openOrigin({ origin }: Config, env: Env): Origin {
+  const kind = originKindOf(origin.type);
+  return kind.open(settingsOf(origin, kind.schema.member), env);
 }
 
-/** Type, endpoint host and account, or what the user calls it: the same origin gives the same text on every replica. */
-export function originFingerprint(config: Config): string {
-  const { identity, type } = config.origin;
+/** `identity` if it is set; otherwise type, endpoint host and account. The text is the same on every replica. */
+export function originFingerprint({ origin }: Config): string {
+  const { identity, type } = origin;
   if (identity !== '') return identity;
-  switch (type) {
-    case 'S3': {
-      const { endpoint, region } = present(config.origin.s3, 'origin.s3');
-      return `${type} ${endpoint === '' ? `s3.${region}.amazonaws.com` : new URL(endpoint).host}`;
-    }
-    case 'AzureBlob': {
-      const azure = present(config.origin.azureBlob, 'origin.azureBlob');
-      return `${type} ${azureAddress(azure).host} ${azure.account}`;
-    }
-  }
+  const kind = originKindOf(type);
+  return `${type} ${kind.fingerprint(settingsOf(origin, kind.schema.member))}`;
 }
 
-export function openStore(config: Config, env: Env): ProbedStore {
-  const { type, s3, azureBlob, filesystem } = config.cacheStore;
-  switch (type) {
-    case 'S3':
-      return openS3Store({ ...present(s3, 'cacheStore.s3'), env });
-    case 'AzureBlob':
-      return openAzureStore({ ...present(azureBlob, 'cacheStore.azureBlob'), env });
-    case 'Filesystem':
-      return openFilesystemStore(present(filesystem, 'cacheStore.filesystem'));
-  }
+export function openStore({ cacheStore }: Config, env: Env): ProbedStore {
+  const kind = storeKindOf(cacheStore.type);
+  return kind.open(settingsOf(cacheStore, kind.schema.member), env);
 }
 
 export function openPeers(config: Config, context: { clock: Clock; log: Log; stopping: AbortSignal }): PeerView {
@@ -67,7 +43,10 @@ export function openPeers(config: Config, context: { clock: Clock; log: Log; sto
   });
 }
 
-function present<T>(value: T | undefined, path: string): T {
-  if (value === undefined) throw new OrcaError('internal', `${path} is missing from a configuration that was checked`);
-  return value;
+/** The rules of the schema guarantee that the member of the configured type is present. */
+function settingsOf(section: Readonly<Record<string, unknown>>, member: string): object {
+  const settings = section[member];
+  if (typeof settings !== 'object' || settings === null)
+    throw new OrcaError('internal', `${member} is missing from a configuration that was validated`);
+  return settings;
 }

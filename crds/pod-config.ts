@@ -4,6 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
+import { withMountPaths } from '#crds/kinds/kind.ts';
+import { ORIGIN_KINDS, STORE_KINDS } from '#crds/kinds/registry.ts';
 import { MOUNT } from './names.ts';
 import type { OrcaCacheSpec } from './types.ts';
 
@@ -19,22 +21,12 @@ const HASH_LENGTH = 8;
 /** The content of `config.yaml`, without the keys of `runtimeConfig`, so that changing those does not replace a pod. */
 export function podConfig(cache: PodConfigSource): Record<string, unknown> {
   const { spec, metadata } = cache;
-  const { targetGlobal: _reloadable, s3: originS3, azureBlob: originAzure, ...origin } = spec.origin;
-  const { s3: storeS3, azureBlob: storeAzure, filesystem, ...cacheStore } = spec.cacheStore;
+  const { targetGlobal: _reloadable, ...origin } = spec.origin;
   const { readahead: _reloadableToo, ...chunking } = spec.chunking;
   const { service: _operatorOnly, auth, tls, ...edge } = spec.edge;
   return {
-    origin: {
-      ...origin,
-      ...(originS3 === undefined ? {} : { s3: mounted(originS3, 'origin') }),
-      ...(originAzure === undefined ? {} : { azureBlob: mounted(originAzure, 'origin') }),
-    },
-    cacheStore: {
-      ...cacheStore,
-      ...(storeS3 === undefined ? {} : { s3: mounted(storeS3, 'cachestore') }),
-      ...(storeAzure === undefined ? {} : { azureBlob: mounted(storeAzure, 'cachestore') }),
-      ...(filesystem === undefined ? {} : { filesystem: { path: MOUNT.filesystemStore } }),
-    },
+    origin: withMountPaths(ORIGIN_KINDS, origin, 'origin'),
+    cacheStore: withMountPaths(STORE_KINDS, spec.cacheStore, 'cachestore'),
     chunking,
     metadata: spec.metadata,
     catalog: spec.catalog,
@@ -72,16 +64,4 @@ export function podConfigFile(cache: PodConfigSource): { readonly yaml: string; 
 /** Identifies a configuration in pod reports and annotations; computed from the exact bytes of the file. */
 export function configHash(file: string | Uint8Array): string {
   return createHash('sha256').update(file).digest('hex').slice(0, HASH_LENGTH);
-}
-
-type References = { readonly credentialsSecretRef?: object; readonly caBundleRef?: object };
-
-/** Replaces references to Secrets and ConfigMaps by the paths at which the operator mounts them. */
-function mounted(upstream: References, owner: 'origin' | 'cachestore'): Record<string, unknown> {
-  const { credentialsSecretRef, caBundleRef, ...fields } = upstream;
-  return {
-    ...fields,
-    ...(credentialsSecretRef === undefined ? {} : { credentials: { directory: `${MOUNT.credentials}/${owner}` } }),
-    ...(caBundleRef === undefined ? {} : { caFile: `${MOUNT.ca}/${owner}/ca.crt` }),
-  };
 }

@@ -2,42 +2,14 @@
  * The resolved, frozen configuration: durations in ms, sizes in bytes, defaults applied. `load.ts` builds it from the
  * file and the environment; no other module of the cache parses configuration.
  */
+import type { OriginType, StoreType } from '#crds/kinds/registry.ts';
 import type { ChunkTier } from '#cache/core/chunk.ts';
+import type { OriginSettings } from '#cache/origins/registry.ts';
+import type { StoreSettings } from '#cache/stores/registry.ts';
 
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
-}
-
-/** Where to read S3 credentials. Files are read again when they change. Never contains a secret itself. */
-export type CredentialsSource =
-  | { readonly kind: 'directory'; readonly path: string }
-  | { readonly kind: 'env'; readonly accessKeyIdVar: string; readonly secretAccessKeyVar: string }
-  | { readonly kind: 'default-chain' };
-
-/** Where to read Azure credentials; an account key is a single string. */
-export type AzureCredentialsSource =
-  | { readonly kind: 'directory'; readonly path: string }
-  | { readonly kind: 'env'; readonly accountKeyVar: string }
-  | { readonly kind: 'workload-identity' };
-
-export interface AzureEndpoint {
-  readonly account: string;
-  /** Empty = the account's endpoint in the public cloud. */
-  readonly endpoint: string;
-  readonly credentials: AzureCredentialsSource;
-  /** PEM bundle to trust in addition to the system's; empty = none. */
-  readonly caFile: string;
-}
-
-export interface S3Endpoint {
-  /** Empty = the AWS endpoint of the region. */
-  readonly endpoint: string;
-  readonly region: string;
-  readonly forcePathStyle: boolean;
-  readonly credentials: CredentialsSource;
-  /** PEM bundle to trust in addition to the system's; empty = none. */
-  readonly caFile: string;
 }
 
 /** One entry of the bucket allow-list: the name that clients use, and the bucket and prefix at the origin. */
@@ -51,13 +23,10 @@ export interface BucketMapping {
 
 export interface Config {
   readonly listen: { readonly edge: ListenAddress; readonly peer: ListenAddress; readonly ops: ListenAddress };
-  readonly origin: {
+  readonly origin: OriginSettings & {
     readonly id: string;
     readonly identity: string;
-    readonly type: 'S3' | 'AzureBlob';
-    /** Present exactly when `type` is S3; `azureBlob` likewise. */
-    readonly s3?: S3Endpoint;
-    readonly azureBlob?: AzureEndpoint;
+    readonly type: OriginType;
     readonly buckets: readonly BucketMapping[];
     /** Maximum number of concurrent origin requests of the whole cluster. */
     readonly targetGlobal: number;
@@ -69,12 +38,8 @@ export interface Config {
       readonly maxTotalDurationMs: number;
     };
   };
-  readonly cacheStore: {
-    readonly type: 'S3' | 'AzureBlob' | 'Filesystem';
-    /** Present exactly when `type` is S3; the other kinds likewise. */
-    readonly s3?: S3Endpoint & { readonly bucket: string };
-    readonly azureBlob?: AzureEndpoint & { readonly container: string };
-    readonly filesystem?: { readonly path: string };
+  readonly cacheStore: StoreSettings & {
+    readonly type: StoreType;
     readonly verifyRanges: boolean;
   };
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[]; readonly readahead: number };

@@ -7,9 +7,9 @@ import { parseQuantity, formatQuantity } from '#crds/quantity.ts';
 import { CHUNKS_IN_BUDGET, holdsChunks } from '#crds/schema/behavior.ts';
 import type { PodFile } from '#crds/schema/pod-file.ts';
 import type { Problem } from '#crds/validate.ts';
-import { azureAddress } from '#cache/wire/azure/address.ts';
-import type { AzureEndpoint, Config, ListenAddress, S3Endpoint } from './config.ts';
-import { resolveAzureCredentials, resolveCredentials } from './credentials.ts';
+import { resolveOriginSettings } from '#cache/origins/registry.ts';
+import { resolveStoreSettings } from '#cache/stores/registry.ts';
+import type { Config, ListenAddress } from './config.ts';
 import { formatAddress, parseAddress } from './listen-address.ts';
 import { defaultBudget, memoryLimit } from './memory-budget.ts';
 import type { MemoryFacts } from './memory-budget.ts';
@@ -61,8 +61,7 @@ function resolveOrigin({ origin, metadata }: PodFile, facts: Facts, problems: Pr
     id: origin.id,
     identity: origin.identity,
     type: origin.type,
-    ...(origin.s3 !== undefined && { s3: resolveS3(origin.s3, 'ORIGIN', facts, problems) }),
-    ...(origin.azureBlob !== undefined && { azureBlob: resolveAzure(origin.azureBlob, 'ORIGIN', facts, problems) }),
+    ...resolveOriginSettings(origin, { env: facts.env, problems }),
     buckets: origin.buckets.map((bucket) => ({
       name: bucket.name,
       originBucket: bucket.originBucket ?? bucket.name,
@@ -82,15 +81,10 @@ function resolveOrigin({ origin, metadata }: PodFile, facts: Facts, problems: Pr
 }
 
 function resolveCacheStore({ cacheStore }: PodFile, facts: Facts, problems: Problem[]): Config['cacheStore'] {
-  const { type, s3, azureBlob, filesystem, verifyRanges } = cacheStore;
   return {
-    type,
-    ...(s3 !== undefined && { s3: { ...resolveS3(s3, 'CACHESTORE', facts, problems), bucket: s3.bucket } }),
-    ...(azureBlob !== undefined && {
-      azureBlob: { ...resolveAzure(azureBlob, 'CACHESTORE', facts, problems), container: azureBlob.container },
-    }),
-    ...(filesystem !== undefined && { filesystem: { path: filesystem.path } }),
-    verifyRanges,
+    type: cacheStore.type,
+    ...resolveStoreSettings(cacheStore, { env: facts.env, problems }),
+    verifyRanges: cacheStore.verifyRanges,
   };
 }
 
@@ -128,37 +122,6 @@ function resolveListen({ listen }: PodFile, problems: Problem[]): Config['listen
     return address;
   };
   return { edge: at('edge'), peer: at('peer'), ops: at('ops') };
-}
-
-type S3Fields = NonNullable<PodFile['origin']['s3']>;
-
-function resolveS3(s3: S3Fields, whose: 'ORIGIN' | 'CACHESTORE', facts: Facts, problems: Problem[]): S3Endpoint {
-  return {
-    endpoint: (s3.endpoint ?? '').replace(/\/$/, ''),
-    region: s3.region,
-    forcePathStyle: s3.forcePathStyle,
-    credentials: resolveCredentials(s3.credentials?.directory, whose, facts.env, problems),
-    caFile: s3.caFile,
-  };
-}
-
-type AzureFields = NonNullable<PodFile['origin']['azureBlob']>;
-
-function resolveAzure(
-  azure: AzureFields,
-  whose: 'ORIGIN' | 'CACHESTORE',
-  facts: Facts,
-  problems: Problem[],
-): AzureEndpoint {
-  const endpoint = (azure.endpoint ?? '').replace(/\/$/, '');
-  const credentials = resolveAzureCredentials(azure.credentials?.directory, whose, facts.env);
-  const { base, isTls, isLoopback } = azureAddress({ account: azure.account, endpoint });
-  if (credentials.kind === 'workload-identity' && !isTls && !isLoopback)
-    problems.push({
-      path: [whose === 'ORIGIN' ? 'origin' : 'cacheStore', 'azureBlob', 'endpoint'],
-      message: `must be https if no account key is configured: a bearer token is not sent over http to ${base}`,
-    });
-  return { account: azure.account, endpoint, credentials, caFile: azure.caFile };
 }
 
 function resolveBudget(file: PodFile, facts: Facts, problems: Problem[]): number {

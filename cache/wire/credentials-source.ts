@@ -3,10 +3,15 @@
  * variables, or the AWS SDK's default chain (IRSA, workload identity, instance role).
  */
 import { join } from 'node:path';
-import type { CredentialsSource } from '#cache/config/config.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { openSecretDirectory } from './secret-directory.ts';
 import type { Credentials } from '#cache/wire/s3/sigv4.ts';
+
+/** Where to read S3 credentials. Files are read again when they change. Never contains a secret itself. */
+export type CredentialsSource =
+  | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'env'; readonly accessKeyIdVar: string; readonly secretAccessKeyVar: string }
+  | { readonly kind: 'default-chain' };
 
 export type CredentialsProvider = () => Promise<Credentials>;
 

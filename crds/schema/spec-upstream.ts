@@ -1,27 +1,8 @@
-/** `spec.origin` and `spec.cacheStore`: the shared fields of both, with references to Secrets, ConfigMaps and claims. */
-import { choice, objectName, objectReference, unionMember } from './field-builders.ts';
+/** `spec.origin` and `spec.cacheStore`: the fields of every kind, and one member per kind. */
+import { membersOf, ORIGIN_KINDS, rulesOf, STORE_KINDS, typesOf } from '#crds/kinds/registry.ts';
+import { choice } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
 import * as upstream from './upstream.ts';
-
-const credentialsSecretRef = objectReference(
-  'Secret in the same namespace with the keys `access-key-id` and `secret-access-key`, and optionally `session-token`. ' +
-    'If omitted, the environment variables, then the SDK’s default chain (workload identity).',
-  'Secret',
-);
-const caBundleRef = objectReference(
-  'ConfigMap in the same namespace. Its key `ca.crt` holds certificates to trust in addition to the system’s.',
-  'ConfigMap',
-);
-
-const azureFields = {
-  ...upstream.azureFields,
-  credentialsSecretRef: objectReference(
-    'Secret in the same namespace with either the key `account-key` or the key `sas-token`. If omitted, the environment ' +
-      'variables, then workload identity.',
-    'Secret',
-  ),
-  caBundleRef,
-} as const;
 
 export const origin = {
   type: 'object',
@@ -39,24 +20,14 @@ export const origin = {
       ],
     },
     identity: upstream.originIdentity,
-    type: choice('Kind of the origin.', 'S3', 'AzureBlob'),
-    s3: {
-      type: 'object',
-      description: 'An S3 server.',
-      properties: { ...upstream.s3Fields, credentialsSecretRef, caBundleRef },
-    },
-    azureBlob: {
-      type: 'object',
-      description: 'An Azure storage account; its containers are the buckets.',
-      required: ['account'],
-      properties: azureFields,
-    },
+    type: choice('Kind of the origin.', ...typesOf(ORIGIN_KINDS)),
+    ...membersOf(ORIGIN_KINDS, 'spec'),
     buckets: upstream.buckets,
     targetGlobal: upstream.targetGlobal,
     queueTimeout: upstream.queueTimeout,
     retry: upstream.retry,
   },
-  'x-kubernetes-validations': [unionMember('S3', 's3'), unionMember('AzureBlob', 'azureBlob')],
+  'x-kubernetes-validations': rulesOf(ORIGIN_KINDS),
 } as const satisfies Schema;
 
 export const cacheStore = {
@@ -64,39 +35,9 @@ export const cacheStore = {
   description: 'The store near the pods that holds the chunks. All replicas share it.',
   required: ['type'],
   properties: {
-    type: choice('Kind of the store.', 'S3', 'AzureBlob', 'Filesystem'),
-    s3: {
-      type: 'object',
-      description: 'A bucket of an S3 server.',
-      required: ['bucket'],
-      properties: { ...upstream.s3Fields, bucket: upstream.storeBucket, credentialsSecretRef, caBundleRef },
-    },
-    azureBlob: {
-      type: 'object',
-      description: 'A container of an Azure storage account.',
-      required: ['account', 'container'],
-      properties: { ...azureFields, container: upstream.storeContainer },
-    },
-    filesystem: {
-      type: 'object',
-      description: 'A volume that all replicas mount.',
-      required: ['persistentVolumeClaim'],
-      properties: {
-        persistentVolumeClaim: {
-          type: 'object',
-          description: 'A PersistentVolumeClaim in the same namespace with access mode ReadWriteMany.',
-          required: ['claimName'],
-          properties: {
-            claimName: objectName('Name of the PersistentVolumeClaim.'),
-          },
-        },
-      },
-    },
+    type: choice('Kind of the store.', ...typesOf(STORE_KINDS)),
+    ...membersOf(STORE_KINDS, 'spec'),
     verifyRanges: upstream.verifyRanges,
   },
-  'x-kubernetes-validations': [
-    unionMember('S3', 's3'),
-    unionMember('AzureBlob', 'azureBlob'),
-    unionMember('Filesystem', 'filesystem'),
-  ],
+  'x-kubernetes-validations': rulesOf(STORE_KINDS),
 } as const satisfies Schema;

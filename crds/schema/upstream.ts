@@ -3,12 +3,9 @@ import { DURATION_PATTERN, parseDuration } from '#crds/duration.ts';
 import { duration, flag, integer, text, withDefault } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
 
-/** An RFC 3986 host with an optional port; no user, path or query. */
-const ENDPOINT_PATTERN = '^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?$|^https?://[[][0-9A-Fa-f:.]+](:[0-9]{1,5})?/?$';
-
 /** Bucket names that S3 servers accept, including AWS's legacy names with capitals and underscores. */
-const BUCKET_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$';
-const BUCKET_MESSAGE =
+export const BUCKET_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$';
+export const BUCKET_MESSAGE =
   "must be a bucket name: 3 to 255 letters, digits, '.', '_' and '-', beginning and ending with a letter or digit";
 
 export const originId = text(
@@ -32,60 +29,6 @@ export const originIdentity = withDefault(
   'which uses the computed fingerprint',
   'empty',
 );
-
-export const s3Fields = {
-  endpoint: text('URL of the S3 server, without a path. If omitted, AWS’s endpoint for the region.', {
-    maxLength: 253,
-    pattern: ENDPOINT_PATTERN,
-    message: 'must be http://host[:port] or https://host[:port], without user, path or query',
-  }),
-  region: withDefault(
-    text('Region for which requests are signed.', { maxLength: 63, minLength: 1 }),
-    'us-east-1',
-    'which S3-compatible servers without regions accept',
-  ),
-  forcePathStyle: withDefault(
-    flag(
-      'Puts the bucket name in the path instead of the host name. Most S3-compatible servers other than AWS need it.',
-    ),
-    false,
-    'because AWS expects virtual-hosted addressing',
-  ),
-} as const satisfies Record<string, Schema>;
-
-export const storeBucket = text('Bucket that holds the chunks. It must exist, and nothing else may use it.', {
-  maxLength: 255,
-  pattern: BUCKET_PATTERN,
-  message: BUCKET_MESSAGE,
-});
-
-/** Like ENDPOINT_PATTERN, with the account as an optional path for services whose host name does not contain it. */
-const AZURE_ENDPOINT_PATTERN =
-  '^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9]{3,24})?/?$|^https?://[[][0-9A-Fa-f:.]+](:[0-9]{1,5})?(/[a-z0-9]{3,24})?/?$';
-
-export const azureFields = {
-  account: text('Name of the storage account.', {
-    maxLength: 24,
-    pattern: '^[a-z0-9]{3,24}$',
-    message: 'must be the name of a storage account: 3 to 24 characters of a-z and 0-9',
-  }),
-  endpoint: text(
-    'URL of the blob service. Add the account as its path if the host name does not contain it. If omitted, ' +
-      '`https://<account>.blob.core.windows.net`.',
-    {
-      maxLength: 253,
-      pattern: AZURE_ENDPOINT_PATTERN,
-      message: 'must be http://host[:port][/account] or https://host[:port][/account], without user or query',
-    },
-  ),
-} as const satisfies Record<string, Schema>;
-
-export const storeContainer = text('Container that holds the chunks. It must exist, and nothing else may use it.', {
-  minLength: 3,
-  maxLength: 63,
-  pattern: '^[a-z0-9](-?[a-z0-9])*$',
-  message: "must be a container name: 3 to 63 characters of a-z, 0-9 and single '-'",
-});
 
 export const buckets = {
   type: 'array',

@@ -2,6 +2,8 @@
  * The Secrets and ConfigMaps that a spec references, the keys that each must have, and its mount path: one list for the
  * volumes and for the validation before a rollout.
  */
+import { referencesIn, type FoundReference } from '#crds/kinds/kind.ts';
+import { ORIGIN_KINDS, STORE_KINDS } from '#crds/kinds/registry.ts';
 import { MOUNT } from '#crds/names.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 
@@ -18,54 +20,33 @@ export interface Reference {
   readonly mount?: { readonly volume: string; readonly path: string };
 }
 
-const S3_KEYS = ['access-key-id', 'secret-access-key'];
-const AZURE_KEYS = ['account-key', 'sas-token'];
-const CA_KEYS = ['ca.crt'];
-
 export function references(cache: OrcaCache): Reference[] {
-  const { origin, cacheStore, edge } = cache.spec;
   return [
-    ...upstreamReferences('origin', 'spec.origin.s3', origin.s3, { keys: S3_KEYS }),
-    ...upstreamReferences('origin', 'spec.origin.azureBlob', origin.azureBlob, { keys: [], oneOf: AZURE_KEYS }),
-    ...upstreamReferences('cachestore', 'spec.cacheStore.s3', cacheStore.s3, { keys: S3_KEYS }),
-    ...upstreamReferences('cachestore', 'spec.cacheStore.azureBlob', cacheStore.azureBlob, {
-      keys: [],
-      oneOf: AZURE_KEYS,
-    }),
-    ...edgeReferences(edge),
+    ...upstreamReferences(cache).flatMap(({ reference, path, name, mount }) =>
+      reference.kind === 'PersistentVolumeClaim' ? [] : [{ ...reference, field: path, name, mount }],
+    ),
+    ...edgeReferences(cache.spec.edge),
     ...environmentReferences(cache),
   ];
 }
 
-interface Upstream {
-  readonly credentialsSecretRef?: { readonly name: string };
-  readonly caBundleRef?: { readonly name: string };
+export interface Claim {
+  readonly claimName: string;
+  readonly mount: { readonly volume: string; readonly path: string };
 }
 
-function upstreamReferences(
-  name: 'origin' | 'cachestore',
-  path: string,
-  upstream: Upstream | undefined,
-  required: Pick<Reference, 'keys' | 'oneOf'>,
-): Reference[] {
-  const found: Reference[] = [];
-  if (upstream?.credentialsSecretRef !== undefined)
-    found.push({
-      field: `${path}.credentialsSecretRef`,
-      kind: 'Secret',
-      name: upstream.credentialsSecretRef.name,
-      ...required,
-      mount: { volume: `${name}-credentials`, path: `${MOUNT.credentials}/${name}` },
-    });
-  if (upstream?.caBundleRef !== undefined)
-    found.push({
-      field: `${path}.caBundleRef`,
-      kind: 'ConfigMap',
-      name: upstream.caBundleRef.name,
-      keys: CA_KEYS,
-      mount: { volume: `${name}-ca`, path: `${MOUNT.ca}/${name}` },
-    });
-  return found;
+/** The PersistentVolumeClaims. They are not validated: the scheduler reports a missing claim on the pod. */
+export function claims(cache: OrcaCache): Claim[] {
+  return upstreamReferences(cache).flatMap(({ reference, name, mount }) =>
+    reference.kind === 'PersistentVolumeClaim' ? [{ claimName: name, mount }] : [],
+  );
+}
+
+function upstreamReferences({ spec }: OrcaCache): FoundReference[] {
+  return [
+    ...referencesIn(ORIGIN_KINDS, spec.origin, 'origin'),
+    ...referencesIn(STORE_KINDS, spec.cacheStore, 'cachestore'),
+  ];
 }
 
 function edgeReferences({ auth, tls }: OrcaCache['spec']['edge']): Reference[] {

@@ -8,7 +8,7 @@ import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { CONFIG_KEY, directory } from './config-map.ts';
 import type { BuildContext } from './context.ts';
 import { childName } from './labels.ts';
-import { references, type Reference } from './reference.ts';
+import { claims, references, type Claim, type Reference } from './reference.ts';
 
 /** Readable by the pod's group only. */
 const SECRET_MODE = 0o440;
@@ -25,7 +25,7 @@ export function mounted(cache: OrcaCache, { config }: BuildContext): Mounted {
     runtimeDirectory(childName.runtimeConfig(cache)),
     secretDirectory(PEER_VOLUME, childName.peerAuth(cache), `${MOUNT.credentials}/peers`),
     ...references(cache).flatMap(referenced),
-    ...filesystemStore(cache),
+    ...claims(cache).map(claimed),
   ];
   return { volumes: parts.map(({ volume }) => volume), volumeMounts: parts.map(({ mount }) => mount) };
 }
@@ -70,13 +70,9 @@ function referenced({ kind, name, mount }: Reference): Part[] {
   ];
 }
 
-function filesystemStore(cache: OrcaCache): Part[] {
-  const claimName = cache.spec.cacheStore.filesystem?.persistentVolumeClaim.claimName;
-  if (claimName === undefined) return [];
-  return [
-    {
-      volume: { name: 'cachestore', persistentVolumeClaim: { claimName } },
-      mount: { name: 'cachestore', mountPath: MOUNT.filesystemStore },
-    },
-  ];
+function claimed({ claimName, mount }: Claim): Part {
+  return {
+    volume: { name: mount.volume, persistentVolumeClaim: { claimName } },
+    mount: { name: mount.volume, mountPath: mount.path },
+  };
 }

@@ -305,10 +305,18 @@ async function startReplica(file: string, host: string, address: string): Promis
 
 /** Where the configuration says that there are secrets. */
 function secretDirectoriesOf({ origin, cacheStore, edge, peers }: Config): string[] {
-  const sides = [origin.s3, origin.azureBlob, cacheStore.s3, cacheStore.azureBlob];
-  const credentials = sides.map((side) => (side?.credentials.kind === 'directory' ? side.credentials.path : undefined));
   const auth = edge.auth.type === 'Anonymous' ? undefined : edge.auth.directory;
-  return [...credentials, auth, edge.tlsDirectory, peers.authDirectory].filter((path) => path !== undefined);
+  return [credentialsOf(origin), credentialsOf(cacheStore), auth, edge.tlsDirectory, peers.authDirectory].filter(
+    (path) => path !== undefined,
+  );
+}
+
+/** The credentials directory of the configured kind, whichever it is. */
+function credentialsOf(section: Config['origin'] | Config['cacheStore']): string | undefined {
+  const sides = Object.values<unknown>(section).filter((side) => typeof side === 'object' && side !== null);
+  for (const { credentials } of sides as { readonly credentials?: { readonly path?: string } }[])
+    if (credentials?.path !== undefined) return credentials.path;
+  return undefined;
 }
 
 function sectionsFor(

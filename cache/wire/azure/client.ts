@@ -2,11 +2,10 @@
  * Azure Blob requests over the raw client: addresses, authorizes and sends them, and parses common response fields.
  * Interpreting a status is left to the drivers.
  */
-import type { AzureCredentialsSource } from '#cache/config/config.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
 import { azureAddress, type AzureAddressOptions } from './address.ts';
-import { openAzureCredentials, type AzureCredentials } from './credentials.ts';
+import { openAzureCredentials, type AzureCredentials, type AzureCredentialsSource } from './credentials.ts';
 import { sharedKeyAuthorization } from './shared-key.ts';
 import { openHostClients } from '#cache/wire/http1/host-clients.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';

@@ -3,10 +3,15 @@
  * when it changes), an environment variable, or workload identity.
  */
 import { join } from 'node:path';
-import type { AzureCredentialsSource } from '#cache/config/config.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { openSecretDirectory } from '#cache/wire/secret-directory.ts';
 import { openWorkloadIdentity } from './workload-identity.ts';
+
+/** Where to read Azure credentials; an account key is a single string. Never contains a secret itself. */
+export type AzureCredentialsSource =
+  | { readonly kind: 'directory'; readonly path: string }
+  | { readonly kind: 'env'; readonly accountKeyVar: string }
+  | { readonly kind: 'workload-identity' };
 
 export type AzureCredentials =
   | { readonly kind: 'shared-key'; readonly key: Buffer }

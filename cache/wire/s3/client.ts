@@ -2,9 +2,8 @@
  * S3 requests over the raw client: addresses, signs and sends them, and parses common response fields. Interpreting a
  * status is left to the drivers.
  */
-import type { CredentialsSource } from '#cache/config/config.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
-import { openCredentials } from '#cache/wire/credentials-source.ts';
+import { openCredentials, type CredentialsSource } from '#cache/wire/credentials-source.ts';
 import { openHostClients } from '#cache/wire/http1/host-clients.ts';
 import type { RawRequest, RawResponse } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';

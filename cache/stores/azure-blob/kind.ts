@@ -1,0 +1,11 @@
+/** Containers of Azure storage accounts as cachestore. */
+import { azureBlobStore } from '#crds/kinds/azure-blob.ts';
+import { storeKind } from '#cache/stores/kind.ts';
+import { resolveAzure } from '#cache/wire/azure/settings.ts';
+import { openAzureStore } from './store.ts';
+
+export const azureBlob = storeKind({
+  schema: azureBlobStore,
+  resolve: (fields, context) => ({ ...resolveAzure(fields, context), container: fields.container }),
+  open: (settings, env) => openAzureStore({ ...settings, env }),
+});

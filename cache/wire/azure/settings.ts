@@ -1,0 +1,35 @@
+/** Resolves the fields of a storage account in the config file and the environment to the settings of its client. Pure. */
+import type { azureBlobOrigin } from '#crds/kinds/azure-blob.ts';
+import type { PodFields } from '#crds/kinds/registry.ts';
+import { isSet, variableName, type ResolveContext } from '#cache/wire/resolve-context.ts';
+import { azureAddress } from './address.ts';
+import type { AzureCredentialsSource } from './credentials.ts';
+
+export interface AzureSettings {
+  readonly account: string;
+  /** Empty = the account's endpoint in the public cloud. */
+  readonly endpoint: string;
+  readonly credentials: AzureCredentialsSource;
+  /** PEM bundle to trust in addition to the system's; empty = none. */
+  readonly caFile: string;
+}
+
+export function resolveAzure(fields: PodFields<typeof azureBlobOrigin>, context: ResolveContext): AzureSettings {
+  const { account, caFile } = fields;
+  const endpoint = (fields.endpoint ?? '').replace(/\/$/, '');
+  const credentials = resolveCredentials(fields.credentials?.directory, context);
+  const { base, isTls, isLoopback } = azureAddress({ account, endpoint });
+  if (credentials.kind === 'workload-identity' && !isTls && !isLoopback)
+    context.problems.push({
+      path: [...context.path, 'endpoint'],
+      message: `must be https if no account key is configured: a bearer token is not sent over http to ${base}`,
+    });
+  return { account, endpoint, credentials, caFile };
+}
+
+/** In this order: mounted directory, ORCA_* environment variable, workload identity. */
+function resolveCredentials(directory: string | undefined, context: ResolveContext): AzureCredentialsSource {
+  if (directory !== undefined) return { kind: 'directory', path: directory };
+  const accountKeyVar = variableName(context, 'ACCOUNT_KEY');
+  return isSet(context, accountKeyVar) ? { kind: 'env', accountKeyVar } : { kind: 'workload-identity' };
+}

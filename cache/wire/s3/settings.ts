@@ -1,0 +1,41 @@
+/** Resolves the fields of an S3 server in the config file and the environment to the settings of its client. Pure. */
+import type { s3Origin } from '#crds/kinds/s3.ts';
+import type { PodFields } from '#crds/kinds/registry.ts';
+import type { CredentialsSource } from '#cache/wire/credentials-source.ts';
+import { isSet, variableName, type ResolveContext } from '#cache/wire/resolve-context.ts';
+
+export interface S3Settings {
+  /** Empty = the AWS endpoint of the region. */
+  readonly endpoint: string;
+  readonly region: string;
+  readonly forcePathStyle: boolean;
+  readonly credentials: CredentialsSource;
+  /** PEM bundle to trust in addition to the system's; empty = none. */
+  readonly caFile: string;
+}
+
+export function resolveS3(fields: PodFields<typeof s3Origin>, context: ResolveContext): S3Settings {
+  return {
+    endpoint: (fields.endpoint ?? '').replace(/\/$/, ''),
+    region: fields.region,
+    forcePathStyle: fields.forcePathStyle,
+    credentials: resolveCredentials(fields.credentials?.directory, context),
+    caFile: fields.caFile,
+  };
+}
+
+/** In this order: mounted directory, ORCA_* environment variables, platform identity. */
+function resolveCredentials(directory: string | undefined, context: ResolveContext): CredentialsSource {
+  if (directory !== undefined) return { kind: 'directory', path: directory };
+  const accessKeyIdVar = variableName(context, 'ACCESS_KEY_ID');
+  const secretAccessKeyVar = variableName(context, 'SECRET_ACCESS_KEY');
+  const [hasId, hasSecret] = [isSet(context, accessKeyIdVar), isSet(context, secretAccessKeyVar)];
+  if (!hasId && !hasSecret) return { kind: 'default-chain' };
+  // Falling back to the default chain would use an identity that the user did not intend.
+  const missing = (name: string, other: string): void => {
+    context.problems.push({ path: [name], message: `must be set when ${other} is set` });
+  };
+  if (!hasId) missing(accessKeyIdVar, secretAccessKeyVar);
+  if (!hasSecret) missing(secretAccessKeyVar, accessKeyIdVar);
+  return { kind: 'env', accessKeyIdVar, secretAccessKeyVar };
+}
