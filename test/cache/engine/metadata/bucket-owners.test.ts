@@ -4,7 +4,7 @@ import { fakeClock } from '#test/support/fake-clock.ts';
 import { openEngines, whileTimePasses } from '#test/support/engines.ts';
 
 const { signal } = new AbortController();
-/** As long as a confirmation is kept. */
+/** How long a confirmation is kept. */
 const KEEP_MS = 300_000;
 
 function open() {
@@ -18,7 +18,7 @@ function open() {
   return { origin: engines.origin, clock, check };
 }
 
-test('the bucket’s owner is confirmed once for all its keys, and asked for again after a while', async () => {
+test('a bucket’s owner is confirmed once for all its keys, and again when the confirmation expires', async () => {
   const { origin, clock, check } = open();
   for (const key of ['a', 'b', '']) await check('me', key);
   expect(origin.counts.heads).toBe(1);
@@ -27,25 +27,26 @@ test('the bucket’s owner is confirmed once for all its keys, and asked for aga
   expect(origin.counts.heads).toBe(2);
 });
 
-test('another is refused each time, until it is so', async () => {
+test('another owner is refused each time, until it owns the bucket', async () => {
   const { origin, check } = open();
-  for (let time = 0; time < 2; time++) await expect(check('you')).rejects.toMatchObject({ code: 'access_denied' });
+  for (let attempt = 0; attempt < 2; attempt++)
+    await expect(check('you')).rejects.toMatchObject({ code: 'access_denied' });
   expect(origin.counts.heads).toBe(2);
   origin.owners.set('far-models', 'you');
   await check('you');
 });
 
-test('what was confirmed goes on while the origin is away; what was not is not assumed', async () => {
+test('while the origin is down, an earlier confirmation stays valid, and other checks fail', async () => {
   const { origin, clock, check } = open();
   await check('me');
   await clock.advance(KEEP_MS);
-  const away = new OrcaError('origin_unavailable', 'away');
-  origin.inject({ on: 'head', what: away, times: 6 });
+  const down = new OrcaError('origin_unavailable', 'down');
+  origin.inject({ on: 'head', what: down, times: 6 });
   await check('me');
   await expect(check('you')).rejects.toMatchObject({ code: 'origin_unavailable' });
 });
 
-test('a bucket that is not served is nobody’s, and the origin not asked', async () => {
+test('a bucket that is not served is refused without an origin request', async () => {
   const { origin, check } = open();
   await expect(check('me', 'a', 'other')).rejects.toMatchObject({ code: 'bucket_not_found' });
   expect(origin.counts.heads).toBe(0);

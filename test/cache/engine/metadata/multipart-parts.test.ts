@@ -5,50 +5,50 @@ import type { Origin } from '#cache/engine/ports.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest, type Engines } from '#test/support/engines.ts';
 
 const BODY = patternBytes(3 * MIB + 30);
-const FILL_PART_BYTES = MIB + 10;
+const PART_BYTES = MIB + 10;
 
-/** Its origin counts how often it is asked where a part is, and fails with what is in `failures` first. */
-function open(failures: OrcaError[] = []): Engines & { readonly asked: number[] } {
-  const asked: number[] = [];
+/** Its origin records each part lookup in `lookups`; the first lookups fail with `failures`. */
+function open(failures: OrcaError[] = []): Engines & { readonly lookups: number[] } {
+  const lookups: number[] = [];
   const originSeen = (origin: Origin): Origin => ({
     ...origin,
     part(object, part, options) {
-      asked.push(part);
+      lookups.push(part);
       const failure = failures.shift();
       return failure === undefined ? origin.part(object, part, options) : Promise.reject(failure);
     },
   });
-  return { ...openEngines({ originSeen }), asked };
+  return { ...openEngines({ originSeen }), lookups };
 }
 
 const part = (engines: Engines, number: number, more = {}) =>
   readAll(engines.replicas[0]!.engine, readRequest('a', { part: number, ...more }));
 
-describe('of an object that was uploaded in parts', () => {
-  test('each is read by its number, and the origin asked for each once', async () => {
+describe('a multipart object', () => {
+  test('is read by part number, with one lookup per part', async () => {
     const engines = open();
     engines.origin.put('far-models', 'a', BODY, { etag: 'e-3' });
     for (const number of [1, 2, 3, 2, 1]) {
       const { result, bytes } = await part(engines, number);
       expect(result).toMatchObject({ status: 206, partsCount: 3 });
-      expect(bytes.equals(BODY.subarray((number - 1) * FILL_PART_BYTES, number * FILL_PART_BYTES))).toBe(true);
+      expect(bytes.equals(BODY.subarray((number - 1) * PART_BYTES, number * PART_BYTES))).toBe(true);
     }
     const { result } = await part(engines, 3, { headOnly: true });
-    expect(result.range).toEqual({ from: 2 * FILL_PART_BYTES, to: BODY.length });
-    expect(engines.asked).toEqual([1, 2, 3]);
+    expect(result.range).toEqual({ from: 2 * PART_BYTES, to: BODY.length });
+    expect(engines.lookups).toEqual([1, 2, 3]);
   });
 
-  test('one behind the last is none, and the origin not asked', async () => {
+  test('has no part after its last one, and that needs no lookup', async () => {
     const engines = open();
     engines.origin.put('far-models', 'a', BODY, { etag: 'e-3' });
     await expect(part(engines, 4)).rejects.toMatchObject({
       code: 'part_not_found',
       fields: { PartNumberRequested: '4', ActualPartCount: '3' },
     });
-    expect(engines.asked).toEqual([]);
+    expect(engines.lookups).toEqual([]);
   });
 
-  test('that was replaced meanwhile, the new one’s is read', async () => {
+  test('that was replaced meanwhile is read in its new version', async () => {
     const engines = open();
     engines.origin.put('far-models', 'a', BODY, { etag: 'e-3' });
     await part(engines, 1);
@@ -59,36 +59,36 @@ describe('of an object that was uploaded in parts', () => {
     expect(bytes.equals(next.subarray(MIB))).toBe(true);
   });
 
-  test('a failure is not remembered', async () => {
+  test('fails only once for a failed lookup: failures are not cached', async () => {
     const engines = open([new OrcaError('origin_denied', 'for now')]);
     engines.origin.put('far-models', 'a', BODY, { etag: 'e-3' });
     await expect(part(engines, 2)).rejects.toMatchObject({ code: 'origin_denied' });
     expect((await part(engines, 2)).result.partsCount).toBe(3);
   });
 
-  test('conditions come first', async () => {
+  test('has its preconditions evaluated before any lookup', async () => {
     const engines = open();
     engines.origin.put('far-models', 'a', BODY, { etag: 'e-3' });
     expect((await part(engines, 2, { conditions: { ifNoneMatch: '*' } })).result.status).toBe(304);
     await expect(part(engines, 9, { conditions: { ifMatch: '"x"' } })).rejects.toMatchObject({
       code: 'precondition_failed',
     });
-    expect(engines.asked).toEqual([]);
+    expect(engines.lookups).toEqual([]);
   });
 });
 
-describe('of an object that was uploaded whole', () => {
-  test('the first is all of it, has no number, and nobody is asked', async () => {
+describe('an object that was uploaded whole', () => {
+  test('is its own first part, has no part count, and needs no lookup', async () => {
     const engines = open();
     engines.origin.put('far-models', 'a', BODY);
     const { result, bytes } = await part(engines, 1);
     expect(result).toMatchObject({ status: 206, partsCount: undefined });
     expect(bytes.equals(BODY)).toBe(true);
     await expect(part(engines, 2)).rejects.toMatchObject({ code: 'part_not_found', fields: { ActualPartCount: '1' } });
-    expect(engines.asked).toEqual([]);
+    expect(engines.lookups).toEqual([]);
   });
 
-  test('and is empty, there is no range to speak of', async () => {
+  test('that is empty has status 200, since no range could describe it', async () => {
     const engines = open();
     engines.origin.put('far-models', 'a', Buffer.alloc(0));
     expect((await part(engines, 1)).result).toMatchObject({ status: 200, range: { from: 0, to: 0 } });
@@ -102,6 +102,6 @@ test.for([
   ['0x8DC-1', 1],
   ['e-0', undefined],
   ['e-x', undefined],
-] as const)('the ETag %s speaks of %j parts', ([etag, count]) => {
+] as const)('the part count in the ETag %s is %j', ([etag, count]) => {
   expect(partsCount(etag)).toBe(count);
 });
