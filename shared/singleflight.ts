@@ -29,7 +29,7 @@ export class Singleflight<K, V> {
       if (this.#flights.get(key) === flight) this.#flights.delete(key);
     };
     // The key is removed before callers see the outcome, so a caller that retries after a failure starts a new call.
-    call(flight).then(
+    Promise.try(call, flight).then(
       (value) => {
         leave();
         resolve(value);

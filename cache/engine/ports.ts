@@ -16,7 +16,10 @@ import type { StoreFindings } from '#cache/core/store-verdict.ts';
  * stops reading its socket when there is no room.
  */
 export interface ByteSink {
-  /** Room for the next bytes, never empty; undefined = none now: pause until `onSpace` calls back. */
+  /**
+   * Room for the next bytes, never empty; undefined = none now: pause until `onSpace` calls back. The memory belongs to
+   * the source until it calls `filled`, or the call settles, even if the call was cancelled meanwhile.
+   */
   space(): Uint8Array | undefined;
   /** The first `lengthBytes` of the last `space()` now hold the next bytes of the body. */
   filled(lengthBytes: number): void;

@@ -66,3 +66,12 @@ test('a failure without waiters is not an unhandled rejection', async () => {
   await new Promise((resolve) => setImmediate(resolve));
   expect(flights.size).toBe(0);
 });
+
+test('a call that throws at once fails like one that rejects, and frees its key', async () => {
+  const flights = new Singleflight<string, string>();
+  const failed = flights.do('a', () => {
+    throw new Error('bad input');
+  });
+  await expect(failed).rejects.toThrow('bad input');
+  expect(await flights.do('a', async () => 'value')).toBe('value');
+});

@@ -12,6 +12,8 @@ const DEFAULT_STALL_MS = 60_000;
 
 /** No line holds bytes back for so long. */
 const MOST_MS = 500;
+/** Of reads of a file. */
+const DISK_SHARE = 0.2;
 
 export interface FlowFault {
   /** `short`: ends as if all were well, which no driver should do and every caller should notice. */
@@ -34,6 +36,8 @@ export interface Flow {
   /** Writes what the other side has from `offset` on. */
   readonly source: (offset: number, target: Uint8Array) => void;
   readonly onBytes: (from: number, to: number) => void;
+  /** Like a read of a file: the memory is written some time after it was handed over, and an abort waits for that. */
+  readonly isFile?: boolean;
 }
 
 export function pour(world: World, flow: Flow): Promise<void> {
@@ -43,6 +47,7 @@ export function pour(world: World, flow: Flow): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let at = range.from;
   let settled = false;
+  let isWriting = false;
   let cancel = (): void => {};
   const settle = (finish: () => void): void => {
     if (settled) return;
@@ -52,7 +57,9 @@ export function pour(world: World, flow: Flow): Promise<void> {
     finish();
   };
   const fail = (error: unknown): void => settle(() => reject(error));
-  const onAbort = (): void => fail(cancelledBy(signal));
+  const onAbort = (): void => {
+    if (!isWriting) fail(cancelledBy(signal));
+  };
   const later = (delayMs: number, limitMs: number, label: string, action: () => void): void => {
     if (delayMs <= limitMs) cancel = world.at(delayMs, owner, label, action);
     else cancel = world.at(limitMs, owner, label, () => fail(flow.unavailable(`no byte within ${limitMs} ms`)));
@@ -87,12 +94,28 @@ export function pour(world: World, flow: Flow): Promise<void> {
       return;
     }
     const length = Math.min(space.length, pieceBytes(flow.random, flow.bytesPerMs), range.to - at, left);
-    flow.source(at, space.subarray(0, length));
+    const target = space.subarray(0, length);
+    if (flow.isFile === true) {
+      isWriting = true;
+      // A block that is not in the page cache comes from a disk, or over NFS.
+      const diskMs = flow.random.chance(DISK_SHARE) ? flow.random.magnitude(1, MOST_MS) : 0;
+      cancel = world.at(diskMs + length / flow.bytesPerMs, owner, 'file', () => {
+        isWriting = false;
+        flow.source(at, target);
+        if (signal.aborted) onAbort();
+        else if (filled(length)) piece();
+      });
+    } else {
+      flow.source(at, target);
+      if (filled(length)) later(length / flow.bytesPerMs, stallMs, 'piece', piece);
+    }
+  };
+  const filled = (length: number): boolean => {
     flow.onBytes(at, at + length);
     at += length;
     sink.filled(length);
     // Taking the bytes may have ended the call.
-    if (!settled) later(length / flow.bytesPerMs, stallMs, 'piece', piece);
+    return !settled;
   };
   if (signal.aborted) return Promise.reject(cancelledBy(signal));
   signal.addEventListener('abort', onAbort, { once: true });

@@ -91,6 +91,8 @@ export interface Scenario {
   readonly targetGlobal: number;
   readonly origin: Network;
   readonly store: Network;
+  /** The cachestore is a filesystem: a read writes into its sink's memory until it ends, even after an abort. */
+  readonly isFileStore: boolean;
   readonly peer: Network;
   readonly objects: readonly { readonly key: string; readonly sizeBytes: number }[];
   readonly clients: readonly ClientPlan[];
@@ -107,6 +109,7 @@ const OUTAGE_SHARE = 0.04;
 const SPARSE_SHARE = 0.12;
 /** Memory is what most things wait for. */
 const PRESSURE_SHARE = 0.3;
+const FILE_STORE_SHARE = 0.3;
 
 export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed);
@@ -143,6 +146,7 @@ export function scenarioOf(seed: number): Scenario {
     targetGlobal: shape.pick([6, 24, 192]),
     origin: { latencyMs: shape.magnitude(5, 150), bytesPerMs: shape.magnitude(300, 100_000) },
     store: { latencyMs: shape.magnitude(0.5, 20), bytesPerMs: shape.magnitude(20_000, 500_000) },
+    isFileStore: random.fork('file-store').chance(FILE_STORE_SHARE),
     peer: { latencyMs: shape.magnitude(0.1, 2), bytesPerMs: shape.magnitude(50_000, 1_000_000) },
     objects,
     clients: chooseClients(random.fork('clients'), faults, activeMs, objects, chunkBytes, isSparse),

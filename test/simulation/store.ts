@@ -151,6 +151,7 @@ export class SimStore {
             onInfo(this.#checked(chunk).metadata);
           },
           source: (offset, target) => this.#bytes(chunk, offset, target),
+          isFile: this.#scenario.isFileStore,
           onBytes: () => {},
         });
       },

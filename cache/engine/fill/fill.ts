@@ -106,8 +106,8 @@ function settleStored(context: FillContext, chunk: Chunk, flight: Flight): void 
 }
 
 /**
- * Called with each slot at the origin: rejects with `chunk_stored` where another replica has stored the chunk while this
- * one waited for memory or for its slot.
+ * Called with each slot at the origin: rejects with `chunk_stored` where, while this fill waited for memory or for its
+ * slot, another replica has stored the chunk, or another reader has loaded it from a cachestore that failed for this one.
  */
 function checkStoredAgain(
   context: FillContext,
@@ -119,6 +119,8 @@ function checkStoredAgain(
   let looking: Promise<boolean> = Promise.resolve(false);
   return async () => {
     if (overwrite || flight.arrivedBytes > 0) return;
+    if (context.memoryTier.get(chunk.path) !== undefined)
+      throw new OrcaError('chunk_stored', `${chunk.path} was loaded from the cachestore meanwhile`);
     const nowMs = context.clock.now();
     if (nowMs - lookedMs >= LOOK_AGAIN_MS) {
       lookedMs = nowMs;

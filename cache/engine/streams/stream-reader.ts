@@ -81,8 +81,10 @@ export class StreamReader {
    */
   async next(): Promise<Piece | undefined> {
     for (;;) {
+      // First, so that a client that closes its connection after its last byte does not look like a failure.
+      if (this.#at >= this.#range.to) return undefined;
       this.read.signal.throwIfAborted();
-      if (this.#wasPassed || this.#at >= this.#range.to) return undefined;
+      if (this.#wasPassed) return undefined;
       if (!this.#window.isShared || this.#unreleasedBytes < MAX_UNRELEASED_BYTES) {
         const held = this.#window.find(this.#at);
         const { end } = this.#window;

@@ -51,6 +51,10 @@ export class StreamWindow implements ByteSink, ReadableWindow {
   #end: StreamEnd | undefined;
   #resume: (() => void) | undefined;
   #isChoosing = false;
+  /** The source has memory from `space`, and has not reported it as filled. */
+  #isWriting = false;
+  /** After the last reader has left: the segment that the source may still write into. */
+  #lastWritten: Segment | undefined;
 
   constructor({ memory, range, source, isShared, onEmpty }: StreamWindowOptions) {
     this.#memory = memory;
@@ -130,6 +134,7 @@ export class StreamWindow implements ByteSink, ReadableWindow {
       this.#held.push(held);
     }
     const used = held.writtenTo - held.start;
+    this.#isWriting = true;
     return held.segment.bytes.subarray(used, Math.min(used + left, held.segment.bytes.length));
   }
 
@@ -137,6 +142,7 @@ export class StreamWindow implements ByteSink, ReadableWindow {
     const held = this.#held.at(-1);
     if (held === undefined) throw new OrcaError('internal', 'bytes arrived where there was no space');
     const used = held.writtenTo - held.start;
+    this.#isWriting = false;
     held.writtenTo += lengthBytes;
     this.#writtenTo += lengthBytes;
     if (this.#verifier === undefined) {
@@ -158,6 +164,8 @@ export class StreamWindow implements ByteSink, ReadableWindow {
 
   /** The source has ended; what is in the window stays readable. The first end counts. */
   finish(end: StreamEnd): void {
+    this.#lastWritten?.release();
+    this.#lastWritten = undefined;
     if (this.#end !== undefined) return;
     const isShort = 'answer' in end && end.answer.kind === 'bytes' && this.#writtenTo < this.range.to;
     this.#end = isShort ? { error: this.#shortfall() } : end;
@@ -191,6 +199,11 @@ export class StreamWindow implements ByteSink, ReadableWindow {
 
   /** Releases everything; pieces that a socket still writes keep their segments until they are released. */
   #close(): void {
+    // A read of a file cannot be cancelled: until it ends, no other stream may get the memory that it writes into.
+    if (this.#isWriting && this.#end === undefined) {
+      this.#lastWritten = this.#held.at(-1)?.segment;
+      this.#lastWritten?.retain();
+    }
     for (const { segment } of this.#held.splice(0)) segment.release();
     this.#lease?.close();
     this.#onEmpty();

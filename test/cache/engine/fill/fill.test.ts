@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
+import { chunkAt } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
+import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { Origin } from '#cache/engine/ports.ts';
 import { expectNothingLeased } from '#test/support/engine-checks.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest, whileTimePasses } from '#test/support/engines.ts';
@@ -62,6 +64,30 @@ test('a fill that has waited for memory checks the cachestore again', async () =
   taken.close();
   expect((await whileTimePasses(clock, reading)).bytes.equals(OBJECT)).toBe(true);
   expect(engines.origin.counts.reads).toBe(0);
+});
+
+test('a fill ends when the chunk has been loaded into memory before its first byte', async () => {
+  const body = patternBytes(MIB);
+  let reads = 0;
+  const engines = openEngines({
+    originSeen: (origin) => ({
+      ...origin,
+      async read(object, _range, _sink, { signal }) {
+        reads++;
+        // Another reader's cachestore read succeeds, after this one's had failed.
+        const { memory, memoryTier } = engines.replicas[0]!.engine;
+        const bytes = new ChunkBytes(await memory.lease(MIB, 'fill', 'new', signal), MIB);
+        bytes.view(0, MIB).set(body);
+        memoryTier.put(chunkAt(object, MIB, 0).path, bytes);
+        throw new OrcaError('origin_unavailable', 'no first byte');
+      },
+    }),
+  });
+  engines.origin.put('far-models', 'a', body);
+  const { result, bytes } = await readAll(engines.replicas[0]!.engine, readRequest('a'));
+  expect(bytes.equals(body)).toBe(true);
+  expect([result.source, reads]).toEqual(['memory', 1]);
+  await expectNothingLeased(engines);
 });
 
 test('a failed commit does not affect the client', async () => {
