@@ -201,6 +201,31 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'memory that a cancelled read of a file still writes into goes to another stream',
+    seed: 1021,
+    shows: ({ isFileStore, faults }) => isFileStore && faults.has('cancel'),
+    edits: [
+      {
+        file: STREAM_WINDOW,
+        search: 'if (this.#isWriting && this.#end === undefined) {',
+        replace: 'if (this.#isWriting && this.#end === undefined && this.isShared) {',
+      },
+    ],
+  },
+  {
+    name: 'a fill asks the origin for a chunk that has been loaded into memory meanwhile',
+    seed: 12_103,
+    shows: ({ faults }) => faults.has('store-errors') && faults.has('origin-slow'),
+    edits: [
+      {
+        file: FILL,
+        search:
+          "if (context.memoryTier.get(chunk.path) !== undefined)\n      throw new OrcaError('chunk_stored', `${chunk.path} was loaded from the cachestore meanwhile`);",
+        replace: '',
+      },
+    ],
+  },
+  {
     name: 'a piece does not keep its segment',
     seed: 1,
     edits: [
