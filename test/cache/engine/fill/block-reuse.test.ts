@@ -1,0 +1,32 @@
+import { expect, test } from 'vitest';
+import { MIB, readAll, readRequest } from '#test/support/engines.ts';
+import {
+  BLOCK,
+  CHUNK,
+  expectAllEvictable,
+  expectRead,
+  idle,
+  KIB,
+  openSparse,
+  total,
+} from '#test/support/sparse-engines.ts';
+
+test.for([0, 64, 3 * 1024])(
+  'a fill reuses the blocks in memory at the end of a chunk and at KiB %i, where that saves bytes',
+  async (atKib) => {
+    const engines = openSparse({ sizeBytes: CHUNK + MIB + 5 });
+    const [replica] = engines.replicas;
+    await expectRead(engines, replica!, CHUNK - 4 * KIB);
+    await expectRead(engines, replica!, atKib * KIB);
+    await expectRead(engines, replica!, CHUNK + MIB + 5 - 4 * KIB);
+    const sparseBytes = engines.origin.counts.bytes;
+    const { bytes } = await readAll(replica!.engine, readRequest('a'));
+    expect(bytes.equals(engines.body)).toBe(true);
+    await idle(engines);
+    // A block in the middle of a part is fetched again: leaving it out would cost one more request.
+    const again = atKib === 0 ? 0 : BLOCK;
+    expect(engines.origin.counts.bytes).toBe(engines.body.length + again);
+    expect(total(engines, 'sparseBytes', 'reused')).toBe(sparseBytes - again);
+    await expectAllEvictable(engines);
+  },
+);
