@@ -2,11 +2,15 @@
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ReadRequest } from '#cache/engine/read.ts';
 import { openEngines, patternBytes, readAll, readRequest, whileTimePasses, type EnginesOptions } from './engines.ts';
+import { turns } from './engine-checks.ts';
 import { fakeClock, type FakeClock } from './fake-clock.ts';
 
 export const MINUTE_MS = 60_000;
 /** The object's name at the origin. */
 export const OBJECT = { originId: 'test', bucket: 'far-models', key: 'a' };
+
+/** Manifests are written in the background, within a few turns of the event loop. */
+export const manifestsWritten = () => turns(10);
 
 /** The field that marks the stored manifest of a deleted object. */
 export const TOMBSTONE = Object.fromEntries([['gone', true]]);

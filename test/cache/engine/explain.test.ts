@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
 
-test('says which chunks an answer is made of and who coordinates each', async () => {
+test('lists the chunks of an answer and the coordinator of each', async () => {
   const engines = openEngines({ replicas: 3 });
   const { engine, address } = engines.replicas[0]!;
   engines.origin.put('far-models', 'a', patternBytes(4 * MIB));
@@ -14,7 +14,7 @@ test('says which chunks an answer is made of and who coordinates each', async ()
   );
 });
 
-test('ends after the first sixteen chunks', async () => {
+test('lists at most sixteen chunks', async () => {
   const engines = openEngines({ chunkBytes: MIB / 8 });
   const { engine } = engines.replicas[0]!;
   engines.origin.put('far-models', 'a', patternBytes(4 * MIB));

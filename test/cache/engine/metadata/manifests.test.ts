@@ -1,14 +1,13 @@
 import { expect, test } from 'vitest';
 import { manifestName } from '#cache/core/peer/head-request.ts';
-import { turns } from '#test/support/engine-checks.ts';
 import { readAll, readRequest, whileTimePasses } from '#test/support/engines.ts';
-import { MINUTE_MS, OBJECT, openMetadata, TOMBSTONE } from '#test/support/metadata-engines.ts';
+import { manifestsWritten, MINUTE_MS, OBJECT, openMetadata, TOMBSTONE } from '#test/support/metadata-engines.ts';
 
 test('after a restart of all replicas while the origin is down, the manifest is served', async () => {
   const before = openMetadata();
   const { bytes } = await before.get();
   await before.engines.replicas[0]!.engine.idle();
-  await turns(10);
+  await manifestsWritten();
   await before.clock.advance(10 * MINUTE_MS);
   const after = openMetadata({ store: before.store, clock: before.clock });
   after.stopOrigin();
@@ -21,17 +20,17 @@ test('after a restart of all replicas while the origin is down, the manifest is 
 test('a recent manifest saves the HEAD after a restart', async () => {
   const before = openMetadata();
   await before.head();
-  await turns(10);
+  await manifestsWritten();
   const after = openMetadata({ store: before.store, clock: before.clock });
   const answer = readAll(after.engines.replicas[0]!.engine, readRequest('a', { headOnly: true }));
   expect((await whileTimePasses(before.clock, answer)).result.status).toBe(200);
   expect(after.origin.counts.heads).toBe(0);
 });
 
-test('written on each change and rarely otherwise; a deleted object gets a tombstone', async () => {
+test('a manifest is written on each change and rarely otherwise, and becomes a tombstone on deletion', async () => {
   const { clock, origin, store, head } = openMetadata();
   const text = async () => {
-    await turns(10);
+    await manifestsWritten();
     const bytes = await store.getSmall(manifestName(OBJECT), { signal: new AbortController().signal });
     return bytes === undefined ? undefined : (JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>);
   };
@@ -65,7 +64,7 @@ test('an older record never replaces a newer one', async () => {
   const call = { signal: new AbortController().signal };
   await store.putSmall(manifestName(OBJECT), Buffer.from(later), call);
   await head();
-  await turns(10);
+  await manifestsWritten();
   expect(origin.counts.heads).toBe(1);
   expect(Buffer.from((await store.getSmall(manifestName(OBJECT), call))!).toString()).toBe(later);
 });

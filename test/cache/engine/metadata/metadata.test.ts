@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
 import { manifestName } from '#cache/core/peer/head-request.ts';
-import { evictMemory, turns } from '#test/support/engine-checks.ts';
+import { evictMemory } from '#test/support/engine-checks.ts';
 import { openEngines, patternBytes, readAll, readRequest, whileTimePasses } from '#test/support/engines.ts';
-import { MINUTE_MS, OBJECT, openMetadata, TOMBSTONE } from '#test/support/metadata-engines.ts';
+import { manifestsWritten, MINUTE_MS, OBJECT, openMetadata, TOMBSTONE } from '#test/support/metadata-engines.ts';
 
 /** As in test/support/engines.ts. */
 const NEGATIVE_TTL_MS = 60_000;
@@ -33,7 +33,7 @@ test('while the origin’s circuit breaker is open, known objects are served wit
   const requests = counts.originRequests['head'];
   // Less than a retry's longest pause before the breaker's next probe.
   await clock.advance(3_500);
-  // The clock stands: a read that waited would never end.
+  // The clock does not advance here: a read that waited would never end.
   for (let i = 0; i < 5; i++)
     expect(await readAll(engine, readRequest('a'))).toMatchObject({ result: { stale: true } });
   expect(origin.counts.heads).toBe(heads);
@@ -98,18 +98,18 @@ describe('three replicas', () => {
   test('query the origin again after a purge, which replaces the manifest by a tombstone', async () => {
     const { clock, engines, origin, store, get, head, stopOrigin } = openMetadata({ replicas: 3 });
     for (const i of [0, 1, 2]) await head(i);
-    await turns(10);
+    await manifestsWritten();
     const changed = patternBytes(3_000, 4);
     origin.put('far-models', 'a', changed);
     expect((await head(2)).head.sizeBytes).toBe(1_000);
 
     engines.replicas[1]!.engine.purge({ bucket: 'models', key: 'a' });
-    await whileTimePasses(clock, turns(10));
+    await whileTimePasses(clock, manifestsWritten());
     for (const i of [0, 1, 2]) expect((await get(i)).bytes.equals(changed)).toBe(true);
     expect(origin.counts.heads).toBe(2);
 
     engines.replicas[0]!.engine.purge({ bucket: 'models', key: 'a' });
-    await whileTimePasses(clock, turns(10));
+    await whileTimePasses(clock, manifestsWritten());
     stopOrigin();
     await expect(head(1)).rejects.toMatchObject({ code: 'origin_unavailable' });
     const manifest = await store.getSmall(manifestName(OBJECT), { signal: AbortSignal.timeout(1_000) });
@@ -119,12 +119,12 @@ describe('three replicas', () => {
   test('write the manifest of a purged, unchanged object again', async () => {
     const { clock, engines, store, head } = openMetadata({ replicas: 3 });
     await head(0);
-    await whileTimePasses(clock, turns(10));
+    await whileTimePasses(clock, manifestsWritten());
     engines.replicas[2]!.engine.purge({ bucket: 'models', key: 'a' });
-    await whileTimePasses(clock, turns(10));
+    await whileTimePasses(clock, manifestsWritten());
     await clock.advance(1_000);
     await head(0);
-    await whileTimePasses(clock, turns(10));
+    await whileTimePasses(clock, manifestsWritten());
     const manifest = await store.getSmall(manifestName(OBJECT), { signal: AbortSignal.timeout(1_000) });
     expect(JSON.parse(Buffer.from(manifest!).toString())).toMatchObject({ sizeBytes: 1_000 });
   });
@@ -136,7 +136,7 @@ describe('three replicas', () => {
     origin.put('far-models', 'a', patternBytes(10, 5));
     await expect(head(0)).rejects.toMatchObject({ code: 'not_found' });
     engines.replicas[1]!.engine.purge({ bucket: 'models', key: 'a' });
-    await whileTimePasses(clock, turns(10));
+    await whileTimePasses(clock, manifestsWritten());
     expect((await head(0)).head.sizeBytes).toBe(10);
     expect(() => engines.replicas[1]!.engine.purge({ bucket: 'others', key: 'a' })).toThrow(/not served by this cache/);
   });
@@ -169,7 +169,7 @@ describe('while the origin is down', () => {
   test('stale metadata is not served after the origin has denied access', async () => {
     const { clock, origin, head } = openMetadata();
     await head();
-    await turns(10);
+    await manifestsWritten();
     await clock.advance(10 * MINUTE_MS);
     origin.inject({ on: 'head', what: new OrcaError('origin_denied', 'key revoked') });
     await expect(head()).rejects.toMatchObject({ code: 'origin_denied' });

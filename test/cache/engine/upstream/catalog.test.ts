@@ -5,7 +5,7 @@ import { Catalog } from '#cache/engine/upstream/catalog.ts';
 
 const path = (index: number) => `o/h/${index}` as ChunkPath;
 
-test('remembers what was added until it is forgotten', () => {
+test('contains added chunks until they are removed', () => {
   const catalog = new Catalog(10);
   catalog.add(path(1));
   expect(catalog.has(path(1))).toBe(true);
@@ -14,7 +14,7 @@ test('remembers what was added until it is forgotten', () => {
   expect(catalog.size).toBe(0);
 });
 
-test('a hit in the old generation promotes; what nobody asked for goes with it', () => {
+test('a hit in the old generation promotes its entry; other entries are dropped with that generation', () => {
   const catalog = new Catalog(4);
   catalog.add(path(1));
   catalog.add(path(2));
@@ -25,7 +25,7 @@ test('a hit in the old generation promotes; what nobody asked for goes with it',
   expect(catalog.has(path(1))).toBe(true);
 });
 
-test('a tombstone keeps the old generation from answering', () => {
+test('a tombstone hides an entry of the old generation', () => {
   const catalog = new Catalog(4);
   catalog.add(path(1));
   catalog.add(path(2));
@@ -36,7 +36,7 @@ test('a tombstone keeps the old generation from answering', () => {
   expect(catalog.has(path(1))).toBe(true);
 });
 
-test('never says what was not added or was forgotten since, and never outgrows its bound', () => {
+test('never contains a chunk that was not added or was removed since, and stays within its bound', () => {
   const step = fc.tuple(fc.constantFrom('add', 'forget', 'has'), fc.nat(30));
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300 }), (steps) => {

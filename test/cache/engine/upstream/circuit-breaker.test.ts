@@ -5,7 +5,7 @@ import { fakeClock } from '#test/support/fake-clock.ts';
 
 const down = new OrcaError('store_unavailable', 'down');
 const no = new OrcaError('chunk_missing', 'no');
-const cancelled = new OrcaError('cancelled', 'gone');
+const cancelled = new OrcaError('cancelled', 'the client has disconnected');
 
 function open(forgivesOnSuccess = false) {
   const clock = fakeClock();
@@ -37,13 +37,13 @@ async function broken(forgivesOnSuccess = false) {
   return parts;
 }
 
-test('enough failures in the window open it, and nobody is made to wait then', async () => {
+test('enough failures within the window open it, and then calls are refused at once', async () => {
   const { breaker, call } = await broken();
   expect(breaker.state).toBe('open');
   expect(await call('ok')).toMatchObject({ code: 'store_unavailable', retryAfterMs: 10_000 });
 });
 
-test('failures that are further apart do not', async () => {
+test('failures that are further apart do not open it', async () => {
   const { clock, breaker, call } = open();
   for (let i = 0; i < 6; i++) {
     await call(down);
@@ -52,13 +52,13 @@ test('failures that are further apart do not', async () => {
   expect(breaker.state).toBe('closed');
 });
 
-test('an answer that is merely a no is not a failure', async () => {
+test('a negative answer does not count as a failure', async () => {
   const { breaker, call } = open();
   for (let i = 0; i < 10; i++) expect(await call(no)).toBe(no);
   expect(breaker.state).toBe('closed');
 });
 
-test('a success forgives where it is told to', async () => {
+test('a success resets the count of failures where it is configured to', async () => {
   for (const forgives of [true, false]) {
     const { breaker, call } = open(forgives);
     for (const result of [down, down, 'ok', down]) await call(result);
@@ -66,7 +66,7 @@ test('a success forgives where it is told to', async () => {
   }
 });
 
-test('one probe at first, and enough good ones in a row close it', async () => {
+test('one probe runs at first, and enough successful ones in a row close it', async () => {
   const { clock, breaker, call } = await broken();
   let closed = 0;
   breaker.onClose(() => closed++);
@@ -85,19 +85,19 @@ test('one probe at first, and enough good ones in a row close it', async () => {
   expect(await call('ok')).toBe('ok');
 });
 
-test('after a good probe nobody is sent away any more, and one bad answer is enough to open it again', async () => {
+test('after a successful probe calls are admitted again, and one failure opens it again', async () => {
   const { clock, breaker, call } = await broken();
   await clock.advance(10_000);
   await call('ok');
   const slow = [Promise.withResolvers<string>(), Promise.withResolvers<string>()] as const;
-  const [late, bad] = slow.map(({ promise }) =>
+  const [late, failing] = slow.map(({ promise }) =>
     breaker.run(
       (error) => error === down,
       () => promise,
     ),
   );
   slow[1].reject(down);
-  await expect(bad).rejects.toBe(down);
+  await expect(failing).rejects.toBe(down);
   expect(breaker.state).toBe('open');
   slow[0].resolve('ok');
   await late;
@@ -108,7 +108,7 @@ test('after a good probe nobody is sent away any more, and one bad answer is eno
   expect(breaker.state).toBe('closed');
 });
 
-test('a bad probe opens it again for as long', async () => {
+test('a failed probe opens it again, for the same time', async () => {
   const { clock, breaker, call } = await broken();
   await clock.advance(10_000);
   await call('ok');

@@ -24,10 +24,10 @@ test.for([
   ['507', { status: 507 }],
   ['ENOSPC', { cause: Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }) }],
   ['EDQUOT', { cause: Object.assign(new Error('quota exceeded'), { code: 'EDQUOT' }) }],
-] as const)('a store that is full (%s) can still be read', async ([, options]) => {
+] as const)('a full store (%s) does not open the circuit breaker: it can still be read', async ([, options]) => {
   expect(await afterCommits(new OrcaError('store_unavailable', 'full', options))).toBe('closed');
 });
 
-test('one that fails otherwise is left alone', async () => {
+test('other failures of a store open it', async () => {
   expect(await afterCommits(new OrcaError('store_unavailable', 'broken', { status: 500 }))).toBe('open');
 });

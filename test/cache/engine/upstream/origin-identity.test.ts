@@ -14,7 +14,7 @@ import {
 } from '#test/support/engines.ts';
 
 const { signal } = new AbortController();
-const away = new OrcaError('store_unavailable', 'away');
+const down = new OrcaError('store_unavailable', 'down');
 
 function open(fingerprint: string, store = fakeChunkStore()) {
   const clock = fakeClock();
@@ -31,7 +31,7 @@ function open(fingerprint: string, store = fakeChunkStore()) {
   return { clock, store, counts, identity, ours: () => ours };
 }
 
-test('the first registers, the same again is a no-op', async () => {
+test('the first cache registers its origin; a cache with the same origin finds it registered', async () => {
   const { store, identity, ours } = open('S3 eu.example.com');
   expect(identity.state).toBe('unknown');
   expect(await identity.check(signal)).toBe('ours');
@@ -40,7 +40,7 @@ test('the first registers, the same again is a no-op', async () => {
   expect(ours()).toBe(1);
 });
 
-test('another origin under the same id is refused, and both are named', async () => {
+test('a cache whose origin differs under the same id is refused, and the message names both origins', async () => {
   const { store, identity } = open('S3 eu.example.com');
   await identity.check(signal);
   const other = open('S3 us.example.com', store);
@@ -54,19 +54,19 @@ test('another origin under the same id is refused, and both are named', async ()
   expect(identity.refusal()).toBeUndefined();
 });
 
-test('a store that is away says nothing, and the state stays', async () => {
+test('while the store is down, the state does not change', async () => {
   const { store, identity } = open('a');
-  store.down = away;
+  store.down = down;
   expect(await identity.check(signal)).toBe('unknown');
   store.down = undefined;
   expect(await identity.check(signal)).toBe('ours');
-  store.down = away;
+  store.down = down;
   expect(await identity.check(signal)).toBe('ours');
 });
 
-test('is asked again soon while it is not known, and every ten minutes afterwards', async () => {
+test('an unknown state is checked again soon, a known one every ten minutes', async () => {
   const { clock, store, identity } = open('a');
-  store.down = away;
+  store.down = down;
   const ended = new AbortController();
   const running = identity.run(ended.signal);
   await clock.advance(4_000);
@@ -84,7 +84,7 @@ test('is asked again soon while it is not known, and every ten minutes afterward
 });
 
 describe('a cache', () => {
-  test('commits nothing until the origin is known to be its own, and everything then', async () => {
+  test('commits its chunks only after the origin’s identity was confirmed', async () => {
     const clock = fakeClock();
     const engines = openEngines({ clock, fingerprint: 'a', readahead: 0 });
     const { engine } = engines.replicas[0]!;
@@ -100,7 +100,7 @@ describe('a cache', () => {
     await running;
   });
 
-  test('of another origin serves nothing, neither to clients nor to peers', async () => {
+  test('whose cachestore belongs to another origin serves nothing', async () => {
     const engines = openEngines({ fingerprint: 'a' });
     const { engine } = engines.replicas[0]!;
     await engines.store.putSmall('_orca/identity/test', Buffer.from('b'), { signal });

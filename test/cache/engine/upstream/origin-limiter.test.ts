@@ -29,7 +29,7 @@ function open(targetGlobal = 2, replicas = 1) {
   return { clock, limiter, settings, started, task };
 }
 
-test('runs as many as it has slots, the others in the order they came', async () => {
+test('runs as many tasks as it has slots, and queued ones in order of arrival', async () => {
   const { limiter, started, task } = open();
   const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => task(name));
   await turn();
@@ -43,7 +43,7 @@ test('runs as many as it has slots, the others in the order they came', async ()
   expect([limiter.running, limiter.queued]).toEqual([0, 0]);
 });
 
-test('the cluster’s slots are shared by the live replicas, and there is always one', () => {
+test('the live replicas share the cluster’s slots, and each has at least one', () => {
   const { limiter, settings } = open(192, 3);
   expect(limiter.slots).toBe(64);
   settings.replicas = 500;
@@ -52,7 +52,7 @@ test('the cluster’s slots are shared by the live replicas, and there is always
   expect(limiter.slots).toBe(192);
 });
 
-test('who waits too long is told to come back', async () => {
+test('a task that waits too long is rejected as overloaded', async () => {
   const { clock, limiter, task } = open(1);
   task('a');
   const late = task('b');
@@ -61,13 +61,13 @@ test('who waits too long is told to come back', async () => {
   expect(limiter.queued).toBe(0);
 });
 
-test('who leaves the queue takes no slot', async () => {
+test('a cancelled task leaves the queue without a slot', async () => {
   const { limiter, started, task } = open(1);
   const a = task('a');
-  const gone = new AbortController();
-  const b = task('b', gone.signal);
+  const disconnect = new AbortController();
+  const b = task('b', disconnect.signal);
   const c = task('c');
-  gone.abort(new OrcaError('cancelled', 'gone'));
+  disconnect.abort(new OrcaError('cancelled', 'the client has disconnected'));
   await expect(b.ended).rejects.toMatchObject({ code: 'cancelled' });
   a.finish();
   await a.ended;
@@ -78,53 +78,53 @@ test('who leaves the queue takes no slot', async () => {
   expect(limiter.running).toBe(0);
 });
 
-test('a task that fails gives its slot back', async () => {
+test('a failed task frees its slot', async () => {
   const { limiter } = open(1);
   await expect(limiter.run('one', NEVER, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
   expect(limiter.running).toBe(0);
 });
 
-describe('several buckets', () => {
-  /** As many tasks of a bucket, named by it and their number. */
-  const crowd = (of: ReturnType<typeof open>, bucket: string, count: number) =>
-    Array.from({ length: count }, (_, index) => of.task(`${bucket}${index}`, NEVER, bucket));
+describe('fairness between buckets', () => {
+  /** `count` tasks of one bucket, named `<bucket><number>`. */
+  const startTasks = (opened: ReturnType<typeof open>, bucket: string, count: number) =>
+    Array.from({ length: count }, (_, index) => opened.task(`${bucket}${index}`, NEVER, bucket));
 
-  test('have all slots to themselves while nobody else waits', async () => {
+  test('one bucket may use all slots while no other bucket waits', async () => {
     const all = open(4);
-    crowd(all, 'a', 6);
+    startTasks(all, 'a', 6);
     await turn();
     expect(all.started).toEqual(['a0', 'a1', 'a2', 'a3']);
   });
 
-  test('wait no longer than until half of the slots are free of another', async () => {
+  test('two buckets that both wait get half of the slots each', async () => {
     const all = open(4);
-    const a = crowd(all, 'a', 20);
-    const b = crowd(all, 'b', 3);
+    const a = startTasks(all, 'a', 20);
+    const b = startTasks(all, 'b', 3);
     await turn();
     for (const { finish } of a.slice(0, 3)) finish();
     await turn();
-    // The first two freed slots go to who came later; then each has its half, and the older line goes on.
+    // The first two freed slots go to bucket b; then each bucket has its half, and a's queue continues.
     expect(all.started.slice(4)).toEqual(['b0', 'b1', 'a4']);
     b[0]!.finish();
     await turn();
     expect(all.started.slice(7)).toEqual(['b2']);
-    // Nobody else waits any more.
+    // No other bucket waits any more.
     b[1]!.finish();
     b[2]!.finish();
     await turn();
     expect(all.started.slice(8)).toEqual(['a5', 'a6']);
   });
 
-  test('leave no slot free where the number is odd, and take turns where it is one', async () => {
+  test('an odd number of slots is used in full, and a single slot in turns', async () => {
     const odd = open(3);
-    crowd(odd, 'a', 5);
-    crowd(odd, 'b', 5);
+    startTasks(odd, 'a', 5);
+    startTasks(odd, 'b', 5);
     await turn();
     expect(odd.limiter.running).toBe(3);
 
     const single = open(1);
-    const a = crowd(single, 'a', 2);
-    const b = crowd(single, 'b', 1);
+    const a = startTasks(single, 'a', 2);
+    const b = startTasks(single, 'b', 1);
     await turn();
     a[0]!.finish();
     await turn();
@@ -135,16 +135,16 @@ describe('several buckets', () => {
     expect(single.started).toEqual(['a0', 'a1', 'b0']);
   });
 
-  test('have lines of their own, each with its bound', async () => {
+  test('each bucket has its own queue, with its own bound', async () => {
     const all = open(1);
-    const a = crowd(all, 'a', 1 + 1_024);
+    const a = startTasks(all, 'a', 1 + 1_024);
     await turn();
     expect(all.limiter.queued).toBe(1_024);
     await expect(all.task('too many', NEVER, 'a').ended).rejects.toMatchObject({
       code: 'overloaded',
       retryAfterMs: 1_000,
     });
-    const [b] = crowd(all, 'b', 1);
+    const [b] = startTasks(all, 'b', 1);
     await turn();
     expect(all.limiter.queued).toBe(1_025);
     await all.clock.advance(5_000);
@@ -157,7 +157,7 @@ describe('several buckets', () => {
   });
 });
 
-test('no slot is free while somebody waits, and no bucket starts into the other half while another waits', async () => {
+test('no slot is free while a task waits, and no bucket exceeds its half while another bucket waits', async () => {
   const step = tuple(constantFrom('a', 'b', 'c'), nat(2));
   await assert(
     asyncProperty(integer({ min: 1, max: 9 }), array(step, { minLength: 1, maxLength: 60 }), async (slots, steps) => {

@@ -5,7 +5,7 @@ import { fakeClock } from '#test/support/fake-clock.ts';
 import { whileTimePasses } from '#test/support/engines.ts';
 
 const settings = { attempts: 3, backoffInitialMs: 100, backoffMaxMs: 2_000, maxTotalDurationMs: 5_000 };
-const passing = new OrcaError('origin_unavailable', 'later');
+const temporary = new OrcaError('origin_unavailable', 'later');
 
 function run(attempt: () => Promise<string>, more: { progressed?: () => boolean } = {}) {
   const clock = fakeClock();
@@ -13,16 +13,16 @@ function run(attempt: () => Promise<string>, more: { progressed?: () => boolean 
   return whileTimePasses(clock, withRetry({ settings, clock, random: () => 0.99, signal, ...more }, attempt));
 }
 
-test('tries again what may pass, up to its attempts', async () => {
+test('retries temporary failures, up to its number of attempts', async () => {
   let tries = 0;
-  await expect(run(async () => (++tries < 3 ? Promise.reject(passing) : 'ok'))).resolves.toBe('ok');
+  await expect(run(async () => (++tries < 3 ? Promise.reject(temporary) : 'ok'))).resolves.toBe('ok');
   tries = -100;
-  await expect(run(async () => (++tries < 3 ? Promise.reject(passing) : 'ok'))).rejects.toBe(passing);
+  await expect(run(async () => (++tries < 3 ? Promise.reject(temporary) : 'ok'))).rejects.toBe(temporary);
   expect(tries).toBe(-97);
 });
 
 test.for(['not_found', 'object_changed', 'origin_denied', 'internal', 'overloaded'] as const)(
-  '%s is not tried again',
+  '%s is not retried',
   async (code) => {
     let tries = 0;
     const attempt = () => {
@@ -34,16 +34,16 @@ test.for(['not_found', 'object_changed', 'origin_denied', 'internal', 'overloade
   },
 );
 
-test('attempts count anew after progress', async () => {
+test('progress resets the count of attempts', async () => {
   let tries = 0;
   const progressed = () => tries < 5;
-  await expect(run(async () => (++tries < 6 ? Promise.reject(passing) : 'ok'), { progressed })).resolves.toBe('ok');
+  await expect(run(async () => (++tries < 6 ? Promise.reject(temporary) : 'ok'), { progressed })).resolves.toBe('ok');
 });
 
 test.for([
   [1_500, [0, 1_500, 3_000]],
   [2_001, [0]],
-] as const)('an origin that asks for %i ms is asked at %o', async ([retryAfterMs, expected]) => {
+] as const)('with a Retry-After of %i ms, attempts start at %o ms', async ([retryAfterMs, expected]) => {
   const clock = fakeClock();
   const startMs = clock.now();
   const startedMs: number[] = [];

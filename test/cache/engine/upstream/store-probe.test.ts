@@ -8,7 +8,7 @@ import { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { fakeChunkStore, type FakeChunkStore } from '#test/support/fake-chunk-store.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
 
-const DAY = VERDICT_KEPT_MS;
+const DAY_MS = VERDICT_KEPT_MS;
 const ATOMIC: StoreFindings = {
   first: 'won',
   second: 'taken',
@@ -18,7 +18,7 @@ const ATOMIC: StoreFindings = {
 };
 const IGNORED: StoreFindings = { ...ATOMIC, second: 'won' };
 
-/** What all replicas of a test share. */
+/** The store and clock that all replicas of a test share. */
 function openStore() {
   const small = fakeChunkStore();
   const shared = {
@@ -27,7 +27,7 @@ function openStore() {
     small,
     clock: fakeClock(),
   };
-  // Registered first, so called last: no replica has left a timer.
+  // Registered first, so called last: no replica may have left a timer.
   onTestFinished(() => expect(shared.clock.pending()).toBe(0));
   return shared;
 }
@@ -80,7 +80,7 @@ function alone(): PeerSet {
   return viewsOf(1)[0]!;
 }
 
-/** The views of so many replicas, in the order in which it is their turn. */
+/** The views of `count` replicas, in the order in which they probe. */
 function viewsOf(count: number): PeerSet[] {
   const ips = Array.from({ length: count }, (_, index) => `10.0.0.${index + 1}`);
   const endpoints = ips.map((ip) => ({ addresses: [ip], conditions: { serving: true } }));
@@ -89,7 +89,7 @@ function viewsOf(count: number): PeerSet[] {
   return order.map((address) => views.find(({ self }) => self === address)!);
 }
 
-test('an atomic store is trusted, and the verdict is noted there', async () => {
+test('an atomic store is trusted, and the verdict is recorded in it', async () => {
   const shared = openStore();
   const { probe, trusted, outcomes } = openReplica(shared);
   expect(probe.condition).toBe('unknown');
@@ -99,7 +99,7 @@ test('an atomic store is trusted, and the verdict is noted there', async () => {
   expect(probe.describe()).toMatch(/^atomic: /);
   expect(trusted).toEqual([true]);
   expect(outcomes).toEqual(['probe atomic']);
-  // Who starts now has it from there.
+  // A replica that starts now reads the verdict from there.
   const second = openReplica(shared);
   await shared.clock.advance(0);
   expect(second.probe.verdict).toEqual(probe.verdict);
@@ -108,7 +108,7 @@ test('an atomic store is trusted, and the verdict is noted there', async () => {
   expect(shared.probes).toBe(1);
 });
 
-test('any other store is not, nor one that does not give back what it was given', async () => {
+test('a store with other conditions, or that does not return what was written, is not trusted', async () => {
   const ignoring = openStore();
   ignoring.findings = IGNORED;
   const damaging = openStore();
@@ -121,7 +121,7 @@ test('any other store is not, nor one that does not give back what it was given'
   expect(replicas.map(({ probe }) => probe.condition)).toEqual(['ignored', 'atomic', 'atomic']);
 });
 
-test('of three replicas that start together one probes', async () => {
+test('of three replicas that start together, one probes', async () => {
   const shared = openStore();
   const replicas = viewsOf(3).map((peers) => openReplica(shared, peers));
   await shared.clock.advance(0);
@@ -131,7 +131,7 @@ test('of three replicas that start together one probes', async () => {
   expect(shared.probes).toBe(1);
 });
 
-test('the next in turn probes where the first does not', async () => {
+test('the next replica probes where the first one does not', async () => {
   const shared = openStore();
   const [, second, third] = viewsOf(3).map((peers, rank) => (rank === 0 ? undefined : openReplica(shared, peers)));
   await shared.clock.advance(9_000);
@@ -142,10 +142,10 @@ test('the next in turn probes where the first does not', async () => {
   expect(third!.verdicts).toEqual([['atomic', 'noted']]);
 });
 
-test('after a day it is found out second, and what was known holds meanwhile', async () => {
+test('the store is probed again after a day, and the last verdict holds until then', async () => {
   const shared = openStore();
   const { probe, trusted } = openReplica(shared);
-  await shared.clock.advance(DAY - 1_000);
+  await shared.clock.advance(DAY_MS - 1_000);
   expect(shared.probes).toBe(1);
   shared.findings = IGNORED;
   await shared.clock.advance(2_000);
@@ -153,19 +153,19 @@ test('after a day it is found out second, and what was known holds meanwhile', a
   expect(probe.condition).toBe('ignored');
   expect(trusted).toEqual([true, false]);
 
-  shared.small.down = new OrcaError('store_unavailable', 'away');
-  await shared.clock.advance(DAY);
+  shared.small.down = new OrcaError('store_unavailable', 'down');
+  await shared.clock.advance(DAY_MS);
   expect(probe.condition).toBe('ignored');
 });
 
-test('a store that is away is asked again soon, and probed when it is back', async () => {
+test('while the store is down it is checked again soon, and probed when it is available', async () => {
   const shared = openStore();
-  shared.small.down = new OrcaError('store_unavailable', 'away');
+  shared.small.down = new OrcaError('store_unavailable', 'down');
   const { probe, warnings } = openReplica(shared);
   await shared.clock.advance(10 * 60_000);
   expect(shared.probes).toBe(0);
-  expect(probe.describe()).toContain('away');
-  // Said once.
+  expect(probe.describe()).toContain('down');
+  // Logged once.
   expect(warnings).toHaveLength(1);
   shared.small.down = undefined;
   await shared.clock.advance(60_000);
@@ -173,12 +173,12 @@ test('a store that is away is asked again soon, and probed when it is back', asy
   expect(shared.probes).toBe(1);
 });
 
-test('a probe that fails or proves nothing is not repeated every minute', async () => {
+test('a probe that fails or is inconclusive is repeated with growing pauses', async () => {
   const shared = openStore();
   shared.findings = new OrcaError('store_unavailable', 'refused', { status: 403 });
   const { probe, outcomes, trusted } = openReplica(shared);
   await shared.clock.advance(60 * 60_000);
-  // After 1, 2, 4, 8, 16 minutes, and then hourly.
+  // After 1, 2, 4, 8 and 16 minutes, and then hourly.
   expect(shared.probes).toBe(6);
   expect(outcomes.at(-1)).toBe('probe error');
   shared.findings = { ...ATOMIC, race: { outcomes: ['taken', 'taken'], storedWriter: undefined } };
@@ -190,7 +190,7 @@ test('a probe that fails or proves nothing is not repeated every minute', async 
   expect(probe.condition).toBe('atomic');
 });
 
-test('a verdict that can’t be noted holds here all the same', async () => {
+test('a verdict that cannot be recorded still holds at this replica', async () => {
   const shared = openStore();
   const { small } = shared;
   shared.small = {
