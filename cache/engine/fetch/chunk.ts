@@ -3,14 +3,7 @@
  * only moves forward: where a source breaks off after some bytes, the next one continues at that offset.
  */
 import { rankPeers } from '#cache/core/rendezvous.ts';
-import {
-  mayRetryOverload,
-  startCursor,
-  type ChunkRead,
-  type Cursor,
-  type FetchContext,
-  type Pieces,
-} from './context.ts';
+import { mayRetryOverload, startCursor, type ChunkRead, type FetchContext, type Pieces } from './context.ts';
 import { fromFlightOrMemory, fromOrigin } from './from-origin.ts';
 import { fromCoordinator, fromLeavingReplica, fromRunnerUp } from './from-peer.ts';
 import { fromStore } from './from-store.ts';
@@ -19,7 +12,12 @@ import { fromStore } from './from-store.ts';
 export async function* fetchChunk(context: FetchContext, read: ChunkRead): Pieces<void> {
   const { path } = read.chunk;
   const cursor = startCursor(context, read);
-  if (yield* isInMemory(context, read, cursor)) return;
+  try {
+    if ((yield* fromFlightOrMemory(context, read, cursor)) === 'done') return;
+  } catch (error) {
+    // A fill that failed with overload does not end a response that has started: the other sources are more patient.
+    if (!mayRetryOverload(error, read, 0)) throw error;
+  }
   if (context.catalog.has(path) && (yield* fromStore(context, read, cursor)) === 'done') return;
   const { owners, terminating, self } = context.peers.current();
   const [leaving] = rankPeers(path, [...owners, ...terminating], 1);
@@ -36,14 +34,4 @@ export async function* fetchChunk(context: FetchContext, read: ChunkRead): Piece
     }
   }
   yield* fromOrigin(context, read, cursor);
-}
-
-async function* isInMemory(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<boolean> {
-  try {
-    return (yield* fromFlightOrMemory(context, read, cursor)) === 'done';
-  } catch (error) {
-    // A fill that failed with overload does not end a response that has started: the other sources are more patient.
-    if (!mayRetryOverload(error, read, 0)) throw error;
-    return false;
-  }
 }

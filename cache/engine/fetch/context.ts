@@ -86,8 +86,8 @@ export interface PieceReader {
   close(): void;
 }
 
-/** Yields a reader's pieces, moves the cursor, and closes the reader. */
-export async function* drain(reader: Omit<PieceReader, 'pass'>, cursor: Cursor): Pieces<void> {
+/** Yields a reader's pieces and moves the cursor; closes the reader and calls `onEnd` when the pieces end. */
+export async function* drain(reader: Omit<PieceReader, 'pass'>, cursor: Cursor, onEnd?: () => void): Pieces<void> {
   try {
     for (let piece = await reader.next(); piece !== undefined; piece = await reader.next()) {
       cursor.at += piece.bytes.length;
@@ -95,6 +95,7 @@ export async function* drain(reader: Omit<PieceReader, 'pass'>, cursor: Cursor):
     }
   } finally {
     reader.close();
+    onEnd?.();
   }
 }
 
@@ -102,13 +103,12 @@ export async function* drain(reader: Omit<PieceReader, 'pass'>, cursor: Cursor):
  * The same, until the client stalls: then the reader ends early, at the cursor, and the memory it holds is released. The
  * bytes can be fetched again when the client continues.
  */
-export async function* drainUntilStall(reader: PieceReader, read: ChunkRead, cursor: Cursor): Pieces<void> {
-  const unsubscribe = read.pace?.onStall(() => reader.pass());
-  try {
-    yield* drain(reader, cursor);
-  } finally {
-    unsubscribe?.();
-  }
+export function drainUntilStall(reader: PieceReader, read: ChunkRead, cursor: Cursor): Pieces<void> {
+  return drain(
+    reader,
+    cursor,
+    read.pace?.onStall(() => reader.pass()),
+  );
 }
 
 /**

@@ -10,9 +10,10 @@ export class InFlightTable<K, T> {
     return this.#count;
   }
 
-  /** The first stream of `key` that `accepts`; a key may have more than one. */
-  find(key: K, accepts: (stream: T) => boolean = () => true): T | undefined {
-    return this.#streams.get(key)?.find(accepts);
+  /** The first stream of `key`, of those that `accepts` accepts; a key may have more than one. */
+  find(key: K, accepts?: (stream: T) => boolean): T | undefined {
+    const streams = this.#streams.get(key);
+    return accepts === undefined ? streams?.[0] : streams?.find(accepts);
   }
 
   add(key: K, stream: T): void {

@@ -40,6 +40,9 @@ export async function openStoreStream(
   timeouts: Omit<CallOptions, 'signal'>,
 ): Promise<StreamReader> {
   const lease = await leaseWindow(memory, read, fetched);
+  // Granted in the same moment in which the reader left.
+  if (read.signal.aborted) lease.close();
+  read.signal.throwIfAborted();
   const ended = new AbortController();
   const window = new StreamWindow({
     memory,

@@ -23,7 +23,7 @@ function open() {
   store.plant(chunk, body, metadataFor(chunk, body));
   const read = { chunk, demand: 'new', requestId: 'test', signal: NEVER } as const;
   const range = { from: 100, to: 4 * MIB };
-  const stream = (more: { readonly demand?: 'ahead' } = {}) =>
+  const stream = (more: { readonly demand?: 'ahead'; readonly signal?: AbortSignal } = {}) =>
     openStoreStream({ store, memory, catalog }, { ...read, ...more }, { range, fetched: range }, {});
   return { memory, store, catalog, chunk, body, stream };
 }
@@ -60,6 +60,17 @@ test('read-ahead takes only spare memory: without any it is refused, and the sto
   lease.close();
   (await stream({ demand: 'ahead' })).close();
   expect(memory.usedBytes).toBe(0);
+});
+
+test('a reader that leaves in the moment in which it is granted memory sends no request to the store', async () => {
+  const { memory, store, stream } = open();
+  const client = new AbortController();
+  const taken = await memory.lease(15 * MIB, 'window', 'new', NEVER);
+  const opening = stream({ signal: client.signal });
+  taken.close();
+  client.abort(new OrcaError('cancelled', 'the client closed the connection'));
+  await expect(opening).rejects.toMatchObject({ code: 'cancelled' });
+  expect([memory.usedBytes, store.counts.reads]).toEqual([0, 0]);
 });
 
 test('a stall releases the bytes fetched for a reader, except for the pieces at its socket', async () => {
