@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { expectNoStreams, expectNothingLeased, readsBody, turns } from '#test/support/engine-checks.ts';
 import { collect, MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
 
-test('when the coordinator is down, the runner-up fills each chunk, once', async () => {
+test('when the coordinator is down, the runner-up fills each chunk once', async () => {
   const engines = openEngines({ replicas: 3, chunkBytes: MIB / 8 });
   const body = patternBytes((32 * MIB) / 8);
   engines.origin.put('far-models', 'a', body);

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
+import { turns } from '#test/support/engine-checks.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
 import { startPacedReader } from '#test/support/paced-reader.ts';
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('a fill continues while its reader is stalled, and is not repeated', async () => {
   const engines = openEngines({ chunkBytes: 8 * MIB, readahead: 2, budgetBytes: 128 * MIB });
@@ -14,7 +13,7 @@ test('a fill continues while its reader is stalled, and is not repeated', async 
   await engine.idle();
   engine.memoryTier.evict(Number.POSITIVE_INFINITY);
   pace.stalled();
-  await turn();
+  await turns(1);
   // The piece at its socket, and nothing else.
   expect(engine.memory.usedBytes).toBe(MIB);
   const got = Buffer.from(first.bytes);

@@ -6,8 +6,6 @@ import { expectNothingLeased, turns } from '#test/support/engine-checks.ts';
 import { collect, MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
 import { openStored, startPacedReader } from '#test/support/paced-reader.ts';
 
-const turn = () => new Promise((resolve) => setImmediate(resolve));
-
 /** One replica with an object of eight chunks of 1 MiB, none of which is stored. */
 function open(readahead: number) {
   const engines = openEngines({ readahead, budgetBytes: 32 * MIB });
@@ -86,10 +84,10 @@ test('a generator that is put behind a first piece is closed with it', async () 
 test('a stall releases prefetched chunks, and nothing is prefetched for a slow reader', async () => {
   const { engines, engine, body } = await openStored(2 * MIB, 8);
   const { pace, first, rest } = await startPacedReader(engines, 'a');
-  await turn();
+  await turns(1);
   expect(engine.memory.usedBytes).toBeGreaterThan(8 * MIB);
   pace.stalled();
-  await turn();
+  await turns(1);
   expect(engine.memory.usedBytes).toBe(MIB);
   const reads = engines.store.counts.reads;
   const got = Buffer.from(first.bytes);

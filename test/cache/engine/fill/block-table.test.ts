@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { chunkAt, type Chunk, type ChunkPath } from '#cache/core/chunk.ts';
-import { blocksOf, isSparse, mostSparseBlocks, rangeOfBlocks, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
+import { rangeOfBlocks, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
 import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import { Flight } from '#cache/engine/fill/flight.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
@@ -43,20 +43,6 @@ function chunkOf(index: number, lengthBytes = CHUNK): Chunk {
 const now = (table: BlockTable, nowMs = 0) => ({ moment: table.moment, nowMs });
 const block = (number: number) => ({ from: number * BLOCK + 7, to: number * BLOCK + 9 });
 
-test('a read is sparse below an eighth of a chunk that is larger than the base size and than a block', () => {
-  const chunk = chunkOf(0);
-  expect(isSparse(chunk, { from: 5, to: 4101 }, 8 * MIB)).toBe(true);
-  expect(isSparse(chunk, { from: 0, to: CHUNK / 8 - 1 }, 8 * MIB)).toBe(true);
-  expect(isSparse(chunk, { from: 0, to: CHUNK / 8 }, 8 * MIB)).toBe(false);
-  expect(isSparse(chunk, { from: 0, to: 1 }, CHUNK)).toBe(false);
-  expect(isSparse(chunkOf(1, BLOCK), { from: 0, to: 1 }, 8 * MIB)).toBe(false);
-  expect(isSparse(chunkOf(1, BLOCK + 1), { from: 0, to: 1 }, 8 * MIB)).toBe(true);
-  expect(mostSparseBlocks(CHUNK)).toBe(256);
-  expect(mostSparseBlocks(BLOCK + 1)).toBe(1);
-  expect(blocksOf({ from: BLOCK - 1, to: BLOCK + 1 })).toEqual({ first: 0, end: 2 });
-  expect(rangeOfBlocks(1, 2, BLOCK + 9)).toEqual({ from: BLOCK, to: BLOCK + 9 });
-});
-
 test('reports the gaps between the runs in flight', () => {
   const { table, begin } = open();
   const chunk = chunkOf(0);
@@ -88,9 +74,9 @@ test('in a concurrent burst, arrivals within a second of the fetch do not count 
   expect(table.decide(chunk, block(0), now(table, 6_000)).fill).toBe(true);
 
   const late = begin(chunk, 1, 2);
-  const asked = now(table, 7_000);
+  const arrival = now(table, 7_000);
   complete(late, 7_000);
-  expect(table.decide(chunk, block(1), asked)).toEqual(NONE);
+  expect(table.decide(chunk, block(1), arrival)).toEqual(NONE);
   expect(table.decide(chunk, block(1), now(table, 7_001))).toEqual(NONE);
   expect(table.decide(chunk, block(1), now(table, 8_000)).fill).toBe(true);
 });

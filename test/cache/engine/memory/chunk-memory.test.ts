@@ -47,17 +47,17 @@ describe('shares', () => {
   test('evicts before a caller has to wait', async () => {
     const { memory, lease } = open(8);
     const tier = await lease(6, 'fill');
-    const asked: number[] = [];
+    const neededSegments: number[] = [];
     memory.onPressure({
       evictableBytes: 0,
       evict(neededBytes) {
-        asked.push(neededBytes / SEGMENT_BYTES);
+        neededSegments.push(neededBytes / SEGMENT_BYTES);
         tier.close();
         return true;
       },
     });
     await lease(4, 'fill');
-    expect(asked).toEqual([3]);
+    expect(neededSegments).toEqual([3]);
   });
 });
 

@@ -27,10 +27,10 @@ test('concurrent callers share one query', async () => {
   const { store, body, chunk, isStored } = open();
   store.plant(chunk, body);
   store.hasGate.hold();
-  const asked = [isStored(), isStored(), isStored()];
+  const answers = [isStored(), isStored(), isStored()];
   await store.hasGate.reached();
   store.hasGate.release();
-  expect(await Promise.all(asked)).toEqual([true, true, true]);
+  expect(await Promise.all(answers)).toEqual([true, true, true]);
   expect(store.counts.has).toBe(1);
 });
 
@@ -64,7 +64,7 @@ test.for(['store_unavailable', 'chunk_bad'] as const)('%s counts as not stored',
 test('an unexpected error is thrown to every caller, and is not remembered', async () => {
   const { store, isStored } = open();
   store.inject({ on: 'has', error: new OrcaError('internal', 'injected') });
-  for (const asked of [isStored(), isStored()]) await expect(asked).rejects.toMatchObject({ code: 'internal' });
+  for (const answer of [isStored(), isStored()]) await expect(answer).rejects.toMatchObject({ code: 'internal' });
   expect(await isStored()).toBe(false);
 });
 

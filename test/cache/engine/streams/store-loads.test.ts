@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
+import { turns } from '#test/support/engine-checks.ts';
 import {
   collect,
   MIB,
@@ -30,14 +31,12 @@ async function readLately(sizeBytes: number, chunkBytes = 2 * MIB) {
   const read = async (range?: string) => (await readAll(engine, readRequest('a', { range }))).bytes;
   /** No load is in flight, and nothing is leased but what the memory tier keeps. */
   const expectWhole = async () => {
-    await turn();
+    await turns(1);
     expect(engine.storeLoads.count).toBe(0);
     expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
   };
   return { engine, counts, store, origin: engines.origin, body, path, read, expectWhole };
 }
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test('concurrent readers load each chunk once, and it stays in memory', async () => {
   const { engine, store, body, read, expectWhole } = await readLately(5 * MIB);
@@ -119,7 +118,7 @@ test('a load stays joinable and cannot be evicted until its last reader is done'
   const { engine, store, body, read, expectWhole } = await readLately(4 * MIB, 4 * MIB);
   const steady = await engine.read(readRequest('a'));
   const { value: first } = await steady.body.next();
-  await turn();
+  await turns(1);
   expect([engine.storeLoads.count, engine.memoryTier.count]).toEqual([1, 0]);
   expect((await read()).equals(body)).toBe(true);
   engine.memoryTier.evict(Number.POSITIVE_INFINITY);
@@ -142,7 +141,7 @@ describe('a chunk that is read from the cachestore again', () => {
     const { engine: reopened } = reopenEngines(engines, { readahead: 0, ...options }).replicas[0]!;
     const read = async (range?: string) => {
       const { bytes } = await readAll(reopened, readRequest('a', { range }));
-      await turn();
+      await turns(1);
       expect(reopened.memory.usedBytes).toBe(reopened.memoryTier.sizeBytes);
       return bytes;
     };

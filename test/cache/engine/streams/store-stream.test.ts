@@ -3,6 +3,7 @@ import { OrcaError } from '#cache/core/errors.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import { openStoreStream } from '#cache/engine/streams/store-stream.ts';
 import { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { turns } from '#test/support/engine-checks.ts';
 import { chunkFor, metadataFor, patternBytes } from '#test/support/chunks.ts';
 import { MIB } from '#test/support/engines.ts';
 import { fakeChunkStore } from '#test/support/fake-chunk-store.ts';
@@ -10,8 +11,6 @@ import { fakeClock } from '#test/support/fake-clock.ts';
 import { openStored, startPacedReader } from '#test/support/paced-reader.ts';
 
 const NEVER = new AbortController().signal;
-
-const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** A stored chunk of 4 MiB. */
 function open() {
@@ -36,7 +35,7 @@ test('a reader that closes ends the request to the cachestore, and releases its 
   expect(catalog.has(chunk.path)).toBe(true);
   piece!.release();
   reader.close();
-  await turn();
+  await turns(1);
   expect([memory.usedBytes, store.counts.bytesRead]).toEqual([0, 0]);
 });
 
@@ -77,7 +76,7 @@ test('a stall releases the bytes fetched for a reader, except for the pieces at 
   const { engines, engine, body } = await openStored(8 * MIB);
   const { pace, take, first, rest } = await startPacedReader(engines, 'a');
   const second = await take();
-  await turn();
+  await turns(1);
   expect(engine.memory.usedBytes).toBeGreaterThanOrEqual(2 * MIB);
   pace.stalled();
   expect(engine.memory.usedBytes).toBe(2 * MIB);
@@ -86,7 +85,7 @@ test('a stall releases the bytes fetched for a reader, except for the pieces at 
   second.release();
   expect(engine.memory.usedBytes).toBe(0);
   expect(Buffer.concat([got, await rest()]).equals(body)).toBe(true);
-  await turn();
+  await turns(1);
   expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
 });
 

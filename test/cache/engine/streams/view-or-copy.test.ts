@@ -32,7 +32,7 @@ test('while memory is plentiful, a reader gets views, which keep their segment',
 });
 
 test.for(['memory is short', 'the reader is slow'])(
-  'when %s, it gets copies, which keep no segment of the chunk',
+  'when %s, a reader gets copies, which keep no segment of the chunk',
   async (reason) => {
     const { memory, chunk, body } = await chunkIn(reason === 'memory is short' ? 5 : 16);
     const pace = new ReaderPace();
@@ -49,7 +49,7 @@ test.for(['memory is short', 'the reader is slow'])(
   },
 );
 
-test('without memory for a copy, it gets a small view', async () => {
+test('without memory for a copy, a reader gets a small view', async () => {
   const { memory, chunk } = await chunkIn(5);
   await memory.lease(MIB, 'window', 'new', new AbortController().signal);
   const piece = viewOrCopy(memory, undefined)(chunk, 0, 4 * MIB, 'memory');

@@ -41,16 +41,16 @@ test('never contains a chunk that was not added or was removed since, and stays 
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
       const catalog = new Catalog(10);
-      const truth = new Set<number>();
+      const expected = new Set<number>();
       for (const [what, index] of steps) {
         if (what === 'add') {
           catalog.add(path(index));
-          truth.add(index);
+          expected.add(index);
           expect(catalog.has(path(index))).toBe(true);
         } else if (what === 'forget') {
           catalog.forget(path(index));
-          truth.delete(index);
-        } else if (catalog.has(path(index))) expect(truth.has(index)).toBe(true);
+          expected.delete(index);
+        } else if (catalog.has(path(index))) expect(expected.has(index)).toBe(true);
         expect(catalog.size).toBeLessThanOrEqual(10);
       }
     }),

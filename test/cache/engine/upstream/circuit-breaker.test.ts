@@ -4,7 +4,7 @@ import { Breaker } from '#cache/engine/upstream/circuit-breaker.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 const down = new OrcaError('store_unavailable', 'down');
-const no = new OrcaError('chunk_missing', 'no');
+const negative = new OrcaError('chunk_missing', 'not stored');
 const cancelled = new OrcaError('cancelled', 'the client has disconnected');
 
 function open(forgivesOnSuccess = false) {
@@ -37,13 +37,13 @@ async function broken(forgivesOnSuccess = false) {
   return parts;
 }
 
-test('enough failures within the window open it, and then calls are refused at once', async () => {
+test('enough failures within the window open the breaker, and then calls are refused at once', async () => {
   const { breaker, call } = await broken();
   expect(breaker.state).toBe('open');
   expect(await call('ok')).toMatchObject({ code: 'store_unavailable', retryAfterMs: 10_000 });
 });
 
-test('failures that are further apart do not open it', async () => {
+test('failures that are further apart do not open the breaker', async () => {
   const { clock, breaker, call } = open();
   for (let i = 0; i < 6; i++) {
     await call(down);
@@ -54,7 +54,7 @@ test('failures that are further apart do not open it', async () => {
 
 test('a negative answer does not count as a failure', async () => {
   const { breaker, call } = open();
-  for (let i = 0; i < 10; i++) expect(await call(no)).toBe(no);
+  for (let i = 0; i < 10; i++) expect(await call(negative)).toBe(negative);
   expect(breaker.state).toBe('closed');
 });
 
@@ -66,7 +66,7 @@ test('a success resets the count of failures where it is configured to', async (
   }
 });
 
-test('one probe runs at first, and enough successful ones in a row close it', async () => {
+test('one probe runs at first, and enough successful ones in a row close the breaker', async () => {
   const { clock, breaker, call } = await broken();
   let closed = 0;
   breaker.onClose(() => closed++);
@@ -85,7 +85,7 @@ test('one probe runs at first, and enough successful ones in a row close it', as
   expect(await call('ok')).toBe('ok');
 });
 
-test('after a successful probe calls are admitted again, and one failure opens it again', async () => {
+test('after a successful probe calls are admitted again, and one failure opens the breaker again', async () => {
   const { clock, breaker, call } = await broken();
   await clock.advance(10_000);
   await call('ok');
@@ -108,7 +108,7 @@ test('after a successful probe calls are admitted again, and one failure opens i
   expect(breaker.state).toBe('closed');
 });
 
-test('a failed probe opens it again, for the same time', async () => {
+test('a failed probe opens the breaker again, for the same time', async () => {
   const { clock, breaker, call } = await broken();
   await clock.advance(10_000);
   await call('ok');

@@ -28,6 +28,6 @@ test.for([
   expect(await afterCommits(new OrcaError('store_unavailable', 'full', options))).toBe('closed');
 });
 
-test('other failures of a store open it', async () => {
+test('other store failures open the circuit breaker', async () => {
   expect(await afterCommits(new OrcaError('store_unavailable', 'broken', { status: 500 }))).toBe('open');
 });

@@ -108,7 +108,7 @@ test('an atomic store is trusted, and the verdict is recorded in it', async () =
   expect(shared.probes).toBe(1);
 });
 
-test('a store with other conditions, or that does not return what was written, is not trusted', async () => {
+test('a store without atomic conditional writes, or that does not return what was written, is not trusted', async () => {
   const ignoring = openStore();
   ignoring.findings = IGNORED;
   const damaging = openStore();
