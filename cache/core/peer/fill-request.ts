@@ -48,6 +48,8 @@ const REQUIRED = ['origin_id', 'bucket', 'key', 'etag', 'chunk_size', 'index', '
 /** The longest deadline of any requester. */
 const MAX_DEADLINE_MS = 10 * 60_000;
 const EPOCH = /^[0-9a-f]{16}$/;
+/** One token, known or not. */
+const REASON = /^[a-z][a-z_]{0,31}$/;
 
 /** The request target: path and query. */
 export function formatFillTarget({ chunk, range }: FillQuery): string {
@@ -131,7 +133,8 @@ export function parseFillTerms(headers: Readonly<Record<string, string | readonl
   const sparse = headers['x-orca-sparse'];
   if (rank !== '1' && rank !== '2') throw refused('X-Orca-Rank is malformed');
   if (demand !== 'started' && demand !== 'new') throw refused('X-Orca-Class is malformed');
-  if (reason !== undefined && !isReason(reason)) throw refused('X-Orca-Reason is malformed');
+  if (reason !== undefined && !(typeof reason === 'string' && REASON.test(reason)))
+    throw refused('X-Orca-Reason is malformed');
   if (typeof epoch !== 'string' || !EPOCH.test(epoch)) throw refused('X-Orca-Epoch is malformed');
   const deadlineMs = typeof deadline === 'string' && INTEGER.test(deadline) ? Number(deadline) : Number.NaN;
   if (!(deadlineMs > 0 && deadlineMs <= MAX_DEADLINE_MS)) throw refused('X-Orca-Deadline-Ms is malformed');
@@ -141,11 +144,8 @@ export function parseFillTerms(headers: Readonly<Record<string, string | readonl
     epoch,
     demand,
     deadlineMs,
-    reason: reason ?? 'miss',
+    // In a rolling update a newer replica may send a reason that this version does not know: serve it as a plain miss.
+    reason: REASONS.find((known) => known === reason) ?? 'miss',
     ...(sparse !== undefined && { sparse: true }),
   };
-}
-
-function isReason(text: string | readonly string[]): text is (typeof REASONS)[number] {
-  return REASONS.some((reason) => reason === text);
 }

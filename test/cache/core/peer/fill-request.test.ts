@@ -144,8 +144,10 @@ describe('the terms of a fill request', () => {
     { 'x-orca-rank': '1, 1' },
     { 'x-orca-class': 'urgent' },
     { 'x-orca-reason': '' },
-    { 'x-orca-reason': 'miss' },
     { 'x-orca-reason': 'corrupt, join' },
+    { 'x-orca-reason': ['corrupt', 'join'] },
+    { 'x-orca-reason': 'Corrupt' },
+    { 'x-orca-reason': 'a'.repeat(33) },
     { 'x-orca-sparse': '0' },
     { 'x-orca-epoch': 'x' },
     { 'x-orca-epoch': undefined },
@@ -156,6 +158,11 @@ describe('the terms of a fill request', () => {
   ])('are rejected with %j', (change) => {
     const headers = { ...formatFillTerms(terms), ...change };
     expect(() => parseFillTerms(headers)).toThrow(expect.objectContaining({ code: 'bad_request' }));
+  });
+
+  test.for(['miss', 'rebalanced', 'removed_later'])('with the reason %s are those of a miss', (reason) => {
+    const headers = { ...formatFillTerms(terms), 'x-orca-reason': reason };
+    expect(parseFillTerms(headers)).toEqual({ ...terms, reason: 'miss' });
   });
 
   test.for(['2', undefined])('with protocol %s are rejected with not_coordinator', (protocol) => {
