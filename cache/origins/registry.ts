@@ -2,10 +2,11 @@
 import type { OriginType } from '#crds/kinds/registry.ts';
 import type { ResolveContext } from '#cache/wire/resolve-context.ts';
 import { azureBlob } from './azure-blob/kind.ts';
+import { http } from './http/kind.ts';
 import type { OriginKind } from './kind.ts';
 import { s3 } from './s3/kind.ts';
 
-const ORIGINS = { S3: s3, AzureBlob: azureBlob } as const satisfies {
+const ORIGINS = { S3: s3, AzureBlob: azureBlob, HTTP: http } as const satisfies {
   readonly [T in OriginType]: { readonly schema: { readonly type: T } };
 };
 

@@ -7,10 +7,11 @@ import type { Infer, Rule, Schema } from '#crds/schema/json-schema.ts';
 import { unionMember } from '#crds/schema/field-builders.ts';
 import { azureBlobOrigin, azureBlobStore } from './azure-blob.ts';
 import { filesystemStore } from './filesystem.ts';
+import { httpOrigin } from './http.ts';
 import type { UpstreamKind } from './kind.ts';
 import { s3Origin, s3Store } from './s3.ts';
 
-export const ORIGIN_KINDS = [s3Origin, azureBlobOrigin] as const;
+export const ORIGIN_KINDS = [s3Origin, azureBlobOrigin, httpOrigin] as const;
 export const STORE_KINDS = [s3Store, azureBlobStore, filesystemStore] as const;
 
 export type OriginType = (typeof ORIGIN_KINDS)[number]['type'];

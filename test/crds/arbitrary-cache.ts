@@ -30,6 +30,27 @@ const azure = {
   caBundleRef: reference,
 };
 
+/** Without `urls`, which depend on the buckets. */
+const http = {
+  redirectHosts: fc.uniqueArray(fc.constantFrom('cdn.example.org', '*.example.net', '10.0.0.1:8080')),
+  allowLastModified: fc.boolean(),
+  credentialsSecretRef: reference,
+  caBundleRef: reference,
+};
+
+interface Bucket {
+  readonly name: string;
+  readonly originBucket?: string;
+}
+
+/** Adds the URL of every bucket to an HTTP origin. */
+function withUrls<T extends object>(origin: T & { readonly buckets: readonly Bucket[] }): T {
+  if (!('http' in origin)) return origin;
+  const buckets = new Set(origin.buckets.map(({ name, originBucket = name }) => originBucket));
+  const urls = [...buckets].map((bucket) => ({ bucket, baseUrl: `https://files.example.org/${bucket}` }));
+  return { ...origin, http: { ...(origin.http as object), urls } };
+}
+
 const mebibytes = fc.integer({ min: 1, max: 64 });
 const tiers = fc
   .tuple(
@@ -57,6 +78,7 @@ const spec = fc.record(
               type: fc.constant('AzureBlob'),
               azureBlob: fc.record(azure, { requiredKeys: ['account'] }),
             }),
+            fc.record({ type: fc.constant('HTTP'), http: fc.record(http, optional) }),
           ),
           buckets: fc.uniqueArray(
             fc.record(
@@ -77,7 +99,7 @@ const spec = fc.record(
         },
         { requiredKeys: ['id', 'upstream', 'buckets'] },
       )
-      .map(({ upstream, ...fields }) => ({ ...fields, ...upstream })),
+      .map(({ upstream, ...fields }) => withUrls({ ...fields, ...upstream })),
     cacheStore: fc.oneof(
       fc.record({ type: fc.constant('S3'), s3: fc.record({ ...s3, bucket }, { requiredKeys: ['bucket'] }) }),
       fc.record({

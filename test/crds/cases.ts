@@ -22,6 +22,13 @@ const azureStore = (more: object) => ({
   'spec.cacheStore': { type: 'AzureBlob', azureBlob: { account: 'acme', container: 'chunks', ...more } },
 });
 const azureOrigin = (more: object) => ({ ...AZURE_ORIGIN, 'spec.origin.azureBlob': { account: 'acme', ...more } });
+const BUCKET_URL = { bucket: 'acme-models-eu', baseUrl: 'https://files.example.org/models' };
+const httpOrigin = (more: object) => ({
+  'spec.origin.type': 'HTTP',
+  'spec.origin.s3': undefined,
+  'spec.origin.http': { urls: [BUCKET_URL], ...more },
+});
+const httpUrl = (baseUrl: string) => httpOrigin({ urls: [{ ...BUCKET_URL, baseUrl }] });
 const noName = { name: 'Not_A_Name' };
 
 /** A malformed value; the case is named after its path. */
@@ -175,6 +182,70 @@ export const badCases: readonly BadCase[] = [
     changes: { 'spec.cacheStore': { type: 'AzureBlob', azureBlob: { account: 'acme', container: 'a--b' } } },
     path: 'spec.cacheStore.azureBlob.container',
   },
+  {
+    name: 'an HTTP origin without http',
+    changes: { 'spec.origin.type': 'HTTP', 'spec.origin.s3': undefined },
+    path: 'spec.origin.http',
+  },
+  { name: 'an HTTP origin without URLs', changes: httpOrigin({ urls: undefined }), path: 'spec.origin.http.urls' },
+  {
+    name: 'an HTTP origin with an empty list of URLs',
+    changes: httpOrigin({ urls: [] }),
+    path: 'spec.origin.http.urls',
+  },
+  {
+    name: 'a base URL with a query',
+    changes: httpUrl('https://files.example.org/models?token=1'),
+    path: 'spec.origin.http.urls[0].baseUrl',
+  },
+  {
+    name: 'a base URL with a user',
+    changes: httpUrl('https://a:b@files.example.org/'),
+    path: 'spec.origin.http.urls[0].baseUrl',
+  },
+  {
+    name: 'a URL for a malformed bucket',
+    changes: httpOrigin({ urls: [BUCKET_URL, { bucket: 'a/b', baseUrl: 'https://files.example.org/' }] }),
+    path: 'spec.origin.http.urls[1].bucket',
+  },
+  {
+    name: 'a bucket without a URL',
+    changes: { ...httpOrigin({}), 'spec.origin.buckets': [bucket('models')] },
+    path: 'spec.origin.http.urls',
+  },
+  {
+    name: 'URLs on two servers',
+    changes: httpOrigin({ urls: [BUCKET_URL, { bucket: 'more', baseUrl: 'https://other.example.org/' }] }),
+    path: 'spec.origin.http.urls',
+  },
+  {
+    name: 'URLs with two schemes',
+    changes: httpOrigin({ urls: [BUCKET_URL, { bucket: 'more', baseUrl: 'http://files.example.org/' }] }),
+    path: 'spec.origin.http.urls',
+  },
+  {
+    name: 'HTTP credentials over http',
+    changes: httpOrigin({
+      urls: [{ ...BUCKET_URL, baseUrl: 'http://files.example.org/' }],
+      credentialsSecretRef: { name: 'token' },
+    }),
+    path: 'spec.origin.http.urls',
+  },
+  {
+    name: 'a redirect host with a scheme',
+    changes: httpOrigin({ redirectHosts: ['https://cdn.example.org'] }),
+    path: 'spec.origin.http.redirectHosts[0]',
+  },
+  {
+    name: 'a redirect host with a wildcard in the middle',
+    changes: httpOrigin({ redirectHosts: ['cdn.*.example.org'] }),
+    path: 'spec.origin.http.redirectHosts[0]',
+  },
+  ...['credentialsSecretRef', 'caBundleRef'].map((member) => ({
+    name: `a malformed ${member} of an HTTP origin`,
+    changes: httpOrigin({ [member]: noName }),
+    path: `spec.origin.http.${member}.name`,
+  })),
   { name: 'an S3 origin without s3', changes: { 'spec.origin.s3': undefined }, path: 'spec.origin.s3' },
   {
     name: 'an endpoint without a scheme',
@@ -452,6 +523,27 @@ export const goodCases: readonly Case[] = [
         caBundleRef: { name: 'origin-ca' },
       },
     },
+  },
+  {
+    name: 'an HTTP origin with every field',
+    changes: {
+      ...httpOrigin({
+        urls: [BUCKET_URL, { bucket: 'more', baseUrl: 'https://files.example.org' }],
+        redirectHosts: ['cdn.example.org', '*.example.net:8443'],
+        allowLastModified: true,
+        credentialsSecretRef: { name: 'token' },
+        caBundleRef: { name: 'origin-ca' },
+      }),
+      'spec.origin.buckets': [bucket('models', { originBucket: 'acme-models-eu' }), bucket('more')],
+    },
+  },
+  { name: 'an HTTP origin over http', changes: httpUrl('http://files.files.svc:8080/pub/%7Emodels/') },
+  {
+    name: 'HTTP credentials over http on loopback',
+    changes: httpOrigin({
+      urls: [{ ...BUCKET_URL, baseUrl: 'http://[::1]:8080' }],
+      credentialsSecretRef: { name: 'token' },
+    }),
   },
   {
     name: 'an Azure cachestore',

@@ -313,9 +313,15 @@ function secretDirectoriesOf({ origin, cacheStore, edge, peers }: Config): strin
 
 /** The credentials directory of the configured kind, whichever it is. */
 function credentialsOf(section: Config['origin'] | Config['cacheStore']): string | undefined {
-  const sides = Object.values<unknown>(section).filter((side) => typeof side === 'object' && side !== null);
-  for (const { credentials } of sides as { readonly credentials?: { readonly path?: string } }[])
-    if (credentials?.path !== undefined) return credentials.path;
+  for (const settings of Object.values<unknown>(section)) {
+    if (typeof settings !== 'object' || settings === null) continue;
+    const { credentials, credentialsDirectory } = settings as {
+      readonly credentials?: { readonly path?: string };
+      readonly credentialsDirectory?: string;
+    };
+    const directory = credentials?.path ?? credentialsDirectory;
+    if (directory !== undefined) return directory;
+  }
   return undefined;
 }
 

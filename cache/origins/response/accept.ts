@@ -45,5 +45,16 @@ export function accept(
   if (coding === 'unknown') throw new UnknownCoding();
 }
 
-/** Right in all else, but with a content coding of which it is not known whether it is the object's. */
+/** Correct except for a content coding of which it is not known whether the object has it. */
 export class UnknownCoding extends Error {}
+
+/** Sends a read. If the coding of its answer is unknown, `learn` finds out the object's own, and the read is sent again. */
+export async function retryWithCoding<T>(send: () => Promise<T>, learn: () => Promise<void>): Promise<T> {
+  try {
+    return await send();
+  } catch (error) {
+    if (!(error instanceof UnknownCoding)) throw error;
+    await learn();
+    return send();
+  }
+}
