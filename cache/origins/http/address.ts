@@ -14,7 +14,7 @@ export function urlOf(baseUrl: string, key: string): URL {
   return new URL(baseUrl + encodePath(key));
 }
 
-/** Whether nobody else can read what is sent to this URL. */
+/** Whether a request to this URL may carry credentials: it is encrypted, or does not leave the machine. */
 export function isConfidential({ protocol, hostname }: URL): boolean {
   return (
     protocol === 'https:' || hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d+){3}$/.test(hostname)

@@ -10,7 +10,7 @@ import { contentRange } from '#cache/wire/s3/client.ts';
 import type { HttpAnswer, HttpClient } from './client.ts';
 import { versionOf, type LinkedVersion } from './version.ts';
 
-/** Of a `200`. */
+/** Takes a `200`. */
 export function headOf({ headers, linked }: HttpAnswer, allowLastModified: boolean, name: string): ObjectHead {
   const etag = linked?.etag ?? versionOf(200, headers, allowLastModified);
   if (etag === undefined && !allowLastModified && 'last-modified' in headers)
