@@ -1,0 +1,67 @@
+import { expect, test } from 'vitest';
+import { chunkAt } from '#cache/core/chunk.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import { FILL_PART_BYTES, Flight } from '#cache/engine/fill/flight.ts';
+import { MIB } from '#test/support/engines.ts';
+
+const NEVER = new AbortController().signal;
+
+/** A flight of four parts; the last one is short. */
+function open() {
+  const sizeBytes = 3 * FILL_PART_BYTES + MIB;
+  const object = { originId: 'test', bucket: 'b', key: 'k', etag: 'e', sizeBytes };
+  let emptied = 0;
+  const flight = new Flight(chunkAt(object, 32 * MIB, 0), () => emptied++);
+  const next = (mayWait?: (part: Flight['parts'][number]) => boolean) => {
+    const part = flight.nextPart(mayWait);
+    if (part !== undefined) part.started = true;
+    return part === undefined ? undefined : part.from / FILL_PART_BYTES;
+  };
+  return { flight, next, emptied: () => emptied };
+}
+
+test('parts are fetched in order, those that a reader needs first', () => {
+  const { flight, next } = open();
+  flight.join({ from: 2 * FILL_PART_BYTES + 5, to: 2 * FILL_PART_BYTES + 6 }, NEVER);
+  expect([next(), next(), next(), next(), next()]).toEqual([2, 0, 1, 3, undefined]);
+});
+
+test('a part that may wait is fetched last, unless a reader needs it', () => {
+  const { flight, next } = open();
+  const mayWait = ({ from }: { readonly from: number }) => from <= FILL_PART_BYTES;
+  flight.join({ from: FILL_PART_BYTES, to: FILL_PART_BYTES + 1 }, NEVER);
+  expect([next(mayWait), next(mayWait), next(mayWait), next(mayWait)]).toEqual([1, 2, 3, 0]);
+});
+
+test('reports how many bytes have arrived, and how far without a gap', () => {
+  const { flight } = open();
+  const [first, second] = flight.parts;
+  second!.at = second!.to;
+  expect([flight.arrivedBytes, flight.contiguousTo]).toEqual([FILL_PART_BYTES, 0]);
+  first!.at = first!.to;
+  expect([flight.arrivedBytes, flight.contiguousTo]).toEqual([2 * FILL_PART_BYTES, 2 * FILL_PART_BYTES]);
+  expect(flight.availableTo(FILL_PART_BYTES + 1)).toBe(2 * FILL_PART_BYTES);
+  expect(flight.availableTo(3 * FILL_PART_BYTES)).toBe(3 * FILL_PART_BYTES);
+});
+
+test('is abandoned without readers, unless it is kept', () => {
+  const { flight, emptied } = open();
+  const reader = flight.join({ from: 0, to: 1 }, NEVER);
+  expect(flight.isAbandoned).toBe(false);
+  reader.close();
+  reader.close();
+  expect([flight.isAbandoned, emptied()]).toEqual([true, 1]);
+  flight.keep();
+  expect(flight.isAbandoned).toBe(false);
+});
+
+test('`opened` reports the first byte, a stored chunk, or the failure before either', async () => {
+  const [filling, stored, failed] = [open().flight, open().flight, open().flight];
+  const readers = [filling, stored, failed].map((flight) => flight.join({ from: 0, to: 1 }, NEVER).opened());
+  filling.arrived(filling.parts[0]!);
+  filling.fail(new OrcaError('origin_unavailable', 'after the first byte'));
+  stored.settleStored();
+  failed.fail(new OrcaError('origin_unavailable', 'injected'));
+  expect([await readers[0], await readers[1]]).toEqual(['bytes', 'stored']);
+  await expect(readers[2]).rejects.toMatchObject({ message: 'injected' });
+});
