@@ -12,7 +12,7 @@ export interface Mutation {
   readonly edits: readonly Edit[];
   /** The seed that caught it last: tried first. */
   readonly seed: number;
-  /** Where it may show at all; so that the seeds tried next are worth it. */
+  /** In which scenarios it can be noticed at all: only those seeds are tried next. */
   readonly shows?: (scenario: Scenario) => boolean;
 }
 
@@ -31,6 +31,7 @@ export function seedsFor({ seed, shows }: Mutation): number[] {
 const FILL = 'cache/engine/fill/fill.ts';
 const FLIGHTS = 'cache/engine/fill/flights.ts';
 const STREAM_WINDOW = 'cache/engine/streams/stream-window.ts';
+const WINDOW_SEGMENTS = 'cache/engine/streams/window-segments.ts';
 const STREAM_READER = 'cache/engine/streams/stream-reader.ts';
 const STORE_LOADS = 'cache/engine/streams/store-loads.ts';
 const MEMORY = 'cache/engine/memory/chunk-memory.ts';
@@ -46,7 +47,7 @@ const isSparse = ({ tiers, chunkBytes }: Scenario): boolean =>
 
 export const MUTATIONS: readonly Mutation[] = [
   {
-    name: 'a short answer of the origin passes as whole',
+    name: 'a short response from the origin passes as complete',
     seed: 46,
     shows: ({ faults }) => faults.has('origin-errors'),
     edits: [
@@ -65,7 +66,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: ORIGIN_PARTS, search: 'from: range.from + part.at', replace: 'from: range.from + part.from' }],
   },
   {
-    name: 'the origin is asked without If-Match, and what it sends is not looked at',
+    name: 'the origin is read without If-Match, and its response is not checked',
     seed: 75,
     shows: ({ faults }) => faults.has('overwrite'),
     edits: [
@@ -194,7 +195,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     edits: [
       {
-        file: STREAM_WINDOW,
+        file: WINDOW_SEGMENTS,
         search: 'for (const { segment } of this.#held.splice(0)) segment.release();',
         replace: 'this.#held.splice(0);',
       },
@@ -206,14 +207,14 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: ({ isFileStore, faults }) => isFileStore && faults.has('cancel'),
     edits: [
       {
-        file: STREAM_WINDOW,
-        search: 'if (this.#isWriting && this.#end === undefined) {',
-        replace: 'if (this.#isWriting && this.#end === undefined && this.isShared) {',
+        file: WINDOW_SEGMENTS,
+        search: 'if (this.#isWriting && !hasSourceEnded) {',
+        replace: 'if (this.#isWriting && hasSourceEnded) {',
       },
     ],
   },
   {
-    name: 'a fill asks the origin for a chunk that has been loaded into memory meanwhile',
+    name: 'a fill reads a chunk from the origin that was loaded into memory meanwhile',
     seed: 12_103,
     shows: ({ faults }) => faults.has('store-errors') && faults.has('origin-slow'),
     edits: [
@@ -303,7 +304,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: FILL, search: 'if (!order.knownAbsent && (await', replace: 'if (chunk.index < 0 && (await' }],
   },
   {
-    name: 'a chunk that is known to be stored is asked for in a circle',
+    name: 'a chunk that is known to be stored is requested in a loop',
     seed: 1,
     shows: ({ faults }) => faults.has('store-vanish') || faults.has('store-errors'),
     edits: [
@@ -328,7 +329,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a peer that waits for a slow origin says nothing meanwhile',
+    name: 'a peer that waits for a slow origin sends no sign of life',
     seed: 10,
     shows: ({ faults }) => faults.has('origin-slow') && !PEER_TROUBLE.some((fault) => faults.has(fault)),
     edits: [
@@ -352,7 +353,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'fills that nobody waits for go on',
+    name: 'abandoned fills continue',
     seed: 63,
     shows: ({ faults }) => faults.has('cancel') && faults.has('origin-slow'),
     edits: [
@@ -383,7 +384,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'whoever waits leaves a listener behind',
+    name: 'an aborted wait leaves its listener behind',
     seed: 1,
     edits: [
       {
@@ -418,7 +419,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'the age of a head counts from when a replica hears of it',
+    name: 'the age of a head counts from when a replica receives it',
     seed: 4,
     edits: [
       {
@@ -441,7 +442,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'whoever asks for a block that is on its way has it read again',
+    name: 'a block in flight is fetched again for the next reader',
     seed: 15,
     shows: isSparse,
     edits: [
@@ -477,7 +478,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'what is known of an object is not served while the origin is away',
+    name: 'known metadata is not served while the origin is down',
     seed: 18,
     shows: ({ faults }) => faults.has('origin-down') && [...faults].every((fault) => ORIGIN_TROUBLE.includes(fault)),
     edits: [
@@ -506,28 +507,30 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'who comes late joins a shared stream behind what it still has',
+    name: 'a late reader joins a shared stream at an offset that it has dropped',
     seed: 2,
     edits: [
       {
         file: STREAM_WINDOW,
-        search: 'return from >= this.#start && from <= soonAt',
+        search: 'return from >= this.#segments.start && from <= soonAt',
         replace: 'return from <= soonAt',
       },
     ],
   },
   {
-    name: 'a shared stream that nobody reads keeps its memory',
+    name: 'a shared stream without readers keeps its memory',
     seed: 1,
-    edits: [{ file: STREAM_WINDOW, search: 'if (this.#readers.size === 0) this.#close();', replace: '' }],
+    edits: [
+      { file: STREAM_WINDOW, search: 'if (this.#readers.size > 0) return;', replace: 'if (this.range.to > 0) return;' },
+    ],
   },
   {
-    name: 'readers of a shared stream are not told of what has come',
+    name: 'readers of a shared stream are not woken by new bytes',
     seed: 8,
     edits: [
       {
         file: STREAM_WINDOW,
-        search: 'held.readyTo = held.writtenTo;\n      for (const reader of this.#waiting) reader.notice(held);',
+        search: 'held.readyTo = held.writtenTo;\n      this.#notify(held);',
         replace: 'held.readyTo = held.writtenTo;',
       },
     ],
@@ -550,7 +553,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'what is brought from the cachestore for a crowd is not checked',
+    name: 'a shared load from the cachestore is not verified',
     seed: 1,
     shows: ({ faults }) => faults.has('store-flip'),
     edits: [
@@ -558,7 +561,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a load that nobody waits for passes for whole while the cachestore still writes',
+    name: 'an abandoned load passes for complete while the cachestore still writes',
     seed: 1,
     edits: [
       {
@@ -581,7 +584,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'readers of a load are not told that it broke off',
+    name: 'readers of a load are not woken by its failure',
     seed: 1,
     edits: [{ file: STORE_LOADS, search: 'for (const reader of this.#readers) reader.wake();', replace: '' }],
   },

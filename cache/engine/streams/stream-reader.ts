@@ -3,26 +3,17 @@
  * window holds the bytes.
  */
 import type { ByteRange } from '#cache/core/object.ts';
-import { SEGMENT_BYTES, type Segment } from '#cache/engine/memory/lease.ts';
+import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
 import { isWorthTaking, type Piece, type Source } from '#cache/engine/memory/piece.ts';
 import type { Demand, FillAnswer } from '#cache/engine/ports.ts';
 import { Waiter } from './waiter.ts';
+import type { Held } from './window-segments.ts';
 
 /**
  * The most bytes of a shared window that one reader may have handed to its socket: two segments, as a window of its own
  * would give it, so that a slow reader keeps no more than that from other readers.
  */
 const MAX_UNRELEASED_BYTES = 2 * SEGMENT_BYTES;
-
-/** A segment of a window, as far as it is filled. All offsets count from the chunk's start. */
-export interface Held {
-  readonly segment: Segment;
-  readonly start: number;
-  /** Written by the source. */
-  writtenTo: number;
-  /** Verified, and so free to leave. */
-  readyTo: number;
-}
 
 /** How a stream ended: with the peer's or the cachestore's answer, or with an error. */
 export type StreamEnd = { readonly answer: FillAnswer } | { readonly error: unknown };

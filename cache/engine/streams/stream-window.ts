@@ -1,6 +1,6 @@
 /**
  * A stream through a few pooled segments: a source (the cachestore or a peer) writes into it as a sink, readers take
- * pieces out, and the source pauses while there is no free segment.
+ * pieces out, and the source pauses while there is no free segment (backpressure).
  *
  * A window has one reader (a ranged cachestore read) or is shared by many (a stream from a peer). A shared window
  * follows its fastest reader and keeps a few segments for slower readers; a reader that it passes continues elsewhere.
@@ -13,7 +13,8 @@ import { SEGMENT_BYTES, type Lease, type Segment } from '#cache/engine/memory/le
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { ByteSink } from '#cache/engine/ports.ts';
 import { BlockVerifier } from './block-verifier.ts';
-import { StreamReader, type Held, type ReadableWindow, type StreamEnd, type StreamRead } from './stream-reader.ts';
+import { StreamReader, type ReadableWindow, type StreamEnd, type StreamRead } from './stream-reader.ts';
+import { WindowSegments, type Held } from './window-segments.ts';
 
 /** The segments of a shared window: two for the fastest reader, two for slower ones. */
 export const SHARED_SEGMENTS = 4;
@@ -38,36 +39,30 @@ export class StreamWindow implements ByteSink, ReadableWindow {
   source: Source;
   readonly #memory: ChunkMemory;
   readonly #onEmpty: () => void;
+  readonly #segments: WindowSegments;
   readonly #readers = new Set<StreamReader>();
   /** The readers that wait for bytes. */
   readonly #waiting = new Set<StreamReader>();
-  readonly #held: Held[] = [];
-  #lease: Lease | undefined;
   #verifier: BlockVerifier | undefined;
   #onBad: (error: unknown) => void = () => {};
-  #writtenTo: number;
   /** The offset of the fastest reader; undefined = not known since that reader left. */
   #front: number | undefined;
   #end: StreamEnd | undefined;
   #resume: (() => void) | undefined;
   #isChoosing = false;
-  /** The source has memory from `space`, and has not reported it as filled. */
-  #isWriting = false;
-  /** After the last reader has left: the segment that the source may still write into. */
-  #lastWritten: Segment | undefined;
 
   constructor({ memory, range, source, isShared, onEmpty }: StreamWindowOptions) {
     this.#memory = memory;
     this.range = range;
     this.source = source;
     this.isShared = isShared;
-    this.#writtenTo = range.from;
+    this.#segments = new WindowSegments(range.from);
     this.#onEmpty = onEmpty;
   }
 
   /** The lease that segments are taken from; the source has no room before. */
   open(lease: Lease): void {
-    this.#lease = lease;
+    this.#segments.open(lease);
     lease.onRoom(() => {
       if (this.#resume !== undefined) this.#callResume();
       else if (this.isShared && !this.#isChoosing) lease.trim(SHARED_SEGMENTS);
@@ -81,11 +76,11 @@ export class StreamWindow implements ByteSink, ReadableWindow {
   }
 
   get isOpen(): boolean {
-    return this.#lease !== undefined;
+    return this.#segments.isOpen;
   }
 
   get writtenTo(): number {
-    return this.#writtenTo;
+    return this.#segments.writtenTo;
   }
 
   get end(): StreamEnd | undefined {
@@ -104,13 +99,13 @@ export class StreamWindow implements ByteSink, ReadableWindow {
 
   /** Whether a reader of `range` finds its first byte in the window, or soon, and the window reaches its last byte. */
   covers({ from, to }: ByteRange): boolean {
-    const soonAt = this.#writtenTo + AHEAD_SEGMENTS * SEGMENT_BYTES;
-    return from >= this.#start && from <= soonAt && to <= this.range.to;
+    const soonAt = this.writtenTo + AHEAD_SEGMENTS * SEGMENT_BYTES;
+    return from >= this.#segments.start && from <= soonAt && to <= this.range.to;
   }
 
   /** Whether a reader of `range` could have had all of it from here, had it come earlier. */
   hasPassed({ from, to }: ByteRange): boolean {
-    return from >= this.range.from && from < this.#start && to <= this.range.to;
+    return from >= this.range.from && from < this.#segments.start && to <= this.range.to;
   }
 
   join(range: ByteRange, read: StreamRead): StreamReader {
@@ -122,36 +117,20 @@ export class StreamWindow implements ByteSink, ReadableWindow {
   }
 
   space(): Uint8Array | undefined {
-    const left = this.range.to - this.#writtenTo;
-    if (left <= 0 || this.#lease === undefined) return undefined;
-    let held = this.#held.at(-1);
-    if (held === undefined || isFull(held)) {
-      this.#isChoosing = true;
-      const segment = this.isShared ? this.#nextShared(this.#lease) : this.#nextOwn(this.#lease);
-      this.#isChoosing = false;
-      if (segment === undefined) return undefined;
-      held = { segment, start: this.#writtenTo, writtenTo: this.#writtenTo, readyTo: this.#writtenTo };
-      this.#held.push(held);
-    }
-    const used = held.writtenTo - held.start;
-    this.#isWriting = true;
-    return held.segment.bytes.subarray(used, Math.min(used + left, held.segment.bytes.length));
+    return this.#segments.room(this.range.to, this.#nextSegment);
   }
 
   filled(lengthBytes: number): void {
-    const held = this.#held.at(-1);
-    if (held === undefined) throw new OrcaError('internal', 'bytes arrived where there was no space');
-    const used = held.writtenTo - held.start;
-    this.#isWriting = false;
-    held.writtenTo += lengthBytes;
-    this.#writtenTo += lengthBytes;
+    const held = this.#segments.wrote(lengthBytes);
     if (this.#verifier === undefined) {
       held.readyTo = held.writtenTo;
-      for (const reader of this.#waiting) reader.notice(held);
+      this.#notify(held);
       return;
     }
+    const writtenBytes = held.writtenTo - held.start;
     try {
-      this.#release(this.#verifier.take(held.segment.bytes.subarray(used, used + lengthBytes)));
+      const written = held.segment.bytes.subarray(writtenBytes - lengthBytes, writtenBytes);
+      this.#segments.release(this.#verifier.take(written), this.#notify);
     } catch (error) {
       this.finish({ error });
       this.#onBad(error);
@@ -164,17 +143,17 @@ export class StreamWindow implements ByteSink, ReadableWindow {
 
   /** The source has ended; what is in the window stays readable. The first end counts. */
   finish(end: StreamEnd): void {
-    this.#lastWritten?.release();
-    this.#lastWritten = undefined;
+    this.#segments.sourceEnded();
     if (this.#end !== undefined) return;
-    const isShort = 'answer' in end && end.answer.kind === 'bytes' && this.#writtenTo < this.range.to;
-    this.#end = isShort ? { error: this.#shortfall() } : end;
+    const { writtenTo, range } = this;
+    const isShort = 'answer' in end && end.answer.kind === 'bytes' && writtenTo < range.to;
+    this.#end = isShort ? { error: new OrcaError('internal', `a source ended at ${writtenTo} of ${range.to}`) } : end;
     // The reader that is furthest behind first: the stream that it opens to read on serves the others too.
     for (const reader of [...this.#waiting].toSorted((a, b) => a.at - b.at)) reader.wake();
   }
 
   find(offset: number): Held | undefined {
-    return this.#held.find(({ start, readyTo }) => offset >= start && offset < readyTo);
+    return this.#segments.find(offset);
   }
 
   setWaiting(reader: StreamReader, isWaiting: boolean): void {
@@ -185,7 +164,7 @@ export class StreamWindow implements ByteSink, ReadableWindow {
   advanced(offset: number, isWhole: boolean): void {
     if (offset <= this.#frontAt()) return;
     this.#moveFront(offset);
-    if (!this.isShared) this.#dropRead();
+    if (!this.isShared) this.#segments.dropBefore(offset);
     // Only another whole segment behind the fastest reader frees a segment.
     else if (isWhole) this.#callResume();
   }
@@ -194,62 +173,42 @@ export class StreamWindow implements ByteSink, ReadableWindow {
     this.#waiting.delete(reader);
     if (!this.#readers.delete(reader)) return;
     if (reader.at === this.#front) this.#front = undefined;
-    if (this.#readers.size === 0) this.#close();
-  }
-
-  /** Releases everything; pieces that a socket still writes keep their segments until they are released. */
-  #close(): void {
-    // A read of a file cannot be cancelled: until it ends, no other stream may get the memory that it writes into.
-    if (this.#isWriting && this.#end === undefined) {
-      this.#lastWritten = this.#held.at(-1)?.segment;
-      this.#lastWritten?.retain();
-    }
-    for (const { segment } of this.#held.splice(0)) segment.release();
-    this.#lease?.close();
+    if (this.#readers.size > 0) return;
+    this.#segments.close(this.#end !== undefined);
     this.#onEmpty();
   }
 
-  /** Up to `offset` all bytes are verified. */
-  #release(offset: number): void {
-    for (const held of this.#held) {
-      const readyTo = Math.min(held.writtenTo, offset);
-      if (readyTo <= held.readyTo) continue;
-      held.readyTo = readyTo;
-      for (const reader of this.#waiting) reader.notice(held);
-    }
-  }
+  /** `held` has more bytes ready. */
+  readonly #notify = (held: Held): void => {
+    for (const reader of this.#waiting) reader.notice(held);
+  };
 
-  get #start(): number {
-    return this.#held[0]?.start ?? this.#writtenTo;
-  }
+  readonly #nextSegment = (lease: Lease): Segment | undefined => {
+    this.#isChoosing = true;
+    const segment = this.isShared ? this.#nextShared(lease) : this.#nextOwn(lease);
+    this.#isChoosing = false;
+    return segment;
+  };
 
-  /** With a single reader, segments that it has read are not kept. */
+  /** With a single reader, segments that it has read, or that lie before its range, are not kept. */
   #nextOwn(lease: Lease): Segment | undefined {
-    this.#dropRead();
+    this.#segments.dropBefore(this.#frontAt());
     const segment = lease.take();
     if (segment !== undefined || lease.capacity >= MAX_SEGMENTS) return segment;
     return lease.grow() ? lease.take() : undefined;
   }
 
-  /** Releases the segments that the only reader is done with, or that lie before its range. */
-  #dropRead(): void {
-    const front = this.#frontAt();
-    for (let held = this.#held[0]; held !== undefined && isRead(held, front); held = this.#held[0]) {
-      this.#held.shift();
-      held.segment.release();
-    }
-  }
-
   #nextShared(lease: Lease): Segment | undefined {
+    const segments = this.#segments;
     const front = this.#frontAt();
-    const isPassed = () => this.#held[0] !== undefined && this.#held[0].writtenTo <= front;
+    const isPassed = () => segments.oldest !== undefined && segments.oldest.writtenTo <= front;
     const most = this.#memory.isRelaxed ? MAX_SEGMENTS : SHARED_SEGMENTS;
-    while (this.#held.length >= SHARED_SEGMENTS && isPassed() && (this.#held.length >= most || !this.#isWanted()))
+    while (segments.count >= SHARED_SEGMENTS && isPassed() && (segments.count >= most || !this.#isWanted()))
       this.#drop();
     // Where everything that is left fits in, nothing has to be kept free.
-    const fits = this.range.to - this.#start <= lease.capacity * lease.segmentBytes;
-    const isFar = !fits && this.#held.filter(({ writtenTo }) => writtenTo > front).length >= AHEAD_SEGMENTS;
-    if (this.#held.length >= most || (isFar && !this.#memory.isRelaxed)) return undefined;
+    const fits = this.range.to - segments.start <= lease.capacity * lease.segmentBytes;
+    const isFar = !fits && segments.countBeyond(front) >= AHEAD_SEGMENTS;
+    if (segments.count >= most || (isFar && !this.#memory.isRelaxed)) return undefined;
     if (lease.isOut && !lease.grow() && !isFar) {
       // Slow sockets hold segments that the window has passed. They must not hold up the fastest reader: it gets more
       // memory, or the segments that are kept for the readers behind it.
@@ -260,16 +219,15 @@ export class StreamWindow implements ByteSink, ReadableWindow {
 
   /** Whether a reader still needs the oldest segment. */
   #isWanted(): boolean {
-    const oldest = this.#held[0];
-    if (oldest === undefined) return false;
-    for (const reader of this.#readers) if (reader.at < oldest.writtenTo) return true;
+    const oldestTo = this.#segments.oldest?.writtenTo ?? 0;
+    for (const reader of this.#readers) if (reader.at < oldestTo) return true;
     return false;
   }
 
   #drop(): void {
-    this.#held.shift()?.segment.release();
+    this.#segments.dropOldest();
     // A passed reader leaves now, not when it next asks: that may take long, and it may be the last one.
-    for (const reader of this.#readers) if (reader.at < this.#start) reader.pass();
+    for (const reader of this.#readers) if (reader.at < this.#segments.start) reader.pass();
   }
 
   #frontAt(): number {
@@ -284,23 +242,9 @@ export class StreamWindow implements ByteSink, ReadableWindow {
     this.#front = Math.max(this.#frontAt(), offset);
   }
 
-  #shortfall(): OrcaError {
-    const { from, to } = this.range;
-    return new OrcaError('internal', `a source ended at ${this.#writtenTo} of [${from}, ${to})`);
-  }
-
   #callResume(): void {
     const resume = this.#resume;
     this.#resume = undefined;
     resume?.();
   }
-}
-
-function isFull({ segment, start, writtenTo }: Held): boolean {
-  return writtenTo - start === segment.bytes.length;
-}
-
-/** All of it is written and lies behind `front`; the verifier has seen every byte that was written. */
-function isRead(held: Held, front: number): boolean {
-  return held.writtenTo <= front && isFull(held);
 }
