@@ -1,6 +1,6 @@
 /**
- * Which errors a client may be told, given what was wrong at the time: each has to be explained by a fault, by the object
- * or by the request itself.
+ * Which errors a client may receive, given the faults at the time: each error has to be explained by a fault, by the
+ * object or by the request itself.
  */
 import type { ErrorCode } from '#cache/core/errors.ts';
 import { FILL_PART_BYTES } from '#cache/engine/fill/flight.ts';
@@ -14,16 +14,16 @@ export interface Failure {
   readonly started: boolean;
 }
 
-/** A fault is felt for so long after it: an open breaker (30 s and its probes), retries, peers that are skipped. */
+/** How long a fault has effects after its end: an open breaker (30 s and its probes), retries, skipped peers. */
 export const AFTERMATH_MS = 60_000;
 
-/** So long behind its TTL a head still answers while it is asked for anew. */
+/** How long after its TTL a head is still served while it is revalidated. */
 export const REVALIDATE_MS = 30_000;
 
 export const ORIGIN_TROUBLE: readonly Fault[] = ['origin-errors', 'origin-down', 'origin-slow'];
 
 const STORE_TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', 'store-full'];
-/** What the engine allows a client to take nothing for, less what is on its way when that begins. */
+/** The engine's stall limit, less the bytes in flight when the stall begins. */
 const STALL_LIMIT_MS = 25_000;
 /** What another replica has for its first byte, however alive it is. */
 const FIRST_BYTE_LIMIT_MS = 20_000;
@@ -46,13 +46,13 @@ export function isAllowed(
     history.some(({ diedMs }) => diedMs >= startedMs && diedMs <= nowMs);
   switch (code) {
     case 'not_found':
-      return plan.key === MISSING_KEY || wasGone(history, sinceMs, nowMs);
+      return plan.key === MISSING_KEY || wasDeleted(history, sinceMs, nowMs);
     case 'range_not_satisfiable':
       return (plan.range?.from ?? -1) >= 0 && believable.some(({ sizeBytes }) => (plan.range?.from ?? -1) >= sizeBytes);
     case 'precondition_failed':
       return exchange.etags.ifMatch !== undefined && believable.some(({ etag }) => etag !== exchange.etags.ifMatch);
     case 'object_changed':
-      // Before the status line it is resolved again once, so it must have changed twice, or nobody knows what it is.
+      // Before the status line the object is resolved again once, so it must have changed twice, or no source knows it.
       if (during('origin-flaps')) return true;
       return started ? version !== undefined && version.diedMs <= nowMs : changed;
     case 'access_denied':
@@ -65,20 +65,20 @@ export function isAllowed(
       // A limit of few origin requests and few bytes of memory is what it is for; a started response is not told so.
       return !started && (scenario.targetGlobal < 192 || scenario.faults.has('pressure'));
     case 'cancelled':
-      // While the cachestore is away a client that takes nothing is not waited for.
+      // While the cachestore is down, the engine does not wait for a stalled client.
       return started && plan.pauseMs >= STALL_LIMIT_MS && during(...STORE_TROUBLE);
     default:
       return false;
   }
 }
 
-/** Who wants the end of a part that is on its way may not have its first byte in time. */
+/** A reader of the end of a part in flight may not get its first byte in time. */
 function isSlowLine({ origin }: Scenario): boolean {
   return FILL_PART_BYTES / origin.bytesPerMs >= FIRST_BYTE_LIMIT_MS;
 }
 
 /** Whether there was no object at some time of `[fromMs, toMs]`. */
-function wasGone(history: ReturnType<SimOrigin['history']>, fromMs: number, toMs: number): boolean {
+function wasDeleted(history: ReturnType<SimOrigin['history']>, fromMs: number, toMs: number): boolean {
   return history.some(({ diedMs }, index) => {
     const backMs = history[index + 1]?.bornMs ?? Infinity;
     return diedMs <= toMs && backMs > fromMs && backMs > diedMs;

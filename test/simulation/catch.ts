@@ -1,6 +1,6 @@
 /**
- * Says which seed notices each mutation by now, for `seed` in mutations.ts: what the engine and the scenarios do changes,
- * and the test is quick as long as the first seed it tries is the right one.
+ * Finds the seed that currently catches each mutation, for `seed` in mutations.ts. Engine and scenarios change, and the
+ * test is fast only while its first seed is the right one.
  *
  *   node test/simulation/catch.ts [PART-OF-A-NAME]
  */

@@ -1,6 +1,6 @@
 /**
- * Clients: what `http/object.ts` does with a request, and a reader behind it that compares every byte with the version
- * that the answer names. What it may be told instead of a body is for `allowed.ts` to judge.
+ * Clients: what `http/edge/object.ts` does with a request, and a reader behind it that compares every byte with the
+ * version that the response names. Which errors are allowed instead of a body, `allowed.ts` decides.
  */
 import { getEventListeners } from 'node:events';
 import { chunkAt, chunkSizeFor } from '#cache/core/chunk.ts';
@@ -20,19 +20,19 @@ import type { Random } from './random.ts';
 import { BUCKET, ORIGIN_BUCKET, sendingOf, type Incarnation } from './replica.ts';
 import { wasActive, type ClientPlan, type RangePlan, type Scenario } from './scenario.ts';
 import type { SimStore } from './store.ts';
-import { NOBODY, type World } from './world.ts';
+import { NO_OWNER, type World } from './world.ts';
 
 /** Between a client and its replica. */
 const LATENCY_MS = 0.3;
 /**
- * The longest that a request may take on our side of the socket: a new request waits for memory (5 s), then asks two
- * peers (20 s each) and the origin itself, and once more where the object has changed; each chunk after that has the
- * patience of one that has started (60 s).
+ * The longest that a request may take on our side of the socket: a new request waits for memory (5 s), then tries two
+ * peers (20 s each) and the origin, and again where the object has changed. Each later chunk may wait as long as a
+ * started response does (60 s).
  */
 const MAX_ANSWER_MS = 120_000;
 const MAX_SILENCE_MS = 150_000;
 
-/** A manifest is written beside the path of a request, within so long. */
+/** How long the background write of a manifest may take. */
 const WRITTEN_MS = 5_000;
 
 export interface ClientsOptions {
@@ -41,7 +41,7 @@ export interface ClientsOptions {
   readonly origin: SimOrigin;
   readonly store: SimStore;
   readonly random: Random;
-  /** False while the breaker of a replica is open: it closes by what is asked of it, one at a time. */
+  /** False while a replica's breaker is open: it closes by requests, one at a time. */
   readonly isOriginAsked: () => boolean;
 }
 
@@ -56,7 +56,7 @@ export interface Exchange {
   version: Version | undefined;
   range: ByteRange;
   gotBytes: number;
-  /** On our side: the last sign of progress, or the time the client began to want more. */
+  /** On our side: the last progress, or the time at which the client began to wait for more. */
   lastMs: number;
   outcome: 'running' | 'complete' | 'failed' | 'cancelled' | 'reset';
   failure: Failure | undefined;
@@ -133,12 +133,12 @@ export class Clients {
       latencyMs: LATENCY_MS,
       bytesPerMs: plan.bytesPerMs,
       receiver: {
-        owner: NOBODY,
+        owner: NO_OWNER,
         data: (bytes) => {
           if (exchange.outcome !== 'running') return 0;
           if (mayPause && exchange.gotBytes * 2 >= exchange.range.to - exchange.range.from) {
             mayPause = false;
-            world.at(plan.pauseMs, NOBODY, 'pause', () => {
+            world.at(plan.pauseMs, NO_OWNER, 'pause', () => {
               exchange.lastMs = world.nowMs;
               connection.resume();
             });
@@ -161,7 +161,7 @@ export class Clients {
             );
           end('complete');
         },
-        // Who broke it says so (`failed`), unless it died.
+        // The process that broke it reports that (`failed`), unless it died.
         cut: () => end('reset'),
       },
     });
@@ -171,20 +171,21 @@ export class Clients {
       'client',
       `${plan.id} at ${process.owner.name}: ${plan.key} ${rangeHeader(plan.range) ?? ''} ${plan.condition}`,
     );
-    if (plan.cancel !== undefined && 'afterMs' in plan.cancel) world.at(plan.cancel.afterMs, NOBODY, 'cancel', cancel);
+    if (plan.cancel !== undefined && 'afterMs' in plan.cancel)
+      world.at(plan.cancel.afterMs, NO_OWNER, 'cancel', cancel);
     world.at(LATENCY_MS, process.owner, 'request', () => void this.#serve(exchange, connection, end));
     return promise;
   }
 
-  /** Called between events: nobody waits longer than there is a reason to. */
+  /** Called between events: no client waits longer than it has a reason to. */
   checkBounds(): void {
     const { world } = this.#options;
     for (const exchange of this.running) {
-      // A process that stands still can't be blamed.
+      // A suspended process cannot be blamed.
       if (exchange.process.owner.state !== 'running') exchange.lastMs = Math.max(exchange.lastMs, world.nowMs);
       const limitMs = exchange.version === undefined ? MAX_ANSWER_MS : MAX_SILENCE_MS;
       if (world.nowMs - exchange.lastMs <= limitMs) continue;
-      world.violate('no wait is without a bound', `${exchange.plan.id} hears nothing for ${limitMs} ms`);
+      world.violate('no wait is without a bound', `${exchange.plan.id} gets no response for ${limitMs} ms`);
       return;
     }
   }
@@ -196,9 +197,11 @@ export class Clients {
   ): Promise<void> {
     const { world } = this.#options;
     const { plan, process } = exchange;
-    if (connection.isGone) return;
-    const gone = new AbortController();
-    const forget = connection.onClose(() => gone.abort(new OrcaError('cancelled', 'the client has gone')));
+    if (connection.isClosed) return;
+    const aborter = new AbortController();
+    const forget = connection.onClose(() =>
+      aborter.abort(new OrcaError('cancelled', 'the client closed the connection')),
+    );
     process.serving++;
     let started = false;
     const pace = new ReaderPace();
@@ -214,12 +217,12 @@ export class Clients {
         },
         headOnly: plan.headOnly,
         requestId: plan.id,
-        signal: gone.signal,
+        signal: aborter.signal,
         pace,
       });
       this.#answered(exchange, result);
       started = true;
-      if (result.source === undefined) world.at(LATENCY_MS, NOBODY, 'head', () => end('complete'));
+      if (result.source === undefined) world.at(LATENCY_MS, NO_OWNER, 'head', () => end('complete'));
       else
         await sendBody(
           connection.response,
@@ -230,16 +233,16 @@ export class Clients {
         );
     } catch (error) {
       world.note('answer', `${plan.id}: ${codeOf(error)} ${error instanceof Error ? error.message : ''}`);
-      if (!gone.signal.aborted) {
+      if (!aborter.signal.aborted) {
         this.#judge(exchange, error, started);
         const failure = { code: codeOf(error), started };
         if (started) connection.destroy();
-        world.at(LATENCY_MS, NOBODY, 'error', () => end('failed', failure));
+        world.at(LATENCY_MS, NO_OWNER, 'error', () => end('failed', failure));
       }
     } finally {
       process.serving--;
       forget();
-      this.#checkListeners(exchange, gone.signal, connection);
+      this.#checkListeners(exchange, aborter.signal, connection);
     }
   }
 
@@ -248,7 +251,7 @@ export class Clients {
     const listeners = getEventListeners(signal, 'abort').length;
     if (listeners > 0)
       world.violate('no listener is left', `${listeners} listeners stay on the signal of ${exchange.plan.id}`);
-    // `sendBody` may keep one to give back what is still on its way.
+    // `sendBody` may keep one listener to release the bytes that are still being sent.
     if (connection.listeners > 1)
       world.violate('no listener is left', `${connection.listeners} stay on the connection of ${exchange.plan.id}`);
   }
@@ -264,10 +267,7 @@ export class Clients {
     exchange.lastMs = world.nowMs;
     world.note('answer', `${plan.id}: ${status} ${head.etag} [${range.from}, ${range.to}) from ${result.source}`);
     if (version.key !== plan.key || head.sizeBytes !== version.sizeBytes)
-      world.violate(
-        'every body is right',
-        `${plan.id} is told that ${plan.key} is ${head.etag} of ${head.sizeBytes} bytes`,
-      );
+      world.violate('every body is right', `${plan.id} gets ${plan.key} as ${head.etag} of ${head.sizeBytes} bytes`);
     const wanted = expectedAnswer(exchange, version);
     if (status !== wanted.status || (status !== 304 && (range.from !== wanted.from || range.to !== wanted.to)))
       world.violate(
@@ -280,7 +280,7 @@ export class Clients {
   #checkAge(exchange: Exchange, version: Version, { ageMs, stale }: ReadResult): void {
     const { world, scenario } = this.#options;
     const { plan, startedMs } = exchange;
-    // What a clock that steps says of an age is nobody's fault.
+    // An age that a stepping clock distorts is no defect.
     if (scenario.faults.has('clock-step')) return;
     const who = `${plan.id} gets ${version.etag}, which ended at ${version.diedMs} ms,`;
     if (stale) {
@@ -289,10 +289,10 @@ export class Clients {
     } else if (version.diedMs < startedMs - scenario.ttlMs - REVALIDATE_MS) {
       world.violate('nothing is older than its TTL', `${who} after its TTL`);
     }
-    // A peer's answer grows older on the wire, and in a process that stands still.
+    // A peer's answer grows older on the wire, and in a suspended process.
     const wireMs = scenario.faults.has('freeze') ? 20_000 : 2_000;
     if (version.diedMs < startedMs - ageMs - wireMs)
-      world.violate('nothing is older than its TTL', `${who} and hears that this was true ${ageMs} ms ago`);
+      world.violate('nothing is older than its TTL', `${who} and gets an answer that is ${ageMs} ms old`);
   }
 
   #compare(exchange: Exchange, bytes: Uint8Array): void {
@@ -330,7 +330,7 @@ export class Clients {
     return start < range.from || end > range.to;
   }
 
-  /** A breaker that the origin's trouble has opened stays so until it is asked for something again. */
+  /** A breaker that an origin outage has opened stays open until the next request. */
   #isShut(): boolean {
     const { scenario, world, isOriginAsked } = this.#options;
     return !isOriginAsked() && wasActive(scenario, ORIGIN_TROUBLE, 0, world.nowMs);
@@ -378,7 +378,7 @@ export class Clients {
   }
 }
 
-/** What must be said of a range, worked out anew. */
+/** The expected answer to a range, computed independently of the engine. */
 function expectedAnswer(
   { plan, etags }: Exchange,
   { etag, sizeBytes }: Version,

@@ -1,13 +1,13 @@
 /**
- * One response on its way: what `http/send-body.ts` writes to, and the socket behind it. Bytes leave in pieces, and a
- * written piece is read until the moment it leaves, so memory that is reused too early shows.
+ * One response and its socket, as `http/listener/send-body.ts` writes to them. Bytes leave in pieces, and a written piece
+ * is read until the moment it leaves, so memory that is reused too early is detected.
  */
 import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { pieceBytes } from './flow.ts';
 import type { Random } from './random.ts';
-import { NOBODY, type Owner, type World } from './world.ts';
+import { NO_OWNER, type Owner, type World } from './world.ts';
 
 export interface Receiver {
   readonly owner: Owner;
@@ -15,7 +15,7 @@ export interface Receiver {
   data(bytes: Uint8Array): number;
   /** All of the body is here. */
   end(): void;
-  /** The connection is gone before that. */
+  /** The connection is closed before that. */
   cut(): void;
 }
 
@@ -54,7 +54,7 @@ export class Connection {
   #sentBytes = 0;
   #writtenBytes = 0;
   #pumping = false;
-  #isGone = false;
+  #isClosed = false;
   #isBlocked = false;
   #isFinished = false;
 
@@ -87,11 +87,11 @@ export class Connection {
     return this.#writtenBytes;
   }
 
-  get isGone(): boolean {
-    return this.#isGone;
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
-  /** How many listeners somebody forgot. */
+  /** The number of listeners that were not removed. */
   get listeners(): number {
     return this.#socket.listenerCount('close');
   }
@@ -101,7 +101,7 @@ export class Connection {
     return () => this.#socket.removeListener('close', listener);
   }
 
-  /** The receiver goes on reading. */
+  /** The receiver resumes reading. */
   resume(): void {
     this.#isBlocked = false;
     this.#pump();
@@ -109,16 +109,16 @@ export class Connection {
 
   /** The server gives up: the receiver sees a broken connection. */
   destroy(): void {
-    if (this.#isGone) return;
-    this.#isGone = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#closeServer(0);
     this.#world.at(this.#options.latencyMs, this.#options.receiver.owner, 'cut', () => this.#options.receiver.cut());
   }
 
-  /** The receiver gives up, or is gone. */
+  /** The receiver gives up, or has died. */
   hangUp(): void {
-    if (this.#isGone) return;
-    this.#isGone = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#closeServer(this.#options.latencyMs);
   }
 
@@ -129,8 +129,8 @@ export class Connection {
 
   /** The network gives up: both sides see it. */
   cut(): void {
-    if (this.#isGone) return;
-    this.#isGone = true;
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#closeServer(this.#options.latencyMs);
     this.#world.at(this.#options.latencyMs, this.#options.receiver.owner, 'cut', () => this.#options.receiver.cut());
   }
@@ -148,7 +148,7 @@ export class Connection {
 
   #write(bytes: Uint8Array, written: (() => void) | undefined, isLast: boolean): boolean {
     this.#writtenBytes += bytes.length;
-    if (this.#isGone) return false;
+    if (this.#isClosed) return false;
     this.#queue.push({ bytes, written, isLast });
     this.#pump();
     return false;
@@ -156,7 +156,7 @@ export class Connection {
 
   #pump(): void {
     const first = this.#queue[0];
-    if (this.#pumping || this.#isGone || this.#isBlocked || first === undefined) return;
+    if (this.#pumping || this.#isClosed || this.#isBlocked || first === undefined) return;
     const { random, bytesPerMs, latencyMs, fault, receiver } = this.#options;
     let length = Math.min(first.bytes.length - this.#sentOfFirst, pieceBytes(random, bytesPerMs));
     if (fault !== undefined) {
@@ -171,7 +171,7 @@ export class Connection {
     const delayMs = (this.#sentBytes === 0 ? latencyMs : 0) + length / bytesPerMs;
     this.#world.at(delayMs, receiver.owner, 'data', () => {
       this.#pumping = false;
-      if (!this.#isGone) this.#deliver(first, length);
+      if (!this.#isClosed) this.#deliver(first, length);
     });
   }
 
@@ -180,7 +180,7 @@ export class Connection {
     const taken = receiver.data(first.bytes.subarray(this.#sentOfFirst, this.#sentOfFirst + length));
     this.#sentOfFirst += taken;
     this.#sentBytes += taken;
-    if (this.#isGone) return;
+    if (this.#isClosed) return;
     if (this.#sentOfFirst === first.bytes.length) {
       this.#queue.shift();
       this.#sentOfFirst = 0;
@@ -189,7 +189,7 @@ export class Connection {
         this.#isFinished = true;
         receiver.end();
       }
-      this.#world.at(0, written === undefined ? NOBODY : server, 'written', () => written?.());
+      this.#world.at(0, written === undefined ? NO_OWNER : server, 'written', () => written?.());
     }
     if (taken === length) this.#pump();
   }

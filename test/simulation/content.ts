@@ -1,6 +1,6 @@
 /**
- * What objects hold: a cheap function of version and offset, so that a body is checked byte for byte and nobody keeps
- * one. All versions are windows into one random tape whose length is a prime: no chunk, block or segment size divides it.
+ * The content of objects: a cheap function of version and offset, so that every byte of a body is checked and no body is
+ * kept. All versions are windows into one random tape whose length is a prime: no chunk, block or segment size divides it.
  */
 import { crc32 } from 'node:zlib';
 import { createCipheriv } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** Bytes on their way into a sink, with the time they take and the faults that strike them: what a driver's read is. */
+/** A driver's read: bytes that flow into a sink, with the time they take and the faults that hit them. */
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
@@ -10,7 +10,7 @@ import type { Owner, World } from './world.ts';
 const DEFAULT_FIRST_BYTE_MS = 20_000;
 const DEFAULT_STALL_MS = 60_000;
 
-/** No line holds bytes back for so long. */
+/** Longer than any simulated line holds bytes back. */
 const MOST_MS = 500;
 /** Of reads of a file. */
 const DISK_SHARE = 0.2;
@@ -62,7 +62,7 @@ export function pour(world: World, flow: Flow): Promise<void> {
   };
   const later = (delayMs: number, limitMs: number, label: string, action: () => void): void => {
     if (delayMs <= limitMs) cancel = world.at(delayMs, owner, label, action);
-    else cancel = world.at(limitMs, owner, label, () => fail(flow.unavailable(`no byte within ${limitMs} ms`)));
+    else cancel = world.at(limitMs, owner, label, () => fail(flow.unavailable(`no bytes within ${limitMs} ms`)));
   };
   const head = (): void => {
     try {
@@ -156,7 +156,7 @@ export function answer<T>(
   });
 }
 
-/** Mostly what one read of a socket brings; now and then next to nothing; on a slow line, what comes in a while. */
+/** Mostly the size of one socket read; sometimes almost nothing; on a slow line, the bytes of a short time. */
 export function pieceBytes(random: Random, bytesPerMs: number): number {
   if (random.chance(0.04)) return random.int(1, 200);
   const most = Math.ceil(Math.max(bytesPerMs * MOST_MS, 1024));

@@ -1,6 +1,6 @@
 /**
- * Which bytes of which chunk came from the origin, and when. A byte that comes twice needs an excuse of its own: some
- * event since the fill that brought it began, by which the cluster could not help asking again.
+ * Which bytes of which chunk came from the origin, and when. A byte that is fetched twice needs an excuse of its own: an
+ * event since the first fill began that forced the cluster to fetch again.
  */
 import type { ByteRange } from '#cache/core/object.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
@@ -8,8 +8,8 @@ import { mostSparseBlocks, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
 import type { World } from './world.ts';
 
 /**
- * `store`: what is there could not be known or read. `replicas`: somebody could not be asked, or views differed, so that
- * another than the coordinator may fill. `fill`: it was begun and came to nothing.
+ * `store`: the cachestore's content could not be determined or read. `replicas`: a replica was unreachable, or views
+ * differed, so that another replica than the coordinator may fill. `fill`: an earlier fill failed.
  */
 export type ExcuseKind = 'store' | 'replicas' | 'fill';
 
@@ -47,7 +47,7 @@ interface Excuse {
   readonly reason: string;
 }
 
-/** A request that could not ask the coordinator may still be at it so much later. */
+/** How much later a request that could not reach the coordinator may still be running. */
 const PATIENCE_MS = 150_000;
 
 export class Ledger {
@@ -64,7 +64,9 @@ export class Ledger {
   sparseBytes = 0;
 
   /**
-   * `leadMs`: so long before its first request a fill may have been decided on. `further` knows of excuses that are no single chunk's. */
+   * `leadMs`: how long before its first request a fill may have been decided on. `further`: excuses that hold for more
+   * than one chunk.
+   */
   constructor(
     world: World,
     leadMs: number,
@@ -93,7 +95,7 @@ export class Ledger {
     return replicas !== undefined && this.#world.nowMs - replicas.atMs <= PATIENCE_MS;
   }
 
-  /** A fill asks the origin: whether it goes on with what it has begun before. */
+  /** A fill reads the origin; returns whether it continues one that began before. */
   asked(flight: object | undefined): boolean {
     if (flight === undefined) return false;
     if (this.#began.has(flight)) return true;
@@ -122,7 +124,7 @@ export class Ledger {
     account.spans = rest;
   }
 
-  /** Blocks of the chunk have arrived that no fill asked for: an eighth of it, on top, is what they may cost. */
+  /** Sparse blocks of the chunk have arrived: they may cost at most an eighth of the chunk on top. */
   deliveredSparse({ path, lengthBytes }: Chunk, from: number, to: number): void {
     const account = this.#account(path);
     const arrivedBytes = to - from;
@@ -152,7 +154,7 @@ export class Ledger {
       this.#world.violate('one fill per chunk', `${what}, within one fill`);
       return;
     }
-    // Of two fills side by side either may bring a byte second.
+    // With two concurrent fills, either may fetch a byte second.
     const [first, second] = [this.#beganAt(span.flight, span.moment), this.#beganAt(flight, this.#now())];
     const [since, later] = first.order < second.order ? [first, second] : [second, first];
     const reason = this.#reason(path, account, since, later);

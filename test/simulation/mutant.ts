@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { edited, EDITS_VARIABLE, REPOSITORY, type Edit } from './edits.ts';
 
 const FOLDER = `${REPOSITORY}test/simulation/`;
-/** A mutant that spins never comes back. */
+/** A mutant may loop forever. */
 const TIMEOUT_MS = 180_000;
 
 /**

@@ -74,7 +74,7 @@ export class SimOrigin {
     if (version === undefined) return;
     version.diedMs = this.#world.nowMs;
     this.#current.delete(key);
-    this.#world.note('origin', `${key} is gone`);
+    this.#world.note('origin', `${key} is deleted`);
   }
 
   current(key: string): Version | undefined {
@@ -108,7 +108,7 @@ export class SimOrigin {
         const flight = sparse ? undefined : filling;
         // A block may have waited for its turn, or for a second try, while a fill brought the chunk.
         if (who.engine.memoryTier.get(chunk.path) !== undefined && !sparse)
-          this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and asks for it`);
+          this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and fetches it`);
         if (flight !== undefined && who.flights.get(chunk.path)?.flight !== flight)
           who.flights.set(chunk.path, { flight, abandonedMs: undefined });
         this.#world.note('ask', `${who.owner.name} ${chunk.path} [${range.from - start}, ${range.to - start})`);
@@ -136,13 +136,13 @@ export class SimOrigin {
       probe: (_bucket, _prefix, call) =>
         answer(this.#world, who.owner, call, this.#pace().firstByteMs, unavailable, () => 'reachable' as const),
       checkOwner: async () => {},
-      part: () => Promise.reject(new OrcaError('origin_unsupported', 'no parts are asked for here')),
+      part: () => Promise.reject(new OrcaError('origin_unsupported', 'the simulation has no multipart objects')),
       list: () => Promise.reject(new OrcaError('origin_unsupported', 'nothing is listed here')),
       close: async () => {},
     };
   }
 
-  /** Only a chunk's coordinator begins to fill it, unless it could not be asked. */
+  /** Only a chunk's coordinator starts to fill it, unless it could not be reached. */
   #checkFiller(who: Incarnation, path: ChunkPath, goesOn: boolean): void {
     const { owners, self } = who.view;
     const [coordinator] = rankPeers(path, owners, 1);
@@ -232,7 +232,7 @@ export class SimOrigin {
   }
 }
 
-/** Whether a read is of blocks, not of a fill's part: to where the table says that blocks are being read. */
+/** Whether a read is sparse and not a part of a fill: its end is that of blocks in flight in the table. */
 function isSparseRead(who: Incarnation, path: ChunkPath, from: number, to: number): boolean {
   const run = who.engine.blockTable.runAt(path, from);
   return run !== undefined && 'flight' in run && run.to === to;

@@ -1,6 +1,6 @@
 /**
- * The replicas' calls to each other: what `peers/fill-client.ts` and `http/peer.ts` do, with a network between them that
- * takes time, loses what it should deliver and parts whom it should join.
+ * The calls between replicas: what `peers/fill-client.ts` and `http/peer/peer.ts` do, with a network between them that
+ * delays and loses messages and partitions replicas.
  */
 import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
 import { parseRefusal, refusalOf } from '#cache/core/peer/refusal.ts';
@@ -30,14 +30,14 @@ import type { Random } from './random.ts';
 import { sendingOf, type Incarnation, type Replica } from './replica.ts';
 import type { Fault, Scenario } from './scenario.ts';
 import type { SimStore } from './store.ts';
-import { NOBODY, type World } from './world.ts';
+import { NO_OWNER, type World } from './world.ts';
 
 /** As in the drivers, whose constants these are. */
 const DEAD_AFTER_MS = 3_000;
 const SKIP_DEAD_MS = 5_000;
 const PROCESSING_INTERVAL_MS = 500;
 const STREAMS = { maxActive: 64, maxWaiting: 256, waitMs: 5_000 };
-/** One request asks for one chunk: two rungs with four rounds each, one redirection, one that drains; and once again. */
+/** For one chunk, a request calls two replicas in four rounds each, follows one redirect and calls a draining replica; twice. */
 const MAX_CALLS_PER_CHUNK = 24;
 
 /** With one of these a replica may be taken for dead, or views differ. */
@@ -46,7 +46,7 @@ export const PEER_TROUBLE: readonly Fault[] = ['peer-errors', 'partition', 'free
 type FillOptions = Parameters<PeerClient['fill']>[3];
 
 interface Exchange {
-  readonly asker: Incarnation;
+  readonly requester: Incarnation;
   readonly from: PeerAddress;
   readonly to: PeerAddress;
   readonly connection: Connection;
@@ -96,7 +96,7 @@ export class SimPeers {
   /** Its connections break where it asked. */
   died(process: Incarnation): void {
     for (const exchange of this.#exchanges)
-      if (exchange.asker === process) {
+      if (exchange.requester === process) {
         exchange.connection.hangUp();
         this.#exchanges.delete(exchange);
       }
@@ -171,7 +171,7 @@ export class SimPeers {
     world.violate('only the dead are dead', `${who.owner.name} takes ${address} for dead`);
   }
 
-  /** A replica asks only for its own clients: nothing that a peer asks of it is asked of a third. */
+  /** A replica calls peers only for its own clients: a peer's request is not forwarded to a third replica. */
   #countCall(who: Incarnation, address: PeerAddress, request: FillRequest, options: CallOptions): void {
     const { world, progressOf } = this.#options;
     const { path } = request.chunk;
@@ -188,7 +188,7 @@ export class SimPeers {
         `${who.owner.name} asks ${address} for ${path} in the name of ${id}, served at ${progress?.home}`,
       );
     else this.#checkDemand(id, request, progress);
-    // Where it has got on, it may ask again.
+    // After progress it may call again.
     const name = `${id} ${path} ${request.range.from}`;
     const calls = (this.#calls.get(name) ?? 0) + 1;
     this.#calls.set(name, calls);
@@ -201,13 +201,16 @@ export class SimPeers {
     const { world } = this.#options;
     const askedAt = chunk.range.from + range.from;
     const isNext = version !== undefined && askedAt === at;
-    // Who reads along with others may be behind what comes in for all; it has come to the chunk.
+    // A reader of a shared stream may be behind the stream; it has reached this chunk.
     const isAtIt = version !== undefined && at >= chunk.range.from && at <= askedAt;
     if (demand === 'started' && !isAtIt)
-      world.violate('memory is asked for in turn', `${id} asks from ${askedAt} on as started, its answer is at ${at}`);
+      world.violate(
+        'memory is granted in order',
+        `${id} requests from ${askedAt} on as started, its response is at ${at}`,
+      );
     // A slice that was begun is that of a response that has started; one from its start on may have been read ahead.
     if (demand === 'new' && isNext && askedAt > Math.max(from, chunk.range.from))
-      world.violate('memory is asked for in turn', `${id} asks from ${askedAt} on as new, having begun`);
+      world.violate('memory is granted in order', `${id} requests from ${askedAt} on as new, after it has started`);
   }
 
   #exchange(
@@ -296,7 +299,7 @@ export class SimPeers {
     const target = this.#options.replicaAt(address)?.process;
     const fault = this.#fault(lengthBytes, request.chunk.path, `${who.owner.name} -> ${address}`);
     const connection = new Connection(world, {
-      server: target?.owner ?? NOBODY,
+      server: target?.owner ?? NO_OWNER,
       receiver: { owner: who.owner, data, end, cut: () => fail('the connection was cut') },
       random,
       latencyMs,
@@ -304,14 +307,15 @@ export class SimPeers {
       fault: typeof fault === 'string' ? undefined : fault,
     });
     const isParted = this.#partitions.has(pair(who.address, address));
-    const exchange: Exchange = { asker: who, from: who.address, to: address, connection, blocked: isParted };
+    const exchange: Exchange = { requester: who, from: who.address, to: address, connection, blocked: isParted };
     this.#exchanges.add(exchange);
     signal.addEventListener('abort', onAbort, { once: true });
     const cancelFirstByte = world.at(firstByteMs, who.owner, 'late', () => fail(`no answer within ${firstByteMs} ms`));
     watch(DEAD_AFTER_MS, true);
-    // Its address is nobody's, or it can't be reached: the silence is all there is.
-    const isGone = this.#options.replicaAt(address) === undefined || this.#options.replicaAt(address)?.state === 'gone';
-    if (isGone || isParted || fault === 'lost request') return promise;
+    // The address is unused or unreachable: there is only silence.
+    const isUnreachable =
+      this.#options.replicaAt(address) === undefined || this.#options.replicaAt(address)?.state === 'removed';
+    if (isUnreachable || isParted || fault === 'lost request') return promise;
     if (target === undefined || target.owner.state === 'dead' || fault === 'refused') {
       world.at(latencyMs, who.owner, 'refused', () => {
         if (!settled) attempt.dead();
@@ -325,7 +329,7 @@ export class SimPeers {
       world.at(latencyMs, who.owner, label, () => settled || action());
     };
     world.at(latencyMs, target.owner, 'rpc', () => {
-      if (connection.isGone) return;
+      if (connection.isClosed) return;
       void this.#serve(target, request, options.requestId ?? '', connection, {
         alive: () => send('102', life),
         head: (source) => {
@@ -363,8 +367,8 @@ export class SimPeers {
     const { world } = this.#options;
     const { clock, engine } = target;
     const terms = parseFillTerms(formatFillTerms(request));
-    const gone = new AbortController();
-    connection.onClose(() => gone.abort(new OrcaError('cancelled', 'the asker has gone')));
+    const aborter = new AbortController();
+    connection.onClose(() => aborter.abort(new OrcaError('cancelled', 'the requester closed the connection')));
     let cancelProcessing = (): void => {};
     const processing = (): void => {
       cancelProcessing = clock.after(PROCESSING_INTERVAL_MS, () => {
@@ -377,8 +381,8 @@ export class SimPeers {
     const pace = new ReaderPace();
     target.serving++;
     try {
-      const late = (): OrcaError => new OrcaError('origin_unavailable', `no byte within ${terms.deadlineMs} ms`);
-      const answer = await withDeadline(clock, terms.deadlineMs, late, gone.signal, (signal) =>
+      const late = (): OrcaError => new OrcaError('origin_unavailable', `no bytes within ${terms.deadlineMs} ms`);
+      const answer = await withDeadline(clock, terms.deadlineMs, late, aborter.signal, (signal) =>
         engine.serveFill({ chunk: request.chunk, range: request.range, ...terms, signal, requestId, pace }),
       );
       cancelProcessing();
@@ -390,7 +394,7 @@ export class SimPeers {
       )
         world.violate(
           'what is absent is filled',
-          `${target.owner.name} calls ${request.chunk.path} stored, told that it is not`,
+          `${target.owner.name} reports ${request.chunk.path} as stored after the reason not_stored`,
         );
       if (answer.kind !== 'bytes') {
         reply.answer(answer);
@@ -432,7 +436,7 @@ export class SimPeers {
     if (signal.aborted) return Promise.reject(cancelledBy(signal));
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const latencyMs = scenario.peer.latencyMs * (0.5 + random.next());
-    const gone = new AbortController();
+    const aborter = new AbortController();
     let settled = false;
     let lives = 0;
     let cancelSilence = (): void => {};
@@ -441,8 +445,8 @@ export class SimPeers {
       settled = true;
       cancelSilence();
       signal.removeEventListener('abort', onAbort);
-      world.at(latencyMs, target?.owner ?? NOBODY, 'close', () =>
-        gone.abort(new OrcaError('cancelled', 'the asker has gone')),
+      world.at(latencyMs, target?.owner ?? NO_OWNER, 'close', () =>
+        aborter.abort(new OrcaError('cancelled', 'the requester closed the connection')),
       );
       finish();
     };
@@ -468,7 +472,7 @@ export class SimPeers {
     const isParted = this.#partitions.has(pair(who.address, address));
     const fault =
       faults.strikes('peer-errors') && random.pick(['refused', 'lost request', 'lost answer', 'lost answer'] as const);
-    if (replica === undefined || replica.state === 'gone' || isParted || fault === 'lost request') return promise;
+    if (replica === undefined || replica.state === 'removed' || isParted || fault === 'lost request') return promise;
     if (target === undefined || target.owner.state === 'dead' || fault === 'refused') {
       world.at(latencyMs, who.owner, 'refused', () => {
         if (!settled) attempt.dead();
@@ -491,7 +495,7 @@ export class SimPeers {
       if (settled) return;
       processing();
       target.serving++;
-      serve(target, gone.signal).then(
+      serve(target, aborter.signal).then(
         (value) => {
           target.serving--;
           cancelProcessing();
@@ -525,7 +529,7 @@ export class SimPeers {
   }
 }
 
-/** The error as it reaches the asker. */
+/** The error as it reaches the requester. */
 function refusal(address: PeerAddress, error: OrcaError): OrcaError {
   const said = refusalOf(error);
   const retryAfter = said?.retryAfterSeconds === undefined ? undefined : String(said.retryAfterSeconds);

@@ -1,6 +1,6 @@
 /**
- * Replicas: an address with one process after the other behind it. A process is a real engine with its ports, its clock
- * and its view of the others; when it dies nothing of it happens any more, and the next one starts from nothing.
+ * Replicas: an address with successive processes behind it. A process is a real engine with its ports, its clock and its
+ * view of the cluster. When it dies, its events are dropped, and the next process starts from nothing.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -21,8 +21,8 @@ import type { Owner, World } from './world.ts';
 
 export interface Replica {
   readonly address: PeerAddress;
-  /** As the endpoint slices say it. */
-  state: 'serving' | 'terminating' | 'gone';
+  /** As the EndpointSlices report it. */
+  state: 'serving' | 'terminating' | 'removed';
   /** Undefined between two processes. */
   process: Incarnation | undefined;
 }
@@ -42,7 +42,7 @@ export interface Incarnation {
   readonly warnings: string[];
   /** When it last found which chunk to be bad in the cachestore. */
   readonly foundBad: Map<string, number>;
-  /** Since the last look: chunks that the cachestore said it has not got. */
+  /** Since the last check: chunks that the cachestore reported as missing. */
   readonly toldMissing: ChunkPath[];
   view: PeerSet;
   offsetMs: number;
@@ -158,7 +158,7 @@ export function startProcess(
   return self;
 }
 
-/** From now on nothing of it happens; whoever is connected to it sees that. */
+/** From now on its events are dropped, and its connections break. */
 export function kill(process: Incarnation, { ledger, peers }: ReplicaParts): void {
   process.owner.state = 'dead';
   for (const path of [...process.flights.keys(), ...process.waiting])

@@ -1,4 +1,4 @@
-/** What is said of a run. */
+/** The text of a run's result. */
 import type { RunResult } from './simulate.ts';
 
 /** The line that replays a failure, and what failed. */

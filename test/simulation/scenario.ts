@@ -1,4 +1,4 @@
-/** One seed's world: how large everything is, what goes wrong and when, and what clients ask for. Pure. */
+/** One seed's world: all sizes, the faults and their times, and the clients' requests. Pure. */
 import type { ChunkTier } from '#cache/core/chunk.ts';
 import { randomOf, type Random } from './random.ts';
 
@@ -59,7 +59,7 @@ export interface ClientPlan {
   readonly condition: 'none' | 'if-match' | 'if-match-wrong' | 'if-none-match' | 'if-range' | 'if-range-wrong';
   readonly headOnly: boolean;
   readonly bytesPerMs: number;
-  /** In the middle of its body the client stops reading for so long. */
+  /** How long the client stops reading in the middle of its body. */
   readonly pauseMs: number;
   readonly cancel: { readonly afterMs: number } | { readonly afterBytes: number } | undefined;
 }
@@ -81,7 +81,7 @@ export interface Scenario {
   readonly chunkBytes: number;
   readonly tiers: readonly ChunkTier[];
   readonly budgetBytes: number;
-  /** Something else takes the memory tier's room so often; undefined = never. */
+  /** How often other memory use evicts from the memory tier; undefined = never. */
   readonly evictEveryMs: number | undefined;
   readonly readahead: number;
   readonly verifyRanges: boolean;
@@ -103,7 +103,7 @@ export const MISSING_KEY = 'missing';
 /** Roughly what all clients of a run may read together: what a seed costs. */
 const READ_BYTES = 24 * MIB;
 const CALM_SHARE = 0.25;
-/** The origin goes away for good, when some objects are stored and some are not. */
+/** The origin fails for good, when some objects are stored and some are not. */
 const OUTAGE_SHARE = 0.04;
 /** Large chunks of which most readers want little: many requests, few bytes. */
 const SPARSE_SHARE = 0.12;
@@ -309,7 +309,7 @@ function chooseRange(random: Random, sizeBytes: number, chunkBytes: number): Ran
   }
 }
 
-/** A footer, or a little somewhere: often where somebody else has read. */
+/** A footer, or a small range: often where another client has read. */
 function chooseSpot(random: Random, sizeBytes: number): RangePlan | undefined {
   if (sizeBytes === 0) return undefined;
   if (random.chance(0.3)) return { from: undefined, to: random.pick([8, 4 * KIB, 60 * KIB]) };

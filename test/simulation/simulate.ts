@@ -14,7 +14,7 @@ import { randomOf, type Random } from './random.ts';
 import { kill, startProcess, stopLoops, type Incarnation, type Replica, type ReplicaParts } from './replica.ts';
 import { KIB, scenarioOf, type ClientPlan, type Fault, type FaultWindow, type Scenario } from './scenario.ts';
 import { SimStore } from './store.ts';
-import { NOBODY, World, type Violation } from './world.ts';
+import { NO_OWNER, World, type Violation } from './world.ts';
 
 export interface RunResult {
   readonly seed: number;
@@ -36,29 +36,29 @@ export interface RunStats {
   readonly peerCalls: number;
 }
 
-/** The longest that anything goes on after the faults have ended: 20 MiB read at 20 KB/s, the longest patience. */
+/** The longest that any request runs after the faults have ended: 20 MiB read at 20 KB/s. */
 const SETTLE_MS = 1_200_000;
-/** Breakers probe again, dead peers are asked again, heads have grown old. */
+/** By then breakers probe again, dead peers are tried again, heads have expired. */
 const RECOVERY_MS = 75_000;
-/** What was known of a chunk or a peer may be acted upon so much later: a store that answers slowly comes in between, */
+/** How much later outdated knowledge of a chunk or a peer may be used: after a slow cachestore call, */
 const RACE_MS = 5_000;
-/** one that answers not at all, */
+/** after a store call without an answer, */
 const STORE_PATIENCE_MS = 30_000;
-/** or the wait for memory. */
+/** or after the wait for memory. */
 const MEMORY_WAIT_MS = 65_000;
-/** From a breaker that refuses to the client that hears of it. */
+/** From a breaker's refusal to the client that receives the error. */
 const BREAKER_ECHO_MS = 2_000;
 /** What an SDK does on its own. */
 const FINAL_ATTEMPTS = 5;
 /** Enough to cross the edge of a block, and of most chunks now and then. */
 const FINAL_RANGE_BYTES = 300 * KIB;
-/** Streaming windows keep the rest. */
+/** One eighth is reserved for streaming windows. */
 const FILL_SHARE = 7 / 8;
 /** Two seconds, and what a busy moment adds. */
 const ABANDONED_MS = 2_100;
-/** With three replicas it takes 3^15 runs to see so many chunks at one of them by chance. */
+/** With three replicas it takes 3^15 runs until one of them has this many chunks by chance. */
 const SPREAD_CHUNKS = 16;
-/** An abandoned fill's patience (2 s) and the like. */
+/** Timers that may still be running, such as that of an abandoned fill (2 s). */
 const LAST_TIMERS_MS = 5_000;
 const MAX_REPLICAS = 7;
 
@@ -88,10 +88,10 @@ class Run {
   readonly #replicas: Replica[] = [];
   readonly #raceMs: number;
   #started = 0;
-  /** The last moment at which views differed, or somebody whom they name did not answer. */
+  /** The last moment at which views differed, or a replica in them did not answer. */
   #unstableOrder = -1;
   #unstableMs = -Infinity;
-  /** The last moment at which a replica did not ask the origin. */
+  /** The last moment at which a replica's breaker kept it from the origin. */
   #breakerMs = -Infinity;
   #viewsAreHeld = false;
   #anyGivenUp = false;
@@ -151,8 +151,8 @@ class Run {
       atMs < scenario.activeMs;
       atMs += scenario.evictEveryMs ?? Infinity
     )
-      world.at(atMs, NOBODY, 'evict', () => this.#evict());
-    for (const plan of scenario.clients) world.at(plan.atMs, NOBODY, 'arrival', () => this.#arrive(plan));
+      world.at(atMs, NO_OWNER, 'evict', () => this.#evict());
+    for (const plan of scenario.clients) world.at(plan.atMs, NO_OWNER, 'arrival', () => this.#arrive(plan));
     await world.run(scenario.activeMs);
     this.#heal();
     await this.#settle('requests end', () => this.#clients.running.size === 0);
@@ -242,10 +242,10 @@ class Run {
     );
   }
 
-  /** What else excuses that a byte comes again, of two fills that began at `since` and `later`. */
+  /** Further excuses for a byte that two fills, begun at `since` and `later`, both fetch. */
   #excuses(path: string, since: Moment, later: Moment): Excuses {
     const intactMs = this.#store.intactSinceMs(path);
-    // Who had to fill may have been decided a while before the origin was asked.
+    // The replica that fills may have been chosen a while before its first origin request.
     const isStable =
       this.#isStable() && this.#unstableOrder < since.order && since.atMs - this.#unstableMs > this.#raceMs;
     return {
@@ -257,17 +257,17 @@ class Run {
 
   #storeExcuse(path: string): string | undefined {
     const closed = this.#live().find(({ engine }) => engine.store.breaker.state !== 'closed');
-    if (closed !== undefined) return `${closed.owner.name} does not ask the cachestore`;
-    // A chunk is written over once in ten minutes; until then it is filled for whoever asks, and not committed.
-    return this.#store.isBad(path) ? 'what the cachestore has of it is bad' : undefined;
+    if (closed !== undefined) return `${closed.owner.name} has an open cachestore breaker`;
+    // A corrupt chunk is overwritten once in ten minutes; until then it is filled for each reader, and not committed.
+    return this.#store.isBad(path) ? 'the cachestore’s copy is corrupt' : undefined;
   }
 
-  // -- what goes wrong by itself
+  // -- faults
 
   #schedule(window: FaultWindow): void {
     const { world } = this;
     const times = (fromMs: number, action: () => void): void => {
-      world.at(fromMs, NOBODY, window.fault, action);
+      world.at(fromMs, NO_OWNER, window.fault, action);
     };
     const random = this.#random.fork(`${window.fault} ${window.fromMs} ${window.which}`);
     const repeat = (action: () => void): void => {
@@ -344,7 +344,7 @@ class Run {
     if (process === undefined || process.owner.state !== 'running') return;
     process.owner.state = 'frozen';
     this.world.note('freeze', `${process.owner.name} for ${forMs} ms`);
-    this.world.at(forMs, NOBODY, 'thaw', () => this.world.thaw(process.owner));
+    this.world.at(forMs, NO_OWNER, 'thaw', () => this.world.thaw(process.owner));
   }
 
   #partition(window: FaultWindow): void {
@@ -353,7 +353,7 @@ class Run {
     if (a === b) return;
     this.#peers.part(a, b);
     this.world.note('partition', `${a} | ${b}`);
-    this.world.at(window.toMs - window.fromMs, NOBODY, 'join', () => this.#peers.join(a, b));
+    this.world.at(window.toMs - window.fromMs, NO_OWNER, 'join', () => this.#peers.join(a, b));
   }
 
   #crash(window: FaultWindow, downMs: number): void {
@@ -365,10 +365,10 @@ class Run {
     replica.process = undefined;
     const isNoticed = window.way < 0.5;
     if (isNoticed && replica.state === 'serving') {
-      replica.state = 'gone';
+      replica.state = 'removed';
       this.#announce();
     }
-    this.world.at(downMs, NOBODY, 'restart', () => {
+    this.world.at(downMs, NO_OWNER, 'restart', () => {
       if (replica.state === 'terminating') return;
       replica.state = 'serving';
       this.#boot(replica);
@@ -396,13 +396,13 @@ class Run {
     stopLoops(process);
     await engine.flush(limit.signal);
     cancel();
-    // A HEAD may be on its way for nobody.
+    // A HEAD may be in flight whose client has left.
     const { limiter } = process.engine;
     if (isIdle(process) && limiter.running + limiter.queued === 0) this.#checkGivenBack(process);
     this.world.note('left', process.owner.name);
     kill(process, this.#parts);
     replica.process = undefined;
-    replica.state = 'gone';
+    replica.state = 'removed';
     this.#announce();
   }
 
@@ -447,13 +447,13 @@ class Run {
 
   #arrive(plan: ClientPlan): void {
     const serving = this.#replicas.flatMap(({ state, process }) =>
-      state !== 'gone' && process !== undefined && process.owner.state !== 'dead' ? [process] : [],
+      state !== 'removed' && process !== undefined && process.owner.state !== 'dead' ? [process] : [],
     );
     const process = serving[Math.floor(plan.replica * serving.length)];
     if (process !== undefined) void this.#clients.start(plan, process);
   }
 
-  /** With all faults gone every object can be had at every replica: the whole of it at one, some of it at each. */
+  /** After the faults every object is readable through every replica: whole through one, a range through each. */
   async #readEverythingAgain(): Promise<void> {
     const serving = this.#live().filter(({ address }) => this.#addresses('serving').includes(address));
     for (const [at, process] of serving.entries())
@@ -551,15 +551,15 @@ class Run {
         if (this.#store.intactSinceMs(path) !== undefined) process.waiting.delete(path);
         else this.#ledger.excuse(path, 'fill', `a fill ended as ${lost.join(', ')}`);
       }
-    // One that nobody waits for any more is given up: its reader may have wanted just a part of it.
+    // A fill without readers is cancelled: its reader may have requested only a part of it.
     if (lost.includes('cancelled')) this.#anyGivenUp = true;
-    // Behind others on a slow line, a turn may not come in time: that is told, as overload.
+    // On a slow line a slot may not be free in time, which is reported as overload.
     const mayBeLate = limiter.running >= limiter.slots;
     if (lost.some((outcome) => outcome !== 'cancelled') && this.#scenario.isCalm && !mayBeLate)
       world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);
   }
 
-  /** A fill that nobody waits for, and that is not past its half, ends after two seconds. */
+  /** A fill without readers, and not past its half, ends after two seconds. */
   #checkAbandoned(process: Incarnation, flight: Flight): void {
     const { world } = this;
     const asked = process.flights.get(flight.chunk.path);
@@ -568,7 +568,7 @@ class Run {
     asked.abandonedMs = isIdle ? (asked.abandonedMs ?? world.nowMs) : undefined;
     if (asked.abandonedMs === undefined || world.nowMs - asked.abandonedMs < ABANDONED_MS) return;
     if (flight.arrivedBytes * 2 < flight.chunk.lengthBytes)
-      world.violate('abandoned fills end', `${process.owner.name} fills ${flight.chunk.path} for nobody`);
+      world.violate('abandoned fills end', `${process.owner.name} fills ${flight.chunk.path} without readers`);
   }
 
   /** The chunks of one object are spread over the replicas. */
@@ -583,12 +583,12 @@ class Run {
     const { world } = this;
     if (world.violation !== undefined) return;
     for (const process of this.#live()) stopLoops(process);
-    // What was set before may still fire once; nothing may be set anew.
+    // Timers set before may still fire once; no new timer may be set.
     await world.run(world.nowMs + LAST_TIMERS_MS);
     for (const process of this.#live()) {
       this.#checkGivenBack(process);
       if (process.timers.size > 0)
-        world.violate('everything is given back', `${process.owner.name} is left with ${process.timers.size} timers`);
+        world.violate('everything is released', `${process.owner.name} is left with ${process.timers.size} timers`);
     }
     this.#checkSpread();
     if (this.#scenario.isCalm && !this.#anyGivenUp && this.#ledger.repeatedBytes > 0)
@@ -609,13 +609,13 @@ class Run {
       'requests at the origin': limiter.running,
       'requests that wait for the origin': limiter.queued,
       'requests that wait for memory': memory.waiting('new') + memory.waiting('started'),
-      'bytes that nobody keeps': memory.usedBytes - memoryTier.sizeBytes,
+      'bytes without an owner': memory.usedBytes - memoryTier.sizeBytes,
     };
     for (const [what, count] of Object.entries(left))
-      if (count !== 0) world.violate('everything is given back', `${owner.name} is left with ${count} ${what}`);
+      if (count !== 0) world.violate('everything is released', `${owner.name} is left with ${count} ${what}`);
     memoryTier.evict(Infinity);
     if (memory.usedBytes !== 0)
-      world.violate('everything is given back', `${owner.name} is left with ${memory.usedBytes} bytes`);
+      world.violate('everything is released', `${owner.name} is left with ${memory.usedBytes} bytes`);
   }
 }
 

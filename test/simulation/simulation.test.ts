@@ -5,9 +5,9 @@ import { openSeedPool } from './seed-pool.ts';
 /** What a run of the tests can spare: half a minute of one core. */
 const DEFAULT_SEEDS = 200;
 const REPEATED_SEEDS = 5;
-/** A test of its own for so many, so that a failure does not hide the others. */
+/** Seeds per test, so that a failure does not hide later ones. */
 const SEEDS_PER_TEST = 20;
-/** Of two hundred milliseconds each, on a machine that is busy with everything else. */
+/** A seed takes about 200 ms; the machine may be busy with other tests. */
 const TIMEOUT_MS = 300_000;
 
 const only = numberFrom('SIMULATION_SEED');

@@ -20,7 +20,7 @@ import type { World } from './world.ts';
 const SLOW_FACTOR = 30;
 /** From where a read begins: most blocks are as long. */
 const BAD_WITHIN_BYTES = 64 * KIB;
-/** The longest from an answer of the store to what is said because of it. */
+/** The longest time from the store's response to its effect. */
 const ROUND_TRIP_MS = 3_000;
 
 /** With these a fill may have begun before its chunk was found bad. */
@@ -73,7 +73,7 @@ export class SimStore {
     return this.#chunks.has(path) && this.intactSinceMs(path) === undefined;
   }
 
-  /** Not there now, nor a moment ago: nobody can have seen it. */
+  /** Missing now and a moment ago: no replica can have seen it. */
   isMissing(path: string): boolean {
     return !this.#chunks.has(path) && this.#world.nowMs - (this.#vanishedMs.get(path) ?? -Infinity) > ROUND_TRIP_MS;
   }
@@ -198,7 +198,7 @@ export class SimStore {
       (message) => this.#unavailable(chunk.path, message),
       () => {
         if (failure instanceof OrcaError) throw failure;
-        // Nobody may have touched the memory while the upload ran.
+        // The memory must not have changed during the upload.
         this.#compare(chunk, pieces);
         this.#checkRepair(who, chunk, metadata, call.overwrite === true);
         const outcome = this.#put(chunk, metadata, call.overwrite === true);
@@ -221,13 +221,13 @@ export class SimStore {
       sinceMs: this.#world.nowMs,
     };
     this.#chunks.set(chunk.path, written);
-    // A disk that does not keep what it is given: whoever reads along with the fill meets it in the middle.
+    // A disk that corrupts data: a reader that joined the fill meets the corruption in the middle.
     if (this.#faults.strikes('store-flip') !== undefined && this.#random.chance(0.5)) this.#flipAll(written);
     this.wonBytes += chunk.lengthBytes;
     return 'won';
   }
 
-  /** Who knows that a chunk is bad writes over it; one of another length or version is replaced by every commit. */
+  /** A commit that repairs a corrupt chunk overwrites it; a chunk of another length or version is replaced by every commit. */
   #checkRepair(who: Incarnation, { path }: Chunk, metadata: ChunkMetadata, overwrite: boolean): void {
     const foundMs = who.foundBad.get(path);
     const isTroubled = TROUBLE.some((fault) => this.#scenario.faults.has(fault));

@@ -1,6 +1,6 @@
 /**
- * Virtual time and everything that happens in it, one event after the other. Between two events every promise that can
- * go on has gone on, so what happens depends on nothing but the order of events, which comes from the seed.
+ * Virtual time, and the events in it, one after the other. Between two events all promises are settled that can be, so a
+ * run depends only on the order of events, which comes from the seed.
  */
 import { createHash } from 'node:crypto';
 import type { Clock } from '#shared/clock.ts';
@@ -12,7 +12,7 @@ export interface Owner {
 }
 
 /** What happens outside of all processes: the network, the fault schedule. */
-export const NOBODY: Owner = { name: '-', state: 'running' };
+export const NO_OWNER: Owner = { name: '-', state: 'running' };
 
 export class Violation extends Error {
   readonly invariant: string;
