@@ -26,7 +26,7 @@ const open = async (): Promise<OriginFixture> => {
   };
 };
 
-originSuite('S3 (versitygw)', open, LONGEST_KEY_BYTES);
+originSuite('S3 (versitygw)', open, { longestKeyBytes: LONGEST_KEY_BYTES });
 originListSuite('S3 (versitygw)', open);
 
 const openThroughProxy = async (): Promise<OriginFixture> => {

@@ -36,8 +36,19 @@ export function longKey(lengthBytes: number): string {
   return accents + `${'k'.repeat(99)}/`.repeat(10).slice(0, lengthBytes - Buffer.byteLength(accents) - 1) + 'z';
 }
 
-/** S3's own limit is 1024. */
-export function originSuite(name: string, open: () => Promise<OriginFixture>, longestKeyBytes = 1024): void {
+/** What not every kind of origin can do; the suite adapts its expectations. */
+export interface OriginCapabilities {
+  /** Default 1024, the limit of S3. */
+  readonly longestKeyBytes?: number;
+  /** Keys with the segments `.` and `..`: kept as they are (the default), or refused with `bad_request`. */
+  readonly dotSegments?: 'kept' | 'refused';
+}
+
+export function originSuite(
+  name: string,
+  open: () => Promise<OriginFixture>,
+  { longestKeyBytes = 1024, dotSegments = 'kept' }: OriginCapabilities = {},
+): void {
   describe(`the origin ${name}`, () => {
     let fixture: OriginFixture;
     const signal = new AbortController().signal;
@@ -210,7 +221,20 @@ export function originSuite(name: string, open: () => Promise<OriginFixture>, lo
       expect((await readAll(object)).equals(body)).toBe(true);
     });
 
-    test.for([...AWKWARD_KEYS, longKey(longestKeyBytes)])('the key %j reaches the origin as it is', async (key) => {
+    const hasDotSegment = (key: string): boolean => /(?:^|\/)\.\.?(?:\/|$)/.test(key);
+    const keys = [...AWKWARD_KEYS, longKey(longestKeyBytes)];
+    const [refused, kept] =
+      dotSegments === 'refused' ? [keys.filter(hasDotSegment), keys.filter((key) => !hasDotSegment(key))] : [[], keys];
+
+    test.for(refused)('the key %j is refused, and is never resolved', async (key) => {
+      const object = { originId: 'test', bucket: fixture.bucket, key, etag: 'any', sizeBytes: 1 };
+      await expect(fixture.origin.head(fixture.bucket, key, { signal })).rejects.toMatchObject({ code: 'bad_request' });
+      await expect(fixture.origin.read(object, { from: 0, to: 1 }, collectSink(), { signal })).rejects.toMatchObject({
+        code: 'bad_request',
+      });
+    });
+
+    test.for(kept)('the key %j reaches the origin as it is', async (key) => {
       const own = patternBytes(1000 + key.length, key.length);
       await fixture.put(key, own);
       expect((await readAll(await versionOf(key))).equals(own)).toBe(true);
