@@ -119,3 +119,21 @@ spec:
   cacheStore: {type: Filesystem, filesystem: {persistentVolumeClaim: {claimName: chunks}}}
   availability: {antiAffinity: None}
 `;
+
+export const HTTP = `
+apiVersion: orcacache.dev/v1alpha1
+kind: OrcaCache
+metadata: {name: models, namespace: ml}
+spec:
+  replicas: 1
+  origin:
+    id: models-eu
+    type: HTTP
+    http:
+      urls: [{bucket: models, baseUrl: https://files.example.org/models}]
+      redirectHosts: ['*.cdn.example.org']
+      credentialsSecretRef: {name: origin-token}
+      caBundleRef: {name: origin-ca}
+    buckets: [{name: models}]
+  cacheStore: {type: Filesystem, filesystem: {persistentVolumeClaim: {claimName: chunks}}}
+`;

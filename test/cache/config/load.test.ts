@@ -417,6 +417,27 @@ memory: {budget: 16Mi}
     });
   });
 
+  test('resolves the URLs of an HTTP origin, each with one slash at its end', () => {
+    const changes = {
+      'origin.type': 'HTTP',
+      'origin.s3': undefined,
+      'origin.http': {
+        urls: [
+          { bucket: 'models', baseUrl: 'https://files.example.org' },
+          { bucket: 'more', baseUrl: 'https://files.example.org/more/' },
+        ],
+        credentials: { directory: '/c' },
+      },
+    };
+    expect(parseConfig(minimalFileWith(changes), facts).origin.http).toEqual({
+      urls: { models: 'https://files.example.org/', more: 'https://files.example.org/more/' },
+      redirectHosts: [],
+      allowLastModified: false,
+      credentialsDirectory: '/c',
+      caFile: undefined,
+    });
+  });
+
   test('with workload identity is rejected for an http endpoint unless it is loopback', () => {
     const over = (endpoint: string) =>
       problemsOf(

@@ -8,7 +8,7 @@ import { affinity, topologySpread } from '#operator/resources/placement.ts';
 import { gracePeriodSeconds, podTemplate } from '#operator/resources/pod-template.ts';
 import { references } from '#operator/resources/reference.ts';
 import { mounted } from '#operator/resources/volumes.ts';
-import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '#test/operator/caches.ts';
+import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, HTTP, MINIMAL } from '#test/operator/caches.ts';
 
 const full = cacheFrom(FULL);
 const minimal = cacheFrom(MINIMAL);
@@ -144,6 +144,20 @@ describe('references', () => {
         name: 'origin-key',
         keys: [],
         oneOf: ['account-key', 'sas-token'],
+        mount: { volume: 'origin-credentials', path: '/etc/orca/credentials/origin' },
+      },
+      expect.objectContaining({ kind: 'ConfigMap', name: 'origin-ca', keys: ['ca.crt'] }),
+    ]);
+  });
+
+  test('for an HTTP server require a token or a password, but not both', () => {
+    expect(references(cacheFrom(HTTP))).toEqual([
+      {
+        field: 'spec.origin.http.credentialsSecretRef',
+        kind: 'Secret',
+        name: 'origin-token',
+        keys: [],
+        oneOf: ['token', 'password'],
         mount: { volume: 'origin-credentials', path: '/etc/orca/credentials/origin' },
       },
       expect.objectContaining({ kind: 'ConfigMap', name: 'origin-ca', keys: ['ca.crt'] }),

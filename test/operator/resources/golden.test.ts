@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { desiredChildren } from '#operator/resources/list.ts';
-import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, MINIMAL } from '#test/operator/caches.ts';
+import { AZURE, cacheFrom, contextOf, FILESYSTEM, FULL, HTTP, MINIMAL } from '#test/operator/caches.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../golden/operator');
 
@@ -12,6 +12,7 @@ describe('the children of a cache', () => {
     ['full', FULL],
     ['filesystem', FILESYSTEM],
     ['azure', AZURE],
+    ['http', HTTP],
   ] as const)('match the golden file: %s', async ([name, yaml]) => {
     const cache = cacheFrom(yaml);
     const documents = desiredChildren(cache, contextOf(cache, { provenConfigs: ['0badcafe'] })).map(({ manifest }) =>
