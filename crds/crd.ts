@@ -1,4 +1,7 @@
 /** The CustomResourceDefinition as an object: the schemas of spec and status, with names and printer columns. */
+import type { Schema } from '#crds/schema/json-schema.ts';
+import { spec } from '#crds/schema/spec.ts';
+import { status } from '#crds/schema/status.ts';
 import {
   CATEGORY,
   CRD_NAME,
@@ -11,9 +14,6 @@ import {
   SINGULAR,
   VERSION,
 } from './names.ts';
-import type { Schema } from '#crds/schema/json-schema.ts';
-import { spec } from '#crds/schema/spec.ts';
-import { status } from '#crds/schema/status.ts';
 
 /** A DNS-1035 label, because the cache's Service has the same name. */
 const NAME_PATTERN = '^[a-z]([-a-z0-9]*[a-z0-9])?$';

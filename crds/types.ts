@@ -1,8 +1,8 @@
 /** The OrcaCache as the API server returns it, with defaults applied. The types are inferred from the schema. */
-import type { API_VERSION, KIND } from './names.ts';
 import type { Infer } from '#crds/schema/json-schema.ts';
 import type { spec } from '#crds/schema/spec.ts';
 import type { status } from '#crds/schema/status.ts';
+import type { API_VERSION, KIND } from './names.ts';
 
 export interface ObjectMeta {
   readonly name: string;

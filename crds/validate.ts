@@ -4,8 +4,8 @@
  */
 import { Ajv } from 'ajv';
 import type { AnySchemaObject, ErrorObject } from 'ajv';
-import { resource } from './crd.ts';
 import type { Infer, Schema } from '#crds/schema/json-schema.ts';
+import { resource } from './crd.ts';
 import type { OrcaCache } from './types.ts';
 
 export interface Problem {

@@ -3,8 +3,8 @@
  * file, the references and the documentation follow. `cache/origins/registry.ts` and `cache/stores/registry.ts` map each
  * kind to its driver.
  */
-import type { Infer, Rule, Schema } from '#crds/schema/json-schema.ts';
 import { unionMember } from '#crds/schema/field-builders.ts';
+import type { Infer, Rule, Schema } from '#crds/schema/json-schema.ts';
 import { azureBlobOrigin, azureBlobStore } from './azure-blob.ts';
 import { filesystemStore } from './filesystem.ts';
 import { httpOrigin } from './http.ts';

@@ -14,6 +14,7 @@ export interface Rule {
   /** The members that `holds` reads, if not all of them: the rule then runs even if other members are malformed. */
   readonly reads?: readonly string[];
 }
+
 export interface Schema {
   readonly type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
   readonly description?: string;

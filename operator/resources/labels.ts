@@ -1,7 +1,7 @@
 /** Names, labels and owner references of the children of a cache. */
+import { API_VERSION, KIND, LABEL, MANAGED_BY, PART_OF } from '#crds/names.ts';
 import type { ManifestMetadata } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
-import { API_VERSION, KIND, LABEL, MANAGED_BY, PART_OF } from '#crds/names.ts';
 
 const APP = 'orcacache';
 const COMPONENT = 'cache';

@@ -1,6 +1,6 @@
 /** The pod template of a cache. */
-import { ANNOTATION } from '#crds/names.ts';
 import { parseDuration } from '#crds/duration.ts';
+import { ANNOTATION } from '#crds/names.ts';
 import type { PodSecurityContext, PodSpec, PodTemplateSpec } from '#operator/api/kubernetes.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { container } from './container.ts';

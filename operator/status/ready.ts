@@ -9,7 +9,7 @@ import {
   rolloutProgress,
 } from './messages.ts';
 import { readiness, rolloutOf } from './rollout.ts';
-import type { StatusInput, ConditionValue } from './status-input.ts';
+import type { ConditionValue, StatusInput } from './status-input.ts';
 
 export function ready(input: StatusInput): ConditionValue {
   const { phase, cache, upToDate } = input;

@@ -3,7 +3,7 @@ import { REASON } from '#crds/names.ts';
 import { blockedReason, conflictMessage, rejectedReason, rolloutProgress } from './messages.ts';
 import { isProven } from './ready.ts';
 import { rolloutOf } from './rollout.ts';
-import type { StatusInput, ConditionValue } from './status-input.ts';
+import type { ConditionValue, StatusInput } from './status-input.ts';
 
 export function reconciling(input: StatusInput): ConditionValue {
   const { phase } = input;

@@ -2,7 +2,7 @@
 import { REASON } from '#crds/names.ts';
 import { blockedReason, conflictMessage, rejectedReason, rolloutFailure } from './messages.ts';
 import { rolloutOf } from './rollout.ts';
-import type { StatusInput, ConditionValue } from './status-input.ts';
+import type { ConditionValue, StatusInput } from './status-input.ts';
 
 export function stalled(input: StatusInput): ConditionValue {
   const { phase } = input;

@@ -3,8 +3,8 @@
  * over Node's own HTTP client. Address and credentials come from `in-cluster.ts` or `kubeconfig.ts`.
  */
 import { systemClock, type Clock } from '#shared/clock.ts';
+import { sendRequest, type ApiRequest, type ApiResponse, type ApiServer } from './api-request.ts';
 import { errorFromStatus, KubeError } from './error.ts';
-import { sendRequest, type ApiServer, type ApiResponse, type ApiRequest } from './api-request.ts';
 import type { KubeObject, Method, Status, WatchEvent } from './types.ts';
 import { watchFrames } from './watch-frames.ts';
 

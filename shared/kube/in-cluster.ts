@@ -1,6 +1,6 @@
 /** The API server from inside a pod: address from the environment, token and CA from the mounted service account. */
-import { readFile } from 'node:fs/promises';
 import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { Agent } from 'node:https';
 import { systemClock, type Clock } from '#shared/clock.ts';
 import { AGENT_OPTIONS, type ApiServer } from './api-request.ts';

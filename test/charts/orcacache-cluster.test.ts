@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { chartValues } from '#hack/gen/chart-readme.ts';
 import packageJson from '#package' with { type: 'json' };
-import { leaves } from '#test/helm/values.ts';
 import { accepted } from '#test/crds/sample.ts';
+import { leaves } from '#test/helm/values.ts';
 
 const CHART = 'charts/orcacache-cluster';
 const read = (path: string): string => readFileSync(`${CHART}/${path}`, 'utf8');

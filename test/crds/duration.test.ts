@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
 import { formatDuration, parseDuration } from '#crds/duration.ts';
 
 const MAX_MS = 99_999 * 3_600_000;

@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { parseConfig } from '#cache/config/load.ts';
 import { configuredSettings, readRuntime } from '#cache/config/runtime.ts';

@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
 import { formatQuantity, parseQuantity } from '#crds/quantity.ts';
 
 describe('a size', () => {

@@ -1,6 +1,6 @@
 /** A minimal cache as a user writes it, and copies of it with changes. */
-import { parseOrcaCache } from '#crds/validate.ts';
 import type { OrcaCache } from '#crds/types.ts';
+import { parseOrcaCache } from '#crds/validate.ts';
 
 type Tree = { [key: string]: unknown };
 

@@ -1,5 +1,5 @@
-import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
 import { formatPath, parseOrcaCache } from '#crds/validate.ts';
 import { badCases, goodCases, unknownCases } from './cases.ts';
 import { accepted, sampleWith } from './sample.ts';

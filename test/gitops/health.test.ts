@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { statusOf } from '#operator/status/status.ts';
-import { judge } from '#test/helm/judge.ts';
 import { sample } from '#test/crds/sample.ts';
+import { judge } from '#test/helm/judge.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 import { NOW_MS, statusInput, STATES, type KstatusResult } from '#test/operator/status/states.ts';
 

@@ -5,12 +5,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openLeaderTerms, type LeaderTerms } from '#operator/control/leader-term.ts';
 import { openMetrics } from '#operator/http/metrics.ts';
-import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { openPodReports } from '#operator/reconcile/pod-reports.ts';
+import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { silentLog } from '#shared/log.ts';
+import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 import { openFakeApiServer, type FakeApiServer } from '#test/support/fake-api-server.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
-import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 
 const CACHE = '/apis/orcacache.dev/v1alpha1/namespaces/ml/orcacaches/models';
 const DEPLOYMENT = '/apis/apps/v1/namespaces/ml/deployments/models';

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { WorkQueue } from '#operator/control/work-queue.ts';
 import { openMetrics } from '#operator/http/metrics.ts';
 import { openMetricsServer, openProbes, type OpenServer } from '#operator/http/server.ts';
-import { WorkQueue } from '#operator/control/work-queue.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 async function get({ port }: OpenServer, path: string): Promise<{ status: number; text: string }> {

@@ -9,15 +9,15 @@ import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { openApi } from '#operator/reconcile/api.ts';
 import type { Outcome } from '#operator/reconcile/outcome.ts';
+import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { openPodProbe } from '#operator/reconcile/probe-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
-import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { pollIntervalMs, dependencyDigest } from '#operator/status/dependency-conditions.ts';
-import { openLog } from '#shared/log.ts';
 import type { KubeObject } from '#shared/kube/types.ts';
+import { openLog } from '#shared/log.ts';
+import { cacheFrom } from '#test/operator/caches.ts';
 import { openFakeApiServer, type FakeApiServer, type SeenRequest } from '#test/support/fake-api-server.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
-import { cacheFrom } from '#test/operator/caches.ts';
 
 export const NAMESPACE = 'ml';
 export const KEY = `${NAMESPACE}/models`;

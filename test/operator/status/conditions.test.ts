@@ -5,9 +5,9 @@ import { conditionsOf } from '#operator/status/conditions.ts';
 import { ready } from '#operator/status/ready.ts';
 import { reconciling } from '#operator/status/reconciling.ts';
 import { rolloutOf } from '#operator/status/rollout.ts';
-import type { Phase, StatusInput, ConditionValue } from '#operator/status/status-input.ts';
 import { stalled } from '#operator/status/stalled.ts';
 import { statusOf } from '#operator/status/status.ts';
+import type { Phase, StatusInput, ConditionValue } from '#operator/status/status-input.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 import { deployment, GOOD, statusInput } from './states.ts';
 

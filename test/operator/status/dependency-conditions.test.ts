@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { NamedReport, PodReport, StoreReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from '#operator/status/cache-store-ready.ts';
+import { pollIntervalMs, dependencyDigest } from '#operator/status/dependency-conditions.ts';
 import { originReachable } from '#operator/status/origin-reachable.ts';
 import { runtimeApplied } from '#operator/status/runtime-applied.ts';
-import { pollIntervalMs, dependencyDigest } from '#operator/status/dependency-conditions.ts';
 
 const STORE: StoreReport = {
   breaker: 'closed',

@@ -18,10 +18,15 @@ export function deployment(status: LiveDeployment['status'] = {}, generation = 1
 
 const COMPLETE = progress('NewReplicaSetAvailable');
 export const GOOD = deployment({ replicas: 3, updatedReplicas: 3, readyReplicas: 3, conditions: COMPLETE });
+const SECRET = 'spec.origin.s3.credentialsSecretRef: Secret ml/origin-keys';
+const BLOCKED_MESSAGE = {
+  missing: `${SECRET} not found; create it or change the reference`,
+  malformed: `${SECRET} has no key access-key-id; add it`,
+};
 const blocked = (by: 'missing' | 'malformed', expired = false): Phase => ({
   kind: 'blocked',
   by,
-  message: 'x',
+  message: BLOCKED_MESSAGE[by],
   expired,
 });
 
