@@ -7,7 +7,6 @@ declare_bench() {
   local sources=()
   mapfile -t sources < <(find "$BENCH_GO" -type f | sort)
   item benchtools "${sources[@]/#/@}"
-  item nginx "$(distribution)"
 }
 
 install_bench() {
@@ -15,7 +14,7 @@ install_bench() {
     need_go
     item_install benchtools '10–60 s' 'load generator and synthetic stores' build_benchtools
   fi
-  install_unpacked nginx 'nginx' nginx
+  install_nginx
 }
 
 build_benchtools() {

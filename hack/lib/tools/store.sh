@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Object stores for tests, the fault-injecting proxy in front of them, and rclone.
+# Object stores for tests, the fault-injecting proxy in front of them, nginx, and rclone.
 
 declare_versitygw() { item versitygw "$VERSITYGW_VERSION"; }
 
@@ -27,6 +27,10 @@ install_toxiproxy() {
   item_install toxiproxy '10–60 s' "toxiproxy $TOXIPROXY_VERSION" \
     go_install_as toxiproxy-server "github.com/Shopify/toxiproxy/v2/cmd/server@$TOXIPROXY_VERSION"
 }
+
+declare_nginx() { item nginx "$(distribution)"; }
+
+install_nginx() { install_unpacked nginx 'nginx' nginx; }
 
 declare_rclone() { item rclone "$RCLONE_VERSION"; }
 
