@@ -18,8 +18,8 @@ process_pid() {
   [[ -f $PID_DIR/$1 ]] || return 1
   read -r pid started comm <"$PID_DIR/$1" || return 1
   [[ $(start_time "$pid") == "$started" && $(cat "/proc/$pid/comm" 2>/dev/null) == "$comm" ]] || return 1
-  # A zombie has an entry but no longer runs.
-  [[ $(</proc/"$pid"/stat) != *') Z '* ]] || return 1
+  # A zombie has an entry but no longer runs. Not $(<file): bash 5.2 exits if the process ends just before.
+  [[ $(cat "/proc/$pid/stat" 2>/dev/null) == *') '[!Z]' '* ]] || return 1
   echo "$pid"
 }
 
