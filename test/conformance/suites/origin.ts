@@ -30,7 +30,7 @@ export const AWKWARD_KEYS = [
   'back\\slash^caret`tick{brace}|pipe"quote<angle>[bracket]',
 ] as const;
 
-/** So many bytes of UTF-8, in segments that filesystems take. */
+/** A key of `lengthBytes` in UTF-8, in segments that filesystems accept. */
 export function longKey(lengthBytes: number): string {
   const accents = `${'é'.repeat(100)}/`.repeat(4);
   return accents + `${'k'.repeat(99)}/`.repeat(10).slice(0, lengthBytes - Buffer.byteLength(accents) - 1) + 'z';
@@ -186,7 +186,7 @@ export function originSuite(
       });
     });
 
-    test('a missing bucket is told from a missing key', async () => {
+    test('a missing bucket is distinguished from a missing key', async () => {
       await expect(fixture.origin.head('no-such-bucket', 'object', { signal })).rejects.toMatchObject({
         code: 'bucket_not_found',
       });
@@ -199,7 +199,7 @@ export function originSuite(
       expect(await fixture.origin.probe(fixture.bucket, 'some/prefix/', { signal })).toBe('reachable');
     });
 
-    test('an aborted call ends as cancelled, or as its signal says', async () => {
+    test('an aborted call ends as cancelled, or with the reason of its signal', async () => {
       await expect(
         fixture.origin.head(fixture.bucket, 'object', { signal: AbortSignal.abort() }),
       ).rejects.toMatchObject({ code: 'cancelled' });
