@@ -485,7 +485,7 @@ export const MUTATIONS: readonly Mutation[] = [
       {
         file: METADATA,
         search: 'if (last === undefined) throw error;',
-        replace: 'if (last === undefined || this.#ageMs(last) >= 0) throw error;',
+        replace: 'if (last === undefined || this.#table.ageMs(last) >= 0) throw error;',
       },
     ],
   },

@@ -4,7 +4,7 @@ import { hasCode, type OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { FillContext } from '#cache/engine/fill/fill.ts';
 import type { Flights } from '#cache/engine/fill/flights.ts';
-import { STARTED_WAIT_MS } from '#cache/engine/memory/chunk-memory.ts';
+import { STARTED_WAIT_MS } from '#cache/engine/memory/lease-queue.ts';
 import type { GhostList } from '#cache/engine/memory/ghost-list.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
 import type { Demand, PeerView } from '#cache/engine/ports.ts';

@@ -4,7 +4,7 @@
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { FlightReader } from '#cache/engine/fill/flight.ts';
-import { STARTED_WAIT_MS } from '#cache/engine/memory/chunk-memory.ts';
+import { STARTED_WAIT_MS } from '#cache/engine/memory/lease-queue.ts';
 import type { SparseReader } from '#cache/engine/sparse/reader.ts';
 import { viewOrCopy } from '#cache/engine/streams/view-or-copy.ts';
 import {

@@ -5,18 +5,11 @@
 import { OrcaError } from '#cache/core/errors.ts';
 import { Lease, segmentsFor, SMALL_SEGMENT_BYTES, type Purpose, type SegmentSource } from './lease.ts';
 import type { Clock, Demand } from '#cache/engine/ports.ts';
+import { LeaseQueue, type Need } from './lease-queue.ts';
 import { SegmentPool } from './segment-pool.ts';
 
 /** The share of the budget reserved for streaming windows: fills cannot take it, so stored chunks stay readable. */
 const WINDOW_SHARE = 1 / 8;
-/** How long a new request waits before it is refused with Retry-After. */
-export const NEW_WAIT_MS = 5_000;
-/** A response that has started waits until its client would time out. */
-export const STARTED_WAIT_MS = 60_000;
-/** As many as there may be clients (edge.maxConnections): more could only be a leak. */
-const MAX_WAITING = 4_096;
-/** Long enough to release a chunk or two; clients spread their retries by their own jitter. */
-const RETRY_AFTER_MS = 1_000;
 
 /** Evictable memory: in use, but released when something else needs the room. */
 export interface Reserve {
@@ -27,16 +20,6 @@ export interface Reserve {
 
 const NOTHING: Reserve = { evictableBytes: 0, evict: () => false };
 
-interface Need {
-  readonly segmentBytes: number;
-  readonly costBytes: number;
-  readonly purpose: Purpose;
-}
-
-interface Waiter extends Need {
-  grant(): void;
-}
-
 export interface ChunkMemoryOptions {
   readonly budgetBytes: number;
   readonly clock: Clock;
@@ -46,10 +29,9 @@ export interface ChunkMemoryOptions {
 
 export class ChunkMemory implements SegmentSource {
   readonly budgetBytes: number;
-  readonly #clock: Clock;
   readonly #poison: boolean;
   readonly #charged: Record<Purpose, number> = { window: 0, fill: 0 };
-  readonly #waiting: Record<Demand, Waiter[]> = { started: [], new: [] };
+  readonly #queue: LeaseQueue;
   readonly #pool: SegmentPool;
   #reclaiming = false;
   /** An eviction may have freed more than its caller needs. */
@@ -58,8 +40,8 @@ export class ChunkMemory implements SegmentSource {
 
   constructor(options: ChunkMemoryOptions) {
     this.budgetBytes = options.budgetBytes;
-    this.#clock = options.clock;
     this.#poison = options.poison ?? false;
+    this.#queue = new LeaseQueue(options.clock, () => this.#admit());
     this.#pool = new SegmentPool(options.budgetBytes);
   }
 
@@ -77,7 +59,7 @@ export class ChunkMemory implements SegmentSource {
   }
 
   waiting(demand: Demand): number {
-    return this.#waiting[demand].length;
+    return this.#queue.count(demand);
   }
 
   /**
@@ -100,7 +82,7 @@ export class ChunkMemory implements SegmentSource {
   tryLease(lengthBytes: number, purpose: Purpose): Lease | undefined {
     const { segmentBytes, count } = segmentsFor(lengthBytes);
     const need = { segmentBytes, costBytes: segmentBytes * count, purpose };
-    if (this.#anyWaiting() || !this.#fits(need)) return undefined;
+    if (!this.#queue.isEmpty || !this.#fits(need)) return undefined;
     return this.#grant(purpose, segmentBytes, count);
   }
 
@@ -132,21 +114,18 @@ export class ChunkMemory implements SegmentSource {
     signal.throwIfAborted();
     if (costBytes > this.#limit(purpose))
       throw new OrcaError('overloaded', `${costBytes} bytes do not fit in a budget of ${this.budgetBytes}`);
-    if (!this.#mustWait(demand) && this.#fits(need)) return this.#grant(purpose, segmentBytes, count);
-    if (this.#waiting[demand].length >= MAX_WAITING) throw overloaded('too many requests are waiting for memory');
-    await this.#wait(need, demand, signal);
+    if (!this.#queue.mustQueue(demand) && this.#fits(need)) return this.#grant(purpose, segmentBytes, count);
+    await this.#queue.wait(need, demand, signal);
     return new Lease(this, purpose, segmentBytes, count);
   }
 
   chargeSpare(segmentBytes: number, purpose: Purpose): boolean {
-    if (!this.isRelaxed || this.#anyWaiting()) return false;
+    if (!this.isRelaxed || !this.#queue.isEmpty) return false;
     return this.chargeLeft(segmentBytes, purpose);
   }
 
   chargeLeft(segmentBytes: number, purpose: Purpose): boolean {
-    if (!this.#fits({ segmentBytes, costBytes: segmentBytes, purpose })) return false;
-    this.#charged[purpose] += segmentBytes;
-    return true;
+    return this.#charge({ segmentBytes, costBytes: segmentBytes, purpose });
   }
 
   refund(lengthBytes: number, purpose: Purpose): void {
@@ -211,56 +190,15 @@ export class ChunkMemory implements SegmentSource {
     return missing() <= 0;
   }
 
-  #anyWaiting(): boolean {
-    return this.#waiting.started.length > 0 || this.#waiting.new.length > 0;
-  }
-
-  #mustWait(demand: Demand): boolean {
-    return this.#waiting.started.length > 0 || (demand === 'new' && this.#waiting.new.length > 0);
-  }
-
-  #wait(need: Need, demand: Demand, signal: AbortSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const queue = this.#waiting[demand];
-    const leave = () => {
-      const at = queue.indexOf(waiter);
-      if (at >= 0) queue.splice(at, 1);
-      cancelTimer();
-      signal.removeEventListener('abort', onAbort);
-    };
-    const fail = (error: unknown) => {
-      leave();
-      reject(error);
-      // The next caller may need less, and fit where this one did not.
-      this.#admit();
-    };
-    const grant = () => {
-      leave();
-      resolve();
-    };
-    const waiter: Waiter = { ...need, grant };
-    const onAbort = () => fail(signal.reason);
-    const limitMs = demand === 'new' ? NEW_WAIT_MS : STARTED_WAIT_MS;
-    const cancelTimer = this.#clock.after(limitMs, () => fail(overloaded(`no memory within ${limitMs} ms`)));
-    signal.addEventListener('abort', onAbort, { once: true });
-    queue.push(waiter);
-    return promise;
-  }
-
-  /** First come, first served in each class; no new request is admitted while a started response waits. */
+  /** Charges what waiting callers need, as far as it fits. */
   #admit(): void {
     this.#hasLeftover = false;
-    for (const demand of ['started', 'new'] as const) {
-      const queue = this.#waiting[demand];
-      while (queue[0] !== undefined && this.#fits(queue[0])) {
-        this.#charged[queue[0].purpose] += queue[0].costBytes;
-        queue[0].grant();
-      }
-      if (queue.length > 0) return;
-    }
+    this.#queue.admit((need) => this.#charge(need));
   }
-}
 
-function overloaded(message: string): OrcaError {
-  return new OrcaError('overloaded', message, { retryAfterMs: RETRY_AFTER_MS });
+  #charge(need: Need): boolean {
+    if (!this.#fits(need)) return false;
+    this.#charged[need.purpose] += need.costBytes;
+    return true;
+  }
 }

@@ -9,34 +9,17 @@ import type { LearnedHead } from '#cache/core/peer/head-message.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import { abortable, withDeadline } from '#cache/engine/abortable.ts';
-import { LruTable } from '#cache/core/lru-table.ts';
 import { Singleflight } from '#shared/singleflight.ts';
+import { HeadTable } from './head-table.ts';
 import type { Manifests } from './manifests.ts';
 import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
 
-/** Negative entries come from typing errors or probing: a tenth of the positive table is enough. */
-const NEGATIVE_SHARE = 1 / 10;
-/**
- * Names and headers of all heads, in characters. A hundred thousand typical heads need a third of it. As many heads with
- * all the user metadata that an origin allows would not fit the heap, which has 256 MiB in a pod.
- */
-const MAX_HEADS_LENGTH = 48 * 1024 * 1024;
-/** Few objects change while they are cached. */
-const MAX_OUTDATED = 1_000;
 /** Stale-while-revalidate: how long after its TTL an entry is still served while it is revalidated. */
 const REVALIDATE_MS = 30_000;
 /** A peer's answer may take as long as its origin retries; it sends 102 meanwhile. */
 const PEER_TIMEOUT_MS = 20_000;
 /** An invalidation should reach every replica within a second. */
 const INVALIDATE_TIMEOUT_MS = 1_000;
-/** Answers that would be the same on the next attempt: kept for the negative TTL. */
-const NEGATIVE: readonly ErrorCode[] = [
-  'not_found',
-  'bucket_not_found',
-  'access_denied',
-  'origin_missing_etag',
-  'origin_unsupported',
-];
 /** Origin outages, which do not concern the object: its known metadata stays valid. */
 const OUTAGE: readonly ErrorCode[] = ['origin_unavailable', 'origin_throttled'];
 
@@ -60,17 +43,9 @@ export interface KnownHead {
   readonly stale: boolean;
 }
 
-interface Absence {
-  readonly error: OrcaError;
-  readonly learnedMs: number;
-}
-
 export class Metadata {
   readonly #options: MetadataOptions;
-  readonly #heads: LruTable<LearnedHead>;
-  readonly #absences: LruTable<Absence>;
-  /** By key, the last version that was found to be outdated. */
-  readonly #outdated = new LruTable<string>({ maxEntries: MAX_OUTDATED });
+  readonly #table: HeadTable;
   /** Two of them: a peer joins only calls to the origin, so two replicas never wait for each other. */
   readonly #lookups = new Singleflight<string, LearnedHead>();
   readonly #originHeads = new Singleflight<string, LearnedHead>();
@@ -78,22 +53,20 @@ export class Metadata {
 
   constructor(options: MetadataOptions) {
     this.#options = options;
-    const { maxEntries } = options;
-    this.#heads = new LruTable({ maxEntries, maxWeight: MAX_HEADS_LENGTH, weigh: lengthOf });
-    this.#absences = new LruTable({ maxEntries: Math.ceil(maxEntries * NEGATIVE_SHARE) });
+    this.#table = new HeadTable(options);
     this.#startedMs = options.clock.now();
   }
 
   get size(): number {
-    return this.#heads.size + this.#absences.size;
+    return this.#table.size;
   }
 
   /** The object's head, at most `ttlMs` old, or older while the origin is down. Rejects with the origin's codes. */
   async resolve(object: ObjectName, ttlMs: number, signal: AbortSignal): Promise<KnownHead> {
     const name = tableKey(object);
-    const known = this.#fresh(name, ttlMs + REVALIDATE_MS);
-    if (known !== undefined && this.#ageMs(known) < ttlMs) return this.#answer(known);
-    const absence = this.#absenceOf(name);
+    const known = this.#table.fresh(name, ttlMs + REVALIDATE_MS);
+    if (known !== undefined && this.#table.ageMs(known) < ttlMs) return this.#answer(known);
+    const absence = this.#table.absence(name);
     if (absence !== undefined) throw absence.error;
     const asking = this.#ask(object, ttlMs);
     if (known !== undefined) return this.#answer(known);
@@ -101,7 +74,7 @@ export class Metadata {
       return this.#answer(await abortable(asking, signal));
     } catch (error) {
       if (!hasCode(error, ...OUTAGE)) throw error;
-      const last = this.#fresh(name, this.#options.staleIfErrorMs) ?? (await this.#fromManifest(object, signal));
+      const last = this.#table.fresh(name, this.#options.staleIfErrorMs) ?? (await this.#fromManifest(object, signal));
       if (last === undefined) throw error;
       return { ...this.#answer(last), stale: true };
     }
@@ -116,7 +89,7 @@ export class Metadata {
   async revalidate(object: ObjectName, known: KnownHead, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
     if (known.ageMs <= maxAgeMs) return known;
     try {
-      const fresh = this.#fresh(tableKey(object), maxAgeMs);
+      const fresh = this.#table.fresh(tableKey(object), maxAgeMs);
       return this.#answer(fresh ?? (await abortable(this.#ask(object, maxAgeMs), signal)));
     } catch (error) {
       // While the origin is down, the known entry decides.
@@ -128,13 +101,13 @@ export class Metadata {
   /** Serves a peer's request: from here or from the origin, never from a third replica. */
   async serve(object: ObjectName, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
     const name = tableKey(object);
-    const known = this.#fresh(name, maxAgeMs);
+    const known = this.#table.fresh(name, maxAgeMs);
     if (known !== undefined) return this.#answer(known);
-    const absence = this.#absenceOf(name);
+    const absence = this.#table.absence(name);
     if (absence !== undefined) {
       const { code, message } = absence.error;
       // The asking replica keeps it for the remainder of its TTL.
-      throw new OrcaError(code, message, { cause: absence.error, ageMs: this.#ageMs(absence) });
+      throw new OrcaError(code, message, { cause: absence.error, ageMs: this.#table.ageMs(absence) });
     }
     return this.#answer(await abortable(this.#askOrigin(object, maxAgeMs), signal));
   }
@@ -142,12 +115,8 @@ export class Metadata {
   /** Drops this version here, or `ANY_VERSION`. A newer version that is known already stays. */
   forget(object: ObjectName, etag: string): void {
     const name = tableKey(object);
-    if (etag === ANY_VERSION) {
-      this.#absences.delete(name);
-      this.#options.manifests.forgetWritten(object);
-    }
-    if (etag === ANY_VERSION || this.#heads.get(name)?.head.etag === etag) this.#heads.delete(name);
-    this.#outdated.set(name, etag);
+    this.#table.forget(name, etag);
+    if (etag === ANY_VERSION) this.#options.manifests.forgetWritten(object);
     // A call in flight may bring the old version back: its answer is not recorded.
     this.#lookups.forget(name);
     this.#originHeads.forget(name);
@@ -208,7 +177,7 @@ export class Metadata {
       // This replica has just started: another one, or its predecessor, may have asked a moment ago.
       if (clock.now() - this.#startedMs < maxAgeMs) {
         const known = await this.#fromManifest(object, undefined);
-        if (known !== undefined && this.#ageMs(known) < maxAgeMs) return known;
+        if (known !== undefined && this.#table.ageMs(known) < maxAgeMs) return known;
       }
       const learnedMs = clock.now();
       try {
@@ -235,57 +204,29 @@ export class Metadata {
         if (!flight.isForgotten) this.#remember(object, learned);
         return learned;
       } catch (error) {
-        if (!flight.isForgotten) this.#rememberFailure(name, error);
+        if (!flight.isForgotten) this.#table.rememberFailure(name, error);
         throw error;
       }
     });
   }
 
   #remember(object: ObjectName, learned: LearnedHead): void {
-    const name = tableKey(object);
-    this.#absences.delete(name);
-    const before = this.#heads.get(name);
-    if (before !== undefined && before.learnedMs > learned.learnedMs) return;
-    this.#heads.set(name, learned);
-    // A purge ends with the next origin request; an outdated version stays outdated.
-    if (this.#outdated.get(name) === ANY_VERSION) this.#outdated.delete(name);
-    if (before !== undefined && before.head.etag !== learned.head.etag) this.invalidate(object, before.head.etag);
-  }
-
-  #rememberFailure(name: string, error: unknown): void {
-    if (!hasCode(error, ...NEGATIVE)) return;
-    this.#heads.delete(name);
-    // An absence that another replica reported has an age already: its TTL does not start again.
-    this.#absences.set(name, { error, learnedMs: this.#options.clock.now() - (error.ageMs ?? 0) });
+    const replaced = this.#table.remember(tableKey(object), learned);
+    if (replaced !== undefined) this.invalidate(object, replaced);
   }
 
   /** The manifest's head, if it is recent enough to be served while the origin is down. */
   async #fromManifest(object: ObjectName, signal: AbortSignal | undefined): Promise<LearnedHead | undefined> {
     const manifest = await this.#options.manifests.read(object, signal);
-    if (manifest === undefined || manifest.isDeleted || this.#ageMs(manifest) > this.#options.staleIfErrorMs)
+    if (manifest === undefined || manifest.isDeleted || this.#table.ageMs(manifest) > this.#options.staleIfErrorMs)
       return undefined;
     // An invalidation arrives before the manifest is rewritten.
-    const outdated = this.#outdated.get(tableKey(object));
-    if (outdated === ANY_VERSION || outdated === manifest.head.etag) return undefined;
+    if (this.#table.isOutdated(tableKey(object), manifest.head.etag)) return undefined;
     return { head: manifest.head, learnedMs: manifest.learnedMs };
   }
 
-  #fresh(name: string, maxAgeMs: number): LearnedHead | undefined {
-    const known = this.#heads.get(name);
-    return known !== undefined && this.#ageMs(known) <= maxAgeMs ? known : undefined;
-  }
-
-  #absenceOf(name: string): Absence | undefined {
-    const absence = this.#absences.get(name);
-    return absence !== undefined && this.#ageMs(absence) < this.#options.negativeTtlMs ? absence : undefined;
-  }
-
-  #ageMs({ learnedMs }: { readonly learnedMs: number }): number {
-    return Math.max(0, this.#options.clock.now() - learnedMs);
-  }
-
   #answer(known: LearnedHead): KnownHead {
-    return { head: known.head, ageMs: this.#ageMs(known), stale: false };
+    return { head: known.head, ageMs: this.#table.ageMs(known), stale: false };
   }
 }
 
@@ -297,10 +238,4 @@ function tableKey({ bucket, key }: ObjectName): string {
 /** An immutable object's TTL is infinite, which a query cannot express. */
 function finite(maxAgeMs: number): number {
   return Math.min(maxAgeMs, Number.MAX_SAFE_INTEGER);
-}
-
-function lengthOf(name: string, { head }: LearnedHead): number {
-  let length = name.length;
-  for (const header in head.headers) length += header.length + (head.headers[header]?.length ?? 0);
-  return length;
 }

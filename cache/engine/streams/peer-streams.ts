@@ -4,7 +4,7 @@
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
-import { NEW_WAIT_MS, STARTED_WAIT_MS } from '#cache/engine/memory/chunk-memory.ts';
+import { NEW_WAIT_MS, STARTED_WAIT_MS } from '#cache/engine/memory/lease-queue.ts';
 import type { ChunkStore, PeerAddress } from '#cache/engine/ports.ts';
 import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { CommitWatch } from './commit-watch.ts';

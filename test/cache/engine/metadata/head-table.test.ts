@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { OrcaError } from '#cache/core/errors.ts';
+import { ANY_VERSION } from '#cache/core/peer/head-request.ts';
+import { HeadTable } from '#cache/engine/metadata/head-table.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
+
+const NAME = 'bucket\0key';
+
+function open() {
+  const clock = fakeClock();
+  const table = new HeadTable({ clock, maxEntries: 10, negativeTtlMs: 1_000 });
+  const learned = (etag: string, learnedMs = clock.now()) => ({
+    head: { etag, sizeBytes: 1, lastModifiedMs: 0, headers: {} },
+    learnedMs,
+  });
+  return { clock, table, learned };
+}
+
+test('a head is fresh up to its maximum age', async () => {
+  const { clock, table, learned } = open();
+  table.remember(NAME, learned('a'));
+  await clock.advance(100);
+  expect([table.fresh(NAME, 99), table.fresh(NAME, 100)?.head.etag]).toEqual([undefined, 'a']);
+});
+
+test('reports the version that a head replaces, and keeps the head that was learned last', async () => {
+  const { clock, table, learned } = open();
+  const early = learned('a');
+  await clock.advance(10);
+  expect(table.remember(NAME, learned('b'))).toBeUndefined();
+  expect(table.remember(NAME, early)).toBeUndefined();
+  expect(table.fresh(NAME, 100)?.head.etag).toBe('b');
+  expect(table.remember(NAME, learned('b'))).toBeUndefined();
+  expect(table.remember(NAME, learned('c'))).toBe('b');
+});
+
+test('an absence replaces the head, and is kept for the rest of the negative TTL', async () => {
+  const { clock, table, learned } = open();
+  table.remember(NAME, learned('a'));
+  table.rememberFailure(NAME, new OrcaError('origin_unavailable', 'down'));
+  expect([table.fresh(NAME, 0)?.head.etag, table.absence(NAME)]).toEqual(['a', undefined]);
+  table.rememberFailure(NAME, new OrcaError('not_found', 'no object', { ageMs: 400 }));
+  expect([table.fresh(NAME, 0), table.absence(NAME)?.error.code]).toEqual([undefined, 'not_found']);
+  await clock.advance(600);
+  expect(table.absence(NAME)).toBeUndefined();
+});
+
+test('forgets one version, and leaves another that is known already', () => {
+  const { table, learned } = open();
+  table.remember(NAME, learned('new'));
+  table.forget(NAME, 'old');
+  expect(table.fresh(NAME, 0)?.head.etag).toBe('new');
+  expect([table.isOutdated(NAME, 'old'), table.isOutdated(NAME, 'new')]).toEqual([true, false]);
+  table.forget(NAME, 'new');
+  expect(table.size).toBe(0);
+});
+
+test('after a purge every version is outdated, until the next head is recorded', () => {
+  const { table, learned } = open();
+  table.rememberFailure(NAME, new OrcaError('not_found', 'no object'));
+  table.forget(NAME, ANY_VERSION);
+  expect([table.size, table.isOutdated(NAME, 'a')]).toEqual([0, true]);
+  table.remember(NAME, learned('a'));
+  expect(table.isOutdated(NAME, 'a')).toBe(false);
+});
