@@ -12,7 +12,7 @@ const BASE_URL_PATTERN =
 /** Scheme, host and port. */
 const SERVER_PATTERN = '^https?://[^/]+';
 const HOST_PATTERN = '^([*][.])?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?$';
-/** URLs to which credentials may be sent: over http they would leave the pod readable for everybody on the way. */
+/** URLs to which credentials may be sent: over http, they would be readable on the network. */
 const CONFIDENTIAL_PATTERN = '^https://|^http://(localhost|127[.][0-9.]+|[[]::1])(:[0-9]{1,5})?(/|$)';
 
 const shared = {

@@ -1,4 +1,4 @@
-/** What an Azure Blob origin refuses, and what never came to an answer, as the engine's words. Pure. */
+/** Maps the error responses of Azure Blob Storage to error codes. Pure. */
 import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { azureErrorCode } from '#cache/wire/azure/client.ts';
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
@@ -6,12 +6,16 @@ import { retryAfterMs } from '#cache/wire/s3/client.ts';
 
 const NO_CONTAINER = new Set(['ContainerNotFound', 'ContainerBeingDeleted', 'ContainerDisabled']);
 const ARCHIVED = new Set(['BlobArchived', 'BlobBeingRehydrated']);
-/** Names that the service will not have: nothing can be stored under them. */
-const NO_NAME = new Set(['InvalidResourceName', 'InvalidUri', 'OutOfRangeInput']);
-/** 409 where the account does not allow what was asked without credentials. */
-const REFUSED = new Set(['PublicAccessNotPermitted', 'AuthenticationFailed', 'NoAuthenticationInformation']);
+/** Names that the service does not allow, so nothing can be stored under them. */
+const INVALID_NAME = new Set(['InvalidResourceName', 'InvalidUri', 'OutOfRangeInput']);
+/** 409 if the account does not allow the request without credentials. */
+const REJECTED_CREDENTIALS = new Set([
+  'PublicAccessNotPermitted',
+  'AuthenticationFailed',
+  'NoAuthenticationInformation',
+]);
 const CONTAINER_NAME = /^(?=.{3,63}$)[a-z0-9]+(?:-[a-z0-9]+)*$/;
-/** A client that was told to slow down without a time waits so long. */
+/** The wait for an origin that throttles without a Retry-After. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
 
 export function errorFor(response: RawResponse, bucket: string, key: string): OrcaError {
@@ -22,22 +26,22 @@ export function errorFor(response: RawResponse, bucket: string, key: string): Or
   const make = (orca: ErrorCode, text: string, retryAfterMs?: number): OrcaError =>
     new OrcaError(orca, text, {
       status,
-      // Only the code: the message of a refused request repeats what was signed.
+      // Only the code: the message of a rejected request repeats the signed text.
       ...(code !== '' && { cause: new Error(`${code} (${headers['x-ms-request-id'] ?? 'no request id'})`) }),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     });
   if (status === 429 || code === 'ServerBusy' || (status === 503 && waitMs !== undefined))
-    return make('origin_throttled', `the origin throttles ${name}`, waitMs ?? DEFAULT_RETRY_AFTER_MS);
+    return make('origin_throttled', `the origin throttles requests for ${name}`, waitMs ?? DEFAULT_RETRY_AFTER_MS);
   if (NO_CONTAINER.has(code)) return make('bucket_not_found', `the origin has no container for ${name}`);
-  if (NO_NAME.has(code))
+  if (INVALID_NAME.has(code))
     return CONTAINER_NAME.test(bucket) && key !== ''
-      ? make('not_found', `the origin can't have ${name}`)
+      ? make('not_found', `the origin does not allow the name ${name}`)
       : make('bucket_not_found', `the origin has no container for ${name}`);
   if (status === 404) return make('not_found', `the origin has no ${name}`);
   if (ARCHIVED.has(code)) return make('object_archived', `${name} is archived at the origin`);
   if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);
-  if (status === 401 || status === 403 || REFUSED.has(code))
-    return make('origin_denied', `the origin refuses our credentials for ${name} (${status} ${code})`);
+  if (status === 401 || status === 403 || REJECTED_CREDENTIALS.has(code))
+    return make('origin_denied', `the origin rejects the cache's credentials for ${name} (${status} ${code})`);
   if (status >= 500 || (status >= 300 && status < 400))
     return make('origin_unavailable', `the origin answers ${status} ${code} for ${name}`);
   return make('origin_unsupported', `the origin answers ${status} ${code} for ${name}`);

@@ -1,106 +1,118 @@
 /**
- * The Origin port over Azure Blob Storage: block blobs as S3 objects. Azure's own conditions differ from HTTP's, so only
- * the pin (`If-Match`) is ever sent. Nothing is retried here; an answer counts only if it is exactly what was asked for.
+ * The Origin port over Azure Blob Storage: block blobs as S3 objects. Azure's conditional headers differ from HTTP's, so
+ * only `If-Match` is used. Nothing is retried here; a response counts only if it is exactly what was requested.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ObjectHead, ObjectVersion } from '#cache/core/object.ts';
-import type { CallOptions, Origin } from '#cache/engine/ports.ts';
-import { accept, UnknownCoding } from '#cache/origins/response/accept.ts';
-import { openCodings } from '#cache/origins/response/codings.ts';
-import { isDirectory, s3Headers } from './headers.ts';
-import { asAzureEtag, openAzureClient, s3EtagOf, type AzureClientOptions } from '#cache/wire/azure/client.ts';
-import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
+import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
+import { accept, retryWithCoding } from '#cache/origins/response/accept.ts';
 import { objectHead, toOrcaError } from '#cache/origins/response/answers.ts';
+import { openCodings } from '#cache/origins/response/codings.ts';
+import { withLimits } from '#cache/origins/response/limits.ts';
+import {
+  asAzureEtag,
+  openAzureClient,
+  s3EtagOf,
+  type AzureClient,
+  type AzureClientOptions,
+} from '#cache/wire/azure/client.ts';
+import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { errorFor } from './errors.ts';
-import { openAzureList } from './list.ts';
-
-/** One origin attempt waits so long for its first byte; the engine's retry budget is built on it. */
-const FIRST_BYTE_TIMEOUT_MS = 2_000;
-/** A part that makes no progress for so long while we want bytes is taken up on another connection. */
-const STALL_TIMEOUT_MS = 10_000;
+import { isDirectory, s3Headers } from './headers.ts';
+import { openAzureList, type AzureList } from './list.ts';
 
 export function openAzureOrigin(options: AzureClientOptions): Origin {
-  const client = openAzureClient(options);
-  const lists = openAzureList(client);
-  const codings = openCodings();
-  const limits = (call: CallOptions): CallOptions => ({
-    firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS,
-    stallTimeoutMs: STALL_TIMEOUT_MS,
-    ...call,
-  });
-  const where = (bucket: string, key: string): string => `${bucket}/${key}`;
+  return new AzureOrigin(options);
+}
 
-  const lookUp = async (bucket: string, key: string, call: CallOptions): Promise<ObjectHead> => {
-    const response = await client.send({ method: 'HEAD', container: bucket, blob: key }, limits(call));
+class AzureOrigin implements Origin {
+  readonly #client: AzureClient;
+  readonly #lists: AzureList;
+  readonly #codings = openCodings();
+
+  constructor(options: AzureClientOptions) {
+    this.#client = openAzureClient(options);
+    this.#lists = openAzureList(this.#client);
+  }
+
+  async head(bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {
+    try {
+      return await this.#lookUp(bucket, key, call);
+    } catch (error) {
+      throw toOrcaError(error, nameOf(bucket, key));
+    }
+  }
+
+  async read(object: ObjectVersion, range: ByteRange, sink: ByteSink, call: CallOptions): Promise<void> {
+    const { bucket, key, etag } = object;
+    const name = nameOf(bucket, key);
+    const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${asAzureEtag(etag)}"` };
+    const onHead = (status: number, answer: ResponseHeaders): void => {
+      if (status < 200 || status >= 300) return;
+      checkType(answer, name);
+      accept({ status, headers: answer, etag: s3EtagOf(answer) }, object, range, this.#codings);
+    };
+    const request = { method: 'GET', container: bucket, blob: key, headers, sink, onHead } as const;
+    try {
+      const response = await retryWithCoding(
+        () => this.#client.send(request, withLimits(call)),
+        () => this.#learnCoding(object, call),
+      );
+      // Azure answers 412 for a deleted blob too. A HEAD distinguishes the two: it rejects for a deleted one.
+      if (response.status === 412) await this.#lookUp(bucket, key, call);
+      if (response.status >= 300) throw errorFor(response, bucket, key);
+    } catch (error) {
+      throw toOrcaError(error, name);
+    }
+  }
+
+  /** The blocks of a blob are not parts: its ETag is that of an object with one part, which is the whole blob. */
+  async part(object: ObjectVersion, part: number): Promise<ObjectPart> {
+    if (part !== 1) throw new OrcaError('part_not_found', `${nameOf(object.bucket, object.key)} has no part ${part}`);
+    return { range: { from: 0, to: object.sizeBytes }, count: undefined };
+  }
+
+  /** Azure knows no S3 accounts, so no bucket belongs to another one. */
+  async checkOwner(): Promise<void> {}
+
+  async probe(bucket: string, prefix: string, call: CallOptions): Promise<'reachable' | 'list_denied'> {
+    const key = `${prefix}_orca-probe`;
+    const request = { method: 'GET', container: bucket, blob: key, headers: { range: 'bytes=0-0' } } as const;
+    try {
+      const response = await this.#client.send(request, withLimits(call));
+      if (response.status < 300 || response.status === 416) return 'reachable';
+      const error = errorFor(response, bucket, key);
+      if (error.code === 'not_found') return 'reachable';
+      throw error;
+    } catch (error) {
+      throw toOrcaError(error, nameOf(bucket, key));
+    }
+  }
+
+  list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
+    return this.#lists.list(bucket, query, call);
+  }
+
+  async close(): Promise<void> {
+    this.#client.close();
+  }
+
+  async #lookUp(bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {
+    const response = await this.#client.send({ method: 'HEAD', container: bucket, blob: key }, withLimits(call));
     if (response.status !== 200) throw errorFor(response, bucket, key);
-    const head = headOf(response.headers, where(bucket, key));
-    // Most blobs have none: an answer that has one is what makes us ask.
-    if ('content-encoding' in response.headers) codings.learn({ bucket, key, etag: head.etag }, response.headers);
+    const head = headOf(response.headers, nameOf(bucket, key));
+    // Few blobs have a coding. A read whose answer has one asks for the blob's own.
+    if ('content-encoding' in response.headers) this.#codings.learn({ bucket, key, etag: head.etag }, response.headers);
     return head;
-  };
-  const learnCoding = async (object: ObjectVersion, call: CallOptions): Promise<void> => {
-    const { bucket, key } = object;
-    const { etag, headers } = await lookUp(bucket, key, call);
-    if (etag !== object.etag) throw new OrcaError('object_changed', `${where(bucket, key)} has changed: another ETag`);
-    codings.learn(object, headers);
-  };
+  }
 
-  return {
-    async head(bucket, key, call) {
-      try {
-        return await lookUp(bucket, key, call);
-      } catch (error) {
-        throw toOrcaError(error, where(bucket, key));
-      }
-    },
-    async read(object, range, sink, call) {
-      const { bucket, key, etag } = object;
-      const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${asAzureEtag(etag)}"` };
-      const onHead = (status: number, answer: ResponseHeaders): void => {
-        if (status < 200 || status >= 300) return;
-        checkType(answer, where(bucket, key));
-        accept({ status, headers: answer, etag: s3EtagOf(answer) }, object, range, codings);
-      };
-      const request = { method: 'GET', container: bucket, blob: key, headers, sink, onHead } as const;
-      const get = () => client.send(request, limits(call));
-      try {
-        const response = await get().catch(async (error: unknown) => {
-          if (!(error instanceof UnknownCoding)) throw error;
-          await learnCoding(object, call);
-          return get();
-        });
-        // A deleted blob has another ETag than any, says Azure: a HEAD tells the two apart, and rejects if it is gone.
-        if (response.status === 412) await lookUp(bucket, key, call);
-        if (response.status >= 300) throw errorFor(response, bucket, key);
-      } catch (error) {
-        throw toOrcaError(error, where(bucket, key));
-      }
-    },
-    // A blob's blocks are nobody's parts: its ETag speaks of one, and that one is all of it.
-    async part(object, part) {
-      if (part !== 1) throw new OrcaError('part_not_found', `${where(object.bucket, object.key)} has no part ${part}`);
-      return { range: { from: 0, to: object.sizeBytes }, count: undefined };
-    },
-    // Accounts of S3 are unknown here: a bucket can't be another's.
-    async checkOwner() {},
-    async probe(bucket, prefix, call) {
-      const key = `${prefix}_orca-probe`;
-      try {
-        const headers = { range: 'bytes=0-0' };
-        const response = await client.send({ method: 'GET', container: bucket, blob: key, headers }, limits(call));
-        if (response.status < 300 || response.status === 416) return 'reachable';
-        const error = errorFor(response, bucket, key);
-        if (error.code === 'not_found') return 'reachable';
-        throw error;
-      } catch (error) {
-        throw toOrcaError(error, where(bucket, key));
-      }
-    },
-    list: (bucket, query, call) => lists.list(bucket, query, call),
-    async close() {
-      client.close();
-    },
-  };
+  async #learnCoding(object: ObjectVersion, call: CallOptions): Promise<void> {
+    const { bucket, key } = object;
+    const { etag, headers } = await this.#lookUp(bucket, key, call);
+    if (etag !== object.etag) throw new OrcaError('object_changed', `${nameOf(bucket, key)} has changed: another ETag`);
+    this.#codings.learn(object, headers);
+  }
 }
 
 function headOf(headers: ResponseHeaders, name: string): ObjectHead {
@@ -110,8 +122,12 @@ function headOf(headers: ResponseHeaders, name: string): ObjectHead {
   return objectHead(headers, s3EtagOf(headers), s3Headers(headers), name);
 }
 
-/** Append blobs grow and page blobs are written in place, under readers that have begun. */
+/** Append blobs grow and page blobs are modified in place, even while they are read. */
 function checkType(headers: ResponseHeaders, name: string): void {
   const type = headers['x-ms-blob-type'] ?? 'BlockBlob';
   if (type !== 'BlockBlob') throw new OrcaError('origin_unsupported', `${name} is of type ${type} at the origin`);
+}
+
+function nameOf(bucket: string, key: string): string {
+  return `${bucket}/${key}`;
 }

@@ -1,4 +1,4 @@
-/** What an S3 origin refuses, and what never came to an answer, as the engine's words. Pure. */
+/** Maps the error responses of S3 to error codes. Pure. */
 import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import { faultOf, retryAfterMs } from '#cache/wire/s3/client.ts';
@@ -13,8 +13,8 @@ const THROTTLED = new Set([
   'RequestLimitExceeded',
   'BandwidthLimitExceeded',
 ]);
-/** What S3 says with 400 or 403 when it is our credentials that are wrong. */
-const REFUSED = new Set([
+/** Codes with status 400 or 403 that mean that the cache's own credentials are wrong. */
+const REJECTED_CREDENTIALS = new Set([
   'ExpiredToken',
   'InvalidToken',
   'TokenRefreshRequired',
@@ -23,27 +23,27 @@ const REFUSED = new Set([
   'AuthorizationHeaderMalformed',
   'RequestTimeTooSkewed',
 ]);
-/** A client that was told to slow down without a time waits so long. */
+/** The wait for an origin that throttles without a Retry-After. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
 
-/** What S3 has said, however it was asked. */
-export interface S3Refusal {
+/** An error response, from our client or from the SDK. */
+export interface S3ErrorResponse {
   readonly status: number;
-  /** Empty where there was no error document. */
+  /** Empty without an error document. */
   readonly code: string;
   readonly message: string;
   readonly retryAfterMs: number | undefined;
-  /** Where the bucket is, if it is elsewhere. */
+  /** The bucket's region, if it is another one. */
   readonly region: string | undefined;
 }
 
 export function errorFor({ status, headers, body }: RawResponse, name: string): OrcaError {
   const region = headers['x-amz-bucket-region'];
-  return refusal({ status, ...faultOf(body), retryAfterMs: retryAfterMs(headers), region }, name);
+  return toOriginError({ status, ...faultOf(body), retryAfterMs: retryAfterMs(headers), region }, name);
 }
 
-/** A refusal of S3 as the engine's word. */
-export function refusal({ status, code, message, retryAfterMs: waitMs, region }: S3Refusal, name: string): OrcaError {
+export function toOriginError(response: S3ErrorResponse, name: string): OrcaError {
+  const { status, code, message, retryAfterMs: waitMs, region } = response;
   const make = (orca: ErrorCode, text: string, waitMs?: number): OrcaError =>
     new OrcaError(orca, text, {
       status,
@@ -51,18 +51,18 @@ export function refusal({ status, code, message, retryAfterMs: waitMs, region }:
       ...(waitMs !== undefined && { retryAfterMs: waitMs }),
     });
   if (status === 429 || THROTTLED.has(code) || (status === 503 && waitMs !== undefined))
-    return make('origin_throttled', `the origin throttles ${name}`, waitMs ?? DEFAULT_RETRY_AFTER_MS);
+    return make('origin_throttled', `the origin throttles requests for ${name}`, waitMs ?? DEFAULT_RETRY_AFTER_MS);
   if (code === 'NoSuchBucket') return make('bucket_not_found', `the origin has no bucket for ${name}`);
   if (status === 404 || code === 'KeyTooLongError') return make('not_found', `the origin has no ${name}`);
   if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);
-  if (status === 403 && code === 'AccessDenied') return make('access_denied', `the origin does not show ${name}`);
+  if (status === 403 && code === 'AccessDenied') return make('access_denied', `the origin denies access to ${name}`);
   if (code === 'InvalidObjectState') return make('object_archived', `${name} is archived at the origin`);
-  if (status === 401 || status === 403 || REFUSED.has(code))
-    return make('origin_denied', `the origin refuses our credentials for ${name} (${status} ${code})`);
+  if (status === 401 || status === 403 || REJECTED_CREDENTIALS.has(code))
+    return make('origin_denied', `the origin rejects the cache's credentials for ${name} (${status} ${code})`);
   if (status === 301 || status === 308)
     return make(
       'origin_unsupported',
-      `the bucket of ${name} lives elsewhere${region === undefined ? '' : `: in ${region}`}`,
+      `the bucket of ${name} is in another region${region === undefined ? '' : `: ${region}; set origin.s3.region`}`,
     );
   if (status >= 500 || (status >= 300 && status < 400) || code === 'RequestTimeout')
     return make('origin_unavailable', `the origin answers ${status} ${code} for ${name}`);

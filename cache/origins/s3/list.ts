@@ -1,6 +1,6 @@
 /**
- * Lists of an S3 origin, by the AWS SDK: control calls, whose XML, chunked bodies and redirects it knows. Keys travel
- * percent-encoded, since XML can't carry all of them.
+ * Lists of an S3 origin, through the AWS SDK: it handles the XML, chunked bodies and redirects of these rare calls. Keys
+ * are transferred percent-encoded, because XML cannot represent all of them.
  */
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
@@ -15,16 +15,16 @@ import {
   type ObjectEntry,
 } from '#cache/core/s3/listing.ts';
 import type { CallOptions } from '#cache/engine/ports.ts';
-import { openCredentials } from '#cache/wire/credentials-source.ts';
+import { openCredentials, type CredentialsProvider } from '#cache/wire/credentials-source.ts';
 import type { S3ClientOptions } from '#cache/wire/s3/client.ts';
 import { trustOf } from '#cache/wire/http1/trust.ts';
 import { toOrcaError } from '#cache/origins/response/answers.ts';
-import { refusal } from './errors.ts';
+import { toOriginError } from './errors.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
-/** A page of 1000 keys out of a large bucket may take seconds. */
+/** A page of 1000 keys from a large bucket may take seconds. */
 const ANSWER_TIMEOUT_MS = 10_000;
-/** Origins may answer with short pages, but one that gives nothing so often gives nothing. */
+/** Origins may answer with short pages; one that returns nothing this many times in a row never will. */
 const MAX_ROUNDS = 20;
 
 export interface S3List {
@@ -33,40 +33,58 @@ export interface S3List {
 }
 
 export function openS3List(options: S3ClientOptions): S3List {
-  const { endpoint, region, forcePathStyle, caFile } = options;
-  const credentials = openCredentials(options.credentials, { region });
-  const proxyEnv = { ...options.env };
-  let client: Sdk.S3Client | undefined;
-  // Loaded with the first list: it is far larger than everything else in the process.
-  let sdk: Promise<typeof Sdk> | undefined;
-  const open = (S3: typeof Sdk.S3Client): Sdk.S3Client =>
-    new S3({
-      region,
-      ...(endpoint !== '' && { endpoint }),
-      forcePathStyle,
-      credentials: async () => {
-        const { sessionToken, ...keys } = await credentials();
-        return { ...keys, ...(sessionToken !== undefined && { sessionToken }) };
-      },
-      // Ours is the only retry layer.
-      maxAttempts: 1,
-      requestHandler: {
-        connectionTimeout: CONNECT_TIMEOUT_MS,
-        requestTimeout: ANSWER_TIMEOUT_MS,
-        httpAgent: new HttpAgent({ keepAlive: true, proxyEnv }),
-        httpsAgent: new HttpsAgent({ keepAlive: true, proxyEnv, ...(caFile !== '' && { ca: trustOf(caFile) }) }),
-      },
-    });
+  return new SdkList(options);
+}
 
-  const ask = async (
+class SdkList implements S3List {
+  readonly #options: S3ClientOptions;
+  readonly #credentials: CredentialsProvider;
+  #client: Sdk.S3Client | undefined;
+  /** Loaded by the first list: it is far larger than the rest of the process. */
+  #sdk: Promise<typeof Sdk> | undefined;
+
+  constructor(options: S3ClientOptions) {
+    this.#options = options;
+    this.#credentials = openCredentials(options.credentials, { region: options.region });
+  }
+
+  async list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
+    try {
+      return await this.#collect(bucket, query, call);
+    } catch (error) {
+      call.signal.throwIfAborted();
+      throw asListError(error, bucket);
+    }
+  }
+
+  close(): void {
+    this.#client?.destroy();
+  }
+
+  async #collect(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
+    const items: ListItem[] = [];
+    let token: string | undefined;
+    for (let round = 1; round <= MAX_ROUNDS; round++) {
+      const page = await this.#fetchPage(bucket, query, query.maxKeys - items.length, token, call);
+      // Some origins repeat the common prefix after which the list was to continue.
+      items.push(...itemsOf(page).filter((item) => query.after === '' || compareKeys(nameOf(item), query.after) > 0));
+      const truncated = page.IsTruncated === true;
+      if (!truncated || items.length >= query.maxKeys) return { items, truncated };
+      token = page.NextContinuationToken;
+      if (token === undefined) break;
+    }
+    throw new OrcaError('origin_unavailable', `the origin's list of ${bucket} does not end`);
+  }
+
+  async #fetchPage(
     bucket: string,
     query: ListQuery,
     maxKeys: number,
     token: string | undefined,
     call: CallOptions,
-  ): Promise<Sdk.ListObjectsV2Output> => {
-    const { ListObjectsV2Command, S3Client: S3 } = await (sdk ??= import('@aws-sdk/client-s3'));
-    client ??= open(S3);
+  ): Promise<Sdk.ListObjectsV2Output> {
+    const { ListObjectsV2Command, S3Client: S3 } = await (this.#sdk ??= import('@aws-sdk/client-s3'));
+    this.#client ??= this.#openClient(S3);
     const command = new ListObjectsV2Command({
       Bucket: bucket,
       EncodingType: 'url',
@@ -77,40 +95,35 @@ export function openS3List(options: S3ClientOptions): S3List {
       ...(query.after !== '' && { StartAfter: query.after }),
       ...(token !== undefined && { ContinuationToken: token }),
     });
-    return client.send(command, { abortSignal: call.signal });
-  };
+    return this.#client.send(command, { abortSignal: call.signal });
+  }
 
-  return {
-    async list(bucket, query, call) {
-      const items: ListItem[] = [];
-      let token: string | undefined;
-      try {
-        for (let round = 1; round <= MAX_ROUNDS; round++) {
-          const page = await ask(bucket, query, query.maxKeys - items.length, token, call);
-          // Some origins name the rolled-up prefix again that the list goes on behind.
-          items.push(
-            ...itemsOf(page).filter((item) => query.after === '' || compareKeys(nameOf(item), query.after) > 0),
-          );
-          const truncated = page.IsTruncated === true;
-          if (!truncated || items.length >= query.maxKeys) return { items, truncated };
-          token = page.NextContinuationToken;
-          if (token === undefined) break;
-        }
-        throw new OrcaError('origin_unavailable', `the origin's list of ${bucket} does not come to an end`);
-      } catch (error) {
-        call.signal.throwIfAborted();
-        throw asListError(error, bucket);
-      }
-    },
-    close() {
-      client?.destroy();
-    },
-  };
+  #openClient(S3: typeof Sdk.S3Client): Sdk.S3Client {
+    const { endpoint, region, forcePathStyle, caFile, env } = this.#options;
+    const proxyEnv = { ...env };
+    return new S3({
+      region,
+      ...(endpoint !== '' && { endpoint }),
+      forcePathStyle,
+      credentials: async () => {
+        const { sessionToken, ...keys } = await this.#credentials();
+        return { ...keys, ...(sessionToken !== undefined && { sessionToken }) };
+      },
+      // The engine is the only retry layer.
+      maxAttempts: 1,
+      requestHandler: {
+        connectionTimeout: CONNECT_TIMEOUT_MS,
+        requestTimeout: ANSWER_TIMEOUT_MS,
+        httpAgent: new HttpAgent({ keepAlive: true, proxyEnv }),
+        httpsAgent: new HttpsAgent({ keepAlive: true, proxyEnv, ...(caFile !== '' && { ca: trustOf(caFile) }) }),
+      },
+    });
+  }
 }
 
 function itemsOf(page: Sdk.ListObjectsV2Output): ListItem[] {
   const items: ListItem[] = [];
-  // Some servers take no notice of the wish.
+  // Some servers ignore the requested encoding.
   const decode = page.EncodingType === 'url' ? decodeName : (name: string | undefined) => name ?? '';
   for (const object of page.Contents ?? []) {
     const { Key, ETag, Size, LastModified, StorageClass, RestoreStatus, ChecksumAlgorithm, ChecksumType } = object;
@@ -129,7 +142,7 @@ function itemsOf(page: Sdk.ListObjectsV2Output): ListItem[] {
   return items.toSorted((a, b) => compareKeys(nameOf(a), nameOf(b)));
 }
 
-/** AWS writes a space as `+`, others as `%20`; a plus is `%2B` everywhere. */
+/** AWS encodes a space as `+`, others as `%20`; a plus is always `%2B`. */
 function decodeName(encoded: string | undefined): string {
   try {
     return decodeURIComponent((encoded ?? '').replaceAll('+', '%20'));
@@ -154,7 +167,7 @@ function asListError(error: unknown, bucket: string): OrcaError {
   const { name: code, message, $metadata, $response } = error;
   const headers = $response?.headers ?? {};
   const seconds = Number(headers['retry-after']);
-  return refusal(
+  return toOriginError(
     {
       status: $metadata.httpStatusCode ?? 0,
       code,
@@ -166,7 +179,7 @@ function asListError(error: unknown, bucket: string): OrcaError {
   );
 }
 
-/** An answer of the service; what the SDK throws without one has no status. */
+/** An error response; errors that the SDK throws without a response have no status. */
 function isServiceException(error: unknown): error is Sdk.S3ServiceException {
   return error instanceof Error && '$metadata' in error && '$fault' in error;
 }

@@ -1,179 +1,190 @@
 /**
- * The Origin port over S3: what S3 answers, as the engine's words. Nothing is retried here; an answer counts only if it
- * is exactly what was asked for.
+ * The Origin port over S3. Error responses become error codes; a response counts only if it is exactly what was
+ * requested. Nothing is retried here.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ObjectPart, ObjectVersion } from '#cache/core/object.ts';
-import type { CallOptions, Origin } from '#cache/engine/ports.ts';
-import { accept, UnknownCoding } from '#cache/origins/response/accept.ts';
-import { openCodings } from '#cache/origins/response/codings.ts';
-import { representationHeaders } from '#cache/origins/response/representation.ts';
-import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
-import { contentRange, openS3Client, strongEtag, type S3ClientOptions } from '#cache/wire/s3/client.ts';
+import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
+import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
+import { accept, retryWithCoding } from '#cache/origins/response/accept.ts';
 import { objectHead, toOrcaError } from '#cache/origins/response/answers.ts';
+import { openCodings } from '#cache/origins/response/codings.ts';
+import { withLimits } from '#cache/origins/response/limits.ts';
+import { representationHeaders } from '#cache/origins/response/representation.ts';
+import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
+import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import {
+  contentRange,
+  openS3Client,
+  strongEtag,
+  type S3Client,
+  type S3ClientOptions,
+  type S3Request,
+} from '#cache/wire/s3/client.ts';
 import { errorFor } from './errors.ts';
-import { openS3List } from './list.ts';
+import { openS3List, type S3List } from './list.ts';
 
-/** One origin attempt waits so long for its first byte; the engine's retry budget is built on it. */
-const FIRST_BYTE_TIMEOUT_MS = 2_000;
-/** A part that makes no progress for so long while we want bytes is taken up on another connection. */
-const STALL_TIMEOUT_MS = 10_000;
-/** So long a bucket that answered is not asked again whether it exists when a key in it does not. */
+/** How long a bucket that has answered counts as existing, so that a missing key costs no second request. */
 const BUCKET_KNOWN_MS = 60_000;
-
-/** S3 tells an object's checksums to those who ask. */
+/** S3 reports an object's checksums only on request. */
 const WITH_CHECKSUM = { 'x-amz-checksum-mode': 'ENABLED' };
 
 export function openS3Origin(options: S3ClientOptions): Origin {
-  const client = openS3Client(options);
-  const lists = openS3List(options);
-  const codings = openCodings();
-  const bucketSeenMs = new Map<string, number>();
-  const limits = (call: CallOptions): CallOptions => ({
-    firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS,
-    stallTimeoutMs: STALL_TIMEOUT_MS,
-    ...call,
-  });
-  const seen = (bucket: string): void => {
-    bucketSeenMs.set(bucket, performance.now());
-  };
-  const where = (bucket: string, key: string): string => `${bucket}/${key}`;
+  return new S3Origin(options);
+}
 
-  /** A HEAD has no body: the same key, one byte of it, tells the Code. */
-  const explain = async (bucket: string, key: string, call: CallOptions, status: number): Promise<OrcaError> => {
-    const response = await client.send({ method: 'GET', bucket, key, headers: { range: 'bytes=0-0' } }, call);
-    if (response.status >= 400 && response.status !== 416) return errorFor(response, where(bucket, key));
-    return new OrcaError(
-      'origin_unavailable',
-      `the origin answers HEAD of ${where(bucket, key)} with ${status}, but not GET`,
-      {
-        status,
-      },
-    );
-  };
+class S3Origin implements Origin {
+  readonly #client: S3Client;
+  readonly #lists: S3List;
+  readonly #codings = openCodings();
+  readonly #bucketSeenMs = new Map<string, number>();
 
-  const learnCoding = async (object: ObjectVersion, call: CallOptions): Promise<void> => {
+  constructor(options: S3ClientOptions) {
+    this.#client = openS3Client(options);
+    this.#lists = openS3List(options);
+  }
+
+  async head(bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {
+    const name = nameOf(bucket, key);
+    try {
+      const response = await this.#send({ method: 'HEAD', bucket, key, headers: WITH_CHECKSUM }, call);
+      if (response.status === 200) return this.#headOf(bucket, key, response.headers);
+      throw await this.#headError(bucket, key, response, call);
+    } catch (error) {
+      const known = toOrcaError(error, name);
+      if (known.code === 'not_found') this.#bucketSeenMs.set(bucket, performance.now());
+      throw known;
+    }
+  }
+
+  async read(object: ObjectVersion, range: ByteRange, sink: ByteSink, call: CallOptions): Promise<void> {
+    const { bucket, key, etag } = object;
+    const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${etag}"` };
+    const onHead = (status: number, answer: ResponseHeaders): void => {
+      if (status >= 200 && status < 300)
+        accept({ status, headers: answer, etag: strongEtag(answer) }, object, range, this.#codings);
+    };
+    try {
+      const response = await retryWithCoding(
+        () => this.#send({ method: 'GET', bucket, key, headers, sink, onHead }, call),
+        () => this.#learnCoding(object, call),
+      );
+      if (response.status >= 300) throw errorFor(response, nameOf(bucket, key));
+    } catch (error) {
+      throw toOrcaError(error, nameOf(bucket, key));
+    }
+  }
+
+  async part(object: ObjectVersion, part: number, call: CallOptions): Promise<ObjectPart> {
+    const { bucket, key, etag } = object;
+    const name = nameOf(bucket, key);
+    try {
+      const query = [['partNumber', String(part)]] as const;
+      const headers = { 'if-match': `"${etag}"` };
+      const response = await this.#send({ method: 'HEAD', bucket, key, query, headers }, call);
+      if (response.status === 416) throw new OrcaError('part_not_found', `${name} has no part ${part}`);
+      if (response.status >= 300) throw errorFor(response, name);
+      return partOf(response.headers, object, part);
+    } catch (error) {
+      throw toOrcaError(error, name);
+    }
+  }
+
+  async checkOwner(bucket: string, key: string, owner: string, call: CallOptions): Promise<void> {
+    const name = nameOf(bucket, key);
+    try {
+      const headers = { 'x-amz-expected-bucket-owner': owner };
+      const response = await this.#send({ method: 'HEAD', bucket, key, headers }, call);
+      // S3 checks the owner first: a 404 means that the owner is right.
+      if (response.status < 300 || response.status === 404) return;
+      if (response.status === 400) throw new OrcaError('invalid_argument', `the origin knows no account ${owner}`);
+      // A HEAD has no body that would distinguish this from rejected credentials; those fail in other requests too.
+      if (response.status === 403)
+        throw new OrcaError('access_denied', `the origin denies access to ${name} as a bucket of ${owner}`);
+      throw errorFor(response, name);
+    } catch (error) {
+      throw toOrcaError(error, name);
+    }
+  }
+
+  async probe(bucket: string, prefix: string, call: CallOptions): Promise<'reachable' | 'list_denied'> {
+    const key = `${prefix}_orca-probe`;
+    try {
+      const response = await this.#readFirstByte(bucket, key, call);
+      if (response.status < 300 || response.status === 416) return 'reachable';
+      const error = errorFor(response, nameOf(bucket, key));
+      if (error.code === 'not_found') return 'reachable';
+      if (error.code === 'access_denied') return 'list_denied';
+      throw error;
+    } catch (error) {
+      throw toOrcaError(error, nameOf(bucket, key));
+    }
+  }
+
+  list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
+    return this.#lists.list(bucket, query, call);
+  }
+
+  async close(): Promise<void> {
+    this.#client.close();
+    this.#lists.close();
+  }
+
+  #send(request: S3Request, call: CallOptions): Promise<RawResponse> {
+    return this.#client.send(request, withLimits(call));
+  }
+
+  #readFirstByte(bucket: string, key: string, call: CallOptions): Promise<RawResponse> {
+    return this.#send({ method: 'GET', bucket, key, headers: { range: 'bytes=0-0' } }, call);
+  }
+
+  #headOf(bucket: string, key: string, headers: ResponseHeaders): ObjectHead {
+    this.#bucketSeenMs.set(bucket, performance.now());
+    const head = objectHead(headers, strongEtag(headers), representationHeaders(headers), nameOf(bucket, key));
+    // Few objects have a coding. A read whose answer has one asks for the object's own.
+    if ('content-encoding' in headers) this.#codings.learn({ bucket, key, etag: head.etag }, headers);
+    return head;
+  }
+
+  /** A HEAD has no body with an error code. If its status has several meanings, a GET of one byte returns the code. */
+  async #headError(bucket: string, key: string, response: RawResponse, call: CallOptions): Promise<OrcaError> {
+    const { status } = response;
+    const name = nameOf(bucket, key);
+    const isBucketKnown = performance.now() - (this.#bucketSeenMs.get(bucket) ?? -Infinity) < BUCKET_KNOWN_MS;
+    const isUnclear = status === 400 || status === 403 || (status === 404 && !isBucketKnown);
+    if (!isUnclear) return errorFor(response, name);
+    const explained = await this.#readFirstByte(bucket, key, call);
+    if (explained.status >= 400 && explained.status !== 416) return errorFor(explained, name);
+    return new OrcaError('origin_unavailable', `the origin rejects HEAD of ${name} with ${status}, but allows GET`, {
+      status,
+    });
+  }
+
+  async #learnCoding(object: ObjectVersion, call: CallOptions): Promise<void> {
     const { bucket, key } = object;
-    const response = await client.send({ method: 'HEAD', bucket, key }, limits(call));
-    if (response.status !== 200) throw errorFor(response, where(bucket, key));
+    const response = await this.#send({ method: 'HEAD', bucket, key }, call);
+    if (response.status !== 200) throw errorFor(response, nameOf(bucket, key));
     if (strongEtag(response.headers) !== object.etag)
-      throw new OrcaError('object_changed', `${where(bucket, key)} has changed: another ETag`);
-    codings.learn(object, response.headers);
-  };
-
-  return {
-    async head(bucket, key, call) {
-      try {
-        const response = await client.send({ method: 'HEAD', bucket, key, headers: WITH_CHECKSUM }, limits(call));
-        if (response.status === 200) {
-          seen(bucket);
-          const head = objectHead(
-            response.headers,
-            strongEtag(response.headers),
-            representationHeaders(response.headers),
-            where(bucket, key),
-          );
-          // Most objects have none: an answer that has one is what makes us ask.
-          if ('content-encoding' in response.headers) codings.learn({ bucket, key, etag: head.etag }, response.headers);
-          return head;
-        }
-        const knownBucket = performance.now() - (bucketSeenMs.get(bucket) ?? -Infinity) < BUCKET_KNOWN_MS;
-        const unclear = response.status === 400 || response.status === 403 || (response.status === 404 && !knownBucket);
-        throw unclear
-          ? await explain(bucket, key, limits(call), response.status)
-          : errorFor(response, where(bucket, key));
-      } catch (error) {
-        const known = toOrcaError(error, where(bucket, key));
-        if (known.code === 'not_found') seen(bucket);
-        throw known;
-      }
-    },
-    async read(object, range, sink, call) {
-      const name = where(object.bucket, object.key);
-      const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${object.etag}"` };
-      const onHead = (status: number, answer: ResponseHeaders): void => {
-        if (status >= 200 && status < 300)
-          accept({ status, headers: answer, etag: strongEtag(answer) }, object, range, codings);
-      };
-      const request = { method: 'GET', bucket: object.bucket, key: object.key, headers, sink, onHead } as const;
-      const get = () => client.send(request, limits(call));
-      try {
-        const response = await get().catch(async (error: unknown) => {
-          if (!(error instanceof UnknownCoding)) throw error;
-          await learnCoding(object, call);
-          return get();
-        });
-        if (response.status >= 300) throw errorFor(response, name);
-      } catch (error) {
-        throw toOrcaError(error, name);
-      }
-    },
-    async part(object, part, call) {
-      const name = where(object.bucket, object.key);
-      try {
-        const { bucket, key, etag } = object;
-        const query = [['partNumber', String(part)]] as const;
-        const response = await client.send(
-          { method: 'HEAD', bucket, key, query, headers: { 'if-match': `"${etag}"` } },
-          limits(call),
-        );
-        if (response.status === 416) throw new OrcaError('part_not_found', `${name} has no part ${part}`);
-        if (response.status >= 300) throw errorFor(response, name);
-        return partOf(response.headers, object, part);
-      } catch (error) {
-        throw toOrcaError(error, name);
-      }
-    },
-    async checkOwner(bucket, key, owner, call) {
-      const name = where(bucket, key);
-      try {
-        const headers = { 'x-amz-expected-bucket-owner': owner };
-        const response = await client.send({ method: 'HEAD', bucket, key, headers }, limits(call));
-        // Who is told that something is not there was let in.
-        if (response.status < 300 || response.status === 404) return;
-        if (response.status === 400) throw new OrcaError('invalid_argument', `the origin knows no account ${owner}`);
-        // A HEAD has no body that would tell this from credentials that are refused: those fail elsewhere too.
-        if (response.status === 403) throw new OrcaError('access_denied', `${name} is not shown as ${owner}'s`);
-        throw errorFor(response, name);
-      } catch (error) {
-        throw toOrcaError(error, name);
-      }
-    },
-    async probe(bucket, prefix, call) {
-      const key = `${prefix}_orca-probe`;
-      try {
-        const response = await client.send(
-          { method: 'GET', bucket, key, headers: { range: 'bytes=0-0' } },
-          limits(call),
-        );
-        if (response.status < 300 || response.status === 416) return 'reachable';
-        const error = errorFor(response, where(bucket, key));
-        if (error.code === 'not_found') return 'reachable';
-        if (error.code === 'access_denied') return 'list_denied';
-        throw error;
-      } catch (error) {
-        throw toOrcaError(error, where(bucket, key));
-      }
-    },
-    list: (bucket, query, call) => lists.list(bucket, query, call),
-    async close() {
-      client.close();
-      lists.close();
-    },
-  };
+      throw new OrcaError('object_changed', `${nameOf(bucket, key)} has changed: another ETag`);
+    this.#codings.learn(object, response.headers);
+  }
 }
 
 function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): ObjectPart {
-  const name = `${object.bucket}/${object.key}`;
+  const name = nameOf(object.bucket, object.key);
   if (strongEtag(headers) !== object.etag) throw new OrcaError('object_changed', `${name} has changed: another ETag`);
-  const count = /^[1-9]\d{0,4}$/.exec(headers['x-amz-mp-parts-count'] ?? '')?.[0];
-  const counted = { count: count === undefined ? undefined : Number(count) };
-  // Nothing can be said of a range of an empty object, which has one part.
-  if (object.sizeBytes === 0) return { range: { from: 0, to: 0 }, ...counted };
+  const text = /^[1-9]\d{0,4}$/.exec(headers['x-amz-mp-parts-count'] ?? '')?.[0];
+  const count = text === undefined ? undefined : Number(text);
+  // An empty object has one part, but no range of bytes.
+  if (object.sizeBytes === 0) return { range: { from: 0, to: 0 }, count };
   const range = contentRange(headers);
   if (range === undefined)
-    throw new OrcaError('not_implemented', `the origin does not say where part ${part} of ${name} is`);
+    throw new OrcaError('not_implemented', `the origin does not report the range of part ${part} of ${name}`);
   if (range.totalBytes !== object.sizeBytes || range.to > object.sizeBytes || range.from >= range.to)
-    throw new OrcaError('origin_unavailable', `part ${part} of ${name} lies outside of it, says the origin`);
-  return { range: { from: range.from, to: range.to }, ...counted };
+    throw new OrcaError('origin_unavailable', `the origin reports a range outside of ${name} for part ${part}`);
+  return { range: { from: range.from, to: range.to }, count };
+}
+
+function nameOf(bucket: string, key: string): string {
+  return `${bucket}/${key}`;
 }
