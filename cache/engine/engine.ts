@@ -1,7 +1,7 @@
 /** Wires the engine's parts. Its two entry points are `read` (for clients) and `serveFill` (for peers). */
-import type { ChunkTier } from '#cache/core/chunk.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { ruleOf, underRule } from './bucket-rule.ts';
 import { explain } from './explain.ts';
 import type { FillContext } from '#cache/engine/fill/fill.ts';
 import { Flights } from '#cache/engine/fill/flights.ts';
@@ -20,19 +20,9 @@ import { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import { Outbox } from '#cache/engine/fill/outbox.ts';
 import { BucketOwners } from '#cache/engine/metadata/bucket-owners.ts';
 import { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
-import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
-import {
-  admit,
-  read,
-  ruleOf,
-  underRule,
-  type BucketRule,
-  type ReadContext,
-  type ReadRequest,
-  type ReadResult,
-} from './read.ts';
+import type { EngineOptions } from './options.ts';
+import { admit, read, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
 import { Repairs } from '#cache/engine/fill/repairs.ts';
-import type { RetrySettings } from '#cache/engine/upstream/retry.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
 import { SparseReads } from '#cache/engine/sparse/reads.ts';
 import { BlockTable } from '#cache/engine/fill/block-table.ts';
@@ -43,42 +33,6 @@ const HEAD_TIMEOUT_MS = 2_000;
 const STALL_LIMIT_MS = 300_000;
 /** While the cachestore is down a chunk comes from memory or the origin only, and other clients need both. */
 const STALL_LIMIT_WITHOUT_STORE_MS = 30_000;
-
-/** Plain values; the configuration has this shape too. */
-export interface EngineSettings {
-  readonly origin: {
-    readonly id: string;
-    readonly buckets: readonly BucketRule[];
-    readonly queueTimeoutMs: number;
-    /** Distinguishes this origin from another with the same id; undefined = no other cache uses this cachestore. */
-    readonly fingerprint?: string;
-    readonly retry: RetrySettings;
-  };
-  readonly cacheStore: { readonly verifyRanges: boolean };
-  readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
-  readonly metadata: { readonly negativeTtlMs: number; readonly staleIfErrorMs: number; readonly maxEntries: number };
-  readonly catalog: { readonly maxEntries: number };
-  readonly memory: { readonly budgetBytes: number };
-  /** How long a page of a list is kept; 0 = not at all. */
-  readonly edge: { readonly listTtlMs: number };
-}
-
-export interface EngineOptions {
-  readonly settings: EngineSettings;
-  readonly origin: Origin;
-  readonly store: ChunkStore;
-  readonly peers: PeerView;
-  readonly peerClient: PeerClient;
-  readonly observer: Observer;
-  readonly clock: Clock;
-  /** In [0, 1). */
-  readonly random: () => number;
-  /** These two may change at run time. */
-  readonly targetGlobal: () => number;
-  readonly readahead: () => number;
-  /** For tests: overwrites memory as it is released. */
-  readonly poisonMemory?: boolean;
-}
 
 export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;

@@ -10,7 +10,6 @@ import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
 import { evaluatePreconditions, rangeApplies, type Preconditions } from '#cache/core/preconditions.ts';
 import { resolveRange } from '#cache/core/range.ts';
-import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 import { keyIsTooLong, MAX_KEY_BYTES } from '#cache/core/s3/request-target.ts';
 import { isSparse } from '#cache/core/sparse.ts';
 import type { FetchContext } from '#cache/engine/fetch/context.ts';
@@ -22,20 +21,12 @@ import type { KnownHead, Metadata } from '#cache/engine/metadata/metadata.ts';
 import type { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import { asView } from '#cache/engine/streams/view-or-copy.ts';
+import { ruleOf, underRule, type BucketRules } from './bucket-rule.ts';
 
-export interface BucketRule {
-  readonly name: string;
-  readonly originBucket: string;
-  readonly prefix: string;
-  readonly metadataTtlMs: number;
-  readonly immutable: boolean;
-}
-
-export interface ReadContext extends FetchContext {
+export interface ReadContext extends FetchContext, BucketRules {
   readonly metadata: Metadata;
   readonly parts: MultipartParts;
   readonly originId: string;
-  readonly buckets: ReadonlyMap<string, BucketRule>;
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
   readonly readahead: () => number;
 }
@@ -202,23 +193,6 @@ async function firstBytes(pieces: AsyncGenerator<Piece, void, void>): Promise<Pi
   const first = await pieces.next();
   if (first.done === true) throw new OrcaError('internal', 'a body ended before its first byte');
   return { source: first.value.source, body: startingWith(first.value, pieces) };
-}
-
-/** The allow-list's rule for a bucket; throws `bucket_not_found`. */
-export function ruleOf({ buckets }: ReadContext, bucket: string): BucketRule {
-  const rule = buckets.get(bucket);
-  if (rule === undefined) throw new OrcaError('bucket_not_found', `bucket ${bucket} is not served by this cache`);
-  return rule;
-}
-
-/** The origin's name for a key or a list prefix. Throws `bad_request` for a name that no bucket can hold. */
-export function underRule({ prefix }: Pick<BucketRule, 'prefix'>, name: string): string {
-  const full = prefix + name;
-  if (!staysUnder(prefix, full))
-    throw new OrcaError('bad_request', "the key would escape its bucket prefix ('..' segments)");
-  // Origins on a file system fail over it each time, and the circuit breaker would count that as an outage.
-  if (name.includes('\0')) throw new OrcaError('bad_request', 'the key contains a NUL character');
-  return full;
 }
 
 /** The byte range of one part of a multipart object. */

@@ -5,7 +5,8 @@
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
-import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engine.ts';
+import { openEngine, type Engine } from '#cache/engine/engine.ts';
+import type { EngineSettings } from '#cache/engine/options.ts';
 import type { Flight } from '#cache/engine/fill/flight.ts';
 import type { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { Clock, Observer, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';

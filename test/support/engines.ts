@@ -1,7 +1,8 @@
 /** N real engines in one process over one fake origin and one fake store; their peer RPC is a direct call. */
 import { createCipheriv, createHash } from 'node:crypto';
 import type { OrcaError } from '#cache/core/errors.ts';
-import { openEngine, type Engine, type EngineSettings } from '#cache/engine/engine.ts';
+import { openEngine, type Engine } from '#cache/engine/engine.ts';
+import type { EngineSettings } from '#cache/engine/options.ts';
 import type { ChunkStore, Observer, Origin, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
 import { systemClock, type Clock } from '#shared/clock.ts';

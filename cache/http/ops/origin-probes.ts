@@ -4,7 +4,7 @@
  */
 import { asOrcaError } from '#cache/core/errors.ts';
 import type { Clock, Observer, Origin } from '#cache/engine/ports.ts';
-import type { BucketRule } from '#cache/engine/read.ts';
+import type { BucketRule } from '#cache/engine/bucket-rule.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
 /** Clients come first, and readiness has just probed a new configuration. */

@@ -3,7 +3,7 @@
  * so that a wrong endpoint can't be rolled out over a running cache.
  */
 import { asOrcaError } from '#cache/core/errors.ts';
-import type { BucketRule } from '#cache/engine/read.ts';
+import type { BucketRule } from '#cache/engine/bucket-rule.ts';
 import type { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import type { ChunkStore, Clock, PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';

@@ -21,7 +21,7 @@ import { withDeadline } from '#cache/engine/abortable.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
-import type { BucketRule } from '#cache/engine/read.ts';
+import type { BucketRule } from '#cache/engine/bucket-rule.ts';
 import type { Log, LogFields } from '#shared/log.ts';
 import type { ShedReason } from '#cache/http/listener/connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener } from '#cache/http/listener/http-listener.ts';
