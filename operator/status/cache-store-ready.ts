@@ -24,8 +24,7 @@ export function cacheStoreReady({ reports }: Pick<StatusInput, 'reports'>): Cond
 }
 
 function evaluate({ store, identityConflict }: PodReport): PodConditionValue | undefined {
-  if (identityConflict !== undefined)
-    return failed(WEIGHT.conflict, REASON.identityConflict, 'spec.origin.id: ', identityConflict);
+  if (identityConflict !== undefined) return failed(WEIGHT.conflict, REASON.identityConflict, identityConflict);
   if (store === undefined) return undefined;
   const { breaker, full, condition, message } = store;
   if (breaker !== 'closed')
@@ -60,6 +59,7 @@ function usable({ versioned, condition, message }: StoreReport, reason: Reason):
   return { reason: condition === 'atomic' ? REASON.versioned : reason, message: both };
 }
 
-function failed(weight: number, reason: Reason, stablePrefix: string, quote = ''): PodConditionValue {
-  return { weight, status: 'False', reason, message: `${stablePrefix}${quote}`, stablePrefix };
+function failed(weight: number, reason: Reason, message: string): PodConditionValue {
+  // The message is the same on every probe, except that another pod may report the problem.
+  return { weight, status: 'False', reason, message, stablePrefix: message };
 }

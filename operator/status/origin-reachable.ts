@@ -17,7 +17,9 @@ function evaluate({ buckets, brokenBuckets }: PodReport): PodConditionValue | un
   const failed = buckets.filter(({ state }) => state === 'failed');
   if (failed.length > 0) return unreachable(`${names(failed)}: `, failed[0]?.message);
   if (brokenBuckets.length > 0)
-    return unreachable(`circuit breaker open for ${list(brokenBuckets)}: requests to the origin keep failing`);
+    return unreachable(
+      `circuit breaker open for ${list(brokenBuckets)}: requests to the origin keep failing; check the server and spec.origin`,
+    );
   const denied = buckets.filter(({ state }) => state === 'list_denied');
   if (denied.length > 0)
     return {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { NamedReport, PodReport, StoreReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from '#operator/status/cache-store-ready.ts';
-import { pollIntervalMs, dependencyDigest } from '#operator/status/dependency-conditions.ts';
+import { dependencyDigest, pollIntervalMs } from '#operator/status/dependency-conditions.ts';
 import { originReachable } from '#operator/status/origin-reachable.ts';
 import { runtimeApplied } from '#operator/status/runtime-applied.ts';
 
@@ -70,6 +70,16 @@ describe('OriginReachable', () => {
   });
 });
 
+describe('messages about an open circuit breaker', () => {
+  test('name the dependency, the field to check and the pod', () => {
+    const reports = named({ ...GOOD, brokenBuckets: ['acme-b', 'acme-a'], store: { ...STORE, breaker: 'open' } });
+    expect([originReachable({ reports }).message, cacheStoreReady({ reports }).message]).toEqual([
+      'circuit breaker open for buckets acme-a, acme-b: requests to the origin keep failing; check the server and spec.origin (pod models-0)',
+      'circuit breaker open: requests to the cachestore keep failing; check the server and spec.cacheStore (pod models-0)',
+    ]);
+  });
+});
+
 describe('RuntimeApplied', () => {
   const invalid = { ...GOOD, runtimeProblems: ['chunking.readahead: must be at most 64', 'logLevel: is not a level'] };
 
@@ -118,6 +128,13 @@ describe('CacheStoreReady', () => {
   ])('when %s', ([, reports, expected]) => {
     const { status, reason } = cacheStoreReady({ reports: named(...reports) });
     expect(`${status} ${reason}`).toBe(expected);
+  });
+
+  test('quotes an identity conflict, which names its field itself', () => {
+    const identityConflict = 'origin.id models-eu is registered in this cachestore for s3 a.example.org';
+    expect(cacheStoreReady({ reports: named({ ...GOOD, identityConflict }) }).message).toBe(
+      `${identityConflict} (pod models-0)`,
+    );
   });
 
   test('reports both the versioned bucket and the conditional writes', () => {
