@@ -90,7 +90,9 @@ export const listTTL = withDefault(
 );
 
 export const explain = withDefault(
-  flag('Adds an `X-Orca-Explain` header to responses that shows the source of each chunk.'),
+  flag(
+    'Adds an `X-Orca-Explain` header to responses, with the source of the first bytes and the coordinators of the chunks.',
+  ),
   false,
   'because it is meant for debugging',
 );
