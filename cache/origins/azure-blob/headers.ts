@@ -1,4 +1,4 @@
-/** A blob's headers in S3's words. Pure. */
+/** Translates a blob's headers to S3's. Pure. */
 import { representationHeaders } from '#cache/origins/response/representation.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 
@@ -7,20 +7,20 @@ const SAME = ['content-type', 'content-encoding', 'content-language', 'content-d
 const CLASSES: Readonly<Record<string, string>> = { Cool: 'STANDARD_IA', Cold: 'GLACIER_IR', Archive: 'GLACIER' };
 
 export function s3Headers(headers: ResponseHeaders): Record<string, string> {
-  const words: Record<string, string> = {};
+  const translated: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
-    if (SAME.includes(name)) words[name] = value;
-    else if (name.startsWith(META)) words[`x-amz-meta-${name.slice(META.length)}`] = value;
+    if (SAME.includes(name)) translated[name] = value;
+    else if (name.startsWith(META)) translated[`x-amz-meta-${name.slice(META.length)}`] = value;
   }
-  words['x-amz-storage-class'] = storageClassOf(headers['x-ms-access-tier']);
+  translated['x-amz-storage-class'] = storageClassOf(headers['x-ms-access-tier']);
   const version = headers['x-ms-version-id'];
-  if (version !== undefined) words['x-amz-version-id'] = version;
+  if (version !== undefined) translated['x-amz-version-id'] = version;
   const restore = restoreOf(headers['x-ms-archive-status']);
-  if (restore !== undefined) words['x-amz-restore'] = restore;
-  return representationHeaders(words);
+  if (restore !== undefined) translated['x-amz-restore'] = restore;
+  return representationHeaders(translated);
 }
 
-/** Of an access tier; those of page blobs and what is not known are no class of their own. */
+/** The storage class of an access tier. Tiers of page blobs and unknown tiers have no class of their own. */
 export function storageClassOf(tier: string | undefined): string {
   return CLASSES[tier ?? ''] ?? 'STANDARD';
 }
@@ -29,7 +29,7 @@ export function restoreOf(archiveStatus: string | undefined): string | undefined
   return archiveStatus?.startsWith('rehydrate-pending') === true ? 'ongoing-request="true"' : undefined;
 }
 
-/** What stands for a directory, where there are none in S3: of a hierarchical account, or by a tool's mark. */
+/** Whether a blob represents a directory, which S3 does not have: in a hierarchical account, or marked by a tool. */
 export function isDirectory(resourceType: string | undefined, folderMark: string | undefined): boolean {
   return resourceType === 'directory' || folderMark?.toLowerCase() === 'true';
 }

@@ -1,4 +1,4 @@
-/** A page of List Blobs as Azure writes it. A small reader of that one document, since no markup is ever in its texts. Pure. */
+/** Parses a page of List Blobs. A small parser for this one document is enough, because its texts contain no markup. Pure. */
 import { OrcaError } from '#cache/core/errors.ts';
 
 export interface ListedBlob {
@@ -9,19 +9,19 @@ export interface ListedBlob {
   readonly lastModifiedMs: number;
   readonly tier: string | undefined;
   readonly archiveStatus: string | undefined;
-  /** `file` or `directory` where the account has a hierarchical namespace. */
+  /** `file` or `directory`, in accounts with a hierarchical namespace. */
   readonly resourceType: string | undefined;
-  /** The mark by which tools make a blob a directory. */
+  /** The metadata with which tools mark a blob as a directory. */
   readonly folderMark: string | undefined;
 }
 
 export interface BlobPage {
   readonly blobs: readonly ListedBlob[];
-  /** Opaque; empty = there is no more. */
+  /** Opaque; empty = the last page. */
   readonly nextMarker: string;
 }
 
-/** Undefined for a document without its end. */
+/** Undefined for a truncated document. */
 export function parseBlobPage(xml: string): BlobPage | undefined {
   if (!/<\/EnumerationResults>\s*$/.test(xml)) return undefined;
   const blobs: ListedBlob[] = [];
@@ -30,7 +30,7 @@ export function parseBlobPage(xml: string): BlobPage | undefined {
     const start = xml.indexOf('<Blob>', at);
     if (start < 0) break;
     const end = xml.indexOf('</Blob>', start);
-    if (end < 0) throw malformed('a blob without an end');
+    if (end < 0) throw malformed('a blob without an end tag');
     blobs.push(blobOf(xml.slice(start, end)));
     at = end;
   }
@@ -56,7 +56,7 @@ function blobOf(xml: string): ListedBlob {
   };
 }
 
-/** A name that XML can't carry comes percent-encoded, and says so. */
+/** A name that XML cannot represent is percent-encoded, with an attribute. */
 function nameOf(xml: string): string {
   const match = /<Name(?<encoded> Encoded="true")?>(?<text>[^<]*)<\/Name>/.exec(xml);
   const text = match?.groups?.['text'];
@@ -90,7 +90,7 @@ function decodeEntities(text: string): string {
       if (hex !== undefined) return codePoint(Number.parseInt(hex, 16));
       if (dec !== undefined) return codePoint(Number(dec));
       const char = ENTITIES.get(String(word));
-      if (char === undefined) throw malformed('an entity that XML does not have');
+      if (char === undefined) throw malformed('an unknown XML entity');
       return char;
     },
   );
@@ -98,10 +98,10 @@ function decodeEntities(text: string): string {
 
 function codePoint(code: number): string {
   const isSurrogate = code >= 0xd800 && code <= 0xdfff;
-  if (code > 0x10_ffff || isSurrogate) throw malformed('a character that does not exist');
+  if (code > 0x10_ffff || isSurrogate) throw malformed('an invalid character');
   return String.fromCodePoint(code);
 }
 
 function malformed(what: string, cause?: unknown): OrcaError {
-  return new OrcaError('origin_unavailable', `the origin's list has ${what}`, { cause });
+  return new OrcaError('origin_unavailable', `the origin's list contains ${what}`, { cause });
 }

@@ -1,67 +1,66 @@
 /**
- * Azure's own markers from walks that were made, so that a list goes on where the last page ended instead of walking from
- * the start again: a marker can only be had from the service, never be made from a key. Bounded; what is forgotten is
- * walked again.
+ * Azure's markers from earlier pages, so that a list continues where the last page ended instead of starting again. Only
+ * the service can make a marker; it cannot be computed from a key. Bounded; without its marker a list starts again.
  */
 import { compareKeys, rolledUpInto, type ListQuery } from '#cache/core/s3/listing.ts';
 
-/** A marker and a key: some KiB at most, a few hundred bytes mostly. */
-const MAX_MARKS = 5_000;
-/** Markers say a place, and places don't expire; but nothing promises that. */
+/** A marker and a key: usually a few hundred bytes, at most a few KiB. */
+const MAX_MARKERS = 5_000;
+/** A marker names a position, which should not expire; but Azure does not promise that. */
 const MAX_AGE_MS = 600_000;
 
-export interface Mark {
+export interface Position {
   readonly marker: string;
-  /** The greatest name, in S3's order, of all that come before it. */
+  /** The greatest name before the marker, in S3's order. */
   readonly greatest: string;
 }
 
-interface Noted extends Mark {
+interface NotedPosition extends Position {
   readonly notedMs: number;
 }
 
-export const START: Mark = { marker: '', greatest: '' };
+export const START: Position = { marker: '', greatest: '' };
 
-export class Marks {
+export class Markers {
   readonly #now: () => number;
-  /** Bucket and prefix → greatest name → mark; the least recently noted first. */
-  readonly #walks = new Map<string, Map<string, Noted>>();
+  /** Bucket and prefix → greatest name → position; the least recently updated list first. */
+  readonly #lists = new Map<string, Map<string, NotedPosition>>();
   #count = 0;
 
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
   }
 
-  note(bucket: string, prefix: string, mark: Mark): void {
-    const walk = this.#walks.get(nameOf(bucket, prefix)) ?? new Map<string, Noted>();
-    this.#count += walk.has(mark.greatest) ? 0 : 1;
-    walk.set(mark.greatest, { ...mark, notedMs: this.#now() });
-    this.#walks.delete(nameOf(bucket, prefix));
-    this.#walks.set(nameOf(bucket, prefix), walk);
-    for (const [name, { size }] of this.#walks) {
-      if (this.#count <= MAX_MARKS) return;
-      this.#walks.delete(name);
+  note(bucket: string, prefix: string, position: Position): void {
+    const list = this.#lists.get(nameOf(bucket, prefix)) ?? new Map<string, NotedPosition>();
+    this.#count += list.has(position.greatest) ? 0 : 1;
+    list.set(position.greatest, { ...position, notedMs: this.#now() });
+    this.#lists.delete(nameOf(bucket, prefix));
+    this.#lists.set(nameOf(bucket, prefix), list);
+    for (const [name, { size }] of this.#lists) {
+      if (this.#count <= MAX_MARKERS) return;
+      this.#lists.delete(name);
       this.#count -= size;
     }
   }
 
-  /** The furthest place before which there is nothing that the query still wants. */
-  before(bucket: string, query: ListQuery): Mark {
+  /** The last known position before which every name is on an earlier page of the query. */
+  before(bucket: string, query: ListQuery): Position {
     const { prefix, after } = query;
-    const walk = this.#walks.get(nameOf(bucket, prefix));
-    if (walk === undefined || after === '') return START;
+    const list = this.#lists.get(nameOf(bucket, prefix));
+    if (list === undefined || after === '') return START;
     let best = START;
-    for (const mark of walk.values()) {
-      if (this.#now() - mark.notedMs > MAX_AGE_MS) continue;
-      const name = rolledUpInto(mark.greatest, query) ?? mark.greatest;
-      if (compareKeys(name, after) <= 0 && compareKeys(mark.greatest, best.greatest) >= 0) best = mark;
+    for (const position of list.values()) {
+      if (this.#now() - position.notedMs > MAX_AGE_MS) continue;
+      const name = rolledUpInto(position.greatest, query) ?? position.greatest;
+      if (compareKeys(name, after) <= 0 && compareKeys(position.greatest, best.greatest) >= 0) best = position;
     }
     return best;
   }
 
   forget(bucket: string, prefix: string): void {
-    this.#count -= this.#walks.get(nameOf(bucket, prefix))?.size ?? 0;
-    this.#walks.delete(nameOf(bucket, prefix));
+    this.#count -= this.#lists.get(nameOf(bucket, prefix))?.size ?? 0;
+    this.#lists.delete(nameOf(bucket, prefix));
   }
 }
 

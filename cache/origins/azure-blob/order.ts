@@ -1,19 +1,19 @@
 /**
- * Azure's order of names made S3's. Flat accounts sort by UTF-16 code units, where characters beyond U+FFFF come before
- * U+E000; hierarchical ones by path segments, so that everything below `a/` comes before `a-b`. What may have a smaller
- * one behind it is held back until it can't have any more. Pure.
+ * Converts Azure's order of names to S3's. Flat accounts sort by UTF-16 code units, where characters beyond U+FFFF come
+ * before U+E000. Hierarchical accounts sort by path segments, so that everything below `a/` comes before `a-b`. A name
+ * is held back as long as a later one may sort before it. Pure.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import { compareKeys } from '#cache/core/s3/listing.ts';
 
-/** `segments`: of an account with a hierarchical namespace. */
+/** `segments` is the order of accounts with a hierarchical namespace. */
 export type NameOrder = 'flat' | 'segments';
 
 export interface Named {
   readonly name: string;
 }
 
-/** So many that wait for what comes behind them are held in memory, at some 300 bytes each. */
+/** The maximum number of names that are held back in memory, at about 300 bytes each. */
 export const MAX_HELD = 100_000;
 
 const SLASH = '/'.charCodeAt(0);
@@ -25,26 +25,26 @@ export class S3Order<T extends Named> {
   #order: NameOrder = 'flat';
   #last: string | undefined;
   #held: T[] = [];
-  /** All that is held begins with it, and nothing that does not can come before it. */
+  /** All held names begin with it, and a name that does not cannot sort before them. */
   #under = '';
 
-  /** `prefix`: what all names begin with. `after`: names up to there are not pushed; empty = all are. */
+  /** All names begin with `prefix`. Names up to `after` are not pushed; empty = all are. */
   constructor(prefix: string, after: string, maxHeld = MAX_HELD) {
     this.#prefix = prefix;
     this.#after = after;
     this.#maxHeld = maxHeld;
   }
 
-  /** Before the first name that has a `/` behind the prefix: a hierarchical account tells by its directories. */
+  /** Call before the first name with a `/` after the prefix: a hierarchical account is recognized by its directories. */
   sortsBySegments(): void {
     this.#order = 'segments';
   }
 
-  /** Names in Azure's order; what can be placed now, in S3's. Throws `origin_unsupported` where the order is another. */
+  /** Takes names in Azure's order and returns the ones that are final, in S3's. Throws `origin_unsupported` for other orders. */
   push(item: T): T[] {
     const { name } = item;
     if (this.#last !== undefined && compareIn(this.#order, this.#last, name) >= 0)
-      throw new OrcaError('origin_unsupported', 'the origin lists in an order that is not known');
+      throw new OrcaError('origin_unsupported', 'the origin lists names in an unknown order');
     this.#last = name;
     const ready = this.#held.length > 0 && this.#leaves(name) ? this.flush() : [];
     if (this.#held.length === 0) {
@@ -55,46 +55,45 @@ export class S3Order<T extends Named> {
     if (this.#held.length >= this.#maxHeld)
       throw new OrcaError(
         'origin_unsupported',
-        `more than ${this.#maxHeld} names below ${JSON.stringify(this.#under)} can't be put into S3's order`,
+        `more than ${this.#maxHeld} names under ${JSON.stringify(this.#under)} cannot be sorted in S3's order; list with the delimiter / or a longer prefix`,
       );
     this.#held.push(item);
     return ready;
   }
 
-  /** There is no more: what is held, in S3's order. */
+  /** Returns the held names, in S3's order: no name follows that sorts before them. */
   flush(): T[] {
     const held = this.#held.toSorted((a, b) => compareKeys(a.name, b.name));
     this.#held = [];
     return held;
   }
 
-  /** Nothing is held. */
   get isEmpty(): boolean {
     return this.#held.length === 0;
   }
 
-  /** Whether whatever could come before what is held would have come before this name. */
+  /** Whether every name that sorts before the held ones would have come before this one. */
   #leaves(name: string): boolean {
     if (!name.startsWith(this.#under)) return true;
-    // Held for a slash: what sorts before it has only smaller characters in its place.
+    // Held because of a slash: names that sort before it have a smaller character in its place.
     const isForSlash = this.#held[0]?.name.charCodeAt(this.#under.length) === SLASH;
     return isForSlash && name.charCodeAt(this.#under.length) > SLASH;
   }
 
-  /** Where a later name may differ from this one and come before it; negative if nowhere. */
+  /** The index at which a later name may differ and sort before this one; -1 without one. */
   #mayBePreceded(name: string): number {
     const special = this.#order === 'flat' ? /[\ud800-\udfff]/g : /[/\ud800-\udfff]/g;
     special.lastIndex = this.#prefix.length;
     for (;;) {
       const at = special.exec(name)?.index;
       if (at === undefined) return -1;
-      // What would come before it here comes before the mark too.
+      // A name that sorts before it at this index also sorts before `after`.
       if (!this.#after.startsWith(name.slice(0, at + 1))) return at;
     }
   }
 }
 
-/** As Azure sorts. */
+/** Azure's order. */
 export function compareIn(order: NameOrder, a: string, b: string): number {
   if (a === b) return 0;
   if (order === 'flat') return a < b ? -1 : 1;

@@ -1,4 +1,4 @@
-/** When an answer to a pinned, ranged read counts: only if it promises exactly the bytes asked for. Pure. */
+/** Checks the response to a ranged read of one version: it counts only if it promises exactly the requested bytes. Pure. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { rangeLength, type ByteRange, type ObjectVersion } from '#cache/core/object.ts';
 import type { Codings } from './codings.ts';
@@ -8,11 +8,11 @@ import { contentRange } from '#cache/wire/s3/client.ts';
 export interface Answer {
   readonly status: number;
   readonly headers: ResponseHeaders;
-  /** Strong and unquoted, in the engine's form; undefined where it has none. */
+  /** Strong and unquoted, in the engine's form; undefined without one. */
   readonly etag: string | undefined;
 }
 
-/** Throws unless the head promises exactly the bytes asked for. */
+/** Throws unless the head promises exactly the requested bytes. */
 export function accept(
   { status, headers, etag }: Answer,
   object: ObjectVersion,
@@ -21,7 +21,7 @@ export function accept(
 ): void {
   const name = `${object.bucket}/${object.key}`;
   const wrong = (what: string): OrcaError =>
-    new OrcaError('origin_unavailable', `the origin's answer for ${name} is not what was asked for: ${what}`, {
+    new OrcaError('origin_unavailable', `the origin's response for ${name} does not match the request: ${what}`, {
       status,
     });
   const changed = (what: string): OrcaError =>
@@ -34,7 +34,7 @@ export function accept(
   const got = status === 200 ? whole : contentRange(headers);
   if ((status !== 200 && status !== 206) || got === undefined)
     throw wrong(`status ${status} without a usable Content-Range`);
-  // A coding added on the way changes the length; an object stored with one keeps it.
+  // A coding that a proxy adds changes the length; the coding that an object is stored with does not.
   if (got.totalBytes !== object.sizeBytes)
     throw 'content-encoding' in headers ? wrong('another length, encoded') : changed('another size');
   if (got.from !== range.from || got.to !== range.to)
@@ -45,7 +45,7 @@ export function accept(
   if (coding === 'unknown') throw new UnknownCoding();
 }
 
-/** Correct except for a content coding of which it is not known whether the object has it. */
+/** A correct response with a content coding, when the coding of the object has not been recorded yet. */
 export class UnknownCoding extends Error {}
 
 /** Sends a read. If the coding of its answer is unknown, `learn` finds out the object's own, and the read is sent again. */

@@ -1,6 +1,6 @@
 /**
- * The content coding that an object is stored with, as its HEAD tells: a range answer with another was changed on its
- * way, also where every length is right. Bounded; what is forgotten is asked for again.
+ * The content coding that each object is stored with, as its HEAD reports it. A range response with another coding was
+ * changed in transit, even if every length is right. Bounded; a forgotten coding is requested again.
  */
 import type { ObjectVersion } from '#cache/core/object.ts';
 import { ownCoding } from './representation.ts';
@@ -12,9 +12,9 @@ const MAX_KNOWN = 1_000;
 type Version = Pick<ObjectVersion, 'bucket' | 'key' | 'etag'>;
 
 export interface Codings {
-  /** Notes what a HEAD of this version said. */
+  /** Records the coding in the HEAD of this version. */
   learn(object: Version, head: ResponseHeaders): void;
-  /** `unknown`: the answer has a coding, and nobody knows whether the object has. */
+  /** `unknown`: the response has a coding, and the object's own is not recorded. */
   judge(object: Version, answer: ResponseHeaders): 'same' | 'other' | 'unknown';
 }
 

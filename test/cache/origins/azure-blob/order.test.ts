@@ -75,7 +75,7 @@ test('on a later page nothing waits for what the earlier ones had', () => {
 test('more that waits than memory is for is refused, not listed wrongly', () => {
   const names = Array.from({ length: 11 }, (_, index) => `a/${String(index).padStart(2, '0')}`);
   expect(placed('segments', names.slice(0, 10), '', '', 10)).toHaveLength(10);
-  expect(() => placed('segments', names, '', '', 10)).toThrow(/more than 10 names below "a"/);
+  expect(() => placed('segments', names, '', '', 10)).toThrow(/more than 10 names under "a"/);
 });
 
 test.for([
