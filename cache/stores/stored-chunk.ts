@@ -1,9 +1,9 @@
-/** What every store checks of a stored chunk before one of its bytes counts, and of two writers' chunks. Pure. */
+/** The checks of a stored chunk before its bytes count, and the comparison of two writers' chunks. Pure. */
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 
-/** Throws `chunk_bad` unless length and metadata fit the chunk; a chunk without metadata is judged by its length. */
+/** Throws `chunk_bad` unless length and metadata match the chunk; without metadata only the length is compared. */
 export function checkStored(chunk: Chunk, lengthBytes: number, metadata: ChunkMetadata | undefined): void {
   if (lengthBytes !== chunk.lengthBytes)
     throw new OrcaError(
@@ -12,17 +12,17 @@ export function checkStored(chunk: Chunk, lengthBytes: number, metadata: ChunkMe
     );
   if (metadata === undefined) return;
   if (metadata.lengthBytes !== chunk.lengthBytes)
-    throw new OrcaError('chunk_bad', `the metadata of ${chunk.path} speaks of ${metadata.lengthBytes} bytes`);
+    throw new OrcaError('chunk_bad', `the metadata of ${chunk.path} contain a length of ${metadata.lengthBytes} bytes`);
   if (metadata.etag !== chunk.object.etag)
-    throw new OrcaError('chunk_bad', `the metadata of ${chunk.path} names another ETag`);
+    throw new OrcaError('chunk_bad', `the metadata of ${chunk.path} contain another ETag`);
 }
 
-/** Whether what is stored is what we would have written. */
+/** Whether the stored chunk is the one that we would have written. */
 export function isSameChunk(ours: ChunkMetadata, lengthBytes: number, theirs: ChunkMetadata | undefined): boolean {
   return lengthBytes === ours.lengthBytes && theirs?.crc32 === ours.crc32 && theirs.etag === ours.etag;
 }
 
-/** The pieces' length, which must be the chunk's: a writer that is wrong here must not reach the store. */
+/** Throws unless the pieces have the chunk's length, so that a wrong chunk never reaches the store. */
 export function checkPieces(chunk: Chunk, metadata: ChunkMetadata, pieces: readonly Uint8Array[]): void {
   const lengthBytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
   if (lengthBytes !== chunk.lengthBytes || metadata.lengthBytes !== chunk.lengthBytes)

@@ -1,9 +1,9 @@
-/** Azure Blob Storage as a place for chunks: block blobs by Put Blob, an MD5 on every upload, and what its answers mean. */
+/** Azure Blob Storage as cachestore: block blobs by Put Blob, an MD5 on every upload, and the meaning of responses. */
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
-import { refusal } from './errors.ts';
+import { errorFor } from './errors.ts';
 import { openObjectStore } from '#cache/stores/object/object-store.ts';
 import { azureErrorCode, openAzureClient, type AzureClientOptions } from '#cache/wire/azure/client.ts';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
@@ -13,7 +13,7 @@ export interface AzureStoreOptions extends AzureClientOptions {
 }
 
 const META = 'x-ms-meta-';
-/** So much is hashed in one turn of the event loop, some 2 ms: streams must not wait for a whole chunk's MD5. */
+/** Hashed per turn of the event loop, about 2 ms: streams must not wait for the MD5 of a whole chunk. */
 const HASHED_PER_TURN_BYTES = 1024 * 1024;
 
 export function openAzureStore(options: AzureStoreOptions): ProbedStore {
@@ -25,7 +25,7 @@ export function openAzureStore(options: AzureStoreOptions): ProbedStore {
       return {
         'content-type': 'application/octet-stream',
         'content-length': String(lengthBytes),
-        // Azure's other checksum, a CRC-64, would have to be made in JavaScript.
+        // Azure's other checksum, a CRC-64, would have to be computed in JavaScript.
         'content-md5': await md5Of(pieces, call.signal),
         'x-ms-blob-type': 'BlockBlob',
         ...(metadata !== undefined && metadataHeaders(encodeMetadata(metadata))),
@@ -37,8 +37,8 @@ export function openAzureStore(options: AzureStoreOptions): ProbedStore {
         if (name.startsWith(META)) fields[name.slice(META.length).replaceAll('_', '-')] = value;
       return fields;
     },
-    refusal,
-    /** 409 where the blob was there before, 412 where it came meanwhile. */
+    errorFor,
+    /** 409 if the blob existed before the request, 412 if it was created meanwhile. */
     conditionOf(response) {
       const isTaken = response.status === 412 || azureErrorCode(response) === 'BlobAlreadyExists';
       return isTaken ? 'taken' : undefined;
@@ -51,7 +51,7 @@ export function openAzureStore(options: AzureStoreOptions): ProbedStore {
   });
 }
 
-/** Azure takes only names that C# would: no `-`. */
+/** Azure allows only C# identifiers as names: no `-`. */
 export function metadataHeaders(fields: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [`${META}${name.replaceAll('-', '_')}`, value]),

@@ -1,6 +1,6 @@
 /**
- * Files that are either whole or not there: written under a temporary name, synced, then given their name by `link(2)`,
- * which exactly one writer wins, or by `rename(2)`, which replaces.
+ * Files that are complete or do not exist: written under a temporary name, synced, then named by `link(2)`, which exactly
+ * one writer wins, or by `rename(2)`, which replaces.
  */
 import { randomUUID } from 'node:crypto';
 import { link, mkdir, open, readdir, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
@@ -8,10 +8,10 @@ import { dirname, join } from 'node:path';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
 
 export const TEMPORARY_PREFIX = '.tmp-';
-/** No upload takes so long: what is older belongs to a process that died. */
+/** Longer than any upload: an older temporary file belongs to a process that has exited. */
 const STALE_MS = 60 * 60 * 1000;
 
-/** Writes `pieces` to a new temporary file in `root` and makes it durable; on failure nothing stays. */
+/** Writes `pieces` to a new temporary file in `root` and makes it durable; deletes it on failure. */
 export async function writeTemporary(
   root: string,
   pieces: readonly Uint8Array[],
@@ -38,13 +38,13 @@ async function writeAll(file: FileHandle, pieces: readonly Uint8Array[], signal:
     let done = 0;
     while (done < piece.length) {
       if (signal.aborted) throw cancelledBy(signal);
-      // A write may take less than it was given.
+      // A write may accept fewer bytes than it was given.
       done += (await file.write(piece, done, piece.length - done)).bytesWritten;
     }
   }
 }
 
-/** Gives a temporary file its name unless the name is taken; the temporary name stays either way. */
+/** Links a temporary file to its name; false if the name exists. The temporary name remains. */
 export async function linkExclusive(temporary: string, path: string): Promise<boolean> {
   try {
     await inDirectoryOf(path, () => link(temporary, path));
@@ -55,18 +55,18 @@ export async function linkExclusive(temporary: string, path: string): Promise<bo
   }
 }
 
-/** Gives a temporary file its name, whatever had it. */
+/** Renames a temporary file, replacing an existing one. */
 export async function replaceFile(temporary: string, path: string): Promise<void> {
   await inDirectoryOf(path, () => rename(temporary, path));
 }
 
-/** Runs `step` with the directory there, and makes the new name durable. */
+/** Runs `step`, after creating the directory if it is missing, and makes the new name durable. */
 async function inDirectoryOf(path: string, step: () => Promise<void>): Promise<void> {
   const directory = dirname(path);
   try {
     await step();
   } catch (error) {
-    // Made only when missing: most chunks join others of their object. A cleaner may have removed it in between.
+    // Created only on demand: most chunks share the directory of their object. A cleaner may have removed it meanwhile.
     if (!isErrno(error, 'ENOENT')) throw error;
     const first = await mkdir(directory, { recursive: true, mode: 0o750 });
     if (first !== undefined) for (const made of upTo(directory, dirname(first))) await syncDirectory(made);
@@ -75,7 +75,7 @@ async function inDirectoryOf(path: string, step: () => Promise<void>): Promise<v
   await syncDirectory(directory);
 }
 
-/** The parents of `from` down to and with `top`. */
+/** The parents of `from` up to and including `top`. */
 function upTo(from: string, top: string): string[] {
   const parents: string[] = [];
   for (let at = from; at !== top && at !== dirname(at);) {
@@ -94,7 +94,7 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** Removes a file that may be gone already. */
+/** Removes a file if it exists. */
 export async function remove(path: string): Promise<void> {
   try {
     await unlink(path);
@@ -103,7 +103,7 @@ export async function remove(path: string): Promise<void> {
   }
 }
 
-/** Removes temporary files of processes that died; returns how many. */
+/** Removes temporary files of processes that have exited; returns their number. */
 export async function sweepTemporary(root: string, nowMs: number): Promise<number> {
   let swept = 0;
   for (const name of await readdir(root)) {
@@ -112,7 +112,7 @@ export async function sweepTemporary(root: string, nowMs: number): Promise<numbe
     try {
       if (nowMs - (await stat(path)).mtimeMs < STALE_MS) continue;
     } catch (error) {
-      // Its writer finished, or another replica sweeps too.
+      // Its writer finished, or another replica has removed it.
       if (isErrno(error, 'ENOENT')) continue;
       throw error;
     }

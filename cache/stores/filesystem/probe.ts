@@ -1,6 +1,6 @@
 /**
- * Whether a filesystem's `link(2)` lets exactly one of many writers have a name. A kernel's own does; what is mounted
- * from elsewhere may not know links at all. The size of the files does not matter, since a link carries no bytes.
+ * Tests whether `link(2)` gives a name to exactly one of many writers. Local filesystems do; a network filesystem may not
+ * support links at all. The size of the files does not matter, because a link transfers no bytes.
  */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { isErrno, linkExclusive, remove, writeTemporary } from './exclusive-file
 const WRITERS = 16;
 const BODY_BYTES = 1_000;
 
-/** Leaves nothing behind. */
+/** Removes every file that it creates. */
 export async function probeLinks(root: string, name: string, signal: AbortSignal): Promise<StoreFindings> {
   const path = join(root, name);
   const first = `${path}.first`;

@@ -1,6 +1,6 @@
 /**
- * The trailer behind a chunk's bytes in a file: the metadata's fields as JSON, then a fixed foot that says how long they
- * are and whether they are whole. A file of exactly the chunk's length has none: the original wrote it. Pure.
+ * The trailer after a chunk's bytes in a file: the metadata fields as JSON, then a foot of fixed size with their length and
+ * checksum. A file of exactly the chunk's length has no trailer: the original Orca wrote it. Pure.
  */
 import { crc32 } from 'node:zlib';
 import { decodeMetadata, encodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
@@ -10,14 +10,14 @@ import { OrcaError } from '#cache/core/errors.ts';
 export const FOOT_BYTES = 20;
 const MAGIC = Buffer.from('ORCACHNK', 'latin1');
 const FORMAT_VERSION = 1;
-/** Some 900 bytes with all block CRCs; the ETag may be long. */
+/** About 900 bytes with all block CRCs; the ETag may be long. */
 const MAX_FIELDS_BYTES = 64 * 1024;
 
 export function encodeTrailer(metadata: ChunkMetadata): Buffer {
   return trailerOf(encodeMetadata(metadata));
 }
 
-/** A trailer of any fields. */
+/** A trailer with arbitrary fields. */
 export function trailerOf(metadata: Readonly<Record<string, string>>): Buffer {
   const fields = Buffer.from(JSON.stringify(metadata), 'utf8');
   const foot = Buffer.alloc(FOOT_BYTES);
@@ -28,7 +28,7 @@ export function trailerOf(metadata: Readonly<Record<string, string>>): Buffer {
   return Buffer.concat([fields, foot]);
 }
 
-/** How long the fields before this foot are; `chunk_bad` if it is no foot of ours. */
+/** The length of the fields before this foot. Throws `chunk_bad` if the bytes are not a foot. */
 export function fieldsLength(foot: Buffer): number {
   const lengthBytes = foot.length === FOOT_BYTES ? foot.readUInt32LE(0) : 0;
   if (
@@ -37,16 +37,16 @@ export function fieldsLength(foot: Buffer): number {
     lengthBytes === 0 ||
     lengthBytes > MAX_FIELDS_BYTES
   )
-    throw new OrcaError('chunk_bad', 'the stored chunk has bytes behind it that are no trailer');
+    throw new OrcaError('chunk_bad', 'the stored chunk is followed by bytes that are not a trailer');
   return lengthBytes;
 }
 
 export function decodeFields(fields: Buffer, foot: Buffer): ChunkMetadata | undefined {
   if (crc32(fields) !== foot.readUInt32LE(4))
-    throw new OrcaError('chunk_bad', 'the trailer of the stored chunk is damaged');
+    throw new OrcaError('chunk_bad', 'the trailer of the stored chunk is corrupt');
   const parsed: unknown = JSON.parse(fields.toString('utf8'));
   if (typeof parsed !== 'object' || parsed === null)
-    throw new OrcaError('chunk_bad', 'the trailer of the stored chunk is no object');
+    throw new OrcaError('chunk_bad', 'the trailer of the stored chunk is not a JSON object');
   const strings = Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
   return decodeMetadata(Object.fromEntries(strings));
 }

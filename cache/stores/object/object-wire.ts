@@ -1,4 +1,4 @@
-/** What an object store's own protocol has to say for itself, so that chunks can be kept there: one for S3, one for Azure. */
+/** What an object store's protocol must provide to hold chunks: one implementation for S3, one for Azure. */
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
@@ -23,17 +23,17 @@ export interface ObjectRequest {
 }
 
 export interface ObjectWire {
-  /** Rejects with WireError, an OrcaError for credentials that can't be had, or what `onHead` threw. */
+  /** Rejects with WireError, an OrcaError for unavailable credentials, or what `onHead` threw. */
   send(request: ObjectRequest, call: CallOptions): Promise<RawResponse>;
-  /** All headers of an upload but its condition: with a checksum, by which a cut one is refused. */
+  /** All headers of an upload except its condition. They include a checksum, so that the store rejects a truncated body. */
   uploadHeaders(upload: Upload, call: CallOptions): Promise<Record<string, string>> | Record<string, string>;
-  /** The metadata fields of an answer, by the names that they have everywhere. */
+  /** The metadata fields of a response, by names that are the same for every protocol. */
   metadataFields(headers: ResponseHeaders): Record<string, string>;
-  /** 404 is `chunk_missing` unless the bucket itself is missing; the rest is `store_unavailable`. */
-  refusal(response: RawResponse, key: string): OrcaError;
-  /** What a refused `If-None-Match: *` means: `again` = another is under way; undefined = it is not about the condition. */
+  /** Maps an error response: 404 is `chunk_missing` unless the bucket is missing; anything else is `store_unavailable`. */
+  errorFor(response: RawResponse, key: string): OrcaError;
+  /** The meaning of a rejected `If-None-Match: *`. `again` = another write is in progress; undefined = another reason. */
   conditionOf(response: RawResponse): 'taken' | 'unsupported' | 'again' | undefined;
-  /** Whether old versions of what is overwritten are kept; `key` is stored. Undefined = it does not say. */
+  /** Whether the store keeps old versions of overwritten objects; `key` is stored. Undefined = the store does not report it. */
   isVersioned(key: string, call: CallOptions): Promise<boolean | undefined>;
   close(): void;
 }

@@ -1,6 +1,6 @@
 /**
- * Finds out what an object store's conditional writes are worth: a name offered twice, then many writers of one
- * large name at once, each with bytes of its own; and whether what was written comes back, whole and in ranges.
+ * Tests whether an object store's conditional writes are atomic: writes one name twice, then lets many writers with
+ * different bytes race for one large object. Also tests whether the written bytes can be read, whole and in ranges.
  */
 import { randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
@@ -14,14 +14,14 @@ import type { ObjectWire, Upload } from './object-wire.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { contentRange } from '#cache/wire/s3/client.ts';
 
-/** Enough to see a race that is lost now and then. */
+/** Enough to detect a store that fails the race only now and then. */
 const WRITERS = 16;
-/** Some stores are atomic for small bodies only: a race needs one that takes its time. As large as metadata get, too. */
+/** Some stores are atomic for small bodies only, so the race needs a large one. Its metadata have the maximum size, too. */
 const BODY_BYTES = MAX_BLOCKS * MIN_BLOCK_BYTES;
-/** What the writers share of their bodies, again and again: the probe holds little more than this. */
+/** The part that all bodies share and repeat, so that the probe needs little more memory than this. */
 const SHARED_BYTES = 1024 * 1024;
 const OWN_BYTES = MIN_BLOCK_BYTES;
-/** A range across the border of the two. */
+/** A range across the boundary of both parts. */
 const RANGE = { from: OWN_BYTES - 1_000, to: OWN_BYTES + 1_000 };
 
 export interface RaceProbeContext {
@@ -29,7 +29,7 @@ export interface RaceProbeContext {
   readonly put: ExclusivePut;
 }
 
-/** Leaves nothing under `key` and `<key>.first` but where it can't delete: the caller's. */
+/** Writes `key` and `<key>.first`; the caller deletes them. */
 export async function probeRace(context: RaceProbeContext, key: string, call: CallOptions): Promise<StoreFindings> {
   const { wire, put } = context;
   const first = await put.offer(smallUpload(firstKey(key)), call);
@@ -91,7 +91,7 @@ async function inspect(
   };
   const whole = countingSink();
   const response = await wire.send({ method: 'GET', key, sink: whole, onHead }, call);
-  if (response.status !== 200) throw wire.refusal(response, key);
+  if (response.status !== 200) throw wire.errorFor(response, key);
   const at = uploads.findIndex((upload) => upload.crc32 === whole.crc32 && upload.lengthBytes === whole.lengthBytes);
   const upload = uploads[at];
   if (upload === undefined) return { storedWriter: undefined, problems: ['bytes'] };
@@ -99,7 +99,7 @@ async function inspect(
   const part = countingSink();
   const range = { range: `bytes=${RANGE.from}-${RANGE.to - 1}` };
   const ranged = await wire.send({ method: 'GET', key, headers: range, sink: part, onHead: () => {} }, call);
-  if (ranged.status >= 500 && ranged.status !== 501) throw wire.refusal(ranged, key);
+  if (ranged.status >= 500 && ranged.status !== 501) throw wire.errorFor(ranged, key);
   const problems: StoreProblem[] = [];
   if (!isRange(ranged.status, ranged.headers) || part.crc32 !== crc32(rangeOf(upload))) problems.push('range');
   if (!keptMetadata(upload, wire.metadataFields(headers))) problems.push('metadata');
@@ -130,7 +130,7 @@ function keptMetadata({ metadata }: Upload, fields: Readonly<Record<string, stri
   }
 }
 
-/** Keeps a body's length and checksum, and nothing else of it. */
+/** Keeps only a body's length and checksum. */
 function countingSink(): ByteSink & { readonly crc32: number; readonly lengthBytes: number } {
   const scratch = new Uint8Array(OWN_BYTES);
   let crc = 0;
@@ -141,7 +141,7 @@ function countingSink(): ByteSink & { readonly crc32: number; readonly lengthByt
       crc = crc32(scratch.subarray(0, lengthBytes), crc);
       length += lengthBytes;
     },
-    // There always is room.
+    // There is always room.
     onSpace: (resume) => queueMicrotask(resume),
     get crc32() {
       return crc;

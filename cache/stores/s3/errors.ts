@@ -1,10 +1,10 @@
-/** What an S3-compatible cachestore refuses, as the engine's words. */
+/** Maps the error responses of an S3-compatible cachestore to error codes. Pure. */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import { faultOf, retryAfterMs } from '#cache/wire/s3/client.ts';
 
-/** 404 is `chunk_missing` unless the bucket itself is missing; the rest is a store that can't be used now. */
-export function refusal({ status, headers, body }: RawResponse, key: string): OrcaError {
+/** 404 is `chunk_missing` unless the bucket is missing; anything else means that the store cannot be used now. */
+export function errorFor({ status, headers, body }: RawResponse, key: string): OrcaError {
   const { code, message } = faultOf(body);
   const waitMs = retryAfterMs(headers);
   const options = {

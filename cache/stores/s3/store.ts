@@ -1,8 +1,8 @@
-/** An S3-compatible store as a place for chunks: user metadata, a CRC-32 on every upload, and what its answers mean. */
+/** S3-compatible stores as cachestore: user metadata, a CRC-32 on every upload, and the meaning of responses. */
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
 import { openObjectStore } from '#cache/stores/object/object-store.ts';
-import { refusal } from './errors.ts';
+import { errorFor } from './errors.ts';
 import { faultOf, openS3Client, type S3ClientOptions } from '#cache/wire/s3/client.ts';
 
 export interface S3StoreOptions extends S3ClientOptions {
@@ -34,18 +34,18 @@ export function openS3Store(options: S3StoreOptions): ProbedStore {
         if (name.startsWith(META)) fields[name.slice(META.length)] = value;
       return fields;
     },
-    refusal,
+    errorFor,
     conditionOf({ status }) {
       if (status === 412) return 'taken';
       if (status === 501) return 'unsupported';
       return status === 409 ? 'again' : undefined;
     },
-    /** 501, and 405 from what knows no such thing, are a no; a 403 says nothing. */
+    /** 501, or 405 from stores without versioning, means no; 403 leaves it open. */
     async isVersioned(_key, call) {
       const response = await client.send({ method: 'GET', bucket, key: '', query: [['versioning', '']] }, call);
       if (response.status === 200) return /<Status>\s*Enabled\s*<\/Status>/.test(response.body.toString('utf8'));
       if (response.status === 501 || response.status === 405) return false;
-      if (response.status === 404 && faultOf(response.body).code === 'NoSuchBucket') throw refusal(response, bucket);
+      if (response.status === 404 && faultOf(response.body).code === 'NoSuchBucket') throw errorFor(response, bucket);
       return undefined;
     },
     close: () => client.close(),
