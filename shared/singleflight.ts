@@ -1,10 +1,12 @@
 /**
- * Singleflight: concurrent calls with the same key are coalesced into one, whose outcome all callers share (the pattern
- * and the name are Go's `golang.org/x/sync/singleflight`). No caller owns the call: a caller that stops waiting does not
- * affect other callers.
+ * Singleflight: concurrent calls with the same key are coalesced into one, and all callers share its outcome. The
+ * pattern and the name are Go's (`golang.org/x/sync/singleflight`). No caller owns the call: one that stops waiting
+ * does not affect other callers.
  */
+
+/** One call in flight. */
 export interface Flight {
-  /** Set by `forget`: the outcome is outdated, and only the callers that already wait for it receive it. */
+  /** Set by `forget`: the outcome is outdated, and only callers that are already waiting receive it. */
   readonly isForgotten: boolean;
 }
 
@@ -22,7 +24,7 @@ export class Singleflight<K, V> {
     if (joined !== undefined) return joined.promise;
     const { promise, resolve, reject } = Promise.withResolvers<V>();
     const flight = { promise, isForgotten: false };
-    // A failure that no caller waits for any more is not an unhandled rejection.
+    // A failure after the last caller stopped waiting is not an unhandled rejection.
     promise.catch(() => {});
     this.#flights.set(key, flight);
     const leave = () => {
@@ -42,7 +44,7 @@ export class Singleflight<K, V> {
     return promise;
   }
 
-  /** Later callers start a new call, though one for `key` may still be in flight. */
+  /** Later callers start a new call, even while one for `key` is in flight. */
   forget(key: K): void {
     const flight = this.#flights.get(key);
     if (flight === undefined) return;

@@ -1,33 +1,33 @@
 /** Wires the engine's parts. Its two entry points are `read` (for clients) and `serveFill` (for peers). */
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
-import { Catalog } from '#cache/engine/upstream/catalog.ts';
-import { ruleOf, underRule } from './bucket-rule.ts';
-import { explain } from './explain.ts';
+import { BlockTable } from '#cache/engine/fill/block-table.ts';
 import type { FillContext } from '#cache/engine/fill/fill.ts';
 import { Flights } from '#cache/engine/fill/flights.ts';
-import { GhostList } from '#cache/engine/memory/ghost-list.ts';
-import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from '#cache/engine/upstream/guarded.ts';
-import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
-import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
-import { Listings, underPrefix, withoutPrefix } from '#cache/engine/metadata/listings.ts';
-import { StoreLoads } from '#cache/engine/streams/store-loads.ts';
-import { Manifests } from '#cache/engine/metadata/manifests.ts';
-import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import { Outbox } from '#cache/engine/fill/outbox.ts';
+import { Repairs } from '#cache/engine/fill/repairs.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
+import { GhostList } from '#cache/engine/memory/ghost-list.ts';
+import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import { BucketOwners } from '#cache/engine/metadata/bucket-owners.ts';
+import { Listings, underPrefix, withoutPrefix } from '#cache/engine/metadata/listings.ts';
+import { Manifests } from '#cache/engine/metadata/manifests.ts';
 import { Metadata } from '#cache/engine/metadata/metadata.ts';
+import { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
+import { SparseReads } from '#cache/engine/sparse/reads.ts';
+import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
+import { StoreLoads } from '#cache/engine/streams/store-loads.ts';
+import { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import { callOrigin } from '#cache/engine/upstream/origin-call.ts';
 import { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
-import { Outbox } from '#cache/engine/fill/outbox.ts';
-import { BucketOwners } from '#cache/engine/metadata/bucket-owners.ts';
-import { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
+import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
+import { ruleOf, underRule } from './bucket-rule.ts';
+import { explain } from './explain.ts';
 import type { EngineOptions } from './options.ts';
 import { admit, read, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
-import { Repairs } from '#cache/engine/fill/repairs.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
-import { SparseReads } from '#cache/engine/sparse/reads.ts';
-import { BlockTable } from '#cache/engine/fill/block-table.ts';
 
-/** For each attempt of a HEAD. */
+/** Limits each attempt of a HEAD. Even a distant origin answers sooner, and a lost request is retried. */
 const HEAD_TIMEOUT_MS = 2_000;
 /** A client whose socket takes no bytes for this long has disappeared without closing its connection. */
 const STALL_LIMIT_MS = 300_000;
@@ -41,7 +41,7 @@ export interface Engine {
   /** Rejects unless `owner` owns the client's bucket at the origin. */
   checkOwner(name: Pick<ReadRequest, 'bucket' | 'key'>, owner: string, signal: AbortSignal): Promise<void>;
   serveFill(call: FillCall): Promise<FillReply>;
-  /** Removes an object's metadata on all replicas. Its chunks stay, since each belongs to one version. */
+  /** Removes an object's metadata on all replicas. Its chunks stay: each belongs to one version. */
   purge(name: Pick<ReadRequest, 'bucket' | 'key'>): void;
   /** Which chunks an answer is made of, and which replica coordinates each. */
   explain(result: ReadResult): string;
@@ -105,8 +105,8 @@ function openUpstream(options: EngineOptions) {
   return { memory, memoryTier, catalog, limiter, origin, store, outbox, identity };
 }
 
-/** What is known of objects: heads, manifests, parts, lists, owners. */
-function openKnowledge(options: EngineOptions, context: FillContext) {
+/** The parts that answer questions about objects: heads, manifests, multipart parts, lists, bucket owners. */
+function openMetadata(options: EngineOptions, context: FillContext) {
   const { settings, clock, observer } = options;
   const { store, origin } = context;
   const manifests = new Manifests({ store, clock, observer, maxEntries: settings.metadata.maxEntries });
@@ -140,7 +140,7 @@ export function openEngine(options: EngineOptions): Engine {
   const flights = new Flights(fillContext);
   const storeLoads = new StoreLoads(fillContext);
   const peerStreams = new PeerStreams({ ...options, store, memory, catalog });
-  const { manifests, metadata, owners, parts, listings } = openKnowledge(options, fillContext);
+  const { manifests, metadata, owners, parts, listings } = openMetadata(options, fillContext);
   const sparse = new SparseReads({
     context: fillContext,
     flights,
@@ -193,7 +193,7 @@ export function openEngine(options: EngineOptions): Engine {
   };
 }
 
-/** What clients and peers call. Nothing is served while the origin's identity is another's. */
+/** What clients and peers call. Every call is refused while another origin is registered under this one's id. */
 function openCalls(
   context: ReadContext,
   {

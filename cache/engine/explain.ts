@@ -18,6 +18,6 @@ export function explain(result: ReadResult, peers: PeerView): string {
     const [coordinator = self] = rankPeers(`${prefix}${index}`, owners, 1);
     return `${index}@${coordinator}`;
   });
-  const words = [`chunk_size=${chunkSizeBytes}`, `chunks=${count}`, `self=${self}`, `first=${source ?? 'none'}`];
-  return [...words, ...chunks, ...(count > MAX_CHUNKS ? ['...'] : [])].join('; ');
+  const fields = [`chunk_size=${chunkSizeBytes}`, `chunks=${count}`, `self=${self}`, `first=${source ?? 'none'}`];
+  return [...fields, ...chunks, ...(count > MAX_CHUNKS ? ['...'] : [])].join('; ');
 }

@@ -2,13 +2,13 @@
  * The engine's ports: everything it needs from outside, by role. Drivers implement them and are wired in `app.ts`. Each
  * port has one conformance suite, which the fakes and the real drivers pass (`test/conformance`).
  */
-import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import type { Chunk } from '#cache/core/chunk.ts';
+import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
+import type { PeerAddress, PeerSet } from '#cache/core/peer-set.ts';
 import type { FillReason } from '#cache/core/peer/fill-request.ts';
 import type { HeadQuery, Invalidation } from '#cache/core/peer/head-request.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
-import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
-import type { PeerAddress, PeerSet } from '#cache/core/peer-set.ts';
 import type { StoreFindings } from '#cache/core/store-verdict.ts';
 
 /**
@@ -32,8 +32,9 @@ export interface CallOptions {
   readonly signal: AbortSignal;
   /** For logs on both sides. */
   readonly requestId?: string | undefined;
-  /** How long the call may go without a byte, while the sink has room, before it fails with the driver's *_unavailable. */
+  /** How long the call may wait for its first byte, before it fails with the driver's *_unavailable. */
   readonly firstByteTimeoutMs?: number;
+  /** The same without a byte later on, while the sink has room. */
   readonly stallTimeoutMs?: number;
 }
 
@@ -57,9 +58,9 @@ export interface Origin {
    */
   part(object: ObjectVersion, part: number, options: CallOptions): Promise<ObjectPart>;
   /**
-   * Whether the account `owner` owns the bucket; an origin without accounts accepts every owner. Checked with a request for the key,
-   * or with '' for the bucket itself, which may need another permission. Not retried. Rejects with access_denied (another
-   * owner, or we may not know), invalid_argument (not an account name), origin_*.
+   * Resolves if the account `owner` owns the bucket; an origin without accounts accepts every owner. Checked with a
+   * request for the key, or with '' for the bucket itself, which may need another permission. Not retried. Rejects with
+   * access_denied (another owner, or we may not know), invalid_argument (not an account name), origin_*.
    */
   checkOwner(bucket: string, key: string, owner: string, options: CallOptions): Promise<void>;
   /** Reads `bytes=0-0` of `<prefix>_orca-probe`: resolves if the bucket is reachable with our credentials. */
@@ -76,8 +77,8 @@ export interface Origin {
 export interface ChunkStore {
   /**
    * One ranged read of a stored chunk; `range` counts from the chunk's start. `onInfo` is called once, before the first
-   * byte, with the chunk's metadata (undefined for a chunk that the Go implementation wrote). Rejects with chunk_missing, chunk_bad
-   * (length or ETag differ from `chunk`), store_unavailable.
+   * byte, with the chunk's metadata (undefined for a chunk that the Go implementation wrote). Rejects with
+   * chunk_missing, chunk_bad (length or ETag differ from `chunk`), store_unavailable.
    */
   read(
     chunk: Chunk,
@@ -98,7 +99,9 @@ export interface ChunkStore {
     metadata: ChunkMetadata,
     /** The chunk's bytes in order; stay valid until the promise settles. */
     pieces: readonly Uint8Array[],
-    /** `overwrite` repairs a corrupt chunk: an unconditional checksummed write, whatever is stored now; always `won`. */
+    /**
+     * `overwrite` repairs a corrupt chunk: an unconditional checksummed write, whatever is stored now; always `won`.
+     */
     options: CallOptions & { readonly overwrite?: boolean },
   ): Promise<'won' | 'lost'>;
   /** Small objects under `_orca/`: identity, probe, manifests. */
@@ -119,7 +122,10 @@ export interface ProbedStore extends ChunkStore {
    * store_unavailable where the probe could not be completed.
    */
   probe(name: string, options: CallOptions): Promise<StoreFindings>;
-  /** Whether commits rely on conditional writes. Otherwise, and at first, they check with a HEAD and write unconditionally. */
+  /**
+   * Whether commits rely on conditional writes. Otherwise, and until this is called, they check with a HEAD and write
+   * unconditionally.
+   */
   trustConditions(isTrusted: boolean): void;
 }
 
@@ -153,7 +159,7 @@ export interface FillRequest {
   readonly sparse?: boolean;
 }
 
-/** Where a peer's bytes come from: there before, or in flight from the origin. */
+/** Where a peer's bytes come from: it has them already, or its fill is fetching them from the origin. */
 export type FillSource = 'memory' | 'store' | 'flight';
 
 export type FillAnswer =
@@ -169,8 +175,8 @@ export type FillAnswer =
 export interface PeerClient {
   /**
    * `GET /internal/fill` of one peer. Rejects with peer_unavailable (dead, refused, failed authentication, truncated
-   * body: bytes already in the sink are good), and with the origin's outcome at the coordinator: object_changed, not_found, origin_*,
-   * overloaded. `onSource` is called before the first byte.
+   * body: bytes already in the sink are good), and with the origin's outcome at the coordinator: object_changed,
+   * not_found, origin_*, overloaded. `onSource` is called before the first byte.
    */
   fill(
     peer: PeerAddress,
@@ -179,8 +185,8 @@ export interface PeerClient {
     options: CallOptions & { readonly onSource?: (source: FillSource) => void },
   ): Promise<FillAnswer>;
   /**
-   * `GET /internal/head`: an object's head, which the peer knows or gets from the origin. Rejects with peer_unavailable, and
-   * with the origin's outcome at the peer.
+   * `GET /internal/head`: an object's head, which the peer knows or gets from the origin. Rejects with peer_unavailable,
+   * and with the origin's outcome at the peer.
    */
   head(
     peer: PeerAddress,
@@ -205,8 +211,8 @@ export interface Observer {
   /** How a sparse read was answered: by the origin, joined with another, from memory, or by a fill of the chunk. */
   sparseRead(answer: 'origin' | 'joined' | 'memory' | 'fill'): void;
   /**
-   * Origin bytes of sparse reads: `read` in all; `excess`: beyond what was requested; `reused` by a later fill, which did
-   * not fetch them again.
+   * Origin bytes of sparse reads. `read`: all of them; `excess`: those that were not requested; `reused`: those that a
+   * later fill did not have to fetch again.
    */
   sparseBytes(kind: 'read' | 'excess' | 'reused', lengthBytes: number): void;
   /** A source that could not answer, and why: an error code or one of the source's own reasons. */

@@ -1,8 +1,8 @@
 /**
  * The read path: one GET or HEAD in five steps, `admit`, `resolve`, `plan`, `fetchChunks` and `firstBytes`.
  *
- * The first bytes are in hand before a status line is written. A later failure closes the connection; it never yields a
- * short or corrupt body.
+ * The first bytes are available before the status line is written. A later failure closes the connection; it never
+ * yields a short or corrupt body.
  */
 import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
@@ -79,7 +79,10 @@ interface Plan {
   readonly chunkSizeBytes: number;
 }
 
-/** A client that did HEAD on one replica and a ranged GET on another must not fail because of an older entry there. */
+/**
+ * An older entry is revalidated before it fails a precondition. A client that sends a HEAD to one replica and a ranged
+ * GET to another must not get a 412 because the other one's entry is a few seconds older.
+ */
 const REVALIDATE_AFTER_MS = 1_000;
 /** The head of an immutable object does not expire. */
 const IMMUTABLE_TTL_MS = Number.POSITIVE_INFINITY;
@@ -97,7 +100,7 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
       if (request.headOnly || planned.status === 304 || planned.range.to === planned.range.from)
         return { ...answer, source: undefined, body: noBytes() };
       const prefix = chunkPathPrefix(planned.object, planned.chunkSizeBytes);
-      // The shortcut of most small reads: the source chain would cost more than their bytes.
+      // A shortcut for small reads from memory: the source chain would cost more than their bytes.
       const whole = wholeFromMemory(context, planned, prefix);
       if (whole !== undefined) return { ...answer, source: whole.source, body: onePiece(whole) };
       return { ...answer, ...(await firstBytes(fetchChunks(context, planned, prefix, request))) };
@@ -221,7 +224,7 @@ function withStorageClass(cause: OrcaError, { headers }: ObjectHead): OrcaError 
   });
 }
 
-/** The whole body as one piece, where one segment of the memory tier holds it. */
+/** The whole body as one piece, if it lies in one segment of the memory tier. */
 function wholeFromMemory(
   context: ReadContext,
   { object, range, chunkSizeBytes }: Plan,

@@ -1,5 +1,5 @@
 /**
- * A peer's request for a chunk: its bytes are streamed out of memory or a fill, or the answer is where the chunk is. A
+ * Serves a peer's request for a chunk: streams the bytes from memory or from a fill, or reports where the chunk is. A
  * request joins only origin fills, never this replica's own requests to others, so two replicas never wait for each
  * other.
  */
@@ -26,7 +26,7 @@ export interface FillCall {
   readonly rank: 1 | 2;
   readonly demand: Demand;
   readonly reason: FillReason;
-  /** In the asking replica's judgement, which knows the whole read and its configuration. */
+  /** Decided by the asking replica, which knows the whole read and its configuration. */
   readonly sparse?: boolean;
   readonly requestId: string;
   readonly signal: AbortSignal;
@@ -40,7 +40,7 @@ export type FillReply =
   | { readonly kind: 'none' }
   | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress; readonly epoch: string };
 
-/** Resolves once the answer is known and, for `bytes`, the first bytes are in hand. */
+/** Resolves when the answer is known and, for `bytes`, the first bytes are available. */
 export async function serveFill(context: FetchContext, call: FillCall): Promise<FillReply> {
   const { chunk } = call;
   const askedAt = context.blockTable.moment;
@@ -70,12 +70,14 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   return flight === undefined ? { kind: 'stored' } : serveFlight(context, flight, call);
 }
 
-/** The requesting replica may have part of the first block from elsewhere and cannot verify the block: it is verified here. */
+/**
+ * Verifies every block here: the asking replica may have part of the first block already, and cannot verify that one.
+ */
 function serveVerified(context: FetchContext, call: FillCall): Promise<FillReply> {
   return withFirstPiece(fetchLocally({ ...context, verifyRanges: true }, call));
 }
 
-/** The answer with the first piece in hand, which shows where the bytes come from. */
+/** Waits for the first piece, which shows where the bytes come from. */
 async function withFirstPiece(pieces: AsyncGenerator<Piece, void, void>): Promise<FillReply> {
   const first = await pieces.next();
   if (first.done === true) throw new OrcaError('internal', 'a range ended before its first byte');
@@ -119,7 +121,7 @@ async function* fromMemoryTier(context: FetchContext, call: FillCall): AsyncGene
   if (outcome !== 'done') throw new OrcaError('chunk_missing', 'the chunk was evicted from memory');
 }
 
-/** A cursor for one source only: nothing follows that could use what it learns. */
+/** For one source only: no other source follows that could use what this cursor records. */
 function cursorOf({ range }: FillCall): Cursor {
   return { at: range.from, absent: false, corrupt: false, storeFailed: false, askedAt: 0, isAgain: false };
 }

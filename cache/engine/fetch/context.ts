@@ -4,8 +4,8 @@ import { hasCode, type OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { FillContext } from '#cache/engine/fill/fill.ts';
 import type { Flights } from '#cache/engine/fill/flights.ts';
-import { STARTED_WAIT_MS } from '#cache/engine/memory/lease-queue.ts';
 import type { GhostList } from '#cache/engine/memory/ghost-list.ts';
+import { STARTED_WAIT_MS } from '#cache/engine/memory/lease-queue.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
 import type { Demand, PeerView } from '#cache/engine/ports.ts';
 import type { SparseReads } from '#cache/engine/sparse/reads.ts';
@@ -13,7 +13,7 @@ import type { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import type { StoreLoads } from '#cache/engine/streams/store-loads.ts';
 
-/** Between two attempts of a response that has started and meets overload. */
+/** Between two attempts of a response that has started: the pause that Retry-After asks of clients. */
 export const OVERLOADED_PAUSE_MS = 1_000;
 
 export interface FetchContext extends FillContext {
@@ -30,7 +30,9 @@ export interface ChunkRead {
   readonly chunk: Chunk;
   /** Counts from the chunk's start. */
   readonly range: ByteRange;
-  /** `ahead` takes only spare memory and otherwise rejects with `overloaded`; it changes when the chunk's turn comes. */
+  /**
+   * `ahead` takes only spare memory, or rejects with `overloaded`; it becomes `started` when the chunk's turn comes.
+   */
   demand: Demand | 'ahead';
   readonly signal: AbortSignal;
   readonly requestId: string;
@@ -43,8 +45,8 @@ export interface ChunkRead {
 export type Pieces<Outcome> = AsyncGenerator<Piece, Outcome, void>;
 
 /**
- * How a source ended: it gave all bytes (`done`), or the next source continues at the cursor. `refused`: the peer's view
- * of the cluster differs from ours.
+ * How a source ended: all bytes are delivered (`done`), or the next source continues at the cursor. `refused`: the
+ * peer's view of the cluster differs from ours.
  */
 export type SourceOutcome = 'done' | 'missing' | 'corrupt' | 'failed' | 'refused';
 
@@ -74,7 +76,7 @@ export function remaining(read: ChunkRead, cursor: Cursor): ByteRange {
   return { from: cursor.at, to: read.range.to };
 }
 
-/** Still sparse: no bytes have arrived yet (the tail of a broken read is not sparse), and the chunk is not to be repaired. */
+/** Still sparse: no bytes have arrived yet (the tail of a broken read is not sparse), and no repair is necessary. */
 export function isStillSparse(read: ChunkRead, cursor: Cursor): boolean {
   return read.sparse === true && !cursor.corrupt && cursor.at === read.range.from;
 }
@@ -100,8 +102,8 @@ export async function* drain(reader: Omit<PieceReader, 'pass'>, cursor: Cursor, 
 }
 
 /**
- * The same, until the client stalls: then the reader ends early, at the cursor, and the memory it holds is released. The
- * bytes can be fetched again when the client continues.
+ * The same, until the client stalls: then the reader ends early, at the cursor, and releases the memory that it holds.
+ * The bytes can be fetched again when the client continues.
  */
 export function drainUntilStall(reader: PieceReader, read: ChunkRead, cursor: Cursor): Pieces<void> {
   return drain(

@@ -23,7 +23,7 @@ import {
 import { fromMemory } from './from-memory.ts';
 import { fromStore } from './from-store.ts';
 
-/** This replica coordinates the chunk, or no other replica could provide it. */
+/** The last source: this replica coordinates the chunk, or no other replica could provide it. */
 export async function* fromOrigin(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<void> {
   const sinceMs = context.clock.now();
   for (;;) {
@@ -49,7 +49,7 @@ export function fetchLocally(context: FetchContext, read: ChunkRead): Pieces<voi
   return fromOrigin(context, read, startCursor(context, read));
 }
 
-/** The fill that runs on this replica anyway, otherwise the memory tier. */
+/** Reads from the chunk's running fill, if there is one, otherwise from the memory tier. */
 export function fromFlightOrMemory(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<SourceOutcome> {
   const isFilling = context.flights.get(read.chunk.path) !== undefined;
   return isFilling ? fromFill(context, read, cursor) : fromMemory(context, read, cursor);

@@ -19,7 +19,10 @@ import {
 } from './context.ts';
 import { fromStore } from './from-store.ts';
 
-/** "Stored", then our own failure to read it, then the same with that reason, then relayed: at most four requests. */
+/**
+ * Requests to one owner: with reason `miss` and with `not_stored` it may report the chunk as stored, which this replica
+ * cannot confirm; with `store_unavailable` it sends the bytes itself. One more for a redirect.
+ */
 const MAX_ROUNDS = 4;
 
 /** The shared stream has left this reader behind, and the cachestore has the chunk by now. */

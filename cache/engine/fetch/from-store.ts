@@ -1,6 +1,6 @@
 /** Source: the cachestore. A ranged read of a stored chunk; every whole block is verified before it leaves. */
-import type { Chunk } from '#cache/core/chunk.ts';
 import { blockSizeFor } from '#cache/core/chunk-metadata.ts';
+import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, type ErrorCode, type OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import { openStoreStream } from '#cache/engine/streams/store-stream.ts';
@@ -17,26 +17,27 @@ import {
 
 /** The cachestore is near: a first byte that takes longer counts as an outage. */
 const FIRST_BYTE_MS = 5_000;
+/** Without a byte later on: a store that has answered gets more time. */
 const STALL_MS = 10_000;
 
 /** `passed`: the client stalled, and its buffers were released meanwhile. */
 type End = 'done' | 'passed' | OrcaError;
 
 export async function* fromStore(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<SourceOutcome> {
-  // Joined at most once: where memory was short a moment ago, a load is not retried.
+  // Only the first attempt joins a load: after a stall the reader continues with ranged reads of its own.
   const load = joinLoad(context, read, cursor);
   let end: End = load === undefined ? 'passed' : yield* drainStored(load, read, cursor);
   while (end === 'passed') end = yield* readStored(context, read, cursor);
   return end === 'done' ? 'done' : fallThrough(context, read, cursor, end);
 }
 
-/** Shares one load of the chunk into memory with all that read it now, if it is read whole and not for the first time. */
+/** Shares one load of the chunk into memory with its other readers, if it is read whole and not for the first time. */
 function joinLoad({ storeLoads }: FetchContext, read: ChunkRead, cursor: Cursor): PieceReader | undefined {
   const rest = { ...read, range: remaining(read, cursor) };
   return storeLoads.join(rest) ?? (cursor.isAgain ? storeLoads.start(rest, callOf(read)) : undefined);
 }
 
-/** Resolves with the failure that ends this source; throws what ends the read. */
+/** Returns a failure that the next source can make up for; throws any other. */
 async function* drainStored(reader: PieceReader, read: ChunkRead, cursor: Cursor): Pieces<End> {
   try {
     yield* drainUntilStall(reader, read, cursor);

@@ -1,13 +1,13 @@
 /**
- * Read-ahead: the chunks of one response in order, with the next ones already being fetched. It takes only spare memory;
- * a chunk that could not be fetched early is fetched when its turn comes.
+ * Read-ahead (prefetch): yields the chunks of one response in order, while the next ones are already being fetched. It
+ * takes only spare memory; a chunk that could not be fetched early is fetched when its turn comes.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ChunkRead, FetchContext } from './context.ts';
-import { fetchChunk } from './chunk.ts';
-import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
+import type { Pace } from '#cache/engine/streams/reader-pace.ts';
+import { fetchChunk } from './chunk.ts';
+import type { ChunkRead, FetchContext } from './context.ts';
 
 /** For one response. More would let a single client fill the pool with bytes that it may never read. */
 const MAX_AHEAD_BYTES = 64 * 1024 * 1024;

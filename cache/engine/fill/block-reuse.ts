@@ -1,8 +1,8 @@
 /** Blocks that sparse reads have fetched are copied into a fill, not fetched again. */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import type { FillPart } from './flight.ts';
 import type { BlockRun, HeldRun, BlockTable } from './block-table.ts';
+import type { FillPart } from './flight.ts';
 
 /** Copies the blocks at the part's beginning that are in memory; returns the number of bytes. */
 export function copyHeld(table: BlockTable, path: ChunkPath, part: FillPart, bytes: ChunkBytes): number {
@@ -13,7 +13,7 @@ export function copyHeld(table: BlockTable, path: ChunkPath, part: FillPart, byt
 }
 
 /** The end of the range that must be fetched: the part's end, or the start of the blocks in memory (mostly footers). */
-export function unheldTo(table: BlockTable, path: ChunkPath, part: FillPart): number {
+export function missingTo(table: BlockTable, path: ChunkPath, part: FillPart): number {
   let to = part.to;
   for (let run = table.runAt(path, to - 1); to > part.at && isHeld(run); run = table.runAt(path, to - 1)) to = run.from;
   return Math.max(to, part.at);

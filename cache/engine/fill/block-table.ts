@@ -6,8 +6,8 @@ import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import { blocksOf, mostSparseBlocks, rangeOfBlocks, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import type { Flight } from './flight.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import type { Flight } from './flight.ts';
 
 /** A chunk of 128 MiB has a bitmap of 256 bytes: a few MiB in all, for the footers of 10 000 files. */
 const MAX_CHUNKS = 10_000;

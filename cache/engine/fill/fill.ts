@@ -1,19 +1,19 @@
 /**
- * Fills one chunk from the origin: reserve memory, fetch in parts, verify, commit. A fill belongs to no caller: clients
- * read along, the commit waits for none of them, and nothing wrong is ever committed.
+ * Fills one chunk from the origin: reserve memory, fetch in parts, compute CRCs, commit. A fill belongs to no caller:
+ * clients read along, and the commit waits for none of them. An incomplete chunk is never committed.
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
+import type { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
+import type { Lease } from '#cache/engine/memory/lease.ts';
+import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import type { ChunkStore, Demand } from '#cache/engine/ports.ts';
+import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { ChunkHasher } from './chunk-hasher.ts';
 import type { Flight } from './flight.ts';
-import type { Lease } from '#cache/engine/memory/lease.ts';
-import type { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
-import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
-import type { Outbox } from './outbox.ts';
 import { fetchParts, type PartsContext } from './origin-parts.ts';
-import type { ChunkStore, Demand } from '#cache/engine/ports.ts';
+import type { Outbox } from './outbox.ts';
 import type { Repairs } from './repairs.ts';
 
 /** The cachestore is near: a slower answer is not worth waiting for. */
@@ -33,7 +33,7 @@ export interface FillContext extends PartsContext {
 export interface FillOrder {
   readonly chunk: Chunk;
   readonly demand: Demand;
-  /** The cachestore was just asked, and does not have it. */
+  /** The cachestore has just answered that it does not have the chunk. */
   readonly knownAbsent: boolean;
   /** The cachestore's copy is corrupt: overwrite it. */
   readonly overwrite: boolean;
@@ -78,7 +78,7 @@ export async function runFill(
   await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite });
 }
 
-/** Leases memory for everything that is read, before the first origin request; `stored` if the cachestore has the chunk. */
+/** Leases memory for all bytes before the first origin request; `stored` if the cachestore has the chunk. */
 export async function reserve(
   context: FillContext,
   order: Omit<FillOrder, 'overwrite'>,
@@ -106,8 +106,8 @@ function settleStored(context: FillContext, chunk: Chunk, flight: Flight): void 
 }
 
 /**
- * Called with each slot at the origin: rejects with `chunk_stored` where, while this fill waited for memory or for its
- * slot, another replica has stored the chunk, or another reader has loaded it from a cachestore that failed for this one.
+ * Called with each slot at the origin. Rejects with `chunk_stored` if the chunk became available while this fill waited
+ * for memory or for its slot: another replica stored it, or another reader's cachestore read succeeded.
  */
 function checkStoredAgain(
   context: FillContext,

@@ -5,17 +5,17 @@
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import { abortable } from '#cache/engine/abortable.ts';
+import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
+import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
 import {
   SharedReader,
   type ArrivingChunk,
   type ArrivingRange,
   type SharedRead,
 } from '#cache/engine/streams/shared-reader.ts';
-import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import { asView, type MakePiece } from '#cache/engine/streams/view-or-copy.ts';
-import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
 
-/** One origin request: long enough for full speed, short enough to be repeated. */
+/** One origin request: long enough for full throughput, short enough to be repeated. */
 export const FILL_PART_BYTES = 8 * SEGMENT_BYTES;
 
 export interface FillPart extends ArrivingRange {

@@ -1,13 +1,13 @@
 /**
- * Coalesces origin fills: one flight per chunk, which concurrent requests join. Checking the catalog, joining and starting
- * happen in one turn of the event loop, so no second origin read can start in between.
+ * Coalesces origin fills: one flight per chunk, which concurrent requests join. Checking the catalog, joining and
+ * starting happen in one turn of the event loop, so no second origin read can start in between.
  */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import { runFill, type FillContext } from './fill.ts';
-import { InFlightTable } from '#cache/engine/streams/in-flight-table.ts';
-import { Flight } from './flight.ts';
 import type { Demand } from '#cache/engine/ports.ts';
+import { InFlightTable } from '#cache/engine/streams/in-flight-table.ts';
+import { runFill, type FillContext } from './fill.ts';
+import { Flight } from './flight.ts';
 
 /** How long a fill without readers runs on: a client that reconnects finds it. */
 const ABANDONED_MS = 2_000;

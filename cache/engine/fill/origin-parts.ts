@@ -3,19 +3,20 @@
  * resumed at its offset; a fill that gets no slot at the origin for too long is abandoned.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import { wasNotAsked } from '#cache/engine/upstream/circuit-breaker.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import type { Flight, FillPart } from './flight.ts';
-import type { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
 import type { ByteSink, Clock, Observer, Origin } from '#cache/engine/ports.ts';
+import { wasNotAsked } from '#cache/engine/upstream/circuit-breaker.ts';
+import type { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
 import { withRetry, type RetrySettings } from '#cache/engine/upstream/retry.ts';
-import { copyHeld, isArriving, unheldTo } from './block-reuse.ts';
+import { copyHeld, isArriving, missingTo } from './block-reuse.ts';
 import type { BlockTable } from './block-table.ts';
+import type { Flight, FillPart } from './flight.ts';
 
 /** Four concurrent parts hide the origin's latency; more would take the slots of other fills. */
 const PARTS_AT_ONCE = 4;
-/** To the first byte of a part, and without a byte while the sink has room. */
+/** Limits the wait for the first byte of a part. A lost request is retried soon. */
 const FIRST_BYTE_TIMEOUT_MS = 2_000;
+/** Without a byte later on, while the sink has room: then the part is resumed at its offset. */
 const STALL_TIMEOUT_MS = 10_000;
 /** The progress between two breaks that resets the retries: an origin that only drips fails like a silent one. */
 const MIN_PROGRESS_BYTES = 64 * 1024;
@@ -70,7 +71,7 @@ export async function fetchParts(
       running++;
       try {
         reuse(part);
-        const to = unheldTo(context.blockTable, path, part);
+        const to = missingTo(context.blockTable, path, part);
         if (part.at < to) await fetch(part, to);
         if (to < part.to) {
           reuse(part);
@@ -82,7 +83,7 @@ export async function fetchParts(
         const isAlone = running === 1;
         const isRefused = hasCode(error, 'overloaded') || wasNotAsked(error);
         if (!isRefused || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS))) throw error;
-        // No slot at the origin. Abandoning the fill would fetch its bytes again, so it continues with the slots it gets.
+        // No slot at the origin. An abandoned fill would fetch its bytes again, so this one continues with fewer slots.
         // A part that is still running may be the breaker's probe: cancelling it would keep the breaker open.
         part.started = false;
         if (!isAlone) return;

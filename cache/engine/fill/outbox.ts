@@ -3,24 +3,25 @@
  * fill. After a transient failure it stays readable in memory and is retried; the oldest is dropped when the outbox is
  * full. A cache that cannot commit is slower, never wrong, and never blocked.
  */
-import type { Chunk } from '#cache/core/chunk.ts';
-import { backoffMs } from '#shared/backoff.ts';
-import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import type { Chunk } from '#cache/core/chunk.ts';
+import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
-import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import { isStoreFull, type GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import type { Clock, Observer } from '#cache/engine/ports.ts';
+import type { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { isStoreFull, type GuardedStore } from '#cache/engine/upstream/guarded.ts';
+import { backoffMs } from '#shared/backoff.ts';
 
-/** The outbox's share of the memory budget, which fills cannot use. */
+/** The maximum share of the memory budget for waiting commits: it is not available to fills and readers. */
 const SHARE = 1 / 4;
 /** 128 MiB at 5 MB/s: a slower store counts as down. */
 const COMMIT_TIMEOUT_MS = 30_000;
+/** Between two attempts of the whole outbox. A recovered store is noticed sooner, by its circuit breaker. */
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
-/** A full disk is not emptied any faster. */
+/** A full disk has to be cleaned up first: earlier attempts would only fail again. */
 const FULL_PAUSE_MS = 30_000;
 
 export interface Commit {

@@ -5,6 +5,7 @@
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 
+/** Independent errors in one chunk are further apart. */
 const REPAIR_AGAIN_MS = 10 * 60_000;
 /** A store with more corrupt chunks in ten minutes has been noticed by then. */
 const MAX_REMEMBERED = 1_000;

@@ -3,9 +3,9 @@
  * before the first byte, and never waits for more while it holds some, so leases cannot deadlock.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import { Lease, segmentsFor, SMALL_SEGMENT_BYTES, type Purpose, type SegmentSource } from './lease.ts';
 import type { Clock, Demand } from '#cache/engine/ports.ts';
 import { LeaseQueue, type Need } from './lease-queue.ts';
+import { Lease, segmentsFor, SMALL_SEGMENT_BYTES, type Purpose, type SegmentSource } from './lease.ts';
 import { SegmentPool } from './segment-pool.ts';
 
 /** The share of the budget reserved for streaming windows: fills cannot take it, so stored chunks stay readable. */
@@ -64,15 +64,15 @@ export class ChunkMemory implements SegmentSource {
 
   /**
    * More than half of the budget is free or evictable: the condition for read-ahead and wider windows. Evictable memory
-   * counts as free, since otherwise a memory tier that has grown to half the budget would end read-ahead for good.
+   * counts as free: otherwise a memory tier of half the budget would end read-ahead for good.
    */
   get isRelaxed(): boolean {
     return this.#keptBytes < this.budgetBytes / 2;
   }
 
   /**
-   * Less than a quarter of the budget is free or evictable: readers get small segments. Not earlier, since the half that
-   * read-ahead leaves is there to be used, and small segments cost twice as much per byte.
+   * Less than a quarter of the budget is free or evictable: readers get small segments. Not earlier, since the half
+   * that read-ahead leaves is there to be used, and small segments cost twice as much per byte.
    */
   get isScarce(): boolean {
     return this.#keptBytes > (this.budgetBytes * 3) / 4;
@@ -93,14 +93,14 @@ export class ChunkMemory implements SegmentSource {
     return lease;
   }
 
-  /** One small segment ahead of all waiting callers, if there is room: it is taken so that a large one can be released. */
+  /** One small segment, ahead of waiting callers, if there is room: with it a large segment can be released. */
   leaseSmall(): Lease | undefined {
     const need = { segmentBytes: SMALL_SEGMENT_BYTES, costBytes: SMALL_SEGMENT_BYTES, purpose: 'window' } as const;
     if (this.#missingBytes(need) > 0) return undefined;
     return this.#grant('window', SMALL_SEGMENT_BYTES, 1);
   }
 
-  /** A lease for `lengthBytes`, first come first served in its class; rejects with `overloaded` after too long a wait. */
+  /** A lease for `lengthBytes`, first come, first served in its class; rejects with `overloaded` after a long wait. */
   async lease(
     lengthBytes: number,
     purpose: Purpose,
@@ -181,7 +181,7 @@ export class ChunkMemory implements SegmentSource {
       // Memory released now is for the need at hand: the queue, which may be what called us, must not take it.
       this.#reclaiming = true;
       try {
-        // Segments of an evicted chunk that a slow socket still reads are released later: other chunks are evicted instead.
+        // Segments that a slow socket still reads are released later: then further chunks are evicted.
         while (missing() > 0 && this.#reserve.evict(missing())) this.#hasLeftover = true;
       } finally {
         this.#reclaiming = false;

@@ -1,6 +1,6 @@
 /**
- * A ghost list for admission: the names of chunks that were read lately. A chunk that is read a second time
- * is admitted to memory. It has two generations, as the catalog has: when the young one is full, the old one is dropped.
+ * A ghost list for admission: the names of chunks that were read lately. A chunk that is read a second time is admitted
+ * to memory. The list has two generations, like the catalog: when the young one is full, the old one is dropped.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 

@@ -1,7 +1,7 @@
 /**
- * The memory tier: chunks that were filled or loaded, kept until something else needs the room. Eviction is SIEVE (Zhang
- * et al., NSDI '24): one visited bit per entry and a hand that moves from the oldest to the newest, which resists scans
- * of cold objects.
+ * The memory tier: chunks that were filled or loaded, kept until something else needs the room. Eviction is SIEVE
+ * (Zhang et al., NSDI '24): one visited bit per entry, and a hand that moves from the oldest to the newest. It resists
+ * scans of cold objects.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import type { ChunkBytes } from './chunk-bytes.ts';

@@ -1,7 +1,7 @@
 /**
- * The slab pool behind segments: large ones, and large ones cut into small ones. All memory is reserved at once, touched
- * when it is first used, and reused from then on. It is never left to the garbage collector, which would free it late,
- * and would run before every first byte because it sees memory piling up.
+ * The slab pool behind segments: large ones, and large ones cut into small ones. All memory is reserved at once,
+ * touched when it is first used, and reused from then on. It is never left to the garbage collector, which would free
+ * it late and would run before every first byte, because it sees memory piling up.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import { SEGMENT_BYTES, SMALL_SEGMENT_BYTES } from './lease.ts';
@@ -24,7 +24,9 @@ export class SegmentPool {
   readonly #fresh: Buffer[] = [];
   readonly #free: Buffer[] = [];
   readonly #cutOf = new Map<Buffer, Cut>();
-  /** Cut segments with free pieces, by their number: the fullest are used first, so that the others become whole again. */
+  /**
+   * Cut segments with free pieces, by their number: the fullest are used first, so that the others become whole again.
+   */
   readonly #cuts: readonly Set<Cut>[] = Array.from({ length: PIECES }, () => new Set<Cut>());
   #extraBytes = 0;
   #scatteredBytes = 0;
@@ -118,9 +120,9 @@ export class SegmentPool {
 }
 
 /**
- * Begins at a page boundary, as files in the page cache and the kernel's buffers do. Where source and target of a copy
- * have different offsets within their pages, AMD's `rep movsb` takes three to five times as long (a chunk from the store
- * through Node alone, EPYC: 1.1 s/GiB of CPU at a difference of 16 bytes, 0.45 at none). Only speed depends on it.
+ * Begins at a page boundary, as files in the page cache and the kernel's buffers do. Only speed depends on it: where
+ * source and target of a copy have different offsets within their pages, AMD's `rep movsb` takes three to five times as
+ * long (a chunk from the store through Node alone, EPYC: 1.1 s/GiB of CPU at a difference of 16 bytes, 0.45 at none).
  */
 function reserve(lengthBytes: number): Buffer {
   const from = PAGE_BYTES - ALLOCATION_HEADER_BYTES;

@@ -3,10 +3,11 @@
  * The request names the client's own key, so that the cache needs no further permission.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import { abortable } from '#cache/engine/abortable.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
+import { abortable } from '#cache/engine/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 
+/** As for the HEAD of an object. */
 const FIRST_BYTE_TIMEOUT_MS = 2_000;
 /** Accounts are few, and buckets do not change owners. */
 const MAX_ENTRIES = 1_000;

@@ -1,15 +1,15 @@
-/** What this replica knows of objects, in bounded LRU tables: heads, absences, and versions found to be outdated. */
+/** A replica's metadata cache, in bounded LRU tables: heads, absences, and versions that were found to be outdated. */
 import { hasCode, type ErrorCode, type OrcaError } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
-import { ANY_VERSION } from '#cache/core/peer/head-request.ts';
 import type { LearnedHead } from '#cache/core/peer/head-message.ts';
+import { ANY_VERSION } from '#cache/core/peer/head-request.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 
 /** Negative entries come from typing errors or probing: a tenth of the positive table is enough. */
 const NEGATIVE_SHARE = 1 / 10;
 /**
- * Names and headers of all heads, in characters. A hundred thousand typical heads need a third of it. As many heads with
- * all the user metadata that an origin allows would not fit the heap, which has 256 MiB in a pod.
+ * Names and headers of all heads, in characters. A hundred thousand typical heads need a third of it. As many heads
+ * with all the user metadata that an origin allows would not fit the heap, which has 256 MiB in a pod.
  */
 const MAX_HEADS_LENGTH = 48 * 1024 * 1024;
 /** Few objects change while they are cached. */

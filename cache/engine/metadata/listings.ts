@@ -1,11 +1,11 @@
 /**
  * Lists are read through to the origin, since the cachestore does not know which objects exist. Concurrent requests for
- * the same page are coalesced (singleflight), and a page is kept for a few seconds, since tools that walk a tree ask for
+ * the same page are coalesced (singleflight). A page is kept for a few seconds, since tools that walk a tree request
  * the same pages again and again.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import { nameOf, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
+import { nameOf, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
 import { abortable } from '#cache/engine/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';

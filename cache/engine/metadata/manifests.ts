@@ -2,6 +2,8 @@
  * Manifests: the last known metadata of each object, kept in the cachestore, so that objects that were read before are
  * still served when every replica restarts while the origin is down. They are written in the background.
  */
+import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
 import {
   decodeManifest,
   encodeHead,
@@ -10,20 +12,20 @@ import {
   type Manifest,
 } from '#cache/core/peer/head-message.ts';
 import { manifestName, type ObjectName } from '#cache/core/peer/head-request.ts';
-import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
-import { LruTable } from '#cache/core/lru-table.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
 
 /** How often an unchanged object's manifest is rewritten: rarely, since it is read only while the origin is down. */
 const REWRITE_MS = 60 * 60_000;
 /** Queued writes. Beyond that the oldest is dropped, which may cost a HEAD later. */
 const MAX_WAITING = 1_000;
+/** Concurrent writes: few, so that manifests do not delay commits. */
 const WRITERS = 4;
+/** A read delays a client whose origin is down: a slower cachestore counts as down too. */
 const TIMEOUT_MS = 5_000;
 
 /** A head, or the time at which the object was found to be deleted. */
-type Record = LearnedHead | { readonly deletedMs: number };
+type Entry = LearnedHead | { readonly deletedMs: number };
 
 export interface ManifestsOptions {
   readonly store: ChunkStore;
@@ -34,8 +36,8 @@ export interface ManifestsOptions {
 
 export class Manifests {
   readonly #options: ManifestsOptions;
-  /** By manifest name; the latest record wins. */
-  readonly #waiting = new Map<string, Record>();
+  /** By manifest name; the latest entry wins. */
+  readonly #waiting = new Map<string, Entry>();
   readonly #written: LruTable<{ readonly etag: string | undefined; readonly atMs: number }>;
   #writers = 0;
 
@@ -63,16 +65,16 @@ export class Manifests {
   }
 
   /** Writes the origin's answer, if it differs from the last one written. */
-  record(object: ObjectName, record: Record): void {
+  record(object: ObjectName, entry: Entry): void {
     const name = manifestName(object);
-    const etag = 'head' in record ? record.head.etag : undefined;
+    const etag = 'head' in entry ? entry.head.etag : undefined;
     const last = this.#written.get(name);
     const nowMs = this.#options.clock.now();
     if (last !== undefined && last.etag === etag && nowMs - last.atMs < REWRITE_MS) return;
     // The absence of an object that was never cached need not be recorded.
     if (last === undefined && etag === undefined) return;
     this.#written.set(name, { etag, atMs: nowMs });
-    this.#enqueue(name, record);
+    this.#enqueue(name, entry);
   }
 
   /** Writes a tombstone: the manifest of any replica is invalid from now on. */
@@ -85,9 +87,9 @@ export class Manifests {
     this.#written.delete(manifestName(object));
   }
 
-  #enqueue(name: string, record: Record): void {
+  #enqueue(name: string, entry: Entry): void {
     this.#waiting.delete(name);
-    this.#waiting.set(name, record);
+    this.#waiting.set(name, entry);
     for (const oldest of this.#waiting.keys()) {
       if (this.#waiting.size <= MAX_WAITING) break;
       this.#waiting.delete(oldest);
@@ -101,25 +103,25 @@ export class Manifests {
       for (;;) {
         const next = this.#waiting.entries().next();
         if (next.done === true) return;
-        const [name, record] = next.value;
+        const [name, entry] = next.value;
         this.#waiting.delete(name);
-        await this.#writeOne(name, record);
+        await this.#writeOne(name, entry);
       }
     } finally {
       this.#writers--;
     }
   }
 
-  async #writeOne(name: string, record: Record): Promise<void> {
+  async #writeOne(name: string, entry: Entry): Promise<void> {
     const { store, observer } = this.#options;
     try {
       await this.#bounded(undefined, async (signal) => {
-        const learnedMs = this.#toDateMs('head' in record ? record.learnedMs : record.deletedMs);
+        const learnedMs = this.#toDateMs('head' in entry ? entry.learnedMs : entry.deletedMs);
         const before = await store.getSmall(name, { signal });
         const known = before === undefined ? undefined : decodeManifest(Buffer.from(before).toString('utf8'));
         if (known !== undefined && known.learnedMs >= learnedMs) return;
-        if (known === undefined && !('head' in record)) return;
-        const text = 'head' in record ? encodeHead({ head: record.head, learnedMs }) : encodeTombstone(learnedMs);
+        if (known === undefined && !('head' in entry)) return;
+        const text = 'head' in entry ? encodeHead({ head: entry.head, learnedMs }) : encodeTombstone(learnedMs);
         await store.putSmall(name, Buffer.from(text), { signal });
       });
     } catch (error) {

@@ -1,18 +1,18 @@
 /**
- * Object metadata, cluster-wide. A key's coordinator queries the origin once per TTL (singleflight), the other replicas query
- * the coordinator, and known metadata is served while the origin is down (stale-if-error). Age counts from the origin's
- * answer, not from when a replica received it.
+ * Object metadata, cluster-wide. A key's coordinator queries the origin once per TTL (singleflight), and the other
+ * replicas query the coordinator. Known metadata is served while the origin is down (stale-if-error). Age counts from
+ * the origin's answer, not from when a replica received it.
  */
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
-import { ANY_VERSION, objectHash, type ObjectName } from '#cache/core/peer/head-request.ts';
-import type { LearnedHead } from '#cache/core/peer/head-message.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
+import type { LearnedHead } from '#cache/core/peer/head-message.ts';
+import { ANY_VERSION, objectHash, type ObjectName } from '#cache/core/peer/head-request.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import { abortable, withDeadline } from '#cache/engine/abortable.ts';
+import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 import { HeadTable } from './head-table.ts';
 import type { Manifests } from './manifests.ts';
-import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
 
 /** Stale-while-revalidate: how long after its TTL an entry is still served while it is revalidated. */
 const REVALIDATE_MS = 30_000;

@@ -3,12 +3,13 @@
  * change, so each is looked up once (singleflight, then an LRU table).
  */
 import { OrcaError } from '#cache/core/errors.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
 import type { ObjectPart, ObjectVersion } from '#cache/core/object.ts';
 import { abortable } from '#cache/engine/abortable.ts';
-import { LruTable } from '#cache/core/lru-table.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 
+/** As for the HEAD of an object. */
 const FIRST_BYTE_TIMEOUT_MS = 2_000;
 /** One object with the maximum number of parts, or many with a few. */
 const MAX_ENTRIES = 10_000;

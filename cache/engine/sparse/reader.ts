@@ -2,9 +2,9 @@
 import type { Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
+import type { BlockRun, HeldRun, BlockTable } from '#cache/engine/fill/block-table.ts';
 import type { FlightReader } from '#cache/engine/fill/flight.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
-import type { BlockRun, HeldRun, BlockTable } from '#cache/engine/fill/block-table.ts';
 
 interface Step {
   readonly run: BlockRun | HeldRun;

@@ -5,16 +5,16 @@
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
-import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
+import type { BlockRun } from '#cache/engine/fill/block-table.ts';
 import { reserve, type FillContext } from '#cache/engine/fill/fill.ts';
 import { Flight } from '#cache/engine/fill/flight.ts';
 import type { Flights } from '#cache/engine/fill/flights.ts';
+import { fetchParts } from '#cache/engine/fill/origin-parts.ts';
+import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { Lease } from '#cache/engine/memory/lease.ts';
 import type { Demand } from '#cache/engine/ports.ts';
-import { fetchParts } from '#cache/engine/fill/origin-parts.ts';
 import type { Observer } from '#cache/engine/ports.ts';
 import { SparseReader } from './reader.ts';
-import type { BlockRun } from '#cache/engine/fill/block-table.ts';
 
 export interface SparseAsk {
   readonly chunk: Chunk;

@@ -1,6 +1,6 @@
 /**
  * Checks a stored chunk's bytes against its block CRCs as they arrive. A block that the range covers whole is held back
- * until its CRC is right; the cut blocks at the two ends have none to compare with and pass.
+ * until its CRC is verified; partial blocks at the two ends cannot be verified, and pass.
  */
 import { crc32 } from 'node:zlib';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
@@ -19,7 +19,7 @@ export class BlockVerifier {
     this.#at = range.from;
   }
 
-  /** Takes the next bytes; returns up to which offset of the chunk bytes may leave; throws `chunk_bad`. */
+  /** Takes the next bytes; returns the offset in the chunk up to which readers may have them. Throws `chunk_bad`. */
   take(bytes: Uint8Array): number {
     const { blockSizeBytes, lengthBytes, blockCrcs } = this.#metadata;
     for (let used = 0; used < bytes.length;) {
@@ -46,7 +46,7 @@ export class BlockVerifier {
   }
 
   #releasable(): number {
-    // The last block may be short, and a cut one is not covered: either way nothing is left to wait for.
+    // The last block may be short or partial: in both cases there is nothing left to wait for.
     if (this.#at === this.#range.to) return this.#at;
     const { blockSizeBytes } = this.#metadata;
     const block = Math.floor(this.#at / blockSizeBytes);

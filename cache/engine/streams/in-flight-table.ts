@@ -1,6 +1,6 @@
 /**
- * The registry of streams in flight (fills, cachestore loads, streams from peers), by key. Looking one up, joining it and
- * adding a new one happen in one turn of the event loop, so that concurrent requests share one stream.
+ * Request coalescing for streams (fills, cachestore loads, streams from peers): the streams in flight, by key. A caller
+ * looks one up, joins it or adds a new one in one turn of the event loop, so concurrent requests share one stream.
  */
 export class InFlightTable<K, T> {
   readonly #streams = new Map<K, T[]>();

@@ -1,6 +1,6 @@
 /**
- * One request to another replica for the bytes of a chunk, shared by all local readers of it: memory for its window, the
- * request, and one repetition where the peer stops sending.
+ * One request to another replica for the bytes of a chunk, shared by all local readers of it: memory for its window,
+ * the request, and one repetition where the peer stops sending.
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
@@ -21,11 +21,11 @@ import type {
 import type { StreamRead, StreamReader } from './stream-reader.ts';
 import { SHARED_SEGMENTS, StreamWindow } from './stream-window.ts';
 
-/** To the first byte of a coordinator that reports that it is alive. */
+/** How long a coordinator that reports itself alive may take to its first byte: it may wait for a slot, and retry. */
 const DEADLINE_MS = 20_000;
 /**
- * We wait longer than the peer's own deadline, so that a peer that is alive reports its failure itself. Taken for dead at
- * the deadline, it would be replaced, and each replacement would fetch from a slow origin what is already in flight.
+ * We wait longer than the peer's own deadline, so that a peer that is alive reports its failure itself. Taken for dead
+ * at the deadline, it would be replaced, and each replacement would fetch from a slow origin what is already in flight.
  */
 const ANSWER_GRACE_MS = 1_000;
 /**
@@ -42,7 +42,7 @@ export interface PeerStreamContext {
   readonly observer: Observer;
 }
 
-/** Which peer is requested to send what, and why: equal requests share a stream. */
+/** Which chunk is requested from which peer, and why: equal requests share a stream. */
 export interface PeerStreamAsk {
   readonly chunk: Chunk;
   readonly peer: PeerAddress;
@@ -60,7 +60,7 @@ export interface PeerStream {
 }
 
 /**
- * Asks for `range`; `read` is the first to read it. `onEnd` is called when no reader may join any more: the last one has
+ * Requests `range`, on behalf of its first reader. `onEnd` is called when no reader may join any more: the last one has
  * left, or no bytes will come. Read-ahead throws `overloaded` instead of waiting for memory.
  */
 export function openPeerStream(

@@ -12,7 +12,10 @@ import { InFlightTable } from './in-flight-table.ts';
 import { openPeerStream, type PeerStream, type PeerStreamAsk, type PeerStreamContext } from './peer-stream.ts';
 import type { StreamRead, StreamReader } from './stream-reader.ts';
 
-/** Streams of their own, per peer, for readers that a shared stream left behind: of the 64 that a peer serves us at once. */
+/**
+ * Per peer: streams for single readers that a shared stream left behind. They may take a quarter of the 64 streams that
+ * a peer serves to one replica at once.
+ */
 const MAX_OWN_STREAMS = 16;
 /** How often a reader that gets no stream of its own checks whether the chunk is committed. */
 const COMMIT_POLL_MS = 500;
@@ -46,8 +49,8 @@ export class PeerStreams {
   }
 
   /**
-   * A reader of `range`, of a stream that is joined or started. `committed` for a reader that comes too late or was left
-   * behind (`isBehind`), where the cachestore has the chunk by now.
+   * A reader of `range`, of a stream that is joined or started. `committed` for a reader that comes too late or was
+   * left behind (`isBehind`), where the cachestore has the chunk by now.
    */
   async join(
     ask: PeerStreamAsk,

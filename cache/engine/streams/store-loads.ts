@@ -2,8 +2,8 @@
  * Coalesces concurrent cachestore reads of a chunk: one read loads it into memory, and all clients that request it
  * meanwhile read along. Only chunks that are read whole, and not for the first time, are loaded.
  */
-import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
@@ -19,7 +19,7 @@ import { viewOrCopy } from './view-or-copy.ts';
 
 /** Larger chunks would take the memory of many small ones: eight of these are what one response may read ahead. */
 const MAX_LOAD_BYTES = 8 * 1024 * 1024;
-/** A reader that begins further ahead of the load than this is faster with a read of its own. */
+/** Further ahead of the load than this, a reader is faster with a cachestore read of its own. */
 const NEAR_BYTES = 1024 * 1024;
 const NO_READERS = new OrcaError('cancelled', 'the chunk has no readers any more');
 
@@ -58,7 +58,7 @@ export class StoreLoads {
     return load.join(range, signal, pace);
   }
 
-  /** The first reader of a new load, where memory has room for the whole chunk: spare, or taken by evictable chunks. */
+  /** The first reader of a new load, if memory has room for the whole chunk: free, or held by evictable chunks. */
   start(read: LoadRead, options: Omit<CallOptions, 'signal'>): SharedReader | undefined {
     const { memory } = this.#context;
     const { chunk, range, signal, pace } = read;
@@ -190,7 +190,10 @@ class StoreLoad implements ArrivingChunk, ByteSink {
     }
   }
 
-  /** To the memory tier; not before the last reader is done, since read-ahead would evict what it has just read ahead. */
+  /**
+   * Admits the chunk to the memory tier. Earlier, while it has readers, read-ahead would evict chunks it has just
+   * prefetched.
+   */
   #admit(): void {
     const { memoryTier } = this.#context;
     const { path } = this.chunk;

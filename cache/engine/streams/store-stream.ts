@@ -1,6 +1,6 @@
 /** One ranged read of a stored chunk through a window of its own: memory for it, the request, and its end. */
-import type { Chunk } from '#cache/core/chunk.ts';
 import { blockSizeFor } from '#cache/core/chunk-metadata.ts';
+import type { Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
@@ -15,7 +15,7 @@ import { StreamWindow } from './stream-window.ts';
 const WINDOW_SEGMENTS = 2;
 /** Beside a block that is coming in: one small segment at a slow socket, and the next one. */
 const SLOW_EXTRA_BYTES = 2 * SMALL_SEGMENT_BYTES;
-/** How every stream ends, mostly after its last byte. Shared, since a stack trace costs more than a small read. */
+/** Aborts every stream, mostly after its last byte. One instance: a stack trace costs more than a small read. */
 const READER_CLOSED = new OrcaError('cancelled', 'the reader has closed the stream');
 
 export interface StoreStreamContext {
@@ -30,8 +30,8 @@ export interface StoreRead extends StreamRead {
 }
 
 /**
- * Reads `fetched` from the cachestore and gives its reader `range`, which lies within it: a wider fetch has whole blocks,
- * whose CRCs are then checked.
+ * Reads `fetched` from the cachestore; the reader gets `range`, which lies within it. A wider fetch covers whole
+ * blocks, so that their CRCs can be checked.
  */
 export async function openStoreStream(
   { store, memory, catalog }: StoreStreamContext,

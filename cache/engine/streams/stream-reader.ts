@@ -10,8 +10,8 @@ import { Waiter } from './waiter.ts';
 import type { Held } from './window-segments.ts';
 
 /**
- * The most bytes of a shared window that one reader may have handed to its socket: two segments, as a window of its own
- * would give it, so that a slow reader keeps no more than that from other readers.
+ * How many bytes of a shared window one reader may hold until its socket has taken them: two segments, as a window of
+ * its own would allow, so that a slow reader keeps no more than that from other readers.
  */
 const MAX_UNRELEASED_BYTES = 2 * SEGMENT_BYTES;
 
@@ -27,7 +27,7 @@ export interface ReadableWindow {
   find(offset: number): Held | undefined;
   /** The reader starts or stops waiting for bytes. */
   setWaiting(reader: StreamReader, isWaiting: boolean): void;
-  /** The reader has come to `offset`; `isWhole`: which finished a segment. */
+  /** The reader has reached `offset`; `isWhole`: and with it the end of a segment. */
   advanced(offset: number, isWhole: boolean): void;
   leave(reader: StreamReader): void;
 }
@@ -112,7 +112,7 @@ export class StreamReader {
     this.#window.leave(this);
   }
 
-  /** Leaves at once, not when its consumer asks for the next piece: until then the source would send bytes that nothing reads. */
+  /** Leaves at once, not with the next call of `next`: until then the source would send bytes that are not read. */
   readonly #onAbort = (): void => {
     this.#window.leave(this);
     this.wake();

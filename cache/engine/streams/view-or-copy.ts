@@ -1,7 +1,7 @@
 /**
  * Pieces of a chunk in memory for one reader: a view, or a copy. A view keeps its whole segment for as long as the
  * reader's socket takes, even after the chunk was evicted. That is fine for a fast reader while memory is plentiful.
- * Otherwise the bytes are copied into a small segment, so that two hundred slow sockets hold a few MiB, not two hundred.
+ * Otherwise the bytes are copied into a small segment: two hundred slow sockets then hold a few MiB, not two hundred.
  */
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';

@@ -1,5 +1,5 @@
 /**
- * Which chunks are known to be in the cachestore: presence only, bounded, in two generations. A hit in the old generation
+ * Which chunks are known to be in the cachestore: presence only, bounded, in two generations. A hit in the old one
  * promotes the entry; when the young one is full, the old one is dropped. O(1), without links between entries.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';

@@ -73,7 +73,7 @@ export class Breaker {
     if (this.#state === 'closed') return false;
     const { name, code } = this.#settings;
     const waitMs = this.#nextProbeMs - this.#clock.now();
-    // After one good probe every caller is a probe: refused, it would fetch from far away what is near.
+    // After one good probe every call is a probe: if refused, it would use a slower source without need.
     const mustWait = this.#probes > 0 && this.#goodProbes === 0;
     if (mustWait || waitMs > 0)
       throw new OrcaError(code, `${name} has failed too often: its circuit breaker is open`, {

@@ -1,9 +1,10 @@
 /** Cachestore and origin behind circuit breakers: no client waits for a service that is known to be down. */
 import { hasCode, type OrcaError } from '#cache/core/errors.ts';
-import { Breaker, type BreakerSettings } from './circuit-breaker.ts';
 import type { ChunkStore, Clock, Origin } from '#cache/engine/ports.ts';
+import { Breaker, type BreakerSettings } from './circuit-breaker.ts';
 
 const INSUFFICIENT_STORAGE = 507;
+/** Probed rarely: a probe is a client's read, which waits until the cachestore's timeout. */
 const STORE: BreakerSettings = {
   failures: 10,
   windowMs: 30_000,
@@ -13,7 +14,10 @@ const STORE: BreakerSettings = {
   code: 'store_unavailable',
   name: 'the cachestore',
 };
-/** One breaker per bucket: an outage of one account does not affect another. 4xx answers never count. */
+/**
+ * One breaker per bucket: an outage of one account does not affect another. 4xx answers never count. Probed often, as
+ * there is no other source.
+ */
 const ORIGIN: BreakerSettings = {
   failures: 10,
   windowMs: 30_000,

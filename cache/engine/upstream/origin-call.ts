@@ -1,9 +1,9 @@
 /** One small origin call, through the limiter and the retry layer. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
+import type { CallOptions, Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import { wasNotAsked } from './circuit-breaker.ts';
 import type { OriginLimiter } from './origin-limiter.ts';
-import type { CallOptions, Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import { withRetry, type RetrySettings } from './retry.ts';
 
 /** Longer than any retry budget that the configuration allows. */

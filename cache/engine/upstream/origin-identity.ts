@@ -20,9 +20,11 @@ export interface OriginIdentityOptions {
   readonly clock: Clock;
   readonly observer: Observer;
   readonly originId: string;
-  /** What tells this origin from another: type, endpoint, account; or what the user says. */
+  /**
+   * What distinguishes this origin from another: type, endpoint and account, or the identity that the user configured.
+   */
   readonly fingerprint: string | undefined;
-  /** Called when it turns out to be ours, so that commits may begin. */
+  /** Called when the id is registered for this origin: commits may begin. */
   readonly onOurs: () => void;
 }
 
@@ -50,7 +52,9 @@ export class OriginIdentity {
     );
   }
 
-  /** Reads the registration, and registers if it is missing. A store that does not answer leaves the state unchanged. */
+  /**
+   * Reads the registration, and registers if it is missing. A store that does not answer leaves the state unchanged.
+   */
   async check(signal: AbortSignal): Promise<IdentityState> {
     const { clock, observer, fingerprint } = this.#options;
     if (fingerprint === undefined) return this.#state;

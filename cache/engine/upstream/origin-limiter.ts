@@ -146,6 +146,7 @@ export class OriginLimiter {
   }
 }
 
+/** Retry-After as for memory: a slot becomes free with the next response. */
 function overloaded(message: string): OrcaError {
   return new OrcaError('overloaded', message, { retryAfterMs: 1_000 });
 }

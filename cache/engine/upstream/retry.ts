@@ -1,7 +1,7 @@
 /** The one retry layer for origin calls: exponential backoff with full jitter, bounded in attempts and in time. */
-import { backoffMs } from '#shared/backoff.ts';
 import { hasCode, type OrcaError } from '#cache/core/errors.ts';
 import type { Clock } from '#cache/engine/ports.ts';
+import { backoffMs } from '#shared/backoff.ts';
 
 export interface RetrySettings {
   readonly attempts: number;

@@ -3,7 +3,6 @@
  * which the others adopt. Until the answer is known, commits check with a HEAD and then write unconditionally.
  */
 import { randomBytes } from 'node:crypto';
-import { backoffMs } from '#shared/backoff.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import {
@@ -17,6 +16,7 @@ import {
 } from '#cache/core/store-verdict.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
 import type { ChunkStore, Clock, Observer, PeerView, ProbedStore } from '#cache/engine/ports.ts';
+import { backoffMs } from '#shared/backoff.ts';
 
 const NOTE = '_orca/store-verdict';
 const NOTE_TIMEOUT_MS = 5_000;
