@@ -13,25 +13,22 @@ const ROOT = join(import.meta.dirname, '..');
 interface Check {
   readonly command: string;
   readonly args: () => readonly string[];
-  /** What to do about a failure, or about a command that is missing. */
-  readonly remedy: string;
+  /** How to fix a failure, if that is not obvious from the output. */
+  readonly fix?: string;
 }
 
-const DEPS = 'hack/tools deps installs the npm dependencies';
-
 const CHECKS: Readonly<Record<string, Check>> = {
-  format: { command: 'oxfmt', args: () => ['--check'], remedy: `npm run fmt formats; ${DEPS}` },
-  lint: { command: 'oxlint', args: () => [], remedy: DEPS },
-  types: { command: 'tsc', args: () => ['--noEmit'], remedy: DEPS },
+  format: { command: 'oxfmt', args: () => ['--check'], fix: 'npm run fmt formats the files' },
+  lint: { command: 'oxlint', args: () => [] },
+  types: { command: 'tsc', args: () => ['--noEmit'] },
   generated: {
     command: 'node',
     args: () => ['hack/gen.ts', '--check'],
-    remedy: 'npm run gen writes the generated files',
+    fix: 'npm run gen writes the generated files',
   },
   shell: {
     command: 'shellcheck',
     args: () => shellScripts(ROOT),
-    remedy: 'hack/tools lint installs shellcheck; eval "$(hack/tools env)" puts it on PATH',
   },
   spelling: {
     command: 'cspell',
@@ -43,14 +40,16 @@ const CHECKS: Readonly<Record<string, Check>> = {
       '--cache-location=node_modules/.cache/cspell',
       '.',
     ],
-    remedy: 'a technical term that is spelled correctly belongs in hack/lint/words.txt',
+    fix: 'a technical term that is spelled correctly belongs in hack/lint/words.txt',
   },
   prose: {
     command: 'node',
     args: () => ['hack/lint/prose.ts'],
-    remedy: 'each finding shows what to write instead; hack/lint/prose.yaml contains the rules',
+    fix: 'each finding shows what to write instead; hack/lint/prose.yaml contains the rules',
   },
 };
+
+const INSTALL = 'run hack/tools node deps lint, then eval "$(hack/tools env)"';
 
 /** Not yet part of `npm run check`: run them by name. */
 const PENDING = new Set(['spelling', 'prose']);
@@ -68,7 +67,7 @@ if (failed.length > 0) {
   process.exitCode = 1;
 }
 
-function passes(name: string, { command, args, remedy }: Check): boolean {
+function passes(name: string, { command, args, fix }: Check): boolean {
   const { status, error, stdout, stderr } = spawnSync(command, args(), {
     cwd: ROOT,
     encoding: 'utf8',
@@ -80,7 +79,8 @@ function passes(name: string, { command, args, remedy }: Check): boolean {
     process.stdout.write(stdout ?? '');
     process.stderr.write(stderr ?? '');
     const isMissing = error !== undefined && 'code' in error && error.code === 'ENOENT';
-    console.error(`${isMissing ? `${command} is missing` : (error?.message ?? `${command} failed`)}: ${remedy}`);
+    if (isMissing) console.error(`${command} is missing: ${INSTALL}`);
+    else console.error([error?.message ?? `${command} failed`, ...(fix === undefined ? [] : [fix])].join(': '));
   }
   console.log(`${isPassed ? 'ok    ' : 'FAILED'}  ${name}`);
   if (values.results !== undefined)
