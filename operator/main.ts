@@ -1,7 +1,6 @@
 /** Starts the operator: settings, API client, leader election, probes and metrics. Shuts down in reverse order. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import packageJson from '#package' with { type: 'json' };
 import { runElection } from '#operator/control/election.ts';
 import { openLeaderTerms, type LeaderTerms, type Work } from '#operator/control/leader-term.ts';
 import { LeaseLock } from '#operator/control/lease-lock.ts';
@@ -11,6 +10,7 @@ import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { openPodProbe } from '#operator/reconcile/probe-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { dependencyDigest, pollIntervalMs } from '#operator/status/dependency-conditions.ts';
+import packageJson from '#package' with { type: 'json' };
 import { systemClock } from '#shared/clock.ts';
 import type { ApiServer } from '#shared/kube/api-request.ts';
 import { openKubeClient, type KubeClient } from '#shared/kube/client.ts';

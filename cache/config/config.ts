@@ -2,10 +2,10 @@
  * The resolved, frozen configuration: durations in ms, sizes in bytes, defaults applied. `load.ts` builds it from the
  * file and the environment; no other module of the cache parses configuration.
  */
-import type { OriginType, StoreType } from '#crds/kinds/registry.ts';
 import type { ChunkTier } from '#cache/core/chunk.ts';
 import type { OriginSettings } from '#cache/origins/registry.ts';
 import type { StoreSettings } from '#cache/stores/registry.ts';
+import type { OriginType, StoreType } from '#crds/kinds/registry.ts';
 
 export interface ListenAddress {
   readonly host: string;

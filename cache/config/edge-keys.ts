@@ -2,11 +2,11 @@
  * Parses `keys.yaml` into the keys of clients. Problems name the path and the rule, never a value, because every value
  * of the file may be a secret.
  */
+import type { EdgeKey } from '#cache/core/s3/key-ring.ts';
 import { edgeKeys as schema } from '#crds/schema/edge-keys.ts';
 import { validator, type Problem } from '#crds/validate.ts';
-import type { EdgeKey } from '#cache/core/s3/key-ring.ts';
-import { formatProblem } from './problems.ts';
 import { parseYaml } from './parse.ts';
+import { formatProblem } from './problems.ts';
 
 const validate = validator(schema);
 

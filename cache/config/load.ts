@@ -10,8 +10,8 @@ import { podFile } from '#crds/schema/pod-file.ts';
 import { formatPath, validator } from '#crds/validate.ts';
 import type { Problem } from '#crds/validate.ts';
 import type { Config } from './config.ts';
-import { ConfigError, formatProblem } from './problems.ts';
 import { parseYaml } from './parse.ts';
+import { ConfigError, formatProblem } from './problems.ts';
 import { resolve } from './resolve.ts';
 import type { Facts } from './resolve.ts';
 

@@ -2,19 +2,19 @@
  * Resolves the validated file and the environment to a Config: units to numbers, credential references to sources, and
  * defaults that depend on other settings. Pure: facts about the process are passed in.
  */
+import { resolveOriginSettings } from '#cache/origins/registry.ts';
+import { resolveStoreSettings } from '#cache/stores/registry.ts';
 import { parseDuration } from '#crds/duration.ts';
 import { parseQuantity, formatQuantity } from '#crds/quantity.ts';
 import { CHUNKS_IN_BUDGET, holdsChunks } from '#crds/schema/behavior.ts';
 import type { PodFile } from '#crds/schema/pod-file.ts';
 import type { Problem } from '#crds/validate.ts';
-import { resolveOriginSettings } from '#cache/origins/registry.ts';
-import { resolveStoreSettings } from '#cache/stores/registry.ts';
 import type { Config, ListenAddress } from './config.ts';
 import { formatAddress, parseAddress } from './listen-address.ts';
+import { resolveLogLevel } from './log-level.ts';
 import { defaultBudget, memoryLimit } from './memory-budget.ts';
 import type { MemoryFacts } from './memory-budget.ts';
 import { resolvePeers } from './peers.ts';
-import { resolveLogLevel } from './log-level.ts';
 
 export interface Facts {
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -3,14 +3,14 @@
  * valid value, and each problem is reported once.
  */
 import { readFileSync } from 'node:fs';
-import type { Clock } from '#shared/clock.ts';
 import { runtimeFile } from '#crds/schema/pod-file.ts';
 import type { RuntimeFile } from '#crds/schema/pod-file.ts';
 import { formatPath, validator } from '#crds/validate.ts';
+import type { Clock } from '#shared/clock.ts';
 import type { Config, LogLevel } from './config.ts';
 import { resolveLogLevel } from './log-level.ts';
-import { formatProblem } from './problems.ts';
 import { parseYaml } from './parse.ts';
+import { formatProblem } from './problems.ts';
 
 export interface RuntimeSettings {
   readonly logLevel: LogLevel;

@@ -1,9 +1,9 @@
 /** The driver side of one kind of origin. Its schema and references are in `crds/kinds/`. */
-import type { UpstreamKind } from '#crds/kinds/kind.ts';
-import type { PodFields } from '#crds/kinds/registry.ts';
 import type { Origin } from '#cache/engine/ports.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { ResolveContext } from '#cache/wire/resolve-context.ts';
+import type { UpstreamKind } from '#crds/kinds/kind.ts';
+import type { PodFields } from '#crds/kinds/registry.ts';
 
 /** Methods, not function-typed members: the registry handles kinds of different settings as one type. */
 export interface OriginKind<S extends UpstreamKind = UpstreamKind, Settings extends object = object> {

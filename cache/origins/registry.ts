@@ -1,6 +1,6 @@
 /** Every kind of origin by its `type`. It does not compile without a driver for each kind in `crds/kinds/registry.ts`. */
-import type { OriginType } from '#crds/kinds/registry.ts';
 import type { ResolveContext } from '#cache/wire/resolve-context.ts';
+import type { OriginType } from '#crds/kinds/registry.ts';
 import { azureBlob } from './azure-blob/kind.ts';
 import { http } from './http/kind.ts';
 import type { OriginKind } from './kind.ts';

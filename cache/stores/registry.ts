@@ -1,6 +1,6 @@
 /** Every kind of cachestore by its `type`. It does not compile without a driver for each kind in `crds/kinds/registry.ts`. */
-import type { StoreType } from '#crds/kinds/registry.ts';
 import type { ResolveContext } from '#cache/wire/resolve-context.ts';
+import type { StoreType } from '#crds/kinds/registry.ts';
 import { azureBlob } from './azure-blob/kind.ts';
 import { filesystem } from './filesystem/kind.ts';
 import type { StoreKind } from './kind.ts';

@@ -1,6 +1,6 @@
 /** The checks of a stored chunk before its bytes count, and the comparison of two writers' chunks. Pure. */
-import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import type { Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 
 /** Throws `chunk_bad` unless length and metadata match the chunk; without metadata only the length is compared. */

@@ -2,10 +2,10 @@
  * The response documents of S3's list calls. Elements are in AWS's order, because some clients parse them as text.
  * Characters that XML 1.0 does not allow become character references; clients can request percent-encoding instead.
  */
+import { encodePath } from '#cache/core/percent.ts';
 import { encodeToken } from './continuation-token.ts';
 import type { ListRequest, ListRequestV1, ListRequestV2 } from './list-request.ts';
 import { nameOf, type ListPage, type ObjectEntry } from './listing.ts';
-import { encodePath } from '#cache/core/percent.ts';
 import { escapeXml } from './xml.ts';
 
 const PROLOG = '<?xml version="1.0" encoding="UTF-8"?>\n';

@@ -1,6 +1,6 @@
 /** Parses the query of `GET /bucket` into a ListObjectsV2 or ListObjects request. */
-import { decodeToken } from './continuation-token.ts';
 import { OrcaError } from '#cache/core/errors.ts';
+import { decodeToken } from './continuation-token.ts';
 import type { ListQuery } from './listing.ts';
 
 /** S3's default and maximum. */

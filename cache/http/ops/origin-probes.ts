@@ -3,8 +3,8 @@
  * requests may be absent, or answered from the cachestore.
  */
 import { asOrcaError } from '#cache/core/errors.ts';
-import type { Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import type { BucketRule } from '#cache/engine/bucket-rule.ts';
+import type { Clock, Observer, Origin } from '#cache/engine/ports.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
 /** Clients come first, and readiness has just probed a new configuration. */

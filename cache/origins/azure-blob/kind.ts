@@ -1,8 +1,8 @@
 /** Azure storage accounts as origin. */
-import { azureBlobOrigin } from '#crds/kinds/azure-blob.ts';
 import { originKind } from '#cache/origins/kind.ts';
 import { azureAddress } from '#cache/wire/azure/address.ts';
 import { resolveAzure } from '#cache/wire/azure/settings.ts';
+import { azureBlobOrigin } from '#crds/kinds/azure-blob.ts';
 import { openAzureOrigin } from './origin.ts';
 
 export const azureBlob = originKind({

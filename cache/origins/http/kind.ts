@@ -1,6 +1,6 @@
 /** HTTP servers as origin. */
-import { httpOrigin } from '#crds/kinds/http.ts';
 import { originKind } from '#cache/origins/kind.ts';
+import { httpOrigin } from '#crds/kinds/http.ts';
 import { openHttpOrigin } from './origin.ts';
 import type { HttpOriginSettings } from './settings.ts';
 

@@ -3,8 +3,8 @@
  * a hub reports about a file that another host serves. Pure.
  */
 import { parseHttpDate } from '#cache/core/http-date.ts';
-import { contentRange, strongEtag } from '#cache/wire/s3/client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import { contentRange, strongEtag } from '#cache/wire/s3/client.ts';
 
 /**
  * Last-Modified in seconds and size, in hexadecimal: the same on every replica, and reversible, so that a read can send

@@ -1,9 +1,9 @@
 /** Checks the response to a ranged read of one version: it counts only if it promises exactly the requested bytes. Pure. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { rangeLength, type ByteRange, type ObjectVersion } from '#cache/core/object.ts';
-import type { Codings } from './codings.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { contentRange } from '#cache/wire/s3/client.ts';
+import type { Codings } from './codings.ts';
 
 export interface Answer {
   readonly status: number;

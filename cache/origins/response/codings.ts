@@ -3,8 +3,8 @@
  * changed in transit, even if every length is right. Bounded; a forgotten coding is requested again.
  */
 import type { ObjectVersion } from '#cache/core/object.ts';
-import { ownCoding } from './representation.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import { ownCoding } from './representation.ts';
 
 /** Few objects have one, and each entry holds a key of up to 1 KiB. */
 const MAX_KNOWN = 1_000;

@@ -1,7 +1,7 @@
 /** S3 servers as origin. */
-import { s3Origin } from '#crds/kinds/s3.ts';
 import { originKind } from '#cache/origins/kind.ts';
 import { resolveS3 } from '#cache/wire/s3/settings.ts';
+import { s3Origin } from '#crds/kinds/s3.ts';
 import { openS3Origin } from './origin.ts';
 
 export const s3 = originKind({

@@ -15,10 +15,10 @@ import {
   type ObjectEntry,
 } from '#cache/core/s3/listing.ts';
 import type { CallOptions } from '#cache/engine/ports.ts';
-import { openCredentials, type CredentialsProvider } from '#cache/wire/credentials-source.ts';
-import type { S3ClientOptions } from '#cache/wire/s3/client.ts';
-import { trustOf } from '#cache/wire/http1/trust.ts';
 import { toOrcaError } from '#cache/origins/response/answers.ts';
+import { openCredentials, type CredentialsProvider } from '#cache/wire/credentials-source.ts';
+import { trustOf } from '#cache/wire/http1/trust.ts';
+import type { S3ClientOptions } from '#cache/wire/s3/client.ts';
 import { toOriginError } from './errors.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;

@@ -1,7 +1,7 @@
 /** Containers of Azure storage accounts as cachestore. */
-import { azureBlobStore } from '#crds/kinds/azure-blob.ts';
 import { storeKind } from '#cache/stores/kind.ts';
 import { resolveAzure } from '#cache/wire/azure/settings.ts';
+import { azureBlobStore } from '#crds/kinds/azure-blob.ts';
 import { openAzureStore } from './store.ts';
 
 export const azureBlob = storeKind({

@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
-import { errorFor } from './errors.ts';
 import { openObjectStore } from '#cache/stores/object/object-store.ts';
 import { azureErrorCode, openAzureClient, type AzureClientOptions } from '#cache/wire/azure/client.ts';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
+import { errorFor } from './errors.ts';
 
 export interface AzureStoreOptions extends AzureClientOptions {
   readonly container: string;

@@ -1,6 +1,6 @@
 /** Shared file systems as cachestore. */
-import { filesystemStore } from '#crds/kinds/filesystem.ts';
 import { storeKind } from '#cache/stores/kind.ts';
+import { filesystemStore } from '#crds/kinds/filesystem.ts';
 import { openFilesystemStore } from './store.ts';
 
 export const filesystem = storeKind({

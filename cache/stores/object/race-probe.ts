@@ -9,10 +9,10 @@ import { combineCrc32 } from '#cache/core/crc32.ts';
 import { hasCode } from '#cache/core/errors.ts';
 import type { StoreFindings, StoreProblem } from '#cache/core/store-verdict.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
-import type { ExclusivePut } from './exclusive-put.ts';
-import type { ObjectWire, Upload } from './object-wire.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { contentRange } from '#cache/wire/s3/client.ts';
+import type { ExclusivePut } from './exclusive-put.ts';
+import type { ObjectWire, Upload } from './object-wire.ts';
 
 /** Enough to detect a store that fails the race only now and then. */
 const WRITERS = 16;

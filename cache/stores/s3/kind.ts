@@ -1,7 +1,7 @@
 /** Buckets of S3 servers as cachestore. */
-import { s3Store } from '#crds/kinds/s3.ts';
 import { storeKind } from '#cache/stores/kind.ts';
 import { resolveS3 } from '#cache/wire/s3/settings.ts';
+import { s3Store } from '#crds/kinds/s3.ts';
 import { openS3Store } from './store.ts';
 
 export const s3 = storeKind({

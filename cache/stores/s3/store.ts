@@ -2,8 +2,8 @@
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
 import { openObjectStore } from '#cache/stores/object/object-store.ts';
-import { errorFor } from './errors.ts';
 import { faultOf, openS3Client, type S3ClientOptions } from '#cache/wire/s3/client.ts';
+import { errorFor } from './errors.ts';
 
 export interface S3StoreOptions extends S3ClientOptions {
   readonly bucket: string;
