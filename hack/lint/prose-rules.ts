@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import type { TextBlock, TextKind } from '#hack/lint/text.ts';
+import type { TextBlock, TextKind } from './text.ts';
 
 export interface Rule {
   readonly id: string;

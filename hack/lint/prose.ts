@@ -5,8 +5,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { compileRules, readRules, type Exception, type Finding } from '#hack/lint/prose-rules.ts';
-import { textBlocks } from '#hack/lint/text.ts';
+import { compileRules, readRules, type Exception, type Finding } from './prose-rules.ts';
+import { textBlocks } from './text.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 

@@ -1,14 +1,14 @@
 /**
  * The static checks. `npm run check` runs all of them, in this order, even after one has failed.
- * Usage: node hack/check.ts [NAME…] [--results FILE]   FILE gets a line for each check, as hack/test reads it
+ * Usage: node hack/lint/check.ts [NAME…] [--results FILE]   FILE gets a line for each check, as hack/test reads it
  */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { shellScripts } from '#hack/lint/shell-scripts.ts';
+import { shellScripts } from './shell-scripts.ts';
 
-const ROOT = join(import.meta.dirname, '..');
+const ROOT = join(import.meta.dirname, '../..');
 
 interface Check {
   readonly command: string;
