@@ -1,16 +1,31 @@
 /** Bodies, chunks and their metadata for tests. */
+import { createCipheriv, createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { blockSizeFor, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 
-/** Bytes without a visible period, so that a comparison detects a shifted or repeated piece. */
+/** Key of `patterns`: seed and length. Views are kept, so that what is derived from one (an MD5) can be kept with it. */
+const patterns = new Map<string, Buffer>();
+/** All views together; when they exceed this, all are dropped. */
+const MAX_PATTERNS_BYTES = 64 * 1024 * 1024;
+let patternsBytes = 0;
+
+/**
+ * Pseudo-random bytes, deterministic by seed: the key stream of a cipher, without a period, so that a comparison detects
+ * a shifted or repeated piece. Tests share the memory and must not write to it.
+ */
 export function patternBytes(lengthBytes: number, seed = 1): Buffer {
-  const bytes = Buffer.allocUnsafe(lengthBytes);
-  let state = (seed * 2654435761) >>> 0;
-  for (let at = 0; at < lengthBytes; at++) {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    bytes[at] = state >>> 24;
+  const name = `${seed}:${lengthBytes}`;
+  const known = patterns.get(name);
+  if (known !== undefined) return known;
+  const key = createHash('md5').update(String(seed)).digest();
+  const bytes = createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(lengthBytes));
+  patternsBytes += lengthBytes;
+  if (patternsBytes > MAX_PATTERNS_BYTES) {
+    patterns.clear();
+    patternsBytes = lengthBytes;
   }
+  patterns.set(name, bytes);
   return bytes;
 }
 

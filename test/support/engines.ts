@@ -1,5 +1,5 @@
 /** N real engines in one process over one fake origin and one fake store; their peer RPC is a direct call. */
-import { createCipheriv, createHash } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import type { OrcaError } from '#cache/core/errors.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import type { EngineSettings } from '#cache/engine/options.ts';
@@ -10,6 +10,8 @@ import type { FakeClock } from './fake-clock.ts';
 import { directPeerClient } from './direct-peer-client.ts';
 import { fakeChunkStore, type FakeChunkStore } from './fake-chunk-store.ts';
 import { fakeOrigin, type FakeOrigin } from './fake-origin.ts';
+
+export { patternBytes } from './chunks.ts';
 
 export const MIB = 1024 * 1024;
 
@@ -173,22 +175,21 @@ export async function readAll(engine: Engine, request: ReadRequest): Promise<{ r
   return { result, bytes: await collect(result) };
 }
 
-export async function collect(result: ReadResult): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const piece of result.body) {
-    parts.push(Buffer.from(piece.bytes));
+export async function collect({ body, range }: ReadResult): Promise<Buffer> {
+  let bytes: Buffer | undefined;
+  let at = 0;
+  for await (const piece of body) {
+    bytes ??= Buffer.allocUnsafeSlow(range.to - range.from);
+    if (at + piece.bytes.length > bytes.length) throw new Error(`the body exceeds its range of ${bytes.length} bytes`);
+    bytes.set(piece.bytes, at);
+    const copy = bytes.subarray(at, at + piece.bytes.length);
     await new Promise((resolve) => setImmediate(resolve));
     // Compared with the copy after the turn: memory that was reused meanwhile contains the poison pattern.
-    if (!Buffer.from(piece.bytes).equals(parts.at(-1)!)) throw new Error('a piece changed before it was released');
+    if (!copy.equals(piece.bytes)) throw new Error('a piece changed before it was released');
     piece.release();
+    at += copy.length;
   }
-  return Buffer.concat(parts);
-}
-
-/** Random-looking bytes, deterministic by seed and quick to generate: a cipher's key stream. */
-export function patternBytes(lengthBytes: number, seed = 1): Buffer {
-  const key = createHash('md5').update(String(seed)).digest();
-  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(lengthBytes));
+  return bytes?.subarray(0, at) ?? Buffer.alloc(0);
 }
 
 export function emptyCounts(): Counts {

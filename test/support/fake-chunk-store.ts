@@ -116,14 +116,14 @@ export function fakeChunkStore(): FakeChunkStore {
       down = error;
     },
     plant(chunk, body, metadata) {
-      chunks.set(chunk.path, { body: Uint8Array.from(body), metadata });
+      chunks.set(chunk.path, { body: new Uint8Array(body), metadata });
     },
     vanish(path) {
       chunks.delete(path);
     },
     flip(path, at) {
       change(path, ({ body, metadata }) => {
-        const flipped = Uint8Array.from(body);
+        const flipped = new Uint8Array(body);
         flipped[at] = (flipped[at] ?? 0) ^ 0xff;
         return { body: flipped, metadata };
       });
@@ -181,7 +181,7 @@ export function fakeChunkStore(): FakeChunkStore {
     async putSmall(name, body, call) {
       await enter('small', name, undefined, call);
       if (call.ifAbsent === true && smalls.has(name)) return 'lost';
-      smalls.set(name, Uint8Array.from(body));
+      smalls.set(name, new Uint8Array(body));
       return 'won';
     },
     async deleteSmall(name, call) {
