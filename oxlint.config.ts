@@ -79,7 +79,7 @@ const LAYERS: readonly Layer[] = [
   },
   {
     files: ['operator/control/**'],
-    // Of the reconciler only its interface.
+    // Only the interface of the reconciler.
     mayImport: [
       '#crds/**',
       '#shared/**',
