@@ -5,7 +5,7 @@
  */
 
 /** One call in flight. */
-export interface Flight {
+export interface CallInFlight {
   /** Set by `forget`: the outcome is outdated, and only callers that are already waiting receive it. */
   readonly isForgotten: boolean;
 }
@@ -19,7 +19,7 @@ export class Singleflight<K, V> {
   }
 
   /** Joins the call in flight for `key`, or starts it. Rejects with the call's error. */
-  do(key: K, call: (flight: Flight) => Promise<V>): Promise<V> {
+  do(key: K, call: (flight: CallInFlight) => Promise<V>): Promise<V> {
     const joined = this.#flights.get(key);
     if (joined !== undefined) return joined.promise;
     const { promise, resolve, reject } = Promise.withResolvers<V>();

@@ -123,5 +123,5 @@ async function* fromMemoryTier(context: FetchContext, call: FillCall): AsyncGene
 
 /** For one source only: no other source follows that could use what this cursor records. */
 function cursorOf({ range }: FillCall): Cursor {
-  return { at: range.from, absent: false, corrupt: false, storeFailed: false, askedAt: 0, isAgain: false };
+  return { at: range.from, absent: false, corrupt: false, storeFailed: false, askedAt: 0, wasReadLately: false };
 }

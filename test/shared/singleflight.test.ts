@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
-import { Singleflight, type Flight } from '#shared/singleflight.ts';
+import { Singleflight, type CallInFlight } from '#shared/singleflight.ts';
 
 /** A call that the test settles; `gates` has one entry per start. */
 function gatedCall() {
   const gates: PromiseWithResolvers<string>[] = [];
-  const flights: Flight[] = [];
-  const call = (flight: Flight): Promise<string> => {
+  const flights: CallInFlight[] = [];
+  const call = (flight: CallInFlight): Promise<string> => {
     const gate = Promise.withResolvers<string>();
     gates.push(gate);
     flights.push(flight);

@@ -166,7 +166,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a bad chunk is filled again, and not written over',
-    seed: 42,
+    seed: 36,
     shows: ({ faults }) => faults.has('store-flip') || faults.has('store-truncate'),
     edits: [
       { file: 'cache/engine/fetch/from-origin.ts', search: 'overwrite: cursor.corrupt', replace: 'overwrite: false' },
@@ -318,7 +318,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a catalog forgets without a tombstone',
-    seed: 399,
+    seed: 566,
     shows: ({ faults, catalogEntries }) => faults.has('store-vanish') && catalogEntries === 4,
     edits: [
       {
@@ -330,7 +330,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a peer that waits for a slow origin sends no sign of life',
-    seed: 10,
+    seed: 197,
     shows: ({ faults }) => faults.has('origin-slow') && !PEER_TROUBLE.some((fault) => faults.has(fault)),
     edits: [
       {
@@ -554,7 +554,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a shared load from the cachestore is not verified',
-    seed: 1,
+    seed: 28,
     shows: ({ faults }) => faults.has('store-flip'),
     edits: [
       { file: STORE_LOADS, search: 'this.#verifier?.take(piece) ?? this.#writtenTo', replace: 'this.#writtenTo' },

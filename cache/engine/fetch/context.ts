@@ -61,14 +61,14 @@ export interface Cursor {
   storeFailed: boolean;
   /** The block table's moment when the read began. */
   readonly askedAt: number;
-  /** The chunk was read before, not long ago: it may stay in memory. */
-  readonly isAgain: boolean;
+  /** The ghost list contains the chunk: it may be loaded into memory. */
+  readonly wasReadLately: boolean;
 }
 
 export function startCursor(context: FetchContext, read: ChunkRead): Cursor {
   const askedAt = context.blockTable.moment;
-  const isAgain = context.ghosts.touch(read.chunk.path);
-  return { at: read.range.from, absent: false, corrupt: false, storeFailed: false, askedAt, isAgain };
+  const wasReadLately = context.ghosts.touch(read.chunk.path);
+  return { at: read.range.from, absent: false, corrupt: false, storeFailed: false, askedAt, wasReadLately };
 }
 
 /** The bytes that are not read yet. */

@@ -34,7 +34,7 @@ export async function* fromStore(context: FetchContext, read: ChunkRead, cursor:
 /** Shares one load of the chunk into memory with its other readers, if it is read whole and not for the first time. */
 function joinLoad({ storeLoads }: FetchContext, read: ChunkRead, cursor: Cursor): PieceReader | undefined {
   const rest = { ...read, range: remaining(read, cursor) };
-  return storeLoads.join(rest) ?? (cursor.isAgain ? storeLoads.start(rest, callOf(read)) : undefined);
+  return storeLoads.join(rest) ?? (cursor.wasReadLately ? storeLoads.start(rest, callOf(read)) : undefined);
 }
 
 /** Returns a failure that the next source can make up for; throws any other. */

@@ -13,12 +13,12 @@ export class GhostList {
 
   /** Records a read; returns whether the chunk was read lately. */
   touch(path: ChunkPath): boolean {
-    const isAgain = this.#young.has(path) || this.#old.has(path);
+    const wasReadLately = this.#young.has(path) || this.#old.has(path);
     if (this.#young.size >= GENERATION_SIZE && !this.#young.has(path)) {
       this.#old = this.#young;
       this.#young = new Set();
     }
     this.#young.add(path);
-    return isAgain;
+    return wasReadLately;
   }
 }
