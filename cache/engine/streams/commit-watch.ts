@@ -1,4 +1,4 @@
-/** Singleflight for "is the chunk committed by now?": one HEAD for all readers, and no other for a moment. */
+/** Singleflight for "is the chunk committed by now?": one HEAD for all readers, at most every 250 ms. */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { hasCode } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
