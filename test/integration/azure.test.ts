@@ -107,7 +107,7 @@ test('ranges, suffixes and If-Match are S3’s', async () => {
   expect(part.body.equals(body)).toBe(true);
 });
 
-test('a blob that is replaced is served anew, whole', async () => {
+test('a replaced blob is served in its new version, complete', async () => {
   const [before, after] = [patternBytes(MIB + 5, 1), patternBytes(MIB + 5, 2)];
   await azurite.putBlob(ORIGIN_BUCKET, 'changing', before);
   expect(sha256((await http(edge(), path('changing'))).body)).toBe(sha256(before));
@@ -115,7 +115,7 @@ test('a blob that is replaced is served anew, whole', async () => {
   await azurite.putBlob(ORIGIN_BUCKET, 'changing', after);
   const { headers } = await azurite.request({ method: 'HEAD', container: ORIGIN_BUCKET, blob: 'changing' });
   const etag = `"${String(headers['etag']).replaceAll('"', '')}-1"`;
-  // An entry older than a second is asked for anew before a 412.
+  // An entry older than a second is revalidated before a 412.
   await expect
     .poll(async () => (await http(edge(), path('changing'), { headers: { 'if-match': etag } })).status)
     .toBe(200);
@@ -135,7 +135,7 @@ test('append and page blobs are 502 OriginUnsupported', async () => {
   }
 });
 
-test('the SDK lists what is there, in S3’s order, page by page over the replicas', async () => {
+test('the SDK lists all blobs in S3’s order, page by page over the replicas', async () => {
   const keys = ['l/a b+c', 'l/a-b', 'l/a/x', 'l/a/y', 'l/é', 'l/\uff5e', 'l/\u{1f433}'];
   for (const key of keys) await azurite.putBlob(ORIGIN_BUCKET, key, key);
   const client = new S3Client({

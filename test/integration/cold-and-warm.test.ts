@@ -63,7 +63,7 @@ describe.for(['S3', 'Filesystem'] as const)('with a cachestore of type %s', (sto
     await cache.expectNothingHeld();
   });
 
-  test('50 clients at once over three replicas: one origin read a chunk, and the metrics say the same', async () => {
+  test('50 clients at once over three replicas: one origin read a chunk, and the metrics agree', async () => {
     const cache = await start({ store, replicas: 3 });
     const body = patternBytes(5 * MIB + 7);
     const hash = sha256(body);

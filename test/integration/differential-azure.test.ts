@@ -63,7 +63,7 @@ function masked(aspects: Aspects): Aspects {
   return new Map([...aspects].map(([name, value]) => [name, isVersion(name) ? 'some' : value]));
 }
 
-test('clients can not tell the origins apart, but for what is written down', async () => {
+test('clients see no difference between the origins, except for the listed ones', async () => {
   const { unexplained, unused } = judge(await compareAll(s3, azure, 'content', masked), AZURE_DIFFERENCES);
   expect(unexplained.slice(0, SHOWN)).toEqual([]);
   expect(unused).toEqual([]);

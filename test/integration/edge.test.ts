@@ -45,7 +45,7 @@ async function readToEnd(socket: Socket): Promise<string> {
   return Buffer.concat(pieces).toString('latin1');
 }
 
-/** Closes the socket once so many bytes have come. */
+/** Closes the socket after this many bytes. */
 async function closeAfter(socket: Socket, lengthBytes: number): Promise<void> {
   let got = 0;
   if (lengthBytes === 0) socket.destroy();
@@ -121,7 +121,7 @@ describe('connections', () => {
     expect(sha256(read.body)).toBe(sha256(patternBytes(2 * MIB, 7)));
   });
 
-  test('readers that do not read hold nobody up, and read on when they like', async () => {
+  test('stalled readers slow no other client down, and can resume', async () => {
     const gate = createGate();
     gate.hold();
     const { signal } = new AbortController();
@@ -133,7 +133,7 @@ describe('connections', () => {
     for (const read of await Promise.all(slow)) expect(sha256(read.body)).toBe(sha256(BODY));
   });
 
-  test('one connection serves whatever is asked, one after the other', async () => {
+  test('one connection serves successive requests of all kinds', async () => {
     let connections = 0;
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const open = agent.createConnection.bind(agent);
@@ -159,7 +159,7 @@ describe('connections', () => {
     expect(connections).toBe(1);
   });
 
-  test('more of them than configured are told so and closed, while all others are being answered', async () => {
+  test('connections above the limit get 503 and are closed, while all others are busy', async () => {
     await using few = await startReplicas({ changes: { 'edge.maxConnections': 2 } });
     const { hostname, port } = new URL(few.all[0]!.edge);
     const open = async (): Promise<Socket> => {
@@ -207,7 +207,7 @@ describe('HEAD', () => {
     expect(answer.slice(end + 4)).toMatch(/^HTTP\/1\.1 404 /);
   });
 
-  test('says what GET would say', async () => {
+  test('has the headers of a GET', async () => {
     const head = await http(edge(), PATH, { method: 'HEAD' });
     const get = await http(edge(), PATH);
     const same = ['content-length', 'content-type', 'etag', 'last-modified', 'accept-ranges'];

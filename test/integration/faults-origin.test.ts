@@ -14,21 +14,21 @@ test.for(SLOW)('$name: every read is whole, and each byte comes from the origin 
   expect(duplication).toBe(1);
 });
 
-/** What came before the end is kept: connections that bring something are enough to have it all. */
+/** Bytes before a break are kept: connections that deliver some bytes suffice to get the whole object. */
 const CUT: readonly Fault[] = [300_000, 700_001, MIB - 1].map((bytes) => ({
   name: `limit_data, after ${bytes} bytes`,
   toxic: { type: 'limit_data', bytes },
   stream: 'downstream',
 }));
 
-test.for(CUT)('$name: what has come is not asked for again', async (fault) => {
+test.for(CUT)('$name: bytes that have arrived are not fetched again', async (fault) => {
   const { duplication, failures } = await world.expectSurvived(fault);
   expect(duplication).toBe(1);
   expect(failures).toBeGreaterThan(0);
 });
 
 const DEAD: readonly Fault[] = [
-  { name: 'timeout, no byte passes', toxic: { type: 'timeout', timeout: 0 } },
+  { name: 'timeout, no bytes pass', toxic: { type: 'timeout', timeout: 0 } },
   { name: 'timeout, then the end', toxic: { type: 'timeout', timeout: 200 } },
   // A dozen connections for each chunk: too many for the breaker.
   { name: 'limit_data, after 100000 bytes', toxic: { type: 'limit_data', bytes: 100_000 }, stream: 'downstream' },

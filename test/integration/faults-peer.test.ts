@@ -14,7 +14,7 @@ test.for(SLOW)('$name: every read is whole, and each byte comes from the origin 
 });
 
 const BROKEN: readonly Fault[] = [
-  { name: 'timeout, no byte passes', toxic: { type: 'timeout', timeout: 0 } },
+  { name: 'timeout, no bytes pass', toxic: { type: 'timeout', timeout: 0 } },
   { name: 'timeout, then the end', toxic: { type: 'timeout', timeout: 300 }, stream: 'downstream' },
   { name: 'reset_peer', toxic: { type: 'reset_peer', timeout: 20 } },
   { name: 'limit_data, nothing', toxic: { type: 'limit_data', bytes: 0 } },

@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 
 const BROKEN: readonly Fault[] = [
-  { name: 'timeout, no byte passes', toxic: { type: 'timeout', timeout: 0 } },
+  { name: 'timeout, no bytes pass', toxic: { type: 'timeout', timeout: 0 } },
   { name: 'timeout, no answer comes', toxic: { type: 'timeout', timeout: 0 }, stream: 'downstream' },
   { name: 'reset_peer', toxic: { type: 'reset_peer', timeout: 20 } },
   { name: 'limit_data, nothing', toxic: { type: 'limit_data', bytes: 0 } },
@@ -24,7 +24,7 @@ test.for(SLOW)('$name: every read is whole, and each byte comes from the origin 
   expect(duplication).toBe(1);
 });
 
-/** Of what a client may notice of a store, nothing is bad. */
+/** Clients notice no error of the cachestore. */
 const UNNOTICED = BROKEN.map((fault) => ({ ...fault, harmless: true }));
 
 test.for(UNNOTICED)('$name: what is cold comes from the origin once, and is stored in the end', async (fault) => {

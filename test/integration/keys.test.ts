@@ -128,7 +128,7 @@ describe('against an origin that captures what it is sent', () => {
     expect(origin.requests[from]?.target).toBe(`/${ORIGIN_BUCKET}/${encoded("lenient(1)!~*'+=@:,;&$[]{}|^.txt")}`);
   });
 
-  test('a key of 1025 bytes, one that is no UTF-8 and one that leads out of the bucket never reach the origin', async () => {
+  test('a key of 1025 bytes, one that is not UTF-8 and one that escapes the bucket never reach the origin', async () => {
     const from = origin.requests.length;
     for (const target of ['x'.repeat(1025), '%ff%fe', '%C3%28', '%zz', '../dot-dot', 'a/%2e%2e/%2E./x']) {
       const read = await http(cache.all[0]!.edge, `/${BUCKET}/${target}`);

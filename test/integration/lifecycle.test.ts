@@ -54,7 +54,7 @@ describe('readiness', () => {
   });
 });
 
-test('a value of the runtime file that is wrong is told until it is corrected, and the last good one stays', async () => {
+test('an invalid value in the runtime file is reported until it is corrected, and the last valid one stays', async () => {
   const runtimeFile = join(directory, 'hot.yaml');
   await writeFile(runtimeFile, 'chunking: {readahead: 3}');
   await using cache = await startReplicas({ changes: { runtimeFile } });
@@ -91,7 +91,7 @@ test('metrics and status are well-formed and tell no secret', async () => {
 });
 
 describe('draining', () => {
-  test('a long read goes on to its end, and what comes meanwhile is told to close', async () => {
+  test('a long read completes, and new responses have Connection: close', async () => {
     await using cache = await startReplicas({
       readahead: 0,
       changes: { 'shutdown.propagationDelay': '3s', 'shutdown.drainTimeout': '30s' },
@@ -165,7 +165,7 @@ describe('node cache/main.ts', () => {
     return { child, output, exited: once(child, 'close').then(([code]) => code as number | null) };
   }
 
-  test('a bad configuration is exit 1, with all mistakes on stderr and each with its path', async () => {
+  test('a bad configuration is exit 1, with all problems on stderr, each with its path', async () => {
     const file = join(directory, 'bad.yaml');
     await writeFile(
       file,

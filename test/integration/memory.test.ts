@@ -1,4 +1,4 @@
-/** Fills that nobody waits for any more, connections that close on what they have pipelined, and ranges of what is stored. */
+/** Abandoned fills, connections that close with pipelined requests, and ranges of stored chunks. */
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { http } from '#test/support/http.ts';

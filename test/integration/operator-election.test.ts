@@ -19,7 +19,7 @@ interface Pair {
   /** What each wrote of caches and children. */
   readonly writes: (of: 'first' | 'second') => number;
   readonly change: (replicas: number) => void;
-  /** The change has been brought about. */
+  /** The change was applied. */
   readonly applied: (replicas: number) => Promise<void>;
 }
 
@@ -59,8 +59,8 @@ async function pair(): Promise<Pair> {
   };
 }
 
-describe('of two operators', () => {
-  test('one works; when it is stopped the other goes on at once', async () => {
+describe('two operators', () => {
+  test('one leads; when it is stopped the other takes over at once', async () => {
     const { first, second, writes, change, applied } = await pair();
     await applied(3);
     expect(writes('first')).toBeGreaterThan(0);
@@ -75,7 +75,7 @@ describe('of two operators', () => {
     expect(second.output()).toContain('"message":"became leader"');
   });
 
-  test('the other goes on when the first dies', async () => {
+  test('the other takes over when the first dies', async () => {
     const { first, writes, change, applied } = await pair();
     await applied(3);
     first.stop('SIGKILL');

@@ -1,4 +1,4 @@
-/** What an origin, or something on the way to it, can do wrong: a client gets right bytes or a broken connection. */
+/** Faults of an origin, or of a proxy before it: a client gets right bytes or a broken connection. */
 import { Agent } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -50,10 +50,10 @@ async function expectStoredRight(before: ReadonlyMap<string, string>, path: stri
 }
 
 const BODY = patternBytes(MIB + MIB / 2);
-/** Of the first chunk, in an answer that says it is another. */
+/** Bytes of the first chunk, in a response that claims to be another. */
 const OTHER_RANGE = `bytes 1-${MIB}/${BODY.length}`;
 
-/** Spoils any answer to a range read of BODY. `status` and `code`: what a client is told if it never gets better. */
+/** Corrupts the responses to range reads of BODY. `status` and `code`: the client's response while the fault lasts. */
 const REFUSED: readonly { name: string; action: Action; status: number; code: string }[] = [
   { name: 'a body cut in the middle', action: { kind: 'cut', afterBytes: 300_000 }, status: 0, code: '' },
   {
@@ -139,13 +139,13 @@ describe.for(REFUSED)('$name', ({ action, status, code }) => {
     await expectStoredRight(before, path, BODY);
   });
 
-  test('for ever never looks like a complete object, and nothing is stored', async () => {
+  test('permanently never looks like a complete object, and nothing is stored', async () => {
     const { path } = await putObject(BODY);
     const before = await cache.stored();
     cache.originProxy.inject({ when: isRead, action });
     const read = await http(edge(), path);
     if (status === 0) {
-      // Each answer brings some right bytes, so that the rest can be had in the end: right, or visibly broken.
+      // Each response has some right bytes, so that the body may complete in the end: right, or visibly broken.
       expect(read.status).toBe(200);
       expect(BODY.subarray(0, read.body.length).equals(read.body)).toBe(true);
       expect(read.complete).toBe(read.body.length === BODY.length);
@@ -172,7 +172,7 @@ describe('answers that are no range', () => {
     expect(await cache.stored()).toEqual(before);
   });
 
-  test('and taken where the whole object was asked for', async () => {
+  test('and accepted where the whole object was requested', async () => {
     const small = patternBytes(1_000);
     const { key, path } = await putObject(small);
     const head = await cache.origin.request('HEAD', ORIGIN_BUCKET, key);
@@ -182,7 +182,7 @@ describe('answers that are no range', () => {
     expect(read.body.equals(small)).toBe(true);
   });
 
-  test('a coding that something on the way added is refused', async () => {
+  test('a content coding that a proxy added is refused', async () => {
     const { key, path } = await putObject(BODY);
     const before = await cache.stored();
     const head = await cache.origin.request('HEAD', ORIGIN_BUCKET, key);
@@ -204,7 +204,7 @@ describe('refusals', () => {
   test.for([
     { code: 'AccessDenied', status: 403, told: 'AccessDenied' },
     { code: 'InvalidAccessKeyId', status: 502, told: 'OriginUnauthorized' },
-  ])('403 $code is asked once and told as $status $told', async ({ code, status, told }) => {
+  ])('403 $code is requested once and answered with $status $told', async ({ code, status, told }) => {
     const { path } = await putObject(BODY);
     const body = `<Error><Code>${code}</Code></Error>`;
     cache.originProxy.inject({ when: isRead, action: { kind: 'answer', status: 403, body } });
@@ -269,7 +269,7 @@ describe('in the middle of a response', () => {
     expect(cache.originProxy.passed.filter(isRead)).toHaveLength(2);
   });
 
-  test('an answer that does not begin is asked for again', async () => {
+  test('a request without a response is repeated', async () => {
     const body = patternBytes(1_000);
     const { path } = await putObject(body);
     const gate = createGate();
@@ -326,7 +326,7 @@ describe('an object that changes', () => {
   });
 });
 
-test('an origin that is unwell is not asked again by every replica', async () => {
+test('a failing origin is not retried by every replica', async () => {
   await using three = await startReplicas({
     replicas: 3,
     changes: { 'origin.retry': { attempts: 3, backoffInitial: '5ms', backoffMax: '1s', maxTotalDuration: '5s' } },
@@ -335,7 +335,7 @@ test('an origin that is unwell is not asked again by every replica', async () =>
   three.originProxy.inject({ when: isRead, action: { kind: 'answer', status: 500 } });
   const reads = await Promise.all(three.all.map((replica) => http(replica.edge, `/${BUCKET}/one.bin`)));
   for (const read of reads) expect(read.status).toBe(503);
-  // Three attempts of the coordinator's one fill, or of two if an asker came after the first had failed.
+  // Three attempts of the coordinator's one fill, or of two if a request came after the first had failed.
   expect([3, 6]).toContain((await three.originProxy.counts('GET')).requests);
   await until(() => three.all.every(({ cache: { engine } }) => engine.flights.count === 0), 'no fill is left');
 });

@@ -1,4 +1,4 @@
-/** What replicas send each other over real sockets: once for a crowd, by either key, in chunks of either size. */
+/** Streams between replicas over real sockets: shared by concurrent readers, with either key, in chunks of either size. */
 import { randomBytes } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { patternBytes } from '#test/support/engines.ts';
@@ -21,7 +21,7 @@ async function start(options: ReplicasOptions): Promise<Replicas> {
 const read = (replica: Replica, key: string, headers: Record<string, string> = {}): Promise<HttpAnswer> =>
   http(replica.edge, `/${BUCKET}/${key}`, { headers });
 
-describe('a crowd', () => {
+describe('concurrent readers', () => {
   test('of 25 clients at each of three replicas costs each chunk one stream to each other replica', async () => {
     const cache = await start({ replicas: 3 });
     const body = patternBytes(8 * MIB);
@@ -35,7 +35,7 @@ describe('a crowd', () => {
     );
     expect(new Set(await Promise.all(reads))).toEqual(new Set([true]));
     expect((await cache.originProxy.counts('GET')).bodyBytes).toBe(body.length);
-    // Who comes late may find the chunk in the cachestore, or ask for it once more while it is on its way there.
+    // A late reader may find the chunk in the cachestore, or fetch it again while it is being committed.
     const streams = await cache.total('orca_peer_requests_total', { outcome: 'bytes' });
     expect(streams).toBeGreaterThan(0);
     expect(streams).toBeLessThanOrEqual(4 * 2 * 8);
@@ -74,17 +74,17 @@ describe('while the cluster’s secret is rotated', () => {
     ['both', ['both', 'old', 'new']],
     ['old', ['old', 'both', 'both']],
     ['new', ['new', 'both', 'both']],
-  ] as const)('who has %s is answered by all of %j', async ([, has]) => {
+  ] as const)('a replica with %s is served by all of %j', async ([, has]) => {
     const cache = await start({ replicas: 3, peerKeysOf: (index) => HAS[has[index] ?? 'both'] });
     const body = patternBytes(12 * MIB);
     await cache.put('a', body);
-    const [asker] = cache.all as [Replica, Replica, Replica];
-    const answer = await read(asker, 'a');
+    const [requester] = cache.all as [Replica, Replica, Replica];
+    const answer = await read(requester, 'a');
     expect(sha256(answer.body)).toBe(sha256(body));
-    expect(await asker.metric('orca_source_fallbacks_total', { source: 'coordinator' })).toBe(0);
-    expect(await asker.metric('orca_source_fallbacks_total', { source: 'head' })).toBe(0);
+    expect(await requester.metric('orca_source_fallbacks_total', { source: 'coordinator' })).toBe(0);
+    expect(await requester.metric('orca_source_fallbacks_total', { source: 'head' })).toBe(0);
     expect(await cache.total('orca_peer_requests_total', { outcome: 'unauthorized' })).toBe(0);
-    expect(await asker.metric('orca_served_bytes_total', { source: 'peer_fill' })).toBeGreaterThan(0);
+    expect(await requester.metric('orca_served_bytes_total', { source: 'peer_fill' })).toBeGreaterThan(0);
     expect((await cache.originProxy.counts('GET')).bodyBytes).toBe(body.length);
   });
 });

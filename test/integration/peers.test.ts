@@ -12,7 +12,7 @@ import { BUCKET, MIB, ORIGIN_BUCKET, ORIGIN_ID, startReplicas, type Replicas } f
 
 describe('views that differ', () => {
   test('get 409 and a local fill: right bytes, and no request is forwarded twice', async () => {
-    // The first knows of all, the others of themselves and of some that are not there and own half of its chunks.
+    // The first knows all replicas; each other one knows itself and missing replicas that own half of its chunks.
     await using cache = await startReplicas({
       replicas: 3,
       peersOf: (index, addresses) =>
@@ -26,7 +26,7 @@ describe('views that differ', () => {
     const first = cache.all[0]!;
     expect(await first.metric('orca_source_fallbacks_total', { reason: 'not_coordinator' })).toBeGreaterThan(0);
     expect(await cache.total('orca_peer_requests_total', { outcome: 'not_coordinator' })).toBeGreaterThan(0);
-    // Whoever was asked and was not in charge has asked nobody else.
+    // A replica that was called and is not the coordinator has called no other replica.
     for (const other of cache.all.slice(1)) expect(await other.metric('orca_source_fallbacks_total')).toBe(0);
     await cache.idle();
     expect((await cache.stored()).size).toBe(24);
@@ -86,7 +86,7 @@ describe('GET /internal/fill', () => {
     return formatFillTerms({ rank: 1, epoch: '0123456789abcdef', demand: 'new', deadlineMs: 5_000, reason: 'miss' });
   }
 
-  /** `signedFor`: whose MAC it is, where that is another than the one who is asked. */
+  /** `signedFor`: the receiver that the MAC names, where that is another than the called replica. */
   async function ask(
     index: number,
     options: {

@@ -1,4 +1,4 @@
-/** A purge, as an operator of the cache makes it: by hand beside one replica, and all of them ask the origin anew. */
+/** A purge, as an administrator runs it in one pod: afterwards every replica queries the origin again. */
 import { describe, expect, test } from 'vitest';
 import { purge } from '#cache/purge.ts';
 import { parseConfig } from '#cache/config/load.ts';
@@ -14,7 +14,7 @@ function configOf(replica: Replica) {
 }
 
 describe('a purge', () => {
-  test('reaches all replicas, and only who holds the secret may ask for it', async () => {
+  test('reaches all replicas, and needs the secret', async () => {
     await using cache = await startReplicas({ replicas: 3 });
     const key = 'awkward ü+%2F key';
     const path = `/${BUCKET}/${encodeURIComponent(key)}`;
@@ -38,7 +38,7 @@ describe('a purge', () => {
       .toBe(true);
   });
 
-  test('of a bucket that is not served says so', async () => {
+  test('a purge in a bucket that is not served is refused', async () => {
     await using cache = await startReplicas();
     expect(await purge(configOf(cache.all[0]!), { bucket: 'others', key: 'a' })).toMatch(/^404: .*others/);
   });

@@ -13,7 +13,7 @@ import { BUCKET, ORIGIN_BUCKET, startReplicas, type Replicas } from '#test/suppo
 import { reply, startScriptedServer, type ScriptedServer } from '#test/support/scripted-server.ts';
 
 const OTHER_BUCKET = 'far-private';
-const PRIVATE = 'what nobody here may read';
+const PRIVATE = 'a private object outside the bucket';
 const HOST = 's3.cache.test';
 
 /** The error's code, with the status; what is no error document has none. */
@@ -86,12 +86,12 @@ describe('an origin with more buckets than are served', () => {
     if (!/marker|start-after/.test(target)) expect(answer.status).toBeGreaterThanOrEqual(400);
     expect(answer.status).toBeLessThan(500);
     expect(answer.body.toString()).not.toContain('<Contents><Key>private');
-    // Nothing was asked of the origin that would lead there, were it resolved.
+    // The origin got no request that would lead there, even if it resolved the dots.
     for (const { target: passed } of cache.originProxy.passed)
       expect(new URL(passed, 'http://origin').pathname).toMatch(new RegExp(`^/${ORIGIN_BUCKET}(?:/|$)`));
   });
 
-  test('it is there, for who asks the origin itself, or for the bucket that it is in', async () => {
+  test('the private object exists, for clients of the origin or of its own bucket', async () => {
     expect((await cache.origin.request('GET', OTHER_BUCKET, 'key')).body.toString()).toBe(PRIVATE);
     expect((await http(edge(), `/${BUCKET}/private/key`)).body.toString()).toBe(PRIVATE);
     expect((await http(edge(), '/part/key')).body.toString()).toBe('open to all');
@@ -114,7 +114,7 @@ describe('an origin with more buckets than are served', () => {
     }
   });
 
-  test('what a client writes into its request comes back as text, never as markup', async () => {
+  test('text from a request is returned as text, never as markup', async () => {
     const evil = `</Key><Code>x</Code><!--"'&]]>\u0000\u0001`;
     const encoded = encodeURIComponent(evil);
     for (const target of [
@@ -141,7 +141,7 @@ describe('an origin with more buckets than are served', () => {
     expect(beyond.body.toString()).toContain('<RangeRequested>bytes=999-</RangeRequested>');
   });
 
-  test('a response header that a client chooses is one header, and only for who signs', async () => {
+  test('a response header that a client chooses is one header, and only for signed requests', async () => {
     const headers = { authorization: 'AWS4-HMAC-SHA256 Credential=any' };
     const ask = (value: string) =>
       http(edge(), `/part/key?response-content-disposition=${value}&response-content-type=text/x`, { headers });
@@ -184,7 +184,7 @@ describe('an origin that says strange things', () => {
     return http(cache.all[0]!.edge, `/${BUCKET}/object-${number}`);
   };
 
-  test('says nothing of the connection, and sets no cookie', async () => {
+  test('has no headers of the connection, and sets no cookie', async () => {
     const answer = await readWith(
       'set-cookie: a=b\r\nx-evil: 1\r\nlocation: http://evil\r\naccess-control-allow-origin: *\r\nserver: evil\r\n' +
         'content-range: bytes 0-1/2\r\nx-cache: HIT\r\nx-amz-request-id: evil\r\nconnection: x\r\n',
@@ -295,7 +295,7 @@ describe('tenants', () => {
       `/${ORIGIN_BUCKET}/bob/1`,
     ])
       for (const method of ['GET', 'HEAD', 'PUT', 'DELETE', 'POST']) {
-        // Encoded as the signature wants it, whatever the target says.
+        // Encoded as the signature requires, however the target is encoded.
         const signedPath = path.replaceAll(/%2e/gi, '.');
         const target = presign({ ...BOB, method, host: host(), path: signedPath, atMs: Date.now() });
         const answer = await http(edge(), target.replace(signedPath, path), { method });
@@ -305,7 +305,7 @@ describe('tenants', () => {
       expect(outcome(await by(BOB, `/${BUCKET}/alice/1`, query as Record<string, string>))).toBe('403 AccessDenied');
   });
 
-  test('lists tell of nothing outside, by no prefix, marker, delimiter or token', async () => {
+  test('lists show nothing outside the prefix, by any prefix, marker, delimiter or token', async () => {
     const list = (query: Record<string, string>) => by(BOB, `/${BUCKET}`, query);
     expect((await list({ 'list-type': '2', prefix: 'bob/' })).body.toString()).toContain('<KeyCount>3</KeyCount>');
     for (const query of [
@@ -323,7 +323,7 @@ describe('tenants', () => {
       { marker: 'bob/' },
     ])
       expect(outcome(await list(query as unknown as Record<string, string>))).toBe('403 AccessDenied');
-    // Where a list goes on is no secret; what it may show is decided by its prefix alone.
+    // The continuation point of a list is not secret; its prefix alone decides what it may show.
     const first = await by(ADMIN, `/${BUCKET}`, { 'list-type': '2', 'max-keys': '1' });
     const adminsToken = /<NextContinuationToken>([^<]+)</.exec(first.body.toString())?.[1] ?? '';
     expect(adminsToken).not.toBe('');
@@ -411,7 +411,7 @@ describe('tenants', () => {
     expect(answer.body.toString()).not.toContain(BOB.secretAccessKey);
   });
 
-  test('who is refused is told nothing of the key', async () => {
+  test('a refused client learns nothing about the key', async () => {
     const refused = await by({ ...GUEST, secretAccessKey: 'wrong' }, '/second/1');
     for (const secret of [GUEST.secretAccessKey, BOB.secretAccessKey, ADMIN.secretAccessKey])
       expect(refused.body.toString()).not.toContain(secret);

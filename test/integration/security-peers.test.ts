@@ -1,4 +1,4 @@
-/** Calls between replicas by who has overheard one: tampered with, sent again, sent elsewhere. */
+/** Attacks on calls between replicas with a recorded call: tampering, replay, another receiver. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PEER_TERMS } from '#cache/core/peer/fill-request.ts';
@@ -49,7 +49,7 @@ describe.for([
   ['head', 'GET', HEAD, 200],
   ['invalidate', 'POST', INVALIDATE, 204],
 ] as const)('%s', ([, method, target, status]) => {
-  test('is done for who holds the secret', async () => {
+  test('is accepted with the secret', async () => {
     const answer = await send(peer(), signedCall(method, target));
     expect(answer.status).toBe(status);
     expect(answer.headers).toHaveProperty('x-orca-proof');
@@ -76,7 +76,7 @@ describe.for([
     ['half of its MAC', (call: Call): Call => ({ ...call, headers: cut(call.headers) })],
     ['many MACs', (call: Call): Call => ({ ...call, headers: { ...call.headers, 'x-orca-mac': 'AAAA,BBBB,CCCC' } })],
     ['no MAC', (call: Call): Call => ({ ...call, headers: PEER_TERMS })],
-  ] as const)('with %s is nobody’s', async ([, change]) => {
+  ] as const)('with %s is rejected', async ([, change]) => {
     const answer = await send(peer(), change(signedCall(method, target)));
     expect([answer.status, answer.body.length]).toEqual([401, 0]);
     expect(answer.headers).not.toHaveProperty('x-orca-proof');
@@ -92,8 +92,8 @@ describe.for([
 
   test.for([
     ['another prefix', 'private/key'],
-    ['a key that climbs out of its prefix', 'open/../private/key'],
-    ['a key that climbs out of its bucket', '../other/key'],
+    ['a key that escapes its prefix', 'open/../private/key'],
+    ['a key that escapes its bucket', '../other/key'],
   ] as const)('of %s is refused even to a replica', async ([, key]) => {
     const other =
       method === 'GET'
@@ -125,7 +125,7 @@ describe('a call that changes something', () => {
     expect([again.status, again.body.toString()]).toEqual([401, 'replayed request: nonce already used\n']);
     expect((await send(ops, { ...signedCall('POST', PURGE, {}), target: `${PURGE}b` })).status).toBe(401);
     expect((await send(ops, signedCall('GET', PURGE, {}))).status).toBe(404);
-    // One for the peers' listener is none here, and the other way round.
+    // A call signed for the peer listener is rejected here, and vice versa.
     expect((await send(peer(), signedCall('POST', PURGE))).status).toBe(400);
     expect((await send(ops, { ...signedCall('POST', INVALIDATE), target: PURGE })).status).toBe(401);
     const climbing = formatPurgeTarget({ bucket: BUCKET, key: '../private/key' });
@@ -133,7 +133,7 @@ describe('a call that changes something', () => {
   });
 });
 
-test('who asks the edge as a replica would is a client like any other', async () => {
+test('peer headers on the edge have no effect', async () => {
   const headers = { ...signedCall('GET', `/${BUCKET}/a`).headers, 'x-orca-reason': 'corrupt, join' };
   const answer = await http(cache.all[0]!.edge, `/${BUCKET}/a`, { headers });
   expect(answer.body.toString()).toBe('an object');

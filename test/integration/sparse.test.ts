@@ -1,4 +1,4 @@
-/** Little of a large cold object, over HTTP: what the origin has to send for it, counted on the way. */
+/** Small reads of a large cold object over HTTP: the origin's bytes, counted by a proxy. */
 import { createHash } from 'node:crypto';
 import { expect, onTestFinished, test } from 'vitest';
 import { chunkAt } from '#cache/core/chunk.ts';
@@ -32,7 +32,7 @@ function get({ edge }: Replica, from: number, length = 4 * KIB): Promise<HttpAns
   return http(edge, `/${BUCKET}/big.bin`, { headers: { range: `bytes=${from}-${from + length - 1}` } });
 }
 
-test('4 KiB of each chunk, through any replica: 64 KiB from the origin, until a block is asked again', async () => {
+test('4 KiB of each chunk, through any replica: 64 KiB from the origin, until a block is read again', async () => {
   const cache = await start();
   const body = patternBytes(4 * CHUNK + 1_000_000);
   await cache.put('big.bin', body);
@@ -63,7 +63,7 @@ test('4 KiB of each chunk, through any replica: 64 KiB from the origin, until a 
   await cache.expectNothingHeld();
 });
 
-// The origin is given up after three times two seconds: on a machine where 100 requests take longer, once more.
+// The origin is given up after three times two seconds: on a machine where 100 requests take longer, again.
 test('100 clients at once on one footer cost one origin read', { retry: 2 }, async () => {
   const cache = await start();
   const body = patternBytes(2 * CHUNK);

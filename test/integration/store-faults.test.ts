@@ -1,4 +1,4 @@
-/** A cachestore that cuts, flips, loses, refuses, or is away: clients read right bytes, and nothing wrong stays stored. */
+/** A cachestore that truncates, corrupts, loses, refuses or is down: clients read right bytes, and nothing wrong stays stored. */
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { patternBytes } from '#test/support/engines.ts';
@@ -91,7 +91,7 @@ describe.for(['S3', 'Filesystem'] as const)('stored chunks, with a store of type
     for (const [index, file] of files.entries()) {
       const bytes = Buffer.from(good[index]!);
       bytes[700_000] = bytes[700_000]! ^ 0x01;
-      // In place: versitygw keeps what it knows of an object beside the file's bytes.
+      // In place: versitygw keeps an object's metadata beside the file's bytes.
       await writeFile(file, bytes, { flag: 'r+' });
     }
     for (const index of [0, 1, 2]) await expectRead(cache, index, 'a', body);
@@ -131,7 +131,7 @@ describe.for(['S3', 'Filesystem'] as const)('stored chunks, with a store of type
   });
 });
 
-describe('a store that is away', () => {
+describe('a store that is down', () => {
   test('costs no read, and has what is read later when it is back', async () => {
     const cache = await start({ replicas: 3 });
     const warm = patternBytes(3 * MIB, 1);

@@ -101,7 +101,7 @@ test('a versioned bucket is shown and warned of', async () => {
   expect(cache.all[0]!.logLines.some((line) => line.includes('is versioned'))).toBe(true);
 });
 
-test('a store that is away at boot: ready without it, serving from the origin, and all is well when it is back', async () => {
+test('a store that is down at boot: the cache is ready without it, serves from the origin, and recovers with it', async () => {
   const cache = await start({});
   await cache.store.stop();
   await cache.restart('away');

@@ -55,7 +55,7 @@ describe('anonymous', () => {
     await cache[Symbol.asyncDispose]();
   });
 
-  test('lists are the origin’s, page by page, on whichever replica the next one is asked', async () => {
+  test('lists are the origin’s, page by page, whichever replica serves the next page', async () => {
     const other = sdkFor(cache.all[1]!.edge);
     const names: string[] = [];
     let token: string | undefined;
@@ -81,7 +81,7 @@ describe('anonymous', () => {
     expect(v1.Contents?.map(({ Key }) => Key)).toEqual(['dir/sub/three', 'dir/two']);
   });
 
-  test('a list tells what HEAD tells', async () => {
+  test('a list agrees with HEAD', async () => {
     const { Contents = [] } = await sdk.send(new ListObjectsV2Command({ Bucket: BUCKET }));
     const head = await sdk.send(new HeadObjectCommand({ Bucket: BUCKET, Key: 'a.bin' }));
     expect(Contents[0]).toMatchObject({ ETag: head.ETag, Size: head.ContentLength, LastModified: head.LastModified });
@@ -144,12 +144,12 @@ describe('anonymous', () => {
       expect(answer.body.toString()).toContain(`<RequestId>${String(answer.headers['x-amz-request-id'])}</RequestId>`);
   });
 
-  test('what is asked of an unversioned object by its null version, or with unknown words, is its bytes', async () => {
+  test('an unversioned object is served by its null version, and with unknown query parameters', async () => {
     for (const query of ['versionId=null', 'x-id=GetObject', 'foo=bar'])
       expect((await http(edge(), `/${BUCKET}/a.bin?${query}`)).body.equals(BODY)).toBe(true);
   });
 
-  test('writes are refused, and said which are allowed', async () => {
+  test('writes are refused, and Allow lists the methods', async () => {
     for (const [method, target, type] of [
       ['PUT', `/${BUCKET}/a.bin`, 'OBJECT'],
       ['DELETE', `/${BUCKET}/a.bin`, 'OBJECT'],
@@ -162,7 +162,7 @@ describe('anonymous', () => {
     }
   });
 
-  test('a client that waits to be asked for its body is not asked', async () => {
+  test('a client that sends Expect: 100-continue gets no 100', async () => {
     const answer = await http(edge(), `/${BUCKET}/a.bin`, {
       method: 'PUT',
       headers: { expect: '100-continue', 'content-length': '1000000' },
@@ -170,7 +170,7 @@ describe('anonymous', () => {
     expect([answer.status, answer.headers['connection']]).toEqual([405, 'close']);
   });
 
-  test('a bucket may stand in the host name', async () => {
+  test('the bucket may be in the host name', async () => {
     const byHost = (host: string, target: string) => http(edge(), target, { headers: { host } });
     expect((await byHost(`${BUCKET}.s3.cache.test:8443`, '/a.bin')).body.equals(BODY)).toBe(true);
     expect((await byHost(`${BUCKET}.S3.Cache.Test`, '/?list-type=2')).body.toString()).toContain('<Key>a.bin</Key>');
@@ -233,7 +233,7 @@ describe('anonymous', () => {
     expect((await part('partNumber=1', { range: 'bytes=0-1' })).status).toBe(400);
   });
 
-  test('checksums are told of the whole, to who asks, and never of a part', async () => {
+  test('checksums are sent for whole objects, on request, and never for a range', async () => {
     const checksum = 'x-amz-checksum-crc32';
     await cache.origin.putObject(ORIGIN_BUCKET, 'summed', Buffer.from('123456789'), { [checksum]: 'y/Q5Jg==' });
     const ask = async (headers: Record<string, string>) =>
@@ -280,7 +280,7 @@ describe('with keys', () => {
       (await sdk.send(new GetObjectCommand({ Bucket: BUCKET, Key: key }))).Body?.transformToString(),
     );
 
-  test('who signs reads what its key may, and learns nothing of the rest', async () => {
+  test('a signed client reads what its key may, and learns nothing about other buckets', async () => {
     expect(await get(ALICE, 'alice/hers')).toBe('alice/hers');
     expect(await get(BOB, 'bob/his')).toBe('bob/his');
     expect(await get(BOB, 'alice/hers')).toBe('AccessDenied');
@@ -300,7 +300,7 @@ describe('with keys', () => {
     expect(await list(ALICE, '', 'no-such-bucket')).toBe('NoSuchBucket');
   });
 
-  test('who does not sign, or signs with another secret, reads nothing', async () => {
+  test('an unsigned client, or one with another secret, reads nothing', async () => {
     expect((await http(edge(), `/${BUCKET}/bob/his`)).body.toString()).toContain('<Code>AccessDenied</Code>');
     expect((await http(edge(), '/')).status).toBe(403);
     expect(await get({ ...ALICE, secretAccessKey: BOB.secretAccessKey }, 'alice/hers')).toBe('SignatureDoesNotMatch');
@@ -309,7 +309,7 @@ describe('with keys', () => {
     expect([head.status, head.body.length]).toEqual([403, 0]);
   });
 
-  test('new keys are taken up while it runs, and a broken file takes none away', async () => {
+  test('new keys are loaded at run time, and a broken file removes none', async () => {
     const path = join(directory, 'keys.yaml');
     const carol = { accessKeyId: 'CAROL', secretAccessKey: 'carol-secret-carol' };
     await writeFile(path, JSON.stringify([carol]));
@@ -327,7 +327,7 @@ describe('with keys', () => {
   });
 });
 
-test('bearers of a token read, and nobody else', async () => {
+test('clients with the bearer token read, and no others', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'orca-edge-tokens-'));
   await writeFile(
     join(directory, 'keys.yaml'),
@@ -395,7 +395,7 @@ describe('TLS', () => {
   });
 });
 
-test('a signed request that was changed on its way is refused', async () => {
+test('a signed request that was tampered with is refused', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'orca-edge-signed-'));
   const credentials = { accessKeyId: 'ALICE', secretAccessKey: 'alice-secret-alice' };
   await writeFile(join(directory, 'keys.yaml'), JSON.stringify([credentials]));

@@ -1,23 +1,23 @@
-/** Very many connections that do as little as they can. */
+/** Thousands of idle connections. */
 import { connect, type Socket } from 'node:net';
 import { until } from './until.ts';
 
-/** So many at a time are being made: a kernel's queue of them is some thousands long. */
+/** Connections opened at the same time: the kernel's accept queue holds some thousands. */
 const AT_ONCE = 250;
-/** On a machine that does something else too. */
+/** Generous, since the machine may be busy. */
 const LIMIT_MS = 60_000;
 
-export interface Crowd extends Disposable {
-  /** Connections that are still there. */
+export interface IdleConnections extends Disposable {
+  /** The number of connections that are still open. */
   readonly open: number;
-  /** What has come on any of them. */
+  /** The bytes received on any of them. */
   readonly heard: string;
-  /** On each that is still there. */
+  /** Writes to each open connection. */
   say(text: string): void;
 }
 
-/** Resolves once each of `count` has been accepted, whatever became of it. Each says `first` at once. */
-export async function gatherCrowd(endpoint: string, count: number, first = ''): Promise<Crowd> {
+/** Resolves once each of `count` connections was accepted, even if it was closed then. Each sends `first` at once. */
+export async function openIdleConnections(endpoint: string, count: number, first = ''): Promise<IdleConnections> {
   const { hostname, port } = new URL(endpoint);
   const sockets = new Set<Socket>();
   let heard = '';

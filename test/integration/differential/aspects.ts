@@ -27,7 +27,7 @@ const HEADERS = [
   'access-control-allow-origin',
 ];
 const HEADER_PREFIXES = ['x-amz-meta-', 'x-amz-checksum-'];
-/** Other words for the same, or of no use to a program. */
+/** Texts that mean the same, or that no program uses. */
 const UNCOMPARED_ERROR_ELEMENTS = new Set([
   'Message',
   'RequestId',
@@ -35,7 +35,7 @@ const UNCOMPARED_ERROR_ELEMENTS = new Set([
   'Resource',
   'ServerTime',
   'RequestTime',
-  // Of the host that it was sent to.
+  // It names the host that the request was sent to.
   'SignatureProvided',
   'StringToSign',
   'StringToSignBytes',
@@ -89,7 +89,7 @@ function documentAspects(xml: string): Map<string, string> {
   for (const { path, value } of leaves) {
     const name = path.slice(1).join('.');
     const last = path.at(-1) ?? '';
-    // One without a text says what its absence says.
+    // An empty element means the same as a missing one.
     if (value === '' || (root === 'Error' && UNCOMPARED_ERROR_ELEMENTS.has(last))) continue;
     const count = counts.get(name) ?? 0;
     counts.set(name, count + 1);

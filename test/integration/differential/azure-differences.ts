@@ -1,6 +1,6 @@
 /**
- * How a cache in front of Azure answers (`to`) otherwise than one in front of versitygw (`from`), and why. ETags and
- * dates always differ, and are not looked at.
+ * How the responses of a cache in front of Azure (`to`) differ from those of one in front of versitygw (`from`), and why.
+ * ETags and dates always differ, and are not compared.
  */
 import type { Difference } from './compare.ts';
 
@@ -25,7 +25,7 @@ export const AZURE_DIFFERENCES: readonly Difference[] = [
     to: 'application/octet-stream',
   },
   {
-    reason: 'versitygw tells of more where there is none; a client asks once more, and gets an empty page',
+    reason: 'versitygw marks the last page as truncated; a client then requests one more, empty page',
     where: /max-keys=1(?:&|$)/,
     what: /^ListBucketResult (?:IsTruncated|NextContinuationToken|NextMarker)$/,
     from: /^(?:true|some|list\/.*)$/,

@@ -1,4 +1,4 @@
-/** Two servers asked the same, and what is to be said of how they differ. */
+/** Sends the same requests to two servers, and reports how their responses differ. */
 import { aspectsOf, differing, type Aspects } from './aspects.ts';
 import { nameOf, request, send, type Request, type Server } from './request.ts';
 import { OBJECT, requests, type Versions } from './requests.ts';

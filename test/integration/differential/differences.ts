@@ -1,4 +1,4 @@
-/** How the cache answers otherwise than versitygw would (`from` its answer, `to` ours), and why. */
+/** How the cache's responses (`to`) differ from versitygw's (`from`), and why. */
 import type { Difference } from './compare.ts';
 
 /** On an object. */
@@ -13,20 +13,20 @@ const READ_ONLY: Difference[] = [
     to: '405 Error MethodNotAllowed',
   },
   {
-    reason: 'RFC 9110: a 405 says what is allowed',
+    reason: 'RFC 9110: a 405 lists the allowed methods',
     where: /^(?:POST|DELETE|PATCH) /,
     what: 'header allow',
     from: 'none',
   },
   {
-    reason: 'versitygw takes a method that it does not know to be asked of the service',
+    reason: 'versitygw treats an unknown method as a request to the service',
     where: /^PATCH /,
     what: 'Error ResourceType',
     from: 'SERVICE',
     to: 'OBJECT',
   },
   {
-    reason: 'a refused preflight says no more than that',
+    reason: 'a refused preflight has no further headers',
     where: /^OPTIONS .* access-control-request-method=/,
     what: /^Error (?:Method|ResourceType)$/,
     to: 'none',
@@ -35,7 +35,7 @@ const READ_ONLY: Difference[] = [
 
 const CONDITIONS: Difference[] = [
   {
-    reason: 'times are compared by the second, as HTTP has them; versitygw knows a fraction that no client was told',
+    reason: 'times are compared in seconds, as in HTTP headers; versitygw compares fractions that no client has seen',
     where: /if-unmodified-since=<modified>/,
     what: 'answer',
     from: /^412/,
@@ -49,7 +49,7 @@ const CONDITIONS: Difference[] = [
     to: '304',
   },
   {
-    reason: 'a 304 tells the validators and what keeps a cache fresh (RFC 9110 §15.4.5)',
+    reason: 'a 304 has the validators and the caching headers (RFC 9110 §15.4.5)',
     where: / if-(?:none-match|modified-since)=/,
     what: /^header (?:cache-control|etag|expires|last-modified)$/,
     from: 'none',
@@ -107,7 +107,7 @@ const RANGES: Difference[] = [
     to: /^(?:206|416)/,
   },
   {
-    reason: 'RFC 9110 §15.5.17: a 416 tells the size',
+    reason: 'RFC 9110 §15.5.17: a 416 contains the size',
     where: / range=/,
     what: 'header content-range',
     from: 'none',
@@ -124,7 +124,7 @@ const RANGES: Difference[] = [
 
 const OBJECTS: Difference[] = [
   {
-    reason: 'the storage class is told only where it is not the usual one, as AWS does',
+    reason: 'the storage class is sent only where it is not STANDARD, as AWS does',
     where: OBJECT,
     what: 'header x-amz-storage-class',
     from: 'STANDARD',
@@ -168,14 +168,14 @@ const NAMES: Difference[] = [
     to: /^404/,
   },
   {
-    reason: 'the region is told of everything about a bucket: clients look for it on errors',
+    reason: 'every response about a bucket has the region: clients look for it on errors',
     where: ANY,
     what: 'header x-amz-bucket-region',
     from: 'none',
     to: 'us-east-1',
   },
   {
-    reason: 'an answer without a body says so: clients wait for one on a connection that stays open',
+    reason: 'a response without a body has Content-Length: 0: clients would wait for a body on a persistent connection',
     where: /^HEAD \/far-models/,
     what: 'header content-length',
     from: 'none',
@@ -203,7 +203,7 @@ const NAMES: Difference[] = [
     to: /^403/,
   },
   {
-    reason: 'both refuse a key that climbs out of its bucket; versitygw with a code that is a number',
+    reason: 'both refuse a key that escapes its bucket; versitygw with a numeric code',
     where: /^GET .*\/\.\.\/far-models\/object$/,
     what: 'answer',
     from: '400 Error 400',
@@ -234,7 +234,7 @@ const LISTS: Difference[] = [
     to: 'some',
   },
   {
-    reason: 'the token of a query that had none is not told; versitygw tells its start',
+    reason: 'a query without a token gets none back; versitygw returns its start',
     where: /list-type=2.*[?&]start-after=/,
     what: 'ListBucketResult ContinuationToken',
     from: 'some',
@@ -291,7 +291,8 @@ const SUB_RESOURCES: Difference[] = [
     to: /^(?:200|404)/,
   },
   {
-    reason: 'what is not implemented is said so, whether the object exists or not, and never answered with its bytes',
+    reason:
+      'an operation that is not implemented is refused as such, whether the object exists or not, never answered with its bytes',
     where: /^GET \/far-models\/(?:object|missing)\?(?:attributes|restore|torrent|uploads|uploadId=nonsense)/,
     what: 'answer',
     to: '501 Error NotImplemented',
@@ -335,13 +336,13 @@ const SIGNATURES: Difference[] = [
     to: /^403/,
   },
   {
-    reason: 'what stood in Authorization is not said again',
+    reason: 'the Authorization header is not echoed',
     where: / authorization=/,
     what: 'Error ArgumentValue',
     to: 'none',
   },
   {
-    reason: 'an Authorization without a word is one that can not be read',
+    reason: 'an empty Authorization header is malformed',
     where: / authorization=$/,
     what: 'answer',
     from: /^403/,

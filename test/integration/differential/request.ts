@@ -26,9 +26,9 @@ interface Signed {
   readonly kind: 'header' | 'presigned';
   /** Other credentials than those that are good. */
   readonly with?: Partial<Credentials>;
-  /** Signed so long ago. */
+  /** The age of the signature. */
   readonly ageMs?: number;
-  /** So many seconds a presigned URL is to be good for; S3 takes 1 to 604800. */
+  /** The lifetime of a presigned URL in seconds; S3 accepts 1 to 604800. */
   readonly expires?: string;
 }
 
@@ -44,7 +44,7 @@ const DEFAULT_EXPIRES_S = 300;
 
 const signer = createSigner(REGION);
 
-/** GET, signed in its headers, unless said otherwise. */
+/** By default a GET that is signed in its headers. */
 export function request(path: string, query: Query = [], more: Partial<Request> = {}): Request {
   return { method: 'GET', path, query, headers: {}, auth: { kind: 'header' }, ...more };
 }

@@ -1,4 +1,4 @@
-/** What both servers are asked. */
+/** The requests that both servers get. */
 import { encodeKey } from '#cache/wire/s3/sigv4.ts';
 import { ORIGIN_BUCKET as BUCKET } from '#test/support/replicas.ts';
 import { CREDENTIALS, request, type Query, type Request } from './request.ts';
@@ -7,7 +7,7 @@ import { CREDENTIALS, request, type Query, type Request } from './request.ts';
 const SKEW_MS = 15 * 60_000;
 const MINUTE_MS = 60_000;
 
-/** What is written to goes away from what the others read. */
+/** Writes go to another bucket than the one that reads use. */
 export const SCRATCH_BUCKET = 'far-scratch';
 export const OBJECT_BYTES = 100;
 /** Names that order, roll up and encode in their own ways. */
@@ -248,7 +248,7 @@ function subResources(): Request[] {
   return made;
 }
 
-/** Every pair of values meets, with two of the rest in turn. */
+/** Every pair of values is combined, with two of the remaining ones in turn. */
 function lists(): Request[] {
   const made: Request[] = [];
   const prefixes = ['list/', 'list/a', 'list/a/', 'list/a/c/', 'nothing', 'list/é', ''];

@@ -36,7 +36,7 @@ async function walk(server: Server, version: 'v1' | 'v2', query: Query): Promise
     names.push(...found);
     if (all('IsTruncated')[0] !== 'true') return names;
     const [token] = all('NextContinuationToken');
-    // Without a delimiter V1 goes on behind the last key.
+    // Without a delimiter, V1 continues after the last key.
     const marker = all('NextMarker')[0] ?? found.at(-1);
     next =
       version === 'v2'
