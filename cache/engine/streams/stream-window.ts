@@ -18,13 +18,9 @@ import { WindowSegments, type Held } from './window-segments.ts';
 
 /** The segments of a shared window: two for the fastest reader, two for slower ones. */
 export const SHARED_SEGMENTS = 4;
-/**
- * How far a shared window reads ahead: one segment coming in, one going out. More would be taken from slower readers.
- */
+/** How far a shared window reads ahead: one segment coming in, one going out. More would be taken from slow readers. */
 const AHEAD_SEGMENTS = 2;
-/**
- * While memory is plentiful: a chunk of the default size, so that no reader falls behind, and a busy store stays busy.
- */
+/** While memory is plentiful: a chunk of the default size, so that no reader falls behind and the store stays busy. */
 const MAX_SEGMENTS = 8;
 
 export interface StreamWindowOptions {
