@@ -2,10 +2,6 @@
  * Builds a cache from its configuration: drivers, engine and the three listeners; and shuts it down in reverse order.
  * `main.ts` runs one in a process; tests run several.
  */
-import packageJson from '#package' with { type: 'json' };
-import type { Clock } from '#shared/clock.ts';
-import { shutDown } from '#shared/lifecycle.ts';
-import type { RootLog } from '#shared/log.ts';
 import type { Config } from '#cache/config/config.ts';
 import { configuredSettings, watchRuntime } from '#cache/config/runtime.ts';
 import { describeVerdict, type StoreVerdict } from '#cache/core/store-verdict.ts';
@@ -16,6 +12,10 @@ import { OriginProbes } from '#cache/http/ops/origin-probes.ts';
 import { watchReadiness } from '#cache/http/ops/readiness.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
 import { openPeerKeys } from '#cache/peers/keys.ts';
+import packageJson from '#package' with { type: 'json' };
+import type { Clock } from '#shared/clock.ts';
+import { shutDown } from '#shared/lifecycle.ts';
+import type { RootLog } from '#shared/log.ts';
 import { openOrigin, openPeers, openStore, originFingerprint } from './drivers.ts';
 import { listen, openServers } from './servers.ts';
 import { shutdownSteps } from './shutdown-steps.ts';
@@ -44,13 +44,13 @@ export interface Cache {
 /** Resolves once all three listeners accept. */
 export async function openCache(options: CacheOptions): Promise<Cache> {
   const { config, clock, log } = options;
-  const ended = new AbortController();
+  const closing = new AbortController();
   const metrics = openMetrics(log);
-  const runtime = followRuntime(options, ended.signal);
+  const runtime = followRuntime(options, closing.signal);
   const drivers = await openDrivers(options);
   const engine = buildEngine(options, drivers, metrics, runtime);
-  const running = engine.run(ended.signal);
-  const probes = openProbes(options, drivers, engine, metrics, runtime, ended.signal);
+  const running = engine.run(closing.signal);
+  const probes = openProbes(options, drivers, engine, metrics, runtime, closing.signal);
   const servers = await openServers({
     ...probes,
     config,
@@ -74,7 +74,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     engine,
     onResets: (count) => metrics.shutdownResets(count),
     async close(signal) {
-      ended.abort(new Error('the process is shutting down'));
+      closing.abort(new Error('the process is shutting down'));
       await Promise.all([runtime.done, running, servers.ops.drain(signal), servers.closeSecrets(), drivers.close()]);
     },
   });

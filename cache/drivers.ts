@@ -1,6 +1,6 @@
 /** Opens the drivers of a configuration. */
-import { OrcaError } from '#cache/core/errors.ts';
 import type { Config } from '#cache/config/config.ts';
+import { OrcaError } from '#cache/core/errors.ts';
 import type { Origin, PeerView, ProbedStore } from '#cache/engine/ports.ts';
 import { originKindOf } from '#cache/origins/registry.ts';
 import { openEndpointSlices } from '#cache/peers/endpoint-slices.ts';

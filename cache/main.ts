@@ -1,12 +1,12 @@
 /** The cache workload: `node cache/main.ts --config FILE` runs a cache until a signal. Also two helper commands. */
 import { parseArgs } from 'node:util';
+import { checkConfig } from '#cache/config/check.ts';
+import type { Config } from '#cache/config/config.ts';
+import { ConfigError, loadConfig } from '#cache/config/load.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openLifecycle } from '#shared/lifecycle.ts';
 import { openLog } from '#shared/log.ts';
 import { openCache } from './app.ts';
-import { checkConfig } from '#cache/config/check.ts';
-import type { Config } from '#cache/config/config.ts';
-import { ConfigError, loadConfig } from '#cache/config/load.ts';
 import { purge } from './purge.ts';
 
 const USAGE = `usage: node cache/main.ts --config FILE

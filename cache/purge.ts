@@ -1,8 +1,11 @@
-/** `purge BUCKET KEY`, run in a replica's pod (`kubectl exec`): calls the replica's purge API, signed with the cluster's key. */
+/**
+ * `purge BUCKET KEY`, run in a replica's pod (`kubectl exec`): calls the replica's purge API, signed with the cluster's
+ * key.
+ */
 import { randomBytes } from 'node:crypto';
+import type { Config } from '#cache/config/config.ts';
 import { NONCE_BYTES, signRequest } from '#cache/core/peer/auth.ts';
 import { formatPurgeTarget, type PurgeRequest } from '#cache/core/peer/purge-request.ts';
-import type { Config } from '#cache/config/config.ts';
 import { readPeerKeys } from '#cache/peers/keys.ts';
 
 /** The call stays on this machine, and the replica answers from memory. */

@@ -1,5 +1,4 @@
 /** The cache's three listeners, edge, peer and ops, wired to the engine. */
-import packageJson from '#package' with { type: 'json' };
 import type { Config } from '#cache/config/config.ts';
 import type { PeerKeys } from '#cache/core/peer/auth.ts';
 import type { Engine } from '#cache/engine/engine.ts';
@@ -13,6 +12,7 @@ import { openOps } from '#cache/http/ops/ops.ts';
 import type { OriginProbes } from '#cache/http/ops/origin-probes.ts';
 import type { Readiness } from '#cache/http/ops/readiness.ts';
 import { openPeerListener } from '#cache/http/peer/peer.ts';
+import packageJson from '#package' with { type: 'json' };
 import type { Clock } from '#shared/clock.ts';
 import type { RootLog } from '#shared/log.ts';
 

@@ -1,10 +1,10 @@
 /** The graceful shutdown as an ordered list of bounded steps: stop accepting, finish, commit, then close. */
-import type { Clock } from '#shared/clock.ts';
-import type { ShutdownStep } from '#shared/lifecycle.ts';
 import type { Config } from '#cache/config/config.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { HttpListener } from '#cache/http/listener/http-listener.ts';
 import type { Readiness } from '#cache/http/ops/readiness.ts';
+import type { Clock } from '#shared/clock.ts';
+import type { ShutdownStep } from '#shared/lifecycle.ts';
 
 /** For everything after the streams: the ops listener answers its last probe, sockets close. */
 const CLOSE_TIMEOUT_MS = 2_000;

@@ -144,21 +144,22 @@ export function rowFor(error: OrcaError): Row {
   return HTTP[error.code];
 }
 
-export interface ErrorPlace {
+/** What an error document names besides the error. */
+export interface ErrorContext {
   readonly requestId: string;
   readonly bucket: string;
   readonly key: string;
 }
 
 /**
- * Sends the error's response, and returns its status. After the status line it closes the connection instead: a short body
- * must never end cleanly.
+ * Sends the error's response, and returns its status. If the status line has already been sent, it closes the
+ * connection instead: a short body must never end cleanly.
  */
 export function respondError(
   request: IncomingMessage,
   response: ServerResponse,
   thrown: unknown,
-  place: ErrorPlace,
+  context: ErrorContext,
 ): number {
   const error = asOrcaError(thrown, 'internal', 'unexpected');
   if (response.headersSent) {
@@ -179,14 +180,14 @@ export function respondError(
   const body = errorDocument({
     Code: row.s3,
     Message: row.message ?? (row.status === 500 ? INTERNAL_MESSAGE : error.message),
-    Key: place.key === '' ? undefined : place.key,
-    BucketName: place.bucket === '' ? undefined : place.bucket,
+    Key: context.key === '' ? undefined : context.key,
+    BucketName: context.bucket === '' ? undefined : context.bucket,
     Condition: error.code === 'precondition_failed' ? details : undefined,
     RangeRequested: isRange ? range : undefined,
     ActualObjectSize: isRange ? details : undefined,
     ...error.fields,
-    RequestId: place.requestId,
-    HostId: place.requestId,
+    RequestId: context.requestId,
+    HostId: context.requestId,
   });
   // Also for HEAD: Node's client, and so the SDK, closes a connection whose response has no Content-Length.
   response.writeHead(row.status, { 'Content-Type': 'application/xml', 'Content-Length': Buffer.byteLength(body) });

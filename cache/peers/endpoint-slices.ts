@@ -2,8 +2,8 @@
  * Cluster membership from the EndpointSlices of the headless Service, by list and watch. It fails static: while the API
  * server can't be reached, the peers stay as they are.
  */
-import { countEndpoints, peerSetOf, type EndpointSlice } from '#cache/core/peer-set.ts';
 import { OrcaError } from '#cache/core/errors.ts';
+import { countEndpoints, peerSetOf, type EndpointSlice } from '#cache/core/peer-set.ts';
 import type { PeerSet, PeerView } from '#cache/engine/ports.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { KubeClient } from '#shared/kube/client.ts';

@@ -3,6 +3,7 @@
  * proof is accepted; any other response, or none, is `peer_unavailable`, and the caller continues with the next source.
  */
 import type { OrcaError } from '#cache/core/errors.ts';
+import type { ObjectHead } from '#cache/core/object.ts';
 import { parsePeerAddress } from '#cache/core/peer-set.ts';
 import type { PeerKeys } from '#cache/core/peer/auth.ts';
 import { formatFillTarget, formatFillTerms, PEER_TERMS } from '#cache/core/peer/fill-request.ts';
@@ -14,7 +15,6 @@ import {
   type Invalidation,
 } from '#cache/core/peer/head-request.ts';
 import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
-import type { ObjectHead } from '#cache/core/object.ts';
 import type {
   ByteSink,
   CallOptions,
@@ -41,7 +41,10 @@ export interface FillClientOptions {
   readonly deadAfterMs?: number;
 }
 
-/** Peers send 102 every 500 ms while they wait for the origin: five of them missed (docs/adr/0007-peer-silence-timeout.md). */
+/**
+ * Peers send 102 every 500 ms while they wait for the origin: five in a row may be lost
+ * (docs/adr/0007-peer-silence-timeout.md).
+ */
 const DEAD_AFTER_MS = 3000;
 /** Request ids go into a header; ids that clients chose may not fit. */
 const NOT_IN_HEADER = /[^\x21-\x7e]/g;
@@ -181,7 +184,7 @@ class FillClient implements PeerClient {
       if (error.failure === 'connect' || error.failure === 'silence') attempt?.dead();
       throw peerUnavailable(address, error.message, { cause: error, details: error.failure });
     } finally {
-      // Exactly once for each attempt. It does not undo a sign of life.
+      // Ends the attempt, whatever the outcome; without effect after `alive` or `dead`.
       attempt?.abandoned();
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The cluster's shared secret from its mounted directory: `key`, and `previous-key` during a rotation. It is reread while
- * the process runs; an unreadable directory keeps the last valid keys.
+ * The cluster's shared secret from its mounted directory: `key`, and `previous-key` during a rotation. It is reread
+ * while the process runs; an unreadable directory keeps the last valid keys.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

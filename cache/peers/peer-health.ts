@@ -10,7 +10,7 @@ export interface Attempt {
   /** The peer gave a sign of life, whatever its response; it may still die later. */
   alive(): void;
   dead(): void;
-  /** The attempt is over; without a call of the others it changes nothing. */
+  /** Ends the attempt without a result; without effect after `alive` or `dead`. */
   abandoned(): void;
 }
 

@@ -1,4 +1,4 @@
-/** What a replica keeps for each peer: its connections, its health and its stream limit. Bounded, least recently used out. */
+/** Per peer: connections, health and stream limit. Bounded: the least recently used peer is evicted. */
 import type { PeerAddress } from '#cache/engine/ports.ts';
 import { openRawClient, type RawClient } from '#cache/wire/http1/raw-client.ts';
 import type { Clock } from '#shared/clock.ts';
@@ -9,7 +9,7 @@ import { streamGate, type StreamGate } from './stream-gate.ts';
 /** How long a dead peer is skipped, so that not every chunk costs another `deadAfterMs`. */
 export const SKIP_DEAD_MS = 5000;
 const STREAMS_PER_PEER = { maxActive: 64, maxWaiting: 256, waitMs: 5000 };
-/** Addresses come and go with pods; connections to old ones are not kept. */
+/** Addresses change with pods; connections to old ones are not kept. */
 const MAX_PEERS = 256;
 
 export interface Peer {

@@ -1,11 +1,11 @@
 /**
- * S3 credentials from the configured source: a directory of files (a mounted Secret, reread when it changes), environment
- * variables, or the AWS SDK's default chain (IRSA, workload identity, instance role).
+ * S3 credentials from the configured source: a directory of files (a mounted Secret, reread when it changes),
+ * environment variables, or the AWS SDK's default chain (IRSA, workload identity, instance role).
  */
 import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';
-import { openSecretDirectory } from './secret-directory.ts';
 import type { Credentials } from '#cache/wire/s3/sigv4.ts';
+import { openSecretDirectory } from './secret-directory.ts';
 
 /** Where to read S3 credentials. Files are read again when they change. Never contains a secret itself. */
 export type CredentialsSource =

@@ -1,6 +1,6 @@
 /** What a driver needs to resolve its section of the config file, besides the section itself. */
-import type { Problem } from '#crds/validate.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';
+import type { Problem } from '#crds/validate.ts';
 
 export interface ResolveContext {
   /** The path of the section in the config file, such as `origin`, `s3`. */
@@ -10,7 +10,7 @@ export interface ResolveContext {
   readonly problems: Problem[];
 }
 
-/** The environment variable that has a setting of this side, such as `ORCA_ORIGIN_ACCOUNT_KEY`. */
+/** The environment variable for a setting of this section, such as `ORCA_ORIGIN_ACCOUNT_KEY`. */
 export function variableName({ path }: ResolveContext, setting: string): string {
   return `ORCA_${(path[0] ?? '').toUpperCase()}_${setting}`;
 }

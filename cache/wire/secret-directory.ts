@@ -1,4 +1,6 @@
-/** Credentials from a directory of files (a mounted Secret), checked while they are in use and reread after a change. */
+/**
+ * Credentials from a directory of files (a mounted Secret), checked while they are in use and reread after a change.
+ */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';

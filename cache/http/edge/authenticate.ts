@@ -2,9 +2,9 @@
 import type { IncomingMessage } from 'node:http';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Caller, EdgeKey, KeyRing } from '#cache/core/s3/key-ring.ts';
+import { authorityOf, type RequestTarget } from '#cache/core/s3/request-target.ts';
 import { signatureOf, type SignedRequest } from '#cache/core/s3/sigv4-claim.ts';
 import { verifySignature } from '#cache/core/s3/sigv4-verify.ts';
-import { authorityOf, type RequestTarget } from '#cache/core/s3/request-target.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import { hasBody } from '#cache/http/respond.ts';
 

@@ -1,7 +1,7 @@
 /** One request of a client with everything that its route needs, and the checks and responses that routes share. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { mayAccessBucket, mayRead, type Caller } from '#cache/core/s3/key-ring.ts';
 import { OrcaError } from '#cache/core/errors.ts';
+import { mayAccessBucket, mayRead, type Caller } from '#cache/core/s3/key-ring.ts';
 import type { RequestTarget } from '#cache/core/s3/request-target.ts';
 
 export interface EdgeCall {
@@ -24,11 +24,11 @@ export interface EdgeResult {
 }
 
 /** The same refusal whether the bucket exists or not, so that callers without access can't find out. */
-export function mustEnter(caller: Caller, bucket: string): void {
+export function requireBucketAccess(caller: Caller, bucket: string): void {
   if (!mayAccessBucket(caller, bucket)) throw new OrcaError('forbidden', 'Access Denied');
 }
 
-export function mustRead(caller: Caller, bucket: string, keyOrPrefix: string): void {
+export function requireReadAccess(caller: Caller, bucket: string, keyOrPrefix: string): void {
   if (!mayRead(caller, bucket, keyOrPrefix)) throw new OrcaError('forbidden', 'Access Denied');
 }
 

@@ -1,4 +1,6 @@
-/** Cross-origin reads from browsers (https://fetch.spec.whatwg.org/#http-cors-protocol), for configured origins only. */
+/**
+ * Cross-origin reads from browsers (https://fetch.spec.whatwg.org/#http-cors-protocol), for configured origins only.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OrcaError } from '#cache/core/errors.ts';
 

@@ -1,6 +1,6 @@
 /**
  * The clients' listener: the read operations of S3. S3 routes by sub-resource and raw target, not by path patterns, so
- * routing and byte path share one parse (docs/adr/0003-hono-for-ops-only.md).
+ * routing and the byte path share one parse (docs/adr/0003-hono-for-ops-only.md).
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -9,16 +9,16 @@ import { authorityOf, bucketOfHost, parseRequestTarget } from '#cache/core/s3/re
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
-import type { Log } from '#shared/log.ts';
-import { authenticate, type EdgeAuth } from './authenticate.ts';
 import type { ShedReason } from '#cache/http/listener/connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener, type TlsKeys } from '#cache/http/listener/http-listener.ts';
-import { allowOrigin, preflight } from './cors.ts';
-import { mustEnter, mustRead, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
-import { bucketLocation, headBucket, listBuckets, listObjects, mustServe, type ServedBuckets } from './lists.ts';
-import { headObject, serveObject } from './object.ts';
 import type { StallOutcome } from '#cache/http/listener/send-body.ts';
-import { respondError, rowFor } from '#cache/http/respond.ts';
+import { respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
+import type { Log } from '#shared/log.ts';
+import { authenticate, type EdgeAuth } from './authenticate.ts';
+import { requireBucketAccess, requireReadAccess, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
+import { allowOrigin, preflight } from './cors.ts';
+import { bucketLocation, headBucket, listBuckets, listObjects, requireServed, type ServedBuckets } from './lists.ts';
+import { headObject, serveObject } from './object.ts';
 import { BUCKET_ANSWERS, notSetDocument, OBJECT_ANSWERS, subResourceOf, type StaticAnswer } from './sub-resources.ts';
 
 const SERVER = 'OrcaCache';
@@ -67,7 +67,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
   const startedMs = performance.now();
   const requestId = newRequestId();
   const method = request.method ?? '';
-  let place = { requestId, bucket: '', key: '' };
+  let context: ErrorContext = { requestId, bucket: '', key: '' };
   response.setHeader('x-amz-request-id', requestId);
   response.setHeader('x-amz-id-2', requestId);
   response.setHeader('Server', SERVER);
@@ -79,7 +79,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     const raw = request.url ?? '/';
     const host = authorityOf(raw) ?? request.headers.host ?? '';
     const target = parseRequestTarget(raw, bucketOfHost(host, edge.virtualHostDomains));
-    place = { requestId, bucket: target.bucket, key: target.key };
+    context = { requestId, bucket: target.bucket, key: target.key };
     let result: EdgeResult;
     if (method === 'OPTIONS') {
       result = { status: preflight(edge.corsOrigins, request, response), cache: 'NONE' };
@@ -90,14 +90,16 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     edge.observer.request(method, result.status, result.cache, elapsedMs());
   } catch (error) {
     const known = asOrcaError(error, 'internal', 'unexpected');
-    if (place.bucket !== '' && place.key === '') setRegion(edge, response);
-    const status = respondError(request, response, known, place);
+    if (context.bucket !== '' && context.key === '') setRegion(edge, response);
+    const status = respondError(request, response, known, context);
     edge.observer.request(method, known.code === 'cancelled' ? 499 : status, 'NONE', elapsedMs());
-    edge.log[rowFor(known).log]('request failed', { ...place, method, status, error: known });
+    edge.log[rowFor(known).log]('request failed', { ...context, method, status, error: known });
   }
 }
 
-/** 64 random bits in the form of S3's ids: a UUID, which Node makes from pooled random bytes, without its version bits. */
+/**
+ * 64 random bits in the form of S3's ids: a UUID, which Node makes from pooled random bytes, without its version bits.
+ */
 function newRequestId(): string {
   const uuid = randomUUID();
   return (uuid.slice(0, 8) + uuid.slice(24, 32)).toUpperCase();
@@ -106,8 +108,8 @@ function newRequestId(): string {
 async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
   const { request, response, target, caller } = call;
   const { bucket, key, query } = target;
-  if (bucket !== '') mustEnter(caller, bucket);
-  if (key !== '') mustRead(caller, bucket, key);
+  if (bucket !== '') requireBucketAccess(caller, bucket);
+  if (key !== '') requireReadAccess(caller, bucket, key);
   if (request.method !== 'GET' && request.method !== 'HEAD')
     throw new OrcaError('method_not_allowed', `${request.method} is not allowed`, {
       fields: {
@@ -149,7 +151,7 @@ async function expectOwner({ engine }: Edge, { request, response, target }: Edge
 async function serveBucket(edge: Edge, call: EdgeCall, subResource: string | undefined): Promise<EdgeResult> {
   if (subResource === 'location') return bucketLocation(edge.served, call);
   if (subResource !== undefined) {
-    mustServe(edge.buckets, call.target.bucket);
+    requireServed(edge.buckets, call.target.bucket);
     const answer = BUCKET_ANSWERS[subResource];
     if (answer === undefined) throw notImplemented(subResource);
     return sendStatic(call, answer(call.target.bucket));
@@ -173,13 +175,13 @@ function serveObjectBytes(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
 function sendStatic(call: EdgeCall, answer: StaticAnswer): EdgeResult {
   if ('document' in answer) return sendXml(call, 200, answer.document);
   const { target, requestId } = call;
-  const place = {
+  const fields = {
     Key: target.key === '' ? undefined : target.key,
     BucketName: target.bucket,
     RequestId: requestId,
     HostId: requestId,
   };
-  return sendXml(call, answer.status, notSetDocument(answer, place));
+  return sendXml(call, answer.status, notSetDocument(answer, fields));
 }
 
 function setRegion({ region }: Edge, response: ServerResponse): void {

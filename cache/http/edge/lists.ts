@@ -1,13 +1,13 @@
 /** ListBuckets, ListObjects and ListObjectsV2, HeadBucket and GetBucketLocation. */
-import type { Engine } from '#cache/engine/engine.ts';
-import { compareKeys, type ListPage } from '#cache/core/s3/listing.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import { decodeToken, encodeToken } from '#cache/core/s3/continuation-token.ts';
+import { mayAccessBucket } from '#cache/core/s3/key-ring.ts';
 import { bucketsDocument, listDocument, locationDocument } from '#cache/core/s3/list-document.ts';
 import { parseListRequest } from '#cache/core/s3/list-request.ts';
-import { decodeToken, encodeToken } from '#cache/core/s3/continuation-token.ts';
-import { OrcaError } from '#cache/core/errors.ts';
-import { mayAccessBucket } from '#cache/core/s3/key-ring.ts';
+import { compareKeys, type ListPage } from '#cache/core/s3/listing.ts';
+import type { Engine } from '#cache/engine/engine.ts';
 import { abortOnClose } from '#cache/http/listener/http-listener.ts';
-import { mustEnter, mustRead, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
+import { requireBucketAccess, requireReadAccess, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
 
 export interface ServedBuckets {
   readonly engine: Pick<Engine, 'list'>;
@@ -57,9 +57,9 @@ export async function listObjects({ engine, names }: ServedBuckets, call: EdgeCa
   const { caller, target, request, response } = call;
   const attributes = request.headers['x-amz-optional-object-attributes'];
   // Before anything else: callers without access must learn nothing.
-  mustRead(caller, target.bucket, target.query.get('prefix') ?? '');
+  requireReadAccess(caller, target.bucket, target.query.get('prefix') ?? '');
   const listRequest = parseListRequest(target.bucket, target.query, attributes?.toString());
-  mustServe(names, target.bucket);
+  requireServed(names, target.bucket);
   const { prefix, delimiter, after, maxKeys } = listRequest;
   // Mountpoint requests zero keys to check its access, which does not need the origin.
   const page =
@@ -70,18 +70,18 @@ export async function listObjects({ engine, names }: ServedBuckets, call: EdgeCa
 }
 
 export function headBucket({ names }: ServedBuckets, { caller, target, response }: EdgeCall): EdgeResult {
-  mustEnter(caller, target.bucket);
-  mustServe(names, target.bucket);
+  requireBucketAccess(caller, target.bucket);
+  requireServed(names, target.bucket);
   response.writeHead(200, { 'Content-Length': 0 }).end();
   return { status: 200, cache: 'NONE' };
 }
 
 export function bucketLocation({ names, region }: ServedBuckets, call: EdgeCall): EdgeResult {
-  mustEnter(call.caller, call.target.bucket);
-  mustServe(names, call.target.bucket);
+  requireBucketAccess(call.caller, call.target.bucket);
+  requireServed(names, call.target.bucket);
   return sendXml(call, 200, locationDocument(region));
 }
 
-export function mustServe(names: ReadonlySet<string>, bucket: string): void {
+export function requireServed(names: ReadonlySet<string>, bucket: string): void {
   if (!names.has(bucket)) throw new OrcaError('bucket_not_found', `bucket ${bucket} is not served by this cache`);
 }

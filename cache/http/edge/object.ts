@@ -1,13 +1,13 @@
 /** GET and HEAD of an object: the engine's result as an S3 response, its bytes written straight to Node's response. */
 import { OrcaError } from '#cache/core/errors.ts';
-import { contentRange } from '#cache/core/range.ts';
 import { rangeLength } from '#cache/core/object.ts';
+import { contentRange } from '#cache/core/range.ts';
 import { responseOverrides } from '#cache/core/s3/response-overrides.ts';
 import type { Engine } from '#cache/engine/engine.ts';
-import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
+import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import { ownSocket, sendBody, type StallOutcome } from '#cache/http/listener/send-body.ts';
 import type { CacheStatus, EdgeCall, EdgeResult } from './call.ts';
 

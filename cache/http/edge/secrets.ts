@@ -1,13 +1,13 @@
 /** The edge's mounted Secrets, access keys and TLS certificate, both reloaded while running. */
 import { readFile } from 'node:fs/promises';
-import { createSecureContext } from 'node:tls';
 import { join } from 'node:path';
+import { createSecureContext } from 'node:tls';
 import { parseEdgeKeys, type AuthType } from '#cache/config/edge-keys.ts';
 import { openKeyRing, type KeyRing } from '#cache/core/s3/key-ring.ts';
+import type { TlsKeys } from '#cache/http/listener/http-listener.ts';
 import type { Clock } from '#shared/clock.ts';
 import { follow, type Followed } from '#shared/follow.ts';
 import type { Log } from '#shared/log.ts';
-import type { TlsKeys } from '#cache/http/listener/http-listener.ts';
 
 interface Context {
   readonly clock: Clock;

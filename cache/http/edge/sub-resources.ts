@@ -129,9 +129,9 @@ export const OBJECT_ANSWERS: Readonly<Record<string, () => StaticAnswer>> = {
 
 export function notSetDocument(
   answer: { readonly code: string; readonly message: string },
-  place: ErrorFields,
+  fields: ErrorFields,
 ): string {
-  return errorDocument({ Code: answer.code, Message: answer.message, ...place });
+  return errorDocument({ Code: answer.code, Message: answer.message, ...fields });
 }
 
 type ErrorFields = Readonly<Record<string, string | undefined>>;

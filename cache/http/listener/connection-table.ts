@@ -1,7 +1,7 @@
 /**
- * Tracks a listener's connections and sheds load: when all are taken, a new connection evicts the one that has been idle
- * longest. Clients that open thousands of connections and send nothing, or send it byte by byte, therefore lock no other
- * client out.
+ * Tracks a listener's connections and sheds load: when all are taken, a new connection evicts the one that has been
+ * idle longest. Clients that open thousands of connections and send nothing, or send it byte by byte, therefore cannot
+ * lock other clients out.
  */
 import type { Socket } from 'node:net';
 
@@ -35,9 +35,9 @@ export class ConnectionTable {
   readonly #maxConnections: number;
   readonly #onShed: (reason: ShedReason) => void;
   readonly #open = new Map<Socket, Connection>();
-  /** Closing: their requests are no longer answered. */
+  /** Connections that are closing: further requests on them are ignored. */
   readonly #closing = new Map<Socket, Connection>();
-  /** Idle since when, on `performance.now()`, longest first; undefined = no request was ever answered on it. */
+  /** When each connection became idle, by `performance.now()`; longest idle first. Undefined = no request yet. */
   readonly #idle = new Map<Socket, number | undefined>();
 
   constructor(maxConnections: number, onShed: (reason: ShedReason) => void) {
@@ -98,8 +98,8 @@ export class ConnectionTable {
   }
 
   /**
-   * Half-closes, and lets the client close: by then it has received everything. A socket that is destroyed leaves unsent
-   * bytes to the kernel, which discards them as soon as the pod's network is removed.
+   * Half-closes, and lets the client close: by then it has received everything. A socket that is destroyed leaves
+   * unsent bytes to the kernel, which discards them as soon as the pod's network is removed.
    */
   closeGracefully(socket: Socket): void {
     this.ignoreRequests(socket);

@@ -3,8 +3,8 @@ import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
 
 /**
- * `maxHandshakes` counts in addition to established connections. `onSecure` is called with the secure socket and the TCP
- * socket that carries it.
+ * `maxHandshakes` counts in addition to established connections. `onSecure` is called with the secure socket and the
+ * TCP socket that carries it.
  */
 export function limitHandshakes(
   server: Server,

@@ -161,8 +161,8 @@ function tlsSettings(keys: TlsKeys) {
 }
 
 /**
- * As Node does by default, except for its 408: after a process got no CPU time for longer than `headersTimeout`, complete
- * requests that it has not read yet count as late. SDKs give up on a 408, but retry after a reset.
+ * As Node does by default, except for its 408: after a process got no CPU time for longer than `headersTimeout`,
+ * complete requests that it has not read yet count as late. SDKs give up on a 408, but retry after a reset.
  */
 function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' || !socket.writable) {

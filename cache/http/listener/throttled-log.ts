@@ -1,4 +1,6 @@
-/** Rate limit for log lines that strangers can cause at will: they would fill the disk, and the log has a price. */
+/**
+ * Rate limit for log lines that unauthenticated clients can cause: unlimited, they would fill the disk and cost money.
+ */
 import type { Clock } from '#cache/engine/ports.ts';
 import type { LogFields } from '#shared/log.ts';
 

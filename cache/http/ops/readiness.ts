@@ -1,11 +1,11 @@
 /**
- * Readiness. A proven configuration waits only for its peers. A new one must first reach its cachestore and every bucket,
- * so that a wrong endpoint can't be rolled out over a running cache.
+ * Readiness. A proven configuration waits only for its peers. A new one must first reach its cachestore and every
+ * bucket, so that a wrong endpoint can't be rolled out over a running cache.
  */
 import { asOrcaError } from '#cache/core/errors.ts';
 import type { BucketRule } from '#cache/engine/bucket-rule.ts';
-import type { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import type { ChunkStore, Clock, PeerView } from '#cache/engine/ports.ts';
+import type { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import type { Log } from '#shared/log.ts';
 import type { OriginProbes } from './origin-probes.ts';
@@ -13,10 +13,10 @@ import type { OriginProbes } from './origin-probes.ts';
 const PROBE_TIMEOUT_MS = 5_000;
 /** Between attempts: a store that comes up a moment later must not delay a rollout. */
 const RETRY_MS = 2_000;
-/** How long a replica waits for its cachestore before it starts without. */
-const STORE_PATIENCE_MS = 5_000;
+/** How long a replica waits for the identity in its cachestore before it starts without it. */
+const STORE_WAIT_MS = 5_000;
 const IDENTITY_POLL_MS = 50;
-/** The name of no chunk. Whether it exists does not matter, only that the store answers. */
+/** No chunk has this name. Whether it exists does not matter, only that the store answers. */
 const STORE_PROBE = '_orca/probe/reachable';
 
 export interface ReadinessOptions {
@@ -71,11 +71,11 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
 }
 
 /**
- * Waits for the origin's identity, but not long: while the store is unavailable the cache serves what it can fetch, without
- * commits.
+ * Waits for the origin's identity, but not long: while the store is unavailable the cache serves what it can fetch,
+ * without commits.
  */
 async function identified({ identity, clock, signal }: ReadinessOptions): Promise<void> {
-  const untilMs = clock.now() + STORE_PATIENCE_MS;
+  const untilMs = clock.now() + STORE_WAIT_MS;
   while (identity.state === 'unknown' && clock.now() < untilMs) await clock.sleep(IDENTITY_POLL_MS, signal);
 }
 

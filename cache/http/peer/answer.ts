@@ -1,8 +1,8 @@
-/** Final responses between replicas: each carries a proof by the key whose MAC was accepted. */
+/** Final responses between replicas: each carries a proof made with the key whose MAC was accepted. */
 import type { ServerResponse } from 'node:http';
 import type { OrcaError } from '#cache/core/errors.ts';
-import { formatNotCoordinator, refusalOf } from '#cache/core/peer/refusal.ts';
 import { PROOF_HEADER, proveAnswer } from '#cache/core/peer/auth.ts';
+import { formatNotCoordinator, refusalOf } from '#cache/core/peer/refusal.ts';
 
 /** The authenticated request that a response is proved for; undefined = development without keys: no proofs. */
 export interface Requester {
@@ -54,7 +54,7 @@ export function sendJson(
   response.end(body);
 }
 
-/** Answers with an error. After the status line it closes the connection instead. */
+/** Answers with an error. If the status line has already been sent, it closes the connection instead. */
 export function sendRefusal(
   response: ServerResponse,
   requester: Requester | undefined,

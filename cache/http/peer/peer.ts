@@ -1,11 +1,11 @@
 /**
- * The replicas' listener: `GET /internal/fill`, `GET /internal/head`, `POST /internal/invalidate`. A request needs a MAC by
- * the cluster's key. `102 Processing` is sent as a sign of life while the origin is slow.
+ * The replicas' listener: `GET /internal/fill`, `GET /internal/head`, `POST /internal/invalidate`. Every request needs
+ * a MAC made with the cluster's key. `102 Processing` is sent as a sign of life while the origin is slow.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
-import { formatNotCoordinator } from '#cache/core/peer/refusal.ts';
+import { rangeLength } from '#cache/core/object.ts';
+import { nonceMemory, verifyRequest, type NonceMemory, type PeerKeys } from '#cache/core/peer/auth.ts';
 import { checkPeerTerms, FILL_PATH, parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
 import { encodeHead } from '#cache/core/peer/head-message.ts';
 import {
@@ -15,18 +15,18 @@ import {
   parseInvalidateQuery,
   type ObjectName,
 } from '#cache/core/peer/head-request.ts';
-import { rangeLength } from '#cache/core/object.ts';
-import { nonceMemory, verifyRequest, type NonceMemory, type PeerKeys } from '#cache/core/peer/auth.ts';
+import { formatNotCoordinator } from '#cache/core/peer/refusal.ts';
+import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
-import type { Engine } from '#cache/engine/engine.ts';
-import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
-import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import type { BucketRule } from '#cache/engine/bucket-rule.ts';
-import type { Log, LogFields } from '#shared/log.ts';
+import type { Engine } from '#cache/engine/engine.ts';
+import type { Clock, PeerView } from '#cache/engine/ports.ts';
+import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { ShedReason } from '#cache/http/listener/connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener } from '#cache/http/listener/http-listener.ts';
 import { ownSocket, sendBody, type StallOutcome } from '#cache/http/listener/send-body.ts';
 import { throttledLog } from '#cache/http/listener/throttled-log.ts';
+import type { Log, LogFields } from '#shared/log.ts';
 import { proofOf, sendEmpty, sendJson, sendRefusal, type Requester } from './answer.ts';
 
 /** A requester declares this replica dead after 3 s without a byte: several of these may be late or lost. */
@@ -36,7 +36,7 @@ const MAX_NONCES = 16_384;
 /** Anyone can send unauthorized requests; the metric counts all of them, the log is throttled. */
 const REFUSAL_LOG_MS = 1_000;
 const NO_BODY = new Uint8Array(0);
-/** 64 streams from each of 64 replicas; connections of strangers count against the same limit. */
+/** 64 streams from each of 64 replicas; unauthenticated connections count against the same limit. */
 const MAX_CONNECTIONS = 4096;
 
 export interface PeerListenerOptions {
@@ -208,7 +208,7 @@ function authenticate(options: Listener, request: IncomingMessage): Requester | 
   return 'unauthorized';
 }
 
-/** The allow-list for clients, by the origin's names. */
+/** Enforces the same allow-list as for clients, by the bucket names of the origin. */
 function checkServed(options: PeerListenerOptions, { originId, bucket, key }: ObjectName): void {
   if (originId !== options.originId)
     throw new OrcaError('bad_request', 'origin_id differs: all replicas must have the same origin.id');

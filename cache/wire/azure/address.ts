@@ -3,7 +3,10 @@ import { encodeKey } from '#cache/wire/s3/sigv4.ts';
 
 export interface AzureAddressOptions {
   readonly account: string;
-  /** Empty = the account's endpoint in the public cloud. An endpoint whose host name lacks the account has it in its path. */
+  /**
+   * Empty = the account's endpoint in the public cloud. An endpoint whose host name lacks the account has it in its
+   * path.
+   */
   readonly endpoint: string;
 }
 

@@ -4,15 +4,15 @@
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
-import { azureAddress, type AzureAddressOptions } from './address.ts';
-import { openAzureCredentials, type AzureCredentials, type AzureCredentialsSource } from './credentials.ts';
-import { sharedKeyAuthorization } from './shared-key.ts';
 import { openHostClients } from '#cache/wire/http1/host-clients.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { RawRequest, RawResponse } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
-import { strongEtag } from '#cache/wire/s3/client.ts';
 import { openTrust } from '#cache/wire/http1/trust.ts';
+import { strongEtag } from '#cache/wire/s3/client.ts';
+import { azureAddress, type AzureAddressOptions } from './address.ts';
+import { openAzureCredentials, type AzureCredentials, type AzureCredentialsSource } from './credentials.ts';
+import { sharedKeyAuthorization } from './shared-key.ts';
 
 /** The newest version that Azurite supports; everything used here is older. */
 const VERSION = '2025-11-05';
@@ -117,8 +117,8 @@ export function azureErrorCode({ headers, body }: Pick<RawResponse, 'headers' | 
 const SUFFIX = '-1';
 
 /**
- * Azure's ETag for S3 clients: the `-1` suffix keeps clients from taking it for the body's MD5. Undefined if there is no
- * ETag, or only a weak one.
+ * Azure's ETag for S3 clients: the `-1` suffix keeps clients from taking it for the body's MD5. Undefined if there is
+ * no ETag, or only a weak one.
  */
 export function s3EtagOf(headers: ResponseHeaders): string | undefined {
   const etag = strongEtag(headers);

@@ -1,6 +1,6 @@
 /**
- * Azure credentials from the configured source: a directory with an account key or a SAS token (a mounted Secret, reread
- * when it changes), an environment variable, or workload identity.
+ * Azure credentials from the configured source: a directory with an account key or a SAS token (a mounted Secret,
+ * reread when it changes), an environment variable, or workload identity.
  */
 import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -27,7 +27,10 @@ export interface AzureCredentialsOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Nothing is read before the first call. Missing or malformed credentials reject with an OrcaError that names their source. */
+/**
+ * Nothing is read before the first call. Missing or malformed credentials reject with an OrcaError that names their
+ * source.
+ */
 export function openAzureCredentials(
   source: AzureCredentialsSource,
   options: AzureCredentialsOptions = {},
@@ -63,16 +66,16 @@ function fromDirectory(path: string, now: (() => number) | undefined): AzureCred
   });
 }
 
-function accountKey(text: string, place: string): AzureCredentials {
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) throw new OrcaError('internal', `${place} is not a base64 account key`);
+function accountKey(text: string, source: string): AzureCredentials {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(text)) throw new OrcaError('internal', `${source} is not a base64 account key`);
   return { kind: 'shared-key', key: Buffer.from(text, 'base64') };
 }
 
 /** Accepts the leading `?` that portals show. */
-function sasToken(text: string, place: string): AzureCredentials {
+function sasToken(text: string, source: string): AzureCredentials {
   const query = text.replace(/^\?/, '');
   if (!/^[\x21\x22\x24-\x7e]+$/.test(query) || !/(?:^|&)sig=./.test(query))
-    throw new OrcaError('internal', `${place} is not a SAS token: it must be a query string with sig=`);
+    throw new OrcaError('internal', `${source} is not a SAS token: it must be a query string with sig=`);
   const expiresMs = Date.parse(new URLSearchParams(query).get('se') ?? '');
   return { kind: 'sas', query, expiresMs: Number.isNaN(expiresMs) ? undefined : expiresMs };
 }

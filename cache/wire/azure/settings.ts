@@ -1,7 +1,9 @@
-/** Resolves the fields of a storage account in the config file and the environment to the settings of its client. Pure. */
+/**
+ * Resolves the fields of a storage account in the config file and the environment to the settings of its client. Pure.
+ */
+import { isSet, variableName, type ResolveContext } from '#cache/wire/resolve-context.ts';
 import type { azureBlobOrigin } from '#crds/kinds/azure-blob.ts';
 import type { PodFields } from '#crds/kinds/registry.ts';
-import { isSet, variableName, type ResolveContext } from '#cache/wire/resolve-context.ts';
 import { azureAddress } from './address.ts';
 import type { AzureCredentialsSource } from './credentials.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Azure Storage's Shared Key signature: HMAC-SHA-256 over the verb, some headers, all `x-ms-*` headers and the resource.
- * Pure: time and key are parameters.
+ * Azure Storage's Shared Key signature: HMAC-SHA-256 over the verb, some headers, all `x-ms-*` headers and the
+ * resource. Pure: time and key are parameters.
  */
 import { createHmac } from 'node:crypto';
 

@@ -1,6 +1,6 @@
 /**
- * Bearer tokens by Entra workload identity: the pod's projected token, reread for each exchange, is exchanged for an Azure
- * Storage token, which is used until shortly before it expires.
+ * Bearer tokens by Entra workload identity: the pod's projected token, reread for each exchange, is exchanged for an
+ * Azure Storage token, which is used until shortly before it expires.
  */
 import { readFile } from 'node:fs/promises';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -29,7 +29,10 @@ interface Token {
   readonly expiresMs: number;
 }
 
-/** Nothing is read before the first call. Rejects with an OrcaError that names what is missing and never contains a token. */
+/**
+ * Nothing is read before the first call. Rejects with an OrcaError that names what is missing and never contains a
+ * token.
+ */
 export function openWorkloadIdentity(options: WorkloadIdentityOptions = {}): () => Promise<string> {
   const env = options.env ?? process.env;
   const now = options.now ?? (() => performance.now());

@@ -26,9 +26,9 @@ export interface Connection {
   resume(): void;
   /** `done` is called once the bytes are handed to the kernel; the caller keeps them unchanged until then. */
   write(bytes: Uint8Array | string, done: (error: Error | null | undefined) => void): void;
-  /** Makes it idle: without a receiver, and no longer keeping the process alive. */
-  rest(): void;
-  wake(): void;
+  /** Removes the receiver; an idle connection does not keep the process alive. */
+  setIdle(): void;
+  setActive(): void;
   destroy(): void;
 }
 
@@ -49,7 +49,7 @@ export interface ConnectionOptions {
   readonly onDestroyed: (connection: Connection) => void;
 }
 
-/** Heads land here, and any body bytes that follow them in the same read are copied: small, so that the copy is small. */
+/** Heads are read into this buffer. Body bytes in the same read have to be copied: small, so that the copy is small. */
 const SCRATCH_BYTES = 16 * 1024;
 
 /** Rejects with WireError `connect`, or with the signal's reason. */
@@ -131,12 +131,12 @@ class SocketConnection implements Connection {
     else this.socket.write(bytes, done);
   }
 
-  rest(): void {
+  setIdle(): void {
     this.#receiver = undefined;
     this.socket.unref();
   }
 
-  wake(): void {
+  setActive(): void {
     this.socket.ref();
   }
 
@@ -149,7 +149,9 @@ class SocketConnection implements Connection {
   }
 }
 
-/** Resolves once the connection, with TLS the handshake, is established. A socket that fails before is destroyed. */
+/**
+ * Resolves once the connection is established, including the TLS handshake. A socket that fails before is destroyed.
+ */
 function connected(socket: Socket, { host, port, tls, connectTimeoutMs, signal }: ConnectionOptions): Promise<void> {
   const event = tls === undefined ? 'connect' : 'secureConnect';
   return new Promise((resolve, reject) => {

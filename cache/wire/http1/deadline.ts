@@ -7,11 +7,11 @@ export type Overdue = 'first_byte' | 'silence' | 'stall';
 interface Limit {
   readonly kind: Overdue;
   readonly limitMs: number;
-  /** Counted from the start of the phase; otherwise from the last sign of life. */
+  /** Counted from the start of the phase; otherwise from the last progress. */
   readonly fromStart: boolean;
 }
 
-/** A timer later than this was delayed by a lack of CPU time, not by the other side. */
+/** A timer that fires later than this was delayed by a lack of CPU time on this machine, not by the other side. */
 const OWN_LAG_MS = 100;
 
 export class Deadline {
@@ -20,7 +20,7 @@ export class Deadline {
   #lastCheck: NodeJS.Immediate | undefined;
   #limits: readonly Limit[] = [];
   #startMs = 0;
-  #lifeMs = 0;
+  #progressMs = 0;
 
   /** `onExpired` is called at most once for each phase. */
   constructor(onExpired: (overdue: Overdue, limitMs: number) => void) {
@@ -40,18 +40,18 @@ export class Deadline {
     this.#begin([{ kind: 'stall', limitMs: stallMs, fromStart: false }]);
   }
 
-  /** Records a sign of life. */
-  life(): void {
-    this.#lifeMs = performance.now();
+  /** Records that bytes were sent or received. */
+  progress(): void {
+    this.#progressMs = performance.now();
   }
 
-  /** Stops the time while this side does not want bytes. */
+  /** Stops the clock while the receiver has no room for bytes. */
   pause(): void {
     this.#disarm();
   }
 
   resume(): void {
-    this.#startMs = this.#lifeMs = performance.now();
+    this.#startMs = this.#progressMs = performance.now();
     if (this.#timer === undefined && this.#lastCheck === undefined) this.#arm(false);
   }
 
@@ -63,7 +63,7 @@ export class Deadline {
   #begin(limits: readonly Limit[]): void {
     this.#disarm();
     this.#limits = limits;
-    this.#startMs = this.#lifeMs = performance.now();
+    this.#startMs = this.#progressMs = performance.now();
     this.#arm(false);
   }
 
@@ -71,7 +71,7 @@ export class Deadline {
     const nowMs = performance.now();
     let nextMs = Infinity;
     for (const { kind, limitMs, fromStart } of this.#limits) {
-      const leftMs = (fromStart ? this.#startMs : this.#lifeMs) + limitMs - nowMs;
+      const leftMs = (fromStart ? this.#startMs : this.#progressMs) + limitMs - nowMs;
       if (leftMs > 0) {
         nextMs = Math.min(nextMs, leftMs);
         continue;
@@ -101,10 +101,10 @@ export class Deadline {
   #fired(dueMs: number): void {
     const lagMs = performance.now() - dueMs;
     if (lagMs > OWN_LAG_MS) {
-      // This process has not run for a while, and on a busy machine the other side has not either: the deadline moves by
-      // the lag, and the silence starts again.
+      // This process has not run for a while, and on a busy machine the other side has not either: the deadline moves
+      // by the lag, and the wait for progress starts again.
       this.#startMs += lagMs;
-      this.#lifeMs = performance.now();
+      this.#progressMs = performance.now();
     }
     this.#arm(false);
   }

@@ -1,6 +1,7 @@
 /**
  * One request and its response on one connection: the head, then the body into the sink (or collected, if it is not for
- * the sink), with a deadline for each phase. The connection is reused only if both sides stand exactly at its end.
+ * the sink), with a deadline for each phase. The connection is reused only if the whole request was sent and the whole
+ * response read.
  */
 import type { ByteSink } from '#cache/engine/ports.ts';
 import { createBodyCollector, type BodyCollector } from './body-collector.ts';
@@ -21,7 +22,7 @@ export type Outcome =
 
 const DEFAULT_FIRST_BYTE_TIMEOUT_MS = 10_000;
 const DEFAULT_STALL_TIMEOUT_MS = 10_000;
-/** What TLS may still deliver after reading was paused: one encrypted read, far below this. */
+/** After reading is paused, TLS still delivers what it has decrypted: one encrypted read, far below this. */
 const MAX_OVERFLOW_BYTES = 1024 * 1024;
 
 /** Never rejects. */
@@ -79,7 +80,7 @@ class Exchange implements Receiver {
         if (this.#phase === 'head')
           this.#deadline.head(request.firstByteTimeoutMs ?? DEFAULT_FIRST_BYTE_TIMEOUT_MS, request.silenceTimeoutMs);
       };
-      send(this.#connection, [head, ...(request.body ?? [])], () => this.#deadline.life(), onSent);
+      send(this.#connection, [head, ...(request.body ?? [])], () => this.#deadline.progress(), onSent);
     } catch (error) {
       this.#fail(error);
     }
@@ -132,7 +133,7 @@ class Exchange implements Receiver {
     const { status, headers } = head;
     if (status < 200) {
       if (status === 101) throw new WireError('protocol', 'the response switches protocols');
-      this.#deadline.life();
+      this.#deadline.progress();
       this.#request.onInformational?.(status, headers);
       return;
     }
@@ -155,7 +156,7 @@ class Exchange implements Receiver {
   }
 
   #toCollector(bytes: Uint8Array): void {
-    this.#deadline.life();
+    this.#deadline.progress();
     const state = this.#collector?.push(bytes) ?? 'more';
     if (state !== 'more') this.#succeed(state === 'complete');
   }
@@ -185,7 +186,7 @@ class Exchange implements Receiver {
   #arrived(lengthBytes: number): void {
     this.#missingBytes -= lengthBytes;
     this.#sink?.filled(lengthBytes);
-    this.#deadline.life();
+    this.#deadline.progress();
     if (this.#missingBytes === 0) this.#succeed(true);
   }
 
@@ -266,11 +267,13 @@ class Exchange implements Receiver {
 
 const OVERDUE_MESSAGES: Readonly<Record<Overdue, string>> = {
   first_byte: 'the response did not begin',
-  silence: 'there was no sign of life',
+  silence: 'no bytes arrived',
   stall: 'the body made no progress',
 };
 
-/** Writes the parts in order, each after the kernel took the one before. A failed write shows as the connection's end. */
+/**
+ * Writes the parts in order, each after the kernel took the one before. A failed write shows as the connection's end.
+ */
 function send(
   connection: Connection,
   parts: readonly (Uint8Array | string)[],

@@ -15,7 +15,10 @@ export interface HostClientsOptions {
 }
 
 export interface HostClients {
-  /** The client of `host[:port]`. Without a proxy it is returned synchronously, so that concurrent reads keep their order. */
+  /**
+   * The client of `host[:port]`. Without a proxy it is returned synchronously, so that concurrent reads keep their
+   * order.
+   */
   of(host: string): RawClient | Promise<RawClient>;
   close(): void;
 }

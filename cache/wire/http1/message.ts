@@ -9,7 +9,9 @@ export interface RawRequest {
   readonly path: string;
   /** `host` is added if missing; `connection` and `accept-encoding: identity` always. Latin-1 values only. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Receives the body of a 200 or 206, which must then have a Content-Length. Without a sink every body is collected. */
+  /**
+   * Receives the body of a 200 or 206, which must then have a Content-Length. Without a sink every body is collected.
+   */
   readonly sink?: ByteSink | undefined;
   /** Sent in order with backpressure; the caller sets `content-length`. Must not change until the promise settles. */
   readonly body?: readonly Uint8Array[] | undefined;
@@ -26,7 +28,9 @@ export interface RawRequest {
   readonly stallTimeoutMs?: number | undefined;
   /** The maximum size of a collected body. Default 64 KiB. */
   readonly maxCollectedBytes?: number | undefined;
-  /** False for requests that are not idempotent: a reused connection that fails before the first byte is an error too. */
+  /**
+   * False for requests that are not idempotent: a reused connection that fails before the first byte is an error too.
+   */
   readonly retryReused?: boolean | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The connection pool of one endpoint: the most recently used idle connection first, a bounded number of idle ones, each
- * kept for less time than servers keep theirs.
+ * The connection pool of one endpoint: reuses the most recently used idle connection first, and keeps a bounded number
+ * of them, each for less time than servers keep theirs.
  */
 import type { SecureContext } from 'node:tls';
 import { openConnection, type Connection } from './connection.ts';
@@ -74,7 +74,7 @@ export class Pool {
       if (entry === undefined) return this.connect(signal);
       clearTimeout(entry.timer);
       if (entry.connection.destroyed) continue;
-      entry.connection.wake();
+      entry.connection.setActive();
       return this.#lend(entry.connection, true);
     }
   }
@@ -131,7 +131,7 @@ export class Pool {
     const timer = setTimeout(() => connection.destroy(), Math.min(idleTimeoutMs, idleHintMs));
     timer.unref();
     this.#idle.push({ connection, timer });
-    connection.rest();
+    connection.setIdle();
     if (this.#idle.length > maxIdle) this.#idle[0]?.connection.destroy();
   }
 
@@ -141,7 +141,7 @@ export class Pool {
   }
 }
 
-/** URL keeps the brackets of an IPv6 address, sockets take it without. */
+/** URL keeps the brackets of an IPv6 address; sockets take it without them. */
 function withoutBrackets(hostname: string): string {
   return hostname.replace(/^\[|\]$/g, '');
 }

@@ -1,7 +1,8 @@
 /**
  * A keep-alive HTTP/1.1 client over raw sockets. The kernel reads response bodies straight into the receiver's memory,
- * reading stops while the receiver has no room (backpressure), and a response that can't be parsed strictly is an error,
- * never a guess. It retries nothing, except once on a new connection when a reused one fails before the first byte.
+ * reading stops while the receiver has no room (backpressure), and a response that can't be parsed strictly is an
+ * error, never a guess. It retries nothing, except once on a new connection when a reused one fails before the first
+ * byte.
  */
 import { runExchange } from './exchange.ts';
 import type { RawRequest, RawResponse } from './message.ts';
@@ -39,8 +40,8 @@ export function openRawClient(options: RawClientOptions): RawClient {
       const first = await pool.take(request.signal);
       const outcome = await runExchange(first, request, pool.authority);
       if (outcome.kind === 'answered') return outcome.response;
-      // 1. The server closes an idle connection. 2. We send before its FIN arrives. 3. The request is answered by a reset.
-      // The server has processed nothing, so one new connection is tried; this does not count as a retry.
+      // 1. The server closes an idle connection. 2. We send before its FIN arrives. 3. The request is answered by a
+      // reset. The server has processed nothing, so one new connection is tried; this does not count as a retry.
       if (!(outcome.closedBeforeResponse && request.retryReused !== false)) throw outcome.error;
       const second = await pool.connect(request.signal);
       const again = await runExchange(second, request, pool.authority);

@@ -102,7 +102,10 @@ export function parseLength(text: string): number {
   return lengthBytes;
 }
 
-/** How long the server announces to keep the connection, less a second for the network; Infinity without a hint. */
+/**
+ * How long the server keeps an idle connection by its Keep-Alive header, less a second for the network; Infinity
+ * without one.
+ */
 export function idleHintMs({ headers }: ResponseHead): number {
   const seconds = /(?:^|[,\s])timeout=(\d{1,6})/.exec(headers['keep-alive'] ?? '')?.[1];
   return seconds === undefined ? Infinity : Number(seconds) * 1000 - 1000;

@@ -1,6 +1,6 @@
 /** TLS trust: the system's certificate authorities, and those of a private bundle. */
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { readFileSync } from 'node:fs';
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { OrcaError } from '#cache/core/errors.ts';
 
 /** `caFile` is a PEM bundle; empty = only the system's certificate authorities. */

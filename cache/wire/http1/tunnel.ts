@@ -1,6 +1,7 @@
 /**
- * A tunnel through an HTTP proxy (CONNECT, RFC 9110 §9.3.6): a listener on loopback that forwards each connection to one
- * server. The byte path is therefore independent of proxies, TLS is end to end, and only proxied traffic pays for it.
+ * A tunnel through an HTTP proxy (CONNECT, RFC 9110 §9.3.6): a listener on loopback that forwards each connection to
+ * one server. The byte path is therefore independent of proxies, TLS is end to end, and only proxied traffic pays for
+ * it.
  */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';

@@ -5,12 +5,12 @@
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
 import { openCredentials, type CredentialsSource } from '#cache/wire/credentials-source.ts';
 import { openHostClients } from '#cache/wire/http1/host-clients.ts';
+import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { RawRequest, RawResponse } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
-import type { Env } from '#cache/wire/http1/proxy.ts';
+import { openTrust } from '#cache/wire/http1/trust.ts';
 import { s3Address, type S3AddressOptions } from './address.ts';
 import { createSigner } from './sigv4.ts';
-import { openTrust } from '#cache/wire/http1/trust.ts';
 
 export interface S3ClientOptions extends S3AddressOptions {
   readonly credentials: CredentialsSource;

@@ -1,8 +1,8 @@
 /** Resolves the fields of an S3 server in the config file and the environment to the settings of its client. Pure. */
-import type { s3Origin } from '#crds/kinds/s3.ts';
-import type { PodFields } from '#crds/kinds/registry.ts';
 import type { CredentialsSource } from '#cache/wire/credentials-source.ts';
 import { isSet, variableName, type ResolveContext } from '#cache/wire/resolve-context.ts';
+import type { PodFields } from '#crds/kinds/registry.ts';
+import type { s3Origin } from '#crds/kinds/s3.ts';
 
 export interface S3Settings {
   /** Empty = the AWS endpoint of the region. */

@@ -31,7 +31,10 @@ export const UNSIGNED_PAYLOAD = 'UNSIGNED-PAYLOAD';
 const NOT_SIGNED = new Set(['connection', 'accept-encoding', 'content-length', 'expect', 'user-agent', 'x-request-id']);
 
 export interface Signer {
-  /** Returns the headers of the input with x-amz-date, x-amz-content-sha256, x-amz-security-token and authorization added. */
+  /**
+   * Returns the headers of the input with x-amz-date, x-amz-content-sha256, x-amz-security-token and authorization
+   * added.
+   */
   sign(input: SigningInput): Record<string, string>;
 }
 

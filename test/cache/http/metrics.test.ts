@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { openMetrics } from '#cache/http/metrics.ts';
 import { openLog } from '#shared/log.ts';
 
-test('what the duplication factor is computed from is there before anything was read', async () => {
+test('the counters behind the duplication factor exist before the first read', async () => {
   const { registry } = openMetrics(openLog({ name: 'test', level: 'error' }));
   const text = (await registry.metrics()).split('\n');
   for (const sample of [

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { chunkAt } from '#cache/core/chunk.ts';
-import { parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
+import { peerAddress } from '#cache/core/peer-set.ts';
 import {
   PROOF_HEADER,
   proveAnswer,
@@ -10,7 +10,7 @@ import {
   type PeerKeys,
   type RequestVerification,
 } from '#cache/core/peer/auth.ts';
-import { peerAddress } from '#cache/core/peer-set.ts';
+import { parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
 import type { FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
@@ -247,8 +247,14 @@ describe('a response that is not accepted', () => {
   test('a body with the proof of another body', async () => {
     const { fill } = await peer(({ response, verdict }) => {
       if (!verdict.ok) throw new Error('not accepted');
-      const said = '{"code":"not_found"}';
-      const answer = { nonce: verdict.nonce, status: 404, lengthBytes: said.length, etag: OBJECT.etag, reason: said };
+      const proved = '{"code":"not_found"}';
+      const answer = {
+        nonce: verdict.nonce,
+        status: 404,
+        lengthBytes: proved.length,
+        etag: OBJECT.etag,
+        reason: proved,
+      };
       response.writeHead(404, { [PROOF_HEADER]: proveAnswer(verdict.key, answer) }).end('{"code":"not_fount"}');
     });
     await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable' });
@@ -316,10 +322,10 @@ describe('a peer that is slow', () => {
   test('is awaited while it sends 102', async () => {
     const { fill } = await peer(
       ({ response, answer }) => {
-        let said = 0;
+        let sent = 0;
         const timer = setInterval(() => {
-          said += 1;
-          if (said <= 6) response.writeProcessing();
+          sent += 1;
+          if (sent <= 6) response.writeProcessing();
           else {
             clearInterval(timer);
             answer(200, BYTES);
@@ -346,12 +352,12 @@ describe('a peer that is slow', () => {
 });
 
 describe('a peer that is dead', () => {
-  test('is silent: it is skipped for 5 s, then probed by a single request', async () => {
+  test('because it is silent is skipped for 5 s, then probed by a single request', async () => {
     const silence = Promise.withResolvers<void>();
-    let dead = true;
+    let isDead = true;
     const { clock, fill, seen } = await peer(
       ({ answer }) => {
-        if (!dead) void silence.promise.then(() => answer(204, '', { 'x-orca-chunk': 'stored' }));
+        if (!isDead) void silence.promise.then(() => answer(204, '', { 'x-orca-chunk': 'stored' }));
       },
       { deadAfterMs: 1000 },
     );
@@ -363,7 +369,7 @@ describe('a peer that is dead', () => {
     await expect(fill()).rejects.toMatchObject({ code: 'peer_unavailable', message: expect.stringContaining('dead') });
     expect(seen).toHaveLength(1);
     await clock.advance(1);
-    dead = false;
+    isDead = false;
     const probe = fill();
     await expect(fill()).rejects.toMatchObject({ message: expect.stringContaining('dead') });
     silence.resolve();
@@ -372,7 +378,7 @@ describe('a peer that is dead', () => {
     expect(seen).toHaveLength(3);
   });
 
-  test('is one that refuses connections', async () => {
+  test('because it refuses connections is skipped', async () => {
     const { fill, stop } = await peer(() => {});
     await stop();
     await expect(fill()).rejects.toMatchObject({
@@ -382,7 +388,7 @@ describe('a peer that is dead', () => {
     await expect(fill()).rejects.toMatchObject({ message: expect.stringContaining('dead') });
   });
 
-  test('is not one whose caller aborted', async () => {
+  test('is never assumed because a caller aborted', async () => {
     const { fill, seen } = await peer(() => {});
     const first = new AbortController();
     const call = fill({}, { signal: first.signal });

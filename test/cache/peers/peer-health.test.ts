@@ -37,7 +37,7 @@ test('an abandoned probe allows the next one', async () => {
   expect(health.ask()).toBeDefined();
 });
 
-test('the end of an old probe does not admit a second one beside the new', async () => {
+test('the end of an old probe does not allow a second one while a new one runs', async () => {
   const clock = fakeClock();
   const health = peerHealth(clock, 5000);
   health.ask()?.dead();

@@ -3,8 +3,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
-import { collectSink, type CollectSink } from '#test/support/collect-sink.ts';
 import { metadataFor } from '#test/support/chunks.ts';
+import { collectSink, type CollectSink } from '#test/support/collect-sink.ts';
 import { MIB, openEngines, patternBytes, peerSet, type Engines, type Replica } from '#test/support/engines.ts';
 
 export interface PeerClientFixture {

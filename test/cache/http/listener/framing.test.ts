@@ -31,7 +31,7 @@ const get = (headers: string, rest = ''): string => `GET / HTTP/1.1\r\nHost: a\r
 
 test.for([
   ['both lengths', get('Content-Length: 4\r\nTransfer-Encoding: chunked\r\n', `0\r\n\r\n${SMUGGLED}`)],
-  ['both, the other way round', get('Transfer-Encoding: chunked\r\nContent-Length: 4\r\n', `0\r\n\r\n${SMUGGLED}`)],
+  ['both lengths in reverse order', get('Transfer-Encoding: chunked\r\nContent-Length: 4\r\n', `0\r\n\r\n${SMUGGLED}`)],
   ['two lengths', get('Content-Length: 0\r\nContent-Length: 38\r\n', SMUGGLED)],
   ['the same length twice', get('Content-Length: 4\r\nContent-Length: 4\r\n', 'abcd')],
   ['a list of lengths', get('Content-Length: 4, 4\r\n', 'abcd')],
@@ -39,9 +39,9 @@ test.for([
   ['a hexadecimal length', get('Content-Length: 0x4\r\n', 'abcd')],
   ['an unknown coding', get('Transfer-Encoding: xchunked\r\n', SMUGGLED)],
   ['a coding before chunked', get('Transfer-Encoding: identity, chunked\r\n', `0\r\n\r\n${SMUGGLED}`)],
-  ['a coding behind chunked', get('Transfer-Encoding: chunked, identity\r\n', `0\r\n\r\n${SMUGGLED}`)],
+  ['a coding after chunked', get('Transfer-Encoding: chunked, identity\r\n', `0\r\n\r\n${SMUGGLED}`)],
   ['chunked twice', get('Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n', '0\r\n\r\n')],
-  ['chunked with a tab before it', get('Transfer-Encoding: \x0bchunked\r\n', '0\r\n\r\n')],
+  ['chunked after a vertical tab', get('Transfer-Encoding: \x0bchunked\r\n', '0\r\n\r\n')],
   ['chunked in HTTP/1.0', `GET / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${SMUGGLED}`],
   ['bare line feeds', 'GET / HTTP/1.1\nHost: a\n\n'],
   ['one bare line feed', 'GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n'],

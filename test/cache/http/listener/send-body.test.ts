@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
+import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import { sendBody, type SendOptions } from '#cache/http/listener/send-body.ts';
 import { MIB, patternBytes } from '#test/support/engines.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
@@ -46,7 +46,7 @@ function start(count: number, stallLimitMs = 300_000) {
   return { clock, pace, socket, body, stalls, sent, held: () => held, ended: () => ended, served: () => served };
 }
 
-test('a client that takes everything is handed more and more, up to 4 MiB plus a piece', async () => {
+test('a client that takes everything gets more and more at a time, up to 4 MiB plus a piece', async () => {
   const { clock, socket, body, sent, held, served } = start(40);
   await clock.advance(0);
   expect(socket.queued).toEqual([64 * KIB, 64 * KIB]);
@@ -77,24 +77,24 @@ test('a client that takes everything at once yields the event loop every 4 MiB',
 
 test('a client that takes nothing for 5 s is reported every 5 s, and continues where it stopped', async () => {
   const { clock, pace, socket, body, stalls, sent } = start(12);
-  let told = 0;
-  pace.onStall(() => told++);
+  let reports = 0;
+  pace.onStall(() => reports++);
   await clock.advance(0);
   await socket.take(9);
   expect(pace.isSlow).toBe(false);
   await clock.advance(4_999);
-  expect(told).toBe(0);
+  expect(reports).toBe(0);
   await clock.advance(1);
-  expect([told, pace.isSlow]).toEqual([1, true]);
+  expect([reports, pace.isSlow]).toEqual([1, true]);
   await clock.advance(60_000);
-  expect([told, stalls]).toEqual([13, ['buffers_released']]);
+  expect([reports, stalls]).toEqual([13, ['buffers_released']]);
   await socket.flow();
   await sent;
   expect(socket.bytes().equals(body)).toBe(true);
   expect([pace.isSlow, clock.pending()]).toEqual([false, 0]);
 });
 
-test('a slow client is handed little at a time, and keeps its connection', async () => {
+test('a slow client gets little at a time, and keeps its connection', async () => {
   const { clock, pace, socket, stalls } = start(2);
   await clock.advance(5_000);
   expect(pace.isSlow).toBe(true);
@@ -106,7 +106,7 @@ test('a slow client is handed little at a time, and keeps its connection', async
   expect(new Set(stalls)).toEqual(new Set(['buffers_released']));
 });
 
-test('a response is closed after 300 s without a byte taken', async () => {
+test('a response is closed when its client has read nothing for 300 s', async () => {
   const { clock, socket, sent, stalls, held, ended } = start(4);
   await clock.advance(0);
   await socket.take(3);

@@ -22,7 +22,7 @@ test('data that arrived while the process was busy is read before the deadline i
   deadline.head(1000, 300);
   vi.advanceTimersByTime(300);
   expect(expired).toEqual([]);
-  deadline.life();
+  deadline.progress();
   turn();
   vi.advanceTimersByTime(298);
   expect(expired).toEqual([]);
@@ -34,11 +34,11 @@ test('data that arrived while the process was busy is read before the deadline i
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a head must arrive in time, even with signs of life', () => {
+test('a head must arrive in time, even with progress', () => {
   deadline.head(1000, 300);
   for (let at = 0; at < 900; at += 100) {
     vi.advanceTimersByTime(100);
-    deadline.life();
+    deadline.progress();
   }
   expect(expired).toEqual([]);
   vi.advanceTimersByTime(100);
@@ -58,7 +58,7 @@ test('silence expires before the first-byte deadline', () => {
 test('a body stalls when its last byte is older than the limit', () => {
   deadline.body(500);
   vi.advanceTimersByTime(400);
-  deadline.life();
+  deadline.progress();
   vi.advanceTimersByTime(499);
   expect(expired).toEqual([]);
   vi.advanceTimersByTime(1);

@@ -27,8 +27,8 @@ describe('a proxy', () => {
     ['127.0.0.1', 'http://127.0.0.1:7070', true],
     ['svc', 'http://store.storage.svc:7070', true],
     ['10.0.0.0/99', 'https://10.2.3.4', false],
-  ] as const)('with NO_PROXY=%s, %s is exempt: %s', ([noProxy, endpoint, straight]) => {
-    expect(proxyFor(endpoint, { ...env, NO_PROXY: noProxy }) === undefined).toBe(straight);
+  ] as const)('with NO_PROXY=%s, %s is exempt: %s', ([noProxy, endpoint, isDirect]) => {
+    expect(proxyFor(endpoint, { ...env, NO_PROXY: noProxy }) === undefined).toBe(isDirect);
   });
 
   test('with an invalid URL is refused, and the message does not contain it', () => {

@@ -34,7 +34,7 @@ describe('a response head', () => {
     'ICY 200 OK',
     '200 OK',
     'HTTP/1.1 200OK',
-  ])('%j is no status line', (line) => {
+  ])('%j is not a status line', (line) => {
     expect(() => parseHead(line)).toThrow(expect.objectContaining({ failure: 'protocol' }));
   });
 
@@ -108,7 +108,7 @@ describe('the end of a body', () => {
   });
 
   test.for(['', '-1', '+5', '5.0', '0x5', '1e3', ' 5', '9007199254740993', '99999999999999999999'])(
-    '%j is no length',
+    '%j is not a length',
     (text) => {
       expect(() => parseLength(text)).toThrow(expect.objectContaining({ failure: 'protocol' }));
     },

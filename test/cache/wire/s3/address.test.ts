@@ -13,7 +13,13 @@ test.for([
     '/a%20b//c',
   ],
   ['a base path', { endpoint: 'http://store/base/', forcePathStyle: true }, 'bucket', 'store', '/base/bucket/a%20b//c'],
-  ["AWS's own", { endpoint: '', forcePathStyle: false }, 'bucket', 'bucket.s3.eu-west-1.amazonaws.com', '/a%20b//c'],
+  [
+    "AWS's endpoint",
+    { endpoint: '', forcePathStyle: false },
+    'bucket',
+    'bucket.s3.eu-west-1.amazonaws.com',
+    '/a%20b//c',
+  ],
   [
     'a dotted bucket over TLS',
     { endpoint: '', forcePathStyle: false },
@@ -22,7 +28,7 @@ test.for([
     '/my.bucket/a%20b//c',
   ],
   [
-    'a dotted bucket in the clear',
+    'a dotted bucket without TLS',
     { endpoint: 'http://store', forcePathStyle: false },
     'my.bucket',
     'my.bucket.store',

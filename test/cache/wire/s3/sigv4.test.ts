@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
-import { assert, asyncProperty, constantFrom, dictionary, option, property, string } from 'fast-check';
 import { SignatureV4 } from '@smithy/signature-v4';
+import { assert, asyncProperty, constantFrom, dictionary, option, property, string } from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createSigner, encodeKey } from '#cache/wire/s3/sigv4.ts';
 
