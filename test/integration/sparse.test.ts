@@ -51,7 +51,7 @@ test('4 KiB of each chunk, through any replica: 64 KiB from the origin, until a 
   const { bodyBytes: sparseBytes } = await cache.originProxy.counts('GET');
   expect(await cache.total('orca_sparse_bytes_total', { kind: 'read' })).toBe(sparseBytes);
   expect(await cache.total('orca_sparse_bytes_total', { kind: 'excess' })).toBe(sparseBytes - 4 * 4 * KIB);
-  expect(await cache.total('orca_sparse_reads_total', { answer: 'origin' })).toBe(4);
+  expect(await cache.total('orca_sparse_reads_total', { source: 'origin' })).toBe(4);
 
   const again = await get(cache.all[2]!, 8 * KIB);
   expect(again.body.equals(body.subarray(8 * KIB, 12 * KIB))).toBe(true);
@@ -91,7 +91,7 @@ test('100 clients at once on one footer cost one origin read', { retry: 2 }, asy
     expect(bytes.equals(body.subarray(from))).toBe(true);
   }
   await cache.idle();
-  expect(await replica.metric('orca_sparse_reads_total', { answer: 'joined' })).toBe(99);
+  expect(await replica.metric('orca_sparse_reads_total', { source: 'joined' })).toBe(99);
   expect((await cache.originProxy.counts('GET')).bodyBytes).toBe(BLOCK);
   await cache.expectNothingHeld();
 });
