@@ -17,7 +17,7 @@ test.for([
   expect(parseBlobPage(page(xml))?.blobs.map((blob) => blob.name)).toEqual([name]);
 });
 
-test('quotes around an ETag are no part of it; what is not said is undefined', () => {
+test('strips the quotes of an ETag and leaves missing fields undefined', () => {
   expect(parseBlobPage(page('<Name>k</Name>'))).toEqual({
     nextMarker: '',
     blobs: [
@@ -35,12 +35,12 @@ test('quotes around an ETag are no part of it; what is not said is undefined', (
   });
 });
 
-test('an empty page has none, and a marker where there is more', () => {
+test('parses an empty page with a marker', () => {
   const xml = '<EnumerationResults><Blobs /><NextMarker>2!a&amp;b</NextMarker></EnumerationResults>\n';
   expect(parseBlobPage(xml)).toEqual({ blobs: [], nextMarker: '2!a&b' });
 });
 
-test('a document without its end is none', () => {
+test('returns undefined for a truncated document', () => {
   expect(parseBlobPage(page('<Name>k</Name>').slice(0, -1))).toBeUndefined();
   expect(parseBlobPage('')).toBeUndefined();
 });
@@ -54,6 +54,6 @@ test.for([
   page('<Name Encoded="true">%E0%A4%A</Name>'),
   page('<Name>k</Name>').replace('12', '-1'),
   page('<Name>k</Name>').replace('"0x8D1"', ''),
-])('what can’t be read is an error, not a shorter list: %s', (xml) => {
+])('rejects a malformed blob instead of omitting it: %s', (xml) => {
   expect(() => parseBlobPage(xml)).toThrow(expect.objectContaining({ code: 'origin_unavailable' }) as Error);
 });

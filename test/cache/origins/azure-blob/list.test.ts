@@ -1,4 +1,4 @@
-/** Lists of services that Azurite is not: with their own markers, short pages, directories, and what XML can't carry. */
+/** Lists of a scripted service with features that Azurite lacks: opaque markers, short pages, directories, escaped names. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import { compareKeys, nameOf, PageBuilder } from '#cache/core/s3/listing.ts';
@@ -19,14 +19,14 @@ interface Blob {
 interface Serving {
   readonly order?: NameOrder;
   readonly pageSize?: number;
-  readonly marks?: 'kept' | 'forgotten';
+  readonly markers?: 'kept' | 'forgotten';
 }
 
 interface World {
   readonly list: AzureList;
   readonly server: ScriptedServer;
   /** The query of each request. */
-  asked(): URLSearchParams[];
+  queries(): URLSearchParams[];
 }
 
 const escape = (text: string): string =>
@@ -40,10 +40,10 @@ function blobXml({ name, xml = '', metadata = '' }: Blob): string {
   );
 }
 
-/** Pages of `pageSize` at most, with markers that are names of nothing and good only as they were given. */
+/** Serves pages of at most `pageSize` blobs with opaque markers. */
 async function serve(
   blobs: readonly Blob[],
-  { order = 'flat', pageSize = 5000, marks = 'kept' }: Serving = {},
+  { order = 'flat', pageSize = 5000, markers = 'kept' }: Serving = {},
 ): Promise<World> {
   const sorted = blobs.toSorted((a, b) => compareIn(order, a.name, b.name));
   const given = new Map<string, number>();
@@ -51,7 +51,10 @@ async function serve(
     const query = new URL(request.target, 'http://x').searchParams;
     const marker = query.get('marker');
     const start = marker === null ? 0 : given.get(marker);
-    if (start === undefined || (marks === 'forgotten' && marker !== null && given.delete(marker) && !isFresh(marker))) {
+    if (
+      start === undefined ||
+      (markers === 'forgotten' && marker !== null && given.delete(marker) && !isFresh(marker))
+    ) {
       out.write(reply('400 Bad Request', { 'x-ms-error-code': 'OutOfRangeInput' }));
       return;
     }
@@ -85,18 +88,18 @@ async function serve(
   return {
     list: openAzureList(client),
     server,
-    asked: () => server.requests.map(({ target }) => new URL(target, 'http://x').searchParams),
+    queries: () => server.requests.map(({ target }) => new URL(target, 'http://x').searchParams),
   };
 }
 
-const ask = (world: World, query: Partial<ListQuery> = {}): Promise<ListPage> =>
+const listPage = (world: World, query: Partial<ListQuery> = {}): Promise<ListPage> =>
   world.list.list('box', { prefix: '', delimiter: '', after: '', maxKeys: 1000, ...query }, { signal });
 const namesOf = (page: ListPage): string[] => page.items.map(nameOf);
 
 async function wholeList(world: World, query: Partial<ListQuery>): Promise<string[]> {
   const names: string[] = [];
   for (let after = ''; ; after = names.at(-1) ?? '') {
-    const page = await ask(world, { ...query, after });
+    const page = await listPage(world, { ...query, after });
     names.push(...namesOf(page));
     if (!page.truncated) return names;
   }
@@ -111,44 +114,44 @@ function model(names: readonly string[], query: Partial<ListQuery>): string[] {
 
 const many = Array.from({ length: 50 }, (_, index) => ({ name: `k/${String(index).padStart(3, '0')}` }));
 
-test('a list of many pages is walked once: each goes on by the service’s own marker', async () => {
+test('reads a list of many pages once: each page continues at the marker of the service', async () => {
   const world = await serve(many);
   expect(await wholeList(world, { maxKeys: 10 })).toEqual(many.map(({ name }) => name));
-  const markers = world.asked().map((query) => query.get('marker'));
+  const markers = world.queries().map((query) => query.get('marker'));
   expect(markers).toHaveLength(5);
   expect(markers[0]).toBeNull();
   expect(markers.slice(1).every((marker) => marker?.startsWith('marker!') === true)).toBe(true);
 });
 
-test('a page that another replica began is walked to from the start, without a key for a marker', async () => {
+test('reads from the start to reach a page whose predecessor another replica has listed', async () => {
   const world = await serve(many, { pageSize: 7 });
-  expect(namesOf(await ask(world, { after: 'k/030', maxKeys: 3 }))).toEqual(['k/031', 'k/032', 'k/033']);
-  const [first, ...rest] = world.asked();
+  expect(namesOf(await listPage(world, { after: 'k/030', maxKeys: 3 }))).toEqual(['k/031', 'k/032', 'k/033']);
+  const [first, ...rest] = world.queries();
   expect(first?.has('marker')).toBe(false);
   for (const query of rest) expect(query.get('marker')).toMatch(/^marker!/);
 });
 
-test('short and empty pages with a marker are gone through', async () => {
+test('continues after short and empty pages with a marker', async () => {
   const world = await serve(
     [{ name: 'a' }, { name: 'dir', metadata: '<hdi_isfolder>true</hdi_isfolder>' }, { name: 'z' }],
     {
       pageSize: 1,
     },
   );
-  expect(namesOf(await ask(world))).toEqual(['a', 'z']);
+  expect(namesOf(await listPage(world))).toEqual(['a', 'z']);
 });
 
-test('a marker that the service has forgotten costs a walk from the start, and nothing else', async () => {
-  const world = await serve(many, { marks: 'forgotten', pageSize: 20 });
-  await ask(world, { maxKeys: 10 });
-  expect(namesOf(await ask(world, { after: 'k/009', maxKeys: 2 }))).toEqual(['k/010', 'k/011']);
-  expect(namesOf(await ask(world, { after: 'k/009', maxKeys: 2 }))).toEqual(['k/010', 'k/011']);
+test('reads from the start if the service rejects a marker', async () => {
+  const world = await serve(many, { markers: 'forgotten', pageSize: 20 });
+  await listPage(world, { maxKeys: 10 });
+  expect(namesOf(await listPage(world, { after: 'k/009', maxKeys: 2 }))).toEqual(['k/010', 'k/011']);
+  expect(namesOf(await listPage(world, { after: 'k/009', maxKeys: 2 }))).toEqual(['k/010', 'k/011']);
 });
 
 describe.for([
   ['flat', ''],
   ['segments', '<ResourceType>file</ResourceType>'],
-] as const)('of an account that sorts %s', ([order, xml]) => {
+] as const)('the list of an account with the order %s', ([order, xml]) => {
   const keys = ['a-b', 'a/x', 'a/y', 'a.c', 'a0', 'b/c/d', 'b/c-d', 'b', 'z\u{1f433}', 'z\uff5e', 'a/x-1', 'a/x/2'];
   const directories = ['a', 'a/x', 'b/c'].map((name) => ({ name, xml: '<ResourceType>directory</ResourceType>' }));
   const files = keys.filter((key) => order === 'flat' || !['b', 'a/x'].includes(key));
@@ -163,7 +166,7 @@ describe.for([
     ['a/', '', 1],
     ['', '-', 1],
     ['', '.c', 2],
-  ] as const)('under %j with delimiter %j by %i a page it is S3’s list', async ([prefix, delimiter, maxKeys]) => {
+  ] as const)('equals S3’s for prefix %j, delimiter %j and %i keys per page', async ([prefix, delimiter, maxKeys]) => {
     for (const pageSize of [1, 2, 5000]) {
       const world = await serve(blobs, { order, pageSize });
       expect(await wholeList(world, { prefix, delimiter, maxKeys })).toEqual(model(files, { prefix, delimiter }));
@@ -171,12 +174,12 @@ describe.for([
   });
 });
 
-test('tiers, restores and ETags are told as S3 does', async () => {
+test('translates tiers, restores and ETags to S3’s form', async () => {
   const world = await serve([
     { name: 'cold', xml: '<AccessTier>Archive</AccessTier><ArchiveStatus>rehydrate-pending-to-hot</ArchiveStatus>' },
     { name: 'hot', xml: '<AccessTier>Hot</AccessTier>' },
   ]);
-  expect((await ask(world)).items).toEqual([
+  expect((await listPage(world)).items).toEqual([
     {
       kind: 'object',
       entry: {
@@ -192,17 +195,17 @@ test('tiers, restores and ETags are told as S3 does', async () => {
   ]);
 });
 
-test('a page too far behind the last known place is refused for now, and the next try gets on', async () => {
+test('limits the requests for a distant page; the next attempt continues there', async () => {
   const world = await serve(many, { pageSize: 1 });
-  await expect(ask(world, { after: 'k/045', maxKeys: 1 })).rejects.toMatchObject({
+  await expect(listPage(world, { after: 'k/045', maxKeys: 1 })).rejects.toMatchObject({
     code: 'origin_throttled',
     retryAfterMs: 1000,
   });
   expect(world.server.requests).toHaveLength(40);
-  expect(namesOf(await ask(world, { after: 'k/045', maxKeys: 1 }))).toEqual(['k/046']);
+  expect(namesOf(await listPage(world, { after: 'k/045', maxKeys: 1 }))).toEqual(['k/046']);
 });
 
-test('a document that is cut off is no list', async () => {
+test('rejects a truncated document', async () => {
   const server = await startScriptedServer((_, out) =>
     out.write(reply('200 OK', {}, '<EnumerationResults><Blobs></Blobs><NextMarker>')),
   );

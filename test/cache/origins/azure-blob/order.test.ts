@@ -11,7 +11,7 @@ function placed(order: NameOrder, names: readonly string[], prefix = '', after =
   return [...named(names).flatMap((item) => s3.push(item)), ...s3.flush()].map(({ name }) => name);
 }
 
-/** Few letters, so that names share beginnings; on both sides of `/`, and of the surrogates. */
+/** A small alphabet, so that names share prefixes, with characters on both sides of `/` and of the surrogates. */
 const name = fc
   .array(fc.constantFrom('a', 'b', '/', '-', '.', '0', '\ud7ff', '\ue000', '\uff5e', '\u{1f433}', '\u{10000}'), {
     minLength: 1,
@@ -19,8 +19,8 @@ const name = fc
   })
   .map((letters) => letters.join(''));
 
-describe.for(['flat', 'segments'] as const)('names of an account that sorts %s', (order) => {
-  test('come out in S3’s order, each once', () => {
+describe.for(['flat', 'segments'] as const)('names in the order %s', (order) => {
+  test('are returned once each, in S3’s order', () => {
     fc.assert(
       fc.property(fc.uniqueArray(name, { maxLength: 60 }), (names) => {
         const azure = names.toSorted((a, b) => compareIn(order, a, b));
@@ -30,7 +30,7 @@ describe.for(['flat', 'segments'] as const)('names of an account that sorts %s',
     );
   });
 
-  test('do so behind any mark and under any prefix too', () => {
+  test('are returned in S3’s order after any key and under any prefix', () => {
     fc.assert(
       fc.property(
         fc.uniqueArray(name, { maxLength: 60 }),
@@ -48,7 +48,7 @@ describe.for(['flat', 'segments'] as const)('names of an account that sorts %s',
   });
 });
 
-test('ordinary names of a flat account wait for nothing', () => {
+test('ordinary names of a flat account are never held back', () => {
   const s3 = new S3Order('', '');
   for (const item of named(['a-b', 'a/x', 'a/y', 'b', 'é', '\uffee'])) {
     expect(s3.push(item)).toEqual([item]);
@@ -56,7 +56,7 @@ test('ordinary names of a flat account wait for nothing', () => {
   }
 });
 
-test('below a directory of a hierarchical account one waits no longer than what could come before it', () => {
+test('names in a directory are held back until no name before the directory can follow', () => {
   const s3 = new S3Order('', '');
   s3.sortsBySegments();
   expect(s3.push({ name: 'a/x' })).toEqual([]);
@@ -65,14 +65,14 @@ test('below a directory of a hierarchical account one waits no longer than what 
   expect(s3.isEmpty).toBe(true);
 });
 
-test('on a later page nothing waits for what the earlier ones had', () => {
+test('names are not held back for names on earlier pages', () => {
   const s3 = new S3Order('', 'a/x');
   s3.sortsBySegments();
   expect(s3.push({ name: 'a/y' })).toHaveLength(1);
   expect(s3.isEmpty).toBe(true);
 });
 
-test('more that waits than memory is for is refused, not listed wrongly', () => {
+test('rejects a directory with more names than may be held back', () => {
   const names = Array.from({ length: 11 }, (_, index) => `a/${String(index).padStart(2, '0')}`);
   expect(placed('segments', names.slice(0, 10), '', '', 10)).toHaveLength(10);
   expect(() => placed('segments', names, '', '', 10)).toThrow(/more than 10 names under "a"/);
@@ -82,6 +82,6 @@ test.for([
   ['flat', ['b', 'a']],
   ['flat', ['a', 'a']],
   ['segments', ['a-b', 'a/x']],
-] as const)('an order that is neither is refused: %s %j', ([order, names]) => {
+] as const)('rejects names that are not in the order %s: %j', ([order, names]) => {
   expect(() => placed(order, names)).toThrow(expect.objectContaining({ code: 'origin_unsupported' }) as Error);
 });

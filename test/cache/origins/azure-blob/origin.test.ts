@@ -36,8 +36,8 @@ const fault = (status: string, code: string, headers = {}): Buffer =>
     { 'x-ms-error-code': code, ...headers },
     `<?xml version="1.0"?><Error><Code>${code}</Code><Message>string to sign: secret</Message></Error>`,
   );
-/** Of a HEAD: the length is the blob's, and nothing follows. */
-const headed = (headers: Record<string, string> = {}): Buffer =>
+/** The response to a HEAD: it has the length of the blob, but no body. */
+const headResponse = (headers: Record<string, string> = {}): Buffer =>
   reply('200 OK', {
     etag: '"0x8D1"',
     'content-length': '100',
@@ -45,11 +45,11 @@ const headed = (headers: Record<string, string> = {}): Buffer =>
     'last-modified': 'Wed, 21 Oct 2015 07:28:00 GMT',
     ...headers,
   });
-const refusedHead = (status: string, code: string, headers = {}): Buffer =>
+const headError = (status: string, code: string, headers = {}): Buffer =>
   reply(status, { 'x-ms-error-code': code, 'content-length': '0', ...headers });
 
 describe('a read', () => {
-  test('asks for exactly that version and range with Azure’s own ETag, signed', async () => {
+  test('requests exactly that version and range with Azure’s own ETag, signed', async () => {
     const { server, origin } = await open((_, answer) =>
       answer.write(reply('206 Partial Content', { etag: '"0x8D1"', 'content-range': 'bytes 10-19/100' }, TEN)),
     );
@@ -78,13 +78,13 @@ describe('a read', () => {
     ["a length that is not the range's", partial({}, '012345678'), 'origin_unavailable'],
     ['a malformed range', partial({ 'content-range': 'bytes=10-19/100' }), 'origin_unavailable'],
     [
-      'another length by a coding added on the way',
+      'another length because a proxy added a coding',
       partial({ 'content-range': 'bytes 10-19/60', 'content-encoding': 'gzip' }),
       'origin_unavailable',
     ],
     ['the whole object', reply('200 OK', { etag: '"0x8D1"' }, 'x'.repeat(100)), 'origin_unavailable'],
-    ['an append blob that took its place', partial({ 'x-ms-blob-type': 'AppendBlob' }), 'origin_unsupported'],
-  ] as const)('of an answer with %s takes no byte', async ([, answer, code]) => {
+    ['an append blob that replaced it', partial({ 'x-ms-blob-type': 'AppendBlob' }), 'origin_unsupported'],
+  ] as const)('puts nothing into the sink if the response has %s', async ([, answer, code]) => {
     const { origin } = await open((_, out) => out.write(answer));
     const sink = collectSink();
     await expect(origin.read(object, range, sink, { signal })).rejects.toMatchObject({ code });
@@ -92,11 +92,11 @@ describe('a read', () => {
   });
 
   test.for([
-    ['a blob that is there', headed({ etag: '"0x8D2"' }), 'object_changed'],
-    ['none', refusedHead('404 Not Found', 'BlobNotFound'), 'not_found'],
-    ['no container', refusedHead('404 Not Found', 'ContainerNotFound'), 'bucket_not_found'],
-    ['a page blob', headed({ 'x-ms-blob-type': 'PageBlob' }), 'origin_unsupported'],
-  ] as const)('that meets 412 looks again, and finding %s says %s', async ([, head, code]) => {
+    ['the blob', headResponse({ etag: '"0x8D2"' }), 'object_changed'],
+    ['no blob', headError('404 Not Found', 'BlobNotFound'), 'not_found'],
+    ['no container', headError('404 Not Found', 'ContainerNotFound'), 'bucket_not_found'],
+    ['a page blob', headResponse({ 'x-ms-blob-type': 'PageBlob' }), 'origin_unsupported'],
+  ] as const)('sends a HEAD after a 412 and, if it finds %s, rejects with %s', async ([, head, code]) => {
     const { server, origin } = await open((request, out) =>
       out.write(request.method === 'HEAD' ? head : fault('412 Precondition Failed', 'ConditionNotMet')),
     );
@@ -107,13 +107,13 @@ describe('a read', () => {
 });
 
 test.for([
-  ['the blob’s own', 'gzip', 'object'],
-  ['added on the way', undefined, 'origin_unavailable'],
-] as const)('a coding that is %s is told by a HEAD', async ([, coding, outcome]) => {
+  ['is the blob’s own', 'gzip', 'object'],
+  ['was added by a proxy', undefined, 'origin_unavailable'],
+] as const)('a HEAD determines whether a coding %s', async ([, coding, outcome]) => {
   const { server, origin } = await open((request, out) =>
     out.write(
       request.method === 'HEAD'
-        ? headed(coding === undefined ? {} : { 'content-encoding': coding })
+        ? headResponse(coding === undefined ? {} : { 'content-encoding': coding })
         : reply(
             '206 Partial Content',
             { etag: '"0x8D1"', 'content-range': 'bytes 10-19/100', 'content-encoding': 'gzip' },
@@ -130,10 +130,10 @@ test.for([
 });
 
 describe('a head', () => {
-  test('tells ETag, size, time and the headers in S3’s words', async () => {
+  test('reports ETag, size, time and S3’s headers', async () => {
     const { origin } = await open((_, out) =>
       out.write(
-        headed({
+        headResponse({
           'content-type': 'text/x-test',
           'content-language': 'de',
           'content-md5': 'bWQ1',
@@ -160,46 +160,46 @@ describe('a head', () => {
     });
   });
 
-  test('never gives an ETag that could be taken for the body’s MD5', async () => {
-    const { origin } = await open((_, out) => out.write(headed({ etag: `"${'0123456789abcdef'.repeat(2)}"` })));
+  test('never returns an ETag that clients could take for the MD5 of the body', async () => {
+    const { origin } = await open((_, out) => out.write(headResponse({ etag: `"${'0123456789abcdef'.repeat(2)}"` })));
     expect((await origin.head('bucket', 'key', { signal })).etag).toMatch(/-1$/);
   });
 
   test.for([
-    ['a page blob', headed({ 'x-ms-blob-type': 'PageBlob' }), 'origin_unsupported'],
-    ['an append blob', headed({ 'x-ms-blob-type': 'AppendBlob' }), 'origin_unsupported'],
-    ['a directory of a hierarchical account', headed({ 'x-ms-resource-type': 'directory' }), 'not_found'],
-    ['what a tool has marked as a directory', headed({ 'x-ms-meta-hdi_isfolder': 'true' }), 'not_found'],
-    ['a blob with a weak ETag', headed({ etag: 'W/"0x8D1"' }), 'origin_missing_etag'],
-    ['no blob', refusedHead('404 Not Found', 'BlobNotFound'), 'not_found'],
-    ['no resource', refusedHead('404 Not Found', 'ResourceNotFound'), 'not_found'],
-    ['no container', refusedHead('404 Not Found', 'ContainerNotFound'), 'bucket_not_found'],
-    ['a container that goes', refusedHead('409 Conflict', 'ContainerBeingDeleted'), 'bucket_not_found'],
-    ['an archived blob', refusedHead('409 Conflict', 'BlobArchived'), 'object_archived'],
-    ['a blob on its way out of the archive', refusedHead('409 Conflict', 'BlobBeingRehydrated'), 'object_archived'],
-    ['a name that can be none', refusedHead('400 Bad Request', 'InvalidResourceName'), 'not_found'],
-    ['a wrong key', refusedHead('403 Forbidden', 'AuthenticationFailed'), 'origin_denied'],
-    ['a missing role', refusedHead('403 Forbidden', 'AuthorizationPermissionMismatch'), 'origin_denied'],
-    ['no credentials', refusedHead('401 Unauthorized', 'NoAuthenticationInformation'), 'origin_denied'],
-    ['a closed account', refusedHead('409 Conflict', 'PublicAccessNotPermitted'), 'origin_denied'],
-    ['a busy server', refusedHead('503 Server Busy', 'ServerBusy'), 'origin_throttled'],
-    ['429', refusedHead('429 Too Many Requests', ''), 'origin_throttled'],
-    ['an internal error', refusedHead('500 Internal Server Error', 'InternalError'), 'origin_unavailable'],
-    ['a timeout', refusedHead('500 Operation Timed Out', 'OperationTimedOut'), 'origin_unavailable'],
-    ['a redirect', refusedHead('302 Found', ''), 'origin_unavailable'],
-  ] as const)('that meets %s rejects with %s', async ([, answer, code]) => {
+    ['a page blob', headResponse({ 'x-ms-blob-type': 'PageBlob' }), 'origin_unsupported'],
+    ['an append blob', headResponse({ 'x-ms-blob-type': 'AppendBlob' }), 'origin_unsupported'],
+    ['a directory of a hierarchical account', headResponse({ 'x-ms-resource-type': 'directory' }), 'not_found'],
+    ['a blob marked as a directory', headResponse({ 'x-ms-meta-hdi_isfolder': 'true' }), 'not_found'],
+    ['a blob with a weak ETag', headResponse({ etag: 'W/"0x8D1"' }), 'origin_missing_etag'],
+    ['no blob', headError('404 Not Found', 'BlobNotFound'), 'not_found'],
+    ['no resource', headError('404 Not Found', 'ResourceNotFound'), 'not_found'],
+    ['no container', headError('404 Not Found', 'ContainerNotFound'), 'bucket_not_found'],
+    ['a container that is being deleted', headError('409 Conflict', 'ContainerBeingDeleted'), 'bucket_not_found'],
+    ['an archived blob', headError('409 Conflict', 'BlobArchived'), 'object_archived'],
+    ['a blob that is being restored', headError('409 Conflict', 'BlobBeingRehydrated'), 'object_archived'],
+    ['an invalid name', headError('400 Bad Request', 'InvalidResourceName'), 'not_found'],
+    ['a wrong key', headError('403 Forbidden', 'AuthenticationFailed'), 'origin_denied'],
+    ['a missing role', headError('403 Forbidden', 'AuthorizationPermissionMismatch'), 'origin_denied'],
+    ['no credentials', headError('401 Unauthorized', 'NoAuthenticationInformation'), 'origin_denied'],
+    ['a closed account', headError('409 Conflict', 'PublicAccessNotPermitted'), 'origin_denied'],
+    ['a busy server', headError('503 Server Busy', 'ServerBusy'), 'origin_throttled'],
+    ['429', headError('429 Too Many Requests', ''), 'origin_throttled'],
+    ['an internal error', headError('500 Internal Server Error', 'InternalError'), 'origin_unavailable'],
+    ['a timeout', headError('500 Operation Timed Out', 'OperationTimedOut'), 'origin_unavailable'],
+    ['a redirect', headError('302 Found', ''), 'origin_unavailable'],
+  ] as const)('of %s rejects with %s', async ([, answer, code]) => {
     const { origin } = await open((_, out) => out.write(answer));
     await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({ code });
   });
 
-  test('of a bucket whose name can be no container’s finds no bucket', async () => {
-    const { origin } = await open((_, out) => out.write(refusedHead('400 Bad Request', 'InvalidResourceName')));
+  test('reports bucket_not_found for an invalid container name', async () => {
+    const { origin } = await open((_, out) => out.write(headError('400 Bad Request', 'InvalidResourceName')));
     await expect(origin.head('not.a.container', 'key', { signal })).rejects.toMatchObject({ code: 'bucket_not_found' });
   });
 
-  test('of a server that says when to come again says so too', async () => {
+  test('passes on the Retry-After of the server', async () => {
     const { origin } = await open((_, out) =>
-      out.write(refusedHead('503 Server Busy', 'ServerBusy', { 'retry-after': '7' })),
+      out.write(headError('503 Server Busy', 'ServerBusy', { 'retry-after': '7' })),
     );
     await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({
       code: 'origin_throttled',
@@ -210,23 +210,23 @@ describe('a head', () => {
 
 describe('a probe', () => {
   test.for([
-    ['a blob', reply('206 Partial Content', { 'content-range': 'bytes 0-0/5' }, 'x')],
-    ['an empty one', fault('416 Range Not Satisfiable', 'InvalidRange')],
-    ['none', fault('404 Not Found', 'BlobNotFound')],
-  ] as const)('that finds %s has reached the bucket', async ([, answer]) => {
+    ['the blob', reply('206 Partial Content', { 'content-range': 'bytes 0-0/5' }, 'x')],
+    ['an empty blob', fault('416 Range Not Satisfiable', 'InvalidRange')],
+    ['no blob', fault('404 Not Found', 'BlobNotFound')],
+  ] as const)('that finds %s reports the bucket as reachable', async ([, answer]) => {
     const { server, origin } = await open((_, out) => out.write(answer));
     expect(await origin.probe('bucket', 'pre/', { signal })).toBe('reachable');
     expect(server.requests[0]).toMatchObject({ method: 'GET', target: '/acme/bucket/pre/_orca-probe' });
     expect(server.requests[0]?.headers).toMatchObject({ range: 'bytes=0-0' });
   });
 
-  test('that is refused has not', async () => {
+  test('with rejected credentials fails', async () => {
     const { origin } = await open((_, out) => out.write(fault('403 Forbidden', 'AuthorizationFailure')));
     await expect(origin.probe('bucket', '', { signal })).rejects.toMatchObject({ code: 'origin_denied' });
   });
 });
 
-test('a blob has one part, which is all of it', async () => {
+test('a blob has one part, the whole blob', async () => {
   const { server, origin } = await open(() => undefined);
   expect(await origin.part(object, 1, { signal })).toEqual({ range: { from: 0, to: 100 }, count: undefined });
   await expect(origin.part(object, 2, { signal })).rejects.toMatchObject({ code: 'part_not_found' });
@@ -246,7 +246,7 @@ describe('secrets', () => {
     return errors.map((error) => `${String(error)} ${String((error as Error).cause)} ${JSON.stringify(error)}`).join();
   };
 
-  test('are in no error, whatever the service repeats of them', async () => {
+  test('are not in errors, even if the service repeats them', async () => {
     const { server, origin } = await open((_, out) => out.write(fault('403 Forbidden', 'AuthenticationFailed')));
     const text = await failures(origin);
     const signature = server.requests[0]?.headers['authorization']?.split(':')[1] ?? 'none';
@@ -255,7 +255,7 @@ describe('secrets', () => {
     expect(text).not.toContain('secret');
   });
 
-  test('of a SAS token go with the query, and it is said when it has expired', async () => {
+  test('in a SAS token are sent in the query only; an expired token is reported', async () => {
     const { mkdtemp, rm, writeFile } = await import('node:fs/promises');
     const directory = await mkdtemp('/tmp/orca-sas-');
     onTestFinished(() => rm(directory, { recursive: true, force: true }));

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { representationHeaders } from '#cache/origins/response/representation.ts';
 
-test('what describes the object is handed through, what describes the answer is not', () => {
+test('passes on headers of the object, but not of the response', () => {
   const kept = {
     'content-type': 'text/plain',
     'cache-control': 'max-age=1',
@@ -19,7 +19,7 @@ test('what describes the object is handed through, what describes the answer is 
     'x-amz-expiration': 'expiry',
     'x-amz-mp-parts-count': '3',
     'x-amz-storage-class': 'GLACIER',
-    // Told on to those who ask.
+    // For clients that request them.
     'x-amz-checksum-crc32': 'AAAA',
     'x-amz-checksum-type': 'FULL_OBJECT',
   };
@@ -43,10 +43,10 @@ test.for([
   ['gzip, AWS-Chunked', 'gzip'],
   ['', undefined],
   ['br', 'br'],
-] as const)('the content coding %j is stored as %j', ([value, stored]) => {
+] as const)('the content coding %j is passed on as %j', ([value, stored]) => {
   expect(representationHeaders({ 'content-encoding': value })['content-encoding']).toBe(stored);
 });
 
-test('the usual storage class is not named', () => {
+test('omits the default storage class', () => {
   expect(representationHeaders({ 'x-amz-storage-class': 'STANDARD' })).toEqual({});
 });

@@ -35,8 +35,8 @@ const fault = (status: string, code: string, headers = {}): Buffer =>
   reply(status, headers, `<?xml version="1.0"?><Error><Code>${code}</Code><Message>why</Message></Error>`);
 const bodiless = (status: string, headers: Record<string, string> = {}): Buffer => reply(status, headers);
 
-describe('whose bucket it is', () => {
-  const ask = async (answer: Buffer, key = 'key') => {
+describe('the check of the owner', () => {
+  const check = async (answer: Buffer, key = 'key') => {
     const { server, origin } = await open((_, socket) => socket.write(answer));
     const checked = origin.checkOwner('bucket', key, '123456789012', { signal });
     await checked.catch(() => {});
@@ -45,24 +45,24 @@ describe('whose bucket it is', () => {
     return checked;
   };
 
-  test('is asked with the key, or of the bucket; a key that is not there was asked for by somebody who may', async () => {
-    await ask(bodiless('200 OK'));
-    await ask(bodiless('200 OK'), '');
-    await ask(bodiless('404 Not Found'));
+  test('requests the key or the bucket; a missing key counts as allowed', async () => {
+    await check(bodiless('200 OK'));
+    await check(bodiless('200 OK'), '');
+    await check(bodiless('404 Not Found'));
   });
 
   test.for([
     ['403 Forbidden', 'access_denied'],
     ['400 Bad Request', 'invalid_argument'],
     ['500 Internal Server Error', 'origin_unavailable'],
-  ] as const)('%s is %s', async ([status, code]) => {
-    await expect(ask(bodiless(status))).rejects.toMatchObject({ code });
+  ] as const)('maps %s to %s', async ([status, code]) => {
+    await expect(check(bodiless(status))).rejects.toMatchObject({ code });
   });
 });
 
 describe('a part', () => {
   const good = { etag: '"e1"', 'content-range': 'bytes 10-19/100', 'x-amz-mp-parts-count': '3' };
-  const ask = async (answer: Buffer, of = object) => {
+  const request = async (answer: Buffer, of = object) => {
     const { server, origin } = await open((_, socket) => socket.write(answer));
     const part = origin.part(of, 2, { signal });
     await part.catch(() => {});
@@ -71,17 +71,17 @@ describe('a part', () => {
     return part;
   };
 
-  test('lies where the origin says, and is one of as many as it says', async () => {
-    expect(await ask(bodiless('206 Partial Content', good))).toEqual({ range, count: 3 });
+  test('has the range and the count that the origin reports', async () => {
+    expect(await request(bodiless('206 Partial Content', good))).toEqual({ range, count: 3 });
     const { 'x-amz-mp-parts-count': _, ...uncounted } = good;
-    expect(await ask(bodiless('206 Partial Content', uncounted))).toEqual({ range, count: undefined });
+    expect(await request(bodiless('206 Partial Content', uncounted))).toEqual({ range, count: undefined });
     const empty = { etag: '"e1"', 'x-amz-mp-parts-count': '1' };
     const nothing = { range: { from: 0, to: 0 }, count: 1 };
-    expect(await ask(bodiless('200 OK', empty), { ...object, sizeBytes: 0 })).toEqual(nothing);
+    expect(await request(bodiless('200 OK', empty), { ...object, sizeBytes: 0 })).toEqual(nothing);
   });
 
   test.for([
-    ['a HEAD of the whole, by an origin that knows no parts', bodiless('200 OK', { etag: '"e1"' }), 'not_implemented'],
+    ['the whole object, by an origin without parts', bodiless('200 OK', { etag: '"e1"' }), 'not_implemented'],
     ['another ETag', bodiless('206 Partial Content', { ...good, etag: '"e2"' }), 'object_changed'],
     ['another version', bodiless('412 Precondition Failed'), 'object_changed'],
     [
@@ -90,19 +90,19 @@ describe('a part', () => {
       'origin_unavailable',
     ],
     [
-      'a range behind the end',
+      'a range beyond the end',
       bodiless('206 Partial Content', { ...good, 'content-range': 'bytes 90-109/100' }),
       'origin_unavailable',
     ],
     ['no such part', bodiless('416 Range Not Satisfiable'), 'part_not_found'],
     ['a failure', bodiless('500 Internal Server Error'), 'origin_unavailable'],
-  ] as const)('that is answered with %s is refused', async ([, answer, code]) => {
-    await expect(ask(answer)).rejects.toMatchObject({ code });
+  ] as const)('answered with %s is rejected', async ([, answer, code]) => {
+    await expect(request(answer)).rejects.toMatchObject({ code });
   });
 });
 
 describe('a read', () => {
-  test('asks for exactly that version and range, signed, with the coding untouched', async () => {
+  test('requests exactly that version and range, signed, without a content coding', async () => {
     const { server, origin } = await open((_, answer) =>
       answer.write(reply('206 Partial Content', { etag: '"e1"', 'content-range': 'bytes 10-19/100' }, TEN)),
     );
@@ -135,7 +135,7 @@ describe('a read', () => {
     ['an unknown total', partial({ 'content-range': 'bytes 10-19/*' }), 'origin_unavailable'],
     ['a malformed range', partial({ 'content-range': 'bytes=10-19/100' }), 'origin_unavailable'],
     [
-      'another length by a coding added on the way',
+      'another length because a proxy added a coding',
       partial({ 'content-range': 'bytes 10-19/60', 'content-encoding': 'gzip' }),
       'origin_unavailable',
     ],
@@ -148,8 +148,8 @@ describe('a read', () => {
     ['416', fault('416 Range Not Satisfiable', 'InvalidRange'), 'object_changed'],
     ['no key', fault('404 Not Found', 'NoSuchKey'), 'not_found'],
     ['no bucket', fault('404 Not Found', 'NoSuchBucket'), 'bucket_not_found'],
-    ['a key that is not shown', fault('403 Forbidden', 'AccessDenied'), 'access_denied'],
-    ['refused credentials', fault('403 Forbidden', 'InvalidAccessKeyId'), 'origin_denied'],
+    ['access denied', fault('403 Forbidden', 'AccessDenied'), 'access_denied'],
+    ['rejected credentials', fault('403 Forbidden', 'InvalidAccessKeyId'), 'origin_denied'],
     ['an expired token', fault('400 Bad Request', 'ExpiredToken'), 'origin_denied'],
     ['401', bodiless('401 Unauthorized'), 'origin_denied'],
     ['an archived object', fault('403 Forbidden', 'InvalidObjectState'), 'object_archived'],
@@ -163,8 +163,8 @@ describe('a read', () => {
     ['429', bodiless('429 Too Many Requests'), 'origin_throttled'],
     ['503', fault('503 Service Unavailable', 'ServiceUnavailable'), 'origin_unavailable'],
     ['500', fault('500 Internal Server Error', 'InternalError'), 'origin_unavailable'],
-    ['what nobody knows', fault('418 Teapot', 'Teapot'), 'origin_unsupported'],
-    ['no HTTP', Buffer.from('hello\r\n\r\n'), 'origin_unavailable'],
+    ['an unknown status', fault('418 Teapot', 'Teapot'), 'origin_unsupported'],
+    ['bytes that are not HTTP', Buffer.from('hello\r\n\r\n'), 'origin_unavailable'],
     [
       'a chunked body',
       Buffer.from(
@@ -179,7 +179,7 @@ describe('a read', () => {
     expect(sink.lengthBytes).toBe(0);
   });
 
-  test('of the whole object may be answered with 200', async () => {
+  test('may get 200 for the whole object', async () => {
     const { origin } = await open((_, answer) => answer.write(reply('200 OK', { etag: '"e1"' }, 'x'.repeat(100))));
     const sink = collectSink();
     await origin.read(object, { from: 0, to: 100 }, sink, { signal });
@@ -189,7 +189,7 @@ describe('a read', () => {
   describe('with a content coding', () => {
     const headAnswer = (headers: Record<string, string>): Buffer =>
       reply('200 OK', { 'content-length': '100', ...headers });
-    /** HEADs say `stored`, reads are answered with `sent`. */
+    /** Answers a HEAD with the headers `stored`, and a read with `sent`. */
     const openCoded = (stored: Record<string, string>, sent: Record<string, string>) =>
       open(({ method }, answer) =>
         answer.write(method === 'HEAD' ? headAnswer({ etag: '"e1"', ...stored }) : partial(sent)),
@@ -197,7 +197,7 @@ describe('a read', () => {
     const methods = ({ requests }: ScriptedServer): string[] => requests.map(({ method }) => method);
     const GZIP = { 'content-encoding': 'gzip' };
 
-    test('that the HEAD told hands the stored bytes through', async () => {
+    test('that the HEAD reported passes the stored bytes on', async () => {
       const { server, origin } = await openCoded(GZIP, GZIP);
       await origin.head('bucket', 'key', { signal });
       const sink = collectSink();
@@ -206,7 +206,7 @@ describe('a read', () => {
       expect(methods(server)).toEqual(['HEAD', 'GET']);
     });
 
-    test('that nobody here has seen yet is asked for once', async () => {
+    test('that is unknown here is queried once', async () => {
       const { server, origin } = await openCoded(GZIP, { 'content-encoding': 'GZIP' });
       for (let read = 0; read < 2; read++) {
         const sink = collectSink();
@@ -217,10 +217,10 @@ describe('a read', () => {
     });
 
     test.for([
-      ['that was added on the way', {}, GZIP],
-      ['that was taken off on the way', GZIP, {}],
-      ['that is another than the stored one', { 'content-encoding': 'br' }, GZIP],
-    ] as const)('%s is refused although every length is right', async ([, stored, sent]) => {
+      ['that a proxy added', {}, GZIP],
+      ['that a proxy removed', GZIP, {}],
+      ['that differs from the stored one', { 'content-encoding': 'br' }, GZIP],
+    ] as const)('%s is rejected although every length is right', async ([, stored, sent]) => {
       const { origin } = await openCoded(stored, sent);
       await origin.head('bucket', 'key', { signal });
       const sink = collectSink();
@@ -228,13 +228,13 @@ describe('a read', () => {
       expect(sink.lengthBytes).toBe(0);
     });
 
-    test('that only says how it was uploaded counts for nothing', async () => {
+    test('that only applies to the upload is ignored', async () => {
       const { server, origin } = await openCoded({}, { 'content-encoding': 'aws-chunked' });
       await origin.read(object, range, collectSink(), { signal });
       expect(methods(server)).toEqual(['GET']);
     });
 
-    test('of a version that is there no more is object_changed', async () => {
+    test('is object_changed if the object has been replaced', async () => {
       const { origin } = await openCoded({ etag: '"e2"', ...GZIP }, GZIP);
       await expect(origin.read(object, range, collectSink(), { signal })).rejects.toMatchObject({
         code: 'object_changed',
@@ -242,7 +242,7 @@ describe('a read', () => {
     });
   });
 
-  test('that is cut is origin_unavailable with its cause, and never complete', async () => {
+  test('that is truncated is origin_unavailable with its cause', async () => {
     const { origin } = await open((_, answer) => {
       answer.write(
         'HTTP/1.1 206 OK\r\netag: "e1"\r\ncontent-range: bytes 10-19/100\r\ncontent-length: 10\r\n\r\n01234',
@@ -265,7 +265,7 @@ describe('a read', () => {
     });
   });
 
-  test('says how long to wait where the origin does', async () => {
+  test('passes on the Retry-After of the origin', async () => {
     const { origin } = await open((_, answer) =>
       answer.write(fault('503 Slow Down', 'SlowDown', { 'retry-after': '7' })),
     );
@@ -303,12 +303,12 @@ describe('a head', () => {
     ['a weak ETag', { ...good, etag: 'W/"e1"', 'content-length': '1' }, 'origin_missing_etag'],
     ['an empty ETag', { ...good, etag: '""', 'content-length': '1' }, 'origin_missing_etag'],
     ['no length', good, 'origin_unavailable'],
-  ] as const)('with %s is no head', async ([, headers, code]) => {
+  ] as const)('with %s is rejected', async ([, headers, code]) => {
     const { origin } = await open((_, answer) => answer.write(ok(headers)));
     await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({ code });
   });
 
-  test('with a bare ETag is a head', async () => {
+  test('with an unquoted ETag is accepted', async () => {
     const { origin } = await open((_, answer) => answer.write(ok({ ...good, etag: 'bare-1', 'content-length': '1' })));
     expect(await origin.head('bucket', 'key', { signal })).toMatchObject({ etag: 'bare-1' });
   });
@@ -321,7 +321,7 @@ describe('a head', () => {
     ['404', fault('404 Not Found', 'NoSuchKey'), 'not_found'],
     ['404', fault('404 Not Found', 'NoSuchBucket'), 'bucket_not_found'],
     ['403', reply('206 Partial Content', { 'content-range': 'bytes 0-0/5' }, 'x'), 'origin_unavailable'],
-  ] as const)('answered with %s is explained by one byte of the key', async ([status, explanation, code]) => {
+  ] as const)('answered with %s reads one byte to get the error code', async ([status, explanation, code]) => {
     const { server, origin } = await open(({ method }, answer) =>
       answer.write(method === 'HEAD' ? bodiless(`${status} Refused`) : explanation),
     );
@@ -332,12 +332,12 @@ describe('a head', () => {
     ]);
   });
 
-  test('of a missing key in a bucket that just answered is one request', async () => {
+  test('is one request if the key is missing in a known bucket', async () => {
     const { server, origin } = await open(({ target }, answer) =>
       answer.write(target.endsWith('/there') ? ok({ ...good, 'content-length': '1' }) : bodiless('404 Not Found')),
     );
     await origin.head('bucket', 'there', { signal });
-    await expect(origin.head('bucket', 'gone', { signal })).rejects.toMatchObject({ code: 'not_found' });
+    await expect(origin.head('bucket', 'missing', { signal })).rejects.toMatchObject({ code: 'not_found' });
     expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'HEAD']);
   });
 
@@ -346,7 +346,7 @@ describe('a head', () => {
     ['503', { 'retry-after': '2' }, 'origin_throttled'],
     ['500', {}, 'origin_unavailable'],
     ['301', { 'x-amz-bucket-region': 'eu-west-1' }, 'origin_unsupported'],
-  ] as const)('answered with %s %j needs no explanation', async ([status, headers, code]) => {
+  ] as const)('answered with %s %j is one request', async ([status, headers, code]) => {
     const { server, origin } = await open((_, answer) => answer.write(bodiless(`${status} Refused`, headers)));
     await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({ code });
     expect(server.requests).toHaveLength(1);
@@ -359,7 +359,7 @@ describe('a probe', () => {
     ['416', fault('416 Range Not Satisfiable', 'InvalidRange'), 'reachable'],
     ['NoSuchKey', fault('404 Not Found', 'NoSuchKey'), 'reachable'],
     ['AccessDenied', fault('403 Forbidden', 'AccessDenied'), 'list_denied'],
-  ] as const)('answered with %s is good', async ([, bytes, verdict]) => {
+  ] as const)('answered with %s succeeds', async ([, bytes, verdict]) => {
     const { server, origin } = await open((_, answer) => answer.write(bytes));
     expect(await origin.probe('bucket', 'a/', { signal })).toBe(verdict);
     expect(server.requests[0]).toMatchObject({ target: '/bucket/a/_orca-probe', headers: { range: 'bytes=0-0' } });
@@ -369,7 +369,7 @@ describe('a probe', () => {
     ['NoSuchBucket', fault('404 Not Found', 'NoSuchBucket'), 'bucket_not_found'],
     ['InvalidAccessKeyId', fault('403 Forbidden', 'InvalidAccessKeyId'), 'origin_denied'],
     ['500', bodiless('500 Oops'), 'origin_unavailable'],
-  ] as const)('answered with %s is not', async ([, bytes, code]) => {
+  ] as const)('answered with %s fails', async ([, bytes, code]) => {
     const { origin } = await open((_, answer) => answer.write(bytes));
     await expect(origin.probe('bucket', '', { signal })).rejects.toMatchObject({ code });
   });
@@ -385,14 +385,14 @@ describe('addressing', () => {
     ['k'.repeat(1024), `/bucket/${'k'.repeat(1024)}`],
     ['/leading', '/bucket//leading'],
     ['trailing/', '/bucket/trailing/'],
-  ] as const)('a key is asked for as it is (%#)', async ([key, target]) => {
+  ] as const)('a key is sent unchanged (%#)', async ([key, target]) => {
     const { server, origin } = await open(head);
     await origin.head('bucket', key, { signal });
     expect(server.requests[0]?.target).toBe(target);
   });
 });
 
-test('credentials that are not there are origin_denied and name the place', async () => {
+test('missing credentials are origin_denied and name the file', async () => {
   const { server, origin } = await open(() => undefined, { credentials: { kind: 'directory', path: '/nowhere' } });
   await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({
     code: 'origin_denied',
@@ -401,7 +401,7 @@ test('credentials that are not there are origin_denied and name the place', asyn
   expect(server.requests).toHaveLength(0);
 });
 
-test('no secret is in an error', async () => {
+test('errors contain no secret', async () => {
   process.env['ORCA_TEST_SECRET'] = 'very-secret-value';
   const { origin } = await open((_, answer) => answer.write(fault('403 Forbidden', 'SignatureDoesNotMatch')), {
     credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_SECRET' },
