@@ -28,7 +28,7 @@ describe('readiness', () => {
     await using cache = await startReplicas({ changes: { runtimeFile } });
     cache.storeProxy.inject({ action: { kind: 'answer', status: 503 } });
     cache.originProxy.inject({ action: { kind: 'answer', status: 500 } });
-    await cache.restart('away');
+    await cache.restart('down');
     const { ops, edge } = cache.all[0]!;
     await expect
       .poll(async () => (await http(ops, '/readyz?verbose')).body.toString(), { timeout: 10_000 })
@@ -49,7 +49,7 @@ describe('readiness', () => {
     await using cache = await startReplicas({});
     cache.storeProxy.inject({ action: { kind: 'answer', status: 503 } });
     cache.originProxy.inject({ action: { kind: 'answer', status: 500 } });
-    await cache.restart('away');
+    await cache.restart('down');
     await expect.poll(async () => (await http(cache.all[0]!.ops, '/readyz')).status, { timeout: 20_000 }).toBe(200);
   });
 });

@@ -33,7 +33,7 @@ describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS },
     const again = [...cold.slice(0, 50), ...piped].map((key) => startClient(cache.edge, BUCKET, key).ended);
     expect((await Promise.all(again)).filter((outcome) => outcome !== 'whole')).toEqual([]);
     await expectWhole(world);
-    expect(world.store.mistakes).toEqual([]);
+    expect(world.store.problems).toEqual([]);
   });
 });
 

@@ -104,7 +104,7 @@ test('a versioned bucket is shown and warned of', async () => {
 test('a store that is down at boot: the cache is ready without it, serves from the origin, and recovers with it', async () => {
   const cache = await start({});
   await cache.store.stop();
-  await cache.restart('away');
+  await cache.restart('down');
   const replica = cache.all[0]!;
   await expect.poll(async () => (await http(replica.ops, '/readyz')).status, { timeout: 20_000 }).toBe(200);
   expect(await verbose(cache)).toContain('cachestore writes: conditional-write support has not been probed yet');

@@ -68,6 +68,6 @@ peers: {type: Static, self: "127.0.0.1:${peer}", static: {peers: ["127.0.0.1:${p
     expect(new Set(await Promise.all(readers.map(({ ended }) => ended)))).toEqual(new Set(['whole']));
     expect(await cache.isOutOfMemory()).toBe(false);
     expect(await cache.isRunning()).toBe(true);
-    expect([origin.counts.bytes, store.mistakes]).toEqual([READERS * SIZE_BYTES, []]);
+    expect([origin.counts.bytes, store.problems]).toEqual([READERS * SIZE_BYTES, []]);
   });
 });

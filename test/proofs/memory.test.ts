@@ -31,7 +31,7 @@ describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS },
     expect(performance.now() - startedMs).toBeLessThan((2 * 1000 * totalBytes) / LINE_BYTES_PER_SECOND);
     expect(await world.cache.peakBytes()).toBeLessThan(BUDGET_BYTES + BESIDES_BYTES);
     await expectWhole(world);
-    expect(world.store.mistakes).toEqual([]);
+    expect(world.store.problems).toEqual([]);
     expect(world.store.counts.chunks).toBe(208);
     expect(world.origin.counts.bytes).toBe(totalBytes);
     expect(await world.cache.metric('orca_committed_bytes_total')).toBe(totalBytes);
@@ -59,6 +59,6 @@ describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS },
     expect(world.origin.counts.bytes).toBe(8 * 128 * MIB + 16 * 10 * MIB + 4 * 128 * MIB);
     expect(await cache.peakBytes()).toBeLessThan(BUDGET_BYTES + BESIDES_BYTES);
     await expectWhole(world);
-    expect(world.store.mistakes).toEqual([]);
+    expect(world.store.problems).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 /**
  * A real Azurite (Azure's own emulator of Blob Storage) on a free loopback port, with everything in its memory. Found
- * through ORCA_AZURITE, PATH, or the tools' cache. Where it differs from the real service stands beside the tests.
+ * through ORCA_AZURITE, PATH, or the tools' cache. The tests note where it differs from the real service.
  */
 import { createHash } from 'node:crypto';
 import { globSync, realpathSync } from 'node:fs';
@@ -33,7 +33,7 @@ export interface Azurite extends AsyncDisposable {
 
 /** It loads a thousand files: a second on a quiet machine, a minute on one that builds much else too. */
 const START_TIMEOUT_MS = 120_000;
-/** For the hook that starts one, and what goes with it. */
+/** The timeout for a hook that starts Azurite and other servers. */
 export const AZURITE_HOOK_MS = 180_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** Azurite's own, which it publishes; there are no others without configuration. */
@@ -41,7 +41,7 @@ const ACCOUNT = 'devstoreaccount1';
 const ACCOUNT_KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==';
 const KEY_VARIABLE = 'ORCA_TEST_ACCOUNT_KEY';
 
-/** The script's path; undefined where there is none. */
+/** The script's path; undefined where Azurite is not installed. */
 function findAzurite(): string | undefined {
   const cache = process.env['ORCACACHE_CACHE_DIR'] ?? join(homedir(), '.cache', 'orcacache');
   const directories = (process.env['PATH'] ?? '').split(delimiter);

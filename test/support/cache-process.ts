@@ -107,7 +107,7 @@ export async function startCacheProcess(options: CacheProcessOptions): Promise<C
     residentBytes: () => statusOf('VmRSS'),
     async sockets() {
       const links = await Promise.all(
-        // Those of the look itself are gone again.
+        // Descriptors of the count itself are closed again.
         (await readdir(proc('fd'))).map((fd) => readlink(join(proc('fd'), fd)).catch(() => '')),
       );
       return links.filter((link) => link.startsWith('socket:')).length;

@@ -1,6 +1,6 @@
 /**
- * A small S3-like server in memory on loopback, for what real ones do with `If-None-Match: *`: keep it, race it, ignore
- * it, not know it, or answer conflicts; and that lose ranges or metadata where a test says so. It checks no signature.
+ * A small S3-like server in memory on loopback, for the ways in which real servers treat `If-None-Match: *`: atomic, racy,
+ * ignored, unknown, or with conflicts. It loses ranges or metadata on request, and checks no signature.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,17 +9,17 @@ export type ConditionKind =
   | 'atomic'
   /** Looks when the request comes, writes when its body is there. */
   | 'racy'
-  /** 200, whatever stands there. */
+  /** 200, whatever is stored. */
   | 'ignored'
   /** 501. */
   | 'unsupported'
   /** 409 to every conditional write. */
   | 'conflicting'
-  /** One winner, 409 to all others for ever. */
+  /** One winner; all other writes get 409, also later. */
   | 'conflicts for losers'
-  /** 409 while another write is under way, else as atomic: as AWS does. */
+  /** 409 during another write, otherwise atomic: as AWS does. */
   | 'busy'
-  /** One 200, 412 to the others; but the last body stands. */
+  /** One write gets 200, all others 412; but the last body is stored. */
   | 'overwriting';
 
 export interface ConditionServerOptions {
@@ -33,7 +33,7 @@ export interface ConditionServer extends AsyncDisposable {
   readonly endpoint: string;
   /** By path. */
   readonly objects: ReadonlyMap<string, unknown>;
-  /** `METHOD /path`, with ` unless there` where a PUT was conditional, in the order they came. */
+  /** `METHOD /path`, with ` if absent` where a PUT was conditional, in the order they came. */
   readonly requests: readonly string[];
   /** The most writes that were under way at once. */
   readonly mostWriters: number;
@@ -120,7 +120,7 @@ export async function startConditionServer(options: ConditionServerOptions): Pro
   const server = createServer((request, response) => {
     const [path = '', query] = (request.url ?? '').split('?');
     const isConditional = request.headers['if-none-match'] !== undefined;
-    requests.push(`${request.method ?? ''} ${path}${isConditional ? ' unless there' : ''}`);
+    requests.push(`${request.method ?? ''} ${path}${isConditional ? ' if absent' : ''}`);
     if (query !== undefined) answerVersioning(response);
     else if (request.method === 'PUT')
       put(request, path).then(

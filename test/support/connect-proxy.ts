@@ -1,10 +1,10 @@
-/** An HTTP proxy on loopback that tunnels (CONNECT) and forwards, says whereto, and may want a password. */
+/** An HTTP proxy on loopback that tunnels (CONNECT) and forwards, records the targets, and may require a password. */
 import { createServer, request as httpRequest } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 
 export interface ConnectProxy extends AsyncDisposable {
   readonly url: string;
-  /** `host:port` of every tunnel and every request that was asked for. */
+  /** `host:port` of every tunnel and every forwarded request. */
   readonly targets: readonly string[];
 }
 

@@ -19,11 +19,11 @@ export const OPERATOR_USER = 'test-operator';
 export interface ControlPlane extends AsyncDisposable {
   /** As the one who may do everything. */
   readonly kube: KubeClient;
-  /** The file for a user, for programs that want one. */
+  /** The user's kubeconfig file, for programs that need one. */
   kubeconfig(user: string): string;
-  /** Writes of the operator's user that were let through so far, from the audit log: `patch orcacaches/status`. */
+  /** Allowed writes of the operator's user so far, from the audit log: `patch orcacaches/status`. */
   operatorWrites(): Promise<string[]>;
-  /** The API server goes, the state stays. */
+  /** Stops the API server; its state is kept. */
   stopApi(): Promise<void>;
   startApi(): Promise<void>;
 }

@@ -8,7 +8,7 @@ export interface CuttingProxy extends AsyncDisposable {
   /** Resolves as soon as the server behind is done with every connection that was cut. */
   settled(): Promise<void>;
   /**
-   * The next connections are ended after so many bytes in one direction: `fin` ends them like a process that exits,
+   * The next connections are closed after `cut` bytes in one direction: `fin` ends them like a process that exits,
    * `reset` like one that is killed with unread data.
    */
   cutNext(cut: Cut | undefined): void;
@@ -43,7 +43,7 @@ export async function startCuttingProxy(upstream: string): Promise<CuttingProxy>
         server.resetAndDestroy();
       } else {
         client.destroySoon();
-        // Only this side ends: the server's own end then says that it is done with what it got.
+        // Only this side closes: the server's own close then shows that it has processed its bytes.
         server.end();
       }
     };

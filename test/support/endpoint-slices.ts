@@ -15,7 +15,7 @@ export function endpointSlice(endpoints: readonly FakeEndpoint[], port = 8444): 
     addressType: 'IPv4',
     endpoints: endpoints.map(({ ip, serving = true, terminating = false }) => ({
       addresses: [ip],
-      // publishNotReadyAddresses makes everybody ready.
+      // publishNotReadyAddresses marks every endpoint as ready.
       conditions: { ready: true, serving, terminating },
     })),
     ports: [{ name: 'peer', port, protocol: 'TCP' }],

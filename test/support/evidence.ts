@@ -1,6 +1,6 @@
 /**
- * What processes under test have said, and every secret that they were given: kept in files where `hack/test` asks for
- * it, which searches the one for the other (hack/search-secrets.ts). Where nobody asks, nothing is kept.
+ * The output of processes under test, and every secret they were given: kept in files when `hack/test` sets the folder. It
+ * then searches the output for the secrets (hack/search-secrets.ts). Without a folder nothing is kept.
  */
 import { randomUUID } from 'node:crypto';
 import { appendFileSync, mkdirSync } from 'node:fs';
@@ -9,17 +9,17 @@ import { basename, join } from 'node:path';
 import { parse } from 'yaml';
 
 const DIRECTORY = process.env['ORCACACHE_TEST_EVIDENCE'];
-/** What is shorter stands in any text by chance. */
+/** A shorter secret could be in any text by chance. */
 const MIN_SECRET_BYTES = 8;
-/** Files of mounted Secrets that anybody may see. */
+/** Files of mounted Secrets that are public. */
 const PUBLIC_FILES = new Set(['access-key-id', 'tls.crt', 'ca.crt', 'namespace']);
-/** The names in `keys.yaml` whose values nobody may see. */
+/** The names in `keys.yaml` whose values are secret. */
 const SECRET_NAMES = new Set(['secretAccessKey', 'sessionToken', 'token']);
 
-/** Whether what is said at level debug is worth writing. */
+/** Whether output at level debug is kept. */
 export const keepsEvidence = DIRECTORY !== undefined;
 
-/** Who says something; each text is kept under that name. */
+/** The source of the output; each text is kept under that name. */
 export function keepSaid(who: string): (text: string) => void {
   if (DIRECTORY === undefined) return () => {};
   const folder = join(DIRECTORY, 'output');
@@ -55,11 +55,11 @@ export function noteSecretFile(where: string, file: string, content: string | Ui
   else for (const secret of secretsIn(Buffer.from(content as string).toString('utf8'))) noteSecret(name, secret);
 }
 
-/** All that stands in a directory as a Secret is mounted. */
+/** All files of a directory in the layout of a mounted Secret. */
 export async function noteSecretDirectory(directory: string): Promise<void> {
   if (DIRECTORY === undefined) return;
   const entries = await readdir(directory, { withFileTypes: true }).catch((error: unknown) => {
-    // A test may have taken it away before its replicas.
+    // A test may have removed the directory before its replicas.
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
     throw error;
   });
@@ -67,7 +67,7 @@ export async function noteSecretDirectory(directory: string): Promise<void> {
     if (entry.isFile()) noteSecretFile(basename(directory), entry.name, await readFile(join(directory, entry.name)));
 }
 
-/** Of a file that a test has broken, nothing. */
+/** Empty for a file that a test has made invalid. */
 function secretsIn(yaml: string): string[] {
   const found: string[] = [];
   const walk = (value: unknown): void => {

@@ -1,6 +1,6 @@
 /**
  * A Kubernetes API server for tests: real HTTP on loopback, any resource, list with pages, watch with replay, create,
- * update, the four patches, status, delete. Faults are asked for by the test and happen on the wire.
+ * update, the four patches, status, delete. Tests inject faults, which happen on the wire.
  */
 import { createServer, Agent, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -48,7 +48,7 @@ export interface Fault {
   readonly path?: RegExp;
   /** Only watches, or only what is no watch; both unless given. */
   readonly watch?: boolean;
-  /** How often; for ever unless given. */
+  /** How often; without a limit by default. */
   readonly times?: number;
   /** Answer with this status, or cut the connection, or never answer. */
   readonly answer:
@@ -175,7 +175,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
     if (fault !== undefined) {
       const { status, reason = '', retryAfterSeconds } = fault;
       if (retryAfterSeconds !== undefined) response.setHeader('retry-after', String(retryAfterSeconds));
-      throw new ApiRefusal(status, reason, 'as the test wants it');
+      throw new ApiRefusal(status, reason, 'injected by the test');
     }
     const path = parsePath(url.pathname);
     if (path === undefined) throw new ApiRefusal(404, 'NotFound', 'the server could not find the requested resource');

@@ -22,7 +22,7 @@ export class ApiRefusal extends Error {
 
 /** `/apis/apps/v1/namespaces/ml/deployments/models/status`, taken apart. */
 export interface ResourcePath {
-  /** Without namespace: what a list over all namespaces is asked for. */
+  /** Without a namespace: a list over all namespaces. */
   readonly collection: string;
   readonly apiVersion: string;
   readonly plural: string;
@@ -101,10 +101,10 @@ export interface Store {
   get(path: ResourcePath): KubeObject | undefined;
   list(path: ResourcePath): KubeObject[];
   create(path: ResourcePath, body: JsonObject, options: WriteOptions): KubeObject;
-  /** `change` gets a copy of the live object and returns the wanted one. */
+  /** `change` gets a copy of the live object and returns the new one. */
   update(path: ResourcePath, change: (live: JsonObject) => JsonObject, options: WriteOptions): KubeObject;
   remove(path: ResourcePath, uid?: string): KubeObject;
-  /** Deletes what is owned only by objects that are gone; returns how many. */
+  /** Deletes objects whose owners are all deleted; returns how many. */
   collectGarbage(): number;
   /** Changes behind `version`, or undefined where they were compacted away. */
   changesSince(version: number): readonly Change[] | undefined;
@@ -117,7 +117,7 @@ export function openStore(kindOf: (plural: string) => string, now: () => number)
   const listeners = new Set<(change: Change) => void>();
   let changes: Change[] = [];
   let compactedTo = 0;
-  // Not 1, so that nothing mistakes it for a generation.
+  // Not 1, so that it is not confused with a generation.
   let version = 100;
 
   const keyOf = (path: ResourcePath): string => `${path.collection} ${path.namespace ?? ''} ${path.name ?? ''}`;
@@ -219,7 +219,7 @@ export function openStore(kindOf: (plural: string) => string, now: () => number)
       next['metadata'] = {
         ...settable,
         ...serverFields(before),
-        // A write that does not speak of managedFields leaves them.
+        // A write without managedFields leaves them unchanged.
         ...(fields === undefined ? {} : { managedFields: fields }),
       };
       const owned = options.applied === true ? next : recordUpdate(was, next, options.manager, path.subresource);

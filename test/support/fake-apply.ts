@@ -1,6 +1,5 @@
 /**
- * Server-side apply over plain JSON, without schemas: who owns which field, what a dropped field does, when two managers
- * conflict. Lists merge by key where the table below knows one, and are atomic elsewhere.
+ * Server-side apply over plain JSON, without schemas: field ownership, dropped fields, and conflicts between managers. Lists merge by key where the table below knows one, and are atomic elsewhere.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ManagedFieldsEntry } from '#shared/kube/types.ts';
@@ -20,7 +19,7 @@ const LIST_KEYS: Readonly<Record<string, readonly string[]>> = {
   volumeMounts: ['mountPath'],
   volumes: ['name'],
 };
-/** Never owned by anybody. */
+/** Fields without an owner. */
 const UNOWNED = new Set(['apiVersion', 'kind', 'status']);
 const UNOWNED_METADATA = new Set([
   'name',

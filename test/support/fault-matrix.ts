@@ -1,6 +1,6 @@
 /**
  * One cell of the fault matrix: three replicas read a cold object while a toxic is on one of their links. Every body is
- * right or visibly broken, nothing wrong is stored, and when the toxic is gone all is well again.
+ * right or visibly broken, nothing wrong is stored, and everything recovers when the toxic is removed.
  */
 import { readFile } from 'node:fs/promises';
 import { expect } from 'vitest';
@@ -33,17 +33,17 @@ export const SLOW: readonly Fault[] = (
 export interface Survived {
   /** How often the origin sent each byte of the object, by what the replicas have received. */
   readonly duplication: number;
-  /** What went wrong on the link while the toxic was there. */
+  /** The errors on the link while the toxic was active. */
   readonly failures: number;
 }
 
 export interface FaultWorld extends AsyncDisposable {
   readonly cache: Replicas;
-  /** `warm`: the object is stored, and nobody has it in memory. */
+  /** `warm`: the object is stored, and no replica has it in memory. */
   expectSurvived(fault: Fault, object?: 'cold' | 'warm'): Promise<Survived>;
 }
 
-/** Which metrics tell that a link fails. */
+/** The metrics that show a failing link. */
 const SYMPTOMS: Readonly<Record<LinkTo, readonly (readonly [string, Readonly<Record<string, string>>])[]>> = {
   origin: [['orca_origin_requests_total', { outcome: 'error' }]],
   store: [
@@ -142,7 +142,7 @@ function expectRightOrBroken(read: HttpAnswer, body: Uint8Array, must: boolean):
     if (must) expect(read.complete).toBe(true);
     return;
   }
-  // No answer at all, or one that says to come back.
+  // No response at all, or one with Retry-After.
   expect([0, 503]).toContain(read.status);
   if (read.status === 503) expect(Number(read.headers['retry-after'])).toBeGreaterThan(0);
 }

@@ -1,6 +1,6 @@
 /**
- * An HTTP proxy on loopback between replicas and an S3 server: it counts what passes and, where a test says so, does
- * what bad networks and servers do. What it does not spoil goes through as it came, so that signatures stay valid.
+ * An HTTP proxy on loopback between replicas and an S3 server. It counts requests and bytes and, on request, injects the
+ * faults of networks and servers. All other bytes pass unchanged, so that signatures stay valid.
  */
 import { Agent, createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,7 +8,7 @@ import { pipeline } from 'node:stream';
 import type { Gate } from './gate.ts';
 import { until } from './until.ts';
 
-/** One request and what came of it, in the order of arrival. */
+/** One request and its outcome, in the order of arrival. */
 export interface Passed {
   readonly method: string;
   /** The raw request target. */
@@ -21,11 +21,11 @@ export interface Passed {
 }
 
 export type Action =
-  /** The connection breaks after so many bytes of the answer's body. */
+  /** The connection breaks after this many bytes of the response's body. */
   | { readonly kind: 'cut'; readonly afterBytes: number }
   /** The answer ends cleanly too soon: it announces the short length, or none and closes. */
   | { readonly kind: 'shorten'; readonly toBytes: number; readonly framing: 'length' | 'close' | 'chunked' }
-  /** So many bytes of the answer's body, then silence until the gate opens; with 0, no answer at all until then. */
+  /** This many bytes of the response's body, then silence until the gate opens; with 0, no response until then. */
   | { readonly kind: 'stall'; readonly afterBytes: number; readonly gate: Gate }
   /** Another status or other headers, the body as it came; undefined = without that header. */
   | {
@@ -40,7 +40,7 @@ export type Action =
       readonly headers?: Readonly<Record<string, string>>;
       readonly body?: Uint8Array | string;
     }
-  /** Both connections break after so many bytes of the request's body. */
+  /** Both connections break after this many bytes of the request's body. */
   | { readonly kind: 'cut-upload'; readonly afterBytes: number };
 
 export interface Fault {
@@ -58,7 +58,7 @@ export interface FaultProxy extends AsyncDisposable {
   inject(fault: Fault): void;
   /** No faults, nothing counted, from now on. */
   reset(): void;
-  /** Of one method, probes apart; answers that are still under way are waited for. */
+  /** The requests of one method, without probes; waits for responses in progress. */
   counts(method: string): Promise<{ readonly requests: number; readonly bodyBytes: number }>;
 }
 
@@ -103,7 +103,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       return;
     }
     if (action?.kind === 'stall' && action.afterBytes === 0) {
-      passOrGone(action.gate, outgoing).then(
+      gateOrClose(action.gate, outgoing).then(
         () => forward(incoming, outgoing, record, undefined),
         () => outgoing.destroy(),
       );
@@ -133,7 +133,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       setHost: false,
     });
     onward.once('response', (answer) => giveBack(answer, outgoing, record, action));
-    // The server is away: so is this one, for the client.
+    // The server is down: for the client this proxy is down too.
     onward.once('error', () => outgoing.destroy());
     outgoing.once('close', () => onward.destroy());
     if (action?.kind === 'cut-upload') {
@@ -187,7 +187,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     }
     pipeline(
       answer,
-      (source: AsyncIterable<Buffer>) => spoil(source, outgoing, record, action),
+      (source: AsyncIterable<Buffer>) => corrupt(source, outgoing, record, action),
       outgoing,
       () => undefined,
     );
@@ -212,7 +212,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       hits = 0;
     },
     async counts(method) {
-      await until(() => inFlight === 0, 'all answers of the proxy have ended');
+      await until(() => inFlight === 0, 'all responses of the proxy have ended');
       const of = passed.filter((record) => record.method === method && !record.target.endsWith('_orca-probe'));
       return { requests: of.length, bodyBytes: of.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0) };
     },
@@ -226,8 +226,8 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
   };
 }
 
-/** The answer's body on its way to the client: counted, and spoiled as the action says. */
-async function* spoil(
+/** Forwards the response's body: counted, and corrupted according to the action. */
+async function* corrupt(
   answer: AsyncIterable<Buffer>,
   outgoing: ServerResponse,
   record: Passed,
@@ -243,13 +243,13 @@ async function* spoil(
     if (part.length > 0) yield part;
     if (part.length === piece.length) continue;
     if (action?.kind === 'stall') {
-      await passOrGone(action.gate, outgoing);
+      await gateOrClose(action.gate, outgoing);
       left = Infinity;
       const rest = piece.subarray(part.length);
       record.bodyBytes += rest.length;
       yield rest;
     } else if (action?.kind === 'cut') {
-      // Once what was written is on its way; the client's side sees a FIN in the middle of a body.
+      // After the written bytes are sent; the client sees a FIN in the middle of a body.
       await new Promise<void>((resolve) => {
         setImmediate(() => {
           outgoing.socket?.destroySoon();
@@ -263,9 +263,9 @@ async function* spoil(
   }
 }
 
-/** Rejects when the client has gone meanwhile. */
-function passOrGone(gate: Gate, outgoing: ServerResponse): Promise<void> {
-  const gone = new AbortController();
-  outgoing.once('close', () => gone.abort());
-  return gate.pass(gone.signal);
+/** Rejects when the client closes the connection meanwhile. */
+function gateOrClose(gate: Gate, outgoing: ServerResponse): Promise<void> {
+  const closing = new AbortController();
+  outgoing.once('close', () => closing.abort());
+  return gate.pass(closing.signal);
 }

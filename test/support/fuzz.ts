@@ -37,7 +37,7 @@ export const nasty = (...meaningful: readonly string[]): fc.Arbitrary<string> =>
     )
     .map((parts) => parts.join(''));
 
-/** `text` as it is, or with a character gone, doubled, or replaced by another. */
+/** `text` unchanged, or with one character removed, doubled, or replaced. */
 export const damaged = (text: string): fc.Arbitrary<string> =>
   fc
     .record({

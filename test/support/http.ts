@@ -1,6 +1,6 @@
 /**
- * Requests as a plain HTTP client makes them: the target goes out exactly as given, and an answer whose connection broke
- * is told apart from one that ended.
+ * Requests as a plain HTTP client makes them: the target is sent exactly as given, and a response whose connection broke
+ * differs from one that ended.
  */
 import { createHash } from 'node:crypto';
 import { request as httpRequest, type Agent, type IncomingHttpHeaders } from 'node:http';
@@ -20,7 +20,7 @@ export interface HttpOptions {
   readonly agent?: Agent;
   readonly body?: string;
   readonly signal?: AbortSignal;
-  /** Called once, with the status line in and no byte of the body read. */
+  /** Called once, after the status line and before the body is read. */
   readonly onHead?: (status: number) => void | Promise<void>;
 }
 

@@ -39,14 +39,14 @@ export async function openIdleConnections(endpoint: string, count: number, first
     socket.on('data', (piece) => {
       if (heard.length < 10_000) heard += piece.toString('latin1');
     });
-    // Whoever is shown out may learn it from a reset.
+    // A connection that the server closes may end with a reset.
     socket.on('error', () => socket.destroy());
     socket.once('close', () => {
       settle();
       sockets.delete(socket);
     });
   }
-  await until(() => connecting === 0, 'everybody has been accepted', LIMIT_MS);
+  await until(() => connecting === 0, 'all connections are accepted', LIMIT_MS);
   return {
     get open() {
       return sockets.size;

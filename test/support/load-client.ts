@@ -1,4 +1,4 @@
-/** Clients under load: every byte is compared as it comes, and who is told "later" comes again later. */
+/** Clients under load: every byte is compared on arrival, and a client that gets 503 retries later. */
 import { connect, type Socket } from 'node:net';
 import { isSynthetic, syntheticObject } from './synthetic-content.ts';
 
@@ -11,7 +11,7 @@ const FAST = Number.POSITIVE_INFINITY;
 export interface LoadClient {
   readonly key: string;
   readonly gotBytes: number;
-  /** How often it was told to come later. */
+  /** The number of 503 responses. */
   readonly refusals: number;
   readonly isOver: boolean;
   /** How it ended; never rejects. */
@@ -21,7 +21,7 @@ export interface LoadClient {
   leave(): void;
 }
 
-/** Reads `path`, which holds the object that `key` names, with so many bytes a second. */
+/** Reads `path`, which is the object `key`, at `bytesPerSecond`. */
 export function startClient(edge: string, bucket: string, key: string, bytesPerSecond = FAST): LoadClient {
   const { hostname, port } = new URL(edge);
   const pauseMs = (1000 * BITE_BYTES) / bytesPerSecond;

@@ -1,6 +1,6 @@
 /**
- * The byte budget of a real process, seen from outside: how much is ever resident, and that all of it comes back. Origin
- * and store have no disk; every byte that a client or the store gets is compared.
+ * The byte budget of a real process, seen from outside: its peak resident memory, and that all of it is released. Origin
+ * and store have no disk; every byte that a client or the store receives is compared.
  */
 import { expect, onTestFinished } from 'vitest';
 import { startCacheProcess, type CacheProcess } from './cache-process.ts';
@@ -24,7 +24,7 @@ export interface MemoryWorld {
   readonly cache: CacheProcess;
 }
 
-/** Chunks are of 128 MiB. Gone when the test is. */
+/** Chunks have 128 MiB. Stopped at the end of the test. */
 export async function startMemoryWorld(
   keys: readonly string[],
   originOptions: Parameters<typeof startSyntheticOrigin>[0] = {},
@@ -51,7 +51,7 @@ export async function startMemoryWorld(
 export const names = (count: number, sizeBytes: number, what: string) =>
   Array.from({ length: count }, (_, index) => `${sizeBytes}-${what}-${index}`);
 
-/** With nobody asking any more: nothing is held but the memory tier, nothing is under way. */
+/** Without clients: only the memory tier holds memory, and no fill is running. */
 export async function expectWhole({ cache }: MemoryWorld): Promise<void> {
   const rest = async () => {
     const used = await Promise.all(['window', 'fill'].map((share) => cache.metric(`orca_memory_${share}_bytes`)));

@@ -1,4 +1,4 @@
-/** A metric as `/metrics` tells it: the sum of all its series that have these labels. */
+/** A metric from `/metrics`: the sum of all its series that have these labels. */
 import { http } from './http.ts';
 
 export async function readMetric(

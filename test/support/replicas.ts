@@ -1,6 +1,6 @@
 /**
  * A whole cache in one process, as a cluster would run it: a real S3 server as the origin and one (or a directory) as
- * the cachestore, each behind a proxy that counts and spoils, and N replicas with configurations of their own that find
+ * the cachestore, each behind a proxy that counts and injects faults, and N replicas with configurations of their own that find
  * each other over TCP on loopback.
  */
 import { randomBytes } from 'node:crypto';
@@ -55,7 +55,7 @@ export interface ReplicasOptions {
   readonly readahead?: number;
   /** Default 256Mi for each replica. */
   readonly budget?: string;
-  /** The peers that a replica is told of; default all. */
+  /** The peers in a replica's configuration; default all. */
   readonly peersOf?: (index: number, addresses: readonly string[]) => readonly string[];
   /** Dotted paths of every replica's file and their values; or of each one's. */
   readonly changes?: Changes | ((index: number) => Changes);
@@ -64,8 +64,8 @@ export interface ReplicasOptions {
   /** Whether the store's verdict is noted there before the first replica starts; default true: no test waits for a probe. */
   readonly storeKnown?: boolean;
   /**
-   * What lies between a replica and the origin, its store, or another replica: given where that listens (`ip:port`), says
-   * where to connect instead. Bytes are counted behind it.
+   * A link between a replica and the origin, its store, or another replica: maps the listening address (`ip:port`) to the
+   * one to connect to. Bytes are counted behind it.
    */
   readonly link?: (to: 'origin' | 'store' | 'peer', address: string) => Promise<string>;
   /** A store that is already there, instead of a versitygw of our own. */
@@ -86,7 +86,7 @@ export interface Replica {
   readonly cache: Cache;
   /** What it has logged, level warn and above. */
   readonly logLines: readonly string[];
-  /** The sum of all series of a metric that have these labels, as `/metrics` tells it. */
+  /** The sum of all series of a metric in `/metrics` that have these labels. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
   /** As on SIGTERM. */
   stop(): Promise<void>;
@@ -95,7 +95,7 @@ export interface Replica {
 export interface Replicas extends AsyncDisposable {
   readonly origin: Versitygw;
   readonly originProxy: FaultProxy;
-  /** Of an S3 store. */
+  /** Only for an S3 store. */
   readonly store: Versitygw;
   readonly storeProxy: FaultProxy;
   /** Where the store's files lie. */
@@ -105,10 +105,10 @@ export interface Replicas extends AsyncDisposable {
   put(key: string, body: Uint8Array): Promise<void>;
   remove(key: string): Promise<void>;
   /**
-   * Stops every replica and starts as many anew, at the same addresses: nothing is left in any memory. `away`: do not
+   * Stops every replica and starts new ones at the same addresses: all memory is empty. `down`: do not
    * wait until they have seen the store.
    */
-  restart(store?: 'away'): Promise<void>;
+  restart(store?: 'down'): Promise<void>;
   /** Resolves when no fill runs anywhere and no commit waits. */
   idle(): Promise<void>;
   /** Drops what the replicas keep in memory of chunks: the next read goes to the store. */
@@ -117,7 +117,7 @@ export interface Replicas extends AsyncDisposable {
   stored(): Promise<ReadonlyMap<string, string>>;
   /** The sum over all replicas. */
   total(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
-  /** All memory is given back but what the memory tier holds. */
+  /** All memory is released, except for the memory tier's. */
   expectNothingHeld(): Promise<void>;
 }
 
@@ -215,7 +215,7 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
     async restart(store) {
       await stopAll();
       await startAll();
-      if (store !== 'away') await identified();
+      if (store !== 'down') await identified();
     },
     async idle() {
       await Promise.all(running.map(({ cache }) => cache.engine.idle()));
@@ -251,7 +251,7 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
 }
 
 interface RunningReplica extends Replica {
-  /** Before a stop that no test looks at: what it says of itself, as evidence. */
+  /** Before a stop that no test checks: keeps the replica's status as evidence. */
   keepLast(): Promise<void>;
 }
 
@@ -303,7 +303,7 @@ async function startReplica(file: string, host: string, address: string): Promis
   };
 }
 
-/** Where the configuration says that there are secrets. */
+/** The directories of secrets in the configuration. */
 function secretDirectoriesOf({ origin, cacheStore, edge, peers }: Config): string[] {
   const auth = edge.auth.type === 'Anonymous' ? undefined : edge.auth.directory;
   return [credentialsOf(origin), credentialsOf(cacheStore), auth, edge.tlsDirectory, peers.authDirectory].filter(

@@ -1,9 +1,9 @@
-/** A real server that is not ours, as a child process: there when it answers, gone when it has been stopped. */
+/** A third-party server as a child process: started when it responds, stopped when its process has ended. */
 import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const STOP_TIMEOUT_MS = 5_000;
-/** Of what it says, as much as an error can show. */
+/** The part of its output that an error message shows. */
 const SHOWN_CHARACTERS = 4096;
 
 export interface ServerProcessOptions {

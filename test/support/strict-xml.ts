@@ -1,6 +1,6 @@
 /**
  * A reader of XML that accepts what XML 1.0 calls well-formed and no more, as far as our documents go: elements,
- * attributes, text, references. It knows nothing of the code that writes them.
+ * attributes, text, references. It is independent of the code that writes them.
  */
 
 export interface XmlElement {
@@ -75,7 +75,7 @@ export function parseStrictXml(source: string): XmlElement {
   }
 
   const root = element();
-  if (at !== source.length) throw new Error('something stands behind the end');
+  if (at !== source.length) throw new Error('text after the end of the document');
   return root;
 }
 

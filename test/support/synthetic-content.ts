@@ -1,7 +1,6 @@
 /**
- * Objects that are nowhere: their bytes follow from their name, so that a test can have gigabytes of them. All are windows
- * on one pattern, whose length is no multiple of anything that memory is cut into: what is shifted, or somebody else's,
- * differs.
+ * Synthetic objects: their bytes follow from their name, so that a test can have gigabytes of them. All are windows on one
+ * pattern, whose length is not a multiple of any chunk, block or segment size, so shifted or foreign bytes differ.
  */
 import { createHash } from 'node:crypto';
 import { patternBytes } from './engines.ts';
@@ -23,7 +22,7 @@ export function syntheticObject(key: string): SyntheticObject | undefined {
   return { key, sizeBytes: Number(size), etag: createHash('md5').update(key).digest('hex') };
 }
 
-/** `[from, to)` of an object, as views that nobody may write to. */
+/** `[from, to)` of an object, as views that must not be written to. */
 export function* syntheticBytes(key: string, from: number, to: number): Generator<Uint8Array> {
   const phase = createHash('sha256').update(key).digest().readUInt32BE(0);
   for (let at = from; at < to;) {

@@ -1,6 +1,6 @@
 /**
- * S3 servers without a disk, for loads that no disk would bear: an origin whose objects follow from their names, and a
- * store that remembers of a chunk what was said of it, and checks that its bytes are the object's.
+ * S3 servers without a disk, for loads that exceed any disk: an origin whose objects follow from their names, and a
+ * store that keeps a chunk's metadata and checks that its bytes are the object's.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
@@ -14,7 +14,7 @@ import { isSynthetic, syntheticBytes, syntheticObject } from './synthetic-conten
 export interface SyntheticOrigin extends AsyncDisposable {
   readonly endpoint: string;
   readonly counts: { heads: number; reads: number; bytes: number };
-  /** From now on bodies stop after so many bytes; undefined = they go on, also those that stand. */
+  /** From now on bodies stop after this many bytes; undefined = all bodies continue. */
   stopAfter(bytes: number | undefined): void;
 }
 
@@ -28,7 +28,7 @@ export interface SyntheticStore extends AsyncDisposable {
   ): void;
   readonly counts: { chunks: number; reads: number; bytesRead: number };
   /** What was wrong with what was to be stored. */
-  readonly mistakes: string[];
+  readonly problems: string[];
 }
 
 /** `lineBytesPerSecond` is what all its connections have together; default: as fast as it can. */
@@ -77,9 +77,9 @@ export async function startSyntheticOrigin(
       const views = syntheticBytes(object.key, from, to);
       if (lineBytesPerSecond !== undefined) return paced(views, lineBytesPerSecond);
       if (stopAfterBytes === Infinity) return views;
-      const gone = new AbortController();
-      response.once('close', () => gone.abort());
-      return stopping(views, gone.signal);
+      const closing = new AbortController();
+      response.once('close', () => closing.abort());
+      return stopping(views, closing.signal);
     });
   });
   return {
@@ -100,11 +100,11 @@ interface Stored {
 }
 
 export async function startSyntheticStore(): Promise<SyntheticStore> {
-  /** Of each known object: its chunks' common path, which key, and in what sizes. */
+  /** The chunks' common path, the key and the sizes of each known object. */
   const known = new Map<string, { readonly key: string; readonly chunkBytes: number }>();
   const stored = new Map<string, Stored>();
   const counts = { chunks: 0, reads: 0, bytesRead: 0 };
-  const mistakes: string[] = [];
+  const problems: string[] = [];
 
   const put = async (path: string, request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const headers = Object.fromEntries(
@@ -122,8 +122,8 @@ export async function startSyntheticStore(): Promise<SyntheticStore> {
       lengthBytes += piece.length;
     }
     if (lengthBytes !== Number(request.headers['content-length'])) return;
-    if (object === undefined && !path.startsWith('_orca/')) mistakes.push(`${path} belongs to nobody`);
-    if (!isRight) mistakes.push(`${path} has other bytes than ${object?.key}`);
+    if (object === undefined && !path.startsWith('_orca/')) problems.push(`${path} belongs to no object`);
+    if (!isRight) problems.push(`${path} has other bytes than ${object?.key}`);
     if (request.headers['if-none-match'] === '*' && stored.has(path)) {
       refuse(response, 412, 'PreconditionFailed');
       return;
@@ -161,7 +161,7 @@ export async function startSyntheticStore(): Promise<SyntheticStore> {
   return {
     ...server,
     counts,
-    mistakes,
+    problems,
     expect({ originId, bucket }, keys, chunkBytes) {
       for (const key of keys) {
         const etag = syntheticObject(key)?.etag ?? '';
@@ -171,7 +171,7 @@ export async function startSyntheticStore(): Promise<SyntheticStore> {
   };
 }
 
-/** Path-style: what comes after the bucket. */
+/** Path-style: the path after the bucket. */
 function keyOf(request: IncomingMessage): string {
   const { pathname } = new URL(request.url ?? '/', 'http://any');
   return decodeURIComponent(pathname.split('/').slice(2).join('/'));

@@ -1,6 +1,6 @@
 /**
  * A private CA and a certificate of it for `localhost` and 127.0.0.1, for tests of TLS on loopback; valid for a hundred
- * years, trusted by nobody.
+ * years, and in no trust store.
  */
 
 export const TEST_CA = `-----BEGIN CERTIFICATE-----

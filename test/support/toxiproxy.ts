@@ -1,6 +1,6 @@
 /**
- * A real toxiproxy on loopback: TCP links whose bytes are late, few, sliced, cut, reset or never come, for servers and
- * clients that know nothing of it.
+ * A real toxiproxy on loopback: TCP links whose bytes are late, few, sliced, cut, reset or never come, without changes
+ * to servers and clients.
  */
 import { freePort } from './free-port.ts';
 import { startServerProcess } from './server-process.ts';
@@ -12,13 +12,13 @@ export type Toxic =
   | { readonly type: 'latency'; readonly latency: number; readonly jitter: number }
   /** KB/s. */
   | { readonly type: 'bandwidth'; readonly rate: number }
-  /** The end of a connection is late by so many milliseconds. */
+  /** The end of a connection is delayed by `delay` milliseconds. */
   | { readonly type: 'slow_close'; readonly delay: number }
-  /** Nothing passes; after so many milliseconds the connection ends, with 0 never. */
+  /** Nothing passes; after `timeout` milliseconds the connection ends, with 0 never. */
   | { readonly type: 'timeout'; readonly timeout: number }
-  /** A reset after so many milliseconds. */
+  /** A reset after `timeout` milliseconds. */
   | { readonly type: 'reset_peer'; readonly timeout: number }
-  /** Each connection ends after so many bytes. */
+  /** Each connection ends after `bytes` bytes. */
   | { readonly type: 'limit_data'; readonly bytes: number }
   /** Bytes; microseconds between slices. */
   | { readonly type: 'slicer'; readonly average_size: number; readonly size_variation: number; readonly delay: number };
@@ -83,9 +83,9 @@ export async function startToxiproxy(): Promise<Toxiproxy> {
           }
         },
         async clear() {
-          const gone = toxics;
+          const removed = toxics;
           toxics = [];
-          for (const toxic of gone) await call('DELETE', `/proxies/${name}/toxics/${toxic}`);
+          for (const toxic of removed) await call('DELETE', `/proxies/${name}/toxics/${toxic}`);
         },
       };
     },

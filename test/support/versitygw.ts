@@ -61,7 +61,7 @@ const START_TIMEOUT_MS = 20_000;
 const ACCESS_KEY_ID = 'orcatest';
 const SECRET_ACCESS_KEY = 'orcatest-secret';
 
-/** The binary's path; undefined where there is none, for tests that say why they are skipped. */
+/** The binary's path; undefined where it is not installed, for tests that are then skipped with a reason. */
 export function findVersitygw(kind: VersitygwKind = 'atomic'): string | undefined {
   return findTool(BINARY[kind], kind === 'atomic' ? 'ORCA_VERSITYGW' : 'ORCA_VERSITYGW_RACY');
 }
@@ -172,7 +172,7 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
   return gateway;
 }
 
-/** In a mount namespace of its own; as root of a user namespace where this is nobody who may mount. */
+/** In a mount namespace of its own; as root of a user namespace where this user may not mount. */
 function onDisk(diskBytes: number | undefined, directory: string, command: readonly string[]): readonly string[] {
   if (diskBytes === undefined) return command;
   const who = process.getuid?.() === 0 ? [] : ['--map-root-user'];
