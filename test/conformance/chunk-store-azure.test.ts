@@ -1,6 +1,6 @@
 /**
- * Azurite stands for the real service, and differs: it takes as many requests as one process can, has no versions, and
- * says 409 BlobAlreadyExists where Azure may say 412 to a writer that comes while another is at it. Both are `taken`.
+ * Runs against Azurite, which differs from the real service: it has no request limits and no versions, and answers 409
+ * BlobAlreadyExists where Azure may answer 412 to a concurrent writer. Both are `taken`.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { judgeConditionalWrites } from '#cache/core/store-verdict.ts';
@@ -11,7 +11,7 @@ import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chu
 import { startCuttingProxy } from '#test/support/cutting-proxy.ts';
 import { chunkStoreSuite } from '#test/conformance/suites/chunk-store.ts';
 
-/** One for the file: a start takes longer than all of its tests. */
+/** One for the whole file, because a start takes longer than all tests. */
 let azurite: Azurite;
 beforeAll(async () => {
   azurite = await startAzurite({ containers: ['chunks', 'cut', 'lost', 'probed'] });
@@ -40,7 +40,7 @@ const metadata = metadataFor(chunk, body);
 const pieces = piecesOf(body, 1024 * 1024);
 const { signal } = new AbortController();
 
-test.for(['fin', 'reset'] as const)('an upload cut in the middle by a %s never becomes a chunk', async (how) => {
+test.for(['fin', 'reset'] as const)('an upload interrupted by a %s never becomes a chunk', async (how) => {
   await using proxy = await startCuttingProxy(new URL(azurite.endpoint).origin);
   const direct = open('cut');
   const store = open('cut', `${proxy.endpoint}/${azurite.account}`);
@@ -53,7 +53,7 @@ test.for(['fin', 'reset'] as const)('an upload cut in the middle by a %s never b
   await direct.close();
 });
 
-test('an upload that does not match its MD5 is refused and never seen', async () => {
+test('an upload that does not match its MD5 is rejected and never visible', async () => {
   const answer = await azurite
     .putBlob('cut', 'wrong', 'body', { 'content-md5': Buffer.alloc(16).toString('base64') })
     .catch(String);
@@ -61,10 +61,10 @@ test('an upload that does not match its MD5 is refused and never seen', async ()
   expect((await azurite.request({ method: 'HEAD', container: 'cut', blob: 'wrong' })).status).toBe(404);
 });
 
-test('a commit whose answer is lost looks, and finds its own chunk there', async () => {
+test('a commit whose response is lost queries the store and finds its own chunk', async () => {
   await using proxy = await startCuttingProxy(new URL(azurite.endpoint).origin);
   const store = open('lost', `${proxy.endpoint}/${azurite.account}`);
-  // The answer of the PUT dies on its way, the look after it does not.
+  // The response to the PUT is lost; the one to the following query is not.
   proxy.cutOnce({ direction: 'down', afterBytes: 0, how: 'reset' });
   expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('lost');
   expect(proxy.cuts).toBe(1);
@@ -72,7 +72,7 @@ test('a commit whose answer is lost looks, and finds its own chunk there', async
   await store.close();
 });
 
-test('its conditional writes are found to be atomic', async () => {
+test('the probe classifies its conditional writes as atomic', async () => {
   const store = open('probed');
   const name = '_orca/probe/0123456789abcdef';
   const findings = await store.probe(name, { signal });

@@ -7,7 +7,7 @@ chunkStoreSuite('in memory', async () => {
   return {
     store,
     async plant(path, body, fields) {
-      // Fields that contradict themselves can't be held as metadata: a length that is not the body's stands for them.
+      // The fake cannot hold inconsistent fields; a length that differs from the body's represents them.
       const { 'orca-length': length, ...rest } = fields ?? {};
       const metadata = decodeMetadata({ ...rest, 'orca-length': String(body.length) });
       store.plant({ path }, body, metadata && { ...metadata, lengthBytes: Number(length) });

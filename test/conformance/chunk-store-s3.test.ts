@@ -29,7 +29,7 @@ const metadata = metadataFor(chunk, body);
 const pieces = piecesOf(body, 1024 * 1024);
 const { signal } = new AbortController();
 
-test.for(['fin', 'reset'] as const)('an upload cut in the middle by a %s never becomes a chunk', async (how) => {
+test.for(['fin', 'reset'] as const)('an upload interrupted by a %s never becomes a chunk', async (how) => {
   await using gateway = await startVersitygw({ buckets: ['chunks'] });
   await using proxy = await startCuttingProxy(gateway.endpoint);
   const direct = openS3Store({ ...gateway.client, bucket: 'chunks' });
@@ -48,7 +48,7 @@ test.for(['fin', 'reset'] as const)('an upload cut in the middle by a %s never b
   await direct.close();
 });
 
-test('an upload that does not match its checksum is refused and never seen', async () => {
+test('an upload that does not match its checksum is rejected and never visible', async () => {
   await using gateway = await startVersitygw({ buckets: ['chunks'] });
   const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
   const wrong = { ...metadata, crc32: (metadata.crc32 ^ 1) >>> 0 };
@@ -60,12 +60,12 @@ test('an upload that does not match its checksum is refused and never seen', asy
   await store.close();
 });
 
-test('a commit whose answer is lost looks, and finds its own chunk there', async () => {
+test('a commit whose response is lost queries the store and finds its own chunk', async () => {
   await using gateway = await startVersitygw({ buckets: ['chunks'] });
   await using proxy = await startCuttingProxy(gateway.endpoint);
   const store = openS3Store({ ...gateway.client, endpoint: proxy.endpoint, bucket: 'chunks' });
   store.trustConditions(true);
-  // The answer of the PUT dies on its way, the look after it does not.
+  // The response to the PUT is lost; the one to the following query is not.
   proxy.cutOnce({ direction: 'down', afterBytes: 0, how: 'reset' });
   expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('lost');
   expect(proxy.cuts).toBe(1);
@@ -76,7 +76,7 @@ test('a commit whose answer is lost looks, and finds its own chunk there', async
 test('a store without its bucket is unavailable, not empty', async () => {
   await using gateway = await startVersitygw();
   const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
-  // No status here: the store answers 404 before it has read the body and closes, and the reset may overtake the answer.
+  // Without a status: the store answers 404 before it has read the body, and its reset may arrive before the response.
   await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
   await expect(store.getSmall('_orca/identity/x', { signal })).rejects.toMatchObject({
     code: 'store_unavailable',
@@ -85,7 +85,7 @@ test('a store without its bucket is unavailable, not empty', async () => {
   await store.close();
 });
 
-test('a stopped store is unavailable, and works again when it is back', async () => {
+test('a stopped store is unavailable, and works again after a restart', async () => {
   await using gateway = await startVersitygw({ buckets: ['chunks'] });
   const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
   await store.commit(chunk, metadata, pieces, { signal });

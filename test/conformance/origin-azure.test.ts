@@ -1,7 +1,7 @@
 /**
- * Azurite stands for the real service, and differs where it matters: it takes any name for a marker and lists in the order
- * of JavaScript's strings, cuts delimiters to one character (none is ever sent), knows no `startFrom`, no hierarchical
- * namespace, and signs nothing of OAuth. Services that do are played by a script in `test/cache/origins/azure-blob/list.test.ts`.
+ * Runs against Azurite, which differs from the real service: it accepts any name as a marker, lists in the order of
+ * JavaScript's strings, truncates delimiters to one character (none is ever sent), and has no `startFrom`, no hierarchical
+ * namespace and no OAuth. `test/cache/origins/azure-blob/list.test.ts` scripts a service with these features.
  */
 import { createHmac } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -17,7 +17,7 @@ import { startConnectProxy } from '#test/support/connect-proxy.ts';
 import { originListSuite } from '#test/conformance/suites/origin-list.ts';
 import { originSuite, type OriginFixture } from '#test/conformance/suites/origin.ts';
 
-/** One for the file: a start takes longer than all of its tests. */
+/** One for the whole file, because a start takes longer than all tests. */
 let azurite: Azurite;
 beforeAll(async () => {
   azurite = await startAzurite({ containers: ['objects', 'lists', 'more'] });
@@ -60,12 +60,12 @@ test.for(['PageBlob', 'AppendBlob'] as const)('a %s is origin_unsupported, in a 
   const etag = `${String(headers['etag']).replaceAll('"', '')}-1`;
   const object = { originId: 'o', bucket: 'more', key: type, etag, sizeBytes: 512 };
   await expect(origin.read(object, { from: 0, to: 10 }, collectSink(), { signal })).rejects.toMatchObject(
-    // An append blob without a byte has no range; one that is read was a block blob when its head was.
+    // An empty append blob has no range. In practice the blob was a block blob when its head was read.
     { code: type === 'PageBlob' ? 'origin_unsupported' : 'object_changed' },
   );
 });
 
-test('an archived blob has a head, and its bytes are object_archived', async () => {
+test('an archived blob has a head, and a read is object_archived', async () => {
   await azurite.putBlob('more', 'archived', 'cold', { 'x-ms-access-tier': 'Archive' });
   const origin = open();
   const head = await origin.head('more', 'archived', { signal });
@@ -76,7 +76,7 @@ test('an archived blob has a head, and its bytes are object_archived', async () 
   });
 });
 
-test('what a tool has marked as a directory is neither listed nor an object', async () => {
+test('a blob marked as a directory is neither listed nor an object', async () => {
   await azurite.putBlob('more', 'marked', '', { 'x-ms-meta-hdi_isfolder': 'true' });
   await azurite.putBlob('more', 'marked/file', 'x');
   const origin = open();
@@ -85,7 +85,7 @@ test('what a tool has marked as a directory is neither listed nor an object', as
   await expect(origin.head('more', 'marked', { signal })).rejects.toMatchObject({ code: 'not_found' });
 });
 
-test('an ETag has a dash, whoever tells it, and comes back as Azure’s own', async () => {
+test('an ETag has a dash in heads and lists, and is sent as Azure’s own', async () => {
   await azurite.putBlob('more', 'dashed', patternBytes(100));
   const origin = open();
   const head = await origin.head('more', 'dashed', { signal });
@@ -120,7 +120,7 @@ async function openWith(sas: string): Promise<Origin> {
   return open({ credentials: { kind: 'directory', path: directory } });
 }
 
-test('a SAS token reads and lists; an expired one is origin_denied and says so', async () => {
+test('a SAS token reads and lists; an expired one is reported as origin_denied', async () => {
   await azurite.putBlob('more', 'by sas', 'hello');
   const origin = await openWith(accountSas('2100-01-01T00:00:00Z'));
   const head = await origin.head('more', 'by sas', { signal });
@@ -146,7 +146,7 @@ test('a wrong key is origin_denied, not a missing blob', async () => {
   await expect(origin.list('more', query, { signal })).rejects.toMatchObject({ code: 'origin_denied' });
 });
 
-test('an HTTP proxy on the way is gone through', async () => {
+test('requests go through the HTTP proxy that the environment names', async () => {
   await using proxy = await startConnectProxy();
   await azurite.putBlob('more', 'far', 'hello');
   const env = { HTTP_PROXY: proxy.url, ORCA_TEST_ACCOUNT_KEY: azurite.accountKey };
@@ -155,7 +155,7 @@ test('an HTTP proxy on the way is gone through', async () => {
 });
 
 test(
-  'a stopped origin is origin_unavailable, and works again when it is back',
+  'a stopped origin is origin_unavailable, and works again after a restart',
   async () => {
     const origin = open();
     await azurite.stop();

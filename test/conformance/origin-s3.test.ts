@@ -8,7 +8,7 @@ import { startVersitygw } from '#test/support/versitygw.ts';
 import { originListSuite } from '#test/conformance/suites/origin-list.ts';
 import { originSuite, type OriginFixture } from '#test/conformance/suites/origin.ts';
 
-/** versitygw refuses 1024; the wire form of that is a test of the driver. */
+/** versitygw rejects 1024 bytes; the driver's unit tests send such a key. */
 const LONGEST_KEY_BYTES = 1023;
 
 const open = async (): Promise<OriginFixture> => {
@@ -50,7 +50,7 @@ const openThroughProxy = async (): Promise<OriginFixture> => {
 originListSuite('S3 through a proxy', openThroughProxy);
 
 test.for(['fin', 'reset'] as const)(
-  'a body cut by a %s is origin_unavailable, and what arrived is good',
+  'a body truncated by a %s is origin_unavailable, and the received bytes are good',
   async (how) => {
     await using gateway = await startVersitygw({ buckets: ['bucket'] });
     await using proxy = await startCuttingProxy(gateway.endpoint);
@@ -73,7 +73,7 @@ test.for(['fin', 'reset'] as const)(
       expect(sink.bytes().equals(body.subarray(0, sink.lengthBytes))).toBe(true);
       if (how === 'fin') expect(sink.lengthBytes).toBeGreaterThan(0);
 
-      // The rest comes by a second read behind what is there, as a resumed part does.
+      // A second read continues after the received bytes, as a resumed part does.
       proxy.cutNext(undefined);
       await cut.read(object, { from: sink.lengthBytes, to: sizeBytes }, sink, { signal });
       expect(sink.bytes().equals(body)).toBe(true);
@@ -84,7 +84,7 @@ test.for(['fin', 'reset'] as const)(
   },
 );
 
-test('a stopped origin is origin_unavailable, and works again when it is back', async () => {
+test('a stopped origin is origin_unavailable, and works again after a restart', async () => {
   await using gateway = await startVersitygw({ buckets: ['bucket'] });
   await gateway.putObject('bucket', 'key', 'hello');
   const origin = openS3Origin(gateway.client);

@@ -1,4 +1,4 @@
-/** What real stores' conditional writes are worth, as the probe finds out. */
+/** The probe of conditional writes, against real stores and a server with known defects. */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,26 +20,29 @@ const S3 = {
 const { signal } = new AbortController();
 const NAME = '_orca/probe/0123456789abcdef';
 
-test.for(['atomic', 'racy'] as const)('a versitygw that is %s is found to be so, each time', async (kind) => {
-  await using gateway = await startVersitygw({ kind, buckets: ['chunks'] });
-  const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
-  onTestFinished(() => store.close());
-  for (let round = 0; round < 3; round++) {
-    const findings = await store.probe(NAME, { signal });
-    expect(judgeConditionalWrites(findings)).toBe(kind);
-    expect(findings.problems).toEqual([]);
-    expect(findings.versioned).toBe(false);
-    expect(await store.getSmall(NAME, { signal })).toBeUndefined();
-    expect(await store.getSmall(`${NAME}.first`, { signal })).toBeUndefined();
-  }
-});
+test.for(['atomic', 'racy'] as const)(
+  'a versitygw whose writes are %s is classified as such, each time',
+  async (kind) => {
+    await using gateway = await startVersitygw({ kind, buckets: ['chunks'] });
+    const store = openS3Store({ ...gateway.client, bucket: 'chunks' });
+    onTestFinished(() => store.close());
+    for (let round = 0; round < 3; round++) {
+      const findings = await store.probe(NAME, { signal });
+      expect(judgeConditionalWrites(findings)).toBe(kind);
+      expect(findings.problems).toEqual([]);
+      expect(findings.versioned).toBe(false);
+      expect(await store.getSmall(NAME, { signal })).toBeUndefined();
+      expect(await store.getSmall(`${NAME}.first`, { signal })).toBeUndefined();
+    }
+  },
+);
 
 test.for([
   ['atomic', 'atomic'],
   ['busy', 'atomic'],
   ['racy', 'racy'],
   ['overwriting', 'racy'],
-] as const)('a server whose condition is %s is found to be %s by a race of sixteen', async ([kind, condition]) => {
+] as const)('a server whose condition is %s is classified as %s by a race of 16 writers', async ([kind, condition]) => {
   await using server = await startConditionServer({ kind });
   const store = openS3Store({ ...S3, endpoint: server.endpoint });
   onTestFinished(() => store.close());
@@ -50,7 +53,7 @@ test.for([
   expect(server.objects.size).toBe(0);
 });
 
-test('a filesystem is atomic', async () => {
+test('a filesystem is classified as atomic', async () => {
   const path = await mkdtemp(join(tmpdir(), 'orca-probe-'));
   onTestFinished(() => rm(path, { recursive: true, force: true }));
   const store = openFilesystemStore({ path });

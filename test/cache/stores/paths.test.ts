@@ -25,12 +25,12 @@ test.for([
   `o/${HASH}/0\n`,
   `o/${HASH}`,
   '',
-])('%j is no chunk path', (path) => {
+])('%j is not a chunk path', (path) => {
   expect(() => chunkKey({ path: path as ChunkPath })).toThrow(expect.objectContaining({ code: 'internal' }));
 });
 
 test.for(['_orca/identity/models-eu', `_orca/manifests/o/${HASH}`, '_orca/probe/1-2_3.x'])(
-  '%s is a small name',
+  '%s is the name of a small object',
   (name) => {
     expect(smallKey(name)).toBe(name);
   },
@@ -47,6 +47,6 @@ test.for([
   '/_orca/x',
   '_orca/x/',
   '_orca/a b',
-])('%j is no small name', (name) => {
+])('%j is not the name of a small object', (name) => {
   expect(() => smallKey(name)).toThrow(expect.objectContaining({ code: 'internal' }));
 });

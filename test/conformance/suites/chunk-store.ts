@@ -1,4 +1,4 @@
-/** What every ChunkStore must do, fake or real. */
+/** The conformance suite of the ChunkStore port, for the fake and every driver. */
 import { assert, asyncProperty, integer, nat } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
@@ -9,9 +9,9 @@ import { collectSink, type CollectSinkOptions } from '#test/support/collect-sink
 
 export interface ChunkStoreFixture extends AsyncDisposable {
   readonly store: ChunkStore;
-  /** Puts a chunk there behind the store's back; `fields` are its stored metadata, none = as the original writes it. */
+  /** Writes a chunk without the store; `fields` are its stored metadata, none = as the original Orca writes it. */
   plant(path: ChunkPath, body: Uint8Array, fields?: Record<string, string>): Promise<void>;
-  /** Removes it behind the store's back. */
+  /** Deletes a chunk without the store. */
   vanish(path: ChunkPath): Promise<void>;
 }
 
@@ -24,7 +24,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
     let store: ChunkStore;
     const { signal } = new AbortController();
     const body = patternBytes(500_000, 5);
-    /** A chunk of its own for each test. */
+    /** Each test has its own chunk. */
     let names = 0;
     const fresh = (
       bytes: Uint8Array = body,
@@ -56,13 +56,13 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       await fixture[Symbol.asyncDispose]();
     });
 
-    test('a chunk that nobody committed is missing', async () => {
+    test('a chunk that was not committed is missing', async () => {
       const { chunk } = fresh();
       expect(await store.has(chunk, { signal })).toBe(false);
       await expect(read(chunk)).rejects.toMatchObject({ code: 'chunk_missing' });
     });
 
-    test('a committed chunk is there, with its bytes and metadata', async () => {
+    test('a committed chunk has its bytes and metadata', async () => {
       const { chunk, metadata, pieces } = fresh();
       expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
       expect(await store.has(chunk, { signal })).toBe(true);
@@ -71,18 +71,18 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect(info).toEqual([metadata]);
     });
 
-    test('an ETag that no header could carry is kept in the metadata', async () => {
+    test('the metadata keep an ETag that is not a valid header value', async () => {
       const { chunk, metadata, pieces } = fresh(body, 'é"\u0001-ü');
       await store.commit(chunk, metadata, pieces, { signal });
       expect((await read(chunk)).info).toEqual([metadata]);
     });
 
-    test('any range is exactly the bytes of the chunk', async () => {
+    test('a read returns exactly the bytes of any range', async () => {
       const { chunk, metadata, pieces } = fresh();
       await store.commit(chunk, metadata, pieces, { signal });
       const offset = nat(body.length - 1);
       await assert(
-        // Windows of fewer bytes over a long range would be a test of the disk's patience: one of the examples has them.
+        // Smaller windows make long ranges slow; one of the examples has them.
         asyncProperty(offset, offset, integer({ min: 1000, max: 100_000 }), async (a, b, windowBytes) => {
           const range = { from: Math.min(a, b), to: Math.max(a, b) + 1 };
           const { bytes } = await read(chunk, range, { windowBytes });
@@ -100,7 +100,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       );
     });
 
-    test('a receiver of 1 MiB windows that pauses after each gets every byte once', async () => {
+    test('a sink that pauses after each window of 1 MiB receives every byte once', async () => {
       const big = patternBytes(8 * MIB, 9);
       const { chunk, metadata } = fresh(big);
       await store.commit(chunk, metadata, piecesOf(big, MIB), { signal });
@@ -115,7 +115,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect((await read(chunk)).bytes.equals(body)).toBe(true);
     });
 
-    test.for([1024, MIB])('of 32 writers of a chunk of %i bytes exactly one wins', async (lengthBytes) => {
+    test.for([1024, MIB])('exactly one of 32 writers of a chunk of %i bytes wins', async (lengthBytes) => {
       const bytes = patternBytes(lengthBytes, 11);
       const { chunk, metadata } = fresh(bytes);
       const pieces = piecesOf(bytes, 200_001);
@@ -126,7 +126,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect((await read(chunk)).bytes.equals(bytes)).toBe(true);
     });
 
-    test("other bytes that stand under the chunk's path are replaced", async () => {
+    test("other bytes under the chunk's path are replaced", async () => {
       const { chunk, metadata, pieces } = fresh();
       const other = patternBytes(body.length, 6);
       await fixture.plant(chunk.path, other, encodeMetadata(metadataFor(chunk, other)));
@@ -134,14 +134,14 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect((await read(chunk)).bytes.equals(body)).toBe(true);
     });
 
-    test("a shorter leftover that stands under the chunk's path is replaced", async () => {
+    test("a shorter object under the chunk's path is replaced", async () => {
       const { chunk, metadata, pieces } = fresh();
       await fixture.plant(chunk.path, body.subarray(0, 1000));
       expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
       expect((await read(chunk)).bytes.equals(body)).toBe(true);
     });
 
-    test('a repair overwrites bytes that were damaged behind good metadata', async () => {
+    test('a repair overwrites corrupt bytes with intact metadata', async () => {
       const { chunk, metadata, pieces } = fresh();
       const damaged = Buffer.from(body);
       damaged[1000] = (damaged[1000] ?? 0) ^ 1;
@@ -151,7 +151,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect((await read(chunk)).bytes.equals(body)).toBe(true);
     });
 
-    test("a chunk of the original's, without metadata, is accepted on its exact length", async () => {
+    test('a chunk of the original Orca, without metadata, is accepted if its length is right', async () => {
       const { chunk } = fresh();
       await fixture.plant(chunk.path, body);
       expect(await store.has(chunk, { signal })).toBe(true);
@@ -161,30 +161,30 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
     });
 
     test.for([
-      ['a byte short', -1],
-      ['a byte long', 1],
-      ['cut to nothing', -500_000],
-    ] as const)('a chunk that is stored %s is bad', async ([, difference]) => {
+      ['one byte too short', -1],
+      ['one byte too long', 1],
+      ['empty', -500_000],
+    ] as const)('a chunk that is %s is bad', async ([, difference]) => {
       const { chunk } = fresh();
       await fixture.plant(chunk.path, patternBytes(body.length + difference));
       await expect(read(chunk, { from: 0, to: 10 })).rejects.toMatchObject({ code: 'chunk_bad' });
       await expect(store.has(chunk, { signal })).rejects.toMatchObject({ code: 'chunk_bad' });
     });
 
-    test('a chunk whose metadata name another ETag is bad', async () => {
+    test('a chunk whose metadata contain another ETag is bad', async () => {
       const { chunk, metadata } = fresh();
       await fixture.plant(chunk.path, body, encodeMetadata({ ...metadata, etag: 'another' }));
       await expect(read(chunk)).rejects.toMatchObject({ code: 'chunk_bad' });
       await expect(store.has(chunk, { signal })).rejects.toMatchObject({ code: 'chunk_bad' });
     });
 
-    test('a chunk whose metadata contradict themselves is bad', async () => {
+    test('a chunk with inconsistent metadata is bad', async () => {
       const { chunk, metadata } = fresh();
       await fixture.plant(chunk.path, body, { ...encodeMetadata(metadata), 'orca-length': '17' });
       await expect(read(chunk)).rejects.toMatchObject({ code: 'chunk_bad' });
     });
 
-    test('a bad chunk puts no byte into the sink', async () => {
+    test('a bad chunk puts nothing into the sink', async () => {
       const { chunk, metadata } = fresh();
       await fixture.plant(chunk.path, body, encodeMetadata({ ...metadata, etag: 'another' }));
       const sink = collectSink();
@@ -194,7 +194,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect(sink.lengthBytes).toBe(0);
     });
 
-    test('a chunk that vanished is missing, and can be committed again', async () => {
+    test('a deleted chunk is missing, and can be committed again', async () => {
       const { chunk, metadata, pieces } = fresh();
       await store.commit(chunk, metadata, pieces, { signal });
       await fixture.vanish(chunk.path);
@@ -203,7 +203,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
     });
 
-    test('a read aborted in the middle ends as cancelled, with good bytes, and the next read works', async () => {
+    test('a read aborted in the middle ends as cancelled, its bytes are valid, and the next read works', async () => {
       const { chunk, metadata, pieces } = fresh();
       await store.commit(chunk, metadata, pieces, { signal });
       const aborter = new AbortController();
@@ -218,7 +218,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect((await read(chunk)).bytes.equals(body)).toBe(true);
     });
 
-    test('an aborted commit leaves nothing that could be read', async () => {
+    test('an aborted commit makes nothing visible', async () => {
       const { chunk, metadata, pieces } = fresh();
       const aborter = new AbortController();
       const committing = store.commit(chunk, metadata, pieces, { signal: aborter.signal });
@@ -227,7 +227,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect(await store.has(chunk, { signal })).toBe(false);
     });
 
-    test('a commit whose pieces are not as long as the chunk never reaches the store', async () => {
+    test('a commit whose pieces do not have the length of the chunk never reaches the store', async () => {
       const { chunk, metadata, pieces } = fresh();
       await expect(store.commit(chunk, metadata, pieces.slice(1), { signal })).rejects.toMatchObject({
         code: 'internal',
@@ -235,7 +235,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect(await store.has(chunk, { signal })).toBe(false);
     });
 
-    test('small objects are put, read, replaced and deleted', async () => {
+    test('small objects are written, read, replaced and deleted', async () => {
       const name = '_orca/identity/small';
       expect(await store.getSmall(name, { signal })).toBeUndefined();
       expect(await store.putSmall(name, Buffer.from('one'), { signal })).toBe('won');
@@ -249,13 +249,13 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       expect(await store.putSmall(name, Buffer.from('four'), { signal, ifAbsent: true })).toBe('won');
     });
 
-    test.for([0, 100_000, 2 * MIB])('a small object of %i bytes comes back whole', async (lengthBytes) => {
+    test.for([0, 100_000, 2 * MIB])('a small object of %i bytes is read completely', async (lengthBytes) => {
       const bytes = patternBytes(lengthBytes);
       await store.putSmall('_orca/probe/whole', bytes, { signal });
       expect(Buffer.from((await store.getSmall('_orca/probe/whole', { signal })) ?? [1]).equals(bytes)).toBe(true);
     });
 
-    test('of 16 writers of one new small object exactly one wins, and its bytes stand', async () => {
+    test('exactly one of 16 writers of a new small object wins, and the store has its bytes', async () => {
       const outcomes = await Promise.all(
         Array.from({ length: 16 }, (_, index) =>
           store.putSmall('_orca/identity/raced', Buffer.from(`writer ${index}`), { signal, ifAbsent: true }),

@@ -1,10 +1,10 @@
-/** What every Origin's lists must be: those of S3, whatever stands behind them. */
+/** The conformance suite of lists: every Origin lists as S3 does. */
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compareKeys, nameOf, PageBuilder, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
 import type { OriginFixture } from './origin.ts';
 
-/** Without a key that another one has as its directory: stores on file systems can't hold both. */
+/** No key is the directory of another one: a server on a file system cannot hold both. */
 const KEYS = [
   'plain',
   'with space',
@@ -28,7 +28,7 @@ const KEYS = [
 ].map((key) => `list/${key}`);
 
 export function originListSuite(name: string, open: () => Promise<OriginFixture>): void {
-  describe(`lists of the origin ${name}`, () => {
+  describe(`a list of the origin ${name}`, () => {
     let fixture: OriginFixture;
     const { signal } = new AbortController();
 
@@ -56,21 +56,21 @@ export function originListSuite(name: string, open: () => Promise<OriginFixture>
       truncated,
     });
 
-    test('are all keys, in the order of their bytes', async () => {
+    test('contains all keys in the order of their bytes', async () => {
       expect(shape(await list())).toEqual(shape(model({})));
     });
 
-    test('tell of each what a HEAD tells', async () => {
+    test('reports the same metadata of each object as a HEAD', async () => {
       const { items } = await list({ prefix: 'list/dir/' });
       for (const item of items) {
-        if (item.kind === 'prefix') throw new Error('no prefix was asked for');
+        if (item.kind === 'prefix') throw new Error('the list without a delimiter contains a prefix');
         const head = await fixture.origin.head(fixture.bucket, item.entry.key, { signal });
         expect(item.entry).toMatchObject({ etag: head.etag, sizeBytes: head.sizeBytes, storageClass: 'STANDARD' });
         expect(Math.floor(item.entry.lastModifiedMs / 1000) * 1000).toBe(head.lastModifiedMs);
       }
     });
 
-    test('are the model’s, for any prefix, delimiter, mark and page', async () => {
+    test('equals that of the model for any prefix, delimiter, start and page size', async () => {
       await fc.assert(
         fc.asyncProperty(
           fc.constantFrom(
@@ -91,7 +91,7 @@ export function originListSuite(name: string, open: () => Promise<OriginFixture>
             const [page, wanted] = [shape(await list(query)), shape(model(query))];
             expect(page.names).toEqual(wanted.names);
             if (page.truncated === wanted.truncated) return;
-            // Some servers promise more where a page ends with the list.
+            // Some servers mark the last page as truncated if it is full.
             expect(page.truncated).toBe(true);
             const next = await list({ ...query, after: page.names.at(-1)?.[1] ?? '' });
             expect(shape(next)).toEqual({ names: [], truncated: false });
@@ -101,17 +101,17 @@ export function originListSuite(name: string, open: () => Promise<OriginFixture>
       );
     });
 
-    test('of a bucket that is not there is bucket_not_found', async () => {
+    test('is bucket_not_found for a missing bucket', async () => {
       const query = { prefix: '', delimiter: '', after: '', maxKeys: 1 };
       await expect(fixture.origin.list('no-such-bucket', query, { signal })).rejects.toMatchObject({
         code: 'bucket_not_found',
       });
     });
 
-    test('end when nobody waits for them', async () => {
-      const gone = AbortSignal.abort(new Error('gone'));
+    test('ends when its signal aborts', async () => {
+      const aborted = AbortSignal.abort(new Error('aborted'));
       const query = { prefix: '', delimiter: '', after: '', maxKeys: 1 };
-      await expect(fixture.origin.list(fixture.bucket, query, { signal: gone })).rejects.toBeInstanceOf(Error);
+      await expect(fixture.origin.list(fixture.bucket, query, { signal: aborted })).rejects.toBeInstanceOf(Error);
     });
   });
 }

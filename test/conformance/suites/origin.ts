@@ -1,4 +1,4 @@
-/** What every Origin must do, fake or real. */
+/** The conformance suite of the Origin port, for the fake and every driver. */
 import { assert, asyncProperty, integer, nat } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -9,7 +9,7 @@ import { collectSink } from '#test/support/collect-sink.ts';
 
 export interface OriginFixture extends AsyncDisposable {
   readonly origin: Origin;
-  /** A bucket that is there. */
+  /** An existing bucket. */
   readonly bucket: string;
   put(key: string, body: Uint8Array, headers?: Record<string, string>): Promise<void>;
   remove(key: string): Promise<void>;
@@ -36,11 +36,11 @@ export function longKey(lengthBytes: number): string {
   return accents + `${'k'.repeat(99)}/`.repeat(10).slice(0, lengthBytes - Buffer.byteLength(accents) - 1) + 'z';
 }
 
-/** What not every kind of origin can do; the suite adapts its expectations. */
+/** Limits of a kind of origin, to which the suite adapts its expectations. */
 export interface OriginCapabilities {
   /** Default 1024, the limit of S3. */
   readonly longestKeyBytes?: number;
-  /** Keys with the segments `.` and `..`: kept as they are (the default), or refused with `bad_request`. */
+  /** Keys with the segments `.` and `..`: kept as they are (the default), or rejected with `bad_request`. */
   readonly dotSegments?: 'kept' | 'refused';
 }
 
@@ -76,7 +76,7 @@ export function originSuite(
       return sink.bytes();
     };
 
-    test('a head tells ETag, size, time and the headers of the representation', async () => {
+    test('a head reports ETag, size, time and the headers of the representation', async () => {
       const head = await fixture.origin.head(fixture.bucket, 'object', { signal });
       expect(head.sizeBytes).toBe(body.length);
       expect(head.etag).toMatch(/^[^"]+$/);
@@ -91,12 +91,12 @@ export function originSuite(
       expect(head.headers).not.toHaveProperty('etag');
     });
 
-    test('a head of an empty object says 0', async () => {
+    test('a head of an empty object reports size 0', async () => {
       await fixture.put('empty', Buffer.alloc(0));
       expect(await fixture.origin.head(fixture.bucket, 'empty', { signal })).toMatchObject({ sizeBytes: 0 });
     });
 
-    test('any range is exactly the bytes of the object', async () => {
+    test('a read returns exactly the bytes of any range', async () => {
       const object = await versionOf('object');
       await assert(
         asyncProperty(
@@ -122,7 +122,7 @@ export function originSuite(
       );
     });
 
-    test('a receiver of 1 MiB windows that pauses after each gets every byte once', async () => {
+    test('a sink that pauses after each window of 1 MiB receives every byte once', async () => {
       const big = patternBytes(9 * 1024 * 1024 + 13, 3);
       await fixture.put('big', big);
       const sink = collectSink({ windowBytes: 1024 * 1024, pauseAfterWindow: true });
@@ -132,7 +132,7 @@ export function originSuite(
       expect(sink.pauses).toBeGreaterThan(0);
     });
 
-    test('sixteen reads at once do not mix', async () => {
+    test('16 concurrent reads do not mix', async () => {
       const object = await versionOf('object');
       const ranges = Array.from({ length: 16 }, (_, index) => ({ from: index * 1000, to: 200_000 + index * 5000 }));
       const bodies = await Promise.all(
@@ -147,7 +147,7 @@ export function originSuite(
       );
     });
 
-    test('a read pinned to an ETag that the object does not have is object_changed, without a byte', async () => {
+    test('a read of another ETag is object_changed, without a byte', async () => {
       const sink = collectSink();
       const object = { ...(await versionOf('object')), etag: 'another' };
       await expect(fixture.origin.read(object, { from: 0, to: 10 }, sink, { signal })).rejects.toMatchObject({
@@ -178,9 +178,9 @@ export function originSuite(
       await expect(fixture.origin.head(fixture.bucket, 'missing', { signal })).rejects.toMatchObject({
         code: 'not_found',
       });
-      await fixture.put('gone', body);
-      const object = await versionOf('gone');
-      await fixture.remove('gone');
+      await fixture.put('deleted', body);
+      const object = await versionOf('deleted');
+      await fixture.remove('deleted');
       await expect(fixture.origin.read(object, { from: 0, to: 1 }, collectSink(), { signal })).rejects.toMatchObject({
         code: 'not_found',
       });
@@ -195,7 +195,7 @@ export function originSuite(
       });
     });
 
-    test('a probe of a bucket that is there finds it reachable', async () => {
+    test('a probe of an existing bucket reports it as reachable', async () => {
       expect(await fixture.origin.probe(fixture.bucket, 'some/prefix/', { signal })).toBe('reachable');
     });
 
@@ -209,7 +209,7 @@ export function originSuite(
       );
     });
 
-    test('a read aborted in the middle ends at once, with good bytes, and the next read works', async () => {
+    test('a read aborted in the middle ends at once, its bytes are valid, and the next read works', async () => {
       const object = await versionOf('object');
       const aborter = new AbortController();
       const sink = collectSink({ windowBytes: 10_000, pauseAtBytes: 10_000 });
@@ -226,7 +226,7 @@ export function originSuite(
     const [refused, kept] =
       dotSegments === 'refused' ? [keys.filter(hasDotSegment), keys.filter((key) => !hasDotSegment(key))] : [[], keys];
 
-    test.for(refused)('the key %j is refused, and is never resolved', async (key) => {
+    test.for(refused)('the key %j is rejected, and is never resolved', async (key) => {
       const object = { originId: 'test', bucket: fixture.bucket, key, etag: 'any', sizeBytes: 1 };
       await expect(fixture.origin.head(fixture.bucket, key, { signal })).rejects.toMatchObject({ code: 'bad_request' });
       await expect(fixture.origin.read(object, { from: 0, to: 1 }, collectSink(), { signal })).rejects.toMatchObject({

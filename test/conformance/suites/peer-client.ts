@@ -1,4 +1,4 @@
-/** What every PeerClient must do, with or without a wire: run against the real engine of another replica. */
+/** The contract of every PeerClient, in memory or over the network, against the real engine of another replica. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -11,17 +11,17 @@ export interface PeerClientFixture {
   /** Calls `peer` on behalf of another replica. */
   readonly client: PeerClient;
   readonly peer: PeerAddress;
-  /** A client with a key that `peer` does not know; only where there are keys. */
+  /** A client with a key that `peer` does not know; absent without authentication between peers. */
   readonly stranger?: PeerClient;
   /** Makes `peer` unreachable. */
   readonly kill: () => Promise<void>;
   readonly close: () => Promise<void>;
 }
 
-/** Deadlines are real time: short where a test waits for one, long where a busy machine must not reach it. */
+/** Deadlines in real time: short if a test waits for one, otherwise longer than a busy machine needs. */
 const SHORT_MS = 150;
 const LONG_MS = 20_000;
-/** The origin's name of the only bucket. */
+/** The name of the only bucket at the origin. */
 const BUCKET = 'far-models';
 const KEY = 'a b/(ä)+%';
 /** Two whole chunks and a short one. */
@@ -114,7 +114,7 @@ export function peerClientSuite(
       expect([sink.lengthBytes, origin.counts.reads]).toEqual([0, 0]);
     });
 
-    test('resolves with none if it only joins, and nothing is there', async () => {
+    test('resolves with none if it only joins and no fill is in progress', async () => {
       const { fill, origin } = await opened();
       expect(await fill({ reason: 'join' })).toEqual({ kind: 'none' });
       expect(origin.counts.reads).toBe(0);
@@ -221,7 +221,7 @@ export function peerClientSuite(
   });
 
   describe(`${name} as a peer client: metadata`, () => {
-    test('a head is looked up once, and has its age', async () => {
+    test('a head is requested once, and has its age', async () => {
       const { head, origin, etag } = await opened();
       const first = await head();
       expect(first.head).toMatchObject({ etag, sizeBytes: BODY.length });
@@ -231,7 +231,7 @@ export function peerClientSuite(
       expect(origin.counts.heads).toBe(1);
     });
 
-    test('an absence is remembered, and has its age', async () => {
+    test('a negative entry is cached, and has its age', async () => {
       const { head, origin } = await opened();
       await expect(head(60_000, 'absent')).rejects.toMatchObject({ code: 'not_found' });
       const error = await errorOf(head(60_000, 'absent'));
@@ -239,7 +239,7 @@ export function peerClientSuite(
       expect(origin.counts.heads).toBe(1);
     });
 
-    test('an invalidated version is looked up again, any other is kept', async () => {
+    test('an invalidated version is requested again; other versions are kept', async () => {
       const { head, invalidate, origin, etag } = await opened();
       await head();
       await invalidate('other');
@@ -252,7 +252,7 @@ export function peerClientSuite(
   });
 
   describe(`${name} as a peer client: failures`, () => {
-    test('a peer that is dead is peer_unavailable for every call', async () => {
+    test('a dead peer is peer_unavailable for every call', async () => {
       const { fill, head, invalidate, kill, etag } = await opened();
       await kill();
       for (const call of [fill, head, () => invalidate(etag)])
@@ -261,7 +261,7 @@ export function peerClientSuite(
 
     test('a peer that dies in the middle of a body is peer_unavailable, and its valid bytes are kept', async () => {
       const { fill, kill, origin, object } = await opened();
-      // More than the kernel buffers of both sides hold.
+      // More than the kernel buffers of both sides.
       const body = patternBytes(16 * MIB);
       const { etag } = origin.put(BUCKET, KEY, body);
       const chunk = chunkAt({ ...object, etag, sizeBytes: body.length }, body.length, 0);
@@ -275,7 +275,7 @@ export function peerClientSuite(
       expect(sink.bytes().equals(body.subarray(0, sink.lengthBytes))).toBe(true);
     });
 
-    test('a client that is closed is peer_unavailable for every call', async () => {
+    test('a closed client is peer_unavailable for every call', async () => {
       const { client, fill, head, invalidate, etag, origin } = await opened();
       await client.close();
       await client.close();

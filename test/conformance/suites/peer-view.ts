@@ -1,4 +1,4 @@
-/** What every PeerView must do, whatever the source of its peers. */
+/** The contract of every PeerView, for any source of peers. */
 import { createHash } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';

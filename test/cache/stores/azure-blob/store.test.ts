@@ -37,7 +37,7 @@ const stored = (fields = encodeMetadata(metadata), lengthBytes = body.length): B
   reply('200 OK', { 'content-length': String(lengthBytes), ...metadataHeaders(fields) });
 
 describe('a commit', () => {
-  test('is one Put Blob that creates, with its MD5 and metadata that Azure takes', async () => {
+  test('is one conditional Put Blob with an MD5 and valid names of metadata', async () => {
     const { server, store } = await open((_, out) => out.write(created));
     expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
     const [request] = server.requests;
@@ -52,11 +52,11 @@ describe('a commit', () => {
       'x-ms-meta-orca_version': '1',
     });
     const names = Object.keys(request?.headers ?? {}).filter((name) => name.startsWith('x-ms-meta-'));
-    // What C# takes for an identifier.
+    // C# identifiers.
     for (const name of names) expect(name.slice('x-ms-meta-'.length)).toMatch(/^[a-z_][a-z0-9_]*$/);
   });
 
-  test('that repairs has no condition', async () => {
+  test('that repairs a chunk is unconditional', async () => {
     const { server, store } = await open((_, out) => out.write(created));
     expect(await store.commit(chunk, metadata, pieces, { signal, overwrite: true })).toBe('won');
     expect(server.requests[0]?.headers).not.toHaveProperty('if-none-match');
@@ -66,23 +66,26 @@ describe('a commit', () => {
   test.for([
     ['409 Conflict', 'BlobAlreadyExists'],
     ['412 Precondition Failed', 'ConditionNotMet'],
-  ] as const)('that meets %s %s looks: ours is lost, another is replaced', async ([status, code]) => {
-    for (const [head, outcome, methods] of [
-      [stored(), 'lost', ['PUT', 'HEAD']],
-      [stored({ ...encodeMetadata(metadata), 'orca-crc32': '00000000' }), 'won', ['PUT', 'HEAD', 'PUT']],
-      [stored(encodeMetadata(metadata), 7), 'won', ['PUT', 'HEAD', 'PUT']],
-      [stored({ ...encodeMetadata(metadata), 'orca-length': '17' }), 'won', ['PUT', 'HEAD', 'PUT']],
-    ] as const) {
-      const { server, store } = await open((request, out) => {
-        const isConditional = 'if-none-match' in request.headers;
-        out.write(request.method === 'HEAD' ? head : isConditional ? refused(status, code) : created);
-      });
-      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe(outcome);
-      expect(server.requests.map(({ method }) => method)).toEqual(methods);
-    }
-  });
+  ] as const)(
+    'answered with %s %s queries the blob: it loses to the same chunk and replaces another',
+    async ([status, code]) => {
+      for (const [head, outcome, methods] of [
+        [stored(), 'lost', ['PUT', 'HEAD']],
+        [stored({ ...encodeMetadata(metadata), 'orca-crc32': '00000000' }), 'won', ['PUT', 'HEAD', 'PUT']],
+        [stored(encodeMetadata(metadata), 7), 'won', ['PUT', 'HEAD', 'PUT']],
+        [stored({ ...encodeMetadata(metadata), 'orca-length': '17' }), 'won', ['PUT', 'HEAD', 'PUT']],
+      ] as const) {
+        const { server, store } = await open((request, out) => {
+          const isConditional = 'if-none-match' in request.headers;
+          out.write(request.method === 'HEAD' ? head : isConditional ? refused(status, code) : created);
+        });
+        expect(await store.commit(chunk, metadata, pieces, { signal })).toBe(outcome);
+        expect(server.requests.map(({ method }) => method)).toEqual(methods);
+      }
+    },
+  );
 
-  test('whose rival vanished before the look is tried again', async () => {
+  test('is tried again if the competing blob has been deleted before the query', async () => {
     let puts = 0;
     const { store } = await open((request, out) => {
       if (request.method === 'HEAD') out.write(refused('404 Not Found', 'BlobNotFound'));
@@ -100,7 +103,7 @@ describe('a commit', () => {
     ['409 Conflict', 'InvalidBlobType', 409],
     ['500 Internal Server Error', 'InternalError', 500],
     ['503 Server Busy', 'ServerBusy', 503],
-  ] as const)('that meets %s %s is no commit, and says the status', async ([status, code, number]) => {
+  ] as const)('answered with %s %s fails with its status', async ([status, code, number]) => {
     const { server, store } = await open((_, out) => out.write(refused(status, code)));
     await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({
       code: 'store_unavailable',
@@ -110,7 +113,7 @@ describe('a commit', () => {
   });
 });
 
-test('until its condition is trusted a commit looks first, and writes plainly', async () => {
+test('until conditions are trusted, a commit queries first and writes unconditionally', async () => {
   const { server, store } = await open((request, out) =>
     out.write(request.method === 'HEAD' ? refused('404 Not Found', 'BlobNotFound') : created),
   );
@@ -134,7 +137,7 @@ describe('a read', () => {
     ['no blob', refused('404 Not Found', 'BlobNotFound'), 'chunk_missing'],
     ['no container', refused('404 Not Found', 'ContainerNotFound'), 'store_unavailable'],
     ['403', refused('403 Forbidden', 'AuthenticationFailed'), 'store_unavailable'],
-  ] as const)('of an answer with %s is %s', async ([, answer, code]) => {
+  ] as const)('answered with %s is %s', async ([, answer, code]) => {
     const { store } = await open((_, out) => out.write(answer));
     const sink = collectSink();
     await expect(store.read(chunk, range, sink, () => undefined, { signal })).rejects.toMatchObject({ code });

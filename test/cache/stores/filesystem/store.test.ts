@@ -34,7 +34,7 @@ test('a chunk is one file: its bytes, then its trailer', async () => {
   expect(await leftovers()).toEqual([]);
 });
 
-test('no temporary file is left by a loser, a repair or a failure', async () => {
+test('no temporary file remains after a lost commit, a repair or a failure', async () => {
   await store.commit(chunk, metadata, pieces, { signal });
   await store.commit(chunk, metadata, pieces, { signal });
   await store.commit(chunk, metadata, pieces, { signal, overwrite: true });
@@ -45,7 +45,7 @@ test('no temporary file is left by a loser, a repair or a failure', async () => 
   expect(await leftovers()).toEqual([]);
 });
 
-test('what dead processes left is swept after an hour, before the first write', async () => {
+test('temporary files older than an hour are removed before the first write', async () => {
   for (const [name, ageMs] of [
     ['.tmp-old', HOUR_MS + 1000],
     ['.tmp-young', HOUR_MS - 60_000],
@@ -62,20 +62,20 @@ test('what dead processes left is swept after an hour, before the first write', 
   ]);
 });
 
-test('a root that is not there yet is made', async () => {
+test('a missing root is created', async () => {
   const deep = openFilesystemStore({ path: join(root, 'a', 'b') });
   expect(await deep.has(chunk, { signal })).toBe(false);
   expect(await deep.commit(chunk, metadata, pieces, { signal })).toBe('won');
   expect(await deep.has(chunk, { signal })).toBe(true);
 });
 
-test('a directory that is removed between two commits is made again', async () => {
+test('a directory that is removed between two commits is created again', async () => {
   await store.commit(chunk, metadata, pieces, { signal });
   await rm(join(root, 'test'), { recursive: true });
   expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
 });
 
-describe('a file that is damaged', () => {
+describe('a damaged file', () => {
   const damage = async (change: (file: Buffer) => Buffer): Promise<void> => {
     await store.commit(chunk, metadata, pieces, { signal });
     await writeFile(join(root, chunk.path), change(await readFile(join(root, chunk.path))));
@@ -84,10 +84,10 @@ describe('a file that is damaged', () => {
   test.for([
     ['inside its bytes', (file: Buffer) => file.subarray(0, 100_000)],
     ['inside its trailer', (file: Buffer) => file.subarray(0, body.length + 30)],
-    ['one byte behind its bytes', (file: Buffer) => file.subarray(0, body.length + 1)],
+    ['one byte after its bytes', (file: Buffer) => file.subarray(0, body.length + 1)],
     ['at the last byte', (file: Buffer) => file.subarray(0, -1)],
-    ['to nothing', () => Buffer.alloc(0)],
-  ] as const)('by a cut %s is a bad chunk', async ([, change]) => {
+    ['to an empty file', () => Buffer.alloc(0)],
+  ] as const)('truncated %s is a bad chunk', async ([, change]) => {
     await damage(change);
     const sink = collectSink();
     await expect(store.read(chunk, { from: 0, to: 10 }, sink, () => undefined, { signal })).rejects.toMatchObject({
@@ -96,7 +96,7 @@ describe('a file that is damaged', () => {
     expect(sink.lengthBytes).toBe(0);
   });
 
-  test('by bytes that are missing before its trailer is a bad chunk', async () => {
+  test('with missing bytes before its trailer is a bad chunk', async () => {
     await damage((file) => Buffer.concat([file.subarray(0, 1000), file.subarray(1001)]));
     await expect(store.has(chunk, { signal })).rejects.toMatchObject({ code: 'chunk_bad' });
   });
@@ -108,7 +108,7 @@ describe('a file that is damaged', () => {
   });
 });
 
-test('a path that leads elsewhere is refused, and nothing is written', async () => {
+test('a path outside the root is rejected, and nothing is written', async () => {
   const evil = { ...chunk, path: '../evil/x' as ChunkPath };
   for (const call of [
     () => store.commit(evil, metadata, pieces, { signal }),
@@ -121,8 +121,8 @@ test('a path that leads elsewhere is refused, and nothing is written', async () 
   await expect(stat(join(dirname(root), 'evil'))).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('a filesystem that refuses is store_unavailable, with what it said as the cause', async () => {
-  // A file where the directory should be: fails for root too, whom no mode stops.
+test('an error of the filesystem is store_unavailable, with the error as its cause', async () => {
+  // A file in place of the directory fails for root too, to whom file modes do not apply.
   await writeFile(join(root, 'test'), 'x');
   await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({
     code: 'store_unavailable',

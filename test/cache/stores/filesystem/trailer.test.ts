@@ -17,7 +17,7 @@ function decode(trailer: Buffer): ChunkMetadata | undefined {
   return decodeFields(trailer.subarray(0, lengthBytes), foot);
 }
 
-test('a trailer gives its metadata back', () => {
+test('decodes the metadata of an encoded trailer', () => {
   assert(
     property(string({ minLength: 1 }), nat(0xffffffff), (etag, crc32) => {
       expect(decode(encodeTrailer({ ...metadata, etag, crc32 }))).toEqual({ ...metadata, etag, crc32 });
@@ -25,7 +25,7 @@ test('a trailer gives its metadata back', () => {
   );
 });
 
-test('any flipped bit is seen', () => {
+test('detects any flipped bit', () => {
   const good = encodeTrailer(metadata);
   assert(
     property(nat(good.length - 1), constantFrom(1, 2, 4, 8, 16, 32, 64, 128), (at, bit) => {
@@ -37,7 +37,7 @@ test('any flipped bit is seen', () => {
   );
 });
 
-test('what is no foot is refused', () => {
+test('rejects bytes that are not a foot', () => {
   expect(() => fieldsLength(Buffer.alloc(FOOT_BYTES))).toThrow(expect.objectContaining({ code: 'chunk_bad' }));
   expect(() => fieldsLength(Buffer.from('ORCACHNK'))).toThrow(expect.objectContaining({ code: 'chunk_bad' }));
 });

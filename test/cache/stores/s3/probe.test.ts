@@ -1,4 +1,4 @@
-/** What the probe finds out without a race, and what commits then do; races are among the conformance tests. */
+/** The findings of the probe without a race, and the commits that follow; the conformance tests include races. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { judgeConditionalWrites } from '#cache/core/store-verdict.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
@@ -36,20 +36,23 @@ test.for([
   ['unsupported', 'unsupported'],
   ['conflicting', 'conflicting'],
   ['conflicts for losers', 'conflicting'],
-] as const)('a store whose condition is %s is found to be %s, and nothing stays there', async ([kind, condition]) => {
-  const { server, store } = await open({ kind });
-  const findings = await store.probe(NAME, { signal });
-  expect(judgeConditionalWrites(findings)).toBe(condition);
-  expect(findings.problems).toEqual([]);
-  expect(server.objects.size).toBe(0);
-});
+] as const)(
+  'a store whose condition is %s is classified as %s, and the probe deletes its objects',
+  async ([kind, condition]) => {
+    const { server, store } = await open({ kind });
+    const findings = await store.probe(NAME, { signal });
+    expect(judgeConditionalWrites(findings)).toBe(condition);
+    expect(findings.problems).toEqual([]);
+    expect(server.objects.size).toBe(0);
+  },
+);
 
-test('a store that decides it without a race is not raced', async () => {
+test('a store that ignores the condition is classified without a race', async () => {
   const { server, store } = await open({ kind: 'ignored' });
   expect((await store.probe(NAME, { signal })).race).toBeUndefined();
   expect(server.requests.filter((request) => request.startsWith('PUT'))).toEqual([
-    `PUT /chunks/${NAME}.first unless there`,
-    `PUT /chunks/${NAME}.first unless there`,
+    `PUT /chunks/${NAME}.first if absent`,
+    `PUT /chunks/${NAME}.first if absent`,
     `PUT /chunks/${NAME}`,
   ]);
 });
@@ -58,7 +61,7 @@ test.for([
   ['ranges', 'range'],
   ['metadata', 'metadata'],
   ['deletion', 'delete'],
-] as const)('a store that lacks %s is told of it', async ([lacks, problem]) => {
+] as const)('a store without %s is reported', async ([lacks, problem]) => {
   const { store } = await open({ kind: 'ignored', lacks });
   const findings = await store.probe(NAME, { signal });
   expect(findings.problems).toEqual([problem]);
@@ -69,12 +72,12 @@ test.for([
   ['none', false],
   ['unknown', false],
   ['refused', undefined],
-] as const)('a bucket that answers %s about its versioning', async ([versioning, versioned]) => {
+] as const)('the versioning of a bucket that answers %s', async ([versioning, versioned]) => {
   const { store } = await open({ kind: 'ignored', versioning });
   expect((await store.probe(NAME, { signal })).versioned).toBe(versioned);
 });
 
-test('a store that is not there is store_unavailable', async () => {
+test('a stopped store is store_unavailable', async () => {
   const { server, store } = await open({ kind: 'atomic' });
   await server[Symbol.asyncDispose]();
   await expect(store.probe(NAME, { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
@@ -88,7 +91,7 @@ describe('a commit to a store whose condition is', () => {
   const commit = (store: ProbedStore) => store.commit(chunk, metadata, [body], { signal });
 
   test.for(['atomic', 'racy', 'ignored', 'unsupported', 'conflicting'] as const)(
-    '%s looks first and writes plainly while it is not trusted',
+    '%s, but not trusted, queries first and writes unconditionally',
     async (kind) => {
       const { server, store } = await open({ kind });
       expect(await commit(store)).toBe('won');
@@ -97,19 +100,19 @@ describe('a commit to a store whose condition is', () => {
     },
   );
 
-  test('trusted is one conditional write, and a look for who lost', async () => {
+  test('trusted is one conditional write; a rejected one is followed by a query', async () => {
     const { server, store } = await open({ kind: 'atomic' });
     store.trustConditions(true);
     expect(await commit(store)).toBe('won');
     expect(await commit(store)).toBe('lost');
-    expect(server.requests).toEqual([`PUT ${path} unless there`, `PUT ${path} unless there`, `HEAD ${path}`]);
+    expect(server.requests).toEqual([`PUT ${path} if absent`, `PUT ${path} if absent`, `HEAD ${path}`]);
     store.trustConditions(false);
     expect(await commit(store)).toBe('lost');
     expect(server.requests).toHaveLength(4);
   });
 
   test.for(['atomic', 'racy', 'ignored', 'unsupported', 'conflicting'] as const)(
-    '%s gives a small name to one only, and leaves what is there',
+    '%s creates a small object once, and does not overwrite it',
     async (kind) => {
       const { store } = await open({ kind });
       const name = '_orca/identity/far';

@@ -22,7 +22,7 @@ const meta = Object.fromEntries(
   Object.entries(encodeMetadata(metadata)).map(([name, value]) => [`x-amz-meta-${name}`, value]),
 );
 
-/** A store that gives these answers (or `reset`, or `silence`), one a request; the last one again and again. */
+/** A store with these responses (or `reset`, or `silence`), one per request; the last one is repeated. */
 async function open(
   ...answers: readonly (Uint8Array | string)[]
 ): Promise<{ server: ScriptedServer; store: ChunkStore }> {
@@ -53,14 +53,14 @@ const fault = (status: string, code: string): Buffer => reply(status, {}, `<Erro
 const EXISTS = fault('412 Precondition Failed', 'PreconditionFailed');
 const CONFLICT = fault('409 Conflict', 'ConditionalRequestConflict');
 const ABSENT = 'HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n';
-const there = (headers: Record<string, string>, lengthBytes = body.length): string =>
+const found = (headers: Record<string, string>, lengthBytes = body.length): string =>
   `HTTP/1.1 200 OK\r\n${Object.entries({ ...headers, 'content-length': String(lengthBytes) })
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')}\r\n`;
-const SAME = there(meta);
-const OTHER = there({ ...meta, 'x-amz-meta-orca-crc32': '00000001' });
+const SAME = found(meta);
+const OTHER = found({ ...meta, 'x-amz-meta-orca-crc32': '00000001' });
 const sent = (server: ScriptedServer): string[] =>
-  server.requests.map(({ method, headers }) => `${method}${headers['if-none-match'] === '*' ? ' unless there' : ''}`);
+  server.requests.map(({ method, headers }) => `${method}${headers['if-none-match'] === '*' ? ' if absent' : ''}`);
 
 describe('a commit', () => {
   test('is one conditional upload with its checksum and metadata', async () => {
@@ -85,25 +85,25 @@ describe('a commit', () => {
   });
 
   test.for([
-    ['412 and the same chunk there', [EXISTS, SAME], 'lost', ['PUT unless there', 'HEAD']],
-    ['412 and another chunk there', [EXISTS, OTHER, OK], 'won', ['PUT unless there', 'HEAD', 'PUT']],
-    ['412 and one without metadata there', [EXISTS, there({}), OK], 'won', ['PUT unless there', 'HEAD', 'PUT']],
-    ['412 and a shorter one there', [EXISTS, there(meta, 5), OK], 'won', ['PUT unless there', 'HEAD', 'PUT']],
-    ['412 and nothing there any more', [EXISTS, ABSENT, OK], 'won', ['PUT unless there', 'HEAD', 'PUT unless there']],
-    ['a reset and the same chunk there', ['reset', SAME], 'lost', ['PUT unless there', 'HEAD']],
-    ['a reset and another chunk there', ['reset', OTHER, OK], 'won', ['PUT unless there', 'HEAD', 'PUT']],
-    ['409 and then 200', [CONFLICT, OK], 'won', ['PUT unless there', 'PUT unless there']],
+    ['412, and the store has the same chunk', [EXISTS, SAME], 'lost', ['PUT if absent', 'HEAD']],
+    ['412, and the store has another chunk', [EXISTS, OTHER, OK], 'won', ['PUT if absent', 'HEAD', 'PUT']],
+    ['412, and the store has one without metadata', [EXISTS, found({}), OK], 'won', ['PUT if absent', 'HEAD', 'PUT']],
+    ['412, and the store has a shorter one', [EXISTS, found(meta, 5), OK], 'won', ['PUT if absent', 'HEAD', 'PUT']],
+    ['412, and the chunk has been deleted', [EXISTS, ABSENT, OK], 'won', ['PUT if absent', 'HEAD', 'PUT if absent']],
+    ['a reset, and the store has the same chunk', ['reset', SAME], 'lost', ['PUT if absent', 'HEAD']],
+    ['a reset, and the store has another chunk', ['reset', OTHER, OK], 'won', ['PUT if absent', 'HEAD', 'PUT']],
+    ['409 and then 200', [CONFLICT, OK], 'won', ['PUT if absent', 'PUT if absent']],
     [
-      '501 and nothing there',
+      '501, and the store has no chunk',
       [fault('501 Not Implemented', 'NotImplemented'), ABSENT, OK],
       'won',
-      ['PUT unless there', 'HEAD', 'PUT'],
+      ['PUT if absent', 'HEAD', 'PUT'],
     ],
     [
-      '501 and the same chunk there',
+      '501, and the store has the same chunk',
       [fault('501 Not Implemented', 'NotImplemented'), SAME],
       'lost',
-      ['PUT unless there', 'HEAD'],
+      ['PUT if absent', 'HEAD'],
     ],
   ] as const)('answered with %s is %s', async ([, answers, outcome, requests]) => {
     const { server, store } = await open(...answers);
@@ -112,20 +112,20 @@ describe('a commit', () => {
   });
 
   test.for([
-    ['a reset and nothing there', ['reset', ABSENT], undefined, ['PUT unless there', 'HEAD']],
-    ['403', [fault('403 Forbidden', 'AccessDenied')], 403, ['PUT unless there']],
-    ['a missing bucket', [fault('404 Not Found', 'NoSuchBucket')], 404, ['PUT unless there']],
-    ['a missing bucket that is not named', [ABSENT], 404, ['PUT unless there']],
-    ['a bad checksum', [fault('400 Bad Request', 'BadDigest')], 400, ['PUT unless there']],
-    ['500', [fault('500 Oops', 'InternalError')], 500, ['PUT unless there']],
-    ['503', [fault('503 Slow Down', 'SlowDown')], 503, ['PUT unless there']],
+    ['a reset, and the store has no chunk', ['reset', ABSENT], undefined, ['PUT if absent', 'HEAD']],
+    ['403', [fault('403 Forbidden', 'AccessDenied')], 403, ['PUT if absent']],
+    ['a missing bucket', [fault('404 Not Found', 'NoSuchBucket')], 404, ['PUT if absent']],
+    ['404 without an error code', [ABSENT], 404, ['PUT if absent']],
+    ['a bad checksum', [fault('400 Bad Request', 'BadDigest')], 400, ['PUT if absent']],
+    ['500', [fault('500 Oops', 'InternalError')], 500, ['PUT if absent']],
+    ['503', [fault('503 Slow Down', 'SlowDown')], 503, ['PUT if absent']],
     [
-      '412 and a look that fails',
+      '412, and the query fails',
       [EXISTS, 'HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n'],
       500,
-      ['PUT unless there', 'HEAD'],
+      ['PUT if absent', 'HEAD'],
     ],
-    ['409 on end', [CONFLICT], 409, Array.from({ length: 5 }, () => 'PUT unless there')],
+    ['409 every time', [CONFLICT], 409, Array.from({ length: 5 }, () => 'PUT if absent')],
   ] as const)('answered with %s is store_unavailable, with its status', async ([, answers, status, requests]) => {
     const { server, store } = await open(...answers);
     await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({
@@ -135,14 +135,14 @@ describe('a commit', () => {
     expect(sent(server)).toEqual(requests);
   });
 
-  test('to a store that does not know the condition looks first from then on', async () => {
+  test('to a store that does not support the condition queries first from then on', async () => {
     const { server, store } = await open(fault('501 Not Implemented', 'NotImplemented'), ABSENT, OK, SAME);
     await store.commit(chunk, metadata, pieces, { signal });
     expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('lost');
-    expect(sent(server)).toEqual(['PUT unless there', 'HEAD', 'PUT', 'HEAD']);
+    expect(sent(server)).toEqual(['PUT if absent', 'HEAD', 'PUT', 'HEAD']);
   });
 
-  test('that repairs is one plain upload', async () => {
+  test('that repairs a chunk is one unconditional upload', async () => {
     const { server, store } = await open(OK);
     expect(await store.commit(chunk, metadata, pieces, { signal, overwrite: true })).toBe('won');
     expect(sent(server)).toEqual(['PUT']);
@@ -172,7 +172,7 @@ describe('a read', () => {
   const part = (headers: Record<string, string>, bytes: Uint8Array = TEN): Buffer =>
     reply('206 Partial Content', { 'content-range': 'bytes 10-19/100000', ...meta, ...headers }, bytes);
 
-  test('is one ranged request that tells the metadata before the first byte', async () => {
+  test('is one ranged request that reports the metadata before the first byte', async () => {
     const { server, store } = await open(part({}));
     const sink = collectSink();
     const told: unknown[] = [];
@@ -209,14 +209,14 @@ describe('a read', () => {
     expect(sink.lengthBytes).toBe(0);
   });
 
-  test('of the whole chunk may be answered with 200', async () => {
+  test('may get 200 for the whole chunk', async () => {
     const { store } = await open(reply('200 OK', meta, body));
     const sink = collectSink();
     await store.read(chunk, { from: 0, to: body.length }, sink, () => undefined, { signal });
     expect(sink.bytes().equals(body)).toBe(true);
   });
 
-  test('of metadata in a later format is judged by its length', async () => {
+  test('with metadata in a later format checks the length only', async () => {
     const { store } = await open(part({ 'x-amz-meta-orca-version': '99' }));
     const told: unknown[] = [];
     await store.read(chunk, range, collectSink(), (info) => told.push(info), { signal });
@@ -225,23 +225,23 @@ describe('a read', () => {
 });
 
 describe('a small object', () => {
-  test('that was there is not overwritten where it must not be', async () => {
+  test('is not overwritten with ifAbsent', async () => {
     const { server, store } = await open(EXISTS, reply('200 OK', {}, 'theirs'));
     expect(await store.putSmall('_orca/identity/x', Buffer.from('ours'), { signal, ifAbsent: true })).toBe('lost');
-    expect(sent(server)).toEqual(['PUT unless there', 'GET']);
+    expect(sent(server)).toEqual(['PUT if absent', 'GET']);
   });
 
-  test('whose answer was lost is ours if our bytes stand there', async () => {
+  test('counts as written if the response was lost and the store has the same bytes', async () => {
     const { store } = await open('reset', reply('200 OK', {}, 'ours'));
     expect(await store.putSmall('_orca/identity/x', Buffer.from('ours'), { signal, ifAbsent: true })).toBe('won');
   });
 
-  test('that is far too large is refused', async () => {
+  test('that is far too large is rejected', async () => {
     const { store } = await open(reply('200 OK', {}, Buffer.alloc(17 * 1024 * 1024)));
     await expect(store.getSmall('_orca/identity/x', { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
   });
 
-  test('in a bucket that is not there is no missing object', async () => {
+  test('in a missing bucket is store_unavailable, not a missing object', async () => {
     const { store } = await open(fault('404 Not Found', 'NoSuchBucket'));
     await expect(store.getSmall('_orca/identity/x', { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
     await expect(store.deleteSmall('_orca/identity/x', { signal })).rejects.toMatchObject({
