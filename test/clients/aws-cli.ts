@@ -1,4 +1,4 @@
-/** The AWS CLI: `s3` with its transfers in parallel ranges, `s3api` call by call. */
+/** The AWS CLI: `s3` transfers in parallel ranges, `s3api` sends single requests. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BUCKET } from '#test/support/replicas.ts';
@@ -7,7 +7,7 @@ import { filesIn, linesOf, type Reading } from './reading.ts';
 import { RANGES, sha256 } from './tree.ts';
 import type { World } from './world.ts';
 
-/** Date, time and size, in columns, before each name. */
+/** The columns with date, time and size precede each name. */
 const LIST_COLUMNS = 31;
 
 export type Aws = (...parameters: string[]) => Promise<Buffer>;
@@ -19,12 +19,12 @@ export function awsCli({ endpoint, key, env }: World, program: string): Aws {
     });
 }
 
-/** Into `<directory>/aws`. */
+/** Downloads the tree to `<directory>/aws`. */
 export async function readWithAwsCli(world: World, aws: Aws): Promise<Reading> {
   const lines = linesOf(await aws('s3', 'ls', '--recursive', `s3://${BUCKET}/`));
   const root = join(world.directory, 'aws');
   await aws('s3', 'sync', '--no-progress', `s3://${BUCKET}/`, root);
-  // Each call is a process that takes its second to start.
+  // In parallel: each call is a process that takes a second to start.
   const ranges = await Promise.all(
     RANGES.map(async ([key, from, to], index) => {
       const file = join(world.directory, `part-${index}`);

@@ -1,4 +1,4 @@
-/** The clients that are at hand everywhere, unmodified: each lists a tree of awkward names, reads it whole and in parts. */
+/** Commonly installed clients, unmodified: each lists a tree with unusual names, and reads it whole and in ranges. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { AZURITE_HOOK_MS } from '#test/support/azurite.ts';
@@ -31,7 +31,7 @@ describe('with an S3 origin', () => {
   test('aws s3 ls, s3 sync, s3 cp, s3api', async ({ skip }) => {
     const aws = awsCli(world(), programOr(skip, 'aws', 'clients'));
     expect(await readWithAwsCli(world(), aws)).toEqual(EXPECTED);
-    // What is there and the same is not fetched again.
+    // A second sync downloads nothing.
     const root = join(world().directory, 'aws');
     expect(linesOf(await aws('s3', 'sync', '--no-progress', `s3://${BUCKET}/`, root))).toEqual(['']);
     expect(String(await aws('s3', 'ls'))).toContain(BUCKET);

@@ -1,4 +1,4 @@
-/** curl, which signs by itself. It does not list. */
+/** curl, with its own SigV4 signer. It does not list. */
 import { BUCKET } from '#test/support/replicas.ts';
 import { runProgram } from './programs.ts';
 import { readRanges } from './reading.ts';

@@ -1,4 +1,4 @@
-/** Other people's programs, run with nothing of this machine's own configuration. */
+/** Runs third-party programs without this machine's configuration. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { findTool } from '#test/support/tools.ts';
@@ -6,18 +6,18 @@ import { findTool } from '#test/support/tools.ts';
 const run = promisify(execFile);
 /** Python libraries take seconds to load on a busy machine. */
 const TIMEOUT_MS = 120_000;
-/** Objects of the tree come this way too. */
+/** Some programs write objects of the tree to stdout. */
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
-/** What is shown of what a program said before it failed. */
+/** The end of each output stream that an error contains. */
 const SHOWN_CHARACTERS = 3_000;
 
 export interface ProgramOptions {
   readonly env?: Readonly<Record<string, string>>;
-  /** For its stdin. */
+  /** Written to the program's stdin. */
   readonly input?: string;
 }
 
-/** Resolves with what it wrote to stdout; rejects with what it said where it fails. */
+/** Resolves with the program's stdout; rejects with the end of stdout and stderr if the program fails. */
 export async function runProgram(
   program: string,
   parameters: readonly string[],
@@ -38,19 +38,19 @@ export async function runProgram(
     encoding: 'buffer',
   });
   const { stdin } = running.child;
-  // One that ends before it has read its input says why on stderr.
+  // A program that exits before it has read its input reports the reason on stderr.
   stdin?.on('error', () => stdin.destroy());
   stdin?.end(options.input);
   try {
     return (await running).stdout;
   } catch (error) {
     const { stdout, stderr } = error as { stdout?: Buffer; stderr?: Buffer };
-    const said = `${String(stdout ?? '').slice(-SHOWN_CHARACTERS)}\n${String(stderr ?? '').slice(-SHOWN_CHARACTERS)}`;
-    throw new Error(`${program} ${parameters.slice(0, 6).join(' ')}: ${said.trim()}`, { cause: error });
+    const output = `${String(stdout ?? '').slice(-SHOWN_CHARACTERS)}\n${String(stderr ?? '').slice(-SHOWN_CHARACTERS)}`;
+    throw new Error(`${program} ${parameters.slice(0, 6).join(' ')}: ${output.trim()}`, { cause: error });
   }
 }
 
-/** The program's path; skips the test, and says what to do, where it is not installed. */
+/** The program's path. Skips the test with installation instructions if the program is not installed. */
 export function programOr(skip: (note: string) => never, name: string, group: 'clients' | 'readers'): string {
   return (
     findTool(name, `ORCA_${name.toUpperCase().replaceAll('-', '_')}`) ?? skip(`no ${name}: run hack/tools ${group}`)

@@ -1,4 +1,4 @@
-/** rclone, with the one provider that it knows for servers it does not know. */
+/** rclone, with the provider `Other`, for servers that it has no provider for. */
 import { join } from 'node:path';
 import { BUCKET } from '#test/support/replicas.ts';
 import { runProgram } from './programs.ts';

@@ -1,4 +1,4 @@
-/** Libraries and tools that nobody here has written, unmodified: each lists the tree, reads it whole and in parts. */
+/** Unmodified third-party libraries and tools: each lists the tree, and reads it whole and in ranges. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { AZURITE_HOOK_MS } from '#test/support/azurite.ts';
@@ -10,7 +10,7 @@ import { readWithS3cmd } from './s3cmd.ts';
 import { readWithScript, runScript } from './scripts.ts';
 import { worldFor } from './world.ts';
 
-/** What the packages were installed for. */
+/** The interpreters that the packages are installed for. */
 const PYTHON = 'orca-clients-python';
 const NODE = 'orca-clients-node';
 const TABLE = 'tables/table.parquet';
@@ -24,7 +24,7 @@ const WORLDS = [
 describe.for(WORLDS)('$title', ({ origin, tls }) => {
   const world = worldFor({ origin, tls }, AZURITE_HOOK_MS);
 
-  // The AWS common runtime's Python package takes no CA of one's own.
+  // The Python package of the AWS Common Runtime does not accept a private CA.
   test.for(['boto3', 's3fs', 'pyarrow', ...(tls ? [] : ['crt'])])('%s', async (library, { skip }) => {
     const python = programOr(skip, PYTHON, 'readers');
     expect(await readWithScript(world(), python, `python/${library}_reader.py`)).toEqual(EXPECTED);
@@ -43,7 +43,7 @@ describe.for(WORLDS)('$title', ({ origin, tls }) => {
     expect(await readWithScript(world(), programOr(skip, NODE, 'readers'), 'node/minio-reader.ts')).toEqual(EXPECTED);
   });
 
-  // Without TLS and on Azure it is in common.test.ts.
+  // common.test.ts covers it without TLS and with Azure.
   test.for(tls ? ['aws s3 ls, s3 sync, s3api'] : [])('%s', async (_name, { skip }) => {
     const aws = awsCli(world(), programOr(skip, 'aws', 'clients'));
     expect(await readWithAwsCli(world(), aws)).toEqual(EXPECTED);

@@ -1,10 +1,10 @@
-/** What a client tells of the tree, and what it should: every client is asked the same three things. */
+/** The result of reading the tree with a client, and the expected one: lists, whole objects and ranges. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { RANGES, sha256, TREE } from './tree.ts';
 
 export interface Reading {
-  /** Every key, by a recursive list. */
+  /** All keys, from a recursive list. */
   readonly listed: readonly string[];
   /** SHA-256 of each object, read whole. */
   readonly whole: Readonly<Record<string, string>>;
@@ -22,14 +22,14 @@ export const EXPECTED: Reading = {
   }),
 };
 
-/** The ranges, one after the other, by whatever reads `[from, to)`. */
+/** Reads the ranges one after the other; `read` returns the bytes `[from, to)`. */
 export async function readRanges(read: (key: string, from: number, to: number) => Promise<Uint8Array>) {
   const hashes: string[] = [];
   for (const [key, from, to] of RANGES) hashes.push(sha256(await read(key, from, to)));
   return hashes;
 }
 
-/** SHA-256 of what stands below a directory, by relative path. */
+/** SHA-256 of each file below a directory, by relative path. */
 export async function filesIn(root: string): Promise<Record<string, string>> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));

@@ -1,4 +1,4 @@
-/** s3cmd: V1 lists, one GET for each object, its ETag checked against the body's MD5. */
+/** s3cmd: V1 lists and one GET per object. It checks the ETag against the body's MD5. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BUCKET } from '#test/support/replicas.ts';

@@ -1,4 +1,4 @@
-/** Libraries that are read with from a script of ours: the job goes in by stdin, what was read comes out on stdout. */
+/** Runs our scripts around client libraries: the job on stdin, the result on stdout. */
 import { join } from 'node:path';
 import { BUCKET } from '#test/support/replicas.ts';
 import { runProgram } from './programs.ts';
@@ -6,7 +6,7 @@ import { EXPECTED, type Reading } from './reading.ts';
 import { RANGES } from './tree.ts';
 import type { World } from './world.ts';
 
-/** `interpreter` is the one that the libraries were installed for. */
+/** `interpreter` is the one that the libraries are installed for. */
 export async function readWithScript(world: World, interpreter: string, script: string): Promise<Reading> {
   return (await runScript(world, interpreter, [script])) as Reading;
 }

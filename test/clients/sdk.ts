@@ -1,4 +1,4 @@
-/** @aws-sdk/client-s3, as a program in Node uses it. */
+/** @aws-sdk/client-s3, as used by a Node.js program. */
 import { GetObjectCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
 import { readFile } from 'node:fs/promises';
 import { Agent as HttpAgent } from 'node:http';
@@ -17,11 +17,11 @@ export async function readWithSdk(world: World, style: 'path' | 'virtual host' =
     endpoint: forcePathStyle ? world.endpoint : `${protocol}//${VIRTUAL_HOST_DOMAIN}:${port}`,
     region: 'eu-west-1',
     forcePathStyle,
-    // It writes into them.
+    // A copy, because the SDK modifies it.
     credentials: { ...world.key },
     requestHandler: {
       httpAgent: new HttpAgent({ keepAlive: true, lookup: always(hostname) }),
-      // A process of its own would be told by NODE_EXTRA_CA_CERTS.
+      // A separate process would use NODE_EXTRA_CA_CERTS.
       httpsAgent: new HttpsAgent({ keepAlive: true, ca }),
     },
   });
@@ -42,7 +42,7 @@ export async function readWithSdk(world: World, style: 'path' | 'virtual host' =
   }
 }
 
-/** Instead of DNS: every name is there. */
+/** Replaces DNS: resolves every name to `address`. */
 function always(address: string): LookupFunction {
   return (_name, { all }, callback) => {
     if (all === true) callback(null, [{ address, family: 4 }]);

@@ -1,4 +1,4 @@
-/** The tree that every client reads: names that tools get wrong, sizes around the chunk and an object without a byte. */
+/** The tree that every client reads: names that tools often mishandle, sizes around the chunk size, an empty object. */
 import { createHash } from 'node:crypto';
 import { patternBytes } from '#test/support/engines.ts';
 
@@ -10,7 +10,7 @@ export interface TreeObject {
   readonly sha256: string;
 }
 
-/** All of them can be files too: sync and copy put them into a directory. */
+/** All names are valid file names too, because sync and copy write them to a directory. */
 const SIZES: Readonly<Record<string, number>> = {
   'plain.txt': 10,
   empty: 0,

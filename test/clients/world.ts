@@ -1,4 +1,4 @@
-/** The cache that the clients read: two replicas, keys of its own, the tree in its origin, whichever that is. */
+/** The cache that the clients read: two replicas with their own access keys, and the tree in an S3 or Azure origin. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,26 +12,26 @@ export type OriginType = 'S3' | 'AzureBlob';
 
 export interface WorldOptions {
   readonly origin: OriginType;
-  /** The edge speaks TLS, with a certificate of a CA that nobody knows. */
+  /** The edge serves TLS, with a certificate of a private CA. */
   readonly tls?: boolean;
 }
 
 export interface World extends AsyncDisposable {
   readonly endpoint: string;
   readonly key: { readonly accessKeyId: string; readonly secretAccessKey: string };
-  /** For what clients download. */
+  /** The directory for downloads. */
   readonly directory: string;
-  /** The private CA's certificate, where there is TLS. */
+  /** The private CA's certificate; undefined without TLS. */
   readonly caFile: string | undefined;
-  /** How most programs are told of that CA. */
+  /** Makes most programs trust that CA. */
   readonly env: Readonly<Record<string, string>>;
-  /** Puts an object into the origin, beside the tree. */
+  /** Puts an object into the origin, in addition to the tree. */
   put(key: string, body: Uint8Array): Promise<void>;
 }
 
-/** Of the AWS SDKs for Python, of Node, of Go and Rust programs, of curl. */
+/** Read by the AWS SDKs for Python, by Node.js, by Go and Rust programs, and by curl. */
 const CA_VARIABLES = ['AWS_CA_BUNDLE', 'NODE_EXTRA_CA_CERTS', 'SSL_CERT_FILE', 'CURL_CA_BUNDLE'];
-/** Buckets may stand before it, for who finds out where that is. */
+/** Virtual-host addressing: `<bucket>.` may precede this name. Clients must resolve it themselves. */
 export const VIRTUAL_HOST_DOMAIN = 's3.cache.test';
 const KEY = { accessKeyId: 'CLIENT', secretAccessKey: 'a-secret-of-the-edge' };
 
@@ -44,7 +44,7 @@ export async function startWorld({ origin: type, tls = false }: WorldOptions): P
   const changes: Record<string, unknown> = {
     'edge.auth': { type: 'SigV4', directory },
     'edge.virtualHostDomains': [VIRTUAL_HOST_DOMAIN],
-    // What a test has put is there for the next one.
+    // A list must contain the objects that a test has just put.
     'edge.listTTL': '0s',
   };
   if (azurite !== undefined) {
@@ -65,7 +65,7 @@ export async function startWorld({ origin: type, tls = false }: WorldOptions): P
     await writeFile(join(directory, 'tls.crt'), TEST_CERTIFICATE);
     await writeFile(join(directory, 'tls.key'), TEST_KEY);
     changes['edge.tls'] = { directory };
-    // The name in the certificate.
+    // The certificate contains this address.
     changes['listen.edge'] = '127.0.0.1:0';
   }
   const cache = started.use(await startReplicas({ replicas: 2, changes }));
@@ -84,7 +84,7 @@ export async function startWorld({ origin: type, tls = false }: WorldOptions): P
   };
 }
 
-/** One for the tests of a describe block, started before the first and gone after the last. */
+/** One world for the tests of a describe block, started before the first and closed after the last. */
 export function worldFor(options: WorldOptions, hookTimeoutMs?: number): () => World {
   let world: World | undefined;
   beforeAll(async () => {
@@ -92,7 +92,7 @@ export function worldFor(options: WorldOptions, hookTimeoutMs?: number): () => W
   }, hookTimeoutMs);
   afterAll(() => world?.[Symbol.asyncDispose]());
   return () => {
-    if (world === undefined) throw new Error('the world is there once the tests run');
+    if (world === undefined) throw new Error('the world is available only while the tests run');
     return world;
   };
 }

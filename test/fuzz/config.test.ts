@@ -1,4 +1,4 @@
-/** Files that people and operators write: what is wrong with them is said, never thrown, and no secret is repeated. */
+/** Fuzzes the files that users and the operator write: problems are reported, never thrown, and contain no secret. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseEdgeKeys } from '#cache/config/edge-keys.ts';
@@ -99,7 +99,7 @@ test('keys.yaml is parsed or rejected with problems that contain no secret', () 
           for (const key of reading.keys) expect(key.secretAccessKey).toBeTypeOf('string');
           return;
         }
-        // A damaged secret has its longer half.
+        // A damaged secret still contains its longer half.
         expect(reading.problems.join('\n')).not.toMatch(/never-to-be-re|ated-0123456789/);
       },
     ),

@@ -1,4 +1,4 @@
-/** What a client may write into a request line and its headers, and what becomes of it. */
+/** Fuzzes the parsers of the request line and of the request headers. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { staysUnder } from '#cache/core/s3/path-traversal.ts';
@@ -30,11 +30,11 @@ const target = nasty(
   ':',
   '%C3',
 )
-  // As Node hands them over: Latin-1.
+  // Latin-1, as Node passes headers.
   .map((text) => Buffer.from(text, 'latin1').toString('latin1'));
 
 describe('a request target', () => {
-  test('whatever it is, is a bucket, a key and a query, or refused', () => {
+  test('is parsed into bucket, key and query, or rejected', () => {
     fc.assert(
       fc.property(target, fc.option(fc.constant('host-bucket'), { nil: undefined }), (raw, hostBucket) => {
         const outcome = outcomeOf(() => parseRequestTarget(raw, hostBucket), 'invalid_uri');
@@ -42,7 +42,7 @@ describe('a request target', () => {
         const { bucket, key, query, rawPath, rawQuery } = outcome.value;
         if (hostBucket !== undefined) expect(bucket).toBe(hostBucket);
         for (const text of [bucket, key, ...query.keys(), ...query.values()]) expect(text.isWellFormed()).toBe(true);
-        // What a signature is over is what came.
+        // A signature covers the raw path and query.
         if (raw.startsWith('/')) expect(raw).toBe(raw.includes('?') ? `${rawPath}?${rawQuery}` : rawPath);
         expect(rawPath).not.toContain('?');
       }),
@@ -50,7 +50,7 @@ describe('a request target', () => {
     );
   });
 
-  test('names its bucket and its key as they were meant, and its path is what a signer encodes', () => {
+  test('round-trips bucket and key, and keeps the path that the signer encoded', () => {
     const text = nasty('/', '..', '%2e', '%', '+', '?', '&', 'a').filter((key) => key.isWellFormed());
     const name = text.filter((bucket) => bucket !== '' && !bucket.includes('/'));
     fc.assert(
@@ -64,7 +64,7 @@ describe('a request target', () => {
     );
   });
 
-  test('never leads out of its bucket, for an origin that resolves what it is sent', () => {
+  test('never escapes its bucket at an origin that resolves dot segments', () => {
     const key = fc
       .array(fc.constantFrom('..', '.', '', 'a', '%2e%2e', '..%2f', 'far-private', '%2e.'), { maxLength: 8 })
       .map((segments) => segments.join('/'));
@@ -72,7 +72,7 @@ describe('a request target', () => {
       fc.property(key, (path) => {
         const outcome = outcomeOf(() => parseRequestTarget(`/b/${path}`), 'bad_request');
         if ('error' in outcome || !staysUnder('', outcome.value.key)) return;
-        // As WHATWG's URL does it, `%2e` included.
+        // WHATWG's URL resolves dot segments, including `%2e`.
         const { pathname } = new URL(`http://origin/far/${encodePath(outcome.value.key)}`);
         expect(`${pathname}/`.startsWith('/far/')).toBe(true);
       }),
@@ -80,7 +80,7 @@ describe('a request target', () => {
     );
   });
 
-  test('has a host that names one bucket or none', () => {
+  test('has a host that contains at most one bucket', () => {
     const host = nasty('.', 's3.cache.test', 'models', ':', '443', '[::1]', '@', '/', 'S3.CACHE.TEST', 'cache.test');
     fc.assert(
       fc.property(host, (host) => {
@@ -102,7 +102,7 @@ const anyRange = fc.oneof(
   fc.tuple(fc.nat(250), fc.nat(250)).chain(([from, to]) => damaged(`bytes=${from}-${to}`)),
 );
 
-test('a Range is all, a part that is inside, or refused: never a number that is none', () => {
+test('a Range is ignored, lies inside the object, or is rejected; its offsets are always safe integers', () => {
   fc.assert(
     fc.property(anyRange, fc.oneof(fc.nat(200), fc.maxSafeNat()), (header, sizeBytes) => {
       const result = resolveRange(header, sizeBytes);
@@ -116,7 +116,7 @@ test('a Range is all, a part that is inside, or refused: never a number that is 
   );
 });
 
-test('conditions decide, whatever stands in them, and an entity tag decides as it says', () => {
+test('conditions with arbitrary values are evaluated, and entity tags match as in RFC 9110', () => {
   const header = fc.option(
     nasty('"', 'W/', '*', ',', 'etag', '"etag"', 'Thu, 01 Jan 2026 00:00:00 GMT', 'Fri, 02 Jan 2026 00:00:00 GMT', ' '),
     { nil: undefined },
@@ -133,7 +133,7 @@ test('conditions decide, whatever stands in them, and an entity tag decides as i
         const conditions = { ifMatch, ifNoneMatch, ifModifiedSince, ifUnmodifiedSince, ifRange };
         const { kind } = evaluatePreconditions(conditions, object);
         const names = (text: string, tag: RegExp) => text.split(',').some((entry) => tag.test(entry.trim()));
-        // RFC 9110 §13.1.1: a weak tag never holds where bytes are asked for.
+        // RFC 9110 §13.1.1: If-Match uses the strong comparison, so a weak tag never matches.
         if (ifMatch !== undefined) expect(kind === 'failed').toBe(!names(ifMatch, /^(?:\*|"etag"|etag)$/));
         if (ifNoneMatch !== undefined && kind !== 'failed')
           expect(kind === 'not_modified').toBe(names(ifNoneMatch, /^(?:\*|(?:W\/)?"etag"|(?:W\/)?etag)$/));
@@ -144,7 +144,7 @@ test('conditions decide, whatever stands in them, and an entity tag decides as i
   );
 });
 
-test('headers that a client chooses are headers that HTTP can carry, of the six that it may choose', () => {
+test('response-header overrides are valid HTTP headers, and only the six that S3 allows', () => {
   const names = [
     'content-type',
     'content-language',

@@ -1,4 +1,4 @@
-/** Signatures of nobody, of somebody else, and of us with something changed. */
+/** Fuzzes signatures: of unknown keys, malformed ones, and valid ones with one change. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { openKeyRing } from '#cache/core/s3/key-ring.ts';
@@ -35,7 +35,7 @@ const path = nasty('/', '..', '%', '+', ' ', 'a', '?')
   .filter((key) => key.isWellFormed())
   .map((key) => `/b/${encodeKey(key)}`);
 
-test('what was signed is accepted, in headers and in the query', () => {
+test('a valid signature is accepted, in headers and in the query', () => {
   fc.assert(
     fc.property(path, (path) => {
       expect(verify(signed(path))).toMatchObject({ value: { label: 'us' } });
@@ -45,7 +45,7 @@ test('what was signed is accepted, in headers and in the query', () => {
   );
 });
 
-test('headers of nobody are refused, in words of ours', () => {
+test('arbitrary signature headers are rejected with one of our errors', () => {
   const words = nasty(
     'AWS4-HMAC-SHA256 ',
     'Credential=AKIAEXAMPLE/20260102/us-east-1/s3/aws4_request',
@@ -79,7 +79,7 @@ test('headers of nobody are refused, in words of ours', () => {
   );
 });
 
-test('a query of nobody is refused, in words of ours', () => {
+test('an arbitrary signature query is rejected with one of our errors', () => {
   const part = nasty(
     'X-Amz-Algorithm=AWS4-HMAC-SHA256',
     'X-Amz-Credential=AKIAEXAMPLE%2F20260102%2Fus-east-1%2Fs3%2Faws4_request',
@@ -105,7 +105,7 @@ test('a query of nobody is refused, in words of ours', () => {
   );
 });
 
-test('a signed request with one thing changed is refused, or says the same', () => {
+test('a signed request with one change is rejected, unless its meaning is the same', () => {
   const good = signed('/b/key');
   const change = fc.oneof(
     ...Object.keys(good.headers).map((name) =>
@@ -117,11 +117,11 @@ test('a signed request with one thing changed is refused, or says the same', () 
   );
   fc.assert(
     fc.property(change, (changed) => {
-      // Paths arrive here only where they could be decoded.
+      // Only paths that can be decoded reach the verification.
       if (!decodes(changed.rawPath)) return;
       const outcome = verify(changed);
       if ('error' in outcome) return;
-      // Spaces around and between, and the way a path is spelt, are not signed.
+      // Surrounding and repeated spaces, and the encoding of the path, are not signed.
       expect(decodeURIComponent(changed.rawPath)).toBe(decodeURIComponent(good.rawPath));
       expect([changed.method, changed.rawQuery.replaceAll('&', '')]).toEqual([good.method, '']);
       for (const name of ['host', 'x-amz-date', 'x-amz-content-sha256'])
@@ -131,7 +131,7 @@ test('a signed request with one thing changed is refused, or says the same', () 
   );
 });
 
-test('a presigned URL with one thing changed is refused, or says the same', () => {
+test('a presigned URL with one change is rejected, unless its meaning is the same', () => {
   const good = presigned('/b/key');
   const pairs = (query: string) =>
     [...new URLSearchParams(query)]

@@ -1,4 +1,4 @@
-/** What arrives from other replicas, from an origin and from the cachestore, as far as it is text. */
+/** Fuzzes the parsers of text from other replicas, from an origin and from the cachestore. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
@@ -19,7 +19,7 @@ const TARGET = formatFillTarget({ chunk: chunkAt(OBJECT, MIB, 3), range: { from:
 const queryOf = (target: string) => target.slice(target.indexOf('?') + 1);
 
 describe('a fill request', () => {
-  test('is read as it was written, whatever the names in it', () => {
+  test('round-trips, with arbitrary names', () => {
     const name = nasty('/', '..', '&', '=', '%', '#', '+', 'a').filter((text) => text.isWellFormed() && text !== '');
     fc.assert(
       fc.property(name, name, fc.nat(9), (key, etag, index) => {
@@ -32,7 +32,7 @@ describe('a fill request', () => {
     );
   });
 
-  test('with one thing changed asks for bytes that are there, or is refused', () => {
+  test('with one change requests bytes inside the object, or is rejected', () => {
     const parts = TARGET.split(/(?=[&=?])/);
     const text = fc.oneof(damaged(queryOf(TARGET)), nasty(...parts, '&index=', '1e3', '-1', '9007199254740993', '0x1'));
     fc.assert(
@@ -51,7 +51,7 @@ describe('a fill request', () => {
     );
   });
 
-  test('has terms that mean something, or is refused', () => {
+  test('has valid fill terms, or is rejected', () => {
     const good = formatFillTerms({
       rank: 1,
       epoch: '0123456789abcdef',
@@ -88,7 +88,7 @@ describe('a MAC between replicas', () => {
   const stamp = signRequest(keys, request, NOW_MS, 'n'.repeat(22));
   const signed = { ...request, headers: { ...request.headers, ...stamp } };
 
-  test('is accepted as it was made, and of nothing else', () => {
+  test('is accepted for the request that it was made for, and for no other', () => {
     expect(verifyRequest(keys, signed, NOW_MS).ok).toBe(true);
     const change = fc.oneof(
       damaged(signed.target).map((target) => ({ ...signed, target })),
@@ -108,14 +108,14 @@ describe('a MAC between replicas', () => {
         if (!verdict.ok) return;
         const { 'x-orca-mac': _given, ...said } = changed.headers as Record<string, string>;
         const { 'x-orca-mac': _made, ...meant } = signed.headers as Record<string, string>;
-        // Only the spelling of the MAC itself may differ.
+        // Only the encoding of the MAC itself may differ.
         expect({ ...changed, headers: said }).toEqual({ ...signed, headers: meant });
       }),
       { numRuns: RUNS },
     );
   });
 
-  test('and a proof of an answer are never taken for one another, nor rubbish for either', () => {
+  test('and the proof of a response are not interchangeable, and arbitrary text is neither', () => {
     fc.assert(
       fc.property(nasty('A', '-', '_', '=', ',', stamp['x-orca-mac'] ?? ''), nasty('a', '"'), (proof, reason) => {
         expect(
@@ -126,7 +126,7 @@ describe('a MAC between replicas', () => {
     );
   });
 
-  test('is remembered: no nonce is let in twice, however little is remembered', () => {
+  test('is remembered: no nonce is accepted twice, however small the memory', () => {
     const call = fc.record({ nonce: fc.nat(6).map(String), dateMs: fc.nat(50), advanceMs: fc.nat(3) });
     fc.assert(
       fc.property(fc.array(call, { maxLength: 30 }), fc.integer({ min: 1, max: 4 }), (calls, maxEntries) => {
@@ -148,7 +148,7 @@ describe('a MAC between replicas', () => {
   });
 });
 
-test('what another replica says is an error of ours, or nothing', () => {
+test('an error response of another replica becomes one of our errors, or none', () => {
   const body = fc.oneof(
     fc.json(),
     nasty('{', '"code":"', '"reason":"', 'overloaded', 'not_coordinator', '"', '}', ':', ','),
@@ -169,7 +169,7 @@ test('what another replica says is an error of ours, or nothing', () => {
   );
 });
 
-test('what is known of an object is believed only if it can be said to a client', () => {
+test('the head of an object is accepted only if HTTP can carry its headers', () => {
   const good = encodeHead({
     learnedMs: 1,
     head: { etag: 'e', sizeBytes: 1, lastModifiedMs: 1, headers: { 'content-type': 'a' } },
@@ -200,7 +200,7 @@ test('what is known of an object is believed only if it can be said to a client'
   );
 });
 
-test('the head of an answer is read the same in whatever pieces it comes, or refused', () => {
+test('the head of a response is parsed the same in pieces of any size, or rejected', () => {
   const HEAD = 'HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nETag: "e"\r\nContent-Range: bytes 0-4/9\r\n\r\n';
   const text = fc.oneof(
     damaged(HEAD),

@@ -1,4 +1,4 @@
-/** Documents that we write, read by others; and those that an origin writes, read by us. */
+/** Fuzzes XML: our documents in other parsers, and an origin's documents in ours. */
 import { parseXML } from '@aws-sdk/xml-builder';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -32,7 +32,10 @@ const evil = nasty(
   '\ufffe',
   '\t',
 );
-/** What XML 1.0 can write; the rest is a character reference that strict readers refuse, and S3's clients know. */
+/**
+ * Text that XML 1.0 can represent. Other characters become references that strict parsers reject, and that S3 clients
+ * accept.
+ */
 const speakable = evil.filter(
   (text) => text.isWellFormed() && !/[^\P{Cc}\t\n\r\u007f-\u009f]|[\ufffe\uffff]/u.test(text),
 );
@@ -69,9 +72,9 @@ const queryOf = (text: fc.Arbitrary<string>) =>
 
 describe('a list', () => {
   test.for([
-    ['encoded, whatever is in it', evil.filter((text) => text.isWellFormed()), true],
+    ['encoded, with arbitrary keys', evil.filter((text) => text.isWellFormed()), true],
     ['plain, of what XML can say', speakable, false],
-  ] as const)('%s, is well-formed and says what it was made of', ([, text, encoded]) => {
+  ] as const)('%s, is well-formed and round-trips', ([, text, encoded]) => {
     fc.assert(
       fc.property(queryOf(text), itemsOf(text), fc.boolean(), (query, items, truncated) => {
         const asked = { ...query, ...(encoded && { 'encoding-type': 'url' }) };
@@ -89,7 +92,7 @@ describe('a list', () => {
         expect(prefixes).toEqual(items.flatMap((item) => (item.kind === 'prefix' ? [item.prefix] : [])));
         expect(decode(textOf(document, 'Prefix'))).toBe(query.prefix ?? '');
         expect(textOf(document, 'IsTruncated')).toBe(String(truncated));
-        // And the parser of the SDK sees the same elements.
+        // The parser of the SDK sees the same elements.
         const bySdk = parseXML(source) as { ListBucketResult?: Record<string, unknown> };
         expect(
           Object.keys(bySdk.ListBucketResult ?? {})
@@ -117,7 +120,7 @@ describe('a list', () => {
   });
 });
 
-test('an error is well-formed whatever a client has put into it, and has no element that it brought', () => {
+test('an error is well-formed, and a client cannot inject elements into it', () => {
   fc.assert(
     fc.property(evil, evil, evil, (key, bucket, message) => {
       const document = parseStrictXml(
@@ -131,7 +134,7 @@ test('an error is well-formed whatever a client has put into it, and has no elem
   );
 });
 
-test('a continuation token is read by its own query only, and nothing else is a token', () => {
+test('a continuation token is valid only for its own query, and arbitrary text is not a token', () => {
   const query = fc.record({ bucket: fc.constantFrom('a', 'b'), prefix: evil, delimiter: fc.constantFrom('', '/') });
   const wellFormed = evil.filter((text) => text.isWellFormed() && text !== '');
   fc.assert(
@@ -167,7 +170,7 @@ describe('a page of an Azure origin', () => {
     '<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs><Blob><Name>a &amp; b</Name><Properties><Last-Modified>Thu, 01 Jan 2026 00:00:00 GMT</Last-Modified><Etag>0x8D1</Etag><Content-Length>5</Content-Length></Properties></Blob><Blob><Name Encoded="true">c%20d</Name><Properties><Etag>"0x2"</Etag><Content-Length>0</Content-Length></Properties><Metadata><hdi_isfolder>true</hdi_isfolder></Metadata></Blob></Blobs><NextMarker>m</NextMarker></EnumerationResults>';
 
   const check = (xml: string): void => {
-    // As UTF-8 gives it.
+    // Text as UTF-8 decodes it.
     const outcome = outcomeOf(() => parseBlobPage(xml.toWellFormed()), 'origin_unavailable');
     if ('error' in outcome || outcome.value === undefined) return;
     for (const blob of outcome.value.blobs) {
@@ -178,12 +181,12 @@ describe('a page of an Azure origin', () => {
     }
   };
 
-  test('with one thing changed is a page or refused', () => {
+  test('with one change is a page or rejected', () => {
     expect(parseBlobPage(PAGE)?.blobs.map(({ name }) => name)).toEqual(['a & b', 'c d']);
     fc.assert(fc.property(damaged(PAGE), check), { numRuns: RUNS });
   });
 
-  test('made of its own pieces in any order is a page or refused', () => {
+  test('with its own elements in any order is a page or rejected', () => {
     const pieces = PAGE.split(/(?=<)/);
     const page = nasty(...pieces);
     const name = nasty('&constructor;', '&#xD800;', '&#xDC00;', '&#x110000;', '&#0;', '&amp;', '&', ';', '%', 'a');
@@ -198,7 +201,7 @@ describe('a page of an Azure origin', () => {
   });
 });
 
-test('an error document of an origin is a code and a message, whatever it is', () => {
+test('an arbitrary error document of an origin yields a code and a message', () => {
   fc.assert(
     fc.property(
       nasty('<Code>', '</Code>', '<Message>', '</Message>', 'NoSuchKey', '<Error>', '<Code><Code>'),

@@ -1,4 +1,4 @@
-/** minio's own client: V2 lists, GETs of the whole and of a part. Run by a Node that finds it. */
+/** MinIO's client: V2 lists, whole and partial GETs. The Node.js that runs it must resolve the package `minio`. */
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { json } from 'node:stream/consumers';
@@ -14,7 +14,7 @@ interface Job {
 
 type Body = AsyncIterable<Uint8Array>;
 
-/** As much of it as is used here. */
+/** The part of the client's API that is used here. */
 interface Client {
   listObjectsV2(bucket: string, prefix: string, recursive: boolean): AsyncIterable<{ readonly name: string }>;
   getObject(bucket: string, key: string): Promise<Body>;

@@ -1,4 +1,4 @@
-"""boto3: paginated lists, transfers in parallel ranges with If-Match, ranged GETs, checksums as it likes them."""
+"""boto3: paginated lists, transfers in parallel ranges with If-Match, ranged GETs, default checksums."""
 import io
 import pathlib
 import tempfile
@@ -22,7 +22,7 @@ def read(job):
     config = TransferConfig(multipart_threshold=4 << 20, multipart_chunksize=4 << 20, max_concurrency=4)
 
     def whole(key):
-        # Into a file, each range by a thread of its own; and into memory.
+        # Into a file, with one thread per range, and into memory.
         with tempfile.TemporaryDirectory() as directory:
             path = pathlib.Path(directory, "downloaded")
             s3.download_file(job["bucket"], key, str(path), Config=config)

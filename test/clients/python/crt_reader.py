@@ -1,4 +1,4 @@
-"""aws-c-s3, which mountpoint and the AWS CLI's newer transfers stand on: it finds sizes out by ranges and parts."""
+"""aws-c-s3, the library of mountpoint and of the AWS CLI's CRT transfers: it detects sizes by ranges and parts."""
 import io
 from urllib.parse import quote
 
@@ -35,15 +35,15 @@ def read(job):
         headers = HttpHeaders([("host", host), ("range", f"bytes={start}-{end - 1}")])
         request = HttpRequest("GET", f"/{job['bucket']}/{quote(key)}", headers)
         pieces = []
-        asked = client.make_request(
+        transfer = client.make_request(
             type=S3RequestType.GET_OBJECT,
             request=request,
             on_body=lambda chunk, offset, **_: pieces.append((offset, bytes(chunk))),
         )
-        asked.finished_future.result()
+        transfer.finished_future.result()
         return b"".join(chunk for _, chunk in sorted(pieces))
 
-    # It does not list by itself.
+    # The library itself does not list.
     pages = session.create_client("s3", **where).get_paginator("list_objects_v2").paginate(Bucket=job["bucket"])
     return [item["Key"] for page in pages for item in page["Contents"]], whole, part
 

@@ -1,4 +1,4 @@
-"""A parquet file in several row groups, on stdout."""
+"""Writes a Parquet file with several row groups to stdout."""
 import sys
 
 import pyarrow

@@ -1,4 +1,4 @@
-"""pyarrow: the AWS SDK for C++ underneath."""
+"""pyarrow, which uses the AWS SDK for C++."""
 from reader import main
 
 

@@ -1,4 +1,4 @@
-"""What the readers have in common: a job on stdin, and what was listed and read as hashes on stdout."""
+"""The common part of the readers: a job on stdin; the listed keys and the hashes of the objects on stdout."""
 import hashlib
 import json
 import sys

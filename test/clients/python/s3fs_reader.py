@@ -1,4 +1,4 @@
-"""s3fs (fsspec): directories out of prefixes, files with read-ahead, seeks."""
+"""s3fs (fsspec): prefixes as directories, files with read-ahead and seeks."""
 from reader import main
 
 

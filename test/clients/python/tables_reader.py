@@ -1,4 +1,4 @@
-"""polars and duckdb: a parquet file is written beside the tree, and both read columns of it through the cache."""
+"""polars and duckdb read columns of a Parquet file through the cache."""
 import json
 import sys
 
@@ -27,7 +27,7 @@ def main():
 
         scheme, host = job["endpoint"].split("://")
         db = duckdb.connect()
-        # What INSTALL would fetch from a server of duckdb's own.
+        # INSTALL would download the extension from a server of DuckDB.
         (httpfs,) = pathlib.Path(duckdb_extension_httpfs.__file__).parent.glob("extensions/*/httpfs.duckdb_extension")
         db.execute(f"LOAD '{httpfs}'")
         if "caFile" in job:
