@@ -1,27 +1,27 @@
 /**
- * A loopback server for the wire's edge cases: it captures each request's raw head and answers with exactly the bytes
- * that the test says, cut, late or malformed.
+ * A loopback server for edge cases of the wire: captures each request, and responds with exactly the bytes that the test
+ * writes, truncated, late or malformed.
  */
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 
 export interface CapturedRequest {
   readonly method: string;
-  /** The request target exactly as it came. */
+  /** The request target, not decoded. */
   readonly target: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
-  /** Which connection it came on, from 0. */
+  /** The connection's number, from 0. */
   readonly connection: number;
-  /** Its number on that connection, from 0. */
+  /** The request's number on its connection, from 0. */
   readonly number: number;
 }
 
 export interface Answer {
   write(data: string | Uint8Array): void;
-  /** Ends the connection cleanly after what was written. */
+  /** Closes the connection after the bytes written so far. */
   end(): void;
-  /** Ends it with a reset. */
+  /** Closes it with a reset. */
   reset(): void;
   readonly socket: Socket;
 }
@@ -31,14 +31,15 @@ export type Script = (request: CapturedRequest, answer: Answer) => void | Promis
 export interface ScriptedServer extends AsyncDisposable {
   readonly endpoint: string;
   readonly requests: CapturedRequest[];
-  /** Connections accepted so far, and those open now. */
+  /** Connections accepted so far. */
   readonly accepted: number;
+  /** Connections open now. */
   readonly open: number;
   /** Resolves as soon as no connection is open. */
   drained(): Promise<void>;
 }
 
-/** An answer with a body and its Content-Length. */
+/** A response with a body and its Content-Length. */
 export function reply(
   status: string,
   headers: Readonly<Record<string, string>>,
@@ -58,8 +59,7 @@ export async function startScriptedServer(script: Script, tls?: TlsOptions): Pro
   let onDrained: (() => void)[] = [];
   const onConnection = (socket: Socket): void => {
     const connection = accepted++;
-    let number = 0;
-    let buffered = Buffer.alloc(0);
+    const reader = new RequestReader(connection);
     sockets.add(socket);
     socket.on('error', () => socket.destroy());
     socket.on('close', () => {
@@ -75,23 +75,7 @@ export async function startScriptedServer(script: Script, tls?: TlsOptions): Pro
       socket,
     };
     socket.on('data', (data: Buffer) => {
-      buffered = Buffer.concat([buffered, data]);
-      while (true) {
-        const end = buffered.indexOf('\r\n\r\n');
-        if (end < 0) return;
-        const [start = '', ...lines] = buffered.toString('latin1', 0, end).split('\r\n');
-        const headers = Object.fromEntries(
-          lines.map((line) => [
-            line.slice(0, line.indexOf(':')).toLowerCase(),
-            line.slice(line.indexOf(':') + 1).trim(),
-          ]),
-        );
-        const lengthBytes = Number(headers['content-length'] ?? 0);
-        if (buffered.length < end + 4 + lengthBytes) return;
-        const [method = '', target = ''] = start.split(' ');
-        const body = buffered.subarray(end + 4, end + 4 + lengthBytes);
-        buffered = Buffer.from(buffered.subarray(end + 4 + lengthBytes));
-        const request = { method, target, headers, body, connection, number: number++ };
+      for (const request of reader.push(data)) {
         requests.push(request);
         void script(request, answer);
       }
@@ -120,4 +104,50 @@ export async function startScriptedServer(script: Script, tls?: TlsOptions): Pro
       });
     },
   };
+}
+
+/** Splits the bytes of one connection into requests. */
+class RequestReader {
+  readonly #connection: number;
+  #number = 0;
+  /** Not concatenated before a request is complete: that would copy a long body once for every piece. */
+  #pieces: Buffer[] = [];
+  #lengthBytes = 0;
+  /** How many bytes are needed before there is anything to parse. */
+  #neededBytes = 0;
+
+  constructor(connection: number) {
+    this.#connection = connection;
+  }
+
+  *push(data: Buffer): Generator<CapturedRequest> {
+    this.#pieces.push(data);
+    this.#lengthBytes += data.length;
+    while (this.#lengthBytes >= this.#neededBytes) {
+      const bytes = this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+      this.#pieces = [bytes];
+      const end = bytes.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      const { method, target, headers } = parseHead(bytes.toString('latin1', 0, end));
+      const from = end + 4;
+      const to = from + Number(headers['content-length'] ?? 0);
+      this.#neededBytes = to;
+      if (bytes.length < to) return;
+      const rest = Buffer.from(bytes.subarray(to));
+      this.#pieces = [rest];
+      this.#lengthBytes = rest.length;
+      this.#neededBytes = 0;
+      const body = bytes.subarray(from, to);
+      yield { method, target, headers, body, connection: this.#connection, number: this.#number++ };
+    }
+  }
+}
+
+function parseHead(head: string): Pick<CapturedRequest, 'method' | 'target' | 'headers'> {
+  const [start = '', ...lines] = head.split('\r\n');
+  const [method = '', target = ''] = start.split(' ');
+  const headers = Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
+  );
+  return { method, target, headers };
 }
