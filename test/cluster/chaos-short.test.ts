@@ -30,7 +30,7 @@ test('a coordinator is killed in the middle of a fill', async () => {
   await runCase(chaos, 'kill the coordinator', kill, { maxFirstFailed: MAX_FIRST_FAILED });
 });
 
-test('the cachestore is away for a moment', async () => {
+test('the cachestore is down for a moment', async () => {
   await runCase(chaos, 'stop the store', async () => {
     await chaos.stop('store');
     await delay(OUTAGE_MS);

@@ -1,4 +1,4 @@
-/** Runs one case: reads go on, something goes wrong meanwhile, and the numbers say what clients noticed of it. */
+/** Runs one case: reads continue during a fault, and the numbers show what clients noticed of it. */
 import { readFile } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { BUCKET } from '#test/cluster/operator-world.ts';
@@ -10,7 +10,7 @@ import { reportOf, type CaseResult } from './report.ts';
 import { newTally } from './tally.ts';
 
 const MIB = 1024 * 1024;
-/** What three nodes, their servers and these clients carry together on two cores, with room for what goes wrong. */
+/** The load that three nodes, their servers and these clients carry on two cores, with room for the faults. */
 const WARM_PER_SECOND = 50;
 const COLD_BYTES_PER_SECOND = 8 * MIB;
 const COLD_OBJECT_BYTES = 20 * MIB;
@@ -18,7 +18,7 @@ const COLD_OBJECT_BYTES = 20 * MIB;
 const MAX_FIRST_FAILED = 0.01;
 
 export interface CaseOptions {
-  /** Of a case too short for the share to mean anything. */
+  /** For a case too short for a meaningful share. */
   readonly maxFirstFailed?: number;
   readonly coldBytesPerSecond?: number;
   readonly coldObjectBytes?: number;

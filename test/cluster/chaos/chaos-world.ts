@@ -20,7 +20,7 @@ const exec = promisify(execFile);
 export const CACHE = 'chaos';
 const CLUSTER = 'hack/cluster';
 const POLL_MS = 20;
-/** A fill that nobody can be found doing in so long does not exist. */
+/** How long to search for a running fill. */
 const FIND_MS = 20_000;
 const SETTLE_MS = 90_000;
 
@@ -35,7 +35,7 @@ export interface ChaosWorld extends AsyncDisposable {
   readonly world: World;
   /** `host:port` of the edge Service. */
   readonly edge: string;
-  /** Of the pods that stay. */
+  /** The restart count of the pods that stay. */
   replicas(): Promise<Replica[]>;
   /** Ready, and each replica sees exactly those that there are. */
   whole(replicas: number): Promise<void>;
@@ -46,11 +46,11 @@ export interface ChaosWorld extends AsyncDisposable {
   stop(...names: readonly ServerName[]): Promise<void>;
   start(...names: readonly ServerName[]): Promise<void>;
   scale(replicas: number): Promise<void>;
-  /** Every pod anew, by a change of the configuration that changes nothing here. */
+  /** Replaces every pod, by a configuration change without an effect here. */
   roll(): Promise<void>;
   /** Body bytes that the proxy in front of the origin has passed on so far, once nothing is under way any more. */
   originBytes(): Promise<number>;
-  /** What the replicas say of detours, for the message of a case that fails. */
+  /** The replicas' fallback metrics, for the message of a failed case. */
   diagnosis(): Promise<string>;
 }
 

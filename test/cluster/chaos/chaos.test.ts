@@ -1,4 +1,4 @@
-/** What goes wrong in clusters, on real nodes, and what clients with an SDK's retries notice of it: nothing. */
+/** Faults of clusters on real nodes: clients with an SDK's retries notice none of them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openChaosWorld, type ChaosWorld } from './chaos-world.ts';
@@ -12,7 +12,7 @@ const OUTAGE_MS = 60_000;
 const CUT_MS = 45_000;
 /** Enough reads for a 99th percentile. */
 const QUIET_MS = 20_000;
-/** Before and after what goes wrong. */
+/** Before and after the fault. */
 const CALM_MS = 5_000;
 const ROLLED_BYTES = 4 * GIB;
 const ROLLED_OBJECT_BYTES = 64 * MIB;
@@ -45,7 +45,7 @@ test('each coordinator is killed in the middle of a fill', async () => {
   });
 });
 
-test('a node is cut off from the network, and comes back', async () => {
+test('a node loses the network, and recovers', async () => {
   await runCase(chaos, 'partition a node', async () => {
     await delay(CALM_MS);
     const { heal } = await chaos.cutNode();
@@ -59,7 +59,7 @@ test('a node is cut off from the network, and comes back', async () => {
   });
 });
 
-test('the cachestore is away for a minute', async () => {
+test('the cachestore is down for a minute', async () => {
   await runCase(chaos, 'stop the store', async () => {
     await delay(CALM_MS);
     await chaos.stop('store');
@@ -69,7 +69,7 @@ test('the cachestore is away for a minute', async () => {
   });
 });
 
-test('the origin is away for a minute: what was read before is served, and said to be stale', async () => {
+test('the origin is down for a minute: objects that were read before are served, marked as stale', async () => {
   const options = { coldBytesPerSecond: 0 };
   const { tally } = await runCase(
     chaos,

@@ -1,4 +1,4 @@
-/** Reads that go on while something goes wrong: known objects at an even rate, and new ones at so many bytes a second. */
+/** Reads that continue during a fault: known objects at an even rate, and new ones at a rate in bytes per second. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { LARGE, LARGE_BYTES, newKey, SMALL } from './objects.ts';
 import type { Reader } from './reader.ts';
@@ -19,7 +19,7 @@ export interface LoadOptions {
   readonly tally: Tally;
   /** Reads of known objects. */
   readonly warmPerSecond: number;
-  /** Together, of objects that nobody has read before; 0 = none. */
+  /** The total of objects that were not read before; 0 = none. */
   readonly coldBytesPerSecond: number;
   readonly coldObjectBytes: number;
   /** Part of the new objects' names. */

@@ -7,7 +7,16 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { http } from '#test/support/http.ts';
 import { edgeOf } from '#test/cluster/cache-clients.ts';
-import { becomes, BUCKET, cache, eventually, openWorld, secret, START_MS, type World } from '#test/cluster/operator-world.ts';
+import {
+  becomes,
+  BUCKET,
+  cache,
+  eventually,
+  openWorld,
+  secret,
+  START_MS,
+  type World,
+} from '#test/cluster/operator-world.ts';
 
 const exec = promisify(execFile);
 const NAME = 'models';
@@ -17,8 +26,8 @@ const CLIENTS = 4;
 const WHOLE_MS = 150_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 /**
- * The Service goes on sending every third new connection to the lost node until that is called lost: of the SDK's three
- * attempts all would end there once in 27 reads.
+ * The Service sends every third new connection to the lost node until that node counts as lost: for one of 27 reads, all
+ * three attempts of the SDK would end there.
  */
 const ATTEMPTS = 10;
 /** A read that was under way on the lost node is given up. */
@@ -90,7 +99,7 @@ function openClient(edge: string): { readonly read: () => Promise<number>; reado
   };
 }
 
-test('no read fails at the replicas that are left; another operator goes on, and the cache is whole again on other nodes', async () => {
+test('no read fails at the remaining replicas; another operator takes over, and the cache is complete again on other nodes', async () => {
   const leader = await leaderElsewhere();
   const node = await nodeOf(leader);
   const before = await replicas();

@@ -1,11 +1,11 @@
-/** The objects of the cases, by name: those that are read before a case begins, and those that nobody has read. */
+/** The objects of the cases, by name: those that are read before a case begins, and those that were not read. */
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const KNOWN_FOLDER = 'known/';
 
 export const LARGE_BYTES = 20 * MIB;
-/** Of one chunk (8 MiB). */
+/** Objects of one chunk (8 MiB). */
 export const SMALL: readonly string[] = Array.from(
   { length: 24 },
   (_, i) => `${KNOWN_FOLDER}small-${i}-${16 * KIB + i * 20 * KIB}`,

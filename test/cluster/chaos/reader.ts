@@ -9,8 +9,8 @@ import { isKnown } from './objects.ts';
 import { addReason, type Tally } from './tally.ts';
 
 /**
- * Of an application: a node that is gone refuses nothing, it is silent. In a cluster a connection that takes a second
- * leads nowhere; the SDK's own default is to wait for ever.
+ * An application's setting: a lost node does not refuse connections, it is silent. In a cluster a connection that takes a
+ * second will not succeed; the SDK's own default is to wait without a limit.
  */
 const CONNECT_TIMEOUT_MS = 1_000;
 /** More than the cache itself gives a silent replica and then its origin. */
@@ -27,7 +27,7 @@ export interface ByteSpan {
 }
 
 export interface Reader {
-  /** Reads the object or a span of it; what came of it is in the tally. Never rejects. */
+  /** Reads the object or a span of it; the outcome is in the tally. Never rejects. */
   read(key: string, span?: ByteSpan): Promise<'read' | 'failed'>;
   /** From now on reads are counted there. */
   countIn(tally: Tally): void;
@@ -96,7 +96,7 @@ export function openReader(edge: string, bucket: string): Reader {
   return {
     async read(key, span) {
       const counts = tally;
-      if (counts === undefined) throw new Error('nobody counts');
+      if (counts === undefined) throw new Error('no tally is active');
       const sizeBytes = sizeOf(key) ?? 0;
       const startedMs = performance.now();
       let attempts = 0;

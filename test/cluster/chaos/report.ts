@@ -8,10 +8,10 @@ export interface CaseResult {
   readonly name: string;
   readonly durationMs: number;
   readonly tally: Tally;
-  /** Distinct bytes of objects that nobody had read before. */
+  /** Distinct bytes of objects that were not read before. */
   readonly coldBytes: number;
   readonly originBytes: number;
-  /** Of the time, how much some process of this machine waited for a processor: what else than the case is slow. */
+  /** The share of time in which a process of this machine waited for a CPU: slowness that is not the case's. */
   readonly starved: number;
 }
 

@@ -1,4 +1,4 @@
-/** What stands around the cache here: an origin without a disk behind a proxy that counts, and a cachestore; each can be stopped. */
+/** The servers around the cache: an origin without a disk behind a counting proxy, and a cachestore; each can be stopped. */
 import { fromKeys } from '#test/cluster/operator-world.ts';
 
 export const SERVERS = ['origin', 'origin-proxy', 'store'] as const;

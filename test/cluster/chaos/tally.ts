@@ -1,6 +1,6 @@
-/** What came of the reads of one case, counted twice: as the SDK saw them with its retries, and attempt by attempt. */
+/** The outcomes of one case's reads, counted twice: as the SDK saw them with its retries, and per attempt. */
 
-/** Reasons are for people: after so many different ones the rest is noise. */
+/** The maximum number of different reasons kept; further ones would be noise. */
 const MAX_REASONS = 40;
 
 export interface Tally {
@@ -8,7 +8,7 @@ export interface Tally {
   bytes: number;
   /** Reads whose first attempt failed, whatever came after it. */
   firstFailed: number;
-  /** Of those: the connection broke after the status line, where the SDK does not retry and the reader begins again. */
+  /** Broken after the status line, where the SDK does not retry and the reader starts again. */
   broken: number;
   /** Reads that failed with all their attempts. */
   failures: number;
