@@ -36,7 +36,7 @@ export async function edgeOf(world: World, cache: string): Promise<string> {
   return `${await world.field(`service ${cache}`, '{.spec.clusterIP}')}:80`;
 }
 
-/** Reads the objects round and round with so many workers until `done` settles, and at least once each. */
+/** Reads the objects in turn with `workers` workers until `done` settles, each at least once. */
 export async function readWhile(
   edge: string,
   objects: ReadonlyMap<string, Buffer>,
@@ -87,7 +87,7 @@ export async function metricOf(podIp: string, name: string): Promise<number> {
   return samples.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
 
-/** Samples of one replica that tell why a chunk was fetched twice: for the message of a test that fails. */
+/** Samples of one replica that explain why a chunk was fetched twice, for the message of a failed test. */
 export async function whyTwice(podIp: string): Promise<string[]> {
   const { body } = await exchange(new Agent(), `${podIp}:8442`, { method: 'GET', path: '/metrics' });
   const telling =

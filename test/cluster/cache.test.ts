@@ -33,7 +33,7 @@ interface PodList {
   }[];
 }
 
-/** Of the pods that stay. */
+/** The restart count of the pods that stay. */
 async function podIps(): Promise<string[]> {
   const text = await world.kubectl(['get', 'pods', '-l', `app.kubernetes.io/instance=${NAME}`, '-o', 'json']);
   return (JSON.parse(text) as PodList).items

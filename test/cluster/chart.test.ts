@@ -56,7 +56,7 @@ afterAll(async () => {
 describe('the chart', () => {
   const foreign = process.env['ORCACACHE_FOREIGN_CRDS'] ?? '';
   beforeAll(async () => {
-    // The Prometheus operator's own, so that what is for it is judged as strictly as the rest.
+    // The Prometheus operator's own CRDs, so that its objects are validated as strictly as all others.
     await kubectl(['apply', '--server-side', '-f', foreign]);
     await kubectl(['wait', '--for=condition=Established', '--timeout=60s', '-f', foreign]);
   });
@@ -85,7 +85,7 @@ describe('the chart', () => {
     ];
     const examples = files
       .flatMap((file) => manifests(readFileSync(file, 'utf8')))
-      // The module with the CRD of Flux' helm-controller is not to be had.
+      // The module with the CRD of Flux' helm-controller is not available.
       .filter(({ kind }) => kind !== 'HelmRelease')
       .map((example) => ({ ...example, metadata: { ...example.metadata, namespace: NAMESPACE } }));
     const told = await kubectl(
@@ -102,7 +102,7 @@ async function crd(jsonPath: string): Promise<string> {
 
 describe('a release', () => {
   beforeAll(async () => {
-    // One that an earlier release has left belongs to that; without caches nobody misses it.
+    // A CRD left by an earlier release belongs to that release; without caches it can be deleted.
     if (await exists('crd', CRD_NAME)) {
       const caches = await kubectl(['get', 'orcacaches', '-A', '-o', 'name']);
       if (caches !== '') throw new Error(`the cluster has caches already: ${caches}`);
@@ -129,7 +129,7 @@ describe('a release', () => {
     await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', `app.kubernetes.io/instance=${RELEASE}`]);
   });
 
-  test('of the version before is upgraded with its CRD, and has the same caches', async () => {
+  test('the previous version is upgraded with its CRD, and has the same caches', async () => {
     const uid = (): Promise<string> =>
       kubectl(['get', 'orca', 'models', '-n', NAMESPACE, '-o', 'jsonpath={.metadata.uid}']);
     const [before, crdBefore] = [await uid(), await crd('{.metadata.uid}')];
@@ -176,7 +176,7 @@ describe('a release', () => {
     expect(told.trim().split('\n').length).toBe(rendered.split(/^kind: /m).length - 1);
   });
 
-  test('of the other chart waits until its caches are ready, and leaves with them', async () => {
+  test('the cluster chart waits until its caches are ready, and its uninstall removes them', async () => {
     const values = ['-f', `${CACHES}/ci/volume-values.yaml`, '--set', 'caches.models=null'];
     const spec = 'caches.idle.spec';
     const idle = ['--set', `${spec}.replicas=0`, '--set', `${spec}.origin.id=idle`, '--set', `${spec}.origin.type=S3`];
@@ -189,7 +189,7 @@ describe('a release', () => {
     expect(await exists('orca', 'idle', '-n', NAMESPACE)).toBe(false);
   });
 
-  test('tells the next command', async () => {
+  test('prints the next command', async () => {
     const notes = await helm('get', 'notes', RELEASE);
     expect(notes).toContain(`kubectl -n ${NAMESPACE} rollout status deployment/${OPERATOR}`);
     expect(notes).toContain('kind: OrcaCache');
@@ -269,7 +269,7 @@ describe('a release', () => {
         '-o',
         `jsonpath={.items[*].spec.containers[0].env[?(@.name=="LOG_LEVEL")].value}`,
       ]);
-    // The old one may be on its way out.
+    // The old one may be terminating.
     await vi.waitFor(async () => expect(await level()).toBe('debug'), { timeout: REACTION_MS, interval: 500 });
   });
 
@@ -305,7 +305,7 @@ describe('a release', () => {
     expect(await exists('clusterrole,clusterrolebinding', '-l', `app.kubernetes.io/instance=${RELEASE}`)).toBe(false);
   });
 
-  test('comes back to the CRD that it has left', async () => {
+  test('a new installation adopts the CRD that was left', async () => {
     await helm('install', RELEASE, CHART, ...INSTALL);
     expect(await exists('orca', 'models', '-n', NAMESPACE)).toBe(true);
   });

@@ -1,6 +1,6 @@
 /**
- * A repository whose revisions are applied in order, as Flux and Argo CD do it: server-side, and what is no longer in it is
- * deleted. One of them is broken and one is refused; the operator is upgraded in between; somebody reads all the time.
+ * A repository whose revisions are applied in order, as Flux and Argo CD do it: server-side, with pruning. One revision is
+ * broken and one is refused; the operator is upgraded in between; a client reads all the time.
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
@@ -8,7 +8,7 @@ import { judge } from '#test/helm/judge.ts';
 import { becomes, cache, eventually, openWorld, REACTION_MS, secret, START_MS, type World } from './operator-world.ts';
 
 const PREVIOUS = 'test/fixtures/charts/orcacache-0.1.0.tgz';
-/** A client that asks again, as SDKs do, while a connection's end is under way. */
+/** A client that retries, as SDKs do, when a connection is being closed. */
 const ATTEMPTS = 3;
 const PAUSE_MS = 300;
 
@@ -60,14 +60,14 @@ describe('a repository', () => {
     await eventually(async () => expect(reader.reads()).toBeGreaterThan(0));
   });
 
-  test('goes on under an operator that is upgraded, whose caches are left alone', async () => {
+  test('survives an upgrade of the operator, which does not touch the caches', async () => {
     const before = await pods();
     await world.upgrade();
     await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady');
     expect(await pods()).toBe(before);
   });
 
-  test('rolls out a change, and takes away what is no longer in it', async () => {
+  test('rolls out a change, and prunes removed objects', async () => {
     const before = await pods();
     await sync(models(chunksOf('2Mi')));
     await waitReady();
@@ -76,14 +76,14 @@ describe('a repository', () => {
     expect(await world.field('configmap note', '{.metadata.name}')).toBe('');
   });
 
-  test('with a revision that the API server refuses changes nothing, and is told why', async () => {
+  test('a revision that the API server refuses changes nothing, and the error gives the reason', async () => {
     const before = await world.field('orca models', '{.metadata.generation}');
     const refused = sync(models((spec) => ({ ...spec, origin: { ...spec.origin, id: 'elsewhere' } })));
     await expect(refused).rejects.toThrow(/spec\.origin\.id.*is immutable/);
     expect(await world.field('orca models', '{.metadata.generation}')).toBe(before);
   });
 
-  test('with a revision that does not work leaves the old pods serving, and the status says why', async () => {
+  test('a broken revision leaves the old pods serving, and the status gives the reason', async () => {
     const before = await pods();
     const buckets = [{ name: 'models' }, { name: 'nowhere' }];
     await sync(models((spec) => ({ ...chunksOf('2Mi')(spec), origin: { ...spec.origin, buckets } })));
@@ -112,7 +112,7 @@ describe('a repository', () => {
     expect(reader.failures()).toEqual([]);
   });
 
-  test('without the cache takes it away', async () => {
+  test('a revision without the cache deletes it', async () => {
     await sync(NOTE);
     expect(await world.field('orca models', '{.metadata.name}')).toBe('');
     await eventually(async () => expect(await world.leftovers('models')).toEqual([]), REACTION_MS);

@@ -1,6 +1,6 @@
 /**
- * All that a namespace shows to people who may not read its Secrets, and those Secrets: kept for the search that follows
- * the tests (hack/search-secrets.ts). Pods that are gone by then have taken their logs with them.
+ * Everything that a namespace shows to users who may not read its Secrets, and those Secrets: kept for the search after the
+ * tests (hack/search-secrets.ts). The logs of deleted pods are lost.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -34,7 +34,7 @@ export async function keepNamespace(namespace: string): Promise<void> {
 
   const secrets = JSON.parse(await kubectl('get', 'secrets', '-o', 'json')) as SecretList;
   for (const { metadata, data = {} } of secrets.items) {
-    // Helm keeps its releases in Secrets, compressed: manifests, and nobody's keys.
+    // Helm keeps its releases in Secrets, compressed: they are manifests, not keys.
     if (metadata.name.startsWith('sh.helm.release.')) continue;
     for (const [name, base64] of Object.entries(data))
       noteSecretFile(`Secret ${metadata.name}`, name, Buffer.from(base64, 'base64'));

@@ -18,7 +18,7 @@ const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 /** A cache of small pods; three nodes share one machine. */
 const RESOURCES = { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '512Mi' } };
 const USER = 10_001;
-/** The servers' own copy: a value in a pod's environment is there for everybody who may look at pods. */
+/** The servers' own copy: a value in a pod's environment is visible to every user who may read pods. */
 const SERVER_KEYS = 's3-server';
 /** Pods start within seconds; on a machine that builds something else too, much longer. */
 export const START_MS = 120_000;
@@ -34,7 +34,7 @@ export interface World extends AsyncDisposable {
   condition(cache: string, type: string): Promise<string>;
   /** What a client gets for a key, through the edge Service. */
   read(cache: string, path: string): Promise<string>;
-  /** The operator's pod that holds the lease; empty while nobody does. */
+  /** The operator's pod that holds the lease; empty while no pod does. */
   leader(): Promise<string>;
   /** A sample of that operator's metrics, summed over its labels. */
   metric(name: string, labels?: RegExp): Promise<number>;
@@ -84,7 +84,7 @@ export function secret(name: string): object {
 }
 
 export interface WorldOptions {
-  /** Of the operator; the one of this checkout unless told otherwise. */
+  /** The operator's chart; by default this checkout's. */
   readonly chart?: string;
   /** Pods that could do more than they need are refused: the namespace enforces the restricted standard. */
   readonly restricted?: boolean;
@@ -176,7 +176,7 @@ export async function openWorld({
   return world;
 }
 
-/** The program under the previous chart is this checkout's, and may want a right that was not given then. */
+/** The program under the previous chart is this checkout's, and may need a permission that the old chart lacks. */
 export function everyRight(namespace: string, account = ACCOUNT): object {
   return {
     apiVersion: 'rbac.authorization.k8s.io/v1',

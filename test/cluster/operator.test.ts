@@ -6,7 +6,7 @@ import { becomes, cache, eventually, openWorld, secret, START_MS, type World } f
 const GOLDEN = 'test/golden/operator';
 /** The Deployment's progress deadline, and the time to see it. */
 const DEADLINE_MS = 180_000;
-/** A pod first asks the origin 15 s after it is ready, and is asked itself once a minute. */
+/** A pod first probes the origin 15 s after it is ready, and its report is read once a minute. */
 const SIDES_MS = 120_000;
 
 let world: World;
@@ -21,18 +21,21 @@ const ready = (name: string): Promise<void> =>
   becomes(() => world.condition(name, 'Ready'), 'True ReplicasReady', START_MS);
 
 describe('the children', () => {
-  test.for(readdirSync(GOLDEN))('of a sample are accepted by the API server, strictly: %s', async (file) => {
-    const manifests = readFileSync(`${GOLDEN}/${file}`, 'utf8').replaceAll(
-      'namespace: ml',
-      `namespace: ${world.namespace}`,
-    );
-    const told = await world.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
-    expect(told.trim().split('\n')).toHaveLength(manifests.split(/^kind: /m).length - 1);
-  });
+  test.for(readdirSync(GOLDEN))(
+    'the children of a sample pass strict validation by the API server: %s',
+    async (file) => {
+      const manifests = readFileSync(`${GOLDEN}/${file}`, 'utf8').replaceAll(
+        'namespace: ml',
+        `namespace: ${world.namespace}`,
+      );
+      const told = await world.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
+      expect(told.trim().split('\n')).toHaveLength(manifests.split(/^kind: /m).length - 1);
+    },
+  );
 });
 
 describe('a cache', () => {
-  test('that names a missing Secret says which, and makes nothing', async () => {
+  test('a cache with a missing Secret reports its name, and creates nothing', async () => {
     await world.apply(cache('models', { secret: 'keys' }));
     await becomes(() => world.condition('models', 'Reconciling'), 'True WaitingForSecret');
     const message = await world.field('orca models', '{.status.conditions[?(@.type=="Reconciling")].message}');
@@ -58,7 +61,7 @@ describe('a cache', () => {
     });
   });
 
-  test('says what its pods say of the origin, of the store and of what they have taken up', async () => {
+  test('the status has what its pods report about the origin, the store and the runtime settings', async () => {
     await becomes(() => world.condition('models', 'OriginReachable'), 'True Reachable', SIDES_MS);
     await becomes(() => world.condition('models', 'CacheStoreReady'), 'True Atomic', SIDES_MS);
     await becomes(() => world.condition('models', 'RuntimeApplied'), 'True Applied', SIDES_MS);
@@ -71,7 +74,7 @@ describe('a cache', () => {
     expect(await writeCount()).toBe(writes);
   });
 
-  test('gets back a child that somebody deletes, and a field that somebody changes', async () => {
+  test('a deleted child is created again, and a changed field is reset', async () => {
     await world.kubectl(['delete', 'service', 'models']);
     await becomes(() => world.field('service models', '{.spec.ports[0].port}'), '80');
     await world.kubectl([
@@ -96,7 +99,7 @@ describe('a cache', () => {
     expect(await world.field('pdb models', '{.spec.maxUnavailable}')).toBe('1');
   });
 
-  test('goes on being looked after when the operator that works is taken away', async () => {
+  test('another operator takes over when the leader is deleted', async () => {
     const leader = await world.leader();
     await world.kubectl(['delete', 'pod', leader, '--grace-period=0', '--force']);
     await world.kubectl(['delete', 'service', 'models']);
@@ -149,7 +152,7 @@ describe('a cache', () => {
     await ready('models');
   });
 
-  test('is kept apart on three nodes where it is asked for, also while all its pods are replaced', async () => {
+  test('required anti-affinity keeps pods on three nodes, also while all of them are replaced', async () => {
     await patch({ availability: { antiAffinity: 'Required' } });
     await becomes(() => world.condition('models', 'Ready'), 'False Progressing');
     await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady', START_MS);
@@ -171,7 +174,7 @@ describe('a cache', () => {
     await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady', START_MS);
   });
 
-  test('that is changed for the worse goes on serving, also when its containers restart, and says why', async () => {
+  test('a cache with a broken change keeps serving, also when its containers restart, and the status gives the reason', async () => {
     const before = await podNames();
     await world.apply(cache('models', { secret: 'keys', endpoint: 'http://nowhere:7070' }));
     await becomes(() => world.condition('models', 'Ready'), 'False Progressing');
@@ -199,7 +202,7 @@ describe('a cache', () => {
     expect(await world.field('orca models', '{.status.replicas}')).toBe('3');
   });
 
-  test('tells its turns as events, each once', async () => {
+  test('each transition is one event', async () => {
     const events = await world.field(
       'events.events.k8s.io --field-selector regarding.kind=OrcaCache,reason=RolloutFailed',
       '{range .items[*]}{.type} {.regarding.name}{"\\n"}{end}',
@@ -255,7 +258,7 @@ interface Pod {
   readonly spec: { readonly nodeName?: string };
 }
 
-/** Those that are on their way out since the last change are nobody's any more. */
+/** Pods that terminate since the last change do not count. */
 async function pods(): Promise<Pod[]> {
   const list = await world.kubectl(['get', 'pods', '-l', 'app.kubernetes.io/instance=models', '-o', 'json']);
   return (JSON.parse(list) as { items: Pod[] }).items.filter(

@@ -4,9 +4,9 @@ import { IMAGE, runContainer, startContainer, USER_ID } from './support.ts';
 
 const PROPAGATION_DELAY_MS = 1_000;
 const DRAIN_TIMEOUT_MS = 5_000;
-/** The first try of a refused connection, with its retries. */
+/** Covers the first attempt at a refused connection, and its retries. */
 const PROBE_TIMEOUT_MS = 30_000;
-/** What the operator adds to the two for the pod's grace period. */
+/** The operator adds this margin to the two above for the pod's grace period. */
 const GRACE_MARGIN_MS = 15_000;
 
 /** Nothing listens on port 9 of the pod itself. */
@@ -23,9 +23,9 @@ memory: {budget: 1Gi}
 runtimeFile: ${MOUNT.runtime}
 shutdown: {propagationDelay: ${PROPAGATION_DELAY_MS}ms, drainTimeout: ${DRAIN_TIMEOUT_MS}ms}
 `;
-/** An operator that has not seen this configuration serve yet. */
+/** Written by an operator that has not yet seen this configuration serve. */
 const RUNTIME = 'provenConfigs: ["00000000"]\n';
-const CREDENTIALS = { ORCA_ORIGIN_ACCESS_KEY_ID: 'nobody', ORCA_ORIGIN_SECRET_ACCESS_KEY: 'not-a-secret' };
+const CREDENTIALS = { ORCA_ORIGIN_ACCESS_KEY_ID: 'any', ORCA_ORIGIN_SECRET_ACCESS_KEY: 'not-a-secret' };
 
 async function startCache() {
   return startContainer(IMAGE.cache, { port: POD_PORT.ops, path: '/livez' }, [POD_PORT.ops, POD_PORT.edge], {
@@ -36,7 +36,7 @@ async function startCache() {
 }
 
 describe('the cache image', () => {
-  test('runs node itself as a user without rights, on a root that nobody can write to', async () => {
+  test('runs node as PID 1, as an unprivileged user, on a read-only root', async () => {
     const cache = await startCache();
     const found: unknown = JSON.parse(
       await cache.evaluate(`
@@ -58,22 +58,22 @@ describe('the cache image', () => {
     });
   });
 
-  test('holds what the pod needs and nothing of the workshop', async () => {
+  test('contains the runtime files and no development tools', async () => {
     const cache = await startCache();
     const listing = await cache.evaluate(`
       import { readdirSync } from 'node:fs';
       const modules = readdirSync('/app/node_modules');
       console.log(JSON.stringify({
         app: readdirSync('/app').toSorted(),
-        workshop: modules.filter((name) => ['typescript', 'vitest', 'testcontainers', 'oxlint'].includes(name)),
+        developmentTools: modules.filter((name) => ['typescript', 'vitest', 'testcontainers', 'oxlint'].includes(name)),
       }));`);
     expect(JSON.parse(listing)).toEqual({
       app: ['cache', 'crds', 'node_modules', 'package.json', 'shared'],
-      workshop: [],
+      developmentTools: [],
     });
   });
 
-  test('is live, and not ready, while a new config has not reached its origin', async () => {
+  test('is live but not ready while a new config has not reached its origin', async () => {
     const cache = await startCache();
     const get = (path: string) => fetch(cache.url(POD_PORT.ops, path));
     await vi.waitFor(
@@ -85,17 +85,17 @@ describe('the cache image', () => {
     expect(await (await get('/metrics')).text()).toContain('process_cpu_seconds_total');
   });
 
-  test('ends with 0 on SIGTERM, within its grace period', async () => {
+  test('exits with code 0 on SIGTERM, within its grace period', async () => {
     const cache = await startCache();
     const { exitCode, output, tookMs } = await cache.terminate();
     expect(output).toContain('stopped');
     expect(exitCode).toBe(0);
-    // It waits for the endpoints to spread, and for no stream, because there is none.
+    // It waits for endpoint propagation; no response streams are open to drain.
     expect(tookMs).toBeGreaterThanOrEqual(PROPAGATION_DELAY_MS);
     expect(tookMs).toBeLessThan(PROPAGATION_DELAY_MS + DRAIN_TIMEOUT_MS + GRACE_MARGIN_MS);
   });
 
-  test('refuses a bad config with exit code 1, naming each mistake by its path', async () => {
+  test('rejects an invalid config with exit code 1, naming the path of each invalid field', async () => {
     const files = { [MOUNT.config]: `${CONFIG}chunking: {size: tiny}\nlogLevl: info\n` };
     const { exitCode, output } = await runContainer(IMAGE.cache, { files, environment: CREDENTIALS });
     expect(output).toContain('chunking.size');
@@ -103,7 +103,7 @@ describe('the cache image', () => {
     expect(exitCode).toBe(1);
   });
 
-  test('says which file is missing when it is given no config', async () => {
+  test('names the missing file when it is given no config', async () => {
     const { exitCode, output } = await runContainer(IMAGE.cache, {});
     expect(output).toContain(MOUNT.config);
     expect(exitCode).toBe(1);

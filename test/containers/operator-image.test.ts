@@ -3,7 +3,7 @@ import { IMAGE, runContainer, startContainer, USER_ID } from './support.ts';
 
 const PROBE_PORT = 8081;
 const METRICS_PORT = 8080;
-/** Kubernetes' own for the operator's pod. */
+/** The grace period of the operator's pod. */
 const GRACE_PERIOD_MS = 10_000;
 const KUBECONFIG = '/etc/orca/kubeconfig';
 
@@ -12,8 +12,8 @@ const UNREACHABLE = `
 apiVersion: v1
 kind: Config
 clusters: [{name: nowhere, cluster: {server: "http://127.0.0.1:9"}}]
-users: [{name: nobody, user: {token: not-a-secret}}]
-contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+users: [{name: any, user: {token: not-a-secret}}]
+contexts: [{name: nowhere, context: {cluster: nowhere, user: any}}]
 current-context: nowhere
 `;
 
@@ -26,7 +26,7 @@ async function startOperator() {
 }
 
 describe('the operator image', () => {
-  test('runs node itself as a user without rights, on a root that nobody can write to', async () => {
+  test('runs node as PID 1, as an unprivileged user, on a read-only root', async () => {
     const operator = await startOperator();
     const found: unknown = JSON.parse(
       await operator.evaluate(`
@@ -42,43 +42,43 @@ describe('the operator image', () => {
     expect(found).toEqual({ uid: USER_ID, command: ['node', 'operator/main.ts'], writes: ['EROFS', 'EROFS', 'EROFS'] });
   });
 
-  test('holds what the pod needs and nothing of the workshop', async () => {
+  test('contains the runtime files and no development tools', async () => {
     const operator = await startOperator();
     const listing = await operator.evaluate(`
       import { readdirSync } from 'node:fs';
       const modules = readdirSync('/app/node_modules');
       console.log(JSON.stringify({
         app: readdirSync('/app').toSorted(),
-        workshop: modules.filter((name) => ['typescript', 'vitest', 'testcontainers', 'oxlint'].includes(name)),
+        developmentTools: modules.filter((name) => ['typescript', 'vitest', 'testcontainers', 'oxlint'].includes(name)),
       }));`);
     expect(JSON.parse(listing)).toEqual({
       app: ['crds', 'node_modules', 'operator', 'package.json', 'shared'],
-      workshop: [],
+      developmentTools: [],
     });
   });
 
-  test('is healthy, and not ready, while its API server cannot be reached', async () => {
+  test('is healthy but not ready while its API server is unreachable', async () => {
     const operator = await startOperator();
     expect((await fetch(operator.url(PROBE_PORT, '/healthz'))).status).toBe(200);
     expect((await fetch(operator.url(PROBE_PORT, '/readyz'))).status).toBe(503);
     expect(await (await fetch(operator.url(METRICS_PORT, '/metrics'))).text()).toContain('workqueue_depth');
   });
 
-  test('ends with 0 on SIGTERM, within its grace period', async () => {
+  test('exits with code 0 on SIGTERM, within its grace period', async () => {
     const operator = await startOperator();
     const { exitCode, tookMs } = await operator.terminate();
     expect(exitCode).toBe(0);
     expect(tookMs).toBeLessThan(GRACE_PERIOD_MS);
   });
 
-  test('refuses bad settings with exit code 1, naming each', async () => {
+  test('rejects invalid settings with exit code 1, naming each', async () => {
     const { exitCode, output } = await runContainer(IMAGE.operator, { environment: { LOG_LEVEL: 'loud' } });
     expect(output).toContain('CACHE_IMAGE');
     expect(output).toContain('LOG_LEVEL');
     expect(exitCode).toBe(1);
   });
 
-  test('says what is missing when it is in no cluster', async () => {
+  test('reports an error when it runs outside a cluster', async () => {
     const { exitCode, output } = await runContainer(IMAGE.operator, { environment: { CACHE_IMAGE: IMAGE.cache } });
     expect(output).toContain('orca-operator: ');
     expect(exitCode).toBe(1);

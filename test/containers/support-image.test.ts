@@ -3,7 +3,7 @@ import { IMAGE, runContainer, startContainer } from './support.ts';
 
 const ADMIN_PORT = 7072;
 
-describe('the image of the servers beside the caches', () => {
+describe('the image of the support servers', () => {
   test('runs the counting proxy', async () => {
     const proxy = await startContainer(IMAGE.support, { port: ADMIN_PORT, path: '/_health' }, [ADMIN_PORT], {
       command: ['node', 'counting-proxy.ts', '--upstream', 'http://127.0.0.1:9'],
@@ -13,7 +13,7 @@ describe('the image of the servers beside the caches', () => {
     expect(await proxy.terminate()).toMatchObject({ exitCode: 0 });
   });
 
-  test('has the S3 server', async () => {
+  test('contains the S3 server', async () => {
     const { exitCode, output } = await runContainer(IMAGE.support, { command: ['versitygw', '--version'] });
     expect(output).toContain('Version');
     expect(exitCode).toBe(0);

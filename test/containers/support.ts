@@ -1,6 +1,6 @@
 /**
- * Containers as Kubernetes' restricted profile runs them: the image's own user, a read-only root, no capabilities, no new
- * privileges. What a container needs comes in through mounts.
+ * Runs containers as Kubernetes' restricted profile does: the image's own user, a read-only root, no capabilities, no new
+ * privileges. Files reach a container through mounts.
  */
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ import {
 import { onTestFinished } from 'vitest';
 import { keepSaid, noteSecret, noteSecretFile } from '#test/support/evidence.ts';
 
-/** What `hack/image` builds when it is given no tag. */
+/** The tags that `hack/image` builds by default. */
 export const IMAGE = {
   cache: 'orcacache/cache:dev',
   operator: 'orcacache/operator:dev',
@@ -24,19 +24,19 @@ export const IMAGE = {
 } as const;
 export const USER_ID = 10_001;
 
-/** For a process that is asked to end, or that ends by itself at once. */
+/** How long a process may take to exit, after SIGTERM or by itself. */
 const EXIT_TIMEOUT_MS = 60_000;
 
 export interface ContainerOptions {
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
-  /** Path in the container → the file's text. */
+  /** Path in the container → content of the file. */
   readonly files?: Readonly<Record<string, string>>;
-  /** Writable folders of the image's user. */
+  /** Folders that the image's user may write to. */
   readonly folders?: readonly string[];
 }
 
-export interface Ended {
+export interface ExitedContainer {
   readonly exitCode: number;
   readonly output: string;
   readonly tookMs: number;
@@ -44,13 +44,13 @@ export interface Ended {
 
 export interface RunningContainer {
   url(port: number, path: string): string;
-  /** Runs a module's text with the image's node, as the image's user; its standard output. */
+  /** Runs module source with the image's node, as the image's user; resolves with its standard output. */
   evaluate(script: string): Promise<string>;
-  /** Sends SIGTERM, as kubelet does first. */
-  terminate(): Promise<Ended>;
+  /** Sends SIGTERM, the signal that kubelet sends first. */
+  terminate(): Promise<ExitedContainer>;
 }
 
-/** Starts an image and waits until `probe` answers. */
+/** Starts an image and waits until `probe` responds. */
 export async function startContainer(
   image: string,
   probe: { readonly port: number; readonly path: string },
@@ -70,17 +70,17 @@ export async function startContainer(
       if (exitCode !== 0) throw new Error(`exit code ${exitCode}: ${output}`);
       return output;
     },
-    terminate: () => ended(started, 'SIGTERM'),
+    terminate: () => waitForExit(started, 'SIGTERM'),
   };
 }
 
 export interface LimitedContainer {
-  /** Whether the kernel has ended a process of it for want of memory. */
+  /** Whether the kernel has OOM-killed a process of the container. */
   isOutOfMemory(): Promise<boolean>;
   isRunning(): Promise<boolean>;
 }
 
-/** Starts an image in the machine's own network, with so much memory and no more, as a pod's limit does it. */
+/** Starts an image in the host network, with a memory limit like a pod's. */
 export async function startLimited(
   image: string,
   memoryBytes: number,
@@ -100,12 +100,12 @@ export async function startLimited(
   };
 }
 
-/** Runs an image until it ends by itself. */
-export async function runContainer(image: string, options: ContainerOptions): Promise<Ended> {
+/** Runs an image until it exits by itself. */
+export async function runContainer(image: string, options: ContainerOptions): Promise<ExitedContainer> {
   const container = await confined(image, options);
   const started = await container.withWaitStrategy(AS_SOON_AS_STARTED).start();
   onTestFinished(() => remove(started));
-  return ended(started);
+  return waitForExit(started);
 }
 
 const AS_SOON_AS_STARTED: WaitStrategy = {
@@ -115,7 +115,7 @@ const AS_SOON_AS_STARTED: WaitStrategy = {
   getStartupTimeout: () => 0,
 };
 
-/** testcontainers has no method for these two. */
+/** testcontainers has no method for these two settings. */
 class Confined extends GenericContainer {
   confine(): this {
     this.hostConfig.ReadonlyRootfs = true;
@@ -128,7 +128,7 @@ async function confined(image: string, options: ContainerOptions): Promise<Gener
   const container = new Confined(image)
     .confine()
     .withSecurityOpt('no-new-privileges')
-    // By which hack/test finds what a crashed test has left.
+    // hack/test finds the containers of a crashed test by this label.
     .withLabels({ 'orcacache-test': process.env['ORCACACHE_TEST_RUN'] ?? 'by-hand' })
     .withBindMounts(await mounted(options.files ?? {}))
     .withTmpFs(Object.fromEntries((options.folders ?? []).map((path) => [path, `uid=${USER_ID},gid=${USER_ID}`])));
@@ -141,7 +141,7 @@ async function confined(image: string, options: ContainerOptions): Promise<Gener
   return container;
 }
 
-/** Nothing can be copied into a read-only root, so files are mounted. */
+/** Mounts the files, because none can be copied into a read-only root. */
 async function mounted(files: Readonly<Record<string, string>>) {
   const folder = await mkdtemp(join(tmpdir(), 'orcacache-container-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
@@ -155,7 +155,7 @@ async function mounted(files: Readonly<Record<string, string>>) {
   );
 }
 
-async function ended(started: StartedTestContainer, signal?: string): Promise<Ended> {
+async function waitForExit(started: StartedTestContainer, signal?: string): Promise<ExitedContainer> {
   const client = await getContainerRuntimeClient();
   const container = client.container.getById(started.getId());
   const startMs = performance.now();
@@ -169,7 +169,7 @@ async function ended(started: StartedTestContainer, signal?: string): Promise<En
 
 async function remove(started: StartedTestContainer): Promise<void> {
   const client = await getContainerRuntimeClient();
-  // Of one that runs, the logs have no end.
+  // The log stream of a running container never ends.
   await started.stop({ remove: false, timeout: 1 });
   keepSaid('container')(await text(await started.logs()));
   await client.container.getById(started.getId()).remove({ force: true, v: true });

@@ -1,4 +1,4 @@
-/** The cache image under a memory limit, as a pod has one: its budget is half of that by default. */
+/** The cache image under a memory limit like a pod's; the memory budget defaults to half of the limit. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { MOUNT } from '#crds/names.ts';
 import { freePort } from '#test/support/free-port.ts';
@@ -14,60 +14,67 @@ const LIMIT_BYTES = 512 * MIB;
 const READERS = 200;
 const BYTES_PER_SECOND = 100_000;
 const CHUNK_BYTES = 8 * MIB;
-/** Much more than what the sockets on the way hold, so that each reader's pace is felt inside. */
+/** Much more than the socket buffers between cache and reader hold, so that a slow reader stalls its response. */
 const SIZE_BYTES = CHUNK_BYTES + 2 * MIB;
 const BUCKET = 'models';
 const START_LIMIT_MS = 60_000;
 
 describe('with a limit of twice its budget', () => {
-  test('200 readers at 100 KB/s do not get it killed, and each gets all', { timeout: 300_000 }, async () => {
-    const parts = new AsyncDisposableStack();
-    onTestFinished(() => parts.disposeAsync());
-    const origin = parts.use(await startSyntheticOrigin());
-    const store = parts.use(await startSyntheticStore());
-    const keys = Array.from({ length: READERS }, (_, index) => `${SIZE_BYTES}-reader-${index}`);
-    store.expect({ originId: 'far', bucket: BUCKET }, keys, CHUNK_BYTES);
-    const [edge, peer, ops] = [await freePort(), await freePort(), await freePort()];
-    const s3 = (endpoint: string) => `{endpoint: "${endpoint}", region: us-east-1, forcePathStyle: true}`;
-    const cache = await startLimited(IMAGE.cache, LIMIT_BYTES, {
-      files: {
-        [MOUNT.config]: `
+  test(
+    '200 readers at 100 KB/s do not cause an OOM kill, and each reads its whole object',
+    { timeout: 300_000 },
+    async () => {
+      const parts = new AsyncDisposableStack();
+      onTestFinished(() => parts.disposeAsync());
+      const origin = parts.use(await startSyntheticOrigin());
+      const store = parts.use(await startSyntheticStore());
+      const keys = Array.from({ length: READERS }, (_, index) => `${SIZE_BYTES}-reader-${index}`);
+      store.expect({ originId: 'far', bucket: BUCKET }, keys, CHUNK_BYTES);
+      const [edge, peer, ops] = [await freePort(), await freePort(), await freePort()];
+      const s3 = (endpoint: string) => `{endpoint: "${endpoint}", region: us-east-1, forcePathStyle: true}`;
+      const cache = await startLimited(IMAGE.cache, LIMIT_BYTES, {
+        files: {
+          [MOUNT.config]: `
 origin: {id: far, type: S3, s3: ${s3(origin.endpoint)}, buckets: [{name: ${BUCKET}}]}
 cacheStore: {type: S3, s3: {endpoint: "${store.endpoint}", region: us-east-1, forcePathStyle: true, bucket: chunks}}
 chunking: {size: ${CHUNK_BYTES / MIB}Mi, tiers: []}
 listen: {edge: "127.0.0.1:${edge}", peer: "127.0.0.1:${peer}", ops: "127.0.0.1:${ops}"}
 peers: {type: Static, self: "127.0.0.1:${peer}", static: {peers: ["127.0.0.1:${peer}"]}}
 `,
-      },
-      environment: {
-        ORCA_ORIGIN_ACCESS_KEY_ID: 'any',
-        ORCA_ORIGIN_SECRET_ACCESS_KEY: 'not-a-secret',
-        ORCA_CACHESTORE_ACCESS_KEY_ID: 'any',
-        ORCA_CACHESTORE_SECRET_ACCESS_KEY: 'not-a-secret',
-      },
-    });
-    const opsUrl = `http://127.0.0.1:${ops}`;
-    let isReady = false;
-    const looking = setInterval(
-      () => void http(opsUrl, '/readyz').then(({ status }) => (isReady ||= status === 200)),
-      200,
-    );
-    onTestFinished(() => clearInterval(looking));
-    await until(() => isReady, 'the cache is ready', START_LIMIT_MS);
-    clearInterval(looking);
-    expect(await readMetric(opsUrl, 'orca_memory_budget_bytes')).toBe(LIMIT_BYTES / 2);
+        },
+        environment: {
+          ORCA_ORIGIN_ACCESS_KEY_ID: 'any',
+          ORCA_ORIGIN_SECRET_ACCESS_KEY: 'not-a-secret',
+          ORCA_CACHESTORE_ACCESS_KEY_ID: 'any',
+          ORCA_CACHESTORE_SECRET_ACCESS_KEY: 'not-a-secret',
+        },
+      });
+      const opsUrl = `http://127.0.0.1:${ops}`;
+      let isReady = false;
+      const polling = setInterval(
+        () => void http(opsUrl, '/readyz').then(({ status }) => (isReady ||= status === 200)),
+        200,
+      );
+      onTestFinished(() => clearInterval(polling));
+      await until(() => isReady, 'the cache is ready', START_LIMIT_MS);
+      clearInterval(polling);
+      expect(await readMetric(opsUrl, 'orca_memory_budget_bytes')).toBe(LIMIT_BYTES / 2);
 
-    const readers = keys.map((key) => startClient(`http://127.0.0.1:${edge}`, BUCKET, key, BYTES_PER_SECOND));
-    onTestFinished(() => readers.forEach((reader) => reader.leave()));
-    await until(() => readers.every(({ gotBytes }) => gotBytes > 0), 'each reader has begun', 120_000);
-    await expect
-      .poll(() => readMetric(opsUrl, 'orca_stalls_total', { outcome: 'buffers_released' }), { timeout: 60_000, interval: 500 })
-      .toBeGreaterThanOrEqual(READERS / 2);
-    expect(readers.filter(({ isOver }) => isOver)).toEqual([]);
-    for (const reader of readers) reader.hurry();
-    expect(new Set(await Promise.all(readers.map(({ ended }) => ended)))).toEqual(new Set(['whole']));
-    expect(await cache.isOutOfMemory()).toBe(false);
-    expect(await cache.isRunning()).toBe(true);
-    expect([origin.counts.bytes, store.problems]).toEqual([READERS * SIZE_BYTES, []]);
-  });
+      const readers = keys.map((key) => startClient(`http://127.0.0.1:${edge}`, BUCKET, key, BYTES_PER_SECOND));
+      onTestFinished(() => readers.forEach((reader) => reader.leave()));
+      await until(() => readers.every(({ gotBytes }) => gotBytes > 0), 'each reader has received bytes', 120_000);
+      await expect
+        .poll(() => readMetric(opsUrl, 'orca_stalls_total', { outcome: 'buffers_released' }), {
+          timeout: 60_000,
+          interval: 500,
+        })
+        .toBeGreaterThanOrEqual(READERS / 2);
+      expect(readers.filter(({ isOver }) => isOver)).toEqual([]);
+      for (const reader of readers) reader.hurry();
+      expect(new Set(await Promise.all(readers.map(({ ended }) => ended)))).toEqual(new Set(['whole']));
+      expect(await cache.isOutOfMemory()).toBe(false);
+      expect(await cache.isRunning()).toBe(true);
+      expect([origin.counts.bytes, store.problems]).toEqual([READERS * SIZE_BYTES, []]);
+    },
+  );
 });

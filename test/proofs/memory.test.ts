@@ -1,18 +1,18 @@
-/** Hundreds of clients on little memory: what is ever resident, and that all of it comes back. */
+/** Hundreds of clients on a small memory budget: peak resident memory, and that every buffer is released. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startClient } from '#test/support/load-client.ts';
 import { BUCKET, BUDGET_BYTES, expectWhole, LONG_MS, names, startMemoryWorld } from '#test/support/memory-world.ts';
 import { MIB } from '#test/support/replicas.ts';
 import { until } from '#test/support/until.ts';
 
-/** What the process takes besides the budget: Node, code, sockets' bookkeeping, garbage. */
+/** Memory of the process besides the budget: Node, code, socket state, garbage. */
 const BESIDES_BYTES = 250 * MIB;
-/** Of the origin's line, as a good one across a continent: what can be told then is how well it is used. */
+/** Bandwidth of the origin's line, as of a good one across a continent. The first test asserts how well it is used. */
 const LINE_BYTES_PER_SECOND = 150 * MIB;
 
 const start = (keys: readonly string[]) => startMemoryWorld(keys, { lineBytesPerSecond: LINE_BYTES_PER_SECOND });
 
-/** All at once, as fast as they can, until each has its object. */
+/** Reads all objects at once, unthrottled; counts the clients per outcome. */
 async function readEach(edge: string, keys: readonly string[]): Promise<Record<string, number>> {
   const outcomes: Record<string, number> = {};
   for (const outcome of await Promise.all(keys.map((key) => startClient(edge, BUCKET, key).ended)))
@@ -21,13 +21,13 @@ async function readEach(edge: string, keys: readonly string[]): Promise<Record<s
 }
 
 describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS }, () => {
-  test('200 clients on 200 cold objects: in bounds, no wrong byte, no broken response, and all of them succeed', async () => {
+  test('200 clients read 200 cold objects: memory stays in bounds, and every response is complete and correct', async () => {
     const keys = [...names(192, 10 * MIB, 'short'), ...names(8, 130 * MIB, 'long')];
     const totalBytes = 192 * 10 * MIB + 8 * 130 * MIB;
     const world = await start(keys);
     const startedMs = performance.now();
     expect(await readEach(world.cache.edge, keys)).toEqual({ whole: 200 });
-    // The one time that is asserted: the line's own, twice.
+    // The only duration asserted: twice the transfer time at the line's rate.
     expect(performance.now() - startedMs).toBeLessThan((2 * 1000 * totalBytes) / LINE_BYTES_PER_SECOND);
     expect(await world.cache.peakBytes()).toBeLessThan(BUDGET_BYTES + BESIDES_BYTES);
     await expectWhole(world);
@@ -37,25 +37,32 @@ describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS },
     expect(await world.cache.metric('orca_committed_bytes_total')).toBe(totalBytes);
   });
 
-  test('eight clients at 50 KB/s on eight fills of 128 MiB hinder nobody, and miss nothing', async () => {
+  test('eight clients at 50 KB/s on eight fills of 128 MiB delay no other client, and read their whole objects', async () => {
     const slow = names(8, 128 * MIB, 'slow');
     const others = [...names(16, 10 * MIB, 'other'), ...names(4, 128 * MIB, 'other')];
     const world = await start([...slow, ...others]);
     const { cache } = world;
-    const hanging = slow.map((key) => startClient(cache.edge, BUCKET, key, 50_000));
-    onTestFinished(() => hanging.forEach((client) => client.leave()));
-    await until(() => hanging.every(({ gotBytes }) => gotBytes > 0), 'each slow one has begun', LONG_MS);
+    const slowClients = slow.map((key) => startClient(cache.edge, BUCKET, key, 50_000));
+    onTestFinished(() => slowClients.forEach((client) => client.leave()));
+    await until(
+      () => slowClients.every(({ gotBytes }) => gotBytes > 0),
+      'each slow client has received bytes',
+      LONG_MS,
+    );
     expect(await readEach(cache.edge, others)).toEqual({ whole: others.length });
-    expect(hanging.filter(({ isOver }) => isOver)).toEqual([]);
+    expect(slowClients.filter(({ isOver }) => isOver)).toEqual([]);
     await expect
-      .poll(() => cache.metric('orca_stalls_total', { outcome: 'buffers_released' }), { timeout: LONG_MS, interval: 200 })
+      .poll(() => cache.metric('orca_stalls_total', { outcome: 'buffers_released' }), {
+        timeout: LONG_MS,
+        interval: 200,
+      })
       .toBeGreaterThanOrEqual(8);
-    // What they still hold of the pool is what was handed to their sockets.
+    // The only pool memory they still hold is what was passed to their sockets.
     const held = (await cache.metric('orca_memory_window_bytes')) + (await cache.metric('orca_memory_fill_bytes'));
     expect(held - (await cache.metric('orca_memory_tier_bytes'))).toBeLessThan(8 * 5 * MIB);
-    // Their chunks have left memory meanwhile; they go on from the store.
-    for (const client of hanging) client.hurry();
-    expect(await Promise.all(hanging.map(({ ended }) => ended))).toEqual(slow.map(() => 'whole'));
+    // Their chunks were evicted from memory meanwhile; the responses continue from the cachestore.
+    for (const client of slowClients) client.hurry();
+    expect(await Promise.all(slowClients.map(({ ended }) => ended))).toEqual(slow.map(() => 'whole'));
     expect(world.origin.counts.bytes).toBe(8 * 128 * MIB + 16 * 10 * MIB + 4 * 128 * MIB);
     expect(await cache.peakBytes()).toBeLessThan(BUDGET_BYTES + BESIDES_BYTES);
     await expectWhole(world);
