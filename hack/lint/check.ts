@@ -51,16 +51,13 @@ const CHECKS: Readonly<Record<string, Check>> = {
 
 const INSTALL = 'run hack/tools node deps lint, then eval "$(hack/tools env)"';
 
-/** Not yet part of `npm run check`: run them by name. */
-const PENDING = new Set(['spelling', 'prose']);
-
 const { values, positionals } = parseArgs({ options: { results: { type: 'string' } }, allowPositionals: true });
 const unknown = positionals.filter((name) => !(name in CHECKS));
 if (unknown.length > 0) {
   console.error(`unknown check ${unknown.join(', ')}; choose from: ${Object.keys(CHECKS).join(', ')}`);
   process.exit(2);
 }
-const names = positionals.length > 0 ? positionals : Object.keys(CHECKS).filter((name) => !PENDING.has(name));
+const names = positionals.length > 0 ? positionals : Object.keys(CHECKS);
 const failed = names.filter((name) => !passes(name, CHECKS[name]!));
 if (failed.length > 0) {
   console.error(`${failed.length} of ${names.length} checks failed: ${failed.join(', ')}`);

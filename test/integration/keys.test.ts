@@ -1,4 +1,4 @@
-/** Keys that normalising would break: each arrives at the origin byte for byte, signed over what is on the wire. */
+/** Keys that normalizing would break: each arrives at the origin byte for byte, signed over what is on the wire. */
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { createHash, createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -12,7 +12,7 @@ const LINE_BYTES_PER_SECOND = 150 * MIB;
 
 const start = (keys: readonly string[]) => startMemoryWorld(keys, { lineBytesPerSecond: LINE_BYTES_PER_SECOND });
 
-/** Reads all objects at once, unthrottled; counts the clients per outcome. */
+/** Reads all objects at once, not throttled; counts the clients per outcome. */
 async function readEach(edge: string, keys: readonly string[]): Promise<Record<string, number>> {
   const outcomes: Record<string, number> = {};
   for (const outcome of await Promise.all(keys.map((key) => startClient(edge, BUCKET, key).ended)))

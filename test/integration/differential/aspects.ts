@@ -28,7 +28,7 @@ const HEADERS = [
 ];
 const HEADER_PREFIXES = ['x-amz-meta-', 'x-amz-checksum-'];
 /** Texts that mean the same, or that no program uses. */
-const UNCOMPARED_ERROR_ELEMENTS = new Set([
+const NOT_COMPARED_ERROR_ELEMENTS = new Set([
   'Message',
   'RequestId',
   'HostId',
@@ -90,7 +90,7 @@ function documentAspects(xml: string): Map<string, string> {
     const name = path.slice(1).join('.');
     const last = path.at(-1) ?? '';
     // An empty element means the same as a missing one.
-    if (value === '' || (root === 'Error' && UNCOMPARED_ERROR_ELEMENTS.has(last))) continue;
+    if (value === '' || (root === 'Error' && NOT_COMPARED_ERROR_ELEMENTS.has(last))) continue;
     const count = counts.get(name) ?? 0;
     counts.set(name, count + 1);
     const told = isEncoded && ENCODED.has(last) ? decodeURIComponent(value) : inSeconds(value);

@@ -114,7 +114,7 @@ const RANGES: Difference[] = [
     to: /^bytes \*\/(?:0|100)$/,
   },
   {
-    reason: 'aws-c-s3 recognises an empty object by its size of 0 in the 416, which versitygw leaves out',
+    reason: 'aws-c-s3 recognizes an empty object by its size of 0 in the 416, which versitygw leaves out',
     where: /^GET \S+\/empty range=/,
     what: 'Error ActualObjectSize',
     from: 'none',
@@ -196,7 +196,7 @@ const NAMES: Difference[] = [
     to: '400 Error InvalidURI',
   },
   {
-    reason: 'paths are never normalised: the key is `../object`, and this signature is not that key’s',
+    reason: 'paths are never normalized: the key is `../object`, and this signature is not that key’s',
     where: /\/%2e%2e\/object$/,
     what: 'answer',
     from: /^400/,
