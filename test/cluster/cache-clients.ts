@@ -7,16 +7,16 @@ import { BUCKET, KEYS, type World } from './operator-world.ts';
 /** As SDKs do by default. */
 const ATTEMPTS = 3;
 const RETRY_MS = 300;
-/** No single answer takes longer on a machine that does other things too. */
+/** No single response takes longer, even on a busy machine. */
 const TIMEOUT_MS = 30_000;
 
 export interface Reading {
   readonly reads: number;
-  /** First attempts that failed; retries made good for them. */
+  /** Attempts that failed and were repeated successfully. */
   readonly retried: number;
 }
 
-/** Puts an object straight to the origin. */
+/** Puts an object directly to the origin. */
 export async function putObject(world: World, key: string, body: Buffer): Promise<void> {
   const host = `${await world.field('pod s3', '{.status.podIP}')}:7070`;
   const path = `/${BUCKET}/${key}`;
@@ -31,7 +31,7 @@ export async function putObject(world: World, key: string, body: Buffer): Promis
   if (status !== 200) throw new Error(`PUT ${path}: ${status}`);
 }
 
-/** The edge Service's address, which the host reaches as any pod does. */
+/** The address of the edge Service, which is reachable from the host as from any pod. */
 export async function edgeOf(world: World, cache: string): Promise<string> {
   return `${await world.field(`service ${cache}`, '{.spec.clusterIP}')}:80`;
 }
@@ -52,7 +52,7 @@ export async function readWhile(
   let retried = 0;
   const hashes = new Map([...objects].map(([key, body]) => [key, sha256(body)]));
   const worker = async (first: number) => {
-    // A connection of one's own, as a client in another process has; a new one for each read meets every replica.
+    // A separate connection, as a client in another process has. A new one for each read reaches every replica.
     const keys = [...objects.keys()];
     for (let i = first; running || i < first + keys.length; i++) {
       const key = keys[i % keys.length]!;
@@ -119,7 +119,7 @@ interface Request {
   readonly body?: Buffer;
 }
 
-/** Rejects where the body is shorter than announced: a clean short body would be the cache's worst failure. */
+/** Rejects if the body is shorter than its Content-Length: a clean short body would be the cache's worst failure. */
 function exchange(agent: Agent, host: string, call: Request): Promise<{ status: number; body: Buffer }> {
   return new Promise((resolve, reject) => {
     const { method, path, headers } = call;

@@ -9,7 +9,7 @@ const NAME = 'models';
 
 let world: World;
 let edge: string;
-/** Each of several chunks (1 MiB), and one of 64. */
+/** Twelve objects of several 1 MiB chunks each. */
 const objects = new Map<string, Buffer>();
 
 beforeAll(async () => {
@@ -33,7 +33,7 @@ interface PodList {
   }[];
 }
 
-/** The restart count of the pods that stay. */
+/** Sorted addresses of the pods that are not being deleted. */
 async function podIps(): Promise<string[]> {
   const text = await world.kubectl(['get', 'pods', '-l', `app.kubernetes.io/instance=${NAME}`, '-o', 'json']);
   return (JSON.parse(text) as PodList).items
@@ -42,7 +42,7 @@ async function podIps(): Promise<string[]> {
     .toSorted();
 }
 
-/** Every replica sees exactly the replicas that there are. */
+/** Expects every replica's peer list to contain exactly the existing replicas. */
 async function expectPeersToFollow(count: number): Promise<void> {
   await eventually(async () => {
     const ips = await podIps();
@@ -65,7 +65,7 @@ test('the replicas find each other through EndpointSlices, on three nodes', asyn
   expect(new Set(nodes.split(' ')).size).toBe(3);
 });
 
-test('thirty clients on one cold object of 64 chunks: the origin sends it about once, each replica a share of it', async () => {
+test('thirty clients read one cold object of 64 chunks: the origin sends it about once, and each replica fetches a share', async () => {
   const body = randomBytes(64 * MIB);
   await putObject(world, 'large', body);
   const ips = await podIps();
@@ -78,13 +78,13 @@ test('thirty clients on one cold object of 64 chunks: the origin sends it about 
   if (ratio !== 1) console.warn('duplication', ratio, await Promise.all(ips.map(whyTwice)));
   expect(ratio).toBeGreaterThanOrEqual(1);
   // Exactly once is what the integration tests assert. Here three nodes, thirty clients and the origin share two cores,
-  // and a replica that gets no processor for 3 s counts as dead: the next in rank fetches what it was fetching.
+  // and a replica that gets no CPU time for 3 s counts as dead: the next in rank repeats its fetches.
   expect(ratio).toBeLessThanOrEqual(1.1);
   for (const bytes of shares) expect(bytes).toBeGreaterThan(0);
 });
 
 describe('while clients read', () => {
-  test('a pod is deleted: every byte is right, and the others take over', async () => {
+  test('a pod is deleted: every byte is correct, and the other replicas take over', async () => {
     const victim = await world.field(`pods -l app.kubernetes.io/instance=${NAME}`, '{.items[0].metadata.name}');
     const churn = (async () => {
       await world.kubectl(['delete', 'pod', victim, '--wait=true', '--timeout=120s']);
@@ -95,7 +95,7 @@ describe('while clients read', () => {
     await expectPeersToFollow(3);
   });
 
-  test('replicas come and go: the peers follow', async () => {
+  test('replicas are added and removed: the peer lists follow', async () => {
     const churn = (async () => {
       await scale(4);
       await expectPeersToFollow(4);
@@ -107,7 +107,7 @@ describe('while clients read', () => {
     await expectPeersToFollow(3);
   });
 
-  test('a new configuration rolls through', async () => {
+  test('a new configuration is rolled out', async () => {
     const before = await world.field(`orca ${NAME}`, '{.status.configHash}');
     const churn = (async () => {
       const patch = JSON.stringify({ spec: { metadata: { ttl: '7m' } } });
@@ -120,7 +120,7 @@ describe('while clients read', () => {
   });
 });
 
-test('what was read is still there when all replicas were replaced, without a byte from the origin', async () => {
+test('objects read before are served after all replicas were replaced, without a byte from the origin', async () => {
   await world.kubectl(['rollout', 'restart', 'deployment', NAME]);
   await world.kubectl(['rollout', 'status', 'deployment', NAME, '--timeout=180s']);
   const ips = await podIps();

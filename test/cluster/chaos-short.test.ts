@@ -7,7 +7,7 @@ import { reportOf } from '#test/cluster/chaos/report.ts';
 
 const OUTAGE_MS = 8_000;
 const CALM_MS = 3_000;
-/** Those of a third of the connections, and of the moment until the Service has forgotten the pod, among few others. */
+/** A third of the connections break, and new ones fail until the Service removes the pod; the case has few other reads. */
 const MAX_FIRST_FAILED = 0.05;
 
 let chaos: ChaosWorld;

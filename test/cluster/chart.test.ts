@@ -33,7 +33,7 @@ async function kubectl(args: readonly string[], stdin = ''): Promise<string> {
   return (await running).stdout;
 }
 
-/** What a failed command wrote. */
+/** Standard error of a failed command; empty if the command succeeds. */
 async function complaint(command: Promise<string>): Promise<string> {
   return command.then(
     () => '',
@@ -70,7 +70,7 @@ describe('the chart', () => {
     expect(told.trim().split('\n').length).toBe(rendered.split(/^kind: /m).length - 1);
   });
 
-  test('has a sister whose PodMonitor the API server accepts, strictly', async () => {
+  test('has a companion chart whose PodMonitor the API server accepts, strictly', async () => {
     const only = ['--show-only', 'templates/pod-monitor.yaml', '-f', `${CACHES}/ci/two-values.yaml`];
     const rendered = await helm('template', 'caches', CACHES, ...only, ...MONITORING);
     const told = await kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], rendered);
@@ -129,7 +129,7 @@ describe('a release', () => {
     await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', `app.kubernetes.io/instance=${RELEASE}`]);
   });
 
-  test('the previous version is upgraded with its CRD, and has the same caches', async () => {
+  test('is upgraded from the previous version, with its CRD, and keeps its caches', async () => {
     const uid = (): Promise<string> =>
       kubectl(['get', 'orca', 'models', '-n', NAMESPACE, '-o', 'jsonpath={.metadata.uid}']);
     const [before, crdBefore] = [await uid(), await crd('{.metadata.uid}')];
@@ -138,11 +138,11 @@ describe('a release', () => {
     expect(await crd('{.metadata.uid}')).toBe(crdBefore);
     const wanted = parse(readFileSync(CRD_FILE, 'utf8')) as { readonly spec: { readonly versions: readonly object[] } };
     expect(JSON.parse(await crd('{.spec.versions}'))).toEqual(wanted.spec.versions);
-    // From here on it has only the rights of its chart.
+    // From here on the operator has only the permissions of its chart.
     await kubectl(['delete', 'clusterrolebinding', `every-right-${NAMESPACE}`]);
   });
 
-  test('runs an operator that takes up a cache', async () => {
+  test('runs an operator that reconciles a cache', async () => {
     await vi.waitFor(
       async () => {
         const seen = await kubectl([
@@ -161,22 +161,22 @@ describe('a release', () => {
     );
   });
 
-  test('passes the test that it brings', async () => {
+  test('passes its own helm test', async () => {
     const told = await helm('test', RELEASE, '--logs', '--timeout', '120s');
     expect(told).toContain('ok      the API server serves OrcaCaches');
     expect(told).toContain('ok      the operator responds');
   });
 
-  test.for(CACHE_SETS)('may be followed by one of the other chart with %s', async (values) => {
+  test.for(CACHE_SETS)('can be combined with a release of the cluster chart with %s', async (values) => {
     const rendered = await helm('template', 'caches', CACHES, '-f', `${CACHES}/ci/${values}`);
     if (rendered.trim() === '') return;
-    // Not beside this test's own cache of that name.
+    // In another namespace, because this test has its own cache of that name.
     const elsewhere = rendered.replaceAll(`namespace: ${NAMESPACE}`, 'namespace: default');
     const told = await kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], elsewhere);
     expect(told.trim().split('\n').length).toBe(rendered.split(/^kind: /m).length - 1);
   });
 
-  test('the cluster chart waits until its caches are ready, and its uninstall removes them', async () => {
+  test('that contains caches waits until they are ready, and uninstall removes them', async () => {
     const values = ['-f', `${CACHES}/ci/volume-values.yaml`, '--set', 'caches.models=null'];
     const spec = 'caches.idle.spec';
     const idle = ['--set', `${spec}.replicas=0`, '--set', `${spec}.origin.id=idle`, '--set', `${spec}.origin.type=S3`];
@@ -219,7 +219,7 @@ describe('a release', () => {
   ] as const)('lets its operator %s %s: %s', async ([verb, resource, answer]) => {
     const account = `system:serviceaccount:${NAMESPACE}:${OPERATOR}`;
     const [of = '', subresource = ''] = resource.split('/');
-    // A refusal is an exit code too.
+    // kubectl exits with code 1 on "no".
     const told = await kubectl([
       'auth',
       'can-i',
@@ -232,7 +232,7 @@ describe('a release', () => {
     expect(told.trim()).toBe(answer);
   });
 
-  test('runs its operator as the restricted Pod Security Standard demands', async () => {
+  test('runs its operator under the restricted Pod Security Standard', async () => {
     const told = await run('kubectl', [
       'label',
       '--dry-run=server',
@@ -243,7 +243,7 @@ describe('a release', () => {
     expect(told.stderr).toBe('');
   });
 
-  test('lets those who may edit a namespace edit its caches, and those who may view, view', async () => {
+  test('lets the edit role write caches and the view role read them', async () => {
     const may = (role: string, verb: string) =>
       kubectl(['get', 'clusterrole', role, '-o', `jsonpath={.rules[?(@.apiGroups[0]=="orcacache.dev")].verbs}`]).then(
         (verbs) => verbs.includes(verb),
@@ -269,11 +269,11 @@ describe('a release', () => {
         '-o',
         `jsonpath={.items[*].spec.containers[0].env[?(@.name=="LOG_LEVEL")].value}`,
       ]);
-    // The old one may be terminating.
+    // The old pod may still be terminating.
     await vi.waitFor(async () => expect(await level()).toBe('debug'), { timeout: REACTION_MS, interval: 500 });
   });
 
-  test('has a second operator that stands by, and lets one of them be evicted', async () => {
+  test('has a standby operator, and allows the eviction of one of the two', async () => {
     await helm('upgrade', RELEASE, CHART, ...INSTALL, '--set', 'replicaCount=2');
     const ready = await kubectl([
       'get',
@@ -288,7 +288,7 @@ describe('a release', () => {
     expect(await exists('poddisruptionbudget', OPERATOR, '-n', NAMESPACE)).toBe(true);
   });
 
-  test('keeps the CRD and the caches when it no longer brings them, and takes them up again', async () => {
+  test('keeps the CRD and the caches when crds.install is disabled, and adopts the CRD again', async () => {
     const before = await crd('{.metadata.uid}');
     await helm('upgrade', RELEASE, CHART, ...INSTALL, '--set', 'crds.install=false');
     expect(await crd('{.metadata.uid}')).toBe(before);
@@ -297,7 +297,7 @@ describe('a release', () => {
     expect(await exists('orca', 'models', '-n', NAMESPACE)).toBe(true);
   });
 
-  test('leaves nothing but the CRD and the caches when it is uninstalled', async () => {
+  test('leaves only the CRD and the caches when it is uninstalled', async () => {
     await helm('uninstall', RELEASE, '--wait');
     expect(await exists('orca', 'models', '-n', NAMESPACE)).toBe(true);
     expect(await exists('deployment', OPERATOR, '-n', NAMESPACE)).toBe(false);
@@ -305,12 +305,12 @@ describe('a release', () => {
     expect(await exists('clusterrole,clusterrolebinding', '-l', `app.kubernetes.io/instance=${RELEASE}`)).toBe(false);
   });
 
-  test('a new installation adopts the CRD that was left', async () => {
+  test('adopts the CRD that it left, when it is installed again', async () => {
     await helm('install', RELEASE, CHART, ...INSTALL);
     expect(await exists('orca', 'models', '-n', NAMESPACE)).toBe(true);
   });
 
-  test('takes the CRD with it where that is not to be kept', async () => {
+  test('deletes the CRD on uninstall with crds.keep=false', async () => {
     await helm('upgrade', RELEASE, CHART, ...INSTALL, '--set', 'crds.keep=false');
     await helm('uninstall', RELEASE, '--wait', '--timeout', '120s');
     expect(await exists('crd', CRD_NAME)).toBe(false);

@@ -1,6 +1,6 @@
 /**
  * A repository whose revisions are applied in order, as Flux and Argo CD do it: server-side, with pruning. One revision is
- * broken and one is refused; the operator is upgraded in between; a client reads all the time.
+ * broken and one is rejected; the operator is upgraded in between; a client reads all the time.
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { stringify } from 'yaml';
@@ -8,13 +8,13 @@ import { judge } from '#test/helm/judge.ts';
 import { becomes, cache, eventually, openWorld, REACTION_MS, secret, START_MS, type World } from './operator-world.ts';
 
 const PREVIOUS = 'test/fixtures/charts/orcacache-0.1.0.tgz';
-/** A client that retries, as SDKs do, when a connection is being closed. */
+/** The reader retries, as SDKs do, when a connection is being closed. */
 const ATTEMPTS = 3;
 const PAUSE_MS = 300;
 
 type Spec = { readonly origin: { readonly [member: string]: unknown }; readonly [member: string]: unknown };
 
-/** The cache of a revision. */
+/** The cache resource of a revision. */
 function models(change: (spec: Spec) => object = (spec) => spec): object {
   const made = cache('models', { secret: 'keys', replicas: 1 }) as { readonly spec: Spec };
   return { ...made, spec: change(made.spec) };
@@ -36,7 +36,7 @@ afterAll(async () => {
   vi.unstubAllEnvs();
 });
 
-/** What a GitOps tool does with a revision; the inventory of what it has applied is a ConfigMap. */
+/** Applies a revision as a GitOps tool does; a ConfigMap is the inventory of applied objects. */
 async function sync(...objects: readonly object[]): Promise<void> {
   await world.kubectl(
     ['apply', '--server-side', '--field-manager=gitops', '--prune', '--applyset=configmaps/inventory', '-f', '-'],
@@ -44,7 +44,7 @@ async function sync(...objects: readonly object[]): Promise<void> {
   );
 }
 
-/** As a person waits: for this generation. */
+/** Waits with kubectl for the Ready condition of the current generation. */
 async function waitReady(): Promise<void> {
   await world.kubectl(['wait', '--for=condition=Ready', `--timeout=${START_MS / 1000}s`, 'orca/models']);
 }
@@ -53,7 +53,7 @@ const pods = (): Promise<string> =>
   world.field('pods -l app.kubernetes.io/instance=models', '{.items[*].metadata.name}');
 
 describe('a repository', () => {
-  test('brings a cache that serves', async () => {
+  test('creates a cache that serves', async () => {
     await sync(models(), NOTE);
     await waitReady();
     reader = readOn(world);
@@ -71,19 +71,19 @@ describe('a repository', () => {
     const before = await pods();
     await sync(models(chunksOf('2Mi')));
     await waitReady();
-    // The old one finishes what it is sending.
+    // The old pod first finishes its open responses.
     await eventually(async () => expect(await pods()).not.toContain(before));
     expect(await world.field('configmap note', '{.metadata.name}')).toBe('');
   });
 
-  test('a revision that the API server refuses changes nothing, and the error gives the reason', async () => {
+  test('with a revision that the API server rejects changes nothing, and the error gives the reason', async () => {
     const before = await world.field('orca models', '{.metadata.generation}');
     const refused = sync(models((spec) => ({ ...spec, origin: { ...spec.origin, id: 'elsewhere' } })));
     await expect(refused).rejects.toThrow(/spec\.origin\.id.*is immutable/);
     expect(await world.field('orca models', '{.metadata.generation}')).toBe(before);
   });
 
-  test('a broken revision leaves the old pods serving, and the status gives the reason', async () => {
+  test('with a broken revision leaves the old pods serving, and the status gives the reason', async () => {
     const before = await pods();
     const buckets = [{ name: 'models' }, { name: 'nowhere' }];
     await sync(models((spec) => ({ ...chunksOf('2Mi')(spec), origin: { ...spec.origin, buckets } })));
@@ -99,20 +99,20 @@ describe('a repository', () => {
     await eventually(async () => expect(reader.reads()).toBeGreaterThan(reads));
   });
 
-  test('heals when that revision is reverted', async () => {
+  test('recovers when that revision is reverted', async () => {
     await sync(models(chunksOf('2Mi')));
     await waitReady();
     const live = JSON.parse(await world.kubectl(['get', 'orca', 'models', '-o', 'json'])) as object;
     expect((await judge(['kstatus'], [live])).map(({ status }) => status)).toEqual(['Current']);
   });
 
-  test('never failed a reader in all this', async () => {
+  test('causes no failed read in any of these steps', async () => {
     await reader.stop();
     expect(reader.reads()).toBeGreaterThan(10);
     expect(reader.failures()).toEqual([]);
   });
 
-  test('a revision without the cache deletes it', async () => {
+  test('deletes the cache that a revision no longer contains', async () => {
     await sync(NOTE);
     expect(await world.field('orca models', '{.metadata.name}')).toBe('');
     await eventually(async () => expect(await world.leftovers('models')).toEqual([]), REACTION_MS);
@@ -120,7 +120,7 @@ describe('a repository', () => {
 });
 
 interface Reader {
-  /** That got what they should. */
+  /** Reads that returned the expected content. */
   reads(): number;
   failures(): readonly string[];
   stop(): Promise<void>;

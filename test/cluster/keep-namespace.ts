@@ -8,7 +8,7 @@ import { keepSaid, keepsEvidence, noteSecretFile } from '#test/support/evidence.
 
 const exec = promisify(execFile);
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
-/** What is not a Secret: these are shown whole, and described. */
+/** Kinds other than Secrets: their manifests and descriptions are kept. */
 const KINDS =
   'orcacaches,pods,deployments,replicasets,configmaps,services,endpointslices,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies,events,leases';
 
@@ -44,7 +44,7 @@ export async function keepNamespace(namespace: string): Promise<void> {
   const pods = JSON.parse(await kubectl('get', 'pods', '-o', 'json')) as PodList;
   for (const { metadata, spec } of pods.items) {
     const say = keepSaid(`pod-${metadata.name}`);
-    // One that has not started, or not been there before, has no log.
+    // A container that has not started, or not restarted, has no such log.
     const log = (...options: string[]) =>
       kubectl('logs', metadata.name, '--all-containers', ...options).catch(() => '');
     say(await log());

@@ -1,4 +1,4 @@
-/** A namespace with an operator from the chart, an S3 server for both sides, and the few things a person would type. */
+/** A namespace with an operator from the chart and an S3 server for origin and cachestore, and kubectl helpers. */
 import { execFile, spawn } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect, vi } from 'vitest';
@@ -11,16 +11,16 @@ import { keepNamespace } from './keep-namespace.ts';
 const exec = promisify(execFile);
 const CHART = 'charts/orcacache';
 const RELEASE = 'operator-test';
-/** The account of its operator. */
+/** ServiceAccount of the operator. */
 const ACCOUNT = 'operator-test-orcacache';
 /** Large enough for all objects of a namespace. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
-/** A cache of small pods; three nodes share one machine. */
+/** Small pods, because three nodes share one machine. */
 const RESOURCES = { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '512Mi' } };
 const USER = 10_001;
 /** The servers' own copy: a value in a pod's environment is visible to every user who may read pods. */
 const SERVER_KEYS = 's3-server';
-/** Pods start within seconds; on a machine that builds something else too, much longer. */
+/** Pods start within seconds, but much later on a busy machine. */
 export const START_MS = 120_000;
 export const REACTION_MS = 60_000;
 
@@ -28,19 +28,19 @@ export interface World extends AsyncDisposable {
   readonly namespace: string;
   kubectl(args: readonly string[], input?: string): Promise<string>;
   apply(...objects: readonly object[]): Promise<void>;
-  /** One field of an object as text; empty where it is not there. */
+  /** One field of an object as text; empty if it does not exist. */
   field(what: string, jsonPath: string): Promise<string>;
   /** `<status> <reason>` of a condition of a cache. */
   condition(cache: string, type: string): Promise<string>;
-  /** What a client gets for a key, through the edge Service. */
+  /** The body of an object, read through the edge Service. */
   read(cache: string, path: string): Promise<string>;
   /** The operator's pod that holds the lease; empty while no pod does. */
   leader(): Promise<string>;
-  /** A sample of that operator's metrics, summed over its labels. */
+  /** A metric of the leading operator, summed over its labels. */
   metric(name: string, labels?: RegExp): Promise<number>;
-  /** The operator from the chart of this checkout, where it was installed from another. */
+  /** Upgrades an operator of another chart to the chart of this checkout. */
   upgrade(): Promise<void>;
-  /** Everything of our kinds that carries the name of a cache. */
+  /** All child objects with the label of a cache. */
   leftovers(cache: string): Promise<string[]>;
 }
 
@@ -86,9 +86,9 @@ export function secret(name: string): object {
 export interface WorldOptions {
   /** The operator's chart; by default this checkout's. */
   readonly chart?: string;
-  /** Pods that could do more than they need are refused: the namespace enforces the restricted standard. */
+  /** The namespace enforces the restricted Pod Security Standard. */
   readonly restricted?: boolean;
-  /** Operators; one of them works. */
+  /** Number of operator replicas; one of them leads. */
   readonly operators?: number;
 }
 
@@ -107,7 +107,7 @@ export async function openWorld({
   const kubectl = (args: readonly string[], input?: string): Promise<string> => run('kubectl', args, input);
 
   const images = ['--set', 'image.tag=dev', '--set', 'cacheImage.tag=dev', '--set', 'crds.install=false'];
-  // In one namespace: so the Roles of this mode are those that are tested here.
+  // The operator watches one namespace, so that the Roles of this mode are tested.
   const scope = ['--set', `watchNamespaces={${namespace}}`, '--set', 'logLevel=debug'];
   // Earlier charts don't know the value.
   const replicas = operators === 1 ? [] : ['--set', `replicaCount=${operators}`];
@@ -149,12 +149,12 @@ export async function openWorld({
       try {
         await keepNamespace(namespace);
       } finally {
-        // Caches first: their operator is to see them go.
+        // Delete the caches first, while their operator runs.
         await kubectl(['delete', 'orcacaches', '--all', '--wait=true', '--timeout=60s']);
         await run('helm', ['uninstall', RELEASE, '--wait', '--timeout', '60s']);
         await kubectl(['delete', 'clusterrolebinding', `every-right-${namespace}`, '--ignore-not-found']);
         await exec('kubectl', ['delete', 'namespace', namespace, '--wait=false']);
-        // A release that brings the CRD would refuse one that is not its own.
+        // A release that installs the CRD would refuse to adopt this one.
         if (!hadCrd && (await crd(`{.metadata.annotations.meta\\.helm\\.sh/release-name}`)) === '')
           await exec('kubectl', ['delete', 'crd', CRD_NAME, '--ignore-not-found']);
       }
@@ -187,7 +187,7 @@ export function everyRight(namespace: string, account = ACCOUNT): object {
   };
 }
 
-/** One server for both sides: what the operator does is the same. */
+/** One server is origin and cachestore: it makes no difference to the operator. */
 function s3Server(): object[] {
   const start = `mkdir -p /data/${BUCKET} /data/orca-chunks && exec versitygw --port :7070 --quiet --keep-alive posix /data`;
   return [
@@ -228,12 +228,12 @@ function s3Server(): object[] {
   ];
 }
 
-/** An environment variable out of the servers' Secret. */
+/** An environment variable from the servers' Secret. */
 export function fromKeys(name: string, key: keyof typeof KEYS): object {
   return { name, valueFrom: { secretKeyRef: { name: SERVER_KEYS, key } } };
 }
 
-/** Through a port that kubectl forwards for as long as it takes. */
+/** Puts an object to the S3 server through a temporary kubectl port-forward. */
 async function putObject(namespace: string, key: string, text: string): Promise<void> {
   const forward = spawn('kubectl', ['port-forward', '-n', namespace, 'pod/s3', ':7070'], { stdio: 'pipe' });
   try {
@@ -263,7 +263,7 @@ async function putObject(namespace: string, key: string, text: string): Promise<
   }
 }
 
-/** Looks until it is so; the last look's failure is the test's. */
+/** Polls until `look` does not reject; fails with its last error. */
 export async function eventually(look: () => Promise<void>, timeoutMs = REACTION_MS): Promise<void> {
   await vi.waitFor(look, { timeout: timeoutMs, interval: 500 });
 }

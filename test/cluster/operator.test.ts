@@ -1,10 +1,10 @@
-/** The operator as the chart installs it, on real nodes. The tests of a cache go on from each other, as its life does. */
+/** The operator as the chart installs it, on real nodes. The tests of a cache build on each other, over its life cycle. */
 import { readFileSync, readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { becomes, cache, eventually, openWorld, secret, START_MS, type World } from './operator-world.ts';
 
 const GOLDEN = 'test/golden/operator';
-/** The Deployment's progress deadline, and the time to see it. */
+/** The Deployment's progress deadline, and the time to observe it. */
 const DEADLINE_MS = 180_000;
 /** A pod first probes the origin 15 s after it is ready, and its report is read once a minute. */
 const SIDES_MS = 120_000;
@@ -21,21 +21,18 @@ const ready = (name: string): Promise<void> =>
   becomes(() => world.condition(name, 'Ready'), 'True ReplicasReady', START_MS);
 
 describe('the children', () => {
-  test.for(readdirSync(GOLDEN))(
-    'the children of a sample pass strict validation by the API server: %s',
-    async (file) => {
-      const manifests = readFileSync(`${GOLDEN}/${file}`, 'utf8').replaceAll(
-        'namespace: ml',
-        `namespace: ${world.namespace}`,
-      );
-      const told = await world.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
-      expect(told.trim().split('\n')).toHaveLength(manifests.split(/^kind: /m).length - 1);
-    },
-  );
+  test.for(readdirSync(GOLDEN))('pass strict validation by the API server, for the sample %s', async (file) => {
+    const manifests = readFileSync(`${GOLDEN}/${file}`, 'utf8').replaceAll(
+      'namespace: ml',
+      `namespace: ${world.namespace}`,
+    );
+    const told = await world.kubectl(['apply', '--dry-run=server', '--validate=strict', '-f', '-'], manifests);
+    expect(told.trim().split('\n')).toHaveLength(manifests.split(/^kind: /m).length - 1);
+  });
 });
 
 describe('a cache', () => {
-  test('a cache with a missing Secret reports its name, and creates nothing', async () => {
+  test('with a missing Secret reports its name, and has no children', async () => {
     await world.apply(cache('models', { secret: 'keys' }));
     await becomes(() => world.condition('models', 'Reconciling'), 'True WaitingForSecret');
     const message = await world.field('orca models', '{.status.conditions[?(@.type=="Reconciling")].message}');
@@ -43,7 +40,7 @@ describe('a cache', () => {
     expect(await world.leftovers('models')).toEqual([]);
   });
 
-  test('becomes ready when the Secret appears, and serves', async () => {
+  test('becomes ready when the Secret is created, and serves', async () => {
     await world.apply(secret('keys'));
     await ready('models');
     expect(await world.field('orca models', '{.status.readyReplicas} {.status.endpoint}')).toBe(
@@ -52,7 +49,7 @@ describe('a cache', () => {
     expect(await world.read('models', 'hello.txt')).toBe('hello\n');
   });
 
-  test('has its proven configuration in the file that pods reload', async () => {
+  test('has its proven configuration in the runtime file that pods reload', async () => {
     const hash = await world.field('orca models', '{.status.configHash}');
     // The Deployment may be seen complete a moment before its pods are seen ready: the next reconcile writes it.
     await eventually(async () => {
@@ -61,20 +58,20 @@ describe('a cache', () => {
     });
   });
 
-  test('the status has what its pods report about the origin, the store and the runtime settings', async () => {
+  test('reports the state of the origin, the cachestore and the runtime settings from its pods', async () => {
     await becomes(() => world.condition('models', 'OriginReachable'), 'True Reachable', SIDES_MS);
     await becomes(() => world.condition('models', 'CacheStoreReady'), 'True Atomic', SIDES_MS);
     await becomes(() => world.condition('models', 'RuntimeApplied'), 'True Applied', SIDES_MS);
   });
 
-  test('is reconciled again without a single write', async () => {
+  test('is reconciled again without a write', async () => {
     const [reconciles, writes] = await Promise.all([reconcileCount(), writeCount()]);
     await world.kubectl(['annotate', 'orca', 'models', 'example.com/look=again', '--overwrite']);
     await eventually(async () => expect(await reconcileCount()).toBeGreaterThan(reconciles));
     expect(await writeCount()).toBe(writes);
   });
 
-  test('a deleted child is created again, and a changed field is reset', async () => {
+  test('gets a deleted child and a changed field restored', async () => {
     await world.kubectl(['delete', 'service', 'models']);
     await becomes(() => world.field('service models', '{.spec.ports[0].port}'), '80');
     await world.kubectl([
@@ -99,7 +96,7 @@ describe('a cache', () => {
     expect(await world.field('pdb models', '{.spec.maxUnavailable}')).toBe('1');
   });
 
-  test('another operator takes over when the leader is deleted', async () => {
+  test('is reconciled by another operator when the leader is deleted', async () => {
     const leader = await world.leader();
     await world.kubectl(['delete', 'pod', leader, '--grace-period=0', '--force']);
     await world.kubectl(['delete', 'service', 'models']);
@@ -107,7 +104,7 @@ describe('a cache', () => {
     expect(await world.leader()).not.toBe(leader);
   });
 
-  test('loses no more than one pod at a time to a drain, and is whole again on the nodes that are left', async () => {
+  test('loses at most one pod at a time to a drain, and becomes complete again on the remaining nodes', async () => {
     const [node = ''] = await nodeNames();
     const selector = '--pod-selector=app.kubernetes.io/component=cache';
     try {
@@ -129,7 +126,7 @@ describe('a cache', () => {
     }
   });
 
-  test('is scaled by an autoscaler, which knows it by its scale subresource', async () => {
+  test('is scaled by a HorizontalPodAutoscaler through its scale subresource', async () => {
     await world.apply({
       apiVersion: 'autoscaling/v2',
       kind: 'HorizontalPodAutoscaler',
@@ -152,14 +149,14 @@ describe('a cache', () => {
     await ready('models');
   });
 
-  test('required anti-affinity keeps pods on three nodes, also while all of them are replaced', async () => {
+  test('with required anti-affinity runs on three nodes, also while all its pods are replaced', async () => {
     await patch({ availability: { antiAffinity: 'Required' } });
     await becomes(() => world.condition('models', 'Ready'), 'False Progressing');
     await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady', START_MS);
     expect(new Set(await nodeNames()).size).toBe(3);
   });
 
-  test('finds room on a single node where its pods need not be apart', async () => {
+  test('without anti-affinity fits on a single node', async () => {
     const [, ...others] = [...new Set(await nodeNames())];
     try {
       for (const node of others) await world.kubectl(['cordon', node]);
@@ -174,7 +171,7 @@ describe('a cache', () => {
     await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady', START_MS);
   });
 
-  test('a cache with a broken change keeps serving, also when its containers restart, and the status gives the reason', async () => {
+  test('with a broken change keeps serving, also when its containers restart, and reports the reason', async () => {
     const before = await podNames();
     await world.apply(cache('models', { secret: 'keys', endpoint: 'http://nowhere:7070' }));
     await becomes(() => world.condition('models', 'Ready'), 'False Progressing');
@@ -195,14 +192,14 @@ describe('a cache', () => {
     expect(await podNames()).toEqual(expect.arrayContaining(before));
   });
 
-  test('heals when the change is taken back', async () => {
+  test('recovers when the change is reverted', async () => {
     await world.apply(cache('models', { secret: 'keys' }));
     await ready('models');
     expect(await world.condition('models', 'Stalled')).toBe('False ReplicasReady');
     expect(await world.field('orca models', '{.status.replicas}')).toBe('3');
   });
 
-  test('each transition is one event', async () => {
+  test('emits one event for the failed rollout', async () => {
     const events = await world.field(
       'events.events.k8s.io --field-selector regarding.kind=OrcaCache,reason=RolloutFailed',
       '{range .items[*]}{.type} {.regarding.name}{"\\n"}{end}',
@@ -210,7 +207,7 @@ describe('a cache', () => {
     expect(events.trim().split('\n')).toEqual(['Warning models']);
   });
 
-  test('leaves nothing when it is deleted, but the Secret that is not its own', async () => {
+  test('leaves no children when it is deleted, and keeps the Secret of its user', async () => {
     await world.kubectl(['delete', 'orca', 'models']);
     await eventually(async () => expect(await world.leftovers('models')).toEqual([]));
     expect(await world.field('secret keys', '{.metadata.name}')).toBe('keys');
@@ -218,7 +215,7 @@ describe('a cache', () => {
 });
 
 describe('a name that is taken', () => {
-  test('is left to its owner and reported, until it is free', async () => {
+  test('is left to its owner and reported until it is free', async () => {
     await world.apply(
       secret('keys'),
       { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'taken-runtime' }, data: { owner: 'somebody' } },
@@ -236,7 +233,7 @@ function reconcileCount(): Promise<number> {
   return world.metric('controller_runtime_reconcile_total');
 }
 
-/** All but the renewals of the lease, which alone are PUT. */
+/** All writes but the renewals of the lease, the only PUT requests. */
 function writeCount(): Promise<number> {
   return world.metric('rest_client_requests_total', /method="(POST|PATCH|DELETE)"/);
 }
@@ -258,7 +255,7 @@ interface Pod {
   readonly spec: { readonly nodeName?: string };
 }
 
-/** Pods that terminate since the last change do not count. */
+/** The pods of the cache that are not being deleted. */
 async function pods(): Promise<Pod[]> {
   const list = await world.kubectl(['get', 'pods', '-l', 'app.kubernetes.io/instance=models', '-o', 'json']);
   return (JSON.parse(list) as { items: Pod[] }).items.filter(

@@ -7,7 +7,7 @@ import { isReconciled, openApiWorld, REACTION_MS, type ApiWorld } from '#test/ap
 const NAMESPACES = 50;
 const CACHES_EACH = 10;
 const CACHES = NAMESPACES * CACHES_EACH;
-/** Three times what an idle machine needs. */
+/** Three times as long as an idle machine needs. */
 const ALL_RECONCILED_MS = 300_000;
 const QUIET_MS = 60_000;
 /** After this time without a write the first reconciles have finished. */

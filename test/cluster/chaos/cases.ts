@@ -14,11 +14,11 @@ const MIB = 1024 * 1024;
 const WARM_PER_SECOND = 50;
 const COLD_BYTES_PER_SECOND = 8 * MIB;
 const COLD_OBJECT_BYTES = 20 * MIB;
-/** First attempts that may fail. */
+/** Share of first attempts that may fail. */
 const MAX_FIRST_FAILED = 0.01;
 
 export interface CaseOptions {
-  /** For a case too short for a meaningful share. */
+  /** Overrides the limit in a case too short for a meaningful share. */
   readonly maxFirstFailed?: number;
   readonly coldBytesPerSecond?: number;
   readonly coldObjectBytes?: number;
@@ -30,7 +30,7 @@ export function caseResults(): readonly CaseResult[] {
   return results;
 }
 
-/** `fault` decides how long the case lasts. Fails when a client has noticed more than it may. */
+/** Lasts until `fault` resolves. Fails if clients saw more failures than allowed. */
 export async function runCase(
   chaos: ChaosWorld,
   name: string,
@@ -80,12 +80,12 @@ async function judge(chaos: ChaosWorld, { name, tally }: CaseResult, maxFirstFai
   const { reads, firstFailed, failures, wrong, short } = tally;
   const good = wrong + short + failures === 0 && firstFailed < reads * maxFirstFailed;
   if (!good) console.warn(`${name}:`, tally.reasons, await chaos.diagnosis());
-  expect({ wrong, short }, 'bodies').toEqual({ wrong: 0, short: 0 });
+  expect({ wrong, short }, 'wrong or short bodies').toEqual({ wrong: 0, short: 0 });
   expect(failures, 'reads that failed with all their attempts').toBe(0);
   expect(firstFailed / reads, 'first attempts that failed').toBeLessThan(maxFirstFailed);
 }
 
-/** Since boot: time in which at least one process that could run did not. */
+/** Time since boot in which at least one runnable process waited for a CPU. */
 async function processorWaitMs(): Promise<number> {
   const pressure = await readFile('/proc/pressure/cpu', 'utf8').catch(() => '');
   return Number(/^some .*total=(\d+)/m.exec(pressure)?.[1] ?? 0) / 1000;

@@ -20,7 +20,7 @@ const exec = promisify(execFile);
 export const CACHE = 'chaos';
 const CLUSTER = 'hack/cluster';
 const POLL_MS = 20;
-/** How long to search for a running fill. */
+/** How long to search for a replica that reads from the origin. */
 const FIND_MS = 20_000;
 const SETTLE_MS = 90_000;
 
@@ -35,22 +35,22 @@ export interface ChaosWorld extends AsyncDisposable {
   readonly world: World;
   /** `host:port` of the edge Service. */
   readonly edge: string;
-  /** The restart count of the pods that stay. */
+  /** The pods that are not being deleted. */
   replicas(): Promise<Replica[]>;
-  /** Ready, and each replica sees exactly those that there are. */
+  /** Waits until the cache is ready and each replica's peer list contains exactly the existing replicas. */
   whole(replicas: number): Promise<void>;
-  /** Kills the process of a replica that is reading from the origin at this moment; its name. */
+  /** Kills the process of a replica that is reading from the origin; resolves with the name of its pod. */
   killCoordinator(exceptPods: ReadonlySet<string>): Promise<string>;
-  /** Unplugs a node with a replica on it and resolves with its plug. */
+  /** Cuts a node with a replica off the network; `heal` reconnects it. */
   cutNode(): Promise<{ readonly node: string; readonly heal: () => Promise<void> }>;
   stop(...names: readonly ServerName[]): Promise<void>;
   start(...names: readonly ServerName[]): Promise<void>;
   scale(replicas: number): Promise<void>;
-  /** Replaces every pod, by a configuration change without an effect here. */
+  /** Replaces every pod, through a configuration change that has no effect on the cases. */
   roll(): Promise<void>;
-  /** Body bytes that the proxy in front of the origin has passed on so far, once nothing is under way any more. */
+  /** Waits until no transfer is running; resolves with the body bytes that the origin proxy has forwarded. */
   originBytes(): Promise<number>;
-  /** The replicas' fallback metrics, for the message of a failed case. */
+  /** Fallback metrics and last log lines of the replicas, for the message of a failed case. */
   diagnosis(): Promise<string>;
 }
 
@@ -74,7 +74,7 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
   const ready = (): Promise<void> => becomes(() => world.condition(CACHE, 'Ready'), 'True ReplicasReady', START_MS);
   await ready();
   const edge = await edgeOf(world, CACHE);
-  /** Bytes that proxies have counted before they were stopped. */
+  /** Bytes that the proxy had counted when it was stopped. */
   let countedBefore = 0;
   let rolls = 0;
 
@@ -144,9 +144,9 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
     async cutNode() {
       const operator = await world.field('pods -l app.kubernetes.io/component=operator', '{.items[0].spec.nodeName}');
       const nodes = (await replicas()).map(({ node }) => node).filter((node) => node !== SERVERS_NODE);
-      // The operator is to see what happens, where there is a choice.
+      // Prefer a node without the operator, so that the operator can react.
       const node = nodes.find((name) => name !== operator) ?? nodes[0];
-      if (node === undefined) throw new Error('all replicas are where the servers are');
+      if (node === undefined) throw new Error('all replicas are on the node of the servers');
       const number = node.replace('node', '');
       await exec(CLUSTER, ['node', 'cut', number]);
       const heal = async (): Promise<void> => {
@@ -196,7 +196,7 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
 async function processOf(containerId: string): Promise<number> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
   for (const pid of pids.toSorted((a, b) => a - b)) {
-    // Most have ended by the time they are looked at, or are none of ours.
+    // The process may have exited meanwhile.
     const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
     if (groups.includes(containerId)) return pid;
   }
@@ -220,7 +220,7 @@ function cacheResource(): object {
       },
       cacheStore: { type: 'S3', s3: { ...s3, endpoint: `http://store:${S3_PORT}`, bucket: STORE_BUCKET } },
       chunking: { size: '8Mi', tiers: [] },
-      // Much shorter than an outage, so that known objects do go stale in it.
+      // Much shorter than an outage, so that known objects become stale during it.
       metadata: { ttl: '20s' },
       shutdown: { drainTimeout: '20s' },
       availability: { antiAffinity: 'Preferred' },

@@ -8,11 +8,11 @@ import { reportOf } from './report.ts';
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 const OUTAGE_MS = 60_000;
-/** Longer than it takes until a node counts as lost and its pods have successors elsewhere. */
+/** Longer than the time until a node counts as lost and its pods are replaced on other nodes. */
 const CUT_MS = 45_000;
 /** Enough reads for a 99th percentile. */
 const QUIET_MS = 20_000;
-/** Before and after the fault. */
+/** Time before and after the fault. */
 const CALM_MS = 5_000;
 const ROLLED_BYTES = 4 * GIB;
 const ROLLED_OBJECT_BYTES = 64 * MIB;
@@ -28,7 +28,7 @@ afterAll(async () => {
   await chaos[Symbol.asyncDispose]();
 });
 
-test('nothing goes wrong: what the other cases are to be compared with', async () => {
+test('no fault: the baseline for the other cases', async () => {
   const { coldBytes, originBytes } = await runCase(chaos, 'nothing', () => delay(QUIET_MS));
   expect(originBytes / coldBytes).toBeLessThanOrEqual(1.05);
 });
@@ -86,12 +86,12 @@ test('the origin is down for a minute: objects that were read before are served,
   expect(tally.stale).toBeGreaterThan(0);
 });
 
-test('all pods are exchanged while 4 GiB are read for the first time: the origin sends them once', async () => {
+test('all pods are replaced while 4 GiB are read for the first time: the origin sends every byte about once', async () => {
   const { coldBytes, originBytes } = await runCase(
     chaos,
     'roll under load',
     async (load) => {
-      // One rollout may be over sooner than the bytes are.
+      // A rollout may finish before all bytes are read.
       do await chaos.roll();
       while (load.coldBytes < ROLLED_BYTES);
     },
@@ -101,7 +101,7 @@ test('all pods are exchanged while 4 GiB are read for the first time: the origin
   expect(originBytes / coldBytes).toBeLessThanOrEqual(1.05);
 });
 
-test('replicas come and go, more of them than nodes', async () => {
+test('replicas are added and removed, up to more replicas than nodes', async () => {
   const { coldBytes, originBytes } = await runCase(chaos, 'scale 3 → 5 → 2', async () => {
     await delay(CALM_MS);
     await chaos.scale(5);

@@ -6,20 +6,20 @@ import type { Tally } from './tally.ts';
 
 const KIB = 1024;
 const TICK_MS = 20;
-/** More would only measure how slow this machine is. */
+/** More reads at once would only measure the speed of this machine. */
 const MAX_RUNNING = 64;
-/** New objects at once: each is read to its end before much later ones begin, however slow the machine is. */
+/** Maximum number of new objects read at once, so that early ones finish before much later ones begin. */
 const MAX_COLD = 8;
-/** Of four known objects read, one is a large one, and of that a span of this size. */
+/** Every fourth read of a known object is a span of a large one. */
 const LARGE_EVERY = 4;
 const SPAN_BYTES = 128 * KIB;
 
 export interface LoadOptions {
   readonly reader: Reader;
   readonly tally: Tally;
-  /** Reads of known objects. */
+  /** Reads of known objects per second. */
   readonly warmPerSecond: number;
-  /** The total of objects that were not read before; 0 = none. */
+  /** Total rate for objects that were not read before; 0 disables them. */
   readonly coldBytesPerSecond: number;
   readonly coldObjectBytes: number;
   /** Part of the new objects' names. */
@@ -27,9 +27,9 @@ export interface LoadOptions {
 }
 
 export interface Load {
-  /** Of new objects that were read to their end; each byte counts once. */
+  /** Bytes of new objects that were read completely; each byte counts once. */
   readonly coldBytes: number;
-  /** Begins nothing more, and resolves when what has begun has ended. */
+  /** Starts no further reads, and resolves when the running ones have ended. */
   stop(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** The node with the operator that works, and with a replica, loses its network. */
+/** The node with the leading operator and a replica loses its network. */
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { execFile } from 'node:child_process';
 import { Agent } from 'node:http';
@@ -22,15 +22,15 @@ const exec = promisify(execFile);
 const NAME = 'models';
 const READ_EVERY_MS = 100;
 const CLIENTS = 4;
-/** Called lost after 16 s here, evicted after 15 more, and then whole again: the pods' start, and a lease of 15 s meanwhile. */
+/** A node counts as lost after 16 s here, and its pods are evicted 15 s later; new pods then start. The lease lasts 15 s. */
 const WHOLE_MS = 150_000;
 const CONNECT_TIMEOUT_MS = 1_000;
 /**
- * The Service sends every third new connection to the lost node until that node counts as lost: for one of 27 reads, all
- * three attempts of the SDK would end there.
+ * The Service sends every third new connection to the lost node until that node counts as lost. With the SDK's default of
+ * three attempts, one read in 27 would fail.
  */
 const ATTEMPTS = 10;
-/** A read that was under way on the lost node is given up. */
+/** Ends a read that was in flight on the lost node. */
 const SILENCE_TIMEOUT_MS = 3_000;
 
 interface Pod {
@@ -58,7 +58,7 @@ async function replicas(): Promise<Pod[]> {
 
 const nodeOf = (pod: string): Promise<string> => world.field(`pod ${pod}`, '{.spec.nodeName}');
 
-/** The origin's own node must stay: its loss is another case. */
+/** Resolves with the leader, on another node than the origin's: loss of the origin is another case. */
 async function leaderElsewhere(): Promise<string> {
   const origin = await nodeOf('s3');
   await eventually(async () => {
@@ -72,8 +72,8 @@ async function leaderElsewhere(): Promise<string> {
 }
 
 /**
- * A client of the Service that knows no replica, and keeps its connections, as the SDK does by default. One that opened
- * a connection for each read would soon use up what the SDK allows itself to retry.
+ * A client of the Service that keeps its connections, as the SDK does by default. A new connection for each read would
+ * soon exhaust the SDK's retry quota.
  */
 function openClient(edge: string): { readonly read: () => Promise<number>; readonly close: () => void } {
   const client = new S3Client({
@@ -89,7 +89,7 @@ function openClient(edge: string): { readonly read: () => Promise<number>; reado
     },
   });
   return {
-    /** Resolves with how many attempts it took. */
+    /** Resolves with the number of attempts. */
     async read() {
       const { Body, $metadata } = await client.send(new GetObjectCommand({ Bucket: BUCKET, Key: 'hello.txt' }));
       expect(await Body?.transformToString()).toBe('hello\n');
@@ -142,7 +142,7 @@ test('no read fails at the remaining replicas; another operator takes over, and 
     const cutAtMs = performance.now();
     await eventually(async () => expect(await world.leader()).not.toBe(leader), START_MS);
     const ledAtMs = performance.now();
-    // Only who leads would bring it back.
+    // Only the leader creates it again.
     await world.kubectl(['delete', 'service', NAME]);
     await becomes(() => world.field(`service ${NAME}`, '{.spec.ports[0].port}'), '80');
     await eventually(async () => {
@@ -153,7 +153,7 @@ test('no read fails at the remaining replicas; another operator takes over, and 
     }, WHOLE_MS);
     const seconds = (ms: number): string => ((ms - cutAtMs) / 1000).toFixed(0);
     console.log(
-      `another leads after ${seconds(ledAtMs)} s, whole after ${seconds(performance.now())} s, ${reads} reads; ` +
+      `new leader after ${seconds(ledAtMs)} s, all replicas ready after ${seconds(performance.now())} s, ${reads} reads; ` +
         `${throughReads} through the Service, ${repeated} of them in more than one attempt, at most ${most}`,
     );
   } finally {

@@ -1,4 +1,4 @@
-/** The objects of the cases, by name: those that are read before a case begins, and those that were not read. */
+/** The objects of the cases, by name: those that are read before a case begins, and those that were never read. */
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -10,7 +10,7 @@ export const SMALL: readonly string[] = Array.from(
   { length: 24 },
   (_, i) => `${KNOWN_FOLDER}small-${i}-${16 * KIB + i * 20 * KIB}`,
 );
-/** Of several. */
+/** Objects of several chunks. */
 export const LARGE: readonly string[] = Array.from(
   { length: 4 },
   (_, i) => `${KNOWN_FOLDER}large-${i}-${LARGE_BYTES + i * 1_000}`,

@@ -1,6 +1,6 @@
 /**
- * A client as applications are: the AWS SDK with its default of three attempts, over one pool of connections, outside of
- * the pods. It compares every byte as it comes.
+ * A client like an application's: the AWS SDK with its default of three attempts and one connection pool, outside the
+ * pods. It compares every byte on arrival.
  */
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { Agent, type IncomingMessage } from 'node:http';
@@ -9,15 +9,15 @@ import { isKnown } from './objects.ts';
 import { addReason, type Tally } from './tally.ts';
 
 /**
- * An application's setting: a lost node does not refuse connections, it is silent. In a cluster a connection that takes a
- * second will not succeed; the SDK's own default is to wait without a limit.
+ * As an application should set it: a lost node does not refuse connections, it is silent. In a cluster, a connection that
+ * takes longer than a second will not succeed; the SDK's default is to wait without a limit.
  */
 const CONNECT_TIMEOUT_MS = 1_000;
-/** More than the cache itself gives a silent replica and then its origin. */
+/** More than the cache itself waits for a silent replica and then for its origin. */
 const SILENCE_TIMEOUT_MS = 10_000;
-/** More than reads at once: the SDK counts the wait for one of its 50 as time to connect. */
+/** More than the concurrent reads: the SDK counts waiting for one of its default 50 sockets as connect time. */
 const MAX_SOCKETS = 256;
-/** As transfer managers do when a body breaks, where the SDK's own retries have ended. */
+/** Reads of a body before it counts as failed. The SDK does not retry a broken body; transfer managers do. */
 const BODIES = 3;
 
 export interface ByteSpan {
@@ -29,7 +29,7 @@ export interface ByteSpan {
 export interface Reader {
   /** Reads the object or a span of it; the outcome is in the tally. Never rejects. */
   read(key: string, span?: ByteSpan): Promise<'read' | 'failed'>;
-  /** From now on reads are counted there. */
+  /** Counts all later reads in `tally`. */
   countIn(tally: Tally): void;
   close(): void;
 }
@@ -48,14 +48,14 @@ export function openReader(edge: string, bucket: string): Reader {
   });
   let tally: Tally | undefined;
 
-  /** One call of the SDK and the body it gives. */
+  /** One SDK call and its body. */
   async function once(counts: Tally, key: string, span: ByteSpan, isRange: boolean, onAttempt: () => void) {
     const command = new GetObjectCommand({
       Bucket: bucket,
       Key: key,
       ...(isRange && { Range: `bytes=${span.from}-${span.to - 1}` }),
     });
-    // The second count: this runs for each attempt, and retries nothing.
+    // Counts per attempt: this middleware runs for each attempt, and does not retry.
     command.middlewareStack.add(
       (next) => async (call) => {
         onAttempt();
@@ -88,7 +88,7 @@ export function openReader(edge: string, bucket: string): Reader {
       return 'broken';
     }
     if (wrong) counts.wrong += 1;
-    // Without an error: the worst that can be.
+    // A short body without an error is the worst failure.
     if (at < span.to) counts.short += 1;
     return 'whole';
   }
@@ -110,7 +110,7 @@ export function openReader(edge: string, bucket: string): Reader {
           if (ended === 'whole') outcome = 'read';
           else if (attempts === 1) broken = true;
         } catch {
-          // Its reasons were noted attempt by attempt, and the SDK's retries are what an application gets.
+          // The reasons were recorded per attempt. An application would not retry after the SDK either.
           break;
         }
       }

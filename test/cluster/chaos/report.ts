@@ -1,4 +1,4 @@
-/** The table of all cases, for people. */
+/** The printed table of all cases. */
 import { table } from '#hack/demo.d/table.ts';
 import { quantile, type Tally } from './tally.ts';
 
@@ -11,7 +11,7 @@ export interface CaseResult {
   /** Distinct bytes of objects that were not read before. */
   readonly coldBytes: number;
   readonly originBytes: number;
-  /** The share of time in which a process of this machine waited for a CPU: slowness that is not the case's. */
+  /** Share of the time in which a process of this machine waited for a CPU: slowness that the fault did not cause. */
   readonly starved: number;
 }
 
@@ -19,7 +19,7 @@ const COLUMNS = [
   { title: 'case', align: 'left' },
   { title: 's' },
   { title: 'requests' },
-  { title: 'not begun' },
+  { title: 'skipped' },
   { title: 'first failed' },
   { title: '%' },
   { title: 'broken' },

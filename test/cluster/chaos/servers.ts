@@ -7,19 +7,19 @@ export type ServerName = (typeof SERVERS)[number];
 export const S3_PORT = 7070;
 export const NUMBERS_PORT = 7072;
 export const STORE_BUCKET = 'orca-chunks';
-/** The one through which this machine reaches Services: it is never cut off. */
+/** This machine reaches Services through this node, so it is never cut off. */
 export const SERVERS_NODE = 'node1';
-/** While it exists in the container its server does not run. */
+/** While this file exists in the container, its server does not run. */
 export const STOPPED_FILE = '/tmp/stopped';
 
-/** As far away as another region, and no faster than one of its connections: fills last long enough to be met. */
+/** Latency and per-connection bandwidth of another region, so that fills last long enough for a fault to hit them. */
 const ORIGIN_LATENCY_MS = 20;
 const ORIGIN_BYTES_PER_SECOND = 8_000_000;
 const USER = 10_001;
 
 /**
- * Keeps the container when its server is killed, so that what a store holds outlives it, as it does on a real disk.
- * Killed outright: its connections are reset, and then refused.
+ * Keeps the container when its server is killed, so that the store's data survives, as on a real disk. SIGKILL resets
+ * its connections; later ones are refused.
  */
 const STOPPABLE = `
 while :; do
@@ -57,7 +57,7 @@ function server(name: ServerName, command: readonly string[]): object[] {
             imagePullPolicy: 'IfNotPresent',
             command: ['sh', '-c', STOPPABLE, 'stoppable', ...command],
             env: [fromKeys('ROOT_ACCESS_KEY', 'access-key-id'), fromKeys('ROOT_SECRET_KEY', 'secret-access-key')],
-            // As much as a cache pod asks for: without it they would get what cache pods leave them on a busy node.
+            // The same as a cache pod: without requests, cache pods would starve the servers on a busy node.
             resources: { requests: { cpu: '250m', memory: '64Mi' } },
             readinessProbe: { tcpSocket: { port: S3_PORT }, periodSeconds: 1 },
             volumeMounts: [{ name: 'data', mountPath: '/data' }],

@@ -6,23 +6,23 @@ const MAX_REASONS = 40;
 export interface Tally {
   reads: number;
   bytes: number;
-  /** Reads whose first attempt failed, whatever came after it. */
+  /** Reads whose first attempt failed, with any later outcome. */
   firstFailed: number;
-  /** Broken after the status line, where the SDK does not retry and the reader starts again. */
+  /** Reads whose first attempt broke after the status line, where the SDK does not retry and the reader starts again. */
   broken: number;
   /** Reads that failed with all their attempts. */
   failures: number;
-  /** Bodies with a byte that is not the object's. */
+  /** Bodies with at least one wrong byte. */
   wrong: number;
   /** Bodies that ended cleanly before their last byte. */
   short: number;
-  /** Answers that said `X-Cache: STALE`. */
+  /** Responses with `X-Cache: STALE`. */
   stale: number;
-  /** Ticks of the load that found as many reads under way as are allowed: the machine is too slow for it. */
+  /** Reads that were not started because MAX_RUNNING were in flight: the machine is too slow for the load. */
   skipped: number;
-  /** Of known objects: how long new ones take is the origin's rate. */
+  /** Durations of reads of known objects; those of new ones depend on the origin's rate. */
   readonly knownMs: number[];
-  /** Of attempts that failed → how often. */
+  /** Reasons of failed attempts → their number. */
   readonly reasons: Map<string, number>;
 }
 
