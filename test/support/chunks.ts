@@ -4,11 +4,14 @@ import { crc32 } from 'node:zlib';
 import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { blockSizeFor, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 
-/** Key of `patterns`: seed and length. Views are kept, so that what is derived from one (an MD5) can be kept with it. */
+/** One key stream for all patterns: each seed begins at another offset. It grows when a longer one is needed. */
+let stream = Buffer.alloc(0);
+const MIN_STREAM_BYTES = 16 * 1024 * 1024;
+/** A prime, so that patterns of two seeds are not shifted by a whole number of blocks. */
+const SEED_STRIDE_BYTES = 104_729;
+const MAX_OFFSET_BYTES = 4 * 1024 * 1024;
+/** The patterns by seed and length: always the same view, so that what is derived from it (an MD5) can be kept with it. */
 const patterns = new Map<string, Buffer>();
-/** All views together; when they exceed this, all are dropped. */
-const MAX_PATTERNS_BYTES = 64 * 1024 * 1024;
-let patternsBytes = 0;
 
 /**
  * Pseudo-random bytes, deterministic by seed: the key stream of a cipher, without a period, so that a comparison detects
@@ -18,15 +21,17 @@ export function patternBytes(lengthBytes: number, seed = 1): Buffer {
   const name = `${seed}:${lengthBytes}`;
   const known = patterns.get(name);
   if (known !== undefined) return known;
-  const key = createHash('md5').update(String(seed)).digest();
-  const bytes = createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(lengthBytes));
-  patternsBytes += lengthBytes;
-  if (patternsBytes > MAX_PATTERNS_BYTES) {
-    patterns.clear();
-    patternsBytes = lengthBytes;
-  }
+  const from = (seed * SEED_STRIDE_BYTES) % MAX_OFFSET_BYTES;
+  const to = from + lengthBytes;
+  if (to > stream.length) stream = keyStream(Math.max(MIN_STREAM_BYTES, 2 ** Math.ceil(Math.log2(to))));
+  const bytes = stream.subarray(from, to);
   patterns.set(name, bytes);
   return bytes;
+}
+
+function keyStream(lengthBytes: number): Buffer {
+  const key = createHash('md5').update('pattern').digest();
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(lengthBytes));
 }
 
 export function metadataFor(chunk: Chunk, body: Uint8Array): ChunkMetadata {

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { watchFrames } from '#shared/kube/watch-frames.ts';
+import { codePoint } from '#test/support/fuzz.ts';
 
 async function collect(chunks: readonly Buffer[], maxFrameBytes = 1000): Promise<string[]> {
   async function* source(): AsyncGenerator<Buffer> {
@@ -13,7 +14,7 @@ async function collect(chunks: readonly Buffer[], maxFrameBytes = 1000): Promise
 
 test('yields the same frames for any split of the bytes', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(fc.string({ unit: 'grapheme' })), fc.array(fc.nat(40)), async (values, cuts) => {
+    fc.asyncProperty(fc.array(fc.string({ unit: codePoint })), fc.array(fc.nat(40)), async (values, cuts) => {
       const lines = values.map((value) => JSON.stringify(value));
       const body = Buffer.from(lines.map((line) => `${line}\n`).join(''));
       const chunks: Buffer[] = [];
