@@ -5,7 +5,7 @@ import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { blockSizeFor, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 
 /** One key stream for all patterns: each seed begins at another offset. It grows when a longer one is needed. */
-let stream = Buffer.alloc(0);
+let stream: Buffer = Buffer.alloc(0);
 const MIN_STREAM_BYTES = 16 * 1024 * 1024;
 /** A prime, so that patterns of two seeds are not shifted by a whole number of blocks. */
 const SEED_STRIDE_BYTES = 104_729;

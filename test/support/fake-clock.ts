@@ -1,5 +1,5 @@
 /** A clock that only tests advance. Timers run in the order they are due; after each, the promises it resolved run too. */
-import type { Clock } from '#shared/clock.ts';
+import { systemClock, type Clock } from '#shared/clock.ts';
 
 export interface FakeClock extends Clock {
   /** Advances time by `ms`, and runs in order every timer that becomes due, including timers that other timers set. */
@@ -7,6 +7,9 @@ export interface FakeClock extends Clock {
   /** The number of timers that are set. */
   pending(): number;
 }
+
+/** The system clock, on which sleeping takes no time: for the pauses between two attempts. */
+export const sleeplessClock: Clock = { ...systemClock, sleep: async (_ms, signal) => signal?.throwIfAborted() };
 
 interface Timer {
   readonly dueMs: number;

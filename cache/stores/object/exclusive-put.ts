@@ -3,13 +3,13 @@
  * this condition, with a HEAD and an unconditional PUT. Every upload has a checksum, because some stores publish a
  * truncated body that has none.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { PutOutcome } from '#cache/core/store-verdict.ts';
 import type { CallOptions } from '#cache/engine/ports.ts';
 import { WireError } from '#cache/wire/http1/errors.ts';
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
+import type { Clock } from '#shared/clock.ts';
 import type { ObjectWire, Upload } from './object-wire.ts';
 
 /** Another conditional write may be in progress. After several waits as long as such a write, the store is not healthy. */
@@ -35,10 +35,12 @@ interface Offer {
 
 export class ExclusivePut {
   readonly #wire: ObjectWire;
+  readonly #clock: Clock;
   #isTrusted = false;
 
-  constructor(wire: ObjectWire) {
+  constructor(wire: ObjectWire, clock: Clock) {
     this.#wire = wire;
+    this.#clock = clock;
   }
 
   /** Whether the condition decides; false until the store has been probed. */
@@ -113,8 +115,15 @@ export class ExclusivePut {
         if (error instanceof WireError && error.failure === 'closed') return { outcome: 'unknown', error };
         throw error;
       }
-      await pause(call.signal);
+      await this.#pause(call.signal);
     }
+  }
+
+  async #pause(signal: AbortSignal): Promise<void> {
+    const ms = CONFLICT_DELAY_MIN_MS + Math.random() * CONFLICT_DELAY_SPREAD_MS;
+    await this.#clock.sleep(ms, signal).catch(() => {
+      throw cancelledBy(signal);
+    });
   }
 
   async #send(upload: Upload, ifAbsent: boolean, call: CallOptions): Promise<RawResponse> {
@@ -128,11 +137,4 @@ export class ExclusivePut {
 function asWriteError(error: OrcaError): OrcaError {
   if (error.code !== 'chunk_missing') return error;
   return new OrcaError('store_unavailable', error.message, { cause: error, status: 404 });
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  const ms = CONFLICT_DELAY_MIN_MS + Math.random() * CONFLICT_DELAY_SPREAD_MS;
-  await delay(ms, undefined, { signal }).catch(() => {
-    throw cancelledBy(signal);
-  });
 }

@@ -15,6 +15,7 @@ import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chun
 import { bufferSink } from '#cache/wire/http1/buffer-sink.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { contentRange } from '#cache/wire/s3/client.ts';
+import { systemClock, type Clock } from '#shared/clock.ts';
 import { ExclusivePut, type Found } from './exclusive-put.ts';
 import type { ObjectWire } from './object-wire.ts';
 import { firstKey, probeRace } from './race-probe.ts';
@@ -29,17 +30,17 @@ const CLEAN_UP_TIMEOUT_MS = 5_000;
 /** Identity, verdict and manifests have a few KiB; a much larger object was written by another program. */
 const MAX_SMALL_BYTES = 4 * 1024 * 1024;
 
-export function openObjectStore(wire: ObjectWire): ProbedStore {
-  return new ObjectStore(wire);
+export function openObjectStore(wire: ObjectWire, clock: Clock = systemClock): ProbedStore {
+  return new ObjectStore(wire, clock);
 }
 
 class ObjectStore implements ProbedStore {
   readonly #wire: ObjectWire;
   readonly #put: ExclusivePut;
 
-  constructor(wire: ObjectWire) {
+  constructor(wire: ObjectWire, clock: Clock) {
     this.#wire = wire;
-    this.#put = new ExclusivePut(wire);
+    this.#put = new ExclusivePut(wire, clock);
   }
 
   async read(

@@ -2,11 +2,15 @@
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
 import { openObjectStore } from '#cache/stores/object/object-store.ts';
+import type { ObjectWire } from '#cache/stores/object/object-wire.ts';
 import { faultOf, openS3Client, type S3ClientOptions } from '#cache/wire/s3/client.ts';
+import type { Clock } from '#shared/clock.ts';
 import { errorFor } from './errors.ts';
 
 export interface S3StoreOptions extends S3ClientOptions {
   readonly bucket: string;
+  /** Default: the system clock. */
+  readonly clock?: Clock;
 }
 
 const META = 'x-amz-meta-';
@@ -14,7 +18,7 @@ const META = 'x-amz-meta-';
 export function openS3Store(options: S3StoreOptions): ProbedStore {
   const { bucket } = options;
   const client = openS3Client(options);
-  return openObjectStore({
+  const wire: ObjectWire = {
     send: (request, call) => client.send({ ...request, bucket }, call),
     uploadHeaders({ lengthBytes, crc32, metadata }) {
       const checksum = Buffer.alloc(4);
@@ -49,5 +53,6 @@ export function openS3Store(options: S3StoreOptions): ProbedStore {
       return undefined;
     },
     close: () => client.close(),
-  });
+  };
+  return openObjectStore(wire, options.clock);
 }

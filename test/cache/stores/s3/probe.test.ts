@@ -9,6 +9,7 @@ import {
   type ConditionServer,
   type ConditionServerOptions,
 } from '#test/support/condition-server.ts';
+import { sleeplessClock } from '#test/support/fake-clock.ts';
 
 process.env['ORCA_TEST_KEY'] = 'key';
 const { signal } = new AbortController();
@@ -23,6 +24,7 @@ async function open(options: ConditionServerOptions): Promise<{ server: Conditio
     caFile: '',
     credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_KEY' },
     bucket: 'chunks',
+    clock: sleeplessClock,
   });
   onTestFinished(async () => {
     await store.close();

@@ -2,8 +2,10 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ChunkStore } from '#cache/engine/ports.ts';
 import { openS3Store } from '#cache/stores/s3/store.ts';
+import type { Clock } from '#shared/clock.ts';
 import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
+import { fakeClock, sleeplessClock } from '#test/support/fake-clock.ts';
 import {
   reply,
   startScriptedServer,
@@ -11,6 +13,7 @@ import {
   type CapturedRequest,
   type ScriptedServer,
 } from '#test/support/scripted-server.ts';
+import { until } from '#test/support/until.ts';
 
 process.env['ORCA_TEST_KEY'] = 'key';
 const { signal } = new AbortController();
@@ -23,7 +26,10 @@ const meta = Object.fromEntries(
 );
 
 /** A store with these responses (or `reset`, or `silence`), one per request; the last one is repeated. */
-async function open(
+const open = (...answers: readonly (Uint8Array | string)[]) => openWith(sleeplessClock, ...answers);
+
+async function openWith(
+  clock: Clock,
   ...answers: readonly (Uint8Array | string)[]
 ): Promise<{ server: ScriptedServer; store: ChunkStore }> {
   let next = 0;
@@ -39,6 +45,7 @@ async function open(
     caFile: '',
     credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_KEY' },
     bucket: 'chunks',
+    clock,
   });
   store.trustConditions(true);
   onTestFinished(async () => {
@@ -151,9 +158,11 @@ describe('a commit', () => {
 
   test('that is aborted while it waits after a 409 is cancelled', async () => {
     const aborter = new AbortController();
-    const { store } = await open(CONFLICT, 'silence');
+    const clock = fakeClock();
+    const { store } = await openWith(clock, CONFLICT);
     const committing = store.commit(chunk, metadata, pieces, { signal: aborter.signal });
-    setImmediate(() => aborter.abort());
+    await until(() => clock.pending() > 0, 'the commit waits');
+    aborter.abort();
     await expect(committing).rejects.toMatchObject({ code: 'cancelled' });
   });
 
