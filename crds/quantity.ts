@@ -50,6 +50,6 @@ const RESOURCE_UNIT: Readonly<Record<string, number>> = {
 /** A resource quantity, such as `250m` or `1.5Gi`, as a number for comparisons; undefined if it is malformed. */
 export function parseResource(value: unknown): number | undefined {
   const [, digits, unit] = /^([0-9]+(?:[.][0-9]*)?(?:[eE][+-]?[0-9]+)?)([a-zA-Z]*)$/.exec(String(value)) ?? [];
-  const factor = RESOURCE_UNIT[unit ?? ''];
+  const factor = Object.hasOwn(RESOURCE_UNIT, unit ?? '') ? RESOURCE_UNIT[unit ?? ''] : undefined;
   return digits === undefined || factor === undefined ? undefined : Number(digits) * factor;
 }

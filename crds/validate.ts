@@ -81,7 +81,8 @@ function* ruleProblems(schema: Schema, value: unknown, path: Path, broken: reado
       if (schema.items !== undefined) yield* ruleProblems(schema.items, item, [...path, index], broken);
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, member] of Object.entries(value)) {
-      const memberSchema = schema.properties?.[key] ?? schema.additionalProperties;
+      const { properties = {}, additionalProperties } = schema;
+      const memberSchema = Object.hasOwn(properties, key) ? properties[key] : additionalProperties;
       if (memberSchema !== undefined) yield* ruleProblems(memberSchema, member, [...path, key], broken);
     }
   }

@@ -46,7 +46,8 @@ function problemOf(
   const subject = `${field}: ${kind} ${namespace}/${name}`;
   if (holder === undefined)
     return { kind: 'missing', message: `${subject} not found; create it or change the reference` };
-  const hasKey = (key: string): boolean => (holder.data?.[key] ?? '') !== '';
+  const data = holder.data ?? {};
+  const hasKey = (key: string): boolean => Object.hasOwn(data, key) && data[key] !== '';
   const malformed = (problem: string): ReferenceProblem => ({ kind: 'malformed', message: `${subject} ${problem}` });
   const absent = keys.filter((key) => !hasKey(key));
   if (absent.length > 0)

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatQuantity, parseQuantity } from '#crds/quantity.ts';
+import { formatQuantity, parseQuantity, parseResource } from '#crds/quantity.ts';
 
 describe('a size', () => {
   test.for([
@@ -64,4 +64,8 @@ describe('a size', () => {
       '1023',
     ]);
   });
+});
+
+test('a unit that every object inherits is not a unit', () => {
+  expect(['5constructor', '5valueOf', '5toString'].map(parseResource)).toEqual([undefined, undefined, undefined]);
 });

@@ -5,7 +5,7 @@ import { openKeyRing } from '#cache/core/s3/key-ring.ts';
 import type { SignedRequest } from '#cache/core/s3/sigv4-claim.ts';
 import { verifySignature } from '#cache/core/s3/sigv4-verify.ts';
 import { createSigner, encodeKey } from '#cache/wire/s3/sigv4.ts';
-import { damaged, nasty, outcomeOf, RUNS } from '#test/support/fuzz.ts';
+import { damaged, inheritedName, nasty, outcomeOf, RUNS } from '#test/support/fuzz.ts';
 import { presign } from '#test/support/presign.ts';
 
 const KEY = { accessKeyId: 'AKIAEXAMPLE', secretAccessKey: 'a-secret-that-nobody-guesses' };
@@ -100,6 +100,24 @@ test('an arbitrary signature query is rejected with one of our errors', () => {
       expect(
         verify({ method: 'GET', rawPath: '/b/k', rawQuery, headers: { host: HOST }, hasBody: false }),
       ).toHaveProperty('error');
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+test('signed headers that the request lacks are rejected, also under names that every object inherits', () => {
+  const good = signed('/b/key');
+  const goodUrl = presigned('/b/key');
+  const names = fc.array(fc.oneof(inheritedName, nasty('host', 'x-amz-date')), { minLength: 1, maxLength: 4 });
+  fc.assert(
+    fc.property(names, fc.boolean(), (names, inQuery) => {
+      const extra = names.map((name) => name.replaceAll(/[;,\r\n\ud800-\udfff]/g, '')).join(';');
+      const authorization = (good.headers['authorization'] ?? '').replace('SignedHeaders=', `SignedHeaders=${extra};`);
+      const rawQuery = goodUrl.rawQuery.replace('SignedHeaders=', `SignedHeaders=${encodeURIComponent(`${extra};`)}`);
+      const outcome = verify(
+        inQuery ? { ...goodUrl, rawQuery } : { ...good, headers: { ...good.headers, authorization } },
+      );
+      expect(outcome).toHaveProperty('error');
     }),
     { numRuns: RUNS },
   );

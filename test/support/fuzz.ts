@@ -5,6 +5,9 @@ import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 /** The cases of most properties. `hack/test` asks for ten times as many; each run has a new seed, so runs add up. */
 export const RUNS = Number(process.env['FUZZ_RUNS'] ?? 500);
 
+/** What every object inherits: a look-up of such a name in a record must find nothing. */
+export const inheritedName = fc.constantFrom(...Object.getOwnPropertyNames(Object.prototype));
+
 const SURROGATES = { from: 0xd800, to: 0xe000 };
 
 /**
@@ -33,7 +36,19 @@ export const nasty = (...meaningful: readonly string[]): fc.Arbitrary<string> =>
         { weight: 1, arbitrary: anyAscii },
         {
           weight: 1,
-          arbitrary: fc.constantFrom('\0', '\r\n', '\n', '\u{1f433}', '\ud800', 'é', '\xff', ' ', '__proto__', ''),
+          arbitrary: fc.constantFrom(
+            '\0',
+            '\r\n',
+            '\n',
+            '\u{1f433}',
+            '\ud800',
+            'é',
+            '\xff',
+            ' ',
+            '__proto__',
+            'constructor',
+            '',
+          ),
         },
       ),
       { maxLength: 12 },

@@ -1,6 +1,7 @@
 /** Response header overrides of signed requests, such as `response-content-type=…`. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { isHeaderValue } from '#cache/core/object-headers.ts';
+import { ownValue } from '#cache/core/own-value.ts';
 
 const OVERRIDES: Readonly<Record<string, string>> = {
   'response-content-type': 'content-type',
@@ -22,7 +23,7 @@ export function responseOverrides(query: ReadonlyMap<string, string>, signed: bo
         'bad_request',
         'Request specific response headers cannot be used for anonymous GET requests.',
       );
-    const header = OVERRIDES[name];
+    const header = ownValue(OVERRIDES, name);
     if (header === undefined || !isHeaderValue(value))
       throw new OrcaError(
         'invalid_argument',

@@ -4,6 +4,7 @@
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { ownValue } from '#cache/core/own-value.ts';
 import { encodePath, encodeRfc3986 } from '#cache/core/percent.ts';
 import { sameText, type EdgeKey, type KeyRing } from './key-ring.ts';
 import { queryPairs } from './request-target.ts';
@@ -76,7 +77,7 @@ function canonicalRequest(request: SignedRequest, claim: Claim): string {
     .toSorted(([a, x], [b, y]) => (a === b ? compare(x, y) : compare(a, b)))
     .map(([name, value]) => `${name}=${value}`);
   const headers = claim.signedHeaders.map(
-    (name) => `${name}:${(request.headers[name] ?? '').trim().replaceAll(/ {2,}/g, ' ')}`,
+    (name) => `${name}:${(ownValue(request.headers, name) ?? '').trim().replaceAll(/ {2,}/g, ' ')}`,
   );
   return [
     request.method,

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
+import { ownValue } from '#cache/core/own-value.ts';
 import { authorityOf, bucketOfHost, parseRequestTarget } from '#cache/core/s3/request-target.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
@@ -127,7 +128,7 @@ async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
     return serveBucket(edge, call, subResource);
   }
   if (subResource === undefined) return serveObjectBytes(edge, call);
-  const answer = OBJECT_ANSWERS[subResource];
+  const answer = ownValue(OBJECT_ANSWERS, subResource);
   if (answer === undefined) throw notImplemented(subResource);
   await headObject(edge.engine, call, abortOnClose(request, response));
   return sendStatic(call, answer());
@@ -152,7 +153,7 @@ async function serveBucket(edge: Edge, call: EdgeCall, subResource: string | und
   if (subResource === 'location') return bucketLocation(edge.served, call);
   if (subResource !== undefined) {
     requireServed(edge.buckets, call.target.bucket);
-    const answer = BUCKET_ANSWERS[subResource];
+    const answer = ownValue(BUCKET_ANSWERS, subResource);
     if (answer === undefined) throw notImplemented(subResource);
     return sendStatic(call, answer(call.target.bucket));
   }

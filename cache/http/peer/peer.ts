@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { rangeLength } from '#cache/core/object.ts';
+import { ownValue } from '#cache/core/own-value.ts';
 import { nonceMemory, verifyRequest, type NonceMemory, type PeerKeys } from '#cache/core/peer/auth.ts';
 import { checkPeerTerms, FILL_PATH, parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
 import { encodeHead } from '#cache/core/peer/head-message.ts';
@@ -102,7 +103,7 @@ async function handle(
   request.resume();
   const [path = '', query = ''] = (request.url ?? '').split('?', 2);
   const name = `${request.method} ${path}`;
-  const handler = handlers[name];
+  const handler = ownValue(handlers, name);
   const counted = handler === undefined ? 'unknown' : path;
   const requester = authenticate(options, request);
   if (requester === 'unauthorized') {

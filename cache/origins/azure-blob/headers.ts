@@ -1,4 +1,5 @@
 /** Translates a blob's headers to S3's. Pure. */
+import { ownValue } from '#cache/core/own-value.ts';
 import { representationHeaders } from '#cache/origins/response/representation.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 
@@ -22,7 +23,7 @@ export function s3Headers(headers: ResponseHeaders): Record<string, string> {
 
 /** The storage class of an access tier. Tiers of page blobs and unknown tiers have no class of their own. */
 export function storageClassOf(tier: string | undefined): string {
-  return CLASSES[tier ?? ''] ?? 'STANDARD';
+  return ownValue(CLASSES, tier ?? '') ?? 'STANDARD';
 }
 
 export function restoreOf(archiveStatus: string | undefined): string | undefined {
