@@ -1,6 +1,7 @@
 /**
- * The metadata stored with each chunk: length, ETag of the object, a CRC-32 of the chunk, and one CRC-32 per block. The
- * block CRCs allow a ranged read to be verified without reading the whole chunk.
+ * The metadata stored with each chunk: which chunk it is, its length, the ETag of its object, a CRC-32 of the chunk, and
+ * one CRC-32 per block. The block CRCs allow a ranged read to be verified without reading the whole chunk. The identity
+ * exposes a chunk that was copied, restored or written under another chunk's name: its bytes match its CRCs.
  */
 import { OrcaError } from './errors.ts';
 
@@ -12,6 +13,8 @@ export const MIN_BLOCK_BYTES = 64 * 1024;
 export interface ChunkMetadata {
   readonly lengthBytes: number;
   readonly etag: string;
+  /** `chunkIdentity` of the chunk; undefined for chunks of releases that did not store it. */
+  readonly identity?: string;
   readonly crc32: number;
   readonly blockSizeBytes: number;
   /** One CRC-32 per block, in order; the last block may be shorter. */
@@ -36,6 +39,8 @@ export function encodeMetadata(metadata: ChunkMetadata): Record<string, string> 
     'orca-length': String(metadata.lengthBytes),
     // An ETag may contain bytes that are not allowed in a header value; base64url is always safe.
     'orca-etag': Buffer.from(metadata.etag, 'utf8').toString('base64url'),
+    // Not a new version: replicas of a release that does not know the field ignore it, and still verify the CRCs.
+    ...(metadata.identity !== undefined && { 'orca-chunk': metadata.identity }),
     'orca-crc32': metadata.crc32.toString(16).padStart(8, '0'),
     'orca-block': String(metadata.blockSizeBytes),
     'orca-blocks': crcs.toString('base64'),
@@ -53,12 +58,14 @@ export function decodeMetadata(fields: Readonly<Record<string, string | undefine
   const blockSizeBytes = Number(fields['orca-block']);
   const crc32 = Number.parseInt(fields['orca-crc32'] ?? '', 16);
   const etag = fields['orca-etag'];
+  const identity = fields['orca-chunk'];
   const raw = Buffer.from(fields['orca-blocks'] ?? '', 'base64');
   if (
     !Number.isSafeInteger(lengthBytes) ||
     lengthBytes <= 0 ||
     !Number.isSafeInteger(blockSizeBytes) ||
     blockSizeBytes < MIN_BLOCK_BYTES ||
+    blockCount(lengthBytes, blockSizeBytes) > MAX_BLOCKS ||
     !Number.isInteger(crc32) ||
     etag === undefined ||
     raw.length !== blockCount(lengthBytes, blockSizeBytes) * 4
@@ -66,5 +73,12 @@ export function decodeMetadata(fields: Readonly<Record<string, string | undefine
     throw new OrcaError('chunk_bad', 'the metadata of the stored chunk is inconsistent');
   const blockCrcs = new Uint32Array(raw.length / 4);
   for (let index = 0; index < blockCrcs.length; index++) blockCrcs[index] = raw.readUInt32LE(index * 4);
-  return { lengthBytes, etag: Buffer.from(etag, 'base64url').toString('utf8'), crc32, blockSizeBytes, blockCrcs };
+  return {
+    lengthBytes,
+    etag: Buffer.from(etag, 'base64url').toString('utf8'),
+    ...(identity !== undefined && { identity }),
+    crc32,
+    blockSizeBytes,
+    blockCrcs,
+  };
 }

@@ -68,6 +68,13 @@ export function chunkAt(
   return { path, object, chunkSizeBytes, index, range: { from, to }, lengthBytes: to - from };
 }
 
+/**
+ * `<hash>/<index>` of the chunk's path. The hash covers the origin's ID too, so that the path's first part adds nothing.
+ */
+export function chunkIdentity({ path }: Pick<Chunk, 'path'>): string {
+  return path.slice(path.indexOf('/') + 1);
+}
+
 /** The part of one chunk that a read needs: `[from, to)` is relative to the start of the chunk. */
 export interface ChunkSlice extends ByteRange {
   readonly index: number;

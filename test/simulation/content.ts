@@ -5,7 +5,7 @@
 import { crc32 } from 'node:zlib';
 import { createCipheriv } from 'node:crypto';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
-import type { Chunk } from '#cache/core/chunk.ts';
+import { chunkIdentity, type Chunk } from '#cache/core/chunk.ts';
 
 const PERIOD_BYTES = 1_048_583;
 const ROUND = createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16)).update(Buffer.alloc(PERIOD_BYTES));
@@ -54,6 +54,7 @@ export function wrongMetadata(version: Version, chunk: Chunk, metadata: ChunkMet
   const { from, to } = chunk.range;
   if (metadata.lengthBytes !== to - from) return `length ${metadata.lengthBytes} instead of ${to - from}`;
   if (metadata.etag !== version.etag) return `ETag ${metadata.etag} instead of ${version.etag}`;
+  if (metadata.identity !== chunkIdentity(chunk)) return `the identity of ${metadata.identity}`;
   if (metadata.crc32 !== crcOf(version, from, to)) return 'another CRC-32';
   const size = metadata.blockSizeBytes;
   const blocks = Math.ceil((to - from) / size);

@@ -118,6 +118,18 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'another chunk under the name of a chunk is accepted',
+    seed: 40,
+    shows: ({ faults }) => faults.has('store-truncate'),
+    edits: [
+      {
+        file: 'cache/stores/stored-chunk.ts',
+        search: 'metadata.identity !== undefined && metadata.identity !== chunkIdentity(chunk)',
+        replace: 'metadata.identity !== undefined && metadata.identity === chunk.path',
+      },
+    ],
+  },
+  {
     name: 'bytes leave before their block is checked',
     seed: 28,
     shows: ({ faults }) => faults.has('store-flip'),

@@ -28,6 +28,8 @@ const TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', '
 
 interface Stored {
   readonly chunk: Chunk;
+  /** The chunk whose bytes are stored here: another one after a misdirected write or a wrong restore. */
+  content: Chunk;
   readonly version: Version;
   metadata: ChunkMetadata;
   lengthBytes: number;
@@ -64,7 +66,7 @@ export class SimStore {
     const stored = this.#chunks.get(path);
     if (stored === undefined || stored.flips.size > 0 || stored.lengthBytes !== stored.chunk.lengthBytes)
       return undefined;
-    if (stored.metadata.etag !== stored.chunk.object.etag) return undefined;
+    if (stored.metadata.etag !== stored.chunk.object.etag || stored.content !== stored.chunk) return undefined;
     return stored.sinceMs;
   }
 
@@ -118,6 +120,7 @@ export class SimStore {
     const stored = this.#any();
     if (stored === undefined) return;
     const { path } = stored.chunk;
+    if (this.#random.chance(0.3) && this.#misplace(stored)) return;
     if (this.#random.chance(0.3)) {
       stored.metadata = { ...stored.metadata, etag: 'another' };
       this.#ledger.excuse(path, 'store', 'it names another ETag in the cachestore');
@@ -125,6 +128,20 @@ export class SimStore {
     }
     stored.lengthBytes = this.#random.int(0, stored.lengthBytes);
     this.#ledger.excuse(path, 'store', `it was cut to ${stored.lengthBytes} bytes in the cachestore`);
+  }
+
+  /** Replaces a chunk by another chunk of its object: their length and ETag are the same. */
+  #misplace(stored: Stored): boolean {
+    const { path, object, lengthBytes } = stored.chunk;
+    const other = [...this.#chunks.values()].find(
+      ({ chunk, metadata }) =>
+        chunk.path !== path && metadata.etag === object.etag && metadata.lengthBytes === lengthBytes,
+    );
+    if (other === undefined) return false;
+    const { content, metadata, version, flips } = other;
+    this.#chunks.set(path, { ...stored, content, metadata, version, lengthBytes, flips: new Set(flips) });
+    this.#ledger.excuse(path, 'store', `${other.chunk.path} was stored in its place`);
+    return true;
   }
 
   portFor(who: Incarnation): ChunkStore {
@@ -214,6 +231,7 @@ export class SimStore {
     if (!overwrite && stored !== undefined && isSameChunk(metadata, stored.lengthBytes, stored.metadata)) return 'lost';
     const written: Stored = {
       chunk,
+      content: chunk,
       metadata,
       version: this.#origin.version(chunk.object.etag),
       lengthBytes: chunk.lengthBytes,
@@ -267,9 +285,10 @@ export class SimStore {
   }
 
   #bytes(chunk: Chunk, offset: number, target: Uint8Array): void {
-    const version = this.#origin.version(chunk.object.etag);
-    fillFrom(version, chunk.range.from + offset, target);
-    for (const flip of this.#chunks.get(chunk.path)?.flips ?? [])
+    const stored = this.#chunks.get(chunk.path);
+    const { object, range } = stored?.content ?? chunk;
+    fillFrom(this.#origin.version(object.etag), range.from + offset, target);
+    for (const flip of stored?.flips ?? [])
       if (flip >= offset && flip < offset + target.length) target[flip - offset] = ~target[flip - offset]!;
   }
 

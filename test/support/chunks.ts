@@ -1,7 +1,7 @@
 /** Bodies, chunks and their metadata for tests. */
 import { createCipheriv, createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
+import { chunkAt, chunkIdentity, type Chunk } from '#cache/core/chunk.ts';
 import { blockSizeFor, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 
 /** One key stream for all patterns: each seed begins at another offset. It grows when a longer one is needed. */
@@ -42,6 +42,7 @@ export function metadataFor(chunk: Chunk, body: Uint8Array): ChunkMetadata {
   return {
     lengthBytes: body.length,
     etag: chunk.object.etag,
+    identity: chunkIdentity(chunk),
     crc32: crc32(body),
     blockSizeBytes,
     blockCrcs: Uint32Array.from(blocks),

@@ -8,7 +8,7 @@ import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { CallOptions, ChunkStore } from '#cache/engine/ports.ts';
 import { cancelledBy, copyInto } from '#cache/wire/http1/sink.ts';
-import { checkPieces } from '#cache/stores/stored-chunk.ts';
+import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
 import { createGate, type Gate } from './gate.ts';
 
 export interface StoreFault {
@@ -92,12 +92,7 @@ export function fakeChunkStore(): FakeChunkStore {
   const checked = (chunk: Chunk): StoredChunk => {
     const stored = chunks.get(chunk.path);
     if (stored === undefined) throw new OrcaError('chunk_missing', `no chunk ${chunk.path}`, { status: 404 });
-    const { body, metadata } = stored;
-    if (body.length !== chunk.lengthBytes) throw new OrcaError('chunk_bad', `${chunk.path} has ${body.length} bytes`);
-    if (metadata !== undefined && metadata.etag !== chunk.object.etag)
-      throw new OrcaError('chunk_bad', `${chunk.path} belongs to another ETag`);
-    if (metadata !== undefined && metadata.lengthBytes !== chunk.lengthBytes)
-      throw new OrcaError('chunk_bad', `the metadata of ${chunk.path} names another length`);
+    checkStored(chunk, stored.body.length, stored.metadata);
     return stored;
   };
 
@@ -164,7 +159,7 @@ export function fakeChunkStore(): FakeChunkStore {
           status: 400,
         });
       const stored = chunks.get(chunk.path);
-      const same = stored?.body.length === body.length && stored.metadata?.crc32 === metadata.crc32;
+      const same = stored !== undefined && isSameChunk(metadata, stored.body.length, stored.metadata);
       if (same && call.overwrite !== true) {
         counts.lost += 1;
         return 'lost';

@@ -4,7 +4,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { blockSizeFor, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
-import type { Chunk } from '#cache/core/chunk.ts';
+import { chunkIdentity, type Chunk } from '#cache/core/chunk.ts';
 import { combineCrc32 } from '#cache/core/crc32.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
@@ -45,6 +45,7 @@ export class ChunkHasher {
     return {
       lengthBytes,
       etag: object.etag,
+      identity: chunkIdentity(this.#chunk),
       crc32: this.#whole,
       blockSizeBytes: this.#blockSizeBytes,
       blockCrcs: Uint32Array.from(this.#blocks),

@@ -69,8 +69,18 @@ export class StreamWindow implements ByteSink, ReadableWindow {
     });
   }
 
-  /** From here on, blocks are held back until their CRC is checked; `onBad` is called with a mismatch. */
+  /**
+   * From here on, blocks are held back until their CRC is checked; `onBad` is called with a mismatch, and at once with
+   * blocks that do not fit into the window: the source would wait for room and the reader for bytes, forever.
+   */
   verify(metadata: ChunkMetadata, onBad: (error: unknown) => void): void {
+    const { blockSizeBytes } = metadata;
+    if (!this.#segments.holdsBlock(blockSizeBytes, this.range.to - this.range.from)) {
+      const error = new OrcaError('chunk_bad', `blocks of ${blockSizeBytes} bytes do not fit into a stream's memory`);
+      this.finish({ error });
+      onBad(error);
+      return;
+    }
     this.#verifier = new BlockVerifier(metadata, this.range);
     this.#onBad = onBad;
   }

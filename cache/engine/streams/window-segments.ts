@@ -37,6 +37,16 @@ export class WindowSegments {
     return this.#lease !== undefined;
   }
 
+  /**
+   * Whether a block of `blockBytes` of a range of `rangeBytes` always fits in. It may begin anywhere in a segment, and
+   * readers get none of it before it is whole.
+   */
+  holdsBlock(blockBytes: number, rangeBytes: number): boolean {
+    if (this.#lease === undefined) return false;
+    const { capacity, segmentBytes } = this.#lease;
+    return capacity * segmentBytes >= Math.min(rangeBytes, blockBytes + segmentBytes);
+  }
+
   get writtenTo(): number {
     return this.#writtenTo;
   }

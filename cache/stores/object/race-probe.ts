@@ -23,6 +23,8 @@ const SHARED_BYTES = 1024 * 1024;
 const OWN_BYTES = MIN_BLOCK_BYTES;
 /** A range across the boundary of both parts. */
 const RANGE = { from: OWN_BYTES - 1_000, to: OWN_BYTES + 1_000 };
+/** As long as that of any chunk, so that the store proves that it keeps metadata of this size. */
+const PROBE_IDENTITY = `${'0'.repeat(64)}/${'9'.repeat(15)}`;
 
 export interface RaceProbeContext {
   readonly wire: ObjectWire;
@@ -71,6 +73,7 @@ function largeUploads(key: string): Upload[] {
     const metadata = {
       lengthBytes: BODY_BYTES,
       etag: `writer-${writer}`,
+      identity: PROBE_IDENTITY,
       crc32: crc,
       blockSizeBytes: MIN_BLOCK_BYTES,
       blockCrcs,

@@ -17,6 +17,7 @@ const metadata = fc
   .record({
     lengthBytes: fc.integer({ min: 1, max: 1024 * MIB }),
     etag: fc.string({ unit: codePoint, minLength: 1 }).filter((text) => text.isWellFormed()),
+    identity: fc.constantFrom(`${'0a'.repeat(32)}/0`, `${'f9'.repeat(32)}/999999999999999`),
     crc32: fc.nat(0xffffffff),
   })
   .map((base): ChunkMetadata => {
@@ -62,6 +63,21 @@ describe('stored fields', () => {
   test('without metadata or of another version decode to undefined', () => {
     expect(decodeMetadata({})).toBeUndefined();
     expect(decodeMetadata({ ...good, 'orca-version': '2' })).toBeUndefined();
+  });
+
+  test('without an identity are decoded without one, and an older release ignores it', () => {
+    expect(decodeMetadata(good)).not.toHaveProperty('identity');
+    expect(good).not.toHaveProperty('orca-chunk');
+    const { 'orca-chunk': identity, ...rest } = encodeMetadata({ ...decodeMetadata(good)!, identity: 'hash/1' });
+    // An older release reads exactly these fields, by the same version.
+    expect([identity, rest]).toEqual(['hash/1', good]);
+  });
+
+  test('with more than 128 blocks are rejected as inconsistent', () => {
+    const lengthBytes = 129 * 64 * KIB;
+    const blockCrcs = new Uint32Array(129);
+    const fields = encodeMetadata({ ...decodeMetadata(good)!, lengthBytes, blockCrcs });
+    expect(() => decodeMetadata(fields)).toThrow(expect.objectContaining({ code: 'chunk_bad' }));
   });
 
   test.for<[string, string]>([

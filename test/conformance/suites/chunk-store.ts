@@ -1,8 +1,9 @@
 /** The conformance suite of the ChunkStore port, for the fake and every driver. */
+import { crc32 } from 'node:zlib';
 import { assert, asyncProperty, integer, nat } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
-import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
+import { chunkAt, chunkIdentity, type Chunk, type ChunkPath } from '#cache/core/chunk.ts';
 import type { ChunkStore } from '#cache/engine/ports.ts';
 import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
 import { collectSink, type CollectSinkOptions } from '#test/support/collect-sink.ts';
@@ -176,6 +177,42 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       await fixture.plant(chunk.path, body, encodeMetadata({ ...metadata, etag: 'another' }));
       await expect(read(chunk)).rejects.toMatchObject({ code: 'chunk_bad' });
       await expect(store.has(chunk, { signal })).rejects.toMatchObject({ code: 'chunk_bad' });
+    });
+
+    test('another chunk of the same object under the path of a chunk is bad, and replaced', async () => {
+      const object = { originId: 'test', bucket: 'bucket', key: `object-${names++}`, etag: 'e', sizeBytes: 2 * MIB };
+      const [first, second] = [chunkAt(object, MIB, 0), chunkAt(object, MIB, 1)];
+      const [bytes, others] = [patternBytes(MIB, 12), patternBytes(MIB, 13)];
+      await fixture.plant(second.path, bytes, encodeMetadata(metadataFor(first, bytes)));
+      await expect(read(second)).rejects.toMatchObject({ code: 'chunk_bad' });
+      await expect(store.has(second, { signal })).rejects.toMatchObject({ code: 'chunk_bad' });
+      expect(await store.commit(second, metadataFor(second, others), [others], { signal })).toBe('won');
+      expect((await read(second)).bytes.equals(others)).toBe(true);
+    });
+
+    test('a chunk of a release that stored no identity is accepted, and a commit of the same chunk loses', async () => {
+      const { chunk, metadata, pieces } = fresh();
+      const { 'orca-chunk': identity, ...older } = encodeMetadata(metadata);
+      expect(identity).toBe(chunkIdentity(chunk));
+      await fixture.plant(chunk.path, body, older);
+      const { bytes, info } = await read(chunk);
+      expect(bytes.equals(body)).toBe(true);
+      expect(info).toMatchObject([{ crc32: metadata.crc32 }]);
+      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('lost');
+    });
+
+    test.for([
+      ['128 KiB', 128 * 1024],
+      ['64 MiB', 64 * MIB],
+    ] as const)('a chunk whose blocks are of %s instead of its block size is bad, and replaced', async ([, block]) => {
+      const { chunk, metadata, pieces } = fresh();
+      const crcs = piecesOf(body, block).map((piece) => crc32(piece));
+      const wrong = { ...metadata, blockSizeBytes: block, blockCrcs: Uint32Array.from(crcs) };
+      await fixture.plant(chunk.path, body, encodeMetadata(wrong));
+      await expect(read(chunk)).rejects.toMatchObject({ code: 'chunk_bad' });
+      await expect(store.has(chunk, { signal })).rejects.toMatchObject({ code: 'chunk_bad' });
+      expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+      expect((await read(chunk)).bytes.equals(body)).toBe(true);
     });
 
     test('a chunk with inconsistent metadata is bad', async () => {

@@ -1,4 +1,5 @@
 /** A window with one reader, as cachestore reads use it: verified blocks, and only the reader's range is kept. */
+import { assert, asyncProperty, integer, nat } from 'fast-check';
 import { expect, test } from 'vitest';
 import { crc32 } from 'node:zlib';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
@@ -20,11 +21,11 @@ const BLOCK_BYTES = 50_000;
 const LENGTH_BYTES = 8 * SMALL_SEGMENT_BYTES;
 const WHOLE = { from: 0, to: LENGTH_BYTES };
 
-function metadataOf(body: Uint8Array): ChunkMetadata {
-  const blockCrcs = Uint32Array.from({ length: Math.ceil(body.length / BLOCK_BYTES) }, (_, block) =>
-    crc32(body.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES)),
+function metadataOf(body: Uint8Array, blockSizeBytes: number): ChunkMetadata {
+  const blockCrcs = Uint32Array.from({ length: Math.ceil(body.length / blockSizeBytes) }, (_, block) =>
+    crc32(body.subarray(block * blockSizeBytes, (block + 1) * blockSizeBytes)),
   );
-  return { lengthBytes: body.length, etag: 'e', crc32: crc32(body), blockSizeBytes: BLOCK_BYTES, blockCrcs };
+  return { lengthBytes: body.length, etag: 'e', crc32: crc32(body), blockSizeBytes, blockCrcs };
 }
 
 interface Options {
@@ -34,10 +35,12 @@ interface Options {
   readonly corruptAt?: number;
   /** Small segments of the window; default: as many as the chunk needs. */
   readonly segments?: number;
+  readonly blockBytes?: number;
 }
 
 /** A window over the blocks of a stored chunk. Memory is too short for the window to grow beyond its segments. */
-async function open({ range = WHOLE, fetched = WHOLE, corruptAt, segments = 8 }: Options = {}) {
+async function open(options: Options = {}) {
+  const { range = WHOLE, fetched = WHOLE, corruptAt, segments = 8, blockBytes = BLOCK_BYTES } = options;
   const memory = new ChunkMemory({ budgetBytes: 2 * SEGMENT_BYTES, clock: fakeClock(), poison: true });
   await memory.lease(SEGMENT_BYTES, 'window', 'new', NEVER);
   const body = patternBytes(LENGTH_BYTES);
@@ -53,7 +56,7 @@ async function open({ range = WHOLE, fetched = WHOLE, corruptAt, segments = 8 }:
   });
   window.open(await memory.lease(segments * SMALL_SEGMENT_BYTES, 'window', 'new', NEVER, SMALL_SEGMENT_BYTES));
   const reader = window.join(range, READ);
-  window.verify(metadataOf(body), (error) => ended.abort(error));
+  window.verify(metadataOf(body, blockBytes), (error) => ended.abort(error));
   const pour = (to = fetched.to) => copyInto(window, stored.subarray(window.writtenTo, to), ended.signal);
   const heldBytes = () => memory.usedBytes - SEGMENT_BYTES;
   return { window, reader, body, ended: ended.signal, pour, heldBytes };
@@ -94,6 +97,51 @@ test('delivers all bytes of a chunk whose CRCs match, through fewer segments tha
   reader.close();
   expect(heldBytes()).toBe(0);
 });
+
+test.for([
+  ['3 segments', 3, 2 * SMALL_SEGMENT_BYTES + 1],
+  ['3 segments', 3, LENGTH_BYTES],
+  ['7 segments', 7, 7 * SMALL_SEGMENT_BYTES],
+] as const)('a block that does not fit into %s ends the read with chunk_bad', async ([, segments, blockBytes]) => {
+  const { reader, ended, pour, heldBytes } = await open({ segments, blockBytes });
+  const reading = readOn(reader);
+  void pour().catch(() => {});
+  expect(await reading).toMatchObject({ bytes: Buffer.alloc(0), error: { code: 'chunk_bad' } });
+  expect(ended.reason).toMatchObject({ code: 'chunk_bad' });
+  reader.close();
+  expect(heldBytes()).toBe(0);
+});
+
+test('any block that is accepted is delivered, whatever its size and the range', async () => {
+  const offset = nat(LENGTH_BYTES - 1);
+  await assert(
+    asyncProperty(
+      integer({ min: 1, max: 8 }),
+      integer({ min: 20_000, max: LENGTH_BYTES }),
+      offset,
+      offset,
+      (...tuple) => isDeliveredOrRejected(...tuple),
+    ),
+    { numRuns: 100 },
+  );
+});
+
+async function isDeliveredOrRejected(segments: number, blockBytes: number, a: number, b: number): Promise<void> {
+  const range = { from: Math.min(a, b), to: Math.max(a, b) + 1 };
+  const { window, reader, body, pour } = await open({ segments, blockBytes, range, fetched: range });
+  pour().then(
+    () => window.finish({ answer: { kind: 'bytes' } }),
+    () => {},
+  );
+  // In a deadlock this never resolves, and the test times out.
+  const { bytes, error } = await readOn(reader);
+  if (error === undefined) expect(bytes.equals(body.subarray(range.from, range.to))).toBe(true);
+  else {
+    expect(error).toMatchObject({ code: 'chunk_bad' });
+    expect(blockBytes + SMALL_SEGMENT_BYTES).toBeGreaterThan(segments * SMALL_SEGMENT_BYTES);
+  }
+  reader.close();
+}
 
 test('a corrupt block ends the source with chunk_bad, and none of its bytes leave', async () => {
   const { window, reader, body, ended, pour } = await open({ corruptAt: 2 * BLOCK_BYTES + 5 });
