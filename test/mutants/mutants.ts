@@ -1,0 +1,26 @@
+/**
+ * Single-line bugs that a test must detect; `hack/mutate` applies them. The simulation has mutations of its own, in
+ * test/simulation/mutations.ts, for bugs that only a schedule of events reveals.
+ */
+import type { Edit } from '#test/simulation/edits.ts';
+import { CORE_MUTANTS } from './core.ts';
+import { OPERATOR_MUTANTS } from './operator.ts';
+import { UPSTREAM_MUTANTS } from './upstream.ts';
+
+export interface Mutant extends Edit {
+  /** What the program does wrong. */
+  readonly name: string;
+  /** Which tests must notice, as filters for vitest. Default: the unit tests that mirror the file's folder. */
+  readonly tests?: readonly string[];
+  /** Default: `unit`. */
+  readonly project?: string;
+}
+
+export const MUTANTS: readonly Mutant[] = [...CORE_MUTANTS, ...UPSTREAM_MUTANTS, ...OPERATOR_MUTANTS];
+
+export function selectionOf({ file, tests, project = 'unit' }: Mutant): {
+  readonly project: string;
+  readonly filters: readonly string[];
+} {
+  return { project, filters: tests ?? [`test/${file.slice(0, file.lastIndexOf('/') + 1)}`] };
+}

@@ -1,0 +1,204 @@
+import type { Mutant } from './mutants.ts';
+
+const QUEUE = 'operator/control/work-queue.ts';
+const LOCK = 'operator/control/lease-lock.ts';
+const APPLY = 'operator/reconcile/apply.ts';
+const DIFF = 'operator/reconcile/diff.ts';
+
+/** Bugs in the operator. */
+export const OPERATOR_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'two workers may reconcile one cache at once',
+    file: QUEUE,
+    search: 'if (this.#active.has(key)) {',
+    replace: 'if (this.#active.has("")) {',
+  },
+  {
+    name: 'a change of a queued recheck stays a recheck',
+    file: QUEUE,
+    search: "if (urgency === 'changed' && sinceMs !== undefined) {",
+    replace: "if (urgency === 'due' && sinceMs !== undefined) {",
+  },
+  {
+    name: 'a later recheck replaces an earlier one',
+    file: QUEUE,
+    search: 'if (planned !== undefined && planned.dueMs <= dueMs) return;',
+    replace: 'if (planned !== undefined && planned.dueMs < 0) return;',
+  },
+  {
+    name: 'the backoff does not grow',
+    file: QUEUE,
+    search: 'this.#failures.set(key, failures + 1);',
+    replace: 'this.#failures.set(key, failures);',
+  },
+  {
+    name: 'rechecks are not rate-limited',
+    file: QUEUE,
+    search: 'if (isRecheck) this.#nextDueMs = nowMs + DUE_EVERY_MS;',
+    replace: '',
+  },
+  {
+    name: 'a change during a reconcile is dropped when it ends',
+    file: QUEUE,
+    search: 'this.#waiting[again.urgency].set(key, again.sinceMs);',
+    replace: '',
+  },
+  {
+    name: 'the hold counts from when the response arrived',
+    file: LOCK,
+    search: 'monotonicMs: sentAt.monotonicMs + RENEW_DEADLINE_MS,',
+    replace: 'monotonicMs: clock.now() + RENEW_DEADLINE_MS,',
+  },
+  {
+    name: 'the time of a suspended machine does not count',
+    file: LOCK,
+    search: 'Math.min(this.#heldUntil.monotonicMs - clock.now(), this.#heldUntil.dateMs - clock.date())',
+    replace: 'this.#heldUntil.monotonicMs - clock.now()',
+  },
+  {
+    name: 'a lease expires although its holder renews it',
+    file: LOCK,
+    search: 'if (record !== this.#seen) {',
+    replace: "if (this.#seen === '') {",
+  },
+  {
+    name: 'a release takes the lease from its next holder',
+    file: LOCK,
+    search: 'if (!hasStatus(error, 404, 409)) throw error;\n    }\n  }',
+    replace: '}\n  }',
+  },
+  {
+    name: 'a lost renewal is repeated on an outdated version',
+    file: LOCK,
+    search: 'this.#ours = undefined;\n      return false;',
+    replace: 'return false;',
+  },
+  {
+    name: 'the status update of the operator triggers a reconcile',
+    file: 'operator/control/sources.ts',
+    search: "if (type === 'MODIFIED' && before?.version === now.version) return;",
+    replace: '',
+  },
+  {
+    name: 'a deletion between two lists is not noticed',
+    file: 'operator/control/sources.ts',
+    search: 'for (const [uid, { key }] of before) if (!seen.has(uid)) add(key);',
+    replace: '',
+  },
+  {
+    name: 'a change of owner reconciles only the new one',
+    file: 'operator/control/sources.ts',
+    search: 'add(before?.key);',
+    replace: '',
+  },
+  {
+    name: 'a write conflict is logged as an error',
+    file: 'operator/control/controller.ts',
+    search: 'if (hasStatus(error, 409)) log.debug',
+    replace: 'if (hasStatus(error, 499)) log.debug',
+  },
+  {
+    name: 'the backoff is not reset by a success',
+    file: 'operator/control/controller.ts',
+    search: 'queue.forget(key);',
+    replace: '',
+  },
+  {
+    name: 'a Secret is overwritten by each reconcile',
+    file: APPLY,
+    search: "if (write === 'once' || isAsDesired(manifest, live))",
+    replace: 'if (isAsDesired(manifest, live))',
+    tests: ['test/operator/reconcile/'],
+  },
+  {
+    name: 'an object of another owner is taken over',
+    file: APPLY,
+    search: "if (claim === 'foreign') return { kind: 'conflict', transient: false };",
+    replace: '',
+  },
+  {
+    name: 'an object that is being deleted is applied',
+    file: APPLY,
+    search: "if (claim === 'predecessor' || live.metadata.deletionTimestamp !== undefined)",
+    replace: "if (claim === 'predecessor')",
+  },
+  {
+    name: 'fields that the operator no longer sets are kept',
+    file: APPLY,
+    search: 'live.metadata.annotations?.[APPLIED] === digest(manifest) &&',
+    replace: '',
+  },
+  {
+    name: 'a patch may create an object that was deleted meanwhile',
+    file: APPLY,
+    search: 'body: { ...body, metadata: { ...body.metadata, uid: live.metadata.uid } },',
+    replace: 'body,',
+  },
+  {
+    name: 'an extra entry of a selector is not a difference',
+    file: DIFF,
+    search: "if (ATOMIC_MAPS.has(path.at(-1) ?? '') && Object.keys(live).length !== Object.keys(desired).length)",
+    replace: 'if (path.length < 0)',
+  },
+  {
+    name: 'quantities are compared as text',
+    file: DIFF,
+    search: 'return leftValue !== undefined && leftValue === parseResource(right);',
+    replace: 'return left === right && leftValue !== undefined;',
+  },
+  {
+    name: 'an extra item of a plain list is not a difference',
+    file: DIFF,
+    search: "if (live.length !== desired.length) return path.join('.');",
+    replace: '',
+  },
+  {
+    name: 'the message of a rejected Secret may quote its content',
+    file: 'operator/reconcile/apply-children.ts',
+    search: "kind === 'Secret' ? error.reason : error.message",
+    replace: 'error.message',
+  },
+  {
+    name: 'a forbidden child is a permanent failure',
+    file: 'operator/reconcile/apply-children.ts',
+    search: 'permanent: error.status !== 403',
+    replace: 'permanent: true',
+  },
+  {
+    name: 'a failure of events fails the reconcile',
+    file: 'operator/reconcile/emit-events.ts',
+    search: "api.log.warn('failed to write an event', { reason, error });",
+    replace: 'throw error;',
+  },
+  {
+    name: 'a lost pod after a complete rollout is a rollout',
+    file: 'operator/status/rollout.ts',
+    search: "readyReplicas < desiredReplicas && progress?.reason !== 'NewReplicaSetAvailable'",
+    replace: 'readyReplicas < desiredReplicas',
+  },
+  {
+    name: 'an outdated Deployment status counts',
+    file: 'operator/status/rollout.ts',
+    search: 'if ((status.observedGeneration ?? 0) < (metadata.generation ?? 0))',
+    replace: 'if ((status.observedGeneration ?? 0) < 0)',
+  },
+  {
+    name: 'the transition time changes with the message',
+    file: 'operator/status/conditions.ts',
+    search: 'last?.status === status ? last.lastTransitionTime',
+    replace: 'last?.message === value.message ? last.lastTransitionTime',
+  },
+  {
+    name: 'conditions of other writers are dropped',
+    file: 'operator/status/conditions.ts',
+    search:
+      'return [...ours, ...published.filter(({ type }) => !CONDITIONS.some((condition) => condition.type === type))];',
+    replace: 'return ours;',
+  },
+  {
+    name: 'a Secret that is deleted after the rollout makes the cache unready',
+    file: 'operator/status/ready.ts',
+    search: 'if (upToDate) break;',
+    replace: '',
+  },
+];
