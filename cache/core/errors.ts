@@ -57,6 +57,12 @@ export type ErrorCode =
   | 'not_found'
   /** The origin does not show this key to the cache; S3 does so for missing keys without ListBucket. */
   | 'access_denied'
+  /** The origin has no version of that ID. */
+  | 'version_not_found'
+  /** The version ID is not one that the origin could have assigned. Thrown by the edge listener too. */
+  | 'version_invalid'
+  /** The version of that ID marks a deletion: there is nothing to read. */
+  | 'delete_marker'
   /** The object is in an archive tier and must be restored at the origin first. */
   | 'object_archived'
   /** The origin has another ETag or size than the version being read. */
@@ -109,6 +115,8 @@ export interface OrcaErrorOptions {
   readonly details?: string;
   /** Further elements of the error document. Never a secret. */
   readonly fields?: Readonly<Record<string, string>>;
+  /** Headers of the response to clients, by lower-case name: those that S3 sends with this error. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The time since the origin reported the error, if it is a cached one. */
   readonly ageMs?: number;
 }
@@ -119,6 +127,7 @@ export class OrcaError extends Error {
   readonly status: number | undefined;
   readonly details: string | undefined;
   readonly fields: Readonly<Record<string, string>> | undefined;
+  readonly headers: Readonly<Record<string, string>> | undefined;
   readonly ageMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: OrcaErrorOptions = {}) {
@@ -129,6 +138,7 @@ export class OrcaError extends Error {
     this.status = options.status;
     this.details = options.details;
     this.fields = options.fields;
+    this.headers = options.headers;
     this.ageMs = options.ageMs;
   }
 }

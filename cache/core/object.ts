@@ -7,6 +7,11 @@ export interface ObjectVersion {
   readonly key: string;
   readonly etag: string;
   readonly sizeBytes: number;
+  /**
+   * How the origin finds it, if it may not be the current version. Not part of what identifies the bytes: versions with
+   * the same content, and so the same ETag, share their chunks.
+   */
+  readonly versionId?: string | undefined;
 }
 
 /** The metadata that the origin reports for an object. */

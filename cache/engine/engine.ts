@@ -113,9 +113,9 @@ function openMetadata(options: EngineOptions, context: FillContext) {
   const metadata = new Metadata({
     ...options,
     ...settings.metadata,
-    originHead: (bucket, key) =>
+    originHead: ({ bucket, key, versionId }) =>
       callOrigin(context, { operation: 'head', bucket, firstByteTimeoutMs: HEAD_TIMEOUT_MS }, (call) =>
-        origin.head(bucket, key, call),
+        origin.head(bucket, key, call, versionId),
       ),
     manifests,
   });

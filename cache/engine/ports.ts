@@ -44,7 +44,7 @@ export interface Origin {
    * One HEAD, not retried. Rejects with not_found, bucket_not_found, access_denied (S3's answer for a missing key
    * without ListBucket), origin_denied, origin_missing_etag, origin_unsupported, origin_throttled, origin_unavailable.
    */
-  head(bucket: string, key: string, options: CallOptions): Promise<ObjectHead>;
+  head(bucket: string, key: string, options: CallOptions, versionId?: string): Promise<ObjectHead>;
   /**
    * One ranged read of exactly that version (`If-Match` on the request, ETag, total and range checked on the answer),
    * not retried. Resolves when all of `[from, to)` is in the sink. Rejects with object_changed (412, or another ETag or

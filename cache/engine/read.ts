@@ -5,12 +5,13 @@
  * yields a short or corrupt body.
  */
 import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '#cache/core/chunk.ts';
-import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
 import { evaluatePreconditions, rangeApplies, type Preconditions } from '#cache/core/preconditions.ts';
 import { resolveRange } from '#cache/core/range.ts';
 import { keyIsTooLong, MAX_KEY_BYTES } from '#cache/core/s3/request-target.ts';
+import { isImmutable } from '#cache/core/s3/version-id.ts';
 import { isSparse } from '#cache/core/sparse.ts';
 import type { FetchContext } from '#cache/engine/fetch/context.ts';
 import { memoryPiece } from '#cache/engine/fetch/from-memory.ts';
@@ -19,6 +20,7 @@ import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
 import type { Piece, Source } from '#cache/engine/memory/piece.ts';
 import type { KnownHead, Metadata } from '#cache/engine/metadata/metadata.ts';
 import type { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
+import { resolveVersion } from '#cache/engine/metadata/version-head.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import { asView } from '#cache/engine/streams/view-or-copy.ts';
 import { ruleOf, underRule, type BucketRules } from './bucket-rule.ts';
@@ -35,6 +37,8 @@ export interface ReadRequest {
   /** The client's names. */
   readonly bucket: string;
   readonly key: string;
+  /** Undefined = the current version. */
+  readonly versionId?: string | undefined;
   readonly range: string | undefined;
   /** From 1; instead of a range. */
   readonly part?: number | undefined;
@@ -84,6 +88,8 @@ interface Plan {
  * GET to another must not get a 412 because the other one's entry is a few seconds older.
  */
 const REVALIDATE_AFTER_MS = 1_000;
+/** Answers of the origin that the head of the object cannot be true any more. */
+const OUTDATED: readonly ErrorCode[] = ['object_changed', 'not_found', 'version_not_found'];
 /** The head of an immutable object does not expire. */
 const IMMUTABLE_TTL_MS = Number.POSITIVE_INFINITY;
 
@@ -113,15 +119,17 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
 }
 
 /** Step 1. Is this bucket served, and what does the origin call the object? */
-export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' | 'key'>): Admitted {
+export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' | 'key' | 'versionId'>): Admitted {
   const rule = ruleOf(context, request.bucket);
   if (keyIsTooLong(request.key))
     throw new OrcaError('key_too_long', `the key is longer than ${MAX_KEY_BYTES} bytes`, {
       fields: { Size: String(Buffer.byteLength(request.key)), MaxSizeAllowed: String(MAX_KEY_BYTES) },
     });
   const key = underRule(rule, request.key);
+  const { versionId } = request;
+  const name = { originId: context.originId, bucket: rule.originBucket, key };
   return {
-    object: { originId: context.originId, bucket: rule.originBucket, key },
+    object: versionId === undefined ? name : { ...name, versionId },
     ttlMs: rule.immutable ? IMMUTABLE_TTL_MS : rule.metadataTtlMs,
   };
 }
@@ -132,6 +140,7 @@ export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' 
  */
 async function resolve(context: ReadContext, admitted: Admitted, request: ReadRequest): Promise<KnownHead> {
   const { object, ttlMs } = admitted;
+  if (isImmutable(object.versionId)) return resolveVersion(context.metadata, object, ttlMs, request.signal);
   const known = await context.metadata.resolve(object, ttlMs, request.signal);
   const { ifMatch, ifNoneMatch } = request.conditions;
   const outcome = evaluatePreconditions(request.conditions, known.head).kind;
@@ -186,7 +195,7 @@ async function* fetchChunks(
       pace: request.pace,
     });
   } catch (error) {
-    if (hasCode(error, 'object_changed')) context.metadata.invalidate(object, object.etag);
+    if (hasCode(error, ...OUTDATED)) context.metadata.invalidate(object, object.etag);
     throw error;
   }
 }
@@ -210,7 +219,7 @@ async function partOf(
     // An empty object has no range that a 206 could name.
     return { status: object.sizeBytes === 0 ? 200 : 206, range, partsCount: count };
   } catch (error) {
-    if (hasCode(error, 'object_changed')) metadata.invalidate(object, object.etag);
+    if (hasCode(error, ...OUTDATED)) metadata.invalidate(object, object.etag);
     throw error;
   }
 }

@@ -55,6 +55,19 @@ const HTTP = {
   access_denied: { status: 403, s3: 'AccessDenied', log: 'debug', message: 'Access Denied' },
   bucket_not_found: { status: 404, s3: 'NoSuchBucket', log: 'debug', message: 'The specified bucket does not exist.' },
   not_found: { status: 404, s3: 'NoSuchKey', log: 'debug', message: 'The specified key does not exist.' },
+  version_not_found: {
+    status: 404,
+    s3: 'NoSuchVersion',
+    log: 'debug',
+    message: 'The specified version does not exist.',
+  },
+  version_invalid: { status: 400, s3: 'InvalidArgument', log: 'debug', message: 'Invalid version id specified' },
+  delete_marker: {
+    status: 405,
+    s3: 'MethodNotAllowed',
+    log: 'debug',
+    message: 'The specified method is not allowed against this resource.',
+  },
   method_not_allowed: {
     status: 405,
     s3: 'MethodNotAllowed',
@@ -149,6 +162,8 @@ export interface ErrorContext {
   readonly requestId: string;
   readonly bucket: string;
   readonly key: string;
+  /** As requested; undefined = the current version. */
+  readonly versionId?: string | undefined;
 }
 
 /**
@@ -171,6 +186,7 @@ export function respondError(
     error.retryAfterMs === undefined ? row.retryAfterS : Math.max(1, Math.ceil(error.retryAfterMs / 1000));
   if (retryAfterS !== undefined) response.setHeader('Retry-After', retryAfterS);
   if (error.code === 'method_not_allowed') response.setHeader('Allow', 'GET, HEAD');
+  for (const [name, value] of Object.entries(error.headers ?? {})) response.setHeader(name, value);
   const { details } = error;
   const isRange = error.code === 'range_not_satisfiable';
   if (isRange && details !== undefined) response.setHeader('Content-Range', `bytes */${details}`);
@@ -185,6 +201,7 @@ export function respondError(
     Condition: error.code === 'precondition_failed' ? details : undefined,
     RangeRequested: isRange ? range : undefined,
     ActualObjectSize: isRange ? details : undefined,
+    ...versionFields(error, request, context),
     ...error.fields,
     RequestId: context.requestId,
     HostId: context.requestId,
@@ -194,6 +211,24 @@ export function respondError(
   if (request.method === 'HEAD') response.end();
   else response.end(body);
   return row.status;
+}
+
+/** What S3 adds to the errors of `versionId=…`. */
+function versionFields(
+  { code }: OrcaError,
+  { method }: IncomingMessage,
+  { versionId }: ErrorContext,
+): Readonly<Record<string, string | undefined>> {
+  switch (code) {
+    case 'version_not_found':
+      return { VersionId: versionId };
+    case 'version_invalid':
+      return { ArgumentName: 'versionId', ArgumentValue: versionId };
+    case 'delete_marker':
+      return { Method: method, ResourceType: 'DeleteMarker' };
+    default:
+      return {};
+  }
 }
 
 export function hasBody(request: IncomingMessage): boolean {

@@ -1,5 +1,6 @@
 import { fakeOrigin } from '#test/support/fake-origin.ts';
 import { originListSuite } from '#test/conformance/suites/origin-list.ts';
+import { originVersionsSuite } from '#test/conformance/suites/origin-versions.ts';
 import { originSuite, type OriginFixture } from '#test/conformance/suites/origin.ts';
 
 const open = async (): Promise<OriginFixture> => {
@@ -20,5 +21,16 @@ const open = async (): Promise<OriginFixture> => {
   };
 };
 
+originVersionsSuite('in memory', async () => {
+  const origin = fakeOrigin();
+  return {
+    origin,
+    bucket: 'bucket',
+    keepVersions: async () => origin.versions.set('bucket', 'Enabled'),
+    put: async (key, body) => void origin.put('bucket', key, body),
+    remove: async (key) => origin.remove('bucket', key) ?? '',
+    [Symbol.asyncDispose]: () => origin.close(),
+  };
+});
 originSuite('in memory', open);
 originListSuite('in memory', open);

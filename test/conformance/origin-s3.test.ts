@@ -6,6 +6,7 @@ import { startConnectProxy } from '#test/support/connect-proxy.ts';
 import { startCuttingProxy } from '#test/support/cutting-proxy.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
 import { originListSuite } from '#test/conformance/suites/origin-list.ts';
+import { originVersionsSuite } from '#test/conformance/suites/origin-versions.ts';
 import { originSuite, type OriginFixture } from '#test/conformance/suites/origin.ts';
 
 /** versitygw rejects 1024 bytes; the driver's unit tests send such a key. */
@@ -28,6 +29,25 @@ const open = async (): Promise<OriginFixture> => {
 
 originSuite('S3 (versitygw)', open, { longestKeyBytes: LONGEST_KEY_BYTES });
 originListSuite('S3 (versitygw)', open);
+
+originVersionsSuite('S3 (versitygw)', async () => {
+  const gateway = await startVersitygw({ buckets: ['bucket'], versioning: true });
+  const origin = openS3Origin(gateway.client);
+  return {
+    origin,
+    bucket: 'bucket',
+    keepVersions: () => gateway.setVersioning('bucket', 'Enabled'),
+    put: (key, body) => gateway.putObject('bucket', key, body),
+    async remove(key) {
+      const { headers } = await gateway.request('DELETE', 'bucket', key);
+      return headers['x-amz-version-id'] ?? '';
+    },
+    async [Symbol.asyncDispose]() {
+      await origin.close();
+      await gateway[Symbol.asyncDispose]();
+    },
+  };
+});
 
 const openThroughProxy = async (): Promise<OriginFixture> => {
   const gateway = await startVersitygw({ buckets: ['bucket'] });

@@ -10,6 +10,7 @@ import { partsCount } from '#cache/engine/metadata/multipart-parts.ts';
 import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
 import type { ByteSink, CallOptions, Clock, Origin } from '#cache/engine/ports.ts';
 import { cancelledBy, copyInto } from '#cache/wire/http1/sink.ts';
+import { FakeVersions, type StoredObject } from './fake-versions.ts';
 import { createGate, type Gate } from './gate.ts';
 
 export interface OriginFault {
@@ -39,7 +40,9 @@ export interface FakeOriginOptions {
 export interface FakeOrigin extends Origin {
   /** Stores an object, creating its bucket if needed, and returns its head; the ETag defaults to the body's MD5. */
   put(bucket: string, key: string, body: Uint8Array | string, options?: Partial<ObjectHead>): ObjectHead;
-  remove(bucket: string, key: string): void;
+  /** In a bucket with versions, the ID of the delete marker. */
+  remove(bucket: string, key: string): string | undefined;
+  readonly versions: FakeVersions;
   /** Creates an empty bucket, so that a missing key is reported as such, not as a missing bucket. */
   createBucket(bucket: string): void;
   /** The owner of each bucket, by name. A bucket without an entry accepts any expected owner. */
@@ -55,11 +58,6 @@ export interface FakeOrigin extends Origin {
   readonly closed: boolean;
 }
 
-interface StoredObject {
-  readonly body: Uint8Array;
-  readonly head: ObjectHead;
-}
-
 const DEFAULT_PIECE_BYTES = 64 * 1024;
 
 export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
@@ -68,6 +66,7 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
   const counts = { heads: 0, reads: 0, probes: 0, lists: 0, bytes: 0 };
   const reads: FakeOrigin['reads'] = [];
   const owners = new Map<string, string>();
+  const versions = new FakeVersions();
   const headGate = createGate();
   const readGate = createGate();
   const pieceBytes = options.pieceBytes ?? DEFAULT_PIECE_BYTES;
@@ -78,10 +77,15 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
     if (bucket === undefined) throw new OrcaError('bucket_not_found', `no bucket ${name}`, { status: 404 });
     return bucket;
   };
-  const objectOf = (bucket: string, key: string): StoredObject => {
+  const objectOf = (bucket: string, key: string, versionId?: string): StoredObject => {
     const object = bucketOf(bucket).get(key);
-    if (object === undefined) throw new OrcaError('not_found', `no object ${bucket}/${key}`, { status: 404 });
-    return object;
+    if (versionId !== undefined) return versions.find(bucket, key, versionId);
+    if (object !== undefined) return object;
+    const headers = versions.markerOf(bucket, key);
+    throw new OrcaError('not_found', `no object ${bucket}/${key}`, {
+      status: 404,
+      ...(headers !== undefined && { headers }),
+    });
   };
   const takeFault = (on: OriginFault['on'], key: string): OriginFault | undefined => {
     const found = faults.find((entry) => entry.fault.on === on && (entry.fault.key ?? key) === key);
@@ -109,6 +113,7 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
     counts,
     reads,
     owners,
+    versions,
     headGate,
     readGate,
     get closed() {
@@ -123,11 +128,13 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
         headers: head.headers ?? { 'content-type': 'binary/octet-stream' },
       };
       this.createBucket(bucket);
-      bucketOf(bucket).set(key, { body: bytes, head: stored });
-      return stored;
+      const object = versions.put(bucket, key, { body: bytes, head: stored });
+      bucketOf(bucket).set(key, object);
+      return object.head;
     },
     remove(bucket, key) {
       buckets.get(bucket)?.delete(key);
+      return versions.remove(bucket, key);
     },
     createBucket(bucket) {
       if (!buckets.has(bucket)) buckets.set(bucket, new Map());
@@ -135,12 +142,12 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
     inject(fault) {
       faults.push({ fault, left: fault.times ?? 1 });
     },
-    async head(bucket, key, call) {
+    async head(bucket, key, call, versionId) {
       counts.heads += 1;
       await enter(headGate, call);
       const fault = takeFault('head', key);
       if (fault !== undefined) await strike(fault, call);
-      return objectOf(bucket, key).head;
+      return objectOf(bucket, key, versionId).head;
     },
     async read(object: ObjectVersion, range: ByteRange, sink: ByteSink, call: CallOptions) {
       counts.reads += 1;
@@ -151,7 +158,7 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
         await strike(fault, call);
         if (fault.what === 'short') return;
       }
-      const stored = objectOf(object.bucket, object.key);
+      const stored = objectOf(object.bucket, object.key, object.versionId);
       if (stored.head.etag !== object.etag || stored.head.sizeBytes !== object.sizeBytes)
         throw new OrcaError('object_changed', `${object.bucket}/${object.key} has another version`, { status: 412 });
       const to = Math.min(range.to, range.from + (fault?.afterBytes ?? Infinity));
@@ -174,7 +181,7 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
     },
     async part(object, part, call) {
       await enter(headGate, call);
-      const { head } = objectOf(object.bucket, object.key);
+      const { head } = objectOf(object.bucket, object.key, object.versionId);
       if (head.etag !== object.etag) throw new OrcaError('object_changed', 'another version', { status: 412 });
       const count = partsCount(head.etag);
       const partBytes = Math.ceil(head.sizeBytes / (count ?? 1));

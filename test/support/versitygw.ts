@@ -1,7 +1,7 @@
 /**
  * A real versitygw (an S3 server over a directory) on a free loopback port, for tests against a server that is not ours.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { S3ClientOptions } from '#cache/wire/s3/client.ts';
@@ -24,6 +24,8 @@ export interface Versitygw extends AsyncDisposable {
   createBucket(bucket: string): Promise<void>;
   putObject(bucket: string, key: string, body: Uint8Array | string, headers?: Record<string, string>): Promise<void>;
   deleteObject(bucket: string, key: string): Promise<void>;
+  /** Needs `versioning`. */
+  setVersioning(bucket: string, status: 'Enabled' | 'Suspended'): Promise<void>;
   /** Any signed request, for what the helpers above do not cover. */
   request(
     method: 'GET' | 'HEAD' | 'PUT' | 'DELETE',
@@ -37,6 +39,8 @@ export interface Versitygw extends AsyncDisposable {
 }
 
 export interface RequestOptions {
+  /** Names and values must not need percent-encoding. */
+  readonly query?: readonly (readonly [string, string])[];
   readonly headers?: Record<string, string>;
   readonly body?: Uint8Array | string;
 }
@@ -49,6 +53,8 @@ export interface VersitygwOptions {
   readonly port?: number;
   /** `racy`: one whose conditional writes of large bodies have several winners. */
   readonly kind?: VersitygwKind;
+  /** Buckets can keep versions. */
+  readonly versioning?: boolean;
   /** Its disk is so large and no larger: a file system of its own, which goes with the process, unseen by others. */
   readonly diskBytes?: number;
 }
@@ -72,6 +78,9 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
   if (binary === undefined) throw new Error(`no ${BINARY[kind]}: run hack/tools store faults`);
   noteSecret('the secret access key of the S3 server', SECRET_ACCESS_KEY);
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'orca-versitygw-')));
+  // Not below the other, whose directories are buckets.
+  const versionsDirectory = `${directory}-versions`;
+  if (options.versioning === true) await mkdir(versionsDirectory, { recursive: true });
   const port = options.port ?? (await freePort());
   const endpoint = `http://127.0.0.1:${port}`;
   const raw = openRawClient({ endpoint });
@@ -90,7 +99,8 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
       '--quiet',
       '--keep-alive',
     ];
-    const command = onDisk(options.diskBytes, directory, [binary, ...args, 'posix', directory]);
+    const posix = ['posix', ...(options.versioning === true ? ['--versioning-dir', versionsDirectory] : []), directory];
+    const command = onDisk(options.diskBytes, directory, [binary, ...args, ...posix]);
     stopRunning = await startServerProcess({
       name: BINARY[kind],
       program: command[0] ?? '',
@@ -103,12 +113,13 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
       startTimeoutMs: START_TIMEOUT_MS,
     });
   };
-  const request: Versitygw['request'] = async (method, bucket, key, { headers = {}, body } = {}) => {
+  const request: Versitygw['request'] = async (method, bucket, key, { query = [], headers = {}, body } = {}) => {
     const path = bucket === '' ? '/' : `/${bucket}${key === '' ? '' : `/${encodeKey(key)}`}`;
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     const signed = signer.sign({
       method,
       path,
+      query,
       headers: {
         host: raw.authority,
         ...(method === 'PUT' && { 'content-length': String(bytes?.length ?? 0) }),
@@ -119,7 +130,7 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
     });
     return raw.request({
       method,
-      path,
+      path: query.length === 0 ? path : `${path}?${query.map(([name, value]) => `${name}=${value}`).join('&')}`,
       headers: signed,
       body: bytes && [bytes],
       signal: AbortSignal.timeout(START_TIMEOUT_MS),
@@ -150,6 +161,14 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
     putObject: (bucket, key, body, headers = {}) =>
       expectOk(request('PUT', bucket, key, { headers, body }), `put ${bucket}/${key}`),
     deleteObject: (bucket, key) => expectOk(request('DELETE', bucket, key), `delete ${bucket}/${key}`),
+    setVersioning: (bucket, status) =>
+      expectOk(
+        request('PUT', bucket, '', {
+          query: [['versioning', '']],
+          body: `<VersioningConfiguration><Status>${status}</Status></VersioningConfiguration>`,
+        }),
+        `versioning of ${bucket}`,
+      ),
     start,
     async stop() {
       await stopRunning?.();
@@ -157,7 +176,8 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
     async [Symbol.asyncDispose]() {
       await stopRunning?.();
       raw.close();
-      if (options.directory === undefined) await rm(directory, { recursive: true, force: true });
+      if (options.directory === undefined)
+        for (const each of [directory, versionsDirectory]) await rm(each, { recursive: true, force: true });
     },
   };
   process.env['ORCA_TEST_ACCESS_KEY_ID'] = ACCESS_KEY_ID;

@@ -5,7 +5,17 @@
 import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
-import { formatQuery, INTEGER, integer, MAX_ETAG_BYTES, objectName, parseQuery, refused, text } from './query.ts';
+import {
+  formatQuery,
+  INTEGER,
+  integer,
+  MAX_ETAG_BYTES,
+  objectName,
+  parseQuery,
+  refused,
+  text,
+  versionField,
+} from './query.ts';
 
 export const FILL_PATH = '/internal/fill';
 export const PEER_PROTOCOL = '1';
@@ -62,6 +72,7 @@ export function formatFillTarget({ chunk, range }: FillQuery): string {
     ['chunk_size', chunkSizeBytes],
     ['index', index],
     ['object_size', object.sizeBytes],
+    ...versionField(object.versionId),
   ];
   if (range.from !== 0 || range.to !== chunk.lengthBytes) fields.push(['from', range.from], ['to', range.to]);
   return `${FILL_PATH}?${formatQuery(fields)}`;
@@ -69,7 +80,7 @@ export function formatFillTarget({ chunk, range }: FillQuery): string {
 
 /** `query` is the part after the `?`. Throws `bad_request`. */
 export function parseFillQuery(query: string, limits: { readonly maxChunkSizeBytes: number }): FillQuery {
-  const fields = parseQuery(query, REQUIRED, ['from', 'to']);
+  const fields = parseQuery(query, REQUIRED, ['from', 'to', 'version_id']);
   const object: ObjectVersion = {
     ...objectName(fields),
     etag: text(fields, 'etag', MAX_ETAG_BYTES),

@@ -3,8 +3,10 @@
  * do not repeat rejected text, which is not authenticated yet.
  */
 import { OrcaError } from '#cache/core/errors.ts';
+import { MAX_VERSION_ID_BYTES } from '#cache/core/s3/version-id.ts';
 
 const ORIGIN_ID = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+const VERSION_FIELD = 'version_id';
 /** A decimal number in canonical form, without leading zeros. */
 export const INTEGER = /^(?:0|[1-9]\d{0,15})$/;
 /** S3 keys have at most 1024 bytes; a configured prefix may add as many. */
@@ -37,10 +39,28 @@ export function parseQuery(
 }
 
 /** The object that a query names. */
-export function objectName(fields: ReadonlyMap<string, string>): { originId: string; bucket: string; key: string } {
+export function objectName(fields: ReadonlyMap<string, string>): {
+  originId: string;
+  bucket: string;
+  key: string;
+  versionId?: string;
+} {
   const originId = text(fields, 'origin_id', 63);
   if (!ORIGIN_ID.test(originId)) throw refused('origin_id is malformed');
-  return { originId, bucket: text(fields, 'bucket', MAX_BUCKET_BYTES), key: text(fields, 'key', MAX_KEY_BYTES) };
+  return {
+    originId,
+    bucket: text(fields, 'bucket', MAX_BUCKET_BYTES),
+    key: text(fields, 'key', MAX_KEY_BYTES),
+    ...(fields.has(VERSION_FIELD) && { versionId: text(fields, VERSION_FIELD, MAX_VERSION_ID_BYTES) }),
+  };
+}
+
+/**
+ * Present only for a version that was requested by its ID. A replica of an older release rejects the request as one with
+ * an unknown parameter, and the requester reads the origin itself.
+ */
+export function versionField(versionId: string | undefined): [string, string][] {
+  return versionId === undefined ? [] : [[VERSION_FIELD, versionId]];
 }
 
 export function text(fields: ReadonlyMap<string, string>, name: string, maxBytes: number): string {

@@ -3,6 +3,7 @@
  * the table is internal to the responding replica and is never sent.
  */
 import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
+import { isHeaderValue } from '#cache/core/object-headers.ts';
 
 export interface Refusal {
   readonly status: number;
@@ -18,6 +19,9 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   object_archived: 502,
   not_found: 404,
   bucket_not_found: 404,
+  version_not_found: 404,
+  version_invalid: 400,
+  delete_marker: 405,
   access_denied: 502,
   origin_denied: 502,
   origin_missing_etag: 502,
@@ -29,16 +33,18 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 /** The longest Retry-After that is accepted from another replica. */
 const MAX_RETRY_AFTER_SECONDS = 600;
 const MAX_MESSAGE_LENGTH = 500;
+/** The headers of errors that clients get: those of a delete marker. */
+const HEADERS = new Set(['allow', 'last-modified', 'x-amz-delete-marker', 'x-amz-version-id']);
 
 /** Undefined for an internal error, which gets a plain 500. */
 export function refusalOf(error: OrcaError): Refusal | undefined {
   const status = STATUS[error.code];
   if (status === undefined) return undefined;
-  const { code, ageMs } = error;
+  const { code, ageMs, headers } = error;
   const seconds = error.retryAfterMs === undefined ? undefined : Math.ceil(error.retryAfterMs / 1000);
   return {
     status,
-    body: JSON.stringify({ reason: code, code, message: error.message.slice(0, MAX_MESSAGE_LENGTH), ageMs }),
+    body: JSON.stringify({ reason: code, code, message: error.message.slice(0, MAX_MESSAGE_LENGTH), ageMs, headers }),
     retryAfterSeconds: status === 503 ? (seconds ?? 1) : seconds,
   };
 }
@@ -61,6 +67,7 @@ export function parseRefusal(
   return new OrcaError(code, `${peer}: ${message}`, {
     ...(seconds !== undefined && { retryAfterMs: seconds * 1000 }),
     ...(typeof ageMs === 'number' && ageMs >= 0 && { ageMs }),
+    ...headersOf(fields?.['headers']),
   });
 }
 
@@ -78,6 +85,16 @@ export function parseNotCoordinator(body: string): NotCoordinator | undefined {
   if (fields?.['reason'] !== 'not_coordinator') return undefined;
   const { owner, epoch } = fields;
   return { owner: typeof owner === 'string' ? owner : undefined, epoch: typeof epoch === 'string' ? epoch : '' };
+}
+
+/** A replica of another release may send others. */
+function headersOf(value: unknown): { readonly headers?: Record<string, string> } {
+  if (typeof value !== 'object' || value === null) return {};
+  const known = Object.entries(value as Record<string, unknown>).filter(
+    (entry): entry is [string, string] =>
+      HEADERS.has(entry[0]) && typeof entry[1] === 'string' && isHeaderValue(entry[1]),
+  );
+  return known.length === 0 ? {} : { headers: Object.fromEntries(known) };
 }
 
 function isShared(code: string): code is ErrorCode {

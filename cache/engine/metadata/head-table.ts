@@ -19,6 +19,9 @@ const NEGATIVE: readonly ErrorCode[] = [
   'not_found',
   'bucket_not_found',
   'access_denied',
+  'version_not_found',
+  'version_invalid',
+  'delete_marker',
   'origin_missing_etag',
   'origin_unsupported',
 ];

@@ -52,6 +52,7 @@ export class Manifests {
 
   /** Undefined where there is no readable manifest. */
   async read(object: ObjectName, signal: AbortSignal | undefined): Promise<Manifest | undefined> {
+    if (object.versionId !== undefined) return undefined;
     const name = manifestName(object);
     try {
       const bytes = await this.#bounded(signal, (signal) => this.#options.store.getSmall(name, { signal }));
@@ -66,6 +67,8 @@ export class Manifests {
 
   /** Writes the origin's answer, if it differs from the last one written. */
   record(object: ObjectName, entry: Entry): void {
+    // Not for versions that were requested by ID: a purge of the key could not find their manifests.
+    if (object.versionId !== undefined) return;
     const name = manifestName(object);
     const etag = 'head' in entry ? entry.head.etag : undefined;
     const last = this.#written.get(name);

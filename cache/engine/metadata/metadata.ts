@@ -13,6 +13,7 @@ import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.
 import { Singleflight } from '#shared/singleflight.ts';
 import { HeadTable } from './head-table.ts';
 import type { Manifests } from './manifests.ts';
+import { PurgeCounts } from './purge-counts.ts';
 
 /** Stale-while-revalidate: how long after its TTL an entry is still served while it is revalidated. */
 const REVALIDATE_MS = 30_000;
@@ -25,7 +26,7 @@ const OUTAGE: readonly ErrorCode[] = ['origin_unavailable', 'origin_throttled'];
 
 export interface MetadataOptions {
   /** One HEAD, through the limiter and with retries. */
-  readonly originHead: (bucket: string, key: string) => Promise<ObjectHead>;
+  readonly originHead: (object: ObjectName) => Promise<ObjectHead>;
   readonly manifests: Manifests;
   readonly peers: PeerView;
   readonly peerClient: PeerClient;
@@ -49,6 +50,7 @@ export class Metadata {
   /** Two of them: a peer joins only calls to the origin, so two replicas never wait for each other. */
   readonly #lookups = new Singleflight<string, LearnedHead>();
   readonly #originHeads = new Singleflight<string, LearnedHead>();
+  readonly #purges = new PurgeCounts();
   readonly #startedMs: number;
 
   constructor(options: MetadataOptions) {
@@ -63,7 +65,7 @@ export class Metadata {
 
   /** The object's head, at most `ttlMs` old, or older while the origin is down. Rejects with the origin's codes. */
   async resolve(object: ObjectName, ttlMs: number, signal: AbortSignal): Promise<KnownHead> {
-    const name = tableKey(object);
+    const name = this.#tableKey(object);
     const known = this.#table.fresh(name, ttlMs + REVALIDATE_MS);
     if (known !== undefined && this.#table.ageMs(known) < ttlMs) return this.#answer(known);
     const absence = this.#table.absence(name);
@@ -89,7 +91,7 @@ export class Metadata {
   async revalidate(object: ObjectName, known: KnownHead, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
     if (known.ageMs <= maxAgeMs) return known;
     try {
-      const fresh = this.#table.fresh(tableKey(object), maxAgeMs);
+      const fresh = this.#table.fresh(this.#tableKey(object), maxAgeMs);
       return this.#answer(fresh ?? (await abortable(this.#ask(object, maxAgeMs), signal)));
     } catch (error) {
       // While the origin is down, the known entry decides.
@@ -100,7 +102,7 @@ export class Metadata {
 
   /** Serves a peer's request: from here or from the origin, never from a third replica. */
   async serve(object: ObjectName, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
-    const name = tableKey(object);
+    const name = this.#tableKey(object);
     const known = this.#table.fresh(name, maxAgeMs);
     if (known !== undefined) return this.#answer(known);
     const absence = this.#table.absence(name);
@@ -114,9 +116,12 @@ export class Metadata {
 
   /** Drops this version here, or `ANY_VERSION`. A newer version that is known already stays. */
   forget(object: ObjectName, etag: string): void {
-    const name = tableKey(object);
+    const name = this.#tableKey(object);
     this.#table.forget(name, etag);
-    if (etag === ANY_VERSION) this.#options.manifests.forgetWritten(object);
+    if (etag === ANY_VERSION) {
+      this.#options.manifests.forgetWritten(object);
+      this.#purges.add(keyOf(object));
+    }
     // A call in flight may bring the old version back: its answer is not recorded.
     this.#lookups.forget(name);
     this.#originHeads.forget(name);
@@ -181,7 +186,7 @@ export class Metadata {
       }
       const learnedMs = clock.now();
       try {
-        const learned = { head: await originHead(object.bucket, object.key), learnedMs };
+        const learned = { head: await originHead(object), learnedMs };
         manifests.record(object, learned);
         return learned;
       } catch (error) {
@@ -196,12 +201,12 @@ export class Metadata {
     object: ObjectName,
     ask: () => Promise<LearnedHead>,
   ): Promise<LearnedHead> {
-    const name = tableKey(object);
+    const name = this.#tableKey(object);
     return flights.do(name, async (flight) => {
       try {
         const learned = await ask();
         // The result of an invalidated call is returned to its waiters, but not recorded.
-        if (!flight.isForgotten) this.#remember(object, learned);
+        if (!flight.isForgotten) this.#remember(name, object, learned);
         return learned;
       } catch (error) {
         if (!flight.isForgotten) this.#table.rememberFailure(name, error);
@@ -210,8 +215,9 @@ export class Metadata {
     });
   }
 
-  #remember(object: ObjectName, learned: LearnedHead): void {
-    const replaced = this.#table.remember(tableKey(object), learned);
+  /** `name`: as it was when the origin was asked. */
+  #remember(name: string, object: ObjectName, learned: LearnedHead): void {
+    const replaced = this.#table.remember(name, learned);
     if (replaced !== undefined) this.invalidate(object, replaced);
   }
 
@@ -221,8 +227,13 @@ export class Metadata {
     if (manifest === undefined || manifest.isDeleted || this.#table.ageMs(manifest) > this.#options.staleIfErrorMs)
       return undefined;
     // An invalidation arrives before the manifest is rewritten.
-    if (this.#table.isOutdated(tableKey(object), manifest.head.etag)) return undefined;
+    if (this.#table.isOutdated(this.#tableKey(object), manifest.head.etag)) return undefined;
     return { head: manifest.head, learnedMs: manifest.learnedMs };
+  }
+
+  #tableKey(object: ObjectName): string {
+    const key = keyOf(object);
+    return object.versionId === undefined ? key : `${key}\0${object.versionId}\0${this.#purges.of(key)}`;
   }
 
   #answer(known: LearnedHead): KnownHead {
@@ -230,8 +241,8 @@ export class Metadata {
   }
 }
 
-/** No bucket name contains a NUL. */
-function tableKey({ bucket, key }: ObjectName): string {
+/** No bucket name, no key and no version ID contains a NUL. */
+function keyOf({ bucket, key }: ObjectName): string {
   return `${bucket}\0${key}`;
 }
 

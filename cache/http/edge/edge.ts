@@ -80,7 +80,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     const raw = request.url ?? '/';
     const host = authorityOf(raw) ?? request.headers.host ?? '';
     const target = parseRequestTarget(raw, bucketOfHost(host, edge.virtualHostDomains));
-    context = { requestId, bucket: target.bucket, key: target.key };
+    context = { requestId, bucket: target.bucket, key: target.key, versionId: target.query.get('versionId') };
     let result: EdgeResult;
     if (method === 'OPTIONS') {
       result = { status: preflight(edge.corsOrigins, request, response), cache: 'NONE' };
@@ -123,6 +123,10 @@ async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
   if (bucket === '') return listBuckets(edge.served, call);
   await expectOwner(edge, call);
   const subResource = subResourceOf(query);
+  if (key === '' && query.has('versionId'))
+    throw new OrcaError('invalid_argument', 'This operation does not accept a version-id.', {
+      fields: { ArgumentName: 'versionId', ArgumentValue: query.get('versionId') ?? '' },
+    });
   if (key === '') {
     setRegion(edge, response);
     return serveBucket(edge, call, subResource);

@@ -3,6 +3,7 @@ import { OrcaError } from '#cache/core/errors.ts';
 import { rangeLength } from '#cache/core/object.ts';
 import { contentRange } from '#cache/core/range.ts';
 import { responseOverrides } from '#cache/core/s3/response-overrides.ts';
+import { versionIdOf } from '#cache/core/s3/version-id.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
@@ -70,6 +71,7 @@ function readRequest({ request, target, requestId }: EdgeCall, signal: AbortSign
   return {
     bucket: target.bucket,
     key: target.key,
+    versionId: versionIdOf(target.query),
     range: headers.range,
     part,
     conditions: {

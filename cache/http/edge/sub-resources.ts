@@ -44,7 +44,6 @@ const NAMES = [
   'torrent',
   'uploadId',
   'uploads',
-  'versionId',
   'versioning',
   'versions',
   'website',
@@ -53,12 +52,7 @@ const SUB_RESOURCES: ReadonlySet<string> = new Set(NAMES);
 
 /** The first sub-resource in the query; undefined = a request for bytes or a list. */
 export function subResourceOf(query: ReadonlyMap<string, string>): string | undefined {
-  for (const name of query.keys()) {
-    if (!SUB_RESOURCES.has(name)) continue;
-    // The only version of an object in an unversioned bucket.
-    if (name === 'versionId' && ['', 'null'].includes(query.get(name) ?? '')) continue;
-    return name;
-  }
+  for (const name of query.keys()) if (SUB_RESOURCES.has(name)) return name;
   return undefined;
 }
 

@@ -5,6 +5,7 @@
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import { isImmutable, NULL_VERSION } from '#cache/core/s3/version-id.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
 import { accept, retryWithCoding } from '#cache/origins/response/accept.ts';
 import { objectHead, toOrcaError } from '#cache/origins/response/answers.ts';
@@ -22,6 +23,9 @@ import { errorFor } from './errors.ts';
 import { isDirectory, s3Headers } from './headers.ts';
 import { openAzureList, type AzureList } from './list.ts';
 
+/** `x-ms-version-id` is the time at which the version was written. */
+const BLOB_VERSION = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z$/;
+
 export function openAzureOrigin(options: AzureClientOptions): Origin {
   return new AzureOrigin(options);
 }
@@ -36,11 +40,14 @@ class AzureOrigin implements Origin {
     this.#lists = openAzureList(this.#client);
   }
 
-  async head(bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {
+  async head(bucket: string, key: string, call: CallOptions, versionId?: string): Promise<ObjectHead> {
+    const name = nameOf(bucket, key);
+    if (isImmutable(versionId) && !BLOB_VERSION.test(versionId ?? ''))
+      throw new OrcaError('version_invalid', `the version IDs of ${name} are points in time`);
     try {
-      return await this.#lookUp(bucket, key, call);
+      return await this.#lookUp(bucket, key, call, versionId);
     } catch (error) {
-      throw toOrcaError(error, nameOf(bucket, key));
+      throw toOrcaError(error, name);
     }
   }
 
@@ -53,14 +60,15 @@ class AzureOrigin implements Origin {
       checkType(answer, name);
       accept({ status, headers: answer, etag: s3EtagOf(answer) }, object, range, this.#codings);
     };
-    const request = { method: 'GET', container: bucket, blob: key, headers, sink, onHead } as const;
+    const query = versionQuery(object.versionId);
+    const request = { method: 'GET', container: bucket, blob: key, query, headers, sink, onHead } as const;
     try {
       const response = await retryWithCoding(
         () => this.#client.send(request, withLimits(call)),
         () => this.#learnCoding(object, call),
       );
       // Azure answers 412 for a deleted blob too. A HEAD distinguishes the two: it rejects for a deleted one.
-      if (response.status === 412) await this.#lookUp(bucket, key, call);
+      if (response.status === 412) await this.#lookUp(bucket, key, call, object.versionId);
       if (response.status >= 300) throw errorFor(response, bucket, key);
     } catch (error) {
       throw toOrcaError(error, name);
@@ -98,9 +106,13 @@ class AzureOrigin implements Origin {
     this.#client.close();
   }
 
-  async #lookUp(bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {
-    const response = await this.#client.send({ method: 'HEAD', container: bucket, blob: key }, withLimits(call));
-    if (response.status !== 200) throw errorFor(response, bucket, key);
+  async #lookUp(bucket: string, key: string, call: CallOptions, versionId: string | undefined): Promise<ObjectHead> {
+    const query = versionQuery(versionId);
+    const response = await this.#client.send({ method: 'HEAD', container: bucket, blob: key, query }, withLimits(call));
+    if (response.status !== 200) throw asVersionError(errorFor(response, bucket, key), versionId);
+    // Every blob of an account that keeps versions has one; others are what S3 calls the null version.
+    if (versionId !== undefined && (response.headers['x-ms-version-id'] ?? NULL_VERSION) !== versionId)
+      throw new OrcaError('version_not_found', `the origin has no such version of ${nameOf(bucket, key)}`);
     const head = headOf(response.headers, nameOf(bucket, key));
     // Few blobs have a coding. A read whose answer has one asks for the blob's own.
     if ('content-encoding' in response.headers) this.#codings.learn({ bucket, key, etag: head.etag }, response.headers);
@@ -109,10 +121,20 @@ class AzureOrigin implements Origin {
 
   async #learnCoding(object: ObjectVersion, call: CallOptions): Promise<void> {
     const { bucket, key } = object;
-    const { etag, headers } = await this.#lookUp(bucket, key, call);
+    const { etag, headers } = await this.#lookUp(bucket, key, call, object.versionId);
     if (etag !== object.etag) throw new OrcaError('object_changed', `${nameOf(bucket, key)} has changed: another ETag`);
     this.#codings.learn(object, headers);
   }
+}
+
+function versionQuery(versionId: string | undefined): readonly (readonly [string, string])[] {
+  return versionId === undefined || versionId === NULL_VERSION ? [] : [['versionid', versionId]];
+}
+
+/** Azure reports a missing version like a missing blob. */
+function asVersionError(error: OrcaError, versionId: string | undefined): OrcaError {
+  if (versionId === undefined || error.code !== 'not_found') return error;
+  return new OrcaError('version_not_found', error.message, { cause: error });
 }
 
 function headOf(headers: ResponseHeaders, name: string): ObjectHead {

@@ -11,6 +11,7 @@ import {
   type ObjectVersion,
 } from '#cache/core/object.ts';
 import type { ListPage } from '#cache/core/s3/listing.ts';
+import { isImmutable } from '#cache/core/s3/version-id.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
 import { accept, retryWithCoding } from '#cache/origins/response/accept.ts';
 import { toOrcaError } from '#cache/origins/response/answers.ts';
@@ -46,7 +47,10 @@ class HttpOrigin implements Origin {
     this.#client = new HttpClient(settings, env);
   }
 
-  async head(bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {
+  async head(bucket: string, key: string, call: CallOptions, versionId?: string): Promise<ObjectHead> {
+    // A file that was never versioned is what S3 calls the null version.
+    if (isImmutable(versionId))
+      throw new OrcaError('not_implemented', `the origin of ${bucket} is an HTTP server, which has no versions`);
     try {
       return await this.#lookUp(bucket, key, call);
     } catch (error) {

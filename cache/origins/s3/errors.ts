@@ -1,6 +1,7 @@
 /** Maps the error responses of S3 to error codes. Pure. */
 import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
+import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { faultOf, retryAfterMs } from '#cache/wire/s3/client.ts';
 
 const THROTTLED = new Set([
@@ -23,6 +24,8 @@ const REJECTED_CREDENTIALS = new Set([
   'AuthorizationHeaderMalformed',
   'RequestTimeTooSkewed',
 ]);
+/** The code alone does not name the argument. */
+const INVALID_VERSION = /\bversion[ -]?id\b/i;
 /** The wait for an origin that throttles without a Retry-After. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
 
@@ -35,23 +38,39 @@ export interface S3ErrorResponse {
   readonly retryAfterMs: number | undefined;
   /** The bucket's region, if it is another one. */
   readonly region: string | undefined;
+  /** The response's headers about the delete marker that it found in place of the object. */
+  readonly deleteMarker?: Readonly<Record<string, string>>;
 }
 
 export function errorFor({ status, headers, body }: RawResponse, name: string): OrcaError {
   const region = headers['x-amz-bucket-region'];
-  return toOriginError({ status, ...faultOf(body), retryAfterMs: retryAfterMs(headers), region }, name);
+  const isDeleted = headers['x-amz-delete-marker'] === 'true';
+  const known = { status, ...faultOf(body), retryAfterMs: retryAfterMs(headers), region };
+  return toOriginError(isDeleted ? { ...known, deleteMarker: markerHeaders(headers) } : known, name);
+}
+
+/** What S3 says about a delete marker, and clients look for. */
+function markerHeaders(headers: ResponseHeaders): Record<string, string> {
+  const kept = ['x-amz-delete-marker', 'x-amz-version-id', 'last-modified', 'allow'];
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => kept.includes(name)));
 }
 
 export function toOriginError(response: S3ErrorResponse, name: string): OrcaError {
-  const { status, code, message, retryAfterMs: waitMs, region } = response;
+  const { status, code, message, retryAfterMs: waitMs, region, deleteMarker } = response;
   const make = (orca: ErrorCode, text: string, waitMs?: number): OrcaError =>
     new OrcaError(orca, text, {
       status,
       ...(code !== '' && { cause: new Error(`${code}: ${message}`) }),
       ...(waitMs !== undefined && { retryAfterMs: waitMs }),
+      ...(deleteMarker !== undefined && { headers: deleteMarker }),
     });
   if (status === 429 || THROTTLED.has(code) || (status === 503 && waitMs !== undefined))
     return make('origin_throttled', `the origin throttles requests for ${name}`, waitMs ?? DEFAULT_RETRY_AFTER_MS);
+  if (status === 405 && deleteMarker !== undefined)
+    return make('delete_marker', `the requested version of ${name} is a delete marker`);
+  if (code === 'NoSuchVersion') return make('version_not_found', `the origin has no such version of ${name}`);
+  if (status === 400 && code === 'InvalidArgument' && INVALID_VERSION.test(message))
+    return make('version_invalid', `the origin knows no such version ID of ${name}`);
   if (code === 'NoSuchBucket') return make('bucket_not_found', `the origin has no bucket for ${name}`);
   if (status === 404 || code === 'KeyTooLongError') return make('not_found', `the origin has no ${name}`);
   if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);

@@ -4,7 +4,9 @@
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
+import { encodeRfc3986 } from '#cache/core/percent.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import { NULL_VERSION } from '#cache/core/s3/version-id.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
 import { accept, retryWithCoding } from '#cache/origins/response/accept.ts';
 import { objectHead, toOrcaError } from '#cache/origins/response/answers.ts';
@@ -44,12 +46,13 @@ class S3Origin implements Origin {
     this.#lists = openS3List(options);
   }
 
-  async head(bucket: string, key: string, call: CallOptions): Promise<ObjectHead> {
+  async head(bucket: string, key: string, call: CallOptions, versionId?: string): Promise<ObjectHead> {
     const name = nameOf(bucket, key);
     try {
-      const response = await this.#send({ method: 'HEAD', bucket, key, headers: WITH_CHECKSUM }, call);
-      if (response.status === 200) return this.#headOf(bucket, key, response.headers);
-      throw await this.#headError(bucket, key, response, call);
+      const query = versionQuery(versionId);
+      const response = await this.#send({ method: 'HEAD', bucket, key, query, headers: WITH_CHECKSUM }, call);
+      if (response.status === 200) return this.#headOf(bucket, key, response.headers, versionId);
+      throw await this.#headError(bucket, key, response, call, versionId);
     } catch (error) {
       const known = toOrcaError(error, name);
       if (known.code === 'not_found') this.#bucketSeenMs.set(bucket, performance.now());
@@ -59,6 +62,7 @@ class S3Origin implements Origin {
 
   async read(object: ObjectVersion, range: ByteRange, sink: ByteSink, call: CallOptions): Promise<void> {
     const { bucket, key, etag } = object;
+    const query = versionQuery(object.versionId);
     const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${etag}"` };
     const onHead = (status: number, answer: ResponseHeaders): void => {
       if (status >= 200 && status < 300)
@@ -66,7 +70,7 @@ class S3Origin implements Origin {
     };
     try {
       const response = await retryWithCoding(
-        () => this.#send({ method: 'GET', bucket, key, headers, sink, onHead }, call),
+        () => this.#send({ method: 'GET', bucket, key, query, headers, sink, onHead }, call),
         () => this.#learnCoding(object, call),
       );
       if (response.status >= 300) throw errorFor(response, nameOf(bucket, key));
@@ -79,7 +83,7 @@ class S3Origin implements Origin {
     const { bucket, key, etag } = object;
     const name = nameOf(bucket, key);
     try {
-      const query = [['partNumber', String(part)]] as const;
+      const query = [['partNumber', String(part)] as const, ...versionQuery(object.versionId)];
       const headers = { 'if-match': `"${etag}"` };
       const response = await this.#send({ method: 'HEAD', bucket, key, query, headers }, call);
       if (response.status === 416) throw new OrcaError('part_not_found', `${name} has no part ${part}`);
@@ -110,7 +114,7 @@ class S3Origin implements Origin {
   async probe(bucket: string, prefix: string, call: CallOptions): Promise<'reachable' | 'list_denied'> {
     const key = `${prefix}_orca-probe`;
     try {
-      const response = await this.#readFirstByte(bucket, key, call);
+      const response = await this.#readFirstByte(bucket, key, call, undefined);
       if (response.status < 300 || response.status === 416) return 'reachable';
       const error = errorFor(response, nameOf(bucket, key));
       if (error.code === 'not_found') return 'reachable';
@@ -134,12 +138,14 @@ class S3Origin implements Origin {
     return this.#client.send(request, withLimits(call));
   }
 
-  #readFirstByte(bucket: string, key: string, call: CallOptions): Promise<RawResponse> {
-    return this.#send({ method: 'GET', bucket, key, headers: { range: 'bytes=0-0' } }, call);
+  #readFirstByte(bucket: string, key: string, call: CallOptions, versionId: string | undefined): Promise<RawResponse> {
+    const query = versionQuery(versionId);
+    return this.#send({ method: 'GET', bucket, key, query, headers: { range: 'bytes=0-0' } }, call);
   }
 
-  #headOf(bucket: string, key: string, headers: ResponseHeaders): ObjectHead {
+  #headOf(bucket: string, key: string, headers: ResponseHeaders, versionId: string | undefined): ObjectHead {
     this.#bucketSeenMs.set(bucket, performance.now());
+    requireVersion(headers, versionId, nameOf(bucket, key));
     const head = objectHead(headers, strongEtag(headers), representationHeaders(headers), nameOf(bucket, key));
     // Few objects have a coding. A read whose answer has one asks for the object's own.
     if ('content-encoding' in headers) this.#codings.learn({ bucket, key, etag: head.etag }, headers);
@@ -147,13 +153,21 @@ class S3Origin implements Origin {
   }
 
   /** A HEAD has no body with an error code. If its status has several meanings, a GET of one byte returns the code. */
-  async #headError(bucket: string, key: string, response: RawResponse, call: CallOptions): Promise<OrcaError> {
+  async #headError(
+    bucket: string,
+    key: string,
+    response: RawResponse,
+    call: CallOptions,
+    versionId: string | undefined,
+  ): Promise<OrcaError> {
     const { status } = response;
     const name = nameOf(bucket, key);
     const isBucketKnown = performance.now() - (this.#bucketSeenMs.get(bucket) ?? -Infinity) < BUCKET_KNOWN_MS;
-    const isUnclear = status === 400 || status === 403 || (status === 404 && !isBucketKnown);
+    // The key, or the version of it.
+    const isUnclear404 = !isBucketKnown || versionId !== undefined;
+    const isUnclear = status === 400 || status === 403 || (status === 404 && isUnclear404);
     if (!isUnclear) return errorFor(response, name);
-    const explained = await this.#readFirstByte(bucket, key, call);
+    const explained = await this.#readFirstByte(bucket, key, call, versionId);
     if (explained.status >= 400 && explained.status !== 416) return errorFor(explained, name);
     return new OrcaError('origin_unavailable', `the origin rejects HEAD of ${name} with ${status}, but allows GET`, {
       status,
@@ -162,7 +176,8 @@ class S3Origin implements Origin {
 
   async #learnCoding(object: ObjectVersion, call: CallOptions): Promise<void> {
     const { bucket, key } = object;
-    const response = await this.#send({ method: 'HEAD', bucket, key }, call);
+    const query = versionQuery(object.versionId);
+    const response = await this.#send({ method: 'HEAD', bucket, key, query }, call);
     if (response.status !== 200) throw errorFor(response, nameOf(bucket, key));
     if (strongEtag(response.headers) !== object.etag)
       throw new OrcaError('object_changed', `${nameOf(bucket, key)} has changed: another ETag`);
@@ -183,6 +198,16 @@ function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): 
   if (range.totalBytes !== object.sizeBytes || range.to > object.sizeBytes || range.from >= range.to)
     throw new OrcaError('origin_unavailable', `the origin reports a range outside of ${name} for part ${part}`);
   return { range: { from: range.from, to: range.to }, count };
+}
+
+/** A server without versions ignores the parameter, and describes the object that it has. */
+function requireVersion(headers: ResponseHeaders, versionId: string | undefined, name: string): void {
+  if (versionId === undefined || (headers['x-amz-version-id'] ?? NULL_VERSION) === versionId) return;
+  throw new OrcaError('not_implemented', `the origin does not serve versions by ID: asked for one of ${name}`);
+}
+
+function versionQuery(versionId: string | undefined): readonly (readonly [string, string])[] {
+  return versionId === undefined ? [] : [['versionId', encodeRfc3986(versionId)]];
 }
 
 function nameOf(bucket: string, key: string): string {

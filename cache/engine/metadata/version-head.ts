@@ -1,0 +1,26 @@
+/** The head of a version that is requested by its ID, and so never gets other bytes. */
+import type { ObjectHead } from '#cache/core/object.ts';
+import type { ObjectName } from '#cache/core/peer/head-request.ts';
+import type { KnownHead, Metadata } from './metadata.ts';
+
+/**
+ * A version can be deleted, and its tags and its storage class can change: a HEAD a day notices that, and costs nothing.
+ */
+const TTL_MS = 24 * 3_600_000;
+const ARCHIVES: ReadonlySet<string> = new Set(['GLACIER', 'DEEP_ARCHIVE']);
+
+/** `ttlMs` is that of other objects in the bucket. */
+export async function resolveVersion(
+  metadata: Metadata,
+  object: ObjectName,
+  ttlMs: number,
+  signal: AbortSignal,
+): Promise<KnownHead> {
+  const known = await metadata.resolve(object, Math.max(ttlMs, TTL_MS), signal);
+  // Clients wait for the end of a restore from an archive.
+  return isArchived(known.head) ? metadata.revalidate(object, known, ttlMs, signal) : known;
+}
+
+function isArchived({ headers }: ObjectHead): boolean {
+  return headers['x-amz-restore'] !== undefined || ARCHIVES.has(headers['x-amz-storage-class'] ?? '');
+}
