@@ -1,5 +1,5 @@
 /** Wires the engine's parts. Its two entry points are `read` (for clients) and `serveFill` (for peers). */
-import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import type { ListQuery } from '#cache/core/s3/listing.ts';
 import { BlockTable } from '#cache/engine/fill/block-table.ts';
 import type { FillContext } from '#cache/engine/fill/fill.ts';
 import { Flights } from '#cache/engine/fill/flights.ts';
@@ -9,10 +9,11 @@ import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import { GhostList } from '#cache/engine/memory/ghost-list.ts';
 import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import { BucketOwners } from '#cache/engine/metadata/bucket-owners.ts';
-import { Listings, underPrefix, withoutPrefix } from '#cache/engine/metadata/listings.ts';
+import { Listings, underPrefix, withoutPrefix, type ListAnswer } from '#cache/engine/metadata/listings.ts';
 import { Manifests } from '#cache/engine/metadata/manifests.ts';
 import { Metadata } from '#cache/engine/metadata/metadata.ts';
 import { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
+import { StoredLists } from '#cache/engine/metadata/stored-lists.ts';
 import { SparseReads } from '#cache/engine/sparse/reads.ts';
 import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import { StoreLoads } from '#cache/engine/streams/store-loads.ts';
@@ -37,7 +38,7 @@ const STALL_LIMIT_WITHOUT_STORE_MS = 30_000;
 export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
   /** A page of a client's bucket, in the client's names. */
-  list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListPage>;
+  list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListAnswer>;
   /** Rejects unless `owner` owns the client's bucket at the origin. */
   checkOwner(name: Pick<ReadRequest, 'bucket' | 'key'>, owner: string, signal: AbortSignal): Promise<void>;
   serveFill(call: FillCall): Promise<FillReply>;
@@ -71,6 +72,7 @@ export interface Engine {
 }
 
 /** The parts that talk to the origin and the cachestore, and the memory they share. */
+  readonly listings: Listings;
 function openUpstream(options: EngineOptions) {
   const { settings, clock } = options;
   const { budgetBytes } = settings.memory;
@@ -121,8 +123,10 @@ function openMetadata(options: EngineOptions, context: FillContext) {
   });
   const owners = new BucketOwners(context);
   const parts = new MultipartParts(context);
-  const listings = new Listings({ ...context, ttlMs: settings.edge.listTtlMs });
-  return { manifests, metadata, owners, parts, listings };
+  const storedLists = new StoredLists({ store, clock, observer, originId: settings.origin.id });
+  const { staleIfErrorMs } = settings.metadata;
+  const listings = new Listings({ ...context, ttlMs: settings.edge.listTtlMs, staleIfErrorMs, stored: storedLists });
+  return { manifests, metadata, owners, parts, listings, storedLists };
 }
 
 export function openEngine(options: EngineOptions): Engine {
@@ -140,7 +144,7 @@ export function openEngine(options: EngineOptions): Engine {
   const flights = new Flights(fillContext);
   const storeLoads = new StoreLoads(fillContext);
   const peerStreams = new PeerStreams({ ...options, store, memory, catalog });
-  const { manifests, metadata, owners, parts, listings } = openMetadata(options, fillContext);
+  const { manifests, metadata, owners, parts, listings, storedLists } = openMetadata(options, fillContext);
   const sparse = new SparseReads({
     context: fillContext,
     flights,
@@ -175,6 +179,7 @@ export function openEngine(options: EngineOptions): Engine {
       while (flights.count + sparse.running > 0);
     },
     flush: (signal) => outbox.flush(signal),
+      signal.addEventListener('abort', () => storedLists.close(), { once: true });
     identity,
     origin,
     store,
@@ -200,6 +205,7 @@ function openCalls(
     identity,
     owners,
     listings,
+    listings,
   }: { readonly identity: OriginIdentity; readonly owners: BucketOwners; readonly listings: Listings },
 ): Pick<Engine, 'read' | 'list' | 'checkOwner' | 'serveFill' | 'purge'> {
   const served = <T>(call: () => Promise<T>): Promise<T> => {
@@ -213,7 +219,8 @@ function openCalls(
         const rule = ruleOf(context, bucket);
         const { originBucket, prefix } = rule;
         underRule(rule, query.prefix);
-        return withoutPrefix(prefix, await listings.list(originBucket, underPrefix(prefix, query), signal));
+        const answer = await listings.list(originBucket, underPrefix(prefix, query), signal);
+        return { ...answer, page: withoutPrefix(prefix, answer.page) };
       }),
     checkOwner: (name, owner, signal) =>
       served(async () => {

@@ -73,6 +73,18 @@ export const COUNTERS = {
     help: 'Origin bytes of sparse reads',
     labels: { kind: all<Values<'sparseBytes'>>({ read: 0, excess: 0, reused: 0 }) },
   },
+  lists: {
+    name: 'orca_lists_total',
+    help: 'Pages of lists sent to clients, by their source',
+    labels: { source: all<Values<'list'>>({ origin: 0, memory: 0, stale: 0 }) },
+  },
+  listWrites: {
+    name: 'orca_list_writes_total',
+    help: 'Pages of lists to keep in the cachestore, by outcome',
+    labels: {
+      outcome: all<Values<'listWrite'>>({ written: 0, kept_other: 0, too_large: 0, dropped: 0, failed: 0 }),
+    },
+  },
   sourceFallbacks: {
     name: 'orca_source_fallbacks_total',
     help: 'Sources that could not provide a chunk, so that the next one was used',
@@ -160,6 +172,7 @@ export const GAUGES = {
   peerStreamReaders: { name: 'orca_peer_stream_readers', help: 'Responses that read from these streams' },
   originSlots: { name: 'orca_origin_slots', help: 'Concurrent origin requests that this replica may have' },
   originRunning: { name: 'orca_origin_running', help: 'Origin requests in progress' },
+  listBytes: { name: 'orca_list_bytes', help: 'Estimated memory of the pages of lists' },
   originQueued: { name: 'orca_origin_queued', help: 'Origin requests waiting for a slot' },
   peers: { name: 'orca_peers', help: 'Replicas that own chunks, in the view of this replica' },
   peersEpoch: { name: 'orca_peers_epoch', help: 'Hash of the owners; replicas with different values disagree' },

@@ -62,6 +62,8 @@ function engineObserver(counters: Counters, histograms: Histograms, log: Log): O
     committedBytes: (lengthBytes) => counters.committedBytes.inc(lengthBytes),
     sparseRead: (source) => counters.sparseReads.inc({ source }),
     sparseBytes: (kind, lengthBytes) => counters.sparseBytes.inc({ kind }, lengthBytes),
+    list: (source) => counters.lists.inc({ source }),
+    listWrite: (outcome) => counters.listWrites.inc({ outcome }),
     fallThrough: (source, reason) => counters.sourceFallbacks.inc({ source, reason }),
     warn: (message, fields) => log.warn(message, fields),
   };
@@ -127,6 +129,7 @@ function gaugeReaders(
     manifestsWaiting: () => engine.manifests.waiting,
     fillsRunning: () => engine.flights.count,
     peerStreams: () => engine.peerStreams.count,
+    listBytes: () => engine.listings.sizeBytes,
     peerStreamReaders: () => engine.peerStreams.readers,
     originSlots: () => engine.limiter.slots,
     originRunning: () => engine.limiter.running,

@@ -83,7 +83,11 @@ export const metadata = {
       'because an upload often follows a failed read',
     ),
     staleIfError: withDefault(
-      duration('How long expired metadata may still be used while the origin does not respond.', '0s', '720h'),
+      duration(
+        'How long expired metadata and pages of lists may still be used while the origin does not respond.',
+        '0s',
+        '720h',
+      ),
       '24h',
       'which covers an outage of a day',
     ),

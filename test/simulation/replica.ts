@@ -197,6 +197,8 @@ function observerOf(self: Incarnation, world: World): Observer {
     fallThrough: (source, reason) => world.note('fall', `${self.owner.name} ${source} ${reason}`),
     warn: (message, { chunk }) => {
       self.warnings.push(message);
+    list: () => {},
+    listWrite: () => {},
       // The words are the engine's; without them nothing would be watched, and a mutation would tell.
       if (message === BAD_CHUNK && typeof chunk === 'string') self.foundBad.set(chunk, world.nowMs);
       world.note('warn', `${self.owner.name} ${message}`);

@@ -21,6 +21,8 @@ export interface Counts {
   committedBytes: number;
   fills: Record<string, number>;
   fallThroughs: Record<string, number>;
+  lists: Record<string, number>;
+  listWrites: Record<string, number>;
   warnings: string[];
   sparseReads: Record<string, number>;
   sparseBytes: Record<string, number>;
@@ -201,6 +203,8 @@ export function emptyCounts(): Counts {
     fallThroughs: {},
     warnings: [],
     sparseReads: {},
+    lists: {},
+    listWrites: {},
     sparseBytes: {},
   };
 }
@@ -225,6 +229,8 @@ export function countingObserver(counts: Counts): Observer {
     },
     fallThrough: (source, reason) => add(counts.fallThroughs, `${source}/${reason}`),
     warn: (message) => counts.warnings.push(message),
+    list: (source) => add(counts.lists, source),
+    listWrite: (outcome) => add(counts.listWrites, outcome),
   };
 }
 

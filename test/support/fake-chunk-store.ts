@@ -35,6 +35,7 @@ export interface FakeChunkStore extends ChunkStore {
   /** Every call of any kind rejects with this until it is set to undefined. */
   down: OrcaError | undefined;
   paths(): string[];
+  smallNames(): string[];
   body(path: string): Uint8Array | undefined;
   metadata(path: string): ChunkMetadata | undefined;
   readonly counts: {
@@ -45,6 +46,7 @@ export interface FakeChunkStore extends ChunkStore {
     lost: number;
     bytesRead: number;
     bytesCommitted: number;
+    smallReads: number;
   };
   readonly readGate: Gate;
   readonly hasGate: Gate;
@@ -61,7 +63,7 @@ export function fakeChunkStore(): FakeChunkStore {
   const chunks = new Map<string, StoredChunk>();
   const smalls = new Map<string, Uint8Array>();
   const faults: { readonly fault: StoreFault; left: number }[] = [];
-  const counts = { reads: 0, has: 0, commits: 0, won: 0, lost: 0, bytesRead: 0, bytesCommitted: 0 };
+  const counts = { reads: 0, has: 0, commits: 0, won: 0, lost: 0, bytesRead: 0, bytesCommitted: 0, smallReads: 0 };
   const readGate = createGate();
   const hasGate = createGate();
   const commitGate = createGate();
@@ -129,6 +131,7 @@ export function fakeChunkStore(): FakeChunkStore {
     inject(fault) {
       faults.push({ fault, left: fault.times ?? 1 });
     },
+    smallNames: () => [...smalls.keys()].toSorted(),
     paths: () => [...chunks.keys()].toSorted(),
     body: (path) => chunks.get(path)?.body,
     metadata: (path) => chunks.get(path)?.metadata,
@@ -170,6 +173,7 @@ export function fakeChunkStore(): FakeChunkStore {
       return 'won';
     },
     async getSmall(name, call) {
+      counts.smallReads += 1;
       await enter('small', name, undefined, call);
       return smalls.get(name);
     },

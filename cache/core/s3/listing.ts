@@ -47,6 +47,18 @@ export function nameOf(item: ListItem): string {
   return item.kind === 'object' ? item.entry.key : item.prefix;
 }
 
+/** An object with its entry takes 168 bytes in V8, as measured, without its texts. */
+const ITEM_BYTES = 200;
+
+/** The memory that a page takes, not underestimated: a text takes at most two bytes a character. */
+export function pageBytes({ items }: ListPage): number {
+  let sum = ITEM_BYTES;
+  for (const item of items)
+    sum +=
+      ITEM_BYTES + 2 * (item.kind === 'prefix' ? item.prefix.length : item.entry.key.length + item.entry.etag.length);
+  return sum;
+}
+
 /** The common prefix that `key` is rolled up into; undefined if the key is listed itself. */
 export function rolledUpInto(
   key: string,

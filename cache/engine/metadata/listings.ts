@@ -1,82 +1,190 @@
 /**
  * Lists are read through to the origin, since the cachestore does not know which objects exist. Concurrent requests for
- * the same page are coalesced (singleflight). A page is kept for a few seconds, since tools that walk a tree request
- * the same pages again and again.
+ * the same page are coalesced (singleflight). A page is used for a few seconds, since tools that walk a tree request
+ * the same pages again and again. While the origin does not answer, the last known page is served (stale-if-error), from
+ * memory or from the cachestore.
  */
-import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
-import { nameOf, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
+import { pageBytes, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
 import { abortable } from '#cache/engine/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
+import { ListRefusals, refusalScope, type RefusalScope } from './list-refusals.ts';
+import type { StoredLists } from './stored-lists.ts';
 
 /** A page of a large bucket takes seconds at some origins. */
 const FIRST_BYTE_TIMEOUT_MS = 10_000;
-/** Items of all kept pages: at some 300 bytes each, 30 MiB. A long name counts as several items. */
-const MAX_ITEMS = 100_000;
-const NAME_LENGTH = 256;
+/** The limit of all pages in memory, which is 100 to 150 pages of 1000 keys. */
+const MAX_BYTES = 32 * 1024 * 1024;
+/** Recent refusals: each takes less than 1 KiB. */
+const MAX_REFUSALS = 1_000;
+/** How often a replica looks in the cachestore for a newer page, or for a refusal. */
+const CHECK_STORED_MS = 30_000;
+/** Origin outages, as for objects: the last known page stays valid. */
+const OUTAGE: readonly ErrorCode[] = ['origin_unavailable', 'origin_throttled'];
+/** Answers that would be the same on the next attempt: they are kept for the TTL. */
+const LASTING: readonly ErrorCode[] = ['bucket_not_found', 'access_denied'];
 
 export interface ListingsOptions extends OriginCallContext {
-  /** How long a page is kept; 0 = not at all. */
+  /** How long a page is used without asking the origin; 0 = not at all. */
   readonly ttlMs: number;
+  /** How long a page is served while the origin does not answer; 0 = not at all. */
+  readonly staleIfErrorMs: number;
+  readonly stored: StoredLists;
 }
 
-interface Entry {
-  readonly answer: { readonly page: ListPage } | { readonly error: unknown };
-  readonly untilMs: number;
+export interface ListAnswer {
+  readonly page: ListPage;
+  readonly ageMs: number;
+  /** The origin does not answer; this is the last known page. */
+  readonly stale: boolean;
+}
+
+interface Kept {
+  readonly page: ListPage;
+  readonly learnedMs: number;
+  /** When the cachestore was last read for a newer page. */
+  readonly checkedMs: number;
+}
+
+interface Asked {
+  readonly name: string;
+  readonly bucket: string;
+  readonly query: ListQuery;
 }
 
 export class Listings {
   readonly #options: ListingsOptions;
-  readonly #flights = new Singleflight<string, ListPage>();
-  readonly #kept = new LruTable<Entry>({
-    maxEntries: MAX_ITEMS,
-    maxWeight: MAX_ITEMS,
-    weigh: (_name, { answer }) => 1 + ('page' in answer ? itemsOf(answer.page) : 0),
+  readonly #calls = new Singleflight<string, Kept>();
+  readonly #storedReads = new Singleflight<string, Kept | undefined>();
+  readonly #pages = new LruTable<Kept>({
+    maxEntries: MAX_BYTES,
+    maxWeight: MAX_BYTES,
+    weigh: (name, { page }) => 2 * name.length + pageBytes(page),
   });
+  readonly #failures = new LruTable<{ readonly error: unknown; readonly learnedMs: number }>({
+    maxEntries: MAX_REFUSALS,
+  });
+  readonly #refusals = new ListRefusals();
 
   constructor(options: ListingsOptions) {
     this.#options = options;
   }
 
-  /** Rejects with the origin's codes. `bucket` is the origin's. */
-  async list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListPage> {
-    const { prefix, delimiter, after, maxKeys } = query;
-    const name = JSON.stringify([bucket, prefix, delimiter, after, maxKeys]);
-    const kept = this.#kept.get(name);
-    if (kept !== undefined && this.#options.clock.now() < kept.untilMs) {
-      if ('error' in kept.answer) throw kept.answer.error;
-      return kept.answer.page;
-    }
-    return abortable(
-      this.#flights.do(name, () => this.#ask(name, bucket, query)),
-      signal,
-    );
+  /** The memory of all kept pages, as estimated. */
+  get sizeBytes(): number {
+    return this.#pages.weight;
   }
 
-  async #ask(name: string, bucket: string, query: ListQuery): Promise<ListPage> {
-    const { origin } = this.#options;
+  /** Rejects with the origin's codes. `bucket` is the origin's. */
+  async list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListAnswer> {
+    const { ttlMs, observer } = this.#options;
+    const { prefix, delimiter, after, maxKeys } = query;
+    const asked = { name: JSON.stringify([bucket, prefix, delimiter, after, maxKeys]), bucket, query };
+    const failure = this.#failures.get(asked.name);
+    if (failure !== undefined && this.#ageMs(failure) < ttlMs) throw failure.error;
+    const kept = this.#known(asked);
+    if (kept !== undefined && this.#ageMs(kept) < ttlMs) {
+      observer.list('memory');
+      return this.#answer(kept, false);
+    }
+    try {
+      const fresh = await abortable(this.#ask(asked, kept !== undefined), signal);
+      observer.list('origin');
+      return this.#answer(fresh, false);
+    } catch (error) {
+      if (!hasCode(error, ...OUTAGE)) throw error;
+      const last = await abortable(this.#lastKnown(asked), signal);
+      if (last === undefined) throw error;
+      observer.list('stale');
+      return this.#answer(last, true);
+    }
+  }
+
+  /** One question to the origin for all who ask at the same time. */
+  async #ask(asked: Asked, isRepeated: boolean): Promise<Kept> {
+    const call = this.#calls.do(asked.name, () => this.#call(asked, isRepeated));
+    if (!isRepeated) return call;
+    // There is something to serve: an origin that stays silent for as long as an attempt may take has failed.
+    const { clock } = this.#options;
+    const late = Promise.withResolvers<never>();
+    const cancel = clock.after(FIRST_BYTE_TIMEOUT_MS, () =>
+      late.reject(new OrcaError('origin_unavailable', `no list within ${FIRST_BYTE_TIMEOUT_MS} ms`)),
+    );
+    try {
+      return await Promise.race([call, late.promise]);
+    } finally {
+      cancel();
+    }
+  }
+
+  async #call(asked: Asked, isRepeated: boolean): Promise<Kept> {
+    const { origin, clock, stored } = this.#options;
+    const { name, bucket, query } = asked;
     const call = { operation: 'list', bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    const learnedMs = clock.now();
     try {
       const page = await callOrigin(this.#options, call, (options) => origin.list(bucket, query, options));
-      this.#keep(name, { page });
-      return page;
+      const kept = { page, learnedMs, checkedMs: learnedMs };
+      this.#failures.delete(name);
+      this.#pages.set(name, kept);
+      if (this.#options.staleIfErrorMs > 0) stored.record(name, page, learnedMs, isRepeated);
+      return kept;
     } catch (error) {
-      // An answer that would be the same on the next attempt is kept too.
-      if (hasCode(error, 'bucket_not_found', 'access_denied')) this.#keep(name, { error });
+      if (hasCode(error, ...LASTING)) this.#failures.set(name, { error, learnedMs });
+      this.#refused(asked, refusalScope(error), learnedMs);
       throw error;
     }
   }
 
-  #keep(name: string, answer: Entry['answer']): void {
-    const { ttlMs, clock } = this.#options;
-    if (ttlMs > 0) this.#kept.set(name, { answer, untilMs: clock.now() + ttlMs });
+  #refused({ name, bucket, query }: Asked, scope: RefusalScope | undefined, learnedMs: number): void {
+    if (scope === undefined) return;
+    const { stored } = this.#options;
+    this.#pages.delete(name);
+    this.#refusals.refuse(scope, bucket, query.prefix, learnedMs);
+    if (scope === 'bucket') stored.refuseBucket(bucket, learnedMs);
+    else stored.refuse(name, learnedMs);
   }
-}
 
-/** The weight of a page. */
-function itemsOf({ items }: ListPage): number {
-  return items.reduce((sum, item) => sum + 1 + Math.floor(nameOf(item).length / NAME_LENGTH), 0);
+  /** The page to serve while the origin is down: from memory, or a newer one from the cachestore. */
+  async #lastKnown(asked: Asked): Promise<Kept | undefined> {
+    const kept = this.#known(asked);
+    if (this.#options.staleIfErrorMs === 0) return undefined;
+    if (kept !== undefined && this.#options.clock.now() - kept.checkedMs < CHECK_STORED_MS) return kept;
+    return this.#storedReads.do(asked.name, () => this.#readStored(asked, kept));
+  }
+
+  async #readStored(asked: Asked, kept: Kept | undefined): Promise<Kept | undefined> {
+    const { name, bucket, query } = asked;
+    const { clock, stored } = this.#options;
+    const [found, bucketRefusedMs] = await Promise.all([stored.read(name), stored.bucketRefusedMs(bucket)]);
+    // Another replica got a refusal of the page, or of all pages.
+    if (bucketRefusedMs !== undefined) this.#refusals.refuse('bucket', bucket, '', bucketRefusedMs);
+    if (found !== undefined && found.page === undefined)
+      this.#refusals.refuse('prefix', bucket, query.prefix, found.learnedMs);
+    const isNewer = found?.page !== undefined && found.learnedMs > (kept?.learnedMs ?? Number.NEGATIVE_INFINITY);
+    const last = isNewer ? found : kept;
+    if (last?.page === undefined) return undefined;
+    this.#pages.set(name, { page: last.page, learnedMs: last.learnedMs, checkedMs: clock.now() });
+    return this.#known(asked);
+  }
+
+  /** The page in memory, unless it is too old for any use or the origin has refused it since. */
+  #known({ name, bucket, query }: Asked): Kept | undefined {
+    const { ttlMs, staleIfErrorMs } = this.#options;
+    const kept = this.#pages.get(name);
+    if (kept === undefined || this.#ageMs(kept) > Math.max(ttlMs, staleIfErrorMs)) return undefined;
+    return this.#refusals.lastMs(bucket, query.prefix) >= kept.learnedMs ? undefined : kept;
+  }
+
+  #ageMs({ learnedMs }: { readonly learnedMs: number }): number {
+    return Math.max(0, this.#options.clock.now() - learnedMs);
+  }
+
+  #answer(kept: Kept, stale: boolean): ListAnswer {
+    return { page: kept.page, ageMs: this.#ageMs(kept), stale };
+  }
 }
 
 /** A bucket rule's prefix: `underPrefix` puts a client's query under it, `withoutPrefix` removes it from the answer. */

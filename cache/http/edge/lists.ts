@@ -4,8 +4,9 @@ import { decodeToken, encodeToken } from '#cache/core/s3/continuation-token.ts';
 import { mayAccessBucket } from '#cache/core/s3/key-ring.ts';
 import { bucketsDocument, listDocument, locationDocument } from '#cache/core/s3/list-document.ts';
 import { parseListRequest } from '#cache/core/s3/list-request.ts';
-import { compareKeys, type ListPage } from '#cache/core/s3/listing.ts';
+import { compareKeys } from '#cache/core/s3/listing.ts';
 import type { Engine } from '#cache/engine/engine.ts';
+import type { ListAnswer } from '#cache/engine/metadata/listings.ts';
 import { abortOnClose } from '#cache/http/listener/http-listener.ts';
 import { requireBucketAccess, requireReadAccess, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
 
@@ -20,7 +21,7 @@ export interface ServedBuckets {
 
 /** S3's limit. */
 const MAX_BUCKETS = 10_000;
-const EMPTY_PAGE: ListPage = { items: [], truncated: false };
+const NO_KEYS: ListAnswer = { page: { items: [], truncated: false }, ageMs: 0, stale: false };
 
 export function listBuckets({ names, region, createdMs }: ServedBuckets, call: EdgeCall): EdgeResult {
   const { caller, target } = call;
@@ -62,11 +63,14 @@ export async function listObjects({ engine, names }: ServedBuckets, call: EdgeCa
   requireServed(names, target.bucket);
   const { prefix, delimiter, after, maxKeys } = listRequest;
   // Mountpoint requests zero keys to check its access, which does not need the origin.
-  const page =
+  const { page, ageMs, stale } =
     maxKeys === 0
-      ? EMPTY_PAGE
+      ? NO_KEYS
       : await engine.list(target.bucket, { prefix, delimiter, after, maxKeys }, abortOnClose(request, response));
-  return sendXml(call, 200, listDocument(listRequest, page));
+  response.setHeader('Age', Math.floor(ageMs / 1000));
+  if (!stale) return sendXml(call, 200, listDocument(listRequest, page));
+  response.setHeader('X-Cache', 'STALE');
+  return { ...sendXml(call, 200, listDocument(listRequest, page)), cache: 'STALE' };
 }
 
 export function headBucket({ names }: ServedBuckets, { caller, target, response }: EdgeCall): EdgeResult {

@@ -1,19 +1,35 @@
 import { describe, expect, test } from 'vitest';
-import { OrcaError } from '#cache/core/errors.ts';
+import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import type { ListItem, ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import { Listings, underPrefix, withoutPrefix } from '#cache/engine/metadata/listings.ts';
+import { StoredLists } from '#cache/engine/metadata/stored-lists.ts';
 import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
-import { countingObserver, emptyCounts, whileTimePasses } from '#test/support/engines.ts';
-import { fakeClock } from '#test/support/fake-clock.ts';
+import { countingObserver, emptyCounts, MIB, whileTimePasses } from '#test/support/engines.ts';
+import { fakeChunkStore, type FakeChunkStore } from '#test/support/fake-chunk-store.ts';
+import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
 import { fakeOrigin } from '#test/support/fake-origin.ts';
 
 const NEVER = new AbortController().signal;
 const TTL_MS = 5_000;
 const ALL: ListQuery = { prefix: '', delimiter: '', after: '', maxKeys: 1_000 };
 
-function open({ ttlMs = TTL_MS, pages }: { readonly ttlMs?: number; readonly pages?: Record<string, ListPage> } = {}) {
-  const clock = fakeClock();
+interface Options {
+  readonly ttlMs?: number;
+  readonly staleIfErrorMs?: number;
+  readonly pages?: Record<string, ListPage>;
+  /** Those of another replica. */
+  readonly clock?: FakeClock;
+  readonly store?: FakeChunkStore;
+}
+
+const STALE_IF_ERROR_MS = 3_600_000;
+
+function open(options: Options = {}) {
+  const { ttlMs = TTL_MS, staleIfErrorMs = STALE_IF_ERROR_MS, pages } = options;
+  const { clock = fakeClock(), store = fakeChunkStore() } = options;
   const origin = fakeOrigin();
+  const counts = emptyCounts();
+  const observer = countingObserver(counts);
   const requests: string[] = [];
   const listings = new Listings({
     origin: {
@@ -25,14 +41,20 @@ function open({ ttlMs = TTL_MS, pages }: { readonly ttlMs?: number; readonly pag
     },
     limiter: new OriginLimiter({ targetGlobal: () => 16, replicas: () => 1, queueTimeoutMs: 5_000, clock }),
     clock,
-    observer: countingObserver(emptyCounts()),
+    observer,
     random: () => 0.5,
     retry: { attempts: 3, backoffInitialMs: 1, backoffMaxMs: 2, maxTotalDurationMs: 5_000 },
     ttlMs,
+    staleIfErrorMs,
+    stored: new StoredLists({ store, clock, observer, originId: 'test' }),
   });
-  const list = (more: Partial<ListQuery> = {}, signal = NEVER) =>
+  const ask = (more: Partial<ListQuery> = {}, signal = NEVER) =>
     whileTimePasses(clock, listings.list('bucket', { ...ALL, ...more }, signal));
-  return { clock, origin, requests, listings, list };
+  const list = async (more: Partial<ListQuery> = {}) => (await ask(more)).page;
+  /** Fails the origin's next lists. */
+  const failWith = (code: ErrorCode, times = 1_000) =>
+    origin.inject({ on: 'list', what: new OrcaError(code, 'injected'), times });
+  return { clock, store, origin, counts, requests, listings, ask, list, failWith };
 }
 
 const prefixItem = (prefix: string): ListItem => ({ kind: 'prefix', prefix });
@@ -51,7 +73,7 @@ describe('concurrent requests', () => {
     const pages = [1, 2, 3].map(() => listings.list('bucket', ALL, NEVER));
     await origin.headGate.reached();
     origin.headGate.release();
-    for (const page of await whileTimePasses(clock, Promise.all(pages))) expect(namesOf(page)).toEqual(['k']);
+    for (const { page } of await whileTimePasses(clock, Promise.all(pages))) expect(namesOf(page)).toEqual(['k']);
     expect(requests).toHaveLength(1);
   });
 
@@ -77,7 +99,7 @@ describe('concurrent requests', () => {
     disconnect.abort(new OrcaError('cancelled', 'the client has disconnected'));
     await expect(abandoned).rejects.toMatchObject({ code: 'cancelled' });
     origin.headGate.release();
-    expect(namesOf(await whileTimePasses(clock, other))).toEqual(['k']);
+    expect(namesOf((await whileTimePasses(clock, other)).page)).toEqual(['k']);
     expect(requests).toHaveLength(1);
   });
 
@@ -111,22 +133,161 @@ describe('a page', () => {
     expect(requests).toHaveLength(2);
   });
 
-  test('is dropped when the items of all pages exceed 100 000, the least recently used page first', async () => {
-    const { requests, list } = open({
-      ttlMs: 600_000,
-      pages: { a: pageOf(40_000), b: pageOf(40_000), c: pageOf(30_000) },
-    });
-    for (const prefix of ['a', 'b', 'a', 'c']) await list({ prefix });
-    expect(requests).toEqual(['a', 'b', 'c']);
-    for (const prefix of ['a', 'c', 'b']) await list({ prefix });
-    expect(requests).toEqual(['a', 'b', 'c', 'b']);
+  test('is dropped when all pages take more than 32 MiB, the least recently used page first', async () => {
+    const page = pageOf(1_000, 'x'.repeat(5_000));
+    const pages = Object.fromEntries(['a', 'b', 'c', 'd'].map((prefix) => [prefix, page]));
+    const { listings, requests, list } = open({ ttlMs: 600_000, pages });
+    for (const prefix of ['a', 'b', 'c', 'a', 'd']) await list({ prefix });
+    expect(requests).toEqual(['a', 'b', 'c', 'd']);
+    for (const prefix of ['a', 'c', 'd', 'b']) await list({ prefix });
+    expect(requests).toEqual(['a', 'b', 'c', 'd', 'b']);
+    expect(listings.sizeBytes).toBeGreaterThan(28 * MIB);
+    expect(listings.sizeBytes).toBeLessThanOrEqual(32 * MIB);
+  });
+});
+
+describe('while the origin is down', () => {
+  test('the last known page is served with its age', async () => {
+    const { clock, origin, ask, failWith, counts } = open();
+    origin.put('bucket', 'a', 'body');
+    expect(await ask()).toMatchObject({ stale: false, ageMs: 0 });
+    await clock.advance(1_800_000);
+    failWith('origin_unavailable');
+    const { page, stale, ageMs } = await ask();
+    expect([namesOf(page), stale]).toEqual([['a'], true]);
+    expect(ageMs).toBeGreaterThanOrEqual(1_800_000);
+    expect(counts.lists).toEqual({ origin: 1, stale: 1 });
   });
 
-  test('weighs more if its names are long', async () => {
-    const page = pageOf(500, 'x'.repeat(100 * 256));
-    const { requests, list } = open({ ttlMs: 600_000, pages: { a: page, b: page } });
-    for (const prefix of ['a', 'b', 'b', 'a']) await list({ prefix });
-    expect(requests).toEqual(['a', 'b', 'a']);
+  test('also when the origin throttles, and with a TTL of 0', async () => {
+    const { origin, ask, failWith } = open({ ttlMs: 0 });
+    origin.put('bucket', 'a', 'body');
+    await ask();
+    failWith('origin_throttled');
+    expect(await ask()).toMatchObject({ stale: true });
+  });
+
+  test('a page that is not known, or is older than the limit, is an error', async () => {
+    const { clock, origin, ask, failWith } = open();
+    origin.put('bucket', 'a', 'body');
+    await ask();
+    failWith('origin_unavailable');
+    await expect(ask({ prefix: 'b' })).rejects.toMatchObject({ code: 'origin_unavailable' });
+    await clock.advance(STALE_IF_ERROR_MS + 1);
+    await expect(ask()).rejects.toMatchObject({ code: 'origin_unavailable' });
+  });
+
+  test('nothing is served past its TTL with a limit of 0', async () => {
+    const { clock, origin, ask, failWith, store } = open({ staleIfErrorMs: 0 });
+    origin.put('bucket', 'a', 'body');
+    await ask();
+    await clock.advance(TTL_MS);
+    failWith('origin_unavailable');
+    await expect(ask()).rejects.toMatchObject({ code: 'origin_unavailable' });
+    expect(store.smallNames()).toEqual([]);
+  });
+
+  test('an origin that is silent is waited for 10 s, not for all its attempts', async () => {
+    const { clock, origin, ask, listings } = open();
+    origin.put('bucket', 'a', 'body');
+    await ask();
+    await clock.advance(TTL_MS);
+    origin.headGate.hold();
+    const startedMs = clock.now();
+    const { stale } = await whileTimePasses(clock, listings.list('bucket', ALL, NEVER));
+    expect([stale, clock.now() - startedMs]).toEqual([true, 10_000]);
+    origin.headGate.release();
+  });
+
+  test('the origin’s next answer is served, not the old page', async () => {
+    const { clock, origin, list, ask, failWith } = open();
+    origin.put('bucket', 'a', 'body');
+    await list();
+    await clock.advance(TTL_MS);
+    failWith('origin_unavailable', 3);
+    expect(await ask()).toMatchObject({ stale: true });
+    origin.put('bucket', 'b', 'body');
+    expect(namesOf(await list())).toEqual(['a', 'b']);
+  });
+});
+
+describe('after a restart while the origin is down', () => {
+  test('a page that was requested lately comes from the cachestore', async () => {
+    const before = open();
+    before.origin.put('bucket', 'a', 'body');
+    await before.ask();
+    await before.clock.advance(60_000);
+    const after = open(before);
+    after.failWith('origin_unavailable');
+    const { page, stale, ageMs } = await after.ask();
+    expect([namesOf(page), stale]).toEqual([['a'], true]);
+    expect(ageMs).toBeGreaterThanOrEqual(60_000);
+    // It is in memory now.
+    const reads = before.store.counts.smallReads;
+    expect(await after.ask()).toMatchObject({ stale: true });
+    expect(before.store.counts.smallReads).toBe(reads);
+  });
+
+  test('a newer page of another replica is preferred to the own one', async () => {
+    const one = open();
+    const two = open({ clock: one.clock, store: one.store });
+    for (const { origin } of [one, two]) origin.put('bucket', 'a', 'body');
+    await one.ask();
+    await one.clock.advance(120_000);
+    two.origin.put('bucket', 'b', 'body');
+    await two.ask();
+    await one.clock.advance(60_000);
+    one.failWith('origin_unavailable');
+    expect(namesOf(await one.list())).toEqual(['a', 'b']);
+  });
+});
+
+describe('a refused list', () => {
+  test.for(['access_denied', 'bucket_not_found', 'origin_denied'] as const)(
+    'is not answered with an earlier page in an outage (%s)',
+    async (code) => {
+      const { clock, store, origin, ask, failWith } = open();
+      origin.put('bucket', 'a', 'body');
+      await ask();
+      await ask({ maxKeys: 1 });
+      await clock.advance(TTL_MS);
+      failWith(code, 1);
+      await expect(ask()).rejects.toMatchObject({ code });
+      await clock.advance(TTL_MS);
+      failWith('origin_unavailable');
+      await expect(ask()).rejects.toMatchObject({ code: 'origin_unavailable' });
+      // Other pages of the same prefix are refused too.
+      await expect(ask({ maxKeys: 1 })).rejects.toMatchObject({ code: 'origin_unavailable' });
+      // Nor after a restart, nor by another replica.
+      const other = open({ clock, store });
+      other.failWith('origin_unavailable');
+      await expect(other.ask()).rejects.toMatchObject({ code: 'origin_unavailable' });
+    },
+  );
+
+  test('is not answered by another replica from its memory either', async () => {
+    const one = open();
+    const two = open({ clock: one.clock, store: one.store });
+    for (const { origin } of [one, two]) origin.put('bucket', 'a', 'body');
+    await one.ask();
+    await two.ask();
+    await one.clock.advance(60_000);
+    one.failWith('access_denied', 1);
+    await expect(one.ask()).rejects.toMatchObject({ code: 'access_denied' });
+    await one.clock.advance(60_000);
+    two.failWith('origin_unavailable');
+    await expect(two.ask()).rejects.toMatchObject({ code: 'origin_unavailable' });
+  });
+
+  test('of one prefix does not affect other prefixes', async () => {
+    const { clock, origin, ask, failWith } = open();
+    origin.put('bucket', 'a', 'body');
+    await ask({ prefix: 'a' });
+    await clock.advance(TTL_MS);
+    failWith('access_denied', 1);
+    await expect(ask({ prefix: 'b' })).rejects.toMatchObject({ code: 'access_denied' });
+    failWith('origin_unavailable');
+    expect(await ask({ prefix: 'a' })).toMatchObject({ stale: true });
   });
 });
 
