@@ -70,13 +70,6 @@ export const CORE_MUTANTS: readonly Mutant[] = [
     replace: 'if (sizeBytes > tier.minObjectSizeBytes)',
   },
   {
-    name: 'lengths above 4 GiB are truncated in the chunk identity',
-    file: 'cache/core/chunk.ts',
-    search: 'into.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);',
-    replace: 'into.writeUInt32LE(0, at + 4);',
-    tests: ['test/cache/core/'],
-  },
-  {
     name: 'a key may leave its prefix if it returns',
     file: 'cache/core/s3/path-traversal.ts',
     search: 'if (depth < (deepest >= minDepth ? minDepth : 0)) return false;',

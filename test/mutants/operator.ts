@@ -62,13 +62,13 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
     replace: "if (this.#seen === '') {",
   },
   {
-    name: 'a release takes the lease from its next holder',
+    name: 'a release that failed is not reported',
     file: LOCK,
     search: 'if (!hasStatus(error, 404, 409)) throw error;\n    }\n  }',
     replace: '}\n  }',
   },
   {
-    name: 'a lost renewal is repeated on an outdated version',
+    name: 'a renewal is repeated after a conflict',
     file: LOCK,
     search: 'this.#ours = undefined;\n      return false;',
     replace: 'return false;',

@@ -5,7 +5,7 @@ import { WorkQueue } from '#operator/control/work-queue.ts';
 import type { Reconcile } from '#operator/reconcile/reconcile.ts';
 import { systemClock } from '#shared/clock.ts';
 import { KubeError } from '#shared/kube/error.ts';
-import { silentLog } from '#shared/log.ts';
+import { openLog, silentLog, type Log } from '#shared/log.ts';
 import { openFakeApiServer, type FakeApiServer } from '#test/support/fake-api-server.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
 import { until } from '#test/support/until.ts';
@@ -106,6 +106,27 @@ describe('the event sources', () => {
     expect(await drain()).toEqual(['ml/models']);
   });
 
+  test('add both caches when a child changes its owner', async () => {
+    const { api, drain, queue } = await openWorld((server) => server.put(`${SERVICES}/s`, child('models')));
+    await drain();
+    api.put(`${SERVICES}/s`, child('others'));
+    await until(() => queue.depth > 1, 'both keys were added');
+    expect(await drain()).toEqual(['ml/models', 'ml/others']);
+  });
+
+  test('add the cache of a child that was deleted while no watch was open', async () => {
+    const { api, clock, drain, queue } = await openWorld((server) => server.put(`${SERVICES}/s`, child('models')));
+    await drain();
+    api.watches.silence(true);
+    api.delete(`${SERVICES}/s`);
+    api.compact();
+    api.watches.silence(false);
+    api.watches.expire();
+    for (let step = 0; queue.depth === 0 && step < 100; step++) await clock.advance(100);
+    await until(() => queue.depth > 0, 'a key was added');
+    expect(await drain()).toEqual(['ml/models']);
+  });
+
   test('ignore objects without the label or the owner', async () => {
     const { api, drain, queue } = await openWorld();
     api.put(`${SERVICES}/unlabelled`, {
@@ -155,7 +176,7 @@ interface Running {
   readonly ended: Promise<void>;
 }
 
-async function runWith(reconcile: Reconcile): Promise<Running> {
+async function runWith(reconcile: Reconcile, log: Log = silentLog): Promise<Running> {
   const api = await openFakeApiServer();
   const clock = fakeClock();
   const queue = new WorkQueue({ clock, random: () => 1 });
@@ -164,7 +185,7 @@ async function runWith(reconcile: Reconcile): Promise<Running> {
   const ended = runController({
     client: api.client(systemClock),
     clock,
-    log: silentLog,
+    log,
     queue,
     reconcile,
     signal: stop.signal,
@@ -180,7 +201,7 @@ async function runWith(reconcile: Reconcile): Promise<Running> {
 
 describe('the workers', () => {
   test('retry failures with growing backoff, and reset it after a success', async () => {
-    const fails = [true, true, false];
+    const fails = [true, true, false, true, false];
     const { queue, clock, results } = await runWith(async () => {
       if (fails.shift() === true) throw new KubeError(500, 'InternalError', 'boom');
       return { kind: 'done' };
@@ -194,6 +215,31 @@ describe('the workers', () => {
     expect(results).toEqual(['error', 'error', 'success']);
     await clock.advance(600_000);
     expect(results).toHaveLength(3);
+    queue.add('ml/a');
+    await clock.advance(5);
+    expect(results.slice(3)).toEqual(['error', 'success']);
+  });
+
+  test('retry a write conflict, which is not logged as an error', async () => {
+    const lines: { readonly level: string; readonly message: string }[] = [];
+    const log = openLog({
+      name: 'test',
+      level: 'debug',
+      write: (line) => lines.push(JSON.parse(line) as (typeof lines)[number]),
+    });
+    const failures = [new KubeError(409, 'Conflict', 'changed'), new KubeError(500, 'InternalError', 'boom')];
+    const { queue, clock, results } = await runWith(async () => {
+      const failure = failures.shift();
+      if (failure !== undefined) throw failure;
+      return { kind: 'done' };
+    }, log);
+    queue.add('ml/a');
+    await clock.advance(60_000);
+    expect(results).toEqual(['error', 'error', 'success']);
+    expect(lines.map(({ level, message }) => `${level}: ${message}`)).toEqual([
+      'debug: write conflict; retrying',
+      'error: reconcile failed',
+    ]);
   });
 
   test('requeue when the outcome requests it, but not after a stall', async () => {

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { parse } from 'yaml';
 import type { Live } from '#operator/api/manifest.ts';
+import type { KubeObject } from '#shared/kube/types.ts';
 import { MINIMAL } from '#test/operator/caches.ts';
 import { openHarness, PATH, type Harness } from './harness.ts';
 
@@ -496,6 +497,22 @@ describe("a child's name that is in use", () => {
     harness.api.collectGarbage();
     await harness.reconcile();
     expect(harness.deployment().metadata.ownerReferences?.[0]?.uid).toBe(harness.cache().metadata.uid);
+  });
+
+  test('by a child that is being deleted is waited for, without a write to it', async () => {
+    const harness = await running();
+    const path = PATH.core('services', 'models');
+    const live = harness.api.get(path) as KubeObject & { readonly spec: object };
+    harness.api.put(path, {
+      ...live,
+      metadata: { ...live.metadata, finalizers: ['example.com/hold'] },
+      spec: { ...live.spec, type: 'NodePort' },
+    });
+    harness.api.delete(path);
+    const { outcome, writes } = await harness.reconcile();
+    expect(writes.filter((write) => write.path === path)).toEqual([]);
+    expect(outcome).toMatchObject({ kind: 'requeue' });
+    expect(harness.condition('Reconciling')).toBe('True Progressing');
   });
 
   test('by a foreign Secret for the peer key is a conflict: the key is not taken over', async () => {
