@@ -69,10 +69,10 @@ export interface Engine {
   readonly limiter: OriginLimiter;
   readonly metadata: Metadata;
   readonly manifests: Manifests;
+  readonly listings: Listings;
 }
 
 /** The parts that talk to the origin and the cachestore, and the memory they share. */
-  readonly listings: Listings;
 function openUpstream(options: EngineOptions) {
   const { settings, clock } = options;
   const { budgetBytes } = settings.memory;
@@ -170,6 +170,7 @@ export function openEngine(options: EngineOptions): Engine {
     ...openCalls(context, { identity, owners, listings }),
     explain: (result) => explain(result, options.peers),
     run: async (signal) => {
+      signal.addEventListener('abort', () => storedLists.close(), { once: true });
       await Promise.all([outbox.run(signal), identity.run(signal)]);
     },
     stallLimitMs: () => (store.breaker.state === 'closed' ? STALL_LIMIT_MS : STALL_LIMIT_WITHOUT_STORE_MS),
@@ -179,7 +180,6 @@ export function openEngine(options: EngineOptions): Engine {
       while (flights.count + sparse.running > 0);
     },
     flush: (signal) => outbox.flush(signal),
-      signal.addEventListener('abort', () => storedLists.close(), { once: true });
     identity,
     origin,
     store,
@@ -195,6 +195,7 @@ export function openEngine(options: EngineOptions): Engine {
     limiter,
     metadata,
     manifests,
+    listings,
   };
 }
 

@@ -166,16 +166,6 @@ export type FillAnswer =
   /** The whole range is in the sink. */
   | { readonly kind: 'bytes' }
   /** The chunk is in the cachestore: read it there. */
-/**
- * How urgent a piece of work is, which can change while it waits or runs. In the background is what no client waits for:
- * it takes what is idle, and gives way.
- */
-export interface Rank {
-  readonly isBackground: boolean;
-  /** Called with each change; returns the unsubscribe function. */
-  onRank(listener: () => void): () => void;
-}
-
   | { readonly kind: 'stored' }
   /** Only for `join`: neither in flight nor in memory there. */
   | { readonly kind: 'none' }
@@ -225,6 +215,13 @@ export interface Observer {
    * later fill did not have to fetch again.
    */
   sparseBytes(kind: 'read' | 'excess' | 'reused', lengthBytes: number): void;
+  /** How a page of a list was answered: by the origin, from memory within its TTL, or by the last known page. */
+  list(answer: 'origin' | 'memory' | 'stale'): void;
+  /**
+   * A page of a list on its way to the cachestore. `kept_other`: another page keeps the place; `too_large`: it exceeds
+   * the limit; `dropped`: too many were waiting.
+   */
+  listWrite(outcome: 'written' | 'kept_other' | 'too_large' | 'dropped' | 'failed'): void;
   /** A source that could not answer, and why: an error code or one of the source's own reasons. */
   fallThrough(
     source: 'head' | 'store' | 'leaving_replica' | 'peer_stall' | 'left_behind' | 'coordinator' | 'runner_up',
@@ -233,10 +230,3 @@ export interface Observer {
   /** Logs something unexpected that no client sees. Never a secret. */
   warn(message: string, fields: Readonly<Record<string, unknown>>): void;
 }
-  /** How a page of a list was answered: by the origin, from memory within its TTL, or by the last known page. */
-  list(answer: 'origin' | 'memory' | 'stale'): void;
-  /**
-   * A page of a list on its way to the cachestore. `kept_other`: another page keeps the place; `too_large`: it exceeds
-   * the limit; `dropped`: too many were waiting.
-   */
-  listWrite(outcome: 'written' | 'kept_other' | 'too_large' | 'dropped' | 'failed'): void;

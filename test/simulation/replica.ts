@@ -11,6 +11,7 @@ import type { Flight } from '#cache/engine/fill/flight.ts';
 import type { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { Clock, Observer, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';
 import type { SendOptions } from '#cache/http/listener/send-body.ts';
+import { unknownUnacked } from '#cache/http/listener/send-queues.ts';
 import type { Connection } from './connection.ts';
 import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
@@ -182,6 +183,8 @@ export function stopLoops(process: Incarnation): void {
 function observerOf(self: Incarnation, world: World): Observer {
   return {
     originRequest: () => {},
+    list: () => {},
+    listWrite: () => {},
     originBytes: (lengthBytes) => {
       self.observedBytes += lengthBytes;
     },
@@ -197,8 +200,6 @@ function observerOf(self: Incarnation, world: World): Observer {
     fallThrough: (source, reason) => world.note('fall', `${self.owner.name} ${source} ${reason}`),
     warn: (message, { chunk }) => {
       self.warnings.push(message);
-    list: () => {},
-    listWrite: () => {},
       // The words are the engine's; without them nothing would be watched, and a mutation would tell.
       if (message === BAD_CHUNK && typeof chunk === 'string') self.foundBad.set(chunk, world.nowMs);
       world.note('warn', `${self.owner.name} ${message}`);

@@ -279,7 +279,7 @@ describe('a refused list', () => {
     await expect(two.ask()).rejects.toMatchObject({ code: 'origin_unavailable' });
   });
 
-  test('of one prefix does not affect other prefixes', async () => {
+  test('does not affect lists of other prefixes', async () => {
     const { clock, origin, ask, failWith } = open();
     origin.put('bucket', 'a', 'body');
     await ask({ prefix: 'a' });
