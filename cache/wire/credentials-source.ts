@@ -4,7 +4,9 @@
  */
 import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';
+import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { Credentials } from '#cache/wire/s3/sigv4.ts';
+import { openDefaultChain } from './aws-default-chain.ts';
 import { openSecretDirectory } from './secret-directory.ts';
 
 /** Where to read S3 credentials. Files are read again when they change. Never contains a secret itself. */
@@ -19,14 +21,18 @@ export interface CredentialsOptions {
   /** For the default chain, which may call a regional endpoint. */
   readonly region: string;
   /** A monotonic clock in ms. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** The environment that names HTTP proxies, for the default chain. Default: no proxy. */
+  readonly proxyEnv?: Env | undefined;
+  /** For one request to a token service. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Nothing is read before the first call. A missing part rejects with an OrcaError that names its file or variable. */
 export function openCredentials(source: CredentialsSource, options: CredentialsOptions): CredentialsProvider {
   if (source.kind === 'directory') return fromDirectory(source.path, options.now);
-  if (source.kind === 'default-chain') return fromDefaultChain(options.region);
+  if (source.kind === 'default-chain') return openDefaultChain(options);
   const env = options.env ?? process.env;
   // Read once: the environment does not change, and each access to process.env scans all of it.
   let found: Credentials | undefined;
@@ -61,23 +67,4 @@ function fromEnv(env: Readonly<Record<string, string | undefined>>, name: string
   if (value === undefined || value === '')
     throw new OrcaError('internal', `the environment variable ${name} is not set`);
   return value;
-}
-
-/** The SDK is loaded only when needed: it is far larger than the rest of the process. */
-function fromDefaultChain(region: string): CredentialsProvider {
-  let chain: Promise<CredentialsProvider> | undefined;
-  const load = async (): Promise<CredentialsProvider> => {
-    const { S3Client } = await import('@aws-sdk/client-s3');
-    const { credentials } = new S3Client({ region }).config;
-    // The SDK's provider caches credentials until shortly before they expire.
-    return async () => {
-      try {
-        const { accessKeyId, secretAccessKey, sessionToken } = await credentials();
-        return { accessKeyId, secretAccessKey, sessionToken };
-      } catch (error) {
-        throw new OrcaError('internal', 'the AWS default chain has no credentials', { cause: error });
-      }
-    };
-  };
-  return async () => (await (chain ??= load()))();
 }

@@ -4,11 +4,14 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';
+import { withLimit } from './bounded.ts';
 
 /** Frequent enough for a rotation, rare enough that requests do not notice the cost. */
 const CHECK_INTERVAL_MS = 2_000;
 /** A Secret replaced while it is being read is reread. After three attempts something keeps writing to it. */
 const READ_ATTEMPTS = 3;
+/** A mounted Secret is in memory. One that is not read by then is on a file system that hangs. */
+const READ_TIMEOUT_MS = 2_000;
 
 export interface SecretDirectoryOptions<Credentials> {
   readonly path: string;
@@ -39,10 +42,14 @@ export function openSecretDirectory<Credentials>(
       return { fingerprint: before, credentials: parse(parts) };
     }
   };
+  const readChanged = async (): Promise<NonNullable<typeof last>> => {
+    const fingerprint = await fingerprintOf(paths);
+    return last?.fingerprint === fingerprint ? last : readStable();
+  };
+  const late = (): OrcaError => new OrcaError('internal', `${path} could not be read within ${READ_TIMEOUT_MS} ms`);
   const check = async (): Promise<Credentials> => {
     try {
-      const fingerprint = await fingerprintOf(paths);
-      if (last?.fingerprint !== fingerprint) last = await readStable();
+      last = await withLimit(READ_TIMEOUT_MS, late, undefined, readChanged);
       return last.credentials;
     } catch (error) {
       // Keep the last credentials: a half-replaced directory recovers, and the service reports refused credentials.

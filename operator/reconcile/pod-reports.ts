@@ -48,7 +48,7 @@ export function openPodReports({ clock, probePod, digest, pollIntervalMs, onChan
       pods.map(async ({ metadata, status }) => {
         const podIp = status?.podIP;
         if (podIp === undefined || podIp === '') return [];
-        const report = await withPermit(() => probePod(podIp, signal));
+        const report = await withPermit(signal, () => probePod(podIp, signal));
         return report === undefined ? [] : [{ pod: metadata.name, report }];
       }),
     );

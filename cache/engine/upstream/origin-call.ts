@@ -1,6 +1,6 @@
 /** One small origin call, through the limiter and the retry layer. */
 import { OrcaError } from '#cache/core/errors.ts';
-import { withDeadline } from '#cache/engine/abortable.ts';
+import { abortable, withDeadline } from '#cache/engine/abortable.ts';
 import type { CallOptions, Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import { wasNotAsked } from './circuit-breaker.ts';
 import type { OriginLimiter } from './origin-limiter.ts';
@@ -36,7 +36,8 @@ export function callOrigin<T>(
   const once = async (signal: AbortSignal): Promise<T> => {
     const startedMs = clock.now();
     try {
-      const answer = await attempt({ signal, firstByteTimeoutMs });
+      // Raced, so that the slot becomes free even if a driver ignores its signal.
+      const answer = await abortable(attempt({ signal, firstByteTimeoutMs }), signal);
       observer.originRequest(operation, 'ok', clock.now() - startedMs);
       return answer;
     } catch (error) {

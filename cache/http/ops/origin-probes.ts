@@ -2,7 +2,8 @@
  * Probes whether each bucket is reachable, after the start and rarely afterwards. Monitoring needs this because client
  * requests may be absent, or answered from the cachestore.
  */
-import { asOrcaError } from '#cache/core/errors.ts';
+import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
+import { abortable, withDeadline } from '#cache/engine/abortable.ts';
 import type { BucketRule } from '#cache/engine/bucket-rule.ts';
 import type { Clock, Observer, Origin } from '#cache/engine/ports.ts';
 
@@ -47,13 +48,15 @@ export class OriginProbes {
   async probe(rule: BucketRule, parent: AbortSignal): Promise<BucketProbe> {
     const { origin, clock, observer } = this.#options;
     const startedMs = clock.now();
-    const signal = AbortSignal.any([parent, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
+    const late = () => new OrcaError('origin_unavailable', `no answer within ${PROBE_TIMEOUT_MS} ms`);
     let result: BucketProbe;
     try {
-      const answer = await origin.probe(rule.originBucket, rule.prefix, {
-        signal,
-        firstByteTimeoutMs: PROBE_TIMEOUT_MS,
-      });
+      const answer = await withDeadline(clock, PROBE_TIMEOUT_MS, late, parent, (signal) =>
+        abortable(
+          origin.probe(rule.originBucket, rule.prefix, { signal, firstByteTimeoutMs: PROBE_TIMEOUT_MS }),
+          signal,
+        ),
+      );
       result =
         answer === 'reachable'
           ? { state: 'reachable', message: '' }

@@ -2,9 +2,10 @@
  * Readiness. A proven configuration waits only for its peers. A new one must first reach its cachestore and every
  * bucket, so that a wrong endpoint can't be rolled out over a running cache.
  */
-import { asOrcaError } from '#cache/core/errors.ts';
+import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
+import { abortable, withDeadline } from '#cache/engine/abortable.ts';
 import type { BucketRule } from '#cache/engine/bucket-rule.ts';
-import type { ChunkStore, Clock, PeerView } from '#cache/engine/ports.ts';
+import type { ChunkStore, Clock, HungCalls, PeerView } from '#cache/engine/ports.ts';
 import type { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import type { Log } from '#shared/log.ts';
@@ -64,7 +65,12 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
   });
   return {
     checks: () =>
-      new Map([...checks, ['identity', identityCheck(options.identity)], ...storeChecks(options.storeProbe)]),
+      new Map([
+        ...checks,
+        ['identity', identityCheck(options.identity)],
+        ...storeChecks(options.storeProbe),
+        ...hungChecks(options.store.hung),
+      ]),
     isReady: () => ready && !draining && options.identity.state !== 'conflict',
     startDraining: () => (draining = true),
   };
@@ -100,6 +106,15 @@ function storeChecks(storeProbe: StoreProbe): [string, Check][] {
   ];
 }
 
+/** Informational: meanwhile reads go to the origin. */
+function hungChecks(hung: HungCalls | undefined): [string, Check][] {
+  if (hung === undefined || hung.count === 0) return [];
+  const { count, longestMs, lentBytes } = hung;
+  const since = `${count} file operations have not returned, the oldest for ${Math.round(longestMs / 1000)} s`;
+  const remedy = 'check the volume and its file server; meanwhile reads go to the origin';
+  return [['cachestore files', { ok: true, message: `${since}; they hold ${lentBytes} bytes of memory; ${remedy}` }]];
+}
+
 /** Probes store and buckets until all succeed, or the configuration is proven. */
 async function reachable(options: ReadinessOptions, checks: Map<string, Check>): Promise<void> {
   while (!options.isProven()) {
@@ -117,9 +132,12 @@ async function reachable(options: ReadinessOptions, checks: Map<string, Check>):
   }
 }
 
-async function probeStore(options: ReadinessOptions): Promise<[string, Check]> {
+async function probeStore({ store, clock, signal: parent }: ReadinessOptions): Promise<[string, Check]> {
+  const late = () => new OrcaError('store_unavailable', `no answer within ${PROBE_TIMEOUT_MS} ms`);
   try {
-    await options.store.getSmall(STORE_PROBE, timeLimit(options));
+    await withDeadline(clock, PROBE_TIMEOUT_MS, late, parent, (signal) =>
+      abortable(store.getSmall(STORE_PROBE, { signal, firstByteTimeoutMs: PROBE_TIMEOUT_MS }), signal),
+    );
     return ['cachestore', { ok: true, message: 'answers' }];
   } catch (error) {
     return ['cachestore', failed(error)];
@@ -129,11 +147,6 @@ async function probeStore(options: ReadinessOptions): Promise<[string, Check]> {
 async function probeBucket({ probes, signal }: ReadinessOptions, rule: BucketRule): Promise<[string, Check]> {
   const { state, message } = await probes.probe(rule, signal);
   return [`bucket ${rule.name}`, { ok: state !== 'failed', message: message === '' ? state : message }];
-}
-
-function timeLimit(options: ReadinessOptions) {
-  const signal = AbortSignal.any([options.signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)]);
-  return { signal, firstByteTimeoutMs: PROBE_TIMEOUT_MS };
 }
 
 function failed(error: unknown): Check {

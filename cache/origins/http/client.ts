@@ -4,6 +4,7 @@
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
+import { untilAborted } from '#cache/wire/bounded.ts';
 import { openHostClients, type HostClients } from '#cache/wire/http1/host-clients.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { RawRequest, RawResponse } from '#cache/wire/http1/raw-client.ts';
@@ -92,7 +93,7 @@ export class HttpClient {
   ): Promise<RawResponse> {
     const headers: Record<string, string> = { 'user-agent': 'orcacache', ...request.headers };
     if (!isForeign) {
-      const authorization = await this.#authorization();
+      const authorization = await untilAborted(this.#authorization(), call.signal);
       if (authorization !== undefined) {
         if (!isConfidential(url))
           throw new OrcaError('internal', `credentials are sent only over https, not to http://${url.host}`);
@@ -101,7 +102,7 @@ export class HttpClient {
       if (call.requestId !== undefined) headers['x-request-id'] = call.requestId;
     }
     const found = this.#clientsFor(url).of(url.host);
-    const client = found instanceof Promise ? await found : found;
+    const client = found instanceof Promise ? await untilAborted(found, call.signal) : found;
     const { signal, firstByteTimeoutMs, stallTimeoutMs } = call;
     const path = url.pathname + url.search;
     return client.request({ ...request, path, headers, signal, firstByteTimeoutMs, stallTimeoutMs });

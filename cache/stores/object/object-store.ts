@@ -156,7 +156,7 @@ class ObjectStore implements ProbedStore {
       try {
         findings = await probeRace({ wire: this.#wire, put: this.#put }, key, writeLimits(call));
       } finally {
-        isDeleted = await this.#deleteProbes(name);
+        isDeleted = await this.#deleteProbes(name, call);
       }
       return isDeleted ? findings : { ...findings, problems: [...findings.problems, 'delete'] };
     } catch (error) {
@@ -187,11 +187,11 @@ class ObjectStore implements ProbedStore {
   }
 
   /** Whether both objects of the probe could be deleted. */
-  async #deleteProbes(name: string): Promise<boolean> {
+  async #deleteProbes(name: string, call: CallOptions): Promise<boolean> {
     // Not the caller's signal: the names are random, so after a shutdown no other process could delete them.
     const signal = AbortSignal.timeout(CLEAN_UP_TIMEOUT_MS);
     const deletions = await Promise.allSettled(
-      [name, firstKey(name)].map((probe) => this.deleteSmall(probe, { signal })),
+      [name, firstKey(name)].map((probe) => this.deleteSmall(probe, { ...call, signal })),
     );
     return deletions.every(({ status }) => status === 'fulfilled');
   }

@@ -4,6 +4,7 @@
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
+import { untilAborted } from '#cache/wire/bounded.ts';
 import { openHostClients } from '#cache/wire/http1/host-clients.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { RawRequest, RawResponse } from '#cache/wire/http1/raw-client.ts';
@@ -60,13 +61,14 @@ export function openAzureClient(options: AzureClientOptions): AzureClient {
       { method, container, blob = '', query = [], headers = {}, sink, body, onHead, maxCollectedBytes },
       call,
     ) {
-      const credentials = await provider();
+      const credentials = await untilAborted(provider(), call.signal);
       if (credentials.kind === 'bearer' && !address.isTls && !address.isLoopback)
         throw new OrcaError(
           'internal',
           `a bearer token is sent only over https, not to ${address.base}: use an https:// endpoint`,
         );
-      const client = await clients.of(address.host);
+      const found = clients.of(address.host);
+      const client = found instanceof Promise ? await untilAborted(found, call.signal) : found;
       const path = address.pathOf(container, blob);
       const sent: Record<string, string> = {
         ...headers,

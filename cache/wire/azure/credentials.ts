@@ -25,6 +25,8 @@ export interface AzureCredentialsOptions {
   /** A monotonic clock in ms. */
   readonly now?: () => number;
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** For one token exchange. */
+  readonly timeoutMs?: number;
 }
 
 /**

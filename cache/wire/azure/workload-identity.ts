@@ -4,16 +4,12 @@
  */
 import { readFile } from 'node:fs/promises';
 import { OrcaError } from '#cache/core/errors.ts';
+import { openRenewing, type Issued } from '#cache/wire/renewing.ts';
 import { isLoopbackHost } from './address.ts';
 
 /** The same in all clouds. */
 const SCOPE = 'https://storage.azure.com/.default';
 const PUBLIC_AUTHORITY = 'https://login.microsoftonline.com/';
-const EXCHANGE_TIMEOUT_MS = 10_000;
-/** How long before its expiry a token is replaced: five minutes, as in Entra's own clients. */
-const RENEW_BEFORE_MS = 300_000;
-/** The pause after a failed exchange, so that not every request repeats it. */
-const RETRY_AFTER_MS = 2_000;
 /** Azure issues tokens for an hour or a day; a longer or missing lifetime counts as a day. */
 const MAX_LIFETIME_MS = 86_400_000;
 
@@ -21,12 +17,7 @@ export interface WorkloadIdentityOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** A monotonic clock in ms. */
   readonly now?: () => number;
-}
-
-interface Token {
-  readonly text: string;
-  readonly renewMs: number;
-  readonly expiresMs: number;
+  readonly timeoutMs?: number;
 }
 
 /**
@@ -35,49 +26,17 @@ interface Token {
  */
 export function openWorkloadIdentity(options: WorkloadIdentityOptions = {}): () => Promise<string> {
   const env = options.env ?? process.env;
-  const now = options.now ?? (() => performance.now());
-  let token: Token | undefined;
-  let failed: { readonly error: unknown; readonly untilMs: number } | undefined;
-  let running: Promise<Token> | undefined;
-
-  const renew = async (): Promise<Token> => {
-    try {
-      const startedMs = now();
-      const { text, lifetimeMs } = await exchange(env);
-      failed = undefined;
-      token = {
-        text,
-        expiresMs: startedMs + lifetimeMs,
-        // After half of a short lifetime, so that not every request renews it.
-        renewMs: startedMs + Math.max(lifetimeMs - RENEW_BEFORE_MS, lifetimeMs / 2),
-      };
-      return token;
-    } catch (error) {
-      failed = { error, untilMs: now() + RETRY_AFTER_MS };
-      throw error;
-    } finally {
-      running = undefined;
-    }
-  };
-  return async () => {
-    const known = token;
-    if (known !== undefined && now() < known.renewMs) return known.text;
-    const isGood = known !== undefined && now() < known.expiresMs;
-    if (failed !== undefined && now() < failed.untilMs) {
-      if (isGood) return known.text;
-      throw failed.error;
-    }
-    const renewing = (running ??= renew());
-    if (!isGood) return (await renewing).text;
-    // The old token stays valid for minutes: nothing waits for the new one, and a failure is kept for later calls.
-    renewing.catch(() => undefined);
-    return known.text;
-  };
+  return openRenewing({
+    ...options,
+    issue: (signal) => exchange(env, signal),
+    late: (limitMs) => new OrcaError('internal', `the token exchange was not answered within ${limitMs} ms`),
+  });
 }
 
 async function exchange(
   env: Readonly<Record<string, string | undefined>>,
-): Promise<{ readonly text: string; readonly lifetimeMs: number }> {
+  signal: AbortSignal,
+): Promise<Issued<string>> {
   const tenant = variable(env, 'AZURE_TENANT_ID');
   const file = variable(env, 'AZURE_FEDERATED_TOKEN_FILE');
   const clientId = variable(env, 'AZURE_CLIENT_ID');
@@ -93,7 +52,6 @@ async function exchange(
   let status: number;
   let answer: unknown;
   try {
-    const signal = AbortSignal.timeout(EXCHANGE_TIMEOUT_MS);
     // A redirect would send the assertion to another host.
     const response = await fetch(url, { method: 'POST', body: form, signal, redirect: 'error' });
     status = response.status;
@@ -108,7 +66,7 @@ async function exchange(
   }
   if (!/^[\x21-\x7e]+$/.test(text)) throw new OrcaError('internal', `${url.host} returned a malformed token`);
   const lifetimeMs = Number(seconds) * 1000;
-  return { text, lifetimeMs: lifetimeMs > 0 ? Math.min(lifetimeMs, MAX_LIFETIME_MS) : MAX_LIFETIME_MS };
+  return { value: text, lifetimeMs: lifetimeMs > 0 ? Math.min(lifetimeMs, MAX_LIFETIME_MS) : MAX_LIFETIME_MS };
 }
 
 function authority(host: string, tenant: string): URL {

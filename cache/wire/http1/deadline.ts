@@ -2,7 +2,7 @@
  * The time limits of one exchange with a single timer: frequent events (a read) only record the time, and the timer
  * checks it when it fires.
  */
-export type Overdue = 'first_byte' | 'silence' | 'stall';
+export type Overdue = 'first_byte' | 'silence' | 'stall' | 'slow';
 
 interface Limit {
   readonly kind: Overdue;
@@ -38,6 +38,14 @@ export class Deadline {
   /** Starts a body, sent or received, that must make progress at least every `stallMs`. */
   body(stallMs: number): void {
     this.#begin([{ kind: 'stall', limitMs: stallMs, fromStart: false }]);
+  }
+
+  /** Starts a body that is collected: it must make progress at least every `stallMs`, and end within `totalMs`. */
+  document(stallMs: number, totalMs: number): void {
+    this.#begin([
+      { kind: 'stall', limitMs: stallMs, fromStart: false },
+      { kind: 'slow', limitMs: totalMs, fromStart: true },
+    ]);
   }
 
   /** Records that bytes were sent or received. */

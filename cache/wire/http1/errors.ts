@@ -5,6 +5,7 @@ export type WireFailure =
   | 'first_byte' // the response head did not arrive in time
   | 'silence' // no sign of life (1xx counts as one) before the head
   | 'stall' // no progress for too long while there was room
+  | 'slow' // a document that made progress, but did not end in time
   | 'closed' // the connection was closed or reset in the middle
   | 'protocol'; // the response can't be parsed, or is not framed as requested
 

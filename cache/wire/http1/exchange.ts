@@ -13,6 +13,7 @@ import type { RawRequest, RawResponse } from './message.ts';
 import type { PooledConnection } from './pool.ts';
 import { requestHead } from './request-head.ts';
 import { framingOf, idleHintMs, type ResponseHead } from './response-head.ts';
+import { sendParts } from './send-parts.ts';
 import { cancelledBy } from './sink.ts';
 
 export type Outcome =
@@ -22,6 +23,8 @@ export type Outcome =
 
 const DEFAULT_FIRST_BYTE_TIMEOUT_MS = 10_000;
 const DEFAULT_STALL_TIMEOUT_MS = 10_000;
+/** A document of at most 16 MiB, and usually a few hundred bytes: a server that drips it holds a slot for nothing. */
+const MAX_COLLECT_MS = 30_000;
 /** After reading is paused, TLS still delivers what it has decrypted: one encrypted read, far below this. */
 const MAX_OVERFLOW_BYTES = 1024 * 1024;
 
@@ -80,7 +83,7 @@ class Exchange implements Receiver {
         if (this.#phase === 'head')
           this.#deadline.head(request.firstByteTimeoutMs ?? DEFAULT_FIRST_BYTE_TIMEOUT_MS, request.silenceTimeoutMs);
       };
-      send(this.#connection, [head, ...(request.body ?? [])], () => this.#deadline.progress(), onSent);
+      sendParts(this.#connection, [head, ...(request.body ?? [])], () => this.#deadline.progress(), onSent);
     } catch (error) {
       this.#fail(error);
     }
@@ -152,6 +155,7 @@ class Exchange implements Receiver {
     } else {
       this.#phase = 'collect';
       this.#collector = createBodyCollector(framing, this.#request.maxCollectedBytes);
+      this.#deadline.document(this.#stallTimeoutMs, MAX_COLLECT_MS);
     }
   }
 
@@ -269,28 +273,5 @@ const OVERDUE_MESSAGES: Readonly<Record<Overdue, string>> = {
   first_byte: 'the response did not begin',
   silence: 'no bytes arrived',
   stall: 'the body made no progress',
+  slow: 'the document did not end',
 };
-
-/**
- * Writes the parts in order, each after the kernel took the one before. A failed write shows as the connection's end.
- */
-function send(
-  connection: Connection,
-  parts: readonly (Uint8Array | string)[],
-  onProgress: () => void,
-  onDone: () => void,
-): void {
-  const step = (index: number): void => {
-    const part = parts[index];
-    if (part === undefined) {
-      onDone();
-      return;
-    }
-    connection.write(part, (error) => {
-      if (error !== null && error !== undefined) return;
-      onProgress();
-      step(index + 1);
-    });
-  };
-  step(0);
-}

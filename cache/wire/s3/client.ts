@@ -3,7 +3,8 @@
  * status is left to the drivers.
  */
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
-import { openCredentials, type CredentialsSource } from '#cache/wire/credentials-source.ts';
+import { untilAborted } from '#cache/wire/bounded.ts';
+import { openCredentials, type CredentialsProvider, type CredentialsSource } from '#cache/wire/credentials-source.ts';
 import { openHostClients } from '#cache/wire/http1/host-clients.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { RawRequest, RawResponse } from '#cache/wire/http1/raw-client.ts';
@@ -30,6 +31,8 @@ export interface S3Request {
   readonly headers?: Readonly<Record<string, string>>;
   readonly sink?: ByteSink;
   readonly body?: readonly Uint8Array[];
+  /** The maximum size of a body without a sink. Default 64 KiB. */
+  readonly maxCollectedBytes?: number;
   readonly onHead?: (status: number, headers: ResponseHeaders) => void;
 }
 
@@ -45,20 +48,20 @@ export interface S3Fault {
   readonly message: string;
 }
 
-export function openS3Client(options: S3ClientOptions): S3Client {
+/** `provider` may be shared by clients of one server, so that credentials are requested once. */
+export function openS3Client(options: S3ClientOptions, provider = openS3Credentials(options)): S3Client {
   const signer = createSigner(options.region);
-  const provider = openCredentials(options.credentials, { region: options.region });
   const address = s3Address(options);
   const secureContext = address.protocol === 'https:' ? openTrust(options.caFile) : undefined;
   /** One host with path style; one for each bucket otherwise. */
   const clients = openHostClients({ ...options, protocol: address.protocol, secureContext });
 
   return {
-    async send({ method, bucket, key, query = [], headers = {}, sink, body, onHead }, call) {
-      const credentials = await provider();
+    async send({ method, bucket, key, query = [], headers = {}, sink, body, maxCollectedBytes, onHead }, call) {
+      const credentials = await untilAborted(provider(), call.signal);
       const { host, path } = address.of(bucket, key);
       const found = clients.of(host);
-      const client = found instanceof Promise ? await found : found;
+      const client = found instanceof Promise ? await untilAborted(found, call.signal) : found;
       const signed = signer.sign({
         method,
         path,
@@ -75,6 +78,7 @@ export function openS3Client(options: S3ClientOptions): S3Client {
         headers: signed,
         sink,
         body,
+        maxCollectedBytes,
         onHead,
         signal,
         firstByteTimeoutMs,
@@ -83,6 +87,10 @@ export function openS3Client(options: S3ClientOptions): S3Client {
     },
     close: () => clients.close(),
   };
+}
+
+export function openS3Credentials({ credentials, region, env }: S3ClientOptions): CredentialsProvider {
+  return openCredentials(credentials, { region, proxyEnv: env });
 }
 
 export function faultOf(body: Buffer): S3Fault {

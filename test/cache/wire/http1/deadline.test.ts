@@ -105,3 +105,15 @@ test('time in which this process did not run does not count as silence', () => {
   expect(expired).toEqual([['silence', 300]]);
   now.mockRestore();
 });
+
+test('a document must end in time, even with progress', () => {
+  deadline.document(500, 1000);
+  for (let at = 0; at < 900; at += 100) {
+    vi.advanceTimersByTime(100);
+    deadline.progress();
+  }
+  expect(expired).toEqual([]);
+  vi.advanceTimersByTime(100);
+  turn();
+  expect(expired).toEqual([['slow', 1000]]);
+});
