@@ -36,6 +36,8 @@ export interface Flow {
   /** Writes what the other side has from `offset` on. */
   readonly source: (offset: number, target: Uint8Array) => void;
   readonly onBytes: (from: number, to: number) => void;
+  /** The caller has ended the call, at this offset. */
+  readonly onAborted?: (at: number) => void;
   /** Like a read of a file: the memory is written some time after it was handed over, and an abort waits for that. */
   readonly isFile?: boolean;
 }
@@ -58,7 +60,9 @@ export function pour(world: World, flow: Flow): Promise<void> {
   };
   const fail = (error: unknown): void => settle(() => reject(error));
   const onAbort = (): void => {
-    if (!isWriting) fail(cancelledBy(signal));
+    if (isWriting) return;
+    if (!settled) flow.onAborted?.(at);
+    fail(cancelledBy(signal));
   };
   const later = (delayMs: number, limitMs: number, label: string, action: () => void): void => {
     if (delayMs <= limitMs) cancel = world.at(delayMs, owner, label, action);

@@ -365,11 +365,43 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'abandoned fills continue',
-    seed: 63,
-    shows: ({ faults }) => faults.has('cancel') && faults.has('origin-slow'),
+    name: 'a fill ends with its last reader',
+    seed: 9,
+    shows: ({ isImpatient, faults }) => isImpatient && !faults.has('pressure'),
     edits: [
-      { file: FLIGHTS, search: 'if (!flight.isAbandoned || pastHalf', replace: 'if (flight.isAbandoned || pastHalf' },
+      { file: FLIGHTS, search: 'if (!flight.isPaidFor) this.#end(', replace: 'if (flight.isBackground) this.#end(' },
+    ],
+  },
+  {
+    name: 'fills without readers take all of the memory',
+    seed: 78,
+    shows: ({ faults }) => faults.has('cancel') && faults.has('pressure'),
+    edits: [{ file: FLIGHTS, search: 'const BACKGROUND_SHARE = 1 / 4;', replace: 'const BACKGROUND_SHARE = 1;' }],
+  },
+  {
+    name: 'a fill without readers keeps slots at the origin that clients wait for',
+    seed: 81,
+    shows: ({ faults, targetGlobal, origin }) =>
+      faults.has('cancel') && targetGlobal === 6 && (origin.bytesPerMs < 2_000 || faults.has('origin-slow')),
+    edits: [
+      {
+        file: 'cache/engine/upstream/origin-limiter.ts',
+        search: 'if (this.#queued === 0 || this.#turns.size === 0) return [];',
+        replace: 'if (this.#queued >= 0) return [];',
+      },
+    ],
+  },
+  {
+    name: 'a fill without readers is fetched as if clients waited for it',
+    seed: 81,
+    shows: ({ faults, targetGlobal, origin }) =>
+      faults.has('cancel') && targetGlobal === 6 && (origin.bytesPerMs < 2_000 || faults.has('origin-slow')),
+    edits: [
+      {
+        file: ORIGIN_PARTS,
+        search: 'context.limiter.run(object.bucket, signal, readRest, flight)',
+        replace: 'context.limiter.run(object.bucket, signal, readRest)',
+      },
     ],
   },
   {

@@ -3,7 +3,9 @@ import { chunkAt, chunkSizeFor, type ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '#cache/core/object.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
+import type { Flight } from '#cache/engine/fill/flight.ts';
 import type { CallOptions, Origin } from '#cache/engine/ports.ts';
+import { Bill } from './bill.ts';
 import { fillFrom, type Version } from './content.ts';
 import type { Faults } from './faults.ts';
 import { answer, pour, type FlowFault } from './flow.ts';
@@ -29,6 +31,7 @@ export class SimOrigin {
   #made = 0;
   /** By chunk path without the index: how many reads, and by whom. */
   readonly fillers = new Map<string, { count: number; readonly by: Set<string> }>();
+  readonly bill = new Bill();
   heads = 0;
   reads = 0;
 
@@ -110,15 +113,17 @@ export class SimOrigin {
         if (who.engine.memoryTier.get(chunk.path) !== undefined && !sparse)
           this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and fetches it`);
         if (flight !== undefined && who.flights.get(chunk.path)?.flight !== flight)
-          who.flights.set(chunk.path, { flight, abandonedMs: undefined });
+          who.flights.set(chunk.path, { flight });
         this.#world.note('ask', `${who.owner.name} ${chunk.path} [${range.from - start}, ${range.to - start})`);
         const goesOn = this.#ledger.asked(flight);
         this.#checkFiller(who, chunk.path, goesOn);
         const version = this.version(object.etag);
-        return pour(this.#world, {
+        const pace = this.#pace();
+        this.bill.requested(version);
+        const read = pour(this.#world, {
           owner: who.owner,
           random: this.#random,
-          ...this.#pace(),
+          ...pace,
           range,
           sink,
           call,
@@ -128,10 +133,15 @@ export class SimOrigin {
           source: (offset, target) => fillFrom(version, offset, target),
           onBytes: (from, to) => {
             who.deliveredBytes += to - from;
+            this.bill.sent(version, to - from, sparse);
             if (sparse) this.#ledger.deliveredSparse(chunk, from - start, to - start);
             else this.#ledger.delivered(chunk.path, from - start, to - start, flight);
           },
+          // What is on its way until the origin learns of it.
+          onAborted: (at) =>
+            this.bill.sent(version, Math.min(range.to - at, pace.bytesPerMs * pace.firstByteMs), sparse),
         });
+        return flight === undefined ? read : whileReading(who, flight, read);
       },
       probe: (_bucket, _prefix, call) =>
         answer(this.#world, who.owner, call, this.#pace().firstByteMs, unavailable, () => 'reachable' as const),
@@ -229,6 +239,15 @@ export class SimOrigin {
     if (range.to > chunk.range.to)
       this.#world.violate('bounded', `an origin read crosses chunks: ${range.from}-${range.to}`);
     return { chunk, start: chunk.range.from };
+  }
+}
+
+async function whileReading(who: Incarnation, flight: Flight, read: Promise<void>): Promise<void> {
+  who.reading.push(flight);
+  try {
+    await read;
+  } finally {
+    who.reading.splice(who.reading.indexOf(flight), 1);
   }
 }
 

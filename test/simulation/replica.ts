@@ -37,7 +37,9 @@ export interface Incarnation {
   readonly timers: Set<object>;
   readonly connections: Set<Connection>;
   /** Fills that have asked the origin, until they are seen to have left the table. */
-  readonly flights: Map<ChunkPath, { readonly flight: Flight; abandonedMs: number | undefined }>;
+  readonly flights: Map<ChunkPath, { readonly flight: Flight }>;
+  /** The fills whose requests are at the origin, one for each. */
+  readonly reading: Flight[];
   /** Filled, and not in the cachestore when that was last looked at. */
   readonly waiting: Set<ChunkPath>;
   readonly fills: Record<string, number>;
@@ -50,6 +52,8 @@ export interface Incarnation {
   offsetMs: number;
   deliveredBytes: number;
   observedBytes: number;
+  /** Since when tasks in the background keep slots at the origin that others wait for. */
+  crowdedMs: number | undefined;
   /** Requests of clients and peers that it serves now. */
   serving: number;
   /** Since the last look: fills that brought bytes and did not end in a commit. */
@@ -114,6 +118,7 @@ export function startProcess(
     engine: undefined as unknown as Engine,
     connections: new Set(),
     flights: new Map(),
+    reading: [],
     waiting: new Set(),
     fills: {},
     warnings: [],
@@ -123,6 +128,7 @@ export function startProcess(
     offsetMs: 0,
     deliveredBytes: 0,
     observedBytes: 0,
+    crowdedMs: undefined,
     serving: 0,
     lostFills: [],
     stop: new AbortController(),

@@ -76,6 +76,8 @@ export interface Scenario {
   readonly windows: readonly FaultWindow[];
   /** No fault, and memory for all: then every byte comes from the origin at most once, without exception. */
   readonly isCalm: boolean;
+  /** Nothing fails; most clients leave early. */
+  readonly isImpatient: boolean;
   readonly activeMs: number;
   readonly replicas: number;
   readonly chunkBytes: number;
@@ -110,12 +112,19 @@ const SPARSE_SHARE = 0.12;
 /** Memory is what most things wait for. */
 const PRESSURE_SHARE = 0.3;
 const FILE_STORE_SHARE = 0.3;
+/** Nothing fails, but most clients leave before they have all. */
+const IMPATIENT_SHARE = 0.06;
 
 export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed);
   const shape = random.fork('shape');
   const isOutage = random.fork('outage').chance(OUTAGE_SHARE);
-  const faults = isOutage ? new Set<Fault>(['origin-down']) : chooseFaults(random.fork('faults'));
+  const isImpatient = !isOutage && random.fork('impatient').chance(IMPATIENT_SHARE);
+  const faults = isOutage
+    ? new Set<Fault>(['origin-down'])
+    : isImpatient
+      ? chooseImpatience(random.fork('impatience'))
+      : chooseFaults(random.fork('faults'));
   const activeMs = Math.round(isOutage ? shape.magnitude(60_000, 120_000) : shape.magnitude(4_000, 90_000));
   const isSparse = random.fork('sparse').chance(SPARSE_SHARE);
   const { chunkBytes, tiers, largestChunkBytes } = isSparse ? chooseSparseChunks(shape) : chooseChunks(shape);
@@ -132,6 +141,7 @@ export function scenarioOf(seed: number): Scenario {
       ? chooseOutage(random.fork('windows'), activeMs)
       : chooseWindows(random.fork('windows'), faults, activeMs),
     isCalm: faults.size === 0,
+    isImpatient,
     activeMs,
     replicas: shape.int(3, 6),
     chunkBytes,
@@ -143,13 +153,13 @@ export function scenarioOf(seed: number): Scenario {
     ttlMs: Math.round(isOutage ? shape.magnitude(1_000, 4_000) : shape.magnitude(2_000, 300_000)),
     negativeTtlMs: shape.int(1_000, 20_000),
     catalogEntries: shape.pick([4, 20, 10_000]),
-    targetGlobal: shape.pick([6, 24, 192]),
+    targetGlobal: isImpatient ? 192 : shape.pick([6, 24, 192]),
     origin: { latencyMs: shape.magnitude(5, 150), bytesPerMs: shape.magnitude(300, 100_000) },
     store: { latencyMs: shape.magnitude(0.5, 20), bytesPerMs: shape.magnitude(20_000, 500_000) },
     isFileStore: random.fork('file-store').chance(FILE_STORE_SHARE),
     peer: { latencyMs: shape.magnitude(0.1, 2), bytesPerMs: shape.magnitude(50_000, 1_000_000) },
     objects,
-    clients: chooseClients(random.fork('clients'), faults, activeMs, objects, chunkBytes, isSparse),
+    clients: chooseClients(random.fork('clients'), faults, activeMs, objects, chunkBytes, { isSparse, isImpatient }),
   };
 }
 
@@ -166,6 +176,11 @@ function chooseFaults(random: Random): ReadonlySet<Fault> {
   const probability = random.pick([0.08, 0.2, 0.45]);
   const chosen = FAULTS.filter((fault) => random.chance(fault === 'pressure' ? PRESSURE_SHARE : probability));
   return new Set(chosen.length > 0 ? chosen : [random.pick(FAULTS)]);
+}
+
+/** Under memory pressure fills without readers have to end. */
+function chooseImpatience(random: Random): ReadonlySet<Fault> {
+  return new Set<Fault>(random.chance(0.6) ? ['cancel'] : ['cancel', 'pressure']);
 }
 
 function chooseChunks(random: Random): Pick<Scenario, 'chunkBytes' | 'tiers'> & { largestChunkBytes: number } {
@@ -246,7 +261,7 @@ function chooseClients(
   activeMs: number,
   objects: Scenario['objects'],
   chunkBytes: number,
-  isSparse: boolean,
+  { isSparse, isImpatient }: { readonly isSparse: boolean; readonly isImpatient: boolean },
 ): ClientPlan[] {
   const clients: ClientPlan[] = [];
   let leftBytes = READ_BYTES;
@@ -274,7 +289,10 @@ function chooseClients(
         headOnly: random.chance(0.04),
         bytesPerMs: random.chance(0.1) ? random.magnitude(20, 1_000) : random.magnitude(5_000, 1_000_000),
         pauseMs: random.chance(0.08) ? random.int(1_000, 40_000) : 0,
-        cancel: faults.has('cancel') && random.chance(0.4) ? chooseCancel(random, object.sizeBytes) : undefined,
+        cancel:
+          faults.has('cancel') && random.chance(isImpatient ? 0.9 : 0.4)
+            ? chooseCancel(random, object.sizeBytes)
+            : undefined,
       });
       leftBytes -= Math.max(rangeBytes(range, object.sizeBytes), 100 * KIB);
     }

@@ -4,7 +4,6 @@
  */
 import type { PeerAddress } from '#cache/engine/ports.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
-import type { Flight } from '#cache/engine/fill/flight.ts';
 import { Clients, type Exchange } from './client.ts';
 import { Faults } from './faults.ts';
 import { Ledger, type Excuses, type Moment } from './ledger.ts';
@@ -54,8 +53,11 @@ const FINAL_ATTEMPTS = 5;
 const FINAL_RANGE_BYTES = 300 * KIB;
 /** One eighth is reserved for streaming windows. */
 const FILL_SHARE = 7 / 8;
-/** Two seconds, and what a busy moment adds. */
-const ABANDONED_MS = 2_100;
+/** Of the slots at the origin, and of memory: what fills without readers may keep while others wait for it. */
+const BACKGROUND_SLOTS = 1 / 20;
+const BACKGROUND_MEMORY = 1 / 4;
+/** One second, and what a busy moment adds. */
+const GIVE_WAY_MS = 1_100;
 /** With three replicas it takes 3^15 runs until one of them has this many chunks by chance. */
 const SPREAD_CHUNKS = 16;
 /** Timers that may still be running, such as that of an abandoned fill (2 s). */
@@ -94,7 +96,6 @@ class Run {
   /** The last moment at which a replica's breaker kept it from the origin. */
   #breakerMs = -Infinity;
   #viewsAreHeld = false;
-  #anyGivenUp = false;
 
   constructor(scenario: Scenario, log: ((line: string) => void) | undefined) {
     this.#scenario = scenario;
@@ -538,37 +539,48 @@ class Run {
         world.violate('what is forgotten stays forgotten', `${owner.name} still believes ${path} to be stored`);
     const lost = process.lostFills.splice(0);
     for (const [path, { flight }] of process.flights) {
-      if (flights.get(path) === flight) {
-        this.#checkAbandoned(process, flight);
-        continue;
-      }
+      if (flights.get(path) === flight) continue;
       process.flights.delete(path);
       process.waiting.add(path);
     }
+    this.#checkBackground(process);
     // Which of those that wait for their commit was given up is not said.
-    if (lost.length > 0)
+    // Without need of its memory no fill ends only because its readers have left.
+    const reasons = lost.filter((outcome) => outcome !== 'cancelled' || this.#scenario.faults.has('pressure'));
+    if (reasons.length > 0)
       for (const path of process.waiting) {
         if (this.#store.intactSinceMs(path) !== undefined) process.waiting.delete(path);
-        else this.#ledger.excuse(path, 'fill', `a fill ended as ${lost.join(', ')}`);
+        else this.#ledger.excuse(path, 'fill', `a fill ended as ${reasons.join(', ')}`);
       }
-    // A fill without readers is cancelled: its reader may have requested only a part of it.
-    if (lost.includes('cancelled')) this.#anyGivenUp = true;
     // On a slow line a slot may not be free in time, which is reported as overload.
     const mayBeLate = limiter.running >= limiter.slots;
     if (lost.some((outcome) => outcome !== 'cancelled') && this.#scenario.isCalm && !mayBeLate)
       world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);
   }
 
-  /** A fill without readers, and not past its half, ends after two seconds. */
-  #checkAbandoned(process: Incarnation, flight: Flight): void {
+  /** Fills without readers give way: in memory at once, at the origin after a moment. */
+  #checkBackground(process: Incarnation): void {
     const { world } = this;
-    const asked = process.flights.get(flight.chunk.path);
-    if (asked === undefined) return;
-    const isIdle = flight.isAbandoned && process.owner.state === 'running';
-    asked.abandonedMs = isIdle ? (asked.abandonedMs ?? world.nowMs) : undefined;
-    if (asked.abandonedMs === undefined || world.nowMs - asked.abandonedMs < ABANDONED_MS) return;
-    if (flight.arrivedBytes * 2 < flight.chunk.lengthBytes)
-      world.violate('abandoned fills end', `${process.owner.name} fills ${flight.chunk.path} without readers`);
+    const { engine, owner } = process;
+    const { memory, limiter } = engine;
+    if (owner.state !== 'running') return;
+    const sizes = [...process.flights.values()].map(({ flight }) =>
+      flight.isBackground && flight.arrivedBytes < flight.chunk.lengthBytes ? (flight.bytes?.sizeBytes ?? 0) : 0,
+    );
+    const usedBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
+    if (usedBytes > Math.max(memory.budgetBytes * BACKGROUND_MEMORY, ...sizes))
+      world.violate('abandoned fills give way', `${owner.name} fills with ${usedBytes} bytes for nobody`);
+    const waiting = memory.waiting('new') + memory.waiting('started');
+    if (waiting > 0 && usedBytes > 0)
+      world.violate('abandoned fills give way', `${waiting} wait for ${usedBytes} bytes of fills without readers`);
+    const reading = process.reading.filter((flight) => flight.isBackground).length;
+    const isCrowded = limiter.queued > 0 && reading > Math.floor(limiter.slots * BACKGROUND_SLOTS);
+    process.crowdedMs = isCrowded ? (process.crowdedMs ?? world.nowMs) : undefined;
+    if (process.crowdedMs !== undefined && world.nowMs - process.crowdedMs > GIVE_WAY_MS)
+      world.violate(
+        'abandoned fills give way',
+        `${limiter.queued} wait for the slots of ${reading} requests without readers`,
+      );
   }
 
   /** The chunks of one object are spread over the replicas. */
@@ -591,7 +603,8 @@ class Run {
         world.violate('everything is released', `${process.owner.name} is left with ${process.timers.size} timers`);
     }
     this.#checkSpread();
-    if (this.#scenario.isCalm && !this.#anyGivenUp && this.#ledger.repeatedBytes > 0)
+    if (this.#scenario.isImpatient && !this.#scenario.faults.has('pressure')) this.#origin.bill.check(world);
+    if (this.#scenario.isCalm && this.#ledger.repeatedBytes > 0)
       world.violate('one fill per chunk', `${this.#ledger.repeatedBytes} bytes came twice`);
   }
 

@@ -59,6 +59,8 @@ export interface EnginesOptions {
   readonly chunkBytes?: number | readonly number[];
   readonly tiers?: EngineSettings['chunking']['tiers'];
   readonly readahead?: number;
+  /** Concurrent requests at the origin, of all replicas. */
+  readonly targetGlobal?: number;
   readonly clock?: Clock;
   readonly verifyRanges?: boolean;
   readonly listTtlMs?: number;
@@ -126,7 +128,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
         observer: countingObserver(counts),
         clock,
         random: Math.random,
-        targetGlobal: () => 192,
+        targetGlobal: () => options.targetGlobal ?? 192,
         readahead: () => options.readahead ?? 8,
         poisonMemory: true,
       }),

@@ -7,6 +7,7 @@ import type { ByteRange } from '#cache/core/object.ts';
 import { abortable } from '#cache/engine/abortable.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
+import type { Rank } from '#cache/engine/ports.ts';
 import {
   SharedReader,
   type ArrivingChunk,
@@ -23,7 +24,7 @@ export interface FillPart extends ArrivingRange {
   started: boolean;
 }
 
-export class Flight implements ArrivingChunk {
+export class Flight implements ArrivingChunk, Rank {
   readonly source = 'fill';
   readonly chunk: Chunk;
   readonly parts: readonly FillPart[];
@@ -31,14 +32,14 @@ export class Flight implements ArrivingChunk {
   readonly #open: (kind: 'bytes' | 'stored') => void;
   readonly #refuse: (error: unknown) => void;
   readonly #readers = new Set<FlightReader>();
-  readonly #onEmpty: () => void;
+  readonly #onRank = new Set<() => void>();
   #kept = false;
+  #asked = false;
   #bytes: ChunkBytes | undefined;
   #failure: { readonly error: unknown } | undefined;
 
-  constructor(chunk: Chunk, onEmpty: () => void) {
+  constructor(chunk: Chunk) {
     this.chunk = chunk;
-    this.#onEmpty = onEmpty;
     this.parts = Array.from({ length: Math.ceil(chunk.lengthBytes / FILL_PART_BYTES) }, (_, index) => {
       const from = index * FILL_PART_BYTES;
       return { from, to: Math.min(from + FILL_PART_BYTES, chunk.lengthBytes), at: from, started: false };
@@ -51,13 +52,31 @@ export class Flight implements ArrivingChunk {
     this.#refuse = opened.reject;
   }
 
-  get isAbandoned(): boolean {
+  /** No reader waits for it. */
+  get isBackground(): boolean {
     return this.#readers.size === 0 && !this.#kept;
   }
 
-  /** From now on the fill is completed even without readers. */
+  onRank(listener: () => void): () => void {
+    this.#onRank.add(listener);
+    return () => this.#onRank.delete(listener);
+  }
+
+  /** From now on the fill is as urgent without readers as with them. */
   keep(): void {
-    this.#kept = true;
+    this.#changeRank(() => {
+      this.#kept = true;
+    });
+  }
+
+  /** The origin is asked for bytes of it, which have to be paid for. */
+  asks(): void {
+    this.#asked = true;
+  }
+
+  /** Whether it has anything that would be lost with it. */
+  get isPaidFor(): boolean {
+    return this.#asked || this.arrivedBytes > 0;
   }
 
   get arrivedBytes(): number {
@@ -76,11 +95,9 @@ export class Flight implements ArrivingChunk {
 
   /** Until the reader is closed, it keeps the fill alive, and the parts of its range are fetched first. */
   join(range: ByteRange, signal: AbortSignal, makePiece: MakePiece = asView): FlightReader {
-    const onClose = () => {
-      if (this.#readers.delete(reader) && this.#readers.size === 0) this.#onEmpty();
-    };
+    const onClose = () => this.#changeRank(() => this.#readers.delete(reader));
     const reader = new FlightReader(this, { range, signal, makePiece, onClose });
-    this.#readers.add(reader);
+    this.#changeRank(() => this.#readers.add(reader));
     return reader;
   }
 
@@ -121,6 +138,12 @@ export class Flight implements ArrivingChunk {
 
   throwIfFailed(): void {
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  #changeRank(change: () => void): void {
+    const { isBackground } = this;
+    change();
+    if (this.isBackground !== isBackground) for (const listener of this.#onRank) listener();
   }
 }
 

@@ -9,8 +9,11 @@ import { InFlightTable } from '#cache/engine/streams/in-flight-table.ts';
 import { runFill, type FillContext } from './fill.ts';
 import { Flight } from './flight.ts';
 
-/** How long a fill without readers runs on: a client that reconnects finds it. */
-const ABANDONED_MS = 2_000;
+/**
+ * The share of memory for fills without readers, which is as much as the commits that wait for the cachestore have; one
+ * fill has a place in any case. Above it the fill with the fewest bytes ends.
+ */
+const BACKGROUND_SHARE = 1 / 4;
 
 export interface FlightRequest {
   readonly chunk: Chunk;
@@ -27,9 +30,12 @@ export class Flights {
   readonly #context: FillContext;
   readonly #table = new InFlightTable<ChunkPath, Flight>();
   readonly #running = new Set<Promise<void>>();
+  /** All that run, and what ends them. */
+  readonly #fills = new Map<Flight, AbortController>();
 
   constructor(context: FillContext) {
     this.#context = context;
+    context.memory.onShortage((neededBytes) => this.#giveWay(neededBytes));
   }
 
   get count(): number {
@@ -69,8 +75,10 @@ export class Flights {
     const { chunk, demand, knownAbsent } = request;
     const lease = demand === 'ahead' ? this.#context.memory.tryLease(chunk.lengthBytes, 'fill') : undefined;
     if (demand === 'ahead' && lease === undefined) throw new OrcaError('overloaded', 'no spare memory for read-ahead');
-    const abandoned = new AbortController();
-    const flight = new Flight(chunk, () => this.#onEmpty(flight, abandoned));
+    const ended = new AbortController();
+    const flight = new Flight(chunk);
+    this.#fills.set(flight, ended);
+    const unsubscribe = flight.onRank(() => this.#onRank(flight));
     this.#table.add(chunk.path, flight);
     const order = {
       chunk,
@@ -79,19 +87,25 @@ export class Flights {
       overwrite: request.overwrite ?? false,
       lease,
     } as const;
-    const run = runFill(this.#context, order, flight, abandoned.signal).then(
+    const run = runFill(this.#context, order, flight, ended.signal).then(
       () => this.#leave(flight),
       (error: unknown) => {
         // Out of the table first: a reader that retries after the failure must start a new fill.
         this.#leave(flight);
-        this.#context.observer.fill(abandoned.signal.aborted ? 'cancelled' : 'failed');
+        this.#context.observer.fill(ended.signal.aborted ? 'cancelled' : 'failed');
         flight.fail(error);
+        // Before its memory is released: callers that wait for memory count what is still to come.
+        this.#fills.delete(flight);
         flight.bytes?.drop();
         request.onFailed?.(error);
       },
     );
     this.#running.add(run);
-    void run.finally(() => this.#running.delete(run));
+    void run.finally(() => {
+      this.#running.delete(run);
+      this.#fills.delete(flight);
+      unsubscribe();
+    });
     return flight;
   }
 
@@ -99,12 +113,59 @@ export class Flights {
     this.#table.remove(flight.chunk.path, flight);
   }
 
-  #onEmpty(flight: Flight, abandoned: AbortController): void {
-    this.#context.clock.after(ABANDONED_MS, () => {
-      const pastHalf = flight.arrivedBytes * 2 >= flight.chunk.lengthBytes;
-      if (!flight.isAbandoned || pastHalf || this.#table.find(flight.chunk.path) !== flight) return;
-      this.#leave(flight);
-      abandoned.abort(new OrcaError('cancelled', 'the fill has no readers any more'));
-    });
+  /** The last reader has left, or a reader has come back. */
+  #onRank(flight: Flight): void {
+    if (!flight.isBackground) return;
+    if (!flight.isPaidFor) this.#end(flight, 'the fill has no readers any more');
+    else {
+      this.#limitBackground();
+      // Callers that wait for memory may have that of this fill.
+      this.#context.memory.reconsider();
+    }
   }
+
+  #limitBackground(): void {
+    const limitBytes = this.#context.memory.budgetBytes * BACKGROUND_SHARE;
+    const background = this.#inBackground();
+    let sizeBytes = background.reduce((sum, flight) => sum + sizeOf(flight), 0);
+    for (const flight of background.slice(0, -1)) {
+      if (sizeBytes <= limitBytes) return;
+      sizeBytes -= sizeOf(flight);
+      this.#end(flight, 'too many fills have no readers any more');
+    }
+  }
+
+  /** Ends fills without readers for callers that wait for memory. */
+  #giveWay(neededBytes: number): void {
+    let missingBytes = neededBytes;
+    // The memory of a fill is released when its last request has ended.
+    for (const [flight, { signal }] of this.#fills) if (signal.aborted) missingBytes -= sizeOf(flight);
+    for (const flight of this.#inBackground()) {
+      if (missingBytes <= 0) return;
+      missingBytes -= sizeOf(flight);
+      this.#end(flight, 'a client needs the memory of a fill without readers');
+    }
+  }
+
+  /** Fills without readers, those with the fewest bytes first: these cost least if they are started again. */
+  #inBackground(): Flight[] {
+    return [...this.#fills]
+      .filter(([flight, { signal }]) => flight.isBackground && !signal.aborted && isFetching(flight))
+      .map(([flight]) => flight)
+      .toSorted((a, b) => a.arrivedBytes - b.arrivedBytes);
+  }
+
+  #end(flight: Flight, reason: string): void {
+    this.#leave(flight);
+    this.#fills.get(flight)?.abort(new OrcaError('cancelled', reason));
+  }
+}
+
+function sizeOf({ bytes }: Flight): number {
+  return bytes?.sizeBytes ?? 0;
+}
+
+/** It holds memory, and has more to do than its commit. */
+function isFetching({ bytes, arrivedBytes, chunk }: Flight): boolean {
+  return bytes !== undefined && arrivedBytes < chunk.lengthBytes;
 }

@@ -82,7 +82,10 @@ export async function fetchParts(
       } catch (error) {
         const isAlone = running === 1;
         const isRefused = hasCode(error, 'overloaded') || wasNotAsked(error);
-        if (!isRefused || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS))) throw error;
+        // No slot for what no client needs, for as long as the limiter waits.
+        const isInVain = flight.isBackground && hasCode(error, 'overloaded');
+        if (!isRefused || isInVain || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS)))
+          throw error;
         // No slot at the origin. An abandoned fill would fetch its bytes again, so this one continues with fewer slots.
         // A part that is still running may be the breaker's probe: cancelling it would keep the breaker open.
         part.started = false;
@@ -116,24 +119,29 @@ async function fetchPart(
   const { object, range } = flight.chunk;
   let lastAt = part.at;
   const progressed = () => part.at - lastAt >= MIN_PROGRESS_BYTES && ((lastAt = part.at), true);
+  const readRest = async (turn: AbortSignal): Promise<void> => {
+    // All was there when the last turn ended.
+    if (part.at === to) return;
+    await onSlot?.();
+    flight.asks();
+    const startedMs = context.clock.now();
+    const rest = { from: range.from + part.at, to: range.from + to };
+    const report = (outcome: 'ok' | 'error') =>
+      context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
+    try {
+      const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
+      await context.origin.read(object, rest, sink, { signal: turn, ...timeouts });
+      if (part.at !== to)
+        throw new OrcaError('origin_unavailable', `the origin's response ended ${to - part.at} bytes early`);
+      report('ok');
+    } catch (error) {
+      // A request that gives way to another is no failure of the origin.
+      if (!wasNotAsked(error)) report(turn.aborted && !signal.aborted ? 'ok' : 'error');
+      throw error;
+    }
+  };
   await withRetry({ settings: context.retry, clock: context.clock, random: context.random, signal, progressed }, () =>
-    context.limiter.run(object.bucket, signal, async () => {
-      await onSlot?.();
-      const startedMs = context.clock.now();
-      const rest = { from: range.from + part.at, to: range.from + to };
-      const report = (outcome: 'ok' | 'error') =>
-        context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
-      try {
-        const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
-        await context.origin.read(object, rest, sink, { signal, ...timeouts });
-        if (part.at !== to)
-          throw new OrcaError('origin_unavailable', `the origin's response ended ${to - part.at} bytes early`);
-        report('ok');
-      } catch (error) {
-        if (!wasNotAsked(error)) report('error');
-        throw error;
-      }
-    }),
+    context.limiter.run(object.bucket, signal, readRest, flight),
   );
 }
 

@@ -37,6 +37,7 @@ export class ChunkMemory implements SegmentSource {
   /** An eviction may have freed more than its caller needs. */
   #hasLeftover = false;
   #reserve: Reserve = NOTHING;
+  #onShortage: (missingBytes: number) => void = () => {};
 
   constructor(options: ChunkMemoryOptions) {
     this.budgetBytes = options.budgetBytes;
@@ -48,6 +49,11 @@ export class ChunkMemory implements SegmentSource {
   /** Registers what is evicted under pressure: the memory tier. */
   onPressure(reserve: Reserve): void {
     this.#reserve = reserve;
+  }
+
+  /** Called while a caller has to wait for memory, with what it lacks: work that may end should release its memory soon. */
+  onShortage(listener: (missingBytes: number) => void): void {
+    this.#onShortage = listener;
   }
 
   get usedBytes(): number {
@@ -115,7 +121,9 @@ export class ChunkMemory implements SegmentSource {
     if (costBytes > this.#limit(purpose))
       throw new OrcaError('overloaded', `${costBytes} bytes do not fit in a budget of ${this.budgetBytes}`);
     if (!this.#queue.mustQueue(demand) && this.#fits(need)) return this.#grant(purpose, segmentBytes, count);
-    await this.#queue.wait(need, demand, signal);
+    const granted = this.#queue.wait(need, demand, signal);
+    this.#admit();
+    await granted;
     return new Lease(this, purpose, segmentBytes, count);
   }
 
@@ -193,7 +201,11 @@ export class ChunkMemory implements SegmentSource {
   /** Charges what waiting callers need, as far as it fits. */
   #admit(): void {
     this.#hasLeftover = false;
-    this.#queue.admit((need) => this.#charge(need));
+    this.#queue.admit((need) => {
+      if (this.#charge(need)) return true;
+      this.#onShortage(this.#missingBytes(need));
+      return false;
+    });
   }
 
   #charge(need: Need): boolean {

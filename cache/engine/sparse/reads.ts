@@ -103,7 +103,7 @@ export class SparseReads {
       range: { from: chunk.range.from + gap.from, to: chunk.range.from + gap.to },
       lengthBytes: gap.to - gap.from,
     };
-    const run: BlockRun = { ...gap, chunk, flight: new Flight(part, () => {}) };
+    const run: BlockRun = { ...gap, chunk, flight: new Flight(part) };
     context.blockTable.begin(run);
     const order = { chunk, demand: demand === 'ahead' ? 'new' : demand, knownAbsent: ask.knownAbsent, lease } as const;
     const askedBytes = Math.min(range.to, gap.to) - Math.max(range.from, gap.from);

@@ -1,12 +1,26 @@
 /**
  * A semaphore for concurrent origin requests: this replica's share of the cluster-wide limit, with a bounded queue per
  * bucket. While another bucket waits, one bucket holds at most half of the slots, so that load on one starves no other.
+ *
+ * Tasks in the background take slots that no other task waits for, few at a time, and return them soon when one does.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import type { Clock } from '#cache/engine/ports.ts';
+import type { Clock, Rank } from '#cache/engine/ports.ts';
 
 /** Per bucket: four parts for each of 256 fills. A longer queue would exceed the queue timeout anyway. */
 const MAX_QUEUED = 1_024;
+/**
+ * The share of the slots for tasks in the background, at least one. A task within this share may finish while others
+ * wait: ending it would cost the bytes that are on their way. With fewer than 20 slots every one of them gives way.
+ */
+const BACKGROUND_SHARE = 1 / 20;
+/**
+ * How long others wait until a task in the background ends early. By then a fast origin has sent all of a part (8 MiB),
+ * and of a slow one, few bytes are on their way: these are paid for, and lost.
+ */
+const GIVE_WAY_MS = 1_000;
+/** An origin that is busy for this long has no time for what no client needs. */
+const BACKGROUND_WAIT_MS = 10 * 60_000;
 
 export interface LimiterOptions {
   readonly targetGlobal: () => number;
@@ -28,12 +42,25 @@ interface Queue {
   readonly waiting: Waiter[];
 }
 
+/** A running task that can be in the background. */
+interface Turn {
+  readonly rank: Rank;
+  readonly giveWay: AbortController;
+  readonly unsubscribe: () => void;
+}
+
+const DEMAND: Rank = { isBackground: false, onRank: () => () => {} };
+
 export class OriginLimiter {
   readonly #options: LimiterOptions;
   readonly #queues = new Map<string, Queue>();
+  readonly #background: Waiter[] = [];
+  /** Oldest first. */
+  readonly #turns = new Set<Turn>();
   #running = 0;
   #queued = 0;
   #order = 0;
+  #cancelGiveWay: (() => void) | undefined;
 
   constructor(options: LimiterOptions) {
     this.#options = options;
@@ -43,80 +70,176 @@ export class OriginLimiter {
     return this.#running;
   }
 
+  /** Without those in the background. */
   get queued(): number {
     return this.#queued;
+  }
+
+  get runningInBackground(): number {
+    return this.#backgroundTurns().length;
+  }
+
+  get queuedInBackground(): number {
+    return this.#background.length;
   }
 
   get slots(): number {
     return Math.max(1, Math.floor(this.#options.targetGlobal() / Math.max(1, this.#options.replicas())));
   }
 
-  /** Runs `task` in a slot; rejects with `overloaded` if all slots stay taken for too long. */
-  async run<T>(bucket: string, signal: AbortSignal, task: () => Promise<T>): Promise<T> {
-    await this.#enter(bucket, signal);
-    try {
-      return await task();
-    } finally {
-      this.#leave(bucket);
+  /**
+   * Runs `task` in a slot; rejects with `overloaded` if all slots stay taken for too long. With a `rank`, its signal
+   * aborts when another task needs the slot, and `task` is called again when a slot is free: it must be able to resume.
+   */
+  async run<T>(
+    bucket: string,
+    signal: AbortSignal,
+    task: (signal: AbortSignal) => Promise<T>,
+    rank: Rank = DEMAND,
+  ): Promise<T> {
+    for (;;) {
+      const turn = await this.#enter(bucket, signal, rank);
+      try {
+        return await task(turn === undefined ? signal : AbortSignal.any([signal, turn.giveWay.signal]));
+      } catch (error) {
+        if (turn?.giveWay.signal.aborted !== true || signal.aborted) throw error;
+      } finally {
+        this.#leave(bucket, turn);
+      }
     }
   }
 
-  async #enter(bucket: string, signal: AbortSignal): Promise<void> {
+  async #enter(bucket: string, signal: AbortSignal, rank: Rank): Promise<Turn | undefined> {
     signal.throwIfAborted();
-    const queue = this.#queueOf(bucket);
-    if (this.#queued === 0 && this.#running < this.slots) {
-      queue.running++;
-      this.#running++;
-      return;
-    }
-    if (queue.waiting.length >= MAX_QUEUED) throw overloaded(`the queue for ${bucket} at the origin is full`);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const stopWaiting = () => {
-      queue.waiting.splice(queue.waiting.indexOf(waiter), 1);
-      this.#queued--;
-      cancelTimer();
-      signal.removeEventListener('abort', onAbort);
+    if (this.#isFree(rank)) return this.#start(bucket, rank);
+    if (!rank.isBackground && this.#queueOf(bucket).waiting.length >= MAX_QUEUED)
+      throw overloaded(`the queue for ${bucket} at the origin is full`);
+    const { promise, resolve, reject } = Promise.withResolvers<Turn | undefined>();
+    let leaveQueue = (): void => {};
+    const wait = () => {
+      leaveQueue = this.#wait(bucket, rank.isBackground, {
+        admit: () => {
+          stopWaiting();
+          resolve(this.#start(bucket, rank));
+        },
+        giveUp,
+      });
     };
-    const waiter: Waiter = {
-      order: this.#order++,
-      admit: () => {
-        stopWaiting();
-        queue.running++;
-        this.#running++;
-        resolve();
-      },
+    const stopWaiting = () => {
+      leaveQueue();
+      unsubscribe();
+      signal.removeEventListener('abort', onAbort);
     };
     const giveUp = (error: unknown) => {
       stopWaiting();
-      this.#forget(bucket, queue);
+      this.#forget(bucket);
+      this.#makeRoom();
       reject(error);
     };
     const onAbort = () => giveUp(signal.reason);
-    const { queueTimeoutMs } = this.#options;
-    const cancelTimer = this.#options.clock.after(queueTimeoutMs, () =>
-      giveUp(overloaded(`no free slot at the origin within ${queueTimeoutMs} ms`)),
-    );
+    const unsubscribe = rank.onRank(() => {
+      leaveQueue();
+      wait();
+      this.#admit();
+    });
     signal.addEventListener('abort', onAbort, { once: true });
-    queue.waiting.push(waiter);
-    this.#queued++;
+    wait();
     this.#admit();
-    await promise;
+    return promise;
   }
 
-  #leave(bucket: string): void {
-    const queue = this.#queueOf(bucket);
-    queue.running--;
+  /** Adds a waiter to the queue of its rank, until the returned function is called. */
+  #wait(
+    bucket: string,
+    isBackground: boolean,
+    waiter: { readonly admit: () => void; readonly giveUp: (error: unknown) => void },
+  ): () => void {
+    const queue = isBackground ? this.#background : this.#queueOf(bucket).waiting;
+    const entry: Waiter = { order: this.#order++, admit: waiter.admit };
+    queue.push(entry);
+    if (!isBackground) this.#queued++;
+    const limitMs = isBackground ? BACKGROUND_WAIT_MS : this.#options.queueTimeoutMs;
+    const cancelTimer = this.#options.clock.after(limitMs, () =>
+      waiter.giveUp(overloaded(`no free slot at the origin within ${limitMs} ms`)),
+    );
+    return () => {
+      queue.splice(queue.indexOf(entry), 1);
+      if (!isBackground) this.#queued--;
+      cancelTimer();
+    };
+  }
+
+  #isFree({ isBackground }: Rank): boolean {
+    if (this.#queued > 0 || this.#running >= this.slots) return false;
+    return !isBackground || (this.#background.length === 0 && this.#hasBackgroundSlot());
+  }
+
+  #hasBackgroundSlot(): boolean {
+    return this.runningInBackground < Math.max(1, Math.floor(this.slots * BACKGROUND_SHARE));
+  }
+
+  #start(bucket: string, rank: Rank): Turn | undefined {
+    this.#queueOf(bucket).running++;
+    this.#running++;
+    if (rank === DEMAND) return undefined;
+    const turn: Turn = { rank, giveWay: new AbortController(), unsubscribe: rank.onRank(() => this.#admit()) };
+    this.#turns.add(turn);
+    return turn;
+  }
+
+  #leave(bucket: string, turn: Turn | undefined): void {
+    if (turn !== undefined) {
+      turn.unsubscribe();
+      this.#turns.delete(turn);
+    }
+    this.#queueOf(bucket).running--;
     this.#running--;
-    this.#forget(bucket, queue);
+    this.#forget(bucket);
     this.#admit();
   }
 
   #admit(): void {
     while (this.#running < this.slots) {
       const next = this.#next();
-      if (next === undefined) return;
+      if (next === undefined) break;
       next.admit();
     }
+    while (this.#queued === 0 && this.#running < this.slots && this.#hasBackgroundSlot()) {
+      const [first] = this.#background;
+      if (first === undefined) return;
+      first.admit();
+    }
+    this.#makeRoom();
+  }
+
+  /** While tasks wait, those in the background beyond their share end after a moment. */
+  #makeRoom(): void {
+    if (this.#excess().length > 0) {
+      this.#cancelGiveWay ??= this.#options.clock.after(GIVE_WAY_MS, () => {
+        this.#cancelGiveWay = undefined;
+        for (const { giveWay } of this.#excess())
+          giveWay.abort(new OrcaError('cancelled', 'another request needs the slot at the origin'));
+      });
+    } else {
+      this.#cancelGiveWay?.();
+      this.#cancelGiveWay = undefined;
+    }
+  }
+
+  /** As many as wait, the latest first: they have fetched the least. */
+  #excess(): Turn[] {
+    if (this.#queued === 0 || this.#turns.size === 0) return [];
+    const background = this.#backgroundTurns();
+    const staying = background.filter(({ giveWay }) => !giveWay.signal.aborted);
+    const count = Math.min(
+      this.#queued - (background.length - staying.length),
+      staying.length - Math.floor(this.slots * BACKGROUND_SHARE),
+    );
+    return staying.slice(staying.length - Math.max(count, 0));
+  }
+
+  #backgroundTurns(): Turn[] {
+    return [...this.#turns].filter(({ rank }) => rank.isBackground);
   }
 
   /** The first waiter of all buckets that may have one more slot. */
@@ -141,8 +264,9 @@ export class OriginLimiter {
     return queue;
   }
 
-  #forget(bucket: string, queue: Queue): void {
-    if (queue.running === 0 && queue.waiting.length === 0) this.#queues.delete(bucket);
+  #forget(bucket: string): void {
+    const queue = this.#queues.get(bucket);
+    if (queue?.running === 0 && queue.waiting.length === 0) this.#queues.delete(bucket);
   }
 }
 

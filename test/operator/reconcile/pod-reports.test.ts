@@ -122,6 +122,7 @@ describe('a report', () => {
         message: 'racy: …',
         problems: ['delete'],
         versioned: true,
+        hung: 2,
       },
     });
     expect(parsePodReport(text)).toEqual({
@@ -135,6 +136,7 @@ describe('a report', () => {
         message: 'racy: …',
         problems: ['delete'],
         versioned: true,
+        hung: 2,
       },
       identityConflict: 'registered for http://other',
       runtimeProblems: ['logLevel: is not a level'],

@@ -12,6 +12,7 @@ const STORE: StoreReport = {
   message: 'atomic: exactly one of many writers wins',
   problems: [],
   versioned: false,
+  hung: 0,
 };
 const GOOD: PodReport = {
   failing: [],
@@ -111,6 +112,13 @@ describe('CacheStoreReady', () => {
     ['If-None-Match is ignored', [store({ condition: 'ignored' })], 'True Ignored'],
     ['If-None-Match is not supported', [store({ condition: 'unsupported' })], 'True Unsupported'],
     ['conflicts do not end', [store({ condition: 'conflicting' })], 'True Conflicting'],
+    ['its volume hangs', [store({ breaker: 'open', hung: 4 })], 'False MountHung'],
+    [
+      'its volume hangs on one pod, and another has an open breaker',
+      [store({ breaker: 'open' }), store({ breaker: 'probing', hung: 1 })],
+      'False MountHung',
+    ],
+    ['one operation hangs, and others succeed', [store({ hung: 1 })], 'True Atomic'],
     ['the bucket is versioned', [store({ versioned: true })], 'True Versioned'],
     ['the bucket is versioned and racy', [store({ versioned: true, condition: 'racy' })], 'True Racy'],
     ['the store is full', [store({ full: true })], 'False Full'],

@@ -21,7 +21,7 @@ function open(maxChunks?: number) {
   const begin = (chunk: Chunk, firstBlock: number, endBlock: number): BlockRun => {
     const range = rangeOfBlocks(firstBlock, endBlock, chunk.lengthBytes);
     const part = { ...chunk, path: `${chunk.path}#${runs++}` as ChunkPath, range, lengthBytes: range.to - range.from };
-    const run = { ...range, chunk, flight: new Flight(part, () => {}) };
+    const run = { ...range, chunk, flight: new Flight(part) };
     table.begin(run);
     return run;
   };

@@ -10,14 +10,15 @@ const NEVER = new AbortController().signal;
 function open() {
   const sizeBytes = 3 * FILL_PART_BYTES + MIB;
   const object = { originId: 'test', bucket: 'b', key: 'k', etag: 'e', sizeBytes };
-  let emptied = 0;
-  const flight = new Flight(chunkAt(object, 32 * MIB, 0), () => emptied++);
+  const flight = new Flight(chunkAt(object, 32 * MIB, 0));
+  const ranks: boolean[] = [];
+  flight.onRank(() => ranks.push(flight.isBackground));
   const next = (mayWait?: (part: Flight['parts'][number]) => boolean) => {
     const part = flight.nextPart(mayWait);
     if (part !== undefined) part.started = true;
     return part === undefined ? undefined : part.from / FILL_PART_BYTES;
   };
-  return { flight, next, emptied: () => emptied };
+  return { flight, next, ranks };
 }
 
 test('parts are fetched in order, those that a reader needs first', () => {
@@ -44,15 +45,24 @@ test('reports how many bytes have arrived, and how far without a gap', () => {
   expect(flight.availableTo(3 * FILL_PART_BYTES)).toBe(3 * FILL_PART_BYTES);
 });
 
-test('is abandoned without readers, unless it is kept', () => {
-  const { flight, emptied } = open();
-  const reader = flight.join({ from: 0, to: 1 }, NEVER);
-  expect(flight.isAbandoned).toBe(false);
-  reader.close();
-  reader.close();
-  expect([flight.isAbandoned, emptied()]).toEqual([true, 1]);
+test('is in the background while it has no reader, unless it is kept', () => {
+  const { flight, ranks } = open();
+  const [first, second] = [flight.join({ from: 0, to: 1 }, NEVER), flight.join({ from: 0, to: 1 }, NEVER)];
+  first.close();
+  second.close();
+  second.close();
+  flight.join({ from: 0, to: 1 }, NEVER).close();
   flight.keep();
-  expect(flight.isAbandoned).toBe(false);
+  flight.join({ from: 0, to: 1 }, NEVER).close();
+  expect(ranks).toEqual([false, true, false, true, false]);
+});
+
+test('has been paid for as soon as the origin was asked, or blocks of it were reused', () => {
+  const [asked, reused] = [open().flight, open().flight];
+  expect(asked.isPaidFor).toBe(false);
+  asked.asks();
+  reused.parts[1]!.at++;
+  expect([asked.isPaidFor, reused.isPaidFor]).toEqual([true, true]);
 });
 
 test('`opened` reports the first byte, a stored chunk, or the failure before either', async () => {

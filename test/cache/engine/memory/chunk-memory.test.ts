@@ -163,6 +163,20 @@ test('where a slow socket still reads an evicted chunk, the next chunk is evicte
   expect(memory.usedBytes).toBe(3 * SEGMENT_BYTES);
 });
 
+test('reports what the first waiting caller lacks, until it has it', async () => {
+  const { memory, lease } = open(8);
+  const missing: number[] = [];
+  const [held, ...others] = [await lease(3), await lease(2), await lease(2)];
+  memory.onShortage((bytes) => {
+    missing.push(bytes / SEGMENT_BYTES);
+    others.pop()?.close();
+  });
+  const granted = await lease(4);
+  expect([missing, granted.capacity]).toEqual([[3, 1], 4]);
+  held.close();
+  expect(missing).toHaveLength(2);
+});
+
 test('evictable memory counts as spare', async () => {
   const { memory, lease } = open(8);
   const kept = await lease(5, 'fill');

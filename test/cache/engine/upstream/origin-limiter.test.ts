@@ -4,6 +4,23 @@ import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
+/** A rank that the test changes. */
+function rankOf(isBackground: boolean) {
+  const listeners = new Set<() => void>();
+  return {
+    isBackground,
+    onRank: (listener: () => void) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    become(next: boolean) {
+      this.isBackground = next;
+      for (const listener of listeners) listener();
+    },
+    listeners,
+  };
+}
+
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 const NEVER = new AbortController().signal;
 
@@ -154,6 +171,120 @@ describe('fairness between buckets', () => {
     await a[0]!.ended;
     expect(all.limiter.running).toBe(0);
     expect(all.clock.pending()).toBe(0);
+  });
+});
+
+describe('in the background', () => {
+  /** Tasks that end when they are told to, or when their signal aborts. */
+  function openRanked(slots: number) {
+    const opened = open(slots);
+    const ranked = (name: string, isBackground = true, bucket = 'one') => {
+      const rank = rankOf(isBackground);
+      const { promise, resolve: finish } = Promise.withResolvers<void>();
+      const run = opened.limiter.run(
+        bucket,
+        NEVER,
+        async (signal) => {
+          opened.started.push(name);
+          const gaveWay = Promise.withResolvers<void>();
+          signal.addEventListener('abort', () => gaveWay.reject(signal.reason), { once: true });
+          await Promise.race([promise, gaveWay.promise]);
+        },
+        rank,
+      );
+      run.catch(() => {});
+      return { ended: run, finish, rank };
+    };
+    return { ...opened, ranked };
+  }
+
+  test('a twentieth of the slots is used, at least one, and only while no other task waits', async () => {
+    const { limiter, started, task, ranked } = openRanked(40);
+    const low = ['b0', 'b1', 'b2'].map((name) => ranked(name));
+    await turn();
+    expect([started, limiter.runningInBackground, limiter.queuedInBackground]).toEqual([['b0', 'b1'], 2, 1]);
+    const tasks = Array.from({ length: 39 }, (_, index) => task(`t${index}`));
+    await turn();
+    // Two tasks within their share finish, although another one waits.
+    expect([limiter.running, limiter.queued, started.length]).toEqual([40, 1, 40]);
+    low[0]!.finish();
+    await turn();
+    expect(started.slice(40)).toEqual(['t38']);
+    tasks[0]!.finish();
+    await turn();
+    expect(started.slice(41)).toEqual(['b2']);
+  });
+
+  test('with few slots a task gives way after a second, and is called again when a slot is free', async () => {
+    const { clock, limiter, started, task, ranked } = openRanked(1);
+    const low = ranked('b');
+    await turn();
+    const high = task('t');
+    await clock.advance(999);
+    expect(started).toEqual(['b']);
+    await clock.advance(1);
+    expect([started, limiter.running, limiter.queuedInBackground]).toEqual([['b', 't'], 1, 1]);
+    high.finish();
+    await turn();
+    expect(started).toEqual(['b', 't', 'b']);
+    low.finish();
+    await low.ended;
+    expect([limiter.running, low.rank.listeners.size, clock.pending()]).toEqual([0, 0, 0]);
+  });
+
+  test('tasks that move to the background beyond their share give way to those that wait, the latest first', async () => {
+    const { clock, limiter, started, task, ranked } = openRanked(4);
+    const all = ['b0', 'b1', 'b2', 'b3'].map((name) => ranked(name, false));
+    task('t0');
+    task('t1');
+    await turn();
+    expect(started).toEqual(['b0', 'b1', 'b2', 'b3']);
+    for (const { rank } of all) rank.become(true);
+    await clock.advance(1_000);
+    expect(started.slice(4)).toEqual(['t0', 't1']);
+    expect([limiter.runningInBackground, limiter.queuedInBackground]).toEqual([2, 2]);
+  });
+
+  test('a task finishes if those that wait for its slot leave', async () => {
+    const { clock, limiter, started, task, ranked } = openRanked(1);
+    const low = ranked('b');
+    await turn();
+    const client = new AbortController();
+    task('t', client.signal);
+    await clock.advance(900);
+    client.abort(new OrcaError('cancelled', 'the client has disconnected'));
+    await clock.advance(2_000);
+    low.finish();
+    await low.ended;
+    expect([started, limiter.running, clock.pending()]).toEqual([['b'], 0, 0]);
+  });
+
+  test('a task for which a client waits by now leaves the background', async () => {
+    const { limiter, started, task, ranked } = openRanked(1);
+    const first = task('t0');
+    const low = ranked('b');
+    task('t1');
+    low.rank.become(false);
+    await turn();
+    expect([limiter.queued, limiter.queuedInBackground]).toEqual([2, 0]);
+    low.rank.become(true);
+    low.rank.become(false);
+    task('t2');
+    first.finish();
+    await turn();
+    expect(started).toEqual(['t0', 't1']);
+    expect(limiter.queued).toBe(2);
+  });
+
+  test('a task waits for at most ten minutes, and leaves nothing behind when it is cancelled', async () => {
+    const { clock, limiter, task, ranked } = openRanked(1);
+    task('t');
+    const low = ranked('b');
+    await clock.advance(599_999);
+    expect(limiter.queuedInBackground).toBe(1);
+    await clock.advance(1);
+    await expect(low.ended).rejects.toMatchObject({ code: 'overloaded' });
+    expect([limiter.queuedInBackground, low.rank.listeners.size, clock.pending()]).toEqual([0, 0, 0]);
   });
 });
 
