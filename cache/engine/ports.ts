@@ -147,7 +147,7 @@ export type Demand = 'started' | 'new';
 
 /**
  * How urgent a piece of work is, which can change while it waits or runs. In the background is what no client waits for:
- * it takes what is idle, and gives way.
+ * it takes what is idle, and can be preempted.
  */
 export interface Rank {
   readonly isBackground: boolean;

@@ -14,7 +14,7 @@ export interface Charge {
   requests: number;
 }
 
-/** What may come on top of the object: bytes on their way when a request ends early. */
+/** What may come on top of the object: bytes in flight when a request ends early. */
 const MOST_TIMES = 1.05;
 
 export class Bill {
@@ -40,7 +40,7 @@ export class Bill {
     for (const charge of this.#charges.values())
       if (timesOf(charge) > MOST_TIMES)
         world.violate(
-          'no byte is paid for twice',
+          'bytes are paid for once',
           `${charge.version.etag} of ${charge.version.sizeBytes} bytes cost ${charge.fillBytes}, in ${charge.requests} requests`,
         );
   }

@@ -137,7 +137,7 @@ export class SimOrigin {
             if (sparse) this.#ledger.deliveredSparse(chunk, from - start, to - start);
             else this.#ledger.delivered(chunk.path, from - start, to - start, flight);
           },
-          // What is on its way until the origin learns of it.
+          // The bytes in flight until the origin notices it.
           onAborted: (at) =>
             this.bill.sent(version, Math.min(range.to - at, pace.bytesPerMs * pace.firstByteMs), sparse),
         });

@@ -53,11 +53,11 @@ const FINAL_ATTEMPTS = 5;
 const FINAL_RANGE_BYTES = 300 * KIB;
 /** One eighth is reserved for streaming windows. */
 const FILL_SHARE = 7 / 8;
-/** Of the slots at the origin, and of memory: what fills without readers may keep while others wait for it. */
+/** Fills without readers may keep this share of the slots at the origin while others wait, and hold this share of memory. */
 const BACKGROUND_SLOTS = 1 / 20;
 const BACKGROUND_MEMORY = 1 / 4;
 /** One second, and what a busy moment adds. */
-const GIVE_WAY_MS = 1_100;
+const PREEMPTED_MS = 1_100;
 /** With three replicas it takes 3^15 runs until one of them has this many chunks by chance. */
 const SPREAD_CHUNKS = 16;
 /** Timers that may still be running, such as that of an abandoned fill (2 s). */
@@ -558,7 +558,7 @@ class Run {
       world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);
   }
 
-  /** Fills without readers give way: in memory at once, at the origin after a moment. */
+  /** Fills without readers are preempted: in memory at once, at the origin after a moment. */
   #checkBackground(process: Incarnation): void {
     const { world } = this;
     const { engine, owner } = process;
@@ -569,16 +569,16 @@ class Run {
     );
     const usedBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
     if (usedBytes > Math.max(memory.budgetBytes * BACKGROUND_MEMORY, ...sizes))
-      world.violate('abandoned fills give way', `${owner.name} fills with ${usedBytes} bytes for nobody`);
+      world.violate('abandoned fills are preempted', `${owner.name} fills ${usedBytes} bytes without readers`);
     const waiting = memory.waiting('new') + memory.waiting('started');
     if (waiting > 0 && usedBytes > 0)
-      world.violate('abandoned fills give way', `${waiting} wait for ${usedBytes} bytes of fills without readers`);
+      world.violate('abandoned fills are preempted', `${waiting} wait for ${usedBytes} bytes of fills without readers`);
     const reading = process.reading.filter((flight) => flight.isBackground).length;
     const isCrowded = limiter.queued > 0 && reading > Math.floor(limiter.slots * BACKGROUND_SLOTS);
     process.crowdedMs = isCrowded ? (process.crowdedMs ?? world.nowMs) : undefined;
-    if (process.crowdedMs !== undefined && world.nowMs - process.crowdedMs > GIVE_WAY_MS)
+    if (process.crowdedMs !== undefined && world.nowMs - process.crowdedMs > PREEMPTED_MS)
       world.violate(
-        'abandoned fills give way',
+        'abandoned fills are preempted',
         `${limiter.queued} wait for the slots of ${reading} requests without readers`,
       );
   }

@@ -34,7 +34,7 @@ export class Flight implements ArrivingChunk, Rank {
   readonly #readers = new Set<FlightReader>();
   readonly #onRank = new Set<() => void>();
   #kept = false;
-  #asked = false;
+  #isRequested = false;
   #bytes: ChunkBytes | undefined;
   #failure: { readonly error: unknown } | undefined;
 
@@ -69,14 +69,14 @@ export class Flight implements ArrivingChunk, Rank {
     });
   }
 
-  /** The origin is asked for bytes of it, which have to be paid for. */
-  asks(): void {
-    this.#asked = true;
+  /** A request for some of its bytes goes to the origin, which charges for them. */
+  requested(): void {
+    this.#isRequested = true;
   }
 
   /** Whether it has anything that would be lost with it. */
   get isPaidFor(): boolean {
-    return this.#asked || this.arrivedBytes > 0;
+    return this.#isRequested || this.arrivedBytes > 0;
   }
 
   get arrivedBytes(): number {

@@ -113,7 +113,7 @@ export class Flights {
     this.#table.remove(flight.chunk.path, flight);
   }
 
-  /** The last reader has left, or a reader has come back. */
+  /** The last reader has left, or a reader has joined after that. */
   #onRank(flight: Flight): void {
     if (!flight.isBackground) return;
     if (!flight.isPaidFor) this.#end(flight, 'the fill has no readers any more');

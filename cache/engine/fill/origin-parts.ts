@@ -123,7 +123,7 @@ async function fetchPart(
     // All was there when the last turn ended.
     if (part.at === to) return;
     await onSlot?.();
-    flight.asks();
+    flight.requested();
     const startedMs = context.clock.now();
     const rest = { from: range.from + part.at, to: range.from + to };
     const report = (outcome: 'ok' | 'error') =>
@@ -135,7 +135,7 @@ async function fetchPart(
         throw new OrcaError('origin_unavailable', `the origin's response ended ${to - part.at} bytes early`);
       report('ok');
     } catch (error) {
-      // A request that gives way to another is no failure of the origin.
+      // A preempted request is no failure of the origin.
       if (!wasNotAsked(error)) report(turn.aborted && !signal.aborted ? 'ok' : 'error');
       throw error;
     }

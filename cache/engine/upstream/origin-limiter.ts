@@ -2,7 +2,7 @@
  * A semaphore for concurrent origin requests: this replica's share of the cluster-wide limit, with a bounded queue per
  * bucket. While another bucket waits, one bucket holds at most half of the slots, so that load on one starves no other.
  *
- * Tasks in the background take slots that no other task waits for, few at a time, and return them soon when one does.
+ * Tasks in the background take slots that no other task waits for, few at a time, and are preempted soon when one does.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Clock, Rank } from '#cache/engine/ports.ts';
@@ -11,14 +11,14 @@ import type { Clock, Rank } from '#cache/engine/ports.ts';
 const MAX_QUEUED = 1_024;
 /**
  * The share of the slots for tasks in the background, at least one. A task within this share may finish while others
- * wait: ending it would cost the bytes that are on their way. With fewer than 20 slots every one of them gives way.
+ * wait: ending it would cost the bytes that are in flight. With fewer than 20 slots every one of them is preempted.
  */
 const BACKGROUND_SHARE = 1 / 20;
 /**
- * How long others wait until a task in the background ends early. By then a fast origin has sent all of a part (8 MiB),
- * and of a slow one, few bytes are on their way: these are paid for, and lost.
+ * How long others wait until a task in the background is preempted. By then a fast origin has sent a whole part (8 MiB),
+ * and a slow one has few bytes in flight: these are paid for, and lost.
  */
-const GIVE_WAY_MS = 1_000;
+const PREEMPT_AFTER_MS = 1_000;
 /** An origin that is busy for this long has no time for what no client needs. */
 const BACKGROUND_WAIT_MS = 10 * 60_000;
 
@@ -45,7 +45,7 @@ interface Queue {
 /** A running task that can be in the background. */
 interface Turn {
   readonly rank: Rank;
-  readonly giveWay: AbortController;
+  readonly preempted: AbortController;
   readonly unsubscribe: () => void;
 }
 
@@ -60,7 +60,7 @@ export class OriginLimiter {
   #running = 0;
   #queued = 0;
   #order = 0;
-  #cancelGiveWay: (() => void) | undefined;
+  #cancelPreemption: (() => void) | undefined;
 
   constructor(options: LimiterOptions) {
     this.#options = options;
@@ -100,9 +100,9 @@ export class OriginLimiter {
     for (;;) {
       const turn = await this.#enter(bucket, signal, rank);
       try {
-        return await task(turn === undefined ? signal : AbortSignal.any([signal, turn.giveWay.signal]));
+        return await task(turn === undefined ? signal : AbortSignal.any([signal, turn.preempted.signal]));
       } catch (error) {
-        if (turn?.giveWay.signal.aborted !== true || signal.aborted) throw error;
+        if (turn?.preempted.signal.aborted !== true || signal.aborted) throw error;
       } finally {
         this.#leave(bucket, turn);
       }
@@ -182,7 +182,7 @@ export class OriginLimiter {
     this.#queueOf(bucket).running++;
     this.#running++;
     if (rank === DEMAND) return undefined;
-    const turn: Turn = { rank, giveWay: new AbortController(), unsubscribe: rank.onRank(() => this.#admit()) };
+    const turn: Turn = { rank, preempted: new AbortController(), unsubscribe: rank.onRank(() => this.#admit()) };
     this.#turns.add(turn);
     return turn;
   }
@@ -212,17 +212,17 @@ export class OriginLimiter {
     this.#makeRoom();
   }
 
-  /** While tasks wait, those in the background beyond their share end after a moment. */
+  /** While tasks wait, those in the background beyond their share are preempted after a moment. */
   #makeRoom(): void {
     if (this.#excess().length > 0) {
-      this.#cancelGiveWay ??= this.#options.clock.after(GIVE_WAY_MS, () => {
-        this.#cancelGiveWay = undefined;
-        for (const { giveWay } of this.#excess())
-          giveWay.abort(new OrcaError('cancelled', 'another request needs the slot at the origin'));
+      this.#cancelPreemption ??= this.#options.clock.after(PREEMPT_AFTER_MS, () => {
+        this.#cancelPreemption = undefined;
+        for (const { preempted } of this.#excess())
+          preempted.abort(new OrcaError('cancelled', 'another request needs the slot at the origin'));
       });
     } else {
-      this.#cancelGiveWay?.();
-      this.#cancelGiveWay = undefined;
+      this.#cancelPreemption?.();
+      this.#cancelPreemption = undefined;
     }
   }
 
@@ -230,7 +230,7 @@ export class OriginLimiter {
   #excess(): Turn[] {
     if (this.#queued === 0 || this.#turns.size === 0) return [];
     const background = this.#backgroundTurns();
-    const staying = background.filter(({ giveWay }) => !giveWay.signal.aborted);
+    const staying = background.filter(({ preempted }) => !preempted.signal.aborted);
     const count = Math.min(
       this.#queued - (background.length - staying.length),
       staying.length - Math.floor(this.slots * BACKGROUND_SHARE),

@@ -57,12 +57,12 @@ test('is in the background while it has no reader, unless it is kept', () => {
   expect(ranks).toEqual([false, true, false, true, false]);
 });
 
-test('has been paid for as soon as the origin was asked, or blocks of it were reused', () => {
-  const [asked, reused] = [open().flight, open().flight];
-  expect(asked.isPaidFor).toBe(false);
-  asked.asks();
+test('has been paid for once bytes of it were requested, or blocks were reused', () => {
+  const [requested, reused] = [open().flight, open().flight];
+  expect(requested.isPaidFor).toBe(false);
+  requested.requested();
   reused.parts[1]!.at++;
-  expect([asked.isPaidFor, reused.isPaidFor]).toEqual([true, true]);
+  expect([requested.isPaidFor, reused.isPaidFor]).toEqual([true, true]);
 });
 
 test('`opened` reports the first byte, a stored chunk, or the failure before either', async () => {

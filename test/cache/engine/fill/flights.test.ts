@@ -123,7 +123,7 @@ describe('a fill without readers', () => {
     await expectNothingLeased(engines);
   });
 
-  test('keeps its memory while a reader is there, whoever waits', async () => {
+  test('keeps its memory while it has a reader', async () => {
     const { engines, engine, replica, visit } = open(
       { a: patternBytes(8 * MIB) },
       { chunkBytes: 8 * MIB, budgetBytes: 32 * MIB },
@@ -152,19 +152,19 @@ describe('a fill without readers', () => {
     expect([engines.store.paths().length, sent.requests]).toEqual([2, 3]);
   });
 
-  test('gives its slot at the origin to other requests, and goes on where it was', async () => {
+  test('is preempted at the origin, and resumes at its offset', async () => {
     const bodies = { a: patternBytes(2 * MIB, 1), b: patternBytes(MIB, 2) };
     const { clock, engines, engine, sent, visit, ended } = open(bodies, { chunkBytes: 2 * MIB, targetGlobal: 1 });
     await visit('a', 200);
     const { bytes } = await whileTimePasses(clock, readAll(engine, readRequest('b')));
     expect(bytes.equals(bodies.b)).toBe(true);
     await ended();
-    // It gives way to the HEAD and to the fill of the other object.
+    // Preempted by the HEAD, and by the fill, of the other object.
     expect([sent.bytes, sent.requests]).toEqual([3 * MIB, 4]);
     expect(engines.store.paths()).toHaveLength(2);
   });
 
-  test('gets the slots of a fill with readers when one comes back', async () => {
+  test('gets the slots of a fill with readers when one joins', async () => {
     const { clock, engine, visit } = open({ a: patternBytes(32 * MIB) }, { chunkBytes: 32 * MIB });
     await visit('a', 1_000);
     expect(engine.limiter.runningInBackground).toBe(4);

@@ -175,7 +175,7 @@ describe('fairness between buckets', () => {
 });
 
 describe('in the background', () => {
-  /** Tasks that end when they are told to, or when their signal aborts. */
+  /** Tasks that end with `finish`, or when their signal aborts. */
   function openRanked(slots: number) {
     const opened = open(slots);
     const ranked = (name: string, isBackground = true, bucket = 'one') => {
@@ -186,9 +186,9 @@ describe('in the background', () => {
         NEVER,
         async (signal) => {
           opened.started.push(name);
-          const gaveWay = Promise.withResolvers<void>();
-          signal.addEventListener('abort', () => gaveWay.reject(signal.reason), { once: true });
-          await Promise.race([promise, gaveWay.promise]);
+          const preempted = Promise.withResolvers<void>();
+          signal.addEventListener('abort', () => preempted.reject(signal.reason), { once: true });
+          await Promise.race([promise, preempted.promise]);
         },
         rank,
       );
@@ -215,7 +215,7 @@ describe('in the background', () => {
     expect(started.slice(41)).toEqual(['b2']);
   });
 
-  test('with few slots a task gives way after a second, and is called again when a slot is free', async () => {
+  test('with few slots a task is preempted after a second, and called again when a slot is free', async () => {
     const { clock, limiter, started, task, ranked } = openRanked(1);
     const low = ranked('b');
     await turn();
@@ -232,7 +232,7 @@ describe('in the background', () => {
     expect([limiter.running, low.rank.listeners.size, clock.pending()]).toEqual([0, 0, 0]);
   });
 
-  test('tasks that move to the background beyond their share give way to those that wait, the latest first', async () => {
+  test('tasks that move to the background beyond their share are preempted, the latest first', async () => {
     const { clock, limiter, started, task, ranked } = openRanked(4);
     const all = ['b0', 'b1', 'b2', 'b3'].map((name) => ranked(name, false));
     task('t0');
