@@ -7,6 +7,7 @@ import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { openEdge } from '#cache/http/edge/edge.ts';
 import { openEdgeKeys, openTlsKeys } from '#cache/http/edge/secrets.ts';
 import type { HttpListener } from '#cache/http/listener/http-listener.ts';
+import { openSendQueues, type UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import type { CacheMetrics } from '#cache/http/metrics.ts';
 import { openOps } from '#cache/http/ops/ops.ts';
 import type { OriginProbes } from '#cache/http/ops/origin-probes.ts';
@@ -40,8 +41,9 @@ export interface Servers {
 }
 
 export async function openServers(options: ServersOptions): Promise<Servers> {
-  const { edge, closeSecrets } = await openEdgeServer(options);
-  return { edge, peer: openPeerServer(options), ops: openOpsServer(options), closeSecrets };
+  const unackedBytes = openSendQueues();
+  const { edge, closeSecrets } = await openEdgeServer(options, unackedBytes);
+  return { edge, peer: openPeerServer(options, unackedBytes), ops: openOpsServer(options), closeSecrets };
 }
 
 /** Resolves with the ports once all three listeners accept; the edge is last, when the others can already answer. */
@@ -53,7 +55,7 @@ export async function listen({ edge, peer, ops }: Servers, addresses: Config['li
   };
 }
 
-async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOptions) {
+async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOptions, unackedBytes: UnackedBytes) {
   const { auth, tlsDirectory } = config.edge;
   const keys = auth.type === 'Anonymous' ? undefined : await openEdgeKeys(auth, { clock, log });
   const tls =
@@ -71,6 +73,7 @@ async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOp
     virtualHostDomains: config.edge.virtualHostDomains,
     corsOrigins: config.edge.corsOrigins,
     clock,
+    unackedBytes,
     observer: metrics.edge,
     log,
   });
@@ -80,7 +83,10 @@ async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOp
   return { edge, closeSecrets };
 }
 
-function openPeerServer({ config, engine, peers, peerKeys, metrics, clock, log }: ServersOptions): HttpListener {
+function openPeerServer(
+  { config, engine, peers, peerKeys, metrics, clock, log }: ServersOptions,
+  unackedBytes: UnackedBytes,
+): HttpListener {
   return openPeerListener({
     engine,
     peers,
@@ -90,6 +96,7 @@ function openPeerServer({ config, engine, peers, peerKeys, metrics, clock, log }
     // The budget's limit for any chunk size, because peers may use an older or newer configuration.
     maxChunkSizeBytes: config.memory.budgetBytes / 4,
     clock,
+    unackedBytes,
     observer: metrics,
     log,
   });

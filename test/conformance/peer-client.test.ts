@@ -4,6 +4,7 @@ import type { PeerKeys } from '#cache/core/peer/auth.ts';
 import type { PeerClient, PeerView } from '#cache/engine/ports.ts';
 import { openPeerListener } from '#cache/http/peer/peer.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
+import { unknownUnacked } from '#cache/http/listener/send-queues.ts';
 import { systemClock } from '#shared/clock.ts';
 import { silentLog } from '#shared/log.ts';
 import { peerClientSuite, type PeerClientFixture } from '#test/conformance/suites/peer-client.ts';
@@ -30,6 +31,7 @@ async function connect({ replicas, settings }: Engines, keys: PeerKeys | undefin
     buckets: settings.origin.buckets,
     maxChunkSizeBytes: settings.memory.budgetBytes / 4,
     clock: systemClock,
+    unackedBytes: unknownUnacked,
     observer: { peerRequest: () => {}, peerStalled: () => {}, peerShed: () => {} },
     log: silentLog,
   });

@@ -178,7 +178,15 @@ export function kill(process: Incarnation, { ledger, peers }: ReplicaParts): voi
 
 /** How its responses are sent. */
 export function sendingOf({ clock, engine }: Incarnation, pace: ReaderPace): SendOptions {
-  return { clock, pace, stallLimitMs: () => engine.stallLimitMs(), onServed: () => {}, onStall: () => {} };
+  return {
+    clock,
+    pace,
+    stallLimitMs: () => engine.stallLimitMs(),
+    unackedBytes: unknownUnacked,
+    isMemoryShort: () => !engine.memory.isRelaxed,
+    onServed: () => {},
+    onStall: () => {},
+  };
 }
 
 /** Ends the process's loops, as a shutdown does. */

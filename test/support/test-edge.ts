@@ -2,6 +2,7 @@
 import type { Engine } from '#cache/engine/engine.ts';
 import type { EdgeAuth } from '#cache/http/edge/authenticate.ts';
 import { openEdge } from '#cache/http/edge/edge.ts';
+import { unknownUnacked } from '#cache/http/listener/send-queues.ts';
 import { systemClock } from '#shared/clock.ts';
 import { silentLog } from '#shared/log.ts';
 
@@ -28,6 +29,7 @@ export async function openTestEdge(engine: Engine, options: TestEdgeOptions = {}
     maxConnections: 100,
     explain: true,
     clock: systemClock,
+    unackedBytes: unknownUnacked,
     observer: { request: () => {}, firstByte: () => {}, served: () => {}, stalled: () => {}, shed: () => {} },
     log: silentLog,
   });

@@ -12,6 +12,7 @@ import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { ShedReason } from '#cache/http/listener/connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener, type TlsKeys } from '#cache/http/listener/http-listener.ts';
+import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import type { StallOutcome } from '#cache/http/listener/send-body.ts';
 import { respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
 import type { Log } from '#shared/log.ts';
@@ -47,6 +48,7 @@ export interface EdgeOptions {
   readonly explain: boolean;
   readonly clock: Clock;
   readonly observer: EdgeObserver;
+  readonly unackedBytes: UnackedBytes;
   readonly log: Log;
 }
 
@@ -62,6 +64,7 @@ export function openEdge(options: EdgeOptions): HttpListener {
     onShed: (reason) => options.observer.shed(reason),
     tls: options.tls,
   });
+    unackedBytes: options.unackedBytes,
 }
 
 async function handle(edge: Edge, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -169,6 +172,7 @@ function serveObjectBytes(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
   const { engine, observer, explain, clock } = edge;
   return serveObject(engine, call, {
     signal: abortOnClose(request, response),
+    unackedBytes: edge.unackedBytes,
     explain,
     clock,
     firstByte: () => observer.firstByte(call.elapsedMs()),

@@ -10,6 +10,7 @@ import type { Clock } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import { ownSocket, sendBody, type StallOutcome } from '#cache/http/listener/send-body.ts';
+import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import type { CacheStatus, EdgeCall, EdgeResult } from './call.ts';
 
 /** S3's default. */
@@ -22,6 +23,7 @@ export interface ObjectOptions {
   /** Adds X-Orca-Explain, which describes where the bytes come from. */
   readonly explain: boolean;
   readonly clock: Clock;
+  readonly unackedBytes: UnackedBytes;
   served(source: Source, lengthBytes: number): void;
   firstByte(): void;
   stalled(outcome: StallOutcome): void;
@@ -52,6 +54,8 @@ export async function serveObject(engine: Engine, call: EdgeCall, options: Objec
     clock: options.clock,
     pace,
     stallLimitMs: () => engine.stallLimitMs(),
+    unackedBytes: options.unackedBytes,
+    isMemoryShort: () => !engine.memory.isRelaxed,
     onServed: (source, lengthBytes) => options.served(source, lengthBytes),
     onStall: (outcome) => options.stalled(outcome),
   });

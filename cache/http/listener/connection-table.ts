@@ -89,6 +89,11 @@ export class ConnectionTable {
     if (connection.running === 0) this.#idle.set(socket, performance.now());
   }
 
+  /** Whether a request of this connection has no complete response yet. */
+  isBusy(socket: Socket): boolean {
+    return (this.#open.get(socket)?.running ?? 0) > 0;
+  }
+
   /** Ignores all further requests on the connection. */
   ignoreRequests(socket: Socket): void {
     const connection = this.#open.get(socket);

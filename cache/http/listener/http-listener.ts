@@ -8,6 +8,7 @@ import { OrcaError } from '#cache/core/errors.ts';
 import { ConnectionTable, type ShedReason } from './connection-table.ts';
 import { isAmbiguous } from './framing.ts';
 import { limitHandshakes } from './handshakes.ts';
+import { unknownUnacked, type UnackedBytes } from './send-queues.ts';
 
 const SETTINGS = {
   /** SDK pools keep idle connections for a minute; Node's default of 5 s would reset them on reuse. */
@@ -21,7 +22,10 @@ const SETTINGS = {
   maxHeaderSize: 16 * 1024,
   noDelay: true,
 };
-/** A socket that accepts no bytes for this long has no live client. */
+/**
+ * A socket that accepts no bytes for this long has no live client, unless the client still acknowledges what the kernel
+ * has for it.
+ */
 const IDLE_WRITE_MS = 300_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 
@@ -37,6 +41,8 @@ export interface ListenerOptions {
   readonly onShed?: (reason: ShedReason) => void;
   /** undefined = HTTP. */
   readonly tls?: TlsKeys | undefined;
+  /** Default: unknown. */
+  readonly unackedBytes?: UnackedBytes;
 }
 
 export interface HttpListener {
@@ -63,12 +69,16 @@ class BoundedListener implements HttpListener {
   readonly #secure: TlsServer | undefined;
   readonly #handler: RequestListener;
   readonly #connections: ConnectionTable;
+  readonly #unackedBytes: UnackedBytes;
+  /** At the last time-out of a connection. */
+  readonly #unackedBefore = new WeakMap<Socket, number>();
   #isDraining = false;
   /** Draining, and no longer accepting. */
   #isClosing = false;
 
   constructor(handler: RequestListener, options: ListenerOptions) {
     const { maxConnections = Number.POSITIVE_INFINITY, onShed = () => {}, tls } = options;
+    this.#unackedBytes = options.unackedBytes ?? unknownUnacked;
     this.#handler = handler;
     this.#connections = new ConnectionTable(maxConnections, onShed);
     const onRequest = (request: IncomingMessage, response: ServerResponse): void => this.#onRequest(request, response);
@@ -84,6 +94,7 @@ class BoundedListener implements HttpListener {
       onRequest(request, response);
     });
     this.server.timeout = IDLE_WRITE_MS;
+    this.server.on('timeout', (socket: Socket) => void this.#onTimeout(socket));
     this.server.on('clientError', onClientError);
     // Node's limit closes without a response; ours responds first, up to twice the number.
     if (Number.isFinite(maxConnections)) this.server.maxConnections = maxConnections * 2;
@@ -112,6 +123,17 @@ class BoundedListener implements HttpListener {
     // Node calls this to close a connection after its last response.
     const destroySoon = socket.destroySoon.bind(socket);
     socket.destroySoon = () => (this.#isDraining ? this.#connections.closeGracefully(socket) : destroySoon());
+  }
+
+  /** Idle too long: between requests, or in a response whose bytes the client does not take. */
+  async #onTimeout(socket: Socket): Promise<void> {
+    const unackedBytes = this.#connections.isBusy(socket) ? await this.#unackedBytes(socket) : undefined;
+    if (unackedBytes === undefined || unackedBytes === this.#unackedBefore.get(socket)) {
+      socket.destroy();
+      return;
+    }
+    this.#unackedBefore.set(socket, unackedBytes);
+    socket.setTimeout(IDLE_WRITE_MS);
   }
 
   listen(host: string, port: number): Promise<number> {

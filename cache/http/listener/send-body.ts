@@ -11,14 +11,9 @@ import { OrcaError } from '#cache/core/errors.ts';
 import type { Piece, Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
+import type { UnackedBytes } from './send-queues.ts';
+import { unsentLimit, type UnsentLimit } from './unsent-limit.ts';
 
-/** Four segments in the socket's queue keep it busy while the next are fetched (4.7 GB/s, against 4.2 with one). */
-const MAX_UNSENT_BYTES = 4 * 1024 * 1024;
-/**
- * The limit for a client of unknown speed. What it takes is added to the limit: a fast client reaches the maximum after
- * a MiB or two, and one of 50 KB/s shows every second or two that it is alive.
- */
-const FIRST_UNSENT_BYTES = 64 * 1024;
 /**
  * A socket that takes everything at once would occupy the event loop until its body ends; after this many bytes it
  * yields. With sixteen such clients the first byte then takes 17 ms instead of 139; 1 MiB would cost a tenth of the
@@ -27,7 +22,6 @@ const FIRST_UNSENT_BYTES = 64 * 1024;
 const TURN_BYTES = 4 * 1024 * 1024;
 /** Longer than a usual network interruption. After that, the buffered memory is more useful to other readers. */
 const STALL_MS = 5_000;
-
 /** A stalled socket: its prefetched buffers were released, or, after the stall limit, its response was closed. */
 export type StallOutcome = 'buffers_released' | 'closed';
 
@@ -35,8 +29,12 @@ export interface SendOptions {
   readonly clock: Clock;
   /** Notified when the socket takes nothing. */
   readonly pace: ReaderPace;
-  /** How long a socket may accept no bytes before its response is closed. */
+  /** How long a client may acknowledge no bytes before its response is closed. */
   readonly stallLimitMs: () => number;
+  /** What the kernel still has to deliver: shows a client's progress while the kernel accepts no further bytes. */
+  readonly unackedBytes: UnackedBytes;
+  /** Memory is needed elsewhere: slow clients that make progress release their buffers too. */
+  readonly isMemoryShort: () => boolean;
   onServed(source: Source, lengthBytes: number): void;
   onStall(outcome: StallOutcome): void;
 }
@@ -101,14 +99,13 @@ export async function sendBody(
  */
 function openWriter(response: ServerResponse, socket: Socket, lengthBytes: number, options: SendOptions) {
   const { clock, pace } = options;
+  const limit = unsentLimit(clock, pace);
   const unsent = new Set<Piece>();
   let unsentBytes = 0;
   let sentBytes = 0;
-  /** The maximum number of unsent bytes while more is fetched, and the maximum size of one write. */
-  let limitBytes = FIRST_UNSENT_BYTES;
-  let stalls = 0;
   let isClosed = socket.destroyed;
   const taken = stallTimer(clock);
+  const watch = stallWatch(socket, limit, options);
 
   const release = (piece: Piece): void => {
     if (unsent.delete(piece)) piece.release();
@@ -121,7 +118,7 @@ function openWriter(response: ServerResponse, socket: Socket, lengthBytes: numbe
   socket.once('close', onClose);
 
   return {
-    limitBytes: (): number => limitBytes,
+    limitBytes: (): number => limit.bytes(),
     sentBytes: (): number => sentBytes,
     isClosed: (): boolean => isClosed,
 
@@ -138,13 +135,11 @@ function openWriter(response: ServerResponse, socket: Socket, lengthBytes: numbe
       unsentBytes += bytes.length;
       sentBytes += bytes.length;
       options.onServed(piece.source, bytes.length);
-      const stallsBefore = stalls;
+      const stalls = limit.stalls();
       const onTaken = (): void => {
         if (isLast) release(piece);
         unsentBytes -= bytes.length;
-        // Bytes handed over before a stall do not indicate the speed after it.
-        if (stalls === stallsBefore) limitBytes = Math.min(limitBytes + bytes.length, MAX_UNSENT_BYTES);
-        if (limitBytes === MAX_UNSENT_BYTES) pace.recovered();
+        limit.taken(bytes.length, stalls);
         taken.wake();
       };
       if (sentBytes === lengthBytes) response.end(bytes, onTaken);
@@ -153,22 +148,10 @@ function openWriter(response: ServerResponse, socket: Socket, lengthBytes: numbe
 
     /** Waits until the unsent bytes are within the limit, or until none are left. */
     async room(isEnd: boolean): Promise<void> {
-      // The sum of waits, not of clock time: a suspended process can't know what its clients did.
-      let stalledMs = 0;
-      while (!isClosed && unsentBytes > (isEnd ? 0 : limitBytes)) {
-        if (await taken.next()) {
-          stalledMs = 0;
-          continue;
-        }
-        if (stalledMs === 0) options.onStall('buffers_released');
-        stalledMs += STALL_MS;
-        stalls++;
-        limitBytes = FIRST_UNSENT_BYTES;
-        pace.stalled();
-        if (stalledMs >= options.stallLimitMs()) {
-          options.onStall('closed');
-          throw new OrcaError('cancelled', `the client read no bytes for ${stalledMs / 1000} s`);
-        }
+      watch.reset();
+      while (!isClosed && unsentBytes > (isEnd ? 0 : limit.bytes())) {
+        if (await taken.next()) watch.reset();
+        else await watch.stalled();
       }
     },
 
@@ -178,6 +161,42 @@ function openWriter(response: ServerResponse, socket: Socket, lengthBytes: numbe
       if (unsent.size === 0) return;
       if (socket.closed) onClose();
       else socket.once('close', onClose);
+    },
+  };
+}
+
+/** Decides what happens to a response whose socket takes no bytes. */
+function stallWatch(socket: Socket, limit: UnsentLimit, options: SendOptions) {
+  const { pace } = options;
+  /** The sum of waits, not of clock time: a suspended process can't know what its clients did. */
+  let stalledMs = 0;
+  let isReported = false;
+  let unackedBytes: number | undefined;
+  const hasAcknowledged = async (): Promise<boolean> => {
+    const before = unackedBytes;
+    unackedBytes = (await options.unackedBytes(socket)) ?? before;
+    return before !== undefined && unackedBytes !== before;
+  };
+  return {
+    /** The socket took bytes. */
+    reset(): void {
+      stalledMs = 0;
+      isReported = false;
+    },
+
+    /** The socket took no bytes for another STALL_MS. Rejects at the limit. */
+    async stalled(): Promise<void> {
+      stalledMs += STALL_MS;
+      if (await hasAcknowledged()) {
+        stalledMs = 0;
+        if (pace.isSlow && !options.isMemoryShort()) return;
+      }
+      if (!isReported) options.onStall('buffers_released');
+      isReported = true;
+      limit.stalled();
+      if (stalledMs < options.stallLimitMs()) return;
+      options.onStall('closed');
+      throw new OrcaError('cancelled', `the client read no bytes for ${stalledMs / 1000} s`);
     },
   };
 }

@@ -26,6 +26,7 @@ import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { ShedReason } from '#cache/http/listener/connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener } from '#cache/http/listener/http-listener.ts';
 import { ownSocket, sendBody, type StallOutcome } from '#cache/http/listener/send-body.ts';
+import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import { throttledLog } from '#cache/http/listener/throttled-log.ts';
 import type { Log, LogFields } from '#shared/log.ts';
 import { proofOf, sendEmpty, sendJson, sendRefusal, type Requester } from './answer.ts';
@@ -49,6 +50,7 @@ export interface PeerListenerOptions {
   readonly buckets: readonly BucketRule[];
   readonly maxChunkSizeBytes: number;
   readonly clock: Clock;
+  readonly unackedBytes: UnackedBytes;
   readonly observer: {
     peerRequest(call: string, outcome: string): void;
     peerStalled(outcome: StallOutcome): void;
@@ -87,6 +89,7 @@ export function openPeerListener(options: PeerListenerOptions): HttpListener {
   return openHttpListener((request, response) => void handle(listener, handlers, request, response), {
     maxConnections: MAX_CONNECTIONS,
     onShed: (reason) => options.observer.peerShed(reason),
+    unackedBytes: options.unackedBytes,
   });
 }
 
@@ -157,6 +160,8 @@ async function fill(call: PeerCall): Promise<string> {
         clock: options.clock,
         pace,
         stallLimitMs: () => options.engine.stallLimitMs(),
+        unackedBytes: options.unackedBytes,
+        isMemoryShort: () => !options.engine.memory.isRelaxed,
         onServed: () => {},
         onStall: (outcome) => options.observer.peerStalled(outcome),
       });

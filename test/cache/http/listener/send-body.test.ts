@@ -9,7 +9,11 @@ import { fakeSocket } from '#test/support/fake-socket.ts';
 const KIB = 1024;
 
 /** Sends `count` pieces of 1 MiB; `held` counts those that were taken from the body and not released. */
-function start(count: number, stallLimitMs = 300_000) {
+function start(
+  count: number,
+  stallLimitMs = 300_000,
+  { unackedBytes = () => Promise.resolve<number | undefined>(undefined), isMemoryShort = (): boolean => false } = {},
+) {
   const clock = fakeClock();
   const pace = new ReaderPace();
   const socket = fakeSocket();
@@ -38,6 +42,8 @@ function start(count: number, stallLimitMs = 300_000) {
     clock,
     pace,
     stallLimitMs: () => stallLimitMs,
+    unackedBytes,
+    isMemoryShort,
     onServed: (_, lengthBytes) => (served += lengthBytes),
     onStall: (outcome) => stalls.push(outcome),
   };
@@ -125,6 +131,68 @@ test('the stall limit is configurable', async () => {
   await clock.advance(29_000);
   await clock.advance(2_000);
   await expect(sent).rejects.toMatchObject({ code: 'cancelled' });
+});
+
+/** A client that acknowledges what the kernel holds, while the kernel accepts nothing new. */
+function acknowledging() {
+  let unacked = 2_500_000;
+  return { unackedBytes: () => Promise.resolve<number | undefined>((unacked -= 50_000)) };
+}
+
+test('a client that acknowledges bytes is not closed, although its socket accepts nothing for 140 s', async () => {
+  const { clock, socket, sent, stalls, body } = start(4, 30_000, acknowledging());
+  await clock.advance(0);
+  await socket.take(3);
+  for (let i = 0; i < 28; i++) await clock.advance(5_000);
+  expect(stalls).not.toContain('closed');
+  await socket.flow();
+  await sent;
+  expect(socket.bytes().equals(body)).toBe(true);
+});
+
+test('a client that stops to acknowledge is closed within the limit', async () => {
+  let unackedBytes = 2_500_000;
+  const { clock, sent } = start(4, 30_000, { unackedBytes: () => Promise.resolve(unackedBytes) });
+  await clock.advance(0);
+  for (let i = 0; i < 4; i++) {
+    await clock.advance(5_000);
+    unackedBytes -= 50_000;
+  }
+  for (let i = 0; i < 6; i++) await clock.advance(5_000);
+  let isClosed = false;
+  sent.catch(() => (isClosed = true));
+  await clock.advance(0);
+  expect(isClosed).toBe(false);
+  await clock.advance(5_000);
+  await expect(sent).rejects.toMatchObject({ code: 'cancelled' });
+});
+
+test('a slow client that acknowledges keeps its buffers, unless memory is short', async () => {
+  let isMemoryShort = false;
+  const { clock, pace } = start(4, 300_000, { ...acknowledging(), isMemoryShort: () => isMemoryShort });
+  let releases = 0;
+  pace.onStall(() => releases++);
+  await clock.advance(0);
+  for (let i = 0; i < 4; i++) await clock.advance(5_000);
+  // When it was found slow, and memory held for a fast client was released.
+  expect(releases).toBe(1);
+  isMemoryShort = true;
+  for (let i = 0; i < 2; i++) await clock.advance(5_000);
+  expect(releases).toBe(3);
+});
+
+test('a slow client gets 64 KiB at a time until it takes 4 MiB without a pause', async () => {
+  const { clock, pace, socket } = start(20);
+  await clock.advance(5_000);
+  expect(pace.isSlow).toBe(true);
+  for (let burst = 0; burst < 4; burst++) {
+    await socket.take(22);
+    expect(socket.queued.reduce((sum, lengthBytes) => sum + lengthBytes, 0)).toBeLessThanOrEqual(128 * KIB);
+    await clock.advance(2_000);
+  }
+  expect(pace.isSlow).toBe(true);
+  await socket.take(66);
+  expect(pace.isSlow).toBe(false);
 });
 
 test('a closed connection releases everything, even pieces whose callback never comes', async () => {
