@@ -53,6 +53,9 @@ async function run(config: Config): Promise<void> {
   if (!stopping.aborted) await new Promise((resolve) => stopping.addEventListener('abort', resolve, { once: true }));
   await cache.shutDown();
   log.info('stopped');
+  // process.exit() waits for all threads, also for those whose file operations never return. A new program ends them.
+  if ((cache.engine.store.hung?.count ?? 0) > 0)
+    process.execve?.(process.execPath, [process.execPath, '--eval', ''], {});
   // Idle sockets and timers must not delay the exit.
   process.exit(0);
 }

@@ -70,6 +70,7 @@ export const REASON = {
   identityConflict: 'IdentityConflict',
   incompatible: 'Incompatible',
   full: 'Full',
+  mountHung: 'MountHung',
   versioned: 'Versioned',
   atomic: 'Atomic',
   racy: 'Racy',

@@ -9,6 +9,8 @@ import type { PeerAddress, PeerSet } from '#cache/core/peer-set.ts';
 import type { FillReason } from '#cache/core/peer/fill-request.ts';
 import type { HeadQuery, Invalidation } from '#cache/core/peer/head-request.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import type { VersionPage, VersionQuery } from '#cache/core/s3/version-list.ts';
+import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import type { StoreFindings } from '#cache/core/store-verdict.ts';
 
 /**
@@ -25,6 +27,12 @@ export interface ByteSink {
   filled(lengthBytes: number): void;
   /** Calls `resume` once, as soon as there is room; a second registration replaces the first. */
   onSpace(resume: () => void): void;
+  /**
+   * The source may still write into the last `space()` after the call has settled, until it calls the returned function:
+   * that memory must not be reused before. A file read cannot be interrupted. A source copies the bytes to a sink
+   * without this function.
+   */
+  keep?(): () => void;
 }
 
 export interface CallOptions {
@@ -41,8 +49,10 @@ export interface CallOptions {
 /** The remote object store that is the source of truth. Bucket and key are the origin's names. */
 export interface Origin {
   /**
-   * One HEAD, not retried. Rejects with not_found, bucket_not_found, access_denied (S3's answer for a missing key
-   * without ListBucket), origin_denied, origin_missing_etag, origin_unsupported, origin_throttled, origin_unavailable.
+   * One HEAD, not retried: of the current version, or of the one of an ID. Rejects with not_found, bucket_not_found,
+   * version_not_found, version_invalid, delete_marker, access_denied (S3's answer for a missing key without ListBucket),
+   * origin_denied, origin_missing_etag, origin_unsupported, origin_throttled, origin_unavailable; not_implemented from an
+   * origin without versions.
    */
   head(bucket: string, key: string, options: CallOptions, versionId?: string): Promise<ObjectHead>;
   /**
@@ -63,6 +73,18 @@ export interface Origin {
    * access_denied (another owner, or we may not know), invalid_argument (not an account name), origin_*.
    */
   checkOwner(bucket: string, key: string, owner: string, options: CallOptions): Promise<void>;
+  /**
+   * One GET of a document about a bucket (`key` is empty) or an object, not retried. Resolves also with S3's errors for a
+   * document that does not exist, such as NoSuchTagSet. Rejects with not_implemented (no such document there),
+   * access_denied, bucket_not_found, not_found, version_not_found, delete_marker, origin_*.
+   */
+  subResource(
+    bucket: string,
+    key: string,
+    wanted: SubResource,
+    options: CallOptions,
+    versionId?: string,
+  ): Promise<SubResourceAnswer>;
   /** Reads `bytes=0-0` of `<prefix>_orca-probe`: resolves if the bucket is reachable with our credentials. */
   probe(bucket: string, prefix: string, options: CallOptions): Promise<'reachable' | 'list_denied'>;
   /**
@@ -70,11 +92,26 @@ export interface Origin {
    * truncated. Rejects with bucket_not_found, access_denied, origin_*.
    */
   list(bucket: string, query: ListQuery, options: CallOptions): Promise<ListPage>;
+  /** The same with all versions. Rejects with not_implemented from an origin that cannot list them in S3's order. */
+  listVersions(bucket: string, query: VersionQuery, options: CallOptions): Promise<VersionPage>;
   close(): Promise<void>;
+}
+
+/** Calls that have ended at their limit, while what they started has not returned. */
+export interface HungCalls {
+  readonly count: number;
+  /** Since the oldest of them started. */
+  readonly longestMs: number;
+  /** Memory that they keep until they return. */
+  readonly lentBytes: number;
 }
 
 /** The shared store near the pods that holds chunks. Chunks may disappear from it at any time. */
 export interface ChunkStore {
+  /** It reads and writes in threads of its own, which need shared memory. */
+  readonly sharesMemory?: boolean;
+  /** Undefined for a store whose calls can all be ended. */
+  readonly hung?: HungCalls | undefined;
   /**
    * One ranged read of a stored chunk; `range` counts from the chunk's start. `onInfo` is called once, before the first
    * byte, with the chunk's metadata (undefined for a chunk that the Go implementation wrote). Rejects with
@@ -213,7 +250,11 @@ export type { Clock } from '#shared/clock.ts';
 
 /** What the engine counts; `http/metrics.ts` turns it into Prometheus, tests into numbers. */
 export interface Observer {
-  originRequest(operation: 'head' | 'read' | 'probe' | 'list', outcome: 'ok' | 'error', durationMs: number): void;
+  originRequest(
+    operation: 'head' | 'read' | 'probe' | 'list' | 'sub_resource',
+    outcome: 'ok' | 'error',
+    durationMs: number,
+  ): void;
   originBytes(lengthBytes: number): void;
   storeRequest(operation: 'read' | 'has' | 'commit' | 'probe', outcome: string, durationMs: number): void;
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;

@@ -25,7 +25,7 @@ type Values<Method extends keyof Observer> = Parameters<Observer[Method]>[0] & s
 
 export const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS'] as const;
 const LISTENERS = ['edge', 'peer'];
-const ORIGIN_OPERATIONS = all<Values<'originRequest'>>({ head: 0, read: 0, list: 0, probe: 0 });
+const ORIGIN_OPERATIONS = all<Values<'originRequest'>>({ head: 0, read: 0, list: 0, probe: 0, sub_resource: 0 });
 const STORE_OPERATIONS = all<Values<'storeRequest'>>({ read: 0, has: 0, commit: 0, probe: 0 });
 
 export const COUNTERS = {
@@ -156,6 +156,11 @@ export const GAUGES = {
     labels: { support: ['unknown', ...CONDITIONAL_WRITE_SUPPORT] },
   },
   storeVersioned: { name: 'orca_store_versioned', help: '1 if the bucket of the cachestore keeps old versions' },
+  storeHungOperations: {
+    name: 'orca_store_hung_operations',
+    help: 'File operations of the cachestore that have not returned within their limit',
+  },
+  storeHungBytes: { name: 'orca_store_hung_bytes', help: 'Memory that hung file operations hold until they return' },
   memoryBudgetBytes: { name: 'orca_memory_budget_bytes', help: 'Limit of all chunk bytes' },
   memoryWindowBytes: { name: 'orca_memory_window_bytes', help: 'Memory of streaming windows' },
   memoryFillBytes: { name: 'orca_memory_fill_bytes', help: 'Memory of fills and the memory tier' },

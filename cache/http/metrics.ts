@@ -116,6 +116,8 @@ function gaugeReaders(
 ): Readonly<Record<PlainGauge, () => number>> {
   return {
     storeVersioned: () => (storeProbe.verdict?.versioned === true ? 1 : 0),
+    storeHungOperations: () => engine.store.hung?.count ?? 0,
+    storeHungBytes: () => engine.store.hung?.lentBytes ?? 0,
     memoryBudgetBytes: () => engine.memory.budgetBytes,
     memoryWindowBytes: () => engine.memory.usedBy('window'),
     memoryFillBytes: () => engine.memory.usedBy('fill'),

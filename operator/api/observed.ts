@@ -57,6 +57,8 @@ export interface StoreReport {
   readonly message: string;
   readonly problems: readonly string[];
   readonly versioned: boolean;
+  /** File operations that do not return. */
+  readonly hung: number;
 }
 
 export interface NamedReport {

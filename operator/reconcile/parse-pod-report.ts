@@ -26,7 +26,7 @@ export function parsePodReport(json: string): PodReport {
   };
 }
 
-function storeReport({ breaker, full, condition, message, problems, versioned }: Fields): StoreReport {
+function storeReport({ breaker, full, condition, message, problems, versioned, hung }: Fields): StoreReport {
   return {
     breaker: text(breaker),
     full: full === true,
@@ -34,6 +34,8 @@ function storeReport({ breaker, full, condition, message, problems, versioned }:
     message: text(message),
     problems: Array.isArray(problems) ? problems.map(text) : [],
     versioned: versioned === true,
+    // A replica of an older release does not report it.
+    hung: typeof hung === 'number' ? hung : 0,
   };
 }
 

@@ -6,7 +6,7 @@ import type { PodReport, StoreReport } from '#operator/api/observed.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';
 import type { ConditionValue, StatusInput } from './status-input.ts';
 
-const WEIGHT = { notProbed: 0, good: 1, full: 2, incompatible: 3, unreachable: 4, conflict: 5 } as const;
+const WEIGHT = { notProbed: 0, good: 1, full: 2, incompatible: 3, unreachable: 4, hung: 5, conflict: 6 } as const;
 
 /** Every result is safe: where conditional writes are unreliable, a commit checks for the object before it writes. */
 const CONDITION_REASON: Readonly<Record<string, Reason>> = {
@@ -26,7 +26,13 @@ export function cacheStoreReady({ reports }: Pick<StatusInput, 'reports'>): Cond
 function evaluate({ store, identityConflict }: PodReport): PodConditionValue | undefined {
   if (identityConflict !== undefined) return failed(WEIGHT.conflict, REASON.identityConflict, identityConflict);
   if (store === undefined) return undefined;
-  const { breaker, full, condition, message } = store;
+  const { breaker, full, condition, message, hung } = store;
+  if (breaker !== 'closed' && hung > 0)
+    return failed(
+      WEIGHT.hung,
+      REASON.mountHung,
+      'file operations on the volume do not return: reads go to the origin; check the volume and its file server',
+    );
   if (breaker !== 'closed')
     return failed(
       WEIGHT.unreachable,

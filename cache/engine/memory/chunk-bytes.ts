@@ -40,6 +40,13 @@ export class ChunkBytes {
     return pieceOf(segment, start, end, source);
   }
 
+  /** Keeps the segment with the byte at `offset` until the returned function is called, even if the bytes are dropped. */
+  keep(offset: number): () => void {
+    const { segment } = this.#locate(offset, offset + 1);
+    segment.retain();
+    return () => segment.release();
+  }
+
   /** Copies bytes from `from` on into `target`, at most to the end of one segment; returns how many. */
   copyTo(from: number, target: Uint8Array): number {
     const source = this.view(from, Math.min(from + target.length, this.lengthBytes));

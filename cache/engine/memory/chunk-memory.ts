@@ -25,6 +25,8 @@ export interface ChunkMemoryOptions {
   readonly clock: Clock;
   /** Overwrites returned segments, so that a use after release shows in tests, not in a client's model weights. */
   readonly poison?: boolean;
+  /** For a cachestore with threads of its own. */
+  readonly isShared?: boolean;
 }
 
 export class ChunkMemory implements SegmentSource {
@@ -43,7 +45,7 @@ export class ChunkMemory implements SegmentSource {
     this.budgetBytes = options.budgetBytes;
     this.#poison = options.poison ?? false;
     this.#queue = new LeaseQueue(options.clock, () => this.#admit());
-    this.#pool = new SegmentPool(options.budgetBytes);
+    this.#pool = new SegmentPool(options.budgetBytes, options.isShared);
   }
 
   /** Registers what is evicted under pressure: the memory tier. */

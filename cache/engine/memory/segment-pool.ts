@@ -28,14 +28,17 @@ export class SegmentPool {
    * Cut segments with free pieces, by their number: the fullest are used first, so that the others become whole again.
    */
   readonly #cuts: readonly Set<Cut>[] = Array.from({ length: PIECES }, () => new Set<Cut>());
+  readonly #isShared: boolean;
   #extraBytes = 0;
   #scatteredBytes = 0;
 
-  constructor(budgetBytes: number) {
+  /** `isShared`: other threads of the process can be given the memory. */
+  constructor(budgetBytes: number, isShared = false) {
+    this.#isShared = isShared;
     const wholeBytes = Math.floor(budgetBytes / SEGMENT_BYTES) * SEGMENT_BYTES;
     // Virtual memory: the kernel backs it with pages when they are first written to.
     for (let at = 0; at < wholeBytes; at += ARENA_BYTES)
-      this.#fresh.unshift(reserve(Math.min(ARENA_BYTES, wholeBytes - at)));
+      this.#fresh.unshift(reserve(Math.min(ARENA_BYTES, wholeBytes - at), isShared));
   }
 
   /** Allocated beyond the budget, which happens only where small pieces keep large segments from being whole. */
@@ -84,7 +87,7 @@ export class SegmentPool {
 
   #extra(): Buffer {
     this.#extraBytes += SEGMENT_BYTES;
-    return reserve(SEGMENT_BYTES);
+    return reserve(SEGMENT_BYTES, this.#isShared);
   }
 
   #piece(): Buffer {
@@ -124,7 +127,8 @@ export class SegmentPool {
  * source and target of a copy have different offsets within their pages, AMD's `rep movsb` takes three to five times as
  * long (a chunk from the store through Node alone, EPYC: 1.1 s/GiB of CPU at a difference of 16 bytes, 0.45 at none).
  */
-function reserve(lengthBytes: number): Buffer {
+function reserve(lengthBytes: number, isShared: boolean): Buffer {
   const from = PAGE_BYTES - ALLOCATION_HEADER_BYTES;
+  if (isShared) return Buffer.from(new SharedArrayBuffer(lengthBytes + PAGE_BYTES), from, lengthBytes);
   return Buffer.allocUnsafeSlow(lengthBytes + PAGE_BYTES).subarray(from, from + lengthBytes);
 }

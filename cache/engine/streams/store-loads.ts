@@ -158,6 +158,10 @@ class StoreLoad implements ArrivingChunk, ByteSink {
   /** There is always room for the whole chunk: no reader's socket slows the store. */
   onSpace(): void {}
 
+  keep(): () => void {
+    return this.bytes.keep(this.#writtenTo);
+  }
+
   availableTo(offset: number): number {
     return Math.max(offset, this.#readyTo);
   }

@@ -151,6 +151,10 @@ export class StreamWindow implements ByteSink, ReadableWindow {
     this.#resume = resume;
   }
 
+  keep(): () => void {
+    return this.#segments.keepLast();
+  }
+
   /** The source has ended; what is in the window stays readable. The first end counts. */
   finish(end: StreamEnd): void {
     this.#segments.sourceEnded();

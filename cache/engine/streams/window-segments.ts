@@ -133,6 +133,13 @@ export class WindowSegments {
     this.#lease?.close();
   }
 
+  /** Keeps the segment that the source writes into until the returned function is called. */
+  keepLast(): () => void {
+    const segment = this.#held.at(-1)?.segment ?? this.#lastWritten;
+    segment?.retain();
+    return () => segment?.release();
+  }
+
   sourceEnded(): void {
     this.#lastWritten?.release();
     this.#lastWritten = undefined;

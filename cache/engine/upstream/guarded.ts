@@ -39,6 +39,9 @@ export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
   const guarded = <T>(call: () => Promise<T>) => breaker.run(isDown, call);
   return {
     breaker,
+    get hung() {
+      return store.hung;
+    },
     read: (...args) => guarded(() => store.read(...args)),
     has: (...args) => guarded(() => store.has(...args)),
     commit: (...args) => guarded(() => store.commit(...args)),
@@ -75,6 +78,8 @@ export function guardOrigin(origin: Origin, clock: Clock): GuardedOrigin {
     part: (object, ...args) => guarded(object.bucket, () => origin.part(object, ...args)),
     checkOwner: (bucket, ...args) => guarded(bucket, () => origin.checkOwner(bucket, ...args)),
     list: (bucket, ...args) => guarded(bucket, () => origin.list(bucket, ...args)),
+    subResource: (bucket, ...args) => guarded(bucket, () => origin.subResource(bucket, ...args)),
+    listVersions: (bucket, ...args) => guarded(bucket, () => origin.listVersions(bucket, ...args)),
     // Readiness probes bypass the breaker: they are rare, and no client waits for them.
     probe: (...args) => origin.probe(...args),
     close: () => origin.close(),

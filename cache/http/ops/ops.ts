@@ -76,6 +76,7 @@ function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: Op
       message: storeProbe.describe(),
       problems: storeProbe.verdict?.problems ?? [],
       versioned: storeProbe.verdict?.versioned,
+      hung: store.hung?.count ?? 0,
     },
     peers: { self, owners, terminating, epoch, staleMs: peers.staleMs() },
     memory: {

@@ -1,79 +1,102 @@
 /** The file of one chunk: its bytes, followed by the trailer with its metadata. */
-import { open, type FileHandle } from 'node:fs/promises';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { ByteSink } from '#cache/engine/ports.ts';
 import { isSameChunk } from '#cache/stores/stored-chunk.ts';
-import { cancelledBy, roomIn } from '#cache/wire/http1/sink.ts';
+import { roomIn } from '#cache/wire/http1/sink.ts';
 import { isErrno } from './exclusive-file.ts';
+import type { FileCall, Files, OpenFile } from './files.ts';
 import { decodeFields, fieldsLength, FOOT_BYTES } from './trailer.ts';
+
+/** Holds nearly every trailer: that of a large chunk has about 1 KiB. */
+const TAIL_BYTES = 4 * 1024;
 
 export interface Stored {
   readonly lengthBytes: number;
   readonly metadata: ChunkMetadata | undefined;
 }
 
-export async function withFile(path: string, step: (file: FileHandle) => Promise<void>): Promise<void> {
-  const file = await open(path, 'r');
+/** Opens the file at `path` with what it says about its chunk; closes it after `step`. */
+export async function withChunkFile<T>(
+  files: Files,
+  path: string,
+  chunkBytes: number,
+  call: FileCall,
+  step: (file: OpenFile, stored: Stored) => Promise<T> | T,
+): Promise<T> {
+  const opened = await files.open(path, { beyondBytes: chunkBytes, tailBytes: TAIL_BYTES }, call);
   try {
-    await step(file);
+    return await step(opened.file, await describe(opened, chunkBytes, call));
   } finally {
-    await file.close();
+    opened.file.close();
   }
 }
 
 /** Length and metadata of the chunk in a file. A file of the chunk's length, or shorter, has no trailer. */
-export async function describe(file: FileHandle, chunkBytes: number): Promise<Stored> {
-  const { size } = await file.stat();
-  if (size <= chunkBytes) return { lengthBytes: size, metadata: undefined };
-  if (size < chunkBytes + FOOT_BYTES) throw new OrcaError('chunk_bad', 'the stored chunk is longer than it should be');
-  const foot = await readExactly(file, size - FOOT_BYTES, FOOT_BYTES);
+async function describe(
+  { file, sizeBytes, tail }: Awaited<ReturnType<Files['open']>>,
+  chunkBytes: number,
+  call: FileCall,
+): Promise<Stored> {
+  if (sizeBytes <= chunkBytes) return { lengthBytes: sizeBytes, metadata: undefined };
+  if (sizeBytes < chunkBytes + FOOT_BYTES)
+    throw new OrcaError('chunk_bad', 'the stored chunk is longer than it should be');
+  const foot = Buffer.from(tail.subarray(Math.max(0, tail.length - FOOT_BYTES)));
   const fieldsBytes = fieldsLength(foot);
-  const lengthBytes = size - FOOT_BYTES - fieldsBytes;
+  const lengthBytes = sizeBytes - FOOT_BYTES - fieldsBytes;
   if (lengthBytes <= 0) throw new OrcaError('chunk_bad', 'the trailer of the stored chunk is longer than the file');
-  return { lengthBytes, metadata: decodeFields(await readExactly(file, lengthBytes, fieldsBytes), foot) };
+  const trailerBytes = fieldsBytes + FOOT_BYTES;
+  const fields =
+    trailerBytes <= tail.length
+      ? Buffer.from(tail.subarray(tail.length - trailerBytes, tail.length - FOOT_BYTES))
+      : await readExactly(file, lengthBytes, fieldsBytes, call);
+  return { lengthBytes, metadata: decodeFields(fields, foot) };
 }
 
-export async function isStored(path: string, ours: ChunkMetadata): Promise<boolean> {
-  let same = false;
+export async function isStored(files: Files, path: string, ours: ChunkMetadata, call: FileCall): Promise<boolean> {
   try {
-    await withFile(path, async (file) => {
-      const stored = await describe(file, ours.lengthBytes);
-      same = isSameChunk(ours, stored.lengthBytes, stored.metadata);
-    });
+    return await withChunkFile(files, path, ours.lengthBytes, call, (_file, stored) =>
+      isSameChunk(ours, stored.lengthBytes, stored.metadata),
+    );
   } catch (error) {
     // Removed meanwhile, or not the chunk that we would have written: ours replaces it.
     if (!hasCode(error, 'chunk_bad') && !isErrno(error, 'ENOENT')) throw error;
+    return false;
   }
-  return same;
 }
 
-/** Reads into the sink's memory. An abort waits for the read in progress, which still uses that memory. */
+/**
+ * Reads into the sink's memory. A read that has not returned when the call ends keeps that memory until it does.
+ */
 export async function copyRange(
-  file: FileHandle,
+  file: OpenFile,
   { from, to }: ByteRange,
   sink: ByteSink,
-  signal: AbortSignal,
+  call: FileCall,
 ): Promise<void> {
+  const keep = sink.keep && (() => sink.keep!());
   let at = from;
   while (at < to) {
-    const space = await roomIn(sink, signal);
-    const { bytesRead } = await file.read(space, 0, Math.min(space.length, to - at), at);
-    if (signal.aborted) throw cancelledBy(signal);
-    if (bytesRead === 0) throw new OrcaError('chunk_bad', 'the stored chunk became shorter while it was read');
+    const space = await roomIn(sink, call.signal);
+    const bytesRead = await file.read(space.subarray(0, to - at), at, call, keep);
+    if (bytesRead === 0) throw becameShorter();
     sink.filled(bytesRead);
     at += bytesRead;
   }
 }
 
-async function readExactly(file: FileHandle, position: number, lengthBytes: number): Promise<Buffer> {
+async function readExactly(file: OpenFile, position: number, lengthBytes: number, call: FileCall): Promise<Buffer> {
   const buffer = Buffer.alloc(lengthBytes);
   let done = 0;
   while (done < lengthBytes) {
-    const { bytesRead } = await file.read(buffer, done, lengthBytes - done, position + done);
-    if (bytesRead === 0) throw new OrcaError('chunk_bad', 'the stored chunk became shorter while it was read');
+    const bytesRead = await file.read(buffer.subarray(done), position + done, call);
+    if (bytesRead === 0) throw becameShorter();
     done += bytesRead;
   }
   return buffer;
+}
+
+function becameShorter(): OrcaError {
+  return new OrcaError('chunk_bad', 'the stored chunk became shorter while it was read');
 }

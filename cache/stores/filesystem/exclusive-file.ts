@@ -3,51 +3,50 @@
  * one writer wins, or by `rename(2)`, which replaces.
  */
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { cancelledBy } from '#cache/wire/http1/sink.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { FileCall, Files, OpenFile } from './files.ts';
 
 export const TEMPORARY_PREFIX = '.tmp-';
 /** Longer than any upload: an older temporary file belongs to a process that has exited. */
 const STALE_MS = 60 * 60 * 1000;
+/** An unlink is fast. If it fails, a later process sweeps the file. */
+const CLEAN_UP_LIMIT_MS = 5_000;
+const NEVER = new AbortController().signal;
 
 /** Writes `pieces` to a new temporary file in `root` and makes it durable; deletes it on failure. */
 export async function writeTemporary(
+  files: Files,
   root: string,
   pieces: readonly Uint8Array[],
-  signal: AbortSignal,
+  call: FileCall,
 ): Promise<string> {
   const path = join(root, `${TEMPORARY_PREFIX}${randomUUID()}`);
-  const file = await open(path, 'wx', 0o640);
+  const file = await files.create(path, call);
   try {
     try {
-      await writeAll(file, pieces, signal);
-      await file.sync();
+      await writeAll(file, pieces, call);
+      await file.sync(call);
     } finally {
-      await file.close();
+      file.close();
     }
     return path;
   } catch (error) {
-    await remove(path);
+    await cleanUp(files, path, error);
     throw error;
   }
 }
 
-async function writeAll(file: FileHandle, pieces: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
-  for (const piece of pieces) {
-    let done = 0;
-    while (done < piece.length) {
-      if (signal.aborted) throw cancelledBy(signal);
-      // A write may accept fewer bytes than it was given.
-      done += (await file.write(piece, done, piece.length - done)).bytesWritten;
-    }
-  }
+async function writeAll(file: OpenFile, pieces: readonly Uint8Array[], call: FileCall): Promise<void> {
+  for (const piece of pieces)
+    // A write may accept fewer bytes than it was given.
+    for (let done = 0; done < piece.length;) done += await file.write(piece.subarray(done), call);
 }
 
 /** Links a temporary file to its name; false if the name exists. The temporary name remains. */
-export async function linkExclusive(temporary: string, path: string): Promise<boolean> {
+export async function linkExclusive(files: Files, temporary: string, path: string, call: FileCall): Promise<boolean> {
   try {
-    await inDirectoryOf(path, () => link(temporary, path));
+    await inDirectoryOf(files, path, call, () => files.link(temporary, path, call));
     return true;
   } catch (error) {
     if (isErrno(error, 'EEXIST')) return false;
@@ -56,67 +55,67 @@ export async function linkExclusive(temporary: string, path: string): Promise<bo
 }
 
 /** Renames a temporary file, replacing an existing one. */
-export async function replaceFile(temporary: string, path: string): Promise<void> {
-  await inDirectoryOf(path, () => rename(temporary, path));
+export async function replaceFile(files: Files, temporary: string, path: string, call: FileCall): Promise<void> {
+  await inDirectoryOf(files, path, call, () => files.rename(temporary, path, call));
 }
 
 /** Runs `step`, after creating the directory if it is missing, and makes the new name durable. */
-async function inDirectoryOf(path: string, step: () => Promise<void>): Promise<void> {
-  const directory = dirname(path);
+async function inDirectoryOf(files: Files, path: string, call: FileCall, step: () => Promise<void>): Promise<void> {
   try {
     await step();
   } catch (error) {
     // Created only on demand: most chunks share the directory of their object. A cleaner may have removed it meanwhile.
     if (!isErrno(error, 'ENOENT')) throw error;
-    const first = await mkdir(directory, { recursive: true, mode: 0o750 });
-    if (first !== undefined) for (const made of upTo(directory, dirname(first))) await syncDirectory(made);
+    const directory = dirname(path);
+    const first = await files.mkdir(directory, call);
+    if (first !== undefined) for (const made of upTo(directory, first)) await files.syncDirectoryOf(made, call);
     await step();
   }
-  await syncDirectory(directory);
+  await files.syncDirectoryOf(path, call);
 }
 
-/** The parents of `from` up to and including `top`. */
+/** `from` and its parents up to and including `top`. */
 function upTo(from: string, top: string): string[] {
-  const parents: string[] = [];
+  const paths = [from];
   for (let at = from; at !== top && at !== dirname(at);) {
     at = dirname(at);
-    parents.push(at);
+    paths.push(at);
   }
-  return parents;
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  return paths;
 }
 
 /** Removes a file if it exists. */
-export async function remove(path: string): Promise<void> {
+export async function remove(files: Files, path: string, call: FileCall): Promise<void> {
   try {
-    await unlink(path);
+    await files.unlink(path, call);
   } catch (error) {
     if (!isErrno(error, 'ENOENT')) throw error;
   }
 }
 
+/**
+ * Removes a temporary file, whatever ended the call that needed it. No caller waits for it after a call that was cancelled,
+ * or whose file system does not respond.
+ */
+export async function cleanUp(files: Files, path: string, error: unknown): Promise<void> {
+  const removing = remove(files, path, { signal: NEVER, limitMs: CLEAN_UP_LIMIT_MS }).catch(() => {});
+  if (!(error instanceof OrcaError)) await removing;
+}
+
 /** Removes temporary files of processes that have exited; returns their number. */
-export async function sweepTemporary(root: string, nowMs: number): Promise<number> {
+export async function sweepTemporary(files: Files, root: string, nowMs: number, call: FileCall): Promise<number> {
   let swept = 0;
-  for (const name of await readdir(root)) {
+  for (const name of await files.readdir(root, call)) {
     if (!name.startsWith(TEMPORARY_PREFIX)) continue;
     const path = join(root, name);
     try {
-      if (nowMs - (await stat(path)).mtimeMs < STALE_MS) continue;
+      if (nowMs - (await files.stat(path, call)).mtimeMs < STALE_MS) continue;
     } catch (error) {
       // Its writer finished, or another replica has removed it.
       if (isErrno(error, 'ENOENT')) continue;
       throw error;
     }
-    await remove(path);
+    await remove(files, path, call);
     swept += 1;
   }
   return swept;

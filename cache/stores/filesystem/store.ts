@@ -1,39 +1,71 @@
 /**
  * The ChunkStore port over a shared filesystem: one file per chunk under its path, with its metadata in a trailer.
- * `link(2)` decides which writer wins.
+ * `link(2)` decides which writer wins. No call waits for the file system beyond its limit, and none uses Node's own
+ * thread pool.
  */
-import { readFile, mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { StoreFindings } from '#cache/core/store-verdict.ts';
-import type { ByteSink, CallOptions, ProbedStore } from '#cache/engine/ports.ts';
+import type { ByteSink, CallOptions, HungCalls, ProbedStore } from '#cache/engine/ports.ts';
 import { chunkKey, smallKey } from '#cache/stores/paths.ts';
 import { checkPieces, checkStored } from '#cache/stores/stored-chunk.ts';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
-import { copyRange, describe, isStored, withFile } from './chunk-file.ts';
-import { isErrno, linkExclusive, remove, replaceFile, sweepTemporary, writeTemporary } from './exclusive-file.ts';
+import { systemClock, type Clock } from '#shared/clock.ts';
+import { copyRange, isStored, withChunkFile } from './chunk-file.ts';
+import {
+  cleanUp,
+  isErrno,
+  linkExclusive,
+  remove,
+  replaceFile,
+  sweepTemporary,
+  writeTemporary,
+} from './exclusive-file.ts';
+import { FileThreads } from './file-threads.ts';
+import { Files, type FileCall } from './files.ts';
 import { probeLinks } from './probe.ts';
 import { encodeTrailer } from './trailer.ts';
 
+/** For the first byte, and for small files. Callers that know better set a limit. */
+const OPEN_LIMIT_MS = 5_000;
+const READ_LIMIT_MS = 10_000;
+/** A file server may write a whole chunk to its disks before an fsync returns. */
+const WRITE_LIMIT_MS = 30_000;
+/** Identity, verdict and manifests have a few KiB; a much larger file was written by another program. */
+const MAX_SMALL_BYTES = 4 * 1024 * 1024;
+
 export interface FilesystemStoreOptions {
   readonly path: string;
+  /** Default: the system clock. */
+  readonly clock?: Clock;
 }
+
+const NEVER = new AbortController().signal;
 
 export function openFilesystemStore(options: FilesystemStoreOptions): ProbedStore {
   return new FilesystemStore(options);
 }
 
 class FilesystemStore implements ProbedStore {
+  readonly sharesMemory = true;
   readonly #root: string;
+  readonly #threads: FileThreads;
+  readonly #files: Files;
   /** Where `link(2)` works it is atomic; the probe detects a filesystem without it. */
   #linksDecide = true;
   #prepared: Promise<void> | undefined;
 
-  constructor({ path }: FilesystemStoreOptions) {
+  constructor({ path, clock = systemClock }: FilesystemStoreOptions) {
     this.#root = path;
+    this.#threads = new FileThreads(clock);
+    this.#files = new Files(this.#threads);
+  }
+
+  get hung(): HungCalls {
+    return this.#threads.hung;
   }
 
   async read(
@@ -43,23 +75,22 @@ class FilesystemStore implements ProbedStore {
     onInfo: (metadata: ChunkMetadata | undefined) => void,
     call: CallOptions,
   ): Promise<void> {
-    await inStore(chunk.path, call.signal, () =>
-      withFile(this.#fileOf(chunk), async (file) => {
-        const stored = await describe(file, chunk.lengthBytes);
+    const limits = { signal: call.signal, limitMs: call.stallTimeoutMs ?? READ_LIMIT_MS };
+    await inStore(chunk.path, () =>
+      withChunkFile(this.#files, this.#fileOf(chunk), chunk.lengthBytes, openLimits(call), (file, stored) => {
         checkStored(chunk, stored.lengthBytes, stored.metadata);
         onInfo(stored.metadata);
-        await copyRange(file, range, sink, call.signal);
+        return copyRange(file, range, sink, limits);
       }),
     );
   }
 
   async has(chunk: Chunk, call: CallOptions): Promise<boolean> {
     try {
-      await inStore(chunk.path, call.signal, () =>
-        withFile(this.#fileOf(chunk), async (file) => {
-          const stored = await describe(file, chunk.lengthBytes);
-          checkStored(chunk, stored.lengthBytes, stored.metadata);
-        }),
+      await inStore(chunk.path, () =>
+        withChunkFile(this.#files, this.#fileOf(chunk), chunk.lengthBytes, openLimits(call), (_file, stored) =>
+          checkStored(chunk, stored.lengthBytes, stored.metadata),
+        ),
       );
       return true;
     } catch (error) {
@@ -76,11 +107,13 @@ class FilesystemStore implements ProbedStore {
   ): Promise<'won' | 'lost'> {
     checkPieces(chunk, metadata, pieces);
     const path = this.#fileOf(chunk);
-    return inStore(chunk.path, call.signal, () =>
-      this.#place(path, [...pieces, encodeTrailer(metadata)], call.signal, async (temporary) => {
-        if (call.overwrite !== true && this.#linksDecide && (await linkExclusive(temporary, path))) return 'won';
-        if (call.overwrite !== true && (await isStored(path, metadata))) return 'lost';
-        await replaceFile(temporary, path);
+    const limits = writeLimits(call);
+    const mayLose = call.overwrite !== true;
+    return inStore(chunk.path, () =>
+      this.#place(path, [...pieces, encodeTrailer(metadata)], limits, async (temporary) => {
+        if (mayLose && this.#linksDecide && (await linkExclusive(this.#files, temporary, path, limits))) return 'won';
+        if (mayLose && (await isStored(this.#files, path, metadata, limits))) return 'lost';
+        await replaceFile(this.#files, temporary, path, limits);
         return 'won';
       }),
     );
@@ -89,7 +122,7 @@ class FilesystemStore implements ProbedStore {
   async getSmall(name: string, call: CallOptions): Promise<Uint8Array | undefined> {
     const path = this.#smallFile(name);
     try {
-      return await inStore(name, call.signal, () => readFile(path));
+      return await inStore(name, () => this.#files.readFile(path, MAX_SMALL_BYTES, openLimits(call)));
     } catch (error) {
       if (hasCode(error, 'chunk_missing')) return undefined;
       throw error;
@@ -102,11 +135,13 @@ class FilesystemStore implements ProbedStore {
     call: CallOptions & { readonly ifAbsent?: boolean },
   ): Promise<'won' | 'lost'> {
     const path = this.#smallFile(name);
-    return inStore(name, call.signal, () =>
-      this.#place(path, [body], call.signal, async (temporary) => {
-        if (call.ifAbsent === true && this.#linksDecide) return (await linkExclusive(temporary, path)) ? 'won' : 'lost';
-        if (call.ifAbsent === true && (await exists(path))) return 'lost';
-        await replaceFile(temporary, path);
+    const limits = writeLimits(call);
+    return inStore(name, () =>
+      this.#place(path, [body], limits, async (temporary) => {
+        if (call.ifAbsent === true && this.#linksDecide)
+          return (await linkExclusive(this.#files, temporary, path, limits)) ? 'won' : 'lost';
+        if (call.ifAbsent === true && (await this.#exists(path, limits))) return 'lost';
+        await replaceFile(this.#files, temporary, path, limits);
         return 'won';
       }),
     );
@@ -114,13 +149,14 @@ class FilesystemStore implements ProbedStore {
 
   async deleteSmall(name: string, call: CallOptions): Promise<void> {
     const path = this.#smallFile(name);
-    await inStore(name, call.signal, () => remove(path));
+    await inStore(name, () => remove(this.#files, path, writeLimits(call)));
   }
 
   async probe(name: string, call: CallOptions): Promise<StoreFindings> {
-    return inStore(name, call.signal, async () => {
-      await this.#prepare();
-      return probeLinks(this.#root, smallKey(name), call.signal);
+    const limits = writeLimits(call);
+    return inStore(name, async () => {
+      await this.#prepare(limits);
+      return probeLinks(this.#files, this.#root, smallKey(name), limits);
     });
   }
 
@@ -128,8 +164,9 @@ class FilesystemStore implements ProbedStore {
     this.#linksDecide = isTrusted;
   }
 
-  /** Nothing to close: files are open only during a call. */
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await this.#threads.close();
+  }
 
   #fileOf(chunk: Chunk): string {
     return join(this.#root, chunkKey(chunk));
@@ -140,10 +177,12 @@ class FilesystemStore implements ProbedStore {
   }
 
   /** Creates the root and sweeps it before the first write. After a failure, the next write tries again. */
-  async #prepare(): Promise<void> {
+  async #prepare(call: FileCall): Promise<void> {
     this.#prepared ??= (async () => {
-      await mkdir(this.#root, { recursive: true });
-      await sweepTemporary(this.#root, Date.now());
+      // Not the caller's signal: other calls wait for it too.
+      const limits = { signal: NEVER, limitMs: call.limitMs };
+      await this.#files.mkdir(this.#root, limits);
+      await sweepTemporary(this.#files, this.#root, Date.now(), limits);
     })();
     try {
       await this.#prepared;
@@ -157,16 +196,20 @@ class FilesystemStore implements ProbedStore {
   async #place(
     path: string,
     pieces: readonly Uint8Array[],
-    signal: AbortSignal,
+    call: FileCall,
     step: (temporary: string) => Promise<'won' | 'lost'>,
   ): Promise<'won' | 'lost'> {
-    await this.#prepare();
+    if (call.signal.aborted) throw cancelledBy(call.signal);
+    await this.#prepare(call);
     try {
-      const temporary = await writeTemporary(this.#root, pieces, signal);
+      const temporary = await writeTemporary(this.#files, this.#root, pieces, call);
       try {
-        return await step(temporary);
-      } finally {
-        await remove(temporary);
+        const outcome = await step(temporary);
+        await cleanUp(this.#files, temporary, undefined);
+        return outcome;
+      } catch (error) {
+        await cleanUp(this.#files, temporary, error);
+        throw error;
       }
     } catch (error) {
       // Another process removes directories during the write: this must not look like a missing chunk.
@@ -175,21 +218,29 @@ class FilesystemStore implements ProbedStore {
       throw error;
     }
   }
-}
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (isErrno(error, 'ENOENT')) return false;
-    throw error;
+  async #exists(path: string, call: FileCall): Promise<boolean> {
+    try {
+      await this.#files.stat(path, call);
+      return true;
+    } catch (error) {
+      if (isErrno(error, 'ENOENT')) return false;
+      throw error;
+    }
   }
 }
 
+function openLimits({ signal, firstByteTimeoutMs = OPEN_LIMIT_MS }: CallOptions): FileCall {
+  return { signal, limitMs: firstByteTimeoutMs };
+}
+
+/** For each operation of a write. */
+function writeLimits({ signal }: CallOptions): FileCall {
+  return { signal, limitMs: WRITE_LIMIT_MS };
+}
+
 /** Runs one call of the port and maps errors of the filesystem to error codes. */
-async function inStore<T>(name: string, signal: AbortSignal, step: () => Promise<T>): Promise<T> {
-  if (signal.aborted) throw cancelledBy(signal);
+async function inStore<T>(name: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (error) {
