@@ -46,8 +46,8 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
   {
     name: 'the hold counts from when the response arrived',
     file: LOCK,
-    search: 'monotonicMs: sentAt.monotonicMs + RENEW_DEADLINE_MS,',
-    replace: 'monotonicMs: clock.now() + RENEW_DEADLINE_MS,',
+    search: 'const sentAt = { monotonicMs: clock.now(), dateMs: clock.date() };',
+    replace: 'const sentAt = { get monotonicMs() { return clock.now(); }, get dateMs() { return clock.date(); } };',
   },
   {
     name: 'the time of a suspended machine does not count',
