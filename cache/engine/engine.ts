@@ -1,5 +1,6 @@
 /** Wires the engine's parts. Its two entry points are `read` (for clients) and `serveFill` (for peers). */
 import type { ListQuery } from '#cache/core/s3/listing.ts';
+import { versionsUnder, versionsWithout, type VersionPage, type VersionQuery } from '#cache/core/s3/version-list.ts';
 import { BlockTable } from '#cache/engine/fill/block-table.ts';
 import type { FillContext } from '#cache/engine/fill/fill.ts';
 import { Flights } from '#cache/engine/fill/flights.ts';
@@ -14,6 +15,7 @@ import { Manifests } from '#cache/engine/metadata/manifests.ts';
 import { Metadata } from '#cache/engine/metadata/metadata.ts';
 import { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
 import { StoredLists } from '#cache/engine/metadata/stored-lists.ts';
+import { VersionListings } from '#cache/engine/metadata/version-listings.ts';
 import { SparseReads } from '#cache/engine/sparse/reads.ts';
 import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import { StoreLoads } from '#cache/engine/streams/store-loads.ts';
@@ -39,6 +41,8 @@ export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
   /** A page of a client's bucket, in the client's names. */
   list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListAnswer>;
+  /** The same of all versions. */
+  listVersions(bucket: string, query: VersionQuery, signal: AbortSignal): Promise<VersionPage>;
   /** Rejects unless `owner` owns the client's bucket at the origin. */
   checkOwner(name: Pick<ReadRequest, 'bucket' | 'key'>, owner: string, signal: AbortSignal): Promise<void>;
   serveFill(call: FillCall): Promise<FillReply>;
@@ -126,7 +130,8 @@ function openMetadata(options: EngineOptions, context: FillContext) {
   const storedLists = new StoredLists({ store, clock, observer, originId: settings.origin.id });
   const { staleIfErrorMs } = settings.metadata;
   const listings = new Listings({ ...context, ttlMs: settings.edge.listTtlMs, staleIfErrorMs, stored: storedLists });
-  return { manifests, metadata, owners, parts, listings, storedLists };
+  const versionListings = new VersionListings(context);
+  return { manifests, metadata, owners, parts, listings, storedLists, versionListings };
 }
 
 export function openEngine(options: EngineOptions): Engine {
@@ -144,7 +149,8 @@ export function openEngine(options: EngineOptions): Engine {
   const flights = new Flights(fillContext);
   const storeLoads = new StoreLoads(fillContext);
   const peerStreams = new PeerStreams({ ...options, store, memory, catalog });
-  const { manifests, metadata, owners, parts, listings, storedLists } = openMetadata(options, fillContext);
+  const answers = openMetadata(options, fillContext);
+  const { manifests, metadata, parts, listings, storedLists } = answers;
   const sparse = new SparseReads({
     context: fillContext,
     flights,
@@ -167,7 +173,7 @@ export function openEngine(options: EngineOptions): Engine {
     readahead: options.readahead,
   };
   return {
-    ...openCalls(context, { identity, owners, listings }),
+    ...openCalls(context, { identity, ...answers }),
     explain: (result) => explain(result, options.peers),
     run: async (signal) => {
       signal.addEventListener('abort', () => storedLists.close(), { once: true });
@@ -199,16 +205,18 @@ export function openEngine(options: EngineOptions): Engine {
   };
 }
 
+interface Answers {
+  readonly identity: OriginIdentity;
+  readonly owners: BucketOwners;
+  readonly listings: Listings;
+  readonly versionListings: VersionListings;
+}
+
 /** What clients and peers call. Every call is refused while another origin is registered under this one's id. */
 function openCalls(
   context: ReadContext,
-  {
-    identity,
-    owners,
-    listings,
-    listings,
-  }: { readonly identity: OriginIdentity; readonly owners: BucketOwners; readonly listings: Listings },
-): Pick<Engine, 'read' | 'list' | 'checkOwner' | 'serveFill' | 'purge'> {
+  { identity, owners, listings, versionListings }: Answers,
+): Pick<Engine, 'read' | 'list' | 'listVersions' | 'checkOwner' | 'serveFill' | 'purge'> {
   const served = <T>(call: () => Promise<T>): Promise<T> => {
     const refusal = identity.refusal();
     return refusal === undefined ? call() : Promise.reject(refusal);
@@ -222,6 +230,13 @@ function openCalls(
         underRule(rule, query.prefix);
         const answer = await listings.list(originBucket, underPrefix(prefix, query), signal);
         return { ...answer, page: withoutPrefix(prefix, answer.page) };
+      }),
+    listVersions: (bucket, query, signal) =>
+      served(async () => {
+        const rule = ruleOf(context, bucket);
+        underRule(rule, query.prefix);
+        const page = await versionListings.list(rule.originBucket, versionsUnder(rule.prefix, query), signal);
+        return versionsWithout(rule.prefix, page);
       }),
     checkOwner: (name, owner, signal) =>
       served(async () => {

@@ -30,24 +30,28 @@ const open = async (): Promise<OriginFixture> => {
 originSuite('S3 (versitygw)', open, { longestKeyBytes: LONGEST_KEY_BYTES });
 originListSuite('S3 (versitygw)', open);
 
-originVersionsSuite('S3 (versitygw)', async () => {
-  const gateway = await startVersitygw({ buckets: ['bucket'], versioning: true });
-  const origin = openS3Origin(gateway.client);
-  return {
-    origin,
-    bucket: 'bucket',
-    keepVersions: () => gateway.setVersioning('bucket', 'Enabled'),
-    put: (key, body) => gateway.putObject('bucket', key, body),
-    async remove(key) {
-      const { headers } = await gateway.request('DELETE', 'bucket', key);
-      return headers['x-amz-version-id'] ?? '';
-    },
-    async [Symbol.asyncDispose]() {
-      await origin.close();
-      await gateway[Symbol.asyncDispose]();
-    },
-  };
-});
+originVersionsSuite(
+  'S3 (versitygw)',
+  async () => {
+    const gateway = await startVersitygw({ buckets: ['bucket'], versioning: true });
+    const origin = openS3Origin(gateway.client);
+    return {
+      origin,
+      bucket: 'bucket',
+      keepVersions: () => gateway.setVersioning('bucket', 'Enabled'),
+      put: (key, body) => gateway.putObject('bucket', key, body),
+      async remove(key) {
+        const { headers } = await gateway.request('DELETE', 'bucket', key);
+        return headers['x-amz-version-id'] ?? '';
+      },
+      async [Symbol.asyncDispose]() {
+        await origin.close();
+        await gateway[Symbol.asyncDispose]();
+      },
+    };
+  },
+  2,
+);
 
 const openThroughProxy = async (): Promise<OriginFixture> => {
   const gateway = await startVersitygw({ buckets: ['bucket'] });

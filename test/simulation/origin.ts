@@ -148,6 +148,7 @@ export class SimOrigin {
       checkOwner: async () => {},
       part: () => Promise.reject(new OrcaError('origin_unsupported', 'the simulation has no multipart objects')),
       list: () => Promise.reject(new OrcaError('origin_unsupported', 'nothing is listed here')),
+      listVersions: () => Promise.reject(new OrcaError('origin_unsupported', 'nothing is listed here')),
       close: async () => {},
     };
   }

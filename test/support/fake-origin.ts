@@ -207,6 +207,12 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
         builder.add({ key, ...head, storageClass: 'STANDARD' });
       return builder.page();
     },
+    async listVersions(bucket, query, call) {
+      counts.lists += 1;
+      if (call.signal.aborted) throw cancelledBy(call.signal);
+      bucketOf(bucket);
+      return versions.list(bucket, query);
+    },
     async close() {
       closed = true;
     },

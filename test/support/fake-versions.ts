@@ -1,6 +1,8 @@
 /** The versions of a fake origin's objects, as S3 keeps them: by ID, with delete markers, and with a null version. */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
+import { compareKeys, rolledUpInto } from '#cache/core/s3/listing.ts';
+import type { VersionItem, VersionPage, VersionQuery } from '#cache/core/s3/version-list.ts';
 import { NULL_VERSION } from '#cache/core/s3/version-id.ts';
 
 export interface StoredObject {
@@ -68,6 +70,39 @@ export class FakeVersions {
     return version;
   }
 
+  list(bucket: string, query: VersionQuery): VersionPage {
+    const { prefix, delimiter, keyMarker, versionIdMarker, maxKeys } = query;
+    const items: VersionItem[] = [];
+    // After a version ID, the older ones of its key follow.
+    let isPast = keyMarker === '';
+    for (const item of this.#all(bucket)) {
+      const { key } = item.entry;
+      const order = compareKeys(key, keyMarker);
+      const follows = order > 0 || (order === 0 && isPast);
+      if (order === 0 && item.versionId === versionIdMarker) isPast = true;
+      if ((keyMarker !== '' && !follows) || !key.startsWith(prefix)) continue;
+      const rolled = rolledUpInto(key, { prefix, delimiter });
+      const last = items.at(-1);
+      if (rolled !== undefined && (rolled === keyMarker || (last?.kind === 'prefix' && last.prefix === rolled)))
+        continue;
+      if (items.length === maxKeys) return { items, next: nextOf(last) };
+      items.push(rolled === undefined ? item : { kind: 'prefix', prefix: rolled });
+    }
+    return { items, next: undefined };
+  }
+
+  #all(bucket: string): Exclude<VersionItem, { readonly kind: 'prefix' }>[] {
+    const names = [...this.#versions.keys()].filter((name) => name.startsWith(`${bucket}\0`)).toSorted(compareKeys);
+    return names.flatMap((name) => {
+      const key = name.slice(bucket.length + 1);
+      return [...(this.#versions.get(name) ?? [])].toReversed().map(([versionId, version], index) => {
+        const about = { versionId, isLatest: index === 0 };
+        if (version === 'delete marker') return { kind: 'delete_marker', ...about, entry: { key, lastModifiedMs: 0 } };
+        return { kind: 'version', ...about, entry: { key, ...version.head, storageClass: 'STANDARD' } };
+      });
+    });
+  }
+
   /** Permanently, which leaves no marker. */
   erase(bucket: string, key: string, versionId: string): void {
     this.#versions.get(nameOf(bucket, key))?.delete(versionId);
@@ -84,6 +119,13 @@ export class FakeVersions {
     versions.delete(versionId);
     versions.set(versionId, version);
   }
+}
+
+function nextOf(last: VersionItem | undefined): VersionPage['next'] {
+  if (last === undefined) return undefined;
+  return last.kind === 'prefix'
+    ? { keyMarker: last.prefix, versionIdMarker: '' }
+    : { keyMarker: last.entry.key, versionIdMarker: last.versionId };
 }
 
 function markerHeaders(versionId: string): Record<string, string> {

@@ -81,7 +81,7 @@ function objectElement(entry: ObjectEntry, name: NameWriter, withOwner: boolean,
   );
 }
 
-function checksumElements({ checksums }: ObjectEntry): string {
+export function checksumElements({ checksums }: ObjectEntry): string {
   if (checksums === undefined) return '';
   const algorithms = checksums.algorithms.map((algorithm) => text('ChecksumAlgorithm', algorithm));
   return algorithms.join('') + optional(checksums.type, (type) => text('ChecksumType', type));
@@ -137,15 +137,15 @@ export function text(name: string, value: string | number | boolean): string {
   return element(name, escapeXml(String(value)));
 }
 
-type NameWriter = (element: string, value: string) => string;
+export type NameWriter = (element: string, value: string) => string;
 
-function nameWriter({ encodeNames }: ListRequest): NameWriter {
+export function nameWriter({ encodeNames }: Pick<ListRequest, 'encodeNames'>): NameWriter {
   // A space becomes `%20`, which every decoder accepts, unlike `+`.
   return (tag, value) => text(tag, encodeNames ? encodePath(value.toWellFormed()) : value);
 }
 
 /** Whole seconds, the resolution of Last-Modified: clients compare the two. */
-function isoSeconds(ms: number): string {
+export function isoSeconds(ms: number): string {
   return `${new Date(Math.floor(ms / 1000) * 1000).toISOString().slice(0, -5)}.000Z`;
 }
 

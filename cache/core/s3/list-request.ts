@@ -39,10 +39,7 @@ export function parseListRequest(
   if (version !== undefined && version !== '2') throw invalid('list-type', version, 'list-type must be 2');
   const prefix = query.get('prefix') ?? '';
   const delimiter = query.get('delimiter') ?? '';
-  const encoding = query.get('encoding-type') ?? '';
-  if (encoding !== '' && encoding !== 'url')
-    throw invalid('encoding-type', encoding, 'Invalid Encoding Method specified in Request');
-  const common = { bucket, prefix, delimiter, maxKeys: maxKeysOf(query), encodeNames: encoding === 'url' };
+  const common = { bucket, prefix, delimiter, maxKeys: pageSizeOf(query), encodeNames: namesEncoding(query) };
   const startAfter = query.get('start-after');
   const token = query.get('continuation-token');
   if (version === undefined) {
@@ -66,7 +63,16 @@ export function parseListRequest(
   };
 }
 
-function maxKeysOf(query: ReadonlyMap<string, string>): number {
+/** Whether names in the response are to be percent-encoded. */
+export function namesEncoding(query: ReadonlyMap<string, string>): boolean {
+  const encoding = query.get('encoding-type') ?? '';
+  if (encoding !== '' && encoding !== 'url')
+    throw invalid('encoding-type', encoding, 'Invalid Encoding Method specified in Request');
+  return encoding === 'url';
+}
+
+/** `max-keys`, at most S3's maximum. */
+export function pageSizeOf(query: ReadonlyMap<string, string>): number {
   const text = query.get('max-keys') ?? '';
   if (text === '') return MAX_KEYS;
   if (!/^\d+$/.test(text)) throw invalid('max-keys', text, 'Provided max-keys not an integer or within integer range');

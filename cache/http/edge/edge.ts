@@ -22,6 +22,7 @@ import { allowOrigin, preflight } from './cors.ts';
 import { bucketLocation, headBucket, listBuckets, listObjects, requireServed, type ServedBuckets } from './lists.ts';
 import { headObject, serveObject } from './object.ts';
 import { BUCKET_ANSWERS, notSetDocument, OBJECT_ANSWERS, subResourceOf, type StaticAnswer } from './sub-resources.ts';
+import { listVersions } from './versions.ts';
 
 const SERVER = 'OrcaCache';
 /** AWS account ids are twelve digits; other servers use names. It is sent to the origin in a header. */
@@ -158,6 +159,7 @@ async function expectOwner({ engine }: Edge, { request, response, target }: Edge
 
 async function serveBucket(edge: Edge, call: EdgeCall, subResource: string | undefined): Promise<EdgeResult> {
   if (subResource === 'location') return bucketLocation(edge.served, call);
+  if (subResource === 'versions') return listVersions(edge.served, call);
   if (subResource !== undefined) {
     requireServed(edge.buckets, call.target.bucket);
     const answer = ownValue(BUCKET_ANSWERS, subResource);

@@ -11,7 +11,7 @@ import { abortOnClose } from '#cache/http/listener/http-listener.ts';
 import { requireBucketAccess, requireReadAccess, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
 
 export interface ServedBuckets {
-  readonly engine: Pick<Engine, 'list'>;
+  readonly engine: Pick<Engine, 'list' | 'listVersions'>;
   readonly region: string;
   /** Client-facing names. */
   readonly names: ReadonlySet<string>;

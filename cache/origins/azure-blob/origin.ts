@@ -6,6 +6,7 @@ import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import { isImmutable, NULL_VERSION } from '#cache/core/s3/version-id.ts';
+import type { VersionPage } from '#cache/core/s3/version-list.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
 import { accept, retryWithCoding } from '#cache/origins/response/accept.ts';
 import { objectHead, toOrcaError } from '#cache/origins/response/answers.ts';
@@ -100,6 +101,11 @@ class AzureOrigin implements Origin {
 
   list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
     return this.#lists.list(bucket, query, call);
+  }
+
+  /** Azure lists the versions of a blob from the oldest to the newest, and marks deletions in another way. */
+  async listVersions(bucket: string): Promise<VersionPage> {
+    throw new OrcaError('not_implemented', `the versions in ${bucket} cannot be listed: its origin is Azure`);
   }
 
   async close(): Promise<void> {

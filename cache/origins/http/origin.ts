@@ -12,6 +12,7 @@ import {
 } from '#cache/core/object.ts';
 import type { ListPage } from '#cache/core/s3/listing.ts';
 import { isImmutable } from '#cache/core/s3/version-id.ts';
+import type { VersionPage } from '#cache/core/s3/version-list.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
 import { accept, retryWithCoding } from '#cache/origins/response/accept.ts';
 import { toOrcaError } from '#cache/origins/response/answers.ts';
@@ -115,6 +116,11 @@ class HttpOrigin implements Origin {
   async list(bucket: string): Promise<ListPage> {
     this.#baseUrl(bucket);
     throw new OrcaError('not_implemented', `the origin of ${bucket} is an HTTP server, which cannot list objects`);
+  }
+
+  async listVersions(bucket: string): Promise<VersionPage> {
+    this.#baseUrl(bucket);
+    throw new OrcaError('not_implemented', `the origin of ${bucket} is an HTTP server, which has no versions`);
   }
 
   async close(): Promise<void> {

@@ -14,12 +14,15 @@ import {
   type ListQuery,
   type ObjectEntry,
 } from '#cache/core/s3/listing.ts';
+import type { VersionPage, VersionQuery } from '#cache/core/s3/version-list.ts';
 import type { CallOptions } from '#cache/engine/ports.ts';
 import { toOrcaError } from '#cache/origins/response/answers.ts';
 import { openCredentials, type CredentialsProvider } from '#cache/wire/credentials-source.ts';
 import { trustOf } from '#cache/wire/http1/trust.ts';
 import type { S3ClientOptions } from '#cache/wire/s3/client.ts';
+import { nameDecoder } from './encoded-names.ts';
 import { toOriginError } from './errors.ts';
+import { versionPageOf, versionsInput } from './version-list.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
 /** A page of 1000 keys from a large bucket may take seconds. */
@@ -29,6 +32,7 @@ const MAX_ROUNDS = 20;
 
 export interface S3List {
   list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage>;
+  listVersions(bucket: string, query: VersionQuery, call: CallOptions): Promise<VersionPage>;
   close(): void;
 }
 
@@ -48,13 +52,17 @@ class SdkList implements S3List {
     this.#credentials = openCredentials(options.credentials, { region: options.region });
   }
 
-  async list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
-    try {
-      return await this.#collect(bucket, query, call);
-    } catch (error) {
-      call.signal.throwIfAborted();
-      throw asListError(error, bucket);
-    }
+  list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
+    return mapped(bucket, call, () => this.#collect(bucket, query, call));
+  }
+
+  listVersions(bucket: string, query: VersionQuery, call: CallOptions): Promise<VersionPage> {
+    return mapped(bucket, call, async () => {
+      const { ListObjectVersionsCommand: Command, S3Client: S3 } = await (this.#sdk ??= import('@aws-sdk/client-s3'));
+      this.#client ??= this.#openClient(S3);
+      const command = new Command(versionsInput(bucket, query));
+      return versionPageOf(query, await this.#client.send(command, { abortSignal: call.signal }));
+    });
   }
 
   close(): void {
@@ -121,10 +129,19 @@ class SdkList implements S3List {
   }
 }
 
+/** Runs a call of the SDK, and maps its errors. */
+async function mapped<T>(bucket: string, { signal }: CallOptions, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    signal.throwIfAborted();
+    throw asListError(error, bucket);
+  }
+}
+
 function itemsOf(page: Sdk.ListObjectsV2Output): ListItem[] {
   const items: ListItem[] = [];
-  // Some servers ignore the requested encoding.
-  const decode = page.EncodingType === 'url' ? decodeName : (name: string | undefined) => name ?? '';
+  const decode = nameDecoder(page.EncodingType);
   for (const object of page.Contents ?? []) {
     const { Key, ETag, Size, LastModified, StorageClass, RestoreStatus, ChecksumAlgorithm, ChecksumType } = object;
     const entry: ObjectEntry = {
@@ -140,15 +157,6 @@ function itemsOf(page: Sdk.ListObjectsV2Output): ListItem[] {
   }
   for (const { Prefix } of page.CommonPrefixes ?? []) items.push({ kind: 'prefix', prefix: decode(Prefix) });
   return items.toSorted((a, b) => compareKeys(nameOf(a), nameOf(b)));
-}
-
-/** AWS encodes a space as `+`, others as `%20`; a plus is always `%2B`. */
-function decodeName(encoded: string | undefined): string {
-  try {
-    return decodeURIComponent((encoded ?? '').replaceAll('+', '%20'));
-  } catch (error) {
-    throw new OrcaError('origin_unavailable', 'the origin lists a key that is not percent-encoded', { cause: error });
-  }
 }
 
 function restoreHeader(

@@ -7,6 +7,7 @@ import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/co
 import { encodeRfc3986 } from '#cache/core/percent.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import { NULL_VERSION } from '#cache/core/s3/version-id.ts';
+import type { VersionPage, VersionQuery } from '#cache/core/s3/version-list.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
 import { accept, retryWithCoding } from '#cache/origins/response/accept.ts';
 import { objectHead, toOrcaError } from '#cache/origins/response/answers.ts';
@@ -127,6 +128,10 @@ class S3Origin implements Origin {
 
   list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
     return this.#lists.list(bucket, query, call);
+  }
+
+  listVersions(bucket: string, query: VersionQuery, call: CallOptions): Promise<VersionPage> {
+    return this.#lists.listVersions(bucket, query, call);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
 /** The conformance suite of versions, for every Origin that keeps them. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ObjectVersion } from '#cache/core/object.ts';
+import type { VersionPage } from '#cache/core/s3/version-list.ts';
 import type { Origin } from '#cache/engine/ports.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
 
@@ -14,7 +15,8 @@ export interface VersionedFixture extends AsyncDisposable {
   remove(key: string): Promise<string>;
 }
 
-export function originVersionsSuite(name: string, open: () => Promise<VersionedFixture>): void {
+/** `pageSize`: versitygw makes no progress with pages of one entry. */
+export function originVersionsSuite(name: string, open: () => Promise<VersionedFixture>, pageSize = 1): void {
   describe(`the versions of the origin ${name}`, () => {
     let fixture: VersionedFixture;
     const { signal } = new AbortController();
@@ -78,12 +80,47 @@ export function originVersionsSuite(name: string, open: () => Promise<VersionedF
 
     test.for([
       ['nonsense', 'version_invalid'],
-      // Of the right form, but never assigned: one of a deleted object's versions.
+      // Another key's version ID has the right form.
       ['another', 'version_not_found'],
     ] as const)('the version ID %s is %s', async ([kind, code]) => {
       await put('known', 'one');
       const versionId = kind === 'another' ? await put('of-another-key', 'one') : kind;
       await expect(head('known', versionId)).rejects.toMatchObject({ code });
+    });
+
+    test('are listed by key, the newest first, with delete markers, and page by page the same', async () => {
+      await put('list/a', 'one');
+      await put('list/a', 'two!');
+      await put('list/b c', 'one');
+      const marker = await fixture.remove('list/b c');
+      await put('list/dir/c', 'one');
+      const query = { prefix: 'list/', delimiter: '/', keyMarker: '', versionIdMarker: '', maxKeys: 1000 };
+      const shown = ({ items }: VersionPage) =>
+        items.map((item) =>
+          item.kind === 'prefix' ? item.prefix : `${item.kind} ${item.entry.key}${item.isLatest ? ' latest' : ''}`,
+        );
+      const whole = await fixture.origin.listVersions(fixture.bucket, query, { signal });
+      expect(shown(whole)).toEqual([
+        'version list/a latest',
+        'version list/a',
+        'delete_marker list/b c latest',
+        'version list/b c',
+        'list/dir/',
+      ]);
+      expect(whole.next).toBeUndefined();
+      expect(whole.items).toContainEqual(expect.objectContaining({ kind: 'delete_marker', versionId: marker }));
+      const paged: string[] = [];
+      let next: VersionPage['next'] = { keyMarker: '', versionIdMarker: '' };
+      while (next !== undefined) {
+        const page: VersionPage = await fixture.origin.listVersions(
+          fixture.bucket,
+          { ...query, delimiter: '', ...next, maxKeys: pageSize },
+          { signal },
+        );
+        paged.push(...shown(page));
+        next = page.next;
+      }
+      expect(paged).toEqual([...shown(whole).slice(0, -1), 'version list/dir/c latest']);
     });
 
     test('the first part of a version that was not a multipart upload is all of it', async () => {

@@ -23,13 +23,13 @@ describe.for(['GET', 'HEAD'] as const)('%s', (method) => {
   const ask = (target: string) => http(edge.url, target, { method });
   const bodyOf = (text: string) => (method === 'HEAD' ? '' : text);
 
-  test('of a version has its bytes and its ID', async () => {
+  test('returns the bytes of a version and its ID', async () => {
     const answer = await ask(`/models/object?versionId=${first}`);
     expect(answer).toMatchObject({ status: 200, headers: { 'x-amz-version-id': first, 'content-length': '3' } });
     expect(String(answer.body)).toBe(bodyOf('one'));
   });
 
-  test('of an empty version ID is refused', async () => {
+  test('refuses an empty version ID', async () => {
     for (const query of ['versionId=', 'versionId']) {
       const answer = await ask(`/models/object?${query}`);
       expect(answer.status).toBe(400);
@@ -40,7 +40,7 @@ describe.for(['GET', 'HEAD'] as const)('%s', (method) => {
     }
   });
 
-  test('of the null version that the object does not have is NoSuchVersion', async () => {
+  test('answers NoSuchVersion for a null version that the object does not have', async () => {
     const answer = await ask('/models/object?versionId=null');
     expect(answer.status).toBe(404);
     if (method === 'GET') {
@@ -49,21 +49,18 @@ describe.for(['GET', 'HEAD'] as const)('%s', (method) => {
     }
   });
 
-  test.for(['nonsense', '%00', 'a%0D%0Ab', 'v'.repeat(1025)])(
-    'of the impossible version ID %s is refused',
-    async (id) => {
-      const answer = await ask(`/models/object?versionId=${id}`);
-      expect(answer.status).toBe(400);
-      if (method === 'GET') {
-        expect(String(answer.body)).toContain(
-          '<Code>InvalidArgument</Code><Message>Invalid version id specified</Message>',
-        );
-        expect(String(answer.body)).toContain('<ArgumentName>versionId</ArgumentName>');
-      }
-    },
-  );
+  test.for(['nonsense', '%00', 'a%0D%0Ab', 'v'.repeat(1025)])('refuses the impossible version ID %s', async (id) => {
+    const answer = await ask(`/models/object?versionId=${id}`);
+    expect(answer.status).toBe(400);
+    if (method === 'GET') {
+      expect(String(answer.body)).toContain(
+        '<Code>InvalidArgument</Code><Message>Invalid version id specified</Message>',
+      );
+      expect(String(answer.body)).toContain('<ArgumentName>versionId</ArgumentName>');
+    }
+  });
 
-  test('of a delete marker is a 405 with its headers, of the deleted object a 404 with them', async () => {
+  test('answers 405 for a delete marker and 404 for the deleted object, both with its headers', async () => {
     const headers = { 'x-amz-delete-marker': 'true', 'x-amz-version-id': marker };
     const answer = await ask(`/models/deleted?versionId=${marker}`);
     expect(answer).toMatchObject({ status: 405, headers });
@@ -74,7 +71,22 @@ describe.for(['GET', 'HEAD'] as const)('%s', (method) => {
     expect(await ask('/models/deleted')).toMatchObject({ status: 404, headers });
   });
 
-  test('of a bucket accepts no version ID', async () => {
+  test('refuses a version ID of a bucket', async () => {
     expect(await ask('/models?versionId=null')).toMatchObject({ status: 400 });
   });
+});
+
+test('a list of versions is the origin’s, under the prefix of the bucket rule', async () => {
+  const answer = await http(edge.url, '/models?versions&prefix=obj');
+  expect(answer.status).toBe(200);
+  const ids = [...String(answer.body).matchAll(/<VersionId>(.*?)<.VersionId><IsLatest>(.*?)</g)].map((match) =>
+    match.slice(1),
+  );
+  expect(ids).toEqual([
+    [expect.any(String), 'true'],
+    [first, 'false'],
+  ]);
+  expect(String((await http(edge.url, '/models?versions&max-keys=0')).body)).toContain(
+    '<IsTruncated>false</IsTruncated>',
+  );
 });
