@@ -1,6 +1,8 @@
 /** Wires the engine's parts. Its two entry points are `read` (for clients) and `serveFill` (for peers). */
+import { OrcaError } from '#cache/core/errors.ts';
 import type { ListQuery } from '#cache/core/s3/listing.ts';
 import { versionsUnder, versionsWithout, type VersionPage, type VersionQuery } from '#cache/core/s3/version-list.ts';
+import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import { BlockTable } from '#cache/engine/fill/block-table.ts';
 import type { FillContext } from '#cache/engine/fill/fill.ts';
 import { Flights } from '#cache/engine/fill/flights.ts';
@@ -15,6 +17,7 @@ import { Manifests } from '#cache/engine/metadata/manifests.ts';
 import { Metadata } from '#cache/engine/metadata/metadata.ts';
 import { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
 import { StoredLists } from '#cache/engine/metadata/stored-lists.ts';
+import { SubResources } from '#cache/engine/metadata/sub-resources.ts';
 import { VersionListings } from '#cache/engine/metadata/version-listings.ts';
 import { SparseReads } from '#cache/engine/sparse/reads.ts';
 import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
@@ -43,6 +46,12 @@ export interface Engine {
   list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListAnswer>;
   /** The same of all versions. */
   listVersions(bucket: string, query: VersionQuery, signal: AbortSignal): Promise<VersionPage>;
+  /** A document of the origin about a client's bucket (the key is empty) or object. */
+  subResource(
+    name: Pick<ReadRequest, 'bucket' | 'key' | 'versionId'>,
+    wanted: SubResource,
+    signal: AbortSignal,
+  ): Promise<SubResourceAnswer>;
   /** Rejects unless `owner` owns the client's bucket at the origin. */
   checkOwner(name: Pick<ReadRequest, 'bucket' | 'key'>, owner: string, signal: AbortSignal): Promise<void>;
   serveFill(call: FillCall): Promise<FillReply>;
@@ -131,7 +140,8 @@ function openMetadata(options: EngineOptions, context: FillContext) {
   const { staleIfErrorMs } = settings.metadata;
   const listings = new Listings({ ...context, ttlMs: settings.edge.listTtlMs, staleIfErrorMs, stored: storedLists });
   const versionListings = new VersionListings(context);
-  return { manifests, metadata, owners, parts, listings, storedLists, versionListings };
+  const subResources = new SubResources({ ...context, ttlMs: settings.edge.listTtlMs });
+  return { manifests, metadata, owners, parts, listings, storedLists, versionListings, subResources };
 }
 
 export function openEngine(options: EngineOptions): Engine {
@@ -210,13 +220,14 @@ interface Answers {
   readonly owners: BucketOwners;
   readonly listings: Listings;
   readonly versionListings: VersionListings;
+  readonly subResources: SubResources;
 }
 
 /** What clients and peers call. Every call is refused while another origin is registered under this one's id. */
 function openCalls(
   context: ReadContext,
-  { identity, owners, listings, versionListings }: Answers,
-): Pick<Engine, 'read' | 'list' | 'listVersions' | 'checkOwner' | 'serveFill' | 'purge'> {
+  { identity, owners, listings, versionListings, subResources }: Answers,
+): Pick<Engine, 'read' | 'list' | 'listVersions' | 'subResource' | 'checkOwner' | 'serveFill' | 'purge'> {
   const served = <T>(call: () => Promise<T>): Promise<T> => {
     const refusal = identity.refusal();
     return refusal === undefined ? call() : Promise.reject(refusal);
@@ -237,6 +248,14 @@ function openCalls(
         underRule(rule, query.prefix);
         const page = await versionListings.list(rule.originBucket, versionsUnder(rule.prefix, query), signal);
         return versionsWithout(rule.prefix, page);
+      }),
+    subResource: (name, wanted, signal) =>
+      served(async () => {
+        const { originBucket, prefix } = ruleOf(context, name.bucket);
+        if (name.key !== '') return subResources.read(admit(context, name).object, wanted, signal);
+        if (wanted.namesKeys === true && prefix !== '')
+          throw new OrcaError('not_implemented', `?${wanted.name} names keys of the origin's bucket outside of this one`);
+        return subResources.read({ bucket: originBucket, key: '' }, wanted, signal);
       }),
     checkOwner: (name, owner, signal) =>
       served(async () => {

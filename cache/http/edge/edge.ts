@@ -5,7 +5,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
-import { ownValue } from '#cache/core/own-value.ts';
 import { authorityOf, bucketOfHost, parseRequestTarget } from '#cache/core/s3/request-target.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
@@ -17,11 +16,12 @@ import type { StallOutcome } from '#cache/http/listener/send-body.ts';
 import { respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
 import type { Log } from '#shared/log.ts';
 import { authenticate, type EdgeAuth } from './authenticate.ts';
-import { requireBucketAccess, requireReadAccess, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
+import { serveAttributes } from './attributes.ts';
+import { requireBucketAccess, requireReadAccess, type EdgeCall, type EdgeResult } from './call.ts';
 import { allowOrigin, preflight } from './cors.ts';
 import { bucketLocation, headBucket, listBuckets, listObjects, requireServed, type ServedBuckets } from './lists.ts';
-import { headObject, serveObject } from './object.ts';
-import { BUCKET_ANSWERS, notSetDocument, OBJECT_ANSWERS, subResourceOf, type StaticAnswer } from './sub-resources.ts';
+import { serveObject } from './object.ts';
+import { serveSubResource, subResourceOf } from './sub-resources.ts';
 import { listVersions } from './versions.ts';
 
 const SERVER = 'OrcaCache';
@@ -136,10 +136,8 @@ async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
     return serveBucket(edge, call, subResource);
   }
   if (subResource === undefined) return serveObjectBytes(edge, call);
-  const answer = ownValue(OBJECT_ANSWERS, subResource);
-  if (answer === undefined) throw notImplemented(subResource);
-  await headObject(edge.engine, call, abortOnClose(request, response));
-  return sendStatic(call, answer());
+  if (subResource === 'attributes') return serveAttributes(edge.engine, call);
+  return serveSubResource(edge.engine, call, subResource);
 }
 
 /** Enforces x-amz-expected-bucket-owner: a bucket of another owner must not be served. */
@@ -162,9 +160,7 @@ async function serveBucket(edge: Edge, call: EdgeCall, subResource: string | und
   if (subResource === 'versions') return listVersions(edge.served, call);
   if (subResource !== undefined) {
     requireServed(edge.buckets, call.target.bucket);
-    const answer = ownValue(BUCKET_ANSWERS, subResource);
-    if (answer === undefined) throw notImplemented(subResource);
-    return sendStatic(call, answer(call.target.bucket));
+    return serveSubResource(edge.engine, call, subResource);
   }
   return call.request.method === 'HEAD' ? headBucket(edge.served, call) : listObjects(edge.served, call);
 }
@@ -183,22 +179,6 @@ function serveObjectBytes(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
   });
 }
 
-function sendStatic(call: EdgeCall, answer: StaticAnswer): EdgeResult {
-  if ('document' in answer) return sendXml(call, 200, answer.document);
-  const { target, requestId } = call;
-  const fields = {
-    Key: target.key === '' ? undefined : target.key,
-    BucketName: target.bucket,
-    RequestId: requestId,
-    HostId: requestId,
-  };
-  return sendXml(call, answer.status, notSetDocument(answer, fields));
-}
-
 function setRegion({ region }: Edge, response: ServerResponse): void {
   if (!response.headersSent) response.setHeader('x-amz-bucket-region', region);
-}
-
-function notImplemented(subResource: string): OrcaError {
-  return new OrcaError('not_implemented', `?${subResource} is not implemented`);
 }

@@ -62,9 +62,9 @@ export async function serveObject(engine: Engine, call: EdgeCall, options: Objec
   return { status: result.status, cache };
 }
 
-/** Checks that the object exists; rejects as a HEAD of it would. */
-export async function headObject(engine: Engine, call: EdgeCall, signal: AbortSignal): Promise<void> {
-  await engine.read({ ...readRequest(call, signal, true), range: undefined, part: undefined, conditions: {} });
+/** What is known of the object; rejects as a HEAD of it would. */
+export function headObject(engine: Pick<Engine, 'read'>, call: EdgeCall, signal: AbortSignal): Promise<ReadResult> {
+  return engine.read({ ...readRequest(call, signal, true), range: undefined, part: undefined, conditions: {} });
 }
 
 function readRequest({ request, target, requestId }: EdgeCall, signal: AbortSignal, headOnly: boolean): ReadRequest {

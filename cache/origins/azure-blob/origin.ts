@@ -5,6 +5,7 @@
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import { isImmutable, NULL_VERSION } from '#cache/core/s3/version-id.ts';
 import type { VersionPage } from '#cache/core/s3/version-list.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
@@ -106,6 +107,10 @@ class AzureOrigin implements Origin {
   /** Azure lists the versions of a blob from the oldest to the newest, and marks deletions in another way. */
   async listVersions(bucket: string): Promise<VersionPage> {
     throw new OrcaError('not_implemented', `the versions in ${bucket} cannot be listed: its origin is Azure`);
+  }
+
+  async subResource(bucket: string, _key: string, { name }: SubResource): Promise<SubResourceAnswer> {
+    throw new OrcaError('not_implemented', `the origin of ${bucket} is Azure, which has no ?${name}`);
   }
 
   async close(): Promise<void> {

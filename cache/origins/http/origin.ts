@@ -11,6 +11,7 @@ import {
   type ObjectVersion,
 } from '#cache/core/object.ts';
 import type { ListPage } from '#cache/core/s3/listing.ts';
+import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import { isImmutable } from '#cache/core/s3/version-id.ts';
 import type { VersionPage } from '#cache/core/s3/version-list.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
@@ -121,6 +122,10 @@ class HttpOrigin implements Origin {
   async listVersions(bucket: string): Promise<VersionPage> {
     this.#baseUrl(bucket);
     throw new OrcaError('not_implemented', `the origin of ${bucket} is an HTTP server, which has no versions`);
+  }
+
+  async subResource(bucket: string, _key: string, { name }: SubResource): Promise<SubResourceAnswer> {
+    throw new OrcaError('not_implemented', `the origin of ${bucket} is an HTTP server, which has no ?${name}`);
   }
 
   async close(): Promise<void> {

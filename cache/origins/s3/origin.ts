@@ -6,6 +6,7 @@ import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
 import { encodeRfc3986 } from '#cache/core/percent.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
+import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import { NULL_VERSION } from '#cache/core/s3/version-id.ts';
 import type { VersionPage, VersionQuery } from '#cache/core/s3/version-list.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
@@ -26,6 +27,7 @@ import {
 } from '#cache/wire/s3/client.ts';
 import { errorFor } from './errors.ts';
 import { openS3List, type S3List } from './list.ts';
+import { subResourceAnswer, subResourceRequest } from './sub-resource.ts';
 
 /** How long a bucket that has answered counts as existing, so that a missing key costs no second request. */
 const BUCKET_KNOWN_MS = 60_000;
@@ -132,6 +134,22 @@ class S3Origin implements Origin {
 
   listVersions(bucket: string, query: VersionQuery, call: CallOptions): Promise<VersionPage> {
     return this.#lists.listVersions(bucket, query, call);
+  }
+
+  async subResource(
+    bucket: string,
+    key: string,
+    wanted: SubResource,
+    call: CallOptions,
+    versionId?: string,
+  ): Promise<SubResourceAnswer> {
+    const name = nameOf(bucket, key);
+    try {
+      const response = await this.#send(subResourceRequest(bucket, key, wanted, versionId), call);
+      return subResourceAnswer(response, wanted, name);
+    } catch (error) {
+      throw toOrcaError(error, name);
+    }
   }
 
   async close(): Promise<void> {

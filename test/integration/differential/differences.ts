@@ -266,34 +266,37 @@ const SUB_RESOURCES: Difference[] = [
   {
     reason: 'HEAD is what GET would say without its body; versitygw takes no notice of the sub-resource',
     where:
-      /^HEAD \S+\?(?:analytics|attributes|cors|encryption|intelligent-tiering|inventory|legal-hold|lifecycle|metrics|object-lock|ownershipControls|policy|policyStatus|publicAccessBlock|replication|restore|retention|tagging|torrent|uploads|versions|website)$/,
+      /^HEAD \S+\?(?:accelerate|acl|analytics|attributes|cors|encryption|intelligent-tiering|inventory|legal-hold|lifecycle|logging|metrics|notification|object-lock|ownershipControls|policy|policyStatus|publicAccessBlock|replication|requestPayment|restore|retention|tagging|torrent|uploads|versions|website)$/,
     what: 'answer',
     from: /^(?:200|404)$/,
     to: /^(?:400|404|501)$/,
   },
   {
     reason: 'the same, where there is something to say',
-    where: /^HEAD \/far-models\?(?:accelerate|acl|location|logging|notification|requestPayment|uploads|versioning)$/,
+    where: /^HEAD \/far-models\?(?:location|ownershipControls|versioning)$/,
     what: /^header (?:content-length|content-type)$/,
     from: 'none',
   },
   {
     reason: 'the same of an object: its headers are not those of its tags',
-    where: /^HEAD \/far-models\/object\?(?:acl|tagging)$/,
+    where: /^HEAD \/far-models\/object\?tagging$/,
     what: /^header /,
   },
   {
-    reason: 'clients probe for these before they read: what is true of any read-only bucket; versitygw has none of it',
-    where:
-      /^GET \/far-models(?:\/\w+)?\?(?:accelerate|acl|encryption|lifecycle|logging|notification|ownershipControls|publicAccessBlock|replication|requestPayment)$/,
+    reason: 'a date in a header is an HTTP date (RFC 9110)',
+    where: /^GET \/far-models\/object\?attributes /,
+    what: 'header last-modified',
+  },
+  {
+    reason: 'rights of other accounts, and uploads, are not for clients of the cache, which has rights of its own',
+    where: /^GET \/far-models\?(?:acl|policy|policyStatus|uploads)$/,
     what: 'answer',
-    from: /^(?:501|200 OwnershipControls)/,
-    to: /^(?:200|404)/,
+    to: '501 Error NotImplemented',
   },
   {
     reason:
       'an operation that is not implemented is refused as such, whether the object exists or not, never answered with its bytes',
-    where: /^GET \/far-models\/(?:object|missing)\?(?:attributes|restore|torrent|uploads|uploadId=nonsense)/,
+    where: /^GET \/far-models\/(?:object|missing)\?(?:acl|restore|torrent|uploads|uploadId=nonsense)/,
     what: 'answer',
     to: '501 Error NotImplemented',
   },

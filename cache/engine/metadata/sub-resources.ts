@@ -1,0 +1,94 @@
+/**
+ * Documents about buckets and objects, read through to the origin with the cache's rights there. Concurrent requests are
+ * coalesced, and an answer is used for as long as a page of a list. It is not served while the origin is down: tools
+ * decide by tags and locks.
+ */
+import { hasCode, type ErrorCode } from '#cache/core/errors.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
+import type { ObjectName } from '#cache/core/peer/head-request.ts';
+import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
+import { abortable } from '#cache/engine/abortable.ts';
+import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
+import { Singleflight } from '#shared/singleflight.ts';
+
+/** As for the HEAD of an object. */
+const FIRST_BYTE_TIMEOUT_MS = 2_000;
+/** Tags of one object take at most some KiB. */
+const MAX_BYTES = 8 * 1024 * 1024;
+const MAX_ENTRIES = 10_000;
+/** An entry with its name, besides the document. */
+const ENTRY_BYTES = 500;
+/** Answers that would be the same on the next attempt. */
+const LASTING: readonly ErrorCode[] = [
+  'access_denied',
+  'bucket_not_found',
+  'delete_marker',
+  'not_found',
+  'not_implemented',
+  'version_not_found',
+];
+
+export interface SubResourcesOptions extends OriginCallContext {
+  /** 0 = every request queries the origin. */
+  readonly ttlMs: number;
+}
+
+type Outcome = { readonly answer: SubResourceAnswer } | { readonly error: unknown };
+
+export class SubResources {
+  readonly #options: SubResourcesOptions;
+  readonly #flights = new Singleflight<string, SubResourceAnswer>();
+  readonly #known = new LruTable<{ readonly outcome: Outcome; readonly untilMs: number }>({
+    maxEntries: MAX_ENTRIES,
+    maxWeight: MAX_BYTES,
+    weigh: (name, { outcome }) => ENTRY_BYTES + 2 * name.length + bytesOf(outcome),
+  });
+
+  constructor(options: SubResourcesOptions) {
+    this.#options = options;
+  }
+
+  /** The key is empty for the bucket. Rejects with the origin's codes, or `not_implemented`. */
+  async read(
+    object: Omit<ObjectName, 'originId'>,
+    wanted: SubResource,
+    signal: AbortSignal,
+  ): Promise<SubResourceAnswer> {
+    const { bucket, key, versionId } = object;
+    const name = JSON.stringify([bucket, key, versionId ?? null, wanted.name]);
+    const known = this.#known.get(name);
+    if (known !== undefined && this.#options.clock.now() < known.untilMs) {
+      if ('error' in known.outcome) throw known.outcome.error;
+      return known.outcome.answer;
+    }
+    return abortable(
+      this.#flights.do(name, () => this.#ask(name, object, wanted)),
+      signal,
+    );
+  }
+
+  async #ask(name: string, object: Omit<ObjectName, 'originId'>, wanted: SubResource): Promise<SubResourceAnswer> {
+    const { origin } = this.#options;
+    const { bucket, key, versionId } = object;
+    const call = { operation: 'sub_resource', bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    try {
+      const answer = await callOrigin(this.#options, call, (options) =>
+        origin.subResource(bucket, key, wanted, options, versionId),
+      );
+      this.#keep(name, { answer });
+      return answer;
+    } catch (error) {
+      if (hasCode(error, ...LASTING)) this.#keep(name, { error });
+      throw error;
+    }
+  }
+
+  #keep(name: string, outcome: Outcome): void {
+    const { ttlMs, clock } = this.#options;
+    if (ttlMs > 0) this.#known.set(name, { outcome, untilMs: clock.now() + ttlMs });
+  }
+}
+
+function bytesOf(outcome: Outcome): number {
+  return 'answer' in outcome && 'document' in outcome.answer ? 2 * outcome.answer.document.length : 0;
+}
