@@ -439,6 +439,18 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'commits in flight take all of the memory',
+    seed: 4,
+    shows: ({ faults }) => faults.has('pressure'),
+    edits: [
+      {
+        file: OUTBOX,
+        search: 'return this.#pinned.size === 0 || this.sizeBytes + bytes.sizeBytes <= this.#options.budgetBytes * SHARE;',
+        replace: 'return bytes.sizeBytes > 0;',
+      },
+    ],
+  },
+  {
     name: 'a commit that failed is never tried again',
     seed: 5,
     shows: ({ faults }) => faults.has('store-errors') || faults.has('store-down'),

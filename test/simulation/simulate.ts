@@ -508,13 +508,14 @@ class Run {
   #checkProcess(process: Incarnation): void {
     const { world } = this;
     const { engine, owner } = process;
-    const { memory, memoryTier, flights, sparse, outbox, limiter } = engine;
+    const { memory, memoryTier, flights, sparse, limiter } = engine;
     if (memory.usedBytes > memory.budgetBytes || memory.usedBytes < 0)
       world.violate('memory is bounded', `${owner.name} uses ${memory.usedBytes} of ${memory.budgetBytes} bytes`);
     if (memoryTier.sizeBytes > memory.usedBytes)
       world.violate('memory is bounded', `${owner.name} keeps ${memoryTier.sizeBytes} of ${memory.usedBytes} bytes`);
-    if (outbox.sizeBytes > memory.budgetBytes / 4 + this.#scenario.chunkBytes * 2)
-      world.violate('no queue is without a limit', `the outbox of ${owner.name} holds ${outbox.sizeBytes} bytes`);
+    const pinnedBytes = memoryTier.sizeBytes - memoryTier.evictableBytes;
+    if (pinnedBytes > memory.budgetBytes / 4)
+      world.violate('memory is bounded', `the outbox of ${owner.name} holds ${pinnedBytes} bytes`);
     if (limiter.running > Math.max(limiter.slots, this.#scenario.targetGlobal))
       world.violate('no queue is without a limit', `${owner.name} has ${limiter.running} requests at the origin`);
     if (process.observedBytes !== process.deliveredBytes)

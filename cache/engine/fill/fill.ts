@@ -75,7 +75,7 @@ export async function runFill(
     context.memoryTier.put(chunk.path, bytes);
     return;
   }
-  await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite });
+  await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite, rank: flight });
 }
 
 /** Leases memory for all bytes before the first origin request; `stored` if the cachestore has the chunk. */

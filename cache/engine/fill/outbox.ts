@@ -1,7 +1,10 @@
 /**
  * The outbox: commits to the cachestore, and those that wait for it to recover. A chunk is committed at the end of its
- * fill. After a transient failure it stays readable in memory and is retried; the oldest is dropped when the outbox is
- * full. A cache that cannot commit is slower, never wrong, and never blocked.
+ * fill. After a transient failure it stays readable in memory and is retried.
+ *
+ * Commits in flight and those that failed keep their bytes in memory, up to a quarter of it. Beyond that the oldest that
+ * failed is dropped. If all are in flight, a chunk is postponed: it stays in memory for as long as nothing else needs the
+ * room, and is committed when a commit ends. A cache that cannot commit is slower, never wrong, and never blocked.
  */
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
@@ -9,13 +12,15 @@ import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
-import type { Clock, Observer } from '#cache/engine/ports.ts';
+import type { Clock, Observer, Rank } from '#cache/engine/ports.ts';
 import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { isStoreFull, type GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import { backoffMs } from '#shared/backoff.ts';
 
-/** The maximum share of the memory budget for waiting commits: it is not available to fills and readers. */
+/** The maximum share of the memory budget for commits: it is not available to fills and readers. */
 const SHARE = 1 / 4;
+/** More small chunks than this have left memory before their turn. */
+const MAX_POSTPONED = 1_000;
 /** 128 MiB at 5 MB/s: a slower store counts as down. */
 const COMMIT_TIMEOUT_MS = 30_000;
 /** Between two attempts of the whole outbox. A recovered store is noticed sooner, by its circuit breaker. */
@@ -30,6 +35,8 @@ export interface Commit {
   readonly bytes: ChunkBytes;
   /** The cachestore's copy is corrupt: overwrite it. */
   readonly overwrite: boolean;
+  /** Postponed commits in the background come last. */
+  readonly rank?: Rank;
 }
 
 export interface OutboxOptions {
@@ -46,7 +53,12 @@ export interface OutboxOptions {
 
 export class Outbox {
   readonly #options: OutboxOptions;
+  /** In flight, or failed: not evictable. */
+  readonly #pinned = new Set<Commit>();
+  /** Those that failed, or could not be tried; the oldest first. */
   readonly #waiting: Commit[] = [];
+  /** Evictable, not tried so far. */
+  readonly #postponed: Commit[] = [];
   /** Uploads in flight: the retry loop and the final flush share them, and their bytes stay in memory meanwhile. */
   readonly #trying = new Map<Commit, Promise<boolean>>();
   #failures = 0;
@@ -70,24 +82,29 @@ export class Outbox {
     this.#wake.abort(new OrcaError('cancelled', 'the cachestore has recovered'));
   }
 
+  /** All commits that are not done. */
   get count(): number {
-    return this.#waiting.length;
+    return this.#pinned.size + this.#postponed.length;
   }
 
+  /** The memory that they keep from others. */
   get sizeBytes(): number {
-    return this.#waiting.reduce((sum, { bytes }) => sum + bytes.sizeBytes, 0);
+    return [...this.#pinned].reduce((sum, { bytes }) => sum + bytes.sizeBytes, 0);
   }
 
-  /** The first attempt. Takes over the bytes, which stay readable while they wait. Never rejects. */
+  /**
+   * The first attempt, or none if there is no room for it now. Takes over the bytes, which stay readable while they
+   * wait. Never rejects.
+   */
   async commit(item: Commit): Promise<void> {
-    this.#options.memoryTier.pin(item.chunk.path, item.bytes);
-    const { store, clock } = this.#options;
-    const mayTry =
-      this.#options.mayCommit() && store.breaker.state === 'closed' && !(this.#isFull && clock.now() < this.#nextTryMs);
-    if (mayTry && (await this.#try(item))) return;
-    this.#waiting.push(item);
-    this.#trim();
-    this.#wake.abort(new OrcaError('cancelled', 'a commit is waiting'));
+    if (this.#makeRoom(item)) {
+      this.#options.memoryTier.pin(item.chunk.path, item.bytes);
+      await this.#begin(item);
+      return;
+    }
+    this.#postponed.push(item);
+    this.#options.memoryTier.put(item.chunk.path, item.bytes);
+    if (this.#postponed.length > MAX_POSTPONED) this.#takePostponed(0);
   }
 
   /** Retries waiting commits until the signal aborts. */
@@ -104,12 +121,26 @@ export class Outbox {
 
   /** At shutdown: one more attempt for each commit, until the signal aborts. */
   async flush(signal: AbortSignal): Promise<void> {
-    while (this.#waiting[0] !== undefined && !signal.aborted && this.#options.mayCommit()) {
-      const tried = this.#waiting[0];
-      if (await this.#try(tried)) this.#remove(tried);
+    while (this.count > 0 && !signal.aborted && this.#options.mayCommit()) {
+      const [tried] = this.#waiting;
+      // Each commit that ends begins postponed ones. None is in flight between an attempt and its place in the queue.
+      if (tried === undefined) await (this.#trying.size > 0 ? Promise.race(this.#trying.values()) : undefined);
+      else if (await this.#try(tried)) this.#remove(tried);
       else this.#drop(tried);
     }
+    while (this.#postponed.length > 0) this.#takePostponed(0);
     for (const item of this.#waiting.filter((item) => !this.#trying.has(item))) this.#drop(item);
+  }
+
+  /** Its bytes are pinned. */
+  async #begin(item: Commit): Promise<void> {
+    this.#pinned.add(item);
+    const { store, clock } = this.#options;
+    const mayTry =
+      this.#options.mayCommit() && store.breaker.state === 'closed' && !(this.#isFull && clock.now() < this.#nextTryMs);
+    if (mayTry && (await this.#try(item))) return;
+    this.#waiting.push(item);
+    this.#wake.abort(new OrcaError('cancelled', 'a commit is waiting'));
   }
 
   /** True when the item is done: committed, or permanently refused. */
@@ -146,7 +177,7 @@ export class Outbox {
       this.#settled();
       observer.fill('uncommitted');
     }
-    this.#options.memoryTier.unpin(chunk.path);
+    this.#unpin(item);
     return true;
   }
 
@@ -174,19 +205,53 @@ export class Outbox {
     }
   }
 
-  #trim(): void {
-    const limitBytes = this.#options.budgetBytes * SHARE;
-    while (this.sizeBytes > limitBytes) {
-      const oldest = this.#waiting.find((item) => !this.#trying.has(item));
-      if (oldest === undefined) return;
+  /** A single commit fits, whatever its size. */
+  #fits({ bytes }: Commit): boolean {
+    return this.#pinned.size === 0 || this.sizeBytes + bytes.sizeBytes <= this.#options.budgetBytes * SHARE;
+  }
+
+  #makeRoom(item: Commit): boolean {
+    while (!this.#fits(item)) {
+      const oldest = this.#waiting.find((waiting) => !this.#trying.has(waiting));
+      if (oldest === undefined) return false;
       this.#drop(oldest);
     }
+    return true;
   }
 
   #drop(item: Commit): void {
     this.#remove(item);
     this.#options.observer.fill('uncommitted');
+    this.#unpin(item);
+  }
+
+  #unpin(item: Commit): void {
+    this.#pinned.delete(item);
     this.#options.memoryTier.unpin(item.chunk.path);
+    this.#beginPostponed();
+  }
+
+  /** As many as fit, in order. */
+  #beginPostponed(): void {
+    const { memoryTier } = this.#options;
+    while (this.#postponed.length > 0) {
+      const urgent = this.#postponed.findIndex(({ bytes, rank }) => bytes.isDropped || rank?.isBackground !== true);
+      const at = Math.max(urgent, 0);
+      const item = this.#postponed[at];
+      if (item === undefined || (!item.bytes.isDropped && !this.#fits(item))) return;
+      if (!memoryTier.repin(item.chunk.path, item.bytes)) {
+        this.#takePostponed(at);
+        continue;
+      }
+      this.#postponed.splice(at, 1);
+      void this.#begin(item);
+    }
+  }
+
+  /** The chunk stays uncommitted. */
+  #takePostponed(at: number): void {
+    this.#postponed.splice(at, 1);
+    this.#options.observer.fill('uncommitted');
   }
 
   #remove(item: Commit): void {

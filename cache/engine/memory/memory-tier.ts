@@ -58,6 +58,17 @@ export class MemoryTier {
     this.#pinnedBytes += bytes.sizeBytes;
   }
 
+  /** Pins `bytes` again; false if they are not in memory any more, or others took their place. */
+  repin(path: ChunkPath, bytes: ChunkBytes): boolean {
+    const entry = this.#entries.get(path);
+    if (entry?.bytes !== bytes) return false;
+    this.#unlink(entry);
+    this.#pinned.set(path, bytes);
+    this.#sizeBytes += bytes.sizeBytes;
+    this.#pinnedBytes += bytes.sizeBytes;
+    return true;
+  }
+
   unpin(path: ChunkPath): void {
     const bytes = this.#unpinned(path);
     if (bytes !== undefined) this.put(path, bytes);
@@ -113,6 +124,11 @@ export class MemoryTier {
   }
 
   #remove(entry: Entry): void {
+    this.#unlink(entry);
+    entry.bytes.drop();
+  }
+
+  #unlink(entry: Entry): void {
     if (this.#hand === entry) this.#hand = entry.newer;
     if (entry.newer === undefined) this.#newest = entry.older;
     else entry.newer.older = entry.older;
@@ -120,6 +136,5 @@ export class MemoryTier {
     else entry.older.newer = entry.newer;
     this.#entries.delete(entry.path);
     this.#sizeBytes -= entry.bytes.sizeBytes;
-    entry.bytes.drop();
   }
 }

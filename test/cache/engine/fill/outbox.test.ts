@@ -15,7 +15,7 @@ function open(budgetMib = 32) {
     ended.abort();
     await running;
   });
-  for (let i = 0; i < 12; i++) engines.origin.put('far-models', `o${i}`, patternBytes(MIB, i));
+  for (let i = 0; i < 14; i++) engines.origin.put('far-models', `o${i}`, patternBytes(MIB, i));
   const read = async (i: number) => {
     const { bytes } = await readAll(engine, readRequest(`o${i}`));
     expect(bytes.equals(patternBytes(MIB, i))).toBe(true);
@@ -115,6 +115,58 @@ describe('a commit that is being retried', () => {
     await clock.advance(120_000);
     expect(store.paths()).toHaveLength(4);
     expect(store.counts.lost).toBe(0);
+  });
+});
+
+describe('while commits take long', () => {
+  test('they hold at most a quarter of the budget, and every read is served', async () => {
+    const { clock, engine, store, counts } = open(10);
+    store.commitGate.hold();
+    for (let i = 0; i < 14; i++) {
+      const { bytes } = await readAll(engine, readRequest(`o${i}`));
+      expect(bytes.equals(patternBytes(MIB, i))).toBe(true);
+      expect(engine.outbox.sizeBytes).toBeLessThanOrEqual(2.5 * MIB);
+    }
+    await clock.advance(1_000);
+    expect([store.commitGate.waiting, engine.outbox.count > 2]).toEqual([2, true]);
+    store.commitGate.release();
+    await clock.advance(1_000);
+    // Eight chunks fit into memory.
+    expect([engine.outbox.count, engine.outbox.sizeBytes, store.paths().length]).toEqual([0, 0, 8]);
+    expect(counts.fills).toEqual({ committed: 8, uncommitted: 6 });
+    expect(engine.memory.usedBytes).toBe(engine.memoryTier.sizeBytes);
+  });
+
+  test('a chunk that waits for its commit is read from memory, and evicted under pressure', async () => {
+    const { clock, engine, store, origin } = open(8);
+    store.commitGate.hold();
+    for (let i = 0; i < 5; i++) await readAll(engine, readRequest(`o${i}`));
+    await readAll(engine, readRequest('o4'));
+    expect(origin.counts.reads).toBe(5);
+    const lease = await engine.memory.lease(5 * MIB, 'fill', 'new', new AbortController().signal);
+    lease.close();
+    store.commitGate.release();
+    await clock.advance(1_000);
+    expect(store.paths()).toHaveLength(2);
+    expect(engine.outbox.count).toBe(0);
+  });
+
+  test('a chunk that is larger than the quarter is committed alone', async () => {
+    const { clock, engine, store } = open(3);
+    await readAll(engine, readRequest('o0'));
+    await clock.advance(0);
+    expect([store.paths().length, engine.outbox.count]).toEqual([1, 0]);
+  });
+
+  test('postponed commits are flushed at shutdown', async () => {
+    const { clock, engine, store } = open(8);
+    store.commitGate.hold();
+    for (let i = 0; i < 6; i++) await readAll(engine, readRequest(`o${i}`));
+    await clock.advance(0);
+    const flushed = engine.flush(new AbortController().signal);
+    store.commitGate.release();
+    await flushed;
+    expect([store.paths().length, engine.outbox.count]).toEqual([6, 0]);
   });
 });
 
