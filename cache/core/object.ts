@@ -35,6 +35,8 @@ export interface ObjectPart {
   readonly range: ByteRange;
   /** The object's number of parts; undefined if it was not a multipart upload, or the origin does not report it. */
   readonly count: number | undefined;
+  /** The checksum headers that the origin reports for the part; undefined without any. */
+  readonly checksums?: Readonly<Record<string, string>>;
 }
 
 export function rangeLength(range: ByteRange): number {

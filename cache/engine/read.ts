@@ -10,6 +10,7 @@ import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
 import { evaluatePreconditions, rangeApplies, type Preconditions } from '#cache/core/preconditions.ts';
 import { resolveRange } from '#cache/core/range.ts';
+import { bodyChecksums, partChecksums } from '#cache/core/s3/checksums.ts';
 import { keyIsTooLong, MAX_KEY_BYTES } from '#cache/core/s3/request-target.ts';
 import { isImmutable } from '#cache/core/s3/version-id.ts';
 import { isSparse } from '#cache/core/sparse.ts';
@@ -61,6 +62,8 @@ export interface ReadResult {
   readonly range: ByteRange;
   /** How many parts the object has; only for a request by part number, where the count is known. */
   readonly partsCount: number | undefined;
+  /** The checksum headers of the body of a request by part number, if they are known. */
+  readonly partChecksums: Readonly<Record<string, string>> | undefined;
   /** How the answer is made up, for `X-Orca-Explain`. */
   readonly object: ObjectVersion;
   readonly chunkSizeBytes: number;
@@ -80,6 +83,7 @@ interface Plan {
   readonly status: 200 | 206 | 304;
   readonly range: ByteRange;
   readonly partsCount: number | undefined;
+  readonly partChecksums: Readonly<Record<string, string>> | undefined;
   readonly chunkSizeBytes: number;
 }
 
@@ -155,14 +159,14 @@ async function plan(context: ReadContext, admitted: Admitted, known: KnownHead, 
   const { chunking } = context;
   const object = { ...admitted.object, etag: head.etag, sizeBytes: head.sizeBytes };
   const chunkSizeBytes = chunkSizeFor(head.sizeBytes, chunking.sizeBytes, chunking.tiers);
-  const common = { object, chunkSizeBytes, partsCount: undefined };
+  const common = { object, chunkSizeBytes, partsCount: undefined, partChecksums: undefined };
   const whole = { from: 0, to: head.sizeBytes };
   const outcome = evaluatePreconditions(request.conditions, head);
   if (outcome.kind === 'failed')
     throw new OrcaError('precondition_failed', `${outcome.condition} does not hold`, { details: outcome.condition });
   if (outcome.kind === 'not_modified') return { ...common, status: 304, range: whole };
   if (request.part !== undefined)
-    return { ...common, ...(await partOf(context, object, request.part, request.signal)) };
+    return { ...common, ...(await partOf(context, object, head, request.part, request.signal)) };
   const range = rangeApplies(request.conditions, head) ? request.range : undefined;
   const wanted = resolveRange(range, head.sizeBytes);
   if (wanted.kind === 'unsatisfiable')
@@ -211,13 +215,16 @@ async function firstBytes(pieces: AsyncGenerator<Piece, void, void>): Promise<Pi
 async function partOf(
   { parts, metadata }: ReadContext,
   object: ObjectVersion,
+  head: ObjectHead,
   part: number,
   signal: AbortSignal,
-): Promise<Pick<Plan, 'status' | 'range' | 'partsCount'>> {
+): Promise<Pick<Plan, 'status' | 'range' | 'partsCount' | 'partChecksums'>> {
   try {
-    const { range, count } = await parts.of(object, part, signal);
+    const { range, count, checksums = {} } = await parts.of(object, part, signal);
+    // An object that was uploaded whole has one part, which is all of it.
+    const own = count === undefined ? bodyChecksums(head.headers) : partChecksums(checksums, head.headers);
     // An empty object has no range that a 206 could name.
-    return { status: object.sizeBytes === 0 ? 200 : 206, range, partsCount: count };
+    return { status: object.sizeBytes === 0 ? 200 : 206, range, partsCount: count, partChecksums: own };
   } catch (error) {
     if (hasCode(error, ...OUTDATED)) metadata.invalidate(object, object.etag);
     throw error;

@@ -124,6 +124,7 @@ function objectHeaders(
   // Checksums cover the whole object: an SDK would verify a part against them, and fail.
   if (status !== 200 || !withChecksum)
     for (const name of Object.keys(common)) if (name.startsWith('x-amz-checksum-')) delete common[name];
+  if (withChecksum) Object.assign(common, result.partChecksums);
   if (cache !== 'NONE') common['X-Cache'] = cache;
   // RFC 9110 §15.4.5: a 304 repeats the validators and nothing that describes a body.
   if (status === 304) return pick(common, NOT_MODIFIED_HEADERS);

@@ -5,6 +5,7 @@
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
 import { encodeRfc3986 } from '#cache/core/percent.ts';
+import { bodyChecksums } from '#cache/core/s3/checksums.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import { NULL_VERSION } from '#cache/core/s3/version-id.ts';
@@ -87,7 +88,7 @@ class S3Origin implements Origin {
     const name = nameOf(bucket, key);
     try {
       const query = [['partNumber', String(part)] as const, ...versionQuery(object.versionId)];
-      const headers = { 'if-match': `"${etag}"` };
+      const headers = { 'if-match': `"${etag}"`, ...WITH_CHECKSUM };
       const response = await this.#send({ method: 'HEAD', bucket, key, query, headers }, call);
       if (response.status === 416) throw new OrcaError('part_not_found', `${name} has no part ${part}`);
       if (response.status >= 300) throw errorFor(response, name);
@@ -220,7 +221,9 @@ function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): 
     throw new OrcaError('not_implemented', `the origin does not report the range of part ${part} of ${name}`);
   if (range.totalBytes !== object.sizeBytes || range.to > object.sizeBytes || range.from >= range.to)
     throw new OrcaError('origin_unavailable', `the origin reports a range outside of ${name} for part ${part}`);
-  return { range: { from: range.from, to: range.to }, count };
+  const checksums = bodyChecksums(headers);
+  const known = { range: { from: range.from, to: range.to }, count };
+  return Object.keys(checksums).length === 0 ? known : { ...known, checksums };
 }
 
 /** A server without versions ignores the parameter, and describes the object that it has. */

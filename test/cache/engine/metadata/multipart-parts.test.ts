@@ -25,6 +25,22 @@ const part = (engines: Engines, number: number, more = {}) =>
   readAll(engines.replicas[0]!.engine, readRequest('a', { part: number, ...more }));
 
 describe('a multipart object', () => {
+  test('has the checksum of the part that was requested, not of the object', async () => {
+    const engines = openEngines({
+      originSeen: (origin) => ({
+        ...origin,
+        async part(object, part, options) {
+          const known = await origin.part(object, part, options);
+          return { ...known, checksums: { 'x-amz-checksum-crc32': `part${part}` } };
+        },
+      }),
+    });
+    const headers = { 'x-amz-checksum-crc32': 'whole=-3', 'x-amz-checksum-type': 'COMPOSITE' };
+    engines.origin.put('far-models', 'a', BODY, { etag: 'e-3', headers });
+    const { result } = await part(engines, 2);
+    expect(result.partChecksums).toEqual({ 'x-amz-checksum-crc32': 'part2' });
+  });
+
   test('is read by part number, with one lookup per part', async () => {
     const engines = open();
     engines.origin.put('far-models', 'a', BODY, { etag: 'e-3' });

@@ -60,6 +60,42 @@ describe('the check of the owner', () => {
   });
 });
 
+describe('a version', () => {
+  const head = async (answer: Buffer, versionId: string) => {
+    const { server, origin } = await open((_, socket) => socket.write(answer));
+    const looked = origin.head('bucket', 'key', { signal }, versionId);
+    await looked.catch(() => {});
+    return { server, looked };
+  };
+  const good = { etag: '"e1"', 'content-length': '3' };
+
+  test('is requested by its ID, percent-encoded', async () => {
+    const { server, looked } = await head(bodiless('200 OK', { ...good, 'x-amz-version-id': 'v+/=&?' }), 'v+/=&?');
+    expect(await looked).toMatchObject({ etag: 'e1', sizeBytes: 3 });
+    expect(server.requests[0]?.target).toBe('/bucket/key?versionId=v%2B%2F%3D%26%3F');
+  });
+
+  test.for([
+    ['another version', 'v1', { 'x-amz-version-id': 'v2' }],
+    ['the current object of a server without versions', 'v1', {}],
+    ['a version in place of the null version', 'null', { 'x-amz-version-id': 'v2' }],
+  ] as const)('answered with %s is rejected', async ([, versionId, headers]) => {
+    const { looked } = await head(bodiless('200 OK', { ...good, ...headers }), versionId);
+    await expect(looked).rejects.toMatchObject({ code: 'not_implemented' });
+  });
+
+  test('may be the null version of a bucket that never had versions', async () => {
+    const { looked } = await head(bodiless('200 OK', good), 'null');
+    expect(await looked).toMatchObject({ etag: 'e1' });
+  });
+
+  test('that is a delete marker is rejected with what S3 reports about it', async () => {
+    const headers = { 'x-amz-delete-marker': 'true', 'x-amz-version-id': 'v1', allow: 'DELETE' };
+    const { looked } = await head(bodiless('405 Method Not Allowed', headers), 'v1');
+    await expect(looked).rejects.toMatchObject({ code: 'delete_marker', headers });
+  });
+});
+
 describe('a part', () => {
   const good = { etag: '"e1"', 'content-range': 'bytes 10-19/100', 'x-amz-mp-parts-count': '3' };
   const request = async (answer: Buffer, of = object) => {
@@ -78,6 +114,19 @@ describe('a part', () => {
     const empty = { etag: '"e1"', 'x-amz-mp-parts-count': '1' };
     const nothing = { range: { from: 0, to: 0 }, count: 1 };
     expect(await request(bodiless('200 OK', empty), { ...object, sizeBytes: 0 })).toEqual(nothing);
+  });
+
+  test('has the checksum that the origin reports for it, which is requested', async () => {
+    const { server, origin } = await open((_, socket) =>
+      socket.write(bodiless('206 Partial Content', { ...good, 'x-amz-checksum-crc32': 'AAAAAA==' })),
+    );
+    expect(await origin.part({ ...object, versionId: 'v/1' }, 2, { signal })).toEqual({
+      range,
+      count: 3,
+      checksums: { 'x-amz-checksum-crc32': 'AAAAAA==' },
+    });
+    expect(server.requests[0]?.headers).toMatchObject({ 'x-amz-checksum-mode': 'ENABLED' });
+    expect(server.requests[0]?.target).toBe('/bucket/key?partNumber=2&versionId=v%2F1');
   });
 
   test.for([
