@@ -20,6 +20,7 @@ import { StoredLists } from '#cache/engine/metadata/stored-lists.ts';
 import { SubResources } from '#cache/engine/metadata/sub-resources.ts';
 import { VersionListings } from '#cache/engine/metadata/version-listings.ts';
 import { SparseReads } from '#cache/engine/sparse/reads.ts';
+import { Sequences } from '#cache/engine/sparse/sequences.ts';
 import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import { StoreLoads } from '#cache/engine/streams/store-loads.ts';
 import { Catalog } from '#cache/engine/upstream/catalog.ts';
@@ -35,6 +36,8 @@ import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
 
 /** Limits each attempt of a HEAD. Even a distant origin answers sooner, and a lost request is retried. */
 const HEAD_TIMEOUT_MS = 2_000;
+/** The share of memory for blocks of sparse reads: as much as commits that wait have. */
+const SPARSE_SHARE = 1 / 4;
 /** A client whose socket takes no bytes for this long has disappeared without closing its connection. */
 const STALL_LIMIT_MS = 300_000;
 /** While the cachestore is down a chunk comes from memory or the origin only, and other clients need both. */
@@ -89,7 +92,12 @@ export interface Engine {
 function openUpstream(options: EngineOptions) {
   const { settings, clock } = options;
   const { budgetBytes } = settings.memory;
-  const memory = new ChunkMemory({ budgetBytes, clock, poison: options.poisonMemory ?? false });
+  const memory = new ChunkMemory({
+    budgetBytes,
+    clock,
+    poison: options.poisonMemory ?? false,
+    isShared: options.store.sharesMemory === true,
+  });
   const memoryTier = new MemoryTier();
   memory.onPressure(memoryTier);
   memoryTier.onEvictable(() => memory.reconsider());
@@ -148,7 +156,7 @@ export function openEngine(options: EngineOptions): Engine {
   const { settings, clock } = options;
   const upstream = openUpstream(options);
   const { memory, memoryTier, catalog, limiter, origin, store, outbox, identity } = upstream;
-  const blockTable = new BlockTable(memoryTier);
+  const blockTable = new BlockTable(memoryTier, { maxBytes: settings.memory.budgetBytes * SPARSE_SHARE });
   const fillContext: FillContext = {
     ...options,
     ...upstream,
@@ -170,6 +178,7 @@ export function openEngine(options: EngineOptions): Engine {
     ...fillContext,
     flights,
     sparse,
+    sequences: new Sequences(),
     ghosts: new GhostList(),
     storeLoads,
     peerStreams,

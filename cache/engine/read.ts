@@ -4,7 +4,15 @@
  * The first bytes are available before the status line is written. A later failure closes the connection; it never
  * yields a short or corrupt body.
  */
-import { chunkAt, chunkPathPrefix, chunkSizeFor, sliceAt, sliceCount, type ChunkTier } from '#cache/core/chunk.ts';
+import {
+  chunkAt,
+  chunkPathPrefix,
+  chunkSizeFor,
+  sliceAt,
+  sliceCount,
+  type Chunk,
+  type ChunkTier,
+} from '#cache/core/chunk.ts';
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
@@ -13,7 +21,7 @@ import { resolveRange } from '#cache/core/range.ts';
 import { bodyChecksums, partChecksums } from '#cache/core/s3/checksums.ts';
 import { keyIsTooLong, MAX_KEY_BYTES } from '#cache/core/s3/request-target.ts';
 import { isImmutable } from '#cache/core/s3/version-id.ts';
-import { isSparse } from '#cache/core/sparse.ts';
+import { isInSequence, isSparse, type SequenceSoFar } from '#cache/core/sparse.ts';
 import type { FetchContext } from '#cache/engine/fetch/context.ts';
 import { memoryPiece } from '#cache/engine/fetch/from-memory.ts';
 import { startingWith, streamSlices } from '#cache/engine/fetch/read-ahead.ts';
@@ -22,6 +30,7 @@ import type { Piece, Source } from '#cache/engine/memory/piece.ts';
 import type { KnownHead, Metadata } from '#cache/engine/metadata/metadata.ts';
 import type { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
 import { resolveVersion } from '#cache/engine/metadata/version-head.ts';
+import type { Sequences } from '#cache/engine/sparse/sequences.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import { asView } from '#cache/engine/streams/view-or-copy.ts';
 import { ruleOf, underRule, type BucketRules } from './bucket-rule.ts';
@@ -29,6 +38,7 @@ import { ruleOf, underRule, type BucketRules } from './bucket-rule.ts';
 export interface ReadContext extends FetchContext, BucketRules {
   readonly metadata: Metadata;
   readonly parts: MultipartParts;
+  readonly sequences: Sequences;
   readonly originId: string;
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
   readonly readahead: () => number;
@@ -92,7 +102,7 @@ interface Plan {
  * GET to another must not get a 412 because the other one's entry is a few seconds older.
  */
 const REVALIDATE_AFTER_MS = 1_000;
-/** Answers of the origin that the head of the object cannot be true any more. */
+/** After these errors of the origin the known head cannot be true any more. */
 const OUTDATED: readonly ErrorCode[] = ['object_changed', 'not_found', 'version_not_found'];
 /** The head of an immutable object does not expire. */
 const IMMUTABLE_TTL_MS = Number.POSITIVE_INFINITY;
@@ -112,7 +122,11 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
       const prefix = chunkPathPrefix(planned.object, planned.chunkSizeBytes);
       // A shortcut for small reads from memory: the source chain would cost more than their bytes.
       const whole = wholeFromMemory(context, planned, prefix);
-      if (whole !== undefined) return { ...answer, source: whole.source, body: onePiece(whole) };
+      if (whole !== undefined) {
+        const { range, chunkSizeBytes } = planned;
+        if (range.to % chunkSizeBytes === 0) context.sequences.passed(prefix, range.to, chunkSizeBytes);
+        return { ...answer, source: whole.source, body: onePiece(whole) };
+      }
       return { ...answer, ...(await firstBytes(fetchChunks(context, planned, prefix, request))) };
     } catch (error) {
       if (hasCode(error, 'object_archived')) throw withStorageClass(error, known.head);
@@ -184,6 +198,13 @@ async function* fetchChunks(
   prefix: string,
   request: ReadRequest,
 ): AsyncGenerator<Piece, void, void> {
+  // Recorded once for the read, and only if a slice of it is small.
+  let sequence: SequenceSoFar | undefined;
+  const isSparseSlice = (chunk: Chunk, slice: ByteRange, number: number): boolean => {
+    if (!isSparse(chunk, slice)) return false;
+    sequence ??= context.sequences.continue(prefix, range);
+    return !isInSequence(chunk, sequence, number);
+  };
   try {
     yield* streamSlices(context, {
       count: sliceCount(range, chunkSizeBytes),
@@ -191,7 +212,7 @@ async function* fetchChunks(
       slice: (number) => {
         const slice = sliceAt(range, chunkSizeBytes, number);
         const chunk = chunkAt(object, chunkSizeBytes, slice.index, prefix);
-        return { chunk, range: slice, sparse: isSparse(chunk, slice, context.chunking.sizeBytes) };
+        return { chunk, range: slice, sparse: isSparseSlice(chunk, slice, number) };
       },
       readahead: context.readahead(),
       signal: request.signal,

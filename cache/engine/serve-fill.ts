@@ -8,7 +8,7 @@ import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { FillReason } from '#cache/core/peer/fill-request.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
-import { isSparseIn } from '#cache/core/sparse.ts';
+import { isSparse } from '#cache/core/sparse.ts';
 import { drain, type Cursor, type FetchContext } from '#cache/engine/fetch/context.ts';
 import { fromMemory } from '#cache/engine/fetch/from-memory.ts';
 import { fetchLocally } from '#cache/engine/fetch/from-origin.ts';
@@ -43,11 +43,10 @@ export type FillReply =
 /** Resolves when the answer is known and, for `bytes`, the first bytes are available. */
 export async function serveFill(context: FetchContext, call: FillCall): Promise<FillReply> {
   const { chunk } = call;
-  const askedAt = context.blockTable.moment;
-  const sparse = call.sparse === true && isSparseIn(chunk, call.range);
+  const sparse = call.sparse === true && isSparse(chunk, call.range);
   // Blocks that the running fill has not reached yet may be in memory from before it.
   if (sparse && context.flights.get(chunk.path) !== undefined && context.blockTable.covers(chunk.path, call.range)) {
-    const blocks = await serveSparse(context, call, askedAt);
+    const blocks = await serveSparse(context, call);
     if (blocks !== undefined) return blocks;
   }
   // Whatever the rank: a chunk in flight or in memory here need not be fetched from the origin again.
@@ -63,7 +62,7 @@ export async function serveFill(context: FetchContext, call: FillCall): Promise<
   // The asking replica cannot use the cachestore's copy: it gets ours, read and verified here, repaired if need be.
   if (call.reason === 'store_unavailable' || call.reason === 'corrupt') return serveVerified(context, call);
   if (call.reason === 'not_stored') context.catalog.forget(chunk.path);
-  const blocks = sparse ? await serveSparse(context, call, askedAt) : undefined;
+  const blocks = sparse ? await serveSparse(context, call) : undefined;
   if (blocks !== undefined) return blocks;
   // The flight itself looks in the cachestore first, and fills only after a 404 of its own.
   const flight = context.flights.enter({ chunk, demand: call.demand, knownAbsent: false, proven: sparse });
@@ -87,9 +86,9 @@ async function withFirstPiece(pieces: AsyncGenerator<Piece, void, void>): Promis
 }
 
 /** Undefined when the chunk is to be filled after all. */
-async function serveSparse(context: FetchContext, call: FillCall, askedAt: number): Promise<FillReply | undefined> {
+async function serveSparse(context: FetchContext, call: FillCall): Promise<FillReply | undefined> {
   if (context.catalog.has(call.chunk.path)) return { kind: 'stored' };
-  const reader = context.sparse.enter({ ...call, askedAt, knownAbsent: false });
+  const reader = context.sparse.enter({ ...call, knownAbsent: false });
   if (reader === undefined) return undefined;
   try {
     return await serveReader(reader, call);
@@ -123,5 +122,5 @@ async function* fromMemoryTier(context: FetchContext, call: FillCall): AsyncGene
 
 /** For one source only: no other source follows that could use what this cursor records. */
 function cursorOf({ range }: FillCall): Cursor {
-  return { at: range.from, absent: false, corrupt: false, storeFailed: false, askedAt: 0, wasReadLately: false };
+  return { at: range.from, absent: false, corrupt: false, storeFailed: false, wasReadLately: false };
 }

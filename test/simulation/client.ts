@@ -3,10 +3,11 @@
  * version that the response names. Which errors are allowed instead of a body, `allowed.ts` decides.
  */
 import { getEventListeners } from 'node:events';
-import { chunkAt, chunkSizeFor } from '#cache/core/chunk.ts';
+import { chunkAt, chunkSizeFor, sliceAt, sliceCount } from '#cache/core/chunk.ts';
 import { blockSizeFor } from '#cache/core/chunk-metadata.ts';
 import { codeOf, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
+import { resolveRange } from '#cache/core/range.ts';
 import type { PeerAddress } from '#cache/engine/ports.ts';
 import type { ReadResult } from '#cache/engine/read.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
@@ -15,6 +16,7 @@ import { AFTERMATH_MS, isAllowed, ORIGIN_TROUBLE, REVALIDATE_MS, type Failure } 
 import { firstDifference, type Version } from './content.ts';
 import { Connection } from './connection.ts';
 import { describe } from './peers.ts';
+import type { Ledger } from './ledger.ts';
 import type { SimOrigin } from './origin.ts';
 import type { Random } from './random.ts';
 import { BUCKET, ORIGIN_BUCKET, sendingOf, type Incarnation } from './replica.ts';
@@ -40,6 +42,7 @@ export interface ClientsOptions {
   readonly scenario: Scenario;
   readonly origin: SimOrigin;
   readonly store: SimStore;
+  readonly ledger: Ledger;
   readonly random: Random;
   /** False while a replica's breaker is open: it closes by requests, one at a time. */
   readonly isOriginAsked: () => boolean;
@@ -205,6 +208,7 @@ export class Clients {
     process.serving++;
     let started = false;
     const pace = new ReaderPace();
+    this.#wanted(plan);
     try {
       const result = await process.engine.read({
         bucket: BUCKET,
@@ -243,6 +247,24 @@ export class Clients {
       process.serving--;
       forget();
       this.#checkListeners(exchange, aborter.signal, connection);
+    }
+  }
+
+  /** What the request may cost at the origin, at most. */
+  #wanted({ key, range }: ClientPlan): void {
+    const { scenario, origin, ledger } = this.#options;
+    const version = origin.current(key);
+    if (version === undefined) return;
+    const { sizeBytes, etag } = version;
+    const wanted = resolveRange(rangeHeader(range), sizeBytes);
+    const whole = { from: 0, to: sizeBytes };
+    const asked = wanted.kind === 'part' ? wanted.range : whole;
+    const size = chunkSizeFor(sizeBytes, scenario.chunkBytes, scenario.tiers);
+    const object = { originId: 'far', bucket: ORIGIN_BUCKET, key, etag, sizeBytes };
+    const count = sliceCount(asked, size);
+    for (let number = 0; number < count; number++) {
+      const slice = sliceAt(asked, size, number);
+      ledger.wanted(chunkAt(object, size, slice.index), slice, count === 1);
     }
   }
 

@@ -4,7 +4,7 @@
  */
 import type { ByteRange } from '#cache/core/object.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
-import { mostSparseBlocks, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
+import { blocksOf, creditBytes, isFooter, isSparse, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
 import type { World } from './world.ts';
 
 /**
@@ -35,9 +35,16 @@ interface Span {
 
 interface Account {
   spans: Span[];
-  /** What sparse reads brought. */
+  /** What sparse reads brought, as far as it is still in memory. */
   readonly sparse: ByteRange[];
   sparseBytes: number;
+  /** What the reads of clients allow sparse reads to cost. */
+  creditBytes: number;
+  /** Of that, what also pays for a fill. */
+  fillCreditBytes: number;
+  /** No client has requested more than a small part at a time. */
+  isSparseOnly: boolean;
+  lengthBytes: number;
   readonly excuses: Partial<Record<ExcuseKind, Excuse>>;
 }
 
@@ -124,8 +131,40 @@ export class Ledger {
     account.spans = rest;
   }
 
-  /** Sparse blocks of the chunk have arrived: they may cost at most an eighth of the chunk on top. */
-  deliveredSparse({ path, lengthBytes }: Chunk, from: number, to: number): void {
+  /** A client asks for `range` of a chunk; `isAll`: and for nothing else. */
+  wanted(chunk: Chunk, range: ByteRange, isAll: boolean): void {
+    const account = this.#account(chunk.path);
+    const { first, end } = blocksOf(range);
+    account.lengthBytes = chunk.lengthBytes;
+    account.creditBytes += Math.max(creditBytes(range), (end - first) * SPARSE_BLOCK_BYTES);
+    if (!isFooter(chunk, range)) account.fillCreditBytes += creditBytes(range);
+    account.isSparseOnly &&= isAll && isSparse(chunk, range);
+  }
+
+  /** After the workload of a calm run: a chunk that was read in small parts has cost what these may cost, and is filled then. */
+  checkSparse(): void {
+    for (const [path, account] of this.#accounts) {
+      if (!account.isSparseOnly || account.creditBytes === 0) continue;
+      const filledBytes = account.spans.reduce((sum, { from, to }) => sum + to - from, 0);
+      const costBytes = filledBytes + account.sparseBytes;
+      if (costBytes > account.creditBytes)
+        this.#world.violate('sparse reads are sparse', `${path} cost ${costBytes} bytes of ${account.creditBytes}`);
+      const mayBytes = 2 * (account.lengthBytes + account.sparseBytes);
+      if (filledBytes === 0 && account.fillCreditBytes > mayBytes)
+        this.#world.violate(
+          'sparse reads are sparse',
+          `${path} has paid ${account.fillCreditBytes} bytes for ${account.lengthBytes}, and is not filled`,
+        );
+    }
+  }
+
+  /** A replica has evicted all that it had in memory: blocks may be read again, and are paid for again. */
+  evicted(): void {
+    for (const { sparse } of this.#accounts.values()) sparse.length = 0;
+  }
+
+  /** Sparse blocks of the chunk have arrived. */
+  deliveredSparse({ path }: Chunk, from: number, to: number): void {
     const account = this.#account(path);
     const arrivedBytes = to - from;
     // One that failed is as if it had never been; without faults none fails.
@@ -135,15 +174,10 @@ export class Ledger {
     account.sparseBytes += arrivedBytes;
     this.totalBytes += arrivedBytes;
     this.sparseBytes += arrivedBytes;
-    const mostBytes = mostSparseBlocks(lengthBytes) * SPARSE_BLOCK_BYTES;
-    if (account.sparseBytes <= mostBytes) return;
-    const excuses = this.#further(path, { order: 0, atMs: 0 }, this.#now());
-    const { replicas, store, fill } = account.excuses;
-    const excuse = this.#general ?? replicas ?? store ?? fill;
-    if (excuse === undefined && excuses.store === undefined && excuses.replicas === undefined)
+    if (this.#isCalm && account.sparseBytes > account.creditBytes)
       this.#world.violate(
         'sparse reads are sparse',
-        `${account.sparseBytes} bytes of ${path} were read for sparse reads, of ${lengthBytes}`,
+        `${account.sparseBytes} bytes of ${path} were read for sparse reads, which may cost ${account.creditBytes}`,
       );
   }
 
@@ -185,7 +219,16 @@ export class Ledger {
   #account(path: string): Account {
     const known = this.#accounts.get(path);
     if (known !== undefined) return known;
-    const account: Account = { spans: [], sparse: [], sparseBytes: 0, excuses: {} };
+    const account: Account = {
+      spans: [],
+      sparse: [],
+      sparseBytes: 0,
+      creditBytes: 0,
+      fillCreditBytes: 0,
+      isSparseOnly: true,
+      lengthBytes: 0,
+      excuses: {},
+    };
     this.#accounts.set(path, account);
     return account;
   }

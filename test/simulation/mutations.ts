@@ -41,7 +41,7 @@ const FROM_PEER = 'cache/engine/fetch/from-peer.ts';
 const FROM_STORE = 'cache/engine/fetch/from-store.ts';
 const SERVE_FILL = 'cache/engine/serve-fill.ts';
 const METADATA = 'cache/engine/metadata/metadata.ts';
-const BLOCK_TABLE = 'cache/engine/fill/block-table.ts';
+const BLOCK_EVIDENCE = 'cache/engine/fill/block-evidence.ts';
 const isSparse = ({ tiers, chunkBytes }: Scenario): boolean =>
   tiers.some(({ chunkSizeBytes }) => chunkSizeBytes > 2 * chunkBytes);
 
@@ -445,7 +445,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: OUTBOX,
-        search: 'return this.#pinned.size === 0 || this.sizeBytes + bytes.sizeBytes <= this.#options.budgetBytes * SHARE;',
+        search:
+          'return this.#pinned.size === 0 || this.sizeBytes + bytes.sizeBytes <= this.#options.budgetBytes * SHARE;',
         replace: 'return bytes.sizeBytes > 0;',
       },
     ],
@@ -503,33 +504,33 @@ export const MUTATIONS: readonly Mutation[] = [
     shows: isSparse,
     edits: [
       {
-        file: BLOCK_TABLE,
-        search: 'if (run === undefined) gapFrom ??= block;',
-        replace: 'if (run === undefined || run.held === undefined) gapFrom ??= block;',
+        file: BLOCK_EVIDENCE,
+        search: 'if (runs.has(block)) continue;',
+        replace: 'if ((runs.get(block) as { held?: object } | undefined)?.held !== undefined) continue;',
       },
     ],
   },
   {
     name: 'however much is read of a chunk, it is never filled',
     seed: 22,
-    shows: isSparse,
+    shows: (scenario) => isSparse(scenario) && scenario.isCalm,
     edits: [
       {
-        file: BLOCK_TABLE,
-        search: 'return { fill: isAgain || isMuch, gaps };',
-        replace: 'return { fill: false, gaps };',
+        file: BLOCK_EVIDENCE,
+        search: 'if (isPaidFor(evidence, lengthBytes, gaps, restBytes)) return',
+        replace: 'if (false) return',
       },
     ],
   },
   {
-    name: 'a block that has left memory is read again, instead of its chunk being filled',
+    name: 'a chunk is filled by its first small read',
     seed: 166,
-    shows: isSparse,
+    shows: (scenario) => isSparse(scenario) && scenario.isCalm,
     edits: [
       {
-        file: BLOCK_TABLE,
-        search: 'else if (run === undefined) isAgain ||= asked.moment >= evidence.lastCompletedAt;',
-        replace: 'else if (run === undefined) isAgain ||= false;',
+        file: BLOCK_EVIDENCE,
+        search: 'if (isPaidFor(evidence, lengthBytes, gaps, restBytes)) return',
+        replace: 'if (true) return',
       },
     ],
   },

@@ -3,6 +3,7 @@ import { chunkAt, chunkSizeFor, type ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '#cache/core/object.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
+import { SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
 import type { Flight } from '#cache/engine/fill/flight.ts';
 import type { CallOptions, Origin } from '#cache/engine/ports.ts';
 import { Bill } from './bill.ts';
@@ -107,7 +108,7 @@ export class SimOrigin {
         // A fill is in the table before it asks; a block's read may outlive what the table knew of it.
         const sparse =
           isSparseRead(who, chunk.path, range.from - start, range.to - start) ||
-          (filling === undefined && chunk.chunkSizeBytes > this.#scenario.chunkBytes);
+          (filling === undefined && chunk.lengthBytes > MOST_FILLED_BYTES);
         const flight = sparse ? undefined : filling;
         // A block may have waited for its turn, or for a second try, while a fill brought the chunk.
         if (who.engine.memoryTier.get(chunk.path) !== undefined && !sparse)
@@ -149,6 +150,7 @@ export class SimOrigin {
       part: () => Promise.reject(new OrcaError('origin_unsupported', 'the simulation has no multipart objects')),
       list: () => Promise.reject(new OrcaError('origin_unsupported', 'nothing is listed here')),
       listVersions: () => Promise.reject(new OrcaError('origin_unsupported', 'nothing is listed here')),
+      subResource: () => Promise.reject(new OrcaError('not_implemented', 'no sub-resources')),
       close: async () => {},
     };
   }
@@ -242,6 +244,9 @@ export class SimOrigin {
     return { chunk, start: chunk.range.from };
   }
 }
+
+/** Chunks of up to eight blocks are always filled. */
+const MOST_FILLED_BYTES = 8 * SPARSE_BLOCK_BYTES;
 
 async function whileReading(who: Incarnation, flight: Flight, read: Promise<void>): Promise<void> {
   who.reading.push(flight);

@@ -115,6 +115,7 @@ class Run {
       scenario,
       origin: this.#origin,
       store: this.#store,
+      ledger: this.#ledger,
       random: this.#random.fork('connections'),
       isOriginAsked: () => world.nowMs - this.#breakerMs > BREAKER_ECHO_MS,
     });
@@ -158,6 +159,7 @@ class Run {
     this.#heal();
     await this.#settle('requests end', () => this.#clients.running.size === 0);
     await world.run(world.nowMs + RECOVERY_MS);
+    if (scenario.isCalm) this.#ledger.checkSparse();
     await this.#readEverythingAgain();
     await this.#settle('fills end', () => this.#live().every(isIdle));
     await this.#shutDown();
@@ -442,6 +444,7 @@ class Run {
   /** As other readers' needs do. */
   #evict(): void {
     for (const { engine } of this.#live()) if (this.#random.chance(0.7)) engine.memoryTier.evict(Infinity);
+    this.#ledger.evicted();
   }
 
   // -- the workload

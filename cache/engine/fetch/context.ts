@@ -59,16 +59,13 @@ export interface Cursor {
   corrupt: boolean;
   /** The cachestore did not answer this replica: this read does not ask it again. */
   storeFailed: boolean;
-  /** The block table's moment when the read began. */
-  readonly askedAt: number;
   /** The ghost list contains the chunk: it may be loaded into memory. */
   readonly wasReadLately: boolean;
 }
 
 export function startCursor(context: FetchContext, read: ChunkRead): Cursor {
-  const askedAt = context.blockTable.moment;
   const wasReadLately = context.ghosts.touch(read.chunk.path);
-  return { at: read.range.from, absent: false, corrupt: false, storeFailed: false, askedAt, wasReadLately };
+  return { at: read.range.from, absent: false, corrupt: false, storeFailed: false, wasReadLately };
 }
 
 /** The bytes that are not read yet. */

@@ -74,13 +74,12 @@ async function* fromFill(context: FetchContext, read: ChunkRead, cursor: Cursor)
 
 function joinFill(context: FetchContext, read: ChunkRead, cursor: Cursor): FlightReader | SparseReader | undefined {
   const { chunk, demand, signal } = read;
-  const { askedAt } = cursor;
   const knownAbsent = cursor.absent || cursor.storeFailed;
   const isFilling = context.flights.get(chunk.path) !== undefined;
   // Blocks that the running fill has not reached yet may be in memory from before it.
   const sparse = isFilling ? isCovered(context, read, cursor) : isStillSparse(read, cursor);
   const blocks = sparse
-    ? context.sparse.enter({ chunk, range: read.range, demand, askedAt, knownAbsent, signal })
+    ? context.sparse.enter({ chunk, range: read.range, demand, knownAbsent, signal })
     : undefined;
   if (blocks !== undefined) return blocks;
   const flight = context.flights.enter({ chunk, demand, knownAbsent, overwrite: cursor.corrupt, proven: sparse });

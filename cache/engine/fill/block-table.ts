@@ -1,23 +1,24 @@
 /**
- * Which blocks sparse reads requested, and which of those are in flight or in memory. This is the evidence by which a
- * whole chunk is filled: too many different blocks were requested, or one was requested again after it had been read.
+ * Which blocks of a chunk sparse reads have fetched or are fetching, and what those reads may still cost. This is the
+ * evidence by which a reader in sequence gets more blocks at a time, and by which a whole chunk is filled.
  */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import type { ByteRange } from '#cache/core/object.ts';
-import { blocksOf, mostSparseBlocks, rangeOfBlocks, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
+import { blocksOf, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import { decideRead, type Evidence, type SparseDecision } from './block-evidence.ts';
 import type { Flight } from './flight.ts';
 
-/** A chunk of 128 MiB has a bitmap of 256 bytes: a few MiB in all, for the footers of 10 000 files. */
+/** A few hundred bytes each: a few MiB in all, for the footers of 10 000 files. */
 const MAX_CHUNKS = 10_000;
-/** Arrivals within this time after a read with several waiters belong to the same burst, and do not count as reuse. */
-const BURST_MS = 1_000;
 
 /** Adjacent blocks that one origin read fetches; offsets count from the chunk's start. */
 export interface BlockRun extends ByteRange {
   readonly chunk: Chunk;
   readonly flight: Flight;
+  /** Resolves when it is in memory, or has failed. */
+  readonly ended: Promise<void>;
 }
 
 /** A run that is completely in memory. */
@@ -29,43 +30,32 @@ export interface HeldRun extends ByteRange {
 interface Run {
   readonly reading: BlockRun;
   held: HeldRun | undefined;
-  completedAt: number;
-  completedMs: number;
-  /** Other reads requested it while it was fetched. */
-  isBurst: boolean;
 }
 
-/** When a read arrived, in the table's own count, and the time now. */
-export interface Asked {
-  readonly moment: number;
-  readonly nowMs: number;
-}
-
-interface Evidence {
-  /** One bit per requested block. */
-  readonly asked: Uint8Array;
+interface Entry extends Evidence {
   readonly runs: Map<number, Run>;
-  askedCount: number;
   readingCount: number;
-  lastCompletedAt: number;
 }
 
-export interface SparseDecision {
-  /** The whole chunk should be filled. */
-  readonly fill: boolean;
-  /** The requested blocks that are neither in memory nor in flight, in order. */
-  readonly gaps: readonly ByteRange[];
+export interface BlockTableOptions {
+  /** The limit for blocks in memory: the least recently used ones are evicted, before other entries of the memory tier. */
+  readonly maxBytes: number;
+  readonly maxChunks?: number;
 }
 
 export class BlockTable {
   readonly #memoryTier: MemoryTier;
+  readonly #maxBytes: number;
   readonly #maxChunks: number;
   /** Least recently asked first. */
-  readonly #chunks = new Map<ChunkPath, Evidence>();
-  #moment = 0;
+  readonly #chunks = new Map<ChunkPath, Entry>();
+  /** Least recently used first. */
+  readonly #held = new Map<BlockRun, HeldRun>();
+  #heldBytes = 0;
 
-  constructor(memoryTier: MemoryTier, maxChunks = MAX_CHUNKS) {
+  constructor(memoryTier: MemoryTier, { maxBytes, maxChunks = MAX_CHUNKS }: BlockTableOptions) {
     this.#memoryTier = memoryTier;
+    this.#maxBytes = maxBytes;
     this.#maxChunks = maxChunks;
   }
 
@@ -73,9 +63,9 @@ export class BlockTable {
     return this.#chunks.size;
   }
 
-  /** Increments with each completed read: a request from before that moment is late, and does not count as reuse. */
-  get moment(): number {
-    return this.#moment;
+  /** The size of the blocks in memory. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
   /** Whether all blocks of the range are in memory or in flight. */
@@ -86,76 +76,53 @@ export class BlockTable {
     return evidence !== undefined;
   }
 
-  /** How a read of the range is served. */
-  decide(chunk: Chunk, range: ByteRange, asked: Asked): SparseDecision {
-    const evidence = this.#chunks.get(chunk.path);
-    const { first, end } = blocksOf(range);
-    const gaps: ByteRange[] = [];
-    let gapFrom: number | undefined;
-    let fresh = 0;
-    let isAgain = false;
-    const endGap = (block: number) => {
-      if (gapFrom !== undefined) gaps.push(rangeOfBlocks(gapFrom, block, chunk.lengthBytes));
-      gapFrom = undefined;
-    };
-    for (let block = first; block < end; block++) {
-      const run = evidence?.runs.get(block);
-      if (run === undefined) gapFrom ??= block;
-      else endGap(block);
-      if (evidence === undefined || !isSet(evidence.asked, block)) fresh++;
-      // Read once, and evicted since: the time of each block's read is not kept.
-      else if (run === undefined) isAgain ||= asked.moment >= evidence.lastCompletedAt;
-      else if (isSecondTouch(run, asked)) isAgain = true;
-    }
-    endGap(end);
-    const isMuch = (evidence?.askedCount ?? 0) + fresh > mostSparseBlocks(chunk.lengthBytes);
-    return { fill: isAgain || isMuch, gaps };
+  /** Records a read of the range, and decides how it is served. `mayWiden`: memory has room for blocks ahead of it. */
+  decide(chunk: Chunk, range: ByteRange, mayWiden: boolean): SparseDecision {
+    return decideRead(this.#touch(chunk.path), chunk, range, mayWiden);
   }
 
-  /** The range is in flight from now on, and its blocks count as requested. */
+  /** The range is in flight from now on, and paid for. */
   begin(run: BlockRun): void {
-    const evidence = this.#touch(run.chunk);
+    const evidence = this.#touch(run.chunk.path);
     evidence.readingCount++;
-    const begun: Run = { reading: run, held: undefined, completedAt: 0, completedMs: 0, isBurst: false };
-    eachBlock(run, (block) => {
-      if (!isSet(evidence.asked, block)) evidence.askedCount++;
-      set(evidence.asked, block, true);
-      evidence.runs.set(block, begun);
-    });
+    evidence.budgetBytes -= run.to - run.from;
+    const begun: Run = { reading: run, held: undefined };
+    eachBlock(run, (block) => evidence.runs.set(block, begun));
   }
 
-  /** The read failed: its blocks do not count as requested. */
+  /** The read failed: it is no evidence. */
   failed(run: BlockRun): void {
     const evidence = this.#chunks.get(run.chunk.path);
     if (evidence === undefined || this.#end(evidence, run) === undefined) return;
-    eachBlock(run, (block) => {
-      set(evidence.asked, block, false);
-      evidence.runs.delete(block);
-    });
-    evidence.askedCount -= blockCount(run);
-    if (evidence.askedCount === 0) this.#chunks.delete(run.chunk.path);
+    eachBlock(run, (block) => evidence.runs.delete(block));
+    evidence.budgetBytes += run.to - run.from;
+    if (evidence.runs.size === 0) this.#chunks.delete(run.chunk.path);
   }
 
   /** The run is in memory: from now on the memory tier keeps or evicts it. */
-  completed(run: BlockRun, bytes: ChunkBytes, nowMs: number): void {
+  completed(run: BlockRun, bytes: ChunkBytes): void {
     const { path } = run.flight.chunk;
     const evidence = this.#chunks.get(run.chunk.path);
-    this.#moment++;
     // Forgotten while it was in flight: the whole chunk has arrived, and readers use that.
     const ended = evidence && this.#end(evidence, run);
-    if (evidence === undefined || ended === undefined) {
+    if (ended === undefined) {
       bytes.drop();
       return;
     }
-    this.#memoryTier.put(path, bytes);
-    evidence.lastCompletedAt = this.#moment;
     ended.held = { path, bytes, from: run.from, to: run.to };
-    ended.completedAt = this.#moment;
-    ended.completedMs = nowMs;
+    this.#held.set(run, ended.held);
+    this.#heldBytes += bytes.sizeBytes;
+    this.#memoryTier.put(path, bytes);
+    for (const [oldest, held] of this.#held) {
+      if (this.#heldBytes <= this.#maxBytes || oldest === run) break;
+      this.#memoryTier.delete(held.path);
+    }
   }
 
-  /** The memory tier has evicted the run; its blocks still count as requested. */
+  /** The memory tier has evicted the run; what it has cost still counts. */
   dropped(run: BlockRun): void {
+    this.#heldBytes -= this.#held.get(run)?.bytes.sizeBytes ?? 0;
+    this.#held.delete(run);
     const runs = this.#chunks.get(run.chunk.path)?.runs;
     eachBlock(run, (block) => {
       if (runs?.get(block)?.reading === run) runs.delete(block);
@@ -177,30 +144,26 @@ export class BlockTable {
     if (run.held === undefined) return run.reading;
     // Marks the entry as visited.
     this.#memoryTier.get(run.held.path);
+    this.#held.delete(run.reading);
+    this.#held.set(run.reading, run.held);
     return run.held;
   }
 
-  #touch(chunk: Chunk): Evidence {
-    const known = this.#chunks.get(chunk.path);
-    const evidence = known ?? {
-      asked: new Uint8Array(Math.ceil(chunk.lengthBytes / SPARSE_BLOCK_BYTES / 8)),
-      runs: new Map<number, Run>(),
-      askedCount: 0,
-      readingCount: 0,
-      lastCompletedAt: 0,
-    };
-    this.#chunks.delete(chunk.path);
-    this.#chunks.set(chunk.path, evidence);
+  #touch(path: ChunkPath): Entry {
+    const known = this.#chunks.get(path);
+    const evidence = known ?? { runs: new Map<number, Run>(), sequences: [], budgetBytes: 0, readingCount: 0 };
+    this.#chunks.delete(path);
+    this.#chunks.set(path, evidence);
     // Chunks with reads in flight are not evicted; they are few, since each holds a place in a bounded queue.
     for (const [oldest, { readingCount }] of this.#chunks) {
       if (this.#chunks.size <= this.#maxChunks) break;
-      if (readingCount === 0 && oldest !== chunk.path) this.forget(oldest);
+      if (readingCount === 0 && oldest !== path) this.forget(oldest);
     }
     return evidence;
   }
 
   /** Undefined if the chunk was forgotten since the run began. */
-  #end(evidence: Evidence, run: BlockRun): Run | undefined {
+  #end(evidence: Entry, run: BlockRun): Run | undefined {
     const found = evidence.runs.get(blocksOf(run).first);
     if (found?.reading !== run) return undefined;
     evidence.readingCount--;
@@ -208,30 +171,7 @@ export class BlockTable {
   }
 }
 
-/** A concurrent burst may outlast its own first read: `isBurst` marks runs that several reads requested at once. */
-function isSecondTouch(run: Run, { moment, nowMs }: Asked): boolean {
-  if (run.held === undefined || moment < run.completedAt) {
-    run.isBurst = true;
-    return false;
-  }
-  return !run.isBurst || nowMs - run.completedMs >= BURST_MS;
-}
-
 function eachBlock(run: ByteRange, visit: (block: number) => void): void {
   const { first, end } = blocksOf(run);
   for (let block = first; block < end; block++) visit(block);
-}
-
-function blockCount(run: ByteRange): number {
-  const { first, end } = blocksOf(run);
-  return end - first;
-}
-
-function isSet(bits: Uint8Array, at: number): boolean {
-  return ((bits[at >> 3] ?? 0) & (1 << (at & 7))) !== 0;
-}
-
-function set(bits: Uint8Array, at: number, value: boolean): void {
-  const byte = bits[at >> 3] ?? 0;
-  bits[at >> 3] = value ? byte | (1 << (at & 7)) : byte & ~(1 << (at & 7));
 }

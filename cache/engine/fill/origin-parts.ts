@@ -8,7 +8,7 @@ import type { ByteSink, Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import { wasNotAsked } from '#cache/engine/upstream/circuit-breaker.ts';
 import type { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
 import { withRetry, type RetrySettings } from '#cache/engine/upstream/retry.ts';
-import { copyHeld, isArriving, missingTo } from './block-reuse.ts';
+import { isArriving, missingTo, reuseBlocks } from './block-reuse.ts';
 import type { BlockTable } from './block-table.ts';
 import type { Flight, FillPart } from './flight.ts';
 
@@ -57,11 +57,12 @@ export async function fetchParts(
   // Parts that a sparse read is fetching come last, so that they are not fetched twice.
   const next = () => flight.nextPart(({ at }) => isArriving(context.blockTable.runAt(path, at)));
   const reuse = (part: FillPart) => {
-    const lengthBytes = copyHeld(context.blockTable, path, part, bytes);
-    if (lengthBytes === 0) return;
-    context.observer.sparseBytes('reused', lengthBytes);
-    onArrived();
-    flight.arrived(part);
+    const onReused = (lengthBytes: number) => {
+      context.observer.sparseBytes('reused', lengthBytes);
+      onArrived();
+      flight.arrived(part);
+    };
+    return reuseBlocks(context.blockTable, path, part, bytes, onReused, either);
   };
   const fetch = (part: FillPart, to: number) =>
     fetchPart(context, flight, part, to, sinkOf(context, flight, part, to, bytes, onArrived), either, hooks.onSlot);
@@ -70,13 +71,10 @@ export async function fetchParts(
       part.started = true;
       running++;
       try {
-        reuse(part);
-        const to = missingTo(context.blockTable, path, part);
-        if (part.at < to) await fetch(part, to);
-        if (to < part.to) {
-          reuse(part);
-          // Blocks that were in memory may have been evicted meanwhile.
-          if (part.at < part.to) await fetch(part, part.to);
+        // Again after each request: blocks may have been evicted, or have arrived, meanwhile.
+        for (await reuse(part); part.at < part.to; await reuse(part)) {
+          const to = missingTo(context.blockTable, path, part);
+          if (part.at < to) await fetch(part, to);
         }
         refusals = 0;
       } catch (error) {
@@ -84,8 +82,7 @@ export async function fetchParts(
         const isRefused = hasCode(error, 'overloaded') || wasNotAsked(error);
         // No slot for what no client needs, for as long as the limiter waits.
         const isInVain = flight.isBackground && hasCode(error, 'overloaded');
-        if (!isRefused || isInVain || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS)))
-          throw error;
+        if (!isRefused || isInVain || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS))) throw error;
         // No slot at the origin. An abandoned fill would fetch its bytes again, so this one continues with fewer slots.
         // A part that is still running may be the breaker's probe: cancelling it would keep the breaker open.
         part.started = false;
@@ -120,26 +117,26 @@ async function fetchPart(
   let lastAt = part.at;
   const progressed = () => part.at - lastAt >= MIN_PROGRESS_BYTES && ((lastAt = part.at), true);
   const readRest = async (turn: AbortSignal): Promise<void> => {
-    // All was there when the last turn ended.
-    if (part.at === to) return;
-    await onSlot?.();
-    flight.requested();
-    const startedMs = context.clock.now();
-    const rest = { from: range.from + part.at, to: range.from + to };
-    const report = (outcome: 'ok' | 'error') =>
-      context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
-    try {
-      const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
-      await context.origin.read(object, rest, sink, { signal: turn, ...timeouts });
-      if (part.at !== to)
-        throw new OrcaError('origin_unavailable', `the origin's response ended ${to - part.at} bytes early`);
-      report('ok');
-    } catch (error) {
-      // A preempted request is no failure of the origin.
-      if (!wasNotAsked(error)) report(turn.aborted && !signal.aborted ? 'ok' : 'error');
-      throw error;
-    }
-  };
+      // All was there when the last turn ended.
+      if (part.at === to) return;
+      await onSlot?.();
+      flight.requested();
+      const startedMs = context.clock.now();
+      const rest = { from: range.from + part.at, to: range.from + to };
+      const report = (outcome: 'ok' | 'error') =>
+        context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
+      try {
+        const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
+        await context.origin.read(object, rest, sink, { signal: turn, ...timeouts });
+        if (part.at !== to)
+          throw new OrcaError('origin_unavailable', `the origin's response ended ${to - part.at} bytes early`);
+        report('ok');
+      } catch (error) {
+        // A preempted request is no failure of the origin.
+        if (!wasNotAsked(error)) report(turn.aborted && !signal.aborted ? 'ok' : 'error');
+        throw error;
+      }
+    };
   await withRetry({ settings: context.retry, clock: context.clock, random: context.random, signal, progressed }, () =>
     context.limiter.run(object.bucket, signal, readRest, flight),
   );

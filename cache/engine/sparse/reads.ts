@@ -1,6 +1,7 @@
 /**
  * Sparse reads, at the replica that serves them. Only the blocks that contain the requested range are fetched from the
- * origin, once for concurrent reads, and stay in the memory tier. When a block is requested again, the chunk is filled.
+ * origin, once for concurrent reads, and stay in the memory tier; more of them for a reader in sequence. When the reads
+ * of a chunk have paid for the rest of it, it is filled.
  */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
@@ -11,9 +12,8 @@ import { Flight } from '#cache/engine/fill/flight.ts';
 import type { Flights } from '#cache/engine/fill/flights.ts';
 import { fetchParts } from '#cache/engine/fill/origin-parts.ts';
 import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
-import type { Lease } from '#cache/engine/memory/lease.ts';
-import type { Demand } from '#cache/engine/ports.ts';
-import type { Observer } from '#cache/engine/ports.ts';
+import { SEGMENT_BYTES, type Lease } from '#cache/engine/memory/lease.ts';
+import type { Demand, Observer } from '#cache/engine/ports.ts';
 import { SparseReader } from './reader.ts';
 
 export interface SparseAsk {
@@ -21,8 +21,6 @@ export interface SparseAsk {
   /** Counts from the chunk's start. */
   readonly range: ByteRange;
   readonly demand: Demand | 'ahead';
-  /** The block table's moment when the read arrived. */
-  readonly askedAt: number;
   /** The cachestore was just queried, and does not have the chunk. */
   readonly knownAbsent: boolean;
   readonly signal: AbortSignal;
@@ -61,17 +59,21 @@ export class SparseReads {
    * joins that fill. Deciding, joining and starting happen in one turn of the event loop.
    */
   enter(ask: SparseAsk): SparseReader | undefined {
-    const { clock, observer, blockTable } = this.#options.context;
+    const { observer, blockTable, memory } = this.#options.context;
     const { chunk, range, signal } = ask;
-    const { fill, gaps } = blockTable.decide(chunk, range, { moment: ask.askedAt, nowMs: clock.now() });
-    if (fill && gaps.length > 0) {
+    const { fill, gaps, ahead } = blockTable.decide(chunk, range, memory.isRelaxed);
+    // Shorter gaps are read first, and the fill behind them: their reader does not wait for what the fill begins with.
+    if (fill && gaps.some(({ from, to }) => to - from >= SEGMENT_BYTES)) {
       observer.sparseRead('fill');
       return undefined;
     }
     for (const { gap, lease } of this.#leases(ask, gaps)) this.#start(ask, gap, lease);
     const reader = new SparseReader(blockTable, chunk, range, signal);
     observer.sparseRead(gaps.length > 0 ? 'origin' : reader.isWaiting ? 'joined' : 'memory');
-    // The blocks are in memory and returned at once; the fill serves later reads of their neighbors.
+    if (ahead !== undefined) {
+      const lease = memory.tryLease(ahead.to - ahead.from, 'fill');
+      if (lease !== undefined) this.#start(ask, ahead, lease);
+    }
     if (fill) this.#fillBehind(chunk);
     return reader;
   }
@@ -103,10 +105,11 @@ export class SparseReads {
       range: { from: chunk.range.from + gap.from, to: chunk.range.from + gap.to },
       lengthBytes: gap.to - gap.from,
     };
-    const run: BlockRun = { ...gap, chunk, flight: new Flight(part) };
+    const ended = Promise.withResolvers<void>();
+    const run: BlockRun = { ...gap, chunk, flight: new Flight(part), ended: ended.promise };
     context.blockTable.begin(run);
     const order = { chunk, demand: demand === 'ahead' ? 'new' : demand, knownAbsent: ask.knownAbsent, lease } as const;
-    const askedBytes = Math.min(range.to, gap.to) - Math.max(range.from, gap.from);
+    const askedBytes = Math.max(0, Math.min(range.to, gap.to) - Math.max(range.from, gap.from));
     const running = this.#read(run, order, part.lengthBytes - askedBytes).catch((error: unknown) => {
       // Out of the table first: a reader that retries after the failure must start a new read.
       context.blockTable.failed(run);
@@ -114,7 +117,10 @@ export class SparseReads {
       run.flight.bytes?.drop();
     });
     this.#running.add(running);
-    void running.finally(() => this.#running.delete(running));
+    void running.finally(() => {
+      this.#running.delete(running);
+      ended.resolve();
+    });
   }
 
   async #read(run: BlockRun, order: Parameters<typeof reserve>[1], excessBytes: number): Promise<void> {
@@ -129,7 +135,7 @@ export class SparseReads {
     flight.begin(bytes);
     await fetchParts(context, flight, bytes, { onArrived: () => {} }, NEVER);
     context.observer.sparseBytes('excess', excessBytes);
-    context.blockTable.completed(run, bytes, context.clock.now());
+    context.blockTable.completed(run, bytes);
   }
 
   /** A background fill, which takes only spare memory; without any, the next read tries again. */

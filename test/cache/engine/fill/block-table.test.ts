@@ -11,24 +11,23 @@ import { systemClock } from '#shared/clock.ts';
 const MIB = 1024 * 1024;
 const CHUNK = 128 * MIB;
 const BLOCK = SPARSE_BLOCK_BYTES;
-const NONE = { fill: false, gaps: [] };
 
-function open(maxChunks?: number) {
+function open(options: { maxChunks?: number; maxBytes?: number } = {}) {
   const memory = new ChunkMemory({ budgetBytes: 64 * MIB, clock: systemClock, poison: true });
   const memoryTier = new MemoryTier();
-  const table = new BlockTable(memoryTier, maxChunks);
+  const table = new BlockTable(memoryTier, { maxBytes: 32 * MIB, ...options });
   let runs = 0;
   const begin = (chunk: Chunk, firstBlock: number, endBlock: number): BlockRun => {
     const range = rangeOfBlocks(firstBlock, endBlock, chunk.lengthBytes);
     const part = { ...chunk, path: `${chunk.path}#${runs++}` as ChunkPath, range, lengthBytes: range.to - range.from };
-    const run = { ...range, chunk, flight: new Flight(part) };
+    const run = { ...range, chunk, flight: new Flight(part), ended: Promise.resolve() };
     table.begin(run);
     return run;
   };
-  const complete = (run: BlockRun, nowMs = 0): ChunkBytes => {
+  const complete = (run: BlockRun): ChunkBytes => {
     const lengthBytes = run.to - run.from;
     const bytes = new ChunkBytes(memory.tryLease(lengthBytes, 'fill')!, lengthBytes, () => table.dropped(run));
-    table.completed(run, bytes, nowMs);
+    table.completed(run, bytes);
     return bytes;
   };
   return { memory, memoryTier, table, begin, complete };
@@ -39,8 +38,6 @@ function chunkOf(index: number, lengthBytes = CHUNK): Chunk {
   return chunkAt({ originId: 'o', bucket: 'b', key: 'k', etag: 'e', sizeBytes }, CHUNK, index);
 }
 
-/** A read that arrives now; by default at 0 ms. */
-const now = (table: BlockTable, nowMs = 0) => ({ moment: table.moment, nowMs });
 const block = (number: number) => ({ from: number * BLOCK + 7, to: number * BLOCK + 9 });
 
 test('reports the gaps between the runs in flight', () => {
@@ -48,64 +45,54 @@ test('reports the gaps between the runs in flight', () => {
   const chunk = chunkOf(0);
   begin(chunk, 2, 4);
   begin(chunk, 6, 7);
-  const { fill, gaps } = table.decide(chunk, { from: BLOCK + 1, to: 9 * BLOCK }, now(table));
+  const { fill, gaps } = table.decide(chunk, { from: BLOCK + 1, to: 9 * BLOCK }, true);
   expect(fill).toBe(false);
   expect(gaps).toEqual([rangeOfBlocks(1, 2, CHUNK), rangeOfBlocks(4, 6, CHUNK), rangeOfBlocks(7, 9, CHUNK)]);
   expect(table.covers(chunk.path, { from: 2 * BLOCK, to: 4 * BLOCK })).toBe(true);
   expect(table.covers(chunk.path, { from: 2 * BLOCK, to: 4 * BLOCK + 1 })).toBe(false);
 });
 
-test('a read that arrives after its block was fetched counts as reuse', () => {
-  const { table, begin, complete } = open();
-  const chunk = chunkOf(0);
-  const run = begin(chunk, 0, 1);
-  complete(run);
-  expect(table.decide(chunk, block(0), now(table))).toEqual({ fill: true, gaps: [] });
-  expect(table.decide(chunk, block(1), now(table)).fill).toBe(false);
-});
-
-test('in a concurrent burst, arrivals within a second of the fetch do not count as reuse', () => {
-  const { table, begin, complete } = open();
-  const chunk = chunkOf(0);
-  const joined = begin(chunk, 0, 1);
-  expect(table.decide(chunk, block(0), now(table))).toEqual(NONE);
-  complete(joined, 5_000);
-  expect(table.decide(chunk, block(0), now(table, 5_999))).toEqual(NONE);
-  expect(table.decide(chunk, block(0), now(table, 6_000)).fill).toBe(true);
-
-  const late = begin(chunk, 1, 2);
-  const arrival = now(table, 7_000);
-  complete(late, 7_000);
-  expect(table.decide(chunk, block(1), arrival)).toEqual(NONE);
-  expect(table.decide(chunk, block(1), now(table, 7_001))).toEqual(NONE);
-  expect(table.decide(chunk, block(1), now(table, 8_000)).fill).toBe(true);
-});
-
-test('an evicted block still counts as requested', () => {
+test('an evicted block is a gap again, and what it has cost still counts', () => {
   const { table, begin, complete, memory, memoryTier } = open();
-  const chunk = chunkOf(0);
+  const chunk = chunkOf(0, MIB);
+  const reads = (): number => {
+    for (let count = 1; ; count++) if (table.decide(chunk, block(0), true).fill) return count;
+  };
+  table.decide(chunk, block(0), true);
   complete(begin(chunk, 0, 1));
   memoryTier.evict(1);
   expect(memory.usedBytes).toBe(0);
+  expect(table.heldBytes).toBe(0);
   expect(table.runAt(chunk.path, 0)).toBeUndefined();
-  expect(table.decide(chunk, block(0), now(table))).toEqual({ fill: true, gaps: [{ from: 0, to: BLOCK }] });
+  expect(table.decide(chunk, block(0), true)).toEqual({
+    fill: false,
+    gaps: [{ from: 0, to: BLOCK }],
+    ahead: undefined,
+  });
+  complete(begin(chunk, 0, 1));
+  // 18 reads have a credit of 18 blocks and a few bytes: two for the block, the others for the rest of the chunk.
+  expect(reads()).toBe(17 - 2);
 });
 
-test('blocks of a failed read do not count as requested', () => {
+test('blocks of a failed read are no evidence', () => {
   const { table, begin } = open();
   const chunk = chunkOf(0);
   table.failed(begin(chunk, 0, 3));
   expect(table.size).toBe(0);
-  expect(table.decide(chunk, block(0), now(table))).toEqual({ fill: false, gaps: [{ from: 0, to: BLOCK }] });
+  expect(table.decide(chunk, block(0), true)).toMatchObject({ fill: false, gaps: [{ from: 0, to: BLOCK }] });
 });
 
-test('an eighth of the blocks does not fill the chunk, one more does', () => {
-  const { table, begin, complete } = open();
+test('the blocks in memory are bounded: the least recently used ones are evicted first', () => {
+  const { table, begin, complete, memory } = open({ maxBytes: 3 * BLOCK });
   const chunk = chunkOf(0);
-  complete(begin(chunk, 0, 255));
-  expect(table.decide(chunk, block(1_000), now(table)).fill).toBe(false);
-  begin(chunk, 1_000, 1_001);
-  expect(table.decide(chunk, block(1_001), now(table)).fill).toBe(true);
+  for (let number = 0; number < 3; number++) complete(begin(chunk, number, number + 1));
+  table.runAt(chunk.path, 0);
+  complete(begin(chunk, 3, 4));
+  expect([0, 1, 2, 3].map((number) => table.covers(chunk.path, block(number)))).toEqual([true, false, true, true]);
+  expect(memory.usedBytes).toBe(3 * BLOCK);
+  expect(table.heldBytes).toBe(3 * BLOCK);
+  table.forget(chunk.path);
+  expect(table.heldBytes).toBe(0);
 });
 
 test('a forgotten chunk’s blocks are evicted, and blocks still in flight are not kept', () => {
