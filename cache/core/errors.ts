@@ -65,6 +65,8 @@ export type ErrorCode =
   | 'delete_marker'
   /** The object is in an archive tier and must be restored at the origin first. */
   | 'object_archived'
+  /** The object is encrypted with a key that only the client has (SSE-C). */
+  | 'object_encrypted'
   /** The origin has another ETag or size than the version being read. */
   | 'object_changed'
   /** The origin rejects the cache's own credentials. */

@@ -14,7 +14,8 @@ const EXACT = new Set([
   'x-amz-mp-parts-count',
   'x-amz-storage-class',
 ]);
-const PREFIXED = /^(?:x-amz-meta-|x-amz-server-side-encryption|x-amz-checksum-)[!#$%&'*+\-.^_`|~0-9a-z]*$/;
+/** An object with a key of the client (SSE-C) is not served, so it has no headers. */
+const PREFIXED = /^(?:x-amz-meta-|x-amz-server-side-encryption(?!-customer-)|x-amz-checksum-)[!#$%&'*+\-.^_`|~0-9a-z]*$/;
 /** A valid field value (RFC 9110 §5.5). A line break would start another header. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 

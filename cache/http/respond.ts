@@ -94,6 +94,14 @@ const HTTP = {
     log: 'debug',
     message: "The operation is not valid for the object's storage class",
   },
+  object_encrypted: {
+    status: 400,
+    s3: 'InvalidRequest',
+    log: 'debug',
+    message:
+      'The object is encrypted with a customer-provided key (SSE-C), which this cache does not support. ' +
+      'Read it from the origin with its key.',
+  },
   object_changed: {
     status: 503,
     s3: 'OriginETagChanged',

@@ -17,6 +17,7 @@ export interface Refusal {
 const STATUS: Partial<Record<ErrorCode, number>> = {
   object_changed: 412,
   object_archived: 502,
+  object_encrypted: 502,
   not_found: 404,
   bucket_not_found: 404,
   version_not_found: 404,

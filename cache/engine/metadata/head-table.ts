@@ -22,6 +22,7 @@ const NEGATIVE: readonly ErrorCode[] = [
   'version_not_found',
   'version_invalid',
   'delete_marker',
+  'object_encrypted',
   'origin_missing_etag',
   'origin_unsupported',
 ];

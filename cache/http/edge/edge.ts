@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
+import { hasCustomerKey, notApplicable } from '#cache/core/s3/customer-key.ts';
 import { authorityOf, bucketOfHost, parseRequestTarget } from '#cache/core/s3/request-target.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
@@ -20,7 +21,7 @@ import { serveAttributes } from './attributes.ts';
 import { requireBucketAccess, requireReadAccess, type EdgeCall, type EdgeResult } from './call.ts';
 import { allowOrigin, preflight } from './cors.ts';
 import { bucketLocation, headBucket, listBuckets, listObjects, requireServed, type ServedBuckets } from './lists.ts';
-import { serveObject } from './object.ts';
+import { headObject, serveObject } from './object.ts';
 import { serveSubResource, subResourceOf } from './sub-resources.ts';
 import { listVersions } from './versions.ts';
 
@@ -134,6 +135,10 @@ async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
   if (key === '') {
     setRegion(edge, response);
     return serveBucket(edge, call, subResource);
+  }
+  if ((subResource === undefined || subResource === 'attributes') && hasCustomerKey(request.headers)) {
+    await headObject(edge.engine, call, abortOnClose(request, response));
+    throw notApplicable();
   }
   if (subResource === undefined) return serveObjectBytes(edge, call);
   if (subResource === 'attributes') return serveAttributes(edge.engine, call);

@@ -6,6 +6,8 @@ import { retryAfterMs } from '#cache/wire/s3/client.ts';
 
 const NO_CONTAINER = new Set(['ContainerNotFound', 'ContainerBeingDeleted', 'ContainerDisabled']);
 const ARCHIVED = new Set(['BlobArchived', 'BlobBeingRehydrated']);
+/** A customer-provided key, as SSE-C in S3. */
+const ENCRYPTED = 'BlobUsesCustomerSpecifiedEncryption';
 /** Names that the service does not allow, so nothing can be stored under them. */
 const INVALID_NAME = new Set(['InvalidResourceName', 'InvalidUri', 'OutOfRangeInput']);
 /** 409 if the account does not allow the request without credentials. */
@@ -39,6 +41,7 @@ export function errorFor(response: RawResponse, bucket: string, key: string): Or
       : make('bucket_not_found', `the origin has no container for ${name}`);
   if (status === 404) return make('not_found', `the origin has no ${name}`);
   if (ARCHIVED.has(code)) return make('object_archived', `${name} is archived at the origin`);
+  if (code === ENCRYPTED) return make('object_encrypted', `${name} needs an encryption key of the client`);
   if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);
   if (status === 401 || status === 403 || REJECTED_CREDENTIALS.has(code))
     return make('origin_denied', `the origin rejects the cache's credentials for ${name} (${status} ${code})`);

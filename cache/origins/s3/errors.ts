@@ -49,6 +49,12 @@ export function errorFor({ status, headers, body }: RawResponse, name: string): 
   return toOriginError(isDeleted ? { ...known, deleteMarker: markerHeaders(headers) } : known, name);
 }
 
+/** S3, MinIO and Ceph have no code of their own for it; Google Cloud Storage has one. */
+function isEncrypted(status: number, code: string, message: string): boolean {
+  if (code === 'ResourceIsEncryptedWithCustomerEncryptionKey') return true;
+  return status === 400 && code === 'InvalidRequest' && /server.side encryption/i.test(message);
+}
+
 /** What S3 says about a delete marker, and clients look for. */
 function markerHeaders(headers: ResponseHeaders): Record<string, string> {
   const kept = ['x-amz-delete-marker', 'x-amz-version-id', 'last-modified', 'allow'];
@@ -75,6 +81,7 @@ export function toOriginError(response: S3ErrorResponse, name: string): OrcaErro
   if (status === 404 || code === 'KeyTooLongError') return make('not_found', `the origin has no ${name}`);
   if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);
   if (status === 403 && code === 'AccessDenied') return make('access_denied', `the origin denies access to ${name}`);
+  if (isEncrypted(status, code, message)) return make('object_encrypted', `${name} needs an encryption key (SSE-C)`);
   if (code === 'InvalidObjectState') return make('object_archived', `${name} is archived at the origin`);
   if (status === 401 || status === 403 || REJECTED_CREDENTIALS.has(code))
     return make('origin_denied', `the origin rejects the cache's credentials for ${name} (${status} ${code})`);

@@ -32,6 +32,7 @@ import { subResourceAnswer, subResourceRequest } from './sub-resource.ts';
 
 /** How long a bucket that has answered counts as existing, so that a missing key costs no second request. */
 const BUCKET_KNOWN_MS = 60_000;
+const CUSTOMER_KEY = 'x-amz-server-side-encryption-customer-algorithm';
 /** S3 reports an object's checksums only on request. */
 const WITH_CHECKSUM = { 'x-amz-checksum-mode': 'ENABLED' };
 
@@ -169,6 +170,9 @@ class S3Origin implements Origin {
 
   #headOf(bucket: string, key: string, headers: ResponseHeaders, versionId: string | undefined): ObjectHead {
     this.#bucketSeenMs.set(bucket, performance.now());
+    // Some servers answer a HEAD without the key.
+    if (CUSTOMER_KEY in headers)
+      throw new OrcaError('object_encrypted', `${nameOf(bucket, key)} needs an encryption key (SSE-C)`);
     requireVersion(headers, versionId, nameOf(bucket, key));
     const head = objectHead(headers, strongEtag(headers), representationHeaders(headers), nameOf(bucket, key));
     // Few objects have a coding. A read whose answer has one asks for the object's own.

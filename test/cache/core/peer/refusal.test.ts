@@ -12,6 +12,7 @@ describe('a refusal', () => {
     ['origin_missing_etag', 502],
     ['origin_unsupported', 502],
     ['object_archived', 502],
+    ['object_encrypted', 502],
     ['origin_unavailable', 502],
     ['origin_throttled', 503],
     ['overloaded', 503],

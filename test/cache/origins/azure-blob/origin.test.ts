@@ -175,6 +175,11 @@ describe('a head', () => {
     ['no resource', headError('404 Not Found', 'ResourceNotFound'), 'not_found'],
     ['no container', headError('404 Not Found', 'ContainerNotFound'), 'bucket_not_found'],
     ['a container that is being deleted', headError('409 Conflict', 'ContainerBeingDeleted'), 'bucket_not_found'],
+    [
+      'a blob that needs a key of the client',
+      headError('409 Conflict', 'BlobUsesCustomerSpecifiedEncryption'),
+      'object_encrypted',
+    ],
     ['an archived blob', headError('409 Conflict', 'BlobArchived'), 'object_archived'],
     ['a blob that is being restored', headError('409 Conflict', 'BlobBeingRehydrated'), 'object_archived'],
     ['an invalid name', headError('400 Bad Request', 'InvalidResourceName'), 'not_found'],

@@ -24,6 +24,8 @@ test('passes on headers of the object, but not of the response', () => {
     'x-amz-checksum-type': 'FULL_OBJECT',
   };
   const dropped = {
+    'x-amz-server-side-encryption-customer-algorithm': 'AES256',
+    'x-amz-server-side-encryption-customer-key-md5': 'm',
     'content-length': '5',
     'content-range': 'bytes 0-4/5',
     etag: '"e"',

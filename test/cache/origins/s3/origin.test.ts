@@ -60,6 +60,16 @@ describe('the check of the owner', () => {
   });
 });
 
+test('the head of an object that needs a key of the client is object_encrypted', async () => {
+  const headers = {
+    etag: '"e1"',
+    'content-length': '3',
+    'x-amz-server-side-encryption-customer-algorithm': 'AES256',
+  };
+  const { origin } = await open((_, socket) => socket.write(bodiless('200 OK', headers)));
+  await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({ code: 'object_encrypted' });
+});
+
 describe('a version', () => {
   const head = async (answer: Buffer, versionId: string) => {
     const { server, origin } = await open((_, socket) => socket.write(answer));
@@ -202,6 +212,20 @@ describe('a read', () => {
     ['an expired token', fault('400 Bad Request', 'ExpiredToken'), 'origin_denied'],
     ['401', bodiless('401 Unauthorized'), 'origin_denied'],
     ['an archived object', fault('403 Forbidden', 'InvalidObjectState'), 'object_archived'],
+    [
+      'an object that needs a key of the client',
+      reply(
+        '400 Bad Request',
+        {},
+        '<Error><Code>InvalidRequest</Code><Message>The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.</Message></Error>',
+      ),
+      'object_encrypted',
+    ],
+    [
+      'the same by Google Cloud Storage',
+      fault('400 Bad Request', 'ResourceIsEncryptedWithCustomerEncryptionKey'),
+      'object_encrypted',
+    ],
     [
       'another region',
       fault('301 Moved Permanently', 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-west-1' }),
