@@ -176,8 +176,8 @@ function openProbes(
     clock,
     log,
     signal,
-    // Without an operator no configuration is ever reported as proven, so each counts as such.
-    isProven: () => config.runtimeFile === undefined || runtime.settings().provenConfigs.includes(config.hash),
+    isProven:
+      config.runtimeFile === undefined ? undefined : () => runtime.settings().provenConfigs.includes(config.hash),
   });
   return { storeProbe, originProbes, readiness };
 }

@@ -73,7 +73,9 @@ export type ErrorCode =
   | 'origin_denied'
   /** The origin gives the object no strong ETag. */
   | 'origin_missing_etag'
-  /** A kind of object or response that cannot be cached, such as a page blob or a redirect to another region. */
+  /** The bucket is in another region than the one that the cache is configured for; `fields.Region` names it. */
+  | 'origin_wrong_region'
+  /** A kind of object or response that cannot be cached, such as a page blob or a redirect to another host. */
   | 'origin_unsupported'
   /** The origin asks for fewer requests. */
   | 'origin_throttled'
@@ -88,7 +90,7 @@ export type ErrorCode =
   | 'chunk_missing'
   /** Another replica committed the chunk while the fill waited for a slot at the origin. Thrown by fills. */
   | 'chunk_stored'
-  /** The stored chunk has a wrong length, ETag or CRC. Thrown by store drivers and block verification. */
+  /** The stored chunk has a wrong length, ETag or CRC, or is another chunk. Thrown by store drivers and block checks. */
   | 'chunk_bad'
   /** Another replica is down, rejected the request, or did not prove its response. Thrown by the peer client. */
   | 'peer_unavailable'

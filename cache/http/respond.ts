@@ -121,6 +121,12 @@ const HTTP = {
     log: 'warn',
     message: 'The origin sends no strong ETag for this object, so it cannot be cached.',
   },
+  origin_wrong_region: {
+    status: 502,
+    s3: 'OriginWrongRegion',
+    log: 'error',
+    message: 'The bucket is in another region than the one that this cache is configured for.',
+  },
   origin_unsupported: {
     status: 502,
     s3: 'OriginUnsupported',

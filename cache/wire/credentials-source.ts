@@ -13,9 +13,12 @@ import { openSecretDirectory } from './secret-directory.ts';
 export type CredentialsSource =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'env'; readonly accessKeyIdVar: string; readonly secretAccessKeyVar: string }
-  | { readonly kind: 'default-chain' };
+  | { readonly kind: 'default-chain' }
+  /** Requests are not signed. */
+  | { readonly kind: 'anonymous' };
 
-export type CredentialsProvider = () => Promise<Credentials>;
+/** Undefined = requests are not signed. */
+export type CredentialsProvider = () => Promise<Credentials | undefined>;
 
 export interface CredentialsOptions {
   /** For the default chain, which may call a regional endpoint. */
@@ -32,6 +35,7 @@ export interface CredentialsOptions {
 /** Nothing is read before the first call. A missing part rejects with an OrcaError that names its file or variable. */
 export function openCredentials(source: CredentialsSource, options: CredentialsOptions): CredentialsProvider {
   if (source.kind === 'directory') return fromDirectory(source.path, options.now);
+  if (source.kind === 'anonymous') return async () => undefined;
   if (source.kind === 'default-chain') return openDefaultChain(options);
   const env = options.env ?? process.env;
   // Read once: the environment does not change, and each access to process.env scans all of it.

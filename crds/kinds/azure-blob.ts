@@ -1,7 +1,7 @@
 /** Azure storage accounts, as origin and as cachestore. */
 import { objectReference, text } from '#crds/schema/field-builders.ts';
 import { directory } from '#crds/schema/pod-path.ts';
-import { caBundleRef, caFile } from './fields.ts';
+import { anonymousField, anonymousWithoutCredentials, caBundleRef, caFile } from './fields.ts';
 import { CA_BUNDLE, type UpstreamKind } from './kind.ts';
 
 /** Host and port, with the account as an optional path for services whose host name does not contain it. */
@@ -54,6 +54,11 @@ const references = [
   CA_BUNDLE,
 ] as const;
 
+const anonymous = anonymousField(
+  'Sends requests without credentials, for containers with public access at container level. Credentials must not be ' +
+    'configured.',
+);
+
 const ORIGIN = {
   type: 'object',
   description: 'An Azure storage account; its containers are the buckets.',
@@ -63,8 +68,16 @@ const ORIGIN = {
 export const azureBlobOrigin = {
   type: 'AzureBlob',
   member: 'azureBlob',
-  spec: { ...ORIGIN, properties: { ...shared, ...specReferences } },
-  podFile: { ...ORIGIN, properties: { ...shared, ...podPaths } },
+  spec: {
+    ...ORIGIN,
+    properties: { ...shared, anonymous, ...specReferences },
+    'x-kubernetes-validations': [anonymousWithoutCredentials('credentialsSecretRef')],
+  },
+  podFile: {
+    ...ORIGIN,
+    properties: { ...shared, anonymous, ...podPaths },
+    'x-kubernetes-validations': [anonymousWithoutCredentials('credentials')],
+  },
   references,
 } as const satisfies UpstreamKind;
 

@@ -1,5 +1,6 @@
 /** Fields that several kinds of origins and cachestores share. */
-import { objectReference, text, withDefault } from '#crds/schema/field-builders.ts';
+import { flag, objectReference, text, withDefault } from '#crds/schema/field-builders.ts';
+import type { Rule } from '#crds/schema/json-schema.ts';
 import { MAX_PATH_LENGTH } from '#crds/schema/pod-path.ts';
 
 /** An RFC 3986 host with an optional port; no user, path or query. */
@@ -27,3 +28,25 @@ export const caFile = withDefault(
   'which trusts only the system’s',
   'empty',
 );
+
+/** Reading without credentials. */
+export function anonymousField(description: string) {
+  return withDefault(flag(description), false, 'because most origins need credentials');
+}
+
+interface CredentialFields {
+  readonly anonymous?: boolean;
+  readonly credentialsSecretRef?: object;
+  readonly credentials?: object;
+}
+
+/** `member` holds the credentials. */
+export function anonymousWithoutCredentials(member: 'credentialsSecretRef' | 'credentials') {
+  return {
+    rule: `!(has(self.anonymous) && self.anonymous && has(self.${member}))`,
+    message: 'must not be set if anonymous is true: requests then carry no credentials',
+    fieldPath: `.${member}`,
+    reads: ['anonymous', member],
+    holds: (value: CredentialFields) => value.anonymous !== true || value[member] === undefined,
+  } as const satisfies Rule;
+}

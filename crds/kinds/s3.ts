@@ -1,8 +1,9 @@
 /** S3 servers, as origin and as cachestore. */
 import { flag, objectReference, text, withDefault } from '#crds/schema/field-builders.ts';
+import type { Rule } from '#crds/schema/json-schema.ts';
 import { directory } from '#crds/schema/pod-path.ts';
 import { BUCKET_MESSAGE, BUCKET_PATTERN } from '#crds/schema/upstream.ts';
-import { caBundleRef, caFile, endpointField } from './fields.ts';
+import { anonymousField, anonymousWithoutCredentials, caBundleRef, caFile, endpointField } from './fields.ts';
 import { CA_BUNDLE, type UpstreamKind } from './kind.ts';
 
 const shared = {
@@ -50,11 +51,47 @@ const references = [
   CA_BUNDLE,
 ] as const;
 
+const ofOrigin = {
+  anonymous: anonymousField(
+    'Sends requests without credentials, for public buckets such as open data. Credentials must not be configured.',
+  ),
+  requesterPays: withDefault(
+    flag(
+      'Accepts that the account of the credentials pays for requests and transfer, which Requester Pays buckets ask.',
+    ),
+    false,
+    'because requests to such buckets cost money',
+  ),
+} as const;
+
+interface PayerFields {
+  readonly anonymous?: boolean;
+  readonly requesterPays?: boolean;
+}
+
+const payerHasCredentials = {
+  rule: '!(has(self.anonymous) && self.anonymous && has(self.requesterPays) && self.requesterPays)',
+  message: 'must be false if anonymous is true: without credentials there is no account that could pay',
+  fieldPath: '.requesterPays',
+  reads: ['anonymous', 'requesterPays'],
+  holds: ({ anonymous, requesterPays }: PayerFields) => anonymous !== true || requesterPays !== true,
+} as const satisfies Rule;
+
+const ORIGIN = { type: 'object', description: 'An S3 server.' } as const;
+
 export const s3Origin = {
   type: 'S3',
   member: 's3',
-  spec: { type: 'object', description: 'An S3 server.', properties: { ...shared, ...specReferences } },
-  podFile: { type: 'object', description: 'An S3 server.', properties: { ...shared, ...podPaths } },
+  spec: {
+    ...ORIGIN,
+    properties: { ...shared, ...ofOrigin, ...specReferences },
+    'x-kubernetes-validations': [anonymousWithoutCredentials('credentialsSecretRef'), payerHasCredentials],
+  },
+  podFile: {
+    ...ORIGIN,
+    properties: { ...shared, ...ofOrigin, ...podPaths },
+    'x-kubernetes-validations': [anonymousWithoutCredentials('credentials'), payerHasCredentials],
+  },
   references,
 } as const satisfies UpstreamKind;
 

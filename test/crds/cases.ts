@@ -150,6 +150,25 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.origin.type',
   },
   {
+    name: 'an anonymous S3 origin with credentials',
+    changes: { 'spec.origin.s3.anonymous': true, 'spec.origin.s3.credentialsSecretRef': { name: 'keys' } },
+    path: 'spec.origin.s3.credentialsSecretRef',
+  },
+  {
+    name: 'an anonymous requester who pays',
+    changes: {
+      'spec.origin.s3.anonymous': true,
+      'spec.origin.s3.requesterPays': true,
+      'spec.origin.s3.credentialsSecretRef': undefined,
+    },
+    path: 'spec.origin.s3.requesterPays',
+  },
+  {
+    name: 'an anonymous Azure origin with credentials',
+    changes: azureOrigin({ anonymous: true, credentialsSecretRef: { name: 'key' } }),
+    path: 'spec.origin.azureBlob.credentialsSecretRef',
+  },
+  {
     name: 'an Azure origin without azureBlob',
     changes: { 'spec.origin.type': 'AzureBlob', 'spec.origin.s3': undefined },
     path: 'spec.origin.azureBlob',
@@ -486,6 +505,12 @@ export const goodCases: readonly Case[] = [
   { name: 'plain bytes as a number', changes: { 'spec.chunking.size': 8388608 } },
   { name: 'plain bytes as a string', changes: { 'spec.chunking.size': '8388608' } },
   { name: 'decimal units', changes: { 'spec.memory.budget': '1G' } },
+  {
+    name: 'a public bucket',
+    changes: { 'spec.origin.s3.anonymous': true, 'spec.origin.s3.credentialsSecretRef': undefined },
+  },
+  { name: 'a requester who pays', changes: { 'spec.origin.s3.requesterPays': true } },
+  { name: 'a public container', changes: azureOrigin({ anonymous: true }) },
   { name: 'no tiers', changes: { 'spec.chunking.tiers': [] } },
   {
     name: 'eight tiers',

@@ -27,6 +27,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   origin_denied: 502,
   origin_missing_etag: 502,
   origin_unsupported: 502,
+  origin_wrong_region: 502,
   origin_unavailable: 502,
   origin_throttled: 503,
   overloaded: 503,
@@ -41,11 +42,12 @@ const HEADERS = new Set(['allow', 'last-modified', 'x-amz-delete-marker', 'x-amz
 export function refusalOf(error: OrcaError): Refusal | undefined {
   const status = STATUS[error.code];
   if (status === undefined) return undefined;
-  const { code, ageMs, headers } = error;
+  const { code, ageMs, headers, fields } = error;
+  const message = error.message.slice(0, MAX_MESSAGE_LENGTH);
   const seconds = error.retryAfterMs === undefined ? undefined : Math.ceil(error.retryAfterMs / 1000);
   return {
     status,
-    body: JSON.stringify({ reason: code, code, message: error.message.slice(0, MAX_MESSAGE_LENGTH), ageMs, headers }),
+    body: JSON.stringify({ reason: code, code, message, ageMs, headers, region: fields?.['Region'] }),
     retryAfterSeconds: status === 503 ? (seconds ?? 1) : seconds,
   };
 }
@@ -69,6 +71,7 @@ export function parseRefusal(
     ...(seconds !== undefined && { retryAfterMs: seconds * 1000 }),
     ...(typeof ageMs === 'number' && ageMs >= 0 && { ageMs }),
     ...headersOf(fields?.['headers']),
+    ...(code === 'origin_wrong_region' && regionOf(fields?.['region'])),
   });
 }
 
@@ -96,6 +99,10 @@ function headersOf(value: unknown): { readonly headers?: Record<string, string> 
       HEADERS.has(entry[0]) && typeof entry[1] === 'string' && isHeaderValue(entry[1]),
   );
   return known.length === 0 ? {} : { headers: Object.fromEntries(known) };
+}
+
+function regionOf(value: unknown): { readonly fields?: Record<string, string> } {
+  return typeof value === 'string' && /^[\w-]{1,63}$/.test(value) ? { fields: { Region: value } } : {};
 }
 
 function isShared(code: string): code is ErrorCode {

@@ -2,7 +2,7 @@
  * Probes whether each bucket is reachable, after the start and rarely afterwards. Monitoring needs this because client
  * requests may be absent, or answered from the cachestore.
  */
-import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
+import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
 import { abortable, withDeadline } from '#cache/engine/abortable.ts';
 import type { BucketRule } from '#cache/engine/bucket-rule.ts';
 import type { Clock, Observer, Origin } from '#cache/engine/ports.ts';
@@ -21,6 +21,8 @@ export interface BucketProbe {
   readonly state: ProbeState;
   /** One actionable line; empty if the bucket is reachable. */
   readonly message: string;
+  /** The origin answered, and its answer is that this configuration cannot read the bucket. */
+  readonly isRefused?: boolean;
 }
 
 export interface OriginProbesOptions {
@@ -63,7 +65,8 @@ export class OriginProbes {
           : { state: 'list_denied', message: 'reachable, but listing is denied' };
     } catch (error) {
       const { code, message } = asOrcaError(error, 'internal', 'the probe failed');
-      result = { state: 'failed', message: `${code}: ${message}` };
+      const isRefused = hasCode(error, 'origin_denied', 'origin_wrong_region', 'bucket_not_found');
+      result = { state: 'failed', message: `${code}: ${message}`, ...(isRefused && { isRefused }) };
     }
     observer.originRequest('probe', result.state === 'failed' ? 'error' : 'ok', clock.now() - startedMs);
     this.#results.set(rule.name, result);

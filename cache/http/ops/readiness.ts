@@ -1,6 +1,8 @@
 /**
  * Readiness. A proven configuration waits only for its peers. A new one must first reach its cachestore and every
- * bucket, so that a wrong endpoint can't be rolled out over a running cache.
+ * bucket, so that a wrong endpoint can't be rolled out over a running cache. A pod without an operator does not know
+ * whether its configuration has worked: it starts while the origin does not answer, so that it can restart in an outage,
+ * but not while the origin refuses every bucket.
  */
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { abortable, withDeadline } from '#cache/engine/abortable.ts';
@@ -9,7 +11,7 @@ import type { ChunkStore, Clock, HungCalls, PeerView } from '#cache/engine/ports
 import type { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import type { Log } from '#shared/log.ts';
-import type { OriginProbes } from './origin-probes.ts';
+import type { BucketProbe, OriginProbes } from './origin-probes.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
 /** Between attempts: a store that comes up a moment later must not delay a rollout. */
@@ -30,8 +32,8 @@ export interface ReadinessOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** Whether this configuration has served before; polled until it has. */
-  readonly isProven: () => boolean;
+  /** Whether this configuration has served before; polled until it has. Undefined without an operator. */
+  readonly isProven: (() => boolean) | undefined;
 }
 
 export interface Check {
@@ -57,7 +59,7 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
     checks.set('peers', { ok: true, message: 'listed' });
     await Promise.all([reachable(options, checks), identified(options)]);
     ready = true;
-    options.log.info('ready', { proven: options.isProven(), identity: options.identity.state });
+    options.log.info('ready', { proven: options.isProven?.(), identity: options.identity.state });
     await Promise.all([options.probes.run(options.signal), options.storeProbe.run(options.signal)]);
   };
   run().catch((error: unknown) => {
@@ -67,6 +69,7 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
     checks: () =>
       new Map([
         ...checks,
+        ...bucketChecks(options.probes),
         ['identity', identityCheck(options.identity)],
         ...storeChecks(options.storeProbe),
         ...hungChecks(options.store.hung),
@@ -115,21 +118,53 @@ function hungChecks(hung: HungCalls | undefined): [string, Check][] {
   return [['cachestore files', { ok: true, message: `${since}; they hold ${lentBytes} bytes of memory; ${remedy}` }]];
 }
 
+/** The last result of every bucket's probe; nothing is known about a bucket that has not been probed. */
+function bucketChecks(probes: OriginProbes): [string, Check][] {
+  return [...probes.results()].flatMap(([bucket, result]): [string, Check][] =>
+    result.state === 'unknown' ? [] : [bucketCheck(bucket, result)],
+  );
+}
+
+function bucketCheck(bucket: string, { state, message }: BucketProbe): [string, Check] {
+  return [`bucket ${bucket}`, { ok: state !== 'failed', message: message === '' ? state : message }];
+}
+
 /** Probes store and buckets until all succeed, or the configuration is proven. */
 async function reachable(options: ReadinessOptions, checks: Map<string, Check>): Promise<void> {
-  while (!options.isProven()) {
+  const { isProven, probes, buckets, clock, signal } = options;
+  if (isProven === undefined) return notRefused(options, checks);
+  while (!isProven()) {
     const results = await Promise.all([
       probeStore(options),
-      ...options.buckets.map((rule) => probeBucket(options, rule)),
+      ...buckets.map(async (rule) => bucketCheck(rule.name, await probes.probe(rule, signal))),
     ]);
-    for (const [name, check] of results) {
-      if (!check.ok && checks.get(name)?.message !== check.message)
-        options.log.warn('not ready', { check: name, reason: check.message });
-      checks.set(name, check);
-    }
+    for (const [name, check] of results) record(options, checks, name, check);
     if (results.every(([, check]) => check.ok)) return;
-    await options.clock.sleep(RETRY_MS, options.signal);
+    await clock.sleep(RETRY_MS, signal);
   }
+}
+
+/** Probes the buckets while the origin refuses all of them. A single bucket that is refused affects only itself. */
+async function notRefused(options: ReadinessOptions, checks: Map<string, Check>): Promise<void> {
+  const { probes, buckets, clock, signal } = options;
+  for (;;) {
+    const results = await Promise.all(
+      buckets.map(async (rule) => ({ rule, result: await probes.probe(rule, signal) })),
+    );
+    for (const { rule, result } of results) record(options, checks, ...bucketCheck(rule.name, result));
+    if (!results.every(({ result }) => result.isRefused === true)) return;
+    await clock.sleep(RETRY_MS, signal);
+  }
+}
+
+/** Logs a check that fails, once for each reason. */
+function record({ log, isProven }: ReadinessOptions, checks: Map<string, Check>, name: string, check: Check): void {
+  if (!check.ok && checks.get(name)?.message !== check.message)
+    log.warn(isProven === undefined ? 'the origin cannot be read' : 'not ready', {
+      check: name,
+      reason: check.message,
+    });
+  checks.set(name, check);
 }
 
 async function probeStore({ store, clock, signal: parent }: ReadinessOptions): Promise<[string, Check]> {
@@ -142,11 +177,6 @@ async function probeStore({ store, clock, signal: parent }: ReadinessOptions): P
   } catch (error) {
     return ['cachestore', failed(error)];
   }
-}
-
-async function probeBucket({ probes, signal }: ReadinessOptions, rule: BucketRule): Promise<[string, Check]> {
-  const { state, message } = await probes.probe(rule, signal);
-  return [`bucket ${rule.name}`, { ok: state !== 'failed', message: message === '' ? state : message }];
 }
 
 function failed(error: unknown): Check {

@@ -3,6 +3,7 @@ import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { faultOf, retryAfterMs } from '#cache/wire/s3/client.ts';
+import { regionError, type RegionError } from '#cache/wire/s3/region.ts';
 
 const THROTTLED = new Set([
   'SlowDown',
@@ -36,16 +37,17 @@ export interface S3ErrorResponse {
   readonly code: string;
   readonly message: string;
   readonly retryAfterMs: number | undefined;
-  /** The bucket's region, if it is another one. */
-  readonly region: string | undefined;
+  /** Set if the bucket is in another region. */
+  readonly otherRegion: RegionError | undefined;
   /** The response's headers about the delete marker that it found in place of the object. */
   readonly deleteMarker?: Readonly<Record<string, string>>;
 }
 
 export function errorFor({ status, headers, body }: RawResponse, name: string): OrcaError {
-  const region = headers['x-amz-bucket-region'];
+  const fault = faultOf(body);
+  const otherRegion = regionError(status, fault, headers);
   const isDeleted = headers['x-amz-delete-marker'] === 'true';
-  const known = { status, ...faultOf(body), retryAfterMs: retryAfterMs(headers), region };
+  const known = { status, ...fault, retryAfterMs: retryAfterMs(headers), otherRegion };
   return toOriginError(isDeleted ? { ...known, deleteMarker: markerHeaders(headers) } : known, name);
 }
 
@@ -62,10 +64,11 @@ function markerHeaders(headers: ResponseHeaders): Record<string, string> {
 }
 
 export function toOriginError(response: S3ErrorResponse, name: string): OrcaError {
-  const { status, code, message, retryAfterMs: waitMs, region, deleteMarker } = response;
-  const make = (orca: ErrorCode, text: string, waitMs?: number): OrcaError =>
+  const { status, code, message, retryAfterMs: waitMs, otherRegion, deleteMarker } = response;
+  const make = (orca: ErrorCode, text: string, waitMs?: number, fields?: Record<string, string>): OrcaError =>
     new OrcaError(orca, text, {
       status,
+      ...(fields !== undefined && { fields }),
       ...(code !== '' && { cause: new Error(`${code}: ${message}`) }),
       ...(waitMs !== undefined && { retryAfterMs: waitMs }),
       ...(deleteMarker !== undefined && { headers: deleteMarker }),
@@ -77,6 +80,20 @@ export function toOriginError(response: S3ErrorResponse, name: string): OrcaErro
   if (code === 'NoSuchVersion') return make('version_not_found', `the origin has no such version of ${name}`);
   if (status === 400 && code === 'InvalidArgument' && INVALID_VERSION.test(message))
     return make('version_invalid', `the origin knows no such version ID of ${name}`);
+  if (otherRegion !== undefined) {
+    const { region } = otherRegion;
+    const bucket = name.split('/', 1)[0] ?? '';
+    return region === ''
+      ? make('origin_wrong_region', `the origin has bucket ${bucket} in another region: correct origin.s3.region`)
+      : make(
+          'origin_wrong_region',
+          `the origin has bucket ${bucket} in region ${region}: set origin.s3.region`,
+          undefined,
+          {
+            Region: region,
+          },
+        );
+  }
   if (code === 'NoSuchBucket') return make('bucket_not_found', `the origin has no bucket for ${name}`);
   if (status === 404 || code === 'KeyTooLongError') return make('not_found', `the origin has no ${name}`);
   if (status === 412 || status === 416) return make('object_changed', `${name} has changed at the origin`);
@@ -86,10 +103,7 @@ export function toOriginError(response: S3ErrorResponse, name: string): OrcaErro
   if (status === 401 || status === 403 || REJECTED_CREDENTIALS.has(code))
     return make('origin_denied', `the origin rejects the cache's credentials for ${name} (${status} ${code})`);
   if (status === 301 || status === 308)
-    return make(
-      'origin_unsupported',
-      `the bucket of ${name} is in another region${region === undefined ? '' : `: ${region}; set origin.s3.region`}`,
-    );
+    return make('origin_unsupported', `the origin redirects ${name} (${status}): correct origin.s3.endpoint`);
   if (status >= 500 || (status >= 300 && status < 400) || code === 'RequestTimeout')
     return make('origin_unavailable', `the origin answers ${status} ${code} for ${name}`);
   return make('origin_unsupported', `the origin answers ${status} ${code} for ${name}`);

@@ -6,7 +6,7 @@ import { openS3Origin } from './origin.ts';
 
 export const s3 = originKind({
   schema: s3Origin,
-  resolve: resolveS3,
+  resolve: (fields, context) => ({ ...resolveS3(fields, context), requesterPays: fields.requesterPays }),
   fingerprint: ({ endpoint, region }) => (endpoint === '' ? `s3.${region}.amazonaws.com` : new URL(endpoint).host),
   open: (settings, env) => openS3Origin({ ...settings, env }),
 });

@@ -2,8 +2,6 @@
  * Lists of an S3 origin, through the AWS SDK: it handles the XML, chunked bodies and redirects of these rare calls. Keys
  * are transferred percent-encoded, because XML cannot represent all of them.
  */
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import type * as Sdk from '@aws-sdk/client-s3';
 import { OrcaError } from '#cache/core/errors.ts';
 import {
@@ -17,16 +15,21 @@ import {
 import type { VersionPage, VersionQuery } from '#cache/core/s3/version-list.ts';
 import type { CallOptions } from '#cache/engine/ports.ts';
 import { toOrcaError } from '#cache/origins/response/answers.ts';
-import { openCredentials, type CredentialsProvider } from '#cache/wire/credentials-source.ts';
-import { trustOf } from '#cache/wire/http1/trust.ts';
+import { withLimit } from '#cache/wire/bounded.ts';
+import type { CredentialsProvider } from '#cache/wire/credentials-source.ts';
+import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import { cancelledBy } from '#cache/wire/http1/sink.ts';
 import type { S3ClientOptions } from '#cache/wire/s3/client.ts';
+import { regionError } from '#cache/wire/s3/region.ts';
 import { nameDecoder } from './encoded-names.ts';
 import { toOriginError } from './errors.ts';
+import { openSdkClient } from './sdk-client.ts';
 import { versionPageOf, versionsInput } from './version-list.ts';
 
-const CONNECT_TIMEOUT_MS = 2_000;
 /** A page of 1000 keys from a large bucket may take seconds. */
-const ANSWER_TIMEOUT_MS = 10_000;
+const FIRST_BYTE_TIMEOUT_MS = 10_000;
+/** From the first byte to the last: a page has some 500 KB. */
+const BODY_TIMEOUT_MS = 10_000;
 /** Origins may answer with short pages; one that returns nothing this many times in a row never will. */
 const MAX_ROUNDS = 20;
 
@@ -36,8 +39,13 @@ export interface S3List {
   close(): void;
 }
 
-export function openS3List(options: S3ClientOptions): S3List {
-  return new SdkList(options);
+export function openS3List(options: S3ClientOptions, credentials: CredentialsProvider): S3List {
+  return new SdkList(options, credentials);
+}
+
+interface SendOptions {
+  readonly abortSignal: AbortSignal;
+  readonly requestTimeout: number;
 }
 
 class SdkList implements S3List {
@@ -47,9 +55,9 @@ class SdkList implements S3List {
   /** Loaded by the first list: it is far larger than the rest of the process. */
   #sdk: Promise<typeof Sdk> | undefined;
 
-  constructor(options: S3ClientOptions) {
+  constructor(options: S3ClientOptions, credentials: CredentialsProvider) {
     this.#options = options;
-    this.#credentials = openCredentials(options.credentials, { region: options.region });
+    this.#credentials = credentials;
   }
 
   list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
@@ -57,12 +65,15 @@ class SdkList implements S3List {
   }
 
   listVersions(bucket: string, query: VersionQuery, call: CallOptions): Promise<VersionPage> {
-    return mapped(bucket, call, async () => {
-      const { ListObjectVersionsCommand: Command, S3Client: S3 } = await (this.#sdk ??= import('@aws-sdk/client-s3'));
-      this.#client ??= this.#openClient(S3);
-      const command = new Command(versionsInput(bucket, query));
-      return versionPageOf(query, await this.#client.send(command, { abortSignal: call.signal }));
-    });
+    const input = versionsInput(bucket, query);
+    return mapped(bucket, call, async () =>
+      versionPageOf(
+        query,
+        await this.#send(bucket, call, (client, { ListObjectVersionsCommand: Command }, options) =>
+          client.send(new Command(input), options),
+        ),
+      ),
+    );
   }
 
   close(): void {
@@ -91,9 +102,7 @@ class SdkList implements S3List {
     token: string | undefined,
     call: CallOptions,
   ): Promise<Sdk.ListObjectsV2Output> {
-    const { ListObjectsV2Command, S3Client: S3 } = await (this.#sdk ??= import('@aws-sdk/client-s3'));
-    this.#client ??= this.#openClient(S3);
-    const command = new ListObjectsV2Command({
+    const input: Sdk.ListObjectsV2CommandInput = {
       Bucket: bucket,
       EncodingType: 'url',
       MaxKeys: maxKeys,
@@ -102,30 +111,27 @@ class SdkList implements S3List {
       ...(query.delimiter !== '' && { Delimiter: query.delimiter }),
       ...(query.after !== '' && { StartAfter: query.after }),
       ...(token !== undefined && { ContinuationToken: token }),
-    });
-    return this.#client.send(command, { abortSignal: call.signal });
+    };
+    return this.#send(bucket, call, (client, { ListObjectsV2Command: Command }, options) =>
+      client.send(new Command(input), options),
+    );
   }
 
-  #openClient(S3: typeof Sdk.S3Client): Sdk.S3Client {
-    const { endpoint, region, forcePathStyle, caFile, env } = this.#options;
-    const proxyEnv = { ...env };
-    return new S3({
-      region,
-      ...(endpoint !== '' && { endpoint }),
-      forcePathStyle,
-      credentials: async () => {
-        const { sessionToken, ...keys } = await this.#credentials();
-        return { ...keys, ...(sessionToken !== undefined && { sessionToken }) };
-      },
-      // The engine is the only retry layer.
-      maxAttempts: 1,
-      requestHandler: {
-        connectionTimeout: CONNECT_TIMEOUT_MS,
-        requestTimeout: ANSWER_TIMEOUT_MS,
-        httpAgent: new HttpAgent({ keepAlive: true, proxyEnv }),
-        httpsAgent: new HttpsAgent({ keepAlive: true, proxyEnv, ...(caFile !== '' && { ca: trustOf(caFile) }) }),
-      },
-    });
+  async #send<T>(
+    bucket: string,
+    call: CallOptions,
+    send: (client: Sdk.S3Client, sdk: typeof Sdk, options: SendOptions) => Promise<T>,
+  ): Promise<T> {
+    const sdk = await (this.#sdk ??= import('@aws-sdk/client-s3'));
+    const client = (this.#client ??= openSdkClient(sdk.S3Client, this.#options, this.#credentials));
+    const { firstByteTimeoutMs = FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs = BODY_TIMEOUT_MS } = call;
+    const limitMs = firstByteTimeoutMs + stallTimeoutMs;
+    const late = (): OrcaError =>
+      new OrcaError('origin_unavailable', `the origin's list of ${bucket} did not end within ${limitMs} ms`);
+    // The SDK may wait for credentials or for the end of a body without heeding its own timeouts or its signal.
+    return withLimit(limitMs, late, call.signal, (signal) =>
+      send(client, sdk, { abortSignal: signal, requestTimeout: firstByteTimeoutMs }),
+    );
   }
 }
 
@@ -134,7 +140,7 @@ async function mapped<T>(bucket: string, { signal }: CallOptions, run: () => Pro
   try {
     return await run();
   } catch (error) {
-    signal.throwIfAborted();
+    if (signal.aborted) throw cancelledBy(signal);
     throw asListError(error, bucket);
   }
 }
@@ -173,18 +179,26 @@ function restoreHeader(
 function asListError(error: unknown, bucket: string): OrcaError {
   if (!isServiceException(error)) return toOrcaError(error, bucket);
   const { name: code, message, $metadata, $response } = error;
-  const headers = $response?.headers ?? {};
+  const status = $metadata.httpStatusCode ?? 0;
+  const headers: ResponseHeaders = $response?.headers ?? {};
+  const fault = { code, message, region: elementOf(error, 'Region'), endpoint: elementOf(error, 'Endpoint') };
   const seconds = Number(headers['retry-after']);
   return toOriginError(
     {
-      status: $metadata.httpStatusCode ?? 0,
+      status,
       code,
       message,
       retryAfterMs: Number.isInteger(seconds) ? seconds * 1000 : undefined,
-      region: headers['x-amz-bucket-region'],
+      otherRegion: regionError(status, fault, headers),
     },
     bucket,
   );
+}
+
+/** The SDK copies the elements of an error document to its exception. */
+function elementOf(error: Sdk.S3ServiceException, name: string): string {
+  const value: unknown = Object.entries(error).find(([key]) => key === name)?.[1];
+  return typeof value === 'string' ? value : '';
 }
 
 /** An error response; errors that the SDK throws without a response have no status. */

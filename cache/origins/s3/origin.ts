@@ -21,6 +21,7 @@ import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import {
   contentRange,
   openS3Client,
+  openS3Credentials,
   strongEtag,
   type S3Client,
   type S3ClientOptions,
@@ -47,8 +48,9 @@ class S3Origin implements Origin {
   readonly #bucketSeenMs = new Map<string, number>();
 
   constructor(options: S3ClientOptions) {
-    this.#client = openS3Client(options);
-    this.#lists = openS3List(options);
+    const credentials = openS3Credentials(options);
+    this.#client = openS3Client(options, credentials);
+    this.#lists = openS3List(options, credentials);
   }
 
   async head(bucket: string, key: string, call: CallOptions, versionId?: string): Promise<ObjectHead> {
@@ -233,7 +235,7 @@ function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): 
 /** A server without versions ignores the parameter, and describes the object that it has. */
 function requireVersion(headers: ResponseHeaders, versionId: string | undefined, name: string): void {
   if (versionId === undefined || (headers['x-amz-version-id'] ?? NULL_VERSION) === versionId) return;
-  throw new OrcaError('not_implemented', `the origin does not serve versions by ID: asked for one of ${name}`);
+  throw new OrcaError('not_implemented', `the origin does not serve versions by ID: it ignores the one requested of ${name}`);
 }
 
 function versionQuery(versionId: string | undefined): readonly (readonly [string, string])[] {

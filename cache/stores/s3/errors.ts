@@ -2,16 +2,25 @@
 import { OrcaError } from '#cache/core/errors.ts';
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import { faultOf, retryAfterMs } from '#cache/wire/s3/client.ts';
+import { regionError } from '#cache/wire/s3/region.ts';
 
 /** 404 is `chunk_missing` unless the bucket is missing; anything else means that the store cannot be used now. */
 export function errorFor({ status, headers, body }: RawResponse, key: string): OrcaError {
-  const { code, message } = faultOf(body);
+  const fault = faultOf(body);
+  const { code, message } = fault;
+  const otherRegion = regionError(status, fault, headers);
   const waitMs = retryAfterMs(headers);
   const options = {
     status,
     ...(code !== '' && { cause: new Error(`${code}: ${message}`) }),
     ...(waitMs !== undefined && { retryAfterMs: waitMs }),
   };
+  if (otherRegion !== undefined)
+    return new OrcaError(
+      'store_unavailable',
+      `the cachestore's bucket is in another region: set cacheStore.s3.region to ${otherRegion.region === '' ? 'it' : otherRegion.region}`,
+      options,
+    );
   if (status === 404 && code !== 'NoSuchBucket')
     return new OrcaError('chunk_missing', `the store has no ${key}`, options);
   return new OrcaError('store_unavailable', `the store answers ${status} ${code} for ${key}`, options);

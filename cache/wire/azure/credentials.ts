@@ -11,13 +11,16 @@ import { openWorkloadIdentity } from './workload-identity.ts';
 export type AzureCredentialsSource =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'env'; readonly accountKeyVar: string }
-  | { readonly kind: 'workload-identity' };
+  | { readonly kind: 'workload-identity' }
+  | { readonly kind: 'anonymous' };
 
 export type AzureCredentials =
   | { readonly kind: 'shared-key'; readonly key: Buffer }
   /** `query` is appended to a URL, without `?`; `expiresMs` is Unix time, if the token contains it. */
   | { readonly kind: 'sas'; readonly query: string; readonly expiresMs: number | undefined }
-  | { readonly kind: 'bearer'; readonly token: string };
+  | { readonly kind: 'bearer'; readonly token: string }
+  /** Requests carry no credentials. */
+  | { readonly kind: 'anonymous' };
 
 export type AzureCredentialsProvider = () => Promise<AzureCredentials>;
 
@@ -37,6 +40,7 @@ export function openAzureCredentials(
   source: AzureCredentialsSource,
   options: AzureCredentialsOptions = {},
 ): AzureCredentialsProvider {
+  if (source.kind === 'anonymous') return async () => source;
   if (source.kind === 'directory') return fromDirectory(source.path, options.now);
   if (source.kind === 'env') {
     const env = options.env ?? process.env;

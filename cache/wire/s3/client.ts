@@ -16,6 +16,8 @@ import { createSigner } from './sigv4.ts';
 export interface S3ClientOptions extends S3AddressOptions {
   readonly credentials: CredentialsSource;
   readonly caFile: string;
+  /** Whether every request declares that its account pays for it. */
+  readonly requesterPays?: boolean | undefined;
   readonly connectTimeoutMs?: number | undefined;
   readonly maxIdle?: number | undefined;
   /** The environment that names HTTP proxies. Default: no proxy. */
@@ -42,17 +44,23 @@ export interface S3Client {
   close(): void;
 }
 
-/** The Code and Message of an error document; empty if missing. */
+/** Elements of an error document; empty if missing. */
 export interface S3Fault {
   readonly code: string;
   readonly message: string;
+  /** The bucket's region, and where it is served. */
+  readonly region: string;
+  readonly endpoint: string;
 }
+
+export const REQUESTER_PAYS = { 'x-amz-request-payer': 'requester' };
 
 /** `provider` may be shared by clients of one server, so that credentials are requested once. */
 export function openS3Client(options: S3ClientOptions, provider = openS3Credentials(options)): S3Client {
   const signer = createSigner(options.region);
   const address = s3Address(options);
   const secureContext = address.protocol === 'https:' ? openTrust(options.caFile) : undefined;
+  const payer = options.requesterPays === true ? REQUESTER_PAYS : undefined;
   /** One host with path style; one for each bucket otherwise. */
   const clients = openHostClients({ ...options, protocol: address.protocol, secureContext });
 
@@ -62,14 +70,11 @@ export function openS3Client(options: S3ClientOptions, provider = openS3Credenti
       const { host, path } = address.of(bucket, key);
       const found = clients.of(host);
       const client = found instanceof Promise ? await untilAborted(found, call.signal) : found;
-      const signed = signer.sign({
-        method,
-        path,
-        query,
-        headers: { host: client.authority, ...headers },
-        credentials,
-        nowMs: Date.now(),
-      });
+      const sent: Record<string, string> = { host: client.authority, ...headers, ...payer };
+      const signed =
+        credentials === undefined
+          ? sent
+          : signer.sign({ method, path, query, headers: sent, credentials, nowMs: Date.now() });
       if (call.requestId !== undefined) signed['x-request-id'] = call.requestId;
       const { signal, firstByteTimeoutMs, stallTimeoutMs } = call;
       return client.request({
@@ -95,7 +100,12 @@ export function openS3Credentials({ credentials, region, env }: S3ClientOptions)
 
 export function faultOf(body: Buffer): S3Fault {
   const text = body.toString('utf8');
-  return { code: element(text, 'Code'), message: element(text, 'Message') };
+  return {
+    code: element(text, 'Code'),
+    message: element(text, 'Message'),
+    region: element(text, 'Region'),
+    endpoint: element(text, 'Endpoint'),
+  };
 }
 
 function element(xml: string, name: string): string {

@@ -2,7 +2,7 @@
 import type { CredentialsSource } from '#cache/wire/credentials-source.ts';
 import { isSet, variableName, type ResolveContext } from '#cache/wire/resolve-context.ts';
 import type { PodFields } from '#crds/kinds/registry.ts';
-import type { s3Origin } from '#crds/kinds/s3.ts';
+import type { s3Store } from '#crds/kinds/s3.ts';
 
 export interface S3Settings {
   /** Empty = the AWS endpoint of the region. */
@@ -14,14 +14,32 @@ export interface S3Settings {
   readonly caFile: string;
 }
 
-export function resolveS3(fields: PodFields<typeof s3Origin>, context: ResolveContext): S3Settings {
+/** The fields that origins and cachestores share, and `anonymous` of an origin. */
+type Fields = Omit<PodFields<typeof s3Store>, 'bucket'> & { readonly anonymous?: boolean };
+
+export function resolveS3(fields: Fields, context: ResolveContext): S3Settings {
   return {
     endpoint: (fields.endpoint ?? '').replace(/\/$/, ''),
     region: fields.region,
     forcePathStyle: fields.forcePathStyle,
-    credentials: resolveCredentials(fields.credentials?.directory, context),
+    credentials:
+      fields.anonymous === true
+        ? withoutCredentials(context)
+        : resolveCredentials(fields.credentials?.directory, context),
     caFile: fields.caFile,
   };
+}
+
+function withoutCredentials(context: ResolveContext): CredentialsSource {
+  for (const setting of ['ACCESS_KEY_ID', 'SECRET_ACCESS_KEY']) {
+    const name = variableName(context, setting);
+    if (isSet(context, name))
+      context.problems.push({
+        path: [name],
+        message: `must not be set if ${context.path.join('.')}.anonymous is true`,
+      });
+  }
+  return { kind: 'anonymous' };
 }
 
 /** In this order: mounted directory, ORCA_* environment variables, platform identity. */

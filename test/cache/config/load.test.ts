@@ -161,6 +161,12 @@ const rows: readonly Row[] = [
     problem: 'ORCA_ORIGIN_SECRET_ACCESS_KEY: must be set when ORCA_ORIGIN_ACCESS_KEY_ID is set',
   },
   {
+    name: 'an access key in the environment of an anonymous origin',
+    changes: { 'origin.s3.anonymous': true },
+    env: { ORCA_ORIGIN_ACCESS_KEY_ID: 'AK' },
+    problem: 'ORCA_ORIGIN_ACCESS_KEY_ID: must not be set if origin.s3.anonymous is true',
+  },
+  {
     name: 'an unknown log level in the environment',
     changes: {},
     env: { ORCA_LOG_LEVEL: 'loud' },
@@ -266,6 +272,7 @@ memory: {budget: 16Mi}
           forcePathStyle: bool('origin.s3.forcePathStyle'),
           credentials: { kind: 'default-chain' },
           caFile: text('origin.s3.caFile'),
+          requesterPays: bool('origin.s3.requesterPays'),
         },
         buckets: [
           {

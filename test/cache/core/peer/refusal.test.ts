@@ -11,6 +11,7 @@ describe('a refusal', () => {
     ['origin_denied', 502],
     ['origin_missing_etag', 502],
     ['origin_unsupported', 502],
+    ['origin_wrong_region', 502],
     ['object_archived', 502],
     ['object_encrypted', 502],
     ['origin_unavailable', 502],
@@ -21,6 +22,15 @@ describe('a refusal', () => {
     expect(refusal).toMatchObject({ status, retryAfterSeconds: 2 });
     const back = parseRefusal('peer x', refusal?.status ?? 0, refusal?.body ?? '', String(refusal?.retryAfterSeconds));
     expect(back).toMatchObject({ code, message: 'peer x: why', retryAfterMs: 2000 });
+  });
+
+  test('carries the region that the origin names', () => {
+    const region = (name: string) => {
+      const { body } = refusalOf(new OrcaError('origin_wrong_region', 'why', { fields: { Region: name } }))!;
+      return parseRefusal('peer x', 502, body, undefined)?.fields;
+    };
+    expect(region('eu-west-1')).toEqual({ Region: 'eu-west-1' });
+    expect(region('<b>')).toBeUndefined();
   });
 
   test('has Retry-After with every 503', () => {

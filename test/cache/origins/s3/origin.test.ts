@@ -229,7 +229,7 @@ describe('a read', () => {
     [
       'another region',
       fault('301 Moved Permanently', 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-west-1' }),
-      'origin_unsupported',
+      'origin_wrong_region',
     ],
     ['a temporary redirect', fault('307 Temporary Redirect', 'TemporaryRedirect'), 'origin_unavailable'],
     ['SlowDown', fault('503 Slow Down', 'SlowDown'), 'origin_throttled'],
@@ -418,7 +418,7 @@ describe('a head', () => {
     ['503', {}, 'origin_unavailable'],
     ['503', { 'retry-after': '2' }, 'origin_throttled'],
     ['500', {}, 'origin_unavailable'],
-    ['301', { 'x-amz-bucket-region': 'eu-west-1' }, 'origin_unsupported'],
+    ['301', { 'x-amz-bucket-region': 'eu-west-1' }, 'origin_wrong_region'],
   ] as const)('answered with %s %j is one request', async ([status, headers, code]) => {
     const { server, origin } = await open((_, answer) => answer.write(bodiless(`${status} Refused`, headers)));
     await expect(origin.head('bucket', 'key', { signal })).rejects.toMatchObject({ code });
@@ -482,4 +482,82 @@ test('errors contain no secret', async () => {
   const failure = await origin.read(object, range, collectSink(), { signal }).catch((error: unknown) => error);
   const { inspect } = await import('node:util');
   expect(inspect(failure, { depth: 10, showHidden: true })).not.toMatch(/very-secret|Signature=/);
+});
+
+describe('a bucket in another region', () => {
+  const REGION = {
+    code: 'origin_wrong_region',
+    message: 'the origin has bucket bucket in region eu-west-1: set origin.s3.region',
+    fields: { Region: 'eu-west-1' },
+  };
+  const malformed = reply(
+    '400 Bad Request',
+    {},
+    '<Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong</Message><Region>eu-west-1</Region></Error>',
+  );
+  const moved = fault('301 Moved Permanently', 'PermanentRedirect', { 'x-amz-bucket-region': 'eu-west-1' });
+
+  test.for([
+    ['301', moved],
+    ['400', malformed],
+  ] as const)('%s is reported by every call with its region', async ([, bytes]) => {
+    const { origin } = await open(({ method }, answer) =>
+      answer.write(method === 'HEAD' ? bytes.subarray(0, bytes.indexOf('\r\n\r\n') + 4) : bytes),
+    );
+    const call = { signal };
+    await expect(origin.head('bucket', 'key', call)).rejects.toMatchObject(REGION);
+    await expect(origin.read(object, range, collectSink(), call)).rejects.toMatchObject(REGION);
+    await expect(origin.probe('bucket', '', call)).rejects.toMatchObject(REGION);
+    const query = { prefix: '', delimiter: '', after: '', maxKeys: 10 };
+    await expect(origin.list('bucket', query, call)).rejects.toMatchObject(REGION);
+  });
+
+  test('a redirect without a region is another matter', async () => {
+    const { origin } = await open((_, answer) =>
+      answer.write(reply('301 Moved Permanently', { location: 'https://elsewhere.example.org/' })),
+    );
+    await expect(origin.probe('bucket', '', { signal })).rejects.toMatchObject({
+      code: 'origin_unsupported',
+      message: expect.stringContaining('origin.s3.endpoint') as unknown,
+    });
+  });
+});
+
+describe('a request', () => {
+  const answered: Script = ({ method, target }, answer) =>
+    answer.write(
+      target.includes('list-type')
+        ? reply('200 OK', {}, '<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>')
+        : method === 'HEAD'
+          ? 'HTTP/1.1 200 OK\r\netag: "e1"\r\ncontent-length: 100\r\n\r\n'
+          : reply('206 Partial Content', { etag: '"e1"', 'content-range': 'bytes 10-19/100' }, TEN),
+    );
+  const headersOfAll = async (over: Partial<S3ClientOptions>) => {
+    const { server, origin } = await open(answered, over);
+    const call = { signal };
+    await origin.head('bucket', 'key', call);
+    await origin.read(object, range, collectSink(), call);
+    await origin.part(object, 1, call).catch(() => undefined);
+    await origin.checkOwner('bucket', 'key', '123456789012', call);
+    await origin.probe('bucket', '', call);
+    await origin.list('bucket', { prefix: '', delimiter: '', after: '', maxKeys: 10 }, call);
+    expect(server.requests).toHaveLength(6);
+    return server.requests.map(({ headers }) => headers);
+  };
+
+  test('to a public bucket carries no credentials', async () => {
+    for (const headers of await headersOfAll({ credentials: { kind: 'anonymous' } })) {
+      expect(headers).not.toHaveProperty('authorization');
+      expect(headers).not.toHaveProperty('x-amz-date');
+      expect(headers).not.toHaveProperty('x-amz-security-token');
+    }
+  });
+
+  test('by a requester who pays contains that promise, and signs it', async () => {
+    for (const headers of await headersOfAll({ requesterPays: true })) {
+      expect(headers).toMatchObject({ 'x-amz-request-payer': 'requester' });
+      expect(headers['authorization']).toContain('x-amz-request-payer');
+    }
+    for (const headers of await headersOfAll({})) expect(headers).not.toHaveProperty('x-amz-request-payer');
+  });
 });
