@@ -73,7 +73,9 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
   let inFlight = 0;
 
   const actionFor = (record: Passed): Action | undefined => {
-    const entry = faults.find(({ fault, left }) => left > 0 && (fault.when?.(record) ?? true));
+    // A fault that is meant for a few requests is not used up by a probe, which is sent at an unknown time.
+    const isFor = ({ when, times }: Fault): boolean => when?.(record) ?? (times === undefined || !isProbe(record));
+    const entry = faults.find(({ fault, left }) => left > 0 && isFor(fault));
     if (entry === undefined) return undefined;
     entry.left -= 1;
     hits += 1;
@@ -213,7 +215,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
     },
     async counts(method) {
       await until(() => inFlight === 0, 'all responses of the proxy have ended');
-      const of = passed.filter((record) => record.method === method && !record.target.endsWith('_orca-probe'));
+      const of = passed.filter((record) => record.method === method && !isProbe(record));
       return { requests: of.length, bodyBytes: of.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0) };
     },
     async [Symbol.asyncDispose]() {
@@ -224,6 +226,10 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       });
     },
   };
+}
+
+function isProbe({ target }: Passed): boolean {
+  return target.endsWith('_orca-probe');
 }
 
 /** Forwards the response's body: counted, and corrupted according to the action. */
