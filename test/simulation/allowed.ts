@@ -1,6 +1,6 @@
 /**
- * Which errors a client may receive, given the faults at the time: each error has to be explained by a fault, by the
- * object or by the request itself.
+ * Which errors a client may receive, given the faults at that time. Each error must be explained by a fault, the object
+ * or the request itself.
  */
 import type { ErrorCode } from '#cache/core/errors.ts';
 import { FILL_PART_BYTES } from '#cache/engine/fill/flight.ts';
@@ -25,7 +25,7 @@ export const ORIGIN_TROUBLE: readonly Fault[] = ['origin-errors', 'origin-down',
 const STORE_TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', 'store-full'];
 /** The engine's stall limit, less the bytes in flight when the stall begins. */
 const STALL_LIMIT_MS = 25_000;
-/** What another replica has for its first byte, however alive it is. */
+/** How long another replica may take to its first byte, even if it shows that it is alive. */
 const FIRST_BYTE_LIMIT_MS = 20_000;
 
 export function isAllowed(
@@ -38,7 +38,7 @@ export function isAllowed(
   const { plan, startedMs, version } = exchange;
   const during = (...faults: readonly Fault[]): boolean => wasActive(scenario, faults, startedMs - AFTERMATH_MS, nowMs);
   const history = origin.history(plan.key);
-  /** Versions that a replica might believe in. */
+  /** Versions that a replica may take for the current one. */
   const sinceMs = scenario.faults.has('clock-step') ? -Infinity : startedMs - scenario.ttlMs - scenario.negativeTtlMs;
   const believable = history.filter(({ diedMs }) => diedMs >= sinceMs - REVALIDATE_MS);
   const changed =
@@ -52,7 +52,7 @@ export function isAllowed(
     case 'precondition_failed':
       return exchange.etags.ifMatch !== undefined && believable.some(({ etag }) => etag !== exchange.etags.ifMatch);
     case 'object_changed':
-      // Before the status line the object is resolved again once, so it must have changed twice, or no source knows it.
+      // Before the status line the object is resolved again once, so it must have changed twice, or no source has it.
       if (during('origin-flaps')) return true;
       return started ? version !== undefined && version.diedMs <= nowMs : changed;
     case 'access_denied':
@@ -62,7 +62,7 @@ export function isAllowed(
     case 'origin_unavailable':
       return during(...ORIGIN_TROUBLE) || (isSlowLine(scenario) && nowMs - startedMs >= FIRST_BYTE_LIMIT_MS);
     case 'overloaded':
-      // A limit of few origin requests and few bytes of memory is what it is for; a started response is not told so.
+      // Few slots at the origin and little memory explain it, but not for a response that has started.
       return !started && (scenario.targetGlobal < 192 || scenario.faults.has('pressure'));
     case 'cancelled':
       // While the cachestore is down, the engine does not wait for a stalled client.
@@ -72,12 +72,12 @@ export function isAllowed(
   }
 }
 
-/** A reader of the end of a part in flight may not get its first byte in time. */
+/** A reader of the end of a part in flight may wait too long for its first byte. */
 function isSlowLine({ origin }: Scenario): boolean {
   return FILL_PART_BYTES / origin.bytesPerMs >= FIRST_BYTE_LIMIT_MS;
 }
 
-/** Whether there was no object at some time of `[fromMs, toMs]`. */
+/** Whether the object was absent at some time in `[fromMs, toMs]`. */
 function wasDeleted(history: ReturnType<SimOrigin['history']>, fromMs: number, toMs: number): boolean {
   return history.some(({ diedMs }, index) => {
     const backMs = history[index + 1]?.bornMs ?? Infinity;

@@ -14,7 +14,7 @@ export interface Charge {
   requests: number;
 }
 
-/** What may come on top of the object: bytes in flight when a request ends early. */
+/** Tolerance above the size of the object: bytes in flight when a request ends early. */
 const MOST_TIMES = 1.05;
 
 export class Bill {

@@ -1,6 +1,6 @@
 /**
- * Finds the seed that currently catches each mutation, for `seed` in mutations.ts. Engine and scenarios change, and the
- * test is fast only while its first seed is the right one.
+ * Finds a seed that currently detects each mutation, for `seed` in mutations.ts. Engine and scenarios change, and the
+ * test is fast only while the first seed it tries detects the mutation.
  *
  *   node test/simulation/catch.ts [PART-OF-A-NAME]
  */

@@ -1,6 +1,6 @@
 /**
- * Clients: what `http/edge/object.ts` does with a request, and a reader behind it that compares every byte with the
- * version that the response names. Which errors are allowed instead of a body, `allowed.ts` decides.
+ * Clients: what `http/edge/object.ts` does with a request, and a reader that compares every byte with the version that
+ * the response names. `allowed.ts` decides which errors are allowed instead of a body.
  */
 import { getEventListeners } from 'node:events';
 import { chunkAt, chunkSizeFor, sliceAt, sliceCount } from '#cache/core/chunk.ts';
@@ -27,8 +27,8 @@ import { NO_OWNER, type World } from './world.ts';
 /** Between a client and its replica. */
 const LATENCY_MS = 0.3;
 /**
- * The longest that a request may take on our side of the socket: a new request waits for memory (5 s), then tries two
- * peers (20 s each) and the origin, and again where the object has changed. Each later chunk may wait as long as a
+ * The maximum time of a request on our side of the socket. A new request waits for memory (5 s), then tries two peers
+ * (20 s each) and the origin, and all of that again if the object has changed. Each later chunk may wait as long as a
  * started response does (60 s).
  */
 const MAX_ANSWER_MS = 120_000;
@@ -48,18 +48,18 @@ export interface ClientsOptions {
   readonly isOriginAsked: () => boolean;
 }
 
-/** One request and how it went. */
+/** One request and its result. */
 export interface Exchange {
   readonly plan: ClientPlan;
   readonly process: Incarnation;
   readonly startedMs: number;
   readonly etags: { readonly ifMatch: string | undefined; readonly other: string | undefined };
-  /** Also after the faults have ended: then it has to succeed. */
+  /** Sent after the faults have ended: it must succeed. */
   readonly isFinal: boolean;
   version: Version | undefined;
   range: ByteRange;
   gotBytes: number;
-  /** On our side: the last progress, or the time at which the client began to wait for more. */
+  /** On our side: the time of the last progress, or when the client began to wait for more. */
   lastMs: number;
   outcome: 'running' | 'complete' | 'failed' | 'cancelled' | 'reset';
   failure: Failure | undefined;
@@ -70,7 +70,7 @@ export interface Progress {
   readonly home: PeerAddress;
   /** Undefined before the status line. */
   readonly version: Version | undefined;
-  /** Offsets in the object: where the body begins, and what the engine has handed over. */
+  /** Offsets in the object: the start of the body, and the end of what the engine has delivered. */
   readonly from: number;
   readonly at: number;
 }
@@ -87,7 +87,7 @@ export class Clients {
     this.#options = options;
   }
 
-  /** Where a client's request is served, and how far its answer is. */
+  /** Which process serves a client's request, and the progress of the response. */
   progressOf(requestId: string): Progress | undefined {
     const known = this.#known.get(requestId);
     if (known === undefined) return undefined;
@@ -164,7 +164,7 @@ export class Clients {
             );
           end('complete');
         },
-        // The process that broke it reports that (`failed`), unless it died.
+        // The process that closed it reports that (`failed`), unless it died.
         cut: () => end('reset'),
       },
     });
@@ -180,11 +180,11 @@ export class Clients {
     return promise;
   }
 
-  /** Called between events: no client waits longer than it has a reason to. */
+  /** Called between events: no client waits without a reason. */
   checkBounds(): void {
     const { world } = this.#options;
     for (const exchange of this.running) {
-      // A suspended process cannot be blamed.
+      // A suspended process is not at fault.
       if (exchange.process.owner.state !== 'running') exchange.lastMs = Math.max(exchange.lastMs, world.nowMs);
       const limitMs = exchange.version === undefined ? MAX_ANSWER_MS : MAX_SILENCE_MS;
       if (world.nowMs - exchange.lastMs <= limitMs) continue;
@@ -251,12 +251,13 @@ export class Clients {
   }
 
   /** What the request may cost at the origin, at most. */
-  #wanted({ key, range }: ClientPlan): void {
+  #wanted({ key, range, condition }: ClientPlan): void {
     const { scenario, origin, ledger } = this.#options;
     const version = origin.current(key);
     if (version === undefined) return;
     const { sizeBytes, etag } = version;
-    const wanted = resolveRange(rangeHeader(range), sizeBytes);
+    // A condition may turn a range into the whole object.
+    const wanted = resolveRange(condition === 'if-range-wrong' ? undefined : rangeHeader(range), sizeBytes);
     const whole = { from: 0, to: sizeBytes };
     const asked = wanted.kind === 'part' ? wanted.range : whole;
     const size = chunkSizeFor(sizeBytes, scenario.chunkBytes, scenario.tiers);
@@ -302,7 +303,7 @@ export class Clients {
   #checkAge(exchange: Exchange, version: Version, { ageMs, stale }: ReadResult): void {
     const { world, scenario } = this.#options;
     const { plan, startedMs } = exchange;
-    // An age that a stepping clock distorts is no defect.
+    // An age that a clock step distorts is not a defect.
     if (scenario.faults.has('clock-step')) return;
     const who = `${plan.id} gets ${version.etag}, which ended at ${version.diedMs} ms,`;
     if (stale) {
@@ -311,7 +312,7 @@ export class Clients {
     } else if (version.diedMs < startedMs - scenario.ttlMs - REVALIDATE_MS) {
       world.violate('nothing is older than its TTL', `${who} after its TTL`);
     }
-    // A peer's answer grows older on the wire, and in a suspended process.
+    // The age of a peer's response grows in transit, and in a suspended process.
     const wireMs = scenario.faults.has('freeze') ? 20_000 : 2_000;
     if (version.diedMs < startedMs - ageMs - wireMs)
       world.violate('nothing is older than its TTL', `${who} and gets an answer that is ${ageMs} ms old`);
@@ -358,7 +359,7 @@ export class Clients {
     return !isOriginAsked() && wasActive(scenario, ORIGIN_TROUBLE, 0, world.nowMs);
   }
 
-  /** Nothing but the origin is unwell, and all of the object has been in the cachestore for a while: so is its manifest. */
+  /** Only the origin fails, and the whole object has been in the cachestore for a while, and therefore its manifest too. */
   #isCached({ plan, startedMs }: Exchange): boolean {
     const { scenario, origin, store } = this.#options;
     if (![...scenario.faults].every((fault) => fault === 'cancel' || ORIGIN_TROUBLE.includes(fault))) return false;

@@ -1,6 +1,6 @@
 /**
- * One response and its socket, as `http/listener/send-body.ts` writes to them. Bytes leave in pieces, and a written piece
- * is read until the moment it leaves, so memory that is reused too early is detected.
+ * One response and its socket, as `http/listener/send-body.ts` writes to them. Bytes are sent in pieces, and each piece
+ * is read at the moment it is sent, so memory that is reused too early is detected.
  */
 import { EventEmitter } from 'node:events';
 import type { ServerResponse } from 'node:http';
@@ -11,11 +11,11 @@ import { NO_OWNER, type Owner, type World } from './world.ts';
 
 export interface Receiver {
   readonly owner: Owner;
-  /** Takes bytes; returns how many. Fewer than all: it calls `resume` when it has room again. */
+  /** Accepts bytes and returns their number. After fewer than all, it calls `resume` when it has room again. */
   data(bytes: Uint8Array): number;
-  /** All of the body is here. */
+  /** The body is complete. */
   end(): void;
-  /** The connection is closed before that. */
+  /** The connection was closed before the end of the body. */
   cut(): void;
 }
 
@@ -39,7 +39,7 @@ interface Write {
   readonly isLast: boolean;
 }
 
-/** What `sendBody` sees of a socket. */
+/** The part of a socket that `sendBody` uses. */
 class SimSocket extends EventEmitter {
   destroyed = false;
   closed = false;
@@ -61,7 +61,7 @@ export class Connection {
   constructor(world: World, options: ConnectionOptions) {
     this.#world = world;
     this.#options = options;
-    // As many as pipelined requests would have; a leak has more.
+    // As many as pipelined requests may have; more of them indicate a leak.
     this.#socket.setMaxListeners(4);
   }
 
@@ -82,7 +82,7 @@ export class Connection {
     } as unknown as ServerResponse;
   }
 
-  /** What the server has handed over so far. */
+  /** The bytes that the server has written so far. */
   get writtenBytes(): number {
     return this.#writtenBytes;
   }
@@ -107,7 +107,7 @@ export class Connection {
     this.#pump();
   }
 
-  /** The server gives up: the receiver sees a broken connection. */
+  /** The server closes the connection: the receiver sees it broken. */
   destroy(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -115,19 +115,19 @@ export class Connection {
     this.#world.at(this.#options.latencyMs, this.#options.receiver.owner, 'cut', () => this.#options.receiver.cut());
   }
 
-  /** The receiver gives up, or has died. */
+  /** The receiver closes the connection, or has died. */
   hangUp(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#closeServer(this.#options.latencyMs);
   }
 
-  /** Nothing gets through until `resume`. */
+  /** No bytes pass until `resume`. */
   block(): void {
     this.#isBlocked = true;
   }
 
-  /** The network gives up: both sides see it. */
+  /** The network fails: both sides see the connection broken. */
   cut(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -140,7 +140,7 @@ export class Connection {
     this.#world.at(delayMs, this.#options.server, 'close', () => {
       this.#socket.destroyed = true;
       this.#socket.closed = true;
-      // Node calls the callbacks of some writes that never left, and of some not.
+      // Node calls the callbacks of some of the writes that were never sent, but not of all.
       if (this.#options.random.chance(0.5)) for (const { written } of unsent) written?.();
       this.#socket.emit('close');
     });

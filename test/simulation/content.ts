@@ -1,6 +1,7 @@
 /**
- * The content of objects: a cheap function of version and offset, so that every byte of a body is checked and no body is
- * kept. All versions are windows into one random tape whose length is a prime: no chunk, block or segment size divides it.
+ * The content of objects: a cheap function of version and offset, so that every byte of a body can be checked without
+ * storing it. All versions are windows into one random sequence, the tape. Its length is prime: no chunk, block or segment
+ * size divides it.
  */
 import { crc32 } from 'node:zlib';
 import { createCipheriv } from 'node:crypto';
@@ -9,7 +10,7 @@ import { chunkIdentity, type Chunk } from '#cache/core/chunk.ts';
 
 const PERIOD_BYTES = 1_048_583;
 const ROUND = createCipheriv('aes-128-ctr', Buffer.alloc(16, 7), Buffer.alloc(16)).update(Buffer.alloc(PERIOD_BYTES));
-/** Twice, so that most pieces are one copy. */
+/** The tape twice, so that most pieces are one copy. */
 const TAPE = Buffer.concat([ROUND, ROUND]);
 
 /** One version of an object. */
@@ -18,10 +19,10 @@ export interface Version {
   readonly etag: string;
   readonly sizeBytes: number;
   readonly lastModifiedMs: number;
-  /** Where on the tape its first byte is. */
+  /** The position of its first byte on the tape. */
   readonly shift: number;
   readonly bornMs: number;
-  /** Infinity while it is the current one. */
+  /** Infinity for the current version. */
   diedMs: number;
 }
 
@@ -31,7 +32,7 @@ export function fillFrom(version: Version, offset: number, target: Uint8Array): 
     target.set(TAPE.subarray(tapeAt, tapeAt + length), at);
 }
 
-/** The first place where `bytes` are not the version's from `offset` on; undefined if they are. */
+/** The first position at which `bytes` differ from the version at `offset`; undefined if they are equal. */
 export function firstDifference(version: Version, offset: number, bytes: Uint8Array): number | undefined {
   for (const { tapeAt, at, length } of spans(version, offset, bytes.length)) {
     const wanted = TAPE.subarray(tapeAt, tapeAt + length);
@@ -49,7 +50,7 @@ export function crcOf(version: Version, from: number, to: number): number {
   return crc;
 }
 
-/** What is wrong with a chunk's metadata; undefined if nothing is. */
+/** The problem with a chunk's metadata; undefined without one. */
 export function wrongMetadata(version: Version, chunk: Chunk, metadata: ChunkMetadata): string | undefined {
   const { from, to } = chunk.range;
   if (metadata.lengthBytes !== to - from) return `length ${metadata.lengthBytes} instead of ${to - from}`;

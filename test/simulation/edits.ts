@@ -1,4 +1,4 @@
-/** Text to find in a source file, exactly once, and text to put there instead. */
+/** A text that occurs exactly once in a source file, and its replacement. */
 import { fileURLToPath } from 'node:url';
 
 export interface Edit {
@@ -7,9 +7,9 @@ export interface Edit {
   readonly replace: string;
 }
 
-/** With a slash at its end. */
+/** Ends with a slash. */
 export const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
-/** Where a mutant's process finds its edits, as JSON. */
+/** The environment variable that contains a mutant's edits, as JSON. */
 export const EDITS_VARIABLE = 'SIMULATION_EDITS';
 
 export function edited(text: string, { file, search, replace }: Edit): string {

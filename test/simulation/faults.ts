@@ -1,4 +1,4 @@
-/** Which faults are on now; after `heal` none is, for good. */
+/** Which faults are active. After `heal`, none is active any more. */
 import type { Fault, FaultWindow, Scenario } from './scenario.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
@@ -19,7 +19,7 @@ export class Faults {
     this.#healed = true;
   }
 
-  /** The window that is open now. */
+  /** The current time window of the fault. */
   window(fault: Fault): FaultWindow | undefined {
     if (this.#healed || !this.#scenario.faults.has(fault)) return undefined;
     const { nowMs } = this.#world;
@@ -28,7 +28,7 @@ export class Faults {
     );
   }
 
-  /** Whether the fault strikes this call. */
+  /** Whether the fault affects this call. */
   strikes(fault: Fault): FaultWindow | undefined {
     const window = this.window(fault);
     return window !== undefined && this.random.chance(window.probability) ? window : undefined;

@@ -1,4 +1,4 @@
-/** A driver's read: bytes that flow into a sink, with the time they take and the faults that hit them. */
+/** A driver's read: bytes that arrive in a sink over time, with faults. */
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';
@@ -6,17 +6,17 @@ import { cancelledBy } from '#cache/wire/http1/sink.ts';
 import type { Random } from './random.ts';
 import type { Owner, World } from './world.ts';
 
-/** What the drivers take where a call names no limit. */
+/** The limits of the drivers, for calls that specify none. */
 const DEFAULT_FIRST_BYTE_MS = 20_000;
 const DEFAULT_STALL_MS = 60_000;
 
-/** Longer than any simulated line holds bytes back. */
+/** Longer than any simulated connection delays bytes. */
 const MOST_MS = 500;
-/** Of reads of a file. */
+/** Limits of reads of a file. */
 const DISK_SHARE = 0.2;
 
 export interface FlowFault {
-  /** `short`: ends as if all were well, which no driver should do and every caller should notice. */
+  /** `short`: ends without an error, which no driver should do and every caller should detect. */
   readonly what: 'cut' | 'stall' | 'short';
   readonly afterBytes: number;
 }
@@ -31,14 +31,14 @@ export interface Flow {
   readonly call: CallOptions;
   readonly fault: FlowFault | undefined;
   readonly unavailable: (message: string) => OrcaError;
-  /** Before the first byte; throws what the other side answers instead of bytes. */
+  /** Called before the first byte; throws the error that the other side returns instead of bytes. */
   readonly onHead: () => void;
-  /** Writes what the other side has from `offset` on. */
+  /** Writes the bytes of the other side that begin at `offset`. */
   readonly source: (offset: number, target: Uint8Array) => void;
   readonly onBytes: (from: number, to: number) => void;
-  /** The caller has ended the call, at this offset. */
+  /** Called when the caller has ended the call, with the offset that was reached. */
   readonly onAborted?: (at: number) => void;
-  /** Like a read of a file: the memory is written some time after it was handed over, and an abort waits for that. */
+  /** Like a read of a file: the memory is written some time after it was provided, and an abort waits for that. */
   readonly isFile?: boolean;
 }
 
@@ -101,7 +101,7 @@ export function pour(world: World, flow: Flow): Promise<void> {
     const target = space.subarray(0, length);
     if (flow.isFile === true) {
       isWriting = true;
-      // A block that is not in the page cache comes from a disk, or over NFS.
+      // A block that is not in the page cache is read from a disk, or over NFS.
       const diskMs = flow.random.chance(DISK_SHARE) ? flow.random.magnitude(1, MOST_MS) : 0;
       cancel = world.at(diskMs + length / flow.bytesPerMs, owner, 'file', () => {
         isWriting = false;
@@ -118,7 +118,7 @@ export function pour(world: World, flow: Flow): Promise<void> {
     flow.onBytes(at, at + length);
     at += length;
     sink.filled(length);
-    // Taking the bytes may have ended the call.
+    // The sink may have ended the call.
     return !settled;
   };
   if (signal.aborted) return Promise.reject(cancelledBy(signal));
@@ -127,7 +127,7 @@ export function pour(world: World, flow: Flow): Promise<void> {
   return promise;
 }
 
-/** One answer without a body: after `delayMs`, or not at all (Infinity). */
+/** A response without a body, after `delayMs`; Infinity = no response. */
 export function answer<T>(
   world: World,
   owner: Owner,
@@ -160,7 +160,7 @@ export function answer<T>(
   });
 }
 
-/** Mostly the size of one socket read; sometimes almost nothing; on a slow line, the bytes of a short time. */
+/** Mostly the size of one socket read; sometimes a few bytes; on a slow connection, the bytes of a short time. */
 export function pieceBytes(random: Random, bytesPerMs: number): number {
   if (random.chance(0.04)) return random.int(1, 200);
   const most = Math.ceil(Math.max(bytesPerMs * MOST_MS, 1024));

@@ -1,6 +1,6 @@
 /**
- * Which bytes of which chunk came from the origin, and when. A byte that is fetched twice needs an excuse of its own: an
- * event since the first fill began that forced the cluster to fetch again.
+ * Records which bytes of which chunk came from the origin, and when. A byte that is fetched twice needs an excuse: an
+ * event since the start of the first fill that forced the cluster to fetch it again.
  */
 import type { ByteRange } from '#cache/core/object.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
@@ -16,7 +16,7 @@ export type ExcuseKind = 'store' | 'replicas' | 'fill';
 export interface Excuses {
   readonly store: string | undefined;
   readonly replicas: string | undefined;
-  /** When the later fill began, the chunk had been stored for so long that only the cachestore's trouble is an excuse. */
+  /** When the later fill began, the chunk had been stored for long enough that only a failing cachestore is an excuse. */
   readonly isStored: boolean;
 }
 
@@ -29,13 +29,13 @@ interface Span {
   readonly from: number;
   to: number;
   readonly moment: Moment;
-  /** The fill that brought it; a fill must not ask twice for the same byte, whatever happens. */
+  /** The fill that fetched it. A fill must never request the same byte twice. */
   readonly flight: object | undefined;
 }
 
 interface Account {
   spans: Span[];
-  /** What sparse reads brought, as far as it is still in memory. */
+  /** What sparse reads have fetched, as far as it is still in memory. */
   readonly sparse: ByteRange[];
   sparseBytes: number;
   /** What the reads of clients allow sparse reads to cost. */
@@ -63,7 +63,7 @@ export class Ledger {
   readonly #leadMs: number;
   readonly #isCalm: boolean;
   readonly #further: (path: string, since: Moment, later: Moment) => Excuses;
-  /** When each fill first asked. */
+  /** The time of the first request of each fill. */
   readonly #began = new WeakMap<object, Moment>();
   #general: Excuse | undefined;
   totalBytes = 0;
@@ -96,13 +96,13 @@ export class Ledger {
     this.#world.note('excuse', `all ${reason}`);
   }
 
-  /** Whether anything lately explains that another than the chunk's coordinator fills it. */
+  /** Whether a recent event explains that a replica other than the coordinator fills the chunk. */
   mayFillInstead(path: string): boolean {
     const { replicas } = this.#account(path).excuses;
     return replicas !== undefined && this.#world.nowMs - replicas.atMs <= PATIENCE_MS;
   }
 
-  /** A fill reads the origin; returns whether it continues one that began before. */
+  /** Records an origin request of a fill; returns whether the fill has sent one before. */
   asked(flight: object | undefined): boolean {
     if (flight === undefined) return false;
     if (this.#began.has(flight)) return true;
@@ -149,7 +149,7 @@ export class Ledger {
       const costBytes = filledBytes + account.sparseBytes;
       if (costBytes > account.creditBytes)
         this.#world.violate('sparse reads are sparse', `${path} cost ${costBytes} bytes of ${account.creditBytes}`);
-      const mayBytes = 2 * (account.lengthBytes + account.sparseBytes);
+      const mayBytes = account.lengthBytes + account.sparseBytes;
       if (filledBytes === 0 && account.fillCreditBytes > mayBytes)
         this.#world.violate(
           'sparse reads are sparse',
@@ -167,7 +167,7 @@ export class Ledger {
   deliveredSparse({ path }: Chunk, from: number, to: number): void {
     const account = this.#account(path);
     const arrivedBytes = to - from;
-    // One that failed is as if it had never been; without faults none fails.
+    // A failed fill does not count; without faults none fails.
     if (this.#isCalm && account.sparse.some((span) => span.from < to && span.to > from))
       this.#world.violate('sparse reads are sparse', `bytes [${from}, ${to}) of ${path} were read a second time`);
     account.sparse.push({ from, to });
@@ -188,7 +188,7 @@ export class Ledger {
       this.#world.violate('one fill per chunk', `${what}, within one fill`);
       return;
     }
-    // With two concurrent fills, either may fetch a byte second.
+    // Either of two concurrent fills may be the second to fetch a byte.
     const [first, second] = [this.#beganAt(span.flight, span.moment), this.#beganAt(flight, this.#now())];
     const [since, later] = first.order < second.order ? [first, second] : [second, first];
     const reason = this.#reason(path, account, since, later);

@@ -1,6 +1,6 @@
 /**
- * Runs seeds without a test runner around them: for many seeds, for a trace, and for the copies in which something is
- * broken. Ends at the first that fails, or goes through `--all`.
+ * Runs seeds without a test runner: many of them, one with a trace, or mutants. Stops at the first failure, unless `--all`
+ * is given.
  *
  *   node test/simulation/main.ts [--from F] [--seeds N] [--all] [--stats] [--jobs J]
  *   node test/simulation/main.ts --list S,S,…
@@ -28,7 +28,7 @@ const seeds = seedsOf();
 const lanes = Number(values.jobs);
 const log = values.trace ? (line: string) => console.log(line) : undefined;
 const startedMs = performance.now();
-/** Shared by all lanes. */
+/** All lanes take their seeds from here. */
 const waiting = seeds.values();
 let ended = 0;
 let failures = 0;

@@ -1,4 +1,4 @@
-/** The simulation with something broken in its sources, in a process of its own. */
+/** Runs the simulation with a mutation of its sources, in a process of its own. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
@@ -9,8 +9,8 @@ const FOLDER = `${REPOSITORY}test/simulation/`;
 const TIMEOUT_MS = 180_000;
 
 /**
- * The line that replays the failure; undefined if none of `seeds` finds anything, each tried in turn. `cacheFolder`
- * keeps compiled sources from one mutant to the next, which saves most of its start.
+ * Runs `seeds` one after the other. Returns the line that replays the first failure; undefined if no seed fails.
+ * `cacheFolder` keeps compiled sources for the next mutant, which saves most of its start-up time.
  */
 export async function runMutant(
   edits: readonly Edit[],
@@ -27,7 +27,7 @@ export async function runMutant(
   } catch (error) {
     const { stdout } = error as { stdout?: string };
     const line = stdout?.split('\n').find((candidate) => candidate.startsWith('hack/test simulation --seed'));
-    // A mutant that does not even run proves nothing.
+    // A mutant that does not run proves nothing.
     if (line === undefined) throw error;
     return line;
   }

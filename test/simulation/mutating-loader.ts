@@ -1,6 +1,6 @@
 /**
- * Loaded before a mutant's other modules (`node --import`): the sources named in the environment come with their edits,
- * and nothing on the disk is touched.
+ * Loaded before a mutant's other modules (`node --import`). Applies the edits from the environment to sources as they are
+ * loaded; no file is changed.
  */
 import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';

@@ -1,4 +1,4 @@
-/** The oracle is known to bite: each deliberate breakage is noticed within a bounded number of seeds. */
+/** Tests the oracle: it detects each mutation within a bounded number of seeds. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { runMutant } from './mutant.ts';
 import { MUTATIONS, seedsFor } from './mutations.ts';
 
-/** Sixty seeds on a machine that is busy with everything else. */
+/** Sixty seeds on a busy machine. */
 const TIMEOUT_MS = 200_000;
 
-describe.concurrent('the oracle notices that', () => {
+describe.concurrent('the oracle detects:', () => {
   let cacheFolder: string;
   beforeAll(async () => {
     cacheFolder = await mkdtemp(join(tmpdir(), 'orca-mutants-'));

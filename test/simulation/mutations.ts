@@ -1,6 +1,6 @@
 /**
- * Deliberate breakages, each of which the oracle has to notice: so that it is known to bite. A mutation is text to find
- * and text to put there instead; text that is not found any more fails loudly, and asks for a new one.
+ * Mutations: deliberate bugs, each of which the oracle must detect. A mutation replaces text in a source file. A text that
+ * is not found exactly once is an error: the mutation must follow the code.
  */
 import type { Edit } from './edits.ts';
 import { ORIGIN_TROUBLE } from './allowed.ts';
@@ -10,17 +10,17 @@ import { scenarioOf, type Scenario } from './scenario.ts';
 export interface Mutation {
   readonly name: string;
   readonly edits: readonly Edit[];
-  /** The seed that caught it last: tried first. */
+  /** The last seed that detected it; tried first. */
   readonly seed: number;
-  /** In which scenarios it can be noticed at all: only those seeds are tried next. */
+  /** The scenarios in which it can be detected: only their seeds are tried next. */
   readonly shows?: (scenario: Scenario) => boolean;
 }
 
-/** Tried after the one that caught it last, which the engine or the scenarios may have left behind. */
+/** Tried after `seed`, which may no longer detect the mutation after a change of the engine or the scenarios. */
 const MORE_SEEDS = 60;
 const LAST_SEED = 3_000;
 
-/** Which seeds a mutation is tried with, the most promising first. */
+/** The seeds that a mutation is tried with, the most promising first. */
 export function seedsFor({ seed, shows }: Mutation): number[] {
   const seeds = [seed];
   for (let other = 1; other <= LAST_SEED && seeds.length <= MORE_SEEDS; other++)
@@ -83,7 +83,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'the whole object is taken for a range of it',
+    name: 'a response with the whole object is accepted as a range',
     seed: 1,
     edits: [
       {
@@ -106,7 +106,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'what is read from the cachestore is not checked',
+    name: 'bytes from the cachestore are not verified',
     seed: 28,
     shows: ({ faults }) => faults.has('store-flip'),
     edits: [
@@ -118,7 +118,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'another chunk under the name of a chunk is accepted',
+    name: 'another chunk stored under the name of a chunk is accepted',
     seed: 40,
     shows: ({ faults }) => faults.has('store-truncate'),
     edits: [
@@ -130,7 +130,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'bytes leave before their block is checked',
+    name: 'bytes are sent before their block is verified',
     seed: 28,
     shows: ({ faults }) => faults.has('store-flip'),
     edits: [
@@ -142,7 +142,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a read that another source began is not checked from its block on',
+    name: 'a read that another source has started is not verified from its block on',
     seed: 114,
     shows: ({ faults }) => faults.has('store-flip') && faults.has('peer-errors'),
     edits: [
@@ -165,7 +165,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a chunk is committed as soon as one of its parts is there',
+    name: 'a chunk is committed as soon as one of its parts is complete',
     seed: 8,
     edits: [
       { file: ORIGIN_PARTS, search: 'await Promise.all(workers);', replace: 'await Promise.race(workers);' },
@@ -177,7 +177,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a bad chunk is filled again, and not written over',
+    name: 'a corrupt chunk is filled again, but not overwritten',
     seed: 36,
     shows: ({ faults }) => faults.has('store-flip') || faults.has('store-truncate'),
     edits: [
@@ -185,7 +185,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a peer’s request is passed on to a third',
+    name: 'a peer’s request is forwarded to a third replica',
     seed: 64,
     shows: ({ faults }) => faults.has('skew') || faults.has('leave'),
     edits: [
@@ -203,7 +203,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a stream that is given up keeps its segments',
+    name: 'a closed stream keeps its segments',
     seed: 1,
     edits: [
       {
@@ -214,7 +214,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'memory that a cancelled read of a file still writes into goes to another stream',
+    name: 'memory that a cancelled file read still writes into is given to another stream',
     seed: 1021,
     shows: ({ isFileStore, faults }) => isFileStore && faults.has('cancel'),
     edits: [
@@ -306,12 +306,12 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a fill that waited for its turn does not look in the cachestore again',
+    name: 'a fill that waited for its slot does not query the cachestore again',
     seed: 8486,
     edits: [{ file: FILL, search: '>= LOOK_AGAIN_MS', replace: '>= Infinity' }],
   },
   {
-    name: 'a fill does not look in the cachestore first',
+    name: 'a fill does not query the cachestore first',
     seed: 7,
     edits: [{ file: FILL, search: 'if (!order.knownAbsent && (await', replace: 'if (chunk.index < 0 && (await' }],
   },
@@ -329,7 +329,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a catalog forgets without a tombstone',
+    name: 'the catalog forgets a chunk without a tombstone',
     seed: 566,
     shows: ({ faults, catalogEntries }) => faults.has('store-vanish') && catalogEntries === 4,
     edits: [
@@ -341,7 +341,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a peer that waits for a slow origin sends no sign of life',
+    name: 'a peer that waits for a slow origin sends no 102 responses',
     seed: 197,
     shows: ({ faults }) => faults.has('origin-slow') && !PEER_TROUBLE.some((fault) => faults.has(fault)),
     edits: [
@@ -353,7 +353,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'an origin that fails is taken for a peer that is dead',
+    name: 'a failing origin counts as a dead peer',
     seed: 32,
     shows: ({ faults }) => faults.has('origin-down') && !PEER_TROUBLE.some((fault) => faults.has(fault)),
     edits: [
@@ -405,7 +405,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'an origin that stalls is waited for without a bound',
+    name: 'the wait for a stalled origin has no limit',
     seed: 5,
     shows: ({ faults }) => faults.has('origin-errors'),
     edits: [
@@ -417,7 +417,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a failed request keeps its turn at the origin',
+    name: 'a failed request keeps its slot at the origin',
     seed: 4,
     edits: [
       {
@@ -452,7 +452,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a commit that failed is never tried again',
+    name: 'a failed commit is never retried',
     seed: 5,
     shows: ({ faults }) => faults.has('store-errors') || faults.has('store-down'),
     edits: [
@@ -464,7 +464,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a cachestore that fails is the client’s problem',
+    name: 'a failing cachestore causes an error for the client',
     seed: 6,
     shows: ({ faults }) => faults.has('store-errors') || faults.has('store-down'),
     edits: [
@@ -487,7 +487,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a response that has started is refused memory like a new one',
+    name: 'a started response is refused memory like a new one',
     seed: 81,
     shows: ({ faults }) => faults.has('peer-errors'),
     edits: [
@@ -511,20 +511,8 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'however much is read of a chunk, it is never filled',
-    seed: 22,
-    shows: (scenario) => isSparse(scenario) && scenario.isCalm,
-    edits: [
-      {
-        file: BLOCK_EVIDENCE,
-        search: 'if (isPaidFor(evidence, lengthBytes, gaps, restBytes)) return',
-        replace: 'if (false) return',
-      },
-    ],
-  },
-  {
     name: 'a chunk is filled by its first small read',
-    seed: 166,
+    seed: 524,
     shows: (scenario) => isSparse(scenario) && scenario.isCalm,
     edits: [
       {
@@ -547,7 +535,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'reading ahead waits for memory while it holds some',
+    name: 'read-ahead waits for memory while it holds some',
     seed: 3,
     shows: ({ readahead }) => readahead > 0,
     edits: [
@@ -582,7 +570,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'readers of a shared stream are not woken by new bytes',
+    name: 'new bytes of a shared stream do not wake its readers',
     seed: 8,
     edits: [
       {
@@ -593,12 +581,12 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a reader that a shared stream left behind believes that it has all',
+    name: 'a reader that a shared stream has left behind reports a complete body',
     seed: 10,
     edits: [{ file: STREAM_READER, search: 'return this.#wasPassed || end', replace: 'return end' }],
   },
   {
-    name: 'a replica whose origin is slow counts as dead when its time is over',
+    name: 'a replica with a slow origin counts as dead at the deadline',
     seed: 3056,
     shows: ({ origin }) => origin.bytesPerMs < 400,
     edits: [
@@ -618,7 +606,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'an abandoned load passes for complete while the cachestore still writes',
+    name: 'an abandoned load counts as complete while the cachestore still writes',
     seed: 1,
     edits: [
       {
@@ -629,7 +617,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a load that broke off is joined by others',
+    name: 'other readers join a load that has failed',
     seed: 1,
     edits: [
       {
@@ -641,7 +629,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'readers of a load are not woken by its failure',
+    name: 'a failed load does not wake its readers',
     seed: 1,
     edits: [{ file: STORE_LOADS, search: 'for (const reader of this.#readers) reader.wake();', replace: '' }],
   },

@@ -1,4 +1,4 @@
-/** The origin: objects with versions, an Origin port for each replica that keeps the drivers' promises, and its faults. */
+/** The origin: versioned objects, an Origin port for each replica with the guarantees of the drivers, and faults. */
 import { chunkAt, chunkSizeFor, type ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectVersion } from '#cache/core/object.ts';
@@ -16,7 +16,7 @@ import type { Incarnation } from './replica.ts';
 import type { Scenario } from './scenario.ts';
 import type { World } from './world.ts';
 
-/** Slower than this and every read of the run would time out. */
+/** If it were slower, every read of the run would time out. */
 const SLOW_FACTOR = 8;
 
 export class SimOrigin {
@@ -30,7 +30,7 @@ export class SimOrigin {
   readonly #byEtag = new Map<string, Version>();
   readonly #history = new Map<string, Version[]>();
   #made = 0;
-  /** By chunk path without the index: how many reads, and by whom. */
+  /** By chunk path without the index: the number of reads, and their replicas. */
   readonly fillers = new Map<string, { count: number; readonly by: Set<string> }>();
   readonly bill = new Bill();
   heads = 0;
@@ -85,7 +85,7 @@ export class SimOrigin {
     return this.#current.get(key);
   }
 
-  /** All versions that a key ever had, oldest first. */
+  /** All past and current versions of a key, oldest first. */
   history(key: string): readonly Version[] {
     return this.#history.get(key) ?? [];
   }
@@ -103,14 +103,14 @@ export class SimOrigin {
         this.reads++;
         const { chunk, start } = this.#chunkOf(object, range);
         const found = who.engine.flights.get(chunk.path);
-        // One that has all its bytes waits for its commit.
+        // A fill that has all its bytes waits for its commit.
         const filling = found !== undefined && found.arrivedBytes < chunk.lengthBytes ? found : undefined;
-        // A fill is in the table before it asks; a block's read may outlive what the table knew of it.
+        // A fill is in the table before its first request; a read of blocks may outlive its entry in the table.
         const sparse =
           isSparseRead(who, chunk.path, range.from - start, range.to - start) ||
           (filling === undefined && chunk.lengthBytes > MOST_FILLED_BYTES);
         const flight = sparse ? undefined : filling;
-        // A block may have waited for its turn, or for a second try, while a fill brought the chunk.
+        // A read of blocks may have waited for a slot or a retry while a fill fetched the chunk.
         if (who.engine.memoryTier.get(chunk.path) !== undefined && !sparse)
           this.#world.violate('one fill per chunk', `${who.owner.name} has ${chunk.path} in memory and fetches it`);
         if (flight !== undefined && who.flights.get(chunk.path)?.flight !== flight)
@@ -138,7 +138,7 @@ export class SimOrigin {
             if (sparse) this.#ledger.deliveredSparse(chunk, from - start, to - start);
             else this.#ledger.delivered(chunk.path, from - start, to - start, flight);
           },
-          // The bytes in flight until the origin notices it.
+          // Bytes in flight until the origin notices the end of the request.
           onAborted: (at) =>
             this.bill.sent(version, Math.min(range.to - at, pace.bytesPerMs * pace.firstByteMs), sparse),
         });
@@ -149,13 +149,14 @@ export class SimOrigin {
       checkOwner: async () => {},
       part: () => Promise.reject(new OrcaError('origin_unsupported', 'the simulation has no multipart objects')),
       list: () => Promise.reject(new OrcaError('origin_unsupported', 'nothing is listed here')),
+      listBuckets: () => Promise.reject(new OrcaError('origin_unsupported', 'nothing is listed here')),
       listVersions: () => Promise.reject(new OrcaError('origin_unsupported', 'nothing is listed here')),
       subResource: () => Promise.reject(new OrcaError('not_implemented', 'no sub-resources')),
       close: async () => {},
     };
   }
 
-  /** Only a chunk's coordinator starts to fill it, unless it could not be reached. */
+  /** Only the coordinator of a chunk starts a fill, unless it could not be reached. */
   #checkFiller(who: Incarnation, path: ChunkPath, goesOn: boolean): void {
     const { owners, self } = who.view;
     const [coordinator] = rankPeers(path, owners, 1);
@@ -190,7 +191,7 @@ export class SimOrigin {
       throw new OrcaError('object_changed', `${object.key} has changed`, { status: 412 });
   }
 
-  /** Thrown in place of a read's first byte. */
+  /** Thrown instead of the first byte of a read. */
   #readFault(range: ByteRange, path: string): FlowFault | undefined {
     const down = this.#down('read');
     if (down !== undefined) return { what: down === 'hang' ? 'stall' : 'cut', afterBytes: 0 };
@@ -205,7 +206,7 @@ export class SimOrigin {
   #down(operation: 'head' | 'read'): OrcaError | 'hang' | undefined {
     const window = this.#faults.window('origin-down');
     if (window === undefined) return undefined;
-    // Often heads are all that it still answers: then fills begin, and fail.
+    // Often only HEADs still succeed: then fills start, and fail.
     if (operation === 'head' && window.which < 0.5) return undefined;
     if (window.way < 0.4) return 'hang';
     return unavailable(window.way < 0.7 ? 'connection refused' : 'the origin answers 500');
@@ -235,7 +236,7 @@ export class SimOrigin {
     return { firstByteMs: latencyMs * slow * (0.5 + this.#random.next()), bytesPerMs: bytesPerMs / slow };
   }
 
-  /** The chunk that a range belongs to: no read crosses the edge of one. */
+  /** The chunk of a range: no read crosses the border of a chunk. */
   #chunkOf(object: ObjectVersion, range: ByteRange): { chunk: ReturnType<typeof chunkAt>; start: number } {
     const size = chunkSizeFor(object.sizeBytes, this.#scenario.chunkBytes, this.#scenario.tiers);
     const chunk = chunkAt(object, size, Math.floor(range.from / size));

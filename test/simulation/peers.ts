@@ -1,6 +1,6 @@
 /**
- * The calls between replicas: what `peers/fill-client.ts` and `http/peer/peer.ts` do, with a network between them that
- * delays and loses messages and partitions replicas.
+ * Calls between replicas: what `peers/fill-client.ts` and `http/peer/peer.ts` do, over a network that delays and loses
+ * messages and partitions replicas.
  */
 import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
 import { parseRefusal, refusalOf } from '#cache/core/peer/refusal.ts';
@@ -32,7 +32,7 @@ import type { Fault, Scenario } from './scenario.ts';
 import type { SimStore } from './store.ts';
 import { NO_OWNER, type World } from './world.ts';
 
-/** As in the drivers, whose constants these are. */
+/** The constants of the drivers. */
 const DEAD_AFTER_MS = 3_000;
 const SKIP_DEAD_MS = 5_000;
 const PROCESSING_INTERVAL_MS = 500;
@@ -40,7 +40,7 @@ const STREAMS = { maxActive: 64, maxWaiting: 256, waitMs: 5_000 };
 /** For one chunk, a request calls two replicas in four rounds each, follows one redirect and calls a draining replica; twice. */
 const MAX_CALLS_PER_CHUNK = 24;
 
-/** With one of these a replica may be taken for dead, or views differ. */
+/** With any of these faults, a replica may count as dead, or views may differ. */
 export const PEER_TROUBLE: readonly Fault[] = ['peer-errors', 'partition', 'freeze', 'crash', 'leave', 'join', 'skew'];
 
 type FillOptions = Parameters<PeerClient['fill']>[3];
@@ -93,7 +93,7 @@ export class SimPeers {
       }
   }
 
-  /** Its connections break where it asked. */
+  /** Its connections fail on the side of the requester. */
   died(process: Incarnation): void {
     for (const exchange of this.#exchanges)
       if (exchange.requester === process) {
@@ -188,7 +188,7 @@ export class SimPeers {
         `${who.owner.name} asks ${address} for ${path} in the name of ${id}, served at ${progress?.home}`,
       );
     else this.#checkDemand(id, request, progress);
-    // After progress it may call again.
+    // After progress, it may send further requests.
     const name = `${id} ${path} ${request.range.from}`;
     const calls = (this.#calls.get(name) ?? 0) + 1;
     this.#calls.set(name, calls);
@@ -196,7 +196,7 @@ export class SimPeers {
       world.violate('bounded', `${id} asks peers for ${path} more than ${MAX_CALLS_PER_CHUNK} times`);
   }
 
-  /** Reading ahead never waits for memory, and what a response needs that has started waits with patience. */
+  /** Read-ahead never waits for memory; the next chunk of a started response waits up to the stall limit. */
   #checkDemand(id: string, { chunk, range, demand }: FillRequest, { version, from, at }: Progress): void {
     const { world } = this.#options;
     const askedAt = chunk.range.from + range.from;
@@ -208,7 +208,7 @@ export class SimPeers {
         'memory is granted in order',
         `${id} requests from ${askedAt} on as started, its response is at ${at}`,
       );
-    // A slice that was begun is that of a response that has started; one from its start on may have been read ahead.
+    // A slice that is continued belongs to a started response; one that begins at its start may be read ahead.
     if (demand === 'new' && isNext && askedAt > Math.max(from, chunk.range.from))
       world.violate('memory is granted in order', `${id} requests from ${askedAt} on as new, after it has started`);
   }
@@ -247,7 +247,7 @@ export class SimPeers {
     const fail = (message: string, details?: string): void =>
       settle(() => reject(unavailable(`${address}: ${message}`, details)));
     const onAbort = (): void => settle(() => reject(cancelledBy(signal)));
-    /** Fails after `limitMs` without a sign of life; what has long arrived at a process that froze is read first. */
+    /** Fails after `limitMs` of silence. A process that was frozen first reads what has arrived meanwhile. */
     const watch = (limitMs: number, isDead: boolean): void => {
       cancelSilence();
       if (limitMs === Infinity) return;
@@ -312,7 +312,7 @@ export class SimPeers {
     signal.addEventListener('abort', onAbort, { once: true });
     const cancelFirstByte = world.at(firstByteMs, who.owner, 'late', () => fail(`no answer within ${firstByteMs} ms`));
     watch(DEAD_AFTER_MS, true);
-    // The address is unused or unreachable: there is only silence.
+    // The address is unused or unreachable: no response arrives.
     const isUnreachable =
       this.#options.replicaAt(address) === undefined || this.#options.replicaAt(address)?.state === 'removed';
     if (isUnreachable || isParted || fault === 'lost request') return promise;
@@ -422,7 +422,7 @@ export class SimPeers {
     }
   }
 
-  /** A call without a body either way. */
+  /** A call without a body in either direction. */
   #control<T>(
     who: Incarnation,
     address: PeerAddress,

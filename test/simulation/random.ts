@@ -1,13 +1,13 @@
 /**
- * Every choice of a run comes from its seed through these: a small generator (xoshiro128**), and forks by name, so that
- * one more choice in one place leaves those in all others as they were.
+ * The source of every random choice of a run, derived from its seed: a small generator (xoshiro128**), and forks by name,
+ * so that an additional choice in one place does not change the choices elsewhere.
  */
 export interface Random {
   /** In [0, 1). */
   next(): number;
-  /** A whole number of [from, to). */
+  /** An integer in [from, to). */
   int(from: number, to: number): number;
-  /** In [from, to), small values as likely by magnitude as large ones. */
+  /** In [from, to), with a logarithmic distribution. */
   magnitude(from: number, to: number): number;
   chance(probability: number): boolean;
   pick<T>(items: readonly T[]): T;

@@ -1,6 +1,6 @@
 /**
- * Replicas: an address with successive processes behind it. A process is a real engine with its ports, its clock and its
- * view of the cluster. When it dies, its events are dropped, and the next process starts from nothing.
+ * Replicas: an address that successive processes use. A process is a real engine with its ports, its clock and its view of
+ * the cluster. When it dies, its events are dropped, and the next process starts with no state.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
@@ -36,15 +36,15 @@ export interface Incarnation {
   readonly clock: Clock;
   readonly timers: Set<object>;
   readonly connections: Set<Connection>;
-  /** Fills that have asked the origin, until they are seen to have left the table. */
+  /** Fills that have sent an origin request, until they have left the table. */
   readonly flights: Map<ChunkPath, { readonly flight: Flight }>;
-  /** The fills whose requests are at the origin, one for each. */
+  /** The fills with a request at the origin, once for each request. */
   readonly reading: Flight[];
-  /** Filled, and not in the cachestore when that was last looked at. */
+  /** Chunks that were filled, but were not in the cachestore at the last check. */
   readonly waiting: Set<ChunkPath>;
   readonly fills: Record<string, number>;
   readonly warnings: string[];
-  /** When it last found which chunk to be bad in the cachestore. */
+  /** When it last found each chunk to be corrupt in the cachestore. */
   readonly foundBad: Map<string, number>;
   /** Since the last check: chunks that the cachestore reported as missing. */
   readonly toldMissing: ChunkPath[];
@@ -54,9 +54,9 @@ export interface Incarnation {
   observedBytes: number;
   /** Since when tasks in the background keep slots at the origin that others wait for. */
   crowdedMs: number | undefined;
-  /** Requests of clients and peers that it serves now. */
+  /** Requests of clients and peers that are in progress. */
   serving: number;
-  /** Since the last look: fills that brought bytes and did not end in a commit. */
+  /** Fills since the last check that fetched bytes and did not end in a commit. */
   lostFills: string[];
   readonly stop: AbortController;
   setView(view: PeerSet): void;
@@ -97,7 +97,7 @@ export function settingsOf(scenario: Scenario): EngineSettings {
   };
 }
 
-/** `number`: which process of the run it is. */
+/** `number`: the serial number of the process in the run. */
 export function startProcess(
   parts: ReplicaParts,
   number: number,
@@ -166,7 +166,7 @@ export function startProcess(
   return self;
 }
 
-/** From now on its events are dropped, and its connections break. */
+/** Drops all further events of the process, and breaks its connections. */
 export function kill(process: Incarnation, { ledger, peers }: ReplicaParts): void {
   process.owner.state = 'dead';
   for (const path of [...process.flights.keys(), ...process.waiting])
@@ -183,7 +183,7 @@ export function sendingOf({ clock, engine }: Incarnation, pace: ReaderPace): Sen
     pace,
     stallLimitMs: () => engine.stallLimitMs(),
     unackedBytes: unknownUnacked,
-    isMemoryShort: () => !engine.memory.isRelaxed,
+    memory: engine.memory,
     onServed: () => {},
     onStall: () => {},
   };
@@ -214,7 +214,7 @@ function observerOf(self: Incarnation, world: World): Observer {
     fallThrough: (source, reason) => world.note('fall', `${self.owner.name} ${source} ${reason}`),
     warn: (message, { chunk }) => {
       self.warnings.push(message);
-      // The words are the engine's; without them nothing would be watched, and a mutation would tell.
+      // These are messages of the engine. If they change, nothing is checked here, which a mutation detects.
       if (message === BAD_CHUNK && typeof chunk === 'string') self.foundBad.set(chunk, world.nowMs);
       world.note('warn', `${self.owner.name} ${message}`);
     },

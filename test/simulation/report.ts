@@ -1,7 +1,7 @@
 /** The text of a run's result. */
 import type { RunResult } from './simulate.ts';
 
-/** The line that replays a failure, and what failed. */
+/** The command that replays a failure, and the violation. */
 export function failureLine({ seed, violation, scenario }: RunResult): string {
   const faults = [...scenario.faults].join(' ') || 'none';
   return `hack/test simulation --seed ${seed}    # ${violation?.message} (faults: ${faults})`;

@@ -1,11 +1,11 @@
-/** One seed's world: all sizes, the faults and their times, and the clients' requests. Pure. */
+/** The world of a seed: all sizes, the faults and their times, and the requests of clients. Pure. */
 import type { ChunkTier } from '#cache/core/chunk.ts';
 import { randomOf, type Random } from './random.ts';
 
 export const KIB = 1024;
 export const MIB = 1024 * KIB;
 
-/** Each is switched on or off for a run as a whole, and then strikes within its windows. */
+/** Each is enabled or disabled for a whole run, and occurs within its time windows. */
 export const FAULTS = [
   'origin-errors',
   'origin-down',
@@ -37,9 +37,9 @@ export interface FaultWindow {
   readonly fault: Fault;
   readonly fromMs: number;
   readonly toMs: number;
-  /** How much of what could go wrong does. */
+  /** The share of opportunities at which the fault occurs. */
   readonly probability: number;
-  /** In [0, 1): which replica, which object, which way. */
+  /** In [0, 1): selects the replica, the object or the variant. */
   readonly which: number;
   readonly way: number;
 }
@@ -52,7 +52,7 @@ export interface Network {
 export interface ClientPlan {
   readonly id: string;
   readonly atMs: number;
-  /** In [0, 1): which of the replicas that serve then. */
+  /** In [0, 1): selects one of the replicas that serve at that time. */
   readonly replica: number;
   readonly key: string;
   readonly range: RangePlan | undefined;
@@ -74,7 +74,7 @@ export interface Scenario {
   readonly seed: number;
   readonly faults: ReadonlySet<Fault>;
   readonly windows: readonly FaultWindow[];
-  /** No fault, and memory for all: then every byte comes from the origin at most once, without exception. */
+  /** No faults, and memory for all: every byte comes from the origin at most once, without exception. */
   readonly isCalm: boolean;
   /** Nothing fails; most clients leave early. */
   readonly isImpatient: boolean;
@@ -100,19 +100,19 @@ export interface Scenario {
   readonly clients: readonly ClientPlan[];
 }
 
-/** A key that no object has. */
+/** A key without an object. */
 export const MISSING_KEY = 'missing';
-/** Roughly what all clients of a run may read together: what a seed costs. */
+/** Roughly the sum of what all clients of a run read, which determines the duration of a seed. */
 const READ_BYTES = 24 * MIB;
 const CALM_SHARE = 0.25;
-/** The origin fails for good, when some objects are stored and some are not. */
+/** The origin fails permanently, while only some objects are stored. */
 const OUTAGE_SHARE = 0.04;
-/** Large chunks of which most readers want little: many requests, few bytes. */
+/** Large chunks of which most clients read a small part: many requests, few bytes. */
 const SPARSE_SHARE = 0.12;
-/** Memory is what most things wait for. */
+/** Memory is scarce: most requests wait for it. */
 const PRESSURE_SHARE = 0.3;
 const FILE_STORE_SHARE = 0.3;
-/** Nothing fails, but most clients leave before they have all. */
+/** Nothing fails, but most clients leave before the end of their body. */
 const IMPATIENT_SHARE = 0.06;
 
 export function scenarioOf(seed: number): Scenario {
@@ -128,7 +128,7 @@ export function scenarioOf(seed: number): Scenario {
   const activeMs = Math.round(isOutage ? shape.magnitude(60_000, 120_000) : shape.magnitude(4_000, 90_000));
   const isSparse = random.fork('sparse').chance(SPARSE_SHARE);
   const { chunkBytes, tiers, largestChunkBytes } = isSparse ? chooseSparseChunks(shape) : chooseChunks(shape);
-  // The configuration demands room for four of the largest chunks.
+  // The configuration requires memory for four of the largest chunks.
   const leastBudgetBytes = Math.max(4 * roundUp(largestChunkBytes, MIB), 4 * MIB);
   const budgetBytes = faults.has('pressure')
     ? leastBudgetBytes + shape.pick([0, 0, 1, 4]) * MIB
@@ -163,7 +163,7 @@ export function scenarioOf(seed: number): Scenario {
   };
 }
 
-/** Whether a fault was on at any time of `[fromMs, toMs]`. */
+/** Whether a fault was active at any time in `[fromMs, toMs]`. */
 export function wasActive(scenario: Scenario, faults: readonly Fault[], fromMs: number, toMs: number): boolean {
   return scenario.windows.some(
     (window) => faults.includes(window.fault) && window.fromMs <= toMs && window.toMs >= fromMs,
@@ -172,7 +172,7 @@ export function wasActive(scenario: Scenario, faults: readonly Fault[], fromMs: 
 
 function chooseFaults(random: Random): ReadonlySet<Fault> {
   if (random.chance(CALM_SHARE)) return new Set();
-  // Few at a time show who is to blame; many at a time show what only they do together.
+  // A few faults isolate a cause; many faults show what only their combination causes.
   const probability = random.pick([0.08, 0.2, 0.45]);
   const chosen = FAULTS.filter((fault) => random.chance(fault === 'pressure' ? PRESSURE_SHARE : probability));
   return new Set(chosen.length > 0 ? chosen : [random.pick(FAULTS)]);
@@ -184,7 +184,7 @@ function chooseImpatience(random: Random): ReadonlySet<Fault> {
 }
 
 function chooseChunks(random: Random): Pick<Scenario, 'chunkBytes' | 'tiers'> & { largestChunkBytes: number } {
-  // Now and then chunks of several parts, which cost most.
+  // Sometimes chunks of several parts, which take longest.
   if (random.chance(0.08)) return { chunkBytes: 12 * MIB, tiers: [], largestChunkBytes: 12 * MIB };
   const chunkBytes = random.pick([64 * KIB, 64 * KIB, 256 * KIB, 300 * KIB, MIB, MIB, 1_500 * KIB, 2 * MIB, 4 * MIB]);
   if (!random.chance(0.3)) return { chunkBytes, tiers: [], largestChunkBytes: chunkBytes };
@@ -208,7 +208,7 @@ function chooseObjects(random: Random, chunkBytes: number, tiers: readonly Chunk
       case 'tiny':
         return { key, sizeBytes: random.int(1, 4 * KIB) };
       case 'chunks':
-        // At a chunk's edge, and one byte to either side of it.
+        // At the border of a chunk, and one byte before and after it.
         return {
           key,
           sizeBytes: Math.min(chunkBytes * random.int(1, 6), roundDown(most, chunkBytes)) + random.int(-1, 2),
@@ -226,7 +226,7 @@ function chooseWindows(random: Random, faults: ReadonlySet<Fault>, activeMs: num
     const own = random.fork(fault);
     const always = fault === 'cancel' || fault === 'pressure';
     return Array.from({ length: always ? 1 : own.int(1, 4) }, () => {
-      // Often from the start, when everything is cold.
+      // Often from the start, when no cache is filled.
       const fromMs = always || own.chance(0.4) ? 0 : own.int(0, activeMs);
       const lengthMs = Math.round(own.magnitude(2_000, 60_000));
       return {
@@ -327,7 +327,7 @@ function chooseRange(random: Random, sizeBytes: number, chunkBytes: number): Ran
   }
 }
 
-/** A footer, or a small range: often where another client has read. */
+/** A footer, or a small range, often one that another client has read. */
 function chooseSpot(random: Random, sizeBytes: number): RangePlan | undefined {
   if (sizeBytes === 0) return undefined;
   if (random.chance(0.3)) return { from: undefined, to: random.pick([8, 4 * KIB, 60 * KIB]) };

@@ -1,17 +1,17 @@
-/** Runs seeds side by side, a thread for each core: a run waits for nothing but the processor. */
+/** Runs seeds concurrently, one thread per core: a run is limited only by the CPU. */
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 
 export interface SeedReport {
   readonly seed: number;
-  /** The line that replays it. */
+  /** The command that replays it. */
   readonly failure: string | undefined;
   readonly summary: string;
   readonly traceHash: string;
 }
 
 export interface SeedPool extends AsyncDisposable {
-  /** Waits its turn; a thread that ends takes its seed's promise along. */
+  /** Waits for a free thread. Rejects if the thread fails. */
   run(seed: number): Promise<SeedReport>;
 }
 
@@ -42,7 +42,7 @@ export function openSeedPool(threads = availableParallelism()): SeedPool {
     while (idle.length > 0 && waiting.length > 0) {
       const [worker, job] = [idle.pop()!, waiting.shift()!];
       running.set(worker, job);
-      // A thread has no origin.
+      // The target origin exists only for windows.
       // oxlint-disable-next-line unicorn/require-post-message-target-origin
       worker.postMessage(job.seed);
     }

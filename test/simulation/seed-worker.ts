@@ -1,4 +1,4 @@
-/** A thread that runs the seeds it is sent, one after the other. */
+/** A thread that runs the seeds that it receives, one after the other. */
 import { parentPort } from 'node:worker_threads';
 import { failureLine, summary } from './report.ts';
 import type { SeedReport } from './seed-pool.ts';
@@ -15,7 +15,7 @@ async function report(seed: number): Promise<void> {
     summary: summary(result, performance.now() - beganMs),
     traceHash: result.traceHash,
   };
-  // A thread has no origin.
+  // The target origin exists only for windows.
   // oxlint-disable-next-line unicorn/require-post-message-target-origin
   parentPort?.postMessage(answer);
 }

@@ -1,6 +1,6 @@
 /**
- * One run: real engines, a simulated world around them, a workload and faults out of one seed, and the oracle that judges
- * it. The same seed gives the same run, event for event.
+ * One run: real engines in a simulated world, with a workload and faults that are derived from one seed, and the oracle
+ * that judges it. The same seed produces the same run, event for event.
  */
 import type { PeerAddress } from '#cache/engine/ports.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
@@ -19,7 +19,7 @@ export interface RunResult {
   readonly seed: number;
   readonly scenario: Scenario;
   readonly violation: Violation | undefined;
-  /** Equal hashes, equal runs. */
+  /** Equal for equal runs. */
   readonly traceHash: string;
   readonly stats: RunStats;
 }
@@ -35,30 +35,30 @@ export interface RunStats {
   readonly peerCalls: number;
 }
 
-/** The longest that any request runs after the faults have ended: 20 MiB read at 20 KB/s. */
+/** The maximum duration of a request after the faults have ended: 20 MiB read at 20 KB/s. */
 const SETTLE_MS = 1_200_000;
-/** By then breakers probe again, dead peers are tried again, heads have expired. */
+/** After this time, breakers probe again, dead peers are tried again, and heads have expired. */
 const RECOVERY_MS = 75_000;
-/** How much later outdated knowledge of a chunk or a peer may be used: after a slow cachestore call, */
+/** How long outdated information on a chunk or a peer may still be used: after a slow cachestore call, */
 const RACE_MS = 5_000;
 /** after a store call without an answer, */
 const STORE_PATIENCE_MS = 30_000;
 /** or after the wait for memory. */
 const MEMORY_WAIT_MS = 65_000;
-/** From a breaker's refusal to the client that receives the error. */
+/** From the refusal of a breaker until the client receives the error. */
 const BREAKER_ECHO_MS = 2_000;
-/** What an SDK does on its own. */
+/** The number of attempts of an SDK. */
 const FINAL_ATTEMPTS = 5;
-/** Enough to cross the edge of a block, and of most chunks now and then. */
+/** Enough to cross the border of a block, and sometimes that of a chunk. */
 const FINAL_RANGE_BYTES = 300 * KIB;
 /** One eighth is reserved for streaming windows. */
 const FILL_SHARE = 7 / 8;
 /** Fills without readers may keep this share of the slots at the origin while others wait, and hold this share of memory. */
 const BACKGROUND_SLOTS = 1 / 20;
 const BACKGROUND_MEMORY = 1 / 4;
-/** One second, and what a busy moment adds. */
+/** One second, plus a margin. */
 const PREEMPTED_MS = 1_100;
-/** With three replicas it takes 3^15 runs until one of them has this many chunks by chance. */
+/** With three replicas, one of them has this many chunks by chance in one of 3^15 runs. */
 const SPREAD_CHUNKS = 16;
 /** Timers that may still be running, such as that of an abandoned fill (2 s). */
 const LAST_TIMERS_MS = 5_000;
@@ -212,7 +212,7 @@ class Run {
     return live;
   }
 
-  /** The Service has changed: each replica learns it in its own time. */
+  /** The Service has changed: each replica learns of it after a delay of its own. */
   #announce(): void {
     for (const process of this.#live()) {
       const delayMs = 100 + this.#random.next() ** 2 * 3_000;
@@ -224,13 +224,13 @@ class Run {
     if (this.#viewsAreHeld) return;
     const owners = new Set(this.#addresses('serving'));
     const terminating = this.#addresses('terminating');
-    // Self owns until its own view shows it terminating.
+    // A replica owns chunks until its own view shows it terminating.
     if (!terminating.includes(process.address)) owners.add(process.address);
     process.setView(peerSet(process.address, owners, terminating));
     this.world.note('view', `${process.owner.name} sees ${process.view.owners.join(' ')}`);
   }
 
-  /** Whether every replica has the same owners, who all live, run and can be reached. */
+  /** Whether all replicas have the same owners, all of which run and are reachable. */
   #isStable(live = this.#live()): boolean {
     const [first] = live;
     if (first === undefined || this.#peers.isParted) return false;
@@ -245,7 +245,7 @@ class Run {
     );
   }
 
-  /** Further excuses for a byte that two fills, begun at `since` and `later`, both fetch. */
+  /** Further excuses for a byte that two fills fetch, which began at `since` and `later`. */
   #excuses(path: string, since: Moment, later: Moment): Excuses {
     const intactMs = this.#store.intactSinceMs(path);
     // The replica that fills may have been chosen a while before its first origin request.
@@ -322,7 +322,7 @@ class Run {
         times(window.fromMs, () => this.#skew(window));
         break;
       default:
-        // The others strike single calls.
+        // All other faults affect single calls.
         break;
     }
   }
@@ -389,7 +389,7 @@ class Run {
     void this.#drain(replica, process);
   }
 
-  /** As `main.ts` shuts down, within its limits. */
+  /** Shuts down as `main.ts` does, within the same limits. */
   async #drain(replica: Replica, process: Incarnation): Promise<void> {
     const { clock, engine } = process;
     await clock.sleep(5_000);
@@ -399,7 +399,7 @@ class Run {
     stopLoops(process);
     await engine.flush(limit.signal);
     cancel();
-    // A HEAD may be in flight whose client has left.
+    // A HEAD may still be in flight after its client has left.
     const { limiter } = process.engine;
     if (isIdle(process) && limiter.running + limiter.queued === 0) this.#checkGivenBack(process);
     this.world.note('left', process.owner.name);
@@ -415,7 +415,7 @@ class Run {
     this.#announce();
   }
 
-  /** One replica believes something else than all others. */
+  /** Gives one replica a view that differs from all others. */
   #skew(window: FaultWindow): void {
     const process = this.#victim(window);
     if (process === undefined) return;
@@ -441,7 +441,7 @@ class Run {
     this.#announce();
   }
 
-  /** As other readers' needs do. */
+  /** Evicts as the demand of other readers would. */
   #evict(): void {
     for (const { engine } of this.#live()) if (this.#random.chance(0.7)) engine.memoryTier.evict(Infinity);
     this.#ledger.evicted();
@@ -457,7 +457,7 @@ class Run {
     if (process !== undefined) void this.#clients.start(plan, process);
   }
 
-  /** After the faults every object is readable through every replica: whole through one, a range through each. */
+  /** After the faults, every object is readable through every replica: as a whole through one, and a range through each. */
   async #readEverythingAgain(): Promise<void> {
     const serving = this.#live().filter(({ address }) => this.#addresses('serving').includes(address));
     for (const [at, process] of serving.entries())
@@ -477,7 +477,7 @@ class Run {
       const plan: ClientPlan = { ...FINAL_PLAN, key, range, id: `${id}-${attempt}`, atMs: world.nowMs };
       void this.#clients.start(plan, process, true).then((exchange) => (last = exchange));
       await this.#settle(`${plan.id} ends`, () => this.#clients.running.size === 0);
-      // A head that is still good may be that of a smaller version.
+      // A head that is still valid may be that of a smaller version.
       if (last?.outcome === 'complete' || last?.failure?.code === 'range_not_satisfiable') return;
       await world.run(world.nowMs + Math.max(last?.retryAfterMs ?? 0, 1_000));
     }
@@ -526,7 +526,7 @@ class Run {
         'all is counted',
         `${owner.name} counts ${process.observedBytes} of ${process.deliveredBytes} bytes of the origin`,
       );
-    // Each request waits for one lease at a time, or its fill or sparse read does; what is read ahead never waits.
+    // Each request waits for at most one lease, or its fill or sparse read does; read-ahead never waits.
     const waiting = memory.waiting('new') + memory.waiting('started');
     if (waiting > process.serving + flights.count + sparse.running)
       world.violate(
@@ -548,15 +548,15 @@ class Run {
       process.waiting.add(path);
     }
     this.#checkBackground(process);
-    // Which of those that wait for their commit was given up is not said.
-    // Without need of its memory no fill ends only because its readers have left.
+    // It is not reported which of the pending commits was dropped.
+    // As long as its memory is not needed, a fill does not end because its readers have left.
     const reasons = lost.filter((outcome) => outcome !== 'cancelled' || this.#scenario.faults.has('pressure'));
     if (reasons.length > 0)
       for (const path of process.waiting) {
         if (this.#store.intactSinceMs(path) !== undefined) process.waiting.delete(path);
         else this.#ledger.excuse(path, 'fill', `a fill ended as ${reasons.join(', ')}`);
       }
-    // On a slow line a slot may not be free in time, which is reported as overload.
+    // On a slow connection, a slot may not become free in time, which is reported as overload.
     const mayBeLate = limiter.running >= limiter.slots;
     if (lost.some((outcome) => outcome !== 'cancelled') && this.#scenario.isCalm && !mayBeLate)
       world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);
@@ -612,7 +612,7 @@ class Run {
       world.violate('one fill per chunk', `${this.#ledger.repeatedBytes} bytes came twice`);
   }
 
-  /** Nothing runs any more: so nothing may be held. */
+  /** Nothing runs any more, so no resource may be held. */
   #checkGivenBack(process: Incarnation): void {
     const { world } = this;
     const { engine, owner } = process;

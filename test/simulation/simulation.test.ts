@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { openSeedPool } from './seed-pool.ts';
 
-/** What a run of the tests can spare: half a minute of one core. */
+/** Half a minute of one core. */
 const DEFAULT_SEEDS = 200;
 const REPEATED_SEEDS = 5;
 /** Seeds per test, so that a failure does not hide later ones. */

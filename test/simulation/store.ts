@@ -1,6 +1,6 @@
 /**
- * The cachestore. It keeps no bytes: what is committed is compared with what it should be while it arrives, and read back
- * out of the same tape, with the bytes flipped that a fault has flipped.
+ * The cachestore. It stores no bytes: a commit is compared with the expected content while it arrives, and a read returns
+ * that content, with the bytes that a fault has inverted.
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
@@ -18,12 +18,12 @@ import { KIB, type Fault, type Scenario } from './scenario.ts';
 import type { World } from './world.ts';
 
 const SLOW_FACTOR = 30;
-/** From where a read begins: most blocks are as long. */
+/** Counted from the start of a read: the length of most blocks. */
 const BAD_WITHIN_BYTES = 64 * KIB;
-/** The longest time from the store's response to its effect. */
+/** The maximum time from the response of the store to its effect. */
 const ROUND_TRIP_MS = 3_000;
 
-/** With these a fill may have begun before its chunk was found bad. */
+/** With these faults, a fill may have begun before its chunk was found to be corrupt. */
 const TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', 'store-full', 'pressure'];
 
 interface Stored {
@@ -48,7 +48,7 @@ export class SimStore {
   readonly #chunks = new Map<string, Stored>();
   readonly #vanishedMs = new Map<string, number>();
   readonly #smalls = new Map<string, Uint8Array>();
-  /** Every byte that was ever flipped: `path@offset`. */
+  /** Every byte that was inverted during the run: `path@offset`. */
   readonly #everFlipped = new Set<string>();
   wonBytes = 0;
 
@@ -61,7 +61,7 @@ export class SimStore {
     this.#random = random;
   }
 
-  /** Since when the chunk has been there, whole and right; undefined if it is not. */
+  /** Since when the chunk has been stored, complete and correct; undefined if it is not. */
   intactSinceMs(path: string): number | undefined {
     const stored = this.#chunks.get(path);
     if (stored === undefined || stored.flips.size > 0 || stored.lengthBytes !== stored.chunk.lengthBytes)
@@ -70,12 +70,12 @@ export class SimStore {
     return stored.sinceMs;
   }
 
-  /** There, and not as it was committed. */
+  /** Stored, but not as it was committed. */
   isBad(path: string): boolean {
     return this.#chunks.has(path) && this.intactSinceMs(path) === undefined;
   }
 
-  /** Missing now and a moment ago: no replica can have seen it. */
+  /** Missing for long enough that no replica can have found it. */
   isMissing(path: string): boolean {
     return !this.#chunks.has(path) && this.#world.nowMs - (this.#vanishedMs.get(path) ?? -Infinity) > ROUND_TRIP_MS;
   }
@@ -84,7 +84,7 @@ export class SimStore {
     return this.#everFlipped.has(`${path}@${offset}`);
   }
 
-  /** Behind everyone's back. */
+  /** Deletes a chunk without the knowledge of any replica. */
   vanish(): void {
     const stored = this.#any();
     if (stored === undefined) return;
@@ -102,7 +102,7 @@ export class SimStore {
         this.#flipOne(stored, this.#random.int(0, stored.chunk.lengthBytes));
   }
 
-  /** One byte in each block: whatever is read of it meets one. */
+  /** Inverts one byte in each block, so that every read includes one. */
   #flipAll(stored: Stored): void {
     const { lengthBytes } = stored.chunk;
     const step = stored.metadata.blockSizeBytes;
@@ -150,7 +150,7 @@ export class SimStore {
       read: (chunk, range, sink, onInfo, call) => {
         const failure = this.#failure(chunk.path);
         const present = this.#chunks.get(chunk.path);
-        // Often in the block that a read begins in.
+        // Often in the block in which a read begins.
         if (present !== undefined && this.#faults.strikes('store-flip') !== undefined && this.#random.chance(0.4))
           this.#flipOne(present, this.#random.int(range.from, Math.min(range.from + BAD_WITHIN_BYTES, range.to)));
         return pour(this.#world, {
@@ -308,7 +308,7 @@ export class SimStore {
     );
   }
 
-  /** What a call gets instead of an answer. */
+  /** The failure of a call, if a fault affects it. */
   #failure(path: string | undefined): OrcaError | 'hang' | undefined {
     const down = this.#faults.window('store-down');
     if (down !== undefined) return down.way < 0.4 ? this.#hangs(path) : this.#unavailable(path, 'connection refused');
@@ -346,7 +346,7 @@ export class SimStore {
   #pace(hangs: boolean): { firstByteMs: number; bytesPerMs: number } {
     const { latencyMs, bytesPerMs } = this.#scenario.store;
     const slow = this.#faults.window('store-slow') === undefined ? 1 : SLOW_FACTOR;
-    // Now and then an answer takes long for no reason: that is where one overtakes another.
+    // Sometimes a response takes long for no reason, so that responses overtake one another.
     const hiccup = this.#random.chance(0.03) ? 20 : 1;
     const firstByteMs = hangs ? Infinity : latencyMs * slow * hiccup * (0.5 + this.#random.next());
     return { firstByteMs, bytesPerMs: bytesPerMs / slow };

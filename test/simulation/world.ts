@@ -1,17 +1,17 @@
 /**
- * Virtual time, and the events in it, one after the other. Between two events all promises are settled that can be, so a
- * run depends only on the order of events, which comes from the seed.
+ * Virtual time and its events, one after the other. Between two events, all promises that can settle do so. So a run
+ * depends only on the order of events, which is derived from the seed.
  */
 import { createHash } from 'node:crypto';
 import type { Clock } from '#shared/clock.ts';
 
-/** Whose process an event happens in: a frozen one gets its events when it thaws, a dead one never. */
+/** The process of an event: a frozen process gets its events when it resumes, a dead one never. */
 export interface Owner {
   readonly name: string;
   state: 'running' | 'frozen' | 'dead';
 }
 
-/** What happens outside of all processes: the network, the fault schedule. */
+/** The owner of events outside all processes: of the network and the fault schedule. */
 export const NO_OWNER: Owner = { name: '-', state: 'running' };
 
 export class Violation extends Error {
@@ -34,7 +34,7 @@ interface Event {
 }
 
 const EPOCH_MS = Date.UTC(2026, 0, 1);
-/** Far more than any run needs: one that has more goes round in circles. */
+/** Far more than any run needs: a run with more events is an endless loop. */
 const MAX_EVENTS = 400_000;
 
 export class World {
@@ -51,12 +51,12 @@ export class World {
     this.#log = log;
   }
 
-  /** Since the run's start. */
+  /** Since the start of the run. */
   get nowMs(): number {
     return this.#nowMs;
   }
 
-  /** Grows with everything that happens. */
+  /** Changes with every event. */
   get order(): number {
     return this.#order;
   }
@@ -65,18 +65,18 @@ export class World {
     return this.#violation;
   }
 
-  /** Runs after each event, when all is quiet. */
+  /** Called after each event, when all promises have settled. */
   afterEach(check: () => void): void {
     this.#afterEach.push(check);
   }
 
-  /** The first one ends the run. */
+  /** The first violation ends the run. */
   violate(invariant: string, message: string): void {
     this.note('violation', `${invariant}: ${message}`);
     this.#violation ??= new Violation(invariant, message);
   }
 
-  /** Becomes part of the trace by which two runs are compared. */
+  /** Adds to the trace by which two runs are compared. */
   note(label: string, text: string): void {
     this.#trace.update(`${this.#order}\0${this.#nowMs}\0${label}\0${text}\n`);
     this.#log?.(`${this.#nowMs.toFixed(3).padStart(12)} ${label.padEnd(12)} ${text}`);
@@ -132,7 +132,7 @@ export class World {
     };
   }
 
-  /** What a process missed while it was frozen happens now, in order. */
+  /** Delivers, in order, the events that a process missed while it was frozen. */
   thaw(owner: Owner): void {
     if (owner.state !== 'frozen') return;
     owner.state = 'running';
@@ -141,7 +141,7 @@ export class World {
     this.#backlog.delete(owner);
   }
 
-  /** Runs all events up to `untilMs`, or until `done`; stops at the first violation. */
+  /** Runs all events up to `untilMs`, or until `done` returns true; stops at the first violation. */
   async run(untilMs: number, done: () => boolean = () => false): Promise<void> {
     await this.#settle('start');
     while (this.#violation === undefined && !done()) {
@@ -164,7 +164,7 @@ export class World {
   }
 
   async #settle(label: string): Promise<void> {
-    // One turn of the event loop: by then every promise that could go on has done so, and nothing else is there to run.
+    // One turn of the event loop: afterwards every promise that could settle has done so, and nothing else is pending.
     await new Promise<void>((resolve) => {
       setImmediate(resolve);
     });
