@@ -44,6 +44,8 @@ export interface CallOptions {
   readonly firstByteTimeoutMs?: number;
   /** The same without a byte later on, while the sink has room. */
   readonly stallTimeoutMs?: number;
+  /** The call continues work that would be lost with it: an open circuit breaker admits it. Drivers ignore it. */
+  readonly continues?: boolean;
 }
 
 /** The remote object store that is the source of truth. Bucket and key are the origin's names. */

@@ -165,6 +165,10 @@ export const GAUGES = {
   memoryWindowBytes: { name: 'orca_memory_window_bytes', help: 'Memory of streaming windows' },
   memoryFillBytes: { name: 'orca_memory_fill_bytes', help: 'Memory of fills and the memory tier' },
   memoryTierBytes: { name: 'orca_memory_tier_bytes', help: 'Memory of chunks kept after their commit' },
+  memoryQueuedBytes: {
+    name: 'orca_memory_queued_bytes',
+    help: 'Bytes outside of the segments that wait for clients: encrypted by TLS, and documents',
+  },
   memoryWaitingStarted: { name: 'orca_memory_waiting_started', help: 'Started responses waiting for memory' },
   memoryWaitingNew: { name: 'orca_memory_waiting_new', help: 'New requests waiting for memory' },
   catalogEntries: { name: 'orca_catalog_entries', help: 'Chunks known to be in the cachestore' },

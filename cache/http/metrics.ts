@@ -122,6 +122,7 @@ function gaugeReaders(
     memoryWindowBytes: () => engine.memory.usedBy('window'),
     memoryFillBytes: () => engine.memory.usedBy('fill'),
     memoryTierBytes: () => engine.memoryTier.sizeBytes,
+    memoryQueuedBytes: () => engine.memory.queuedBytes,
     memoryWaitingStarted: () => engine.memory.waiting('started'),
     memoryWaitingNew: () => engine.memory.waiting('new'),
     catalogEntries: () => engine.catalog.size,

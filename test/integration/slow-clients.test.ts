@@ -41,7 +41,7 @@ async function start(tls: boolean, { onTestFinished }: TestContext) {
         pace: new ReaderPace(),
         stallLimitMs: () => LIMIT_MS,
         unackedBytes,
-        isMemoryShort: () => false,
+        memory: { isRelaxed: true, isQueueFull: false, countQueued: () => {} },
         onServed: () => {},
         onStall: (outcome) => stalls.push(outcome),
       }).catch(() => response.destroy());

@@ -127,7 +127,8 @@ async function fetchPart(
         context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
       try {
         const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
-        await context.origin.read(object, rest, sink, { signal: turn, ...timeouts });
+        const continues = flight.arrivedBytes > 0;
+        await context.origin.read(object, rest, sink, { signal: turn, continues, ...timeouts });
         if (part.at !== to)
           throw new OrcaError('origin_unavailable', `the origin's response ended ${to - part.at} bytes early`);
         report('ok');

@@ -11,6 +11,12 @@ import { SegmentPool } from './segment-pool.ts';
 /** The share of the budget reserved for streaming windows: fills cannot take it, so stored chunks stay readable. */
 const WINDOW_SHARE = 1 / 8;
 
+/**
+ * The share of the budget that TLS may queue freely: 128 clients at 256 KiB on a budget of 256 MiB. Beyond it each gets
+ * 64 KiB, as much as a slow client holds of the pool.
+ */
+const QUEUE_SHARE = 1 / 8;
+
 /** Evictable memory: in use, but released when something else needs the room. */
 export interface Reserve {
   readonly evictableBytes: number;
@@ -35,6 +41,7 @@ export class ChunkMemory implements SegmentSource {
   readonly #charged: Record<Purpose, number> = { window: 0, fill: 0 };
   readonly #queue: LeaseQueue;
   readonly #pool: SegmentPool;
+  #queuedBytes = 0;
   #reclaiming = false;
   /** An eviction may have freed more than its caller needs. */
   #hasLeftover = false;
@@ -59,7 +66,23 @@ export class ChunkMemory implements SegmentSource {
   }
 
   get usedBytes(): number {
-    return this.#charged.window + this.#charged.fill;
+    return this.#charged.window + this.#charged.fill + this.#queuedBytes;
+  }
+
+  /** Bytes outside of the pool that wait for clients to read them: the ciphertext of TLS, and documents. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Responses must queue as little as they can. */
+  get isQueueFull(): boolean {
+    return this.#queuedBytes > this.budgetBytes * QUEUE_SHARE;
+  }
+
+  /** Counts bytes that are queued for a client; negative when they are sent. */
+  countQueued(lengthBytes: number): void {
+    this.#queuedBytes += lengthBytes;
+    if (lengthBytes < 0 && !this.#queue.isEmpty) this.reconsider();
   }
 
   usedBy(purpose: Purpose): number {

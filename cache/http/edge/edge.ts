@@ -15,6 +15,8 @@ import { abortOnClose, openHttpListener, type HttpListener, type TlsKeys } from 
 import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import type { StallOutcome } from '#cache/http/listener/send-body.ts';
 import { respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
+import { sendDocument } from '#cache/http/listener/send-document.ts';
+import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import type { Log } from '#shared/log.ts';
 import { authenticate, type EdgeAuth } from './authenticate.ts';
 import { serveAttributes } from './attributes.ts';
@@ -134,7 +136,7 @@ async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
     });
   if (key === '') {
     setRegion(edge, response);
-    return serveBucket(edge, call, subResource);
+    return sendDocument(request, response, edge.engine.memory, () => serveBucket(edge, call, subResource));
   }
   if ((subResource === undefined || subResource === 'attributes') && hasCustomerKey(request.headers)) {
     await headObject(edge.engine, call, abortOnClose(request, response));
@@ -142,7 +144,7 @@ async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
   }
   if (subResource === undefined) return serveObjectBytes(edge, call);
   if (subResource === 'attributes') return serveAttributes(edge.engine, call);
-  return serveSubResource(edge.engine, call, subResource);
+  return sendDocument(request, response, edge.engine.memory, () => serveSubResource(edge.engine, call, subResource));
 }
 
 /** Enforces x-amz-expected-bucket-owner: a bucket of another owner must not be served. */

@@ -55,7 +55,7 @@ export async function serveObject(engine: Engine, call: EdgeCall, options: Objec
     pace,
     stallLimitMs: () => engine.stallLimitMs(),
     unackedBytes: options.unackedBytes,
-    isMemoryShort: () => !engine.memory.isRelaxed,
+    memory: engine.memory,
     onServed: (source, lengthBytes) => options.served(source, lengthBytes),
     onStall: (outcome) => options.stalled(outcome),
   });

@@ -7,12 +7,13 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Piece, Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { UnackedBytes } from './send-queues.ts';
-import { unsentLimit, type UnsentLimit } from './unsent-limit.ts';
+import { unsentLimit, type QueuedMemory, type UnsentLimit } from './unsent-limit.ts';
 
 /**
  * A socket that takes everything at once would occupy the event loop until its body ends; after this many bytes it
@@ -25,6 +26,11 @@ const STALL_MS = 5_000;
 /** A stalled socket: its prefetched buffers were released, or, after the stall limit, its response was closed. */
 export type StallOutcome = 'buffers_released' | 'closed';
 
+export interface SendMemory extends QueuedMemory {
+  /** Otherwise slow clients that make progress release their buffers too. */
+  readonly isRelaxed: boolean;
+}
+
 export interface SendOptions {
   readonly clock: Clock;
   /** Notified when the socket takes nothing. */
@@ -33,8 +39,7 @@ export interface SendOptions {
   readonly stallLimitMs: () => number;
   /** What the kernel still has to deliver: shows a client's progress while the kernel accepts no further bytes. */
   readonly unackedBytes: UnackedBytes;
-  /** Memory is needed elsewhere: slow clients that make progress release their buffers too. */
-  readonly isMemoryShort: () => boolean;
+  readonly memory: SendMemory;
   onServed(source: Source, lengthBytes: number): void;
   onStall(outcome: StallOutcome): void;
 }
@@ -99,7 +104,9 @@ export async function sendBody(
  */
 function openWriter(response: ServerResponse, socket: Socket, lengthBytes: number, options: SendOptions) {
   const { clock, pace } = options;
-  const limit = unsentLimit(clock, pace);
+  /** What a TLS socket has not sent exists twice: in pooled memory, and encrypted. */
+  const tls = socket instanceof TLSSocket ? options.memory : undefined;
+  const limit = unsentLimit(clock, pace, tls);
   const unsent = new Set<Piece>();
   let unsentBytes = 0;
   let sentBytes = 0;
@@ -111,6 +118,7 @@ function openWriter(response: ServerResponse, socket: Socket, lengthBytes: numbe
     if (unsent.delete(piece)) piece.release();
   };
   const onClose = (): void => {
+    if (!isClosed) tls?.countQueued(-unsentBytes);
     isClosed = true;
     for (const piece of unsent) release(piece);
     taken.wake();
@@ -134,11 +142,13 @@ function openWriter(response: ServerResponse, socket: Socket, lengthBytes: numbe
       }
       unsentBytes += bytes.length;
       sentBytes += bytes.length;
+      tls?.countQueued(bytes.length);
       options.onServed(piece.source, bytes.length);
       const stalls = limit.stalls();
       const onTaken = (): void => {
         if (isLast) release(piece);
         unsentBytes -= bytes.length;
+        if (!isClosed) tls?.countQueued(-bytes.length);
         limit.taken(bytes.length, stalls);
         taken.wake();
       };
@@ -189,7 +199,7 @@ function stallWatch(socket: Socket, limit: UnsentLimit, options: SendOptions) {
       stalledMs += STALL_MS;
       if (await hasAcknowledged()) {
         stalledMs = 0;
-        if (pace.isSlow && !options.isMemoryShort()) return;
+        if (pace.isSlow && options.memory.isRelaxed) return;
       }
       if (!isReported) options.onStall('buffers_released');
       isReported = true;

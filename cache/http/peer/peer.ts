@@ -161,7 +161,7 @@ async function fill(call: PeerCall): Promise<string> {
         pace,
         stallLimitMs: () => options.engine.stallLimitMs(),
         unackedBytes: options.unackedBytes,
-        isMemoryShort: () => !options.engine.memory.isRelaxed,
+        memory: options.engine.memory,
         onServed: () => {},
         onStall: (outcome) => options.observer.peerStalled(outcome),
       });

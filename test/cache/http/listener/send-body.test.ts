@@ -12,7 +12,10 @@ const KIB = 1024;
 function start(
   count: number,
   stallLimitMs = 300_000,
-  { unackedBytes = () => Promise.resolve<number | undefined>(undefined), isMemoryShort = (): boolean => false } = {},
+  {
+    unackedBytes = () => Promise.resolve<number | undefined>(undefined),
+    memory = { isRelaxed: true, isQueueFull: false, countQueued: () => {} },
+  } = {},
 ) {
   const clock = fakeClock();
   const pace = new ReaderPace();
@@ -43,7 +46,7 @@ function start(
     pace,
     stallLimitMs: () => stallLimitMs,
     unackedBytes,
-    isMemoryShort,
+    memory,
     onServed: (_, lengthBytes) => (served += lengthBytes),
     onStall: (outcome) => stalls.push(outcome),
   };
@@ -168,15 +171,15 @@ test('a client that stops to acknowledge is closed within the limit', async () =
 });
 
 test('a slow client that acknowledges keeps its buffers, unless memory is short', async () => {
-  let isMemoryShort = false;
-  const { clock, pace } = start(4, 300_000, { ...acknowledging(), isMemoryShort: () => isMemoryShort });
+  const memory = { isRelaxed: true, isQueueFull: false, countQueued: () => {} };
+  const { clock, pace } = start(4, 300_000, { ...acknowledging(), memory });
   let releases = 0;
   pace.onStall(() => releases++);
   await clock.advance(0);
   for (let i = 0; i < 4; i++) await clock.advance(5_000);
   // When it was found slow, and memory held for a fast client was released.
   expect(releases).toBe(1);
-  isMemoryShort = true;
+  memory.isRelaxed = false;
   for (let i = 0; i < 2; i++) await clock.advance(5_000);
   expect(releases).toBe(3);
 });

@@ -1,10 +1,7 @@
 /** A counting semaphore: at most `maxConcurrent` calls run at once, the others wait in FIFO order. */
 export type WithPermit = <T>(signal: AbortSignal, call: () => Promise<T>) => Promise<T>;
 
-/**
- * A call rejects with the signal's reason if it aborts while the call waits. The queue is bounded by the callers: each
- * cache makes at most a few calls.
- */
+/** A call rejects with the signal's reason if it aborts while the call waits. The callers bound the queue. */
 export function openSemaphore(maxConcurrent: number): WithPermit {
   const waiting: (() => void)[] = [];
   let running = 0;
