@@ -12,7 +12,9 @@ const DEFAULT_STALL_MS = 60_000;
 
 /** Longer than any simulated connection delays bytes. */
 const MOST_MS = 500;
-/** Limits of reads of a file. */
+/** How long after its limit a file operation that hangs returns. */
+const MOST_HUNG_MS = 20_000;
+/** The share of file reads that the page cache does not have. */
 const DISK_SHARE = 0.2;
 
 export interface FlowFault {
@@ -38,7 +40,10 @@ export interface Flow {
   readonly onBytes: (from: number, to: number) => void;
   /** Called when the caller has ended the call, with the offset that was reached. */
   readonly onAborted?: (at: number) => void;
-  /** Like a read of a file: the memory is written some time after it was provided, and an abort waits for that. */
+  /**
+   * Like a read of a file: the memory is written some time after it was provided, and the call may end before. A stall is
+   * an operation that returns long after its limit.
+   */
   readonly isFile?: boolean;
 }
 
@@ -49,18 +54,20 @@ export function pour(world: World, flow: Flow): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let at = range.from;
   let settled = false;
+  /** A file operation has not returned: it will write into the memory of the sink. */
   let isWriting = false;
+  let release: (() => void) | undefined;
   let cancel = (): void => {};
   const settle = (finish: () => void): void => {
     if (settled) return;
     settled = true;
     cancel();
+    if (isWriting) release = sink.keep?.();
     signal.removeEventListener('abort', onAbort);
     finish();
   };
   const fail = (error: unknown): void => settle(() => reject(error));
   const onAbort = (): void => {
-    if (isWriting) return;
     if (!settled) flow.onAborted?.(at);
     fail(cancelledBy(signal));
   };
@@ -87,6 +94,7 @@ export function pour(world: World, flow: Flow): Promise<void> {
     if (fault !== undefined && left <= 0) {
       if (fault.what === 'cut') fail(flow.unavailable('the connection was cut'));
       else if (fault.what === 'short') settle(resolve);
+      else if (flow.isFile === true) hang();
       else later(Infinity, stallMs, 'stall', () => {});
       return;
     }
@@ -100,19 +108,30 @@ export function pour(world: World, flow: Flow): Promise<void> {
     const length = Math.min(space.length, pieceBytes(flow.random, flow.bytesPerMs), range.to - at, left);
     const target = space.subarray(0, length);
     if (flow.isFile === true) {
-      isWriting = true;
       // A block that is not in the page cache is read from a disk, or over NFS.
       const diskMs = flow.random.chance(DISK_SHARE) ? flow.random.magnitude(1, MOST_MS) : 0;
-      cancel = world.at(diskMs + length / flow.bytesPerMs, owner, 'file', () => {
-        isWriting = false;
-        flow.source(at, target);
-        if (signal.aborted) onAbort();
-        else if (filled(length)) piece();
+      write(target, diskMs + length / flow.bytesPerMs, () => {
+        if (filled(length)) piece();
       });
     } else {
       flow.source(at, target);
       if (filled(length)) later(length / flow.bytesPerMs, stallMs, 'piece', piece);
     }
+  };
+  /** Writes into the memory after `delayMs`, even if the call has ended by then; `next` runs if it has not. */
+  const write = (target: Uint8Array, delayMs: number, next: () => void): void => {
+    isWriting = true;
+    world.at(delayMs, owner, 'file', () => {
+      isWriting = false;
+      flow.source(at, target);
+      release?.();
+      if (!settled) next();
+    });
+  };
+  const hang = (): void => {
+    const target = sink.space();
+    if (target !== undefined) write(target, stallMs + flow.random.magnitude(1, MOST_HUNG_MS), () => {});
+    later(Infinity, stallMs, 'hang', () => {});
   };
   const filled = (length: number): boolean => {
     flow.onBytes(at, at + length);

@@ -226,6 +226,18 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'memory that a file operation still writes into is not kept after its limit',
+    seed: 114,
+    shows: ({ isFileStore, faults }) => isFileStore && faults.has('store-errors'),
+    edits: [
+      {
+        file: WINDOW_SEGMENTS,
+        search: 'segment?.retain();\n    return () => segment?.release();',
+        replace: 'return () => void segment;',
+      },
+    ],
+  },
+  {
     name: 'a fill reads a chunk from the origin that was loaded into memory meanwhile',
     seed: 12_103,
     shows: ({ faults }) => faults.has('store-errors') && faults.has('origin-slow'),
