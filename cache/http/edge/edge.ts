@@ -12,7 +12,6 @@ import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { ShedReason } from '#cache/http/listener/connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener, type TlsKeys } from '#cache/http/listener/http-listener.ts';
-import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import type { StallOutcome } from '#cache/http/listener/send-body.ts';
 import { respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
 import { sendDocument } from '#cache/http/listener/send-document.ts';
@@ -51,8 +50,8 @@ export interface EdgeOptions {
   readonly maxConnections: number;
   readonly explain: boolean;
   readonly clock: Clock;
-  readonly observer: EdgeObserver;
   readonly unackedBytes: UnackedBytes;
+  readonly observer: EdgeObserver;
   readonly log: Log;
 }
 
@@ -67,8 +66,8 @@ export function openEdge(options: EdgeOptions): HttpListener {
     maxConnections: options.maxConnections,
     onShed: (reason) => options.observer.shed(reason),
     tls: options.tls,
-  });
     unackedBytes: options.unackedBytes,
+  });
 }
 
 async function handle(edge: Edge, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -177,9 +176,9 @@ function serveObjectBytes(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
   const { engine, observer, explain, clock } = edge;
   return serveObject(engine, call, {
     signal: abortOnClose(request, response),
-    unackedBytes: edge.unackedBytes,
     explain,
     clock,
+    unackedBytes: edge.unackedBytes,
     firstByte: () => observer.firstByte(call.elapsedMs()),
     served: (source, lengthBytes) => observer.served(source, lengthBytes),
     stalled: (outcome) => observer.stalled(outcome),
