@@ -1,5 +1,5 @@
 /**
- * The same requests to an S3 server that is not ours and to a cache in front of it: what differs is written down in
+ * The same requests to a third-party S3 server and to a cache in front of it: every difference must be listed in
  * `differential/differences.ts`, with the reason, and nothing else may.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -38,7 +38,7 @@ const KEYS = [
   'k'.repeat(255),
   Array.from({ length: 5 }, () => 'd'.repeat(200)).join('/') + '/' + 'e'.repeat(18),
 ];
-/** What an S3 server on a file system can't hold. */
+/** Keys that an S3 server on a file system cannot store. */
 const KEYS_OF_OBJECT_STORES = [
   'double//slash',
   '//two-in-front',

@@ -37,7 +37,7 @@ describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS },
   });
 });
 
-/** Sends its requests on one connection, and goes as soon as something comes. */
+/** Sends its requests on one connection, and disconnects at the first byte of a response. */
 function leaveAtFirstByte(edge: string, keys: readonly string[]): Promise<void> {
   const { hostname, port } = new URL(edge);
   return new Promise((resolve, reject) => {

@@ -13,7 +13,7 @@ import {
 } from '#test/support/replicas.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
 
-/** A probe takes a second or two; behind others' turns on a busy machine, many. */
+/** A probe takes one or two seconds, and longer while other replicas take their turns on a busy machine. */
 const KNOWN_LIMIT_MS = 60_000;
 
 async function start(options: ReplicasOptions): Promise<Replicas> {

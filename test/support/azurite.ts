@@ -31,12 +31,12 @@ export interface Azurite extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-/** It loads a thousand files: a second on a quiet machine, a minute on one that builds much else too. */
+/** It loads a thousand files, which takes a second on an idle machine, and up to a minute on a busy one. */
 const START_TIMEOUT_MS = 120_000;
 /** The timeout for a hook that starts Azurite and other servers. */
 export const AZURITE_HOOK_MS = 180_000;
 const REQUEST_TIMEOUT_MS = 30_000;
-/** Azurite's own, which it publishes; there are no others without configuration. */
+/** The account that Azurite publishes; it has no other without configuration. */
 const ACCOUNT = 'devstoreaccount1';
 const ACCOUNT_KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==';
 const KEY_VARIABLE = 'ORCA_TEST_ACCOUNT_KEY';

@@ -1,4 +1,4 @@
-/** One replica as a process of its own, `node cache/main.ts`: what it takes of the machine can be seen from outside. */
+/** One replica as a process of its own, `node cache/main.ts`: its use of resources can be measured from outside. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { readMetric } from './metric.ts';
 import { until } from './until.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
-/** Node starts in half a second; on a machine that is busy, in many. */
+/** Node starts in half a second, and much later on a busy machine. */
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 30_000;
 

@@ -1,6 +1,6 @@
 /**
- * A real API server with its etcd and nothing else, as child processes on loopback: no node, no controller, no root. It
- * knows two users by their tokens: one who may do everything, and one for the operator, who may do what a test grants.
+ * A real API server with its etcd, as child processes on loopback: no node, no controller, no root. It has two users,
+ * known by their tokens: an administrator, and one for the operator, with the rights that a test grants.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -30,7 +30,7 @@ export interface ControlPlane extends AsyncDisposable {
 
 const START_TIMEOUT_MS = 90_000;
 const POLL_MS = 200;
-/** Room for the ClusterIPs of a thousand Services. */
+/** Large enough for the ClusterIPs of a thousand Services. */
 const SERVICE_NETWORK = '10.96.0.0/16';
 
 export async function openControlPlane(): Promise<ControlPlane> {
@@ -125,7 +125,7 @@ export async function openControlPlane(): Promise<ControlPlane> {
   };
 }
 
-/** It answers `ok`, which is no JSON: an answer all the same. */
+/** It responds with `ok`, which is not JSON, but counts as a response. */
 function unlessText(error: unknown): void {
   if (!(error instanceof Error) || !error.message.includes('not JSON')) throw error;
 }

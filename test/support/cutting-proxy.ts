@@ -1,4 +1,4 @@
-/** A TCP proxy on loopback that ends connections in the middle: what a dying pod or a lost route does to a transfer. */
+/** A TCP proxy on loopback that ends connections in the middle: the effect of a dying pod or a lost route on a transfer. */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 
 export interface CuttingProxy extends AsyncDisposable {

@@ -1,9 +1,9 @@
-/** What engine tests check and wait for. */
+/** Conditions that engine tests check and wait for. */
 import { expect } from 'vitest';
 import type { ReadRequest } from '#cache/engine/read.ts';
 import { readRequest, type Engines, type Replica } from './engines.ts';
 
-/** No fill or sparse read is running, and nothing is leased but what the memory tier keeps. */
+/** No fill or sparse read is running, and nothing is leased except by the memory tier. */
 export async function expectNothingLeased(engines: Engines): Promise<void> {
   for (const { engine } of engines.replicas) {
     await engine.idle();

@@ -28,7 +28,7 @@ export function keepSaid(who: string): (text: string) => void {
   return (text) => appendFileSync(path, text.endsWith('\n') ? text : `${text}\n`);
 }
 
-/** `name` is what a failure says instead of the secret. Of a PEM text each line counts. */
+/** A failure prints `name` instead of the secret. Each line of a PEM text counts as a secret. */
 export function noteSecret(name: string, secret: string | Uint8Array): void {
   if (DIRECTORY === undefined) return;
   const bytes = Buffer.from(secret as string);

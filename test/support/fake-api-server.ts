@@ -46,11 +46,11 @@ export interface Fault {
   readonly method?: string;
   /** Matches the path without query. */
   readonly path?: RegExp;
-  /** Only watches, or only what is no watch; both unless given. */
+  /** True: only watches; false: all requests but watches. Default: all requests. */
   readonly watch?: boolean;
-  /** How often; without a limit by default. */
+  /** The number of requests that it affects; default: no limit. */
   readonly times?: number;
-  /** Answer with this status, or cut the connection, or never answer. */
+  /** A status to respond with; `reset` closes the connection, `hang` never responds. */
   readonly answer:
     | { readonly status: number; readonly reason?: string; readonly retryAfterSeconds?: number }
     | 'reset'
@@ -62,7 +62,7 @@ export interface FakeApiServerOptions {
   readonly kinds?: Readonly<Record<string, string>>;
   /** Defaulting and validation before each write is stored: mutate a copy and return it, or throw ApiRefusal. */
   readonly admit?: (object: KubeObject, path: string) => KubeObject;
-  /** Delete what lost its owners right after each delete. */
+  /** Whether objects without owners are deleted right after each delete. */
   readonly collectGarbage?: boolean;
   readonly now?: () => number;
 }
@@ -75,28 +75,28 @@ export interface FakeApiServer extends AsyncDisposable {
   readonly requests: readonly SeenRequest[];
   /** Received requests that could have changed something. */
   writes(): readonly SeenRequest[];
-  /** The test's own hand on the state, past HTTP and faults. */
+  /** Direct access to the state, without HTTP and faults. */
   get(path: string): KubeObject | undefined;
   list(path: string): KubeObject[];
   /** Creates or replaces, status included. */
   put(path: string, object: object): KubeObject;
   delete(path: string): void;
   collectGarbage(): number;
-  /** Called with each request before it is looked at: the test's hand between a read and the write that follows. */
+  /** Called with each request before it is processed, so that a test can act between a read and the write after it. */
   onRequest(listener: (request: SeenRequest) => void): void;
   /** Returns the cancel function. */
   fail(fault: Fault): () => void;
-  /** Forgets old changes: watches from before get 410. */
+  /** Forgets old changes: watches that start before them get 410. */
   compact(): void;
   readonly watches: {
     count(): number;
     bookmark(): void;
-    /** A clean end of the body. */
+    /** Ends the responses without an error. */
     end(): void;
     reset(): void;
-    /** 410 as an ERROR event, then the end. */
+    /** Sends 410 as an ERROR event, and ends the responses. */
     expire(): void;
-    /** Keeps watches open without a byte; events of that time are not sent later. */
+    /** Keeps watches open without sending a byte; the events of that time are lost. */
     silence(on: boolean): void;
   };
   sockets(): number;
@@ -123,7 +123,7 @@ const KINDS: Readonly<Record<string, string>> = {
   serviceaccounts: 'ServiceAccount',
 };
 const TEST_MANAGER = 'test';
-/** More than a test holds; the real server's own default for no limit. */
+/** More objects than any test has. */
 const NO_LIMIT = 1_000_000;
 
 /** Our client writes JSON, also where the content type allows YAML; parsing that as YAML would be ten times slower. */
@@ -211,7 +211,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
 
   function page(path: ResourcePath, query: URLSearchParams): unknown {
     const matches = matcher(query);
-    // A token is the version of the first page and the last object sent, as in etcd's.
+    // A token consists of the version of the first page and the last object sent, as with etcd.
     const token = query.get('continue') ?? '';
     const [version = String(store.version()), after = ''] = token === '' ? [] : token.split(' ');
     if (token !== '' && store.changesSince(Number(version)) === undefined)
@@ -258,7 +258,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
     for (const change of missed) deliver(opened, change);
   }
 
-  /** A change seen through a selector: entering it is ADDED, leaving it DELETED. */
+  /** An object that begins to match a selector is ADDED; one that no longer matches is DELETED. */
   function deliver(to: Watch, change: Change): void {
     const { path } = to;
     if (silent || change.collection !== path.collection) return;
@@ -275,7 +275,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
   });
 
   function send(to: Watch, event: unknown): void {
-    // It has ended, and the other side has not noticed yet.
+    // The watch has ended, but the client has not noticed yet.
     if (to.response.writableEnded) return;
     to.response.write(`${JSON.stringify(event)}\n`);
   }
@@ -416,7 +416,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
           { manager: TEST_MANAGER },
         );
       } else {
-        // Replaces what the test says and nothing that the server keeps.
+        // Replaces the fields of the test, and none that the server maintains.
         store.update(
           where,
           (live) => ({

@@ -1,13 +1,14 @@
 /**
- * The state behind the fake API server: objects by path, one resourceVersion for all, a log of changes that watches
- * replay. Semantics of the real one as far as controllers can tell: generation, no-op writes, uid, finalizers, garbage.
+ * The state of the fake API server: objects by path, one resourceVersion for all, and a log of changes that watches
+ * replay. Behaves like the real one as far as controllers can tell: generation, no-op writes, uid, finalizers, garbage
+ * collection.
  */
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeObject, Status } from '#shared/kube/types.ts';
 import { isObject, recordUpdate, type Json, type JsonObject } from './fake-apply.ts';
 
-/** A refusal, as the Status body that the server answers. */
+/** An error response: the fields of its Status body. */
 export class ApiRefusal extends Error {
   readonly status: number;
   readonly reason: string;
@@ -20,7 +21,7 @@ export class ApiRefusal extends Error {
   }
 }
 
-/** `/apis/apps/v1/namespaces/ml/deployments/models/status`, taken apart. */
+/** The parts of a path such as `/apis/apps/v1/namespaces/ml/deployments/models/status`. */
 export interface ResourcePath {
   /** Without a namespace: a list over all namespaces. */
   readonly collection: string;
@@ -65,7 +66,7 @@ export function parsePath(path: string): ResourcePath | undefined {
   };
 }
 
-/** `app=a,tier!=b,c,!d`; set-based selectors are refused, since nothing of ours uses them. */
+/** `app=a,tier!=b,c,!d`; set-based selectors are refused, because no code here uses them. */
 export function labelMatcher(selector: string | null): (object: KubeObject) => boolean {
   if (selector === null || selector === '') return () => true;
   const tests = selector.split(',').map((term) => {
@@ -314,7 +315,7 @@ function detailsOf(path: ResourcePath): NonNullable<Status['details']> {
   };
 }
 
-/** Set at creation, and never by a client again. */
+/** Set at creation; clients cannot change them. */
 function serverFields(object: KubeObject): JsonObject {
   const { uid, resourceVersion, generation, creationTimestamp, deletionTimestamp, name, namespace } = object.metadata;
   const fields = { uid, resourceVersion, generation, creationTimestamp, deletionTimestamp, name, namespace };

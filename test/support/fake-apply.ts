@@ -1,5 +1,6 @@
 /**
- * Server-side apply over plain JSON, without schemas: field ownership, dropped fields, and conflicts between managers. Lists merge by key where the table below knows one, and are atomic elsewhere.
+ * Server-side apply over plain JSON, without schemas: field ownership, removed fields, and conflicts between managers.
+ * Lists with a key in the table below are merged by it; all others are atomic.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { ManagedFieldsEntry } from '#shared/kube/types.ts';
@@ -32,7 +33,7 @@ const UNOWNED_METADATA = new Set([
   'managedFields',
 ]);
 
-/** A leaf's place: field names and `k:{…}` list keys, joined. */
+/** The path of a leaf: field names and `k:{…}` list keys, joined. */
 type FieldPath = string;
 const SEPARATOR = '\u0000';
 
@@ -92,7 +93,7 @@ export function applyPatch(input: ApplyInput): JsonObject {
   return withManagedFields(merged, mine.size === 0 ? kept : [...kept, own]);
 }
 
-/** What `manager` changed by any other write becomes its own, as an `Update` entry. */
+/** Fields that `manager` changes by another kind of write become its own, as an `Update` entry. */
 export function recordUpdate(
   before: JsonObject,
   after: JsonObject,
@@ -143,7 +144,7 @@ export interface JsonPatchOperation {
   readonly value?: Json;
 }
 
-/** RFC 6902 without move and copy. Throws where a path is not there or a test fails. */
+/** RFC 6902 without move and copy. Throws if a path does not exist or a test fails. */
 export function jsonPatch(target: JsonObject, operations: readonly JsonPatchOperation[]): JsonObject {
   const result = structuredClone(target);
   for (const { op, path, value } of operations) {

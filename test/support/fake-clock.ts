@@ -1,4 +1,4 @@
-/** A clock that only tests advance. Timers run in the order they are due; after each, the promises it resolved run too. */
+/** A clock that only tests advance. Timers run in the order they are due; after each, the promises that it resolves settle. */
 import { systemClock, type Clock } from '#shared/clock.ts';
 
 export interface FakeClock extends Clock {

@@ -1,6 +1,6 @@
 /**
- * One cell of the fault matrix: three replicas read a cold object while a toxic is on one of their links. Every body is
- * right or visibly broken, nothing wrong is stored, and everything recovers when the toxic is removed.
+ * One cell of the fault matrix: three replicas read a cold object while a toxic affects one of their links. Every body is
+ * correct or its connection fails, no wrong byte is stored, and everything recovers when the toxic is removed.
  */
 import { readFile } from 'node:fs/promises';
 import { expect } from 'vitest';
@@ -20,7 +20,7 @@ export interface Fault {
   readonly harmless?: boolean;
 }
 
-/** What makes things slow and breaks nothing. */
+/** Toxics that only delay. */
 export const SLOW: readonly Fault[] = (
   [
     { type: 'latency', latency: 30, jitter: 15 },
@@ -53,10 +53,10 @@ const SYMPTOMS: Readonly<Record<LinkTo, readonly (readonly [string, Readonly<Rec
   peer: [['orca_source_fallbacks_total', {}]],
 };
 
-/** Breakers stay open for as long as 30 s, and a commit that failed waits as long for its next try. */
+/** Breakers stay open for up to 30 s, and a failed commit waits up to 30 s for its retry. */
 const HEAL_LIMIT_MS = 100_000;
 const CHUNKS = 3;
-/** The last chunk is a short one. */
+/** The last chunk is shorter. */
 const BODY_BYTES = CHUNKS * MIB - 100_001;
 
 export async function openFaultWorld(to: LinkTo): Promise<FaultWorld> {
@@ -133,7 +133,7 @@ function isWhole(read: HttpAnswer, body: Uint8Array): boolean {
   return read.status === 200 && read.complete && sha256(read.body) === sha256(body);
 }
 
-/** `must`: nothing may be broken. */
+/** `must`: no read may fail. */
 function expectRightOrBroken(read: HttpAnswer, body: Uint8Array, must: boolean): void {
   if (must) expect([200, 206]).toContain(read.status);
   if (read.status === 200 || read.status === 206) {

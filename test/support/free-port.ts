@@ -1,4 +1,4 @@
-/** A port that nothing listens on at this moment. */
+/** A port on which no process listens at the moment. */
 import { createServer, type AddressInfo } from 'node:net';
 
 export async function freePort(host = '127.0.0.1'): Promise<number> {

@@ -1,4 +1,4 @@
-/** What the fuzz tests have in common: how often they run, and texts that parsers dislike. */
+/** Shared by the fuzz tests: the number of cases, and texts that are hard to parse. */
 import * as fc from 'fast-check';
 import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 
@@ -26,7 +26,7 @@ const anyUnicode = fc.string({ unit: codePoint, maxLength: 6 });
 const anyAscii = fc.string({ maxLength: 6 });
 const replacement = fc.string({ minLength: 1, maxLength: 3 });
 
-/** Well-formed and not, with what has a meaning somewhere more often than chance would have it. */
+/** Well-formed and malformed text, in which significant characters are more frequent than by chance. */
 export const nasty = (...meaningful: readonly string[]): fc.Arbitrary<string> =>
   fc
     .array(
@@ -68,7 +68,7 @@ export const damaged = (text: string): fc.Arbitrary<string> =>
       return before + ['', here + here, other, here + other][how] + after;
     });
 
-/** What `call` gives, or the OrcaError that it throws; anything else that it throws is a failure. */
+/** The result of `call`, or the OrcaError that it throws; any other error is a failure. */
 export function outcomeOf<T>(call: () => T, ...codes: readonly ErrorCode[]): { value: T } | { error: OrcaError } {
   try {
     return { value: call() };

@@ -1,6 +1,6 @@
 /**
- * Requests as a plain HTTP client makes them: the target is sent exactly as given, and a response whose connection broke
- * differs from one that ended.
+ * Requests of a plain HTTP client: the target is sent exactly as given, and a response whose connection failed
+ * is distinguished from one that ended.
  */
 import { createHash } from 'node:crypto';
 import { request as httpRequest, type Agent, type IncomingHttpHeaders } from 'node:http';
@@ -24,7 +24,7 @@ export interface HttpOptions {
   readonly onHead?: (status: number) => void | Promise<void>;
 }
 
-/** Never rejects but for a target that HTTP can't carry. `base` is `http://ip:port`. */
+/** Rejects only for a target that is invalid in HTTP. `base` is `http://ip:port`. */
 export function http(base: string, target: string, options: HttpOptions = {}): Promise<HttpAnswer> {
   const { hostname, port } = new URL(base);
   return new Promise((resolve) => {

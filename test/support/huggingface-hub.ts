@@ -1,5 +1,5 @@
 /**
- * A Hugging Face hub and its CDN on loopback, as far as downloads by `/ORG/REPO/resolve/REV/FILE` need them:
+ * A Hugging Face hub and its CDN on loopback, to the extent that downloads by `/ORG/REPO/resolve/REV/FILE` need them:
  * - a large (LFS) file is a 302 to a signed URL of the CDN, with the hash and the size of the file in X-Linked-ETag and
  *   X-Linked-Size; the CDN has an ETag of its own, and the URL is signed for GET only;
  * - a small file is a 307 to a path of the hub that contains the commit, or comes directly from private repositories.

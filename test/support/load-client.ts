@@ -2,10 +2,10 @@
 import { connect, type Socket } from 'node:net';
 import { isSynthetic, syntheticObject } from './synthetic-content.ts';
 
-/** What a slow one takes at a time, and how often. */
+/** The size and interval of the reads of a slow client. */
 const BITE_BYTES = 5_000;
 const RETRY_MS = 1_000;
-/** One that reads as fast as it can. */
+/** A client that reads as fast as it can. */
 const FAST = Number.POSITIVE_INFINITY;
 
 export interface LoadClient {

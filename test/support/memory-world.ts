@@ -15,7 +15,7 @@ import {
 export const BUCKET = 'models';
 export const BUDGET_BYTES = 512 * MIB;
 const ORIGIN_ID = 'far';
-/** A busy machine is slow, not wrong; on a quiet one of two cores each test takes less than half a minute. */
+/** Generous for a busy machine; on an idle one with two cores, each test takes less than half a minute. */
 export const LONG_MS = 200_000;
 
 export interface MemoryWorld {

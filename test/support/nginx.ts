@@ -26,7 +26,7 @@ export const NGINX_USER = 'reader';
 export const NGINX_PASSWORD = 'the password of the reader';
 const START_TIMEOUT_MS = 20_000;
 const POLL_MS = 20;
-/** The time of the first file. Each later one is a second newer, because nginx makes its ETags of second and size. */
+/** The time of the first file. Each later file is a second newer, because nginx derives its ETags from second and size. */
 const FIRST_MTIME_SECONDS = Date.UTC(2024, 0, 1) / 1000;
 
 export async function startNginx(): Promise<Nginx> {

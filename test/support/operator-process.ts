@@ -39,7 +39,7 @@ export function startOperator(env: Record<string, string>, ...args: readonly str
   return { pid: child.pid ?? 0, output: () => output, stop: (signal) => void child.kill(signal), exit };
 }
 
-/** `token` tells whose requests are whose. */
+/** `token` identifies its requests. */
 export async function kubeconfigFor(api: FakeApiServer, token = ''): Promise<string> {
   if (token !== '') noteSecret('the operator’s token', token);
   const directory = await mkdtemp(join(tmpdir(), 'orca-operator-'));

@@ -1,4 +1,4 @@
-/** Presigned URLs as an SDK makes them, with every part open to be wrong. */
+/** Presigned URLs as an SDK creates them; a test can falsify every part. */
 import { createHash, createHmac } from 'node:crypto';
 import { encodeRfc3986 } from '#cache/core/percent.ts';
 

@@ -26,7 +26,7 @@ import { until } from './until.ts';
 import { startVersitygw, type Versitygw } from './versitygw.ts';
 
 export const MIB = 1024 * 1024;
-/** What clients call the bucket, and what it is at the origin. */
+/** The name of the bucket for clients, and at the origin. */
 export const BUCKET = 'models';
 export const ORIGIN_BUCKET = 'far-models';
 export const STORE_BUCKET = 'chunks';
@@ -35,9 +35,9 @@ export const ORIGIN_ID = 'far';
 /** A turn of an event loop that all replicas, proxies and clients share may take a second on a busy machine. */
 const PEER_DEAD_AFTER_MS = 10_000;
 
-/** A commit that failed on a busy machine is tried again after up to 30 s, and after as long as a breaker stays open. */
+/** A failed commit is retried after up to 30 s, and after the time for which a breaker stays open. */
 const COMMITS_MS = 100_000;
-/** For what takes milliseconds where nothing else runs. */
+/** For steps that take milliseconds on an idle machine. */
 const LIMIT_MS = 30_000;
 
 type Changes = Readonly<Record<string, unknown>>;
@@ -147,7 +147,7 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   const listening = await Promise.all(hosts.map(async (host) => `${host}:${await freePort(host)}`));
   const { link = async (_to, address) => address } = options;
   const linked = async (to: 'origin' | 'store', endpoint: string) => `http://${await link(to, new URL(endpoint).host)}`;
-  /** What they know each other as: the way there, where there is something on it. */
+  /** The addresses by which replicas know each other; those of links where a link is between them. */
   const addresses: string[] = [];
   for (const address of listening) addresses.push(await link('peer', address));
   const originAt = await linked('origin', originProxy.endpoint);
@@ -311,7 +311,7 @@ function secretDirectoriesOf({ origin, cacheStore, edge, peers }: Config): strin
   );
 }
 
-/** The credentials directory of the configured kind, whichever it is. */
+/** The credentials directory of the configured kind. */
 function credentialsOf(section: Config['origin'] | Config['cacheStore']): string | undefined {
   for (const settings of Object.values<unknown>(section)) {
     if (typeof settings !== 'object' || settings === null) continue;
@@ -367,7 +367,7 @@ function changed(file: Record<string, unknown>, changes: Readonly<Record<string,
   return file;
 }
 
-/** As a replica before ours would have left it. `gateway`: whose credentials every store here takes. */
+/** The state that an earlier replica would have left. `gateway`: every store here accepts its credentials. */
 async function noteVerdict(gateway: Versitygw, storeEndpoint: string | undefined, directory: string): Promise<void> {
   const store =
     storeEndpoint === undefined
@@ -378,7 +378,7 @@ async function noteVerdict(gateway: Versitygw, storeEndpoint: string | undefined
   await store.close();
 }
 
-/** A filesystem store makes its directory with its first chunk. */
+/** A filesystem store creates its directory with its first chunk. */
 function noneYet(error: unknown): Dirent[] {
   if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
   throw error;

@@ -2,6 +2,7 @@
 import { chunkAt } from '#cache/core/chunk.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import type { FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
+import { CommitWatch } from '#cache/engine/streams/commit-watch.ts';
 import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { countingObserver, emptyCounts, MIB, peerSet } from './engines.ts';
@@ -26,7 +27,7 @@ export function scriptedPeer(fill: PeerClient['fill'] = neverResponds) {
     close: async () => {},
   };
   const view = peerSet(self, [self, peer]);
-  const streams = new PeerStreams({
+  const context = {
     memory,
     clock,
     store,
@@ -40,7 +41,8 @@ export function scriptedPeer(fill: PeerClient['fill'] = neverResponds) {
       staleMs: () => 0,
       close: async () => {},
     },
-  });
+  };
+  const streams = new PeerStreams({ ...context, commits: new CommitWatch(context) });
   const object = { originId: 'test', bucket: 'far-models', key: 'a', etag: 'e', sizeBytes: 64 * MIB };
   return { clock, memory, store, streams, requests, peer, chunk: chunkAt(object, 64 * MIB, 0) };
 }

@@ -16,11 +16,11 @@ export interface ServerProcessOptions {
   readonly ping: () => Promise<unknown>;
   readonly pollMs: number;
   readonly startTimeoutMs: number;
-  /** Default SIGTERM, and SIGKILL where that does not help. */
+  /** Default: SIGTERM, then SIGKILL if it does not exit. */
   readonly stopSignal?: 'SIGTERM' | 'SIGKILL';
 }
 
-/** Resolves with what stops it, once it answers. */
+/** Resolves with a function that stops it, as soon as it responds. */
 export async function startServerProcess(options: ServerProcessOptions): Promise<() => Promise<void>> {
   const { name, program, parameters, cwd, stopSignal = 'SIGTERM' } = options;
   const child = spawn(program, parameters, { cwd, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -42,7 +42,7 @@ async function startMute(head: string): Promise<SilentServer> {
   };
 }
 
-/** Listens, and then never runs again: once the kernel's queue is full, it drops what asks for a connection. */
+/** Listens, and then stops running: as soon as the accept queue is full, the kernel drops connection requests. */
 const DEAF = `
   const server = require('node:net').createServer();
   server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {

@@ -1,5 +1,5 @@
 /**
- * A reader of XML that accepts what XML 1.0 calls well-formed and no more, as far as our documents go: elements,
+ * An XML parser that accepts only what XML 1.0 defines as well-formed, for the constructs of our documents: elements,
  * attributes, text, references. It is independent of the code that writes them.
  */
 

@@ -1,12 +1,12 @@
 /**
- * Synthetic objects: their bytes follow from their name, so that a test can have gigabytes of them. All are windows on one
- * pattern, whose length is not a multiple of any chunk, block or segment size, so shifted or foreign bytes differ.
+ * Synthetic objects: their bytes are derived from their names, so that a test can have gigabytes of them. All are windows
+ * into one pattern, whose length is not a multiple of any chunk, block or segment size, so shifted or foreign bytes differ.
  */
 import { createHash } from 'node:crypto';
 import { patternBytes } from './engines.ts';
 
 const PERIOD_BYTES = 1024 * 1024 + 7;
-/** Twice, so that every view of up to one period is in one piece. */
+/** The pattern twice, so that every view of up to one period is contiguous. */
 const PATTERN = Buffer.concat([patternBytes(PERIOD_BYTES, 7), patternBytes(PERIOD_BYTES, 7)]);
 
 export interface SyntheticObject {
@@ -15,7 +15,7 @@ export interface SyntheticObject {
   readonly etag: string;
 }
 
-/** The object that a key names: `<size in bytes>-<anything>`; undefined for a key of another form. */
+/** The object of a key such as `<size in bytes>-<any text>`; undefined for a key of another form. */
 export function syntheticObject(key: string): SyntheticObject | undefined {
   const size = /^(\d{1,12})-/.exec(key)?.[1];
   if (size === undefined) return undefined;
@@ -33,7 +33,7 @@ export function* syntheticBytes(key: string, from: number, to: number): Generato
   }
 }
 
-/** Whether `bytes` are what the object holds from `offset` on. */
+/** Whether `bytes` are equal to the object at `offset`. */
 export function isSynthetic(key: string, offset: number, bytes: Uint8Array): boolean {
   let at = 0;
   for (const view of syntheticBytes(key, offset, offset + bytes.length)) {

@@ -1,6 +1,6 @@
 /**
- * S3 servers without a disk, for loads that exceed any disk: an origin whose objects follow from their names, and a
- * store that keeps a chunk's metadata and checks that its bytes are the object's.
+ * S3 servers without a disk, for loads that exceed any disk: an origin whose objects are derived from their names, and a
+ * store that keeps only the metadata of a chunk and compares its bytes with the object.
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
@@ -31,7 +31,7 @@ export interface SyntheticStore extends AsyncDisposable {
   readonly problems: string[];
 }
 
-/** `lineBytesPerSecond` is what all its connections have together; default: as fast as it can. */
+/** `lineBytesPerSecond` limits all its connections together; default: no limit. */
 export async function startSyntheticOrigin(
   options: { readonly lineBytesPerSecond?: number } = {},
 ): Promise<SyntheticOrigin> {

@@ -1,10 +1,12 @@
-/** The clients' listener over an engine, without the process around it. */
+/** The edge listener on top of an engine, without the rest of the process. */
+import { BucketTable, type BucketRule } from '#cache/engine/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { EdgeAuth } from '#cache/http/edge/authenticate.ts';
+import type { AccessLog } from '#cache/http/edge/access-log.ts';
 import { openEdge } from '#cache/http/edge/edge.ts';
 import { unknownUnacked } from '#cache/http/listener/send-queues.ts';
 import { systemClock } from '#shared/clock.ts';
-import { silentLog } from '#shared/log.ts';
+import { silentLog, type Log } from '#shared/log.ts';
 
 export interface TestEdge extends AsyncDisposable {
   /** `http://127.0.0.1:port`. */
@@ -13,9 +15,13 @@ export interface TestEdge extends AsyncDisposable {
 
 export interface TestEdgeOptions {
   readonly auth?: EdgeAuth;
-  /** Client-facing names; default: the one bucket of `openEngines`. */
-  readonly buckets?: readonly string[];
+  readonly log?: Log;
+  readonly accessLog?: AccessLog;
+  /** Default: the one bucket of `openEngines`. */
+  readonly buckets?: readonly BucketRule[];
 }
+
+const MODELS = { name: 'models', originBucket: 'far-models', prefix: '', metadataTtlMs: 300_000, immutable: false };
 
 export async function openTestEdge(engine: Engine, options: TestEdgeOptions = {}): Promise<TestEdge> {
   const listener = openEdge({
@@ -23,7 +29,7 @@ export async function openTestEdge(engine: Engine, options: TestEdgeOptions = {}
     auth: options.auth ?? { type: 'Anonymous' },
     tls: undefined,
     region: 'us-east-1',
-    buckets: new Set(options.buckets ?? ['models']),
+    buckets: new BucketTable(options.buckets ?? [MODELS]),
     virtualHostDomains: ['cache.test'],
     corsOrigins: [],
     maxConnections: 100,
@@ -31,7 +37,8 @@ export async function openTestEdge(engine: Engine, options: TestEdgeOptions = {}
     clock: systemClock,
     unackedBytes: unknownUnacked,
     observer: { request: () => {}, firstByte: () => {}, served: () => {}, stalled: () => {}, shed: () => {} },
-    log: silentLog,
+    log: options.log ?? silentLog,
+    accessLog: options.accessLog,
   });
   const port = await listener.listen('127.0.0.1', 0);
   return {

@@ -1,4 +1,4 @@
-/** A client with a small receive buffer that reads at a steady rate, for a time, and then leaves. */
+/** A client with a small receive buffer that reads at a steady rate for some time, and then disconnects. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,7 +13,7 @@ export interface ThrottledRead {
   readonly tls?: boolean;
 }
 
-/** `outcome` is `left` if the response lasted as long as the client. */
+/** `outcome` is `left` if the client disconnected before the response ended. */
 export async function readThrottled(read: ThrottledRead): Promise<{ outcome: string; gotBytes: number }> {
   const { port, bytesPerSecond, tls = false, path, seconds } = read;
   const parameters = [SCRIPT, port, bytesPerSecond, tls ? 'tls' : 'tcp', path, seconds].map(String);

@@ -36,7 +36,7 @@ dixtj1rvegIucocvdPQ99WxTIy2hRANCAASdKYYxHS55yTlaEWlifH3UfHAjbE4B
 -----END PRIVATE KEY-----
 `;
 
-/** Another certificate of the same key, of no CA: what a renewal leaves behind. */
+/** Another certificate with the same key, which no CA has signed, as after a renewal. */
 export const OTHER_TEST_CERTIFICATE = `-----BEGIN CERTIFICATE-----
 MIIBmzCCAUGgAwIBAgIUL0S2PBWkIUT/lUVCNdg1Vlv5kB0wCgYIKoZIzj0EAwIw
 FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMTE0NTUzOFoYDzIxMjYxMDI4

@@ -1,12 +1,12 @@
 /**
- * A real toxiproxy on loopback: TCP links whose bytes are late, few, sliced, cut, reset or never come, without changes
- * to servers and clients.
+ * A real toxiproxy on loopback: TCP links whose bytes are delayed, throttled, sliced, cut off, reset or dropped, without
+ * changes to servers and clients.
  */
 import { freePort } from './free-port.ts';
 import { startServerProcess } from './server-process.ts';
 import { findTool } from './tools.ts';
 
-/** What toxiproxy calls a toxic, with its attributes' names and units. */
+/** A toxic of toxiproxy, with the names and units of its attributes. */
 export type Toxic =
   /** Milliseconds. */
   | { readonly type: 'latency'; readonly latency: number; readonly jitter: number }
@@ -23,7 +23,7 @@ export type Toxic =
   /** Bytes; microseconds between slices. */
   | { readonly type: 'slicer'; readonly average_size: number; readonly size_variation: number; readonly delay: number };
 
-/** As the client sees it: `upstream` is what it sends, `downstream` what it gets. */
+/** From the client's point of view: it sends `upstream` and receives `downstream`. */
 export type ToxicStream = 'upstream' | 'downstream';
 
 export interface ToxicLink {

@@ -1,5 +1,5 @@
 /**
- * A real versitygw (an S3 server over a directory) on a free loopback port, for tests against a server that is not ours.
+ * A real versitygw (an S3 server over a directory) on a free loopback port, for tests against a third-party server.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -55,14 +55,14 @@ export interface VersitygwOptions {
   readonly kind?: VersitygwKind;
   /** Buckets can keep versions. */
   readonly versioning?: boolean;
-  /** Its disk is so large and no larger: a file system of its own, which goes with the process, unseen by others. */
+  /** The size of its disk: a file system of its own, in its own mount namespace, which ends with the process. */
   readonly diskBytes?: number;
 }
 
 export type VersitygwKind = 'atomic' | 'racy';
 const BINARY: Readonly<Record<VersitygwKind, string>> = { atomic: 'versitygw', racy: 'versitygw-racy' };
 
-/** A start takes some 100 ms; on a machine that builds something else too, much longer. */
+/** It starts within 100 ms, and much later on a busy machine. */
 const START_TIMEOUT_MS = 20_000;
 const ACCESS_KEY_ID = 'orcatest';
 const SECRET_ACCESS_KEY = 'orcatest-secret';
@@ -192,7 +192,7 @@ export async function startVersitygw(options: VersitygwOptions = {}): Promise<Ve
   return gateway;
 }
 
-/** In a mount namespace of its own; as root of a user namespace where this user may not mount. */
+/** Runs in a mount namespace of its own; as root of a user namespace if this user may not mount. */
 function onDisk(diskBytes: number | undefined, directory: string, command: readonly string[]): readonly string[] {
   if (diskBytes === undefined) return command;
   const who = process.getuid?.() === 0 ? [] : ['--map-root-user'];
