@@ -19,23 +19,28 @@ const ETAG = /^[\t\x20\x21\x23-\x7e\x80-\xff]+$/;
 /** The maximum of a JavaScript Date. */
 const MAX_TIME_MS = 8.64e15;
 
-export function encodeHead(known: LearnedHead): string {
-  return JSON.stringify({ format: FORMAT, learnedMs: known.learnedMs, ...known.head });
+/** `name`: of the manifest, so that one that is stored under another manifest's name is not taken for it. */
+export function encodeHead(known: LearnedHead, name?: string): string {
+  return JSON.stringify({ format: FORMAT, name, learnedMs: known.learnedMs, ...known.head });
 }
 
 /** A manifest of an object that was found deleted at `learnedMs`. */
-export function encodeTombstone(learnedMs: number): string {
-  return JSON.stringify({ format: FORMAT, learnedMs, [DELETED_FIELD]: true });
+export function encodeTombstone(learnedMs: number, name?: string): string {
+  return JSON.stringify({ format: FORMAT, name, learnedMs, [DELETED_FIELD]: true });
 }
 
 export type Manifest =
   | (LearnedHead & { readonly isDeleted: false })
   | { readonly isDeleted: true; readonly learnedMs: number };
 
-/** Undefined for anything that is not a head or a tombstone of this format. */
-export function decodeManifest(text: string): Manifest | undefined {
+/**
+ * Undefined for anything that is not a head or a tombstone of this format, and for a manifest of another name. Manifests
+ * of older releases have no name.
+ */
+export function decodeManifest(text: string, name?: string): Manifest | undefined {
   const value = parse(text);
   if (value?.['format'] !== FORMAT) return undefined;
+  if (name !== undefined && value['name'] !== undefined && value['name'] !== name) return undefined;
   const { learnedMs, etag, sizeBytes, lastModifiedMs, headers } = value;
   if (!isCount(learnedMs)) return undefined;
   if (value[DELETED_FIELD] === true) return { isDeleted: true, learnedMs };

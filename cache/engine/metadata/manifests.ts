@@ -56,7 +56,7 @@ export class Manifests {
     const name = manifestName(object);
     try {
       const bytes = await this.#bounded(signal, (signal) => this.#options.store.getSmall(name, { signal }));
-      const manifest = bytes && decodeManifest(Buffer.from(bytes).toString('utf8'));
+      const manifest = bytes && decodeManifest(Buffer.from(bytes).toString('utf8'), name);
       return manifest && { ...manifest, learnedMs: this.#toEngineMs(manifest.learnedMs) };
     } catch (error) {
       const { code } = asOrcaError(error, 'internal', 'a manifest cannot be read');
@@ -121,10 +121,11 @@ export class Manifests {
       await this.#bounded(undefined, async (signal) => {
         const learnedMs = this.#toDateMs('head' in entry ? entry.learnedMs : entry.deletedMs);
         const before = await store.getSmall(name, { signal });
-        const known = before === undefined ? undefined : decodeManifest(Buffer.from(before).toString('utf8'));
+        const known = before === undefined ? undefined : decodeManifest(Buffer.from(before).toString('utf8'), name);
         if (known !== undefined && known.learnedMs >= learnedMs) return;
         if (known === undefined && !('head' in entry)) return;
-        const text = 'head' in entry ? encodeHead({ head: entry.head, learnedMs }) : encodeTombstone(learnedMs);
+        const text =
+          'head' in entry ? encodeHead({ head: entry.head, learnedMs }, name) : encodeTombstone(learnedMs, name);
         await store.putSmall(name, Buffer.from(text), { signal });
       });
     } catch (error) {

@@ -17,6 +17,14 @@ test('decodes what was encoded', () => {
   expect(decodeManifest(encodeTombstone(3))).toEqual({ isDeleted: true, learnedMs: 3 });
 });
 
+test('a manifest that is stored under another name is not taken for that object; one without a name is', () => {
+  for (const manifest of [encodeHead(known, 'a'), encodeTombstone(3, 'a')]) {
+    expect(decodeManifest(manifest, 'a')).toBeDefined();
+    expect(decodeManifest(manifest, 'b')).toBeUndefined();
+  }
+  expect(decodeManifest(encodeHead(known), 'a')).toMatchObject(known);
+});
+
 describe('a manifest written by another program', () => {
   test.for([
     ['a line break in a header', text({ headers: { 'content-type': 'a\r\nx-evil: 1' } })],
