@@ -1,4 +1,4 @@
-/** Replicas with an Azure origin and an Azure cachestore: to clients it is S3 all the same. */
+/** Replicas with an Azure origin and an Azure cachestore: clients use S3 as always. */
 import { GetObjectCommand, paginateListObjectsV2, S3Client } from '@aws-sdk/client-s3';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

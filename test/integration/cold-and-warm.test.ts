@@ -1,4 +1,4 @@
-/** The main job over HTTP: cold from the origin, warm without it, each byte once. */
+/** Cold and warm reads over HTTP: each byte comes from the origin once, and warm reads work without it. */
 import { GetObjectCommand, HeadObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { describe, expect, test, onTestFinished } from 'vitest';
 import { patternBytes } from '#test/support/engines.ts';

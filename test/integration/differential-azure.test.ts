@@ -1,6 +1,6 @@
 /**
- * The same requests to a cache in front of S3 and to one in front of Azure: to clients there should be no difference but
- * those in `differential/azure-differences.ts`.
+ * The same requests to a cache in front of S3 and to one in front of Azure: clients see no differences except those in
+ * `differential/azure-differences.ts`.
  */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
@@ -56,7 +56,7 @@ beforeAll(async () => {
 }, AZURITE_HOOK_MS);
 afterAll(() => started.disposeAsync());
 
-/** That there is one is compared; which one is not. */
+/** Only their presence is compared, not their value. */
 function masked(aspects: Aspects): Aspects {
   const isVersion = (name: string): boolean =>
     /^header (?:etag|last-modified)$|\.(?:ETag|LastModified)(?:\[\d+\])?$/.test(name);

@@ -1,4 +1,4 @@
-/** What real sockets do to the edge: pipelining, aborts, slow readers, reuse; and what it refuses. */
+/** The edge with real sockets: pipelining, aborts, slow readers, reuse of connections, and refusals. */
 import { once } from 'node:events';
 import { Agent } from 'node:http';
 import { connect, type Socket } from 'node:net';
@@ -37,7 +37,7 @@ function requestText(method: string, target: string, headers: Readonly<Record<st
   return `${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }
 
-/** Everything that comes until the other side closes. */
+/** All bytes until the other side closes. */
 async function readToEnd(socket: Socket): Promise<string> {
   const pieces: Buffer[] = [];
   socket.on('data', (piece: Buffer) => pieces.push(piece));

@@ -34,8 +34,8 @@ test.for(UNNOTICED)('$name: what is cold comes from the origin once, and is stor
 });
 
 /**
- * A commit is not read, an answer that does not come is one byte that does not pass, and a reset is a connection that
- * closes without a byte: but one that opens the breaker, whose probes would take a minute and a half.
+ * Toxics that are left out: a commit is not read; a missing response is one byte that does not pass; a reset is a
+ * connection that closes without a byte, but it opens the breaker, whose probes would take a minute and a half.
  */
 const READING = UNNOTICED.filter(
   ({ name, stream }) => stream !== 'upstream' && name !== 'timeout, no answer comes' && name !== 'reset_peer',

@@ -1,4 +1,4 @@
-/** Keys that normalizing would break: each arrives at the origin byte for byte, signed over what is on the wire. */
+/** Keys that normalization would change: each reaches the origin byte for byte, with a signature over these bytes. */
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { createHash, createHmac } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -12,7 +12,7 @@ import {
   type ScriptedServer,
 } from '#test/support/scripted-server.ts';
 
-/** S3's rule for a path: unreserved characters and `/` stay, all else is percent-encoded by UTF-8 byte. */
+/** S3's rule for a path: unreserved characters and `/` are unchanged, all others are percent-encoded by UTF-8 byte. */
 function encoded(key: string): string {
   return [...Buffer.from(key, 'utf8')]
     .map((byte) => {
@@ -138,7 +138,7 @@ describe('against an origin that captures what it is sent', () => {
   });
 });
 
-/** Signature Version 4 as AWS documents it, over the request as it came. */
+/** Signature Version 4 as AWS documents it, over the request as received. */
 function signatureOf(request: CapturedRequest, cache: Replicas): string {
   const given = request.headers['authorization'] ?? '';
   const names = /SignedHeaders=([^,]+)/.exec(given)?.[1] ?? '';

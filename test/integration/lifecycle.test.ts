@@ -1,4 +1,4 @@
-/** From start to end of a replica: readiness, what it shows, draining, and the real process. */
+/** The life cycle of a replica: readiness, status pages, draining, and the real process. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ import { http, sha256 } from '#test/support/http.ts';
 import { BUCKET, MIB, startReplicas } from '#test/support/replicas.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
-/** Node starts in half a second; on a machine that is busy, in many. */
+/** Node starts in half a second, and much later on a busy machine. */
 const PROCESS_LIMIT_MS = 60_000;
 
 let directory: string;

@@ -1,6 +1,6 @@
 /**
- * A real process with thousands of idle or very slow connections: other clients are served meanwhile, and the memory they
- * take is bounded.
+ * A real process with thousands of idle or very slow connections: other clients are served, and the memory of the
+ * connections is bounded.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startCacheProcess, type CacheProcess } from '#test/support/cache-process.ts';
@@ -14,10 +14,10 @@ const BUCKET = 'models';
 const CONNECTIONS = 10_000;
 /** Connections beside the idle ones: origin, store, probes, listeners. */
 const FEW = 50;
-/** What an idle connection may cost the process; its share of a HTTP parser and of two streams is some 15 KiB. */
+/** Maximum memory of an idle connection; an HTTP parser and two streams take about 15 KiB. */
 const BYTES_EACH = 40 * 1024;
 const KEY = `${MIB}-object`;
-/** A busy machine is slow, not wrong. */
+/** Generous for a busy machine. */
 const LONG_MS = 100_000;
 
 const parts = new AsyncDisposableStack();

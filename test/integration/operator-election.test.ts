@@ -1,4 +1,4 @@
-/** Two operators, as processes: one works, and the other takes over. The API server is a fake that knows them apart. */
+/** Two operator processes: one leads, and the other takes over. The fake API server distinguishes their requests. */
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 import { openFakeApiServer, type FakeApiServer } from '#test/support/fake-api-server.ts';
@@ -8,7 +8,7 @@ import { until } from '#test/support/until.ts';
 const CACHE = '/apis/orcacache.dev/v1alpha1/namespaces/ml/orcacaches/models';
 const DEPLOYMENT = '/apis/apps/v1/namespaces/ml/deployments/models';
 const LEASE = /\/leases\b/;
-/** A lease of 15 s, a look every 2 s, and a machine that does other things too. */
+/** A lease of 15 s, which is read every 2 s, and a margin for a busy machine. */
 const TAKEOVER_MS = 40_000;
 const START_MS = 30_000;
 

@@ -1,4 +1,4 @@
-/** Faults of an origin, or of a proxy before it: a client gets right bytes or a broken connection. */
+/** Faults of an origin, or of a proxy before it: a client gets correct bytes or a broken connection. */
 import { Agent } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
@@ -19,7 +19,7 @@ beforeAll(async () => {
     changes: { 'origin.retry': { attempts: 3, backoffInitial: '5ms', backoffMax: '1s', maxTotalDuration: '5s' } },
   });
 });
-// Each test has an origin that was never unwell, and nothing in memory.
+// Each test has an origin without earlier failures, and empty memory.
 beforeEach(() => cache.restart());
 afterEach(async () => {
   cache.originProxy.reset();
@@ -36,7 +36,7 @@ async function putObject(body: Uint8Array): Promise<{ key: string; path: string 
   return { key, path: `/${BUCKET}/${key}` };
 }
 
-/** Nothing but the true chunks of `body` may be stored, whatever happened. */
+/** Only the correct chunks of `body` may be stored. */
 async function expectStoredRight(before: ReadonlyMap<string, string>, path: string, body: Uint8Array): Promise<void> {
   const after = await cache.stored();
   const count = Math.ceil(body.length / MIB);

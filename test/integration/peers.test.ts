@@ -1,4 +1,4 @@
-/** Replicas among themselves: views that differ, and a fill RPC that takes nothing from strangers. */
+/** Calls between replicas: views that differ, and a fill call that accepts only authenticated requests. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chunkAt } from '#cache/core/chunk.ts';

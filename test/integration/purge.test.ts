@@ -6,7 +6,7 @@ import { patternBytes } from '#test/support/engines.ts';
 import { http, sha256 } from '#test/support/http.ts';
 import { BUCKET, MIB, startReplicas, type Replica } from '#test/support/replicas.ts';
 
-/** The replica's configuration with the port that it really listens on. */
+/** The replica's configuration, with the port on which it listens. */
 function configOf(replica: Replica) {
   const config = parseConfig(replica.file, { env: {}, memory: { constrainedBytes: 0, totalBytes: 64 * 1024 * MIB } });
   const { port } = new URL(replica.ops);

@@ -1,4 +1,4 @@
-/** The edge against clients that want what is not theirs: other buckets, other tenants, other people's headers. */
+/** Attacks on the edge: access to other buckets and tenants, and injected headers. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ const OTHER_BUCKET = 'far-private';
 const PRIVATE = 'a private object outside the bucket';
 const HOST = 's3.cache.test';
 
-/** The error's code, with the status; what is no error document has none. */
+/** The status and code of the error; no code if the body is not an error document. */
 function outcome({ status, body }: HttpAnswer): string {
   return `${status} ${/<Code>(\w+)<\/Code>/.exec(body.toString())?.[1] ?? ''}`.trim();
 }

@@ -1,6 +1,6 @@
 /**
- * Clients that read steadily and slowly are not taken for stalled ones: real sockets, a client with a small receive
- * buffer, and limits that are shorter by a factor.
+ * Clients that read slowly but steadily do not count as stalled: real sockets, a client with a small receive buffer, and
+ * limits that are scaled down.
  */
 import { describe, expect, test, type TestContext } from 'vitest';
 import type { Piece } from '#cache/engine/memory/piece.ts';

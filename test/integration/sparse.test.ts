@@ -63,7 +63,7 @@ test('4 KiB of each chunk, through any replica: 64 KiB from the origin, until a 
   await cache.expectNothingHeld();
 });
 
-// The origin is given up after three times two seconds: on a machine where 100 requests take longer, again.
+// The origin counts as unavailable after three times 2 s. A busy machine may take longer for 100 requests: retry.
 test('100 clients at once on one footer cost one origin read', { retry: 2 }, async () => {
   const cache = await start();
   const body = patternBytes(2 * CHUNK);

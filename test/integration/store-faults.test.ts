@@ -1,4 +1,4 @@
-/** A cachestore that truncates, corrupts, loses, refuses or is down: clients read right bytes, and nothing wrong stays stored. */
+/** A cachestore that truncates, corrupts, loses, refuses or is down: clients read correct bytes, and no wrong byte stays stored. */
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { patternBytes } from '#test/support/engines.ts';

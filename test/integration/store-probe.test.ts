@@ -1,4 +1,4 @@
-/** What replicas find out about their cachestore, how they show it, and that a store of any kind gets right chunks. */
+/** The probe of the cachestore: its result, how replicas report it, and that any kind of store gets correct chunks. */
 import { expect, onTestFinished, test } from 'vitest';
 import { startConditionServer } from '#test/support/condition-server.ts';
 import { patternBytes } from '#test/support/engines.ts';
@@ -32,7 +32,7 @@ async function expectRead(cache: Replicas, key: string, body: Uint8Array): Promi
   expect(sha256(read.body)).toBe(sha256(body));
 }
 
-/** Cold, stored, and warm from the store alone. */
+/** Cold reads, commits, and warm reads from the cachestore only. */
 async function expectCaches(cache: Replicas): Promise<void> {
   const body = patternBytes(2 * MIB + 1);
   await cache.put('a', body);

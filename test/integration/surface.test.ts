@@ -1,4 +1,4 @@
-/** The read surface as clients use it: the AWS SDK where it has a call, raw requests where the answer's text matters. */
+/** The read API as clients use it: through the AWS SDK where it has a call; by raw requests where the text matters. */
 import {
   GetBucketLocationCommand,
   GetObjectCommand,

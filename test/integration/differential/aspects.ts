@@ -1,4 +1,4 @@
-/** What two answers are compared by: the status, the headers that clients act on, and what the body says. */
+/** The aspects by which responses are compared: the status, the headers that clients use, and the content of the body. */
 import { createHash } from 'node:crypto';
 import type { HttpAnswer } from '#test/support/http.ts';
 
@@ -27,7 +27,7 @@ const HEADERS = [
   'access-control-allow-origin',
 ];
 const HEADER_PREFIXES = ['x-amz-meta-', 'x-amz-checksum-'];
-/** Texts that mean the same, or that no program uses. */
+/** Texts with the same meaning, or that no program uses. */
 const NOT_COMPARED_ERROR_ELEMENTS = new Set([
   'Message',
   'RequestId',
@@ -44,7 +44,7 @@ const NOT_COMPARED_ERROR_ELEMENTS = new Set([
 ]);
 /** Under `encoding-type=url`. */
 const ENCODED = new Set(['Delimiter', 'Key', 'Marker', 'NextMarker', 'Prefix', 'StartAfter']);
-/** Each server's own: compared by whether they are there. */
+/** Values that each server chooses: only their presence is compared. */
 const OPAQUE = /Token$|^(?:ID|DisplayName|CreationDate)$/;
 
 export function aspectsOf(answer: HttpAnswer, method: string): Aspects {
@@ -70,7 +70,7 @@ export function aspectsOf(answer: HttpAnswer, method: string): Aspects {
   return aspects.set('answer', words.filter((word) => word !== '').join(' '));
 }
 
-/** What differs; of answers that are of another kind, only that. An aspect that one of them lacks is `none` there. */
+/** The differences; for responses of different kinds, only the kinds. An aspect that is missing on one side is `none`. */
 export function differing(first: Aspects, second: Aspects): { what: string; from: string; to: string }[] {
   const pairs = [...new Set([...first.keys(), ...second.keys()])]
     .map((what) => ({ what, from: first.get(what) ?? 'none', to: second.get(what) ?? 'none' }))
@@ -99,7 +99,7 @@ function documentAspects(xml: string): Map<string, string> {
   return aspects;
 }
 
-/** AWS tells times in lists to the second. */
+/** AWS truncates times in lists to seconds. */
 function inSeconds(value: string): string {
   return value.replace(/^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d+Z$/, '$1Z');
 }
@@ -109,7 +109,7 @@ interface Leaf {
   readonly value: string;
 }
 
-/** Elements without elements in them, in order. */
+/** Elements without child elements, in order. */
 export function leavesOf(xml: string): Leaf[] {
   const leaves: Leaf[] = [];
   const path: string[] = [];
@@ -132,7 +132,7 @@ export function leavesOf(xml: string): Leaf[] {
   return leaves;
 }
 
-/** Servers differ in what they escape. */
+/** Servers escape different characters. */
 function unescape(text: string): string {
   const named: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
   return text.replaceAll(/&(?:#x([\da-f]+)|#(\d+)|(\w+));/gi, (all, hex?: string, decimal?: string, name?: string) => {

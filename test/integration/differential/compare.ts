@@ -3,10 +3,10 @@ import { aspectsOf, differing, type Aspects } from './aspects.ts';
 import { nameOf, request, send, type Request, type Server } from './request.ts';
 import { OBJECT, requests, type Versions } from './requests.ts';
 
-/** Enough to keep both busy, few enough to be gentle. */
+/** Enough to keep both servers busy without overloading them. */
 export const AT_ONCE = 8;
 
-/** What is known to differ. The words of requests and aspects are those that a failing test prints. */
+/** A known difference. Requests and aspects are written as a failing test prints them. */
 export interface Difference {
   readonly reason: string;
   /** Requests, by name. */
@@ -24,7 +24,7 @@ export interface Found {
   readonly to: string;
 }
 
-/** Every request to both, named as the first one gets it. `masked`: how an answer of either is seen. */
+/** Sends every request to both servers; it is named as the first one receives it. `masked`: how a response is compared. */
 export async function compareAll(
   first: Server,
   second: Server,
@@ -49,7 +49,7 @@ export async function compareAll(
   return found;
 }
 
-/** What no difference explains, and the reasons of those that explain nothing. */
+/** The deviations that no known difference explains, and the known differences that did not occur. */
 export function judge(
   found: readonly Found[],
   known: readonly Difference[],
@@ -72,7 +72,7 @@ async function versionsOf(server: Server): Promise<Versions> {
   return { etag: headers.etag ?? '', modifiedMs: Date.parse(headers['last-modified'] ?? '') };
 }
 
-/** What differs from run to run in words. */
+/** Replaces texts that differ from run to run. */
 function named(asked: Request, { etag, modifiedMs }: Versions): string {
   return nameOf(asked).replaceAll(etag, '<etag>').replaceAll(new Date(modifiedMs).toUTCString(), '<modified>');
 }

@@ -1,9 +1,9 @@
-/** What both servers of a comparison hold: put by whatever they take it by. */
+/** The content of both servers of a comparison, whichever API uploads it. */
 import { patternBytes } from '#test/support/engines.ts';
 import { MIB } from '#test/support/replicas.ts';
 import { LISTED, OBJECT_BYTES } from './requests.ts';
 
-/** An object of S3's: its headers are named as S3 has them. */
+/** An object, with the header names of S3. */
 export interface Content {
   readonly key: string;
   readonly body: Buffer;

@@ -1,7 +1,7 @@
 /** How the cache's responses (`to`) differ from versitygw's (`from`), and why. */
 import type { Difference } from './compare.ts';
 
-/** On an object. */
+/** Requests for an object. */
 const OBJECT = /^(?:GET|HEAD) \/[^ /?]+\/[^ ?]/;
 const ANY = /^/;
 

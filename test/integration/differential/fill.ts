@@ -1,4 +1,4 @@
-/** Puts what is compared into real servers. */
+/** Uploads the content to real servers. */
 import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -21,7 +21,7 @@ export async function fillVersitygw(origin: Versitygw): Promise<void> {
   }
 }
 
-/** Azure has no Expires, no metadata without a value, no checksums of ours, and no parts. */
+/** Azure has no Expires, no empty metadata values, no checksums of S3, and no parts. */
 export async function fillAzurite(azurite: Azurite): Promise<void> {
   await azurite.createContainer(SCRATCH_BUCKET);
   for (const { key, body, headers } of CONTENT) {

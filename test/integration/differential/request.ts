@@ -1,4 +1,4 @@
-/** One request of the differential test, written down once and sent to two servers, each time signed for its host. */
+/** A request of the differential test. It is sent to two servers, and signed for the host of each. */
 import type { Agent } from 'node:http';
 import { createSigner, type Credentials } from '#cache/wire/s3/sigv4.ts';
 import { http, type HttpAnswer } from '#test/support/http.ts';
@@ -37,7 +37,7 @@ export interface Server {
   readonly agent: Agent;
 }
 
-/** Both servers take these. */
+/** Accepted by both servers. */
 export const CREDENTIALS = { accessKeyId: 'orcatest', secretAccessKey: 'orcatest-secret' };
 const REGION = 'us-east-1';
 const DEFAULT_EXPIRES_S = 300;
@@ -49,7 +49,7 @@ export function request(path: string, query: Query = [], more: Partial<Request> 
   return { method: 'GET', path, query, headers: {}, auth: { kind: 'header' }, ...more };
 }
 
-/** As a line that says all there is to know. */
+/** A line that describes the whole request. */
 export function nameOf({ method, path, query, headers, late = {}, auth }: Request): string {
   const shownHeaders = Object.entries({ ...headers, ...late }).map(([name, value]) => ` ${name}=${value ?? 'none'}`);
   const shownAuth = auth.kind === 'header' && Object.keys(auth).length === 1 ? '' : ` auth=${JSON.stringify(auth)}`;
@@ -95,7 +95,7 @@ function encoded(query: Query): Query {
   return query.map(([name, value]) => [encode(name), encode(value)]);
 }
 
-/** Keys at their limit are long. */
+/** Keys of the maximum length are shortened. */
 function shorten(path: string): string {
   return path.length <= 200 ? path : `${path.slice(0, 40)}…(${path.length})`;
 }

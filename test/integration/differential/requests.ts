@@ -1,16 +1,16 @@
-/** The requests that both servers get. */
+/** The requests that are sent to both servers. */
 import { encodeKey } from '#cache/wire/s3/sigv4.ts';
 import { ORIGIN_BUCKET as BUCKET } from '#test/support/replicas.ts';
 import { CREDENTIALS, request, type Query, type Request } from './request.ts';
 
-/** Signed requests may be so old, in either direction. */
+/** The maximum clock skew of signed requests, in either direction. */
 const SKEW_MS = 15 * 60_000;
 const MINUTE_MS = 60_000;
 
 /** Writes go to another bucket than the one that reads use. */
 export const SCRATCH_BUCKET = 'far-scratch';
 export const OBJECT_BYTES = 100;
-/** Names that order, roll up and encode in their own ways. */
+/** Names that are special in order, common prefixes and encoding. */
 export const LISTED = [
   'list/a.',
   'list/a b',
@@ -33,7 +33,7 @@ export interface Versions {
   readonly modifiedMs: number;
 }
 
-/** `content`: without what an edge decides by itself, whatever is behind it. */
+/** `content`: without the requests that the edge answers by itself, whatever the origin. */
 export function requests(versions: Versions, about: 'everything' | 'content'): Request[] {
   const content = [
     ...ranges(versions),
@@ -49,7 +49,7 @@ export function requests(versions: Versions, about: 'everything' | 'content'): R
 }
 
 const path = (key: string): string => `/${BUCKET}/${encodeKey(key)}`;
-/** The object that conditions are about. */
+/** The object of conditional requests. */
 export const OBJECT = path('object');
 const READS = ['GET', 'HEAD'] as const;
 
@@ -57,7 +57,7 @@ function get(key: string, query: Query = [], headers: Readonly<Record<string, st
   return READS.map((method) => request(path(key), query, { method, headers }));
 }
 
-/** All that are not undefined. */
+/** The values that are not undefined. */
 function some(headers: Readonly<Record<string, string | undefined>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),

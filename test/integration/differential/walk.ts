@@ -1,10 +1,10 @@
-/** A list walked page by page, as a client does that asks for few at a time. */
+/** Walks a list page by page, as a client with a small page size does. */
 import { compareKeys } from '#cache/core/s3/listing.ts';
 import { ORIGIN_BUCKET } from '#test/support/replicas.ts';
 import { leavesOf } from './aspects.ts';
 import { request, send, type Query, type Server } from './request.ts';
 
-/** More than any bucket here holds names. */
+/** More than the names in any bucket here. */
 const MAX_PAGES = 100;
 
 /** The walks of many lists, by their query. */
@@ -23,7 +23,7 @@ export async function walks(server: Server, version: 'v1' | 'v2'): Promise<Recor
   return walked;
 }
 
-/** Keys and rolled-up prefixes in the order in which they came. */
+/** Keys and common prefixes in the order of the responses. */
 async function walk(server: Server, version: 'v1' | 'v2', query: Query): Promise<string[]> {
   const names: string[] = [];
   let next: Query = version === 'v2' ? [['list-type', '2']] : [];
