@@ -30,6 +30,8 @@ export interface HttpRequest {
   readonly name: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly sink?: ByteSink;
+  /** The length of the body for the sink. */
+  readonly expectedBytes?: number | undefined;
   /** Called with each head, also of a redirect before it is followed. An error it throws ends the call. */
   readonly onHead?: (status: number, headers: ResponseHeaders, linked: LinkedVersion | undefined) => void;
   /** Which redirects are followed; `known`: none to another host once a hub has reported the version. Default: all. */
@@ -60,7 +62,7 @@ export class HttpClient {
 
   /** Rejects with WireError, OrcaError, or what `onHead` threw. */
   async send(request: HttpRequest, call: CallOptions): Promise<HttpAnswer> {
-    const { method, name, sink, stopAt, url: first } = request;
+    const { method, name, sink, expectedBytes, stopAt, url: first } = request;
     let { url, headers = {} } = request;
     let linked: LinkedVersion | undefined;
     for (let redirects = 0; ; redirects++) {
@@ -69,7 +71,7 @@ export class HttpClient {
         if (!isForeign && status < 400) linked ??= linkedVersion(answer);
         request.onHead?.(status, answer, linked);
       };
-      const response = await this.#exchange(url, isForeign, { method, headers, sink, onHead }, call);
+      const response = await this.#exchange(url, isForeign, { method, headers, sink, expectedBytes, onHead }, call);
       if (!isRedirect(response.status) || stopAt === 'every_redirect') return { ...response, linked, isForeign };
       if (redirects === MAX_REDIRECTS)
         throw new OrcaError('origin_unsupported', `the origin redirects ${name} more than ${MAX_REDIRECTS} times`);
@@ -88,7 +90,7 @@ export class HttpClient {
   async #exchange(
     url: URL,
     isForeign: boolean,
-    request: Pick<RawRequest, 'method' | 'headers' | 'sink' | 'onHead'>,
+    request: Pick<RawRequest, 'method' | 'headers' | 'sink' | 'expectedBytes' | 'onHead'>,
     call: CallOptions,
   ): Promise<RawResponse> {
     const headers: Record<string, string> = { 'user-agent': 'orcacache', ...request.headers };

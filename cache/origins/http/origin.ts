@@ -64,10 +64,11 @@ class HttpOrigin implements Origin {
     const { bucket, key, etag } = object;
     const name = nameOf(bucket, key);
     const onHead = this.#acceptor(object, range);
+    const expectedBytes = rangeLength(range);
     const send = async (condition: Readonly<Record<string, string>>): Promise<HttpAnswer> => {
       const headers = { range: `bytes=${range.from}-${range.to - 1}`, ...condition };
       const url = urlOf(this.#baseUrl(bucket), key);
-      return this.#client.send({ method: 'GET', url, name, headers, sink, onHead }, withLimits(call));
+      return this.#client.send({ method: 'GET', url, name, headers, sink, expectedBytes, onHead }, withLimits(call));
     };
     const sendAgain = (condition: Readonly<Record<string, string>>): Promise<HttpAnswer> =>
       retryWithCoding(
@@ -117,6 +118,10 @@ class HttpOrigin implements Origin {
   async list(bucket: string): Promise<ListPage> {
     this.#baseUrl(bucket);
     throw new OrcaError('not_implemented', `the origin of ${bucket} is an HTTP server, which cannot list objects`);
+  }
+
+  async listBuckets(): Promise<readonly string[]> {
+    throw new OrcaError('not_implemented', 'the origin is an HTTP server, which has no buckets to list');
   }
 
   async listVersions(bucket: string): Promise<VersionPage> {

@@ -29,8 +29,11 @@ export function accept(
 
   if (etag === undefined) throw wrong('no strong ETag');
   if (etag !== object.etag) throw changed('another ETag');
-  const length = Number(headers['content-length']);
-  const whole = { from: 0, to: length, totalBytes: length };
+  // The client takes a chunked body only if it has the requested length.
+  const isChunked = 'transfer-encoding' in headers && !('content-length' in headers);
+  const length = isChunked ? rangeLength(range) : Number(headers['content-length']);
+  const wholeBytes = isChunked ? object.sizeBytes : length;
+  const whole = { from: 0, to: wholeBytes, totalBytes: wholeBytes };
   const got = status === 200 ? whole : contentRange(headers);
   if ((status !== 200 && status !== 206) || got === undefined)
     throw wrong(`status ${status} without a usable Content-Range`);

@@ -32,10 +32,14 @@ const FIRST_BYTE_TIMEOUT_MS = 10_000;
 const BODY_TIMEOUT_MS = 10_000;
 /** Origins may answer with short pages; one that returns nothing this many times in a row never will. */
 const MAX_ROUNDS = 20;
+/** S3's limit of an account, and of a page. */
+const MAX_BUCKETS = 10_000;
 
 export interface S3List {
   list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage>;
   listVersions(bucket: string, query: VersionQuery, call: CallOptions): Promise<VersionPage>;
+  /** The account's buckets whose names begin with `prefix`. */
+  listBuckets(prefix: string, call: CallOptions): Promise<readonly string[]>;
   close(): void;
 }
 
@@ -74,6 +78,28 @@ class SdkList implements S3List {
         ),
       ),
     );
+  }
+
+  listBuckets(prefix: string, call: CallOptions): Promise<readonly string[]> {
+    return mapped('the list of buckets', call, async () => {
+      const names: string[] = [];
+      let token: string | undefined;
+      for (let round = 1; round <= MAX_ROUNDS; round++) {
+        const input = {
+          MaxBuckets: MAX_BUCKETS,
+          ...(prefix !== '' && { Prefix: prefix }),
+          ...(token !== undefined && { ContinuationToken: token }),
+        };
+        const page = await this.#send('', call, (client, { ListBucketsCommand: Command }, options) =>
+          client.send(new Command(input), options),
+        );
+        // Some servers ignore the prefix.
+        for (const { Name } of page.Buckets ?? []) if (Name?.startsWith(prefix) === true) names.push(Name);
+        token = page.ContinuationToken;
+        if (token === undefined || names.length >= MAX_BUCKETS) return names;
+      }
+      throw new OrcaError('origin_unavailable', "the origin's list of buckets does not end");
+    });
   }
 
   close(): void {

@@ -3,12 +3,16 @@
  * requested. Nothing is retried here.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
-import { encodeRfc3986 } from '#cache/core/percent.ts';
-import { bodyChecksums } from '#cache/core/s3/checksums.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
+import {
+  rangeLength,
+  type ByteRange,
+  type ObjectHead,
+  type ObjectPart,
+  type ObjectVersion,
+} from '#cache/core/object.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
-import { NULL_VERSION } from '#cache/core/s3/version-id.ts';
 import type { VersionPage, VersionQuery } from '#cache/core/s3/version-list.ts';
 import type { ByteSink, CallOptions, Origin } from '#cache/engine/ports.ts';
 import { accept, retryWithCoding } from '#cache/origins/response/accept.ts';
@@ -19,7 +23,6 @@ import { representationHeaders } from '#cache/origins/response/representation.ts
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import {
-  contentRange,
   openS3Client,
   openS3Credentials,
   strongEtag,
@@ -29,13 +32,15 @@ import {
 } from '#cache/wire/s3/client.ts';
 import { errorFor } from './errors.ts';
 import { openS3List, type S3List } from './list.ts';
+import { lacksLength, Quirks, totalBytes } from './quirks.ts';
 import { subResourceAnswer, subResourceRequest } from './sub-resource.ts';
+import { partOf, requireVersion, versionQuery } from './versions.ts';
 
 /** How long a bucket that has answered counts as existing, so that a missing key costs no second request. */
 const BUCKET_KNOWN_MS = 60_000;
 const CUSTOMER_KEY = 'x-amz-server-side-encryption-customer-algorithm';
-/** S3 reports an object's checksums only on request. */
-const WITH_CHECKSUM = { 'x-amz-checksum-mode': 'ENABLED' };
+/** As many as the allow-list can name; under its patterns clients may name more. */
+const MAX_BUCKETS_SEEN = 1_000;
 
 export function openS3Origin(options: S3ClientOptions): Origin {
   return new S3Origin(options);
@@ -45,7 +50,8 @@ class S3Origin implements Origin {
   readonly #client: S3Client;
   readonly #lists: S3List;
   readonly #codings = openCodings();
-  readonly #bucketSeenMs = new Map<string, number>();
+  readonly #quirks = new Quirks();
+  readonly #bucketSeenMs = new LruTable<number>({ maxEntries: MAX_BUCKETS_SEEN });
 
   constructor(options: S3ClientOptions) {
     const credentials = openS3Credentials(options);
@@ -57,9 +63,12 @@ class S3Origin implements Origin {
     const name = nameOf(bucket, key);
     try {
       const query = versionQuery(versionId);
-      const response = await this.#send({ method: 'HEAD', bucket, key, query, headers: WITH_CHECKSUM }, call);
-      if (response.status === 200) return this.#headOf(bucket, key, response.headers, versionId);
-      throw await this.#headError(bucket, key, response, call, versionId);
+      let response = await this.#send({ method: 'HEAD', bucket, key, query, headers: this.#quirks.forHead }, call);
+      if (response.status !== 200) response = await this.#explainHead(bucket, key, response, call, versionId);
+      const headers = lacksLength(response.headers)
+        ? await this.#withLength(bucket, key, response.headers, call, versionId)
+        : response.headers;
+      return this.#headOf(bucket, key, headers, versionId);
     } catch (error) {
       const known = toOrcaError(error, name);
       if (known.code === 'not_found') this.#bucketSeenMs.set(bucket, performance.now());
@@ -70,16 +79,25 @@ class S3Origin implements Origin {
   async read(object: ObjectVersion, range: ByteRange, sink: ByteSink, call: CallOptions): Promise<void> {
     const { bucket, key, etag } = object;
     const query = versionQuery(object.versionId);
-    const headers = { range: `bytes=${range.from}-${range.to - 1}`, 'if-match': `"${etag}"` };
+    const expectedBytes = rangeLength(range);
+    const send = (condition: Readonly<Record<string, string>>): Promise<RawResponse> => {
+      const headers = { range: `bytes=${range.from}-${range.to - 1}`, ...condition };
+      return this.#send({ method: 'GET', bucket, key, query, headers, sink, expectedBytes, onHead }, call);
+    };
     const onHead = (status: number, answer: ResponseHeaders): void => {
       if (status >= 200 && status < 300)
         accept({ status, headers: answer, etag: strongEtag(answer) }, object, range, this.#codings);
     };
     try {
-      const response = await retryWithCoding(
-        () => this.#send({ method: 'GET', bucket, key, query, headers, sink, onHead }, call),
+      let response = await retryWithCoding(
+        () => send(this.#quirks.conditionFor(etag)),
         () => this.#learnCoding(object, call),
       );
+      // A server may compare the ETag in another form, such as without its quotes. The response proves the version.
+      if (response.status === 412 && this.#quirks.comparesIfMatch && (await this.#isCurrent(object, call))) {
+        response = await send({});
+        if (response.status < 300) this.#quirks.learnIfMatch();
+      }
       if (response.status >= 300) throw errorFor(response, nameOf(bucket, key));
     } catch (error) {
       throw toOrcaError(error, nameOf(bucket, key));
@@ -91,7 +109,7 @@ class S3Origin implements Origin {
     const name = nameOf(bucket, key);
     try {
       const query = [['partNumber', String(part)] as const, ...versionQuery(object.versionId)];
-      const headers = { 'if-match': `"${etag}"`, ...WITH_CHECKSUM };
+      const headers = { ...this.#quirks.conditionFor(etag), ...this.#quirks.forHead };
       const response = await this.#send({ method: 'HEAD', bucket, key, query, headers }, call);
       if (response.status === 416) throw new OrcaError('part_not_found', `${name} has no part ${part}`);
       if (response.status >= 300) throw errorFor(response, name);
@@ -134,6 +152,10 @@ class S3Origin implements Origin {
 
   list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
     return this.#lists.list(bucket, query, call);
+  }
+
+  listBuckets(prefix: string, call: CallOptions): Promise<readonly string[]> {
+    return this.#lists.listBuckets(prefix, call);
   }
 
   listVersions(bucket: string, query: VersionQuery, call: CallOptions): Promise<VersionPage> {
@@ -183,25 +205,55 @@ class S3Origin implements Origin {
   }
 
   /** A HEAD has no body with an error code. If its status has several meanings, a GET of one byte returns the code. */
-  async #headError(
+  async #explainHead(
     bucket: string,
     key: string,
     response: RawResponse,
     call: CallOptions,
     versionId: string | undefined,
-  ): Promise<OrcaError> {
+  ): Promise<RawResponse> {
     const { status } = response;
     const name = nameOf(bucket, key);
     const isBucketKnown = performance.now() - (this.#bucketSeenMs.get(bucket) ?? -Infinity) < BUCKET_KNOWN_MS;
     // The key, or the version of it.
     const isUnclear404 = !isBucketKnown || versionId !== undefined;
-    const isUnclear = status === 400 || status === 403 || (status === 404 && isUnclear404);
-    if (!isUnclear) return errorFor(response, name);
+    const isUnclear = status === 400 || status === 501 || status === 403 || (status === 404 && isUnclear404);
+    if (!isUnclear) throw errorFor(response, name);
     const explained = await this.#readFirstByte(bucket, key, call, versionId);
-    if (explained.status >= 400 && explained.status !== 416) return errorFor(explained, name);
-    return new OrcaError('origin_unavailable', `the origin rejects HEAD of ${name} with ${status}, but allows GET`, {
+    if (explained.status >= 400 && explained.status !== 416) throw errorFor(explained, name);
+    if (this.#quirks.mayRefuseChecksumMode(status)) {
+      const plain = await this.#send({ method: 'HEAD', bucket, key, query: versionQuery(versionId) }, call);
+      if (plain.status === 200) {
+        this.#quirks.learnChecksumMode();
+        return plain;
+      }
+    }
+    throw new OrcaError('origin_unavailable', `the origin rejects HEAD of ${name} with ${status}, but allows GET`, {
       status,
     });
+  }
+
+  /** The headers of a HEAD with the length that a GET of one byte reports. */
+  async #withLength(
+    bucket: string,
+    key: string,
+    headers: ResponseHeaders,
+    call: CallOptions,
+    versionId: string | undefined,
+  ): Promise<ResponseHeaders> {
+    const { headers: answered } = await this.#readFirstByte(bucket, key, call, versionId);
+    const lengthBytes = totalBytes(answered);
+    if (lengthBytes !== undefined && strongEtag(answered) === strongEtag(headers))
+      return { ...headers, 'content-length': String(lengthBytes) };
+    throw new OrcaError(
+      'origin_unsupported',
+      `the origin does not report the length of ${nameOf(bucket, key)}: it may compress or decompress while it sends`,
+    );
+  }
+
+  async #isCurrent({ bucket, key, etag, versionId }: ObjectVersion, call: CallOptions): Promise<boolean> {
+    const response = await this.#send({ method: 'HEAD', bucket, key, query: versionQuery(versionId) }, call);
+    return response.status === 200 && strongEtag(response.headers) === etag;
   }
 
   async #learnCoding(object: ObjectVersion, call: CallOptions): Promise<void> {
@@ -213,33 +265,6 @@ class S3Origin implements Origin {
       throw new OrcaError('object_changed', `${nameOf(bucket, key)} has changed: another ETag`);
     this.#codings.learn(object, response.headers);
   }
-}
-
-function partOf(headers: ResponseHeaders, object: ObjectVersion, part: number): ObjectPart {
-  const name = nameOf(object.bucket, object.key);
-  if (strongEtag(headers) !== object.etag) throw new OrcaError('object_changed', `${name} has changed: another ETag`);
-  const text = /^[1-9]\d{0,4}$/.exec(headers['x-amz-mp-parts-count'] ?? '')?.[0];
-  const count = text === undefined ? undefined : Number(text);
-  // An empty object has one part, but no range of bytes.
-  if (object.sizeBytes === 0) return { range: { from: 0, to: 0 }, count };
-  const range = contentRange(headers);
-  if (range === undefined)
-    throw new OrcaError('not_implemented', `the origin does not report the range of part ${part} of ${name}`);
-  if (range.totalBytes !== object.sizeBytes || range.to > object.sizeBytes || range.from >= range.to)
-    throw new OrcaError('origin_unavailable', `the origin reports a range outside of ${name} for part ${part}`);
-  const checksums = bodyChecksums(headers);
-  const known = { range: { from: range.from, to: range.to }, count };
-  return Object.keys(checksums).length === 0 ? known : { ...known, checksums };
-}
-
-/** A server without versions ignores the parameter, and describes the object that it has. */
-function requireVersion(headers: ResponseHeaders, versionId: string | undefined, name: string): void {
-  if (versionId === undefined || (headers['x-amz-version-id'] ?? NULL_VERSION) === versionId) return;
-  throw new OrcaError('not_implemented', `the origin does not serve versions by ID: it ignores the one requested of ${name}`);
-}
-
-function versionQuery(versionId: string | undefined): readonly (readonly [string, string])[] {
-  return versionId === undefined ? [] : [['versionId', encodeRfc3986(versionId)]];
 }
 
 function nameOf(bucket: string, key: string): string {

@@ -57,7 +57,10 @@ class ObjectStore implements ProbedStore {
     };
     const headers = { range: `bytes=${range.from}-${range.to - 1}` };
     try {
-      const response = await this.#wire.send({ method: 'GET', key, headers, sink, onHead }, readLimits(call));
+      const response = await this.#wire.send(
+        { method: 'GET', key, headers, sink, expectedBytes: range.to - range.from, onHead },
+        readLimits(call),
+      );
       // The range is inside the chunk, so an object that cannot satisfy it is shorter.
       if (response.status === 416)
         throw new OrcaError('chunk_bad', `${key} is stored shorter than it should be`, { status: 416 });
@@ -229,7 +232,9 @@ function accept(
     });
   // Chunks are never stored with a coding, so bytes with one are not the chunk's.
   if ('content-encoding' in headers) throw wrong('a content coding');
-  const length = Number(headers['content-length']);
+  // The client takes a chunked body only if it has the requested length.
+  const isChunked = 'transfer-encoding' in headers && !('content-length' in headers);
+  const length = isChunked ? range.to - range.from : Number(headers['content-length']);
   const got = status === 200 ? { from: 0, to: length, totalBytes: length } : contentRange(headers);
   if (got === undefined || (status !== 200 && status !== 206))
     throw wrong(`status ${status} without a usable Content-Range`);

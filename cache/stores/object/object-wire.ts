@@ -18,6 +18,8 @@ export interface ObjectRequest {
   readonly key: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly sink?: ByteSink;
+  /** The length of the body for the sink. */
+  readonly expectedBytes?: number;
   readonly body?: readonly Uint8Array[];
   readonly onHead?: (status: number, headers: ResponseHeaders) => void;
 }

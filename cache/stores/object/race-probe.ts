@@ -93,7 +93,7 @@ async function inspect(
     headers = answered;
   };
   const whole = countingSink();
-  const response = await wire.send({ method: 'GET', key, sink: whole, onHead }, call);
+  const response = await wire.send({ method: 'GET', key, sink: whole, expectedBytes: BODY_BYTES, onHead }, call);
   if (response.status !== 200) throw wire.errorFor(response, key);
   const at = uploads.findIndex((upload) => upload.crc32 === whole.crc32 && upload.lengthBytes === whole.lengthBytes);
   const upload = uploads[at];
@@ -101,7 +101,10 @@ async function inspect(
 
   const part = countingSink();
   const range = { range: `bytes=${RANGE.from}-${RANGE.to - 1}` };
-  const ranged = await wire.send({ method: 'GET', key, headers: range, sink: part, onHead: () => {} }, call);
+  const ranged = await wire.send(
+    { method: 'GET', key, headers: range, sink: part, expectedBytes: RANGE.to - RANGE.from, onHead: () => {} },
+    call,
+  );
   if (ranged.status >= 500 && ranged.status !== 501) throw wire.errorFor(ranged, key);
   const problems: StoreProblem[] = [];
   if (!isRange(ranged.status, ranged.headers) || part.crc32 !== crc32(rangeOf(upload))) problems.push('range');

@@ -37,6 +37,8 @@ export interface AzureRequest {
   /** Lower-case names. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly sink?: ByteSink;
+  /** The length of the body for the sink. */
+  readonly expectedBytes?: number;
   readonly body?: readonly Uint8Array[];
   readonly onHead?: (status: number, headers: ResponseHeaders) => void;
   /** The maximum size of a collected body; default 64 KiB. */
@@ -58,7 +60,7 @@ export function openAzureClient(options: AzureClientOptions): AzureClient {
 
   return {
     async send(
-      { method, container, blob = '', query = [], headers = {}, sink, body, onHead, maxCollectedBytes },
+      { method, container, blob = '', query = [], headers = {}, sink, expectedBytes, body, onHead, maxCollectedBytes },
       call,
     ) {
       const credentials = await untilAborted(provider(), call.signal);
@@ -91,6 +93,7 @@ export function openAzureClient(options: AzureClientOptions): AzureClient {
         path: search === '' ? path : `${path}?${search}`,
         headers: sent,
         sink,
+        expectedBytes,
         body,
         onHead,
         maxCollectedBytes,

@@ -2,6 +2,8 @@
  * The time limits of one exchange with a single timer: frequent events (a read) only record the time, and the timer
  * checks it when it fires.
  */
+import { WireError } from './errors.ts';
+
 export type Overdue = 'first_byte' | 'silence' | 'stall' | 'slow';
 
 interface Limit {
@@ -123,4 +125,15 @@ export class Deadline {
     this.#timer = undefined;
     this.#lastCheck = undefined;
   }
+}
+
+const OVERDUE_MESSAGES: Readonly<Record<Overdue, string>> = {
+  first_byte: 'the response did not begin',
+  silence: 'no bytes arrived',
+  stall: 'the body made no progress',
+  slow: 'the document did not end',
+};
+
+export function overdueError(overdue: Overdue, limitMs: number): WireError {
+  return new WireError(overdue, `${OVERDUE_MESSAGES[overdue]} for ${limitMs} ms`);
 }

@@ -5,8 +5,9 @@
  */
 import type { ByteSink } from '#cache/engine/ports.ts';
 import { createBodyCollector, type BodyCollector } from './body-collector.ts';
+import { ChunkedBody } from './chunked-body.ts';
 import type { Connection, Receiver } from './connection.ts';
-import { Deadline, type Overdue } from './deadline.ts';
+import { Deadline, overdueError, type Overdue } from './deadline.ts';
 import { WireError } from './errors.ts';
 import { createHeadReader } from './head-reader.ts';
 import type { RawRequest, RawResponse } from './message.ts';
@@ -51,6 +52,8 @@ class Exchange implements Receiver {
   #collector: BodyCollector | undefined;
   /** Bytes of the body that the sink has not received yet. */
   #missingBytes = 0;
+  /** Decodes a body for the sink; undefined if it has a Content-Length. */
+  #chunked: ChunkedBody | undefined;
   /** The sink's memory for the next read. */
   #next: Uint8Array | undefined;
   /** Bytes that arrived while the sink had no room, copied from the scratch memory. */
@@ -100,7 +103,9 @@ class Exchange implements Receiver {
     try {
       if (scratch === undefined) this.#arrived(lengthBytes);
       else this.#takeScratch(scratch);
-      if (this.#phase === 'sink' && this.#sink !== undefined && !this.#isPaused) this.#next = this.#room(this.#sink);
+      // Bytes with the chunked coding are decoded from the scratch memory.
+      if (this.#phase === 'sink' && this.#sink !== undefined && this.#chunked === undefined && !this.#isPaused)
+        this.#next = this.#room(this.#sink);
     } catch (error) {
       this.#fail(error);
     }
@@ -109,7 +114,11 @@ class Exchange implements Receiver {
 
   ended(cause: Error | undefined): void {
     // The whole body has arrived and only waits for room.
-    if (this.#phase === 'sink' && this.#overflowBytes() === this.#missingBytes) return;
+    if (this.#phase === 'sink' && this.#overflowBytes() === this.#missingBytes) {
+      // Only the last, empty chunk is missing.
+      if (this.#missingBytes === 0) this.#succeed(false);
+      return;
+    }
     if (this.#phase === 'collect') {
       if (cause === undefined && this.#collector?.endsWithConnection === true) return this.#succeed(false);
       // The status matters more than the lost part of its error document.
@@ -127,7 +136,7 @@ class Exchange implements Receiver {
       if (head !== undefined) this.#takeHead(head);
     }
     if (rest.length === 0) return;
-    if (this.#phase === 'sink') this.#toSink(rest);
+    if (this.#phase === 'sink') this.#takeBody(rest);
     else if (this.#phase === 'collect') this.#toCollector(rest);
     else this.#connection.destroy();
   }
@@ -143,7 +152,9 @@ class Exchange implements Receiver {
     this.#head = head;
     const framing = framingOf(this.#method, head);
     const isForSink = this.#sink !== undefined && (status === 200 || status === 206) && this.#method === 'GET';
-    if (isForSink && framing.kind !== 'length' && headers['content-length'] !== '0')
+    const { expectedBytes } = this.#request;
+    const isChunked = framing.kind === 'chunked' && expectedBytes !== undefined;
+    if (isForSink && framing.kind !== 'length' && !isChunked && headers['content-length'] !== '0')
       throw new WireError('protocol', `the ${status} response has no Content-Length`);
     this.#request.onHead?.(status, headers);
     if (this.#isOver) return;
@@ -152,6 +163,10 @@ class Exchange implements Receiver {
     else if (isForSink && framing.kind === 'length') {
       this.#phase = 'sink';
       this.#missingBytes = framing.lengthBytes;
+    } else if (isForSink && isChunked) {
+      this.#phase = 'sink';
+      this.#chunked = new ChunkedBody(expectedBytes);
+      this.#missingBytes = expectedBytes;
     } else {
       this.#phase = 'collect';
       this.#collector = createBodyCollector(framing, this.#request.maxCollectedBytes);
@@ -163,6 +178,14 @@ class Exchange implements Receiver {
     this.#deadline.progress();
     const state = this.#collector?.push(bytes) ?? 'more';
     if (state !== 'more') this.#succeed(state === 'complete');
+  }
+
+  #takeBody(bytes: Uint8Array): void {
+    const chunked = this.#chunked;
+    if (chunked === undefined) return this.#toSink(bytes);
+    chunked.push(bytes, (data) => this.#toSink(data));
+    // Otherwise the sink still has to take bytes that wait for room.
+    if (chunked.isComplete && this.#missingBytes === 0) this.#succeed(chunked.isReusable);
   }
 
   #toSink(bytes: Uint8Array): void {
@@ -191,7 +214,8 @@ class Exchange implements Receiver {
     this.#missingBytes -= lengthBytes;
     this.#sink?.filled(lengthBytes);
     this.#deadline.progress();
-    if (this.#missingBytes === 0) this.#succeed(true);
+    if (this.#missingBytes > 0) return;
+    if (this.#chunked?.isComplete !== false) this.#succeed(this.#chunked?.isReusable ?? true);
   }
 
   /** The sink's room for the missing bytes. Undefined = none now: reading is paused until the sink calls back. */
@@ -221,7 +245,7 @@ class Exchange implements Receiver {
   }
 
   #expired(overdue: Overdue, limitMs: number): void {
-    this.#fail(new WireError(overdue, `${OVERDUE_MESSAGES[overdue]} for ${limitMs} ms`));
+    this.#fail(overdueError(overdue, limitMs));
   }
 
   #succeed(isReusable: boolean): void {
@@ -268,10 +292,3 @@ class Exchange implements Receiver {
     return this.#request.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS;
   }
 }
-
-const OVERDUE_MESSAGES: Readonly<Record<Overdue, string>> = {
-  first_byte: 'the response did not begin',
-  silence: 'no bytes arrived',
-  stall: 'the body made no progress',
-  slow: 'the document did not end',
-};

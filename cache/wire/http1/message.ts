@@ -10,9 +10,12 @@ export interface RawRequest {
   /** `host` is added if missing; `connection` and `accept-encoding: identity` always. Latin-1 values only. */
   readonly headers: Readonly<Record<string, string>>;
   /**
-   * Receives the body of a 200 or 206, which must then have a Content-Length. Without a sink every body is collected.
+   * Receives the body of a 200 or 206, which must then have a Content-Length, or the chunked coding if its length is
+   * expected. Without a sink every body is collected.
    */
   readonly sink?: ByteSink | undefined;
+  /** The length of a body for the sink: one with the chunked coding must have it. */
+  readonly expectedBytes?: number | undefined;
   /** Sent in order with backpressure; the caller sets `content-length`. Must not change until the promise settles. */
   readonly body?: readonly Uint8Array[] | undefined;
   /** Called once with the final head, before the first byte of its body; an error it throws ends the call. */

@@ -32,6 +32,8 @@ export interface S3Request {
   readonly query?: readonly (readonly [string, string])[];
   readonly headers?: Readonly<Record<string, string>>;
   readonly sink?: ByteSink;
+  /** The length of the body for the sink. */
+  readonly expectedBytes?: number;
   readonly body?: readonly Uint8Array[];
   /** The maximum size of a body without a sink. Default 64 KiB. */
   readonly maxCollectedBytes?: number;
@@ -65,7 +67,7 @@ export function openS3Client(options: S3ClientOptions, provider = openS3Credenti
   const clients = openHostClients({ ...options, protocol: address.protocol, secureContext });
 
   return {
-    async send({ method, bucket, key, query = [], headers = {}, sink, body, maxCollectedBytes, onHead }, call) {
+    async send({ method, bucket, key, query = [], headers = {}, ...body }, call) {
       const credentials = await untilAborted(provider(), call.signal);
       const { host, path } = address.of(bucket, key);
       const found = clients.of(host);
@@ -78,13 +80,10 @@ export function openS3Client(options: S3ClientOptions, provider = openS3Credenti
       if (call.requestId !== undefined) signed['x-request-id'] = call.requestId;
       const { signal, firstByteTimeoutMs, stallTimeoutMs } = call;
       return client.request({
+        ...body,
         method,
         path: query.length === 0 ? path : `${path}?${query.map(([name, value]) => `${name}=${value}`).join('&')}`,
         headers: signed,
-        sink,
-        body,
-        maxCollectedBytes,
-        onHead,
         signal,
         firstByteTimeoutMs,
         stallTimeoutMs,
