@@ -1,4 +1,5 @@
 /** The cache image under a memory limit like a pod's; the memory budget defaults to half of the limit. */
+import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { MOUNT } from '#crds/names.ts';
 import { freePort } from '#test/support/free-port.ts';
@@ -6,6 +7,7 @@ import { http } from '#test/support/http.ts';
 import { startClient } from '#test/support/load-client.ts';
 import { readMetric } from '#test/support/metric.ts';
 import { startSyntheticOrigin, startSyntheticStore } from '#test/support/synthetic-s3.ts';
+import { TEST_CERTIFICATE, TEST_KEY } from '#test/support/tls-fixture.ts';
 import { until } from '#test/support/until.ts';
 import { IMAGE, startLimited } from '#test/containers/support.ts';
 
@@ -19,7 +21,10 @@ const SIZE_BYTES = CHUNK_BYTES + 2 * MIB;
 const BUCKET = 'models';
 const START_LIMIT_MS = 60_000;
 
-describe('with a limit of twice its budget', () => {
+describe.each([
+  ['HTTP', false],
+  ['HTTPS', true],
+])('with a limit of twice its budget, over %s', (_, tls) => {
   test(
     '200 readers at 100 KB/s do not cause an OOM kill, and each reads its whole object',
     { timeout: 300_000 },
@@ -34,11 +39,14 @@ describe('with a limit of twice its budget', () => {
       const s3 = (endpoint: string) => `{endpoint: "${endpoint}", region: us-east-1, forcePathStyle: true}`;
       const cache = await startLimited(IMAGE.cache, LIMIT_BYTES, {
         files: {
+          [join(MOUNT.edgeTls, 'tls.crt')]: TEST_CERTIFICATE,
+          [join(MOUNT.edgeTls, 'tls.key')]: TEST_KEY,
           [MOUNT.config]: `
 origin: {id: far, type: S3, s3: ${s3(origin.endpoint)}, buckets: [{name: ${BUCKET}}]}
 cacheStore: {type: S3, s3: {endpoint: "${store.endpoint}", region: us-east-1, forcePathStyle: true, bucket: chunks}}
 chunking: {size: ${CHUNK_BYTES / MIB}Mi, tiers: []}
 listen: {edge: "127.0.0.1:${edge}", peer: "127.0.0.1:${peer}", ops: "127.0.0.1:${ops}"}
+edge: ${tls ? `{tls: {directory: ${MOUNT.edgeTls}}}` : '{}'}
 peers: {type: Static, self: "127.0.0.1:${peer}", static: {peers: ["127.0.0.1:${peer}"]}}
 `,
         },
@@ -60,7 +68,9 @@ peers: {type: Static, self: "127.0.0.1:${peer}", static: {peers: ["127.0.0.1:${p
       clearInterval(polling);
       expect(await readMetric(opsUrl, 'orca_memory_budget_bytes')).toBe(LIMIT_BYTES / 2);
 
-      const readers = keys.map((key) => startClient(`http://127.0.0.1:${edge}`, BUCKET, key, BYTES_PER_SECOND));
+      const readers = keys.map((key) =>
+        startClient(`${tls ? 'https' : 'http'}://127.0.0.1:${edge}`, BUCKET, key, BYTES_PER_SECOND),
+      );
       onTestFinished(() => readers.forEach((reader) => reader.leave()));
       await until(() => readers.every(({ gotBytes }) => gotBytes > 0), 'each reader has received bytes', 120_000);
       await expect

@@ -10,7 +10,8 @@ const BESIDES_BYTES = 250 * MIB;
 /** Bandwidth of the origin's line, as of a good one across a continent. The first test asserts how well it is used. */
 const LINE_BYTES_PER_SECOND = 150 * MIB;
 
-const start = (keys: readonly string[]) => startMemoryWorld(keys, { lineBytesPerSecond: LINE_BYTES_PER_SECOND });
+const start = (keys: readonly string[], tls: boolean) =>
+  startMemoryWorld(keys, { lineBytesPerSecond: LINE_BYTES_PER_SECOND }, tls);
 
 /** Reads all objects at once, not throttled; counts the clients per outcome. */
 async function readEach(edge: string, keys: readonly string[]): Promise<Record<string, number>> {
@@ -20,11 +21,14 @@ async function readEach(edge: string, keys: readonly string[]): Promise<Record<s
   return outcomes;
 }
 
-describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS }, () => {
+describe.each([
+  ['HTTP', false],
+  ['HTTPS', true],
+])('a budget of 512 MiB, and chunks of 128 MiB, over %s', { timeout: 2 * LONG_MS }, (_, tls) => {
   test('200 clients read 200 cold objects: memory stays in bounds, and every response is complete and correct', async () => {
     const keys = [...names(192, 10 * MIB, 'short'), ...names(8, 130 * MIB, 'long')];
     const totalBytes = 192 * 10 * MIB + 8 * 130 * MIB;
-    const world = await start(keys);
+    const world = await start(keys, tls);
     const startedMs = performance.now();
     expect(await readEach(world.cache.edge, keys)).toEqual({ whole: 200 });
     // The only duration asserted: twice the transfer time at the line's rate.
@@ -40,7 +44,7 @@ describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS },
   test('eight clients at 50 KB/s on eight fills of 128 MiB delay no other client, and read their whole objects', async () => {
     const slow = names(8, 128 * MIB, 'slow');
     const others = [...names(16, 10 * MIB, 'other'), ...names(4, 128 * MIB, 'other')];
-    const world = await start([...slow, ...others]);
+    const world = await start([...slow, ...others], tls);
     const { cache } = world;
     const slowClients = slow.map((key) => startClient(cache.edge, BUCKET, key, 50_000));
     onTestFinished(() => slowClients.forEach((client) => client.leave()));

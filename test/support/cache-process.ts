@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { keepSaid } from './evidence.ts';
 import { http } from './http.ts';
 import { readMetric } from './metric.ts';
+import { TEST_CERTIFICATE, TEST_KEY } from './tls-fixture.ts';
 import { until } from './until.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
@@ -34,6 +35,8 @@ export interface CacheProcessOptions {
   readonly bucket: string;
   readonly chunkSize: string;
   readonly budget: string;
+  /** HTTPS with the test's certificate. Default: HTTP. */
+  readonly tls?: boolean;
   /** Its section of the file; default: none. */
   readonly edge?: Readonly<Record<string, unknown>>;
 }
@@ -52,7 +55,9 @@ export async function startCacheProcess(options: CacheProcessOptions): Promise<C
     forcePathStyle: true,
     credentials: { directory: credentials },
   });
-  const { originId, bucket } = options;
+  const { originId, bucket, tls = false } = options;
+  await writeFile(join(directory, 'tls.crt'), TEST_CERTIFICATE);
+  await writeFile(join(directory, 'tls.key'), TEST_KEY);
   const config = join(directory, 'config.yaml');
   await writeFile(
     config,
@@ -61,7 +66,7 @@ export async function startCacheProcess(options: CacheProcessOptions): Promise<C
       cacheStore: { type: 'S3', s3: { ...s3(options.storeEndpoint), bucket: 'chunks' } },
       chunking: { size: options.chunkSize, tiers: [] },
       memory: { budget: options.budget },
-      edge: options.edge ?? {},
+      edge: { ...options.edge, ...(tls && { tls: { directory } }) },
       listen: { edge: '127.0.0.1:0', peer: '127.0.0.1:0', ops: '127.0.0.1:0' },
       peers: { type: 'Static', self: '127.0.0.1:1', static: { peers: ['127.0.0.1:1'] } },
       shutdown: { propagationDelay: '0s', drainTimeout: '1s' },
@@ -101,7 +106,7 @@ export async function startCacheProcess(options: CacheProcessOptions): Promise<C
   };
   const owned = started.move();
   return {
-    edge: `http://127.0.0.1:${ports.edge}`,
+    edge: `${tls ? 'https' : 'http'}://127.0.0.1:${ports.edge}`,
     ops,
     peakBytes: () => statusOf('VmHWM'),
     residentBytes: () => statusOf('VmRSS'),

@@ -1,6 +1,8 @@
 /** Clients under load: every byte is compared on arrival, and a client that gets 503 retries later. */
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { isSynthetic, syntheticObject } from './synthetic-content.ts';
+import { TEST_CA } from './tls-fixture.ts';
 
 /** The size and interval of the reads of a slow client. */
 const BITE_BYTES = 5_000;
@@ -23,7 +25,11 @@ export interface LoadClient {
 
 /** Reads `path`, which is the object `key`, at `bytesPerSecond`. */
 export function startClient(edge: string, bucket: string, key: string, bytesPerSecond = FAST): LoadClient {
-  const { hostname, port } = new URL(edge);
+  const { protocol, hostname: host, port } = new URL(edge);
+  const open = () =>
+    protocol === 'https:'
+      ? connectTls({ host, port: Number(port), ca: TEST_CA })
+      : connect({ host, port: Number(port) });
   const pauseMs = (1000 * BITE_BYTES) / bytesPerSecond;
   let socket: Socket | undefined;
   let hurries = bytesPerSecond === FAST;
@@ -42,7 +48,7 @@ export function startClient(edge: string, bucket: string, key: string, bytesPerS
   }
 
   const once = async (): Promise<'whole' | 'wrong' | 'broken' | 'later' | `status ${number}`> => {
-    socket = connect({ host: hostname, port: Number(port) });
+    socket = open();
     socket.write(`GET /${bucket}/${key} HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n`);
     let head = '';
     for await (const bite of bites(socket)) {

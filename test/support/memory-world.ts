@@ -28,6 +28,7 @@ export interface MemoryWorld {
 export async function startMemoryWorld(
   keys: readonly string[],
   originOptions: Parameters<typeof startSyntheticOrigin>[0] = {},
+  tls = false,
 ): Promise<MemoryWorld> {
   const parts = new AsyncDisposableStack();
   onTestFinished(() => parts.disposeAsync());
@@ -42,6 +43,7 @@ export async function startMemoryWorld(
       bucket: BUCKET,
       chunkSize: '128Mi',
       budget: String(BUDGET_BYTES),
+      tls,
     }),
   );
   return { origin, store, cache };
