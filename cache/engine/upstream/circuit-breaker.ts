@@ -1,22 +1,35 @@
 /**
- * A circuit breaker: after enough failures within a window it opens, and calls fail at once. A single probe finds out
+ * A circuit breaker: when most calls within a window fail, it opens, and calls fail at once. A single probe finds out
  * whether the other side is back, and a few successful probes in a row close it.
+ *
+ * A few failures among many successes are normal, and so is an object that always fails: neither says anything about
+ * other calls. So a minimum number of failures, of different keys, is necessary.
  */
 import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import type { Clock } from '#cache/engine/ports.ts';
+import { OutcomeWindow } from './outcome-window.ts';
 
 export interface BreakerSettings {
-  /** The number of failures within `windowMs` that opens it. */
+  /** The minimum number of failures within `windowMs` that opens it. */
   readonly failures: number;
+  /** The minimum number of keys among them. */
+  readonly distinctKeys: number;
+  /** The minimum share of failures among all calls within `windowMs`. Failures in a row open it as well. */
+  readonly ratio: number;
   readonly windowMs: number;
   readonly probeEveryMs: number;
   /** The number of successful probes in a row that closes it. */
   readonly goodProbes: number;
-  /** Whether a success resets the failure count: for a remote origin, where a few failures in thousands are normal. */
-  readonly forgivesOnSuccess: boolean;
   /** The error code of an open breaker. */
   readonly code: ErrorCode;
   readonly name: string;
+}
+
+export interface BreakerCall {
+  /** The object that the call is about. */
+  readonly key: string;
+  /** It continues work that would be lost with it: an open breaker lets it pass, as a probe. */
+  readonly continues?: boolean | undefined;
 }
 
 const NOT_ASKED = 'not_asked';
@@ -32,8 +45,7 @@ export class Breaker {
   readonly #settings: BreakerSettings;
   readonly #clock: Clock;
   readonly #onClose = new Set<() => void>();
-  /** Times of the last failures, at most as many as open it. */
-  #failedMs: number[] = [];
+  readonly #outcomes: OutcomeWindow;
   #state: BreakerState = 'closed';
   #nextProbeMs = 0;
   #goodProbes = 0;
@@ -42,6 +54,7 @@ export class Breaker {
   constructor(settings: BreakerSettings, clock: Clock) {
     this.#settings = settings;
     this.#clock = clock;
+    this.#outcomes = new OutcomeWindow(settings);
   }
 
   get state(): BreakerState {
@@ -55,27 +68,32 @@ export class Breaker {
   }
 
   /** Runs the call unless the breaker is open; `isFailure` distinguishes an outage from a negative answer. */
-  async run<T>(isFailure: (error: unknown) => boolean, call: () => Promise<T>): Promise<T> {
-    const isProbe = this.#admit();
+  async run<T>(about: BreakerCall, isFailure: (error: unknown) => boolean, call: () => Promise<T>): Promise<T> {
+    const isProbe = this.#admit(about.continues === true);
     try {
       const result = await call();
       this.#succeeded(isProbe);
       return result;
     } catch (error) {
-      if (isFailure(error)) this.#failed(isProbe);
+      if (isFailure(error) && !wasNotAsked(error)) this.#failed(isProbe, about.key);
       else if (!isNoAnswer(error)) this.#succeeded(isProbe);
       else if (isProbe) this.#probes--;
       throw error;
     }
   }
 
-  #admit(): boolean {
+  /** Records the failure of a call that did not run through it. */
+  failed(key: string): void {
+    this.#failed(false, key);
+  }
+
+  #admit(mayPass: boolean): boolean {
     if (this.#state === 'closed') return false;
     const { name, code } = this.#settings;
     const waitMs = this.#nextProbeMs - this.#clock.now();
     // After one good probe every call is a probe: if refused, it would use a slower source without need.
     const mustWait = this.#probes > 0 && this.#goodProbes === 0;
-    if (mustWait || waitMs > 0)
+    if (!mayPass && (mustWait || waitMs > 0))
       throw new OrcaError(code, `${name} has failed too often: its circuit breaker is open`, {
         retryAfterMs: Math.max(waitMs, 1_000),
         details: NOT_ASKED,
@@ -86,7 +104,7 @@ export class Breaker {
   }
 
   #succeeded(wasProbe: boolean): void {
-    if (this.#settings.forgivesOnSuccess) this.#failedMs = [];
+    this.#outcomes.succeeded(this.#clock.now());
     if (!wasProbe) return;
     this.#probes--;
     // Another probe may have failed meanwhile.
@@ -94,21 +112,16 @@ export class Breaker {
     if (++this.#goodProbes < this.#settings.goodProbes) return;
     this.#state = 'closed';
     this.#goodProbes = 0;
-    this.#failedMs = [];
+    this.#outcomes.clear();
     for (const listener of this.#onClose) listener();
   }
 
-  #failed(wasProbe: boolean): void {
+  #failed(wasProbe: boolean, key: string): void {
     const nowMs = this.#clock.now();
+    this.#outcomes.failed(key, nowMs);
     if (wasProbe) this.#probes--;
-    if (wasProbe && this.#state === 'probing') {
-      this.#open(nowMs);
-      return;
-    }
-    const { failures, windowMs } = this.#settings;
-    this.#failedMs = [...this.#failedMs, nowMs].slice(-failures);
-    const first = this.#failedMs[0] ?? nowMs;
-    if (this.#state === 'closed' && this.#failedMs.length >= failures && nowMs - first <= windowMs) this.#open(nowMs);
+    if (wasProbe && this.#state === 'probing') this.#open(nowMs);
+    else if (this.#state === 'closed' && this.#outcomes.isOutage(nowMs)) this.#open(nowMs);
   }
 
   #open(nowMs: number): void {
@@ -118,7 +131,7 @@ export class Breaker {
   }
 }
 
-/** A cancelled probe has no outcome: the next caller probes. */
+/** A probe that was cancelled, or refused by a second breaker, has no outcome: the next caller probes. */
 function isNoAnswer(error: unknown): boolean {
-  return error instanceof OrcaError && error.code === 'cancelled';
+  return wasNotAsked(error) || (error instanceof OrcaError && error.code === 'cancelled');
 }

@@ -1,16 +1,20 @@
 /** Cachestore and origin behind circuit breakers: no client waits for a service that is known to be down. */
 import { hasCode, type OrcaError } from '#cache/core/errors.ts';
 import type { ChunkStore, Clock, Origin } from '#cache/engine/ports.ts';
-import { Breaker, type BreakerSettings } from './circuit-breaker.ts';
+import { Breaker, type BreakerCall, type BreakerSettings } from './circuit-breaker.ts';
+import { KeyBreakers } from './key-breakers.ts';
 
 const INSUFFICIENT_STORAGE = 507;
+/**
+ * Half of the calls of half a minute, and ten at least: retries make up for fewer failures. Of three objects, as one or
+ * two that always fail are no outage.
+ */
+const OUTAGE = { failures: 10, distinctKeys: 3, ratio: 1 / 2, windowMs: 30_000 };
 /** Probed rarely: a probe is a client's read, which waits until the cachestore's timeout. */
 const STORE: BreakerSettings = {
-  failures: 10,
-  windowMs: 30_000,
+  ...OUTAGE,
   probeEveryMs: 30_000,
   goodProbes: 3,
-  forgivesOnSuccess: false,
   code: 'store_unavailable',
   name: 'the cachestore',
 };
@@ -19,11 +23,9 @@ const STORE: BreakerSettings = {
  * there is no other source.
  */
 const ORIGIN: BreakerSettings = {
-  failures: 10,
-  windowMs: 30_000,
+  ...OUTAGE,
   probeEveryMs: 5_000,
   goodProbes: 3,
-  forgivesOnSuccess: true,
   code: 'origin_unavailable',
   name: 'the origin',
 };
@@ -36,18 +38,18 @@ export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
   const breaker = new Breaker(STORE, clock);
   // A full disk takes no more writes, but can still be read.
   const isDown = (error: unknown) => hasCode(error, 'store_unavailable') && !isStoreFull(error);
-  const guarded = <T>(call: () => Promise<T>) => breaker.run(isDown, call);
+  const guarded = <T>(key: string, call: () => Promise<T>) => breaker.run({ key }, isDown, call);
   return {
     breaker,
     get hung() {
       return store.hung;
     },
-    read: (...args) => guarded(() => store.read(...args)),
-    has: (...args) => guarded(() => store.has(...args)),
-    commit: (...args) => guarded(() => store.commit(...args)),
-    getSmall: (...args) => guarded(() => store.getSmall(...args)),
-    putSmall: (...args) => guarded(() => store.putSmall(...args)),
-    deleteSmall: (...args) => guarded(() => store.deleteSmall(...args)),
+    read: (chunk, ...args) => guarded(chunk.path, () => store.read(chunk, ...args)),
+    has: (chunk, ...args) => guarded(chunk.path, () => store.has(chunk, ...args)),
+    commit: (chunk, ...args) => guarded(chunk.path, () => store.commit(chunk, ...args)),
+    getSmall: (name, ...args) => guarded(name, () => store.getSmall(name, ...args)),
+    putSmall: (name, ...args) => guarded(name, () => store.putSmall(name, ...args)),
+    deleteSmall: (name, ...args) => guarded(name, () => store.deleteSmall(name, ...args)),
     close: () => store.close(),
   };
 }
@@ -66,22 +68,33 @@ export interface GuardedOrigin extends Origin {
 export function guardOrigin(origin: Origin, clock: Clock): GuardedOrigin {
   // Only buckets of the allow-list come this far, so the table is bounded by it.
   const breakers = new Map<string, Breaker>();
-  const guarded = <T>(bucket: string, call: () => Promise<T>) => {
+  const keys = new KeyBreakers(ORIGIN, clock);
+  const isFailure = (error: unknown) => hasCode(error, 'origin_unavailable');
+  const guarded = <T>(bucket: string, about: BreakerCall, call: () => Promise<T>) => {
     const breaker = breakers.get(bucket) ?? new Breaker({ ...ORIGIN, name: `the origin's bucket ${bucket}` }, clock);
     breakers.set(bucket, breaker);
-    return breaker.run((error) => hasCode(error, 'origin_unavailable'), call);
+    return breaker.run(about, isFailure, () => keys.run(bucket, about, isFailure, call));
   };
   return {
     breakers,
-    head: (bucket, ...args) => guarded(bucket, () => origin.head(bucket, ...args)),
-    read: (object, ...args) => guarded(object.bucket, () => origin.read(object, ...args)),
-    part: (object, ...args) => guarded(object.bucket, () => origin.part(object, ...args)),
-    checkOwner: (bucket, ...args) => guarded(bucket, () => origin.checkOwner(bucket, ...args)),
-    list: (bucket, ...args) => guarded(bucket, () => origin.list(bucket, ...args)),
-    subResource: (bucket, ...args) => guarded(bucket, () => origin.subResource(bucket, ...args)),
-    listVersions: (bucket, ...args) => guarded(bucket, () => origin.listVersions(bucket, ...args)),
+    head: (bucket, key, ...args) => guarded(bucket, { key }, () => origin.head(bucket, key, ...args)),
+    read: (object, range, sink, options) =>
+      guarded(object.bucket, { key: object.key, continues: options.continues }, () =>
+        origin.read(object, range, sink, options),
+      ),
+    part: (object, part, call) => guarded(object.bucket, { key: object.key }, () => origin.part(object, part, call)),
+    checkOwner: (bucket, key, ...args) => guarded(bucket, { key }, () => origin.checkOwner(bucket, key, ...args)),
+    list: (bucket, query, call) => guarded(bucket, listOf(query), () => origin.list(bucket, query, call)),
+    subResource: (bucket, key, ...args) => guarded(bucket, { key }, () => origin.subResource(bucket, key, ...args)),
+    listVersions: (bucket, query, call) =>
+      guarded(bucket, listOf(query), () => origin.listVersions(bucket, query, call)),
     // Readiness probes bypass the breaker: they are rare, and no client waits for them.
     probe: (...args) => origin.probe(...args),
     close: () => origin.close(),
   };
+}
+
+/** Each prefix counts as a key of its own. */
+function listOf({ prefix }: { readonly prefix: string }): BreakerCall {
+  return { key: `list ${prefix}` };
 }

@@ -147,12 +147,14 @@ describe('memory', () => {
     const engines = openEngines({ budgetBytes: 4 * MIB, chunkBytes: MIB, readahead: 0, clock });
     for (let i = 0; i < 6; i++) engines.origin.put('far-models', `o${i}`, patternBytes(MIB, i));
     const { engine } = engines.replicas[0]!;
-    engines.store.commitGate.hold();
-    for (let i = 0; i < 3; i++) await readAll(engine, readRequest(`o${i}`));
+    engines.origin.readGate.hold();
+    const reads = Array.from({ length: 3 }, (_, i) => readAll(engine, readRequest(`o${i}`)));
+    await engines.origin.readGate.reached(3);
     expect(engine.memory.usedBytes).toBeLessThanOrEqual(4 * MIB);
     const refused = engine.read(readRequest('o4'));
     await expect(whileTimePasses(clock, refused)).rejects.toMatchObject({ code: 'overloaded', retryAfterMs: 1_000 });
-    engines.store.commitGate.release();
+    engines.origin.readGate.release();
+    await Promise.all(reads);
     const { bytes } = await readAll(engine, readRequest('o5'));
     expect(bytes.equals(patternBytes(MIB, 5))).toBe(true);
     await expectNothingLeased(engines);
@@ -161,17 +163,19 @@ describe('memory', () => {
   test('a finished commit unblocks a request that waits for its memory', async () => {
     const clock = fakeClock();
     const engines = openEngines({ budgetBytes: 4 * MIB, chunkBytes: MIB, readahead: 0, clock });
-    for (let i = 0; i < 4; i++) engines.origin.put('far-models', `o${i}`, patternBytes(MIB, i));
+    for (let i = 0; i < 2; i++) engines.origin.put('far-models', `o${i}`, patternBytes(MIB, i));
     const { engine } = engines.replicas[0]!;
     engines.store.commitGate.hold();
-    for (let i = 0; i < 3; i++) await readAll(engine, readRequest(`o${i}`));
-    const waiting = readAll(engine, readRequest('o3'));
+    await readAll(engine, readRequest('o0'));
+    const rest = await engine.memory.lease(2 * MIB, 'fill', 'new', new AbortController().signal);
+    const waiting = readAll(engine, readRequest('o1'));
     await clock.advance(1_000);
     expect(engine.memory.waiting('new')).toBe(1);
     engines.store.commitGate.release();
     await clock.advance(1);
     expect(engine.memory.waiting('new')).toBe(0);
-    expect((await waiting).bytes.equals(patternBytes(MIB, 3))).toBe(true);
+    rest.close();
+    expect((await waiting).bytes.equals(patternBytes(MIB, 1))).toBe(true);
     await expectNothingLeased(engines);
   });
 

@@ -122,10 +122,11 @@ test('while the circuit breaker probes the origin, a fill of several parts conti
   engines.origin.put('far-models', 'a', body);
   await whileTimePasses(clock, engine.read(readRequest('a', { headOnly: true })));
   const down = new OrcaError('origin_unavailable', 'down');
-  engines.origin.inject({ on: 'read', what: down, times: 10 });
-  for (let attempt = 0; attempt < 5; attempt++)
-    await whileTimePasses(clock, readAll(engine, readRequest('a'))).catch((error: unknown) => error);
-  expect(engine.origin.breakers.get('far-models')?.state).toBe('open');
+  engines.origin.inject({ on: 'head', what: down, times: 10 });
+  const { signal } = new AbortController();
+  // The breaker of the object opens.
+  for (let attempt = 0; attempt < 10; attempt++)
+    await expect(engine.origin.head('far-models', 'a', { signal })).rejects.toBe(down);
   engines.origin.readGate.hold();
   await clock.advance(6_000);
 
@@ -136,5 +137,27 @@ test('while the circuit breaker probes the origin, a fill of several parts conti
   await clock.advance(4_000);
   engines.origin.readGate.release();
   expect((await whileTimePasses(clock, reading)).bytes.equals(body)).toBe(true);
+  await expectNothingLeased(engines);
+});
+
+test('an opening circuit breaker does not end a fill that has begun', async () => {
+  const clock = fakeClock();
+  const engines = openEngines({ clock, chunkBytes: 40 * MIB, readahead: 0 });
+  const { engine } = engines.replicas[0]!;
+  const body = patternBytes(40 * MIB);
+  engines.origin.put('far-models', 'a', body);
+  await whileTimePasses(clock, engine.read(readRequest('a', { headOnly: true })));
+  // Four of five parts are in flight.
+  engines.origin.readGate.hold();
+  const reading = readAll(engine, readRequest('a'));
+  await engines.origin.readGate.reached(4);
+  engines.origin.inject({ on: 'head', what: new OrcaError('origin_unavailable', 'down'), times: 12 });
+  const heads = ['b', 'c', 'd', 'e'].map((key) => engine.read(readRequest(key)).catch((error: unknown) => error));
+  await whileTimePasses(clock, Promise.all(heads));
+  expect(engine.origin.breakers.get('far-models')?.state).toBe('open');
+  engines.origin.readGate.release();
+  // The clock does not advance: nothing waits for a probe or a retry.
+  expect((await reading).bytes.equals(body)).toBe(true);
+  expect(engines.origin.counts.bytes).toBe(body.length);
   await expectNothingLeased(engines);
 });

@@ -7,13 +7,13 @@ import { fakeClock } from '#test/support/fake-clock.ts';
 
 const { signal } = new AbortController();
 const body = patternBytes(1_000);
-const chunk = chunkFor(body, 'object');
+const chunks = Array.from({ length: 20 }, (_, index) => chunkFor(body, `object ${index}`));
 
 async function afterCommits(error: OrcaError): Promise<string> {
   const store = fakeChunkStore();
   const guarded = guardStore(store, fakeClock());
   store.inject({ on: 'commit', times: 20, error });
-  for (let commit = 0; commit < 20; commit++)
+  for (const chunk of chunks)
     await expect(guarded.commit(chunk, metadataFor(chunk, body), [body], { signal })).rejects.toMatchObject({
       code: 'store_unavailable',
     });
