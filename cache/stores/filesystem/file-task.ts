@@ -96,14 +96,14 @@ export class FileTask {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     const { request, bytes } = this.job;
-    if ('failure' in answer) {
+    if (typeof answer === 'object' && 'failure' in answer) {
       const { message, code } = answer.failure;
       this.#events.reject(Object.assign(new Error(message), { code }));
       return;
     }
     if (request.op === 'read' && bytes !== undefined && thread !== undefined && !this.#isLent)
-      copyOut(thread, bytes, answer.value as number);
-    this.#events.resolve(answer.value);
+      copyOut(thread, bytes, answer as number);
+    this.#events.resolve(typeof answer === 'object' ? answer.value : answer);
   }
 
   /** Ends the call; an operation that is running continues. */

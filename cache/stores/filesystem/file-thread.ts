@@ -28,6 +28,7 @@ export class FileThread {
   readonly bounce = Buffer.from(new SharedArrayBuffer(BOUNCE_BYTES));
   readonly #worker: Worker;
   readonly #state: Int32Array;
+  readonly #numbers: Float64Array;
   readonly #text: Buffer;
   readonly #known = new Set<number>();
   #onAnswer: ((answer: FileAnswer) => void) | undefined;
@@ -35,6 +36,7 @@ export class FileThread {
   constructor({ onIdle, onEnd }: FileThreadEvents) {
     const control = new SharedArrayBuffer(CONTROL_BYTES);
     this.#state = new Int32Array(control, 0, 2);
+    this.#numbers = new Float64Array(control, 8, 6);
     this.#text = Buffer.from(control, CONTROL_HEAD_BYTES);
     const workerData: FileThreadData = { control, bounce: this.bounce.buffer };
     this.#worker = new Worker(fileThreadProgram(), {
@@ -68,7 +70,14 @@ export class FileThread {
       this.#worker.postMessage(memory, []);
       if (memory.isKept) this.#known.add(memory.memory);
     }
-    this.#state[1] = this.#text.write(JSON.stringify(request));
+    if (request.op === 'read' || request.op === 'write') {
+      const position = request.op === 'read' ? request.position : 0;
+      const isWrite = request.op === 'write' ? 1 : 0;
+      this.#numbers.set([isWrite, request.fd, position, request.memory, request.offset, request.lengthBytes]);
+      this.#state[1] = 0;
+    } else {
+      this.#state[1] = this.#text.write(JSON.stringify(request));
+    }
     Atomics.store(this.#state, 0, REQUESTED);
     Atomics.notify(this.#state, 0);
   }

@@ -170,7 +170,7 @@ export class FileThreads {
   #onReturn(thread: FileThread, task: FileTask, answer: FileAnswer): void {
     this.#running.delete(thread);
     this.#hung.delete(task);
-    const opened = task.hasEnded && 'value' in answer ? openedFile(task.job.request, answer.value) : undefined;
+    const opened = task.hasEnded ? openedFile(task.job.request, answer) : undefined;
     if (opened !== undefined) this.#unclosed.add(opened);
     task.returned(answer);
   }
@@ -212,9 +212,10 @@ function dropEnded(tasks: FileTask[]): void {
 }
 
 /** The file that was opened for a call that has ended. */
-function openedFile({ op }: FileRequest, value: unknown): number | undefined {
-  if (op === 'create') return value as number;
-  return op === 'open' ? (value as FileResults['open']).fd : undefined;
+function openedFile({ op }: FileRequest, answer: FileAnswer): number | undefined {
+  if (typeof answer !== 'object' || 'failure' in answer) return undefined;
+  if (op === 'create') return answer.value as number;
+  return op === 'open' ? (answer.value as FileResults['open']).fd : undefined;
 }
 
 function closed(): OrcaError {

@@ -8,8 +8,6 @@ import type * as Fs from 'node:fs';
 import type * as Threads from 'node:worker_threads';
 import type { FileAnswer, FileRequest, FileThreadData, LentMemory, MemoryMessage } from './file-request.ts';
 
-type View = (memory: LentMemory) => Buffer;
-
 export function fileThreadProgram(): string {
   return `(${String(runFileThread)})(require('node:fs'), require('node:worker_threads'), ${String(operationsOf)})`;
 }
@@ -19,11 +17,12 @@ function runFileThread(fs: typeof Fs, threads: typeof Threads, operations: typeo
   const port = parentPort!;
   const { control, bounce } = workerData as FileThreadData;
   const state = new Int32Array(control, 0, 2);
-  const text = Buffer.from(control, 8);
+  const numbers = new Float64Array(control, 8, 6);
+  const text = Buffer.from(control, 56);
   const memories = new Map<number, Buffer>([[0, Buffer.from(bounce)]]);
 
   /** Memory that the thread does not know was sent before the request. */
-  const view: View = ({ memory, offset, lengthBytes }) => {
+  const view = ({ memory, offset, lengthBytes }: LentMemory): Buffer => {
     let found = memories.get(memory);
     while (found === undefined) {
       const next: { readonly message: MemoryMessage } | undefined = receiveMessageOnPort(port);
@@ -34,10 +33,16 @@ function runFileThread(fs: typeof Fs, threads: typeof Threads, operations: typeo
     }
     return found.subarray(offset, offset + lengthBytes);
   };
-  const run = operations(fs, view);
-  const answer = (request: FileRequest): FileAnswer => {
+  const run = operations(fs);
+  const transfer = (): number => {
+    const [isWrite, fd = 0, position = 0, memory = 0, offset = 0, lengthBytes = 0] = numbers;
+    const bytes = view({ memory, offset, lengthBytes });
+    return isWrite === 1 ? fs.writeSync(fd, bytes) : fs.readSync(fd, bytes, 0, lengthBytes, position);
+  };
+  const answer = (length: number): FileAnswer => {
     try {
-      return { value: run(request) };
+      if (length === 0) return transfer();
+      return { value: run(JSON.parse(text.toString('utf8', 0, length)) as FileRequest) };
     } catch (error) {
       const { message, code = '' } = error as NodeJS.ErrnoException;
       return { failure: { message, code } };
@@ -48,14 +53,14 @@ function runFileThread(fs: typeof Fs, threads: typeof Threads, operations: typeo
   for (;;) {
     // Sleeps in the kernel. A thread that is stopped ends here.
     while (Atomics.load(state, 0) === 0) Atomics.wait(state, 0, 0);
-    const request = JSON.parse(text.toString('utf8', 0, state[1])) as FileRequest;
-    const answered = answer(request);
+    const answered = answer(state[1]!);
     Atomics.store(state, 0, 0);
     port.postMessage(answered);
   }
 }
 
-function operationsOf(fs: typeof Fs, view: View): (request: FileRequest) => unknown {
+/** All operations but reads and writes. */
+function operationsOf(fs: typeof Fs): (request: FileRequest) => unknown {
   const readFully = (fd: number, into: Uint8Array, position: number): Uint8Array => {
     let done = 0;
     while (done < into.length) {
@@ -97,9 +102,8 @@ function operationsOf(fs: typeof Fs, view: View): (request: FileRequest) => unkn
       case 'create':
         return fs.openSync(request.path, 'wx', 0o640);
       case 'read':
-        return fs.readSync(request.fd, view(request), 0, request.lengthBytes, request.position);
       case 'write':
-        return fs.writeSync(request.fd, view(request));
+        throw new Error('reads and writes are not sent as JSON');
       case 'sync':
         return fs.fsyncSync(request.fd);
       case 'close':

@@ -1,11 +1,14 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
+import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import type { ChunkStore } from '#cache/engine/ports.ts';
+import { StoreLoads } from '#cache/engine/streams/store-loads.ts';
 import { openStoreStream } from '#cache/engine/streams/store-stream.ts';
 import { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { turns } from '#test/support/engine-checks.ts';
 import { chunkFor, metadataFor, patternBytes } from '#test/support/chunks.ts';
-import { MIB } from '#test/support/engines.ts';
+import { countingObserver, emptyCounts, MIB } from '#test/support/engines.ts';
 import { fakeChunkStore } from '#test/support/fake-chunk-store.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 import { openStored, startPacedReader } from '#test/support/paced-reader.ts';
@@ -37,6 +40,58 @@ test('a reader that closes ends the request to the cachestore, and releases its 
   reader.close();
   await turns(1);
   expect([memory.usedBytes, store.counts.bytesRead]).toEqual([0, 0]);
+});
+
+describe('an operation of the store that has not returned when its call ends', () => {
+  /** A store whose reads take memory and hang; the call ends by its signal, and the operation by `giveBack`. */
+  function openHanging() {
+    const { memory, store, catalog, chunk, body } = open();
+    const operation = Promise.withResolvers<Uint8Array>();
+    let giveBack = (): void => {};
+    const hanging: ChunkStore = {
+      ...store,
+      read: (_chunk, _range, sink, _onInfo, { signal }) =>
+        new Promise((_resolve, reject) => {
+          operation.resolve(sink.space()!);
+          signal.addEventListener('abort', () => {
+            giveBack = sink.keep!();
+            reject(signal.reason);
+          });
+        }),
+    };
+    return { memory, hanging, catalog, chunk, body, memoryOf: operation.promise, giveBack: () => giveBack() };
+  }
+
+  test('keeps its segment of a window until it returns', async () => {
+    const { memory, hanging, catalog, chunk, memoryOf, giveBack } = openHanging();
+    const read = { chunk, demand: 'new', requestId: 'test', signal: NEVER } as const;
+    const range = { from: 0, to: 4 * MIB };
+    const reader = await openStoreStream({ store: hanging, memory, catalog }, read, { range, fetched: range }, {});
+    const lent = await memoryOf;
+    lent[0] = 1;
+    reader.close();
+    await turns(1);
+    expect([memory.usedBytes, lent[0]]).toEqual([MIB, 1]);
+    giveBack();
+    // Poisoned: the segment is back in the pool.
+    expect([memory.usedBytes, lent[0]]).toEqual([0, 0xdb]);
+  });
+
+  test('keeps its segment of a load until it returns', async () => {
+    const { memory, hanging, catalog, chunk, memoryOf, giveBack } = openHanging();
+    const clock = fakeClock();
+    const observer = countingObserver(emptyCounts());
+    const context = { store: hanging, memory, memoryTier: new MemoryTier(), catalog, clock, observer };
+    const loads = new StoreLoads(context);
+    const reader = loads.start({ chunk, range: { from: 0, to: 4 * MIB }, signal: NEVER }, {})!;
+    const lent = await memoryOf;
+    lent[0] = 1;
+    reader.close();
+    await turns(1);
+    expect([memory.usedBytes, lent[0]]).toEqual([MIB, 1]);
+    giveBack();
+    expect([memory.usedBytes, lent[0]]).toEqual([0, 0xdb]);
+  });
 });
 
 test('the store’s failure reaches the reader after the bytes that arrived', async () => {
