@@ -1,6 +1,7 @@
 /** The cache's three listeners, edge, peer and ops, wired to the engine. */
 import type { Config } from '#cache/config/config.ts';
 import type { PeerKeys } from '#cache/core/peer/auth.ts';
+import { BucketTable } from '#cache/engine/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
@@ -67,7 +68,7 @@ async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOp
     auth: keys === undefined ? { type: 'Anonymous' } : { type: keys.type, keys: () => keys.current() },
     tls: tls?.current(),
     region: config.edge.region,
-    buckets: new Set(config.origin.buckets.map(({ name }) => name)),
+    buckets: new BucketTable(config.origin.buckets),
     maxConnections: config.edge.maxConnections,
     explain: config.edge.explain,
     virtualHostDomains: config.edge.virtualHostDomains,
@@ -92,7 +93,7 @@ function openPeerServer(
     peers,
     keys: peerKeys,
     originId: config.origin.id,
-    buckets: config.origin.buckets,
+    buckets: new BucketTable(config.origin.buckets),
     // The budget's limit for any chunk size, because peers may use an older or newer configuration.
     maxChunkSizeBytes: config.memory.budgetBytes / 4,
     clock,

@@ -1,9 +1,12 @@
 /** Bucket rules: which of the origin's buckets, or prefixes of them, clients may read, and under which names. */
 import { OrcaError } from '#cache/core/errors.ts';
+import { covers, isPattern, prefixOf } from '#cache/core/s3/bucket-name.ts';
 import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 
 export interface BucketRule {
+  /** As configured: a bucket's name, or a pattern such as `team-*`. */
   readonly name: string;
+  /** A pattern exactly if `name` is one. */
   readonly originBucket: string;
   readonly prefix: string;
   readonly metadataTtlMs: number;
@@ -11,8 +14,62 @@ export interface BucketRule {
 }
 
 export interface BucketRules {
-  /** By the client's bucket name. */
-  readonly buckets: ReadonlyMap<string, BucketRule>;
+  readonly buckets: BucketTable;
+}
+
+/** The allow-list. A name counts before a pattern, and a longer pattern before a shorter one. */
+export class BucketTable {
+  readonly #byName: ReadonlyMap<string, BucketRule>;
+  readonly #byOriginBucket = new Map<string, BucketRule[]>();
+  /** The longest first. */
+  readonly #patterns: readonly BucketRule[];
+
+  constructor(rules: readonly BucketRule[]) {
+    const exact = rules.filter(({ name }) => !isPattern(name));
+    this.#byName = new Map(exact.map((rule) => [rule.name, rule]));
+    for (const rule of exact)
+      this.#byOriginBucket.set(rule.originBucket, [...(this.#byOriginBucket.get(rule.originBucket) ?? []), rule]);
+    this.#patterns = rules.filter(({ name }) => isPattern(name)).toSorted((a, b) => b.name.length - a.name.length);
+  }
+
+  /** The rule of a client's bucket, with the origin's bucket that it stands for. */
+  get(bucket: string): BucketRule | undefined {
+    const exact = this.#byName.get(bucket);
+    if (exact !== undefined || this.#patterns.length === 0) return exact;
+    const rule = this.#patterns.find(({ name }) => covers(name, bucket));
+    return rule && { ...rule, originBucket: prefixOf(rule.originBucket) + bucket.slice(prefixOf(rule.name).length) };
+  }
+
+  has(bucket: string): boolean {
+    return this.get(bucket) !== undefined;
+  }
+
+  /** The configured names that are not patterns. */
+  names(): readonly string[] {
+    return [...this.#byName.keys()];
+  }
+
+  patterns(): readonly BucketRule[] {
+    return this.#patterns;
+  }
+
+  /** Whether a client may read this object, by the origin's names. */
+  servesOrigin(originBucket: string, key: string): boolean {
+    const exact = this.#byOriginBucket.get(originBucket)?.some(({ prefix }) => staysUnder(prefix, key)) ?? false;
+    return exact || this.#patterns.some((rule) => this.#reaches(rule, originBucket) && staysUnder(rule.prefix, key));
+  }
+
+  /** The client's name for a bucket of the origin under a pattern; undefined if another rule decides about that name. */
+  clientNameOf(rule: BucketRule, originBucket: string): string | undefined {
+    const prefix = prefixOf(rule.originBucket);
+    if (!originBucket.startsWith(prefix)) return undefined;
+    const name = prefixOf(rule.name) + originBucket.slice(prefix.length);
+    return this.get(name)?.name === rule.name ? name : undefined;
+  }
+
+  #reaches(rule: BucketRule, originBucket: string): boolean {
+    return this.clientNameOf(rule, originBucket) !== undefined;
+  }
 }
 
 /** The allow-list's rule for a bucket; throws `bucket_not_found`. */

@@ -11,6 +11,7 @@ import { Repairs } from '#cache/engine/fill/repairs.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import { GhostList } from '#cache/engine/memory/ghost-list.ts';
 import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import { BucketNames } from '#cache/engine/metadata/bucket-names.ts';
 import { BucketOwners } from '#cache/engine/metadata/bucket-owners.ts';
 import { Listings, underPrefix, withoutPrefix, type ListAnswer } from '#cache/engine/metadata/listings.ts';
 import { Manifests } from '#cache/engine/metadata/manifests.ts';
@@ -28,7 +29,7 @@ import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from '
 import { callOrigin } from '#cache/engine/upstream/origin-call.ts';
 import { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
-import { ruleOf, underRule } from './bucket-rule.ts';
+import { BucketTable, ruleOf, underRule } from './bucket-rule.ts';
 import { explain } from './explain.ts';
 import type { EngineOptions } from './options.ts';
 import { admit, read, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
@@ -47,6 +48,8 @@ export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
   /** A page of a client's bucket, in the client's names. */
   list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListAnswer>;
+  /** The client's names of the origin's buckets under the configured patterns. */
+  listBuckets(signal: AbortSignal): Promise<readonly string[]>;
   /** The same of all versions. */
   listVersions(bucket: string, query: VersionQuery, signal: AbortSignal): Promise<VersionPage>;
   /** A document of the origin about a client's bucket (the key is empty) or object. */
@@ -148,8 +151,9 @@ function openMetadata(options: EngineOptions, context: FillContext) {
   const { staleIfErrorMs } = settings.metadata;
   const listings = new Listings({ ...context, ttlMs: settings.edge.listTtlMs, staleIfErrorMs, stored: storedLists });
   const versionListings = new VersionListings(context);
+  const bucketNames = new BucketNames(context);
   const subResources = new SubResources({ ...context, ttlMs: settings.edge.listTtlMs });
-  return { manifests, metadata, owners, parts, listings, storedLists, versionListings, subResources };
+  return { manifests, metadata, owners, parts, listings, storedLists, versionListings, bucketNames, subResources };
 }
 
 export function openEngine(options: EngineOptions): Engine {
@@ -187,7 +191,7 @@ export function openEngine(options: EngineOptions): Engine {
     metadata,
     parts,
     originId: settings.origin.id,
-    buckets: new Map(settings.origin.buckets.map((rule) => [rule.name, rule])),
+    buckets: new BucketTable(settings.origin.buckets),
     chunking: settings.chunking,
     readahead: options.readahead,
   };
@@ -229,14 +233,18 @@ interface Answers {
   readonly owners: BucketOwners;
   readonly listings: Listings;
   readonly versionListings: VersionListings;
+  readonly bucketNames: BucketNames;
   readonly subResources: SubResources;
 }
 
 /** What clients and peers call. Every call is refused while another origin is registered under this one's id. */
 function openCalls(
   context: ReadContext,
-  { identity, owners, listings, versionListings, subResources }: Answers,
-): Pick<Engine, 'read' | 'list' | 'listVersions' | 'subResource' | 'checkOwner' | 'serveFill' | 'purge'> {
+  { identity, owners, listings, versionListings, bucketNames, subResources }: Answers,
+): Pick<
+  Engine,
+  'read' | 'list' | 'listBuckets' | 'listVersions' | 'subResource' | 'checkOwner' | 'serveFill' | 'purge'
+> {
   const served = <T>(call: () => Promise<T>): Promise<T> => {
     const refusal = identity.refusal();
     return refusal === undefined ? call() : Promise.reject(refusal);
@@ -251,6 +259,7 @@ function openCalls(
         const answer = await listings.list(originBucket, underPrefix(prefix, query), signal);
         return { ...answer, page: withoutPrefix(prefix, answer.page) };
       }),
+    listBuckets: (signal) => served(() => bucketNames.list(context.buckets, signal)),
     listVersions: (bucket, query, signal) =>
       served(async () => {
         const rule = ruleOf(context, bucket);
@@ -263,7 +272,10 @@ function openCalls(
         const { originBucket, prefix } = ruleOf(context, name.bucket);
         if (name.key !== '') return subResources.read(admit(context, name).object, wanted, signal);
         if (wanted.namesKeys === true && prefix !== '')
-          throw new OrcaError('not_implemented', `?${wanted.name} names keys of the origin's bucket outside of this one`);
+          throw new OrcaError(
+            'not_implemented',
+            `?${wanted.name} names keys of the origin's bucket outside of this one`,
+          );
         return subResources.read({ bucket: originBucket, key: '' }, wanted, signal);
       }),
     checkOwner: (name, owner, signal) =>

@@ -96,6 +96,11 @@ export interface Origin {
   list(bucket: string, query: ListQuery, options: CallOptions): Promise<ListPage>;
   /** The same with all versions. Rejects with not_implemented from an origin that cannot list them in S3's order. */
   listVersions(bucket: string, query: VersionQuery, options: CallOptions): Promise<VersionPage>;
+  /**
+   * The names of the account's buckets that begin with `prefix`, at most S3's 10 000; not retried. Rejects with
+   * access_denied, origin_*, and not_implemented from an origin that cannot list them.
+   */
+  listBuckets(prefix: string, options: CallOptions): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 

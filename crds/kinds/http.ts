@@ -106,9 +106,11 @@ interface OriginFields {
 
 const everyBucketHasUrl = {
   rule:
-    '!has(self.http) || self.buckets.all(b, ' +
-    'self.http.urls.exists(u, u.bucket == (has(b.originBucket) ? b.originBucket : b.name)))',
-  message: 'must have an item for every bucket: for its originBucket, or for its name without one',
+    // Names first: the API server refuses a rule that chooses between the fields for each pair of bucket and URL.
+    '!has(self.http) || self.buckets.map(b, has(b.originBucket) ? b.originBucket : b.name)' +
+    '.all(n, self.http.urls.exists(u, u.bucket == n))',
+  message:
+    'must have an item for every bucket: for its originBucket, or for its name without one; an HTTP server has no buckets for a pattern',
   fieldPath: '.http.urls',
   reads: ['http', 'buckets'],
   holds: ({ http, buckets }: OriginFields) =>

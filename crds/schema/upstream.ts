@@ -30,28 +30,50 @@ export const originIdentity = withDefault(
   'empty',
 );
 
+/**
+ * A ConfigMap holds 1 MiB, which is what as many names, originBuckets and prefixes of the maximum length take. Patterns
+ * serve accounts with more buckets.
+ */
+const MAX_BUCKETS = 1_000;
+
+interface BucketFields {
+  readonly name: string;
+  readonly originBucket?: string;
+}
+
 export const buckets = {
   type: 'array',
-  description: 'Allow-list of buckets. For clients, a bucket that is not listed does not exist.',
+  description:
+    'Allow-list of buckets. For clients, a bucket that is not listed does not exist. A name counts before a pattern, ' +
+    'and a longer pattern before a shorter one.',
   minItems: 1,
-  maxItems: 100,
+  maxItems: MAX_BUCKETS,
   'x-kubernetes-list-type': 'map',
   'x-kubernetes-list-map-keys': ['name'],
   items: {
     type: 'object',
     required: ['name'],
     properties: {
-      name: text('Name of the bucket for clients.', {
-        maxLength: 63,
-        pattern: '^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$',
-        message:
-          "must be a bucket name: 3 to 63 characters of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit",
-      }),
-      originBucket: text('Name of the bucket at the origin. If omitted, the same as `name`.', {
-        maxLength: 255,
-        pattern: BUCKET_PATTERN,
-        message: BUCKET_MESSAGE,
-      }),
+      name: text(
+        'Name of the bucket for clients; or a pattern, such as `team-*`, that serves every bucket of the origin whose ' +
+          'name begins so.',
+        {
+          maxLength: 63,
+          pattern: '^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|[a-z0-9][a-z0-9.-]{0,61}[*])$',
+          message:
+            "must be a bucket name: 3 to 63 characters of a-z, 0-9, '.' and '-', beginning and ending with a letter or " +
+            "digit; or the beginning of bucket names, followed by '*'",
+        },
+      ),
+      originBucket: text(
+        'Name of the bucket at the origin. If omitted, the same as `name`. For a pattern it is one too: with `name: ' +
+          'team-*` and `originBucket: acme-*`, clients read `acme-red` as `team-red`.',
+        {
+          maxLength: 255,
+          pattern: '^([A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]{0,253}[*])$',
+          message: `${BUCKET_MESSAGE}; or the beginning of bucket names, followed by '*'`,
+        },
+      ),
       prefix: withDefault(
         text('Prepended to every key at the origin, exactly as written (no `/` is added).', { maxLength: 512 }),
         '',
@@ -65,6 +87,15 @@ export const buckets = {
         'because most buckets give no such guarantee',
       ),
     },
+    'x-kubernetes-validations': [
+      {
+        rule: "!has(self.originBucket) || self.originBucket.endsWith('*') == self.name.endsWith('*')",
+        message: "must end with '*' exactly if name does",
+        fieldPath: '.originBucket',
+        reads: ['name', 'originBucket'],
+        holds: ({ name, originBucket = name }: BucketFields) => originBucket.endsWith('*') === name.endsWith('*'),
+      },
+    ],
   },
 } as const satisfies Schema;
 

@@ -5,7 +5,7 @@
 import type { LivePod, NamedReport } from '#operator/api/observed.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { ProbePod } from './probe-pod.ts';
-import { openSemaphore } from './semaphore.ts';
+import { openSemaphore } from '#shared/semaphore.ts';
 
 export interface PodReports {
   /** Probes at most three of the pods, unless the last reports of the same pods are younger than `maxAgeMs`. */

@@ -6,6 +6,8 @@ import type { BucketReport, PodReport } from '#operator/api/observed.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';
 import type { ConditionValue, StatusInput } from './status-input.ts';
 
+/** The message of a condition has at most 32 KiB, and people read it. */
+const MAX_NAMES = 10;
 const WEIGHT = { notProbed: 0, reachable: 1, listDenied: 2, unreachable: 3 } as const;
 
 export function originReachable({ reports }: Pick<StatusInput, 'reports'>): ConditionValue {
@@ -53,5 +55,7 @@ function names(buckets: readonly BucketReport[]): string {
 }
 
 function list(names: readonly string[]): string {
-  return `${names.length === 1 ? 'bucket' : 'buckets'} ${names.toSorted().join(', ')}`;
+  const sorted = names.toSorted();
+  const more = sorted.length > MAX_NAMES ? ` and ${sorted.length - MAX_NAMES} more` : '';
+  return `${names.length === 1 ? 'bucket' : 'buckets'} ${sorted.slice(0, MAX_NAMES).join(', ')}${more}`;
 }

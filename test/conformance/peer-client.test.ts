@@ -1,6 +1,7 @@
 /** The real client over loopback to the real peer listener of another replica's engine, with keys and without. */
 import { peerAddress } from '#cache/core/peer-set.ts';
 import type { PeerKeys } from '#cache/core/peer/auth.ts';
+import { BucketTable } from '#cache/engine/bucket-rule.ts';
 import type { PeerClient, PeerView } from '#cache/engine/ports.ts';
 import { openPeerListener } from '#cache/http/peer/peer.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
@@ -28,7 +29,7 @@ async function connect({ replicas, settings }: Engines, keys: PeerKeys | undefin
     peers,
     keys: keys === undefined ? undefined : { current: () => keys },
     originId: settings.origin.id,
-    buckets: settings.origin.buckets,
+    buckets: new BucketTable(settings.origin.buckets),
     maxChunkSizeBytes: settings.memory.budgetBytes / 4,
     clock: systemClock,
     unackedBytes: unknownUnacked,

@@ -293,6 +293,36 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.origin.buckets[0].name',
   },
   {
+    name: 'a pattern without a beginning',
+    changes: { 'spec.origin.buckets': [bucket('*')] },
+    path: 'spec.origin.buckets[0].name',
+  },
+  {
+    name: 'a pattern with its asterisk in the middle',
+    changes: { 'spec.origin.buckets': [bucket('team-*-x')] },
+    path: 'spec.origin.buckets[0].name',
+  },
+  {
+    name: 'a pattern that stands for one bucket of the origin',
+    changes: { 'spec.origin.buckets': [bucket('team-*', { originBucket: 'acme' })] },
+    path: 'spec.origin.buckets[0].originBucket',
+  },
+  {
+    name: 'a bucket that stands for several of the origin',
+    changes: { 'spec.origin.buckets': [bucket('team', { originBucket: 'acme-*' })] },
+    path: 'spec.origin.buckets[0].originBucket',
+  },
+  {
+    name: 'more buckets than a ConfigMap holds',
+    changes: { 'spec.origin.buckets': Array.from({ length: 1001 }, (_, index) => bucket(`bucket-${index}`)) },
+    path: 'spec.origin.buckets',
+  },
+  {
+    name: 'a pattern for an HTTP server',
+    changes: { ...httpOrigin({}), 'spec.origin.buckets': [bucket('models-*')] },
+    path: 'spec.origin.http.urls',
+  },
+  {
     name: 'two buckets with the same name',
     changes: { 'spec.origin.buckets': [bucket('models'), bucket('models')] },
     path: 'spec.origin.buckets[1]',
@@ -511,6 +541,18 @@ export const goodCases: readonly Case[] = [
   },
   { name: 'a requester who pays', changes: { 'spec.origin.s3.requesterPays': true } },
   { name: 'a public container', changes: azureOrigin({ anonymous: true }) },
+  {
+    name: 'patterns of buckets',
+    changes: { 'spec.origin.buckets': [bucket('team-*'), bucket('t*', { originBucket: 'Acme_T*' }), bucket('models')] },
+  },
+  {
+    name: 'as many buckets as are allowed, with fields of the maximum length',
+    changes: {
+      'spec.origin.buckets': Array.from({ length: 1000 }, (_, index) =>
+        bucket(`bucket-${index}-`.padEnd(63, 'b'), { originBucket: 'o'.repeat(255), prefix: 'p'.repeat(512) }),
+      ),
+    },
+  },
   { name: 'no tiers', changes: { 'spec.chunking.tiers': [] } },
   {
     name: 'eight tiers',

@@ -5,6 +5,7 @@ import { parseConfig } from '#cache/config/load.ts';
 import { configuredSettings, readRuntime } from '#cache/config/runtime.ts';
 import { configHash, podConfig, podConfigFile, runtimeConfig } from '#crds/pod-config.ts';
 import { arbitraryCache } from './arbitrary-cache.ts';
+import { goodCases } from './cases.ts';
 import { accepted, sampleWith } from './sample.ts';
 
 const GIB = 1024 ** 3;
@@ -34,6 +35,12 @@ describe("a pod's config file", () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  test('fits into a ConfigMap with as many buckets as are allowed, with fields of the maximum length', () => {
+    const most = goodCases.find(({ name }) => name.startsWith('as many buckets'));
+    const { yaml } = podConfigFile(accepted(sampleWith(most!.changes)));
+    expect(Buffer.byteLength(yaml)).toBeLessThan(1024 * 1024);
   });
 
   test('does not change with fields that pods reload', () => {

@@ -1,6 +1,7 @@
 /** N real engines in one process over one fake origin and one fake store; their peer RPC is a direct call. */
 import { createHash } from 'node:crypto';
 import type { OrcaError } from '#cache/core/errors.ts';
+import type { BucketRule } from '#cache/engine/bucket-rule.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import type { EngineSettings } from '#cache/engine/options.ts';
 import type { ChunkStore, Observer, Origin, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';
@@ -64,6 +65,8 @@ export interface EnginesOptions {
   readonly clock?: Clock;
   readonly verifyRanges?: boolean;
   readonly listTtlMs?: number;
+  /** Default: `models`, which is `far-models` at the origin. */
+  readonly buckets?: readonly BucketRule[];
   /** The origin's fingerprint; without one its identity is not checked. */
   readonly fingerprint?: string;
   /** Wraps or replaces the origin that the engines read from. */
@@ -81,7 +84,9 @@ export function openEngines(options: EnginesOptions = {}): Engines {
     origin: {
       id: 'test',
       ...(options.fingerprint !== undefined && { fingerprint: options.fingerprint }),
-      buckets: [{ name: 'models', originBucket: 'far-models', prefix: '', metadataTtlMs: 300_000, immutable: false }],
+      buckets: options.buckets ?? [
+        { name: 'models', originBucket: 'far-models', prefix: '', metadataTtlMs: 300_000, immutable: false },
+      ],
       queueTimeoutMs: 5_000,
       retry: { attempts: 3, backoffInitialMs: 1, backoffMaxMs: 2, maxTotalDurationMs: 5_000 },
     },

@@ -207,6 +207,13 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
         builder.add({ key, ...head, storageClass: 'STANDARD' });
       return builder.page();
     },
+    async listBuckets(prefix, call) {
+      counts.lists += 1;
+      if (call.signal.aborted) throw cancelledBy(call.signal);
+      const fault = takeFault('list', prefix);
+      if (fault !== undefined) await strike(fault, call);
+      return [...buckets.keys()].filter((name) => name.startsWith(prefix));
+    },
     async listVersions(bucket, query, call) {
       counts.lists += 1;
       if (call.signal.aborted) throw cancelledBy(call.signal);

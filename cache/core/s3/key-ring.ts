@@ -3,9 +3,10 @@
  * compared in constant time, and a token is compared with every key, so that timing does not reveal which one is similar.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { covers } from './bucket-name.ts';
 import { staysUnder } from './path-traversal.ts';
 
-/** A bucket, by the name that clients use, and the prefix in it that a key may read. */
+/** A bucket, by the name that clients use, or a pattern of such names; and the prefix in it that a key may read. */
 export interface Grant {
   readonly name: string;
   readonly prefix: string;
@@ -34,12 +35,14 @@ export interface Caller {
 }
 
 export function mayAccessBucket({ grants }: Caller, bucket: string): boolean {
-  return grants === undefined || grants.some(({ name }) => name === bucket);
+  return grants === undefined || grants.some(({ name }) => covers(name, bucket));
 }
 
 /** `keyOrPrefix` is the key of an object or the prefix of a list. */
 export function mayRead({ grants }: Caller, bucket: string, keyOrPrefix: string): boolean {
-  return grants === undefined || grants.some(({ name, prefix }) => name === bucket && staysUnder(prefix, keyOrPrefix));
+  return (
+    grants === undefined || grants.some(({ name, prefix }) => covers(name, bucket) && staysUnder(prefix, keyOrPrefix))
+  );
 }
 
 export interface KeyRing {

@@ -6,7 +6,9 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { hasCustomerKey, notApplicable } from '#cache/core/s3/customer-key.ts';
-import { authorityOf, bucketOfHost, parseRequestTarget } from '#cache/core/s3/request-target.ts';
+import type { Caller } from '#cache/core/s3/key-ring.ts';
+import { authorityOf, bucketOfHost, parseRequestTarget, type RequestTarget } from '#cache/core/s3/request-target.ts';
+import type { BucketTable } from '#cache/engine/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
@@ -44,7 +46,7 @@ export interface EdgeOptions {
   /** undefined = HTTP. */
   readonly tls: TlsKeys | undefined;
   readonly region: string;
-  readonly buckets: ReadonlySet<string>;
+  readonly buckets: BucketTable;
   readonly virtualHostDomains: readonly string[];
   readonly corsOrigins: readonly string[];
   readonly maxConnections: number;

@@ -5,16 +5,16 @@ import { mayAccessBucket } from '#cache/core/s3/key-ring.ts';
 import { bucketsDocument, listDocument, locationDocument } from '#cache/core/s3/list-document.ts';
 import { parseListRequest } from '#cache/core/s3/list-request.ts';
 import { compareKeys } from '#cache/core/s3/listing.ts';
+import type { BucketTable } from '#cache/engine/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { ListAnswer } from '#cache/engine/metadata/listings.ts';
 import { abortOnClose } from '#cache/http/listener/http-listener.ts';
 import { requireBucketAccess, requireReadAccess, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
 
 export interface ServedBuckets {
-  readonly engine: Pick<Engine, 'list' | 'listVersions'>;
+  readonly engine: Pick<Engine, 'list' | 'listBuckets' | 'listVersions'>;
   readonly region: string;
-  /** Client-facing names. */
-  readonly names: ReadonlySet<string>;
+  readonly names: BucketTable;
   /** Reported as the creation date, which the origin does not provide: when this replica began to serve. */
   readonly createdMs: number;
 }
@@ -23,8 +23,11 @@ export interface ServedBuckets {
 const MAX_BUCKETS = 10_000;
 const NO_KEYS: ListAnswer = { page: { items: [], truncated: false }, ageMs: 0, stale: false };
 
-export function listBuckets({ names, region, createdMs }: ServedBuckets, call: EdgeCall): EdgeResult {
-  const { caller, target } = call;
+export async function listBuckets(
+  { engine, names, region, createdMs }: ServedBuckets,
+  call: EdgeCall,
+): Promise<EdgeResult> {
+  const { caller, target, request, response } = call;
   if (!caller.signed) throw new OrcaError('forbidden', 'Access Denied');
   const { query } = target;
   const prefix = query.get('prefix') ?? '';
@@ -33,7 +36,9 @@ export function listBuckets({ names, region, createdMs }: ServedBuckets, call: E
   const after = token === undefined ? '' : decodeToken(binding, token);
   const maxBuckets = maxBucketsOf(query.get('max-buckets'));
   const wantedRegion = query.get('bucket-region');
-  const all = [...names]
+  // An incomplete list would be a false answer: without the permission to list buckets the request fails.
+  const underPatterns = names.patterns().length === 0 ? [] : await engine.listBuckets(abortOnClose(request, response));
+  const all = [...new Set([...names.names(), ...underPatterns])]
     .filter((name) => mayAccessBucket(caller, name) && name.startsWith(prefix) && compareKeys(name, after) > 0)
     .filter(() => wantedRegion === undefined || wantedRegion === region)
     .toSorted(compareKeys);
@@ -86,6 +91,6 @@ export function bucketLocation({ names, region }: ServedBuckets, call: EdgeCall)
   return sendXml(call, 200, locationDocument(region));
 }
 
-export function requireServed(names: ReadonlySet<string>, bucket: string): void {
+export function requireServed(names: BucketTable, bucket: string): void {
   if (!names.has(bucket)) throw new OrcaError('bucket_not_found', `bucket ${bucket} is not served by this cache`);
 }

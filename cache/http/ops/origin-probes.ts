@@ -4,8 +4,10 @@
  */
 import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
 import { abortable, withDeadline } from '#cache/engine/abortable.ts';
+import { isPattern, prefixOf } from '#cache/core/s3/bucket-name.ts';
 import type { BucketRule } from '#cache/engine/bucket-rule.ts';
-import type { Clock, Observer, Origin } from '#cache/engine/ports.ts';
+import type { CallOptions, Clock, Observer, Origin } from '#cache/engine/ports.ts';
+import { openSemaphore } from '#shared/semaphore.ts';
 
 const PROBE_TIMEOUT_MS = 5_000;
 /** Clients come first, and readiness has just probed a new configuration. */
@@ -14,6 +16,9 @@ const FIRST_AFTER_MS = 15_000;
 const INTERVAL_MS = 10 * 60_000;
 /** A failed bucket is probed more often, to notice its recovery. */
 const RETRY_MS = 30_000;
+
+/** A cache may have a thousand buckets; the origin serves clients too. */
+const AT_ONCE = 16;
 
 export type ProbeState = 'unknown' | 'reachable' | 'list_denied' | 'failed';
 
@@ -35,6 +40,7 @@ export interface OriginProbesOptions {
 export class OriginProbes {
   readonly #options: OriginProbesOptions;
   readonly #results: Map<string, BucketProbe>;
+  readonly #withPermit = openSemaphore(AT_ONCE);
 
   constructor(options: OriginProbesOptions) {
     this.#options = options;
@@ -47,17 +53,18 @@ export class OriginProbes {
   }
 
   /** Sends one request; its result is also recorded in `results`. */
-  async probe(rule: BucketRule, parent: AbortSignal): Promise<BucketProbe> {
+  probe(rule: BucketRule, parent: AbortSignal): Promise<BucketProbe> {
+    return this.#withPermit(parent, () => this.#probeNow(rule, parent));
+  }
+
+  async #probeNow(rule: BucketRule, parent: AbortSignal): Promise<BucketProbe> {
     const { origin, clock, observer } = this.#options;
     const startedMs = clock.now();
     const late = () => new OrcaError('origin_unavailable', `no answer within ${PROBE_TIMEOUT_MS} ms`);
     let result: BucketProbe;
     try {
       const answer = await withDeadline(clock, PROBE_TIMEOUT_MS, late, parent, (signal) =>
-        abortable(
-          origin.probe(rule.originBucket, rule.prefix, { signal, firstByteTimeoutMs: PROBE_TIMEOUT_MS }),
-          signal,
-        ),
+        abortable(ask(origin, rule, { signal, firstByteTimeoutMs: PROBE_TIMEOUT_MS }), signal),
       );
       result =
         answer === 'reachable'
@@ -86,5 +93,17 @@ export class OriginProbes {
     } catch (error) {
       if (!signal.aborted) throw error;
     }
+  }
+}
+
+/** A pattern names no bucket: listing those under it shows that the account is reachable. */
+async function ask(origin: Origin, rule: BucketRule, options: CallOptions): Promise<'reachable' | 'list_denied'> {
+  if (!isPattern(rule.name)) return origin.probe(rule.originBucket, rule.prefix, options);
+  try {
+    await origin.listBuckets(prefixOf(rule.originBucket), options);
+    return 'reachable';
+  } catch (error) {
+    if (hasCode(error, 'access_denied')) return 'list_denied';
+    throw error;
   }
 }

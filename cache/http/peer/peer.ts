@@ -17,9 +17,8 @@ import {
   type ObjectName,
 } from '#cache/core/peer/head-request.ts';
 import { formatNotCoordinator } from '#cache/core/peer/refusal.ts';
-import { staysUnder } from '#cache/core/s3/path-traversal.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
-import type { BucketRule } from '#cache/engine/bucket-rule.ts';
+import type { BucketTable } from '#cache/engine/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
@@ -47,7 +46,7 @@ export interface PeerListenerOptions {
   /** Undefined = development: no MACs, no proofs. */
   readonly keys: { current(): PeerKeys } | undefined;
   readonly originId: string;
-  readonly buckets: readonly BucketRule[];
+  readonly buckets: BucketTable;
   readonly maxChunkSizeBytes: number;
   readonly clock: Clock;
   readonly unackedBytes: UnackedBytes;
@@ -218,8 +217,8 @@ function authenticate(options: Listener, request: IncomingMessage): Requester | 
 function checkServed(options: PeerListenerOptions, { originId, bucket, key }: ObjectName): void {
   if (originId !== options.originId)
     throw new OrcaError('bad_request', 'origin_id differs: all replicas must have the same origin.id');
-  const served = options.buckets.some((rule) => rule.originBucket === bucket && staysUnder(rule.prefix, key));
-  if (!served) throw new OrcaError('bad_request', 'the bucket or prefix is not configured');
+  if (!options.buckets.servesOrigin(bucket, key))
+    throw new OrcaError('bad_request', 'the bucket or prefix is not configured');
 }
 
 /** Sends `102 Processing` at intervals until the returned function is called or the status line is sent. */

@@ -21,6 +21,7 @@ import {
   type AzureClientOptions,
 } from '#cache/wire/azure/client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import { listContainers } from './containers.ts';
 import { errorFor } from './errors.ts';
 import { isDirectory, s3Headers } from './headers.ts';
 import { openAzureList, type AzureList } from './list.ts';
@@ -102,6 +103,14 @@ class AzureOrigin implements Origin {
 
   list(bucket: string, query: ListQuery, call: CallOptions): Promise<ListPage> {
     return this.#lists.list(bucket, query, call);
+  }
+
+  async listBuckets(prefix: string, call: CallOptions): Promise<readonly string[]> {
+    try {
+      return await listContainers(this.#client, prefix, call);
+    } catch (error) {
+      throw toOrcaError(error, 'the list of containers');
+    }
   }
 
   /** Azure lists the versions of a blob from the oldest to the newest, and marks deletions in another way. */

@@ -14,6 +14,9 @@ export interface HostClientsOptions {
   readonly env?: Env | undefined;
 }
 
+/** One host for each bucket in virtual-hosted style, of which clients may name any number under a pattern. */
+const MAX_HOSTS = 256;
+
 export interface HostClients {
   /**
    * The client of `host[:port]`. Without a proxy it is returned synchronously, so that concurrent reads keep their
@@ -23,44 +26,74 @@ export interface HostClients {
   close(): void;
 }
 
+interface Host {
+  client: RawClient | Promise<RawClient>;
+  tunnel: Tunnel | undefined;
+}
+
 export function openHostClients(options: HostClientsOptions): HostClients {
   const { protocol, secureContext, connectTimeoutMs, maxIdle, env } = options;
-  const clients = new Map<string, RawClient | Promise<RawClient>>();
-  const tunnels: Tunnel[] = [];
+  /** The least recently used is first. */
+  const hosts = new Map<string, Host>();
   let closed = false;
 
-  const open = (endpoint: string, authority?: string): RawClient => {
+  const openClient = (endpoint: string, authority?: string): RawClient => {
     const client = openRawClient({ endpoint, authority, secureContext, connectTimeoutMs, maxIdle });
     if (closed) client.close();
     return client;
   };
-  const openTunnelled = async (proxy: URL, host: string): Promise<RawClient> => {
-    const { port } = new URL(`${protocol}//${host}`);
-    const target = port === '' ? `${host}:${protocol === 'https:' ? 443 : 80}` : host;
+  const openTunnelled = async (proxy: URL, name: string): Promise<Host & { readonly client: RawClient }> => {
+    const { port } = new URL(`${protocol}//${name}`);
+    const target = port === '' ? `${name}:${protocol === 'https:' ? 443 : 80}` : name;
     const tunnel = await openTunnel({ proxy, target });
-    tunnels.push(tunnel);
     if (closed) tunnel.close();
-    return open(`${protocol}//127.0.0.1:${tunnel.port}`, host);
+    return { client: openClient(`${protocol}//127.0.0.1:${tunnel.port}`, name), tunnel };
+  };
+  const openHost = (name: string): Host => {
+    const endpoint = `${protocol}//${name}`;
+    const proxy = env === undefined ? undefined : proxyFor(endpoint, env);
+    if (proxy === undefined) return { client: openClient(endpoint), tunnel: undefined };
+    const opening = openTunnelled(proxy, name);
+    const host: Host = { client: opening.then(({ client }) => client), tunnel: undefined };
+    opening.then(
+      (opened) => Object.assign(host, opened),
+      () => hosts.delete(name),
+    );
+    return host;
   };
   return {
-    of(host) {
-      const known = clients.get(host);
-      if (known !== undefined) return known;
-      const endpoint = `${protocol}//${host}`;
-      const proxy = env === undefined ? undefined : proxyFor(endpoint, env);
-      const client = proxy === undefined ? open(endpoint) : openTunnelled(proxy, host);
-      clients.set(host, client);
-      if (client instanceof Promise)
-        client.then(
-          (opened) => clients.set(host, opened),
-          () => clients.delete(host),
-        );
-      return client;
+    of(name) {
+      const known = hosts.get(name);
+      if (known !== undefined) {
+        if (hosts.size > 1) {
+          hosts.delete(name);
+          hosts.set(name, known);
+        }
+        return known.client;
+      }
+      if (hosts.size >= MAX_HOSTS) closeOldest(hosts);
+      const host = openHost(name);
+      hosts.set(name, host);
+      return host.client;
     },
     close() {
       closed = true;
-      for (const client of clients.values()) if (!(client instanceof Promise)) client.close();
-      for (const tunnel of tunnels) tunnel.close();
+      for (const host of hosts.values()) closeHost(host);
     },
   };
+}
+
+/** Closes the least recently used host without a request. */
+function closeOldest(hosts: Map<string, Host>): void {
+  for (const [name, host] of hosts) {
+    if (host.client instanceof Promise || host.client.connections.active > 0) continue;
+    hosts.delete(name);
+    closeHost(host);
+    return;
+  }
+}
+
+function closeHost({ client, tunnel }: Host): void {
+  if (!(client instanceof Promise)) client.close();
+  tunnel?.close();
 }

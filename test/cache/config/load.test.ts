@@ -65,7 +65,7 @@ const rows: readonly Row[] = [
     name: 'an invalid second bucket',
     changes: { 'origin.buckets': [{ name: 'models' }, { name: 'M' }] },
     problem:
-      "origin.buckets[1].name: must be a bucket name: 3 to 63 characters of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit",
+      "origin.buckets[1].name: must be a bucket name: 3 to 63 characters of a-z, 0-9, '.' and '-', beginning and ending with a letter or digit; or the beginning of bucket names, followed by '*'",
   },
   { name: 'a duration without a unit', changes: { 'metadata.ttl': 300 }, problem: 'metadata.ttl: must be a string' },
   {
