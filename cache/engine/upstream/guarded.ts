@@ -30,6 +30,9 @@ const ORIGIN: BreakerSettings = {
   name: 'the origin',
 };
 
+/** As many as the allow-list can name. */
+const MAX_BREAKERS = 1_000;
+
 export interface GuardedStore extends ChunkStore {
   readonly breaker: Breaker;
 }
@@ -66,13 +69,13 @@ export interface GuardedOrigin extends Origin {
 }
 
 export function guardOrigin(origin: Origin, clock: Clock): GuardedOrigin {
-  // Only buckets of the allow-list come this far, so the table is bounded by it.
   const breakers = new Map<string, Breaker>();
   const keys = new KeyBreakers(ORIGIN, clock);
   const isFailure = (error: unknown) => hasCode(error, 'origin_unavailable');
   const guarded = <T>(bucket: string, about: BreakerCall, call: () => Promise<T>) => {
     const breaker = breakers.get(bucket) ?? new Breaker({ ...ORIGIN, name: `the origin's bucket ${bucket}` }, clock);
     breakers.set(bucket, breaker);
+    forgetOldest(breakers);
     return breaker.run(about, isFailure, () => keys.run(bucket, about, isFailure, call));
   };
   return {
@@ -88,6 +91,8 @@ export function guardOrigin(origin: Origin, clock: Clock): GuardedOrigin {
     subResource: (bucket, key, ...args) => guarded(bucket, { key }, () => origin.subResource(bucket, key, ...args)),
     listVersions: (bucket, query, call) =>
       guarded(bucket, listOf(query), () => origin.listVersions(bucket, query, call)),
+    // Rare, and of no bucket.
+    listBuckets: (...args) => origin.listBuckets(...args),
     // Readiness probes bypass the breaker: they are rare, and no client waits for them.
     probe: (...args) => origin.probe(...args),
     close: () => origin.close(),
@@ -97,4 +102,14 @@ export function guardOrigin(origin: Origin, clock: Clock): GuardedOrigin {
 /** Each prefix counts as a key of its own. */
 function listOf({ prefix }: { readonly prefix: string }): BreakerCall {
   return { key: `list ${prefix}` };
+}
+
+/** Under a pattern of the allow-list clients may name any number of buckets. A breaker that is not closed stays. */
+function forgetOldest(breakers: Map<string, Breaker>): void {
+  if (breakers.size <= MAX_BREAKERS) return;
+  for (const [bucket, { state }] of breakers) {
+    if (state !== 'closed') continue;
+    breakers.delete(bucket);
+    return;
+  }
 }
