@@ -46,6 +46,7 @@ export interface Config {
   readonly metadata: {
     readonly ttlMs: number;
     readonly negativeTtlMs: number;
+    readonly staleWhileRevalidateMs: number;
     readonly staleIfErrorMs: number;
     readonly maxEntries: number;
   };
@@ -75,9 +76,13 @@ export interface Config {
     readonly corsOrigins: readonly string[];
     readonly listTtlMs: number;
     readonly maxConnections: number;
+    /** Undefined = no access log. `sample`: one request of this many is logged. */
+    readonly accessLog: { readonly format: 'json' | 's3'; readonly sample: number } | undefined;
     readonly explain: boolean;
   };
   readonly shutdown: { readonly propagationDelayMs: number; readonly drainTimeoutMs: number };
+  /** Undefined = no prices. In dollars. */
+  readonly costs: { readonly egressPerGB: number; readonly per1000Requests: number } | undefined;
   readonly runtimeFile: string | undefined;
   readonly logLevel: LogLevel;
   /** First 8 hex digits of the SHA-256 of the file's bytes; the operator and `provenConfigs` identify configurations by it. */

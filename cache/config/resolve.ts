@@ -39,6 +39,7 @@ export function resolve(file: PodFile, hash: string, facts: Facts, problems: Pro
     metadata: {
       ttlMs: ms(file.metadata.ttl),
       negativeTtlMs: ms(file.metadata.negativeTTL),
+      staleWhileRevalidateMs: ms(file.metadata.staleWhileRevalidate),
       staleIfErrorMs: ms(file.metadata.staleIfError),
       maxEntries: file.metadata.maxEntries,
     },
@@ -49,6 +50,10 @@ export function resolve(file: PodFile, hash: string, facts: Facts, problems: Pro
     shutdown: {
       propagationDelayMs: ms(file.shutdown.propagationDelay),
       drainTimeoutMs: ms(file.shutdown.drainTimeout),
+    },
+    costs: file.costs && {
+      egressPerGB: Number(file.costs.originEgressPerGB ?? 0),
+      per1000Requests: Number(file.costs.originPer1000Requests ?? 0),
     },
     runtimeFile: file.runtimeFile,
     logLevel: resolveLogLevel(file.logLevel, facts.env, problems),
@@ -97,6 +102,7 @@ function resolveEdge({ edge }: PodFile): Config['edge'] {
     corsOrigins: edge.corsOrigins,
     listTtlMs: ms(edge.listTTL),
     maxConnections: edge.maxConnections,
+    accessLog: edge.accessLog,
     explain: edge.explain,
   };
 }

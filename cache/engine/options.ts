@@ -16,7 +16,12 @@ export interface EngineSettings {
   };
   readonly cacheStore: { readonly verifyRanges: boolean };
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
-  readonly metadata: { readonly negativeTtlMs: number; readonly staleIfErrorMs: number; readonly maxEntries: number };
+  readonly metadata: {
+    readonly negativeTtlMs: number;
+    readonly staleWhileRevalidateMs: number;
+    readonly staleIfErrorMs: number;
+    readonly maxEntries: number;
+  };
   readonly catalog: { readonly maxEntries: number };
   readonly memory: { readonly budgetBytes: number };
   /** How long a page of a list is kept; 0 = not at all. */

@@ -54,6 +54,8 @@ export interface ReadRequest {
   /** From 1; instead of a range. */
   readonly part?: number | undefined;
   readonly conditions: Preconditions;
+  /** The client's limit for the age of what is known about the object; undefined = none. */
+  readonly maxAgeMs?: number | undefined;
   /** HEAD: everything but the bytes. */
   readonly headOnly: boolean;
   readonly requestId: string;
@@ -159,7 +161,8 @@ export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' 
 async function resolve(context: ReadContext, admitted: Admitted, request: ReadRequest): Promise<KnownHead> {
   const { object, ttlMs } = admitted;
   if (isImmutable(object.versionId)) return resolveVersion(context.metadata, object, ttlMs, request.signal);
-  const known = await context.metadata.resolve(object, ttlMs, request.signal);
+  const { maxAgeMs } = request;
+  const known = await context.metadata.resolve(object, { ttlMs, maxAgeMs }, request.signal);
   const { ifMatch, ifNoneMatch } = request.conditions;
   const outcome = evaluatePreconditions(request.conditions, known.head).kind;
   const mayBeOutdated =

@@ -73,14 +73,29 @@ export const metadata = {
   default: {},
   properties: {
     ttl: withDefault(
-      duration('How long cached metadata is used before it is revalidated at the origin.', '0s', '720h'),
+      duration(
+        'How long cached metadata is used before it is revalidated at the origin. With `0s` every read queries the ' +
+          'origin, and sees every write that ended before it.',
+        '0s',
+        '720h',
+      ),
       '5m',
       'which costs the origin one HEAD per object every 5 minutes for the whole cluster',
     ),
     negativeTTL: withDefault(
-      duration('How long the answer “no such object” is cached.', '0s', '24h'),
+      duration('How long the answer “no such object” is cached; never longer than `ttl`.', '0s', '24h'),
       '60s',
       'because an upload often follows a failed read',
+    ),
+    staleWhileRevalidate: withDefault(
+      duration(
+        'How long after `ttl` metadata may still be used while it is revalidated in the background; never longer than ' +
+          '`ttl` itself, so that `ttl: 0s` turns it off.',
+        '0s',
+        '24h',
+      ),
+      '30s',
+      'so that objects that are read all the time never wait for the origin',
     ),
     staleIfError: withDefault(
       duration(
@@ -173,7 +188,7 @@ export const shutdown = {
 } as const satisfies Schema;
 
 export const logLevel = withDefault(
-  choice('Lowest level that is logged.', 'debug', 'info', 'warn', 'error'),
+  choice('Lowest level that is logged. debug logs each request with what it did.', 'debug', 'info', 'warn', 'error'),
   'info',
   'which logs changes and failures but no individual reads',
 );

@@ -17,8 +17,10 @@ export interface Failure {
 /** How long a fault has effects after its end: an open breaker (30 s and its probes), retries, skipped peers. */
 export const AFTERMATH_MS = 60_000;
 
-/** How long after its TTL a head is still served while it is revalidated. */
-export const REVALIDATE_MS = 30_000;
+/** How old a head may be that a read uses while the origin answers. */
+export function staleBoundMs({ ttlMs, staleWhileRevalidateMs }: Scenario): number {
+  return ttlMs + Math.min(ttlMs, staleWhileRevalidateMs);
+}
 
 export const ORIGIN_TROUBLE: readonly Fault[] = ['origin-errors', 'origin-down', 'origin-slow'];
 
@@ -39,8 +41,10 @@ export function isAllowed(
   const during = (...faults: readonly Fault[]): boolean => wasActive(scenario, faults, startedMs - AFTERMATH_MS, nowMs);
   const history = origin.history(plan.key);
   /** Versions that a replica may take for the current one. */
-  const sinceMs = scenario.faults.has('clock-step') ? -Infinity : startedMs - scenario.ttlMs - scenario.negativeTtlMs;
-  const believable = history.filter(({ diedMs }) => diedMs >= sinceMs - REVALIDATE_MS);
+  const sinceMs = scenario.faults.has('clock-step')
+    ? -Infinity
+    : startedMs - staleBoundMs(scenario) - Math.min(scenario.negativeTtlMs, scenario.ttlMs);
+  const believable = history.filter(({ diedMs }) => diedMs >= sinceMs);
   const changed =
     history.some(({ bornMs }) => bornMs > 0 && bornMs >= startedMs) ||
     history.some(({ diedMs }) => diedMs >= startedMs && diedMs <= nowMs);

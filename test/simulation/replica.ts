@@ -2,7 +2,7 @@
  * Replicas: an address that successive processes use. A process is a real engine with its ports, its clock and its view of
  * the cluster. When it dies, its events are dropped, and the next process starts with no state.
  */
-import type { ChunkPath } from '#cache/core/chunk.ts';
+import type { ChunkPath, chunkFields } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
@@ -90,7 +90,12 @@ export function settingsOf(scenario: Scenario): EngineSettings {
     },
     cacheStore: { verifyRanges: scenario.verifyRanges },
     chunking: { sizeBytes: scenario.chunkBytes, tiers: scenario.tiers },
-    metadata: { negativeTtlMs: scenario.negativeTtlMs, staleIfErrorMs: STALE_IF_ERROR_MS, maxEntries: 1_000 },
+    metadata: {
+      negativeTtlMs: scenario.negativeTtlMs,
+      staleWhileRevalidateMs: scenario.staleWhileRevalidateMs,
+      staleIfErrorMs: STALE_IF_ERROR_MS,
+      maxEntries: 1_000,
+    },
     catalog: { maxEntries: scenario.catalogEntries },
     memory: { budgetBytes: scenario.budgetBytes },
     edge: { listTtlMs: 0 },
@@ -215,7 +220,7 @@ function observerOf(self: Incarnation, world: World): Observer {
     warn: (message, { chunk }) => {
       self.warnings.push(message);
       // These are messages of the engine. If they change, nothing is checked here, which a mutation detects.
-      if (message === BAD_CHUNK && typeof chunk === 'string') self.foundBad.set(chunk, world.nowMs);
+      if (message === BAD_CHUNK) self.foundBad.set((chunk as ReturnType<typeof chunkFields>).path, world.nowMs);
       world.note('warn', `${self.owner.name} ${message}`);
     },
   };

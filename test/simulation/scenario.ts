@@ -89,6 +89,7 @@ export interface Scenario {
   readonly verifyRanges: boolean;
   readonly ttlMs: number;
   readonly negativeTtlMs: number;
+  readonly staleWhileRevalidateMs: number;
   readonly catalogEntries: number;
   readonly targetGlobal: number;
   readonly origin: Network;
@@ -112,6 +113,8 @@ const SPARSE_SHARE = 0.12;
 /** Memory is scarce: most requests wait for it. */
 const PRESSURE_SHARE = 0.3;
 const FILE_STORE_SHARE = 0.3;
+/** Every read queries the origin. */
+const STRICT_SHARE = 0.08;
 /** Nothing fails, but most clients leave before the end of their body. */
 const IMPATIENT_SHARE = 0.06;
 
@@ -134,6 +137,7 @@ export function scenarioOf(seed: number): Scenario {
     ? leastBudgetBytes + shape.pick([0, 0, 1, 4]) * MIB
     : Math.max(4 * leastBudgetBytes, 96 * MIB);
   const objects = chooseObjects(shape, chunkBytes, tiers);
+  const freshness = chooseFreshness(random.fork('freshness'), isOutage);
   return {
     seed,
     faults,
@@ -150,8 +154,9 @@ export function scenarioOf(seed: number): Scenario {
     evictEveryMs: shape.chance(0.6) ? shape.magnitude(300, 20_000) : undefined,
     readahead: shape.pick([0, 1, 2, 4, 8]),
     verifyRanges: shape.chance(0.25),
-    ttlMs: Math.round(isOutage ? shape.magnitude(1_000, 4_000) : shape.magnitude(2_000, 300_000)),
+    ttlMs: freshness.ttlMs ?? Math.round(isOutage ? shape.magnitude(1_000, 4_000) : shape.magnitude(2_000, 300_000)),
     negativeTtlMs: shape.int(1_000, 20_000),
+    staleWhileRevalidateMs: freshness.staleWhileRevalidateMs,
     catalogEntries: shape.pick([4, 20, 10_000]),
     targetGlobal: isImpatient ? 192 : shape.pick([6, 24, 192]),
     origin: { latencyMs: shape.magnitude(5, 150), bytesPerMs: shape.magnitude(300, 100_000) },
@@ -176,6 +181,17 @@ function chooseFaults(random: Random): ReadonlySet<Fault> {
   const probability = random.pick([0.08, 0.2, 0.45]);
   const chosen = FAULTS.filter((fault) => random.chance(fault === 'pressure' ? PRESSURE_SHARE : probability));
   return new Set(chosen.length > 0 ? chosen : [random.pick(FAULTS)]);
+}
+
+/** Some caches must serve no version that ended before the read began. */
+function chooseFreshness(
+  random: Random,
+  isOutage: boolean,
+): Pick<Scenario, 'staleWhileRevalidateMs'> & { ttlMs: number | undefined } {
+  return {
+    ttlMs: !isOutage && random.chance(STRICT_SHARE) ? 0 : undefined,
+    staleWhileRevalidateMs: random.pick([0, 1_000, 30_000, 30_000]),
+  };
 }
 
 /** Under memory pressure fills without readers have to end. */

@@ -92,7 +92,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
     },
     cacheStore: { verifyRanges: options.verifyRanges ?? false },
     chunking: { sizeBytes: typeof chunkBytes === 'number' ? chunkBytes : MIB, tiers: options.tiers ?? [] },
-    metadata: { negativeTtlMs: 60_000, staleIfErrorMs: 86_400_000, maxEntries: 1_000 },
+    metadata: { negativeTtlMs: 60_000, staleWhileRevalidateMs: 30_000, staleIfErrorMs: 86_400_000, maxEntries: 1_000 },
     catalog: { maxEntries: 10_000 },
     memory: { budgetBytes: options.budgetBytes ?? 256 * MIB },
     edge: { listTtlMs: options.listTtlMs ?? 0 },
@@ -208,10 +208,10 @@ export function emptyCounts(): Counts {
     committedBytes: 0,
     fills: {},
     fallThroughs: {},
-    warnings: [],
-    sparseReads: {},
     lists: {},
     listWrites: {},
+    warnings: [],
+    sparseReads: {},
     sparseBytes: {},
   };
 }
@@ -234,10 +234,10 @@ export function countingObserver(counts: Counts): Observer {
     sparseBytes: (kind, lengthBytes) => {
       counts.sparseBytes[kind] = (counts.sparseBytes[kind] ?? 0) + lengthBytes;
     },
-    fallThrough: (source, reason) => add(counts.fallThroughs, `${source}/${reason}`),
-    warn: (message) => counts.warnings.push(message),
     list: (source) => add(counts.lists, source),
     listWrite: (outcome) => add(counts.listWrites, outcome),
+    fallThrough: (source, reason) => add(counts.fallThroughs, `${source}/${reason}`),
+    warn: (message) => counts.warnings.push(message),
   };
 }
 

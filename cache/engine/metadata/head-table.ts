@@ -27,6 +27,11 @@ const NEGATIVE: readonly ErrorCode[] = [
   'origin_unsupported',
 ];
 
+/** Whether the origin has answered that it has no such object for this cache. */
+export function isAbsence(error: unknown): error is OrcaError {
+  return hasCode(error, ...NEGATIVE);
+}
+
 export interface Absence {
   readonly error: OrcaError;
   readonly learnedMs: number;
@@ -43,8 +48,8 @@ export class HeadTable {
   readonly #negativeTtlMs: number;
   readonly #heads: LruTable<LearnedHead>;
   readonly #absences: LruTable<Absence>;
-  /** By name, the last version that was found to be outdated. */
-  readonly #outdated = new LruTable<string>({ maxEntries: MAX_OUTDATED });
+  /** By name, the last version that was found to be outdated, and when. */
+  readonly #outdated = new LruTable<{ readonly etag: string; readonly atMs: number }>({ maxEntries: MAX_OUTDATED });
 
   constructor({ clock, maxEntries, negativeTtlMs }: HeadTableOptions) {
     this.#clock = clock;
@@ -57,46 +62,62 @@ export class HeadTable {
     return this.#heads.size + this.#absences.size;
   }
 
-  /** The head, if it is at most `maxAgeMs` old. */
+  /** The head, if it is younger than `maxAgeMs`: never with 0, since a write may have ended within the same ms. */
   fresh(name: string, maxAgeMs: number): LearnedHead | undefined {
     const known = this.#heads.get(name);
-    return known !== undefined && this.ageMs(known) <= maxAgeMs ? known : undefined;
+    return known !== undefined && this.ageMs(known) < maxAgeMs ? known : undefined;
   }
 
-  /** The absence, within its TTL. */
-  absence(name: string): Absence | undefined {
+  /** The absence, if it is younger than `maxAgeMs` and within its TTL. */
+  absence(name: string, maxAgeMs: number): Absence | undefined {
     const absence = this.#absences.get(name);
-    return absence !== undefined && this.ageMs(absence) < this.#negativeTtlMs ? absence : undefined;
+    const limitMs = Math.min(maxAgeMs, this.#negativeTtlMs);
+    return absence !== undefined && this.ageMs(absence) < limitMs ? absence : undefined;
   }
 
   isOutdated(name: string, etag: string): boolean {
-    const outdated = this.#outdated.get(name);
+    const outdated = this.#outdated.get(name)?.etag;
     return outdated === ANY_VERSION || outdated === etag;
+  }
+
+  /** Whether this version was found to be outdated, and has not been recorded since. */
+  isForgotten(name: string, etag: string): boolean {
+    return this.#outdated.get(name)?.etag === etag && this.#heads.get(name)?.head.etag !== etag;
   }
 
   /** Records a head, unless a newer one is known; returns the version that it replaces, if it is another one. */
   remember(name: string, learned: LearnedHead): string | undefined {
-    this.#absences.delete(name);
+    const { etag } = learned.head;
+    const outdated = this.#outdated.get(name);
+    // Another replica may not know yet that this version is outdated.
+    if (outdated?.etag === etag && learned.learnedMs <= outdated.atMs) return undefined;
+    const absence = this.#absences.get(name);
+    if (absence !== undefined && absence.learnedMs > learned.learnedMs) return undefined;
     const before = this.#heads.get(name);
     if (before !== undefined && before.learnedMs > learned.learnedMs) return undefined;
+    this.#absences.delete(name);
     this.#heads.set(name, learned);
-    // A purge ends with the next origin request; an outdated version stays outdated.
-    if (this.#outdated.get(name) === ANY_VERSION) this.#outdated.delete(name);
-    return before?.head.etag === learned.head.etag ? undefined : before?.head.etag;
+    // A purge ends with the next answer of the origin. A version may return: the same content was written again.
+    if (outdated?.etag === ANY_VERSION || outdated?.etag === etag) this.#outdated.delete(name);
+    return before?.head.etag === etag ? undefined : before?.head.etag;
   }
 
-  rememberFailure(name: string, error: unknown): void {
-    if (!hasCode(error, ...NEGATIVE)) return;
-    this.#heads.delete(name);
+  /** Records an absence that was requested at `askedMs`, unless a newer head is known. */
+  rememberFailure(name: string, error: unknown, askedMs: number): void {
+    if (!isAbsence(error)) return;
     // An absence that another replica reported has an age already: its TTL does not start again.
-    this.#absences.set(name, { error, learnedMs: this.#clock.now() - (error.ageMs ?? 0) });
+    const learnedMs = askedMs - (error.ageMs ?? 0);
+    const before = this.#heads.get(name) ?? this.#absences.get(name);
+    if (before !== undefined && before.learnedMs > learnedMs) return;
+    this.#heads.delete(name);
+    this.#absences.set(name, { error, learnedMs });
   }
 
   /** Drops this version, or `ANY_VERSION`. Another version that is known already stays. */
   forget(name: string, etag: string): void {
     if (etag === ANY_VERSION) this.#absences.delete(name);
     if (etag === ANY_VERSION || this.#heads.get(name)?.head.etag === etag) this.#heads.delete(name);
-    this.#outdated.set(name, etag);
+    this.#outdated.set(name, { etag, atMs: this.#clock.now() });
   }
 
   ageMs({ learnedMs }: { readonly learnedMs: number }): number {

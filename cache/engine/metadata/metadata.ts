@@ -1,7 +1,7 @@
 /**
- * Object metadata, cluster-wide. A key's coordinator queries the origin once per TTL (singleflight), and the other
- * replicas query the coordinator. Known metadata is served while the origin is down (stale-if-error). Age counts from
- * the origin's answer, not from when a replica received it.
+ * Object metadata, cluster-wide. A key's coordinator queries the origin once per TTL, and the other replicas query the
+ * coordinator. Known metadata is served while it is revalidated (stale-while-revalidate), and while the origin is down
+ * (stale-if-error). Age counts from the request to the origin, not from when a replica received the answer.
  */
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
@@ -10,13 +10,11 @@ import { ANY_VERSION, objectHash, type ObjectName } from '#cache/core/peer/head-
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import { abortable, withDeadline } from '#cache/engine/abortable.ts';
 import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
-import { Singleflight } from '#shared/singleflight.ts';
+import { HeadFlights, type HeadFlight } from './head-flights.ts';
 import { HeadTable } from './head-table.ts';
 import type { Manifests } from './manifests.ts';
 import { PurgeCounts } from './purge-counts.ts';
 
-/** Stale-while-revalidate: how long after its TTL an entry is still served while it is revalidated. */
-const REVALIDATE_MS = 30_000;
 /** A peer's answer may take as long as its origin retries; it sends 102 meanwhile. */
 const PEER_TIMEOUT_MS = 20_000;
 /** An invalidation should reach every replica within a second. */
@@ -34,7 +32,16 @@ export interface MetadataOptions {
   readonly observer: Observer;
   readonly maxEntries: number;
   readonly negativeTtlMs: number;
+  /** How long after its TTL an entry is still served while it is revalidated; never longer than the TTL. */
+  readonly staleWhileRevalidateMs: number;
   readonly staleIfErrorMs: number;
+}
+
+/** What a read accepts. */
+export interface Freshness {
+  readonly ttlMs: number;
+  /** The client's own limit, which also holds for entries that are being revalidated; undefined = none. */
+  readonly maxAgeMs?: number | undefined;
 }
 
 export interface KnownHead {
@@ -48,14 +55,16 @@ export class Metadata {
   readonly #options: MetadataOptions;
   readonly #table: HeadTable;
   /** Two of them: a peer joins only calls to the origin, so two replicas never wait for each other. */
-  readonly #lookups = new Singleflight<string, LearnedHead>();
-  readonly #originHeads = new Singleflight<string, LearnedHead>();
+  readonly #lookups: HeadFlights;
+  readonly #originHeads: HeadFlights;
   readonly #purges = new PurgeCounts();
   readonly #startedMs: number;
 
   constructor(options: MetadataOptions) {
     this.#options = options;
     this.#table = new HeadTable(options);
+    this.#lookups = new HeadFlights(options.clock);
+    this.#originHeads = new HeadFlights(options.clock);
     this.#startedMs = options.clock.now();
   }
 
@@ -63,15 +72,28 @@ export class Metadata {
     return this.#table.size;
   }
 
-  /** The object's head, at most `ttlMs` old, or older while the origin is down. Rejects with the origin's codes. */
-  async resolve(object: ObjectName, ttlMs: number, signal: AbortSignal): Promise<KnownHead> {
+  /**
+   * The object's head, younger than `ttlMs` (or than `staleWhileRevalidateMs` more), or older while the origin is down.
+   * Rejects with the origin's codes.
+   */
+  async resolve(
+    object: ObjectName,
+    { ttlMs, maxAgeMs = Number.POSITIVE_INFINITY }: Freshness,
+    signal: AbortSignal,
+  ): Promise<KnownHead> {
     const name = this.#tableKey(object);
-    const known = this.#table.fresh(name, ttlMs + REVALIDATE_MS);
-    if (known !== undefined && this.#table.ageMs(known) < ttlMs) return this.#answer(known);
-    const absence = this.#table.absence(name);
+    const staleMs = Math.min(this.#options.staleWhileRevalidateMs, ttlMs);
+    const freshMs = Math.min(ttlMs, maxAgeMs);
+    const known = this.#table.fresh(name, Math.min(ttlMs + staleMs, maxAgeMs));
+    if (known !== undefined && this.#table.ageMs(known) < freshMs) return this.#answer(known);
+    const absence = this.#table.absence(name, freshMs);
     if (absence !== undefined) throw absence.error;
-    const asking = this.#ask(object, ttlMs);
-    if (known !== undefined) return this.#answer(known);
+    const asking = this.#ask(object, freshMs);
+    if (known !== undefined) {
+      // In the background: a failure leaves the entry as it is.
+      asking.catch(() => {});
+      return this.#answer(known);
+    }
     try {
       return this.#answer(await abortable(asking, signal));
     } catch (error) {
@@ -89,7 +111,7 @@ export class Metadata {
 
   /** A head at most `maxAgeMs` old: before a client gets the news that its version is outdated. */
   async revalidate(object: ObjectName, known: KnownHead, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
-    if (known.ageMs <= maxAgeMs) return known;
+    if (known.ageMs < maxAgeMs) return known;
     try {
       const fresh = this.#table.fresh(this.#tableKey(object), maxAgeMs);
       return this.#answer(fresh ?? (await abortable(this.#ask(object, maxAgeMs), signal)));
@@ -100,18 +122,24 @@ export class Metadata {
     }
   }
 
-  /** Serves a peer's request: from here or from the origin, never from a third replica. */
+  /**
+   * Serves a peer's request: from here or from the origin, never from a third replica. The age is the one at the arrival
+   * of the request, because the peer counts from when it sent that.
+   */
   async serve(object: ObjectName, maxAgeMs: number, signal: AbortSignal): Promise<KnownHead> {
     const name = this.#tableKey(object);
     const known = this.#table.fresh(name, maxAgeMs);
     if (known !== undefined) return this.#answer(known);
-    const absence = this.#table.absence(name);
+    const absence = this.#table.absence(name, maxAgeMs);
     if (absence !== undefined) {
-      const { code, message } = absence.error;
+      const { code, message, headers } = absence.error;
       // The asking replica keeps it for the remainder of its TTL.
-      throw new OrcaError(code, message, { cause: absence.error, ageMs: this.#table.ageMs(absence) });
+      const ageMs = this.#table.ageMs(absence);
+      throw new OrcaError(code, message, { cause: absence.error, ageMs, ...(headers !== undefined && { headers }) });
     }
-    return this.#answer(await abortable(this.#askOrigin(object, maxAgeMs), signal));
+    const arrivedMs = this.#options.clock.now();
+    const { head, learnedMs } = await abortable(this.#askOrigin(object, maxAgeMs), signal);
+    return { head, ageMs: Math.max(0, arrivedMs - learnedMs), stale: false };
   }
 
   /** Drops this version here, or `ANY_VERSION`. A newer version that is known already stays. */
@@ -127,8 +155,9 @@ export class Metadata {
     this.#originHeads.forget(name);
   }
 
-  /** Drops this version here and on all other replicas. */
+  /** Drops this version here and on all other replicas, once: many readers may find the same version outdated. */
   invalidate(object: ObjectName, etag: string): void {
+    if (etag !== ANY_VERSION && this.#table.isForgotten(this.#tableKey(object), etag)) return;
     this.forget(object, etag);
     const { peers, peerClient, observer } = this.#options;
     const { owners, terminating, self } = peers.current();
@@ -137,7 +166,7 @@ export class Metadata {
       this.#askPeer(INVALIDATE_TIMEOUT_MS, (signal) => peerClient.invalidate(peer, { object, etag }, { signal })).catch(
         (error: unknown) => {
           // The peer will notice by itself: every read of the old version fails at the origin.
-          observer.warn('invalidation not delivered to a peer', { peer, error });
+          observer.warn('invalidation not delivered to a peer', { peer, object, error });
         },
       );
     }
@@ -150,17 +179,19 @@ export class Metadata {
   }
 
   #ask(object: ObjectName, maxAgeMs: number): Promise<LearnedHead> {
-    return this.#coalesce(this.#lookups, object, async () => {
+    return this.#coalesce(this.#lookups, object, maxAgeMs, async () => {
       const { peers, peerClient, clock, observer } = this.#options;
       const { owners, self } = peers.current();
       for (const peer of rankPeers(objectHash(object), owners, 2)) {
         if (peer === self) break;
         try {
           const query = { object, maxAgeMs: finite(maxAgeMs) };
+          // The request may be answered at once, and its answer delayed: the age counts from here.
+          const askedMs = clock.now();
           const { head, ageMs } = await this.#askPeer(PEER_TIMEOUT_MS, (signal) =>
             peerClient.head(peer, query, { signal }),
           );
-          return { head, learnedMs: clock.now() - ageMs };
+          return { head, learnedMs: askedMs - ageMs };
         } catch (error) {
           if (!hasCode(error, 'peer_unavailable', 'overloaded')) throw error;
           observer.fallThrough('head', error.code);
@@ -177,7 +208,7 @@ export class Metadata {
   }
 
   #askOrigin(object: ObjectName, maxAgeMs: number): Promise<LearnedHead> {
-    return this.#coalesce(this.#originHeads, object, async () => {
+    return this.#coalesce(this.#originHeads, object, maxAgeMs, async () => {
       const { clock, originHead, manifests } = this.#options;
       // This replica has just started: another one, or its predecessor, may have asked a moment ago.
       if (clock.now() - this.#startedMs < maxAgeMs) {
@@ -197,19 +228,20 @@ export class Metadata {
   }
 
   #coalesce(
-    flights: Singleflight<string, LearnedHead>,
+    flights: HeadFlights,
     object: ObjectName,
+    maxAgeMs: number,
     ask: () => Promise<LearnedHead>,
   ): Promise<LearnedHead> {
     const name = this.#tableKey(object);
-    return flights.do(name, async (flight) => {
+    return flights.do(name, maxAgeMs, async (flight: HeadFlight) => {
       try {
         const learned = await ask();
         // The result of an invalidated call is returned to its waiters, but not recorded.
         if (!flight.isForgotten) this.#remember(name, object, learned);
         return learned;
       } catch (error) {
-        if (!flight.isForgotten) this.#table.rememberFailure(name, error);
+        if (!flight.isForgotten) this.#table.rememberFailure(name, error, flight.startedMs);
         throw error;
       }
     });

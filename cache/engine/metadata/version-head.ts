@@ -16,7 +16,7 @@ export async function resolveVersion(
   ttlMs: number,
   signal: AbortSignal,
 ): Promise<KnownHead> {
-  const known = await metadata.resolve(object, Math.max(ttlMs, TTL_MS), signal);
+  const known = await metadata.resolve(object, { ttlMs: Math.max(ttlMs, TTL_MS) }, signal);
   // Clients wait for the end of a restore from an archive.
   return isArchived(known.head) ? metadata.revalidate(object, known, ttlMs, signal) : known;
 }

@@ -310,6 +310,7 @@ memory: {budget: 16Mi}
       metadata: {
         ttlMs: ms('metadata.ttl'),
         negativeTtlMs: ms('metadata.negativeTTL'),
+        staleWhileRevalidateMs: ms('metadata.staleWhileRevalidate'),
         staleIfErrorMs: ms('metadata.staleIfError'),
         maxEntries: Number(documentedDefault('metadata.maxEntries')),
       },
@@ -329,6 +330,7 @@ memory: {budget: 16Mi}
         corsOrigins: [],
         listTtlMs: ms('edge.listTTL'),
         maxConnections: Number(documentedDefault('edge.maxConnections')),
+        accessLog: undefined,
         explain: bool('edge.explain'),
       },
       shutdown: { propagationDelayMs: ms('shutdown.propagationDelay'), drainTimeoutMs: ms('shutdown.drainTimeout') },

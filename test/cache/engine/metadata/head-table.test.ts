@@ -16,11 +16,12 @@ function open() {
   return { clock, table, learned };
 }
 
-test('a head is fresh up to its maximum age', async () => {
+test('a head is fresh while it is younger than the maximum age, so never with 0', async () => {
   const { clock, table, learned } = open();
   table.remember(NAME, learned('a'));
+  expect(table.fresh(NAME, 0)).toBeUndefined();
   await clock.advance(100);
-  expect([table.fresh(NAME, 99), table.fresh(NAME, 100)?.head.etag]).toEqual([undefined, 'a']);
+  expect([table.fresh(NAME, 100), table.fresh(NAME, 101)?.head.etag]).toEqual([undefined, 'a']);
 });
 
 test('reports the version that a head replaces, and keeps the head that was learned last', async () => {
@@ -37,19 +38,54 @@ test('reports the version that a head replaces, and keeps the head that was lear
 test('an absence replaces the head, and is kept for the rest of the negative TTL', async () => {
   const { clock, table, learned } = open();
   table.remember(NAME, learned('a'));
-  table.rememberFailure(NAME, new OrcaError('origin_unavailable', 'down'));
-  expect([table.fresh(NAME, 0)?.head.etag, table.absence(NAME)]).toEqual(['a', undefined]);
-  table.rememberFailure(NAME, new OrcaError('not_found', 'no object', { ageMs: 400 }));
-  expect([table.fresh(NAME, 0), table.absence(NAME)?.error.code]).toEqual([undefined, 'not_found']);
+  const absence = (maxAgeMs = Infinity) => table.absence(NAME, maxAgeMs)?.error.code;
+  table.rememberFailure(NAME, new OrcaError('origin_unavailable', 'down'), clock.now());
+  expect([table.fresh(NAME, 1)?.head.etag, absence()]).toEqual(['a', undefined]);
+  await clock.advance(400);
+  table.rememberFailure(NAME, new OrcaError('not_found', 'no object', { ageMs: 400 }), clock.now());
+  expect([table.fresh(NAME, 1_000), absence(), absence(400), absence(401)]).toEqual([
+    undefined,
+    'not_found',
+    undefined,
+    'not_found',
+  ]);
   await clock.advance(600);
-  expect(table.absence(NAME)).toBeUndefined();
+  expect(absence()).toBeUndefined();
+});
+
+test('the answer to the later request decides, in whichever order they arrive', async () => {
+  const { clock, table, learned } = open();
+  const earlyMs = clock.now();
+  await clock.advance(10);
+  table.remember(NAME, learned('a'));
+  table.rememberFailure(NAME, new OrcaError('not_found', 'no object'), earlyMs);
+  expect(table.fresh(NAME, 1)?.head.etag).toBe('a');
+  await clock.advance(10);
+  table.rememberFailure(NAME, new OrcaError('not_found', 'no object'), clock.now());
+  table.remember(NAME, learned('a', earlyMs));
+  expect([table.fresh(NAME, 100), table.absence(NAME, 100)?.error.code]).toEqual([undefined, 'not_found']);
+});
+
+test('an outdated version is recorded again only if the origin reports it later', async () => {
+  const { clock, table, learned } = open();
+  const early = learned('a');
+  table.remember(NAME, early);
+  await clock.advance(10);
+  expect(table.isForgotten(NAME, 'a')).toBe(false);
+  table.forget(NAME, 'a');
+  expect(table.isForgotten(NAME, 'a')).toBe(true);
+  table.remember(NAME, early);
+  expect(table.fresh(NAME, 100)).toBeUndefined();
+  await clock.advance(10);
+  table.remember(NAME, learned('a'));
+  expect([table.isForgotten(NAME, 'a'), table.isOutdated(NAME, 'a')]).toEqual([false, false]);
 });
 
 test('forgets one version, and leaves another that is known already', () => {
   const { table, learned } = open();
   table.remember(NAME, learned('new'));
   table.forget(NAME, 'old');
-  expect(table.fresh(NAME, 0)?.head.etag).toBe('new');
+  expect(table.fresh(NAME, 1)?.head.etag).toBe('new');
   expect([table.isOutdated(NAME, 'old'), table.isOutdated(NAME, 'new')]).toEqual([true, false]);
   table.forget(NAME, 'new');
   expect(table.size).toBe(0);
@@ -57,7 +93,7 @@ test('forgets one version, and leaves another that is known already', () => {
 
 test('after a purge every version is outdated, until the next head is recorded', () => {
   const { table, learned } = open();
-  table.rememberFailure(NAME, new OrcaError('not_found', 'no object'));
+  table.rememberFailure(NAME, new OrcaError('not_found', 'no object'), 0);
   table.forget(NAME, ANY_VERSION);
   expect([table.size, table.isOutdated(NAME, 'a')]).toEqual([0, true]);
   table.remember(NAME, learned('a'));
