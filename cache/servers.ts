@@ -5,6 +5,7 @@ import { BucketTable } from '#cache/engine/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
+import { openAccessLog } from '#cache/http/edge/access-log.ts';
 import { openEdge } from '#cache/http/edge/edge.ts';
 import { openEdgeKeys, openTlsKeys } from '#cache/http/edge/secrets.ts';
 import type { HttpListener } from '#cache/http/listener/http-listener.ts';
@@ -57,7 +58,7 @@ export async function listen({ edge, peer, ops }: Servers, addresses: Config['li
 }
 
 async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOptions, unackedBytes: UnackedBytes) {
-  const { auth, tlsDirectory } = config.edge;
+  const { auth, tlsDirectory, accessLog } = config.edge;
   const keys = auth.type === 'Anonymous' ? undefined : await openEdgeKeys(auth, { clock, log });
   const tls =
     tlsDirectory === undefined
@@ -70,6 +71,7 @@ async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOp
     region: config.edge.region,
     buckets: new BucketTable(config.origin.buckets),
     maxConnections: config.edge.maxConnections,
+    ignoreCacheControl: config.edge.ignoreClientCacheControl,
     explain: config.edge.explain,
     virtualHostDomains: config.edge.virtualHostDomains,
     corsOrigins: config.edge.corsOrigins,
@@ -77,6 +79,7 @@ async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOp
     unackedBytes,
     observer: metrics.edge,
     log,
+    accessLog: accessLog && openAccessLog(accessLog, (line) => log.line(line)),
   });
   const closeSecrets = async (): Promise<void> => {
     await Promise.all([keys?.close(), tls?.close()]);

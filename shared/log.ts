@@ -12,6 +12,8 @@ export interface Log {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
+  /** Whether lines of this level are written: for fields that cost something to collect. */
+  isEnabled(level: LogLevel): boolean;
   /** A log that adds `fields` to each line. It follows level changes of its parent. */
   child(fields: LogFields): Log;
 }
@@ -20,6 +22,8 @@ export interface Log {
 export interface RootLog extends Log {
   level(): LogLevel;
   setLevel(level: LogLevel): void;
+  /** Writes a line as it is, whatever the level, without redaction. */
+  line(text: string): void;
 }
 
 export interface LogOptions {
@@ -57,11 +61,14 @@ const SIGNED_QUERY = /([?&](?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-To
 /** Deeper than any intended field. Also ends circular references. */
 const MAX_DEPTH = 6;
 const MAX_ITEMS = 100;
+/** Longer than any key. */
+const MAX_TEXT_LENGTH = 4096;
 
 const LEVEL_ORDER: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
 export function openLog(options: LogOptions): RootLog {
   const write = options.write;
+  const destination = write === undefined ? pino.destination({ dest: 1, sync: true }) : { write };
   const sink = pino(
     {
       name: options.name,
@@ -71,15 +78,17 @@ export function openLog(options: LogOptions): RootLog {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    write === undefined ? pino.destination({ dest: 1, sync: true }) : { write },
+    destination,
   );
   let current = options.level;
+
+  const isEnabled = (level: LogLevel): boolean => LEVEL_ORDER[level] >= LEVEL_ORDER[current];
 
   function withFields(own: LogFields): Log {
     const at =
       (level: LogLevel) =>
       (message: string, fields?: LogFields): void => {
-        if (LEVEL_ORDER[level] < LEVEL_ORDER[current]) return;
+        if (!isEnabled(level)) return;
         sink[level]({ ...own, ...redactFields(fields ?? {}, 0) }, message.replace(SIGNED_QUERY, '$1[redacted]'));
       };
     return {
@@ -87,6 +96,7 @@ export function openLog(options: LogOptions): RootLog {
       info: at('info'),
       warn: at('warn'),
       error: at('error'),
+      isEnabled,
       child: (fields) => withFields({ ...own, ...redactFields(fields, 0) }),
     };
   }
@@ -97,12 +107,20 @@ export function openLog(options: LogOptions): RootLog {
     setLevel: (level) => {
       current = level;
     },
+    line: (text) => {
+      destination.write(`${text}\n`);
+    },
   };
+}
+
+/** Clients choose some texts, such as keys. */
+function cut(text: string): string {
+  return text.length <= MAX_TEXT_LENGTH ? text : `${text.slice(0, MAX_TEXT_LENGTH)}...`;
 }
 
 /** A copy without secrets. Errors become plain objects with their code and causes. */
 function redact(value: unknown, depth: number): unknown {
-  if (typeof value === 'string') return value.replace(SIGNED_QUERY, '$1[redacted]');
+  if (typeof value === 'string') return cut(value.replace(SIGNED_QUERY, '$1[redacted]'));
   if (typeof value === 'bigint') return value.toString();
   if (typeof value !== 'object' || value === null) return value;
   if (depth >= MAX_DEPTH) return '[deep]';
@@ -139,5 +157,6 @@ export const silentLog: Log = {
   info: () => {},
   warn: () => {},
   error: () => {},
+  isEnabled: () => false,
   child: () => silentLog,
 };

@@ -75,6 +75,12 @@ export function chunkIdentity({ path }: Pick<Chunk, 'path'>): string {
   return path.slice(path.indexOf('/') + 1);
 }
 
+/** The chunk in log lines: the origin's names of its object, and where it is in the cachestore. */
+export function chunkFields({ object, index, path }: Pick<Chunk, 'object' | 'index' | 'path'>) {
+  const { originId, bucket, key } = object;
+  return { originId, bucket, key, index, path };
+}
+
 /** The part of one chunk that a read needs: `[from, to)` is relative to the start of the chunk. */
 export interface ChunkSlice extends ByteRange {
   readonly index: number;

@@ -30,7 +30,7 @@ import { callOrigin } from '#cache/engine/upstream/origin-call.ts';
 import { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
 import { BucketTable, ruleOf, underRule } from './bucket-rule.ts';
-import { explain } from './explain.ts';
+import { coordinatorsOf, explain, type ChunkCoordinators } from './explain.ts';
 import type { EngineOptions } from './options.ts';
 import { admit, read, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
@@ -65,6 +65,7 @@ export interface Engine {
   purge(name: Pick<ReadRequest, 'bucket' | 'key'>): void;
   /** Which chunks an answer is made of, and which replica coordinates each. */
   explain(result: ReadResult): string;
+  coordinators(result: ReadResult): ChunkCoordinators;
   /** Background work, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   /** How long a response may make no progress before it is closed, in ms. */
@@ -198,6 +199,7 @@ export function openEngine(options: EngineOptions): Engine {
   return {
     ...openCalls(context, { identity, ...answers }),
     explain: (result) => explain(result, options.peers),
+    coordinators: (result) => coordinatorsOf(result, options.peers),
     run: async (signal) => {
       signal.addEventListener('abort', () => storedLists.close(), { once: true });
       await Promise.all([outbox.run(signal), identity.run(signal)]);

@@ -1,6 +1,6 @@
 /** Fields of the edge, the client-facing listener, that the resource's spec and the pod's config file share. */
 import { choice, duration, flag, integer, text, withDefault } from './field-builders.ts';
-import type { Rule } from './json-schema.ts';
+import type { Rule, Schema } from './json-schema.ts';
 
 export const authType = withDefault(
   choice(
@@ -88,6 +88,37 @@ export const listTTL = withDefault(
   '5s',
   'because a tool that walks a tree repeats its requests within seconds',
 );
+
+export const ignoreClientCacheControl = withDefault(
+  flag(
+    'Ignores the `Cache-Control` header of requests. Otherwise `no-cache` and `max-age` make the cache query the ' +
+      'origin again, and `only-if-cached` is answered with what is stored, or 504.',
+  ),
+  false,
+  'because HTTP gives clients this choice',
+);
+
+export const accessLog = {
+  type: 'object',
+  description:
+    'Logs client requests on stdout, for audits, whatever `logLevel` is. If omitted, only failures are logged.',
+  properties: {
+    format: withDefault(
+      choice(
+        'json: one JSON document for each request. s3: the format of the server access logs of S3, for which tools exist.',
+        'json',
+        's3',
+      ),
+      'json',
+      'like all other lines of the log',
+    ),
+    sample: withDefault(
+      integer('One of this many requests is logged, chosen at random.', 1, 1_000_000),
+      1,
+      'because an audit needs every request',
+    ),
+  },
+} as const satisfies Schema;
 
 export const explain = withDefault(
   flag(

@@ -66,6 +66,8 @@ export const podFile = {
         corsOrigins: edgeFields.corsOrigins,
         listTTL: edgeFields.listTTL,
         maxConnections: edgeFields.maxConnections,
+        accessLog: edgeFields.accessLog,
+        ignoreClientCacheControl: edgeFields.ignoreClientCacheControl,
         explain: edgeFields.explain,
       },
     },

@@ -63,6 +63,8 @@ export const edge = {
     corsOrigins: edgeFields.corsOrigins,
     listTTL: edgeFields.listTTL,
     maxConnections: edgeFields.maxConnections,
+    accessLog: edgeFields.accessLog,
+    ignoreClientCacheControl: edgeFields.ignoreClientCacheControl,
     explain: edgeFields.explain,
   },
 } as const satisfies Schema;

@@ -123,6 +123,10 @@ const spec = fc.record(
     edge: fc.record(
       {
         explain: fc.boolean(),
+        accessLog: fc.record(
+          { format: fc.constantFrom('json', 's3'), sample: fc.integer({ min: 1, max: 1_000_000 }) },
+          optional,
+        ),
         maxConnections: fc.integer({ min: 1, max: 10_000 }),
         listTTL: duration(0, 3_600_000),
         virtualHostDomains: fc.constantFrom([], ['s3.example'], ['s3.example', 'cache.example']),

@@ -70,6 +70,7 @@ spec:
     virtualHostDomains: [s3.models.example]
     corsOrigins: [https://app.example]
     listTTL: 10s
+    accessLog: {format: s3}
   networkPolicy: {enabled: true}
   proxy: {httpsProxy: "http://proxy.example:3128"}
   availability: {antiAffinity: Required, podDisruptionBudget: true}

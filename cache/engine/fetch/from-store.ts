@@ -1,6 +1,6 @@
 /** Source: the cachestore. A ranged read of a stored chunk; every whole block is verified before it leaves. */
 import { blockSizeFor } from '#cache/core/chunk-metadata.ts';
-import type { Chunk } from '#cache/core/chunk.ts';
+import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
 import { hasCode, type ErrorCode, type OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import { openStoreStream } from '#cache/engine/streams/store-stream.ts';
@@ -95,6 +95,9 @@ function fallThrough(context: FetchContext, { chunk }: ChunkRead, cursor: Cursor
   cursor.absent = true;
   if (error.code === 'chunk_missing') return 'missing';
   cursor.corrupt = true;
-  context.observer.warn('cachestore: a stored chunk is corrupt and will be overwritten', { chunk: chunk.path, error });
+  context.observer.warn('cachestore: a stored chunk is corrupt and will be overwritten', {
+    chunk: chunkFields(chunk),
+    error,
+  });
   return 'corrupt';
 }

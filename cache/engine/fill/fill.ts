@@ -2,7 +2,7 @@
  * Fills one chunk from the origin: reserve memory, fetch in parts, compute CRCs, commit. A fill belongs to no caller:
  * clients read along, and the commit waits for none of them. An incomplete chunk is never committed.
  */
-import type { Chunk } from '#cache/core/chunk.ts';
+import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
@@ -69,7 +69,7 @@ export async function runFill(
   context.blockTable.forget(chunk.path);
   if (order.overwrite && !context.repairs.begin(chunk.path)) {
     context.observer.warn('cachestore: a chunk is corrupt again after its repair; serving it from memory', {
-      chunk: chunk.path,
+      chunk: chunkFields(chunk),
     });
     context.observer.fill('uncommitted');
     context.memoryTier.put(chunk.path, bytes);

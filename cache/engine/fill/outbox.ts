@@ -7,7 +7,7 @@
  * room, and is committed when a commit ends. A cache that cannot commit is slower, never wrong, and never blocked.
  */
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
-import type { Chunk } from '#cache/core/chunk.ts';
+import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#cache/engine/abortable.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
@@ -169,7 +169,7 @@ export class Outbox {
     } catch (error) {
       const failure = asOrcaError(error, 'store_unavailable', 'the commit failed');
       observer.storeRequest('commit', failure.code, clock.now() - startedMs);
-      observer.warn('commit failed', { chunk: chunk.path, error: failure });
+      observer.warn('commit failed', { chunk: chunkFields(chunk), error: failure });
       if (!isPermanent(failure)) {
         this.#failed(isStoreFull(failure));
         return false;

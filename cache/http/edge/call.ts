@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { OrcaError } from '#cache/core/errors.ts';
 import { mayAccessBucket, mayRead, type Caller } from '#cache/core/s3/key-ring.ts';
 import type { RequestTarget } from '#cache/core/s3/request-target.ts';
+import type { RequestTrace } from './request-trace.ts';
 
 export interface EdgeCall {
   readonly request: IncomingMessage;
@@ -10,6 +11,10 @@ export interface EdgeCall {
   readonly target: RequestTarget;
   readonly caller: Caller;
   readonly requestId: string;
+  /** Of the request, unless `edge.ignoreClientCacheControl` is set. */
+  readonly cacheControl: ClientCacheControl;
+  /** Undefined unless the details of the request are logged. */
+  readonly trace?: RequestTrace | undefined;
   /** Since the request was received. */
   readonly elapsedMs: () => number;
 }

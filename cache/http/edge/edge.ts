@@ -15,16 +15,18 @@ import type { Clock } from '#cache/engine/ports.ts';
 import type { ShedReason } from '#cache/http/listener/connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener, type TlsKeys } from '#cache/http/listener/http-listener.ts';
 import type { StallOutcome } from '#cache/http/listener/send-body.ts';
-import { respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
 import { sendDocument } from '#cache/http/listener/send-document.ts';
 import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
+import { respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
 import type { Log } from '#shared/log.ts';
 import { authenticate, type EdgeAuth } from './authenticate.ts';
+import type { AccessLog } from './access-log.ts';
 import { serveAttributes } from './attributes.ts';
-import { requireBucketAccess, requireReadAccess, type EdgeCall, type EdgeResult } from './call.ts';
+import { requireBucketAccess, requireReadAccess, type CacheStatus, type EdgeCall, type EdgeResult } from './call.ts';
 import { allowOrigin, preflight } from './cors.ts';
 import { bucketLocation, headBucket, listBuckets, listObjects, requireServed, type ServedBuckets } from './lists.ts';
 import { headObject, serveObject } from './object.ts';
+import { RequestLog, type Ended } from './request-log.ts';
 import { serveSubResource, subResourceOf } from './sub-resources.ts';
 import { listVersions } from './versions.ts';
 
@@ -33,9 +35,9 @@ const SERVER = 'OrcaCache';
 const ACCOUNT = /^[\w.@+=,-]{1,64}$/;
 
 export interface EdgeObserver {
-  request(method: string, status: number, cache: string, durationMs: number): void;
+  request(method: string, status: number, cache: CacheStatus, durationMs: number, bucket: string): void;
   firstByte(durationMs: number): void;
-  served(source: Source, lengthBytes: number): void;
+  served(source: Source, lengthBytes: number, bucket: string): void;
   stalled(outcome: StallOutcome): void;
   shed(reason: ShedReason): void;
 }
@@ -55,15 +57,22 @@ export interface EdgeOptions {
   readonly unackedBytes: UnackedBytes;
   readonly observer: EdgeObserver;
   readonly log: Log;
+  /** undefined = none. */
+  readonly accessLog: AccessLog | undefined;
 }
 
 interface Edge extends EdgeOptions {
   readonly served: ServedBuckets;
+  readonly requestLog: RequestLog;
 }
 
 export function openEdge(options: EdgeOptions): HttpListener {
   const { engine, region, buckets: names, clock } = options;
-  const edge = { ...options, served: { engine, region, names, createdMs: clock.date() } };
+  const edge = {
+    ...options,
+    served: { engine, region, names, createdMs: clock.date() },
+    requestLog: new RequestLog(options),
+  };
   return openHttpListener((request, response) => void handle(edge, request, response), {
     maxConnections: options.maxConnections,
     onShed: (reason) => options.observer.shed(reason),
@@ -83,26 +92,41 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
   const elapsedMs = () => performance.now() - startedMs;
   // Request bodies are discarded; without this a connection that sends one stalls.
   request.resume();
+  const traced = edge.requestLog.begin(request);
+  let caller: Caller | undefined;
+  let query: RequestTarget['query'] | undefined;
+  const ended = (result: EdgeResult): Ended => ({
+    request,
+    response,
+    context,
+    caller,
+    query,
+    result,
+    elapsedMs: elapsedMs(),
+  });
   try {
     allowOrigin(edge.corsOrigins, request, response);
     const raw = request.url ?? '/';
     const host = authorityOf(raw) ?? request.headers.host ?? '';
     const target = parseRequestTarget(raw, bucketOfHost(host, edge.virtualHostDomains));
+    query = target.query;
     context = { requestId, bucket: target.bucket, key: target.key, versionId: target.query.get('versionId') };
     let result: EdgeResult;
     if (method === 'OPTIONS') {
       result = { status: preflight(edge.corsOrigins, request, response), cache: 'NONE' };
     } else {
-      const caller = authenticate(edge.auth, request, target, edge.clock);
-      result = await route(edge, { request, response, target, caller, requestId, elapsedMs });
+      caller = authenticate(edge.auth, request, target, edge.clock);
+      result = await route(edge, { request, response, target, caller, requestId, trace: traced?.trace, elapsedMs });
     }
-    edge.observer.request(method, result.status, result.cache, elapsedMs());
+    edge.observer.request(method, result.status, result.cache, elapsedMs(), context.bucket);
+    if (traced !== undefined) edge.requestLog.succeeded(traced, ended(result));
   } catch (error) {
     const known = asOrcaError(error, 'internal', 'unexpected');
     if (context.bucket !== '' && context.key === '') setRegion(edge, response);
-    const status = respondError(request, response, known, context);
-    edge.observer.request(method, known.code === 'cancelled' ? 499 : status, 'NONE', elapsedMs());
-    edge.log[rowFor(known).log]('request failed', { ...context, method, status, error: known });
+    const sent = respondError(request, response, known, context);
+    const status = known.code === 'cancelled' ? rowFor(known).status : sent;
+    edge.observer.request(method, status, 'NONE', elapsedMs(), context.bucket);
+    edge.requestLog.failed(traced, ended({ status, cache: 'NONE' }), known);
   }
 }
 
@@ -174,15 +198,22 @@ async function serveBucket(edge: Edge, call: EdgeCall, subResource: string | und
 }
 
 function serveObjectBytes(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
-  const { request, response } = call;
+  const { request, response, trace } = call;
   const { engine, observer, explain, clock } = edge;
+  const { bucket } = call.target;
   return serveObject(engine, call, {
     signal: abortOnClose(request, response),
     explain,
     clock,
     unackedBytes: edge.unackedBytes,
     firstByte: () => observer.firstByte(call.elapsedMs()),
-    served: (source, lengthBytes) => observer.served(source, lengthBytes),
+    served:
+      trace === undefined
+        ? (source, lengthBytes) => observer.served(source, lengthBytes, bucket)
+        : (source, lengthBytes) => {
+            observer.served(source, lengthBytes, bucket);
+            trace.served(source, lengthBytes);
+          },
     stalled: (outcome) => observer.stalled(outcome),
   });
 }

@@ -38,6 +38,7 @@ export async function serveObject(engine: Engine, call: EdgeCall, options: Objec
   const pace = new ReaderPace();
   const result = await engine.read({ ...readRequest(call, options.signal, request.method === 'HEAD'), pace });
   const cache = cacheStatus(result);
+  call.trace?.read(result, call.elapsedMs());
   const explained = options.explain ? { 'X-Orca-Explain': engine.explain(result) } : {};
   const counted = result.partsCount === undefined ? {} : { 'x-amz-mp-parts-count': result.partsCount };
   response.writeHead(result.status, {

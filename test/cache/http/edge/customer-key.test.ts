@@ -56,6 +56,6 @@ describe.for(['GET', 'HEAD'] as const)('%s', (method) => {
 });
 
 test('an encrypted object costs one HEAD within the negative TTL', () => {
-  // The others: the plain object, its null version, the missing one.
+  // Three more for the plain object, its null version, and the missing object.
   expect(origin.counts.heads).toBe(4);
 });

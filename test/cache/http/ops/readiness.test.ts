@@ -50,7 +50,7 @@ function open(failures: Readonly<Record<string, ErrorCode | 'silent'>>, isProven
     buckets,
     peers: { ready: async () => {} } as never,
     clock,
-    log: { ...log, child: () => log as never },
+    log: { ...log, isEnabled: () => true, child: () => log as never },
     signal: stop.signal,
     isProven,
   });
