@@ -56,6 +56,8 @@ class SdkList implements S3List {
   readonly #options: S3ClientOptions;
   readonly #credentials: CredentialsProvider;
   #client: Sdk.S3Client | undefined;
+  /** Some servers refuse headers that they do not know. */
+  #knowsAttributes = true;
   /** Loaded by the first list: it is far larger than the rest of the process. */
   #sdk: Promise<typeof Sdk> | undefined;
 
@@ -132,15 +134,25 @@ class SdkList implements S3List {
       Bucket: bucket,
       EncodingType: 'url',
       MaxKeys: maxKeys,
-      OptionalObjectAttributes: ['RestoreStatus'],
+      ...(this.#knowsAttributes && { OptionalObjectAttributes: ['RestoreStatus'] }),
       ...(query.prefix !== '' && { Prefix: query.prefix }),
       ...(query.delimiter !== '' && { Delimiter: query.delimiter }),
       ...(query.after !== '' && { StartAfter: query.after }),
       ...(token !== undefined && { ContinuationToken: token }),
     };
-    return this.#send(bucket, call, (client, { ListObjectsV2Command: Command }, options) =>
-      client.send(new Command(input), options),
-    );
+    const send = (of: Sdk.ListObjectsV2CommandInput): Promise<Sdk.ListObjectsV2Output> =>
+      this.#send(bucket, call, (client, { ListObjectsV2Command: Command }, options) =>
+        client.send(new Command(of), options),
+      );
+    try {
+      return await send(input);
+    } catch (error) {
+      if (!this.#knowsAttributes || !isHeaderRefusal(error)) throw error;
+      const { OptionalObjectAttributes: _, ...plain } = input;
+      const page = await send(plain);
+      this.#knowsAttributes = false;
+      return page;
+    }
   }
 
   async #send<T>(
@@ -219,6 +231,12 @@ function asListError(error: unknown, bucket: string): OrcaError {
     },
     bucket,
   );
+}
+
+function isHeaderRefusal(error: unknown): boolean {
+  if (!isServiceException(error)) return false;
+  const { httpStatusCode: status } = error.$metadata;
+  return status === 501 || (status === 400 && error.name === 'InvalidArgument');
 }
 
 /** The SDK copies the elements of an error document to its exception. */

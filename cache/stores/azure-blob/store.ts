@@ -1,11 +1,9 @@
 /** Azure Blob Storage as cachestore: block blobs by Put Blob, an MD5 on every upload, and the meaning of responses. */
-import { createHash } from 'node:crypto';
-import { setImmediate as turn } from 'node:timers/promises';
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
+import { md5Of } from '#cache/stores/object/md5.ts';
 import { openObjectStore } from '#cache/stores/object/object-store.ts';
 import { azureErrorCode, openAzureClient, type AzureClientOptions } from '#cache/wire/azure/client.ts';
-import { cancelledBy } from '#cache/wire/http1/sink.ts';
 import { errorFor } from './errors.ts';
 
 export interface AzureStoreOptions extends AzureClientOptions {
@@ -13,8 +11,6 @@ export interface AzureStoreOptions extends AzureClientOptions {
 }
 
 const META = 'x-ms-meta-';
-/** Hashed per turn of the event loop, about 2 ms: streams must not wait for the MD5 of a whole chunk. */
-const HASHED_PER_TURN_BYTES = 1024 * 1024;
 
 export function openAzureStore(options: AzureStoreOptions): ProbedStore {
   const { container } = options;
@@ -56,20 +52,4 @@ export function metadataHeaders(fields: Readonly<Record<string, string>>): Recor
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]) => [`${META}${name.replaceAll('-', '_')}`, value]),
   );
-}
-
-async function md5Of(pieces: readonly Uint8Array[], signal: AbortSignal): Promise<string> {
-  const hash = createHash('md5');
-  let hashedBytes = 0;
-  for (const piece of pieces)
-    for (let at = 0; at < piece.length; at += HASHED_PER_TURN_BYTES) {
-      const part = piece.subarray(at, at + HASHED_PER_TURN_BYTES);
-      hash.update(part);
-      hashedBytes += part.length;
-      if (hashedBytes < HASHED_PER_TURN_BYTES) continue;
-      hashedBytes = 0;
-      await turn();
-      if (signal.aborted) throw cancelledBy(signal);
-    }
-  return hash.digest('base64');
 }

@@ -12,7 +12,7 @@ import type { StoreFindings } from '#cache/core/store-verdict.ts';
 import type { ByteSink, CallOptions, ProbedStore } from '#cache/engine/ports.ts';
 import { chunkKey, smallKey } from '#cache/stores/paths.ts';
 import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
-import { bufferSink } from '#cache/wire/http1/buffer-sink.ts';
+import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { contentRange } from '#cache/wire/s3/client.ts';
 import { systemClock, type Clock } from '#shared/clock.ts';
@@ -107,10 +107,10 @@ class ObjectStore implements ProbedStore {
 
   async getSmall(name: string, call: CallOptions): Promise<Uint8Array | undefined> {
     const key = smallKey(name);
-    const sink = bufferSink(MAX_SMALL_BYTES);
     try {
-      const response = await this.#wire.send({ method: 'GET', key, sink }, readLimits(call));
-      if (response.status === 200) return sink.bytes();
+      const request = { method: 'GET', key, maxCollectedBytes: MAX_SMALL_BYTES } as const;
+      const response = await this.#wire.send(request, readLimits(call));
+      if (response.status === 200) return wholeBody(response, key);
       const error = this.#wire.errorFor(response, key);
       if (error.code === 'chunk_missing') return undefined;
       throw error;
@@ -198,6 +198,15 @@ class ObjectStore implements ProbedStore {
     );
     return deletions.every(({ status }) => status === 'fulfilled');
   }
+}
+
+/** A body without a length may have been cut. */
+function wholeBody({ status, headers, body }: RawResponse, key: string): Uint8Array {
+  if (!('content-length' in headers) && !('transfer-encoding' in headers))
+    throw new OrcaError('store_unavailable', `the store sends ${key} without its length`, { status });
+  if (body.length >= MAX_SMALL_BYTES)
+    throw new OrcaError('store_unavailable', `${key} has ${MAX_SMALL_BYTES} bytes or more`, { status });
+  return Uint8Array.from(body);
 }
 
 function readLimits(call: CallOptions): CallOptions {

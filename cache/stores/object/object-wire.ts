@@ -21,6 +21,8 @@ export interface ObjectRequest {
   /** The length of the body for the sink. */
   readonly expectedBytes?: number;
   readonly body?: readonly Uint8Array[];
+  /** The maximum size of a body without a sink; default 64 KiB. */
+  readonly maxCollectedBytes?: number;
   readonly onHead?: (status: number, headers: ResponseHeaders) => void;
 }
 

@@ -1,8 +1,10 @@
-/** S3-compatible stores as cachestore: user metadata, a CRC-32 on every upload, and the meaning of responses. */
+/** S3-compatible stores as cachestore: user metadata, a CRC-32 or MD5 on every upload, and the meaning of responses. */
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
+import { md5Of } from '#cache/stores/object/md5.ts';
 import { openObjectStore } from '#cache/stores/object/object-store.ts';
-import type { ObjectWire } from '#cache/stores/object/object-wire.ts';
+import type { ObjectRequest, ObjectWire } from '#cache/stores/object/object-wire.ts';
+import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import { faultOf, openS3Client, type S3ClientOptions } from '#cache/wire/s3/client.ts';
 import type { Clock } from '#shared/clock.ts';
 import { errorFor } from './errors.ts';
@@ -14,19 +16,49 @@ export interface S3StoreOptions extends S3ClientOptions {
 }
 
 const META = 'x-amz-meta-';
+const CRC32 = 'x-amz-checksum-crc32';
+
+/**
+ * Whether a store may have refused an upload because of its checksum: it is then repeated with an MD5, which every store
+ * knows. 501 to a conditional upload usually concerns the condition.
+ */
+function mayRefuseCrc32({ method, headers = {} }: ObjectRequest, response: RawResponse): boolean {
+  if (method !== 'PUT' || !(CRC32 in headers) || !isRefusal(response)) return false;
+  const { code, message } = faultOf(response.body);
+  if (code === 'BadDigest' || code === 'NoSuchBucket') return false;
+  return response.status === 400 || !('if-none-match' in headers) || /checksum/i.test(message);
+}
+
+function isRefusal({ status }: RawResponse): boolean {
+  return status === 400 || status === 501;
+}
+
+function base64Of(crc32: number): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(crc32);
+  return bytes.toString('base64');
+}
 
 export function openS3Store(options: S3StoreOptions): ProbedStore {
   const { bucket } = options;
   const client = openS3Client(options);
+  let knowsCrc32 = true;
   const wire: ObjectWire = {
-    send: (request, call) => client.send({ ...request, bucket }, call),
-    uploadHeaders({ lengthBytes, crc32, metadata }) {
-      const checksum = Buffer.alloc(4);
-      checksum.writeUInt32BE(crc32);
+    async send(request, call) {
+      const response = await client.send({ ...request, bucket }, call);
+      if (!mayRefuseCrc32(request, response)) return response;
+      const { [CRC32]: _, ...headers } = request.headers ?? {};
+      const withMd5 = { ...headers, 'content-md5': await md5Of(request.body ?? [], call.signal) };
+      const again = await client.send({ ...request, bucket, headers: withMd5 }, call);
+      if (isRefusal(again)) return response;
+      knowsCrc32 = false;
+      return again;
+    },
+    async uploadHeaders({ lengthBytes, crc32, pieces, metadata }, call) {
       const headers: Record<string, string> = {
         'content-type': 'application/octet-stream',
         'content-length': String(lengthBytes),
-        'x-amz-checksum-crc32': checksum.toString('base64'),
+        ...(knowsCrc32 ? { [CRC32]: base64Of(crc32) } : { 'content-md5': await md5Of(pieces, call.signal) }),
       };
       for (const [name, value] of Object.entries(metadata === undefined ? {} : encodeMetadata(metadata)))
         headers[`${META}${name}`] = value;

@@ -694,4 +694,33 @@ describe('a server with quirks', () => {
       message: expect.stringContaining('does not report the length') as unknown,
     });
   });
+
+  test.for(['400 Bad Request', '501 Not Implemented'])(
+    'that refuses attributes of a list with %s gets lists without them',
+    async (status) => {
+      const { server, origin } = await open(({ headers: sent }, answer) =>
+        answer.write(
+          'x-amz-optional-object-attributes' in sent
+            ? fault(status, status.startsWith('400') ? 'InvalidArgument' : 'NotImplemented')
+            : reply('200 OK', {}, '<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>'),
+        ),
+      );
+      const query = { prefix: '', delimiter: '', after: '', maxKeys: 10 };
+      expect(await origin.list('bucket', query, call)).toEqual({ items: [], truncated: false });
+      await origin.list('bucket', query, call);
+      expect(server.requests).toHaveLength(3);
+    },
+  );
+
+  test('that sends a list in chunks, with unquoted ETags and odd dates, is listed', async () => {
+    const xml =
+      '<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a</Key><ETag>e1</ETag><Size>5</Size>' +
+      '<LastModified>2026-01-02T03:04:05Z</LastModified></Contents></ListBucketResult>';
+    const coded = `${xml.length.toString(16)}\r\n${xml}\r\n0\r\n\r\n`;
+    const { origin } = await open((_, answer) =>
+      answer.write(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${coded}`),
+    );
+    const { items } = await origin.list('bucket', { prefix: '', delimiter: '', after: '', maxKeys: 10 }, call);
+    expect(items).toMatchObject([{ entry: { key: 'a', etag: 'e1', sizeBytes: 5 } }]);
+  });
 });

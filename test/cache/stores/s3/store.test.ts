@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ChunkStore } from '#cache/engine/ports.ts';
@@ -257,4 +258,89 @@ describe('a small object', () => {
       code: 'store_unavailable',
     });
   });
+});
+
+describe('a store that does not know CRC-32', () => {
+  const md5 = (bytes: Uint8Array): string => createHash('md5').update(bytes).digest('base64');
+  const refusal = (status: string, code: string, message: string): Buffer =>
+    reply(status, {}, `<Error><Code>${code}</Code><Message>${message}</Message></Error>`);
+
+  test.for([
+    ['Backblaze', refusal('400 Bad Request', 'InvalidArgument', "Unsupported header 'x-amz-checksum-crc32' received")],
+    ['Google', refusal('400 Bad Request', 'ExcessHeaderValues', 'Multiple HTTP header values')],
+    ['others', refusal('501 Not Implemented', 'NotImplemented', "Header 'x-amz-checksum-crc32' not implemented")],
+  ] as const)('(%s) gets an MD5, from then on with every upload', async ([, refused]) => {
+    const { server, store } = await open(refused, OK, OK);
+    expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+    expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+    const checksums = server.requests.map(({ headers }) => [
+      headers['x-amz-checksum-crc32'] !== undefined,
+      headers['content-md5'],
+    ]);
+    expect(checksums).toEqual([
+      [true, undefined],
+      [false, md5(body)],
+      [false, md5(body)],
+    ]);
+    expect(
+      server.requests.every(({ headers, body: sentBody }) => headers['if-none-match'] === '*' && sentBody.equals(body)),
+    ).toBe(true);
+  });
+
+  test('and does not know the condition either gets both answers right', async () => {
+    const unknown = fault('501 Not Implemented', 'NotImplemented');
+    const { server, store } = await open(unknown, ABSENT, unknown, OK);
+    expect(await store.commit(chunk, metadata, pieces, { signal })).toBe('won');
+    expect(sent(server)).toEqual(['PUT if absent', 'HEAD', 'PUT', 'PUT']);
+  });
+
+  test('an upload that is refused with both checksums is an error, and the next one has a CRC-32', async () => {
+    const bad = fault('400 Bad Request', 'InvalidRequest');
+    const { server, store } = await open(bad, bad, OK);
+    await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({
+      code: 'store_unavailable',
+    });
+    await store.commit(chunk, metadata, pieces, { signal });
+    expect(server.requests[2]?.headers).toHaveProperty('x-amz-checksum-crc32');
+  });
+
+  test('a body that arrived damaged is not sent again with another checksum', async () => {
+    const { server, store } = await open(fault('400 Bad Request', 'BadDigest'), OK);
+    await expect(store.commit(chunk, metadata, pieces, { signal })).rejects.toMatchObject({
+      code: 'store_unavailable',
+    });
+    expect(server.requests).toHaveLength(1);
+  });
+});
+
+test('a chunk in the chunked coding is read, with the checks of any other', async () => {
+  const size = body.length.toString(16);
+  const head = `HTTP/1.1 206 Partial Content\r\n${Object.entries(meta)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')}content-range: bytes 0-${body.length - 1}/${body.length}\r\ntransfer-encoding: chunked\r\n\r\n`;
+  const { store } = await open(Buffer.concat([Buffer.from(`${head}${size}\r\n`), body, Buffer.from('\r\n0\r\n\r\n')]));
+  const sink = collectSink();
+  await store.read(chunk, { from: 0, to: body.length }, sink, () => {}, { signal });
+  expect(sink.bytes().equals(body)).toBe(true);
+});
+
+test('a small object in the chunked coding is read; one without a length is refused', async () => {
+  const chunked = 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nours\r\n0\r\n\r\n';
+  const { store } = await open(chunked);
+  expect(Buffer.from((await store.getSmall('_orca/identity/x', { signal }))!).toString()).toBe('ours');
+  const server = await startScriptedServer((_, answer) => {
+    answer.write('HTTP/1.1 200 OK\r\n\r\nours');
+    answer.end();
+  });
+  onTestFinished(() => server[Symbol.asyncDispose]());
+  const other = openS3Store({
+    endpoint: server.endpoint,
+    region: 'us-east-1',
+    forcePathStyle: true,
+    caFile: '',
+    credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_KEY' },
+    bucket: 'chunks',
+  });
+  onTestFinished(() => other.close());
+  await expect(other.getSmall('_orca/identity/x', { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
 });
