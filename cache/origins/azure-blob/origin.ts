@@ -3,7 +3,13 @@
  * only `If-Match` is used. Nothing is retried here; a response counts only if it is exactly what was requested.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
+import {
+  rangeLength,
+  type ByteRange,
+  type ObjectHead,
+  type ObjectPart,
+  type ObjectVersion,
+} from '#cache/core/object.ts';
 import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import { isImmutable, NULL_VERSION } from '#cache/core/s3/version-id.ts';
@@ -64,7 +70,17 @@ class AzureOrigin implements Origin {
       accept({ status, headers: answer, etag: s3EtagOf(answer) }, object, range, this.#codings);
     };
     const query = versionQuery(object.versionId);
-    const request = { method: 'GET', container: bucket, blob: key, query, headers, sink, onHead } as const;
+    const expectedBytes = rangeLength(range);
+    const request = {
+      method: 'GET',
+      container: bucket,
+      blob: key,
+      query,
+      headers,
+      sink,
+      expectedBytes,
+      onHead,
+    } as const;
     try {
       const response = await retryWithCoding(
         () => this.#client.send(request, withLimits(call)),
