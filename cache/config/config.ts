@@ -78,6 +78,7 @@ export interface Config {
     readonly maxConnections: number;
     /** Undefined = no access log. `sample`: one request of this many is logged. */
     readonly accessLog: { readonly format: 'json' | 's3'; readonly sample: number } | undefined;
+    readonly ignoreClientCacheControl: boolean;
     readonly explain: boolean;
   };
   readonly shutdown: { readonly propagationDelayMs: number; readonly drainTimeoutMs: number };

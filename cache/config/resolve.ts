@@ -103,6 +103,7 @@ function resolveEdge({ edge }: PodFile): Config['edge'] {
     listTtlMs: ms(edge.listTTL),
     maxConnections: edge.maxConnections,
     accessLog: edge.accessLog,
+    ignoreClientCacheControl: edge.ignoreClientCacheControl,
     explain: edge.explain,
   };
 }

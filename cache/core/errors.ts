@@ -42,6 +42,8 @@ export type ErrorCode =
   | 'method_not_allowed'
   /** A sub-resource that the cache does not serve, or a part number that the origin cannot locate. */
   | 'not_implemented'
+  /** `Cache-Control: only-if-cached`, and the object or the range is not cached. Thrown by the engine. */
+  | 'not_cached'
   /** The requested range starts after the end of the object. Thrown by the engine. */
   | 'range_not_satisfiable'
   /** `If-Match` or `If-Unmodified-Since` does not hold. Thrown by the engine. */

@@ -29,11 +29,12 @@ import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
 import type { Piece, Source } from '#cache/engine/memory/piece.ts';
 import type { KnownHead, Metadata } from '#cache/engine/metadata/metadata.ts';
 import type { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
-import { resolveVersion } from '#cache/engine/metadata/version-head.ts';
+import { resolveVersion, versionTtlMs } from '#cache/engine/metadata/version-head.ts';
 import type { Sequences } from '#cache/engine/sparse/sequences.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import { asView } from '#cache/engine/streams/view-or-copy.ts';
 import { ruleOf, underRule, type BucketRules } from './bucket-rule.ts';
+import { notCached, requireStored } from './only-if-cached.ts';
 
 export interface ReadContext extends FetchContext, BucketRules {
   readonly metadata: Metadata;
@@ -56,6 +57,8 @@ export interface ReadRequest {
   readonly conditions: Preconditions;
   /** The client's limit for the age of what is known about the object; undefined = none. */
   readonly maxAgeMs?: number | undefined;
+  /** The origin must not be queried: rejects with `not_cached` unless everything is stored. */
+  readonly onlyIfCached?: boolean;
   /** HEAD: everything but the bytes. */
   readonly headOnly: boolean;
   readonly requestId: string;
@@ -129,11 +132,12 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
         if (range.to % chunkSizeBytes === 0) context.sequences.passed(prefix, range.to, chunkSizeBytes);
         return { ...answer, source: whole.source, body: onePiece(whole) };
       }
+      if (request.onlyIfCached === true) await requireStored(context, planned, prefix, request.signal);
       return { ...answer, ...(await firstBytes(fetchChunks(context, planned, prefix, request))) };
     } catch (error) {
       if (hasCode(error, 'object_archived')) throw withStorageClass(error, known.head);
       // Before the status line the client need not know that the object has changed: resolve again, once.
-      if (!hasCode(error, 'object_changed') || !isFirst) throw error;
+      if (!hasCode(error, 'object_changed') || !isFirst || request.onlyIfCached === true) throw error;
     }
   }
 }
@@ -160,8 +164,15 @@ export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' 
  */
 async function resolve(context: ReadContext, admitted: Admitted, request: ReadRequest): Promise<KnownHead> {
   const { object, ttlMs } = admitted;
-  if (isImmutable(object.versionId)) return resolveVersion(context.metadata, object, ttlMs, request.signal);
   const { maxAgeMs } = request;
+  const isVersion = isImmutable(object.versionId);
+  if (request.onlyIfCached === true) {
+    const freshness = { ttlMs: isVersion ? versionTtlMs(ttlMs) : ttlMs, maxAgeMs };
+    const stored = await context.metadata.stored(object, freshness, request.signal);
+    if (stored === undefined) throw notCached('nothing recent enough is known about the object');
+    return stored;
+  }
+  if (isVersion) return resolveVersion(context.metadata, object, { ttlMs, maxAgeMs }, request.signal);
   const known = await context.metadata.resolve(object, { ttlMs, maxAgeMs }, request.signal);
   const { ifMatch, ifNoneMatch } = request.conditions;
   const outcome = evaluatePreconditions(request.conditions, known.head).kind;

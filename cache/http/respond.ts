@@ -75,6 +75,7 @@ const HTTP = {
     message: 'The specified method is not allowed against this resource: this cache is read-only.',
   },
   not_implemented: { status: 501, s3: 'NotImplemented', log: 'debug' },
+  not_cached: { status: 504, s3: 'GatewayTimeout', log: 'debug' },
   range_not_satisfiable: {
     status: 416,
     s3: 'InvalidRange',

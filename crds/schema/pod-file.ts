@@ -1,5 +1,6 @@
 /** The pod's config file and its runtime file: the fields of the spec, with references resolved to paths. */
 import * as behavior from './behavior.ts';
+import { costs } from './costs.ts';
 import * as edgeFields from './edge.ts';
 import { text, withDefault, withoutDefault } from './field-builders.ts';
 import type { Infer, Schema } from './json-schema.ts';
@@ -72,6 +73,7 @@ export const podFile = {
       },
     },
     shutdown: behavior.shutdown,
+    costs,
     runtimeFile: path(
       'File whose keys are reloaded while the process runs and override the config file. If omitted, nothing is reloaded.',
     ),

@@ -122,6 +122,7 @@ const spec = fc.record(
     metadata: fc.record({ ttl: duration(0, 86_400_000), negativeTTL: duration(0, 86_400_000) }, optional),
     edge: fc.record(
       {
+        ignoreClientCacheControl: fc.boolean(),
         explain: fc.boolean(),
         accessLog: fc.record(
           { format: fc.constantFrom('json', 's3'), sample: fc.integer({ min: 1, max: 1_000_000 }) },

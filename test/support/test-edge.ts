@@ -17,6 +17,7 @@ export interface TestEdgeOptions {
   readonly auth?: EdgeAuth;
   readonly log?: Log;
   readonly accessLog?: AccessLog;
+  readonly ignoreCacheControl?: boolean;
   /** Default: the one bucket of `openEngines`. */
   readonly buckets?: readonly BucketRule[];
 }
@@ -33,6 +34,7 @@ export async function openTestEdge(engine: Engine, options: TestEdgeOptions = {}
     virtualHostDomains: ['cache.test'],
     corsOrigins: [],
     maxConnections: 100,
+    ignoreCacheControl: options.ignoreCacheControl ?? false,
     explain: true,
     clock: systemClock,
     unackedBytes: unknownUnacked,

@@ -104,6 +104,25 @@ export class Metadata {
     }
   }
 
+  /**
+   * What a read may use without a query: from here, or from the manifest in the cachestore. Undefined = nothing that is
+   * recent enough. Rejects with a known absence.
+   */
+  async stored(
+    object: ObjectName,
+    { ttlMs, maxAgeMs = Number.POSITIVE_INFINITY }: Freshness,
+    signal: AbortSignal,
+  ): Promise<KnownHead | undefined> {
+    const name = this.#tableKey(object);
+    const limitMs = Math.min(ttlMs + Math.min(this.#options.staleWhileRevalidateMs, ttlMs), maxAgeMs);
+    const known = this.#table.fresh(name, limitMs);
+    if (known !== undefined) return this.#answer(known);
+    const absence = this.#table.absence(name, Math.min(ttlMs, maxAgeMs));
+    if (absence !== undefined) throw absence.error;
+    const manifest = await abortable(this.#fromManifest(object, signal), signal);
+    return manifest !== undefined && this.#table.ageMs(manifest) < limitMs ? this.#answer(manifest) : undefined;
+  }
+
   /** Queries the origin again, whatever is known: after a version was found to be outdated. */
   async resolveAgain(object: ObjectName, signal: AbortSignal): Promise<KnownHead> {
     return this.#answer(await abortable(this.#ask(object, 0), signal));

@@ -1,5 +1,6 @@
 /** One request of a client with everything that its route needs, and the checks and responses that routes share. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ClientCacheControl } from '#cache/core/cache-control.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { mayAccessBucket, mayRead, type Caller } from '#cache/core/s3/key-ring.ts';
 import type { RequestTarget } from '#cache/core/s3/request-target.ts';

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ACCEPTS_ALL, parseCacheControl } from '#cache/core/cache-control.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { hasCustomerKey, notApplicable } from '#cache/core/s3/customer-key.ts';
 import type { Caller } from '#cache/core/s3/key-ring.ts';
@@ -52,6 +53,8 @@ export interface EdgeOptions {
   readonly virtualHostDomains: readonly string[];
   readonly corsOrigins: readonly string[];
   readonly maxConnections: number;
+  /** `Cache-Control` of requests has no effect. */
+  readonly ignoreCacheControl: boolean;
   readonly explain: boolean;
   readonly clock: Clock;
   readonly unackedBytes: UnackedBytes;
@@ -116,7 +119,9 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
       result = { status: preflight(edge.corsOrigins, request, response), cache: 'NONE' };
     } else {
       caller = authenticate(edge.auth, request, target, edge.clock);
-      result = await route(edge, { request, response, target, caller, requestId, trace: traced?.trace, elapsedMs });
+      const cacheControl = edge.ignoreCacheControl ? ACCEPTS_ALL : parseCacheControl(request.headers['cache-control']);
+      const call = { request, response, target, caller, requestId, cacheControl, trace: traced?.trace, elapsedMs };
+      result = await route(edge, call);
     }
     edge.observer.request(method, result.status, result.cache, elapsedMs(), context.bucket);
     if (traced !== undefined) edge.requestLog.succeeded(traced, ended(result));

@@ -68,7 +68,11 @@ export function headObject(engine: Pick<Engine, 'read'>, call: EdgeCall, signal:
   return engine.read({ ...readRequest(call, signal, true), range: undefined, part: undefined, conditions: {} });
 }
 
-function readRequest({ request, target, requestId }: EdgeCall, signal: AbortSignal, headOnly: boolean): ReadRequest {
+function readRequest(
+  { request, target, requestId, cacheControl }: EdgeCall,
+  signal: AbortSignal,
+  headOnly: boolean,
+): ReadRequest {
   const { headers } = request;
   const part = partNumberOf(target.query.get('partNumber'));
   if (part !== undefined && headers.range !== undefined)
@@ -86,6 +90,8 @@ function readRequest({ request, target, requestId }: EdgeCall, signal: AbortSign
       ifUnmodifiedSince: headers['if-unmodified-since'],
       ifRange: single(headers['if-range']),
     },
+    maxAgeMs: cacheControl.maxAgeMs,
+    onlyIfCached: cacheControl.onlyIfCached,
     headOnly,
     requestId,
     signal,

@@ -331,6 +331,7 @@ memory: {budget: 16Mi}
         listTtlMs: ms('edge.listTTL'),
         maxConnections: Number(documentedDefault('edge.maxConnections')),
         accessLog: undefined,
+        ignoreClientCacheControl: bool('edge.ignoreClientCacheControl'),
         explain: bool('edge.explain'),
       },
       shutdown: { propagationDelayMs: ms('shutdown.propagationDelay'), drainTimeoutMs: ms('shutdown.drainTimeout') },
