@@ -5,6 +5,7 @@
 import type { Config } from '#cache/config/config.ts';
 import { configuredSettings, watchRuntime } from '#cache/config/runtime.ts';
 import { describeVerdict, type StoreVerdict } from '#cache/core/store-verdict.ts';
+import { BucketTable } from '#cache/engine/bucket-rule.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { openMetrics, type CacheMetrics } from '#cache/http/metrics.ts';
@@ -45,7 +46,7 @@ export interface Cache {
 export async function openCache(options: CacheOptions): Promise<Cache> {
   const { config, clock, log } = options;
   const closing = new AbortController();
-  const metrics = openMetrics(log);
+  const metrics = openMetrics({ buckets: new BucketTable(config.origin.buckets), costs: config.costs, log });
   const runtime = followRuntime(options, closing.signal);
   const drivers = await openDrivers(options);
   const engine = buildEngine(options, drivers, metrics, runtime);

@@ -67,6 +67,15 @@ export class BucketTable {
     return this.get(name)?.name === rule.name ? name : undefined;
   }
 
+  /** The first rule that leads to this object of the origin; without a key, the first that leads to the bucket. */
+  ruleOfOrigin(originBucket: string, key?: string): BucketRule | undefined {
+    const serves = ({ prefix }: BucketRule): boolean => key === undefined || staysUnder(prefix, key);
+    return (
+      this.#byOriginBucket.get(originBucket)?.find(serves) ??
+      this.#patterns.find((rule) => this.#reaches(rule, originBucket) && serves(rule))
+    );
+  }
+
   #reaches(rule: BucketRule, originBucket: string): boolean {
     return this.clientNameOf(rule, originBucket) !== undefined;
   }

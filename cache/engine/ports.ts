@@ -255,14 +255,21 @@ export interface PeerClient {
 /** The clock is shared with the operator; it is named here like every other dependency of the engine. */
 export type { Clock } from '#shared/clock.ts';
 
+/** An object of the origin, or a bucket. */
+export interface OriginName {
+  readonly bucket: string;
+  readonly key?: string;
+}
+
 /** What the engine counts; `http/metrics.ts` turns it into Prometheus, tests into numbers. */
 export interface Observer {
   originRequest(
     operation: 'head' | 'read' | 'probe' | 'list' | 'sub_resource',
     outcome: 'ok' | 'error',
     durationMs: number,
+    name: OriginName,
   ): void;
-  originBytes(lengthBytes: number): void;
+  originBytes(lengthBytes: number, name: OriginName): void;
   storeRequest(operation: 'read' | 'has' | 'commit' | 'probe', outcome: string, durationMs: number): void;
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
   committedBytes(lengthBytes: number): void;

@@ -28,6 +28,9 @@ const LISTENERS = ['edge', 'peer'];
 const ORIGIN_OPERATIONS = all<Values<'originRequest'>>({ head: 0, read: 0, list: 0, probe: 0, sub_resource: 0 });
 const STORE_OPERATIONS = all<Values<'storeRequest'>>({ read: 0, has: 0, commit: 0, probe: 0 });
 
+export const CACHE_STATUSES = all<CacheStatus>({ HIT: 0, MISS: 0, STALE: 0, NONE: 0 });
+export const SOURCES = all<Source>({ memory: 0, store: 0, peer: 0, peer_fill: 0, fill: 0 });
+
 export const COUNTERS = {
   edgeRequests: {
     name: 'orca_edge_requests_total',
@@ -35,13 +38,33 @@ export const COUNTERS = {
     labels: {
       method: [...METHODS, 'other'],
       code: OPEN,
-      cache: all<CacheStatus>({ HIT: 0, MISS: 0, STALE: 0, NONE: 0 }),
+      cache: CACHE_STATUSES,
     },
   },
   servedBytes: {
     name: 'orca_served_bytes_total',
     help: 'Body bytes sent to clients, by their source',
-    labels: { source: all<Source>({ memory: 0, store: 0, peer: 0, peer_fill: 0, fill: 0 }) },
+    labels: { source: SOURCES },
+  },
+  bucketRequests: {
+    name: 'orca_bucket_requests_total',
+    help: 'Client requests, by bucket',
+    labels: { bucket: OPEN, cache: CACHE_STATUSES },
+  },
+  bucketServedBytes: {
+    name: 'orca_bucket_served_bytes_total',
+    help: 'Body bytes sent to clients, by bucket and source',
+    labels: { bucket: OPEN, source: SOURCES },
+  },
+  bucketOriginRequests: {
+    name: 'orca_bucket_origin_requests_total',
+    help: 'Requests to the origin, by bucket',
+    labels: { bucket: OPEN },
+  },
+  bucketOriginBytes: {
+    name: 'orca_bucket_origin_bytes_total',
+    help: 'Object bytes received from the origin, by bucket',
+    labels: { bucket: OPEN },
   },
   originRequests: {
     name: 'orca_origin_requests_total',
@@ -161,6 +184,21 @@ export const GAUGES = {
     help: 'File operations of the cachestore that have not returned within their limit',
   },
   storeHungBytes: { name: 'orca_store_hung_bytes', help: 'Memory that hung file operations hold until they return' },
+  originBytesSaved: {
+    name: 'orca_origin_bytes_saved_total',
+    help: 'Bytes sent to clients minus bytes received from the origin, since the start',
+    labels: { bucket: OPEN },
+  },
+  savedDollars: {
+    name: 'orca_saved_dollars_total',
+    help: 'What clients would have cost at the origin minus what the cache cost there, since the start',
+    labels: { bucket: OPEN },
+  },
+  originPriceDollars: {
+    name: 'orca_origin_price_dollars',
+    help: 'Prices of the origin, as configured',
+    labels: { unit: ['gigabyte', '1000_requests'] },
+  },
   memoryBudgetBytes: { name: 'orca_memory_budget_bytes', help: 'Limit of all chunk bytes' },
   memoryWindowBytes: { name: 'orca_memory_window_bytes', help: 'Memory of streaming windows' },
   memoryFillBytes: { name: 'orca_memory_fill_bytes', help: 'Memory of fills and the memory tier' },

@@ -1,9 +1,11 @@
 /** Prometheus metrics of a cache pod, from what the engine, the edge and the peer listener observe. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { BucketTable } from '#cache/engine/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Observer, PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import type { Log } from '#shared/log.ts';
+import { BucketUsage, type Costs } from './bucket-usage.ts';
 import type { EdgeObserver } from './edge/edge.ts';
 import type { ShedReason } from './listener/connection-table.ts';
 import type { StallOutcome } from './listener/send-body.ts';
@@ -24,18 +26,27 @@ export interface CacheMetrics {
   watch(engine: Engine, peers: PeerView, storeProbe: StoreProbe): void;
 }
 
-export function openMetrics(log: Log): CacheMetrics {
+export interface MetricsOptions {
+  readonly buckets: BucketTable;
+  /** undefined = no prices are configured. */
+  readonly costs: Costs | undefined;
+  readonly log: Log;
+}
+
+export function openMetrics({ buckets, costs, log }: MetricsOptions): CacheMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
-  const counters = mapValues(COUNTERS, (spec) => new Counter({ ...namesOf(spec), registers }));
+  const usage = new BucketUsage(buckets);
+  usage.register(registry, costs);
+  const counters = mapValues(PLAIN_COUNTERS, (spec) => new Counter({ ...namesOf(spec), registers }));
   const histograms = mapValues(HISTOGRAMS, (spec) => new Histogram({ ...namesOf(spec), buckets: SECONDS, registers }));
   // Present from the start: in Prometheus a sum over a missing series is empty, not zero.
   for (const kind of COUNTERS.sparseBytes.labels.kind) counters.sparseBytes.inc({ kind }, 0);
   return {
     registry,
-    engine: engineObserver(counters, histograms, log),
-    edge: edgeObserver(counters, histograms),
+    engine: engineObserver(counters, histograms, usage, log),
+    edge: edgeObserver(counters, histograms, usage),
     peerRequest: (call, outcome) => counters.peerRequests.inc({ call, outcome }),
     peerStalled: (outcome) => counters.stalls.inc({ listener: 'peer', outcome }),
     peerShed: (reason) => counters.shedConnections.inc({ listener: 'peer', reason }),
@@ -44,16 +55,29 @@ export function openMetrics(log: Log): CacheMetrics {
   };
 }
 
-type Counters = Readonly<Record<keyof typeof COUNTERS, Counter>>;
+/** Without those of `BucketUsage`. */
+const {
+  bucketRequests: _requests,
+  bucketServedBytes: _served,
+  bucketOriginRequests: _originRequests,
+  bucketOriginBytes: _originBytes,
+  ...PLAIN_COUNTERS
+} = COUNTERS;
+
+type Counters = Readonly<Record<keyof typeof PLAIN_COUNTERS, Counter>>;
 type Histograms = Readonly<Record<keyof typeof HISTOGRAMS, Histogram>>;
 
-function engineObserver(counters: Counters, histograms: Histograms, log: Log): Observer {
+function engineObserver(counters: Counters, histograms: Histograms, usage: BucketUsage, log: Log): Observer {
   return {
-    originRequest(operation, outcome, durationMs) {
+    originRequest(operation, outcome, durationMs, name) {
+      usage.originRequest(name);
       counters.originRequests.inc({ operation, outcome });
       histograms.originSeconds.observe({ operation }, durationMs / 1000);
     },
-    originBytes: (lengthBytes) => counters.originBytes.inc(lengthBytes),
+    originBytes(lengthBytes, name) {
+      counters.originBytes.inc(lengthBytes);
+      usage.originBytes(name, lengthBytes);
+    },
     storeRequest(operation, outcome, durationMs) {
       counters.storeRequests.inc({ operation, outcome });
       histograms.storeSeconds.observe({ operation }, durationMs / 1000);
@@ -69,14 +93,18 @@ function engineObserver(counters: Counters, histograms: Histograms, log: Log): O
   };
 }
 
-function edgeObserver(counters: Counters, histograms: Histograms): EdgeObserver {
+function edgeObserver(counters: Counters, histograms: Histograms, usage: BucketUsage): EdgeObserver {
   return {
-    request(method, status, cache, durationMs) {
+    request(method, status, cache, durationMs, bucket) {
+      usage.request(bucket, cache);
       counters.edgeRequests.inc({ method: knownMethod(method), code: String(status), cache });
       histograms.edgeRequestSeconds.observe({ method: knownMethod(method) }, durationMs / 1000);
     },
     firstByte: (durationMs) => histograms.firstByteSeconds.observe(durationMs / 1000),
-    served: (source, lengthBytes) => counters.servedBytes.inc({ source }, lengthBytes),
+    served(source, lengthBytes, bucket) {
+      counters.servedBytes.inc({ source }, lengthBytes);
+      usage.served(bucket, source, lengthBytes);
+    },
     stalled: (outcome) => counters.stalls.inc({ listener: 'edge', outcome }),
     shed: (reason) => counters.shedConnections.inc({ listener: 'edge', reason }),
   };
@@ -107,7 +135,10 @@ function registerGauges(registry: Registry, engine: Engine, peers: PeerView, sto
     gauge(GAUGES[name as keyof typeof GAUGES], (gauge) => gauge.set(read()));
 }
 
-type PlainGauge = Exclude<keyof typeof GAUGES, 'breakerOpen' | 'conditionalWrites'>;
+type PlainGauge = Exclude<
+  keyof typeof GAUGES,
+  'breakerOpen' | 'conditionalWrites' | 'originBytesSaved' | 'savedDollars' | 'originPriceDollars'
+>;
 
 function gaugeReaders(
   engine: Engine,

@@ -1,6 +1,7 @@
 /** The spec of an OrcaCache. It contains only what is implemented, so that setting anything else is an error. */
 import { QUANTITY_PATTERN } from '#crds/quantity.ts';
 import * as behavior from './behavior.ts';
+import { costs } from './costs.ts';
 import { bytes, choice, flag, integer, text, withDefault } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
 import { podOptions } from './pod-options.ts';
@@ -99,6 +100,7 @@ export const spec = {
     shutdown: behavior.shutdown,
     proxy,
     networkPolicy,
+    costs,
     pod: podOptions,
     logLevel: behavior.logLevel,
   },

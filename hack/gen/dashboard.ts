@@ -35,6 +35,10 @@ const rate = (metric: string, labels = SELECTED): string => `rate(${metric}${lab
 const sum = (expr: string, by = ''): string => (by === '' ? `sum(${expr})` : `sum by (${by}) (${expr})`);
 const quantile = (share: number, metric: string, by = '', labels = SELECTED): string =>
   `histogram_quantile(${share}, ${sum(rate(`${metric}_bucket`, labels), by === '' ? 'le' : `le, ${by}`)})`;
+/** What clients caused minus what the cache caused at the origin, by bucket, in the dashboard's time range. */
+const difference = (clients: string, origin: string): string =>
+  `${sum(`increase(${clients}${SELECTED}[$__range])`, 'bucket')} - ${sum(`increase(${origin}${SELECTED}[$__range])`, 'bucket')}`;
+const price = (unit: string): string => `scalar(max(orca_origin_price_dollars${selected(`unit="${unit}"`)}))`;
 const one = (expr: string, legend: string): readonly Query[] => [{ expr, legend }];
 
 export const ROWS: readonly Row[] = [
@@ -89,6 +93,39 @@ export const ROWS: readonly Row[] = [
         description: 'Fills by outcome.',
         unit: 'ops',
         queries: one(sum(rate('orca_fills_total'), 'outcome'), '{{outcome}}'),
+      },
+    ],
+  },
+  {
+    title: 'Savings',
+    panels: [
+      {
+        title: 'Saved bytes',
+        description: 'Bytes served to clients minus bytes from the origin, by bucket.',
+        unit: 'Bps',
+        queries: one(
+          `${sum(rate('orca_bucket_served_bytes_total'), 'bucket')} - ${sum(rate('orca_bucket_origin_bytes_total'), 'bucket')}`,
+          '{{bucket}}',
+        ),
+      },
+      {
+        title: 'Saved',
+        description:
+          'Dollars that the origin would have charged for the same requests and bytes in the selected time, by bucket; ' +
+          'empty without prices in spec.costs.',
+        unit: 'currencyUSD',
+        queries: one(
+          `(${difference('orca_bucket_served_bytes_total', 'orca_bucket_origin_bytes_total')}) / 1e9 * ` +
+            `${price('gigabyte')} + (${difference('orca_bucket_requests_total', 'orca_bucket_origin_requests_total')}) ` +
+            `/ 1000 * ${price('1000_requests')}`,
+          '{{bucket}}',
+        ),
+      },
+      {
+        title: 'Requests by bucket',
+        description: 'Client requests by bucket.',
+        unit: 'reqps',
+        queries: one(sum(rate('orca_bucket_requests_total'), 'bucket'), '{{bucket}}'),
       },
     ],
   },

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
+import { BucketTable } from '#cache/engine/bucket-rule.ts';
 import { COUNTERS, ERROR_CODE, GAUGES, HISTOGRAMS, type MetricSpec } from '#cache/http/metric-catalog.ts';
 import { openMetrics as openCacheMetrics } from '#cache/http/metrics.ts';
 import type { Condition } from '#operator/api/orca-cache.ts';
@@ -63,7 +64,11 @@ describe('docs/reference/metrics.md', () => {
     for (const { name, labels = {} } of specs)
       declared[name] = Object.fromEntries(Object.entries(labels).map(([label, values]) => [label, values.toSorted()]));
     expect(documented('Cache pods')).toEqual(declared);
-    const metrics = openCacheMetrics(openLog({ name: 'test', level: 'error' }));
+    const metrics = openCacheMetrics({
+      buckets: new BucketTable([]),
+      costs: { egressPerGB: 1, per1000Requests: 1 },
+      log: openLog({ name: 'test', level: 'error' }),
+    });
     metrics.watch(UNREAD, UNREAD, UNREAD);
     expect(ownNames(metrics.registry).toSorted()).toEqual(Object.keys(declared).toSorted());
   });

@@ -84,6 +84,14 @@ describe.for(['S3', 'Filesystem'] as const)('with a cachestore of type %s', (sto
     );
     expect(await cache.total('orca_committed_bytes_total')).toBe(body.length);
     expect(await cache.total('orca_served_bytes_total')).toBe(50 * body.length);
+    const ofBucket = { bucket: BUCKET };
+    expect(await cache.total('orca_bucket_requests_total', ofBucket)).toBe(50);
+    expect(await cache.total('orca_bucket_served_bytes_total', ofBucket)).toBe(50 * body.length);
+    expect(await cache.total('orca_bucket_origin_bytes_total', ofBucket)).toBe(counted.bodyBytes);
+    expect(await cache.total('orca_origin_bytes_saved_total', ofBucket)).toBe(50 * body.length - counted.bodyBytes);
+    expect(await cache.total('orca_bucket_origin_requests_total', ofBucket)).toBe(
+      await cache.total('orca_origin_requests_total'),
+    );
     await cache.expectNothingHeld();
   });
 

@@ -4,6 +4,7 @@
  */
 import type { Edit } from '#test/simulation/edits.ts';
 import { CORE_MUTANTS } from './core.ts';
+import { ENGINE_MUTANTS } from './engine.ts';
 import { OPERATOR_MUTANTS } from './operator.ts';
 import { UPSTREAM_MUTANTS } from './upstream.ts';
 
@@ -16,7 +17,7 @@ export interface Mutant extends Edit {
   readonly project?: string;
 }
 
-export const MUTANTS: readonly Mutant[] = [...CORE_MUTANTS, ...UPSTREAM_MUTANTS, ...OPERATOR_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [...CORE_MUTANTS, ...ENGINE_MUTANTS, ...UPSTREAM_MUTANTS, ...OPERATOR_MUTANTS];
 
 export function selectionOf({ file, tests, project = 'unit' }: Mutant): {
   readonly project: string;

@@ -124,7 +124,7 @@ async function fetchPart(
       const startedMs = context.clock.now();
       const rest = { from: range.from + part.at, to: range.from + to };
       const report = (outcome: 'ok' | 'error') =>
-        context.observer.originRequest('read', outcome, context.clock.now() - startedMs);
+        context.observer.originRequest('read', outcome, context.clock.now() - startedMs, object);
       try {
         const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
         const continues = flight.arrivedBytes > 0;
@@ -156,7 +156,7 @@ function sinkOf(
     space: () => (part.at < to ? bytes.view(part.at, to) : undefined),
     filled: (lengthBytes) => {
       part.at += lengthBytes;
-      context.observer.originBytes(lengthBytes);
+      context.observer.originBytes(lengthBytes, flight.chunk.object);
       onArrived();
       flight.arrived(part);
     },

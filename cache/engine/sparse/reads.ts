@@ -162,8 +162,8 @@ function countingSparse(context: FillContext): FillContext {
   const { observer } = context;
   const counting: Observer = {
     ...observer,
-    originBytes(lengthBytes) {
-      observer.originBytes(lengthBytes);
+    originBytes(lengthBytes, name) {
+      observer.originBytes(lengthBytes, name);
       observer.sparseBytes('read', lengthBytes);
     },
   };

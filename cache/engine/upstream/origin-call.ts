@@ -38,10 +38,10 @@ export function callOrigin<T>(
     try {
       // Raced, so that the slot becomes free even if a driver ignores its signal.
       const answer = await abortable(attempt({ signal, firstByteTimeoutMs }), signal);
-      observer.originRequest(operation, 'ok', clock.now() - startedMs);
+      observer.originRequest(operation, 'ok', clock.now() - startedMs, { bucket });
       return answer;
     } catch (error) {
-      if (!wasNotAsked(error)) observer.originRequest(operation, 'error', clock.now() - startedMs);
+      if (!wasNotAsked(error)) observer.originRequest(operation, 'error', clock.now() - startedMs, { bucket });
       throw error;
     }
   };

@@ -75,7 +75,9 @@ export class OriginProbes {
       const isRefused = hasCode(error, 'origin_denied', 'origin_wrong_region', 'bucket_not_found');
       result = { state: 'failed', message: `${code}: ${message}`, ...(isRefused && { isRefused }) };
     }
-    observer.originRequest('probe', result.state === 'failed' ? 'error' : 'ok', clock.now() - startedMs);
+    observer.originRequest('probe', result.state === 'failed' ? 'error' : 'ok', clock.now() - startedMs, {
+      bucket: rule.originBucket,
+    });
     this.#results.set(rule.name, result);
     return result;
   }

@@ -22,7 +22,12 @@ export interface CaseOptions {
   readonly maxFirstFailed?: number;
   readonly coldBytesPerSecond?: number;
   readonly coldObjectBytes?: number;
+  /** No replica ends: their metrics must agree with the bytes that the proxy in front of the origin counts. */
+  readonly reconciled?: boolean;
 }
+
+/** Bytes of a connection that was cut, which the proxy has passed on and no replica has received. */
+const MAX_UNCOUNTED = 0.01;
 
 const results: CaseResult[] = [];
 
@@ -48,6 +53,7 @@ export async function runCase(
     const tally = newTally();
     reader.countIn(tally);
     const bytesBefore = await chaos.originBytes();
+    const countedBefore = await chaos.countedOriginBytes();
     const waitedBefore = await processorWaitMs();
     const startedMs = performance.now();
     const load = startLoad({
@@ -66,6 +72,12 @@ export async function runCase(
     const durationMs = performance.now() - startedMs;
     const starved = ((await processorWaitMs()) - waitedBefore) / durationMs;
     const originBytes = (await chaos.originBytes()) - bytesBefore;
+    if (options.reconciled === true) {
+      const counted = (await chaos.countedOriginBytes()) - countedBefore;
+      expect(Math.abs(counted - originBytes), 'bytes that metrics and proxy disagree on').toBeLessThanOrEqual(
+        MAX_UNCOUNTED * originBytes,
+      );
+    }
     const result = { name, durationMs, tally, coldBytes: load.coldBytes, originBytes, starved };
     results.push(result);
     console.log(reportOf([result]));

@@ -50,6 +50,8 @@ export interface ChaosWorld extends AsyncDisposable {
   roll(): Promise<void>;
   /** Waits until no transfer is running; resolves with the body bytes that the origin proxy has forwarded. */
   originBytes(): Promise<number>;
+  /** What the replicas count as received from the origin; a killed one takes its number with it. */
+  countedOriginBytes(): Promise<number>;
   /** Fallback metrics and last log lines of the replicas, for the message of a failed case. */
   diagnosis(): Promise<string>;
 }
@@ -176,6 +178,12 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
     async originBytes() {
       await idle();
       return countedBefore + (await proxyNumbers()).bytes;
+    },
+    async countedOriginBytes() {
+      const counted = await Promise.all(
+        (await replicas()).map(({ ip }) => metricOf(ip, 'orca_bucket_origin_bytes_total')),
+      );
+      return counted.reduce((sum, bytes) => sum + bytes, 0);
     },
     async diagnosis() {
       const pods = await replicas();

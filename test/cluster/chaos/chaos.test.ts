@@ -29,7 +29,7 @@ afterAll(async () => {
 });
 
 test('no fault: the baseline for the other cases', async () => {
-  const { coldBytes, originBytes } = await runCase(chaos, 'nothing', () => delay(QUIET_MS));
+  const { coldBytes, originBytes } = await runCase(chaos, 'nothing', () => delay(QUIET_MS), { reconciled: true });
   expect(originBytes / coldBytes).toBeLessThanOrEqual(1.05);
 });
 
@@ -60,13 +60,19 @@ test('a node loses the network, and recovers', async () => {
 });
 
 test('the cachestore is down for a minute', async () => {
-  await runCase(chaos, 'stop the store', async () => {
-    await delay(CALM_MS);
-    await chaos.stop('store');
-    await delay(OUTAGE_MS);
-    await chaos.start('store');
-    await delay(CALM_MS);
-  });
+  const options = { reconciled: true };
+  await runCase(
+    chaos,
+    'stop the store',
+    async () => {
+      await delay(CALM_MS);
+      await chaos.stop('store');
+      await delay(OUTAGE_MS);
+      await chaos.start('store');
+      await delay(CALM_MS);
+    },
+    options,
+  );
 });
 
 test('the origin is down for a minute: objects that were read before are served, marked as stale', async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { evictMemory, expectNothingLeased } from '#test/support/engine-checks.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
@@ -18,6 +19,21 @@ test('bytes corrupted in the cachestore never leave: the chunk is filled again a
   await engine.idle();
   expect(Buffer.from(engines.store.body(path)!).equals(body)).toBe(true);
   await expectNothingLeased(engines);
+});
+
+test('a corrupt chunk does not count as stored, even while it cannot be repaired', async () => {
+  const engines = openEngines();
+  engines.origin.put('far-models', 'a', patternBytes(MIB));
+  const { engine } = engines.replicas[0]!;
+  await readAll(engine, readRequest('a'));
+  await engine.idle();
+  evictMemory(engines);
+  const [path = ''] = engines.store.paths();
+  expect(engine.catalog.has(path as ChunkPath)).toBe(true);
+  engines.store.flip(path, 500_000);
+  engines.origin.inject({ on: 'read', what: new OrcaError('origin_denied', 'denied') });
+  await expect(readAll(engine, readRequest('a'))).rejects.toMatchObject({ code: 'origin_denied' });
+  expect(engine.catalog.has(path as ChunkPath)).toBe(false);
 });
 
 test('chunks deleted from the cachestore cost only another fill', async () => {

@@ -102,6 +102,17 @@ test('a fill whose connection is cut continues at its offset, and is committed w
   expect(Buffer.from(engines.store.body(path)!).equals(body)).toBe(true);
 });
 
+test('retries are counted from the last break: an origin that sends nothing more is not retried forever', async () => {
+  const engines = openEngines();
+  engines.origin.put('far-models', 'a', patternBytes(MIB));
+  engines.origin.inject({ on: 'read', what: 'cut', afterBytes: 300_000 });
+  engines.origin.inject({ on: 'read', what: 'cut', times: 30 });
+  await expect(readAll(engines.replicas[0]!.engine, readRequest('a'))).rejects.toMatchObject({
+    code: 'origin_unavailable',
+  });
+  await expectNothingLeased(engines);
+});
+
 test('a response that stays short is never committed, and closes the client’s connection', async () => {
   const engines = openEngines();
   engines.origin.put('far-models', 'a', patternBytes(MIB));

@@ -179,6 +179,15 @@ test('a permanent refusal is not retried', async () => {
   expect(counts.fills).toEqual({ uncommitted: 1 });
 });
 
+test.for([408, 409, 412, 429])('a refusal with status %i is transient: the commit is retried', async (status) => {
+  const { clock, engine, store, read } = open();
+  store.inject({ on: 'commit', error: new OrcaError('store_unavailable', 'not now', { status }) });
+  await read(0);
+  expect(engine.outbox.count).toBe(1);
+  await clock.advance(2_000);
+  expect([engine.outbox.count, store.paths().length]).toEqual([0, 1]);
+});
+
 test('no commit is tried for 30 s after the store was full', async () => {
   const { clock, engine, store, read } = open();
   const cause = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });

@@ -17,6 +17,23 @@ test('after a restart of all replicas while the origin is down, the manifest is 
   expect(again.result.ageMs).toBeGreaterThanOrEqual(10 * MINUTE_MS);
 });
 
+test('the age in a manifest is right for a replica whose clock counts from another time', async () => {
+  const before = openMetadata();
+  await before.get();
+  await before.engines.replicas[0]!.engine.idle();
+  await manifestsWritten();
+  await before.clock.advance(10 * MINUTE_MS);
+  // Engines count time from the start of their machine; only dates are comparable.
+  const { clock } = before;
+  const shifted = { ...clock, now: () => clock.now() - 1_000_000_000 };
+  const after = openMetadata({ store: before.store, clock: shifted });
+  after.stopOrigin();
+  const { stale, ageMs } = await after.head();
+  expect(stale).toBe(true);
+  expect(ageMs).toBeGreaterThanOrEqual(10 * MINUTE_MS);
+  expect(ageMs).toBeLessThan(11 * MINUTE_MS);
+});
+
 test('a recent manifest saves the HEAD after a restart', async () => {
   const before = openMetadata();
   await before.head();

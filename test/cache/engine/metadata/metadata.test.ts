@@ -40,6 +40,18 @@ test('while the origin’s circuit breaker is open, known objects are served wit
   expect(counts.originRequests['head']).toBe(requests);
 });
 
+test('a HEAD in flight during a purge answers its waiters, and is not recorded', async () => {
+  const { engines, origin, head } = openMetadata();
+  origin.headGate.hold();
+  const early = head();
+  await origin.headGate.reached();
+  engines.replicas[0]!.engine.purge({ bucket: 'models', key: 'a' });
+  origin.headGate.release();
+  expect((await early).status).toBe(200);
+  await head();
+  expect(origin.counts.heads).toBe(2);
+});
+
 test('a missing object is cached for the negative TTL', async () => {
   const { replicas, origin } = openEngines();
   origin.createBucket('far-models');
@@ -139,6 +151,14 @@ describe('three replicas', () => {
     await whileTimePasses(clock, manifestsWritten());
     expect((await head(0)).head.sizeBytes).toBe(10);
     expect(() => engines.replicas[1]!.engine.purge({ bucket: 'others', key: 'a' })).toThrow(/not served by this cache/);
+  });
+
+  test('accept an If-None-Match with a newer ETag than a replica’s own entry: it is not modified', async () => {
+    const { clock, origin, head } = openMetadata({ replicas: 3 });
+    await head(0);
+    const { etag } = origin.put('far-models', 'a', patternBytes(1_000, 2));
+    await clock.advance(2_000);
+    expect((await head(0, { conditions: { ifNoneMatch: `"${etag}"` } })).status).toBe(304);
   });
 
   test('accept an If-Match with a newer ETag than a replica’s own entry', async () => {

@@ -1,5 +1,6 @@
 /** Chunks that are read again: concurrent readers share one load of each from the cachestore. */
 import { describe, expect, test } from 'vitest';
+import type { ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import { turns } from '#test/support/engine-checks.ts';
@@ -164,6 +165,15 @@ describe('a chunk that is read from the cachestore again', () => {
     const { engine, store, read } = await openStored({ chunkBytes: 8 * MIB });
     for (let i = 0; i < 4; i++) await read('bytes=0-65535');
     expect([engine.memoryTier.count, store.counts.bytesRead]).toEqual([0, 4 * 65_536]);
+  });
+
+  test('is not admitted without CRCs, by which it could be verified', async () => {
+    const { engine, store, body, read } = await openStored({ chunkBytes: 8 * MIB });
+    const [path = ''] = store.paths();
+    // As the Go implementation wrote it.
+    store.plant({ path: path as ChunkPath }, body);
+    for (let i = 0; i < 3; i++) expect((await read()).equals(body)).toBe(true);
+    expect(engine.memoryTier.count).toBe(0);
   });
 
   test('is not admitted when it is longer than 8 MiB', async () => {

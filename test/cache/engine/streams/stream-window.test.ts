@@ -109,6 +109,18 @@ describe('a shared window', () => {
     expect(memory.usedBytes).toBe(0);
   });
 
+  test('follows the next fastest reader when the fastest one leaves', async () => {
+    const { window, pour, join } = await stream({ lengthBytes: 16 * MIB, budgetBytes: SCARCE });
+    const slow = join();
+    void pour().catch(() => {});
+    await turns(20);
+    join(4 * MIB).close();
+    await turns(20);
+    expect(window.writtenTo).toBe(2 * MIB);
+    (await take(slow)).release();
+    slow.close();
+  });
+
   test('is at most two segments ahead of its fastest reader when memory is short', async () => {
     const { window, pour, join } = await stream({ lengthBytes: 16 * MIB, budgetBytes: SCARCE });
     const reader = join();

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
+import type { ChunkStore } from '#cache/engine/ports.ts';
 import { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
-import { fakeChunkStore } from '#test/support/fake-chunk-store.ts';
+import { fakeChunkStore, type FakeChunkStore } from '#test/support/fake-chunk-store.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 import {
   countingObserver,
@@ -16,7 +17,7 @@ import {
 const { signal } = new AbortController();
 const down = new OrcaError('store_unavailable', 'down');
 
-function open(fingerprint: string, store = fakeChunkStore()) {
+function open<Store extends ChunkStore = FakeChunkStore>(fingerprint: string, store = fakeChunkStore() as ChunkStore as Store) {
   const clock = fakeClock();
   const counts = emptyCounts();
   let ours = 0;
@@ -52,6 +53,19 @@ test('a cache whose origin differs under the same id is refused, and the message
   await other.identity.check(signal);
   expect(other.counts.warnings).toHaveLength(1);
   expect(identity.refusal()).toBeUndefined();
+});
+
+test('a cache that registers at the same time as another, in a store without conditional writes, finds the conflict', async () => {
+  const store = fakeChunkStore();
+  const racing: ChunkStore = {
+    ...store,
+    async putSmall(name, body, options) {
+      await store.putSmall(name, body, { signal: options.signal });
+      return store.putSmall(name, Buffer.from('S3 us.example.com'), { signal: options.signal });
+    },
+  };
+  const { identity } = open('S3 eu.example.com', racing);
+  expect(await identity.check(signal)).toBe('conflict');
 });
 
 test('while the store is down, the state does not change', async () => {

@@ -28,7 +28,7 @@ const crcOf = async (target: string, mode: string | undefined, method = 'GET') =
   return answer.headers['x-amz-checksum-crc32'];
 };
 
-test.for(['GET', 'HEAD'])('%s of a part has its own checksum, if the client asks for it', async (method) => {
+test.for(['GET', 'HEAD'])('%s of a part has its own checksum, if the client requests checksums', async (method) => {
   expect(await crcOf('/models/multipart?partNumber=2', 'ENABLED', method)).toBe('part2==');
   expect(await crcOf('/models/multipart?partNumber=2', undefined, method)).toBeUndefined();
 });
