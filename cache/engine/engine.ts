@@ -22,8 +22,10 @@ import { SubResources } from '#cache/engine/metadata/sub-resources.ts';
 import { VersionListings } from '#cache/engine/metadata/version-listings.ts';
 import { SparseReads } from '#cache/engine/sparse/reads.ts';
 import { Sequences } from '#cache/engine/sparse/sequences.ts';
+import { CommitWatch } from '#cache/engine/streams/commit-watch.ts';
 import { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import { StoreLoads } from '#cache/engine/streams/store-loads.ts';
+import { StoreLookups } from '#cache/engine/streams/store-lookups.ts';
 import { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import { callOrigin } from '#cache/engine/upstream/origin-call.ts';
@@ -171,7 +173,8 @@ export function openEngine(options: EngineOptions): Engine {
   };
   const flights = new Flights(fillContext);
   const storeLoads = new StoreLoads(fillContext);
-  const peerStreams = new PeerStreams({ ...options, store, memory, catalog });
+  const commits = new CommitWatch({ ...options, store, catalog });
+  const peerStreams = new PeerStreams({ ...options, memory, commits });
   const answers = openMetadata(options, fillContext);
   const { manifests, metadata, parts, listings, storedLists } = answers;
   const sparse = new SparseReads({
@@ -185,8 +188,11 @@ export function openEngine(options: EngineOptions): Engine {
     sparse,
     sequences: new Sequences(),
     ghosts: new GhostList(),
+    heldByPeers: new GhostList(),
     storeLoads,
+    storeLookups: new StoreLookups(),
     peerStreams,
+    commits,
     peers: options.peers,
     verifyRanges: settings.cacheStore.verifyRanges,
     metadata,
@@ -243,10 +249,7 @@ interface Answers {
 function openCalls(
   context: ReadContext,
   { identity, owners, listings, versionListings, bucketNames, subResources }: Answers,
-): Pick<
-  Engine,
-  'read' | 'list' | 'listBuckets' | 'listVersions' | 'subResource' | 'checkOwner' | 'serveFill' | 'purge'
-> {
+): Pick<Engine, 'read' | 'list' | 'listBuckets' | 'listVersions' | 'subResource' | 'checkOwner' | 'serveFill' | 'purge'> {
   const served = <T>(call: () => Promise<T>): Promise<T> => {
     const refusal = identity.refusal();
     return refusal === undefined ? call() : Promise.reject(refusal);
@@ -274,10 +277,7 @@ function openCalls(
         const { originBucket, prefix } = ruleOf(context, name.bucket);
         if (name.key !== '') return subResources.read(admit(context, name).object, wanted, signal);
         if (wanted.namesKeys === true && prefix !== '')
-          throw new OrcaError(
-            'not_implemented',
-            `?${wanted.name} names keys of the origin's bucket outside of this one`,
-          );
+          throw new OrcaError('not_implemented', `?${wanted.name} names keys of the origin's bucket outside of this one`);
         return subResources.read({ bucket: originBucket, key: '' }, wanted, signal);
       }),
     checkOwner: (name, owner, signal) =>

@@ -221,7 +221,7 @@ export type FillAnswer =
   | { readonly kind: 'bytes' }
   /** The chunk is in the cachestore: read it there. */
   | { readonly kind: 'stored' }
-  /** Only for `join`: neither in flight nor in memory there. */
+  /** Only for `join`: neither in flight nor in memory there. Only for `commit`: not known to be committed. */
   | { readonly kind: 'none' }
   /** The two replicas' views of the cluster differ. */
   | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress | undefined; readonly epoch: string };

@@ -43,6 +43,7 @@ export type FillReply =
 /** Resolves when the answer is known and, for `bytes`, the first bytes are available. */
 export async function serveFill(context: FetchContext, call: FillCall): Promise<FillReply> {
   const { chunk } = call;
+  if (call.reason === 'commit') return { kind: context.catalog.has(chunk.path) ? 'stored' : 'none' };
   const sparse = call.sparse === true && isSparse(chunk, call.range);
   // Blocks that the running fill has not reached yet may be in memory from before it.
   if (sparse && context.flights.get(chunk.path) !== undefined && context.blockTable.covers(chunk.path, call.range)) {

@@ -223,7 +223,7 @@ function fillAnswerOf(
   { status, state, text, retryAfter }: RefusedFill,
 ): FillAnswer {
   if (status === 204 && state === 'stored') return { kind: state };
-  if (status === 204 && state === 'none' && reason === 'join') return { kind: state };
+  if (status === 204 && state === 'none' && (reason === 'join' || reason === 'commit')) return { kind: state };
   if (status === 409) {
     const views = parseNotCoordinator(text);
     if (views !== undefined) return { kind: 'not_coordinator', owner: ownerOf(views.owner), epoch: views.epoch };

@@ -181,6 +181,8 @@ export class SimPeers {
       'rpc',
       `${who.owner.name} -> ${address} ${request.reason} ${path} [${request.range.from}, ${request.range.to}) for ${id}`,
     );
+    // It belongs to no reader.
+    if (request.reason === 'commit') return;
     const progress = progressOf(id);
     if (progress?.home !== who.address)
       world.violate(

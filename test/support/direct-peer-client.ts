@@ -16,6 +16,7 @@ export interface DirectPeer {
   readonly engine: Engine;
   /** It can't be reached. */
   readonly dead: boolean;
+  /** For chunks; not the questions whether one is committed. */
   fillCalls: number;
   /** How many of its streams stop after their first piece. */
   stalls: number;
@@ -39,7 +40,7 @@ export function directPeerClient(options: DirectPeerClientOptions): PeerClient {
   return {
     async fill(address, request, sink, call) {
       const peer = reach(address, call.signal);
-      peer.fillCalls++;
+      if (request.reason !== 'commit') peer.fillCalls++;
       const stream = new DirectFill(options, address, peer, call);
       try {
         const reply = await stream.reply(request);

@@ -15,10 +15,15 @@ export function scriptedPeer(fill: PeerClient['fill'] = neverResponds) {
   const memory = new ChunkMemory({ budgetBytes: 256 * MIB, clock, poison: true });
   const store = fakeChunkStore();
   const requests: FillRequest[] = [];
+  const commitQueries: FillRequest[] = [];
   const self = '10.0.0.1:8444' as PeerAddress;
   const peer = '10.0.0.2:8444' as PeerAddress;
   const peerClient: PeerClient = {
-    fill: (to, request, sink, options) => {
+    fill: async (to, request, sink, options) => {
+      if (request.reason === 'commit') {
+        commitQueries.push(request);
+        return { kind: store.paths().includes(request.chunk.path) ? 'stored' : 'none' };
+      }
       requests.push(request);
       return fill(to, request, sink, options);
     },
@@ -44,7 +49,7 @@ export function scriptedPeer(fill: PeerClient['fill'] = neverResponds) {
   };
   const streams = new PeerStreams({ ...context, commits: new CommitWatch(context) });
   const object = { originId: 'test', bucket: 'far-models', key: 'a', etag: 'e', sizeBytes: 64 * MIB };
-  return { clock, memory, store, streams, requests, peer, chunk: chunkAt(object, 64 * MIB, 0) };
+  return { clock, memory, store, streams, requests, commitQueries, peer, chunk: chunkAt(object, 64 * MIB, 0) };
 }
 
 /** Rejects when the request is aborted. */

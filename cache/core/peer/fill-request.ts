@@ -35,10 +35,18 @@ export interface FillQuery {
  * - `corrupt`: the stored chunk failed verification at the asking replica.
  * - `store_unavailable`: the asking replica cannot read the cachestore.
  * - `join`: only bytes that the peer has or is fetching already (the peer is draining).
+ * - `commit`: no bytes, but whether the peer has committed the chunk. A peer that does not know this reason sends the
+ *   range, so that this is one byte.
  */
-export type FillReason = 'miss' | 'not_stored' | 'corrupt' | 'store_unavailable' | 'join';
+export type FillReason = 'miss' | 'not_stored' | 'corrupt' | 'store_unavailable' | 'join' | 'commit';
 /** The values of X-Orca-Reason; without the header the reason is `miss`. */
-const REASONS = ['not_stored', 'corrupt', 'store_unavailable', 'join'] as const satisfies readonly FillReason[];
+const REASONS = [
+  'not_stored',
+  'corrupt',
+  'store_unavailable',
+  'join',
+  'commit',
+] as const satisfies readonly FillReason[];
 
 /** The terms of a fill request, sent as headers. */
 export interface FillTerms {

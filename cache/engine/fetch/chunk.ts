@@ -3,7 +3,15 @@
  * only moves forward: where a source breaks off after some bytes, the next one continues at that offset.
  */
 import { rankPeers } from '#cache/core/rendezvous.ts';
-import { mayRetryOverload, startCursor, type ChunkRead, type FetchContext, type Pieces } from './context.ts';
+import type { PeerAddress } from '#cache/engine/ports.ts';
+import {
+  mayRetryOverload,
+  startCursor,
+  type ChunkRead,
+  type Cursor,
+  type FetchContext,
+  type Pieces,
+} from './context.ts';
 import { fromFlightOrMemory, fromOrigin } from './from-origin.ts';
 import { fromCoordinator, fromLeavingReplica, fromRunnerUp } from './from-peer.ts';
 import { fromStore } from './from-store.ts';
@@ -26,6 +34,10 @@ export async function* fetchChunk(context: FetchContext, read: ChunkRead): Piece
   }
   const [coordinator = self, runnerUp] = rankPeers(path, owners, 2);
   if (coordinator !== self) {
+    // A hot chunk is read from the cachestore into this replica's memory, once, and not from the other one's each time.
+    if (await mayLoad(context, read, cursor, coordinator)) {
+      if ((yield* fromStore(context, read, cursor)) === 'done') return;
+    }
     const outcome = yield* fromCoordinator(context, read, cursor, coordinator);
     if (outcome === 'done') return;
     // Where views differ, no other replica's view is better than ours: this replica fills, and asks no third.
@@ -34,4 +46,14 @@ export async function* fetchChunk(context: FetchContext, read: ChunkRead): Piece
     }
   }
   yield* fromOrigin(context, read, cursor);
+}
+
+/** Read whole, and not for the first time, with room in memory; committed, as its coordinator knows; no stream to join. */
+async function mayLoad(context: FetchContext, read: ChunkRead, cursor: Cursor, peer: PeerAddress): Promise<boolean> {
+  const { heldByPeers, storeLoads, peerStreams, commits } = context;
+  if (!heldByPeers.has(read.chunk.path) || cursor.absent || cursor.corrupt || cursor.storeFailed || cursor.at > 0)
+    return false;
+  if (!storeLoads.accepts(read) || peerStreams.isOpen({ chunk: read.chunk, peer, rank: 1, reason: 'miss' }))
+    return false;
+  return commits.isStored(read.chunk, { peer, rank: 1 }, read.signal);
 }

@@ -9,9 +9,11 @@ import { STARTED_WAIT_MS } from '#cache/engine/memory/lease-queue.ts';
 import type { Piece } from '#cache/engine/memory/piece.ts';
 import type { Demand, PeerView } from '#cache/engine/ports.ts';
 import type { SparseReads } from '#cache/engine/sparse/reads.ts';
+import type { CommitWatch } from '#cache/engine/streams/commit-watch.ts';
 import type { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import type { StoreLoads } from '#cache/engine/streams/store-loads.ts';
+import type { StoreLookups } from '#cache/engine/streams/store-lookups.ts';
 
 /** Between two attempts of a response that has started: the pause that Retry-After asks of clients. */
 export const OVERLOADED_PAUSE_MS = 1_000;
@@ -19,9 +21,13 @@ export const OVERLOADED_PAUSE_MS = 1_000;
 export interface FetchContext extends FillContext {
   readonly flights: Flights;
   readonly ghosts: GhostList;
+  /** Chunks that another replica has sent from its memory: the next time, they may be loaded into this one's. */
+  readonly heldByPeers: GhostList;
   readonly storeLoads: StoreLoads;
+  readonly storeLookups: StoreLookups;
   readonly peers: PeerView;
   readonly peerStreams: PeerStreams;
+  readonly commits: CommitWatch;
   readonly verifyRanges: boolean;
   readonly sparse: SparseReads;
 }

@@ -78,9 +78,7 @@ function joinFill(context: FetchContext, read: ChunkRead, cursor: Cursor): Fligh
   const isFilling = context.flights.get(chunk.path) !== undefined;
   // Blocks that the running fill has not reached yet may be in memory from before it.
   const sparse = isFilling ? isCovered(context, read, cursor) : isStillSparse(read, cursor);
-  const blocks = sparse
-    ? context.sparse.enter({ chunk, range: read.range, demand, knownAbsent, signal })
-    : undefined;
+  const blocks = sparse ? context.sparse.enter({ chunk, range: read.range, demand, knownAbsent, signal }) : undefined;
   if (blocks !== undefined) return blocks;
   const flight = context.flights.enter({ chunk, demand, knownAbsent, overwrite: cursor.corrupt, proven: sparse });
   return flight?.join(remaining(read, cursor), signal, viewOrCopy(context.memory, read.pace));

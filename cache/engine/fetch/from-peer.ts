@@ -122,6 +122,7 @@ async function* askPeer(
       const reader = await context.peerStreams.join(streamAsk, remaining(read, cursor), read, isBehind);
       if (reader === 'committed') return { kind: reader };
       yield* drainUntilStall(reader, read, cursor);
+      if (reader.source === 'peer') context.heldByPeers.touch(read.chunk.path);
       if (cursor.at >= read.range.to) return { kind: 'bytes' };
       if (reader.answer !== undefined) return reader.answer;
       isBehind = true;

@@ -3,6 +3,8 @@ import { blockSizeFor } from '#cache/core/chunk-metadata.ts';
 import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
 import { hasCode, type ErrorCode, type OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
+import { abortable } from '#cache/engine/abortable.ts';
+import type { Lookup } from '#cache/engine/streams/store-lookups.ts';
 import { openStoreStream } from '#cache/engine/streams/store-stream.ts';
 import {
   drainUntilStall,
@@ -24,6 +26,49 @@ const STALL_MS = 10_000;
 type End = 'done' | 'passed' | OrcaError;
 
 export async function* fromStore(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<SourceOutcome> {
+  const { catalog, storeLookups } = context;
+  const { path } = read.chunk;
+  while (!catalog.has(path)) {
+    const inFlight = storeLookups.find(path);
+    if (inFlight === undefined) return yield* lookUp(context, read, cursor, storeLookups.begin(path));
+    const found = await abortable(inFlight, read.signal);
+    if (found === 'missing') {
+      cursor.absent = true;
+      return found;
+    }
+    // Otherwise it waits for no other reader again: failures may take long.
+    if (found !== 'cancelled') break;
+  }
+  return yield* readOrLoad(context, read, cursor);
+}
+
+/** The first read of a chunk that no catalog lists: other readers wait for its first byte, or its failure. */
+async function* lookUp(
+  context: FetchContext,
+  read: ChunkRead,
+  cursor: Cursor,
+  settle: (found: Lookup) => void,
+): Pieces<SourceOutcome> {
+  const pieces = readOrLoad(context, read, cursor);
+  try {
+    let next = await pieces.next();
+    settle(next.done === true ? lookupOf(next.value) : 'stored');
+    for (; next.done !== true; next = await pieces.next()) yield next.value;
+    return next.value;
+  } catch (error) {
+    if (!read.signal.aborted) settle('failed');
+    throw error;
+  } finally {
+    settle('cancelled');
+    await pieces.return('failed');
+  }
+}
+
+function lookupOf(outcome: SourceOutcome): Lookup {
+  return outcome === 'missing' ? outcome : 'failed';
+}
+
+async function* readOrLoad(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<SourceOutcome> {
   // Only the first attempt joins a load: after a stall the reader continues with ranged reads of its own.
   const load = joinLoad(context, read, cursor);
   let end: End = load === undefined ? 'passed' : yield* drainStored(load, read, cursor);

@@ -11,9 +11,13 @@ export class GhostList {
   #young = new Set<ChunkPath>();
   #old = new Set<ChunkPath>();
 
+  has(path: ChunkPath): boolean {
+    return this.#young.has(path) || this.#old.has(path);
+  }
+
   /** Records a read; returns whether the chunk was read lately. */
   touch(path: ChunkPath): boolean {
-    const wasReadLately = this.#young.has(path) || this.#old.has(path);
+    const wasReadLately = this.has(path);
     if (this.#young.size >= GENERATION_SIZE && !this.#young.has(path)) {
       this.#old = this.#young;
       this.#young = new Set();

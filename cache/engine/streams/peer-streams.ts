@@ -5,9 +5,8 @@
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import { NEW_WAIT_MS, STARTED_WAIT_MS } from '#cache/engine/memory/lease-queue.ts';
-import type { ChunkStore, PeerAddress } from '#cache/engine/ports.ts';
-import type { Catalog } from '#cache/engine/upstream/catalog.ts';
-import { CommitWatch } from './commit-watch.ts';
+import type { PeerAddress } from '#cache/engine/ports.ts';
+import type { CommitWatch } from './commit-watch.ts';
 import { InFlightTable } from './in-flight-table.ts';
 import { openPeerStream, type PeerStream, type PeerStreamAsk, type PeerStreamContext } from './peer-stream.ts';
 import type { StreamRead, StreamReader } from './stream-reader.ts';
@@ -21,8 +20,7 @@ const MAX_OWN_STREAMS = 16;
 const COMMIT_POLL_MS = 500;
 
 export interface PeerStreamsOptions extends PeerStreamContext {
-  readonly store: ChunkStore;
-  readonly catalog: Catalog;
+  readonly commits: CommitWatch;
 }
 
 export class PeerStreams {
@@ -33,7 +31,7 @@ export class PeerStreams {
 
   constructor(options: PeerStreamsOptions) {
     this.#options = options;
-    this.#commits = new CommitWatch(options);
+    this.#commits = options.commits;
   }
 
   /** Streams in flight. */
@@ -46,6 +44,11 @@ export class PeerStreams {
     let count = 0;
     for (const { window } of this.#table.values()) count += window.readers;
     return count;
+  }
+
+  /** Whether a stream for such a request is in flight. */
+  isOpen(ask: PeerStreamAsk): boolean {
+    return this.#table.find(keyOf(ask)) !== undefined;
   }
 
   /**
@@ -71,7 +74,7 @@ export class PeerStreams {
     // A reader that turned to the peer because of the cachestore is not sent back to it.
     const mayRead = ask.reason !== 'corrupt' && ask.reason !== 'store_unavailable';
     for (;;) {
-      if (mayRead && (await this.#commits.isStored(ask.chunk, read.signal))) {
+      if (mayRead && (await this.#commits.isStored(ask.chunk, ask, read.signal))) {
         observer.fallThrough('left_behind', 'committed');
         return 'committed';
       }

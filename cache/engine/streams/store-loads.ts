@@ -58,12 +58,17 @@ export class StoreLoads {
     return load.join(range, signal, pace);
   }
 
+  /** Whether this read may start a load: of a whole chunk, into memory that is not needed otherwise. */
+  accepts({ chunk, range, pace }: Omit<LoadRead, 'signal'>): boolean {
+    const isWhole = range.from === 0 && range.to === chunk.lengthBytes;
+    return isWhole && chunk.lengthBytes <= MAX_LOAD_BYTES && pace?.isSlow !== true && this.#context.memory.isRelaxed;
+  }
+
   /** The first reader of a new load, if memory has room for the whole chunk: free, or held by evictable chunks. */
   start(read: LoadRead, options: Omit<CallOptions, 'signal'>): SharedReader | undefined {
     const { memory } = this.#context;
     const { chunk, range, signal, pace } = read;
-    const isWhole = range.from === 0 && range.to === chunk.lengthBytes;
-    if (!isWhole || chunk.lengthBytes > MAX_LOAD_BYTES || pace?.isSlow === true || !memory.isRelaxed) return undefined;
+    if (!this.accepts(read)) return undefined;
     const lease = memory.tryLease(chunk.lengthBytes, 'fill');
     if (lease === undefined) return undefined;
     const onClosed = () => void this.#table.remove(chunk.path, load);

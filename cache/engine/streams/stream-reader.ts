@@ -60,6 +60,10 @@ export class StreamReader {
     return this.#at;
   }
 
+  get source(): Source {
+    return this.#window.source;
+  }
+
   /** What the source answered instead of the remaining bytes; undefined where the reader was left behind. */
   get answer(): FillAnswer | undefined {
     const { end } = this.#window;

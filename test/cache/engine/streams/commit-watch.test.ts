@@ -1,26 +1,41 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
+import type { FillAnswer, FillRequest, PeerAddress, PeerClient, PeerView } from '#cache/engine/ports.ts';
 import { CommitWatch } from '#cache/engine/streams/commit-watch.ts';
 import { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { chunkFor, patternBytes } from '#test/support/chunks.ts';
-import { countingObserver, emptyCounts } from '#test/support/engines.ts';
+import { countingObserver, emptyCounts, peerSet } from '#test/support/engines.ts';
 import { fakeChunkStore } from '#test/support/fake-chunk-store.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
+import { neverResponds } from '#test/support/scripted-peer.ts';
 
 const NEVER = new AbortController().signal;
 /** How long the cachestore is not queried again after it reported a chunk as missing. */
 const ASK_AGAIN_MS = 250;
 
-function open() {
+const UNAVAILABLE = new OrcaError('peer_unavailable', 'injected');
+const FILLER = { peer: '10.0.0.2:8444' as PeerAddress, rank: 1 } as const;
+
+/** By default the peer cannot be reached, so that the cachestore is queried. */
+function open(fill: PeerClient['fill'] = () => Promise.reject(UNAVAILABLE)) {
   const clock = fakeClock();
   const store = fakeChunkStore();
   const catalog = new Catalog(10);
   const counts = emptyCounts();
   const body = patternBytes(1_000);
   const chunk = chunkFor(body, 'object');
-  const watch = new CommitWatch({ store, catalog, clock, observer: countingObserver(counts) });
-  const isStored = (signal = NEVER) => watch.isStored(chunk, signal);
-  return { clock, store, catalog, counts, body, chunk, isStored };
+  const requests: FillRequest[] = [];
+  const peerClient = {
+    fill: (...call: Parameters<PeerClient['fill']>) => {
+      requests.push(call[1]);
+      return fill(...call);
+    },
+  } as PeerClient;
+  const view = peerSet('10.0.0.1:8444' as PeerAddress, [FILLER.peer]);
+  const peers = { current: () => view } as PeerView;
+  const watch = new CommitWatch({ store, peers, peerClient, catalog, clock, observer: countingObserver(counts) });
+  const isStored = (signal = NEVER) => watch.isStored(chunk, FILLER, signal);
+  return { clock, store, catalog, counts, body, chunk, requests, isStored };
 }
 
 test('concurrent callers share one query', async () => {
@@ -80,4 +95,47 @@ test('a caller that leaves does not end the query for other callers', async () =
   store.hasGate.release();
   expect(await other).toBe(true);
   expect(store.counts.has).toBe(1);
+});
+
+describe('the replica that fills the chunk', () => {
+  test('knows whether it is committed: the cachestore is not queried', async () => {
+    let answer: FillAnswer = { kind: 'none' };
+    const { clock, store, catalog, chunk, requests, isStored } = open(async () => answer);
+    expect(await isStored()).toBe(false);
+    await clock.advance(ASK_AGAIN_MS);
+    answer = { kind: 'stored' };
+    expect(await isStored()).toBe(true);
+    expect(catalog.has(chunk.path)).toBe(true);
+    expect(store.counts.has).toBe(0);
+    expect(requests).toEqual(Array.from({ length: 2 }, () => expect.objectContaining({ reason: 'commit' })));
+  });
+
+  test('may be of a version that sends a byte: then the chunk is not committed', async () => {
+    const { store, isStored } = open(async (_peer, { range }, sink) => {
+      expect(range).toEqual({ from: 0, to: 1 });
+      sink.space()!.fill(7);
+      sink.filled(1);
+      return { kind: 'bytes' };
+    });
+    expect(await isStored()).toBe(false);
+    expect(store.counts.has).toBe(0);
+  });
+
+  test('is overloaded, or the object has changed: readers learn that from their next source', async () => {
+    const { store, isStored } = open(() => Promise.reject(new OrcaError('overloaded', 'injected')));
+    expect(await isStored()).toBe(false);
+    expect(store.counts.has).toBe(0);
+  });
+
+  test.for([
+    ['does not answer', neverResponds],
+    ['has another view', async () => ({ kind: 'not_coordinator', owner: undefined, epoch: '0' }) as const],
+  ] as const)('%s: the cachestore is queried', async ([, fill]) => {
+    const { clock, store, chunk, body, isStored } = open(fill);
+    store.plant(chunk, body);
+    const answer = isStored();
+    await clock.advance(2_000);
+    expect(await answer).toBe(true);
+    expect(store.counts.has).toBe(1);
+  });
 });
