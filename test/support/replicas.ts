@@ -70,6 +70,8 @@ export interface ReplicasOptions {
   readonly link?: (to: 'origin' | 'store' | 'peer', address: string) => Promise<string>;
   /** A store that is already there, instead of a versitygw of our own. */
   readonly storeEndpoint?: string;
+  /** The buckets of the origin can keep versions. */
+  readonly originVersioning?: boolean;
   /** An origin that is already there, instead of a versitygw of our own. */
   readonly originEndpoint?: string;
 }
@@ -126,7 +128,8 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   await using started = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'orca-replicas-'));
   started.defer(() => rm(directory, { recursive: true, force: true }));
-  const origin = started.use(await startVersitygw({ buckets: [ORIGIN_BUCKET] }));
+  const versioning = options.originVersioning ?? false;
+  const origin = started.use(await startVersitygw({ buckets: [ORIGIN_BUCKET], versioning }));
   const originProxy = started.use(await startFaultProxy(options.originEndpoint ?? origin.endpoint));
   const isOwnStore = kind === 'S3' && options.storeEndpoint === undefined;
   const store = isOwnStore ? started.use(await startVersitygw({ buckets: [STORE_BUCKET] })) : undefined;
