@@ -68,6 +68,18 @@ export function headObject(engine: Pick<Engine, 'read'>, call: EdgeCall, signal:
   return engine.read({ ...readRequest(call, signal, true), range: undefined, part: undefined, conditions: {} });
 }
 
+/** The range and the checksums of one part of exactly that version. */
+export function partObject(
+  engine: Pick<Engine, 'read'>,
+  call: EdgeCall,
+  part: number,
+  etag: string,
+  signal: AbortSignal,
+): Promise<ReadResult> {
+  const conditions = { ifMatch: `"${etag}"` };
+  return engine.read({ ...readRequest(call, signal, true), range: undefined, part, conditions });
+}
+
 function readRequest(
   { request, target, requestId, cacheControl }: EdgeCall,
   signal: AbortSignal,

@@ -3,6 +3,7 @@
  * a MAC made with the cluster's key. `102 Processing` is sent as a sign of life while the origin is slow.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { rangeLength } from '#cache/core/object.ts';
 import { ownValue } from '#cache/core/own-value.ts';
@@ -69,6 +70,8 @@ interface PeerCall {
   readonly stopProcessing: () => void;
   /** The ETag of the version that the call concerns, once known: the proof of a refusal covers it. */
   etag: string;
+  /** The chunk that the call concerns, once known. */
+  chunk?: Chunk;
 }
 
 /** Resolves with the outcome for the metrics. */
@@ -125,7 +128,12 @@ async function handle(
     const error = asOrcaError(thrown, 'internal', 'unexpected');
     stopProcessing();
     options.observer.peerRequest(counted, error.code);
-    if (error.code === 'internal') options.log.error('peer request failed', { call: counted, error });
+    if (error.code === 'internal')
+      options.log.error('peer request failed', {
+        call: counted,
+        ...(call.chunk !== undefined && { chunk: chunkFields(call.chunk) }),
+        error,
+      });
     sendRefusal(response, requester, call.etag, error, options.peers.current().epoch);
   }
 }
@@ -135,6 +143,7 @@ async function fill(call: PeerCall): Promise<string> {
   const query = parseFillQuery(call.query, options);
   const { etag } = query.chunk.object;
   call.etag = etag;
+  call.chunk = query.chunk;
   checkServed(options, query.chunk.object);
   const terms = parseFillTerms(request.headers);
   const requestId = String(request.headers['x-orca-request-id'] ?? '');
