@@ -3,7 +3,7 @@
  * writes. So operations hang as on a mount whose server is down, and return when the test releases them.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { constants, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 export interface Fifo extends Disposable {
@@ -16,18 +16,16 @@ export function makeFifo(path: string): Fifo {
   mkdirSync(dirname(path), { recursive: true });
   rmSync(path, { force: true });
   execFileSync('mkfifo', [path]);
-  const open: number[] = [];
   return {
     path,
     release(text = '') {
       // For reading and writing: this does not block, and counts as a writer.
+      // It stays open: a thread may open the pipe only after this.
       const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
-      open.push(fd);
       if (text !== '') writeSync(fd, text);
     },
     [Symbol.dispose]() {
       this.release();
-      for (const fd of open) closeSync(fd);
     },
   };
 }

@@ -131,17 +131,24 @@ export class FileThreads {
   #hasWork(): boolean {
     dropEnded(this.#reads);
     dropEnded(this.#writes);
-    return this.#reads.length > 0 || this.#unclosed.size > 0 || (this.#writes.length > 0 && this.#mayWrite());
+    return (
+      this.#reads.length > 0 || this.#unclosed.size > 0 || (this.#writes.length > 0 && this.#writing < MAX_WRITING)
+    );
   }
 
+  /** Reads have precedence, but neither files to close nor writes wait for the end of all reads. */
   #take(): FileTask | undefined {
-    return this.#reads.shift() ?? this.#closing() ?? (this.#mayWrite() ? this.#writes.shift() : undefined);
+    const closing = this.#closing();
+    if (closing !== undefined) return closing;
+    const writing = this.#writes.length === 0 ? 0 : this.#writing;
+    if (writing === 0 && this.#writes.length > 0) return this.#writes.shift();
+    return this.#reads.shift() ?? (writing < MAX_WRITING ? this.#writes.shift() : undefined);
   }
 
-  #mayWrite(): boolean {
-    let writing = 0;
-    for (const task of this.#running.values()) if (task.job.isWrite && !this.#hung.has(task)) writing++;
-    return writing < MAX_WRITING;
+  get #writing(): number {
+    let count = 0;
+    for (const task of this.#running.values()) if (task.job.isWrite && !this.#hung.has(task)) count++;
+    return count;
   }
 
   /** Closes a file that no operation uses: its number may be another file's afterwards. */

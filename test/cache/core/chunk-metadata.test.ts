@@ -41,6 +41,18 @@ test('is decoded to what was encoded, and its fields fit within the 2 KB of ASCI
   );
 });
 
+test('the fields of the largest chunk of an object with a long ETag fit into the 2 KB that S3 allows for all of them', () => {
+  const fields = encodeMetadata({
+    lengthBytes: 1024 * MIB,
+    etag: 'e'.repeat(800),
+    identity: `${'0'.repeat(64)}/${'9'.repeat(15)}`,
+    crc32: 0xffffffff,
+    blockSizeBytes: 8 * MIB,
+    blockCrcs: new Uint32Array(MAX_BLOCKS),
+  });
+  expect(Object.entries(fields).flat().join('').length).toBeLessThanOrEqual(2048);
+});
+
 test.for([
   [MIB, 64 * KIB],
   [8 * MIB, 64 * KIB],

@@ -214,6 +214,25 @@ test('reads and writes of memory that is not shared, of any length', async () =>
   expect(got.equals(body)).toBe(true);
 });
 
+test('a write gets a thread while reads keep coming, and so do the files that they close', async () => {
+  let reads = 0;
+  let readsBefore: number | undefined;
+  const readAll = async () => {
+    for (let index = 0; index < 20; index++) {
+      const { file } = await files.open(join(root, 'good'), WHOLE, CALL);
+      file.close();
+      reads++;
+    }
+  };
+  const reading = Array.from({ length: 30 }, () => readAll());
+  const file = await files.create(join(root, 'new'), CALL);
+  readsBefore = reads;
+  await Promise.all(reading);
+  expect(readsBefore).toBeLessThan(30);
+  file.close();
+  await until(() => openFiles(root) === 0, 'all files are closed');
+});
+
 test('errors of the system keep their code', async () => {
   await expect(files.open(join(root, 'none'), WHOLE, CALL)).rejects.toMatchObject({ code: 'ENOENT' });
   await expect(files.create(join(root, 'good'), CALL)).rejects.toMatchObject({ code: 'EEXIST' });
