@@ -38,6 +38,17 @@ describe('a refusal', () => {
     expect(refusalOf(new OrcaError('not_found', ''))?.retryAfterSeconds).toBeUndefined();
   });
 
+  test('carries the headers of a delete marker, and no other headers', () => {
+    const headers = { 'x-amz-delete-marker': 'true', 'x-amz-version-id': 'v1', 'set-cookie': 'a=b', allow: 'a\r\nb' };
+    const refusal = refusalOf(new OrcaError('delete_marker', 'a delete marker', { headers }));
+    const parsed = parseRefusal('peer', refusal!.status, refusal!.body, undefined);
+    expect(parsed).toMatchObject({
+      code: 'delete_marker',
+      headers: { 'x-amz-delete-marker': 'true', 'x-amz-version-id': 'v1' },
+    });
+    expect(Object.keys(parsed?.headers ?? {})).toHaveLength(2);
+  });
+
   test('carries the age of a cached error', () => {
     const { status, body } = refusalOf(new OrcaError('not_found', 'no', { ageMs: 7_000 }))!;
     expect(parseRefusal('x', status, body, undefined)?.ageMs).toBe(7_000);

@@ -213,6 +213,49 @@ describe('a head', () => {
   });
 });
 
+describe('a version', () => {
+  const VERSION = '2026-01-01T00:00:00.0000000Z';
+  const head = async (answer: Buffer, versionId: string) => {
+    const { server, origin } = await open((_, out) => out.write(answer));
+    const looked = origin.head('bucket', 'key', { signal }, versionId);
+    await looked.catch(() => {});
+    return { server, looked };
+  };
+
+  test('is requested by its ID', async () => {
+    const { server, looked } = await head(headResponse({ 'x-ms-version-id': VERSION }), VERSION);
+    expect(await looked).toMatchObject({ headers: { 'x-amz-version-id': VERSION } });
+    expect(server.requests[0]?.target).toBe('/acme/bucket/key?versionid=2026-01-01T00%3A00%3A00.0000000Z');
+  });
+
+  test('is read by its ID', async () => {
+    const { server, origin } = await open((_, answer) =>
+      answer.write(reply('206 Partial Content', { etag: '"0x8D1"', 'content-range': 'bytes 10-19/100' }, TEN)),
+    );
+    await origin.read({ ...object, versionId: VERSION }, range, collectSink(), { signal });
+    expect(server.requests[0]?.target).toBe('/acme/bucket/key?versionid=2026-01-01T00%3A00%3A00.0000000Z');
+  });
+
+  test('that does not exist is version_not_found', async () => {
+    const { looked } = await head(headError('404 Not Found', 'BlobNotFound'), VERSION);
+    await expect(looked).rejects.toMatchObject({ code: 'version_not_found' });
+  });
+
+  test('with an ID that Azure never assigns is version_invalid, without a request', async () => {
+    const { server, looked } = await head(headResponse(), 'nonsense');
+    await expect(looked).rejects.toMatchObject({ code: 'version_invalid' });
+    expect(server.requests).toHaveLength(0);
+  });
+
+  test('null is a blob without a version, and no other', async () => {
+    const { server, looked } = await head(headResponse(), 'null');
+    expect(await looked).toMatchObject({ sizeBytes: 100 });
+    expect(server.requests[0]?.target).toBe('/acme/bucket/key');
+    const versioned = await head(headResponse({ 'x-ms-version-id': VERSION }), 'null');
+    await expect(versioned.looked).rejects.toMatchObject({ code: 'version_not_found' });
+  });
+});
+
 describe('a probe', () => {
   test.for([
     ['the blob', reply('206 Partial Content', { 'content-range': 'bytes 0-0/5' }, 'x')],

@@ -198,6 +198,19 @@ describe('a head', () => {
   });
 });
 
+describe('a version', () => {
+  test('by ID is not_implemented, without a request', async () => {
+    const { server, origin } = await open((_, out) => out.write(headed()));
+    await expect(origin.head('bucket', 'key', { signal }, 'v1')).rejects.toMatchObject({ code: 'not_implemented' });
+    expect(server.requests).toHaveLength(0);
+  });
+
+  test('null is the file', async () => {
+    const { origin } = await open((_, out) => out.write(headed()));
+    expect(await origin.head('bucket', 'key', { signal }, 'null')).toMatchObject({ etag: 'e1' });
+  });
+});
+
 describe('without a strong ETag, if allowed,', () => {
   const weak = { etag: 'W/"e1"', 'last-modified': MODIFIED };
   const allow = { allowLastModified: true };
