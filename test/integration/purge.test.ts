@@ -16,7 +16,7 @@ function configOf(replica: Replica) {
 describe('a purge', () => {
   test('reaches all replicas, and needs the secret', async () => {
     await using cache = await startReplicas({ replicas: 3 });
-    const key = 'awkward ü+%2F key';
+    const key = "awkward ü+%2F key's (1)!*~";
     const path = `/${BUCKET}/${encodeURIComponent(key)}`;
     const [before, after] = [patternBytes(10_000, 1), patternBytes(12_000, 2)];
     await cache.put(key, before);

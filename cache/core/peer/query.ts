@@ -3,7 +3,8 @@
  * do not repeat rejected text, which is not authenticated yet.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import { MAX_VERSION_ID_BYTES } from '#cache/core/s3/version-id.ts';
+import { MAX_VERSION_ID_BYTES } from '#cache/core/object.ts';
+import { encodeRfc3986 } from '#cache/core/percent.ts';
 
 const ORIGIN_ID = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const VERSION_FIELD = 'version_id';
@@ -16,8 +17,12 @@ export const MAX_BUCKET_BYTES = 255;
 /** Typical ETags have about 40 characters; this only bounds the header size. */
 export const MAX_ETAG_BYTES = 1024;
 
+/**
+ * Only unreserved characters stay as they are: HTTP clients that parse URLs, such as `fetch`, encode `'` by themselves,
+ * and the target would differ from the signed one. Throws `bad_request` for text that has no UTF-8 encoding.
+ */
 export function formatQuery(fields: readonly (readonly [string, string | number])[]): string {
-  return fields.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
+  return fields.map(([name, value]) => `${name}=${encode(String(value), name)}`).join('&');
 }
 
 /** Throws `bad_request`. */
@@ -79,6 +84,14 @@ export function integer(fields: ReadonlyMap<string, string>, name: string): numb
 
 export function refused(message: string, cause?: unknown): OrcaError {
   return new OrcaError('bad_request', `peer request rejected: ${message}`, cause === undefined ? {} : { cause });
+}
+
+function encode(value: string, name: string): string {
+  try {
+    return encodeRfc3986(value);
+  } catch (error) {
+    throw refused(`${name} must be Unicode text, without lone surrogates`, error);
+  }
 }
 
 function decode(value: string, name: string): string {

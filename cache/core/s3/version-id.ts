@@ -1,8 +1,7 @@
 /** `versionId=…`: which version of an object a request is about. */
 import { OrcaError } from '#cache/core/errors.ts';
+import { MAX_VERSION_ID_BYTES } from '#cache/core/object.ts';
 
-/** S3's limit. */
-export const MAX_VERSION_ID_BYTES = 1024;
 /** The version that an object got while its bucket kept no versions. Unlike any other, it can be overwritten. */
 export const NULL_VERSION = 'null';
 

@@ -9,7 +9,7 @@ import {
   parseHeadQuery,
   parseInvalidateQuery,
 } from '#cache/core/peer/head-request.ts';
-import { MAX_VERSION_ID_BYTES } from '#cache/core/s3/version-id.ts';
+import { MAX_VERSION_ID_BYTES } from '#cache/core/object.ts';
 import { codePoint } from '#test/support/fuzz.ts';
 
 const MIB = 1024 * 1024;
