@@ -9,7 +9,7 @@ export interface ClientCacheControl {
 
 export const ACCEPTS_ALL: ClientCacheControl = { maxAgeMs: undefined, onlyIfCached: false };
 
-/** Seconds; more digits than these mean "for ever", as for 2^31 in RFC 9111 §1.2.2. */
+/** Seconds; more digits than these mean no limit, as for 2^31 in RFC 9111 §1.2.2. */
 const DELTA_SECONDS = /^\d{1,10}$/;
 
 /**

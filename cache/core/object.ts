@@ -30,7 +30,7 @@ export interface ByteRange {
   readonly to: number;
 }
 
-/** Of a version of an object; S3's limit. */
+/** S3's limit. */
 export const MAX_VERSION_ID_BYTES = 1024;
 
 /** One part of a multipart upload. */

@@ -11,6 +11,7 @@ import { Repairs } from '#cache/engine/fill/repairs.ts';
 import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import { GhostList } from '#cache/engine/memory/ghost-list.ts';
 import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
+import { BucketChecks } from '#cache/engine/metadata/bucket-checks.ts';
 import { BucketNames } from '#cache/engine/metadata/bucket-names.ts';
 import { BucketOwners } from '#cache/engine/metadata/bucket-owners.ts';
 import { Listings, underPrefix, withoutPrefix, type ListAnswer } from '#cache/engine/metadata/listings.ts';
@@ -60,6 +61,8 @@ export interface Engine {
     wanted: SubResource,
     signal: AbortSignal,
   ): Promise<SubResourceAnswer>;
+  /** Rejects unless the client's bucket is served and, as far as the origin answers, exists there. */
+  requireBucket(bucket: string, signal: AbortSignal): Promise<void>;
   /** Rejects unless `owner` owns the client's bucket at the origin. */
   checkOwner(name: Pick<ReadRequest, 'bucket' | 'key'>, owner: string, signal: AbortSignal): Promise<void>;
   serveFill(call: FillCall): Promise<FillReply>;
@@ -149,6 +152,7 @@ function openMetadata(options: EngineOptions, context: FillContext) {
     manifests,
   });
   const owners = new BucketOwners(context);
+  const bucketChecks = new BucketChecks({ ...context, negativeTtlMs: settings.metadata.negativeTtlMs });
   const parts = new MultipartParts(context);
   const storedLists = new StoredLists({ store, clock, observer, originId: settings.origin.id });
   const { staleIfErrorMs } = settings.metadata;
@@ -156,7 +160,18 @@ function openMetadata(options: EngineOptions, context: FillContext) {
   const versionListings = new VersionListings(context);
   const bucketNames = new BucketNames(context);
   const subResources = new SubResources({ ...context, ttlMs: settings.edge.listTtlMs });
-  return { manifests, metadata, owners, parts, listings, storedLists, versionListings, bucketNames, subResources };
+  return {
+    manifests,
+    metadata,
+    owners,
+    bucketChecks,
+    parts,
+    listings,
+    storedLists,
+    versionListings,
+    bucketNames,
+    subResources,
+  };
 }
 
 export function openEngine(options: EngineOptions): Engine {
@@ -239,6 +254,7 @@ export function openEngine(options: EngineOptions): Engine {
 interface Answers {
   readonly identity: OriginIdentity;
   readonly owners: BucketOwners;
+  readonly bucketChecks: BucketChecks;
   readonly listings: Listings;
   readonly versionListings: VersionListings;
   readonly bucketNames: BucketNames;
@@ -248,8 +264,19 @@ interface Answers {
 /** What clients and peers call. Every call is refused while another origin is registered under this one's id. */
 function openCalls(
   context: ReadContext,
-  { identity, owners, listings, versionListings, bucketNames, subResources }: Answers,
-): Pick<Engine, 'read' | 'list' | 'listBuckets' | 'listVersions' | 'subResource' | 'checkOwner' | 'serveFill' | 'purge'> {
+  { identity, owners, bucketChecks, listings, versionListings, bucketNames, subResources }: Answers,
+): Pick<
+  Engine,
+  | 'read'
+  | 'list'
+  | 'listBuckets'
+  | 'listVersions'
+  | 'subResource'
+  | 'requireBucket'
+  | 'checkOwner'
+  | 'serveFill'
+  | 'purge'
+> {
   const served = <T>(call: () => Promise<T>): Promise<T> => {
     const refusal = identity.refusal();
     return refusal === undefined ? call() : Promise.reject(refusal);
@@ -277,9 +304,13 @@ function openCalls(
         const { originBucket, prefix } = ruleOf(context, name.bucket);
         if (name.key !== '') return subResources.read(admit(context, name).object, wanted, signal);
         if (wanted.namesKeys === true && prefix !== '')
-          throw new OrcaError('not_implemented', `?${wanted.name} names keys of the origin's bucket outside of this one`);
+          throw new OrcaError(
+            'not_implemented',
+            `?${wanted.name} names keys of the origin's bucket outside of this one`,
+          );
         return subResources.read({ bucket: originBucket, key: '' }, wanted, signal);
       }),
+    requireBucket: (bucket, signal) => served(() => bucketChecks.require(ruleOf(context, bucket), signal)),
     checkOwner: (name, owner, signal) =>
       served(async () => {
         const { originBucket } = ruleOf(context, name.bucket);

@@ -97,7 +97,7 @@ export class HeadTable {
     if (before !== undefined && before.learnedMs > learned.learnedMs) return undefined;
     this.#absences.delete(name);
     this.#heads.set(name, learned);
-    // A purge ends with the next answer of the origin. A version may return: the same content was written again.
+    // A purge ends with the origin's next response. A version may return: the same content was written again.
     if (outdated?.etag === ANY_VERSION || outdated?.etag === etag) this.#outdated.delete(name);
     return before?.head.etag === etag ? undefined : before?.head.etag;
   }

@@ -266,7 +266,7 @@ export class Metadata {
     });
   }
 
-  /** `name`: as it was when the origin was asked. */
+  /** `name`: as it was at the time of the request to the origin. */
   #remember(name: string, object: ObjectName, learned: LearnedHead): void {
     const replaced = this.#table.remember(name, learned);
     if (replaced !== undefined) this.invalidate(object, replaced);

@@ -12,7 +12,7 @@ export interface EdgeCall {
   readonly target: RequestTarget;
   readonly caller: Caller;
   readonly requestId: string;
-  /** Of the request, unless `edge.ignoreClientCacheControl` is set. */
+  /** The client's, unless `edge.ignoreClientCacheControl` is set. */
   readonly cacheControl: ClientCacheControl;
   /** Undefined unless the details of the request are logged. */
   readonly trace?: RequestTrace | undefined;

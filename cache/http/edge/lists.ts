@@ -12,7 +12,7 @@ import { abortOnClose } from '#cache/http/listener/http-listener.ts';
 import { requireBucketAccess, requireReadAccess, sendXml, type EdgeCall, type EdgeResult } from './call.ts';
 
 export interface ServedBuckets {
-  readonly engine: Pick<Engine, 'list' | 'listBuckets' | 'listVersions'>;
+  readonly engine: Pick<Engine, 'list' | 'listBuckets' | 'listVersions' | 'requireBucket'>;
   readonly region: string;
   readonly names: BucketTable;
   /** Reported as the creation date, which the origin does not provide: when this replica began to serve. */
@@ -67,27 +67,28 @@ export async function listObjects({ engine, names }: ServedBuckets, call: EdgeCa
   const listRequest = parseListRequest(target.bucket, target.query, attributes?.toString());
   requireServed(names, target.bucket);
   const { prefix, delimiter, after, maxKeys } = listRequest;
-  // Mountpoint requests zero keys to check its access, which does not need the origin.
+  const signal = abortOnClose(request, response);
+  // Mountpoint requests zero keys to check its access, which needs no list.
+  if (maxKeys === 0) await engine.requireBucket(target.bucket, signal);
   const { page, ageMs, stale } =
-    maxKeys === 0
-      ? NO_KEYS
-      : await engine.list(target.bucket, { prefix, delimiter, after, maxKeys }, abortOnClose(request, response));
+    maxKeys === 0 ? NO_KEYS : await engine.list(target.bucket, { prefix, delimiter, after, maxKeys }, signal);
   response.setHeader('Age', Math.floor(ageMs / 1000));
   if (!stale) return sendXml(call, 200, listDocument(listRequest, page));
   response.setHeader('X-Cache', 'STALE');
   return { ...sendXml(call, 200, listDocument(listRequest, page)), cache: 'STALE' };
 }
 
-export function headBucket({ names }: ServedBuckets, { caller, target, response }: EdgeCall): EdgeResult {
+export async function headBucket({ engine }: ServedBuckets, call: EdgeCall): Promise<EdgeResult> {
+  const { caller, target, request, response } = call;
   requireBucketAccess(caller, target.bucket);
-  requireServed(names, target.bucket);
+  await engine.requireBucket(target.bucket, abortOnClose(request, response));
   response.writeHead(200, { 'Content-Length': 0 }).end();
   return { status: 200, cache: 'NONE' };
 }
 
-export function bucketLocation({ names, region }: ServedBuckets, call: EdgeCall): EdgeResult {
+export async function bucketLocation({ engine, region }: ServedBuckets, call: EdgeCall): Promise<EdgeResult> {
   requireBucketAccess(call.caller, call.target.bucket);
-  requireServed(names, call.target.bucket);
+  await engine.requireBucket(call.target.bucket, abortOnClose(call.request, call.response));
   return sendXml(call, 200, locationDocument(region));
 }
 
