@@ -142,7 +142,10 @@ describe('a fill without readers', () => {
 
   test('a quarter of the memory is for those without readers; that with the fewest bytes ends', async () => {
     const objects = Object.fromEntries(['a', 'b', 'c'].map((key, seed) => [key, patternBytes(4 * MIB, seed)]));
-    const { engines, replica, sent, visit, ended } = open(objects, { chunkBytes: 4 * MIB, budgetBytes: 32 * MIB });
+    const { engines, engine, replica, sent, visit, ended } = open(objects, {
+      chunkBytes: 4 * MIB,
+      budgetBytes: 32 * MIB,
+    });
     await visit('a', 3_000);
     await visit('b', 500);
     expect(replica.counts.fills).toEqual({});
@@ -150,6 +153,8 @@ describe('a fill without readers', () => {
     expect(replica.counts.fills).toEqual({ cancelled: 1 });
     await ended();
     expect([engines.store.paths().length, sent.requests]).toEqual([2, 3]);
+    for (const key of ['a', 'b']) await readAll(engine, readRequest(key));
+    expect(sent.requests).toBe(3);
   });
 
   test('is preempted at the origin, and resumes at its offset', async () => {

@@ -17,7 +17,10 @@ import {
 const { signal } = new AbortController();
 const down = new OrcaError('store_unavailable', 'down');
 
-function open<Store extends ChunkStore = FakeChunkStore>(fingerprint: string, store = fakeChunkStore() as ChunkStore as Store) {
+function open<Store extends ChunkStore = FakeChunkStore>(
+  fingerprint: string,
+  store = fakeChunkStore() as ChunkStore as Store,
+) {
   const clock = fakeClock();
   const counts = emptyCounts();
   let ours = 0;
