@@ -3,8 +3,10 @@
  * test/simulation/mutations.ts, for bugs that only a schedule of events reveals.
  */
 import type { Edit } from '#test/simulation/edits.ts';
+import { CONNECTION_MUTANTS } from './connections.ts';
 import { CORE_MUTANTS } from './core.ts';
 import { ENGINE_MUTANTS } from './engine.ts';
+import { FILE_THREAD_MUTANTS } from './file-threads.ts';
 import { OPERATOR_MUTANTS } from './operator.ts';
 import { UPSTREAM_MUTANTS } from './upstream.ts';
 
@@ -17,7 +19,14 @@ export interface Mutant extends Edit {
   readonly project?: string;
 }
 
-export const MUTANTS: readonly Mutant[] = [...CORE_MUTANTS, ...ENGINE_MUTANTS, ...UPSTREAM_MUTANTS, ...OPERATOR_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...CORE_MUTANTS,
+  ...CONNECTION_MUTANTS,
+  ...ENGINE_MUTANTS,
+  ...FILE_THREAD_MUTANTS,
+  ...UPSTREAM_MUTANTS,
+  ...OPERATOR_MUTANTS,
+];
 
 export function selectionOf({ file, tests, project = 'unit' }: Mutant): {
   readonly project: string;

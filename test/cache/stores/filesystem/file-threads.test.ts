@@ -110,6 +110,15 @@ test('while one file hangs, other files are read, and further calls for it fail 
   expect(Buffer.from(await good()).toString()).toBe('good');
 });
 
+test('threads that hang are replaced: as many as before work', async () => {
+  for (let index = 0; index < MAX_HUNG - 1; index++) await hang(`fifo-${index}`);
+  for (const name of ['slow-1', 'slow-2', 'slow-3']) {
+    await good();
+    files.open(fifo(name).path, WHOLE, CALL).catch(() => {});
+  }
+  expect(Buffer.from(await good()).toString()).toBe('good');
+});
+
 test('with the most hung threads every call fails at once, and Node’s own thread pool is free', async () => {
   for (let index = 0; index < MAX_HUNG; index++) await hang(`fifo-${index}`);
   expect(threads.hung.count).toBe(MAX_HUNG);
