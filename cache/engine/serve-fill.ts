@@ -101,6 +101,7 @@ async function serveSparse(context: FetchContext, call: FillCall): Promise<FillR
 }
 
 function serveFlight(context: FetchContext, flight: Flight, call: FillCall): Promise<FillReply> {
+  flight.learnVersion(call.chunk.object.versionId);
   return serveReader(flight.join(call.range, call.signal, viewOrCopy(context.memory, call.pace)), call);
 }
 

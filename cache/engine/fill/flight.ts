@@ -34,12 +34,14 @@ export class Flight implements ArrivingChunk, Rank {
   readonly #readers = new Set<FlightReader>();
   readonly #onRank = new Set<() => void>();
   #kept = false;
+  #versionId: string | undefined;
   #isRequested = false;
   #bytes: ChunkBytes | undefined;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(chunk: Chunk) {
     this.chunk = chunk;
+    this.#versionId = chunk.object.versionId;
     this.parts = Array.from({ length: Math.ceil(chunk.lengthBytes / FILL_PART_BYTES) }, (_, index) => {
       const from = index * FILL_PART_BYTES;
       return { from, to: Math.min(from + FILL_PART_BYTES, chunk.lengthBytes), at: from, started: false };
@@ -91,6 +93,16 @@ export class Flight implements ArrivingChunk, Rank {
   get contiguousTo(): number {
     const open = this.parts.find((part) => part.at < part.to);
     return open === undefined ? this.chunk.lengthBytes : open.at;
+  }
+
+  /** The version of the object by its ID, if any reader requested it so. */
+  get versionId(): string | undefined {
+    return this.#versionId;
+  }
+
+  /** A reader joins that requested the object by a version ID, or by its key (undefined). */
+  learnVersion(versionId: string | undefined): void {
+    this.#versionId ??= versionId;
   }
 
   /** Until the reader is closed, it keeps the fill alive, and the parts of its range are fetched first. */

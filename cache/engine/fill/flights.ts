@@ -54,6 +54,7 @@ export class Flights {
     const { chunk, proven } = request;
     const joined = this.#table.find(chunk.path);
     if (joined !== undefined) {
+      joined.learnVersion(chunk.object.versionId);
       if (proven === true) joined.keep();
       return joined;
     }

@@ -3,6 +3,7 @@
  * resumed at its offset; a fill that gets no slot at the origin for too long is abandoned.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import type { ByteRange } from '#cache/core/object.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { ByteSink, Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import { wasNotAsked } from '#cache/engine/upstream/circuit-breaker.ts';
@@ -82,7 +83,8 @@ export async function fetchParts(
         const isRefused = hasCode(error, 'overloaded') || wasNotAsked(error);
         // No slot for what no client needs, for as long as the limiter waits.
         const isInVain = flight.isBackground && hasCode(error, 'overloaded');
-        if (!isRefused || isInVain || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS))) throw error;
+        if (!isRefused || isInVain || (isAlone && (flight.arrivedBytes === 0 || ++refusals > MAX_REFUSALS)))
+          throw error;
         // No slot at the origin. An abandoned fill would fetch its bytes again, so this one continues with fewer slots.
         // A part that is still running may be the breaker's probe: cancelling it would keep the breaker open.
         part.started = false;
@@ -117,30 +119,49 @@ async function fetchPart(
   let lastAt = part.at;
   const progressed = () => part.at - lastAt >= MIN_PROGRESS_BYTES && ((lastAt = part.at), true);
   const readRest = async (turn: AbortSignal): Promise<void> => {
-      // All was there when the last turn ended.
-      if (part.at === to) return;
-      await onSlot?.();
-      flight.requested();
-      const startedMs = context.clock.now();
-      const rest = { from: range.from + part.at, to: range.from + to };
-      const report = (outcome: 'ok' | 'error') =>
-        context.observer.originRequest('read', outcome, context.clock.now() - startedMs, object);
-      try {
-        const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
-        const continues = flight.arrivedBytes > 0;
-        await context.origin.read(object, rest, sink, { signal: turn, continues, ...timeouts });
-        if (part.at !== to)
-          throw new OrcaError('origin_unavailable', `the origin's response ended ${to - part.at} bytes early`);
-        report('ok');
-      } catch (error) {
-        // A preempted request is no failure of the origin.
-        if (!wasNotAsked(error)) report(turn.aborted && !signal.aborted ? 'ok' : 'error');
-        throw error;
-      }
-    };
+    // All was there when the last turn ended.
+    if (part.at === to) return;
+    await onSlot?.();
+    flight.requested();
+    const startedMs = context.clock.now();
+    const rest = { from: range.from + part.at, to: range.from + to };
+    const report = (outcome: 'ok' | 'error') =>
+      context.observer.originRequest('read', outcome, context.clock.now() - startedMs, object);
+    try {
+      const timeouts = { firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS };
+      const continues = flight.arrivedBytes > 0;
+      await readOrigin(context, flight, rest, sink, { signal: turn, continues, ...timeouts });
+      if (part.at !== to)
+        throw new OrcaError('origin_unavailable', `the origin's response ended ${to - part.at} bytes early`);
+      report('ok');
+    } catch (error) {
+      // A preempted request is no failure of the origin.
+      if (!wasNotAsked(error)) report(turn.aborted && !signal.aborted ? 'ok' : 'error');
+      throw error;
+    }
+  };
   await withRetry({ settings: context.retry, clock: context.clock, random: context.random, signal, progressed }, () =>
     context.limiter.run(object.bucket, signal, readRest, flight),
   );
+}
+
+/** Once a reader has named the version, an overwrite of its key does not end the fill. */
+async function readOrigin(
+  { origin }: PartsContext,
+  flight: Flight,
+  range: ByteRange,
+  sink: ByteSink,
+  options: Parameters<Origin['read']>[3],
+): Promise<void> {
+  const { object } = flight.chunk;
+  const { versionId } = flight;
+  try {
+    await origin.read(versionId === object.versionId ? object : { ...object, versionId }, range, sink, options);
+  } catch (error) {
+    const isOverwritten = versionId === undefined && hasCode(error, 'object_changed', 'not_found');
+    if (!isOverwritten || flight.versionId === undefined) throw error;
+    await origin.read({ ...object, versionId: flight.versionId }, range, sink, options);
+  }
 }
 
 function sinkOf(

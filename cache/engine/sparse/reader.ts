@@ -24,6 +24,7 @@ export class SparseReader {
     for (let at = range.from; at < range.to;) {
       const run = table.runAt(chunk.path, at);
       if (run === undefined) throw new OrcaError('internal', 'a requested block is missing in the block table');
+      if ('flight' in run) run.flight.learnVersion(chunk.object.versionId);
       const wanted = { from: at - run.from, to: Math.min(range.to, run.to) - run.from };
       this.#steps.push({ run, reader: 'flight' in run ? run.flight.join(wanted, signal) : undefined });
       at = run.to;

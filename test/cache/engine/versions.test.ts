@@ -77,6 +77,21 @@ test('versions with the same content share their chunks', async () => {
   expect(origin.counts.reads).toBe(reads);
 });
 
+test('a reader of a version joins a fill of the current one, which continues when the key is overwritten', async () => {
+  const { origin, engine, put } = openVersioned();
+  const content = patternBytes(MIB);
+  const first = put('object', content);
+  origin.readGate.hold();
+  const reads = [undefined, first].map((versionId) => readAll(engine, readRequest('object', { versionId })));
+  await origin.readGate.reached();
+  await expect.poll(() => origin.counts.heads).toBe(2);
+  await new Promise((resolve) => setImmediate(resolve));
+  put('object', 'two!');
+  origin.readGate.release();
+  for (const { bytes } of await Promise.all(reads)) expect(bytes.equals(content)).toBe(true);
+  expect(origin.counts.bytes).toBe(MIB);
+});
+
 test('ranges and preconditions are those of the version', async () => {
   const { engine, put, origin } = openVersioned();
   const first = put('object', 'the first content');
