@@ -16,6 +16,16 @@ describe('the segment pool', () => {
     expect(pool.allocate(SEGMENT_BYTES)).toBe(first);
   });
 
+  test.for([true, false])('segments of every size are in shared memory only on request (%s)', (isShared) => {
+    const pool = new SegmentPool(SEGMENT_BYTES, isShared);
+    const segments = [SMALL_SEGMENT_BYTES, SEGMENT_BYTES].map((sizeBytes) => pool.allocate(sizeBytes));
+    // The second one exceeds the budget.
+    expect(pool.extraBytes).toBe(SEGMENT_BYTES);
+    for (const { buffer } of segments) expect(buffer instanceof SharedArrayBuffer).toBe(isShared);
+    pool.recycle(segments[1]!);
+    expect(pool.extraBytes).toBe(0);
+  });
+
   test('a load that alternates between the two sizes allocates no extra memory', () => {
     const pool = new SegmentPool(4 * SEGMENT_BYTES);
     for (let round = 0; round < 3; round++)
