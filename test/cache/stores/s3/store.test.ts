@@ -203,6 +203,7 @@ describe('a read', () => {
     ['the whole of a shorter chunk', reply('200 OK', meta, TEN), 'chunk_bad'],
     ['the whole chunk', reply('200 OK', meta, body), 'store_unavailable'],
     ['another range', part({ 'content-range': 'bytes 9-18/100000' }), 'store_unavailable'],
+    ['a range with another end', part({ 'content-range': 'bytes 10-20/100000' }), 'store_unavailable'],
     ['a shorter range', part({ 'content-range': 'bytes 10-18/100000' }, TEN.subarray(1)), 'store_unavailable'],
     ['another length', part({}, TEN.subarray(1)), 'store_unavailable'],
     ['a content coding', part({ 'content-encoding': 'gzip' }), 'store_unavailable'],

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -365,14 +365,28 @@ describe('connections', () => {
     expect(client.connections).toEqual({ active: 0, idle: 0 });
   });
 
-  test('on which the server sends unsolicited data are closed', async () => {
-    const { server, client } = await open((_, { socket }) => {
-      socket.write(reply('200 OK', {}), () => setImmediate(() => socket.write('HTTP/1.1 408 Request Timeout\r\n\r\n')));
-    });
-    await client.request(get());
-    await server.drained();
-    expect(client.connections.idle).toBe(0);
-  });
+  test.for(['HTTP/1.1 408 Request Timeout\r\n\r\n', reply('200 OK', {}, 'evil'), '\r\n'])(
+    'on which the server sends %j unsolicited are closed at once, and no request gets that response',
+    async (unsolicited) => {
+      const sockets: Socket[] = [];
+      const { server, client } = await open(
+        ({ connection }, { socket }) => {
+          sockets.push(socket);
+          socket.write(reply('200 OK', {}, `connection ${connection}`));
+        },
+        // It must not be the idle time that closes it.
+        { idleTimeoutMs: 600_000 },
+      );
+      await client.request(get());
+      expect(client.connections.idle).toBe(1);
+      sockets[0]!.write(unsolicited);
+      await vi.waitFor(() => expect(client.connections.idle).toBe(0));
+      const sink = collectSink();
+      await client.request(get({ sink }));
+      expect(sink.bytes().toString()).toBe('connection 1');
+      expect(server.accepted).toBe(2);
+    },
+  );
 
   test('that are closed on reuse before the first byte are replaced once, transparently', async () => {
     const { server, client } = await open(({ number }, answer) => {
