@@ -123,13 +123,13 @@ test.for([
   ['a delete marker', 'delete_marker'],
   ['an ID that was never assigned', 'version_not_found'],
   ['an ID that none can have', 'version_invalid'],
-] as const)('%s is refused as such, and the origin is asked once', async ([what, code]) => {
+] as const)('%s is refused as such, with one request to the origin', async ([, code]) => {
   const { origin, engine, put } = openVersioned();
   put('object', 'one');
   const marker = origin.remove(BUCKET, 'object');
   const versionId = { delete_marker: marker, version_not_found: 'v999', version_invalid: 'nonsense' }[code];
   for (let attempt = 1; attempt <= 2; attempt++)
-    await expect(engine.read(readRequest('object', { versionId })), what).rejects.toMatchObject({
+    await expect(engine.read(readRequest('object', { versionId }))).rejects.toMatchObject({
       code,
       ...(code === 'delete_marker' && {
         headers: { 'x-amz-delete-marker': 'true', 'x-amz-version-id': marker },
