@@ -48,7 +48,7 @@ const LAYERS: readonly Layer[] = [
   { files: ['cache/wire/http1/**'], mayImport: [CORE, SHARED, PORTS, ...NODE] },
   {
     files: ['cache/wire/*.ts', 'cache/wire/s3/**', 'cache/wire/azure/**'],
-    mayImport: [CORE, SHARED, PORTS, '#cache/wire/**', '#crds/**', '@aws-sdk/client-s3', ...NODE],
+    mayImport: [CORE, SHARED, PORTS, '#cache/wire/**', '#crds/**', '@aws-sdk/client-s3', '@azure/identity', ...NODE],
   },
   { files: ['cache/origins/**'], mayImport: [...DRIVER, '#cache/origins/**', '@aws-sdk/client-s3'] },
   { files: ['cache/stores/**'], mayImport: [...DRIVER, '#cache/stores/**'] },
@@ -60,6 +60,10 @@ const LAYERS: readonly Layer[] = [
   {
     files: ['cache/http/*.ts'],
     mayImport: [CORE, SHARED, '#cache/engine/**', '#cache/http/**', 'prom-client', ...NODE],
+  },
+  {
+    files: ['cache/telemetry/**'],
+    mayImport: [SHARED, PORTS, '@opentelemetry/*'],
   },
   { files: ['cache/*.ts'], mayImport: ['#cache/**', '#shared/**', '#crds/**', '#package', ...NODE] },
 

@@ -35,7 +35,7 @@ const container = text('Container that holds the chunks. It must exist, and noth
 const specReferences = {
   credentialsSecretRef: objectReference(
     'Secret in the same namespace with either the key `account-key` or the key `sas-token`. If omitted, the environment ' +
-      'variables, then workload identity.',
+      'variables, then the default chain of Azure’s SDK (workload identity, managed identity).',
     'Secret',
   ),
   caBundleRef,
@@ -44,7 +44,7 @@ const specReferences = {
 const podPaths = {
   credentials: directory(
     'Directory with the file `account-key` or `sas-token`; read again when it changes. If omitted, ' +
-      '`ORCA_ORIGIN_ACCOUNT_KEY` (`ORCA_CACHESTORE_ACCOUNT_KEY` for the cachestore), then workload identity.',
+      '`ORCA_ORIGIN_ACCOUNT_KEY` (`ORCA_CACHESTORE_ACCOUNT_KEY` for the cachestore), then the default chain.',
   ),
   caFile,
 } as const;

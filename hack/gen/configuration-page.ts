@@ -95,7 +95,7 @@ function environmentSection(): string {
 | \`ORCA_ORIGIN_ACCESS_KEY_ID\`, \`ORCA_ORIGIN_SECRET_ACCESS_KEY\` | Credentials of an S3 origin without \`credentials\`. |
 | \`ORCA_CACHESTORE_ACCESS_KEY_ID\`, \`ORCA_CACHESTORE_SECRET_ACCESS_KEY\` | Credentials of an S3 cachestore without \`credentials\`. |
 | \`ORCA_ORIGIN_ACCOUNT_KEY\`, \`ORCA_CACHESTORE_ACCOUNT_KEY\` | Account keys of an Azure origin or cachestore without \`credentials\`. |
-| \`AZURE_CLIENT_ID\`, \`AZURE_TENANT_ID\`, \`AZURE_FEDERATED_TOKEN_FILE\`, \`AZURE_AUTHORITY_HOST\` | Azure workload identity; its webhook sets them. |
+| \`AZURE_CLIENT_ID\`, \`AZURE_TENANT_ID\`, \`AZURE_FEDERATED_TOKEN_FILE\`, \`AZURE_AUTHORITY_HOST\` | Azure workload identity; its webhook sets them. \`AZURE_CLIENT_ID\` alone selects a user-assigned managed identity, and \`AZURE_TOKEN_CREDENTIALS\` one credential of the chain. |
 `;
 }
 

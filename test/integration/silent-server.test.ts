@@ -15,6 +15,7 @@ import { openAzureCredentials } from '#cache/wire/azure/credentials.ts';
 import { openCredentials } from '#cache/wire/credentials-source.ts';
 import { openPodProbe } from '#operator/reconcile/probe-pod.ts';
 import { openKubeClient } from '#shared/kube/client.ts';
+import { httpClientOf } from '#test/support/azure-http-client.ts';
 import { chunkFor, metadataFor, patternBytes } from '#test/support/chunks.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
 import { SILENCES, startSilentServer, type Silence, type SilentServer } from '#test/support/silent-server.ts';
@@ -215,16 +216,25 @@ describe.for(SILENCES)('credentials from a service that %s', (silence) => {
     await origin.close();
   });
 
-  test('Entra: the exchange has a limit', async () => {
+  test('Entra and the metadata service of a node: the chain has a limit', async () => {
     const { endpoint, tokenFile } = await tokenService(silence);
-    const env = {
-      AZURE_CLIENT_ID: 'client',
-      AZURE_TENANT_ID: 'tenant',
-      AZURE_FEDERATED_TOKEN_FILE: tokenFile,
-      AZURE_AUTHORITY_HOST: endpoint,
-    };
-    const provider = openAzureCredentials({ kind: 'workload-identity' }, { env, timeoutMs: LIMIT_MS });
+    setEnv({ AZURE_CLIENT_ID: 'client', AZURE_TENANT_ID: 'tenant', AZURE_FEDERATED_TOKEN_FILE: tokenFile });
+    const provider = openAzureCredentials(
+      { kind: 'default-chain' },
+      { timeoutMs: LIMIT_MS, httpClient: httpClientOf(endpoint) },
+    );
     expect(await settled(provider())).toMatchObject({ code: 'internal' });
+  });
+
+  test('a request that waits for an Azure token ends with its signal', async () => {
+    const { tokenFile } = await tokenService(silence);
+    setEnv({ AZURE_CLIENT_ID: 'client', AZURE_TENANT_ID: 'tenant', AZURE_FEDERATED_TOKEN_FILE: tokenFile });
+    const origin = openAzureOrigin({ ...azure('http://127.0.0.1:1'), credentials: { kind: 'default-chain' } });
+    const stop = new AbortController();
+    const pending = settled(ORIGIN_CALLS['head']!(origin, { signal: stop.signal }));
+    setTimeout(() => stop.abort(new OrcaError('cancelled', 'the client left')), LIMIT_MS / 2);
+    expect(await pending).toMatchObject({ code: 'cancelled' });
+    await origin.close();
   });
 });
 

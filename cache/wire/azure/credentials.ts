@@ -1,17 +1,17 @@
 /**
  * Azure credentials from the configured source: a directory with an account key or a SAS token (a mounted Secret,
- * reread when it changes), an environment variable, or workload identity.
+ * reread when it changes), an environment variable, or the default chain.
  */
 import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';
 import { openSecretDirectory } from '#cache/wire/secret-directory.ts';
-import { openWorkloadIdentity } from './workload-identity.ts';
+import { openAzureChain, type AzureChainOptions } from './default-chain.ts';
 
 /** Where to read Azure credentials; an account key is a single string. Never contains a secret itself. */
 export type AzureCredentialsSource =
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'env'; readonly accountKeyVar: string }
-  | { readonly kind: 'workload-identity' }
+  | { readonly kind: 'default-chain' }
   | { readonly kind: 'anonymous' };
 
 export type AzureCredentials =
@@ -30,6 +30,8 @@ export interface AzureCredentialsOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** For one token exchange. */
   readonly timeoutMs?: number;
+  /** The HTTP client of the default chain. Default: the package's own. */
+  readonly httpClient?: AzureChainOptions['httpClient'];
 }
 
 /**
@@ -50,7 +52,7 @@ export function openAzureCredentials(
       return accountKey(text, `the environment variable ${source.accountKeyVar}`);
     };
   }
-  const token = openWorkloadIdentity(options);
+  const token = openAzureChain(options);
   return async () => ({ kind: 'bearer', token: await token() });
 }
 

@@ -27,7 +27,7 @@ export function resolveAzure(fields: Fields, context: ResolveContext): AzureSett
       ? withoutCredentials(context)
       : resolveCredentials(fields.credentials?.directory, context);
   const { base, isTls, isLoopback } = azureAddress({ account, endpoint });
-  if (credentials.kind === 'workload-identity' && !isTls && !isLoopback)
+  if (credentials.kind === 'default-chain' && !isTls && !isLoopback)
     context.problems.push({
       path: [...context.path, 'endpoint'],
       message: `must be https if no account key is configured: a bearer token is not sent over http to ${base}`,
@@ -42,9 +42,9 @@ function withoutCredentials(context: ResolveContext): AzureCredentialsSource {
   return { kind: 'anonymous' };
 }
 
-/** In this order: mounted directory, ORCA_* environment variable, workload identity. */
+/** In this order: mounted directory, ORCA_* environment variable, default chain. */
 function resolveCredentials(directory: string | undefined, context: ResolveContext): AzureCredentialsSource {
   if (directory !== undefined) return { kind: 'directory', path: directory };
   const accountKeyVar = variableName(context, 'ACCOUNT_KEY');
-  return isSet(context, accountKeyVar) ? { kind: 'env', accountKeyVar } : { kind: 'workload-identity' };
+  return isSet(context, accountKeyVar) ? { kind: 'env', accountKeyVar } : { kind: 'default-chain' };
 }

@@ -397,7 +397,7 @@ memory: {budget: 16Mi}
     expect(of(minimalFileWith({}), {})).toEqual({ kind: 'default-chain' });
   });
 
-  test('takes an Azure key from a directory or the environment, otherwise workload identity', () => {
+  test('takes an Azure key from a directory or the environment, otherwise the default chain', () => {
     const changes = {
       'origin.type': 'AzureBlob',
       'origin.s3': undefined,
@@ -417,7 +417,7 @@ memory: {budget: 16Mi}
       account: 'near',
       endpoint: '',
       container: 'chunks',
-      credentials: { kind: 'workload-identity' },
+      credentials: { kind: 'default-chain' },
       caFile: '/ca.crt',
     });
     const directory = { ...changes, 'origin.azureBlob': { account: 'acme', credentials: { directory: '/c' } } };
@@ -448,7 +448,7 @@ memory: {budget: 16Mi}
     });
   });
 
-  test('with workload identity is rejected for an http endpoint unless it is loopback', () => {
+  test('with the default chain is rejected for an http endpoint unless it is loopback', () => {
     const over = (endpoint: string) =>
       problemsOf(
         minimalFileWith({
