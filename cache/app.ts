@@ -13,6 +13,8 @@ import { OriginProbes } from '#cache/http/ops/origin-probes.ts';
 import { watchReadiness } from '#cache/http/ops/readiness.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
 import { openPeerKeys } from '#cache/peers/keys.ts';
+import { openTelemetry, type Telemetry } from '#cache/telemetry/otlp.ts';
+import { tracedOrigin, tracedPeers, tracedStore } from '#cache/telemetry/traced-ports.ts';
 import packageJson from '#package' with { type: 'json' };
 import type { Clock } from '#shared/clock.ts';
 import { shutDown } from '#shared/lifecycle.ts';
@@ -48,7 +50,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const closing = new AbortController();
   const metrics = openMetrics({ buckets: new BucketTable(config.origin.buckets), costs: config.costs, log });
   const runtime = followRuntime(options, closing.signal);
-  const drivers = await openDrivers(options);
+  const telemetry = config.telemetry && (await openTelemetry(config.telemetry, packageJson.version));
+  const drivers = withSpans(await openDrivers(options), telemetry);
   const engine = buildEngine(options, drivers, metrics, runtime);
   const running = engine.run(closing.signal);
   const probes = openProbes(options, drivers, engine, metrics, runtime, closing.signal);
@@ -60,6 +63,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     peerKeys: drivers.peerKeys,
     metrics,
     runtimeProblems: () => runtime.problems(),
+    tracer: telemetry?.tracer,
     clock,
     log,
   });
@@ -77,6 +81,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     async close(signal) {
       closing.abort(new Error('the process is shutting down'));
       await Promise.all([runtime.done, running, servers.ops.drain(signal), servers.closeSecrets(), drivers.close()]);
+      await telemetry?.close();
     },
   });
   return { ports, engine, storeProbe: probes.storeProbe, shutDown: () => shutDown(steps, log, clock) };
@@ -123,6 +128,17 @@ async function openDrivers({ config, env, clock, log, stopping, peerDeadAfterMs 
     await Promise.all([peerKeys?.close(), peerClient.close(), peers.close(), origin.close(), store.close()]);
   };
   return { origin, store, peers, peerKeys, peerClient, close };
+}
+
+/** Calls of the drivers become spans, if spans are exported. */
+function withSpans(drivers: Drivers, telemetry: Telemetry | undefined): Drivers {
+  if (telemetry === undefined) return drivers;
+  return {
+    ...drivers,
+    origin: tracedOrigin(drivers.origin),
+    store: tracedStore(drivers.store),
+    peerClient: tracedPeers(drivers.peerClient),
+  };
 }
 
 function buildEngine(

@@ -18,6 +18,7 @@ import { openPeerListener } from '#cache/http/peer/peer.ts';
 import packageJson from '#package' with { type: 'json' };
 import type { Clock } from '#shared/clock.ts';
 import type { RootLog } from '#shared/log.ts';
+import type { Tracer } from '#shared/trace.ts';
 
 export interface ServersOptions {
   readonly config: Config;
@@ -29,6 +30,8 @@ export interface ServersOptions {
   readonly originProbes: OriginProbes;
   readonly storeProbe: StoreProbe;
   readonly runtimeProblems: () => readonly string[];
+  /** undefined = no spans. */
+  readonly tracer: Tracer | undefined;
   readonly clock: Clock;
   readonly log: RootLog;
 }
@@ -57,7 +60,10 @@ export async function listen({ edge, peer, ops }: Servers, addresses: Config['li
   };
 }
 
-async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOptions, unackedBytes: UnackedBytes) {
+async function openEdgeServer(
+  { config, engine, metrics, tracer, clock, log }: ServersOptions,
+  unackedBytes: UnackedBytes,
+) {
   const { auth, tlsDirectory, accessLog } = config.edge;
   const keys = auth.type === 'Anonymous' ? undefined : await openEdgeKeys(auth, { clock, log });
   const tls =
@@ -78,6 +84,7 @@ async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOp
     clock,
     unackedBytes,
     observer: metrics.edge,
+    tracer,
     log,
     accessLog: accessLog && openAccessLog(accessLog, (line) => log.line(line)),
   });
@@ -88,7 +95,7 @@ async function openEdgeServer({ config, engine, metrics, clock, log }: ServersOp
 }
 
 function openPeerServer(
-  { config, engine, peers, peerKeys, metrics, clock, log }: ServersOptions,
+  { config, engine, peers, peerKeys, metrics, tracer, clock, log }: ServersOptions,
   unackedBytes: UnackedBytes,
 ): HttpListener {
   return openPeerListener({
@@ -102,6 +109,7 @@ function openPeerServer(
     clock,
     unackedBytes,
     observer: metrics,
+    tracer,
     log,
   });
 }

@@ -3,6 +3,7 @@
  * and the log level.
  */
 import { pino } from 'pino';
+import { traceFields } from './trace.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -89,7 +90,10 @@ export function openLog(options: LogOptions): RootLog {
       (level: LogLevel) =>
       (message: string, fields?: LogFields): void => {
         if (!isEnabled(level)) return;
-        sink[level]({ ...own, ...redactFields(fields ?? {}, 0) }, message.replace(SIGNED_QUERY, '$1[redacted]'));
+        sink[level](
+          { ...own, ...traceFields(), ...redactFields(fields ?? {}, 0) },
+          message.replace(SIGNED_QUERY, '$1[redacted]'),
+        );
       };
     return {
       debug: at('debug'),

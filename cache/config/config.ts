@@ -84,6 +84,8 @@ export interface Config {
   readonly shutdown: { readonly propagationDelayMs: number; readonly drainTimeoutMs: number };
   /** Undefined = no prices. In dollars. */
   readonly costs: { readonly egressPerGB: number; readonly per1000Requests: number } | undefined;
+  /** Undefined = no spans are exported. `sample`: one new trace of this many is recorded. */
+  readonly telemetry: { readonly otlpEndpoint: string; readonly sample: number } | undefined;
   readonly runtimeFile: string | undefined;
   readonly logLevel: LogLevel;
   /** First 8 hex digits of the SHA-256 of the file's bytes; the operator and `provenConfigs` identify configurations by it. */

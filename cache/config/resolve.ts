@@ -51,6 +51,7 @@ export function resolve(file: PodFile, hash: string, facts: Facts, problems: Pro
       propagationDelayMs: ms(file.shutdown.propagationDelay),
       drainTimeoutMs: ms(file.shutdown.drainTimeout),
     },
+    telemetry: file.telemetry,
     costs: file.costs && {
       egressPerGB: Number(file.costs.originEgressPerGB ?? 0),
       per1000Requests: Number(file.costs.originPer1000Requests ?? 0),

@@ -7,6 +7,7 @@ import type { Infer, Schema } from './json-schema.ts';
 import { address, directory, path } from './pod-path.ts';
 import { peers } from './pod-peers.ts';
 import { cacheStore, origin } from './pod-upstream.ts';
+import { telemetry } from './telemetry.ts';
 import { targetGlobal } from './upstream.ts';
 
 const provenConfigs = {
@@ -74,6 +75,7 @@ export const podFile = {
     },
     shutdown: behavior.shutdown,
     costs,
+    telemetry,
     runtimeFile: path(
       'File whose keys are reloaded while the process runs and override the config file. If omitted, nothing is reloaded.',
     ),

@@ -7,6 +7,7 @@ import type { Schema } from './json-schema.ts';
 import { podOptions } from './pod-options.ts';
 import { edge } from './spec-edge.ts';
 import { cacheStore, origin } from './spec-upstream.ts';
+import { telemetry } from './telemetry.ts';
 
 const proxy = {
   type: 'object',
@@ -101,6 +102,7 @@ export const spec = {
     proxy,
     networkPolicy,
     costs,
+    telemetry,
     pod: podOptions,
     logLevel: behavior.logLevel,
   },

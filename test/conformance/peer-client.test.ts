@@ -33,6 +33,7 @@ async function connect({ replicas, settings }: Engines, keys: PeerKeys | undefin
     maxChunkSizeBytes: settings.memory.budgetBytes / 4,
     clock: systemClock,
     unackedBytes: unknownUnacked,
+    tracer: undefined,
     observer: { peerRequest: () => {}, peerStalled: () => {}, peerShed: () => {} },
     log: silentLog,
   });

@@ -536,6 +536,16 @@ export const badCases: readonly BadCase[] = [
     changes: { 'spec.costs': { originPer1000Requests: -1 } },
     path: 'spec.costs.originPer1000Requests',
   },
+  {
+    name: 'a trace collector with a user',
+    changes: { 'spec.telemetry': { otlpEndpoint: 'http://user@collector' } },
+    path: 'spec.telemetry.otlpEndpoint',
+  },
+  {
+    name: 'no trace of none',
+    changes: { 'spec.telemetry': { otlpEndpoint: 'http://collector', sample: 0 } },
+    path: 'spec.telemetry.sample',
+  },
   { name: 'an unknown log level', changes: { 'spec.logLevel': 'trace' }, path: 'spec.logLevel' },
   { name: 'a string instead of a map', changes: { 'spec.chunking': 'off' }, path: 'spec.chunking' },
   { name: 'a number instead of a string', changes: { 'spec.origin.s3.region': 1 }, path: 'spec.origin.s3.region' },
@@ -590,6 +600,10 @@ export const goodCases: readonly Case[] = [
   },
   { name: 'resources without limits', changes: { 'spec.pod.resources': { requests: { cpu: 1 } } } },
   { name: 'mixed units in a duration', changes: { 'spec.metadata.ttl': '1h30m' } },
+  {
+    name: 'traces',
+    changes: { 'spec.telemetry': { otlpEndpoint: 'https://collector.obs.svc:4318/otlp', sample: 1 } },
+  },
   { name: 'prices', changes: { 'spec.costs': { originEgressPerGB: '0.09', originPer1000Requests: 1 } } },
   { name: 'a network policy', changes: { 'spec.networkPolicy': { enabled: true } } },
   { name: 'no replicas', changes: { 'spec.replicas': 0 } },

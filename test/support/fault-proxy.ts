@@ -15,6 +15,7 @@ export interface Passed {
   readonly target: string;
   readonly range: string | undefined;
   readonly ifNoneMatch: string | undefined;
+  readonly traceparent: string | undefined;
   status: number;
   /** Body bytes of the answer that were passed on. */
   bodyBytes: number;
@@ -88,6 +89,7 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
       target: incoming.url ?? '',
       range: incoming.headers.range,
       ifNoneMatch: incoming.headers['if-none-match'],
+      traceparent: incoming.headers['traceparent']?.toString(),
       status: 0,
       bodyBytes: 0,
     };

@@ -38,6 +38,7 @@ export async function openTestEdge(engine: Engine, options: TestEdgeOptions = {}
     explain: true,
     clock: systemClock,
     unackedBytes: unknownUnacked,
+    tracer: undefined,
     observer: { request: () => {}, firstByte: () => {}, served: () => {}, stalled: () => {}, shed: () => {} },
     log: options.log ?? silentLog,
     accessLog: options.accessLog,

@@ -4,6 +4,7 @@
  */
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import type { PeerAddress } from '#cache/engine/ports.ts';
+import { tracedGenerator } from '#shared/trace.ts';
 import {
   mayRetryOverload,
   startCursor,
@@ -17,7 +18,13 @@ import { fromCoordinator, fromLeavingReplica, fromRunnerUp } from './from-peer.t
 import { fromStore } from './from-store.ts';
 
 /** The bytes of `read.range`, in order. The caller releases each piece. */
-export async function* fetchChunk(context: FetchContext, read: ChunkRead): Pieces<void> {
+export function fetchChunk(context: FetchContext, read: ChunkRead): Pieces<void> {
+  const { chunk, range } = read;
+  const attributes = () => ({ 'orca.chunk': chunk.path, 'orca.range': `${range.from}-${range.to - 1}` });
+  return tracedGenerator('chunk', attributes, fromSources(context, read));
+}
+
+async function* fromSources(context: FetchContext, read: ChunkRead): Pieces<void> {
   const { path } = read.chunk;
   const cursor = startCursor(context, read);
   try {

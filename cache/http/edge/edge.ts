@@ -20,6 +20,7 @@ import { sendDocument } from '#cache/http/listener/send-document.ts';
 import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import { respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
 import type { Log } from '#shared/log.ts';
+import { withRequestTrace, type Span, type SpanAttributes, type Tracer } from '#shared/trace.ts';
 import { authenticate, type EdgeAuth } from './authenticate.ts';
 import type { AccessLog } from './access-log.ts';
 import { serveAttributes } from './attributes.ts';
@@ -59,6 +60,8 @@ export interface EdgeOptions {
   readonly clock: Clock;
   readonly unackedBytes: UnackedBytes;
   readonly observer: EdgeObserver;
+  /** undefined = no spans. */
+  readonly tracer: Tracer | undefined;
   readonly log: Log;
   /** undefined = none. */
   readonly accessLog: AccessLog | undefined;
@@ -76,7 +79,7 @@ export function openEdge(options: EdgeOptions): HttpListener {
     served: { engine, region, names, createdMs: clock.date() },
     requestLog: new RequestLog(options),
   };
-  return openHttpListener((request, response) => void handle(edge, request, response), {
+  return openHttpListener((request, response) => trace(edge, request, response), {
     maxConnections: options.maxConnections,
     onShed: (reason) => options.observer.shed(reason),
     tls: options.tls,
@@ -84,7 +87,13 @@ export function openEdge(options: EdgeOptions): HttpListener {
   });
 }
 
-async function handle(edge: Edge, request: IncomingMessage, response: ServerResponse): Promise<void> {
+function trace(edge: Edge, request: IncomingMessage, response: ServerResponse): void {
+  void withRequestTrace(edge.tracer, request.headers['traceparent'], 'edge', (span) =>
+    handle(edge, request, response, span),
+  );
+}
+
+async function handle(edge: Edge, request: IncomingMessage, response: ServerResponse, span?: Span): Promise<void> {
   const startedMs = performance.now();
   const requestId = newRequestId();
   const method = request.method ?? '';
@@ -124,6 +133,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
       result = await route(edge, call);
     }
     edge.observer.request(method, result.status, result.cache, elapsedMs(), context.bucket);
+    span?.set(spanAttributes(method, context, result));
     if (traced !== undefined) edge.requestLog.succeeded(traced, ended(result));
   } catch (error) {
     const known = asOrcaError(error, 'internal', 'unexpected');
@@ -131,8 +141,20 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     const sent = respondError(request, response, known, context);
     const status = known.code === 'cancelled' ? rowFor(known).status : sent;
     edge.observer.request(method, status, 'NONE', elapsedMs(), context.bucket);
+    span?.set({ ...spanAttributes(method, context, { status, cache: 'NONE' }), 'error.type': known.code });
     edge.requestLog.failed(traced, ended({ status, cache: 'NONE' }), known);
   }
+}
+
+function spanAttributes(method: string, { requestId, bucket, key }: ErrorContext, result: EdgeResult): SpanAttributes {
+  return {
+    'http.request.method': method,
+    'http.response.status_code': result.status,
+    'orca.request_id': requestId,
+    'orca.bucket': bucket,
+    'orca.key': key,
+    'orca.cache': result.cache,
+  };
 }
 
 /**

@@ -29,6 +29,7 @@ import { ownSocket, sendBody, type StallOutcome } from '#cache/http/listener/sen
 import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import { throttledLog } from '#cache/http/listener/throttled-log.ts';
 import type { Log, LogFields } from '#shared/log.ts';
+import { withRequestTrace, type Tracer } from '#shared/trace.ts';
 import { proofOf, sendEmpty, sendJson, sendRefusal, type Requester } from './answer.ts';
 
 /** A requester declares this replica dead after 3 s without a byte: several of these may be late or lost. */
@@ -49,6 +50,8 @@ export interface PeerListenerOptions {
   readonly originId: string;
   readonly buckets: BucketTable;
   readonly maxChunkSizeBytes: number;
+  /** undefined = no spans. */
+  readonly tracer: Tracer | undefined;
   readonly clock: Clock;
   readonly unackedBytes: UnackedBytes;
   readonly observer: {
@@ -88,7 +91,11 @@ export function openPeerListener(options: PeerListenerOptions): HttpListener {
     options.log.warn('peer request refused: no valid MAC', fields),
   );
   const listener = { ...options, logRefused };
-  return openHttpListener((request, response) => void handle(listener, handlers, request, response), {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
+    void withRequestTrace(options.tracer, request.headers['traceparent'], 'peer', () =>
+      handle(listener, handlers, request, response),
+    );
+  return openHttpListener(onRequest, {
     maxConnections: MAX_CONNECTIONS,
     onShed: (reason) => options.observer.peerShed(reason),
     unackedBytes: options.unackedBytes,

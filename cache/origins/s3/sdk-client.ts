@@ -6,6 +6,7 @@ import type { CredentialsProvider } from '#cache/wire/credentials-source.ts';
 import { trustOf } from '#cache/wire/http1/trust.ts';
 import { REQUESTER_PAYS, type S3ClientOptions } from '#cache/wire/s3/client.ts';
 import type { Credentials } from '#cache/wire/s3/sigv4.ts';
+import { traceHeaders } from '#shared/trace.ts';
 
 const CONNECT_TIMEOUT_MS = 2_000;
 const NO_CREDENTIALS: Credentials = { accessKeyId: '', secretAccessKey: '' };
@@ -37,6 +38,14 @@ export function openSdkClient(
       httpsAgent: new HttpsAgent({ keepAlive: true, proxyEnv, ...(caFile !== '' && { ca: trustOf(caFile) }) }),
     },
   });
+  client.middlewareStack.add(
+    (next) => (args) => {
+      Object.assign((args.request as { headers: Record<string, string> }).headers, traceHeaders());
+      return next(args);
+    },
+    // After the signature, which covers no header of a proxy.
+    { step: 'finalizeRequest', priority: 'low', name: 'traceContext' },
+  );
   if (requesterPays === true)
     client.middlewareStack.add(
       (next) => (args) => {

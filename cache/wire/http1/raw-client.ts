@@ -4,6 +4,7 @@
  * error, never a guess. It retries nothing, except once on a new connection when a reused one fails before the first
  * byte.
  */
+import { traceHeaders } from '#shared/trace.ts';
 import { runExchange } from './exchange.ts';
 import type { RawRequest, RawResponse } from './message.ts';
 import { Pool, type PoolOptions } from './pool.ts';
@@ -35,7 +36,8 @@ export function openRawClient(options: RawClientOptions): RawClient {
     get connections() {
       return pool.counts;
     },
-    async request(request) {
+    async request(untraced) {
+      const request = withTrace(untraced);
       if (request.signal.aborted) throw cancelledBy(request.signal);
       const first = await pool.take(request.signal);
       const outcome = await runExchange(first, request, pool.authority);
@@ -50,4 +52,10 @@ export function openRawClient(options: RawClientOptions): RawClient {
     },
     close: () => pool.close(),
   };
+}
+
+/** The server's log can show which client's request this one belongs to. */
+function withTrace(request: RawRequest): RawRequest {
+  const trace = traceHeaders();
+  return trace === undefined ? request : { ...request, headers: { ...request.headers, ...trace } };
 }
