@@ -12,7 +12,6 @@ import { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import { GhostList } from '#cache/engine/memory/ghost-list.ts';
 import { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import { BucketChecks } from '#cache/engine/metadata/bucket-checks.ts';
-import { BucketNames } from '#cache/engine/metadata/bucket-names.ts';
 import { BucketOwners } from '#cache/engine/metadata/bucket-owners.ts';
 import { Listings, underPrefix, withoutPrefix, type ListAnswer } from '#cache/engine/metadata/listings.ts';
 import { Manifests } from '#cache/engine/metadata/manifests.ts';
@@ -32,6 +31,7 @@ import { guardOrigin, guardStore, type GuardedOrigin, type GuardedStore } from '
 import { callOrigin } from '#cache/engine/upstream/origin-call.ts';
 import { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
+import { BucketNames } from './bucket-names.ts';
 import { BucketTable, ruleOf, underRule } from './bucket-rule.ts';
 import { coordinatorsOf, explain, type ChunkCoordinators } from './explain.ts';
 import type { EngineOptions } from './options.ts';
