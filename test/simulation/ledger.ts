@@ -61,7 +61,7 @@ export class Ledger {
   readonly #world: World;
   readonly #accounts = new Map<string, Account>();
   readonly #leadMs: number;
-  readonly #isCalm: boolean;
+  readonly #isFaultless: boolean;
   readonly #further: (path: string, since: Moment, later: Moment) => Excuses;
   /** The time of the first request of each fill. */
   readonly #began = new WeakMap<object, Moment>();
@@ -77,12 +77,12 @@ export class Ledger {
   constructor(
     world: World,
     leadMs: number,
-    isCalm: boolean,
+    isFaultless: boolean,
     further: (path: string, since: Moment, later: Moment) => Excuses,
   ) {
     this.#world = world;
     this.#leadMs = leadMs;
-    this.#isCalm = isCalm;
+    this.#isFaultless = isFaultless;
     this.#further = further;
   }
 
@@ -141,8 +141,11 @@ export class Ledger {
     account.isSparseOnly &&= isAll && isSparse(chunk, range);
   }
 
-  /** After the workload of a calm run: a chunk that was read in small parts has cost what these may cost, and is filled then. */
-  checkSparse(): void {
+  /**
+   * After the workload of a run without faults: a chunk that was read in small parts has cost what these may cost.
+   * `isFilled`: and was filled then, as every request was served.
+   */
+  checkSparse(isFilled: boolean): void {
     for (const [path, account] of this.#accounts) {
       if (!account.isSparseOnly || account.creditBytes === 0) continue;
       const filledBytes = account.spans.reduce((sum, { from, to }) => sum + to - from, 0);
@@ -150,7 +153,7 @@ export class Ledger {
       if (costBytes > account.creditBytes)
         this.#world.violate('sparse reads are sparse', `${path} cost ${costBytes} bytes of ${account.creditBytes}`);
       const mayBytes = account.lengthBytes + account.sparseBytes;
-      if (filledBytes === 0 && account.fillCreditBytes > mayBytes)
+      if (isFilled && filledBytes === 0 && account.fillCreditBytes > mayBytes)
         this.#world.violate(
           'sparse reads are sparse',
           `${path} has paid ${account.fillCreditBytes} bytes for ${account.lengthBytes}, and is not filled`,
@@ -168,13 +171,13 @@ export class Ledger {
     const account = this.#account(path);
     const arrivedBytes = to - from;
     // A failed fill does not count; without faults none fails.
-    if (this.#isCalm && account.sparse.some((span) => span.from < to && span.to > from))
+    if (this.#isFaultless && account.sparse.some((span) => span.from < to && span.to > from))
       this.#world.violate('sparse reads are sparse', `bytes [${from}, ${to}) of ${path} were read a second time`);
     account.sparse.push({ from, to });
     account.sparseBytes += arrivedBytes;
     this.totalBytes += arrivedBytes;
     this.sparseBytes += arrivedBytes;
-    if (this.#isCalm && account.sparseBytes > account.creditBytes)
+    if (this.#isFaultless && account.sparseBytes > account.creditBytes)
       this.#world.violate(
         'sparse reads are sparse',
         `${account.sparseBytes} bytes of ${path} were read for sparse reads, which may cost ${account.creditBytes}`,

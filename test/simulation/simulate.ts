@@ -103,7 +103,7 @@ class Run {
     this.#raceMs = raceOf(scenario);
     const world = (this.world = new World(log));
     this.#faults = new Faults(world, scenario, this.#random.fork('strikes'));
-    this.#ledger = new Ledger(world, this.#raceMs, scenario.isCalm, (path, since, later) =>
+    this.#ledger = new Ledger(world, this.#raceMs, isFaultless(scenario), (path, since, later) =>
       this.#excuses(path, since, later),
     );
     this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'), {
@@ -159,7 +159,7 @@ class Run {
     this.#heal();
     await this.#settle('requests end', () => this.#clients.running.size === 0);
     await world.run(world.nowMs + RECOVERY_MS);
-    if (scenario.isCalm) this.#ledger.checkSparse();
+    if (isFaultless(scenario)) this.#ledger.checkSparse(scenario.isCalm);
     await this.#readEverythingAgain();
     await this.#settle('fills end', () => this.#live().every(isIdle));
     await this.#shutDown();
@@ -607,7 +607,7 @@ class Run {
         world.violate('everything is released', `${process.owner.name} is left with ${process.timers.size} timers`);
     }
     this.#checkSpread();
-    if (this.#scenario.isImpatient && !this.#scenario.faults.has('pressure')) this.#origin.bill.check(world);
+    if (isFaultless(this.#scenario)) this.#origin.bill.check(world);
     if (this.#scenario.isCalm && this.#ledger.repeatedBytes > 0)
       world.violate('one fill per chunk', `${this.#ledger.repeatedBytes} bytes came twice`);
   }
@@ -649,6 +649,11 @@ function raceOf({ faults }: Scenario): number {
   if (faults.has('pressure')) return MEMORY_WAIT_MS;
   const stores: readonly Fault[] = ['store-errors', 'store-down', 'store-slow'];
   return stores.some((fault) => faults.has(fault)) ? STORE_PATIENCE_MS : RACE_MS;
+}
+
+/** Nothing fails, and there is memory for all clients, even if many of them leave early. */
+function isFaultless({ isCalm, isImpatient, faults }: Scenario): boolean {
+  return isCalm || (isImpatient && !faults.has('pressure'));
 }
 
 function hasOpenBreaker({ engine }: Incarnation): boolean {
