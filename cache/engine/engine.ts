@@ -1,4 +1,5 @@
 /** Wires the engine's parts. Its two entry points are `read` (for clients) and `serveFill` (for peers). */
+import type { ClientCacheControl } from '#cache/core/cache-control.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ListQuery } from '#cache/core/s3/listing.ts';
 import { versionsUnder, versionsWithout, type VersionPage, type VersionQuery } from '#cache/core/s3/version-list.ts';
@@ -50,7 +51,7 @@ const STALL_LIMIT_WITHOUT_STORE_MS = 30_000;
 export interface Engine {
   read(request: ReadRequest): Promise<ReadResult>;
   /** A page of a client's bucket, in the client's names. */
-  list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListAnswer>;
+  list(bucket: string, query: ListQuery, signal: AbortSignal, accepted?: ClientCacheControl): Promise<ListAnswer>;
   /** The client's names of the origin's buckets under the configured patterns. */
   listBuckets(signal: AbortSignal): Promise<readonly string[]>;
   /** The same of all versions. */
@@ -60,6 +61,7 @@ export interface Engine {
     name: Pick<ReadRequest, 'bucket' | 'key' | 'versionId'>,
     wanted: SubResource,
     signal: AbortSignal,
+    accepted?: ClientCacheControl,
   ): Promise<SubResourceAnswer>;
   /** Rejects unless the client's bucket is served and, as far as the origin answers, exists there. */
   requireBucket(bucket: string, signal: AbortSignal): Promise<void>;
@@ -221,17 +223,8 @@ export function openEngine(options: EngineOptions): Engine {
     ...openCalls(context, { identity, ...answers }),
     explain: (result) => explain(result, options.peers),
     coordinators: (result) => coordinatorsOf(result, options.peers),
-    run: async (signal) => {
-      signal.addEventListener('abort', () => storedLists.close(), { once: true });
-      await Promise.all([outbox.run(signal), identity.run(signal)]);
-    },
+    ...openBackground({ outbox, identity, storedLists, flights, sparse }),
     stallLimitMs: () => (store.breaker.state === 'closed' ? STALL_LIMIT_MS : STALL_LIMIT_WITHOUT_STORE_MS),
-    async idle() {
-      // A sparse read may have started a fill.
-      do await Promise.all([flights.idle(), sparse.idle()]);
-      while (flights.count + sparse.running > 0);
-    },
-    flush: (signal) => outbox.flush(signal),
     identity,
     origin,
     store,
@@ -248,6 +241,34 @@ export function openEngine(options: EngineOptions): Engine {
     metadata,
     manifests,
     listings,
+  };
+}
+
+/** Work that no request waits for. */
+function openBackground({
+  outbox,
+  identity,
+  storedLists,
+  flights,
+  sparse,
+}: {
+  readonly outbox: Outbox;
+  readonly identity: OriginIdentity;
+  readonly storedLists: StoredLists;
+  readonly flights: Flights;
+  readonly sparse: SparseReads;
+}): Pick<Engine, 'run' | 'idle' | 'flush'> {
+  return {
+    async run(signal) {
+      signal.addEventListener('abort', () => storedLists.close(), { once: true });
+      await Promise.all([outbox.run(signal), identity.run(signal)]);
+    },
+    async idle() {
+      // A sparse read may have started a fill.
+      do await Promise.all([flights.idle(), sparse.idle()]);
+      while (flights.count + sparse.running > 0);
+    },
+    flush: (signal) => outbox.flush(signal),
   };
 }
 
@@ -283,12 +304,12 @@ function openCalls(
   };
   return {
     read: (request) => served(() => read(context, request)),
-    list: (bucket, query, signal) =>
+    list: (bucket, query, signal, accepted) =>
       served(async () => {
         const rule = ruleOf(context, bucket);
         const { originBucket, prefix } = rule;
         underRule(rule, query.prefix);
-        const answer = await listings.list(originBucket, underPrefix(prefix, query), signal);
+        const answer = await listings.list(originBucket, underPrefix(prefix, query), signal, accepted);
         return { ...answer, page: withoutPrefix(prefix, answer.page) };
       }),
     listBuckets: (signal) => served(() => bucketNames.list(context.buckets, signal)),
@@ -299,16 +320,16 @@ function openCalls(
         const page = await versionListings.list(rule.originBucket, versionsUnder(rule.prefix, query), signal);
         return versionsWithout(rule.prefix, page);
       }),
-    subResource: (name, wanted, signal) =>
+    subResource: (name, wanted, signal, accepted) =>
       served(async () => {
         const { originBucket, prefix } = ruleOf(context, name.bucket);
-        if (name.key !== '') return subResources.read(admit(context, name).object, wanted, signal);
+        if (name.key !== '') return subResources.read(admit(context, name).object, wanted, signal, accepted);
         if (wanted.namesKeys === true && prefix !== '')
           throw new OrcaError(
             'not_implemented',
             `?${wanted.name} names keys of the origin's bucket outside of this one`,
           );
-        return subResources.read({ bucket: originBucket, key: '' }, wanted, signal);
+        return subResources.read({ bucket: originBucket, key: '' }, wanted, signal, accepted);
       }),
     requireBucket: (bucket, signal) => served(() => bucketChecks.require(ruleOf(context, bucket), signal)),
     checkOwner: (name, owner, signal) =>

@@ -4,12 +4,14 @@
  * the same pages again and again. While the origin does not answer, the last known page is served (stale-if-error), from
  * memory or from the cachestore.
  */
+import { ACCEPTS_ALL, type ClientCacheControl } from '#cache/core/cache-control.ts';
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
 import { pageBytes, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
 import { abortable } from '#cache/engine/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
+import { FreshFlights } from './fresh-flights.ts';
 import { ListRefusals, refusalScope, type RefusalScope } from './list-refusals.ts';
 import type { StoredLists } from './stored-lists.ts';
 
@@ -56,7 +58,7 @@ interface Asked {
 
 export class Listings {
   readonly #options: ListingsOptions;
-  readonly #calls = new Singleflight<string, Kept>();
+  readonly #calls = new FreshFlights<Kept>();
   readonly #storedReads = new Singleflight<string, Kept | undefined>();
   readonly #pages = new LruTable<Kept>({
     maxEntries: MAX_BYTES,
@@ -77,9 +79,15 @@ export class Listings {
     return this.#pages.weight;
   }
 
-  /** Rejects with the origin's codes. `bucket` is the origin's. */
-  async list(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListAnswer> {
-    const { ttlMs, observer } = this.#options;
+  /** Rejects with the origin's codes, or `not_cached`. `bucket` is the origin's. */
+  async list(
+    bucket: string,
+    query: ListQuery,
+    signal: AbortSignal,
+    { maxAgeMs = Number.POSITIVE_INFINITY, onlyIfCached }: ClientCacheControl = ACCEPTS_ALL,
+  ): Promise<ListAnswer> {
+    const { observer } = this.#options;
+    const ttlMs = Math.min(this.#options.ttlMs, maxAgeMs);
     const { prefix, delimiter, after, maxKeys } = query;
     const asked = { name: JSON.stringify([bucket, prefix, delimiter, after, maxKeys]), bucket, query };
     const failure = this.#failures.get(asked.name);
@@ -89,8 +97,9 @@ export class Listings {
       observer.list('memory');
       return this.#answer(kept, false);
     }
+    if (onlyIfCached) throw new OrcaError('not_cached', 'the page of the list is not in memory');
     try {
-      const fresh = await abortable(this.#ask(asked, kept !== undefined), signal);
+      const fresh = await abortable(this.#ask(asked, kept !== undefined, ttlMs), signal);
       observer.list('origin');
       return this.#answer(fresh, false);
     } catch (error) {
@@ -102,9 +111,9 @@ export class Listings {
     }
   }
 
-  /** One question to the origin for all who ask at the same time. */
-  async #ask(asked: Asked, isRepeated: boolean): Promise<Kept> {
-    const call = this.#calls.do(asked.name, () => this.#call(asked, isRepeated));
+  /** One call to the origin for all requests at the same time. */
+  async #ask(asked: Asked, isRepeated: boolean, ttlMs: number): Promise<Kept> {
+    const call = this.#calls.do(asked.name, ttlMs > 0, () => this.#call(asked, isRepeated));
     if (!isRepeated) return call;
     // There is something to serve: an origin that stays silent for as long as an attempt may take has failed.
     const { clock } = this.#options;

@@ -3,13 +3,14 @@
  * coalesced, and an answer is used for as long as a page of a list. It is not served while the origin is down: tools
  * decide by tags and locks.
  */
-import { hasCode, type ErrorCode } from '#cache/core/errors.ts';
+import { ACCEPTS_ALL, type ClientCacheControl } from '#cache/core/cache-control.ts';
+import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
 import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import { abortable } from '#cache/engine/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
-import { Singleflight } from '#shared/singleflight.ts';
+import { FreshFlights } from './fresh-flights.ts';
 
 /** As for the HEAD of an object. */
 const FIRST_BYTE_TIMEOUT_MS = 2_000;
@@ -37,8 +38,8 @@ type Outcome = { readonly answer: SubResourceAnswer } | { readonly error: unknow
 
 export class SubResources {
   readonly #options: SubResourcesOptions;
-  readonly #flights = new Singleflight<string, SubResourceAnswer>();
-  readonly #known = new LruTable<{ readonly outcome: Outcome; readonly untilMs: number }>({
+  readonly #flights = new FreshFlights<SubResourceAnswer>();
+  readonly #known = new LruTable<{ readonly outcome: Outcome; readonly learnedMs: number }>({
     maxEntries: MAX_ENTRIES,
     maxWeight: MAX_BYTES,
     weigh: (name, { outcome }) => ENTRY_BYTES + 2 * name.length + bytesOf(outcome),
@@ -53,39 +54,42 @@ export class SubResources {
     object: Omit<ObjectName, 'originId'>,
     wanted: SubResource,
     signal: AbortSignal,
+    { maxAgeMs = Number.POSITIVE_INFINITY, onlyIfCached }: ClientCacheControl = ACCEPTS_ALL,
   ): Promise<SubResourceAnswer> {
+    const ttlMs = Math.min(this.#options.ttlMs, maxAgeMs);
     const { bucket, key, versionId } = object;
     const name = JSON.stringify([bucket, key, versionId ?? null, wanted.name]);
     const known = this.#known.get(name);
-    if (known !== undefined && this.#options.clock.now() < known.untilMs) {
+    if (known !== undefined && this.#options.clock.now() - known.learnedMs < ttlMs) {
       if ('error' in known.outcome) throw known.outcome.error;
       return known.outcome.answer;
     }
+    if (onlyIfCached) throw new OrcaError('not_cached', `?${wanted.name} is not in memory`);
     return abortable(
-      this.#flights.do(name, () => this.#ask(name, object, wanted)),
+      this.#flights.do(name, ttlMs > 0, () => this.#ask(name, object, wanted)),
       signal,
     );
   }
 
   async #ask(name: string, object: Omit<ObjectName, 'originId'>, wanted: SubResource): Promise<SubResourceAnswer> {
-    const { origin } = this.#options;
+    const { origin, clock } = this.#options;
     const { bucket, key, versionId } = object;
+    const learnedMs = clock.now();
     const call = { operation: 'sub_resource', bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
     try {
       const answer = await callOrigin(this.#options, call, (options) =>
         origin.subResource(bucket, key, wanted, options, versionId),
       );
-      this.#keep(name, { answer });
+      this.#keep(name, { answer }, learnedMs);
       return answer;
     } catch (error) {
-      if (hasCode(error, ...LASTING)) this.#keep(name, { error });
+      if (hasCode(error, ...LASTING)) this.#keep(name, { error }, learnedMs);
       throw error;
     }
   }
 
-  #keep(name: string, outcome: Outcome): void {
-    const { ttlMs, clock } = this.#options;
-    if (ttlMs > 0) this.#known.set(name, { outcome, untilMs: clock.now() + ttlMs });
+  #keep(name: string, outcome: Outcome, learnedMs: number): void {
+    if (this.#options.ttlMs > 0) this.#known.set(name, { outcome, learnedMs });
   }
 }
 

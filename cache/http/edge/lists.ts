@@ -71,7 +71,9 @@ export async function listObjects({ engine, names }: ServedBuckets, call: EdgeCa
   // Mountpoint requests zero keys to check its access, which needs no list.
   if (maxKeys === 0) await engine.requireBucket(target.bucket, signal);
   const { page, ageMs, stale } =
-    maxKeys === 0 ? NO_KEYS : await engine.list(target.bucket, { prefix, delimiter, after, maxKeys }, signal);
+    maxKeys === 0
+      ? NO_KEYS
+      : await engine.list(target.bucket, { prefix, delimiter, after, maxKeys }, signal, call.cacheControl);
   response.setHeader('Age', Math.floor(ageMs / 1000));
   if (!stale) return sendXml(call, 200, listDocument(listRequest, page));
   response.setHeader('X-Cache', 'STALE');

@@ -70,7 +70,8 @@ export async function serveSubResource(
   if (wanted === undefined) throw new OrcaError('not_implemented', `?${name} is not implemented`);
   if (wanted.namesKeys === true) requireReadAccess(caller, bucket, '');
   const versionId = key === '' ? undefined : versionIdOf(target.query);
-  const answer = await engine.subResource({ bucket, key, versionId }, wanted, abortOnClose(request, response));
+  const signal = abortOnClose(request, response);
+  const answer = await engine.subResource({ bucket, key, versionId }, wanted, signal, call.cacheControl);
   if ('document' in answer) return sendXml(call, 200, answer.document);
   const document = errorDocument({
     Code: answer.code,

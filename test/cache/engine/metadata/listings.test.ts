@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { ClientCacheControl } from '#cache/core/cache-control.ts';
 import { OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import type { ListItem, ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import { Listings, underPrefix, withoutPrefix } from '#cache/engine/metadata/listings.ts';
@@ -144,6 +145,54 @@ describe('a page', () => {
     expect(listings.sizeBytes).toBeGreaterThan(28 * MIB);
     expect(listings.sizeBytes).toBeLessThanOrEqual(32 * MIB);
   });
+});
+
+describe('a client', () => {
+  const list = ({ clock, listings }: ReturnType<typeof open>, accepted: Partial<ClientCacheControl>) =>
+    whileTimePasses(
+      clock,
+      listings.list('bucket', ALL, NEVER, { maxAgeMs: undefined, onlyIfCached: false, ...accepted }),
+    );
+
+  test('that accepts no age gets a page that was requested after its request', async () => {
+    const world = open();
+    world.origin.put('bucket', 'a', 'body');
+    await world.list();
+    world.origin.put('bucket', 'b', 'body');
+    expect(namesOf((await list(world, { maxAgeMs: 0 })).page)).toEqual(['a', 'b']);
+    await world.clock.advance(1_000);
+    await list(world, { maxAgeMs: 2_000 });
+    expect(world.requests).toHaveLength(2);
+    await list(world, { maxAgeMs: 1_000 });
+    expect(world.requests).toHaveLength(3);
+  });
+
+  test('that requests only what is cached gets the kept page, or an error', async () => {
+    const world = open();
+    world.origin.put('bucket', 'a', 'body');
+    await expect(list(world, { onlyIfCached: true })).rejects.toMatchObject({ code: 'not_cached' });
+    await world.list();
+    expect(namesOf((await list(world, { onlyIfCached: true })).page)).toEqual(['a']);
+    expect(world.requests).toHaveLength(1);
+  });
+});
+
+test('with a TTL of 0 a list after a write contains it, although an earlier list is in flight', async () => {
+  const pages = { '': pageOf(1, 'before') };
+  const { clock, origin, requests, listings } = open({ ttlMs: 0, pages });
+  origin.createBucket('bucket');
+  const gate = Promise.withResolvers<undefined>();
+  pages[''] = gate.promise.then(() => pageOf(1, 'before')) as unknown as ListPage;
+  const early = listings.list('bucket', ALL, NEVER);
+  await clock.advance(0);
+  expect(requests).toHaveLength(1);
+  // Three clients that wrote meanwhile share one list.
+  const late = [1, 2, 3].map(() => listings.list('bucket', ALL, NEVER));
+  pages[''] = pageOf(1, 'after');
+  gate.resolve(undefined);
+  expect(namesOf((await whileTimePasses(clock, early)).page)).toEqual(['before']);
+  for (const { page } of await whileTimePasses(clock, Promise.all(late))) expect(namesOf(page)).toEqual(['after']);
+  expect(requests).toHaveLength(2);
 });
 
 describe('while the origin is down', () => {

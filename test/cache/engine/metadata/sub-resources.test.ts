@@ -84,3 +84,17 @@ test('an expired answer is not served while the origin is down', async () => {
   origin.inject({ on: 'sub_resource', what: new OrcaError('origin_unavailable', 'injected'), times: 3 });
   await expect(read()).rejects.toMatchObject({ code: 'origin_unavailable' });
 });
+
+test('a client that accepts no age queries the origin, one that requests only what is cached does not', async () => {
+  const { clock, origin, documents, read } = open();
+  origin.documents.set('bucket/key?tagging', { document: 'one' });
+  const accepting = (accepted: { readonly maxAgeMs: number | undefined; readonly onlyIfCached: boolean }) =>
+    whileTimePasses(clock, documents.read({ bucket: 'bucket', key: 'key' }, TAGGING, NEVER, accepted));
+  const onlyIfCached = { maxAgeMs: undefined, onlyIfCached: true };
+  await expect(accepting(onlyIfCached)).rejects.toMatchObject({ code: 'not_cached' });
+  await read();
+  expect(await accepting(onlyIfCached)).toEqual({ document: 'one' });
+  expect(origin.counts.subResources).toBe(1);
+  origin.documents.set('bucket/key?tagging', { document: 'two' });
+  expect(await accepting({ maxAgeMs: 0, onlyIfCached: false })).toEqual({ document: 'two' });
+});
