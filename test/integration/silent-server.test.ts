@@ -22,6 +22,8 @@ import { SILENCES, startSilentServer, type Silence, type SilentServer } from '#t
 
 /** The limits of the calls, where they can be set. */
 const LIMIT_MS = 100;
+/** Far above the time until a test aborts its signal. */
+const CONNECT_LIMIT_MS = 1_000;
 /** Far above any limit here (2 s for some connections), far below what an unbounded call takes. */
 const SOON_MS = 8_000;
 const ETAG = 'e1';
@@ -63,14 +65,14 @@ const s3 = (endpoint: string) => ({
   region: 'us-east-1',
   forcePathStyle: true,
   caFile: '',
-  connectTimeoutMs: LIMIT_MS,
+  connectTimeoutMs: CONNECT_LIMIT_MS,
   credentials: { kind: 'env', accessKeyIdVar: 'ORCA_TEST_KEY', secretAccessKeyVar: 'ORCA_TEST_KEY' } as const,
 });
 const azure = (endpoint: string) => ({
   endpoint: `${endpoint}/account`,
   account: 'account',
   caFile: '',
-  connectTimeoutMs: LIMIT_MS,
+  connectTimeoutMs: CONNECT_LIMIT_MS,
   credentials: { kind: 'env', accountKeyVar: 'ORCA_TEST_KEY' } as const,
 });
 const http = (endpoint: string) => ({
