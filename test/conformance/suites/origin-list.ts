@@ -101,6 +101,13 @@ export function originListSuite(name: string, open: () => Promise<OriginFixture>
       );
     });
 
+    test('contains the buckets whose names begin with a prefix', async () => {
+      const { origin, bucket } = fixture;
+      expect(await origin.listBuckets(bucket.slice(0, 3), { signal })).toEqual([bucket]);
+      expect(await origin.listBuckets('', { signal })).toContain(bucket);
+      expect(await origin.listBuckets('no-such-', { signal })).toEqual([]);
+    });
+
     test('is bucket_not_found for a missing bucket', async () => {
       const query = { prefix: '', delimiter: '', after: '', maxKeys: 1 };
       await expect(fixture.origin.list('no-such-bucket', query, { signal })).rejects.toMatchObject({
