@@ -12,6 +12,7 @@ import type { StoreFindings } from '#cache/core/store-verdict.ts';
 import type { ByteSink, CallOptions, HungCalls, ProbedStore } from '#cache/engine/ports.ts';
 import { chunkKey, smallKey } from '#cache/stores/paths.ts';
 import { checkPieces, checkStored } from '#cache/stores/stored-chunk.ts';
+import { untilAborted } from '#cache/wire/bounded.ts';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
 import { systemClock, type Clock } from '#shared/clock.ts';
 import { copyRange, isStored, withChunkFile } from './chunk-file.ts';
@@ -178,18 +179,16 @@ class FilesystemStore implements ProbedStore {
 
   /** Creates the root and sweeps it before the first write. After a failure, the next write tries again. */
   async #prepare(call: FileCall): Promise<void> {
-    this.#prepared ??= (async () => {
+    const prepared = (this.#prepared ??= (async () => {
       // Not the caller's signal: other calls wait for it too.
       const limits = { signal: NEVER, limitMs: call.limitMs };
       await this.#files.mkdir(this.#root, limits);
       await sweepTemporary(this.#files, this.#root, Date.now(), limits);
-    })();
-    try {
-      await this.#prepared;
-    } catch (error) {
-      this.#prepared = undefined;
-      throw error;
-    }
+    })());
+    prepared.catch(() => {
+      if (this.#prepared === prepared) this.#prepared = undefined;
+    });
+    await untilAborted(prepared, call.signal);
   }
 
   /** Writes a temporary file, lets `step` give it its name, and removes the temporary name. */

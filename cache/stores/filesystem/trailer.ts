@@ -44,9 +44,19 @@ export function fieldsLength(foot: Buffer): number {
 export function decodeFields(fields: Buffer, foot: Buffer): ChunkMetadata | undefined {
   if (crc32(fields) !== foot.readUInt32LE(4))
     throw new OrcaError('chunk_bad', 'the trailer of the stored chunk is corrupt');
-  const parsed: unknown = JSON.parse(fields.toString('utf8'));
-  if (typeof parsed !== 'object' || parsed === null)
+  const parsed = parse(fields.toString('utf8'));
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
     throw new OrcaError('chunk_bad', 'the trailer of the stored chunk is not a JSON object');
   const strings = Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
   return decodeMetadata(Object.fromEntries(strings));
+}
+
+/** Undefined for text that is not JSON. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }

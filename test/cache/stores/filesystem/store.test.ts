@@ -121,6 +121,16 @@ test('a path outside the root is rejected, and nothing is written', async () => 
   await expect(stat(join(dirname(root), 'evil'))).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
+test('an aborted write ends at once, before its root is created and swept', async () => {
+  const deep = openFilesystemStore({ path: join(root, 'new') });
+  const aborter = new AbortController();
+  const committing = deep.commit(chunk, metadata, pieces, { signal: aborter.signal });
+  aborter.abort();
+  await expect(committing).rejects.toMatchObject({ code: 'cancelled' });
+  expect(await readdir(root)).toEqual([]);
+  await deep.close();
+});
+
 test('an error of the filesystem is store_unavailable, with the error as its cause', async () => {
   // A file in place of the directory fails for root too, to whom file modes do not apply.
   await writeFile(join(root, 'test'), 'x');

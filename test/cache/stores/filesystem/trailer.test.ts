@@ -1,7 +1,10 @@
-import { assert, constantFrom, nat, property, string } from 'fast-check';
+import { assert, constantFrom, dictionary, json, nat, oneof, property, string } from 'fast-check';
+import { crc32 } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { decodeFields, encodeTrailer, fieldsLength, FOOT_BYTES } from '#cache/stores/filesystem/trailer.ts';
-import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import { decodeFields, encodeTrailer, fieldsLength, FOOT_BYTES, trailerOf } from '#cache/stores/filesystem/trailer.ts';
+import { blockCount, encodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import { nasty } from '#test/support/fuzz.ts';
 
 const metadata: ChunkMetadata = {
   lengthBytes: 200_000,
@@ -40,4 +43,36 @@ test('detects any flipped bit', () => {
 test('rejects bytes that are not a foot', () => {
   expect(() => fieldsLength(Buffer.alloc(FOOT_BYTES))).toThrow(expect.objectContaining({ code: 'chunk_bad' }));
   expect(() => fieldsLength(Buffer.from('ORCACHNK'))).toThrow(expect.objectContaining({ code: 'chunk_bad' }));
+});
+
+test.for(['', '[]', '["orca-version"]', 'null', '7', '{', '"orca"'])(
+  'fields %j with a valid CRC are a bad chunk',
+  (text) => {
+    const fields = Buffer.from(text);
+    const foot = Buffer.alloc(FOOT_BYTES);
+    foot.writeUInt32LE(crc32(fields), 4);
+    expect(() => decodeFields(fields, foot)).toThrow(expect.objectContaining({ code: 'chunk_bad' }));
+  },
+);
+
+test('any fields are metadata with consistent blocks, no metadata, or a bad chunk', () => {
+  const good = encodeMetadata({ ...metadata, identity: 'hash/0' });
+  const value = oneof(nasty('1', '-', 'e9', '0x', '/', '='), json({ maxDepth: 1 }));
+  assert(
+    property(dictionary(constantFrom(...Object.keys(good)), value, { maxKeys: 3 }), (changes) => {
+      let decoded: ChunkMetadata | undefined;
+      try {
+        decoded = decode(trailerOf({ ...good, ...changes }));
+      } catch (error) {
+        expect(error).toBeInstanceOf(OrcaError);
+        expect(error).toMatchObject({ code: 'chunk_bad' });
+        return;
+      }
+      if (decoded === undefined) return;
+      const { lengthBytes, blockSizeBytes, blockCrcs } = decoded;
+      expect(Number.isSafeInteger(lengthBytes) && Number.isSafeInteger(blockSizeBytes)).toBe(true);
+      expect(blockCrcs.length).toBe(blockCount(lengthBytes, blockSizeBytes));
+    }),
+    { numRuns: 500 },
+  );
 });
