@@ -23,6 +23,10 @@ const MAX_BYTES = 32 * 1024 * 1024;
 const MAX_REFUSALS = 1_000;
 /** How often a replica looks in the cachestore for a newer page, or for a refusal. */
 const CHECK_STORED_MS = 30_000;
+/** A slower failure is not repeated by each client: one in this interval waits for the origin again. */
+const SLOW_FAILURE_MS = 2_000;
+/** As often as the circuit breaker of the origin. */
+const PROBE_EVERY_MS = 5_000;
 /** Origin outages, as for objects: the last known page stays valid. */
 const OUTAGE: readonly ErrorCode[] = ['origin_unavailable', 'origin_throttled'];
 /** Answers that would be the same on the next attempt: they are kept for the TTL. */
@@ -69,6 +73,8 @@ export class Listings {
     maxEntries: MAX_REFUSALS,
   });
   readonly #refusals = new ListRefusals();
+  /** Buckets whose origin was silent: until then known pages are served at once. Bounded by the allow-list. */
+  readonly #silentUntilMs = new Map<string, number>();
 
   constructor(options: ListingsOptions) {
     this.#options = options;
@@ -86,7 +92,7 @@ export class Listings {
     signal: AbortSignal,
     { maxAgeMs = Number.POSITIVE_INFINITY, onlyIfCached }: ClientCacheControl = ACCEPTS_ALL,
   ): Promise<ListAnswer> {
-    const { observer } = this.#options;
+    const { observer, clock } = this.#options;
     const ttlMs = Math.min(this.#options.ttlMs, maxAgeMs);
     const { prefix, delimiter, after, maxKeys } = query;
     const asked = { name: JSON.stringify([bucket, prefix, delimiter, after, maxKeys]), bucket, query };
@@ -98,17 +104,31 @@ export class Listings {
       return this.#answer(kept, false);
     }
     if (onlyIfCached) throw new OrcaError('not_cached', 'the page of the list is not in memory');
+    const startedMs = clock.now();
+    if (maxAgeMs > 0 && startedMs < (this.#silentUntilMs.get(bucket) ?? 0)) {
+      const last = await this.#stale(asked, signal);
+      if (last !== undefined) return last;
+    }
     try {
       const fresh = await abortable(this.#ask(asked, kept !== undefined, ttlMs), signal);
+      this.#silentUntilMs.delete(bucket);
       observer.list('origin');
       return this.#answer(fresh, false);
     } catch (error) {
       if (!hasCode(error, ...OUTAGE)) throw error;
-      const last = await abortable(this.#lastKnown(asked), signal);
+      const nowMs = clock.now();
+      if (nowMs - startedMs >= SLOW_FAILURE_MS) this.#silentUntilMs.set(bucket, nowMs + PROBE_EVERY_MS);
+      const last = await this.#stale(asked, signal);
       if (last === undefined) throw error;
-      observer.list('stale');
-      return this.#answer(last, true);
+      return last;
     }
+  }
+
+  async #stale(asked: Asked, signal: AbortSignal): Promise<ListAnswer | undefined> {
+    const last = await abortable(this.#lastKnown(asked), signal);
+    if (last === undefined) return undefined;
+    this.#options.observer.list('stale');
+    return this.#answer(last, true);
   }
 
   /** One call to the origin for all requests at the same time. */

@@ -248,6 +248,27 @@ describe('while the origin is down', () => {
     origin.headGate.release();
   });
 
+  test('the clients after one that waited for a silent origin do not wait, but for one every 5 s', async () => {
+    const { clock, origin, ask, list } = open();
+    origin.put('bucket', 'a', 'body');
+    await ask();
+    await ask({ maxKeys: 5 });
+    await clock.advance(TTL_MS);
+    origin.headGate.hold();
+    await ask();
+    const waits: number[] = [];
+    for (const query of [{}, { maxKeys: 5 }, {}]) {
+      const startedMs = clock.now();
+      expect(await ask(query)).toMatchObject({ stale: true });
+      waits.push(clock.now() - startedMs);
+    }
+    expect(Math.max(...waits)).toBeLessThan(1_000);
+    origin.headGate.release();
+    await clock.advance(5_000);
+    origin.put('bucket', 'b', 'body');
+    expect(namesOf(await list())).toEqual(['a', 'b']);
+  });
+
   test('the origin’s next answer is served, not the old page', async () => {
     const { clock, origin, list, ask, failWith } = open();
     origin.put('bucket', 'a', 'body');
