@@ -124,6 +124,8 @@ function registerGauges(registry: Registry, engine: Engine, peers: PeerView, sto
   };
   gauge(GAUGES.breakerOpen, (gauge) => {
     const isOpen = (breaker: { readonly state: string }) => (breaker.state === 'closed' ? 0 : 1);
+    // Buckets under a pattern come and go.
+    gauge.reset();
     gauge.set({ name: 'store' }, isOpen(engine.store.breaker));
     for (const [bucket, breaker] of engine.origin.breakers) gauge.set({ name: `origin/${bucket}` }, isOpen(breaker));
   });

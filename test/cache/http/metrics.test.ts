@@ -1,7 +1,11 @@
 import { expect, test } from 'vitest';
 import { BucketTable } from '#cache/engine/bucket-rule.ts';
+import type { Engine } from '#cache/engine/engine.ts';
+import type { PeerView } from '#cache/engine/ports.ts';
+import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { openMetrics } from '#cache/http/metrics.ts';
 import { openLog } from '#shared/log.ts';
+import { openEngines } from '#test/support/engines.ts';
 
 test('the counters behind the duplication factor exist before the first read', async () => {
   const { registry } = openMetrics({
@@ -17,4 +21,21 @@ test('the counters behind the duplication factor exist before the first read', a
     'orca_sparse_bytes_total{kind="reused"} 0',
   ])
     expect(text).toContain(sample);
+});
+
+test('a bucket whose circuit breaker was forgotten has no sample any more', async () => {
+  const { registry, watch } = openMetrics({
+    buckets: new BucketTable([]),
+    costs: undefined,
+    log: openLog({ name: 'test', level: 'error' }),
+  });
+  const { engine, view } = openEngines().replicas[0]!;
+  const breakers = new Map([['team-1', { state: 'open' }]]);
+  const watched = { ...engine, origin: { ...engine.origin, breakers } } as unknown as Engine;
+  const peers = { current: () => view, staleMs: () => 0 } as unknown as PeerView;
+  watch(watched, peers, { condition: 'atomic', verdict: undefined } as unknown as StoreProbe);
+  const sample = 'orca_breaker_open{name="origin/team-1"} 1';
+  expect(await registry.metrics()).toContain(sample);
+  breakers.clear();
+  expect(await registry.metrics()).not.toContain('origin/team-1');
 });
