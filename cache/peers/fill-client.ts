@@ -7,7 +7,7 @@ import type { ObjectHead } from '#cache/core/object.ts';
 import { parsePeerAddress } from '#cache/core/peer-set.ts';
 import type { PeerKeys } from '#cache/core/peer/auth.ts';
 import { formatFillTarget, formatFillTerms, PEER_TERMS } from '#cache/core/peer/fill-request.ts';
-import { decodeManifest } from '#cache/core/peer/head-message.ts';
+import { decodeHeadAnswer } from '#cache/core/peer/head-message.ts';
 import {
   formatHeadTarget,
   formatInvalidateTarget,
@@ -85,11 +85,9 @@ class FillClient implements PeerClient {
     options: CallOptions,
   ): Promise<{ readonly head: ObjectHead; readonly ageMs: number }> {
     const { headers, text } = await this.#control(address, 'GET', formatHeadTarget(query), '', options);
-    const manifest = decodeManifest(text);
-    const ageMs = Number(headers['x-orca-age-ms']);
-    if (manifest === undefined || manifest.isDeleted || !(ageMs >= 0))
-      throw peerUnavailable(address, 'its response is not an object head');
-    return { head: manifest.head, ageMs };
+    const answer = decodeHeadAnswer(text, headers['x-orca-age-ms']);
+    if (answer === undefined) throw peerUnavailable(address, 'its response is not an object head');
+    return answer;
   }
 
   async invalidate(address: PeerAddress, invalidation: Invalidation, options: CallOptions): Promise<void> {

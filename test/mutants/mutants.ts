@@ -3,10 +3,12 @@
  * test/simulation/mutations.ts, for bugs that only a schedule of events reveals.
  */
 import type { Edit } from '#test/simulation/edits.ts';
+import { ANSWER_MUTANTS } from './answers.ts';
 import { CONNECTION_MUTANTS } from './connections.ts';
 import { CORE_MUTANTS } from './core.ts';
 import { ENGINE_MUTANTS } from './engine.ts';
 import { FILE_THREAD_MUTANTS } from './file-threads.ts';
+import { FRESHNESS_MUTANTS } from './freshness.ts';
 import { OPERATOR_MUTANTS } from './operator.ts';
 import { UPSTREAM_MUTANTS } from './upstream.ts';
 
@@ -20,11 +22,13 @@ export interface Mutant extends Edit {
 }
 
 export const MUTANTS: readonly Mutant[] = [
+  ...ANSWER_MUTANTS,
   ...CORE_MUTANTS,
   ...CONNECTION_MUTANTS,
   ...ENGINE_MUTANTS,
   ...FILE_THREAD_MUTANTS,
   ...UPSTREAM_MUTANTS,
+  ...FRESHNESS_MUTANTS,
   ...OPERATOR_MUTANTS,
 ];
 

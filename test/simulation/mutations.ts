@@ -493,8 +493,20 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: METADATA,
-        search: 'return { head, learnedMs: clock.now() - ageMs };',
-        replace: 'return { head, learnedMs: clock.now() - ageMs * 0 };',
+        search: 'return { head, learnedMs: askedMs - ageMs };',
+        replace: 'return { head, learnedMs: askedMs - ageMs * 0 };',
+      },
+    ],
+  },
+  {
+    name: 'an entry is used for longer than its TTL again while it is revalidated',
+    seed: 726,
+    shows: ({ faults, ttlMs, staleWhileRevalidateMs }) => faults.has('overwrite') && ttlMs < staleWhileRevalidateMs,
+    edits: [
+      {
+        file: METADATA,
+        search: 'const staleMs = Math.min(this.#options.staleWhileRevalidateMs, ttlMs);',
+        replace: 'const staleMs = this.#options.staleWhileRevalidateMs;',
       },
     ],
   },

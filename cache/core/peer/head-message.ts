@@ -24,6 +24,25 @@ export function encodeHead(known: LearnedHead, name?: string): string {
   return JSON.stringify({ format: FORMAT, name, learnedMs: known.learnedMs, ...known.head });
 }
 
+/**
+ * The body of a response to `/internal/head`. It contains the age, since the proof of the response covers the body but
+ * no headers; an age and not a time, because the clocks of replicas differ.
+ */
+export function encodeHeadAnswer(head: ObjectHead, ageMs: number): string {
+  return JSON.stringify({ format: FORMAT, learnedMs: 0, ageMs, ...head });
+}
+
+/** `ageHeader`: X-Orca-Age-Ms, which counts only for a replica of an older release. Undefined for anything else. */
+export function decodeHeadAnswer(
+  text: string,
+  ageHeader: string | undefined,
+): { readonly head: ObjectHead; readonly ageMs: number } | undefined {
+  const answer = decodeManifest(text);
+  if (answer === undefined || answer.isDeleted) return undefined;
+  const ageMs = parse(text)?.['ageMs'] ?? (ageHeader === undefined ? undefined : Number(ageHeader));
+  return isCount(ageMs) ? { head: answer.head, ageMs } : undefined;
+}
+
 /** A manifest of an object that was found deleted at `learnedMs`. */
 export function encodeTombstone(learnedMs: number, name?: string): string {
   return JSON.stringify({ format: FORMAT, name, learnedMs, [DELETED_FIELD]: true });

@@ -9,7 +9,7 @@ import { rangeLength } from '#cache/core/object.ts';
 import { ownValue } from '#cache/core/own-value.ts';
 import { nonceMemory, verifyRequest, type NonceMemory, type PeerKeys } from '#cache/core/peer/auth.ts';
 import { checkPeerTerms, FILL_PATH, parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
-import { encodeHead } from '#cache/core/peer/head-message.ts';
+import { encodeHeadAnswer } from '#cache/core/peer/head-message.ts';
 import {
   HEAD_PATH,
   INVALIDATE_PATH,
@@ -199,9 +199,9 @@ async function head(call: PeerCall): Promise<string> {
   checkServed(options, object);
   const known = await options.engine.metadata.serve(object, maxAgeMs, call.signal);
   call.stopProcessing();
-  // An age is sent instead of a time, because the clocks of replicas differ.
-  const body = encodeHead({ head: known.head, learnedMs: 0 });
-  sendJson(response, requester, 200, '', body, { 'X-Orca-Age-Ms': String(Math.ceil(known.ageMs)) });
+  const ageMs = Math.ceil(known.ageMs);
+  // The header is for replicas of an older release.
+  sendJson(response, requester, 200, '', encodeHeadAnswer(known.head, ageMs), { 'X-Orca-Age-Ms': String(ageMs) });
   return 'ok';
 }
 

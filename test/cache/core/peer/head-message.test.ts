@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { decodeManifest, encodeHead, encodeTombstone } from '#cache/core/peer/head-message.ts';
+import {
+  decodeHeadAnswer,
+  decodeManifest,
+  encodeHead,
+  encodeHeadAnswer,
+  encodeTombstone,
+} from '#cache/core/peer/head-message.ts';
 
 const known = {
   learnedMs: 5,
@@ -23,6 +29,31 @@ test('a manifest that is stored under another name is not taken for that object;
     expect(decodeManifest(manifest, 'b')).toBeUndefined();
   }
   expect(decodeManifest(encodeHead(known), 'a')).toMatchObject(known);
+});
+
+describe('the response of a replica', () => {
+  const answer = encodeHeadAnswer(known.head, 1_500);
+
+  test('contains the age, so that a changed header has no effect', () => {
+    for (const header of ['0', '1500', 'x', undefined])
+      expect(decodeHeadAnswer(answer, header)).toEqual({ head: known.head, ageMs: 1_500 });
+  });
+
+  test('of an older release has it in a header', () => {
+    const older = encodeHead({ ...known, learnedMs: 0 });
+    expect(decodeHeadAnswer(older, '20')).toEqual({ head: known.head, ageMs: 20 });
+    for (const header of [undefined, '-1', 'x', '1.5']) expect(decodeHeadAnswer(older, header)).toBeUndefined();
+  });
+
+  test('is read by an older release', () => {
+    expect(decodeManifest(answer)).toMatchObject({ head: known.head });
+  });
+
+  test('that is a tombstone, or has no valid age, is rejected', () => {
+    expect(decodeHeadAnswer(encodeTombstone(3), '0')).toBeUndefined();
+    for (const ageMs of [-1, 1.5, '5', {}])
+      expect(decodeHeadAnswer(JSON.stringify({ ...(JSON.parse(answer) as object), ageMs }), '0')).toBeUndefined();
+  });
 });
 
 describe('a manifest written by another program', () => {

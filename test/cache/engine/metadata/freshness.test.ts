@@ -1,8 +1,10 @@
 /** What `metadata.ttl` and `metadata.staleWhileRevalidate` promise, and which requests between replicas it costs. */
 import { expect, test, vi } from 'vitest';
+import { objectHash } from '#cache/core/peer/head-request.ts';
+import { rankPeers } from '#cache/core/rendezvous.ts';
 import { evictMemory, turns } from '#test/support/engine-checks.ts';
 import { patternBytes, readAll, readRequest, whileTimePasses } from '#test/support/engines.ts';
-import { MINUTE_MS, openMetadata } from '#test/support/metadata-engines.ts';
+import { MINUTE_MS, OBJECT, openMetadata } from '#test/support/metadata-engines.ts';
 
 const RULE = { name: 'models', originBucket: 'far-models', prefix: '' };
 const STRICT = [{ ...RULE, metadataTtlMs: 0, immutable: false }];
@@ -63,6 +65,22 @@ test('an immutable bucket costs one HEAD', async () => {
     await clock.advance(60 * MINUTE_MS);
   }
   expect(origin.counts.heads).toBe(1);
+});
+
+test('the time that another replica’s answer takes to arrive counts as age', async () => {
+  const { clock, engines, head } = openMetadata({ replicas: 2 });
+  const addresses = engines.replicas.map(({ address }) => address);
+  const [coordinator] = rankPeers(objectHash(OBJECT), addresses, 1);
+  const { metadata } = engines.replicas.find(({ address }) => address === coordinator)!.engine;
+  const serve = metadata.serve.bind(metadata);
+  vi.spyOn(metadata, 'serve').mockImplementation(async (...args) => {
+    const known = await serve(...args);
+    // As in a process that is suspended after it has read its entry.
+    await clock.sleep(2_000);
+    return known;
+  });
+  const other = engines.replicas.findIndex(({ address }) => address !== coordinator);
+  expect((await head(other)).ageMs).toBeGreaterThanOrEqual(2_000);
 });
 
 test('an overwrite under 100 readers sends one invalidation to each other replica', async () => {
