@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
+import { OBJECT_SUB_RESOURCES } from '#cache/core/s3/sub-resource.ts';
 import type { CallOptions, Origin, ProbedStore } from '#cache/engine/ports.ts';
 import { openAzureOrigin } from '#cache/origins/azure-blob/origin.ts';
 import { openHttpOrigin } from '#cache/origins/http/origin.ts';
@@ -34,30 +35,44 @@ const HEAD =
 
 const object = { originId: 'o', bucket: 'bucket', key: 'key', etag: ETAG, sizeBytes: 1000 };
 const range = { from: 0, to: 1000 };
+const TAGGING = OBJECT_SUB_RESOURCES['tagging']!;
 const listed = { prefix: '', delimiter: '', after: '', maxKeys: 10 };
 const body = patternBytes(1000);
 const chunk = chunkFor(body, 'object', ETAG);
 
 type Call<T> = (target: T, call: CallOptions) => Promise<unknown>;
 
-const ORIGIN_CALLS: Readonly<Record<string, Call<Origin>>> = {
+/** Every method of the port: one without a call here does not compile. */
+type Calls<T> = Readonly<Record<Exclude<keyof T, 'close'>, Call<T>>>;
+
+const ORIGIN_CALLS: Calls<Origin> = {
   head: (origin, call) => origin.head('bucket', 'key', call),
   read: (origin, call) => origin.read(object, range, collectSink(), call),
   part: (origin, call) => origin.part(object, 1, call),
-  'owner check': (origin, call) => origin.checkOwner('bucket', 'key', '123456789012', call),
+  checkOwner: (origin, call) => origin.checkOwner('bucket', 'key', '123456789012', call),
+  subResource: (origin, call) => origin.subResource('bucket', 'key', TAGGING, call),
   list: (origin, call) => origin.list('bucket', listed, call),
+  listVersions: (origin, call) =>
+    origin.listVersions('bucket', { ...listed, keyMarker: '', versionIdMarker: '' }, call),
+  listBuckets: (origin, call) => origin.listBuckets('', call),
   probe: (origin, call) => origin.probe('bucket', '', call),
 };
 
-const STORE_CALLS: Readonly<Record<string, Call<ProbedStore>>> = {
+const SMALL = '_orca/identity/o';
+const STORE_CALLS: Omit<Calls<ProbedStore>, NotACall> = {
   read: (store, call) => store.read(chunk, range, collectSink(), () => {}, call),
   has: (store, call) => store.has(chunk, call),
   commit: (store, call) => store.commit(chunk, metadataFor(chunk, body), [body], call),
-  'small read': (store, call) => store.getSmall('_orca/identity/o', call),
-  'small write': (store, call) => store.putSmall('_orca/identity/o', body, { ...call, ifAbsent: true }),
-  'small delete': (store, call) => store.deleteSmall('_orca/identity/o', call),
+  getSmall: (store, call) => store.getSmall(SMALL, call),
+  putSmall: (store, call) => store.putSmall(SMALL, body, { ...call, ifAbsent: true }),
+  deleteSmall: (store, call) => store.deleteSmall(SMALL, call),
   probe: (store, call) => store.probe('_orca/probe/test', call),
 };
+type NotACall = 'trustConditions' | 'sharesMemory' | 'hung';
+
+function only(...names: readonly (keyof typeof ORIGIN_CALLS)[]): Readonly<Record<string, Call<Origin>>> {
+  return Object.fromEntries(names.map((name) => [name, ORIGIN_CALLS[name]]));
+}
 
 process.env['ORCA_TEST_KEY'] = 'a2V5';
 const s3 = (endpoint: string) => ({
@@ -137,18 +152,13 @@ async function settled(promise: Promise<unknown>): Promise<unknown> {
 callsEnd('the S3 origin', ORIGIN_CALLS, (endpoint) => openS3Origin(s3(endpoint)), 'origin_unavailable');
 callsEnd(
   'the Azure origin',
-  {
-    head: ORIGIN_CALLS['head']!,
-    read: ORIGIN_CALLS['read']!,
-    list: ORIGIN_CALLS['list']!,
-    probe: ORIGIN_CALLS['probe']!,
-  },
+  only('head', 'read', 'list', 'listBuckets', 'probe'),
   (endpoint) => openAzureOrigin(azure(endpoint)),
   'origin_unavailable',
 );
 callsEnd(
   'the HTTP origin',
-  { head: ORIGIN_CALLS['head']!, read: ORIGIN_CALLS['read']!, probe: ORIGIN_CALLS['probe']! },
+  only('head', 'read', 'probe'),
   (endpoint) => openHttpOrigin(http(endpoint)),
   'origin_unavailable',
 );
@@ -211,7 +221,7 @@ describe.for(SILENCES)('credentials from a service that %s', (silence) => {
     const origin = openS3Origin({ ...s3('http://127.0.0.1:1'), credentials: { kind: 'default-chain' } });
     const stop = new AbortController();
     const pending = Promise.all(
-      ['head', 'list'].map((name) => settled(ORIGIN_CALLS[name]!(origin, { signal: stop.signal }))),
+      (['head', 'list'] as const).map((name) => settled(ORIGIN_CALLS[name](origin, { signal: stop.signal }))),
     );
     setTimeout(() => stop.abort(new OrcaError('cancelled', 'the client left')), LIMIT_MS / 2);
     for (const failure of await pending) expect(failure).toMatchObject({ code: 'cancelled' });
@@ -233,7 +243,7 @@ describe.for(SILENCES)('credentials from a service that %s', (silence) => {
     setEnv({ AZURE_CLIENT_ID: 'client', AZURE_TENANT_ID: 'tenant', AZURE_FEDERATED_TOKEN_FILE: tokenFile });
     const origin = openAzureOrigin({ ...azure('http://127.0.0.1:1'), credentials: { kind: 'default-chain' } });
     const stop = new AbortController();
-    const pending = settled(ORIGIN_CALLS['head']!(origin, { signal: stop.signal }));
+    const pending = settled(ORIGIN_CALLS.head(origin, { signal: stop.signal }));
     setTimeout(() => stop.abort(new OrcaError('cancelled', 'the client left')), LIMIT_MS / 2);
     expect(await pending).toMatchObject({ code: 'cancelled' });
     await origin.close();
