@@ -1,7 +1,11 @@
 /** Bucket rules: which of the origin's buckets, or prefixes of them, clients may read, and under which names. */
 import { OrcaError } from '#cache/core/errors.ts';
+import { LruTable } from '#cache/core/lru-table.ts';
 import { covers, isPattern, prefixOf } from '#cache/core/s3/bucket-name.ts';
 import { staysUnder } from '#cache/core/s3/path-traversal.ts';
+
+/** More than the buckets that clients read at a time; the names of an account are at most 10 000. */
+const MAX_RESOLVED = 1_000;
 
 export interface BucketRule {
   /** As configured: a bucket's name, or a pattern such as `team-*`. */
@@ -23,6 +27,8 @@ export class BucketTable {
   readonly #byOriginBucket = new Map<string, BucketRule[]>();
   /** The longest first. */
   readonly #patterns: readonly BucketRule[];
+  /** Rules under patterns, by the client's bucket: each read looks up its bucket a few times. */
+  readonly #resolved = new LruTable<BucketRule>({ maxEntries: MAX_RESOLVED });
 
   constructor(rules: readonly BucketRule[]) {
     const exact = rules.filter(({ name }) => !isPattern(name));
@@ -36,8 +42,7 @@ export class BucketTable {
   get(bucket: string): BucketRule | undefined {
     const exact = this.#byName.get(bucket);
     if (exact !== undefined || this.#patterns.length === 0) return exact;
-    const rule = this.#patterns.find(({ name }) => covers(name, bucket));
-    return rule && { ...rule, originBucket: prefixOf(rule.originBucket) + bucket.slice(prefixOf(rule.name).length) };
+    return this.#resolved.get(bucket) ?? this.#resolve(bucket);
   }
 
   has(bucket: string): boolean {
@@ -74,6 +79,15 @@ export class BucketTable {
       this.#byOriginBucket.get(originBucket)?.find(serves) ??
       this.#patterns.find((rule) => this.#reaches(rule, originBucket) && serves(rule))
     );
+  }
+
+  #resolve(bucket: string): BucketRule | undefined {
+    const rule = this.#patterns.find(({ name }) => covers(name, bucket));
+    if (rule === undefined) return undefined;
+    const originBucket = prefixOf(rule.originBucket) + bucket.slice(prefixOf(rule.name).length);
+    const resolved = { ...rule, originBucket };
+    this.#resolved.set(bucket, resolved);
+    return resolved;
   }
 
   #reaches(rule: BucketRule, originBucket: string): boolean {

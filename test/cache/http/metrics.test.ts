@@ -24,7 +24,7 @@ test('the counters behind the duplication factor exist before the first read', a
 });
 
 test('a bucket whose circuit breaker was forgotten has no sample any more', async () => {
-  const { registry, watch } = openMetrics({
+  const metrics = openMetrics({
     buckets: new BucketTable([]),
     costs: undefined,
     log: openLog({ name: 'test', level: 'error' }),
@@ -33,9 +33,9 @@ test('a bucket whose circuit breaker was forgotten has no sample any more', asyn
   const breakers = new Map([['team-1', { state: 'open' }]]);
   const watched = { ...engine, origin: { ...engine.origin, breakers } } as unknown as Engine;
   const peers = { current: () => view, staleMs: () => 0 } as unknown as PeerView;
-  watch(watched, peers, { condition: 'atomic', verdict: undefined } as unknown as StoreProbe);
+  metrics.watch(watched, peers, { condition: 'atomic', verdict: undefined } as unknown as StoreProbe);
   const sample = 'orca_breaker_open{name="origin/team-1"} 1';
-  expect(await registry.metrics()).toContain(sample);
+  expect(await metrics.registry.metrics()).toContain(sample);
   breakers.clear();
-  expect(await registry.metrics()).not.toContain('origin/team-1');
+  expect(await metrics.registry.metrics()).not.toContain('origin/team-1');
 });
