@@ -48,6 +48,8 @@ describe('one replica', () => {
     const cold = await readAll(engine, readRequest('a', { range }));
     expect(cold.result).toMatchObject({ status: 206, range: { from, to } });
     expect(cold.bytes.equals(body.subarray(from, to))).toBe(true);
+    // A sparse read stores nothing.
+    await readAll(engine, readRequest('a'));
     await engine.idle();
     evictMemory(engines);
     const warm = await readAll(engine, readRequest('a', { range }));

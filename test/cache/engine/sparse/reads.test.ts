@@ -75,7 +75,7 @@ describe('a concurrent burst', () => {
     const [replica] = engines.replicas;
     engines.store.readGate.hold();
     const reads = Array.from({ length: 10 }, () => expectRead(engines, replica!, 0));
-    await engines.store.readGate.reached(10);
+    await engines.store.readGate.reached();
     engines.store.readGate.release();
     await Promise.all(reads);
     await idle(engines);
