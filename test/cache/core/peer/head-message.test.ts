@@ -39,7 +39,7 @@ describe('the response of a replica', () => {
       expect(decodeHeadAnswer(answer, header)).toEqual({ head: known.head, ageMs: 1_500 });
   });
 
-  test('of an older release has it in a header', () => {
+  test('that an older release sent has it in a header', () => {
     const older = encodeHead({ ...known, learnedMs: 0 });
     expect(decodeHeadAnswer(older, '20')).toEqual({ head: known.head, ageMs: 20 });
     for (const header of [undefined, '-1', 'x', '1.5']) expect(decodeHeadAnswer(older, header)).toBeUndefined();
