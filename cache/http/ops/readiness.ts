@@ -144,15 +144,23 @@ async function reachable(options: ReadinessOptions, checks: Map<string, Check>):
   }
 }
 
-/** Probes the buckets while the origin refuses all of them. A single bucket that is refused affects only itself. */
+/**
+ * Probes the buckets while the origin refuses all of them. One that is readable is enough: a single bucket that is
+ * refused affects only itself. Without any answer in time the pod starts.
+ */
 async function notRefused(options: ReadinessOptions, checks: Map<string, Check>): Promise<void> {
   const { probes, buckets, clock, signal } = options;
   for (;;) {
-    const results = await Promise.all(
-      buckets.map(async (rule) => ({ rule, result: await probes.probe(rule, signal) })),
-    );
-    for (const { rule, result } of results) record(options, checks, ...bucketCheck(rule.name, result));
-    if (!results.every(({ result }) => result.isRefused === true)) return;
+    const results: BucketProbe[] = [];
+    const readable = Promise.withResolvers<void>();
+    const probing = buckets.map(async (rule) => {
+      const result = await probes.probe(rule, signal);
+      results.push(result);
+      record(options, checks, ...bucketCheck(rule.name, result));
+      if (result.isRefused !== true) readable.resolve();
+    });
+    await Promise.race([readable.promise, Promise.all(probing), clock.sleep(PROBE_TIMEOUT_MS, signal)]);
+    if (!(results.length > 0 && results.every(({ isRefused }) => isRefused === true))) return;
     await clock.sleep(RETRY_MS, signal);
   }
 }

@@ -82,6 +82,14 @@ describe('a pod without an operator', () => {
     expect(readiness.checks().get('bucket b')?.ok).toBe(true);
   });
 
+  test('is ready after 5 s if no bucket answers', async () => {
+    const { clock, readiness } = open({ a: 'silent', b: 'silent' });
+    await clock.advance(4_999);
+    expect(readiness.isReady()).toBe(false);
+    await clock.advance(1);
+    expect(readiness.isReady()).toBe(true);
+  });
+
   test('is ready soon while its origin does not answer', async () => {
     const { clock, readiness } = open({ a: 'origin_unavailable', b: 'silent' });
     await clock.advance(5_000);

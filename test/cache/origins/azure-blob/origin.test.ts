@@ -317,4 +317,24 @@ describe('secrets', () => {
     expect(text).toContain('the SAS token expired at 2020-01-01');
     expect(text).not.toContain('verysecret');
   });
+
+  test('are not sent to a public container by any call', async () => {
+    const { server, origin } = await open(
+      ({ method, target }, out) =>
+        out.write(
+          target.includes('comp=list')
+            ? reply('200 OK', {}, '<EnumerationResults><Blobs></Blobs><NextMarker /></EnumerationResults>')
+            : method === 'HEAD'
+              ? 'HTTP/1.1 200 OK\r\netag: "0x8D1"\r\ncontent-length: 100\r\n\r\n'
+              : reply('206 Partial Content', { etag: '"0x8D1"', 'content-range': 'bytes 10-19/100' }, TEN),
+        ),
+      { credentials: { kind: 'anonymous' } },
+    );
+    await origin.head('bucket', 'key', { signal });
+    await origin.read(object, range, collectSink(), { signal });
+    await origin.list('bucket', { prefix: '', delimiter: '', after: '', maxKeys: 10 }, { signal });
+    await origin.probe('bucket', '', { signal });
+    expect(server.requests).toHaveLength(4);
+    for (const { headers } of server.requests) expect(headers).not.toHaveProperty('authorization');
+  });
 });
