@@ -264,7 +264,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a chunk may leave memory while it is uploaded',
-    seed: 5,
+    seed: 35,
     shows: ({ faults }) => faults.has('pressure'),
     edits: [
       {
@@ -306,7 +306,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a fill leaves the table before its commit',
-    seed: 50,
+    seed: 178,
     shows: ({ faults }) => faults.has('store-slow') || faults.has('store-errors'),
     edits: [
       { file: FILL, search: 'await context.outbox.commit(', replace: 'void context.outbox.commit(' },
@@ -465,7 +465,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a failed commit is never retried',
-    seed: 5,
+    seed: 6,
     shows: ({ faults }) => faults.has('store-errors') || faults.has('store-down'),
     edits: [
       {
