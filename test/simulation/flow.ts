@@ -12,6 +12,8 @@ const DEFAULT_STALL_MS = 60_000;
 
 /** Longer than any simulated connection delays bytes. */
 const MOST_MS = 500;
+/** Neither poison nor zero. */
+const MARK = 0x5a;
 /** How long after its limit a file operation that hangs returns. */
 const MOST_HUNG_MS = 20_000;
 /** The share of file reads that the page cache does not have. */
@@ -54,15 +56,19 @@ export function pour(world: World, flow: Flow): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let at = range.from;
   let settled = false;
-  /** A file operation has not returned: it will write into the memory of the sink. */
-  let isWriting = false;
+  /** The memory that a file operation will write into when it returns. */
+  let lent: Uint8Array | undefined;
   let release: (() => void) | undefined;
   let cancel = (): void => {};
   const settle = (finish: () => void): void => {
     if (settled) return;
     settled = true;
     cancel();
-    if (isWriting) release = sink.keep?.();
+    if (lent !== undefined) {
+      // A stream that gets the memory before the operation returns overwrites this; so does the poison of released memory.
+      lent[0] = MARK;
+      release = sink.keep?.();
+    }
     signal.removeEventListener('abort', onAbort);
     finish();
   };
@@ -120,9 +126,11 @@ export function pour(world: World, flow: Flow): Promise<void> {
   };
   /** Writes into the memory after `delayMs`, even if the call has ended by then; `next` runs if it has not. */
   const write = (target: Uint8Array, delayMs: number, next: () => void): void => {
-    isWriting = true;
+    lent = target;
     world.at(delayMs, owner, 'file', () => {
-      isWriting = false;
+      lent = undefined;
+      if (settled && target[0] !== MARK)
+        world.violate('everything is released', `${owner.name} reuses memory that a file operation still writes into`);
       flow.source(at, target);
       release?.();
       if (!settled) next();
