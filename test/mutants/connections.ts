@@ -34,7 +34,7 @@ export const CONNECTION_MUTANTS: readonly Mutant[] = [
     file: 'cache/engine/fill/block-reuse.ts',
     search: 'return isArriving(run) && run.flight.bytes === undefined ? undefined : run;',
     replace: 'return isArriving(run) ? undefined : run;',
-    tests: ['test/cache/engine/fill/', 'test/cache/engine/sparse/'],
+    tests: ['test/cache/engine/fill/block-reuse.test.ts'],
   },
   {
     name: 'footers count as evidence for a fill',
@@ -48,7 +48,7 @@ export const CONNECTION_MUTANTS: readonly Mutant[] = [
     file: 'cache/engine/fill/block-table.ts',
     search: 'evidence.budgetBytes -= run.to - run.from;',
     replace: '',
-    tests: ['test/cache/engine/fill/', 'test/cache/engine/sparse/'],
+    tests: ['test/cache/engine/sparse/reads-cost.test.ts'],
   },
   {
     name: 'blocks in memory have no limit',

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { turns } from '#test/support/engine-checks.ts';
 import { MIB, readAll, readRequest } from '#test/support/engines.ts';
 import {
   BLOCK,
@@ -30,3 +31,23 @@ test.for([0, 64, 3 * 1024])(
     await expectAllEvictable(engines);
   },
 );
+
+test('a fill waits for blocks that are still in flight, and fetches only the remaining blocks', async () => {
+  const engines = openSparse();
+  const [replica] = engines.replicas;
+  engines.origin.readGate.hold();
+  const sparse = expectRead(engines, replica!, 0);
+  await engines.origin.readGate.reached();
+  const whole = readAll(replica!.engine, readRequest('a', { range: `bytes=0-${CHUNK - 1}` }));
+  await turns(20);
+  engines.origin.readGate.release();
+  await sparse;
+  expect((await whole).bytes.equals(engines.body.subarray(0, CHUNK))).toBe(true);
+  await idle(engines);
+  expect(engines.origin.reads.map(({ range }) => range)).toEqual([
+    { from: 0, to: BLOCK },
+    { from: BLOCK, to: CHUNK },
+  ]);
+  expect(total(engines, 'sparseBytes', 'reused')).toBe(BLOCK);
+  await expectAllEvictable(engines);
+});
