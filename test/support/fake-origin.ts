@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
 import { compareKeys, PageBuilder } from '#cache/core/s3/listing.ts';
+import type { SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
 import { partsCount } from '#cache/engine/metadata/multipart-parts.ts';
 import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
@@ -14,7 +15,7 @@ import { FakeVersions, type StoredObject } from './fake-versions.ts';
 import { createGate, type Gate } from './gate.ts';
 
 export interface OriginFault {
-  readonly on: 'head' | 'read' | 'probe' | 'list';
+  readonly on: 'head' | 'read' | 'probe' | 'list' | 'sub_resource';
   /** Only for this key (of any bucket); default: any. */
   readonly key?: string;
   /** How many calls it affects; default 1. */
@@ -47,9 +48,11 @@ export interface FakeOrigin extends Origin {
   createBucket(bucket: string): void;
   /** The owner of each bucket, by name. A bucket without an entry accepts any expected owner. */
   readonly owners: Map<string, string>;
+  /** Documents by `BUCKET/KEY?NAME` (the key is empty for the bucket), with `&versionId=ID` for a version. */
+  readonly documents: Map<string, SubResourceAnswer>;
   /** Applies a fault to the next matching calls; faults apply in the order of injection. */
   inject(fault: OriginFault): void;
-  readonly counts: { heads: number; reads: number; probes: number; lists: number; bytes: number };
+  readonly counts: { heads: number; reads: number; probes: number; lists: number; subResources: number; bytes: number };
   /** Every read, as requested, in order. */
   readonly reads: { readonly bucket: string; readonly key: string; readonly etag: string; readonly range: ByteRange }[];
   /** Calls wait at these gates before they respond. */
@@ -63,9 +66,10 @@ const DEFAULT_PIECE_BYTES = 64 * 1024;
 export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
   const buckets = new Map<string, Map<string, StoredObject>>();
   const faults: { readonly fault: OriginFault; left: number }[] = [];
-  const counts = { heads: 0, reads: 0, probes: 0, lists: 0, bytes: 0 };
+  const counts = { heads: 0, reads: 0, probes: 0, lists: 0, subResources: 0, bytes: 0 };
   const reads: FakeOrigin['reads'] = [];
   const owners = new Map<string, string>();
+  const documents = new Map<string, SubResourceAnswer>();
   const versions = new FakeVersions();
   const headGate = createGate();
   const readGate = createGate();
@@ -113,6 +117,7 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
     counts,
     reads,
     owners,
+    documents,
     versions,
     headGate,
     readGate,
@@ -219,6 +224,17 @@ export function fakeOrigin(options: FakeOriginOptions = {}): FakeOrigin {
       if (call.signal.aborted) throw cancelledBy(call.signal);
       bucketOf(bucket);
       return versions.list(bucket, query);
+    },
+    async subResource(bucket, key, { name }, call, versionId) {
+      counts.subResources += 1;
+      await enter(headGate, call);
+      const fault = takeFault('sub_resource', key);
+      if (fault !== undefined) await strike(fault, call);
+      const answer = documents.get(
+        `${bucket}/${key}?${name}${versionId === undefined ? '' : `&versionId=${versionId}`}`,
+      );
+      if (answer === undefined) throw new OrcaError('not_implemented', `no ?${name}`);
+      return answer;
     },
     async close() {
       closed = true;
