@@ -1,7 +1,7 @@
 /**
  * Distributed tracing (W3C Trace Context): the context of a request travels with all asynchronous work that the request
- * starts, to the headers of further requests and into log lines. Requests without a context, and a process without an
- * exporter, pay nothing: no scope is entered, and no span exists.
+ * starts, to the headers of further requests and into log lines. A request without a context that is not sampled pays
+ * nothing: no scope is entered, and no span exists.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 
@@ -11,8 +11,6 @@ export type SpanAttributes = Readonly<Record<string, string | number>>;
 export interface Span {
   /** For requests that belong to this span. */
   readonly traceparent: string;
-  /** False = not sampled: its descendants are not recorded either. */
-  readonly isRecorded: boolean;
   set(attributes: SpanAttributes): void;
   /** An error marks the span as failed. */
   end(error?: unknown): void;
@@ -20,6 +18,8 @@ export interface Span {
 
 /** Creates spans and exports them. */
 export interface Tracer {
+  /** Whether spans of this trace are recorded. */
+  isSampled(parent: string | undefined): boolean;
   /** `parent`: a traceparent; undefined = a new trace. */
   start(name: string, kind: SpanKind, parent: string | undefined, attributes: SpanAttributes): Span;
 }
@@ -70,7 +70,7 @@ export function withRequestTrace(
   handle: (span: Span | undefined) => Promise<void>,
 ): Promise<void> {
   const parent = header === undefined ? undefined : parseTraceparent(header);
-  if (tracer === undefined)
+  if (tracer === undefined || !tracer.isSampled(parent))
     return parent === undefined
       ? handle(undefined)
       : scopes.run({ traceparent: parent, tracer: undefined }, handle, undefined);
@@ -98,7 +98,7 @@ export function tracedGenerator<T>(
 
 async function inSpan<T>(tracer: Tracer, span: Span, run: () => Promise<T>): Promise<T> {
   try {
-    const result = await scopes.run(scopeOf(tracer, span), run);
+    const result = await scopes.run({ traceparent: span.traceparent, tracer }, run);
     span.end();
     return result;
   } catch (error) {
@@ -112,7 +112,7 @@ async function* inSpanSteps<T>(
   span: Span,
   generator: AsyncGenerator<T, void, void>,
 ): AsyncGenerator<T, void, void> {
-  const scope = scopeOf(tracer, span);
+  const scope: Scope = { traceparent: span.traceparent, tracer };
   let failure: unknown;
   try {
     for (;;) {
@@ -127,8 +127,4 @@ async function* inSpanSteps<T>(
     await scopes.run(scope, () => generator.return());
     span.end(failure);
   }
-}
-
-function scopeOf(tracer: Tracer, span: Span): Scope {
-  return { traceparent: span.traceparent, tracer: span.isRecorded ? tracer : undefined };
 }

@@ -38,7 +38,8 @@ export async function openTelemetry(settings: TelemetrySettings, version: string
   const url = `${settings.otlpEndpoint.replace(/\/$/, '')}/v1/traces`;
   const provider = new sdk.TracerProvider({
     resource: resourceFromAttributes({ 'service.name': 'orcacache', 'service.version': version }),
-    sampler: new sdk.ParentBasedSampler({ root: new sdk.TraceIdRatioBasedSampler(1 / settings.sample) }),
+    // `isSampled` decides, before a span costs anything.
+    sampler: new sdk.AlwaysOnSampler(),
     spanLimits: { attributeValueLengthLimit: MAX_ATTRIBUTE_LENGTH, attributeCountLimit: 16 },
     spanProcessors: [
       new sdk.BatchSpanProcessor({
@@ -61,10 +62,9 @@ export async function openTelemetry(settings: TelemetrySettings, version: string
         ? ROOT_CONTEXT
         : trace.setSpanContext(ROOT_CONTEXT, spanContextOf(parent, TraceFlags.SAMPLED));
     const span = otel.startSpan(name, options, context);
-    const { traceId, spanId, traceFlags } = span.spanContext();
+    const { traceId, spanId } = span.spanContext();
     return {
-      traceparent: `00-${traceId}-${spanId}-${(traceFlags & TraceFlags.SAMPLED) === 0 ? '00' : '01'}`,
-      isRecorded: span.isRecording(),
+      traceparent: `00-${traceId}-${spanId}-01`,
       set: (more) => void span.setAttributes(more),
       end(error) {
         if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: codeOf(error) });
@@ -73,15 +73,23 @@ export async function openTelemetry(settings: TelemetrySettings, version: string
     };
   };
   return {
-    tracer: { start },
+    tracer: {
+      isSampled: (parent) => (parent === undefined ? Math.random() * settings.sample < 1 : isFlagged(parent)),
+      start,
+    },
     close: () => provider.shutdown().catch(() => {}),
   };
 }
 
+/** The client records this trace. */
+function isFlagged(traceparent: string): boolean {
+  return (Number.parseInt(traceparent.slice(-2), 16) & 1) === 1;
+}
+
 /** A traceparent that has been validated. */
-function spanContextOf(traceparent: string, sampled: number) {
-  const [, traceId = '', spanId = '', flags = '00'] = traceparent.split('-');
-  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & sampled, isRemote: true };
+function spanContextOf(traceparent: string, traceFlags: number) {
+  const [, traceId = '', spanId = ''] = traceparent.split('-');
+  return { traceId, spanId, traceFlags, isRemote: true };
 }
 
 /** Messages of errors may contain what no other system should store; codes do not. */

@@ -91,10 +91,12 @@ export function openPeerListener(options: PeerListenerOptions): HttpListener {
     options.log.warn('peer request refused: no valid MAC', fields),
   );
   const listener = { ...options, logRefused };
-  const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
-    void withRequestTrace(options.tracer, request.headers['traceparent'], 'peer', () =>
-      handle(listener, handlers, request, response),
-    );
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    const { traceparent } = request.headers;
+    // The replica that a client has asked decides which traces are recorded.
+    const tracer = traceparent === undefined ? undefined : options.tracer;
+    void withRequestTrace(tracer, traceparent, 'peer', () => handle(listener, handlers, request, response));
+  };
   return openHttpListener(onRequest, {
     maxConnections: MAX_CONNECTIONS,
     onShed: (reason) => options.observer.peerShed(reason),
