@@ -1,5 +1,5 @@
 /**
- * Export of spans by OTLP over HTTP, with OpenTelemetry's SDK (docs/adr/0023-opentelemetry.md). The SDK is imported only
+ * Export of spans by OTLP over HTTP, with OpenTelemetry's SDK (docs/adr/0024-opentelemetry.md). The SDK is imported only
  * when an endpoint is configured.
  */
 import type { SpanOptions } from '@opentelemetry/api';
