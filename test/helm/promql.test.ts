@@ -10,7 +10,7 @@ const { groups } = parse(readFileSync('charts/orcacache/files/alerts.yaml', 'utf
 
 /** Replaces Grafana's variables, as Grafana does, by a duration and a list of names. */
 const filledIn = (expr: string): string =>
-  expr.replaceAll('$__rate_interval', '5m').replaceAll(/\$(namespace|orcacache)/g, 'a|b');
+  expr.replaceAll(/\$__(rate_interval|range)/g, '5m').replaceAll(/\$(namespace|orcacache)/g, 'a|b');
 
 test('Prometheus accepts every expression of the alerts and the dashboard', async () => {
   const alerts = groups.flatMap(({ rules }) => rules.map(({ expr }) => expr));
