@@ -7,10 +7,9 @@ import { BUCKET, expectWhole, LONG_MS, names, startMemoryWorld } from '#test/sup
 import { MIB, startReplicas } from '#test/support/replicas.ts';
 import { isSynthetic } from '#test/support/synthetic-content.ts';
 import { startSyntheticOrigin } from '#test/support/synthetic-s3.ts';
-import { until } from '#test/support/until.ts';
 
 describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS }, () => {
-  test('after 1 000 cancelled fills, and connections that close on what they have pipelined, all of it is back', async () => {
+  test('after 1 000 fills whose clients left, and connections that close on what they have pipelined, all of it is back', async () => {
     const cold = names(1_000, 2 * MIB, 'cancelled');
     const piped = names(30, 2 * MIB, 'piped');
     const world = await startMemoryWorld([...cold, ...piped]);
@@ -19,17 +18,21 @@ describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS },
     const sockets = await cache.sockets();
     const timers = await cache.metric('nodejs_active_resources', { type: 'Timeout' });
     origin.stopAfter(256 * 1024);
-    // Two thirds of the origin's slots at a time; each is free again once its fill is given up.
+    // Two thirds of the origin's slots at a time; fills that have no clients any more leave them to others.
     for (let at = 0; at < cold.length; at += 125)
       await Promise.all(cold.slice(at, at + 125).map((key) => leaveAtFirstByte(cache.edge, [key])));
     await Promise.all(Array.from({ length: 20 }, (_, i) => leaveAtFirstByte(cache.edge, piped.slice(i, i + 10))));
-    await until(() => origin.counts.reads >= 1_000, 'every fill was begun', LONG_MS);
+    expect(origin.counts.reads).toBeGreaterThan(500);
+    origin.stopAfter(undefined);
     await expectWhole(world);
-    expect(await cache.metric('orca_fills_total', { outcome: 'cancelled' })).toBeGreaterThanOrEqual(1_000);
+    // A fill without clients is completed, unless others need its memory. Some requests were refused: an origin that
+    // stalls for so many objects is down.
+    const outcomes = ['cancelled', 'committed'].map((outcome) => cache.metric('orca_fills_total', { outcome }));
+    const [cancelled = 0, committed = 0] = await Promise.all(outcomes);
+    expect(cancelled + committed).toBeGreaterThan(500);
     await expect.poll(() => cache.sockets(), { timeout: LONG_MS, interval: 200 }).toBeLessThanOrEqual(sockets);
     expect(await cache.metric('nodejs_active_resources', { type: 'Timeout' })).toBeLessThanOrEqual(timers + 2);
     // And it works as before.
-    origin.stopAfter(undefined);
     const again = [...cold.slice(0, 50), ...piped].map((key) => startClient(cache.edge, BUCKET, key).ended);
     expect((await Promise.all(again)).filter((outcome) => outcome !== 'whole')).toEqual([]);
     await expectWhole(world);
