@@ -25,8 +25,8 @@ describe('a budget of 512 MiB, and chunks of 128 MiB', { timeout: 2 * LONG_MS },
     expect(origin.counts.reads).toBeGreaterThan(500);
     origin.stopAfter(undefined);
     await expectWhole(world);
-    // A fill without clients is completed, unless others need its memory. Some requests were refused: an origin that
-    // stalls for so many objects is down.
+    // A fill without clients is completed, unless others need its memory. Some requests were refused: an origin whose
+    // reads all stall is down.
     const outcomes = ['cancelled', 'committed'].map((outcome) => cache.metric('orca_fills_total', { outcome }));
     const [cancelled = 0, committed = 0] = await Promise.all(outcomes);
     expect(cancelled + committed).toBeGreaterThan(500);
