@@ -10,7 +10,7 @@ const PORTS = '#cache/engine/ports.ts';
 const NODE = ['node:*', 'node:*/**'];
 const HASHES = ['node:crypto', 'node:zlib'];
 /** What every room of the engine may import. */
-const ENGINE = [CORE, SHARED, PORTS, '#cache/engine/abortable.ts', ...HASHES];
+const ENGINE = [CORE, SHARED, PORTS, ...HASHES];
 const room = (name: string): string => `#cache/engine/${name}/**`;
 /** What every driver may import: the port it implements, the wire clients, the schema of its kind. */
 const DRIVER = [CORE, SHARED, PORTS, '#cache/wire/**', '#crds/**', ...NODE];
@@ -36,6 +36,7 @@ const LAYERS: readonly Layer[] = [
   },
   { files: ['cache/engine/memory/**'], mayImport: [CORE, PORTS] },
   { files: ['cache/engine/upstream/**'], mayImport: ENGINE },
+  { files: ['cache/engine/buckets/**'], mayImport: [...ENGINE, room('upstream')] },
   { files: ['cache/engine/streams/**'], mayImport: [...ENGINE, room('memory'), room('upstream')] },
   { files: ['cache/engine/metadata/**'], mayImport: [...ENGINE, room('upstream')] },
   { files: ['cache/engine/fill/**'], mayImport: [...ENGINE, ...['memory', 'upstream', 'streams'].map(room)] },

@@ -5,7 +5,7 @@
 import type { Config } from '#cache/config/config.ts';
 import { configuredSettings, watchRuntime } from '#cache/config/runtime.ts';
 import { describeVerdict, type StoreVerdict } from '#cache/core/store-verdict.ts';
-import { BucketTable } from '#cache/engine/bucket-rule.ts';
+import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { openMetrics, type CacheMetrics } from '#cache/http/metrics.ts';

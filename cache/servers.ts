@@ -1,7 +1,7 @@
 /** The cache's three listeners, edge, peer and ops, wired to the engine. */
 import type { Config } from '#cache/config/config.ts';
 import type { PeerKeys } from '#cache/core/peer/auth.ts';
-import { BucketTable } from '#cache/engine/bucket-rule.ts';
+import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';

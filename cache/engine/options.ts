@@ -1,7 +1,7 @@
 /** What an engine is opened with: its settings, the drivers behind its ports, and the values that may change. */
 import type { ChunkTier } from '#cache/core/chunk.ts';
 import type { RetrySettings } from '#cache/engine/upstream/retry.ts';
-import type { BucketRule } from './bucket-rule.ts';
+import type { BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import type { ChunkStore, Clock, Observer, Origin, PeerClient, PeerView } from './ports.ts';
 
 /** Plain values; the configuration has this shape too. */

@@ -33,8 +33,8 @@ import { resolveVersion, versionTtlMs } from '#cache/engine/metadata/version-hea
 import type { Sequences } from '#cache/engine/sparse/sequences.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import { asView } from '#cache/engine/streams/view-or-copy.ts';
-import { ruleOf, underRule, type BucketRules } from './bucket-rule.ts';
-import { notCached, requireStored } from './only-if-cached.ts';
+import { ruleOf, underRule, type BucketRules } from '#cache/engine/buckets/bucket-rule.ts';
+import { notCached, requireStored } from '#cache/engine/fetch/only-if-cached.ts';
 
 export interface ReadContext extends FetchContext, BucketRules {
   readonly metadata: Metadata;

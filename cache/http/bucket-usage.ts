@@ -3,7 +3,7 @@
  * samples when they are scraped: a counter with labels would cost each warm read a microsecond.
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { BucketTable } from '#cache/engine/bucket-rule.ts';
+import type { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { OriginName } from '#cache/engine/ports.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { CacheStatus } from './edge/call.ts';

@@ -1,6 +1,6 @@
 /** Prometheus metrics of a cache pod, from what the engine, the edge and the peer listener observe. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { BucketTable } from '#cache/engine/bucket-rule.ts';
+import type { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Observer, PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';

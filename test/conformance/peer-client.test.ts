@@ -1,7 +1,7 @@
 /** The real client over loopback to the real peer listener of another replica's engine, with keys and without. */
 import { peerAddress } from '#cache/core/peer-set.ts';
 import type { PeerKeys } from '#cache/core/peer/auth.ts';
-import { BucketTable } from '#cache/engine/bucket-rule.ts';
+import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { PeerClient, PeerView } from '#cache/engine/ports.ts';
 import { openPeerListener } from '#cache/http/peer/peer.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
-import { BucketTable } from '#cache/engine/bucket-rule.ts';
+import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import { COUNTERS, ERROR_CODE, GAUGES, HISTOGRAMS, type MetricSpec } from '#cache/http/metric-catalog.ts';
 import { openMetrics as openCacheMetrics } from '#cache/http/metrics.ts';
 import type { Condition } from '#operator/api/orca-cache.ts';

@@ -226,7 +226,7 @@ describe('what is refused', () => {
     expect(sha256((await http(edge(), PATH)).body)).toBe(sha256(BODY));
   });
 
-  test.for(['torrent', 'versionId=x', 'uploadId=x', 'restore', 'select&select-type=2'])(
+  test.for(['torrent', 'uploadId=x', 'restore', 'select&select-type=2'])(
     '?%s is 501 and never the object’s bytes',
     async (query) => {
       const answer = await http(edge(), `${PATH}?${query}`);
@@ -235,6 +235,12 @@ describe('what is refused', () => {
       expect(answer.body.length).toBeLessThan(2_000);
     },
   );
+
+  test('an invalid version ID is 400 and never the object’s bytes', async () => {
+    const answer = await http(edge(), `${PATH}?versionId=x`);
+    expect(answer.status).toBe(400);
+    expect(answer.body.toString()).toContain('<Code>InvalidArgument</Code>');
+  });
 
   test.for([ORIGIN_BUCKET, 'chunks', 'other'])('bucket %s is not on the list: 404 NoSuchBucket', async (bucket) => {
     const asked = (await cache.originProxy.counts('HEAD')).requests;

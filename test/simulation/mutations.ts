@@ -444,7 +444,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 1,
     edits: [
       {
-        file: 'cache/engine/abortable.ts',
+        file: 'shared/abortable.ts',
         search: "signal.removeEventListener('abort', onAbort);",
         replace: '',
       },

@@ -6,7 +6,7 @@ import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
 import { parseRefusal, refusalOf } from '#cache/core/peer/refusal.ts';
 import { formatFillTerms, parseFillTerms } from '#cache/core/peer/fill-request.ts';
 import { rangeLength } from '#cache/core/object.ts';
-import { withDeadline } from '#cache/engine/abortable.ts';
+import { withDeadline } from '#shared/abortable.ts';
 import type {
   ByteSink,
   CallOptions,

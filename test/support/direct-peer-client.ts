@@ -4,7 +4,7 @@
  */
 import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
 import { parseRefusal, refusalOf } from '#cache/core/peer/refusal.ts';
-import { abortable, withDeadline } from '#cache/engine/abortable.ts';
+import { abortable, withDeadline } from '#shared/abortable.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { CallOptions, Clock, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import { cancelledBy, copyInto } from '#cache/wire/http1/sink.ts';

@@ -1,7 +1,7 @@
 /** N real engines in one process over one fake origin and one fake store; their peer RPC is a direct call. */
 import { createHash } from 'node:crypto';
 import type { OrcaError } from '#cache/core/errors.ts';
-import type { BucketRule } from '#cache/engine/bucket-rule.ts';
+import type { BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import type { EngineSettings } from '#cache/engine/options.ts';
 import type { ChunkStore, Observer, Origin, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';

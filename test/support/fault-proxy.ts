@@ -47,17 +47,17 @@ export type Action =
 export interface Fault {
   readonly action: Action;
   readonly when?: (request: Passed) => boolean;
-  /** Default: every time. */
+  /** The number of requests that it affects; default: all. */
   readonly times?: number;
 }
 
 export interface FaultProxy extends AsyncDisposable {
   readonly endpoint: string;
   readonly passed: readonly Passed[];
-  /** How often a fault was done. */
+  /** The number of requests that a fault has affected. */
   readonly hits: number;
   inject(fault: Fault): void;
-  /** No faults, nothing counted, from now on. */
+  /** Removes all faults and sets all counts to zero. */
   reset(): void;
   /** The requests of one method, without probes; waits for responses in progress. */
   counts(method: string): Promise<{ readonly requests: number; readonly bodyBytes: number }>;
@@ -74,8 +74,9 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
   let inFlight = 0;
 
   const actionFor = (record: Passed): Action | undefined => {
-    // A fault that is meant for a few requests is not used up by a probe, which is sent at an unknown time.
-    const isFor = ({ when, times }: Fault): boolean => when?.(record) ?? (times === undefined || !isProbe(record));
+    // Probes are sent at unknown times: they must not use up a fault that is meant for certain requests.
+    const isFor = ({ when, times }: Fault): boolean =>
+      isProbe(record) ? when === undefined && times === undefined : (when?.(record) ?? true);
     const entry = faults.find(({ fault, left }) => left > 0 && isFor(fault));
     if (entry === undefined) return undefined;
     entry.left -= 1;
@@ -230,7 +231,8 @@ export async function startFaultProxy(upstream: string): Promise<FaultProxy> {
   };
 }
 
-function isProbe({ target }: Passed): boolean {
+/** A replica's probe of its origin. */
+export function isProbe({ target }: { readonly target: string }): boolean {
   return target.endsWith('_orca-probe');
 }
 

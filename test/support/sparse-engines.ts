@@ -54,7 +54,7 @@ export async function idle(engines: Engines): Promise<void> {
   for (const { engine } of engines.replicas) await engine.idle();
 }
 
-/** Nothing is leased but what the memory tier keeps, and all of that is evictable. */
+/** Nothing is leased except by the memory tier, and all of that is evictable. */
 export async function expectAllEvictable(engines: Engines): Promise<void> {
   await expectNothingLeased(engines);
   for (const { engine } of engines.replicas) {

@@ -1,5 +1,5 @@
 /** The edge listener on top of an engine, without the rest of the process. */
-import { BucketTable, type BucketRule } from '#cache/engine/bucket-rule.ts';
+import { BucketTable, type BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { EdgeAuth } from '#cache/http/edge/authenticate.ts';
 import type { AccessLog } from '#cache/http/edge/access-log.ts';

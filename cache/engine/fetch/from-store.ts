@@ -3,7 +3,7 @@ import { blockSizeFor } from '#cache/core/chunk-metadata.ts';
 import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
 import { hasCode, type ErrorCode, type OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
-import { abortable } from '#cache/engine/abortable.ts';
+import { abortable } from '#shared/abortable.ts';
 import type { Lookup } from '#cache/engine/streams/store-lookups.ts';
 import { openStoreStream } from '#cache/engine/streams/store-stream.ts';
 import {

@@ -1,7 +1,7 @@
 /** Blocks that sparse reads have fetched, or are fetching, are copied into a fill, not fetched again. */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 import { MIN_REUSED_BYTES, SPARSE_BLOCK_BYTES } from '#cache/core/sparse.ts';
-import { abortable } from '#cache/engine/abortable.ts';
+import { abortable } from '#shared/abortable.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { BlockRun, HeldRun, BlockTable } from './block-table.ts';
 import type { FillPart } from './flight.ts';

@@ -4,7 +4,7 @@
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ByteRange } from '#cache/core/object.ts';
-import { abortable } from '#cache/engine/abortable.ts';
+import { abortable } from '#shared/abortable.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
 import type { Rank } from '#cache/engine/ports.ts';

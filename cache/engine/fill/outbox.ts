@@ -9,7 +9,7 @@
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
-import { withDeadline } from '#cache/engine/abortable.ts';
+import { withDeadline } from '#shared/abortable.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import type { Clock, Observer, Rank } from '#cache/engine/ports.ts';

@@ -5,7 +5,7 @@
  */
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
-import { abortable } from '#cache/engine/abortable.ts';
+import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 

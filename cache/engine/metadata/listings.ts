@@ -8,7 +8,7 @@ import { ACCEPTS_ALL, type ClientCacheControl } from '#cache/core/cache-control.
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
 import { pageBytes, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
-import { abortable } from '#cache/engine/abortable.ts';
+import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 import { FreshFlights } from './fresh-flights.ts';

@@ -12,7 +12,7 @@ import {
   type Manifest,
 } from '#cache/core/peer/head-message.ts';
 import { manifestName, type ObjectName } from '#cache/core/peer/head-request.ts';
-import { withDeadline } from '#cache/engine/abortable.ts';
+import { withDeadline } from '#shared/abortable.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
 
 /** How often an unchanged object's manifest is rewritten: rarely, since it is read only while the origin is down. */

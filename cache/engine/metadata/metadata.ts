@@ -8,7 +8,7 @@ import type { ObjectHead } from '#cache/core/object.ts';
 import type { LearnedHead } from '#cache/core/peer/head-message.ts';
 import { ANY_VERSION, objectHash, type ObjectName } from '#cache/core/peer/head-request.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
-import { abortable, withDeadline } from '#cache/engine/abortable.ts';
+import { abortable, withDeadline } from '#shared/abortable.ts';
 import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
 import { HeadFlights, type HeadFlight } from './head-flights.ts';
 import { HeadTable } from './head-table.ts';

@@ -5,7 +5,7 @@
 import { OrcaError } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
 import type { ObjectPart, ObjectVersion } from '#cache/core/object.ts';
-import { abortable } from '#cache/engine/abortable.ts';
+import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 

@@ -8,7 +8,7 @@ import { hash } from 'node:crypto';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
 import { pageBytes, type ListPage } from '#cache/core/s3/listing.ts';
-import { withDeadline } from '#cache/engine/abortable.ts';
+import { withDeadline } from '#shared/abortable.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
 import { decodeStoredList, encodeStoredList, type StoredList } from './list-page-codec.ts';
 

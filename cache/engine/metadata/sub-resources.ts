@@ -8,7 +8,7 @@ import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
 import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
-import { abortable } from '#cache/engine/abortable.ts';
+import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { FreshFlights } from './fresh-flights.ts';
 

@@ -3,7 +3,7 @@
  * coalesced (singleflight).
  */
 import type { VersionPage, VersionQuery } from '#cache/core/s3/version-list.ts';
-import { abortable } from '#cache/engine/abortable.ts';
+import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 

@@ -5,7 +5,7 @@
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
-import { abortable, withDeadline } from '#cache/engine/abortable.ts';
+import { abortable, withDeadline } from '#shared/abortable.ts';
 import type { ByteSink, ChunkStore, Clock, Observer, PeerAddress, PeerClient, PeerView } from '#cache/engine/ports.ts';
 import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { Singleflight } from '#shared/singleflight.ts';

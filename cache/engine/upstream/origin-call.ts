@@ -1,6 +1,6 @@
 /** One small origin call, through the limiter and the retry layer. */
 import { OrcaError } from '#cache/core/errors.ts';
-import { abortable, withDeadline } from '#cache/engine/abortable.ts';
+import { abortable, withDeadline } from '#shared/abortable.ts';
 import type { CallOptions, Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import { wasNotAsked } from './circuit-breaker.ts';
 import type { OriginLimiter } from './origin-limiter.ts';

@@ -4,7 +4,7 @@
  * fingerprint of the origin, and a cache that finds another fingerprint serves nothing.
  */
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import { withDeadline } from '#cache/engine/abortable.ts';
+import { withDeadline } from '#shared/abortable.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
 
 const TIMEOUT_MS = 5_000;

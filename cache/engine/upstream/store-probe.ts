@@ -14,7 +14,7 @@ import {
   type ConditionalWriteSupport,
   type StoreVerdict,
 } from '#cache/core/store-verdict.ts';
-import { withDeadline } from '#cache/engine/abortable.ts';
+import { withDeadline } from '#shared/abortable.ts';
 import type { ChunkStore, Clock, Observer, PeerView, ProbedStore } from '#cache/engine/ports.ts';
 import { backoffMs } from '#shared/backoff.ts';
 

@@ -9,7 +9,7 @@ import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { hasCustomerKey, notApplicable } from '#cache/core/s3/customer-key.ts';
 import type { Caller } from '#cache/core/s3/key-ring.ts';
 import { authorityOf, bucketOfHost, parseRequestTarget, type RequestTarget } from '#cache/core/s3/request-target.ts';
-import type { BucketTable } from '#cache/engine/bucket-rule.ts';
+import type { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';

@@ -5,7 +5,7 @@ import { mayAccessBucket } from '#cache/core/s3/key-ring.ts';
 import { bucketsDocument, listDocument, locationDocument } from '#cache/core/s3/list-document.ts';
 import { parseListRequest } from '#cache/core/s3/list-request.ts';
 import { compareKeys } from '#cache/core/s3/listing.ts';
-import type { BucketTable } from '#cache/engine/bucket-rule.ts';
+import type { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { ListAnswer } from '#cache/engine/metadata/listings.ts';
 import { abortOnClose } from '#cache/http/listener/http-listener.ts';

@@ -3,9 +3,9 @@
  * requests may be absent, or answered from the cachestore.
  */
 import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
-import { abortable, withDeadline } from '#cache/engine/abortable.ts';
+import { abortable, withDeadline } from '#shared/abortable.ts';
 import { isPattern, prefixOf } from '#cache/core/s3/bucket-name.ts';
-import type { BucketRule } from '#cache/engine/bucket-rule.ts';
+import type { BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import type { CallOptions, Clock, Observer, Origin } from '#cache/engine/ports.ts';
 import { openSemaphore } from '#shared/semaphore.ts';
 

@@ -5,8 +5,8 @@
  * but not while the origin refuses every bucket.
  */
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
-import { abortable, withDeadline } from '#cache/engine/abortable.ts';
-import type { BucketRule } from '#cache/engine/bucket-rule.ts';
+import { abortable, withDeadline } from '#shared/abortable.ts';
+import type { BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import type { ChunkStore, Clock, HungCalls, PeerView } from '#cache/engine/ports.ts';
 import type { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';

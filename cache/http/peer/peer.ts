@@ -18,8 +18,8 @@ import {
   type ObjectName,
 } from '#cache/core/peer/head-request.ts';
 import { formatNotCoordinator } from '#cache/core/peer/refusal.ts';
-import { withDeadline } from '#cache/engine/abortable.ts';
-import type { BucketTable } from '#cache/engine/bucket-rule.ts';
+import { withDeadline } from '#shared/abortable.ts';
+import type { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';

@@ -1,6 +1,6 @@
 import { Registry } from 'prom-client';
 import { expect, test } from 'vitest';
-import { BucketTable, type BucketRule } from '#cache/engine/bucket-rule.ts';
+import { BucketTable, type BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import { BucketUsage, type Costs } from '#cache/http/bucket-usage.ts';
 
 const rule = (name: string, originBucket = name, prefix = ''): BucketRule => ({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { BucketTable } from '#cache/engine/bucket-rule.ts';
+import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';

@@ -191,7 +191,7 @@ export function peerClientSuite(
       expect(origin.counts.reads).toBe(0);
     });
 
-    test('rejects with the reason of the signal, and ends the work of the peer', async () => {
+    test('rejects with the reason of the signal; the fill of the peer continues, and serves the next call', async () => {
       const { fill, origin } = await opened();
       origin.readGate.hold();
       const aborter = new AbortController();
@@ -201,7 +201,10 @@ export function peerClientSuite(
       const reason = new OrcaError('overloaded', 'no longer needed');
       aborter.abort(reason);
       expect(await failed).toBe(reason);
-      await expect.poll(() => origin.readGate.waiting).toBe(0);
+      const next = fill();
+      origin.readGate.release();
+      expect(await next).toMatchObject({ kind: 'bytes' });
+      expect(origin.counts.reads).toBe(1);
     });
 
     test('in the middle of a body leaves the sink alone afterwards', async () => {

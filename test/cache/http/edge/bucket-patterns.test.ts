@@ -1,7 +1,7 @@
 /** An allow-list with patterns, as clients see it. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { BucketRule } from '#cache/engine/bucket-rule.ts';
+import type { BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import { openEngines } from '#test/support/engines.ts';
 import { http } from '#test/support/http.ts';
 import { openTestEdge, type TestEdge } from '#test/support/test-edge.ts';

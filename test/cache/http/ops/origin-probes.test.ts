@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { BucketRule } from '#cache/engine/bucket-rule.ts';
+import type { BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Origin } from '#cache/engine/ports.ts';
 import { OriginProbes } from '#cache/http/ops/origin-probes.ts';
 import { countingObserver, emptyCounts } from '#test/support/engines.ts';

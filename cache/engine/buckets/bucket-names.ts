@@ -3,7 +3,7 @@
  * concurrent ones are coalesced (singleflight).
  */
 import { prefixOf } from '#cache/core/s3/bucket-name.ts';
-import { abortable } from '#cache/engine/abortable.ts';
+import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 import type { BucketTable } from './bucket-rule.ts';

@@ -2,7 +2,7 @@
 import { chunkAt, sliceAt, sliceCount, type Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
-import type { FetchContext } from './fetch/context.ts';
+import type { FetchContext } from './context.ts';
 
 /** Chunks of one read: 8 GiB of base chunks. The client waits for one question each, unless the catalog has it. */
 const MAX_CHUNKS = 1024;

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isBucketName } from '#cache/core/s3/bucket-name.ts';
 import { parseRequestTarget } from '#cache/core/s3/request-target.ts';
-import { BucketTable, type BucketRule } from '#cache/engine/bucket-rule.ts';
+import { BucketTable, type BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import { s3Address } from '#cache/wire/s3/address.ts';
 import { nasty, outcomeOf, RUNS } from '#test/support/fuzz.ts';
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
-import { abortable, withDeadline } from '#cache/engine/abortable.ts';
+import { abortable, withDeadline } from '#shared/abortable.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 const cancelled = new OrcaError('cancelled', 'the client has disconnected');

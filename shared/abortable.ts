@@ -1,6 +1,5 @@
-/** Bounds on waiting: an abort signal, and a deadline on the engine's own clock. */
-import type { OrcaError } from '#cache/core/errors.ts';
-import type { Clock } from './ports.ts';
+/** Bounds on waiting: an abort signal, and a deadline on a given clock. */
+import type { Clock } from './clock.ts';
 
 /** The promise's outcome, or the signal's reason, whichever is first; the promise itself continues. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -19,7 +18,7 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Pr
 export async function withDeadline<T>(
   clock: Clock,
   limitMs: number,
-  error: () => OrcaError,
+  error: () => Error,
   parent: AbortSignal | undefined,
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
