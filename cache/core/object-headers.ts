@@ -15,7 +15,8 @@ const EXACT = new Set([
   'x-amz-storage-class',
 ]);
 /** An object with a key of the client (SSE-C) is not served, so it has no headers. */
-const PREFIXED = /^(?:x-amz-meta-|x-amz-server-side-encryption(?!-customer-)|x-amz-checksum-)[!#$%&'*+\-.^_`|~0-9a-z]*$/;
+const PREFIXED =
+  /^(?:x-amz-meta-|x-amz-server-side-encryption(?!-customer-)|x-amz-checksum-)[!#$%&'*+\-.^_`|~0-9a-z]*$/;
 /** A valid field value (RFC 9110 §5.5). A line break would start another header. */
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 

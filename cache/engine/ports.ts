@@ -283,7 +283,7 @@ export interface Observer {
   /** How a page of a list was answered: by the origin, from memory within its TTL, or by the last known page. */
   list(answer: 'origin' | 'memory' | 'stale'): void;
   /**
-   * A page of a list on its way to the cachestore. `kept_other`: another page keeps the place; `too_large`: it exceeds
+   * A page of a list that is written to the cachestore. `kept_other`: another page keeps the place; `too_large`: it exceeds
    * the limit; `dropped`: too many were waiting.
    */
   listWrite(outcome: 'written' | 'kept_other' | 'too_large' | 'dropped' | 'failed'): void;

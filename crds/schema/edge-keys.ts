@@ -29,7 +29,10 @@ export const edgeKeys = {
           type: 'object',
           required: ['name'],
           properties: {
-            name: text('Name of the bucket for clients, or a pattern such as `team-*`.', { minLength: 1, maxLength: 63 }),
+            name: text('Name of the bucket for clients, or a pattern such as `team-*`.', {
+              minLength: 1,
+              maxLength: 63,
+            }),
             prefix: withDefault(
               text('Limits the key to object keys that begin with this prefix.', { maxLength: 1024 }),
               '',

@@ -107,7 +107,9 @@ test('a version that returns, and is overwritten again, is invalidated again', a
     await clock.advance(10_000);
     origin.put('far-models', 'a', body);
     // One replica learns of the version; the other one may not coordinate the key.
-    await expect(head(round % 2, { conditions: { ifMatch: '"other"' } })).rejects.toMatchObject({ code: 'precondition_failed' });
+    await expect(head(round % 2, { conditions: { ifMatch: '"other"' } })).rejects.toMatchObject({
+      code: 'precondition_failed',
+    });
     await turns(5);
     for (const replica of [0, 1]) expect((await get(replica)).bytes.equals(body)).toBe(true);
   }
