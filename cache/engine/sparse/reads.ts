@@ -131,6 +131,10 @@ export class SparseReads {
       context.blockTable.failed(run);
       return;
     }
+    if (this.#options.flights.get(order.chunk.path)?.bytes !== undefined) {
+      lease.close();
+      throw new OrcaError('chunk_missing', 'a fill of the chunk began before its blocks had memory, and fetches them');
+    }
     const bytes = new ChunkBytes(lease, flight.chunk.lengthBytes, () => context.blockTable.dropped(run));
     flight.begin(bytes);
     await fetchParts(context, flight, bytes, { onArrived: () => {} }, NEVER);

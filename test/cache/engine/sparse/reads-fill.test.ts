@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
 import { MIB, whileTimePasses } from '#test/support/engines.ts';
+import { turns } from '#test/support/engine-checks.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 import {
   BLOCK,
@@ -65,6 +66,25 @@ describe('a chunk is filled', () => {
       { from: 0, to: BLOCK },
       { from: BLOCK, to: CHUNK },
     ]);
+    await expectAllEvictable(engines);
+  });
+
+  test('while a sparse read has no memory yet, whose block the fill fetches', async () => {
+    const engines = openSparse({ replicas: 2 });
+    const [coordinator, other] = engines.ranked;
+    // The request of the other replica queries the cachestore before it gets memory.
+    engines.store.hasGate.hold();
+    const small = expectRead(engines, other!, 3 * MIB);
+    await engines.store.hasGate.reached();
+    engines.origin.readGate.hold();
+    const whole = expectRead(engines, coordinator!, 0, CHUNK);
+    await engines.origin.readGate.reached();
+    engines.store.hasGate.release();
+    await turns(20);
+    engines.origin.readGate.release();
+    await Promise.all([small, whole]);
+    await idle(engines);
+    expect(engines.origin.counts.bytes).toBe(CHUNK);
     await expectAllEvictable(engines);
   });
 
