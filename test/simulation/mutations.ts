@@ -53,6 +53,11 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       { file: ORIGIN_PARTS, search: 'if (part.at !== to)', replace: 'if (part.at > to)' },
       {
+        file: ORIGIN_PARTS,
+        search: 'if (part.at < to) await fetch(part, to);',
+        replace: 'if (part.at < to) await fetch(part, to);\n          if (to === part.to) break;',
+      },
+      {
         file: 'cache/engine/fill/chunk-hasher.ts',
         search: 'if (this.#at !== lengthBytes)',
         replace: 'if (this.#at > lengthBytes)',
@@ -100,7 +105,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'cache/engine/read.ts',
-        search: "if (!hasCode(error, 'object_changed') || !isFirst) throw error;",
+        search: "if (!hasCode(error, 'object_changed') || !isFirst || request.onlyIfCached === true) throw error;",
         replace: 'if (error !== undefined) throw error;',
       },
     ],
@@ -434,8 +439,13 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'cache/engine/upstream/origin-limiter.ts',
-        search: '    try {\n      return await task();\n    } finally {\n      this.#leave(bucket);\n    }',
-        replace: '    const result = await task();\n    this.#leave(bucket);\n    return result;',
+        search: 'return await task(turn === undefined ? signal : AbortSignal.any([signal, turn.preempted.signal]));',
+        replace: 'const result = await task(signal);\n        this.#leave(bucket, turn);\n        return result;',
+      },
+      {
+        file: 'cache/engine/upstream/origin-limiter.ts',
+        search: '      } finally {\n        this.#leave(bucket, turn);\n      }\n',
+        replace: '      }\n',
       },
     ],
   },
