@@ -15,7 +15,8 @@ set -E
 trap 'report_failure "$?" "$BASH_COMMAND"' ERR
 
 report_failure() {
-  local file=${BASH_SOURCE[1]#"$HACK_DIR/"}
+  # The path may be relative, or lead through another folder, such as .ci/../hack/test.
+  local file=${BASH_SOURCE[1]##*/hack/}
   printf '%s: hack/%s:%s: exit code %s from: %s\n' "$SELF" "${file#hack/}" "${BASH_LINENO[0]}" "$1" "$2" >&2
 }
 
