@@ -324,7 +324,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a fill that waited for its slot does not query the cachestore again',
-    seed: 8486,
+    seed: 3275,
     edits: [{ file: FILL, search: '>= LOOK_AGAIN_MS', replace: '>= Infinity' }],
   },
   {
