@@ -167,4 +167,10 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     search: 'if (!mayPass && (mustWait || waitMs > 0))',
     replace: 'if (mustWait || waitMs > 0)',
   },
+  {
+    name: 'a fill that waited for its slot does not query the cachestore again',
+    file: 'cache/engine/fill/fill.ts',
+    search: '>= LOOK_AGAIN_MS',
+    replace: '>= Infinity',
+  },
 ];

@@ -323,11 +323,6 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a fill that waited for its slot does not query the cachestore again',
-    seed: 3275,
-    edits: [{ file: FILL, search: '>= LOOK_AGAIN_MS', replace: '>= Infinity' }],
-  },
-  {
     name: 'a fill does not query the cachestore first',
     seed: 7,
     edits: [{ file: FILL, search: 'if (!order.knownAbsent && (await', replace: 'if (chunk.index < 0 && (await' }],
