@@ -68,6 +68,7 @@ export function pour(world: World, flow: Flow): Promise<void> {
       // A stream that gets the memory before the operation returns overwrites this; so does the poison of released memory.
       lent[0] = MARK;
       release = sink.keep?.();
+      owner.hungOperations = (owner.hungOperations ?? 0) + 1;
     }
     signal.removeEventListener('abort', onAbort);
     finish();
@@ -129,6 +130,7 @@ export function pour(world: World, flow: Flow): Promise<void> {
     lent = target;
     world.at(delayMs, owner, 'file', () => {
       lent = undefined;
+      if (settled) owner.hungOperations = (owner.hungOperations ?? 1) - 1;
       if (settled && target[0] !== MARK)
         world.violate('everything is released', `${owner.name} reuses memory that a file operation still writes into`);
       flow.source(at, target);

@@ -399,9 +399,10 @@ class Run {
     stopLoops(process);
     await engine.flush(limit.signal);
     cancel();
-    // A HEAD may still be in flight after its client has left.
+    // A HEAD may still be in flight after its client has left, and a file operation may not have returned.
     const { limiter } = process.engine;
-    if (isIdle(process) && limiter.running + limiter.queued === 0) this.#checkGivenBack(process);
+    const { hungOperations = 0 } = process.owner;
+    if (isIdle(process) && limiter.running + limiter.queued + hungOperations === 0) this.#checkGivenBack(process);
     this.world.note('left', process.owner.name);
     kill(process, this.#parts);
     replica.process = undefined;

@@ -9,6 +9,8 @@ import type { Clock } from '#shared/clock.ts';
 export interface Owner {
   readonly name: string;
   state: 'running' | 'frozen' | 'dead';
+  /** File operations that have not returned, although their calls have ended: they keep memory. */
+  hungOperations?: number;
 }
 
 /** The owner of events outside all processes: of the network and the fault schedule. */
