@@ -1,7 +1,7 @@
 /**
  * Coalesces lookups of heads. A caller shares a call that is in flight only if its outcome is recent enough: the origin
- * may have answered that call before a write that the caller must see. Otherwise it waits for the end of the call, and
- * shares the next one with all who wait.
+ * may have answered that call before a write that the caller must see. Otherwise it waits until that call has ended, and
+ * shares the next call with all other waiting callers.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { LearnedHead } from '#cache/core/peer/head-message.ts';

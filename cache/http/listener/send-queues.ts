@@ -10,8 +10,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** Those of this process's network namespace. IPv4 clients of a listener on `::` are in the second. */
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
 /**
- * A table is read at most this often, and once for all who ask: the kernel walks through the connections of the whole
- * machine, which takes some 6 ms of a thread.
+ * A table is read at most this often, and all responses share the result: the kernel iterates over the connections of the
+ * whole machine, which takes about 6 ms of a thread.
  */
 const MAX_AGE_MS = 1_000;
 /** A read that takes longer counts as unknown. */

@@ -22,7 +22,7 @@ declare_base() {
 base_build() {
   local out=$1 root=$1/root path
   debootstrap --variant=minbase --force-check-gpg --include="$BASE_PACKAGES" "$BASE_SUITE" "$root" \
-    "${ORCACACHE_DEBIAN_MIRROR:-http://deb.debian.org/debian}"
+    ${ORCACACHE_DEBIAN_MIRROR:+"$ORCACACHE_DEBIAN_MIRROR"}
   for path in "${BASE_UNNEEDED[@]}"; do
     [[ ! -d $root/$path ]] || find "$root/$path" -mindepth 1 -delete
   done

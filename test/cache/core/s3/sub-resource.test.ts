@@ -14,7 +14,7 @@ test.for([
   expect(rootOf(document)).toBe(root);
 });
 
-test('no document shows who else may do what, or where copies, logs and events are sent', () => {
+test('documents about permissions and about the targets of replication, logs and events are not read through', () => {
   const names = [...Object.keys(BUCKET_SUB_RESOURCES), ...Object.keys(OBJECT_SUB_RESOURCES)];
   for (const name of [
     'acl',

@@ -84,7 +84,7 @@ test('an absence is requested again like a head; an outage is shared', async () 
   expect(calls).toHaveLength(3);
 });
 
-test('a forgotten call answers only those who wait for it', async () => {
+test('only callers that are already waiting receive the outcome of a forgotten call', async () => {
   const { flights, calls, ask, etags } = open();
   const before = ask(5_000);
   flights.forget('a');

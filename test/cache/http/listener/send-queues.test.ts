@@ -36,7 +36,7 @@ describe('the unacknowledged bytes of a connection', () => {
   });
 });
 
-test('the tables are read once for all who ask within a second', async () => {
+test('all calls within a second share one read of the tables', async () => {
   const reads: string[] = [];
   const unackedBytes = openSendQueues({
     readTable(path) {

@@ -546,7 +546,7 @@ describe('a request', () => {
     }
   });
 
-  test('by a requester who pays contains that promise, and signs it', async () => {
+  test('to a requester-pays bucket contains the signed header x-amz-request-payer', async () => {
     for (const headers of await headersOfAll({ requesterPays: true })) {
       expect(headers).toMatchObject({ 'x-amz-request-payer': 'requester' });
       expect(headers['authorization']).toContain('x-amz-request-payer');
