@@ -18,6 +18,11 @@ export class Singleflight<K, V> {
     return this.#flights.size;
   }
 
+  /** The call in flight for `key`, if there is one. */
+  current(key: K): Promise<V> | undefined {
+    return this.#flights.get(key)?.promise;
+  }
+
   /** Joins the call in flight for `key`, or starts it. Rejects with the call's error. */
   do(key: K, call: (flight: CallInFlight) => Promise<V>): Promise<V> {
     const joined = this.#flights.get(key);

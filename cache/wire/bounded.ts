@@ -3,6 +3,8 @@
  * calls that return their result: one that writes into the caller's memory must end before its caller continues.
  */
 import type { OrcaError } from '#cache/core/errors.ts';
+import { withDeadline } from '#shared/abortable.ts';
+import { systemClock } from '#shared/clock.ts';
 import { cancelledBy } from './http1/sink.ts';
 
 /** The outcome of `promise`, or the signal's error if it aborts first. The promise itself continues. */
@@ -19,19 +21,14 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
  * Runs `start` with a signal that aborts with `late` after `limitMs`, or when `parent` does, and does not wait longer
  * than that.
  */
-export async function withLimit<T>(
+export function withLimit<T>(
   limitMs: number,
   late: () => OrcaError,
   parent: AbortSignal | undefined,
   start: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(late()), limitMs);
-  const signal = parent === undefined ? stop.signal : AbortSignal.any([parent, stop.signal]);
-  try {
+  return withDeadline(systemClock, limitMs, late, parent, (signal) => {
     if (signal.aborted) throw cancelledBy(signal);
-    return await untilAborted(start(signal), signal);
-  } finally {
-    clearTimeout(timer);
-  }
+    return untilAborted(start(signal), signal);
+  });
 }

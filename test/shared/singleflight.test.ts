@@ -75,3 +75,18 @@ test('a call that throws at once fails like one that rejects, and frees its key'
   await expect(failed).rejects.toThrow('bad input');
   expect(await flights.do('a', async () => 'value')).toBe('value');
 });
+
+test('the call in flight is known until it ends or is forgotten', async () => {
+  const flights = new Singleflight<string, string>();
+  const { gates, call } = gatedCall();
+  expect(flights.current('a')).toBeUndefined();
+  const first = flights.do('a', call);
+  expect(flights.current('a')).toBe(first);
+  flights.forget('a');
+  expect(flights.current('a')).toBeUndefined();
+  const second = flights.do('a', call);
+  gates[0]!.resolve('first');
+  gates[1]!.resolve('second');
+  expect(await Promise.all([first, second])).toEqual(['first', 'second']);
+  expect(flights.current('a')).toBeUndefined();
+});

@@ -7,27 +7,16 @@ import { Singleflight } from '#shared/singleflight.ts';
 export class FreshFlights<V> {
   readonly #calls = new Singleflight<string, V>();
   readonly #nextCalls = new Singleflight<string, V>();
-  readonly #inFlight = new Map<string, Promise<V>>();
 
   /** `acceptsAge`: the caller may share a call that started before its request. */
   do(name: string, acceptsAge: boolean, call: () => Promise<V>): Promise<V> {
-    const inFlight = this.#inFlight.get(name);
-    if (acceptsAge || inFlight === undefined) return this.#start(name, call);
+    const inFlight = this.#calls.current(name);
+    if (acceptsAge || inFlight === undefined) return this.#calls.do(name, call);
     return this.#nextCalls.do(name, async () => {
       await inFlight.catch(() => {});
       // From here on the next call has started, too early for later callers.
       this.#nextCalls.forget(name);
-      return this.#start(name, call);
+      return this.#calls.do(name, call);
     });
-  }
-
-  #start(name: string, call: () => Promise<V>): Promise<V> {
-    const started = this.#calls.do(name, call);
-    this.#inFlight.set(name, started);
-    const leave = (): void => {
-      if (this.#inFlight.get(name) === started) this.#inFlight.delete(name);
-    };
-    started.then(leave, leave);
-    return started;
   }
 }

@@ -14,6 +14,7 @@ import {
 import { manifestName, type ObjectName } from '#cache/core/peer/head-request.ts';
 import { withDeadline } from '#shared/abortable.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
+import { toDateMs, toEngineMs } from './stored-dates.ts';
 
 /** How often an unchanged object's manifest is rewritten: rarely, since it is read only while the origin is down. */
 const REWRITE_MS = 60 * 60_000;
@@ -57,7 +58,7 @@ export class Manifests {
     try {
       const bytes = await this.#bounded(signal, (signal) => this.#options.store.getSmall(name, { signal }));
       const manifest = bytes && decodeManifest(Buffer.from(bytes).toString('utf8'), name);
-      return manifest && { ...manifest, learnedMs: this.#toEngineMs(manifest.learnedMs) };
+      return manifest && { ...manifest, learnedMs: toEngineMs(this.#options.clock, manifest.learnedMs) };
     } catch (error) {
       const { code } = asOrcaError(error, 'internal', 'a manifest cannot be read');
       if (code !== 'store_unavailable' && code !== 'cancelled') throw error;
@@ -119,7 +120,7 @@ export class Manifests {
     const { store, observer } = this.#options;
     try {
       await this.#bounded(undefined, async (signal) => {
-        const learnedMs = this.#toDateMs('head' in entry ? entry.learnedMs : entry.deletedMs);
+        const learnedMs = toDateMs(this.#options.clock, 'head' in entry ? entry.learnedMs : entry.deletedMs);
         const before = await store.getSmall(name, { signal });
         const known = before === undefined ? undefined : decodeManifest(Buffer.from(before).toString('utf8'), name);
         if (known !== undefined && known.learnedMs >= learnedMs) return;
@@ -132,17 +133,6 @@ export class Manifests {
       this.#written.delete(name);
       observer.warn('manifest not written', { manifest: name, error });
     }
-  }
-
-  /** Manifests contain dates, which all replicas share; the engine uses its own monotonic clock. */
-  #toDateMs(learnedMs: number): number {
-    const { clock } = this.#options;
-    return clock.date() - Math.max(0, clock.now() - learnedMs);
-  }
-
-  #toEngineMs(learnedMs: number): number {
-    const { clock } = this.#options;
-    return clock.now() - Math.max(0, clock.date() - learnedMs);
   }
 
   #bounded<T>(parent: AbortSignal | undefined, call: (signal: AbortSignal) => Promise<T>): Promise<T> {

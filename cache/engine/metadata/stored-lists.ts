@@ -11,6 +11,7 @@ import { pageBytes, type ListPage } from '#cache/core/s3/listing.ts';
 import { withDeadline } from '#shared/abortable.ts';
 import type { ChunkStore, Clock, Observer } from '#cache/engine/ports.ts';
 import { decodeStoredList, encodeStoredList, type StoredList } from './list-page-codec.ts';
+import { toDateMs, toEngineMs } from './stored-dates.ts';
 
 /** With pages of at most 128 KiB: 2 GiB. A typical page takes 40 KiB. */
 const PLACES = 16_384;
@@ -86,7 +87,7 @@ export class StoredLists {
     try {
       const stored = await this.#bounded((signal) => this.#find(name, signal));
       if (stored?.name !== name) return undefined;
-      return { page: stored.page, learnedMs: this.#toEngineMs(stored.learnedMs) };
+      return { page: stored.page, learnedMs: toEngineMs(this.#options.clock, stored.learnedMs) };
     } catch (error) {
       const { code } = asOrcaError(error, 'internal', 'a page of a list cannot be read');
       if (code !== 'store_unavailable' && code !== 'cancelled') throw error;
@@ -169,7 +170,7 @@ export class StoredLists {
     const content = page === undefined ? '' : hash('sha256', JSON.stringify(page), 'base64');
     const last = this.#written.get(name);
     if (page !== undefined && last?.content === content && learnedMs - last.atMs < REWRITE_MS) return;
-    const entry: StoredList = { name, page, isRepeated, learnedMs: this.#toDateMs(learnedMs) };
+    const entry: StoredList = { name, page, isRepeated, learnedMs: toDateMs(this.#options.clock, learnedMs) };
     const bytes = encodeStoredList(entry);
     this.#written.set(name, { content, atMs: learnedMs });
     if (bytes.length > MAX_STORED_BYTES) {
@@ -204,17 +205,6 @@ export class StoredLists {
     const place = (Number.parseInt(digits.slice(0, 8), 16) % PLACES).toString(16).padStart(4, '0');
     const file = name.startsWith(BUCKET_PREFIX) ? `bucket-${digits}` : place;
     return `_orca/lists/${this.#options.originId}/${file}`;
-  }
-
-  /** Stored pages contain dates, which all replicas share; the engine uses its own monotonic clock. */
-  #toDateMs(learnedMs: number): number {
-    const { clock } = this.#options;
-    return clock.date() - Math.max(0, clock.now() - learnedMs);
-  }
-
-  #toEngineMs(learnedMs: number): number {
-    const { clock } = this.#options;
-    return clock.now() - Math.max(0, clock.date() - learnedMs);
   }
 
   #bounded<T>(call: (signal: AbortSignal) => Promise<T>): Promise<T> {
