@@ -34,8 +34,6 @@ import { coordinatorsOf, explain, type ChunkCoordinators } from './explain.ts';
 import type { EngineOptions } from './options.ts';
 import type { ReadContext, ReadResult } from './read.ts';
 
-/** Limits each attempt of a HEAD. Even a distant origin answers sooner, and a lost request is retried. */
-const HEAD_TIMEOUT_MS = 2_000;
 /** The share of memory for blocks of sparse reads: as much as commits that wait have. */
 const SPARSE_SHARE = 1 / 4;
 /** A client whose socket takes no bytes for this long has disappeared without closing its connection. */
@@ -122,9 +120,7 @@ function openMetadata(options: EngineOptions, context: FillContext) {
     ...options,
     ...settings.metadata,
     originHead: ({ bucket, key, versionId }) =>
-      callOrigin(context, { operation: 'head', bucket, firstByteTimeoutMs: HEAD_TIMEOUT_MS }, (call) =>
-        origin.head(bucket, key, call, versionId),
-      ),
+      callOrigin(context, { operation: 'head', bucket }, (call) => origin.head(bucket, key, call, versionId)),
     manifests,
   });
   const owners = new BucketOwners(context);

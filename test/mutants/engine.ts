@@ -78,9 +78,9 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the date in a manifest is taken for a time of the own clock',
-    file: 'cache/engine/metadata/manifests.ts',
-    search: 'return clock.now() - Math.max(0, clock.date() - learnedMs);',
-    replace: 'return Math.min(clock.now(), learnedMs);',
+    file: 'cache/engine/metadata/stored-dates.ts',
+    search: 'return clock.now() - Math.max(0, clock.date() - dateMs);',
+    replace: 'return Math.min(clock.now(), dateMs);',
     tests: ['test/cache/engine/metadata/manifests.test.ts'],
   },
   {

@@ -8,9 +8,6 @@ import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origi
 import { Singleflight } from '#shared/singleflight.ts';
 import type { BucketTable } from './bucket-rule.ts';
 
-/** As for other lists. */
-const FIRST_BYTE_TIMEOUT_MS = 10_000;
-
 export class BucketNames {
   readonly #context: OriginCallContext;
   readonly #flights = new Singleflight<string, readonly string[]>();
@@ -32,7 +29,7 @@ export class BucketNames {
 
   #ask(prefix: string): Promise<readonly string[]> {
     const { origin } = this.#context;
-    const call = { operation: 'list', bucket: '', firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    const call = { operation: 'list', bucket: '' } as const;
     return this.#flights.do(prefix, () =>
       callOrigin(this.#context, call, (options) => origin.listBuckets(prefix, options)),
     );

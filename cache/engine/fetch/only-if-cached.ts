@@ -1,13 +1,12 @@
 /** `only-if-cached` (RFC 9111 §5.2.1.7): a read that must not query the origin, neither for metadata nor for bytes. */
 import { chunkAt, sliceAt, sliceCount, type Chunk } from '#cache/core/chunk.ts';
-import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectVersion } from '#cache/core/object.ts';
+import { isInStore } from '#cache/engine/upstream/store-query.ts';
 import type { FetchContext } from './context.ts';
 
 /** Chunks of one read: 8 GiB of base chunks. The client waits for one question each, unless the catalog has it. */
 const MAX_CHUNKS = 1024;
-/** A HEAD of a cachestore takes milliseconds. */
-const HAS_TIMEOUT_MS = 2_000;
 /** Concurrent questions to the cachestore. */
 const CONCURRENCY = 16;
 
@@ -51,11 +50,6 @@ async function isStored(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (memoryTier.get(chunk.path) !== undefined || catalog.has(chunk.path)) return true;
-  try {
-    return await store.has(chunk, { signal, firstByteTimeoutMs: HAS_TIMEOUT_MS });
-  } catch (error) {
-    // Not readable is not stored.
-    if (hasCode(error, 'store_unavailable', 'chunk_bad')) return false;
-    throw error;
-  }
+  // Not readable is not stored.
+  return isInStore(store, chunk, signal, () => {});
 }

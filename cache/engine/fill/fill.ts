@@ -10,14 +10,13 @@ import type { Lease } from '#cache/engine/memory/lease.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import type { ChunkStore, Demand } from '#cache/engine/ports.ts';
 import type { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { isInStore } from '#cache/engine/upstream/store-query.ts';
 import { ChunkHasher } from './chunk-hasher.ts';
 import type { Flight } from './flight.ts';
 import { fetchParts, type PartsContext } from './origin-parts.ts';
 import type { Outbox } from './outbox.ts';
 import type { Repairs } from './repairs.ts';
 
-/** The cachestore is near: a slower answer is not worth waiting for. */
-const HAS_TIMEOUT_MS = 2_000;
 /** About the time that another replica needs to fill and commit a chunk. */
 const LOOK_AGAIN_MS = 1_000;
 
@@ -130,13 +129,7 @@ function checkStoredAgain(
   };
 }
 
-/** One HEAD. A cachestore that does not answer must not keep a client from the origin. */
-async function isStored(context: FillContext, chunk: Chunk, signal: AbortSignal): Promise<boolean> {
-  try {
-    return await context.store.has(chunk, { signal, firstByteTimeoutMs: HAS_TIMEOUT_MS });
-  } catch (error) {
-    if (!hasCode(error, 'store_unavailable', 'chunk_bad')) throw error;
-    context.observer.fallThrough('store', error.code);
-    return false;
-  }
+/** A cachestore that does not answer must not keep a client from the origin. */
+function isStored({ store, observer }: FillContext, chunk: Chunk, signal: AbortSignal): Promise<boolean> {
+  return isInStore(store, chunk, signal, (code) => observer.fallThrough('store', code));
 }

@@ -9,8 +9,6 @@ import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 
-/** As for the HEAD of an object. */
-const FIRST_BYTE_TIMEOUT_MS = 2_000;
 /** Under a pattern clients may name any number of buckets. */
 const MAX_ENTRIES = 1_000;
 /** How long an outage is remembered, so that not every request waits for the end of its retries. */
@@ -64,7 +62,7 @@ export class BucketChecks {
   ): Promise<Known> {
     const { clock, origin, negativeTtlMs } = this.#options;
     const ttlMs = bucket.immutable ? Infinity : bucket.metadataTtlMs;
-    const call = { operation: 'probe', bucket: originBucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    const call = { operation: 'probe', bucket: originBucket } as const;
     const keep = (error: OrcaError | undefined, forMs: number): Known => {
       const known = { error, untilMs: clock.now() + forMs };
       this.#known.set(name, known);

@@ -7,8 +7,6 @@ import { LruTable } from '#cache/core/lru-table.ts';
 import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 
-/** As for the HEAD of an object. */
-const FIRST_BYTE_TIMEOUT_MS = 2_000;
 /** Accounts are few, and buckets do not change owners. */
 const MAX_ENTRIES = 1_000;
 /** The default TTL of metadata. */
@@ -29,7 +27,7 @@ export class BucketOwners {
     const name = JSON.stringify([bucket, owner]);
     const confirmedMs = this.#confirmedMs.get(name);
     if (confirmedMs !== undefined && clock.now() - confirmedMs < KEEP_MS) return;
-    const call = { operation: 'head', bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    const call = { operation: 'head', bucket } as const;
     const askedMs = clock.now();
     try {
       const asked = callOrigin(this.#context, call, (options) => origin.checkOwner(bucket, key, owner, options));

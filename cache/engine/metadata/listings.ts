@@ -8,15 +8,13 @@ import { ACCEPTS_ALL, type ClientCacheControl } from '#cache/core/cache-control.
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { LruTable } from '#cache/core/lru-table.ts';
 import { pageBytes, type ListPage, type ListQuery } from '#cache/core/s3/listing.ts';
-import { abortable } from '#shared/abortable.ts';
-import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
+import { abortable, withDeadline } from '#shared/abortable.ts';
+import { callOrigin, LIST_FIRST_BYTE_TIMEOUT_MS, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 import { FreshFlights } from './fresh-flights.ts';
 import { ListRefusals, refusalScope, type RefusalScope } from './list-refusals.ts';
 import type { StoredLists } from './stored-lists.ts';
 
-/** A page of a large bucket takes seconds at some origins. */
-const FIRST_BYTE_TIMEOUT_MS = 10_000;
 /** The limit of all pages in memory, which is 100 to 150 pages of 1000 keys. */
 const MAX_BYTES = 32 * 1024 * 1024;
 /** Recent refusals: each takes less than 1 KiB. */
@@ -136,22 +134,16 @@ export class Listings {
     const call = this.#calls.do(asked.name, ttlMs > 0, () => this.#call(asked, isRepeated));
     if (!isRepeated) return call;
     // There is something to serve: an origin that stays silent for as long as an attempt may take has failed.
-    const { clock } = this.#options;
-    const late = Promise.withResolvers<never>();
-    const cancel = clock.after(FIRST_BYTE_TIMEOUT_MS, () =>
-      late.reject(new OrcaError('origin_unavailable', `no list within ${FIRST_BYTE_TIMEOUT_MS} ms`)),
+    const late = () => new OrcaError('origin_unavailable', `no list within ${LIST_FIRST_BYTE_TIMEOUT_MS} ms`);
+    return withDeadline(this.#options.clock, LIST_FIRST_BYTE_TIMEOUT_MS, late, undefined, (signal) =>
+      abortable(call, signal),
     );
-    try {
-      return await Promise.race([call, late.promise]);
-    } finally {
-      cancel();
-    }
   }
 
   async #call(asked: Asked, isRepeated: boolean): Promise<Kept> {
     const { origin, clock, stored } = this.#options;
     const { name, bucket, query } = asked;
-    const call = { operation: 'list', bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    const call = { operation: 'list', bucket } as const;
     const learnedMs = clock.now();
     try {
       const page = await callOrigin(this.#options, call, (options) => origin.list(bucket, query, options));

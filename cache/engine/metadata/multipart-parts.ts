@@ -9,8 +9,6 @@ import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 
-/** As for the HEAD of an object. */
-const FIRST_BYTE_TIMEOUT_MS = 2_000;
 /** One object with the maximum number of parts, or many with a few. */
 const MAX_ENTRIES = 10_000;
 
@@ -44,7 +42,7 @@ export class MultipartParts {
 
   async #ask(name: string, object: ObjectVersion, part: number): Promise<ObjectPart> {
     const { origin } = this.#context;
-    const call = { operation: 'head', bucket: object.bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    const call = { operation: 'head', bucket: object.bucket } as const;
     const known = await callOrigin(this.#context, call, (options) => origin.part(object, part, options));
     this.#known.set(name, known);
     return known;

@@ -12,8 +12,6 @@ import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { FreshFlights } from './fresh-flights.ts';
 
-/** As for the HEAD of an object. */
-const FIRST_BYTE_TIMEOUT_MS = 2_000;
 /** Tags of one object take at most some KiB. */
 const MAX_BYTES = 8 * 1024 * 1024;
 const MAX_ENTRIES = 10_000;
@@ -75,7 +73,7 @@ export class SubResources {
     const { origin, clock } = this.#options;
     const { bucket, key, versionId } = object;
     const learnedMs = clock.now();
-    const call = { operation: 'sub_resource', bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    const call = { operation: 'sub_resource', bucket } as const;
     try {
       const answer = await callOrigin(this.#options, call, (options) =>
         origin.subResource(bucket, key, wanted, options, versionId),

@@ -7,9 +7,6 @@ import { abortable } from '#shared/abortable.ts';
 import { callOrigin, type OriginCallContext } from '#cache/engine/upstream/origin-call.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 
-/** As for other lists. */
-const FIRST_BYTE_TIMEOUT_MS = 10_000;
-
 export class VersionListings {
   readonly #context: OriginCallContext;
   readonly #pages = new Singleflight<string, VersionPage>();
@@ -22,7 +19,7 @@ export class VersionListings {
   list(bucket: string, query: VersionQuery, signal: AbortSignal): Promise<VersionPage> {
     const { prefix, delimiter, keyMarker, versionIdMarker, maxKeys } = query;
     const name = JSON.stringify([bucket, prefix, delimiter, keyMarker, versionIdMarker, maxKeys]);
-    const call = { operation: 'list', bucket, firstByteTimeoutMs: FIRST_BYTE_TIMEOUT_MS } as const;
+    const call = { operation: 'list', bucket } as const;
     const asking = this.#pages.do(name, () =>
       callOrigin(this.#context, call, (options) => this.#context.origin.listVersions(bucket, query, options)),
     );

@@ -8,6 +8,7 @@ import { LruTable } from '#cache/core/lru-table.ts';
 import { abortable, withDeadline } from '#shared/abortable.ts';
 import type { ByteSink, ChunkStore, Clock, Observer, PeerAddress, PeerClient, PeerView } from '#cache/engine/ports.ts';
 import type { Catalog } from '#cache/engine/upstream/catalog.ts';
+import { isInStore } from '#cache/engine/upstream/store-query.ts';
 import { Singleflight } from '#shared/singleflight.ts';
 
 /** A commit takes about this long. */
@@ -89,16 +90,10 @@ export class CommitWatch {
     }
   }
 
-  async #askStore(chunk: Chunk): Promise<boolean> {
+  #askStore(chunk: Chunk): Promise<boolean> {
     const { store, observer } = this.#options;
     const { signal } = new AbortController();
-    try {
-      return await store.has(chunk, { signal, firstByteTimeoutMs: ANSWER_TIMEOUT_MS });
-    } catch (error) {
-      if (!hasCode(error, 'store_unavailable', 'chunk_bad')) throw error;
-      observer.fallThrough('store', error.code);
-      return false;
-    }
+    return isInStore(store, chunk, signal, (code) => observer.fallThrough('store', code));
   }
 }
 

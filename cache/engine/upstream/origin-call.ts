@@ -8,6 +8,10 @@ import { withRetry, type RetrySettings } from './retry.ts';
 
 /** Longer than any retry budget that the configuration allows. */
 const TOTAL_TIMEOUT_MS = 60_000;
+/** Limits each attempt. Even a distant origin answers sooner, and a lost request is retried. */
+const FIRST_BYTE_TIMEOUT_MS = 2_000;
+/** A page of a large bucket takes seconds at some origins. */
+export const LIST_FIRST_BYTE_TIMEOUT_MS = 10_000;
 
 export interface OriginCallContext {
   readonly origin: Origin;
@@ -21,8 +25,6 @@ export interface OriginCallContext {
 export interface OriginCall {
   readonly operation: Parameters<Observer['originRequest']>[0];
   readonly bucket: string;
-  /** For each attempt. */
-  readonly firstByteTimeoutMs: number;
 }
 
 /** Rejects with the origin's codes, or `overloaded`. */
@@ -32,7 +34,8 @@ export function callOrigin<T>(
   attempt: (options: CallOptions) => Promise<T>,
 ): Promise<T> {
   const { limiter, clock, observer, random, retry } = context;
-  const { operation, bucket, firstByteTimeoutMs } = call;
+  const { operation, bucket } = call;
+  const firstByteTimeoutMs = operation === 'list' ? LIST_FIRST_BYTE_TIMEOUT_MS : FIRST_BYTE_TIMEOUT_MS;
   const once = async (signal: AbortSignal): Promise<T> => {
     const startedMs = clock.now();
     try {

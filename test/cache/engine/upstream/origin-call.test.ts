@@ -17,7 +17,7 @@ test('a driver that ignores its signal keeps neither the caller nor the slot', a
     random: () => 0.5,
     retry,
   };
-  const call = { operation: 'head', bucket: 'bucket', firstByteTimeoutMs: 2_000 } as const;
+  const call = { operation: 'head', bucket: 'bucket' } as const;
   const failure = callOrigin(context, call, () => new Promise(() => {})).catch((error: unknown) => error);
   await clock.advance(59_000);
   expect(limiter.running).toBe(1);
