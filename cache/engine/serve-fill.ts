@@ -124,5 +124,5 @@ async function* fromMemoryTier(context: FetchContext, call: FillCall): AsyncGene
 
 /** For one source only: no other source follows that could use what this cursor records. */
 function cursorOf({ range }: FillCall): Cursor {
-  return { at: range.from, absent: false, corrupt: false, storeFailed: false, wasReadLately: false };
+  return { at: range.from, absent: false, corrupt: false, storeFailedMs: undefined, wasReadLately: false };
 }

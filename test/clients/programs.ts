@@ -1,6 +1,7 @@
 /** Runs third-party programs without this machine's configuration. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { sendInput } from '#test/support/program-input.ts';
 import { findTool } from '#test/support/tools.ts';
 
 const run = promisify(execFile);
@@ -37,10 +38,7 @@ export async function runProgram(
     maxBuffer: MAX_OUTPUT_BYTES,
     encoding: 'buffer',
   });
-  const { stdin } = running.child;
-  // A program that exits before it has read its input reports the reason on stderr.
-  stdin?.on('error', () => stdin.destroy());
-  stdin?.end(options.input);
+  sendInput(running.child, options.input);
   try {
     return (await running).stdout;
   } catch (error) {

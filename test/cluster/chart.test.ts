@@ -6,6 +6,7 @@ import { parse, stringify } from 'yaml';
 import { CRD_NAME } from '#crds/names.ts';
 import { sampleWith } from '#test/crds/sample.ts';
 import { manifests, MONITORING } from '#test/helm/helm.ts';
+import { sendInput } from '#test/support/program-input.ts';
 import { everyRight } from './operator-world.ts';
 
 const run = promisify(execFile);
@@ -29,7 +30,7 @@ async function helm(...args: readonly string[]): Promise<string> {
 
 async function kubectl(args: readonly string[], stdin = ''): Promise<string> {
   const running = run('kubectl', [...args], { maxBuffer: MAX_OUTPUT_BYTES });
-  running.child.stdin?.end(stdin);
+  sendInput(running.child, stdin);
   return (await running).stdout;
 }
 

@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { openRawClient } from '#cache/wire/http1/raw-client.ts';
 import { createSigner } from '#cache/wire/s3/sigv4.ts';
 import { CRD_NAME } from '#crds/names.ts';
+import { sendInput } from '#test/support/program-input.ts';
 import { keepNamespace } from './keep-namespace.ts';
 
 const exec = promisify(execFile);
@@ -101,7 +102,7 @@ export async function openWorld({
 
   async function run(file: string, args: readonly string[], input = ''): Promise<string> {
     const running = exec(file, ['-n', namespace, ...args], { maxBuffer: MAX_OUTPUT_BYTES });
-    running.child.stdin?.end(input);
+    sendInput(running.child, input);
     return (await running).stdout;
   }
   const kubectl = (args: readonly string[], input?: string): Promise<string> => run('kubectl', args, input);

@@ -328,6 +328,17 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: FILL, search: 'if (!order.knownAbsent && (await', replace: 'if (chunk.index < 0 && (await' }],
   },
   {
+    name: 'a read that waited for seconds elsewhere does not query the cachestore again',
+    seed: 3275,
+    edits: [
+      {
+        file: 'cache/engine/fetch/context.ts',
+        search: 'return storeFailedMs !== undefined && clock.now() - storeFailedMs < STORE_RETRY_MS;',
+        replace: 'return storeFailedMs !== undefined && clock.now() >= storeFailedMs;',
+      },
+    ],
+  },
+  {
     name: 'a chunk that is known to be stored is requested in a loop',
     seed: 1,
     shows: ({ faults }) => faults.has('store-vanish') || faults.has('store-errors'),
@@ -336,7 +347,7 @@ export const MUTATIONS: readonly Mutation[] = [
       {
         file: FROM_PEER,
         search: 'const reason = fillReason(cursor);',
-        replace: 'const reason = fillReason({ ...cursor, absent: false, storeFailed: false, corrupt: false });',
+        replace: 'const reason = fillReason({ ...cursor, absent: false, storeFailedMs: undefined, corrupt: false });',
       },
     ],
   },

@@ -58,7 +58,13 @@ async function* fromSources(context: FetchContext, read: ChunkRead): Pieces<void
 /** Read whole, and not for the first time, with room in memory; committed, as its coordinator knows; no stream to join. */
 async function mayLoad(context: FetchContext, read: ChunkRead, cursor: Cursor, peer: PeerAddress): Promise<boolean> {
   const { heldByPeers, storeLoads, peerStreams, commits } = context;
-  if (!heldByPeers.has(read.chunk.path) || cursor.absent || cursor.corrupt || cursor.storeFailed || cursor.at > 0)
+  if (
+    !heldByPeers.has(read.chunk.path) ||
+    cursor.absent ||
+    cursor.corrupt ||
+    cursor.storeFailedMs !== undefined ||
+    cursor.at > 0
+  )
     return false;
   if (!storeLoads.accepts(read) || peerStreams.isOpen({ chunk: read.chunk, peer, rank: 1, reason: 'miss' }))
     return false;

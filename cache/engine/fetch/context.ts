@@ -18,6 +18,9 @@ import type { StoreLookups } from '#cache/engine/streams/store-lookups.ts';
 /** Between two attempts of a response that has started: the pause that Retry-After asks of clients. */
 export const OVERLOADED_PAUSE_MS = 1_000;
 
+/** As long as a client waits for a store that starts to fail: a read that has waited longer elsewhere asks again. */
+const STORE_RETRY_MS = 1_000;
+
 export interface FetchContext extends FillContext {
   readonly flights: Flights;
   readonly ghosts: GhostList;
@@ -63,15 +66,20 @@ export interface Cursor {
   absent: boolean;
   /** The cachestore's chunk failed verification and is to be overwritten. */
   corrupt: boolean;
-  /** The cachestore did not answer this replica: this read does not ask it again. */
-  storeFailed: boolean;
+  /** When the cachestore last failed to answer this replica; undefined = not during this read. */
+  storeFailedMs: number | undefined;
   /** The ghost list contains the chunk: it may be loaded into memory. */
   readonly wasReadLately: boolean;
 }
 
 export function startCursor(context: FetchContext, read: ChunkRead): Cursor {
   const wasReadLately = context.ghosts.touch(read.chunk.path);
-  return { at: read.range.from, absent: false, corrupt: false, storeFailed: false, wasReadLately };
+  return { at: read.range.from, absent: false, corrupt: false, storeFailedMs: undefined, wasReadLately };
+}
+
+/** This read does not ask the cachestore now. It tries again later: waiting for a peer may have taken seconds. */
+export function storeFailedRecently({ clock }: FetchContext, { storeFailedMs }: Cursor): boolean {
+  return storeFailedMs !== undefined && clock.now() - storeFailedMs < STORE_RETRY_MS;
 }
 
 /** The bytes that are not read yet. */

@@ -14,6 +14,7 @@ import {
   OVERLOADED_PAUSE_MS,
   remaining,
   startCursor,
+  storeFailedRecently,
   type ChunkRead,
   type Cursor,
   type FetchContext,
@@ -33,7 +34,12 @@ export async function* fromOrigin(context: FetchContext, read: ChunkRead, cursor
       // Its blocks are here or in flight: they were fetched after the cachestore lookup.
       if (isCovered(context, read, cursor) && (yield* fromFill(context, read, cursor)) === 'done') return;
       // A ranged GET first, without a HEAD: after a restart the catalog is empty, but the cachestore is not.
-      if (!cursor.absent && !cursor.storeFailed && (yield* fromStore(context, read, cursor)) === 'done') return;
+      if (
+        !cursor.absent &&
+        !storeFailedRecently(context, cursor) &&
+        (yield* fromStore(context, read, cursor)) === 'done'
+      )
+        return;
       if ((yield* fromFill(context, read, cursor)) === 'done') return;
     } catch (error) {
       if (!mayRetryOverload(error, read, context.clock.now() - sinceMs)) throw error;
@@ -74,7 +80,7 @@ async function* fromFill(context: FetchContext, read: ChunkRead, cursor: Cursor)
 
 function joinFill(context: FetchContext, read: ChunkRead, cursor: Cursor): FlightReader | SparseReader | undefined {
   const { chunk, demand, signal } = read;
-  const knownAbsent = cursor.absent || cursor.storeFailed;
+  const knownAbsent = cursor.absent || storeFailedRecently(context, cursor);
   const isFilling = context.flights.get(chunk.path) !== undefined;
   // Blocks that the running fill has not reached yet may be in memory from before it.
   const sparse = isFilling ? isCovered(context, read, cursor) : isStillSparse(read, cursor);
@@ -91,6 +97,6 @@ function isCovered(context: FetchContext, read: ChunkRead, cursor: Cursor): bool
 /** Filled or found since the cachestore lookup: the earlier result, or failure, is out of date. */
 function foundElsewhere(cursor: Cursor): 'missing' {
   cursor.absent = false;
-  cursor.storeFailed = false;
+  cursor.storeFailedMs = undefined;
   return 'missing';
 }

@@ -79,7 +79,7 @@ async function* fromOwner(
         return 'done';
       case 'stored': {
         // The peer can read the chunk and this replica cannot, whatever the reason: the peer can send it.
-        if (reason !== 'miss') cursor.storeFailed = true;
+        if (reason !== 'miss') cursor.storeFailedMs = context.clock.now();
         else if ((yield* fromStore(context, read, cursor)) === 'done') return 'done';
         break;
       }
@@ -103,7 +103,7 @@ async function* fromOwner(
 
 function fillReason(cursor: Cursor): FillReason {
   if (cursor.corrupt) return 'corrupt';
-  if (cursor.storeFailed) return 'store_unavailable';
+  if (cursor.storeFailedMs !== undefined) return 'store_unavailable';
   return cursor.absent ? 'not_stored' : 'miss';
 }
 

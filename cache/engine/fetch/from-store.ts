@@ -133,7 +133,7 @@ function callOf({ requestId }: ChunkRead) {
 function fallThrough(context: FetchContext, { chunk }: ChunkRead, cursor: Cursor, error: OrcaError): SourceOutcome {
   context.observer.fallThrough('store', error.code);
   if (error.code === 'store_unavailable') {
-    cursor.storeFailed = true;
+    cursor.storeFailedMs = context.clock.now();
     return 'failed';
   }
   context.catalog.forget(chunk.path);
