@@ -4,6 +4,7 @@
  */
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
+import type { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange, ObjectHead, ObjectPart, ObjectVersion } from '#cache/core/object.ts';
 import type { PeerAddress, PeerSet } from '#cache/core/peer-set.ts';
 import type { FillReason } from '#cache/core/peer/fill-request.ts';
@@ -113,6 +114,28 @@ export interface HungCalls {
   readonly lentBytes: number;
 }
 
+/** A name that the store lists. */
+export interface StoredEntry {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** By the store's clock, since 1970. */
+  readonly modifiedMs: number;
+}
+
+export interface StoredPage {
+  readonly entries: readonly StoredEntry[];
+  /** Opaque; undefined = the last page. */
+  readonly cursor: string | undefined;
+}
+
+export interface Removal {
+  readonly removed: number;
+  readonly failed: readonly { readonly name: string; readonly error: OrcaError }[];
+}
+
+/** The maximum of a page of `list` and of a call of `remove`: S3's. */
+export const MAX_STORE_NAMES = 1_000;
+
 /** The shared store near the pods that holds chunks. Chunks may disappear from it at any time. */
 export interface ChunkStore {
   /** It reads and writes in threads of its own, which need shared memory. */
@@ -156,6 +179,21 @@ export interface ChunkStore {
     options: CallOptions & { readonly ifAbsent?: boolean },
   ): Promise<'won' | 'lost'>;
   deleteSmall(name: string, options: CallOptions): Promise<void>;
+  /**
+   * One page of the names that begin with `prefix`, which is `<originId>/<0 to 64 hex digits>` or begins with `_orca/`; at
+   * most `MAX_STORE_NAMES`, in any order that does not change between pages. Also names that this project never wrote.
+   * A page may be empty and not the last one. A page is complete, or the call rejects, with store_unavailable: its
+   * `status` is 403 without the permission to list.
+   */
+  list(prefix: string, cursor: string | undefined, options: CallOptions): Promise<StoredPage>;
+  /**
+   * Deletes chunks (by their paths) and small objects, at most `MAX_STORE_NAMES`; one that is not stored counts as
+   * removed. Resolves also if some or all could not be deleted, each with its store_unavailable; rejects with
+   * store_unavailable where the outcome is unknown.
+   */
+  remove(names: readonly string[], options: CallOptions): Promise<Removal>;
+  /** The size of the whole store, if it has one of its own, such as a file system. */
+  totalBytes?(options: CallOptions): Promise<number | undefined>;
   close(): Promise<void>;
 }
 

@@ -43,7 +43,13 @@ export function tracedOrigin(origin: Origin): Origin {
 
 export function tracedStore(store: ProbedStore): ProbedStore {
   const chunk = ({ path }: { path: string }): SpanAttributes => ({ 'orca.chunk': path });
-  return tracedPort(store, 'store', { read: chunk, has: chunk, commit: chunk });
+  return tracedPort(store, 'store', {
+    read: chunk,
+    has: chunk,
+    commit: chunk,
+    list: (prefix: string) => ({ 'orca.prefix': prefix }),
+    remove: (names: readonly string[]) => ({ 'orca.names': names.length }),
+  });
 }
 
 export function tracedPeers(client: PeerClient): PeerClient {

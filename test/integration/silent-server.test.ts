@@ -66,9 +66,12 @@ const STORE_CALLS: Omit<Calls<ProbedStore>, NotACall> = {
   getSmall: (store, call) => store.getSmall(SMALL, call),
   putSmall: (store, call) => store.putSmall(SMALL, body, { ...call, ifAbsent: true }),
   deleteSmall: (store, call) => store.deleteSmall(SMALL, call),
+  list: (store, call) => store.list('_orca/', undefined, call),
+  remove: (store, call) => store.remove([SMALL, chunk.path], call),
   probe: (store, call) => store.probe('_orca/probe/test', call),
 };
-type NotACall = 'trustConditions' | 'sharesMemory' | 'hung';
+/** `totalBytes` is a call of file systems only. */
+type NotACall = 'trustConditions' | 'sharesMemory' | 'hung' | 'totalBytes';
 
 function only(...names: readonly (keyof typeof ORIGIN_CALLS)[]): Readonly<Record<string, Call<Origin>>> {
   return Object.fromEntries(names.map((name) => [name, ORIGIN_CALLS[name]]));

@@ -5,7 +5,7 @@
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { CallOptions, ChunkStore } from '#cache/engine/ports.ts';
+import type { CallOptions, ChunkStore, StoredPage } from '#cache/engine/ports.ts';
 import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
 import { fillFrom, firstDifference, wrongMetadata, type Version } from './content.ts';
 import type { Faults } from './faults.ts';
@@ -15,11 +15,13 @@ import type { SimOrigin } from './origin.ts';
 import type { Random } from './random.ts';
 import type { Incarnation } from './replica.ts';
 import { KIB, type Fault, type Scenario } from './scenario.ts';
-import type { World } from './world.ts';
+import { EPOCH_MS, type World } from './world.ts';
 
 const SLOW_FACTOR = 30;
 /** Counted from the start of a read: the length of most blocks. */
 const BAD_WITHIN_BYTES = 64 * KIB;
+/** Few, so that lists have several pages. */
+const PAGE_NAMES = 7;
 /** The maximum time from the response of the store to its effect. */
 const ROUND_TRIP_MS = 3_000;
 
@@ -48,6 +50,7 @@ export class SimStore {
   readonly #chunks = new Map<string, Stored>();
   readonly #vanishedMs = new Map<string, number>();
   readonly #smalls = new Map<string, Uint8Array>();
+  readonly #smallsSinceMs = new Map<string, number>();
   /** Every byte that was inverted during the run: `path@offset`. */
   readonly #everFlipped = new Set<string>();
   wonBytes = 0;
@@ -184,9 +187,16 @@ export class SimStore {
         small(call, () => {
           if (call.ifAbsent === true && this.#smalls.has(name)) return 'lost';
           this.#smalls.set(name, Uint8Array.from(body));
+          this.#smallsSinceMs.set(name, this.#world.nowMs);
           return 'won';
         }),
       deleteSmall: (name, call) => small(call, () => void this.#smalls.delete(name)),
+      list: (prefix, cursor, call) => this.#answer(who, call, undefined, () => this.#page(prefix, cursor)),
+      remove: (names, call) =>
+        this.#answer(who, call, undefined, () => {
+          for (const name of names) this.#remove(name);
+          return { removed: names.length, failed: [] };
+        }),
       close: async () => {},
     };
   }
@@ -350,6 +360,29 @@ export class SimStore {
     const hiccup = this.#random.chance(0.03) ? 20 : 1;
     const firstByteMs = hangs ? Infinity : latencyMs * slow * hiccup * (0.5 + this.#random.next());
     return { firstByteMs, bytesPerMs: bytesPerMs / slow };
+  }
+
+  #page(prefix: string, cursor: string | undefined): StoredPage {
+    const names = [...this.#chunks.keys(), ...this.#smalls.keys()]
+      .filter((name) => name.startsWith(prefix) && (cursor === undefined || name > cursor))
+      .toSorted();
+    const page = names.slice(0, PAGE_NAMES);
+    return {
+      entries: page.map((name) => ({
+        name,
+        sizeBytes: this.#chunks.get(name)?.lengthBytes ?? this.#smalls.get(name)?.length ?? 0,
+        modifiedMs: EPOCH_MS + Math.floor(this.#chunks.get(name)?.sinceMs ?? this.#smallsSinceMs.get(name) ?? 0),
+      })),
+      cursor: names.length > page.length ? page.at(-1) : undefined,
+    };
+  }
+
+  #remove(name: string): void {
+    this.#smalls.delete(name);
+    this.#smallsSinceMs.delete(name);
+    if (!this.#chunks.delete(name)) return;
+    this.#vanishedMs.set(name, this.#world.nowMs);
+    this.#ledger.excuse(name, 'store', 'it was removed from the cachestore');
   }
 
   #any(): Stored | undefined {

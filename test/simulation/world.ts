@@ -35,7 +35,7 @@ interface Event {
   cancelled: boolean;
 }
 
-const EPOCH_MS = Date.UTC(2026, 0, 1);
+export const EPOCH_MS = Date.UTC(2026, 0, 1);
 /** Far more than any run needs: a run with more events is an endless loop. */
 const MAX_EVENTS = 400_000;
 

@@ -78,7 +78,7 @@ export interface EnginesOptions {
 export function openEngines(options: EnginesOptions = {}): Engines {
   const clock = options.clock ?? systemClock;
   const origin = fakeOrigin();
-  const store = options.store ?? fakeChunkStore();
+  const store = options.store ?? fakeChunkStore({ clock });
   const { chunkBytes = MIB } = options;
   const settings: EngineSettings = {
     origin: {

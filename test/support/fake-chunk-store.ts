@@ -6,20 +6,37 @@ import { crc32 } from 'node:zlib';
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { CallOptions, ChunkStore } from '#cache/engine/ports.ts';
+import {
+  MAX_STORE_NAMES,
+  type CallOptions,
+  type ChunkStore,
+  type Clock,
+  type StoredEntry,
+} from '#cache/engine/ports.ts';
 import { cancelledBy, copyInto } from '#cache/wire/http1/sink.ts';
+import { listPrefix, removableNames } from '#cache/stores/paths.ts';
 import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
+import { systemClock } from '#shared/clock.ts';
 import { createGate, type Gate } from './gate.ts';
 
 export interface StoreFault {
-  readonly on: 'read' | 'has' | 'commit' | 'small';
-  /** Only for this chunk path or small name; default: any. */
+  readonly on: 'read' | 'has' | 'commit' | 'small' | 'list' | 'remove';
+  /** Only for this chunk path, small name or prefix; default: any. With one, `remove` fails for this name only. */
   readonly path?: string;
   /** How many calls it affects; default 1. */
   readonly times?: number;
   /** Reads: how many bytes the sink gets before the fault; default 0. */
   readonly afterBytes?: number;
   readonly error: OrcaError;
+}
+
+export interface FakeStoreOptions {
+  /** For the times of modification; default: the system clock. */
+  readonly clock?: Pick<Clock, 'date'>;
+  /** Rejects commits above it as a full store does. */
+  readonly capacityBytes?: number;
+  /** Names of a page of `list`; default `MAX_STORE_NAMES`. */
+  readonly pageNames?: number;
 }
 
 export interface FakeChunkStore extends ChunkStore {
@@ -31,7 +48,11 @@ export interface FakeChunkStore extends ChunkStore {
   flip(path: string, at: number): void;
   /** Truncates a stored chunk to `lengthBytes`. */
   truncate(path: string, lengthBytes: number): void;
+  /** Sets the time of modification of a chunk or small object. */
+  modify(name: string, modifiedMs: number): void;
   inject(fault: StoreFault): void;
+  /** Of all chunks and small objects. */
+  readonly usedBytes: number;
   /** Every call of any kind rejects with this until it is set to undefined. */
   down: OrcaError | undefined;
   paths(): string[];
@@ -47,6 +68,9 @@ export interface FakeChunkStore extends ChunkStore {
     bytesRead: number;
     bytesCommitted: number;
     smallReads: number;
+    lists: number;
+    removeCalls: number;
+    removed: number;
   };
   readonly readGate: Gate;
   readonly hasGate: Gate;
@@ -59,11 +83,25 @@ interface StoredChunk {
   readonly metadata: ChunkMetadata | undefined;
 }
 
-export function fakeChunkStore(): FakeChunkStore {
+export function fakeChunkStore(options: FakeStoreOptions = {}): FakeChunkStore {
+  const { clock = systemClock, capacityBytes = Infinity, pageNames = MAX_STORE_NAMES } = options;
   const chunks = new Map<string, StoredChunk>();
   const smalls = new Map<string, Uint8Array>();
+  const modified = new Map<string, number>();
   const faults: { readonly fault: StoreFault; left: number }[] = [];
-  const counts = { reads: 0, has: 0, commits: 0, won: 0, lost: 0, bytesRead: 0, bytesCommitted: 0, smallReads: 0 };
+  const counts = {
+    reads: 0,
+    has: 0,
+    commits: 0,
+    won: 0,
+    lost: 0,
+    bytesRead: 0,
+    bytesCommitted: 0,
+    smallReads: 0,
+    lists: 0,
+    removeCalls: 0,
+    removed: 0,
+  };
   const readGate = createGate();
   const hasGate = createGate();
   const commitGate = createGate();
@@ -86,6 +124,22 @@ export function fakeChunkStore(): FakeChunkStore {
     if ((found.fault.afterBytes ?? 0) === 0) throw found.fault.error;
     return found.fault;
   };
+  const usedBytes = (): number => {
+    let sum = 0;
+    for (const { body } of chunks.values()) sum += body.length;
+    for (const body of smalls.values()) sum += body.length;
+    return sum;
+  };
+  const forget = (name: string): void => {
+    chunks.delete(name);
+    smalls.delete(name);
+    modified.delete(name);
+  };
+  const entryOf = (name: string): StoredEntry => ({
+    name,
+    sizeBytes: (chunks.get(name)?.body ?? smalls.get(name))?.length ?? 0,
+    modifiedMs: modified.get(name) ?? 0,
+  });
   const change = (path: string, next: (stored: StoredChunk) => StoredChunk): void => {
     const stored = chunks.get(path);
     if (stored === undefined) throw new Error(`no chunk ${path} in the fake store`);
@@ -114,9 +168,14 @@ export function fakeChunkStore(): FakeChunkStore {
     },
     plant(chunk, body, metadata) {
       chunks.set(chunk.path, { body: new Uint8Array(body), metadata });
+      modified.set(chunk.path, clock.date());
     },
-    vanish(path) {
-      chunks.delete(path);
+    vanish: forget,
+    modify(name, modifiedMs) {
+      modified.set(name, modifiedMs);
+    },
+    get usedBytes() {
+      return usedBytes();
     },
     flip(path, at) {
       change(path, ({ body, metadata }) => {
@@ -167,7 +226,10 @@ export function fakeChunkStore(): FakeChunkStore {
         counts.lost += 1;
         return 'lost';
       }
+      if (usedBytes() + body.length > capacityBytes)
+        throw new OrcaError('store_unavailable', 'the fake store is full', { status: 507 });
       chunks.set(chunk.path, { body, metadata });
+      modified.set(chunk.path, clock.date());
       counts.won += 1;
       counts.bytesCommitted += body.length;
       return 'won';
@@ -181,11 +243,37 @@ export function fakeChunkStore(): FakeChunkStore {
       await enter('small', name, undefined, call);
       if (call.ifAbsent === true && smalls.has(name)) return 'lost';
       smalls.set(name, new Uint8Array(body));
+      modified.set(name, clock.date());
       return 'won';
     },
     async deleteSmall(name, call) {
       await enter('small', name, undefined, call);
-      smalls.delete(name);
+      forget(name);
+    },
+    async list(prefix, cursor, call) {
+      counts.lists += 1;
+      await enter('list', prefix, undefined, call);
+      const names = [...chunks.keys(), ...smalls.keys()]
+        .filter((name) => name.startsWith(listPrefix(prefix)) && (cursor === undefined || name > cursor))
+        .toSorted();
+      const page = names.slice(0, pageNames);
+      return { entries: page.map(entryOf), cursor: names.length > page.length ? page.at(-1) : undefined };
+    },
+    async remove(names, call) {
+      counts.removeCalls += 1;
+      await enter('remove', '', undefined, call);
+      const failed: { name: string; error: OrcaError }[] = [];
+      for (const name of removableNames(names)) {
+        try {
+          await enter('remove', name, undefined, call);
+          forget(name);
+        } catch (error) {
+          if (!(error instanceof OrcaError) || error.code === 'cancelled') throw error;
+          failed.push({ name, error });
+        }
+      }
+      counts.removed += names.length - failed.length;
+      return { removed: names.length - failed.length, failed };
     },
     async close() {
       closed = true;

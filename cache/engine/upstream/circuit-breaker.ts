@@ -82,6 +82,11 @@ export class Breaker {
     }
   }
 
+  /** For calls that neither probe nor count. */
+  throwUnlessClosed(): void {
+    if (this.#state !== 'closed') throw this.#refusal(this.#nextProbeMs - this.#clock.now());
+  }
+
   /** Records the failure of a call that did not run through it. */
   failed(key: string): void {
     this.#failed(false, key);
@@ -89,18 +94,21 @@ export class Breaker {
 
   #admit(mayPass: boolean): boolean {
     if (this.#state === 'closed') return false;
-    const { name, code } = this.#settings;
     const waitMs = this.#nextProbeMs - this.#clock.now();
     // After one good probe every call is a probe: if refused, it would use a slower source without need.
     const mustWait = this.#probes > 0 && this.#goodProbes === 0;
-    if (!mayPass && (mustWait || waitMs > 0))
-      throw new OrcaError(code, `${name} has failed too often: its circuit breaker is open`, {
-        retryAfterMs: Math.max(waitMs, 1_000),
-        details: NOT_ASKED,
-      });
+    if (!mayPass && (mustWait || waitMs > 0)) throw this.#refusal(waitMs);
     this.#state = 'probing';
     this.#probes++;
     return true;
+  }
+
+  #refusal(waitMs: number): OrcaError {
+    const { name, code } = this.#settings;
+    return new OrcaError(code, `${name} has failed too often: its circuit breaker is open`, {
+      retryAfterMs: Math.max(waitMs, 1_000),
+      details: NOT_ASKED,
+    });
   }
 
   #succeeded(wasProbe: boolean): void {

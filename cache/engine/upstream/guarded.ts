@@ -42,6 +42,12 @@ export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
   // A full disk takes no more writes, but can still be read.
   const isDown = (error: unknown) => hasCode(error, 'store_unavailable') && !isStoreFull(error);
   const guarded = <T>(key: string, call: () => Promise<T>) => breaker.run({ key }, isDown, call);
+  // Without the permission to list or delete, or where lists take long, chunks can be read and written all the same.
+  // Nor does work that no client waits for find out whether a store has recovered.
+  const uncounted = async <T>(call: () => Promise<T>): Promise<T> => {
+    breaker.throwUnlessClosed();
+    return call();
+  };
   return {
     breaker,
     get hung() {
@@ -53,6 +59,9 @@ export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
     getSmall: (name, ...args) => guarded(name, () => store.getSmall(name, ...args)),
     putSmall: (name, ...args) => guarded(name, () => store.putSmall(name, ...args)),
     deleteSmall: (name, ...args) => guarded(name, () => store.deleteSmall(name, ...args)),
+    list: (...args) => uncounted(() => store.list(...args)),
+    remove: (...args) => uncounted(() => store.remove(...args)),
+    totalBytes: (...args) => uncounted(async () => store.totalBytes?.(...args)),
     close: () => store.close(),
   };
 }

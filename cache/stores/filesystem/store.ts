@@ -9,8 +9,8 @@ import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { StoreFindings } from '#cache/core/store-verdict.ts';
-import type { ByteSink, CallOptions, HungCalls, ProbedStore } from '#cache/engine/ports.ts';
-import { chunkKey, smallKey } from '#cache/stores/paths.ts';
+import type { ByteSink, CallOptions, HungCalls, ProbedStore, Removal, StoredPage } from '#cache/engine/ports.ts';
+import { chunkKey, listPrefix, removableNames, smallKey } from '#cache/stores/paths.ts';
 import { checkPieces, checkStored } from '#cache/stores/stored-chunk.ts';
 import { untilAborted } from '#cache/wire/bounded.ts';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
@@ -151,6 +151,16 @@ class FilesystemStore implements ProbedStore {
   async deleteSmall(name: string, call: CallOptions): Promise<void> {
     const path = this.#smallFile(name);
     await inStore(name, () => remove(this.#files, path, writeLimits(call)));
+  }
+
+  async list(prefix: string, _cursor: string | undefined, _call: CallOptions): Promise<StoredPage> {
+    throw new OrcaError('store_unavailable', `the store cannot list ${listPrefix(prefix)}`, { status: 501 });
+  }
+
+  async remove(names: readonly string[], call: CallOptions): Promise<Removal> {
+    for (const name of removableNames(names))
+      await inStore(name, () => remove(this.#files, join(this.#root, name), writeLimits(call)));
+    return { removed: names.length, failed: [] };
   }
 
   async probe(name: string, call: CallOptions): Promise<StoreFindings> {

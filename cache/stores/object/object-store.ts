@@ -9,8 +9,8 @@ import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { StoreFindings } from '#cache/core/store-verdict.ts';
-import type { ByteSink, CallOptions, ProbedStore } from '#cache/engine/ports.ts';
-import { chunkKey, smallKey } from '#cache/stores/paths.ts';
+import type { ByteSink, CallOptions, ProbedStore, Removal, StoredPage } from '#cache/engine/ports.ts';
+import { chunkKey, listPrefix, removableNames, smallKey } from '#cache/stores/paths.ts';
 import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
@@ -142,13 +142,28 @@ class ObjectStore implements ProbedStore {
   async deleteSmall(name: string, call: CallOptions): Promise<void> {
     const key = smallKey(name);
     try {
-      const response = await this.#wire.send({ method: 'DELETE', key }, writeLimits(call));
-      if (response.status < 300) return;
-      const error = this.#wire.errorFor(response, key);
-      if (!hasCode(error, 'chunk_missing')) throw error;
+      await this.#delete(key, call);
     } catch (error) {
       throw toStoreError(error, key);
     }
+  }
+
+  async list(prefix: string, _cursor: string | undefined, _call: CallOptions): Promise<StoredPage> {
+    throw new OrcaError('store_unavailable', `the store cannot list ${listPrefix(prefix)}`, { status: 501 });
+  }
+
+  async remove(names: readonly string[], call: CallOptions): Promise<Removal> {
+    const failed: { name: string; error: OrcaError }[] = [];
+    for (const name of removableNames(names)) {
+      try {
+        await this.#delete(name, call);
+      } catch (error) {
+        const failure = toStoreError(error, name);
+        if (failure.code === 'cancelled') throw failure;
+        failed.push({ name, error: failure });
+      }
+    }
+    return { removed: names.length - failed.length, failed };
   }
 
   async probe(name: string, call: CallOptions): Promise<StoreFindings> {
@@ -173,6 +188,13 @@ class ObjectStore implements ProbedStore {
 
   async close(): Promise<void> {
     this.#wire.close();
+  }
+
+  async #delete(key: string, call: CallOptions): Promise<void> {
+    const response = await this.#wire.send({ method: 'DELETE', key }, writeLimits(call));
+    if (response.status < 300) return;
+    const error = this.#wire.errorFor(response, key);
+    if (!hasCode(error, 'chunk_missing')) throw error;
   }
 
   /** The object stored under a chunk's path; undefined without one. */
