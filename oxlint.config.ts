@@ -29,6 +29,8 @@ const LAYERS: readonly Layer[] = [
   // The cache. Pure code first, then the engine's rooms from the bottom up, then drivers and servers.
   { files: ['cache/core/*.ts'], mayImport: ['node:crypto'] },
   { files: ['cache/core/s3/**', 'cache/core/peer/**'], mayImport: ['#cache/core/*', 'node:crypto'] },
+  // Figures and formats of a bounded cachestore; stored ones have a CRC.
+  { files: ['cache/core/capacity/**'], mayImport: ['#cache/core/*', ...HASHES] },
   {
     files: ['cache/config/**'],
     // Each driver resolves its own section of the config file.
@@ -45,6 +47,7 @@ const LAYERS: readonly Layer[] = [
     files: ['cache/engine/fetch/**'],
     mayImport: [...ENGINE, ...['memory', 'upstream', 'streams', 'fill', 'sparse'].map(room)],
   },
+  { files: ['cache/engine/capacity/**'], mayImport: [...ENGINE, room('upstream')] },
   { files: ['cache/engine/*.ts'], mayImport: [CORE, SHARED, '#cache/engine/**'] },
   { files: ['cache/wire/http1/**'], mayImport: [CORE, SHARED, PORTS, ...NODE] },
   {
