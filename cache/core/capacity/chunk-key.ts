@@ -21,7 +21,7 @@ const MINUTE_MS = 60_000;
 /** 15 digits are safe integers, whatever they are. */
 const MAX_INDEX_DIGITS = 15;
 
-/** The shard of a version: its first two hex digits. */
+/** The shard of a chunk, or of the hex digits of a version alone: their first two. */
 export function shardOf(path: string): number {
   return hexWord(path, versionStart(path), SHARD_DIGITS);
 }
@@ -98,7 +98,7 @@ export function minuteOf(ms: number): number {
   return Math.max(1, Math.floor(ms / MINUTE_MS));
 }
 
-/** The first `digits` hex digits of a word from `at`. Throws `internal` for other characters. */
+/** The number that `digits` hex digits from `at` stand for. Throws `internal` for other characters. */
 export function hexWord(text: string, at: number, digits: number): number {
   let word = 0;
   for (let end = at + digits; at < end; at++) {

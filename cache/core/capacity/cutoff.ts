@@ -1,10 +1,12 @@
-/** Which chunks go: the rule of eviction, as a function of figures. */
-import { OrcaError } from '#cache/core/errors.ts';
+/**
+ * Which chunks are evicted: the least recently used ones, down to the low watermark. A chunk that was read once ages twice as fast
+ * as one that was read again, so that a scan of cold data takes the place of other cold data first.
+ */
 import type { Histogram } from './histogram.ts';
 
 export interface EvictionFigures {
   readonly usedBytes: number;
-  /** Undefined = no limit: chunks go only while the store itself is full. */
+  /** Undefined = no limit: chunks are evicted only while the store itself is full. */
   readonly capacityBytes: number | undefined;
   /** In per cent: eviction begins above it. */
   readonly highWatermark: number;
@@ -22,20 +24,37 @@ export interface EvictionFigures {
 export type EvictionBlock =
   /** Everything that is left is pinned or too young. */
   | 'nothing_evictable'
-  /** Chunks that were read within the last hour must go: what clients read is larger than the store. */
+  /** Even chunks that were read within the last hour are evicted: what clients read is larger than the store. */
   | 'recent';
 
 export interface EvictionPlan {
   readonly isEvicting: boolean;
-  /** Chunks go whose `effectiveMinute` is below it; a fraction. Undefined = none. */
+  /** Chunks whose `effectiveMinute` is below this fraction are evicted. Undefined = none. */
   readonly cutoffMinute: number | undefined;
   /** How much is to be freed; 0 without a cutoff. */
   readonly freeBytes: number;
   readonly blocked?: EvictionBlock;
 }
 
-export function planEviction(_figures: EvictionFigures): EvictionPlan {
-  throw new OrcaError('internal', 'later');
+/** A full store gets this much room at once, so that commits do not wait for the next sweep. */
+const FULL_SHARE = 0.05;
+const RECENT_MINUTES = 60;
+/** How much faster a chunk ages that was read once. */
+const ONCE_SPEED = 2;
+
+export function planEviction(figures: EvictionFigures): EvictionPlan {
+  const { usedBytes, capacityBytes, isFull, nowMinute } = figures;
+  const highBytes = share(capacityBytes, figures.highWatermark);
+  const lowBytes = share(capacityBytes, figures.lowWatermark);
+  const isEvicting = usedBytes > highBytes || (figures.isEvicting && usedBytes > lowBytes);
+  const freeBytes = Math.max(isEvicting ? usedBytes - lowBytes : 0, isFull ? usedBytes * FULL_SHARE : 0);
+  if (freeBytes <= 0) return { isEvicting: false, cutoffMinute: undefined, freeBytes: 0 };
+  const { cutoffMinute, freedBytes } = cutoffFor(freeBytes, figures.histogram, nowMinute);
+  const plan = { isEvicting, cutoffMinute, freeBytes };
+  const isStuck = usedBytes - freedBytes > highBytes || (isFull && freedBytes < usedBytes * FULL_SHARE);
+  if (isStuck) return { ...plan, blocked: 'nothing_evictable' };
+  const isRecent = cutoffMinute !== undefined && cutoffMinute > nowMinute + 1 - RECENT_MINUTES;
+  return isRecent ? { ...plan, blocked: 'recent' } : plan;
 }
 
 /** What `effectiveMinute` needs of a ledger's record. */
@@ -50,10 +69,66 @@ export interface ReadState {
  * divide them.
  */
 export function effectiveMinute(
-  _record: ReadState | undefined,
-  _modifiedMinute: number,
-  _low: number,
-  _nowMinute: number,
+  record: ReadState | undefined,
+  modifiedMinute: number,
+  low: number,
+  nowMinute: number,
 ): number {
-  throw new OrcaError('internal', 'later');
+  // A clock that is ahead must not protect a chunk for longer than others.
+  const minute = Math.min(record?.minute ?? modifiedMinute, nowMinute);
+  return aged(minute + low / 2 ** 32, record?.isProven ?? false, nowMinute);
+}
+
+function aged(minute: number, isProven: boolean, nowMinute: number): number {
+  const now = nowMinute + 1;
+  return isProven ? minute : now - ONCE_SPEED * (now - minute);
+}
+
+function share(capacityBytes: number | undefined, percent: number): number {
+  return capacityBytes === undefined ? Number.POSITIVE_INFINITY : (capacityBytes * percent) / 100;
+}
+
+/** Where the bytes of a class and minute begin or end to be below a cutoff, and how many there are per minute. */
+interface Edge {
+  readonly at: number;
+  readonly bytesPerMinute: number;
+}
+
+/**
+ * The lowest cutoff that frees `freeBytes`. An entry's bytes are taken as spread evenly over its minute: `low` of the keys
+ * spreads them so. The walk follows the edges of all entries in order of time, and adds up the bytes before each.
+ */
+function cutoffFor(
+  freeBytes: number,
+  histogram: Histogram,
+  nowMinute: number,
+): { readonly cutoffMinute: number | undefined; readonly freedBytes: number } {
+  const edges = edgesOf(histogram, nowMinute);
+  let [at, freedBytes, bytesPerMinute] = [0, 0, 0];
+  for (const edge of edges) {
+    const bytes = bytesPerMinute * (edge.at - at);
+    if (bytes > 0 && freedBytes + bytes >= freeBytes)
+      return { cutoffMinute: at + (freeBytes - freedBytes) / bytesPerMinute, freedBytes: freeBytes };
+    freedBytes += bytes;
+    bytesPerMinute += edge.bytesPerMinute;
+    at = edge.at;
+  }
+  // Not even all bytes are enough: all are evicted.
+  return { cutoffMinute: edges.at(-1)?.at, freedBytes: histogram.totalBytes };
+}
+
+function edgesOf(histogram: Histogram, nowMinute: number): Edge[] {
+  const edges: Edge[] = [];
+  const add = (minute: number, bytes: number, isProven: boolean): void => {
+    if (bytes === 0) return;
+    const [from, to] = [aged(minute, isProven, nowMinute), aged(minute + 1, isProven, nowMinute)];
+    const bytesPerMinute = bytes / (to - from);
+    edges.push({ at: from, bytesPerMinute }, { at: to, bytesPerMinute: -bytesPerMinute });
+  };
+  for (const entry of histogram.entries()) {
+    const minute = Math.min(entry.minute, nowMinute);
+    add(minute, entry.provenBytes, true);
+    add(minute, entry.onceBytes, false);
+  }
+  return edges.toSorted((a, b) => a.at - b.at);
 }

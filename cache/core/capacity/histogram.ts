@@ -1,14 +1,16 @@
 /**
  * Bytes by the minute of their last read, in two classes: chunks that were read again, and chunks that were read once.
- * The classes age at different speeds, so they are kept apart until somebody asks at a certain time (cutoff.ts).
+ * The classes age at different speeds, so they are kept apart until a cutoff is computed for a certain time (cutoff.ts).
  *
  * An entry stands for the bytes up to its minute, back to the entry before it. So what a cutoff frees is never
  * overestimated: eviction makes progress with each sweep.
  */
-import { OrcaError } from '#cache/core/errors.ts';
+import { isArrayUpTo, isCount } from './fields.ts';
 
-/** Each entry of a compacted histogram has less than a hundredth of the bytes, or is one minute. */
+/** 10 KB in a message. An entry has less than a hundredth of the bytes, or is one minute. */
 export const MAX_HISTOGRAM_ENTRIES = 256;
+/** Two neighbors have more than this share of the bytes, so that there are at most 256 of them. */
+const SHARE = 1 / 127;
 
 export interface HistogramEntry {
   readonly minute: number;
@@ -19,40 +21,95 @@ export interface HistogramEntry {
 }
 
 export class Histogram {
-  add(_minute: number, _bytes: number, _isProven: boolean): void {
-    throw new OrcaError('internal', 'later');
+  readonly #proven = new Map<number, number>();
+  readonly #once = new Map<number, number>();
+  #totalBytes = 0;
+
+  add(minute: number, bytes: number, isProven: boolean): void {
+    const known = isProven ? this.#proven : this.#once;
+    known.set(minute, (known.get(minute) ?? 0) + bytes);
+    this.#totalBytes += bytes;
   }
 
-  /** Undoes an `add`, for a chunk that was deleted. */
-  remove(_minute: number, _bytes: number, _isProven: boolean): void {
-    throw new OrcaError('internal', 'later');
+  /** Undoes an `add`, also after `compact`. */
+  remove(minute: number, bytes: number, isProven: boolean): void {
+    const known = isProven ? this.#proven : this.#once;
+    const later = known.has(minute) ? [] : [...known.keys()].filter((other) => other > minute);
+    const entry = later.length === 0 ? minute : Math.min(...later);
+    const left = known.get(entry) ?? 0;
+    const removed = Math.min(left, bytes);
+    if (removed === left) known.delete(entry);
+    else known.set(entry, left - removed);
+    this.#totalBytes -= removed;
   }
 
-  merge(_other: Histogram): void {
-    throw new OrcaError('internal', 'later');
+  merge(other: Histogram): void {
+    for (const [minute, bytes] of other.#proven) this.add(minute, bytes, true);
+    for (const [minute, bytes] of other.#once) this.add(minute, bytes, false);
   }
 
   get totalBytes(): number {
-    throw new OrcaError('internal', 'later');
+    return this.#totalBytes;
   }
 
   /** By minute. */
   entries(): readonly HistogramEntry[] {
-    throw new OrcaError('internal', 'later');
+    const minutes = Uint32Array.from(new Set([...this.#proven.keys(), ...this.#once.keys()])).toSorted();
+    return Array.from(minutes, (minute) => ({
+      minute,
+      provenBytes: this.#proven.get(minute) ?? 0,
+      onceBytes: this.#once.get(minute) ?? 0,
+    }));
   }
 
-  /** At most 256 entries. */
+  /** At most 256 entries: neighbors become one, with the later minute, as long as they have few bytes. */
   compact(): Histogram {
-    throw new OrcaError('internal', 'later');
+    const compacted = new Histogram();
+    const maxBytes = this.#totalBytes * SHARE;
+    let group: HistogramEntry = { minute: 0, provenBytes: 0, onceBytes: 0 };
+    for (const entry of this.entries()) {
+      const joined = {
+        minute: entry.minute,
+        provenBytes: group.provenBytes + entry.provenBytes,
+        onceBytes: group.onceBytes + entry.onceBytes,
+      };
+      const fits = sizeOf(group) === 0 || sizeOf(joined) <= maxBytes;
+      if (!fits) compacted.#addEntry(group);
+      group = fits ? joined : entry;
+    }
+    compacted.#addEntry(group);
+    return compacted;
   }
 
-  /** For JSON: `[minute, provenBytes, onceBytes]` each. */
+  /** `[minute, provenBytes, onceBytes]` each. */
   toJSON(): readonly (readonly [number, number, number])[] {
-    throw new OrcaError('internal', 'later');
+    return this.compact()
+      .entries()
+      .map(({ minute, provenBytes, onceBytes }) => [minute, provenBytes, onceBytes]);
   }
 
   /** Undefined for anything that `toJSON` does not return. */
-  static parse(_value: unknown): Histogram | undefined {
-    throw new OrcaError('internal', 'later');
+  static parse(value: unknown): Histogram | undefined {
+    if (!isArrayUpTo(value, MAX_HISTOGRAM_ENTRIES)) return undefined;
+    const histogram = new Histogram();
+    for (const entry of value) {
+      if (!isArrayUpTo(entry, 3)) return undefined;
+      const [minute, provenBytes, onceBytes] = entry;
+      if (!isCount(minute) || minute > MAX_MINUTE || !isCount(provenBytes) || !isCount(onceBytes)) return undefined;
+      histogram.#addEntry({ minute, provenBytes, onceBytes });
+    }
+    return isCount(histogram.totalBytes) ? histogram : undefined;
   }
+
+  #addEntry({ minute, provenBytes, onceBytes }: HistogramEntry): void {
+    if (provenBytes > 0) this.add(minute, provenBytes, true);
+    if (onceBytes > 0) this.add(minute, onceBytes, false);
+  }
+}
+
+/** Minutes are stored in 32 bits. */
+const MAX_MINUTE = 2 ** 32 - 1;
+
+function sizeOf({ provenBytes, onceBytes }: HistogramEntry): number {
+  return provenBytes + onceBytes;
 }

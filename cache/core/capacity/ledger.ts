@@ -4,10 +4,10 @@ import { bucketOf, isProven, metaOf, RecordTable, SEEN } from './records.ts';
 import type { ShardSummary } from './shard-summary.ts';
 
 /**
- * 4 MB, as much as a small object in the store may have. With 64 million chunks in the store, those that were read the
- * longest time ago lose their records, and count as read when they were stored.
+ * 3.8 MB: a small object in the store may have 4 MiB, with the header. With more than 61 million chunks in the store,
+ * those that were read the longest time ago lose their records, and count as read when they were stored.
  */
-export const MAX_LEDGER_RECORDS = 250_000;
+export const MAX_LEDGER_RECORDS = 240_000;
 
 export interface ChunkRead {
   readonly minute: number;
@@ -20,7 +20,7 @@ export class Ledger {
   readonly shard: number;
   readonly buckets: BucketNames;
   readonly records: RecordTable;
-  /** Of the last sweep that ended. */
+  /** The last sweep that ended. */
   summary: ShardSummary | undefined;
 
   constructor(
@@ -35,10 +35,10 @@ export class Ledger {
     this.records = records;
   }
 
-  /** Records a read of a chunk. */
-  read(high: number, low: number, read: ChunkRead): void {
+  /** Records a read of a chunk. A clock that is ahead must not protect it for years. */
+  read(high: number, low: number, read: ChunkRead, nowMinute: number): void {
     const meta = metaOf(this.shard, this.buckets.numberOf(read.bucket), read.isProven);
-    this.records.merge(high, low, read.minute, meta);
+    this.records.merge(high, low, Math.min(read.minute, nowMinute), meta);
   }
 
   get(high: number, low: number): ChunkRead | undefined {

@@ -1,16 +1,16 @@
 /**
- * What is known about reads, 16 bytes a chunk: its key, the minute of its last read, and a word with bucket, flags and
+ * What is known about reads, 16 bytes a chunk: its key, the minute of its last read, and 32 bits for bucket, flags and
  * shard. A plain Map of objects would need ten times the memory, and give the garbage collector as much work.
  */
 
-/** Of `meta`: the chunk was read in at least two different minutes. */
+/** A flag in `meta`: the chunk was read in at least two different minutes. */
 export const PROVEN = 1 << 16;
-/** Of `meta`: a sweep has seen the chunk in the store. */
+/** A flag in `meta`: a sweep has seen the chunk in the store. */
 export const SEEN = 1 << 17;
 export const RECORD_BYTES = 16;
 
 export interface ChunkRecord {
-  /** Of the last read, since 1970. */
+  /** When the chunk was last read, since 1970. */
   readonly minute: number;
   readonly meta: number;
 }

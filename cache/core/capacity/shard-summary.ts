@@ -1,7 +1,7 @@
 /** What a sweep has found in one shard. It is stored in the shard's ledger, so that a new owner can report it at once. */
-import { OrcaError } from '#cache/core/errors.ts';
-import type { BytesByBucket } from './bucket-names.ts';
-import type { Histogram } from './histogram.ts';
+import { formatByBucket, parseByBucket, type BytesByBucket } from './bucket-names.ts';
+import { fieldsOf, isCount } from './fields.ts';
+import { Histogram } from './histogram.ts';
 
 export interface ShardSummary {
   readonly startedMs: number;
@@ -18,11 +18,19 @@ export interface ShardSummary {
 }
 
 /** For JSON. */
-export function formatSummary(_summary: ShardSummary): Readonly<Record<string, unknown>> {
-  throw new OrcaError('internal', 'later');
+export function formatSummary(summary: ShardSummary): Readonly<Record<string, unknown>> {
+  const { evictable, byBucket, ...counts } = summary;
+  return { ...counts, evictable: evictable.toJSON(), byBucket: formatByBucket(byBucket) };
 }
 
 /** Undefined for anything that `formatSummary` does not return. */
-export function parseSummary(_value: unknown): ShardSummary | undefined {
-  throw new OrcaError('internal', 'later');
+export function parseSummary(value: unknown): ShardSummary | undefined {
+  const fields = fieldsOf(value) ?? {};
+  const { startedMs, sweptAtMs, bytes, chunks, pinnedBytes, foreignNames } = fields;
+  const evictable = Histogram.parse(fields['evictable']);
+  const byBucket = parseByBucket(fields['byBucket']);
+  if (evictable === undefined || byBucket === undefined) return undefined;
+  if (!isCount(startedMs) || !isCount(sweptAtMs) || !isCount(foreignNames)) return undefined;
+  if (!isCount(bytes) || !isCount(chunks) || !isCount(pinnedBytes)) return undefined;
+  return { startedMs, sweptAtMs, bytes, chunks, pinnedBytes, evictable, byBucket, foreignNames };
 }

@@ -1,54 +1,127 @@
 /**
- * What this replica has served, committed and found superseded since its last report. `touch` is called for every piece
- * of a body, so it costs a look-up in a table, and a write only once a chunk and minute.
+ * What this replica has served, committed and found superseded since its last report. `touch` is called for every slice
+ * of every body: it costs a look-up in a table, which is written once a chunk and minute.
  */
-import { OrcaError } from '#cache/core/errors.ts';
-import type { ReportParts } from '#cache/core/capacity/report-codec.ts';
+import { BucketNames } from '#cache/core/capacity/bucket-names.ts';
+import { keyHigh, keyLow, minuteOf, shardOf } from '#cache/core/capacity/chunk-key.ts';
+import { bucketOf, isProven, metaOf, RecordRows, RecordTable, shardOfMeta } from '#cache/core/capacity/records.ts';
+import type { CommittedChunk, ReportParts, SupersededVersion } from '#cache/core/capacity/report-codec.ts';
 import type { Clock, PeerAddress } from '#cache/engine/ports.ts';
 
-/** 3 MB. As many chunks as a replica reads in a minute at 20 GB/s in pieces of 6 MB. */
+/** 3 MB; and more chunks than a replica reads in a minute. */
 export const MAX_LOG_ENTRIES = 200_000;
+/** LRU catches the versions that are not reported. */
+const MAX_SUPERSEDED = 10_000;
 
 export interface ReadLogOptions {
-  readonly originId: string;
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, 'date'>;
   /** Called once when the log is full; further entries are dropped until `take`. */
   readonly onFull: () => void;
+  /** For tests. */
+  readonly maxEntries?: number;
+}
+
+interface MutableParts extends ReportParts {
+  readonly commits: CommittedChunk[];
+  readonly superseded: SupersededVersion[];
 }
 
 export class ReadLog {
-  readonly options: ReadLogOptions;
+  readonly #options: Required<ReadLogOptions>;
+  #buckets = new BucketNames();
+  #reads: RecordTable;
+  #commits: CommittedChunk[] = [];
+  /** The time at which each was found superseded. */
+  #superseded = new Map<string, number>();
+  #isFull = false;
+  /** The names of one bucket come in a row. */
+  #lastBucket = '';
+  #lastNumber = 0;
 
   constructor(options: ReadLogOptions) {
-    this.options = options;
+    this.#options = { maxEntries: MAX_LOG_ENTRIES, ...options };
+    this.#reads = this.#newTable();
   }
 
   get size(): number {
-    throw new OrcaError('internal', 'later');
+    return this.#reads.size + this.#commits.length + this.#superseded.size;
   }
 
   /** A client reads the chunk. */
-  touch(_path: string, _bucket: string): void {
-    throw new OrcaError('internal', 'later');
+  touch(path: string, bucket: string): void {
+    if (this.#isFull) return;
+    if (bucket !== this.#lastBucket) {
+      this.#lastNumber = this.#buckets.numberOf(bucket);
+      this.#lastBucket = bucket;
+    }
+    const minute = minuteOf(this.#options.clock.date());
+    this.#reads.merge(keyHigh(path), keyLow(path), minute, metaOf(shardOf(path), this.#lastNumber, false));
+    this.#checkSize();
   }
 
   /** This replica has committed the chunk. */
-  commit(_path: string, _sizeBytes: number): void {
-    throw new OrcaError('internal', 'later');
+  commit(path: string, sizeBytes: number): void {
+    if (this.#isFull) return;
+    this.#commits.push({ high: keyHigh(path), low: keyLow(path), shard: shardOf(path), sizeBytes });
+    this.#checkSize();
   }
 
   /** A newer version of the object is known. `versionHex`: the 64 hex digits of the old version's chunks. */
-  supersede(_versionHex: string): void {
-    throw new OrcaError('internal', 'later');
+  supersede(versionHex: string): void {
+    if (this.#isFull || this.#superseded.size >= MAX_SUPERSEDED || this.#superseded.has(versionHex)) return;
+    this.#superseded.set(versionHex, this.#options.clock.date());
+    this.#checkSize();
   }
 
   /** Everything since the last call, by the owner of its shard. */
-  take(_ownerOf: (shard: number) => PeerAddress): Map<PeerAddress, ReportParts> {
-    throw new OrcaError('internal', 'later');
+  take(ownerOf: (shard: number) => PeerAddress): Map<PeerAddress, ReportParts> {
+    const taken = new Map<PeerAddress, MutableParts>();
+    const buckets = this.#buckets;
+    const ofShard: MutableParts[] = [];
+    const partsOf = (shard: number): MutableParts => (ofShard[shard] ??= partsFor(taken, ownerOf(shard), buckets));
+    this.#reads.forEach((high, low, minute, meta) => partsOf(shardOfMeta(meta)).reads.push(high, low, minute, meta));
+    for (const commit of this.#commits) partsOf(commit.shard).commits.push(commit);
+    for (const [hex, sinceMs] of this.#superseded) partsOf(shardOf(hex)).superseded.push({ hex, sinceMs });
+    this.#reads = this.#newTable();
+    this.#commits = [];
+    this.#superseded = new Map();
+    this.#buckets = new BucketNames();
+    this.#lastBucket = '';
+    this.#lastNumber = 0;
+    this.#isFull = false;
+    return taken;
   }
 
   /** Puts back what could not be sent. */
-  restore(_parts: ReportParts): void {
-    throw new OrcaError('internal', 'later');
+  restore({ buckets, reads, commits, superseded }: ReportParts): void {
+    const numbers: number[] = [];
+    const room = (): boolean => this.size < this.#options.maxEntries;
+    reads.forEach((high, low, minute, meta) => {
+      if (!room()) return;
+      const bucket = (numbers[bucketOf(meta)] ??= this.#buckets.numberOf(buckets.nameOf(bucketOf(meta))));
+      this.#reads.merge(high, low, minute, metaOf(shardOfMeta(meta), bucket, isProven(meta)));
+    });
+    for (const commit of commits) if (room()) this.#commits.push(commit);
+    for (const { hex, sinceMs } of superseded)
+      if (room() && this.#superseded.size < MAX_SUPERSEDED) this.#superseded.set(hex, sinceMs);
+    // No call of `onFull`: the receiver did not answer just now.
+    this.#isFull = !room();
   }
+
+  #newTable(): RecordTable {
+    return new RecordTable(this.#options.maxEntries);
+  }
+
+  #checkSize(): void {
+    if (this.size < this.#options.maxEntries) return;
+    this.#isFull = true;
+    this.#options.onFull();
+  }
+}
+
+function partsFor(taken: Map<PeerAddress, MutableParts>, owner: PeerAddress, buckets: BucketNames): MutableParts {
+  let parts = taken.get(owner);
+  if (parts === undefined)
+    taken.set(owner, (parts = { buckets, reads: new RecordRows(), commits: [], superseded: [] }));
+  return parts;
 }
