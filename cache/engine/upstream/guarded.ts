@@ -5,6 +5,17 @@ import { Breaker, type BreakerCall, type BreakerSettings } from './circuit-break
 import { KeyBreakers } from './key-breakers.ts';
 
 const INSUFFICIENT_STORAGE = 507;
+/** Of file systems, and of S3 servers that answer 400, 403 or 500. Azure Blob has no such code. */
+const FULL_CODES: ReadonlySet<string> = new Set([
+  'ENOSPC',
+  'EDQUOT',
+  'InsufficientStorage',
+  // Ceph, versitygw, Garage.
+  'QuotaExceeded',
+  // MinIO.
+  'XMinioStorageFull',
+  'XMinioAdminBucketQuotaExceeded',
+]);
 /**
  * Half of the calls of half a minute, and ten at least: retries make up for fewer failures. Of three objects, as one or
  * two that always fail are no outage.
@@ -66,10 +77,10 @@ export function guardStore(store: ChunkStore, clock: Clock): GuardedStore {
   };
 }
 
-/** A write that failed because the store is full. */
+/** A write that failed because the store is full, or a quota is used up. */
 export function isStoreFull({ status, cause }: OrcaError): boolean {
   if (status === INSUFFICIENT_STORAGE) return true;
-  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOSPC' || cause.code === 'EDQUOT');
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' && FULL_CODES.has(cause.code);
 }
 
 export interface GuardedOrigin extends Origin {

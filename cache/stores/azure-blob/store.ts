@@ -5,6 +5,7 @@ import { md5Of } from '#cache/stores/object/md5.ts';
 import { openObjectStore } from '#cache/stores/object/object-store.ts';
 import { azureErrorCode, openAzureClient, type AzureClientOptions } from '#cache/wire/azure/client.ts';
 import { errorFor } from './errors.ts';
+import { listBlobs } from './list-blobs.ts';
 
 export interface AzureStoreOptions extends AzureClientOptions {
   readonly container: string;
@@ -16,7 +17,14 @@ export function openAzureStore(options: AzureStoreOptions): ProbedStore {
   const { container } = options;
   const client = openAzureClient(options);
   return openObjectStore({
-    send: ({ key, ...request }, call) => client.send({ ...request, container, blob: key }, call),
+    async send({ key, ...request }, call) {
+      const response = await client.send({ ...request, container, blob: key }, call);
+      if (request.method !== 'DELETE' || azureErrorCode(response) !== 'SnapshotsPresent') return response;
+      // Only then, because this header may need a further permission.
+      const headers = { ...request.headers, 'x-ms-delete-snapshots': 'include' };
+      return client.send({ ...request, headers, container, blob: key }, call);
+    },
+    list: (where, call) => listBlobs(client, container, where, call),
     async uploadHeaders({ pieces, lengthBytes, metadata }, call) {
       return {
         'content-type': 'application/octet-stream',

@@ -3,7 +3,6 @@
  * this condition, with a HEAD and an unconditional PUT. Every upload has a checksum, because some stores publish a
  * truncated body that has none.
  */
-import { OrcaError } from '#cache/core/errors.ts';
 import type { PutOutcome } from '#cache/core/store-verdict.ts';
 import type { CallOptions } from '#cache/engine/ports.ts';
 import { WireError } from '#cache/wire/http1/errors.ts';
@@ -11,6 +10,7 @@ import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { ObjectWire, Upload } from './object-wire.ts';
+import { unavailable } from './store-errors.ts';
 
 /** Another conditional write may be in progress. After several waits as long as such a write, the store is not healthy. */
 const CREATE_ATTEMPTS = 5;
@@ -51,7 +51,7 @@ export class ExclusivePut {
   /** An unconditional, checksummed PUT. */
   async replace(upload: Upload, call: CallOptions): Promise<'won'> {
     const response = await this.#send(upload, false, call);
-    if (response.status >= 300) throw asWriteError(this.#wire.errorFor(response, upload.key));
+    if (response.status >= 300) throw unavailable(this.#wire.errorFor(response, upload.key));
     return 'won';
   }
 
@@ -105,7 +105,7 @@ export class ExclusivePut {
       try {
         const response = await this.#send(upload, true, call);
         if (response.status < 300) return { outcome: 'won' };
-        const error = asWriteError(this.#wire.errorFor(response, upload.key));
+        const error = unavailable(this.#wire.errorFor(response, upload.key));
         const condition = this.#wire.conditionOf(response);
         if (condition === undefined) throw error;
         if (condition !== 'again') return { outcome: condition, error };
@@ -131,10 +131,4 @@ export class ExclusivePut {
     if (ifAbsent) headers['if-none-match'] = '*';
     return this.#wire.send({ method: 'PUT', key: upload.key, headers, body: upload.pieces }, call);
   }
-}
-
-/** A 404 for a write means that the bucket is missing, not the object. */
-function asWriteError(error: OrcaError): OrcaError {
-  if (error.code !== 'chunk_missing') return error;
-  return new OrcaError('store_unavailable', error.message, { cause: error, status: 404 });
 }

@@ -19,6 +19,7 @@ import { systemClock, type Clock } from '#shared/clock.ts';
 import { ExclusivePut, type Found } from './exclusive-put.ts';
 import type { ObjectWire } from './object-wire.ts';
 import { firstKey, probeRace } from './race-probe.ts';
+import { removeEach } from './removal.ts';
 import { toStoreError } from './store-errors.ts';
 
 /** The store is near: a response that takes longer is an outage, and the next source answers sooner. */
@@ -148,22 +149,25 @@ class ObjectStore implements ProbedStore {
     }
   }
 
-  async list(prefix: string, _cursor: string | undefined, _call: CallOptions): Promise<StoredPage> {
-    throw new OrcaError('store_unavailable', `the store cannot list ${listPrefix(prefix)}`, { status: 501 });
+  async list(prefix: string, cursor: string | undefined, call: CallOptions): Promise<StoredPage> {
+    try {
+      return await this.#wire.list(
+        { prefix: listPrefix(prefix), cursor },
+        { stallTimeoutMs: STALL_TIMEOUT_MS, ...call },
+      );
+    } catch (error) {
+      throw toStoreError(error, `the list of ${prefix}`);
+    }
   }
 
   async remove(names: readonly string[], call: CallOptions): Promise<Removal> {
-    const failed: { name: string; error: OrcaError }[] = [];
-    for (const name of removableNames(names)) {
-      try {
-        await this.#delete(name, call);
-      } catch (error) {
-        const failure = toStoreError(error, name);
-        if (failure.code === 'cancelled') throw failure;
-        failed.push({ name, error: failure });
-      }
+    if (removableNames(names).length === 0) return { removed: 0, failed: [] };
+    try {
+      const removal = await this.#wire.removeAll?.(names, writeLimits(call));
+      return removal ?? (await removeEach(names, (name) => this.#delete(name, call)));
+    } catch (error) {
+      throw toStoreError(error, `the removal of ${names.length} names`);
     }
-    return { removed: names.length - failed.length, failed };
   }
 
   async probe(name: string, call: CallOptions): Promise<StoreFindings> {

@@ -7,3 +7,10 @@ export function toStoreError(error: unknown, key: string): OrcaError {
     return new OrcaError('store_unavailable', error.message, { cause: error });
   return asOrcaError(error, 'store_unavailable', `the store did not answer for ${key}`);
 }
+
+/** Where no object was requested, 404 does not mean that one is missing. */
+export function unavailable(error: OrcaError): OrcaError {
+  if (error.code !== 'chunk_missing') return error;
+  const { message, status } = error;
+  return new OrcaError('store_unavailable', message, { cause: error, ...(status !== undefined && { status }) });
+}

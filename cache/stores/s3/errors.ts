@@ -12,7 +12,7 @@ export function errorFor({ status, headers, body }: RawResponse, key: string): O
   const waitMs = retryAfterMs(headers);
   const options = {
     status,
-    ...(code !== '' && { cause: new Error(`${code}: ${message}`) }),
+    ...(code !== '' && { cause: withCode(code, message) }),
     ...(waitMs !== undefined && { retryAfterMs: waitMs }),
   };
   if (otherRegion !== undefined)
@@ -24,4 +24,11 @@ export function errorFor({ status, headers, body }: RawResponse, key: string): O
   if (status === 404 && code !== 'NoSuchBucket')
     return new OrcaError('chunk_missing', `the store has no ${key}`, options);
   return new OrcaError('store_unavailable', `the store answers ${status} ${code} for ${key}`, options);
+}
+
+/** The fault of a response, with its code as the engine looks for it. */
+export function withCode(code: string, message: string): Error {
+  // Garage has no code of its own for it.
+  const isQuota = code === 'AccessDenied' && /quota is reached/i.test(message);
+  return Object.assign(new Error(`${code}: ${message}`), { code: isQuota ? 'QuotaExceeded' : code });
 }

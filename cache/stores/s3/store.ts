@@ -7,7 +7,10 @@ import type { ObjectRequest, ObjectWire } from '#cache/stores/object/object-wire
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import { faultOf, openS3Client, type S3ClientOptions } from '#cache/wire/s3/client.ts';
 import type { Clock } from '#shared/clock.ts';
+import { base64Of, CRC32 } from './checksum.ts';
+import { DeleteObjects } from './delete-objects.ts';
 import { errorFor } from './errors.ts';
+import { listObjects } from './list-objects.ts';
 
 export interface S3StoreOptions extends S3ClientOptions {
   readonly bucket: string;
@@ -16,7 +19,6 @@ export interface S3StoreOptions extends S3ClientOptions {
 }
 
 const META = 'x-amz-meta-';
-const CRC32 = 'x-amz-checksum-crc32';
 
 /**
  * Whether a store may have refused an upload because of its checksum: it is then repeated with an MD5, which every store
@@ -33,15 +35,10 @@ function isRefusal({ status }: RawResponse): boolean {
   return status === 400 || status === 501;
 }
 
-function base64Of(crc32: number): string {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(crc32);
-  return bytes.toString('base64');
-}
-
 export function openS3Store(options: S3StoreOptions): ProbedStore {
   const { bucket } = options;
   const client = openS3Client(options);
+  const deleteObjects = new DeleteObjects(client, bucket);
   let knowsCrc32 = true;
   const wire: ObjectWire = {
     async send(request, call) {
@@ -54,6 +51,8 @@ export function openS3Store(options: S3StoreOptions): ProbedStore {
       knowsCrc32 = false;
       return again;
     },
+    list: (where, call) => listObjects(client, bucket, where, call),
+    removeAll: (names, call) => deleteObjects.remove(names, call),
     async uploadHeaders({ lengthBytes, crc32, pieces, metadata }, call) {
       const headers: Record<string, string> = {
         'content-type': 'application/octet-stream',

@@ -7,6 +7,7 @@ import { chunkAt, chunkIdentity, type Chunk, type ChunkPath } from '#cache/core/
 import type { ChunkStore } from '#cache/engine/ports.ts';
 import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
 import { collectSink, type CollectSinkOptions } from '#test/support/collect-sink.ts';
+import { storedNamesSuite } from './stored-names.ts';
 
 export interface ChunkStoreFixture extends AsyncDisposable {
   readonly store: ChunkStore;
@@ -302,5 +303,7 @@ export function chunkStoreSuite(name: string, open: () => Promise<ChunkStoreFixt
       const stored = Buffer.from((await store.getSmall('_orca/identity/raced', { signal })) ?? []).toString();
       expect(stored).toBe(`writer ${outcomes.indexOf('won')}`);
     });
+
+    storedNamesSuite(open);
   });
 }

@@ -1,0 +1,48 @@
+/** Deletes objects with a request for each. */
+import type { OrcaError } from '#cache/core/errors.ts';
+import type { Removal } from '#cache/engine/ports.ts';
+import { toStoreError } from './store-errors.ts';
+
+/** As many as one replica's uploads. */
+const AT_ONCE = 8;
+/**
+ * Failures in a row that are not about one object: a store that does not answer would take its timeout for each of a
+ * thousand names.
+ */
+const MAX_OUTAGES = 8;
+
+/** Rejects only when cancelled. */
+export async function removeEach(names: readonly string[], remove: (name: string) => Promise<void>): Promise<Removal> {
+  const failed: { readonly name: string; readonly error: OrcaError }[] = [];
+  let next = 0;
+  let outages = 0;
+  let last: OrcaError | undefined;
+  let cancelled: OrcaError | undefined;
+  const work = async (): Promise<void> => {
+    while (next < names.length && cancelled === undefined) {
+      const name = names[next++]!;
+      if (outages >= MAX_OUTAGES && last !== undefined) {
+        failed.push({ name, error: last });
+        continue;
+      }
+      try {
+        await remove(name);
+        outages = 0;
+      } catch (error) {
+        const failure = toStoreError(error, name);
+        if (failure.code === 'cancelled') cancelled = failure;
+        failed.push({ name, error: failure });
+        if (!isOutage(failure)) continue;
+        outages++;
+        last = failure;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, names.length) }, work));
+  if (cancelled !== undefined) throw cancelled;
+  return { removed: names.length - failed.length, failed };
+}
+
+function isOutage({ status = 500 }: OrcaError): boolean {
+  return status >= 500 || status === 429;
+}
