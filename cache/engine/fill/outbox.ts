@@ -3,8 +3,9 @@
  * fill. After a transient failure it stays readable in memory and is retried.
  *
  * Commits in flight and those that failed keep their bytes in memory, up to a quarter of it. Beyond that the oldest that
- * failed is dropped. If all are in flight, a chunk is postponed: it stays in memory for as long as nothing else needs the
- * room, and is committed when a commit ends. A cache that cannot commit is slower, never wrong, and never blocked.
+ * failed is dropped. If all are in flight, a chunk is postponed: it stays in memory, and is committed when a commit ends.
+ * While commits end soon, fills wait for that memory; otherwise it is evicted when something else needs the room. A cache
+ * that cannot commit is slower, never wrong, and never blocked.
  */
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
@@ -23,6 +24,12 @@ const SHARE = 1 / 4;
 const MAX_POSTPONED = 1_000;
 /** 128 MiB at 5 MB/s: a slower store counts as down. */
 const COMMIT_TIMEOUT_MS = 30_000;
+/**
+ * A commit in flight for longer does not end soon: for each byte what a store of 32 MiB/s takes, but two seconds at
+ * least. A new request waits 5 s for memory.
+ */
+const SOON_MS = 2_000;
+const SOON_BYTES_PER_MS = (32 * 1024 * 1024) / 1_000;
 /** Between two attempts of the whole outbox. A recovered store is noticed sooner, by its circuit breaker. */
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
@@ -61,6 +68,8 @@ export class Outbox {
   readonly #postponed: Commit[] = [];
   /** Uploads in flight: the retry loop and the final flush share them, and their bytes stay in memory meanwhile. */
   readonly #trying = new Map<Commit, Promise<boolean>>();
+  /** Of those, the ones that do not end soon. */
+  readonly #slow = new Set<Commit>();
   #failures = 0;
   #isFull = false;
   #nextTryMs = 0;
@@ -69,6 +78,7 @@ export class Outbox {
   constructor(options: OutboxOptions) {
     this.#options = options;
     options.store.breaker.onClose(() => this.wake());
+    options.memoryTier.keepUncommittedWhile(() => this.#isKeepingUp);
   }
 
   /** The store reported the last commit as failed because it is full. */
@@ -103,7 +113,9 @@ export class Outbox {
       return;
     }
     this.#postponed.push(item);
-    this.#options.memoryTier.put(item.chunk.path, item.bytes);
+    // Nobody waits for a fill in the background: its memory is for those that somebody waits for.
+    if (item.rank?.isBackground === true) this.#options.memoryTier.put(item.chunk.path, item.bytes);
+    else this.#options.memoryTier.putUncommitted(item.chunk.path, item.bytes);
     if (this.#postponed.length > MAX_POSTPONED) this.#takePostponed(0);
   }
 
@@ -147,7 +159,17 @@ export class Outbox {
   #try(item: Commit): Promise<boolean> {
     const running = this.#trying.get(item);
     if (running !== undefined) return running;
-    const attempt = this.#upload(item).finally(() => this.#trying.delete(item));
+    const soonMs = Math.max(SOON_MS, item.chunk.lengthBytes / SOON_BYTES_PER_MS);
+    const cancelTimer = this.#options.clock.after(soonMs, () => {
+      this.#slow.add(item);
+      this.#options.memoryTier.reconsider();
+    });
+    const attempt = this.#upload(item).finally(() => {
+      cancelTimer();
+      this.#slow.delete(item);
+      this.#trying.delete(item);
+      if (!this.#isKeepingUp) this.#options.memoryTier.reconsider();
+    });
     this.#trying.set(item, attempt);
     return attempt;
   }
@@ -179,6 +201,11 @@ export class Outbox {
     }
     this.#unpin(item);
     return true;
+  }
+
+  /** Postponed commits have their turn soon. */
+  get #isKeepingUp(): boolean {
+    return this.#trying.size > 0 && this.#slow.size === 0 && this.#waiting.length === 0;
   }
 
   #settled(): void {
@@ -250,7 +277,8 @@ export class Outbox {
 
   /** The chunk stays uncommitted. */
   #takePostponed(at: number): void {
-    this.#postponed.splice(at, 1);
+    const [item] = this.#postponed.splice(at, 1);
+    if (item !== undefined) this.#options.memoryTier.giveUp(item.chunk.path, item.bytes);
     this.#options.observer.fill('uncommitted');
   }
 

@@ -18,34 +18,49 @@ export class MemoryTier {
   readonly #entries = new Map<ChunkPath, Entry>();
   /** Not committed yet: readable, not evictable. */
   readonly #pinned = new Map<ChunkPath, ChunkBytes>();
+  /** Waiting for their commit, the oldest first: evicted only while the cachestore does not keep up. */
+  readonly #uncommitted = new Map<ChunkPath, ChunkBytes>();
   #newest: Entry | undefined;
   #oldest: Entry | undefined;
   #hand: Entry | undefined;
   #sizeBytes = 0;
   #pinnedBytes = 0;
+  #uncommittedBytes = 0;
+  #keepsUncommitted: () => boolean = () => false;
   #onEvictable: () => void = () => {};
 
   get sizeBytes(): number {
     return this.#sizeBytes;
   }
 
-  /** Everything but the pinned entries. */
+  /** Everything but the pinned entries, and those that wait for their commit while it comes soon. */
   get evictableBytes(): number {
-    return this.#sizeBytes - this.#pinnedBytes;
+    const keptBytes = this.#keepsUncommitted() ? this.#uncommittedBytes : 0;
+    return this.#sizeBytes - this.#pinnedBytes - keptBytes;
   }
 
   get count(): number {
-    return this.#entries.size + this.#pinned.size;
+    return this.#entries.size + this.#pinned.size + this.#uncommitted.size;
   }
 
-  /** Called when an evictable entry was added; it may be evicted before `put` returns. */
+  /** Called when an entry became evictable; it may be evicted before the call that made it evictable returns. */
   onEvictable(listener: () => void): void {
     this.#onEvictable = listener;
   }
 
+  /** `isTrue`: whether chunks that wait for their commit are kept. To be followed by `reconsider` when it ends. */
+  keepUncommittedWhile(isTrue: () => boolean): void {
+    this.#keepsUncommitted = isTrue;
+  }
+
+  /** Chunks that wait for their commit may have become evictable. */
+  reconsider(): void {
+    if (this.#uncommitted.size > 0) this.#onEvictable();
+  }
+
   get(path: ChunkPath): ChunkBytes | undefined {
     const entry = this.#entries.get(path);
-    if (entry === undefined) return this.#pinned.get(path);
+    if (entry === undefined) return this.#pinned.get(path) ?? this.#uncommitted.get(path);
     entry.visited = true;
     return entry.bytes;
   }
@@ -58,11 +73,27 @@ export class MemoryTier {
     this.#pinnedBytes += bytes.sizeBytes;
   }
 
+  /** Takes over `bytes`, which wait for their commit: `repin` when it begins, `giveUp` when it is not going to. */
+  putUncommitted(path: ChunkPath, bytes: ChunkBytes): void {
+    this.delete(path);
+    this.#uncommitted.set(path, bytes);
+    this.#sizeBytes += bytes.sizeBytes;
+    this.#uncommittedBytes += bytes.sizeBytes;
+    this.reconsider();
+  }
+
+  /** Makes an ordinary entry of `bytes`, if they still wait for their commit. */
+  giveUp(path: ChunkPath, bytes: ChunkBytes): void {
+    if (this.#takeUncommitted(path, bytes)) this.put(path, bytes);
+  }
+
   /** Pins `bytes` again; false if they are not in memory any more, or others took their place. */
   repin(path: ChunkPath, bytes: ChunkBytes): boolean {
-    const entry = this.#entries.get(path);
-    if (entry?.bytes !== bytes) return false;
-    this.#unlink(entry);
+    if (!this.#takeUncommitted(path, bytes)) {
+      const entry = this.#entries.get(path);
+      if (entry?.bytes !== bytes) return false;
+      this.#unlink(entry);
+    }
     this.#pinned.set(path, bytes);
     this.#sizeBytes += bytes.sizeBytes;
     this.#pinnedBytes += bytes.sizeBytes;
@@ -90,6 +121,7 @@ export class MemoryTier {
     const entry = this.#entries.get(path);
     if (entry !== undefined) this.#remove(entry);
     this.#unpinned(path)?.drop();
+    this.#dropUncommitted(path);
   }
 
   /** Evicts entries of at least `neededBytes` in total, or all; false when nothing was evictable. */
@@ -101,7 +133,27 @@ export class MemoryTier {
       freedBytes += victim.bytes.sizeBytes;
       this.#remove(victim);
     }
+    // A stored chunk costs a read of the cachestore; one that was not committed costs the origin's bytes again.
+    for (const path of this.#uncommitted.keys()) {
+      if (freedBytes >= neededBytes || this.#keepsUncommitted()) break;
+      freedBytes += this.#dropUncommitted(path);
+    }
     return freedBytes > 0;
+  }
+
+  #dropUncommitted(path: ChunkPath): number {
+    const bytes = this.#uncommitted.get(path);
+    if (bytes === undefined || !this.#takeUncommitted(path, bytes)) return 0;
+    bytes.drop();
+    return bytes.sizeBytes;
+  }
+
+  #takeUncommitted(path: ChunkPath, bytes: ChunkBytes): boolean {
+    if (this.#uncommitted.get(path) !== bytes) return false;
+    this.#uncommitted.delete(path);
+    this.#sizeBytes -= bytes.sizeBytes;
+    this.#uncommittedBytes -= bytes.sizeBytes;
+    return true;
   }
 
   #unpinned(path: ChunkPath): ChunkBytes | undefined {

@@ -123,7 +123,10 @@ describe('while commits take long', () => {
     const { clock, engine, store, counts } = open(10);
     store.commitGate.hold();
     for (let i = 0; i < 14; i++) {
-      const { bytes } = await readAll(engine, readRequest(`o${i}`));
+      const reading = readAll(engine, readRequest(`o${i}`));
+      // Until the commits count as slow.
+      await clock.advance(2_000);
+      const { bytes } = await reading;
       expect(bytes.equals(patternBytes(MIB, i))).toBe(true);
       expect(engine.outbox.sizeBytes).toBeLessThanOrEqual(2.5 * MIB);
     }
@@ -143,12 +146,28 @@ describe('while commits take long', () => {
     for (let i = 0; i < 5; i++) await readAll(engine, readRequest(`o${i}`));
     await readAll(engine, readRequest('o4'));
     expect(origin.counts.reads).toBe(5);
-    const lease = await engine.memory.lease(5 * MIB, 'fill', 'new', new AbortController().signal);
-    lease.close();
+    const leasing = engine.memory.lease(5 * MIB, 'fill', 'new', new AbortController().signal);
+    await clock.advance(2_000);
+    (await leasing).close();
     store.commitGate.release();
     await clock.advance(1_000);
     expect(store.paths()).toHaveLength(2);
     expect(engine.outbox.count).toBe(0);
+  });
+
+  test('fills wait for the memory of chunks whose commit comes soon, and none of them stays uncommitted', async () => {
+    const { clock, engine, store, origin, counts } = open(8);
+    store.commitGate.hold();
+    for (let i = 0; i < 7; i++) await readAll(engine, readRequest(`o${i}`));
+    const reading = readAll(engine, readRequest('o7'));
+    await clock.advance(1_900);
+    expect([origin.counts.reads, engine.outbox.count]).toEqual([7, 7]);
+    store.commitGate.release();
+    await clock.advance(0);
+    expect((await reading).bytes.equals(patternBytes(MIB, 7))).toBe(true);
+    await clock.advance(1_000);
+    expect(counts.fills).toEqual({ committed: 8 });
+    expect([store.paths().length, origin.counts.reads, engine.outbox.count]).toEqual([8, 8, 0]);
   });
 
   test('a chunk that is larger than the quarter is committed alone', async () => {
