@@ -30,6 +30,7 @@ import { OriginLimiter } from '#cache/engine/upstream/origin-limiter.ts';
 import { BucketNames } from '#cache/engine/buckets/bucket-names.ts';
 import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import { openCalls, type EngineCalls } from './calls.ts';
+import { openCapacity, type Capacity } from './capacity/capacity.ts';
 import { coordinatorsOf, explain, type ChunkCoordinators } from './explain.ts';
 import type { EngineOptions } from './options.ts';
 import type { ReadContext, ReadResult } from './read.ts';
@@ -69,6 +70,7 @@ export interface Engine extends EngineCalls {
   readonly metadata: Metadata;
   readonly manifests: Manifests;
   readonly listings: Listings;
+  readonly capacity: Capacity;
 }
 
 /** The parts that talk to the origin and the cachestore, and the memory they share. */
@@ -158,6 +160,7 @@ export function openEngine(options: EngineOptions): Engine {
     blockTable,
     retry: settings.origin.retry,
   };
+  const capacity = openCapacity({ ...options, originId: settings.origin.id, store, settings: options.capacity });
   const flights = new Flights(fillContext);
   const storeLoads = new StoreLoads(fillContext);
   const commits = new CommitWatch({ ...options, store, catalog });
@@ -211,6 +214,7 @@ export function openEngine(options: EngineOptions): Engine {
     metadata,
     manifests,
     listings,
+    capacity,
   };
 }
 

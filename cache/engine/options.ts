@@ -1,4 +1,5 @@
 /** What an engine is opened with: its settings, the drivers behind its ports, and the values that may change. */
+import type { CapacitySettings } from '#cache/core/capacity/settings.ts';
 import type { ChunkTier } from '#cache/core/chunk.ts';
 import type { RetrySettings } from '#cache/engine/upstream/retry.ts';
 import type { BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
@@ -38,9 +39,10 @@ export interface EngineOptions {
   readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
-  /** These two may change at run time. */
+  /** These may change at run time. */
   readonly targetGlobal: () => number;
   readonly readahead: () => number;
+  readonly capacity: () => CapacitySettings;
   /** For tests: overwrites memory as it is released. */
   readonly poisonMemory?: boolean;
 }

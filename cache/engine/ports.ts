@@ -2,6 +2,7 @@
  * The engine's ports: everything it needs from outside, by role. Drivers implement them and are wired in `app.ts`. Each
  * port has one conformance suite, which the fakes and the real drivers pass (`test/conformance`).
  */
+import type { EvictionReason, UsageAnswer, UsageReport } from '#cache/core/capacity/usage-codec.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { OrcaError } from '#cache/core/errors.ts';
@@ -287,6 +288,13 @@ export interface PeerClient {
   ): Promise<{ readonly head: ObjectHead; readonly ageMs: number }>;
   /** `POST /internal/invalidate`: the peer drops its metadata of that version. Rejects with peer_unavailable. */
   invalidate(peer: PeerAddress, invalidation: Invalidation, options: CallOptions): Promise<void>;
+  /**
+   * `POST /internal/reads`: one message of `encodeReport` for the peer's shards. Rejects with peer_unavailable; also an
+   * older release, which does not know the call.
+   */
+  reads(peer: PeerAddress, report: Uint8Array, options: CallOptions): Promise<void>;
+  /** `POST /internal/usage`: a report to the accountant, and its answer. Rejects with peer_unavailable. */
+  usage(peer: PeerAddress, report: UsageReport, options: CallOptions): Promise<UsageAnswer>;
   close(): Promise<void>;
 }
 
@@ -325,6 +333,12 @@ export interface Observer {
    * the limit; `dropped`: too many were waiting.
    */
   listWrite(outcome: 'written' | 'kept_other' | 'too_large' | 'dropped' | 'failed'): void;
+  /** Chunks that were deleted from the cachestore, and why. */
+  evicted(reason: EvictionReason, lengthBytes: number, chunks: number): void;
+  /** A chunk that was evicted less than a day ago has been committed again. */
+  refilled(lengthBytes: number): void;
+  /** The sweep of a shard. */
+  sweep(outcome: 'done' | 'failed', durationMs: number): void;
   /** A source that could not answer, and why: an error code or one of the source's own reasons. */
   fallThrough(
     source: 'head' | 'store' | 'leaving_replica' | 'peer_stall' | 'left_behind' | 'coordinator' | 'runner_up',

@@ -88,6 +88,9 @@ function engineObserver(counters: Counters, histograms: Histograms, usage: Bucke
     sparseBytes: (kind, lengthBytes) => counters.sparseBytes.inc({ kind }, lengthBytes),
     list: (source) => counters.lists.inc({ source }),
     listWrite: (outcome) => counters.listWrites.inc({ outcome }),
+    evicted: () => {},
+    refilled: () => {},
+    sweep: () => {},
     fallThrough: (source, reason) => counters.sourceFallbacks.inc({ source, reason }),
     warn: (message, fields) => log.warn(message, fields),
   };

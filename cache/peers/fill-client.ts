@@ -2,6 +2,7 @@
  * Calls to another replica: fill a chunk, look up an object's head, invalidate a version. Only a response with a valid
  * proof is accepted; any other response, or none, is `peer_unavailable`, and the caller continues with the next source.
  */
+import type { UsageAnswer } from '#cache/core/capacity/usage-codec.ts';
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
 import { parsePeerAddress } from '#cache/core/peer-set.ts';
@@ -92,6 +93,14 @@ class FillClient implements PeerClient {
 
   async invalidate(address: PeerAddress, invalidation: Invalidation, options: CallOptions): Promise<void> {
     await this.#control(address, 'POST', formatInvalidateTarget(invalidation), invalidation.etag, options);
+  }
+
+  reads(address: PeerAddress): Promise<void> {
+    return Promise.reject(peerUnavailable(address, 'reports of reads cannot be sent yet'));
+  }
+
+  usage(address: PeerAddress): Promise<UsageAnswer> {
+    return Promise.reject(peerUnavailable(address, 'reports of usage cannot be sent yet'));
   }
 
   async close(): Promise<void> {

@@ -57,5 +57,7 @@ export function tracedPeers(client: PeerClient): PeerClient {
     fill: (peer: string, { chunk }: { chunk: { path: string } }) => ({ 'orca.peer': peer, 'orca.chunk': chunk.path }),
     head: (peer: string) => ({ 'orca.peer': peer }),
     invalidate: (peer: string) => ({ 'orca.peer': peer }),
+    reads: (peer: string) => ({ 'orca.peer': peer }),
+    usage: (peer: string) => ({ 'orca.peer': peer }),
   });
 }

@@ -160,6 +160,18 @@ export class SimPeers {
             target.engine.metadata.forget(object, etag),
           ),
         ),
+      reads: (address, report, options) =>
+        attempted(address, (attempt) =>
+          this.#control(who, address, 'reads', options, attempt, async (target) =>
+            target.engine.capacity.receiveReads(report),
+          ),
+        ),
+      usage: (address, report, options) =>
+        attempted(address, (attempt) =>
+          this.#control(who, address, 'usage', options, attempt, async (target) =>
+            target.engine.capacity.receiveUsage(report),
+          ),
+        ),
       close: async () => {},
     };
   }

@@ -2,6 +2,7 @@
  * Replicas: an address that successive processes use. A process is a real engine with its ports, its clock and its view of
  * the cluster. When it dies, its events are dropped, and the next process starts with no state.
  */
+import { DEFAULT_CAPACITY } from '#cache/core/capacity/settings.ts';
 import type { ChunkPath, chunkFields } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
@@ -163,6 +164,7 @@ export function startProcess(
     random: () => random.next(),
     targetGlobal: () => scenario.targetGlobal,
     readahead: () => scenario.readahead,
+    capacity: () => DEFAULT_CAPACITY,
     poisonMemory: true,
   });
   self.engine.run(self.stop.signal).catch((error: unknown) => {
@@ -216,6 +218,9 @@ function observerOf(self: Incarnation, world: World): Observer {
     committedBytes: () => {},
     sparseRead: (answer) => world.note('sparse', `${self.owner.name} ${answer}`),
     sparseBytes: () => {},
+    evicted: (reason, lengthBytes) => world.note('evicted', `${self.owner.name} ${reason} ${lengthBytes}`),
+    refilled: () => {},
+    sweep: () => {},
     fallThrough: (source, reason) => world.note('fall', `${self.owner.name} ${source} ${reason}`),
     warn: (message, { chunk }) => {
       self.warnings.push(message);

@@ -71,6 +71,12 @@ export function directPeerClient(options: DirectPeerClientOptions): PeerClient {
     async invalidate(address, { object, etag }, call) {
       reach(address, call.signal).engine.metadata.forget(object, etag);
     },
+    async reads(address, report, call) {
+      reach(address, call.signal).engine.capacity.receiveReads(report);
+    },
+    async usage(address, report, call) {
+      return reach(address, call.signal).engine.capacity.receiveUsage(report);
+    },
     async close() {
       isClosed = true;
     },

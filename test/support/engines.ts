@@ -1,5 +1,6 @@
 /** N real engines in one process over one fake origin and one fake store; their peer RPC is a direct call. */
 import { createHash } from 'node:crypto';
+import { DEFAULT_CAPACITY, type CapacitySettings } from '#cache/core/capacity/settings.ts';
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { BucketRule } from '#cache/engine/buckets/bucket-rule.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
@@ -27,6 +28,9 @@ export interface Counts {
   warnings: string[];
   sparseReads: Record<string, number>;
   sparseBytes: Record<string, number>;
+  evictedBytes: Record<string, number>;
+  refilledBytes: number;
+  sweeps: Record<string, number>;
 }
 
 export interface Replica {
@@ -65,6 +69,7 @@ export interface EnginesOptions {
   readonly clock?: Clock;
   readonly verifyRanges?: boolean;
   readonly listTtlMs?: number;
+  readonly capacity?: () => Partial<CapacitySettings>;
   /** Default: `models`, which is `far-models` at the origin. */
   readonly buckets?: readonly BucketRule[];
   /** The origin's fingerprint; without one its identity is not checked. */
@@ -135,6 +140,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
         random: Math.random,
         targetGlobal: () => options.targetGlobal ?? 192,
         readahead: () => options.readahead ?? 8,
+        capacity: () => ({ ...DEFAULT_CAPACITY, ...options.capacity?.() }),
         poisonMemory: true,
       }),
     };
@@ -213,6 +219,9 @@ export function emptyCounts(): Counts {
     warnings: [],
     sparseReads: {},
     sparseBytes: {},
+    evictedBytes: {},
+    refilledBytes: 0,
+    sweeps: {},
   };
 }
 
@@ -236,6 +245,13 @@ export function countingObserver(counts: Counts): Observer {
     },
     list: (source) => add(counts.lists, source),
     listWrite: (outcome) => add(counts.listWrites, outcome),
+    evicted: (reason, lengthBytes) => {
+      counts.evictedBytes[reason] = (counts.evictedBytes[reason] ?? 0) + lengthBytes;
+    },
+    refilled: (lengthBytes) => {
+      counts.refilledBytes += lengthBytes;
+    },
+    sweep: (outcome) => add(counts.sweeps, outcome),
     fallThrough: (source, reason) => add(counts.fallThroughs, `${source}/${reason}`),
     warn: (message) => counts.warnings.push(message),
   };

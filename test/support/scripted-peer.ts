@@ -29,6 +29,8 @@ export function scriptedPeer(fill: PeerClient['fill'] = neverResponds) {
     },
     head: () => Promise.reject(new Error('unexpected call')),
     invalidate: () => Promise.reject(new Error('unexpected call')),
+    reads: () => Promise.reject(new Error('unexpected call')),
+    usage: () => Promise.reject(new Error('unexpected call')),
     close: async () => {},
   };
   const view = peerSet(self, [self, peer]);
