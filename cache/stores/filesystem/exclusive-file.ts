@@ -12,6 +12,8 @@ export const TEMPORARY_PREFIX = '.tmp-';
 const STALE_MS = 60 * 60 * 1000;
 /** An unlink is fast. If it fails, a later process sweeps the file. */
 const CLEAN_UP_LIMIT_MS = 5_000;
+/** Whoever removes the last chunk of an object removes its directory, too, perhaps right after it was created. */
+const DIRECTORY_ATTEMPTS = 4;
 const NEVER = new AbortController().signal;
 
 /** Writes `pieces` to a new temporary file in `root` and makes it durable; deletes it on failure. */
@@ -61,15 +63,17 @@ export async function replaceFile(files: Files, temporary: string, path: string,
 
 /** Runs `step`, after creating the directory if it is missing, and makes the new name durable. */
 async function inDirectoryOf(files: Files, path: string, call: FileCall, step: () => Promise<void>): Promise<void> {
-  try {
-    await step();
-  } catch (error) {
-    // Created only on demand: most chunks share the directory of their object. A cleaner may have removed it meanwhile.
-    if (!isErrno(error, 'ENOENT')) throw error;
-    const directory = dirname(path);
-    const first = await files.mkdir(directory, call);
-    if (first !== undefined) for (const made of upTo(directory, first)) await files.syncDirectoryOf(made, call);
-    await step();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await step();
+      break;
+    } catch (error) {
+      // Created only on demand: most chunks share the directory of their object.
+      if (!isErrno(error, 'ENOENT') || attempt >= DIRECTORY_ATTEMPTS) throw error;
+      const directory = dirname(path);
+      const first = await files.mkdir(directory, call);
+      if (first !== undefined) for (const made of upTo(directory, first)) await files.syncDirectoryOf(made, call);
+    }
   }
   await files.syncDirectoryOf(path, call);
 }

@@ -20,7 +20,29 @@ export type FileRequest =
   /** Rejects a file of more than `maxBytes`. */
   | { readonly op: 'readFile'; readonly path: string; readonly maxBytes: number }
   | { readonly op: 'stat' | 'readdir' | 'mkdir' | 'unlink' | 'syncDirectory'; readonly path: string }
-  | { readonly op: 'link' | 'rename'; readonly from: string; readonly path: string };
+  | { readonly op: 'link' | 'rename'; readonly from: string; readonly path: string }
+  /** The names in a directory from `from` on: as many as fit, the lowest first. */
+  | { readonly op: 'names'; readonly path: string; readonly from: string; readonly maxNames: number }
+  | ScanRequest
+  /** Deletes files below `path`, and the directories of chunks that become empty. */
+  | { readonly op: 'removeAll'; readonly path: string; readonly files: readonly string[] }
+  /** The size of the file system, as far as it can be used. */
+  | { readonly op: 'totalBytes'; readonly path: string };
+
+/** The files that `directories` below `path` contain, at any depth; a file among `directories` is one of them. */
+export interface ScanRequest {
+  readonly op: 'scan';
+  readonly path: string;
+  /** In order. */
+  readonly directories: readonly string[];
+  /** The last file of the first directory that was returned before, below it; empty = none. */
+  readonly after: string;
+  readonly limit: number;
+  /** Returns with what it has after this time, if that is anything. */
+  readonly budgetMs: number;
+  /** Removes empty directories that are older, since 1970. */
+  readonly emptySinceMs: number;
+}
 
 export interface OpenedFile {
   readonly fd: number;
@@ -46,6 +68,26 @@ export interface FileResults {
   readonly syncDirectory: undefined;
   readonly link: undefined;
   readonly rename: undefined;
+  readonly names: {
+    /** Of the names that are a SHA-256 in hex: 32 bytes each, in order. */
+    readonly hashes: Uint8Array;
+    /** All others, in order. */
+    readonly others: readonly string[];
+    /** Names from this one on are not included; undefined = all are. */
+    readonly to: string | undefined;
+  };
+  readonly scan: {
+    /** Below the path, in order. */
+    readonly names: readonly string[];
+    readonly sizes: readonly number[];
+    readonly modified: readonly number[];
+    /** The number of directories that were read completely. */
+    readonly done: number;
+    /** Where to continue in the next one. */
+    readonly after: string;
+  };
+  readonly removeAll: readonly (FileFailure & { readonly index: number })[];
+  readonly totalBytes: number;
 }
 
 /** A number is the value of a read or write. */

@@ -1,6 +1,6 @@
 /** The file operations that the cachestore uses, each in a file thread and within a limit. */
 import { dirname } from 'node:path';
-import type { FileResults } from './file-request.ts';
+import type { FileResults, ScanRequest } from './file-request.ts';
 import type { FileCall } from './file-task.ts';
 import type { FileThreads } from './file-threads.ts';
 
@@ -57,6 +57,23 @@ export class Files {
 
   async rename(from: string, path: string, call: FileCall): Promise<void> {
     await this.#threads.run({ request: { op: 'rename', from, path }, path, isWrite: true }, call);
+  }
+
+  /** See `FileRequest` for this and the following operations. */
+  names(path: string, from: string, maxNames: number, call: FileCall): Promise<FileResults['names']> {
+    return this.#threads.run({ request: { op: 'names', path, from, maxNames }, path, isWrite: true }, call);
+  }
+
+  scan(request: ScanRequest, call: FileCall): Promise<FileResults['scan']> {
+    return this.#threads.run({ request, path: request.path, isWrite: true }, call);
+  }
+
+  removeAll(path: string, files: readonly string[], call: FileCall): Promise<FileResults['removeAll']> {
+    return this.#threads.run({ request: { op: 'removeAll', path, files }, path, isWrite: true }, call);
+  }
+
+  totalBytes(path: string, call: FileCall): Promise<number> {
+    return this.#threads.run({ request: { op: 'totalBytes', path }, path, isWrite: false }, call);
   }
 
   /** Makes the names in the directory of `path` durable. */

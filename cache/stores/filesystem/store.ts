@@ -3,7 +3,7 @@
  * `link(2)` decides which writer wins. No call waits for the file system beyond its limit, and none uses Node's own
  * thread pool.
  */
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
@@ -28,6 +28,7 @@ import {
 import { FileThreads } from './file-threads.ts';
 import { Files, type FileCall } from './files.ts';
 import { probeLinks } from './probe.ts';
+import { refusal, StoredNames } from './stored-names.ts';
 import { encodeTrailer } from './trailer.ts';
 
 /** For the first byte, and for small files. Callers that know better set a limit. */
@@ -55,6 +56,7 @@ class FilesystemStore implements ProbedStore {
   readonly #root: string;
   readonly #threads: FileThreads;
   readonly #files: Files;
+  readonly #names: StoredNames;
   /** Where `link(2)` works it is atomic; the probe detects a filesystem without it. */
   #linksDecide = true;
   #prepared: Promise<void> | undefined;
@@ -63,6 +65,7 @@ class FilesystemStore implements ProbedStore {
     this.#root = path;
     this.#threads = new FileThreads(clock);
     this.#files = new Files(this.#threads);
+    this.#names = new StoredNames(this.#files, path, clock);
   }
 
   get hung(): HungCalls {
@@ -153,14 +156,22 @@ class FilesystemStore implements ProbedStore {
     await inStore(name, () => remove(this.#files, path, writeLimits(call)));
   }
 
-  async list(prefix: string, _cursor: string | undefined, _call: CallOptions): Promise<StoredPage> {
-    throw new OrcaError('store_unavailable', `the store cannot list ${listPrefix(prefix)}`, { status: 501 });
+  async list(prefix: string, cursor: string | undefined, call: CallOptions): Promise<StoredPage> {
+    const checked = listPrefix(prefix);
+    return maintaining(`the store cannot list ${prefix}`, () => this.#names.list(checked, cursor, call));
   }
 
   async remove(names: readonly string[], call: CallOptions): Promise<Removal> {
-    for (const name of removableNames(names))
-      await inStore(name, () => remove(this.#files, join(this.#root, name), writeLimits(call)));
-    return { removed: names.length, failed: [] };
+    const checked = removableNames(names);
+    return maintaining(`the store cannot remove ${names.length} names`, () => this.#names.remove(checked, call));
+  }
+
+  async totalBytes(call: CallOptions): Promise<number> {
+    return maintaining('the store does not know its size', async () => {
+      const limits = openLimits(call);
+      await this.#prepare(limits);
+      return this.#files.totalBytes(this.#root, limits);
+    });
   }
 
   async probe(name: string, call: CallOptions): Promise<StoreFindings> {
@@ -215,6 +226,7 @@ class FilesystemStore implements ProbedStore {
       try {
         const outcome = await step(temporary);
         await cleanUp(this.#files, temporary, undefined);
+        this.#names.wrote(relative(this.#root, path));
         return outcome;
       } catch (error) {
         await cleanUp(this.#files, temporary, error);
@@ -246,6 +258,15 @@ function openLimits({ signal, firstByteTimeoutMs = OPEN_LIMIT_MS }: CallOptions)
 /** For each operation of a write. */
 function writeLimits({ signal }: CallOptions): FileCall {
   return { signal, limitMs: WRITE_LIMIT_MS };
+}
+
+/** Runs a list or a removal, and maps errors of the filesystem. */
+async function maintaining<T>(message: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    throw error instanceof OrcaError ? error : refusal(message, error);
+  }
 }
 
 /** Runs one call of the port and maps errors of the filesystem to error codes. */

@@ -1,18 +1,25 @@
 /**
  * The program of a file thread: synchronous file operations, one at a time, outside Node's thread pool.
  *
- * A thread runs the text of these two functions, so they must not refer to anything outside themselves. A file of its
+ * A thread runs the text of these functions, so they must not refer to anything outside themselves. A file of its
  * own would load the TypeScript loader in each thread: 16 MiB and 130 ms instead of 7 MiB and 40 ms.
  */
 import type * as Fs from 'node:fs';
 import type * as Threads from 'node:worker_threads';
 import type { FileAnswer, FileRequest, FileThreadData, LentMemory, MemoryMessage } from './file-request.ts';
+import { listOperationsText, type listOperationsOf } from './thread-lists.ts';
 
 export function fileThreadProgram(): string {
-  return `(${String(runFileThread)})(require('node:fs'), require('node:worker_threads'), ${String(operationsOf)})`;
+  const operations = `${String(operationsOf)}, ${listOperationsText()}`;
+  return `(${String(runFileThread)})(require('node:fs'), require('node:worker_threads'), ${operations})`;
 }
 
-function runFileThread(fs: typeof Fs, threads: typeof Threads, operations: typeof operationsOf): void {
+function runFileThread(
+  fs: typeof Fs,
+  threads: typeof Threads,
+  operations: typeof operationsOf,
+  lists: typeof listOperationsOf,
+): void {
   const { parentPort, receiveMessageOnPort, workerData } = threads;
   const port = parentPort!;
   const { control, bounce } = workerData as FileThreadData;
@@ -33,7 +40,7 @@ function runFileThread(fs: typeof Fs, threads: typeof Threads, operations: typeo
     }
     return found.subarray(offset, offset + lengthBytes);
   };
-  const run = operations(fs);
+  const run = operations(fs, lists(fs));
   const transfer = (): number => {
     const [isWrite, fd = 0, position = 0, memory = 0, offset = 0, lengthBytes = 0] = numbers;
     const bytes = view({ memory, offset, lengthBytes });
@@ -59,8 +66,8 @@ function runFileThread(fs: typeof Fs, threads: typeof Threads, operations: typeo
   }
 }
 
-/** All operations but reads and writes. */
-function operationsOf(fs: typeof Fs): (request: FileRequest) => unknown {
+/** All operations but reads and writes. `listed` runs those on whole directories. */
+function operationsOf(fs: typeof Fs, listed: ReturnType<typeof listOperationsOf>): (request: FileRequest) => unknown {
   const readFully = (fd: number, into: Uint8Array, position: number): Uint8Array => {
     let done = 0;
     while (done < into.length) {
@@ -124,6 +131,11 @@ function operationsOf(fs: typeof Fs): (request: FileRequest) => unknown {
         return fs.linkSync(request.from, request.path);
       case 'rename':
         return fs.renameSync(request.from, request.path);
+      case 'names':
+      case 'scan':
+      case 'removeAll':
+      case 'totalBytes':
+        return listed(request);
     }
   };
 }

@@ -1,0 +1,236 @@
+/**
+ * Lists and removals in a file system. Both run one operation at a time, in short steps: commits use the same few threads,
+ * and go first.
+ */
+import { join } from 'node:path';
+import { OrcaError } from '#cache/core/errors.ts';
+import {
+  MAX_STORE_NAMES,
+  type CallOptions,
+  type Removal,
+  type StoredEntry,
+  type StoredPage,
+} from '#cache/engine/ports.ts';
+import { untilAborted } from '#cache/wire/bounded.ts';
+import type { Clock } from '#shared/clock.ts';
+import { DirectoryNames } from './directory-names.ts';
+import { isErrno, sweepTemporary } from './exclusive-file.ts';
+import type { FileCall, Files } from './files.ts';
+
+/** A file server takes seconds for a directory of a million names. */
+const READ_DIRECTORY_LIMIT_MS = 60_000;
+const STEP_LIMIT_MS = 30_000;
+/** One of two threads that write is busy for so long; commits wait for the other one meanwhile. */
+const STEP_BUDGET_MS = 250;
+/** A page that takes longer is returned as it is: callers have deadlines. */
+const PAGE_BUDGET_MS = 5_000;
+/** Deleting a chunk takes some milliseconds. */
+const REMOVED_AT_ONCE = 50;
+/** The request has 64 KiB, 64 bytes a version. */
+const SCANNED_AT_ONCE = 400;
+const MAX_REQUEST_CHARS = 30_000;
+/** 8 MiB of hashes. A directory of more names is read several times a round. */
+const MAX_NAMES = 256 * 1024;
+/** Versions of the origin, manifests, and one for all others. */
+const MAX_DIRECTORIES = 3;
+/** Shorter than the time for which no chunk is removed: what others write meanwhile may be missing from the list. */
+const DIRECTORY_LIFE_MS = 5 * 60_000;
+/** Empty directories of versions, and temporary files, are left by processes that ended. */
+const LEFT_OVER_MS = 60 * 60_000;
+
+/** Where a list continues: `<name>`, or `<name>/<file>` in the middle of a directory. */
+interface Position {
+  readonly name: string;
+  /** Empty = after the whole of `name`. */
+  readonly after: string;
+}
+
+export class StoredNames {
+  readonly #files: Files;
+  readonly #root: string;
+  readonly #clock: Clock;
+  /** By last use, the latest last. */
+  #directories: DirectoryNames[] = [];
+  /** What is written while a directory is being read. */
+  readonly #written = new Set<string[]>();
+  #sweptMs = -Infinity;
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(files: Files, root: string, clock: Clock) {
+    this.#files = files;
+    this.#root = root;
+    this.#clock = clock;
+  }
+
+  async list(prefix: string, cursor: string | undefined, call: CallOptions): Promise<StoredPage> {
+    const slash = prefix.lastIndexOf('/');
+    const directory = prefix.slice(0, slash);
+    const stem = prefix.slice(slash + 1);
+    const entries: StoredEntry[] = [];
+    const endMs = this.#clock.now() + PAGE_BUDGET_MS;
+    let at = positionOf(cursor);
+    while (entries.length < MAX_STORE_NAMES && (entries.length === 0 || this.#clock.now() < endMs)) {
+      const step = await this.#step(directory, stem, at, MAX_STORE_NAMES - entries.length, call);
+      entries.push(...step.entries);
+      if (step.next === undefined) return { entries, cursor: undefined };
+      at = step.next;
+      // Directories without files: the caller may end the list, or continue it.
+      if (this.#clock.now() >= endMs) break;
+    }
+    return { entries, cursor: at === undefined ? undefined : cursorOf(at) };
+  }
+
+  async remove(names: readonly string[], call: CallOptions): Promise<Removal> {
+    const failed: { readonly name: string; readonly error: OrcaError }[] = [];
+    for (let at = 0; at < names.length;) {
+      const batch = fitting(names.slice(at, at + REMOVED_AT_ONCE));
+      const failures = await this.#inTurn(call, (limits) => this.#files.removeAll(this.#root, batch, limits));
+      for (const { index, message, code } of failures) {
+        const name = batch[index]!;
+        failed.push({
+          name,
+          error: refusal(`the store cannot remove ${name}`, Object.assign(new Error(message), { code })),
+        });
+      }
+      at += batch.length;
+    }
+    return { removed: names.length - failed.length, failed };
+  }
+
+  /** A file was written below the root, perhaps in a directory that was read before. */
+  wrote(path: string): void {
+    for (const written of this.#written) written.push(path);
+    this.#directories = this.#directories.filter((directory) => directory.addPath(path));
+  }
+
+  /** Some more entries, and where to continue; undefined = there are no more. */
+  async #step(
+    directory: string,
+    stem: string,
+    position: Position | undefined,
+    limit: number,
+    call: CallOptions,
+  ): Promise<{ readonly entries: readonly StoredEntry[]; readonly next: Position | undefined }> {
+    const from = position?.name ?? stem;
+    const known = await this.#read(directory, from, call);
+    let names = known.select(stem, from, SCANNED_AT_ONCE);
+    // The last position was the end of a directory, or of a file.
+    if (position?.after === '' && names[0] === from) names = names.slice(1);
+    names = fitting(names);
+    const { to } = known;
+    if (names.length === 0)
+      return { entries: [], next: to === undefined || beyond(to, stem) ? undefined : { name: to, after: START } };
+
+    const after = position !== undefined && names[0] === from && position.after !== START ? position.after : '';
+    const scanned = await this.#inTurn(call, (limits) =>
+      this.#files.scan(
+        {
+          op: 'scan',
+          path: join(this.#root, directory),
+          directories: names,
+          after,
+          limit,
+          budgetMs: STEP_BUDGET_MS,
+          emptySinceMs: this.#clock.date() - LEFT_OVER_MS,
+        },
+        limits,
+      ),
+    );
+    const entries = scanned.names.map((name, index) => ({
+      name: `${directory}/${name}`,
+      sizeBytes: scanned.sizes[index]!,
+      modifiedMs: scanned.modified[index]!,
+    }));
+    if (scanned.done >= names.length) return { entries, next: { name: names.at(-1)!, after: '' } };
+    return { entries, next: { name: names[scanned.done]!, after: scanned.after } };
+  }
+
+  /** The names of a directory from `from` on, read anew if they are too old. */
+  async #read(directory: string, from: string, call: CallOptions): Promise<DirectoryNames> {
+    const nowMs = this.#clock.now();
+    const found = this.#directories.find(
+      (names) => names.path === directory && names.covers(from) && nowMs - names.readMs < DIRECTORY_LIFE_MS,
+    );
+    this.#directories = this.#directories.filter(
+      (names) => names !== found && nowMs - names.readMs < DIRECTORY_LIFE_MS,
+    );
+    if (found !== undefined) {
+      this.#directories.push(found);
+      return found;
+    }
+    await this.#sweepTemporary(call);
+    const path = join(this.#root, directory);
+    const written: string[] = [];
+    this.#written.add(written);
+    const names = await this.#inTurn(
+      call,
+      (limits) => this.#files.names(path, from, MAX_NAMES, limits),
+      READ_DIRECTORY_LIMIT_MS,
+    ).finally(() => this.#written.delete(written));
+    const read = new DirectoryNames(directory, from, names, nowMs);
+    for (const file of written) read.addPath(file);
+    this.#directories = [...this.#directories.filter((other) => other.path !== directory), read].slice(
+      -MAX_DIRECTORIES,
+    );
+    return read;
+  }
+
+  async #sweepTemporary(call: CallOptions): Promise<void> {
+    const nowMs = this.#clock.now();
+    if (nowMs - this.#sweptMs < LEFT_OVER_MS) return;
+    this.#sweptMs = nowMs;
+    try {
+      await this.#inTurn(call, (limits) => sweepTemporary(this.#files, this.#root, this.#clock.date(), limits));
+    } catch (error) {
+      // The list goes on, unless its call has ended.
+      if (call.signal.aborted) throw error;
+    }
+  }
+
+  async #inTurn<T>(call: CallOptions, step: (limits: FileCall) => Promise<T>, limitMs = STEP_LIMIT_MS): Promise<T> {
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = before.then(() => promise);
+    try {
+      await untilAborted(before, call.signal);
+      return await step({ signal: call.signal, limitMs });
+    } finally {
+      resolve();
+    }
+  }
+}
+
+/** Before the first file of a directory, which no file name is. */
+const START = '/';
+
+function positionOf(cursor: string | undefined): Position | undefined {
+  if (cursor === undefined) return undefined;
+  const slash = cursor.indexOf('/');
+  return slash < 0 ? { name: cursor, after: '' } : { name: cursor.slice(0, slash), after: cursor.slice(slash + 1) };
+}
+
+function cursorOf({ name, after }: Position): string {
+  return after === '' ? name : `${name}/${after}`;
+}
+
+/** Whether no name from `to` on begins with `stem`. */
+function beyond(to: string, stem: string): boolean {
+  return to > stem && !to.startsWith(stem);
+}
+
+/** As many of the names as a request can have, one at least. */
+function fitting(names: readonly string[]): string[] {
+  let chars = 0;
+  const end = names.findIndex((name, at) => {
+    // Each of a name's characters may be escaped.
+    chars += 2 * name.length + 3;
+    return at > 0 && chars > 2 * MAX_REQUEST_CHARS;
+  });
+  return names.slice(0, end < 0 ? names.length : end);
+}
+
+/** 403 if the process has no permission. */
+export function refusal(message: string, cause: unknown): OrcaError {
+  const isDenied = isErrno(cause, 'EACCES', 'EPERM', 'EROFS');
+  return new OrcaError('store_unavailable', message, { cause, ...(isDenied && { status: 403 }) });
+}
