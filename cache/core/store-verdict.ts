@@ -7,7 +7,10 @@
 export type PutOutcome = 'won' | 'taken' | 'conflict' | 'unsupported' | 'unknown'; // unknown: the connection closed
 
 /** A deviation from what was written. */
-export type StoreProblem = 'bytes' | 'range' | 'metadata' | 'delete';
+export type StoreProblem = 'bytes' | 'range' | 'metadata' | 'list' | 'delete';
+
+/** Without them a store still holds chunks; only what is old cannot be removed. */
+export const MAINTENANCE_PROBLEMS: ReadonlySet<StoreProblem> = new Set(['list', 'delete']);
 
 export interface StoreFindings {
   /** The first write of a new name. */
@@ -59,7 +62,8 @@ const PROBLEM_TEXT: Readonly<Record<StoreProblem, string>> = {
   bytes: 'the store returned other bytes than were written',
   range: 'the store does not honor Range requests',
   metadata: 'the store does not keep metadata',
-  delete: 'the store did not delete the probe object',
+  list: 'the store did not list the probe object, so that no chunk can be evicted',
+  delete: 'the store did not delete the probe object, so that no chunk can be evicted',
 };
 
 export interface StoreVerdict {

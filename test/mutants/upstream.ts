@@ -91,7 +91,7 @@ export const UPSTREAM_MUTANTS: readonly Mutant[] = [
   {
     name: 'a store whose bytes differ is trusted with conditional writes',
     file: STORE_PROBE,
-    search: "verdict.condition === 'atomic' && verdict.problems.every((problem) => problem === 'delete')",
+    search: "verdict.condition === 'atomic' && isReadable",
     replace: "verdict.condition === 'atomic'",
   },
   {

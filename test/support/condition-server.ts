@@ -24,7 +24,7 @@ export type ConditionKind =
 
 export interface ConditionServerOptions {
   readonly kind: ConditionKind;
-  readonly lacks?: 'ranges' | 'metadata' | 'deletion';
+  readonly lacks?: 'ranges' | 'metadata' | 'deletion' | 'lists';
   /** Of GetBucketVersioning. */
   readonly versioning?: 'Enabled' | 'none' | 'unknown' | 'refused';
 }
@@ -117,11 +117,26 @@ export async function startConditionServer(options: ConditionServerOptions): Pro
     response.writeHead(status).end(`<VersioningConfiguration>${state}</VersioningConfiguration>`);
   };
 
+  const answerList = (response: ServerResponse, prefix: string): void => {
+    const names = [...objects.keys()]
+      .map((path) => path.slice('/chunks/'.length))
+      .filter((name) => name.startsWith(prefix));
+    const contents = names.map(
+      (name) =>
+        `<Contents><Key>${name}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>1</Size></Contents>`,
+    );
+    const body = `<ListBucketResult><IsTruncated>false</IsTruncated>${contents.join('')}</ListBucketResult>`;
+    if (lacks === 'lists') response.writeHead(403).end();
+    else response.writeHead(200, { 'content-length': body.length }).end(body);
+  };
+
   const server = createServer((request, response) => {
     const [path = '', query] = (request.url ?? '').split('?');
     const isConditional = request.headers['if-none-match'] !== undefined;
     requests.push(`${request.method ?? ''} ${path}${isConditional ? ' if absent' : ''}`);
-    if (query !== undefined) answerVersioning(response);
+    const listed = new URLSearchParams(query).get('prefix');
+    if (listed !== null) answerList(response, listed);
+    else if (query !== undefined) answerVersioning(response);
     else if (request.method === 'PUT')
       put(request, path).then(
         (status) => response.writeHead(status, { 'content-length': 0 }).end(),

@@ -131,7 +131,9 @@ function callOf({ requestId }: ChunkRead) {
 
 /** Records on the cursor what the next source has to know. */
 function fallThrough(context: FetchContext, { chunk }: ChunkRead, cursor: Cursor, error: OrcaError): SourceOutcome {
-  context.observer.fallThrough('store', error.code);
+  // Evicted by another replica: no trouble, unlike a chunk that a coordinator has just stored.
+  const isEvicted = error.code === 'chunk_missing' && context.catalog.has(chunk.path);
+  context.observer.fallThrough('store', isEvicted ? 'evicted' : error.code);
   if (error.code === 'store_unavailable') {
     cursor.storeFailedMs = context.clock.now();
     return 'failed';

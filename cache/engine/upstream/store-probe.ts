@@ -10,6 +10,7 @@ import {
   describeVerdict,
   encodeVerdict,
   judgeConditionalWrites,
+  MAINTENANCE_PROBLEMS,
   VERDICT_KEPT_MS,
   type ConditionalWriteSupport,
   type StoreVerdict,
@@ -157,7 +158,8 @@ export class StoreProbe {
     this.#verdict = verdict;
     this.#failure = '';
     // The outcome of a race proves nothing where the store does not return the bytes that were written.
-    store.trustConditions(verdict.condition === 'atomic' && verdict.problems.every((problem) => problem === 'delete'));
+    const isReadable = verdict.problems.every((problem) => MAINTENANCE_PROBLEMS.has(problem));
+    store.trustConditions(verdict.condition === 'atomic' && isReadable);
     onVerdict(verdict, source);
   }
 

@@ -8,7 +8,7 @@ import { decodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.t
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
-import type { StoreFindings } from '#cache/core/store-verdict.ts';
+import type { StoreFindings, StoreProblem } from '#cache/core/store-verdict.ts';
 import type { ByteSink, CallOptions, ProbedStore, Removal, StoredPage } from '#cache/engine/ports.ts';
 import { chunkKey, listPrefix, removableNames, smallKey } from '#cache/stores/paths.ts';
 import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
@@ -20,7 +20,7 @@ import { ExclusivePut, type Found } from './exclusive-put.ts';
 import type { ObjectWire } from './object-wire.ts';
 import { firstKey, probeRace } from './race-probe.ts';
 import { removeEach } from './removal.ts';
-import { toStoreError } from './store-errors.ts';
+import { isPassing, toStoreError } from './store-errors.ts';
 
 /** The store is near: a response that takes longer is an outage, and the next source answers sooner. */
 const READ_FIRST_BYTE_TIMEOUT_MS = 2_000;
@@ -174,13 +174,18 @@ class ObjectStore implements ProbedStore {
     const key = smallKey(name);
     try {
       let findings: StoreFindings;
+      let isListed = true;
       let isDeleted = true;
       try {
         findings = await probeRace({ wire: this.#wire, put: this.#put }, key, writeLimits(call));
+        isListed = await this.#isListed(key, call);
       } finally {
         isDeleted = await this.#deleteProbes(name, call);
       }
-      return isDeleted ? findings : { ...findings, problems: [...findings.problems, 'delete'] };
+      const problems: StoreProblem[] = [...findings.problems];
+      if (!isListed) problems.push('list');
+      if (!isDeleted) problems.push('delete');
+      return { ...findings, problems };
     } catch (error) {
       throw toStoreError(error, key);
     }
@@ -213,6 +218,18 @@ class ObjectStore implements ProbedStore {
     const error = this.#wire.errorFor(response, key);
     if (error.code === 'chunk_missing') return undefined;
     throw error;
+  }
+
+  /** Whether a list has an object that is stored. A store that does not answer now says nothing about its lists. */
+  async #isListed(key: string, call: CallOptions): Promise<boolean> {
+    try {
+      const { entries } = await this.list(key, undefined, call);
+      return entries.some(({ name }) => name === key);
+    } catch (error) {
+      const failure = toStoreError(error, key);
+      if (failure.code === 'cancelled') throw failure;
+      return isPassing(failure);
+    }
   }
 
   /** Whether both objects of the probe could be deleted. */

@@ -1,7 +1,7 @@
 /** Deletes objects with a request for each. */
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { Removal } from '#cache/engine/ports.ts';
-import { toStoreError } from './store-errors.ts';
+import { isPassing, toStoreError } from './store-errors.ts';
 
 /** As many as one replica's uploads. */
 const AT_ONCE = 8;
@@ -32,7 +32,7 @@ export async function removeEach(names: readonly string[], remove: (name: string
         const failure = toStoreError(error, name);
         if (failure.code === 'cancelled') cancelled = failure;
         failed.push({ name, error: failure });
-        if (!isOutage(failure)) continue;
+        if (!isPassing(failure)) continue;
         outages++;
         last = failure;
       }
@@ -41,8 +41,4 @@ export async function removeEach(names: readonly string[], remove: (name: string
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, names.length) }, work));
   if (cancelled !== undefined) throw cancelled;
   return { removed: names.length - failed.length, failed };
-}
-
-function isOutage({ status = 500 }: OrcaError): boolean {
-  return status >= 500 || status === 429;
 }

@@ -40,16 +40,19 @@ test('chunks deleted from the cachestore cost only another fill', async () => {
   const engines = openEngines();
   const body = patternBytes(2 * MIB);
   engines.origin.put('far-models', 'a', body);
-  const { engine } = engines.replicas[0]!;
+  const { engine, counts } = engines.replicas[0]!;
   await readAll(engine, readRequest('a'));
   await engine.idle();
   evictMemory(engines);
+  expect(counts.fallThroughs).toEqual({ 'store/chunk_missing': 2 });
   for (const path of engines.store.paths()) engines.store.vanish(path);
   const { bytes } = await readAll(engine, readRequest('a'));
   expect(bytes.equals(body)).toBe(true);
   await engine.idle();
   expect(engines.store.paths()).toHaveLength(2);
   expect(engines.origin.counts.bytes).toBe(2 * body.length);
+  expect(counts.fallThroughs).toEqual({ 'store/chunk_missing': 2, 'store/evicted': 2 });
+  expect(counts.warnings).toEqual([]);
 });
 
 test('serves from the origin while the cachestore is down, even chunks known to be stored', async () => {

@@ -114,7 +114,7 @@ test('a store without atomic conditional writes, or that does not return what wa
   const damaging = openStore();
   damaging.findings = { ...ATOMIC, problems: ['metadata'] };
   const keeping = openStore();
-  keeping.findings = { ...ATOMIC, problems: ['delete'] };
+  keeping.findings = { ...ATOMIC, problems: ['list', 'delete'] };
   const replicas = [ignoring, damaging, keeping].map((shared) => openReplica(shared));
   for (const shared of [ignoring, damaging, keeping]) await shared.clock.advance(0);
   expect(replicas.map(({ trusted }) => trusted)).toEqual([[false], [false], [true]]);

@@ -62,6 +62,7 @@ test('a store that ignores the condition is classified without a race', async ()
 test.for([
   ['ranges', 'range'],
   ['metadata', 'metadata'],
+  ['lists', 'list'],
   ['deletion', 'delete'],
 ] as const)('a store without %s is reported', async ([lacks, problem]) => {
   const { store } = await open({ kind: 'ignored', lacks });
