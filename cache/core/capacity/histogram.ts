@@ -62,12 +62,14 @@ export class Histogram {
     }));
   }
 
-  /** At most 256 entries: neighbors become one, with the later minute, as long as they have few bytes. */
+  /** This one, or another with at most 256 entries: neighbors become one, with the later minute, while they have few bytes. */
   compact(): Histogram {
+    const entries = this.entries();
+    if (entries.length <= MAX_HISTOGRAM_ENTRIES) return this;
     const compacted = new Histogram();
     const maxBytes = this.#totalBytes * SHARE;
     let group: HistogramEntry = { minute: 0, provenBytes: 0, onceBytes: 0 };
-    for (const entry of this.entries()) {
+    for (const entry of entries) {
       const joined = {
         minute: entry.minute,
         provenBytes: group.provenBytes + entry.provenBytes,

@@ -202,7 +202,7 @@ export class RecordTable {
   /** Drops about an eighth, so that a full table does not look for the oldest record with each new one. */
   #dropOldest(): void {
     const minutes = sampleMinutes(this.#words);
-    const limit = minutes[Math.floor(minutes.length / 8)] ?? 0;
+    const limit = minutes[Math.ceil(minutes.length / 8) - 1] ?? 0;
     let left = Math.max(1, Math.ceil(this.#size / 8));
     this.rewrite((minute, meta) => (minute <= limit && left-- > 0 ? undefined : { meta }));
   }

@@ -32,7 +32,7 @@ export interface StoreAccount {
   readonly byBucket: BytesByBucket;
   /** What may be evicted, by the time since the last read. */
   readonly byAge: readonly AgeClass[];
-  /** The last read of the oldest chunk that may be evicted; undefined = there is none. */
+  /** The last read of the oldest chunk that may be evicted; undefined = no chunk may be evicted. */
   readonly oldestReadMinute: number | undefined;
   /** The end of the newest and of the oldest sweep of a shard; undefined = not all shards have been swept. */
   readonly lastSweepMs: number | undefined;

@@ -3,7 +3,7 @@
  * of every body: it costs a look-up in a table, which is written once a chunk and minute.
  */
 import { BucketNames } from '#cache/core/capacity/bucket-names.ts';
-import { keyHigh, keyLow, minuteOf, shardOf } from '#cache/core/capacity/chunk-key.ts';
+import { minuteOf, readKey, shardOf, type ChunkKey } from '#cache/core/capacity/chunk-key.ts';
 import { bucketOf, isProven, metaOf, RecordRows, RecordTable, shardOfMeta } from '#cache/core/capacity/records.ts';
 import type { CommittedChunk, ReportParts, SupersededVersion } from '#cache/core/capacity/report-codec.ts';
 import type { Clock, PeerAddress } from '#cache/engine/ports.ts';
@@ -34,6 +34,7 @@ export class ReadLog {
   /** The time at which each was found superseded. */
   #superseded = new Map<string, number>();
   #isFull = false;
+  readonly #key: ChunkKey = { high: 0, low: 0, shard: 0 };
   /** The names of one bucket come in a row. */
   #lastBucket = '';
   #lastNumber = 0;
@@ -54,15 +55,19 @@ export class ReadLog {
       this.#lastNumber = this.#buckets.numberOf(bucket);
       this.#lastBucket = bucket;
     }
+    const key = this.#key;
+    readKey(path, key);
     const minute = minuteOf(this.#options.clock.date());
-    this.#reads.merge(keyHigh(path), keyLow(path), minute, metaOf(shardOf(path), this.#lastNumber, false));
+    this.#reads.merge(key.high, key.low, minute, metaOf(key.shard, this.#lastNumber, false));
     this.#checkSize();
   }
 
   /** This replica has committed the chunk. */
   commit(path: string, sizeBytes: number): void {
     if (this.#isFull) return;
-    this.#commits.push({ high: keyHigh(path), low: keyLow(path), shard: shardOf(path), sizeBytes });
+    const key = this.#key;
+    readKey(path, key);
+    this.#commits.push({ ...key, sizeBytes });
     this.#checkSize();
   }
 
