@@ -58,6 +58,7 @@ const additionalPrinterColumns = [
   column('Ready', 'string', readyField('status'), 'Whether the spec is rolled out and the cache serves clients.'),
   column('Replicas', 'integer', '.status.readyReplicas', 'Number of ready pods.'),
   column('Desired', 'integer', '.spec.replicas', 'Desired number of pods.'),
+  column('Used', 'string', '.status.cacheStore.usage', 'Size of the chunks in the cachestore, and its capacity.'),
   column('Origin', 'string', '.spec.origin.id', 'ID of the origin.'),
   column('Endpoint', 'string', '.status.endpoint', 'URL for clients inside the cluster.'),
   column('Age', 'date', '.metadata.creationTimestamp', 'Time since the cache was created.'),
@@ -114,6 +115,8 @@ export function structural(schema: Schema): Schema {
       : { properties: Object.fromEntries(Object.entries(properties).map(([key, value]) => [key, structural(value)])) }),
     ...(rules === undefined
       ? {}
-      : { 'x-kubernetes-validations': rules.map(({ holds: _holds, reads: _reads, ...rule }) => rule) }),
+      : {
+          'x-kubernetes-validations': rules.map(({ holds: _holds, explain: _explain, reads: _reads, ...rule }) => rule),
+        }),
   };
 }

@@ -70,6 +70,8 @@ export const REASON = {
   identityConflict: 'IdentityConflict',
   incompatible: 'Incompatible',
   full: 'Full',
+  overCapacity: 'OverCapacity',
+  evictionDenied: 'EvictionDenied',
   mountHung: 'MountHung',
   versioned: 'Versioned',
   atomic: 'Atomic',

@@ -38,6 +38,17 @@ export function formatQuantity(sizeBytes: number): string {
   return String(sizeBytes);
 }
 
+/** At most four digits in the largest binary unit that fits: `14.2Ti`. Rounded, for people. */
+export function roundQuantity(sizeBytes: number): string {
+  for (const unit of ['Ti', 'Gi', 'Mi', 'Ki']) {
+    // Three significant digits, and all of the digits before the point.
+    const count = sizeBytes / (UNIT_BYTES[unit] ?? 1);
+    const rounded = count < 100 ? Number(count.toPrecision(3)) : Math.round(count);
+    if (rounded >= 1) return `${rounded}${unit}`;
+  }
+  return String(Math.round(sizeBytes));
+}
+
 const RESOURCE_UNIT: Readonly<Record<string, number>> = {
   ...UNIT_BYTES,
   m: 1e-3,

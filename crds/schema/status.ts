@@ -3,7 +3,34 @@ import { choice, text } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
 
 const count = (description: string) => ({ type: 'integer', format: 'int32', description }) as const;
+const timestamp = (description: string) =>
+  ({ type: 'string', format: 'date-time', description, maxLength: 64 }) as const;
+/** Sizes are rounded to three digits, so that the status changes rarely. */
+const size = (description: string) => text(description, { maxLength: 16 });
 const generation = (description: string) => ({ type: 'integer', format: 'int64', description }) as const;
+
+const cacheStore = {
+  type: 'object',
+  description:
+    'What is in the cachestore. Absent until all of it has been listed once. Written at most every 5 minutes, and only ' +
+    'after a change of 1 % or a complete sweep; metrics are current.',
+  required: ['usage', 'used', 'chunks', 'pinned', 'updateTime'],
+  properties: {
+    usage: text('Size and capacity of the chunks, such as `14.2Ti/20Ti`; only the size if there is no limit.', {
+      maxLength: 32,
+    }),
+    used: size('Size of the chunks of this cache.'),
+    capacity: size(
+      'Limit of `used`: `spec.cacheStore.capacity`, or the size of the file system. Absent if there is no limit.',
+    ),
+    chunks: { type: 'integer', format: 'int64', description: 'Number of chunks of this cache.' },
+    pinned: size('Size of the chunks that are pinned, so that they are not evicted.'),
+    foreign: size('Size of what other caches have in the same store. Absent if there is nothing.'),
+    oldestRead: timestamp('Last read of the chunk that was not read for the longest time. Pinned chunks do not count.'),
+    lastSweepTime: timestamp('Every chunk has been listed since then.'),
+    updateTime: timestamp('When these figures were written.'),
+  },
+} as const satisfies Schema;
 
 export const status = {
   type: 'object',
@@ -19,6 +46,7 @@ export const status = {
     endpoint: text('URL for clients inside the cluster.', { maxLength: 512 }),
     configHash: text('Hash of the configuration of the pods.', { maxLength: 64 }),
     version: text('Version of the operator that wrote this status.', { maxLength: 128 }),
+    cacheStore,
     conditions: {
       type: 'array',
       description:
@@ -34,12 +62,7 @@ export const status = {
           type: text('Type of the condition.', { maxLength: 316, minLength: 1 }),
           status: choice('Whether the condition holds.', 'True', 'False', 'Unknown'),
           observedGeneration: generation('Generation of the spec that the condition describes.'),
-          lastTransitionTime: {
-            type: 'string',
-            format: 'date-time',
-            description: 'When `status` last changed.',
-            maxLength: 64,
-          },
+          lastTransitionTime: timestamp('When `status` last changed.'),
           reason: text('Reason for the status, a CamelCase identifier from a closed list.', {
             maxLength: 128,
             minLength: 1,

@@ -40,6 +40,8 @@ export interface PodReport {
   readonly store: StoreReport | undefined;
   /** Set when the cachestore holds this origin id for a different origin: one line that names both. */
   readonly identityConflict: string | undefined;
+  /** What is in the cachestore, as the replica that adds it up last told this pod. */
+  readonly capacity: CapacityReport | undefined;
   /** Problems in its runtime file, one line each. */
   readonly runtimeProblems: readonly string[] | undefined;
 }
@@ -59,6 +61,25 @@ export interface StoreReport {
   readonly versioned: boolean;
   /** File operations that do not return. */
   readonly hung: number;
+}
+
+export interface CapacityReport {
+  /** `counting` (not all of the store has been listed), `ok`, `evicting`, `over_capacity` or `full`. */
+  readonly state: string;
+  readonly usedBytes: number;
+  readonly chunks: number;
+  readonly pinnedBytes: number;
+  /** Undefined = no limit. */
+  readonly capacityBytes: number | undefined;
+  readonly foreignBytes: number;
+  readonly oldestReadMs: number | undefined;
+  /** The end of the newest and of the oldest sweep of a part of the store. */
+  readonly lastSweepMs: number | undefined;
+  readonly oldestSweepMs: number | undefined;
+  /** Why eviction does not reach its goal; empty = it does. */
+  readonly blocked: string;
+  /** The store's refusal to list or delete; empty = it permits both. */
+  readonly evictionDenied: string;
 }
 
 export interface NamedReport {

@@ -1,7 +1,9 @@
 /** Parses a pod's report. Pods may run an older or newer version: absent or unexpected fields count as not reported. */
-import type { PodReport, StoreReport } from '#operator/api/observed.ts';
+import type { CapacityReport, PodReport, StoreReport } from '#operator/api/observed.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
+
+const MINUTE_MS = 60_000;
 
 /** Throws if the report is not a JSON object. */
 export function parsePodReport(json: string): PodReport {
@@ -11,7 +13,7 @@ export function parsePodReport(json: string): PodReport {
   const runtime = fieldsOf(report['runtime']);
   // Older pods use the former name of the field.
   const problems = runtime['problems'] ?? runtime['mistakes'];
-  const { origin, originBreakers, store } = report;
+  const { origin, originBreakers, store, capacity } = report;
   return {
     failing: entriesOf(report['checks']).flatMap(([name, { ok, message }]) =>
       ok === false ? [`${name}: ${text(message)}`] : [],
@@ -21,6 +23,7 @@ export function parsePodReport(json: string): PodReport {
       : undefined,
     brokenBuckets: Object.keys(fieldsOf(originBreakers)),
     store: isFields(store) ? storeReport(store) : undefined,
+    capacity: isFields(capacity) ? capacityReport(capacity) : undefined,
     runtimeProblems: Array.isArray(problems) ? problems.map(text) : undefined,
     identityConflict: identity['state'] === 'conflict' ? text(identity['message']) : undefined,
   };
@@ -39,6 +42,27 @@ function storeReport({ breaker, full, condition, message, problems, versioned, h
   };
 }
 
+/** Undefined without the figures that the status requires. */
+function capacityReport(fields: Fields): CapacityReport | undefined {
+  const { state, usedBytes, chunks, blocked, evictionDenied } = fields;
+  if (!isCount(usedBytes) || !isCount(chunks)) return undefined;
+  const optional = (name: string): number | undefined => (isCount(fields[name]) ? fields[name] : undefined);
+  const oldestReadMinute = optional('oldestReadMinute');
+  return {
+    state: text(state),
+    usedBytes,
+    chunks,
+    pinnedBytes: optional('pinnedBytes') ?? 0,
+    capacityBytes: optional('capacityBytes'),
+    foreignBytes: optional('foreignBytes') ?? 0,
+    oldestReadMs: oldestReadMinute === undefined ? undefined : oldestReadMinute * MINUTE_MS,
+    lastSweepMs: optional('lastSweepMs'),
+    oldestSweepMs: optional('oldestSweepMs'),
+    blocked: text(blocked),
+    evictionDenied: text(evictionDenied),
+  };
+}
+
 function entriesOf(value: unknown): readonly (readonly [string, Fields])[] {
   return Object.entries(fieldsOf(value)).map(([name, entry]) => [name, fieldsOf(entry)]);
 }
@@ -49,6 +73,10 @@ function fieldsOf(value: unknown): Fields {
 
 function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function isFields(value: unknown): value is Fields {

@@ -20,7 +20,21 @@ export async function patchStatus(api: Api, cache: OrcaCache, status: OrcaCacheS
     contentType: PATCH.merge,
     query: { fieldManager: FIELD_MANAGER },
     // Optimistic lock: the status must not be written to a newer spec or to a recreated cache of the same name.
-    body: { metadata: { resourceVersion }, status: Object.fromEntries(changed) },
+    body: {
+      metadata: { resourceVersion },
+      status: Object.fromEntries(changed.map(([key, value]) => [key, replacing(before[key], value)])),
+    },
   });
   return true;
+}
+
+/** A merge patch adds the members of an object to those that are there; null removes one. */
+function replacing(before: unknown, value: unknown): unknown {
+  if (!isObject(before) || !isObject(value)) return value;
+  const removed = Object.keys(before).filter((key) => !Object.hasOwn(value, key));
+  return { ...value, ...Object.fromEntries(removed.map((key) => [key, null])) };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -2,11 +2,21 @@
  * CacheStoreReady: whether the cachestore responds and accepts chunks. The reason classifies its conditional writes.
  */
 import { REASON, type Reason } from '#crds/names.ts';
-import type { PodReport, StoreReport } from '#operator/api/observed.ts';
+import type { CapacityReport, PodReport, StoreReport } from '#operator/api/observed.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';
 import type { ConditionValue, StatusInput } from './status-input.ts';
 
-const WEIGHT = { notProbed: 0, good: 1, full: 2, incompatible: 3, unreachable: 4, hung: 5, conflict: 6 } as const;
+const WEIGHT = {
+  notProbed: 0,
+  good: 1,
+  overCapacity: 2,
+  evictionDenied: 3,
+  full: 4,
+  incompatible: 5,
+  unreachable: 6,
+  hung: 7,
+  conflict: 8,
+} as const;
 
 /** Every result is safe: where conditional writes are unreliable, a commit checks for the object before it writes. */
 const CONDITION_REASON: Readonly<Record<string, Reason>> = {
@@ -16,17 +26,23 @@ const CONDITION_REASON: Readonly<Record<string, Reason>> = {
   unsupported: REASON.unsupported,
   conflicting: REASON.conflicting,
 };
-/** The probe could not delete its object. That wastes a few bytes and affects nothing else. */
-const HARMLESS_PROBLEM = 'delete';
+/** The probe could not list or delete its object. Chunks are stored and read all the same. */
+const MAINTENANCE_PROBLEMS: readonly string[] = ['list', 'delete'];
+
+const EVICTION_DENIED =
+  'chunks cannot be evicted: the credentials may not list or delete objects in the cachestore; grant them permission';
+const NOTHING_EVICTABLE = 'all that is left is pinned, or younger than spec.cacheStore.minAge';
+const ABOVE_WATERMARK = 'above the high watermark, and';
+const NO_SPACE = 'no space left: stored chunks are read, new ones are not added';
 
 export function cacheStoreReady({ reports }: Pick<StatusInput, 'reports'>): ConditionValue {
   return aggregate(reports, evaluate);
 }
 
-function evaluate({ store, identityConflict }: PodReport): PodConditionValue | undefined {
+function evaluate({ store, identityConflict, capacity }: PodReport): PodConditionValue | undefined {
   if (identityConflict !== undefined) return failed(WEIGHT.conflict, REASON.identityConflict, identityConflict);
   if (store === undefined) return undefined;
-  const { breaker, full, condition, message, hung } = store;
+  const { breaker, condition, message, hung } = store;
   if (breaker !== 'closed' && hung > 0)
     return failed(
       WEIGHT.hung,
@@ -39,14 +55,10 @@ function evaluate({ store, identityConflict }: PodReport): PodConditionValue | u
       REASON.unreachable,
       'circuit breaker open: requests to the cachestore keep failing; check the server and spec.cacheStore',
     );
-  if (store.problems.some((problem) => problem !== HARMLESS_PROBLEM))
+  if (store.problems.some((problem) => !MAINTENANCE_PROBLEMS.includes(problem)))
     return failed(WEIGHT.incompatible, REASON.incompatible, message);
-  if (full)
-    return failed(
-      WEIGHT.full,
-      REASON.full,
-      'no space left: stored chunks are read, new ones are not added; free space or enlarge the cachestore',
-    );
+  const short = shortOfSpace(store, capacity);
+  if (short !== undefined) return short;
   const reason = CONDITION_REASON[condition];
   if (reason === undefined)
     return {
@@ -58,6 +70,44 @@ function evaluate({ store, identityConflict }: PodReport): PodConditionValue | u
   return { weight: WEIGHT.good, status: 'True', ...usable(store, reason) };
 }
 
+/** It ends when eviction has made room, or when the limit, the permissions or the pins have changed. */
+function shortOfSpace(store: StoreReport, capacity: CapacityReport | undefined): PodConditionValue | undefined {
+  // A replica of an older release does not report it, and evicts nothing.
+  if (capacity === undefined)
+    return store.full
+      ? failed(WEIGHT.full, REASON.full, `${NO_SPACE}; free space or enlarge the cachestore`)
+      : undefined;
+  const { state, blocked, evictionDenied } = capacity;
+  const isDenied = evictionDenied !== '' || store.problems.some((problem) => MAINTENANCE_PROBLEMS.includes(problem));
+  if (store.full || state === 'full')
+    return failed(WEIGHT.full, REASON.full, `${NO_SPACE}${remedyOfFull(blocked, isDenied)}`);
+  if (isDenied) return denied(state, evictionDenied);
+  if (state === 'over_capacity' || blocked === 'recent') return overCapacity(blocked);
+  return undefined;
+}
+
+function remedyOfFull(blocked: string, isDenied: boolean): string {
+  if (isDenied) return `; ${EVICTION_DENIED}`;
+  if (blocked === 'nothing_evictable') return `; ${NOTHING_EVICTABLE}; enlarge the cachestore, or remove pins`;
+  return ' until eviction has made room; keep spec.cacheStore.capacity below the size of the store';
+}
+
+function denied(state: string, quote: string): PodConditionValue {
+  const prefix = state === 'over_capacity' ? `${ABOVE_WATERMARK} ${EVICTION_DENIED}` : EVICTION_DENIED;
+  return failed(WEIGHT.evictionDenied, REASON.evictionDenied, prefix, quote === '' ? '' : `: ${quote}`);
+}
+
+function overCapacity(blocked: string): PodConditionValue {
+  const cause: Readonly<Record<string, string>> = {
+    recent:
+      'chunks that were read within the last hour are evicted: clients read more than the cachestore holds; raise ' +
+      'spec.cacheStore.capacity',
+    nothing_evictable: `${ABOVE_WATERMARK} ${NOTHING_EVICTABLE}; raise spec.cacheStore.capacity, or remove pins`,
+  };
+  const known = Object.hasOwn(cause, blocked) ? cause[blocked] : undefined;
+  return failed(WEIGHT.overCapacity, REASON.overCapacity, known ?? `${ABOVE_WATERMARK} eviction does not help`);
+}
+
 function usable({ versioned, condition, message }: StoreReport, reason: Reason): { reason: Reason; message: string } {
   if (!versioned) return { reason, message };
   const both = `the bucket is versioned, so deleted chunks still take space; disable versioning or expire old versions; ${message}`;
@@ -65,7 +115,7 @@ function usable({ versioned, condition, message }: StoreReport, reason: Reason):
   return { reason: condition === 'atomic' ? REASON.versioned : reason, message: both };
 }
 
-function failed(weight: number, reason: Reason, message: string): PodConditionValue {
-  // The message is the same on every probe, except that another pod may report the problem.
-  return { weight, status: 'False', reason, message, stablePrefix: message };
+/** The prefix is the same on every probe; another pod may report the problem, or quote another answer. */
+function failed(weight: number, reason: Reason, stablePrefix: string, quote = ''): PodConditionValue {
+  return { weight, status: 'False', reason, message: `${stablePrefix}${quote}`, stablePrefix };
 }

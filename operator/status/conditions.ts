@@ -6,6 +6,7 @@ import { ready } from './ready.ts';
 import { reconciling } from './reconciling.ts';
 import { stalled } from './stalled.ts';
 import type { ConditionValue, StatusInput } from './status-input.ts';
+import { timestamp } from './timestamp.ts';
 
 /** The maximum that the CRD schema admits. */
 const MAX_MESSAGE = 4096;
@@ -47,9 +48,4 @@ function isEquivalent(
     last.reason === reason &&
     last.message.startsWith(stablePrefix)
   );
-}
-
-/** RFC 3339 in whole seconds, as Kubernetes writes it. */
-function timestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }

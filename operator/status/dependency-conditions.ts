@@ -3,6 +3,7 @@
  */
 import { CONDITION, REASON } from '#crds/names.ts';
 import type { NamedReport } from '#operator/api/observed.ts';
+import { usageDigest } from './cache-store-usage.ts';
 import { cacheStoreReady } from './cache-store-ready.ts';
 import { originReachable } from './origin-reachable.ts';
 import { runtimeApplied } from './runtime-applied.ts';
@@ -27,11 +28,11 @@ export function pollIntervalMs(reports: readonly NamedReport[]): number {
   return isMissingProbe ? FIRST_PROBE_POLL_MS : SETTLED_POLL_MS;
 }
 
-/** Changes when the reports would change one of these conditions. */
+/** Changes when the reports would change one of these conditions, or the figures of the cachestore. */
 export function dependencyDigest(reports: readonly NamedReport[]): string {
   const values = DEPENDENCY_CONDITIONS.map(({ evaluate }) => {
     const { status, reason, message, stablePrefix = message } = evaluate({ reports });
     return { status, reason, stablePrefix };
   });
-  return JSON.stringify(values);
+  return JSON.stringify([...values, usageDigest(reports)]);
 }

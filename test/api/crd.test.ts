@@ -149,6 +149,14 @@ describe('the CRD on a real API server', () => {
           observedGeneration: 1,
           readyReplicas: 2,
           endpoint: 'http://listed.ml.svc',
+          cacheStore: {
+            usage: '14.2Ti/20Ti',
+            used: '14.2Ti',
+            capacity: '20Ti',
+            chunks: 1_893_211,
+            pinned: '0',
+            updateTime: '2026-01-01T00:00:00Z',
+          },
           conditions: [
             {
               type: 'Ready',
@@ -171,7 +179,15 @@ describe('the CRD on a real API server', () => {
       NAMESPACE,
     ]);
     const [header, row] = stdout.split('\n').map((line) => line.trim().split(/\s+/));
-    expect(header).toEqual(['NAME', 'READY', 'REPLICAS', 'DESIRED', 'ORIGIN', 'ENDPOINT', 'AGE']);
-    expect(row?.slice(0, -1)).toEqual(['listed', 'False', '2', '3', 'models-eu', 'http://listed.ml.svc']);
+    expect(header).toEqual(['NAME', 'READY', 'REPLICAS', 'DESIRED', 'USED', 'ORIGIN', 'ENDPOINT', 'AGE']);
+    expect(row?.slice(0, -1)).toEqual([
+      'listed',
+      'False',
+      '2',
+      '3',
+      '14.2Ti/20Ti',
+      'models-eu',
+      'http://listed.ml.svc',
+    ]);
   });
 });

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatQuantity, parseQuantity, parseResource } from '#crds/quantity.ts';
+import { formatQuantity, parseQuantity, parseResource, roundQuantity } from '#crds/quantity.ts';
 
 describe('a size', () => {
   test.for([
@@ -68,4 +68,26 @@ describe('a size', () => {
 
 test('a unit that every object inherits is not a unit', () => {
   expect(['5constructor', '5valueOf', '5toString'].map(parseResource)).toEqual([undefined, undefined, undefined]);
+});
+
+describe('a rounded size', () => {
+  test.for([
+    [0, '0'],
+    [1023, '1023'],
+    [1024, '1Ki'],
+    [1_048_575, '1Mi'],
+    [512 * 2 ** 20, '512Mi'],
+    [1023 * 2 ** 30, '1023Gi'],
+    [1023.7 * 2 ** 30, '1Ti'],
+    [14.2345 * 2 ** 40, '14.2Ti'],
+    [99.96 * 2 ** 40, '100Ti'],
+    [5000 * 2 ** 40, '5000Ti'],
+  ] as const)('of %i bytes is %s', ([sizeBytes, expected]) => {
+    expect(roundQuantity(sizeBytes)).toBe(expected);
+  });
+
+  test('is within a hundredth of the size, and can be parsed', () => {
+    for (let sizeBytes = 1; sizeBytes < 2 ** 52; sizeBytes = Math.ceil(sizeBytes * 1.37))
+      expect(Math.abs((parseResource(roundQuantity(sizeBytes)) ?? 0) / sizeBytes - 1)).toBeLessThan(0.01);
+  });
 });

@@ -37,6 +37,7 @@ const TESTDATA: Readonly<Record<string, object>> = {
   failed: inState('the rollout is past its deadline'),
   'no-secret': inState('a Secret is missing after the grace period'),
   paused: inState('the cache is paused'),
+  'over-capacity': inState('the cachestore is over its capacity'),
 };
 
 /** Argo CD's health status for each result of kstatus. */

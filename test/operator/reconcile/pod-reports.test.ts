@@ -124,6 +124,21 @@ describe('a report', () => {
         versioned: true,
         hung: 2,
       },
+      capacity: {
+        state: 'evicting',
+        usedBytes: 900,
+        chunks: 3,
+        pinnedBytes: 100,
+        capacityBytes: 1000,
+        foreignBytes: 7,
+        byAge: [],
+        oldestReadMinute: 2,
+        lastSweepMs: 180_000,
+        oldestSweepMs: 150_000,
+        coveredShards: 256,
+        blocked: 'recent',
+        evictionDenied: 'AccessDenied',
+      },
     });
     expect(parsePodReport(text)).toEqual({
       failing: ['cachestore: no such bucket'],
@@ -139,6 +154,19 @@ describe('a report', () => {
         hung: 2,
       },
       identityConflict: 'registered for http://other',
+      capacity: {
+        state: 'evicting',
+        usedBytes: 900,
+        chunks: 3,
+        pinnedBytes: 100,
+        capacityBytes: 1000,
+        foreignBytes: 7,
+        oldestReadMs: 120_000,
+        lastSweepMs: 180_000,
+        oldestSweepMs: 150_000,
+        blocked: 'recent',
+        evictionDenied: 'AccessDenied',
+      },
       runtimeProblems: ['logLevel: is not a level'],
     });
   });
@@ -154,7 +182,36 @@ describe('a report', () => {
       brokenBuckets: [],
       store: undefined,
       identityConflict: undefined,
+      capacity: undefined,
       runtimeProblems: undefined,
     });
+  });
+
+  test('with the required figures of the cachestore only, has the others at rest', () => {
+    const text = JSON.stringify({ capacity: { usedBytes: 5, chunks: 1, capacityBytes: null, lastSweepMs: 'now' } });
+    expect(parsePodReport(text).capacity).toEqual({
+      state: '',
+      usedBytes: 5,
+      chunks: 1,
+      pinnedBytes: 0,
+      capacityBytes: undefined,
+      foreignBytes: 0,
+      oldestReadMs: undefined,
+      lastSweepMs: undefined,
+      oldestSweepMs: undefined,
+      blocked: '',
+      evictionDenied: '',
+    });
+  });
+
+  test.for([
+    '[]',
+    '{"chunks": 1}',
+    '{"chunks": 1, "usedBytes": -1}',
+    '{"chunks": 1, "usedBytes": 1e300}',
+    '{"chunks": 1.5, "usedBytes": 1}',
+    '{"chunks": "1", "usedBytes": 1}',
+  ])('with figures of the cachestore that are none has no figures: %s', (capacity) => {
+    expect(parsePodReport(`{"capacity": ${capacity}}`).capacity).toBeUndefined();
   });
 });

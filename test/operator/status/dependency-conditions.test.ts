@@ -1,9 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { NamedReport, PodReport, StoreReport } from '#operator/api/observed.ts';
+import type { CapacityReport, NamedReport, PodReport, StoreReport } from '#operator/api/observed.ts';
 import { cacheStoreReady } from '#operator/status/cache-store-ready.ts';
 import { dependencyDigest, pollIntervalMs } from '#operator/status/dependency-conditions.ts';
 import { originReachable } from '#operator/status/origin-reachable.ts';
 import { runtimeApplied } from '#operator/status/runtime-applied.ts';
+import { capacityReport } from './states.ts';
 
 const STORE: StoreReport = {
   breaker: 'closed',
@@ -23,6 +24,7 @@ const GOOD: PodReport = {
   brokenBuckets: [],
   store: STORE,
   identityConflict: undefined,
+  capacity: undefined,
   runtimeProblems: [],
 };
 const OLDER: PodReport = {
@@ -31,11 +33,16 @@ const OLDER: PodReport = {
   brokenBuckets: [],
   store: undefined,
   identityConflict: undefined,
+  capacity: undefined,
   runtimeProblems: undefined,
 };
 
 const bucket = (state: string, message = ''): PodReport => ({ ...GOOD, buckets: [{ name: 'a', state, message }] });
 const store = (of: Partial<StoreReport>): PodReport => ({ ...GOOD, store: { ...STORE, ...of } });
+const capacity = (of: Partial<CapacityReport>, ofStore: Partial<StoreReport> = {}): PodReport => ({
+  ...store(ofStore),
+  capacity: capacityReport(of),
+});
 const named = (...reports: readonly PodReport[]): NamedReport[] =>
   reports.map((report, index) => ({ pod: `models-${index}`, report }));
 
@@ -125,7 +132,28 @@ describe('CacheStoreReady', () => {
     ['the circuit breaker is open', [store({ breaker: 'open', full: true })], 'False Unreachable'],
     ['the circuit breaker is half-open', [store({ breaker: 'probing' })], 'False Unreachable'],
     ['the store returns different bytes', [store({ problems: ['bytes'] })], 'False Incompatible'],
-    ['the only problem is that deletes have no effect', [store({ problems: ['delete'] })], 'True Atomic'],
+    ['a replica of an older release could not delete', [store({ problems: ['delete'] })], 'True Atomic'],
+    ['a replica of an older release has a full store', [OLDER, store({ full: true })], 'False Full'],
+    ['the store is counted', [capacity({ state: 'counting' })], 'True Atomic'],
+    ['chunks are evicted', [capacity({ state: 'evicting' })], 'True Atomic'],
+    ['the probe could not delete', [capacity({}, { problems: ['delete'] })], 'False EvictionDenied'],
+    ['the probe could not list', [capacity({}, { problems: ['list'] })], 'False EvictionDenied'],
+    ['a sweep was refused', [capacity({ evictionDenied: 'AccessDenied' })], 'False EvictionDenied'],
+    ['the store is incompatible and denies', [capacity({}, { problems: ['list', 'bytes'] })], 'False Incompatible'],
+    ['nothing may be evicted', [capacity({ state: 'over_capacity', blocked: 'x' })], 'False OverCapacity'],
+    ['recently read chunks are evicted', [capacity({ state: 'evicting', blocked: 'recent' })], 'False OverCapacity'],
+    [
+      'the store is above its watermark because it denies',
+      [capacity({ state: 'over_capacity', evictionDenied: 'AccessDenied' })],
+      'False EvictionDenied',
+    ],
+    ['the account says that the store is full', [capacity({ state: 'full' })], 'False Full'],
+    ['the store is full and denies', [capacity({ state: 'full', evictionDenied: 'AccessDenied' })], 'False Full'],
+    [
+      'the circuit breaker is open and the store denies',
+      [capacity({ state: 'full' }, { breaker: 'open' })],
+      'False Unreachable',
+    ],
     [
       'the origin id belongs to another origin',
       [{ ...GOOD, identityConflict: 'http://other' }],
@@ -153,6 +181,60 @@ describe('CacheStoreReady', () => {
   });
 });
 
+describe('messages about space in the cachestore', () => {
+  const messageOf = (report: PodReport): string => cacheStoreReady({ reports: named(report) }).message;
+  const FULL = 'no space left: stored chunks are read, new ones are not added';
+  const DENIED =
+    'chunks cannot be evicted: the credentials may not list or delete objects in the cachestore; grant them permission';
+  const NOTHING = 'all that is left is pinned, or younger than spec.cacheStore.minAge';
+
+  test.for<readonly [string, PodReport, string]>([
+    ['a full store of an older release', store({ full: true }), `${FULL}; free space or enlarge the cachestore`],
+    [
+      'a full store',
+      capacity({ state: 'full' }),
+      `${FULL} until eviction has made room; keep spec.cacheStore.capacity below the size of the store`,
+    ],
+    [
+      'a full store of pinned chunks',
+      capacity({ state: 'full', blocked: 'nothing_evictable' }),
+      `${FULL}; ${NOTHING}; enlarge the cachestore, or remove pins`,
+    ],
+    ['a full store that denies', capacity({ state: 'full', evictionDenied: 'AccessDenied' }), `${FULL}; ${DENIED}`],
+    [
+      'pinned chunks',
+      capacity({ state: 'over_capacity', blocked: 'nothing_evictable' }),
+      `above the high watermark, and ${NOTHING}; raise spec.cacheStore.capacity, or remove pins`,
+    ],
+    [
+      'a working set that is too large',
+      capacity({ state: 'evicting', blocked: 'recent' }),
+      'chunks that were read within the last hour are evicted: clients read more than the cachestore holds; raise spec.cacheStore.capacity',
+    ],
+    [
+      'an unknown obstacle',
+      capacity({ state: 'over_capacity', blocked: 'constructor' }),
+      'above the high watermark, and eviction does not help',
+    ],
+    ['a refusal', capacity({ evictionDenied: 'AccessDenied' }), `${DENIED}: AccessDenied`],
+    ['a refused probe', capacity({}, { problems: ['list'] }), DENIED],
+    [
+      'a refusal above the watermark',
+      capacity({ state: 'over_capacity', evictionDenied: 'AccessDenied' }),
+      `above the high watermark, and ${DENIED}: AccessDenied`,
+    ],
+  ])('name cause and remedy: %s', ([, report, expected]) => {
+    expect(messageOf(report)).toBe(`${expected} (pod models-0)`);
+  });
+
+  test('stay while only the quoted answer changes', () => {
+    const digests = ['request 1', 'request 2'].map((evictionDenied) =>
+      dependencyDigest(named(capacity({ evictionDenied }))),
+    );
+    expect(digests[0]).toBe(digests[1]);
+  });
+});
+
 describe('pollIntervalMs', () => {
   test('is 10 s until the pods have probed, and 60 s afterwards', () => {
     expect(pollIntervalMs(named(bucket('unknown')))).toBe(10_000);
@@ -176,6 +258,8 @@ describe('dependencyDigest', () => {
       [bucket('failed')],
       [{ ...GOOD, buckets: [{ name: 'b', state: 'failed', message: '' }] }],
       [store({ full: true })],
+      [capacity({ evictionDenied: 'AccessDenied' })],
+      [capacity({ usedBytes: 30 * 2 ** 30 })],
     ].map((reports) => dependencyDigest(named(...reports)));
     expect(new Set(digests).size).toBe(digests.length);
   });

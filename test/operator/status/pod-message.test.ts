@@ -23,6 +23,7 @@ const reporting = (failing: readonly string[]): PodReport => ({
   brokenBuckets: [],
   store: undefined,
   identityConflict: undefined,
+  capacity: undefined,
   runtimeProblems: undefined,
 });
 

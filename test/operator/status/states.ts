@@ -1,5 +1,5 @@
 /** The states of a cache, each with the kstatus result that tools such as Flux and Helm derive from it. */
-import type { LiveDeployment } from '#operator/api/observed.ts';
+import type { CapacityReport, LiveDeployment, PodReport } from '#operator/api/observed.ts';
 import type { Phase, StatusInput } from '#operator/status/status-input.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 
@@ -40,6 +40,46 @@ export function statusInput(overrides: Partial<StatusInput> = {}): StatusInput {
     proven: true,
     podMessage: undefined,
     reports: [],
+    ...overrides,
+  };
+}
+
+export function podReport(overrides: Partial<PodReport>): PodReport {
+  return {
+    failing: [],
+    buckets: undefined,
+    brokenBuckets: [],
+    store: {
+      breaker: 'closed',
+      full: false,
+      condition: 'atomic',
+      message: 'atomic: exactly one of many writers wins',
+      problems: [],
+      versioned: false,
+      hung: 0,
+    },
+    identityConflict: undefined,
+    capacity: undefined,
+    runtimeProblems: undefined,
+    ...overrides,
+  };
+}
+
+const GIB = 2 ** 30;
+
+export function capacityReport(overrides: Partial<CapacityReport> = {}): CapacityReport {
+  return {
+    state: 'ok',
+    usedBytes: 14.2 * GIB,
+    chunks: 1817,
+    pinnedBytes: 2 * GIB,
+    capacityBytes: 20 * GIB,
+    foreignBytes: 0,
+    oldestReadMs: NOW_MS - 86_400_000,
+    lastSweepMs: NOW_MS - 60_000,
+    oldestSweepMs: NOW_MS - 3_600_000,
+    blocked: '',
+    evictionDenied: '',
     ...overrides,
   };
 }
@@ -111,16 +151,18 @@ export const STATES: readonly (readonly [KstatusResult, string, Partial<StatusIn
     'only the origin is unreachable',
     {
       reports: [
+        { pod: 'a', report: podReport({ buckets: [{ name: 'models', state: 'failed', message: 'rejected' }] }) },
+      ],
+    },
+  ],
+  [
+    'Current',
+    'the cachestore is over its capacity',
+    {
+      reports: [
         {
           pod: 'a',
-          report: {
-            failing: [],
-            buckets: [{ name: 'models', state: 'failed', message: 'rejected' }],
-            brokenBuckets: [],
-            store: undefined,
-            identityConflict: undefined,
-            runtimeProblems: undefined,
-          },
+          report: podReport({ capacity: capacityReport({ state: 'over_capacity', blocked: 'nothing_evictable' }) }),
         },
       ],
     },
