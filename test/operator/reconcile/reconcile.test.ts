@@ -341,6 +341,44 @@ describe('the pods’ reports on origin and store', () => {
       'Warning Unreachable',
     ]);
   });
+
+  test('publish the figures of the cachestore; a limit that is removed disappears', async () => {
+    const full = {
+      ...good,
+      capacity: { state: 'ok', usedBytes: 2048, chunks: 2, pinnedBytes: 0, capacityBytes: 4096 },
+    };
+    const { harness, report } = await podsReporting(full);
+    expect(harness.cache().status?.cacheStore).toMatchObject({ usage: '2Ki/4Ki', capacity: '4Ki', chunks: 2 });
+    report({ ...full, capacity: { ...full.capacity, chunks: 3 } });
+    await harness.clock.advance(600_000);
+    expect((await harness.reconcile()).writes).toEqual([]);
+    report({ ...full, capacity: { state: 'ok', usedBytes: 4096, chunks: 4, oldestSweepMs: 1 } });
+    await harness.clock.advance(60_000);
+    expect((await harness.reconcile()).writes).toHaveLength(1);
+    expect(harness.cache().status?.cacheStore).toEqual({
+      usage: '4Ki',
+      used: '4Ki',
+      chunks: 4,
+      pinned: '0',
+      lastSweepTime: '1970-01-01T00:00:00Z',
+      updateTime: expect.stringMatching(/^....-..-..T..:..:..Z$/) as string,
+    });
+  });
+
+  test('warn once about a cachestore that denies eviction', async () => {
+    const denied = (requestId: string) => ({
+      ...good,
+      capacity: { state: 'ok', usedBytes: 1, chunks: 1, evictionDenied: `AccessDenied ${requestId}` },
+    });
+    const { harness, report } = await podsReporting(denied('1'));
+    expect(harness.condition('CacheStoreReady')).toBe('False EvictionDenied');
+    expect(harness.condition('Ready')).toBe('True ReplicasReady');
+    report(denied('2'));
+    await harness.clock.advance(60_000);
+    expect((await harness.reconcile()).writes).toEqual([]);
+    const events = harness.api.list(PATH.events) as unknown as { reason: string; type: string }[];
+    expect(events.filter(({ type }) => type === 'Warning').map(({ reason }) => reason)).toEqual(['EvictionDenied']);
+  });
 });
 
 describe('a referenced Secret', () => {
