@@ -38,6 +38,8 @@ const quantile = (share: number, metric: string, by = '', labels = SELECTED): st
 /** What clients caused minus what the cache caused at the origin, by bucket, in the dashboard's time range. */
 const difference = (clients: string, origin: string): string =>
   `${sum(`increase(${clients}${SELECTED}[$__range])`, 'bucket')} - ${sum(`increase(${origin}${SELECTED}[$__range])`, 'bucket')}`;
+/** Each replica reports the whole cachestore, some of them a minute late. */
+const whole = (metric: string): string => `max by (namespace, orcacache) (${metric}${SELECTED})`;
 const price = (unit: string): string => `scalar(max(orca_origin_price_dollars${selected(`unit="${unit}"`)}))`;
 const one = (expr: string, legend: string): readonly Query[] => [{ expr, legend }];
 
@@ -172,6 +174,60 @@ export const ROWS: readonly Row[] = [
           'Number of replicas that currently send no requests to the cachestore or to a bucket of the origin.',
         unit: 'none',
         queries: one(sum(`orca_breaker_open${SELECTED}`, 'name'), '{{name}}'),
+      },
+    ],
+  },
+  {
+    title: 'Space in the cachestore',
+    panels: [
+      {
+        title: 'Used space',
+        description: 'Size of the chunks, of those that are pinned, and the limit.',
+        unit: 'bytes',
+        queries: [
+          { expr: whole('orca_store_used_bytes'), legend: '{{orcacache}} used' },
+          { expr: whole('orca_store_pinned_bytes'), legend: '{{orcacache}} pinned' },
+          { expr: whole('orca_store_capacity_bytes'), legend: '{{orcacache}} capacity' },
+        ],
+      },
+      {
+        title: 'Evicted bytes',
+        description:
+          'Bytes of evicted chunks by reason, and bytes that were fetched again within a day of their eviction.',
+        unit: 'Bps',
+        queries: [
+          { expr: sum(rate('orca_store_evicted_bytes_total'), 'reason'), legend: '{{reason}}' },
+          { expr: sum(rate('orca_store_refilled_bytes_total')), legend: 'fetched again' },
+        ],
+      },
+      {
+        title: 'Age at eviction',
+        description:
+          'How long chunks have not been read when they are evicted; empty while nothing is evicted. Below an hour, ' +
+          'clients read more than the cachestore holds.',
+        unit: 's',
+        queries: one(whole('orca_store_cutoff_age_seconds'), '{{orcacache}}'),
+      },
+      {
+        title: 'Chunks',
+        description: 'Number of chunks in the cachestore.',
+        unit: 'none',
+        queries: one(whole('orca_store_chunks'), '{{orcacache}}'),
+      },
+      {
+        title: 'Age of the sweep',
+        description: 'Time since the part of the cachestore that was not listed for the longest time was listed.',
+        unit: 's',
+        queries: [
+          { expr: whole('orca_sweep_age_seconds'), legend: '{{orcacache}} age' },
+          { expr: whole('orca_sweep_interval_seconds'), legend: '{{orcacache}} interval' },
+        ],
+      },
+      {
+        title: 'Duration of sweeps',
+        description: 'Time to list one of the 256 parts and to delete what is evicted there, 99th percentile.',
+        unit: 's',
+        queries: one(quantile(0.99, 'orca_sweep_duration_seconds'), 'p99'),
       },
     ],
   },

@@ -40,6 +40,27 @@ const traffic = (origin: number, committed: number, sparse: number, reused = 0):
 const ready = (status: string): Series =>
   series('orcacache_condition', { namespace: 'ml', name: 'models', type: 'Ready', status }, () => 1);
 
+/** Bytes per minute that are stored, and those of them that had been evicted within a day. */
+const refills = (refilled: number, committed: number): Series[] => [
+  growing('orca_store_refilled_bytes_total', refilled),
+  growing('orca_committed_bytes_total', committed),
+];
+const EVICTED = 'orca_store_evicted_bytes_total';
+const CAPACITY = { reason: 'capacity' };
+const IDLE = { reason: 'idle' };
+/** The whole cachestore, as each replica reports it. */
+const space = (perMinute: number, capacity: number): Series[] =>
+  [POD, { ...POD, ...other }].flatMap((replica) => [
+    series('orca_store_used_bytes', replica, (minute) => minute * perMinute),
+    series('orca_store_capacity_bytes', replica, () => capacity),
+  ]);
+const sweeps = (age: number): Series[] => [
+  pod('orca_sweep_age_seconds', age),
+  pod('orca_sweep_age_seconds', 60, other),
+  pod('orca_sweep_interval_seconds', 3600),
+  pod('orca_sweep_interval_seconds', 3600, other),
+];
+
 type Case = readonly [when: string, samples: readonly Series[]];
 const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly silent: readonly Case[] }>> = {
   OrcaCacheOperatorDown: {
@@ -155,6 +176,47 @@ const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly
   OrcaCacheStoreVersioned: {
     fires: [['the bucket is versioned', [pod('orca_store_versioned', 1)]]],
     silent: [['the bucket is not versioned', [pod('orca_store_versioned', 0)]]],
+  },
+  OrcaCacheStoreOverCapacity: {
+    fires: [
+      ['eviction does not help', [pod('orca_store_state', 1, { state: 'over_capacity' })]],
+      ['the store has no space left', [pod('orca_store_state', 1, { state: 'full' })]],
+    ],
+    silent: [
+      [
+        'chunks are evicted',
+        [
+          pod('orca_store_state', 1, { state: 'evicting' }),
+          pod('orca_store_state', 0, { state: 'over_capacity' }),
+          pod('orca_store_state', 0, { state: 'full' }),
+        ],
+      ],
+    ],
+  },
+  OrcaCacheStoreTooSmall: {
+    fires: [['half of what is stored had been evicted lately', refills(500 * MB, 1000 * MB)]],
+    silent: [
+      ['a tenth of what is stored had been evicted lately', refills(100 * MB, 1000 * MB)],
+      ['there is little traffic', refills(5 * MB, 10 * MB)],
+    ],
+  },
+  OrcaCacheStoreFullSoon: {
+    fires: [
+      [
+        'used bytes reach the capacity in two days',
+        [...space(10 * MB, 2 * 1440 * 10 * MB), growing(EVICTED, 0, CAPACITY)],
+      ],
+      ['only idle chunks are evicted', [...space(10 * MB, 2 * 1440 * 10 * MB), growing(EVICTED, MB, IDLE)]],
+    ],
+    silent: [
+      ['used bytes reach the capacity in a week', space(10 * MB, 7 * 1440 * 10 * MB)],
+      ['chunks are evicted', [...space(10 * MB, 2 * 1440 * 10 * MB), growing(EVICTED, MB, CAPACITY)]],
+      ['there is no limit', [growing('orca_store_used_bytes', 1000 * MB)]],
+    ],
+  },
+  OrcaCacheSweepStalled: {
+    fires: [['a part was listed four intervals ago', sweeps(4 * 3600)]],
+    silent: [['all parts were listed within two intervals', sweeps(2 * 3600)]],
   },
 };
 
