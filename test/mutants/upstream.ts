@@ -116,14 +116,14 @@ export const UPSTREAM_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a stored range with another end is accepted',
-    file: 'cache/stores/object/object-store.ts',
+    file: 'cache/stores/object/responses.ts',
     search: 'got.from !== range.from || got.to !== range.to || length',
     replace: 'got.from !== range.from || length',
     tests: ['test/cache/stores/', 'test/cache/drivers.test.ts'],
   },
   {
     name: 'a stored object with a content coding is accepted',
-    file: 'cache/stores/object/object-store.ts',
+    file: 'cache/stores/object/responses.ts',
     search: "if ('content-encoding' in headers) throw wrong('a content coding');",
     replace: '',
     tests: ['test/cache/stores/', 'test/cache/drivers.test.ts'],

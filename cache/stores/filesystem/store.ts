@@ -10,7 +10,7 @@ import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { StoreFindings } from '#cache/core/store-verdict.ts';
 import type { ByteSink, CallOptions, HungCalls, ProbedStore, Removal, StoredPage } from '#cache/engine/ports.ts';
-import { chunkKey, listPrefix, removableNames, smallKey } from '#cache/stores/paths.ts';
+import { chunkKey, listPrefix, MAX_SMALL_BYTES, removableNames, smallKey } from '#cache/stores/paths.ts';
 import { checkPieces, checkStored } from '#cache/stores/stored-chunk.ts';
 import { untilAborted } from '#cache/wire/bounded.ts';
 import { cancelledBy } from '#cache/wire/http1/sink.ts';
@@ -36,8 +36,6 @@ const OPEN_LIMIT_MS = 5_000;
 const READ_LIMIT_MS = 10_000;
 /** A file server may write a whole chunk to its disks before an fsync returns. */
 const WRITE_LIMIT_MS = 30_000;
-/** Identity, verdict and manifests have a few KiB; a much larger file was written by another program. */
-const MAX_SMALL_BYTES = 4 * 1024 * 1024;
 
 export interface FilesystemStoreOptions {
   readonly path: string;

@@ -219,11 +219,11 @@ function removalOf(
     for (const [index, name] of request.files.entries()) {
       try {
         fs.unlinkSync(`${request.path}/${name}`);
+        if (!name.startsWith('_orca/')) directories.add(name.slice(0, name.lastIndexOf('/')));
       } catch (error) {
         const { message, code = '' } = error as NodeJS.ErrnoException;
         if (!hasCode(error, 'ENOENT', 'ENOTDIR')) failures.push({ index, message, code });
       }
-      if (!name.startsWith('_orca/')) directories.add(name.slice(0, name.lastIndexOf('/')));
     }
     for (const directory of directories) removeDirectory(`${request.path}/${directory}`);
     return failures;

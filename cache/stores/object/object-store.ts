@@ -10,16 +10,15 @@ import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { StoreFindings, StoreProblem } from '#cache/core/store-verdict.ts';
 import type { ByteSink, CallOptions, ProbedStore, Removal, StoredPage } from '#cache/engine/ports.ts';
-import { chunkKey, listPrefix, removableNames, smallKey } from '#cache/stores/paths.ts';
+import { chunkKey, listPrefix, MAX_SMALL_BYTES, removableNames, smallKey } from '#cache/stores/paths.ts';
 import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
-import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
-import { contentRange } from '#cache/wire/s3/client.ts';
 import { systemClock, type Clock } from '#shared/clock.ts';
 import { ExclusivePut, type Found } from './exclusive-put.ts';
 import type { ObjectWire } from './object-wire.ts';
 import { firstKey, probeRace } from './race-probe.ts';
 import { removeEach } from './removal.ts';
+import { accept, readableMetadata, wholeBody } from './responses.ts';
 import { isPassing, toStoreError } from './store-errors.ts';
 
 /** The store is near: a response that takes longer is an outage, and the next source answers sooner. */
@@ -28,8 +27,6 @@ const READ_FIRST_BYTE_TIMEOUT_MS = 2_000;
 const WRITE_ANSWER_TIMEOUT_MS = 30_000;
 const STALL_TIMEOUT_MS = 10_000;
 const CLEAN_UP_TIMEOUT_MS = 5_000;
-/** Identity, verdict and manifests have a few KiB; a much larger object was written by another program. */
-const MAX_SMALL_BYTES = 4 * 1024 * 1024;
 
 export function openObjectStore(wire: ObjectWire, clock: Clock = systemClock): ProbedStore {
   return new ObjectStore(wire, clock);
@@ -243,55 +240,10 @@ class ObjectStore implements ProbedStore {
   }
 }
 
-/** A body without a length may have been cut. */
-function wholeBody({ status, headers, body }: RawResponse, key: string): Uint8Array {
-  if (!('content-length' in headers) && !('transfer-encoding' in headers))
-    throw new OrcaError('store_unavailable', `the store sends ${key} without its length`, { status });
-  if (body.length >= MAX_SMALL_BYTES)
-    throw new OrcaError('store_unavailable', `${key} has ${MAX_SMALL_BYTES} bytes or more`, { status });
-  return Uint8Array.from(body);
-}
-
 function readLimits(call: CallOptions): CallOptions {
   return { firstByteTimeoutMs: READ_FIRST_BYTE_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS, ...call };
 }
 
 function writeLimits(call: CallOptions): CallOptions {
   return { firstByteTimeoutMs: WRITE_ANSWER_TIMEOUT_MS, stallTimeoutMs: STALL_TIMEOUT_MS, ...call };
-}
-
-/** Undefined for unreadable metadata, which only mean that the stored chunk differs from ours. */
-function readableMetadata(fields: Readonly<Record<string, string>>): ChunkMetadata | undefined {
-  try {
-    return decodeMetadata(fields);
-  } catch (error) {
-    if (hasCode(error, 'chunk_bad')) return undefined;
-    throw error;
-  }
-}
-
-/** Returns the chunk's metadata. Throws unless the head promises exactly the requested bytes of this chunk. */
-function accept(
-  chunk: Chunk,
-  range: ByteRange,
-  status: number,
-  headers: ResponseHeaders,
-  fields: Readonly<Record<string, string>>,
-): ChunkMetadata | undefined {
-  const wrong = (what: string): OrcaError =>
-    new OrcaError('store_unavailable', `the store's response for ${chunk.path} does not match the request: ${what}`, {
-      status,
-    });
-  // Chunks are never stored with a coding, so bytes with one are not the chunk's.
-  if ('content-encoding' in headers) throw wrong('a content coding');
-  // The client takes a chunked body only if it has the requested length.
-  const isChunked = 'transfer-encoding' in headers && !('content-length' in headers);
-  const length = isChunked ? range.to - range.from : Number(headers['content-length']);
-  const got = status === 200 ? { from: 0, to: length, totalBytes: length } : contentRange(headers);
-  if (got === undefined || (status !== 200 && status !== 206))
-    throw wrong(`status ${status} without a usable Content-Range`);
-  const metadata = decodeMetadata(fields);
-  checkStored(chunk, got.totalBytes, metadata);
-  if (got.from !== range.from || got.to !== range.to || length !== range.to - range.from) throw wrong('another range');
-  return metadata;
 }
