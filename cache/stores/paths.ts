@@ -3,11 +3,8 @@ import type { Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { MAX_STORE_NAMES } from '#cache/engine/ports.ts';
 
-/**
- * A ledger of a million records has 16 MiB; identity, verdict and manifests have a few KiB. Anything larger was written
- * by another program.
- */
-export const MAX_SMALL_BYTES = 20 * 1024 * 1024;
+/** Ledgers are the largest: their records are limited accordingly. Anything larger was written by another program. */
+export const MAX_SMALL_BYTES = 4 * 1024 * 1024;
 
 const CHUNK = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}\/[0-9a-f]{64}\/(?:0|[1-9]\d{0,14})$/;
 const CHUNKS = /^(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._-]{0,62}\/[0-9a-f]{0,64}$/;

@@ -248,7 +248,7 @@ describe('a small object', () => {
   });
 
   test('that is far too large is rejected', async () => {
-    const { store } = await open(reply('200 OK', {}, Buffer.alloc(21 * 1024 * 1024)));
+    const { store } = await open(reply('200 OK', {}, Buffer.alloc(17 * 1024 * 1024)));
     await expect(store.getSmall('_orca/identity/x', { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
   });
 
