@@ -5,7 +5,7 @@
 
 export interface XmlElement {
   readonly name: string;
-  /** As it stands between the name and `>`. */
+  /** The text between the name and `>`. */
   readonly attributes: string;
   readonly children: readonly XmlElement[];
   /** All text directly in it. */

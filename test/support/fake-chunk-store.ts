@@ -31,7 +31,7 @@ export interface StoreFault {
 }
 
 export interface FakeStoreOptions {
-  /** For the times of modification; default: the system clock. */
+  /** Sets the times of modification; default: the system clock. */
   readonly clock?: Pick<Clock, 'date'>;
   /** Rejects commits above it as a full store does. */
   readonly capacityBytes?: number;
@@ -51,7 +51,7 @@ export interface FakeChunkStore extends ChunkStore {
   /** Sets the time of modification of a chunk or small object. */
   modify(name: string, modifiedMs: number): void;
   inject(fault: StoreFault): void;
-  /** Of all chunks and small objects. */
+  /** The size of all chunks and small objects. */
   readonly usedBytes: number;
   /** Every call of any kind rejects with this until it is set to undefined. */
   down: OrcaError | undefined;

@@ -28,7 +28,7 @@ export async function listBlobs(
   return readPage(response, { prefix, cursor }, parseBlobNames);
 }
 
-/** Throws XmlError for a document that is cut, of another kind, or does not say whether it is the last. */
+/** Throws XmlError for a document that is cut, of another kind, or does not show whether it is the last. */
 export function parseBlobNames(xml: string): StoredPage {
   const root = parseXmlOf('EnumerationResults', xml);
   const blobs = childOf(root, 'Blobs');

@@ -12,7 +12,7 @@ export const TEMPORARY_PREFIX = '.tmp-';
 const STALE_MS = 60 * 60 * 1000;
 /** An unlink is fast. If it fails, a later process sweeps the file. */
 const CLEAN_UP_LIMIT_MS = 5_000;
-/** Whoever removes the last chunk of an object removes its directory, too, perhaps right after it was created. */
+/** A replica that removes an object's last chunk removes its directory too, perhaps right after it was created. */
 const DIRECTORY_ATTEMPTS = 4;
 const NEVER = new AbortController().signal;
 

@@ -69,7 +69,7 @@ export interface FileResults {
   readonly link: undefined;
   readonly rename: undefined;
   readonly names: {
-    /** Of the names that are a SHA-256 in hex: 32 bytes each, in order. */
+    /** The names that are a SHA-256 in hex, as 32 bytes each, in order. */
     readonly hashes: Uint8Array;
     /** All others, in order. */
     readonly others: readonly string[];

@@ -20,7 +20,7 @@ import type { FileCall, Files } from './files.ts';
 /** A file server takes seconds for a directory of a million names. */
 const READ_DIRECTORY_LIMIT_MS = 60_000;
 const STEP_LIMIT_MS = 30_000;
-/** One of two threads that write is busy for so long; commits wait for the other one meanwhile. */
+/** It occupies one of the two threads that write; commits have the other one meanwhile. */
 const STEP_BUDGET_MS = 250;
 /** A page that takes longer is returned as it is: callers have deadlines. */
 const PAGE_BUDGET_MS = 5_000;
@@ -145,7 +145,7 @@ export class StoredNames {
     return { entries, next: { name: names[scanned.done]!, after: scanned.after } };
   }
 
-  /** The names of a directory from `from` on, read anew if they are too old. */
+  /** The names of a directory from `from` on, read again if they are too old. */
   async #read(directory: string, from: string, call: CallOptions): Promise<DirectoryNames> {
     const nowMs = this.#clock.now();
     const found = this.#directories.find(
@@ -182,7 +182,7 @@ export class StoredNames {
     try {
       await this.#inTurn(call, (limits) => sweepTemporary(this.#files, this.#root, this.#clock.date(), limits));
     } catch (error) {
-      // The list goes on, unless its call has ended.
+      // It does not matter to the list, unless its call has ended.
       if (call.signal.aborted) throw error;
     }
   }

@@ -217,7 +217,7 @@ class ObjectStore implements ProbedStore {
     throw error;
   }
 
-  /** Whether a list has an object that is stored. A store that does not answer now says nothing about its lists. */
+  /** Whether a list has an object that is stored. Without an answer it is assumed to. */
   async #isListed(key: string, call: CallOptions): Promise<boolean> {
     try {
       const { entries } = await this.list(key, undefined, call);

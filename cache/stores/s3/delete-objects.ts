@@ -88,7 +88,7 @@ export function deleteDocument(names: readonly string[]): string {
   return `<?xml version="1.0" encoding="UTF-8"?>\n<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${objects}<Quiet>true</Quiet></Delete>`;
 }
 
-/** Which names failed; a store says so in a successful response. */
+/** A successful response lists the names that failed. */
 export function removalOf(names: readonly string[], xml: string): Removal {
   const failed = new Map<string, OrcaError>();
   const asked = new Set(names);

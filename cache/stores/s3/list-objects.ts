@@ -29,7 +29,7 @@ export async function listObjects(
   return readPage(response, { prefix, cursor }, parseObjectPage);
 }
 
-/** Throws XmlError for a document that is cut, of another kind, or does not say whether it is the last. */
+/** Throws XmlError for a document that is cut, of another kind, or does not show whether it is the last. */
 export function parseObjectPage(xml: string): StoredPage {
   const root = parseXmlOf('ListBucketResult', xml);
   const encoding = textOf(root, 'EncodingType');

@@ -89,7 +89,7 @@ describe('a list', () => {
     ['is an error', '<Error><Code>InternalError</Code></Error>'],
     ['is a page of HTML', '<!DOCTYPE html><html><body>Sign in</body></html>'],
     ['is empty', ''],
-    ['does not say whether it is the last', pageOf(object(`far/${HEX}/0`), '')],
+    ['does not show whether it is the last', pageOf(object(`far/${HEX}/0`), '')],
     ['names no continuation', pageOf(object(`far/${HEX}/0`), '<IsTruncated>true</IsTruncated>')],
     ['has an unreadable end', pageOf(object(`far/${HEX}/0`), '<IsTruncated>maybe</IsTruncated>')],
     ['has names with another prefix', pageOf(object(`other/${HEX}/0`))],
@@ -244,7 +244,7 @@ test.for([
   ['403 Forbidden', 'QuotaExceeded', ''],
   ['400 Bad Request', 'XMinioAdminBucketQuotaExceeded', 'Bucket quota exceeded'],
   ['403 Forbidden', 'AccessDenied', 'Forbidden: Bucket size quota is reached, maximum total size: 1.'],
-] as const)('a commit that is refused with %s %s says that the store is full', async ([status, code, message]) => {
+] as const)('a commit that is refused with %s %s is one of a full store', async ([status, code, message]) => {
   const body = patternBytes(1_000);
   const chunk = chunkFor(body, 'object');
   const { store } = await open(() => fault(status, code, message));
@@ -255,7 +255,7 @@ test.for([
   expect(hasCode(error, 'store_unavailable') && isStoreFull(error)).toBe(true);
 });
 
-test('a commit that is denied for another reason does not say so', async () => {
+test('a commit that is denied for another reason is not', async () => {
   const body = patternBytes(1_000);
   const chunk = chunkFor(body, 'object');
   const { store } = await open(() => fault('403 Forbidden', 'AccessDenied', 'Access Denied'));
