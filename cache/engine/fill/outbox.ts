@@ -4,7 +4,7 @@
  *
  * Commits in flight and those that failed keep their bytes in memory, up to a quarter of it. Beyond that the oldest that
  * failed is dropped. If all are in flight, a chunk is postponed: it stays in memory, and is committed when a commit ends.
- * While commits end soon, fills wait for that memory; otherwise it is evicted when something else needs the room. A cache
+ * While commits make progress, fills wait for that memory; otherwise it is evicted when something else needs the room. A cache
  * that cannot commit is slower, never wrong, and never blocked.
  */
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
@@ -25,11 +25,10 @@ const MAX_POSTPONED = 1_000;
 /** 128 MiB at 5 MB/s: a slower store counts as down. */
 const COMMIT_TIMEOUT_MS = 30_000;
 /**
- * A commit in flight for longer does not end soon: for each byte what a store of 32 MiB/s takes, but two seconds at
- * least. A new request waits 5 s for memory.
+ * A store that completes no commit for this long does not keep up: 128 MiB at 32 MiB/s. Less than a new request waits
+ * for memory.
  */
-const SOON_MS = 2_000;
-const SOON_BYTES_PER_MS = (32 * 1024 * 1024) / 1_000;
+const PROGRESS_LIMIT_MS = 4_000;
 /** Between two attempts of the whole outbox. A recovered store is noticed sooner, by its circuit breaker. */
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
@@ -68,8 +67,9 @@ export class Outbox {
   readonly #postponed: Commit[] = [];
   /** Uploads in flight: the retry loop and the final flush share them, and their bytes stay in memory meanwhile. */
   readonly #trying = new Map<Commit, Promise<boolean>>();
-  /** Of those, the ones that do not end soon. */
-  readonly #slow = new Set<Commit>();
+  /** When a commit last ended, or the first of those in flight began. */
+  #progressMs = 0;
+  #cancelProgressTimer = (): void => {};
   #failures = 0;
   #isFull = false;
   #nextTryMs = 0;
@@ -116,6 +116,7 @@ export class Outbox {
     // Nobody waits for a fill in the background: its memory is for those that somebody waits for.
     if (item.rank?.isBackground === true) this.#options.memoryTier.put(item.chunk.path, item.bytes);
     else this.#options.memoryTier.putUncommitted(item.chunk.path, item.bytes);
+    this.#watchProgress();
     if (this.#postponed.length > MAX_POSTPONED) this.#takePostponed(0);
   }
 
@@ -141,6 +142,7 @@ export class Outbox {
       else this.#drop(tried);
     }
     while (this.#postponed.length > 0) this.#takePostponed(0);
+    this.#cancelProgressTimer();
     for (const item of this.#waiting.filter((item) => !this.#trying.has(item))) this.#drop(item);
   }
 
@@ -152,6 +154,7 @@ export class Outbox {
       this.#options.mayCommit() && store.breaker.state === 'closed' && !(this.#isFull && clock.now() < this.#nextTryMs);
     if (mayTry && (await this.#try(item))) return;
     this.#waiting.push(item);
+    this.#watchProgress();
     this.#wake.abort(new OrcaError('cancelled', 'a commit is waiting'));
   }
 
@@ -159,16 +162,10 @@ export class Outbox {
   #try(item: Commit): Promise<boolean> {
     const running = this.#trying.get(item);
     if (running !== undefined) return running;
-    const soonMs = Math.max(SOON_MS, item.chunk.lengthBytes / SOON_BYTES_PER_MS);
-    const cancelTimer = this.#options.clock.after(soonMs, () => {
-      this.#slow.add(item);
-      this.#options.memoryTier.reconsider();
-    });
+    if (this.#trying.size === 0) this.#progressed();
     const attempt = this.#upload(item).finally(() => {
-      cancelTimer();
-      this.#slow.delete(item);
       this.#trying.delete(item);
-      if (!this.#isKeepingUp) this.#options.memoryTier.reconsider();
+      this.#progressed();
     });
     this.#trying.set(item, attempt);
     return attempt;
@@ -205,7 +202,24 @@ export class Outbox {
 
   /** Postponed commits have their turn soon. */
   get #isKeepingUp(): boolean {
-    return this.#trying.size > 0 && this.#slow.size === 0 && this.#waiting.length === 0;
+    const { clock } = this.#options;
+    if (this.#trying.size === 0 || this.#waiting.length > 0) return false;
+    return clock.now() - this.#progressMs < PROGRESS_LIMIT_MS;
+  }
+
+  #progressed(): void {
+    this.#progressMs = this.#options.clock.now();
+    this.#watchProgress();
+  }
+
+  /** Postponed chunks become evictable when the commits in flight make no more progress. */
+  #watchProgress(): void {
+    const { clock, memoryTier } = this.#options;
+    this.#cancelProgressTimer();
+    if (this.#postponed.length === 0) return;
+    const restMs = PROGRESS_LIMIT_MS - (clock.now() - this.#progressMs);
+    if (this.#isKeepingUp) this.#cancelProgressTimer = clock.after(restMs, () => memoryTier.reconsider());
+    else memoryTier.reconsider();
   }
 
   #settled(): void {

@@ -124,8 +124,8 @@ describe('while commits take long', () => {
     store.commitGate.hold();
     for (let i = 0; i < 14; i++) {
       const reading = readAll(engine, readRequest(`o${i}`));
-      // Until the commits count as slow.
-      await clock.advance(2_000);
+      // Until the store counts as slow.
+      await clock.advance(4_000);
       const { bytes } = await reading;
       expect(bytes.equals(patternBytes(MIB, i))).toBe(true);
       expect(engine.outbox.sizeBytes).toBeLessThanOrEqual(2.5 * MIB);
@@ -147,7 +147,7 @@ describe('while commits take long', () => {
     await readAll(engine, readRequest('o4'));
     expect(origin.counts.reads).toBe(5);
     const leasing = engine.memory.lease(5 * MIB, 'fill', 'new', new AbortController().signal);
-    await clock.advance(2_000);
+    await clock.advance(4_000);
     (await leasing).close();
     store.commitGate.release();
     await clock.advance(1_000);
@@ -155,7 +155,7 @@ describe('while commits take long', () => {
     expect(engine.outbox.count).toBe(0);
   });
 
-  test('fills wait for the memory of chunks whose commit comes soon, and none of them stays uncommitted', async () => {
+  test('fills wait for the memory of postponed chunks while commits make progress, and none of them stays uncommitted', async () => {
     const { clock, engine, store, origin, counts } = open(8);
     store.commitGate.hold();
     for (let i = 0; i < 7; i++) await readAll(engine, readRequest(`o${i}`));
