@@ -76,9 +76,9 @@ export interface CapacityReport {
   /** The end of the newest and of the oldest sweep of a part of the store. */
   readonly lastSweepMs: number | undefined;
   readonly oldestSweepMs: number | undefined;
-  /** Why eviction does not reach its goal; empty = it does. */
+  /** Why eviction does not reach its goal: `nothing_evictable` or `recent`; empty = it does. */
   readonly blocked: string;
-  /** The store's refusal to list or delete; empty = it permits both. */
+  /** Why nothing can be evicted, such as the store's refusal to list or delete; empty = it permits both. */
   readonly evictionDenied: string;
 }
 

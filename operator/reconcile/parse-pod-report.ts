@@ -4,6 +4,7 @@ import type { CapacityReport, PodReport, StoreReport } from '#operator/api/obser
 type Fields = Readonly<Record<string, unknown>>;
 
 const MINUTE_MS = 60_000;
+const IDENTIFIER = /^[a-z_]*$/;
 
 /** Throws if the report is not a JSON object. */
 export function parsePodReport(json: string): PodReport {
@@ -48,6 +49,8 @@ function capacityReport(fields: Fields): CapacityReport | undefined {
   if (!isCount(usedBytes) || !isCount(chunks)) return undefined;
   const optional = (name: string): number | undefined => (isCount(fields[name]) ? fields[name] : undefined);
   const oldestReadMinute = optional('oldestReadMinute');
+  // An identifier is why eviction does not reach its goal; a sentence is why it cannot begin.
+  const isIdentifier = IDENTIFIER.test(text(blocked));
   return {
     state: text(state),
     usedBytes,
@@ -58,8 +61,8 @@ function capacityReport(fields: Fields): CapacityReport | undefined {
     oldestReadMs: oldestReadMinute === undefined ? undefined : oldestReadMinute * MINUTE_MS,
     lastSweepMs: optional('lastSweepMs'),
     oldestSweepMs: optional('oldestSweepMs'),
-    blocked: text(blocked),
-    evictionDenied: text(evictionDenied),
+    blocked: isIdentifier ? text(blocked) : '',
+    evictionDenied: text(evictionDenied) || (isIdentifier ? '' : text(blocked)),
   };
 }
 

@@ -1,8 +1,9 @@
 /**
  * CacheStoreReady: whether the cachestore responds and accepts chunks. The reason classifies its conditional writes.
  */
-import { REASON, type Reason } from '#crds/names.ts';
+import { CONDITION, REASON, type Reason } from '#crds/names.ts';
 import type { CapacityReport, PodReport, StoreReport } from '#operator/api/observed.ts';
+import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { aggregate, type PodConditionValue } from './aggregate.ts';
 import type { ConditionValue, StatusInput } from './status-input.ts';
 
@@ -30,16 +31,28 @@ const CONDITION_REASON: Readonly<Record<string, Reason>> = {
 const MAINTENANCE_PROBLEMS: readonly string[] = ['list', 'delete'];
 
 const EVICTION_DENIED =
-  'chunks cannot be evicted: the credentials may not list or delete objects in the cachestore; grant them permission';
-const NOTHING_EVICTABLE = 'all that is left is pinned, or younger than spec.cacheStore.minAge';
+  'chunks cannot be evicted: check that the credentials may list, read and delete objects in the cachestore';
+const RECENT =
+  'chunks that were read within the last hour are evicted: clients read more than the cachestore holds; raise ' +
+  'spec.cacheStore.capacity';
+const HOUR_MS = 3_600_000;
+/** An eviction frees somewhat more than it has to. */
+const FILLED_SHARE = 0.9;
+const NOTHING_EVICTABLE = 'the remaining chunks are pinned, or younger than spec.cacheStore.minAge';
 const ABOVE_WATERMARK = 'above the high watermark, and';
 const NO_SPACE = 'no space left: stored chunks are read, new ones are not added';
 
-export function cacheStoreReady({ reports }: Pick<StatusInput, 'reports'>): ConditionValue {
-  return aggregate(reports, evaluate);
+export function cacheStoreReady({
+  reports,
+  cache,
+}: Pick<StatusInput, 'reports'> & Partial<StatusInput>): ConditionValue {
+  return aggregate(reports, (report) => evaluate(report, cache));
 }
 
-function evaluate({ store, identityConflict, capacity }: PodReport): PodConditionValue | undefined {
+function evaluate(
+  { store, identityConflict, capacity }: PodReport,
+  cache: OrcaCache | undefined,
+): PodConditionValue | undefined {
   if (identityConflict !== undefined) return failed(WEIGHT.conflict, REASON.identityConflict, identityConflict);
   if (store === undefined) return undefined;
   const { breaker, condition, message, hung } = store;
@@ -59,6 +72,7 @@ function evaluate({ store, identityConflict, capacity }: PodReport): PodConditio
     return failed(WEIGHT.incompatible, REASON.incompatible, message);
   const short = shortOfSpace(store, capacity);
   if (short !== undefined) return short;
+  if (isStillTooSmall(capacity, cache)) return overCapacity('recent');
   const reason = CONDITION_REASON[condition];
   if (reason === undefined)
     return {
@@ -70,7 +84,7 @@ function evaluate({ store, identityConflict, capacity }: PodReport): PodConditio
   return { weight: WEIGHT.good, status: 'True', ...usable(store, reason) };
 }
 
-/** It ends when eviction has made room, or when the limit, the permissions or the pins have changed. */
+/** It ends when eviction has freed space, or when the limit, the permissions or the pins have changed. */
 function shortOfSpace(store: StoreReport, capacity: CapacityReport | undefined): PodConditionValue | undefined {
   // A replica of an older release does not report it, and evicts nothing.
   if (capacity === undefined)
@@ -86,10 +100,23 @@ function shortOfSpace(store: StoreReport, capacity: CapacityReport | undefined):
   return undefined;
 }
 
+/**
+ * A store that is too small is at its low watermark after each eviction, and minutes later above the high one again. The
+ * condition stays until something in the store was not read for an hour, instead of changing with each eviction.
+ */
+function isStillTooSmall(capacity: CapacityReport | undefined, cache: OrcaCache | undefined): boolean {
+  const published = cache?.status?.conditions?.find(({ type }) => type === CONDITION.cacheStoreReady);
+  if (cache === undefined || published?.message.startsWith(RECENT) !== true) return false;
+  const { usedBytes, capacityBytes = Infinity, oldestReadMs, lastSweepMs } = capacity ?? { usedBytes: 0 };
+  if (oldestReadMs === undefined || lastSweepMs === undefined) return false;
+  const isFilled = usedBytes >= (capacityBytes * cache.spec.cacheStore.lowWatermark * FILLED_SHARE) / 100;
+  return isFilled && lastSweepMs - oldestReadMs < HOUR_MS;
+}
+
 function remedyOfFull(blocked: string, isDenied: boolean): string {
   if (isDenied) return `; ${EVICTION_DENIED}`;
   if (blocked === 'nothing_evictable') return `; ${NOTHING_EVICTABLE}; enlarge the cachestore, or remove pins`;
-  return ' until eviction has made room; keep spec.cacheStore.capacity below the size of the store';
+  return ' until eviction has freed some; keep spec.cacheStore.capacity below the size of the store';
 }
 
 function denied(state: string, quote: string): PodConditionValue {
@@ -99,9 +126,7 @@ function denied(state: string, quote: string): PodConditionValue {
 
 function overCapacity(blocked: string): PodConditionValue {
   const cause: Readonly<Record<string, string>> = {
-    recent:
-      'chunks that were read within the last hour are evicted: clients read more than the cachestore holds; raise ' +
-      'spec.cacheStore.capacity',
+    recent: RECENT,
     nothing_evictable: `${ABOVE_WATERMARK} ${NOTHING_EVICTABLE}; raise spec.cacheStore.capacity, or remove pins`,
   };
   const known = Object.hasOwn(cause, blocked) ? cause[blocked] : undefined;

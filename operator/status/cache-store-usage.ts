@@ -69,16 +69,11 @@ function figuresOf(cache: OrcaCache, report: CapacityReport, nowMs: number): Cac
 
 /** As the user wrote it, if the replicas have taken it up. */
 function capacityText(cache: OrcaCache, capacityBytes: number): string {
-  return isAsSpecified(cache, capacityBytes) ? String(specified(cache)) : roundQuantity(capacityBytes);
+  return isAsSpecified(cache, capacityBytes) ? String(cache.spec.cacheStore.capacity) : roundQuantity(capacityBytes);
 }
 
 function isAsSpecified(cache: OrcaCache, capacityBytes: number | undefined): boolean {
-  return capacityBytes !== undefined && parseQuantity(specified(cache)) === capacityBytes;
-}
-
-function specified({ spec }: OrcaCache): string | number {
-  const { capacity = '' } = spec.cacheStore as { readonly capacity?: string | number };
-  return capacity;
+  return capacityBytes !== undefined && parseQuantity(cache.spec.cacheStore.capacity ?? '') === capacityBytes;
 }
 
 function isDue(
@@ -90,7 +85,7 @@ function isDue(
 ): boolean {
   const isLimitEdited =
     before.capacity === undefined || next.capacity === undefined || isAsSpecified(cache, report.capacityBytes);
-  // Whoever has edited the capacity waits for the effect. The size of some file systems changes by itself.
+  // A user who has edited the capacity waits for the effect. The size of some file systems changes by itself.
   if (before.capacity !== next.capacity && isLimitEdited) return true;
   const updatedMs = Date.parse(before.updateTime);
   if (nowMs - updatedMs < MIN_INTERVAL_MS) return false;

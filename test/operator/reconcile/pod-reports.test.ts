@@ -205,13 +205,21 @@ describe('a report', () => {
   });
 
   test.for([
+    ['recent', 'recent', ''],
+    ['the cachestore does not permit to list', '', 'the cachestore does not permit to list'],
+  ] as const)('that is blocked by "%s" distinguishes obstacles and refusals', ([blocked, obstacle, refusal]) => {
+    const report = parsePodReport(JSON.stringify({ capacity: { usedBytes: 5, chunks: 1, blocked } }));
+    expect(report.capacity).toMatchObject({ blocked: obstacle, evictionDenied: refusal });
+  });
+
+  test.for([
     '[]',
     '{"chunks": 1}',
     '{"chunks": 1, "usedBytes": -1}',
     '{"chunks": 1, "usedBytes": 1e300}',
     '{"chunks": 1.5, "usedBytes": 1}',
     '{"chunks": "1", "usedBytes": 1}',
-  ])('with figures of the cachestore that are none has no figures: %s', (capacity) => {
+  ])('without usable figures of the cachestore has none of them: %s', (capacity) => {
     expect(parsePodReport(`{"capacity": ${capacity}}`).capacity).toBeUndefined();
   });
 });

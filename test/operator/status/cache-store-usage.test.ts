@@ -102,6 +102,21 @@ describe('the figures of the cachestore are written again', () => {
   });
 });
 
+describe('a capacity in the spec', () => {
+  const withCapacity = (capacity: string): OrcaCache =>
+    cacheFrom(MINIMAL.replace('cacheStore: {', `cacheStore: {capacity: ${capacity}, `));
+
+  test('is shown as it is written', () => {
+    expect(statusFor(capacityReport(), withCapacity('20480Mi'))?.usage).toBe('14.2Gi/20480Mi');
+  });
+
+  test('that is edited is shown as soon as the replicas use it', () => {
+    const cache: OrcaCache = { ...withCapacity('10Gi'), status: published().status! };
+    expect(statusFor(capacityReport(), cache)?.usage).toBe('14.2Gi/20Gi');
+    expect(statusFor(capacityReport({ capacityBytes: 10 * GIB }), cache)?.usage).toBe('14.2Gi/10Gi');
+  });
+});
+
 describe('usageDigest', () => {
   const digest = (report: CapacityReport): string => JSON.stringify(usageDigest(named(report)));
   const before = digest(capacityReport({ usedBytes: 14.25 * GIB }));

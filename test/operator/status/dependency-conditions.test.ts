@@ -4,6 +4,7 @@ import { cacheStoreReady } from '#operator/status/cache-store-ready.ts';
 import { dependencyDigest, pollIntervalMs } from '#operator/status/dependency-conditions.ts';
 import { originReachable } from '#operator/status/origin-reachable.ts';
 import { runtimeApplied } from '#operator/status/runtime-applied.ts';
+import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
 import { capacityReport } from './states.ts';
 
 const STORE: StoreReport = {
@@ -43,6 +44,12 @@ const capacity = (of: Partial<CapacityReport>, ofStore: Partial<StoreReport> = {
   ...store(ofStore),
   capacity: capacityReport(of),
 });
+const CONDITION_FIELDS = {
+  status: 'False',
+  reason: 'OverCapacity',
+  observedGeneration: 1,
+  lastTransitionTime: '2026-01-01T00:00:00Z',
+} as const;
 const named = (...reports: readonly PodReport[]): NamedReport[] =>
   reports.map((report, index) => ({ pod: `models-${index}`, report }));
 
@@ -147,7 +154,7 @@ describe('CacheStoreReady', () => {
       [capacity({ state: 'over_capacity', evictionDenied: 'AccessDenied' })],
       'False EvictionDenied',
     ],
-    ['the account says that the store is full', [capacity({ state: 'full' })], 'False Full'],
+    ['the account is that of a full store', [capacity({ state: 'full' })], 'False Full'],
     ['the store is full and denies', [capacity({ state: 'full', evictionDenied: 'AccessDenied' })], 'False Full'],
     [
       'the circuit breaker is open and the store denies',
@@ -185,15 +192,15 @@ describe('messages about space in the cachestore', () => {
   const messageOf = (report: PodReport): string => cacheStoreReady({ reports: named(report) }).message;
   const FULL = 'no space left: stored chunks are read, new ones are not added';
   const DENIED =
-    'chunks cannot be evicted: the credentials may not list or delete objects in the cachestore; grant them permission';
-  const NOTHING = 'all that is left is pinned, or younger than spec.cacheStore.minAge';
+    'chunks cannot be evicted: check that the credentials may list, read and delete objects in the cachestore';
+  const NOTHING = 'the remaining chunks are pinned, or younger than spec.cacheStore.minAge';
 
   test.for<readonly [string, PodReport, string]>([
     ['a full store of an older release', store({ full: true }), `${FULL}; free space or enlarge the cachestore`],
     [
       'a full store',
       capacity({ state: 'full' }),
-      `${FULL} until eviction has made room; keep spec.cacheStore.capacity below the size of the store`,
+      `${FULL} until eviction has freed some; keep spec.cacheStore.capacity below the size of the store`,
     ],
     [
       'a full store of pinned chunks',
@@ -225,6 +232,38 @@ describe('messages about space in the cachestore', () => {
     ],
   ])('name cause and remedy: %s', ([, report, expected]) => {
     expect(messageOf(report)).toBe(`${expected} (pod models-0)`);
+  });
+
+  describe('of a store that is too small for what clients read', () => {
+    const RECENT = 'chunks that were read within the last hour are evicted';
+    const now = { lastSweepMs: 7_200_000, oldestReadMs: 3_700_000 };
+    const atLowWatermark = { ...now, usedBytes: 16 * 2 ** 30 };
+    const messageAfter = (published: string, report: Partial<CapacityReport>): string => {
+      const conditions = [{ ...CONDITION_FIELDS, type: 'CacheStoreReady', message: published }];
+      const cache = { ...cacheFrom(MINIMAL), status: { observedGeneration: 1, conditions } };
+      return cacheStoreReady({ reports: named(capacity(report)), cache }).message;
+    };
+
+    test('stay after each eviction, while all of it was read within an hour', () => {
+      expect(messageAfter(`${RECENT}: x`, atLowWatermark)).not.toContain(RECENT);
+      const [published] = [messageOf(capacity({ state: 'over_capacity', blocked: 'recent' }))];
+      expect(messageAfter(published, atLowWatermark)).toContain(RECENT);
+      expect(messageAfter(published, { ...atLowWatermark, state: 'evicting' })).toContain(RECENT);
+    });
+
+    test.for<readonly [string, Partial<CapacityReport>]>([
+      ['something was not read for an hour', { ...atLowWatermark, oldestReadMs: 3_600_000 }],
+      ['there is space again', { ...atLowWatermark, usedBytes: 14 * 2 ** 30 }],
+      ['there is no limit any more', { ...atLowWatermark, capacityBytes: undefined }],
+      ['nothing may be evicted', { ...atLowWatermark, oldestReadMs: undefined }],
+    ])('end when %s', ([, report]) => {
+      const published = messageOf(capacity({ state: 'over_capacity', blocked: 'recent' }));
+      expect(messageAfter(published, report)).not.toContain(RECENT);
+    });
+
+    test('do not begin with a new store that is filled within an hour', () => {
+      expect(messageAfter('atomic: exactly one of many writers wins', atLowWatermark)).not.toContain(RECENT);
+    });
   });
 
   test('stay while only the quoted answer changes', () => {
