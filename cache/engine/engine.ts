@@ -102,6 +102,20 @@ function openUpstream(options: EngineOptions) {
     memoryTier,
     budgetBytes,
     mayCommit: () => identity.state === 'ours',
+    onCommitted: ({ path, lengthBytes }) => capacity.committed(path, lengthBytes),
+    onFull: () => capacity.full(),
+  });
+  const capacity = openCapacity({
+    ...options,
+    originId: settings.origin.id,
+    store,
+    chunking: settings.chunking,
+    settings: options.capacity,
+    staleIfErrorMs: settings.metadata.staleIfErrorMs,
+    mayDelete: () => identity.state === 'ours',
+    isFull: () => outbox.isFull,
+    onRoom: () => outbox.wake(),
+    onEvicted: (path) => catalog.forget(path),
   });
   const identity = new OriginIdentity({
     ...options,
@@ -110,11 +124,11 @@ function openUpstream(options: EngineOptions) {
     fingerprint: settings.origin.fingerprint,
     onOurs: () => outbox.wake(),
   });
-  return { memory, memoryTier, catalog, limiter, origin, store, outbox, identity };
+  return { memory, memoryTier, catalog, limiter, origin, store, outbox, identity, capacity };
 }
 
 /** The parts that answer questions about objects: heads, manifests, multipart parts, lists, bucket owners. */
-function openMetadata(options: EngineOptions, context: FillContext) {
+function openMetadata(options: EngineOptions, context: FillContext, capacity: Capacity) {
   const { settings, clock, observer } = options;
   const { store, origin } = context;
   const manifests = new Manifests({ store, clock, observer, maxEntries: settings.metadata.maxEntries });
@@ -124,6 +138,7 @@ function openMetadata(options: EngineOptions, context: FillContext) {
     originHead: ({ bucket, key, versionId }) =>
       callOrigin(context, { operation: 'head', bucket }, (call) => origin.head(bucket, key, call, versionId)),
     manifests,
+    onSuperseded: (version) => capacity.superseded(version),
   });
   const owners = new BucketOwners(context);
   const bucketChecks = new BucketChecks({ ...context, negativeTtlMs: settings.metadata.negativeTtlMs });
@@ -151,7 +166,7 @@ function openMetadata(options: EngineOptions, context: FillContext) {
 export function openEngine(options: EngineOptions): Engine {
   const { settings, clock } = options;
   const upstream = openUpstream(options);
-  const { memory, memoryTier, catalog, limiter, origin, store, outbox, identity } = upstream;
+  const { memory, memoryTier, catalog, limiter, origin, store, outbox, identity, capacity } = upstream;
   const blockTable = new BlockTable(memoryTier, { maxBytes: settings.memory.budgetBytes * SPARSE_SHARE });
   const fillContext: FillContext = {
     ...options,
@@ -160,12 +175,11 @@ export function openEngine(options: EngineOptions): Engine {
     blockTable,
     retry: settings.origin.retry,
   };
-  const capacity = openCapacity({ ...options, originId: settings.origin.id, store, settings: options.capacity });
   const flights = new Flights(fillContext);
   const storeLoads = new StoreLoads(fillContext);
   const commits = new CommitWatch({ ...options, store, catalog });
   const peerStreams = new PeerStreams({ ...options, memory, commits });
-  const answers = openMetadata(options, fillContext);
+  const answers = openMetadata(options, fillContext, capacity);
   const { manifests, metadata, parts, listings, storedLists } = answers;
   const sparse = new SparseReads({
     context: fillContext,
@@ -191,12 +205,13 @@ export function openEngine(options: EngineOptions): Engine {
     buckets: new BucketTable(settings.origin.buckets),
     chunking: settings.chunking,
     readahead: options.readahead,
+    capacity,
   };
   return {
     ...openCalls(context, { identity, ...answers }),
     explain: (result) => explain(result, options.peers),
     coordinators: (result) => coordinatorsOf(result, options.peers),
-    ...openBackground({ outbox, identity, storedLists, flights, sparse }),
+    ...openBackground({ outbox, identity, storedLists, flights, sparse, capacity }),
     stallLimitMs: () => (store.breaker.state === 'closed' ? STALL_LIMIT_MS : STALL_LIMIT_WITHOUT_STORE_MS),
     identity,
     origin,
@@ -225,23 +240,29 @@ function openBackground({
   storedLists,
   flights,
   sparse,
+  capacity,
 }: {
   readonly outbox: Outbox;
   readonly identity: OriginIdentity;
   readonly storedLists: StoredLists;
   readonly flights: Flights;
   readonly sparse: SparseReads;
+  readonly capacity: Capacity;
 }): Pick<Engine, 'run' | 'idle' | 'flush'> {
   return {
     async run(signal) {
       signal.addEventListener('abort', () => storedLists.close(), { once: true });
-      await Promise.all([outbox.run(signal), identity.run(signal)]);
+      await Promise.all([outbox.run(signal), identity.run(signal), capacity.run(signal)]);
     },
     async idle() {
       // A sparse read may have started a fill.
       do await Promise.all([flights.idle(), sparse.idle()]);
       while (flights.count + sparse.running > 0);
     },
-    flush: (signal) => outbox.flush(signal),
+    async flush(signal) {
+      await outbox.flush(signal);
+      // The commits are part of the last report.
+      await capacity.flush(signal);
+    },
   };
 }

@@ -42,7 +42,8 @@ export interface EngineOptions {
   /** These may change at run time. */
   readonly targetGlobal: () => number;
   readonly readahead: () => number;
-  readonly capacity: () => CapacitySettings;
+  /** Undefined = the cachestore is neither counted nor limited. */
+  readonly capacity?: (() => CapacitySettings) | undefined;
   /** For tests: overwrites memory as it is released. */
   readonly poisonMemory?: boolean;
 }

@@ -33,6 +33,7 @@ import { resolveVersion, versionTtlMs } from '#cache/engine/metadata/version-hea
 import type { Sequences } from '#cache/engine/sparse/sequences.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import { asView } from '#cache/engine/streams/view-or-copy.ts';
+import type { Capacity } from '#cache/engine/capacity/capacity.ts';
 import { ruleOf, underRule, type BucketRules } from '#cache/engine/buckets/bucket-rule.ts';
 import { notCached, requireStored } from '#cache/engine/fetch/only-if-cached.ts';
 
@@ -42,6 +43,7 @@ export interface ReadContext extends FetchContext, BucketRules {
   readonly sequences: Sequences;
   readonly originId: string;
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
+  readonly capacity: Pick<Capacity, 'touch'>;
   readonly readahead: () => number;
 }
 
@@ -226,6 +228,7 @@ async function* fetchChunks(
       slice: (number) => {
         const slice = sliceAt(range, chunkSizeBytes, number);
         const chunk = chunkAt(object, chunkSizeBytes, slice.index, prefix);
+        context.capacity.touch(chunk.path, object.bucket);
         return { chunk, range: slice, sparse: isSparseSlice(chunk, slice, number) };
       },
       readahead: context.readahead(),
@@ -286,7 +289,11 @@ function wholeFromMemory(
   const { path } = chunkAt(object, chunkSizeBytes, slice.index, prefix);
   if (context.flights.get(path) !== undefined) return undefined;
   const piece = memoryPiece(context.memoryTier, path, slice, asView);
-  if (piece === undefined || piece.bytes.length === rangeLength(range)) return piece;
+  if (piece === undefined) return undefined;
+  if (piece.bytes.length === rangeLength(range)) {
+    context.capacity.touch(path, object.bucket);
+    return piece;
+  }
   piece.release();
   return undefined;
 }

@@ -2,7 +2,6 @@
  * Replicas: an address that successive processes use. A process is a real engine with its ports, its clock and its view of
  * the cluster. When it dies, its events are dropped, and the next process starts with no state.
  */
-import { DEFAULT_CAPACITY } from '#cache/core/capacity/settings.ts';
 import type { ChunkPath, chunkFields } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
@@ -164,7 +163,6 @@ export function startProcess(
     random: () => random.next(),
     targetGlobal: () => scenario.targetGlobal,
     readahead: () => scenario.readahead,
-    capacity: () => DEFAULT_CAPACITY,
     poisonMemory: true,
   });
   self.engine.run(self.stop.signal).catch((error: unknown) => {

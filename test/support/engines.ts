@@ -140,7 +140,7 @@ export function openEngines(options: EnginesOptions = {}): Engines {
         random: Math.random,
         targetGlobal: () => options.targetGlobal ?? 192,
         readahead: () => options.readahead ?? 8,
-        capacity: () => ({ ...DEFAULT_CAPACITY, ...options.capacity?.() }),
+        ...(options.capacity !== undefined && { capacity: () => ({ ...DEFAULT_CAPACITY, ...options.capacity?.() }) }),
         poisonMemory: true,
       }),
     };

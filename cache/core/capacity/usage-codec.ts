@@ -38,6 +38,8 @@ export interface UsageAnswer {
   readonly account: StoreAccount;
   /** Chunks whose `effectiveMinute` is below it are evicted. */
   readonly cutoffMinute?: number;
+  /** The minute for which the cutoff was computed: `nowMinute` of `effectiveMinute`. */
+  readonly atMinute?: number;
   /** Sweep now, and report again in a few seconds. */
   readonly urgent: boolean;
 }
@@ -94,22 +96,29 @@ function parseReport(bytes: Uint8Array): UsageReport | undefined {
   };
 }
 
-export function encodeUsageAnswer({ account, cutoffMinute, urgent }: UsageAnswer): Uint8Array {
+export function encodeUsageAnswer({ account, cutoffMinute, atMinute, urgent }: UsageAnswer): Uint8Array {
   return encodeWithBuckets(account.byBucket, (buckets) => ({
     account: { ...formatAccount(account), byBucket: buckets },
     cutoffMinute,
+    atMinute,
     urgent,
   }));
 }
 
 /** Throws `peer_unavailable`. */
 export function decodeUsageAnswer(bytes: Uint8Array): UsageAnswer {
-  const { cutoffMinute, urgent, ...fields } = (bytes.length > MAX_USAGE_BYTES ? undefined : parseFields(bytes)) ?? {};
+  const { cutoffMinute, atMinute, urgent, ...fields } =
+    (bytes.length > MAX_USAGE_BYTES ? undefined : parseFields(bytes)) ?? {};
   const account = parseAccount(fields['account']);
   const isCutoff = cutoffMinute === undefined || (typeof cutoffMinute === 'number' && Number.isFinite(cutoffMinute));
-  if (account === undefined || !isCutoff || typeof urgent !== 'boolean')
+  if (account === undefined || !isCutoff || !isOptionalCount(atMinute) || typeof urgent !== 'boolean')
     throw new OrcaError('peer_unavailable', 'the answer to a report of usage is malformed');
-  return { account, ...(cutoffMinute !== undefined && { cutoffMinute }), urgent };
+  return {
+    account,
+    ...(cutoffMinute !== undefined && { cutoffMinute }),
+    ...(atMinute !== undefined && { atMinute }),
+    urgent,
+  };
 }
 
 /** What a cache publishes for the other caches of the store. */

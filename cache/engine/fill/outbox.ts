@@ -55,6 +55,10 @@ export interface OutboxOptions {
   readonly random: () => number;
   /** False until the origin's identity is verified: until then nothing is committed under its id. */
   readonly mayCommit: () => boolean;
+  /** This replica has committed a chunk that was not stored before. */
+  readonly onCommitted?: (chunk: Chunk) => void;
+  /** The store has refused a chunk for lack of room. */
+  readonly onFull?: () => void;
 }
 
 export class Outbox {
@@ -172,7 +176,7 @@ export class Outbox {
   }
 
   async #upload(item: Commit): Promise<boolean> {
-    const { store, catalog, clock, observer } = this.#options;
+    const { store, catalog, clock, observer, onCommitted } = this.#options;
     const { chunk, metadata, bytes, overwrite } = item;
     const startedMs = clock.now();
     const late = () => new OrcaError('store_unavailable', `no commit within ${COMMIT_TIMEOUT_MS} ms`);
@@ -183,6 +187,7 @@ export class Outbox {
       observer.storeRequest('commit', outcome, clock.now() - startedMs);
       observer.fill(outcome === 'won' ? 'committed' : 'lost');
       if (outcome === 'won') observer.committedBytes(chunk.lengthBytes);
+      if (outcome === 'won' && !overwrite) onCommitted?.(chunk);
       catalog.add(chunk.path);
       this.#settled();
     } catch (error) {
@@ -229,11 +234,12 @@ export class Outbox {
   }
 
   #failed(isFull: boolean): void {
-    const { clock, random } = this.#options;
+    const { clock, random, onFull } = this.#options;
     const pauseMs = isFull ? FULL_PAUSE_MS : backoffMs(this.#failures, BACKOFF_MS, BACKOFF_MAX_MS, 0.5 + random() / 2);
     this.#failures++;
     this.#isFull = isFull;
     this.#nextTryMs = clock.now() + pauseMs;
+    if (isFull) onFull?.();
   }
 
   async #sleep(ms: number, signal: AbortSignal): Promise<void> {

@@ -37,6 +37,26 @@ export interface Absence {
   readonly learnedMs: number;
 }
 
+/** A version that another one has replaced. */
+export interface ReplacedVersion {
+  readonly etag: string;
+  readonly sizeBytes: number;
+}
+
+export interface Remembered {
+  /** The version that was known until now, if it is another one. */
+  readonly replaced?: ReplacedVersion;
+  /** The version that was found to be outdated before this one was known. */
+  readonly outdated?: ReplacedVersion;
+}
+
+interface Outdated {
+  readonly etag: string;
+  /** Undefined = its head was not known here. */
+  readonly sizeBytes: number | undefined;
+  readonly atMs: number;
+}
+
 export interface HeadTableOptions {
   readonly clock: Clock;
   readonly maxEntries: number;
@@ -48,8 +68,8 @@ export class HeadTable {
   readonly #negativeTtlMs: number;
   readonly #heads: LruTable<LearnedHead>;
   readonly #absences: LruTable<Absence>;
-  /** By name, the last version that was found to be outdated, and when. */
-  readonly #outdated = new LruTable<{ readonly etag: string; readonly atMs: number }>({ maxEntries: MAX_OUTDATED });
+  /** By name, the last version that was found to be outdated. */
+  readonly #outdated = new LruTable<Outdated>({ maxEntries: MAX_OUTDATED });
 
   constructor({ clock, maxEntries, negativeTtlMs }: HeadTableOptions) {
     this.#clock = clock;
@@ -85,21 +105,28 @@ export class HeadTable {
     return this.#outdated.get(name)?.etag === etag && this.#heads.get(name)?.head.etag !== etag;
   }
 
-  /** Records a head, unless a newer one is known; returns the version that it replaces, if it is another one. */
-  remember(name: string, learned: LearnedHead): string | undefined {
+  /** Records a head, unless a newer one is known, and returns which versions it replaces. */
+  remember(name: string, learned: LearnedHead): Remembered {
     const { etag } = learned.head;
     const outdated = this.#outdated.get(name);
     // Another replica may not know yet that this version is outdated.
-    if (outdated?.etag === etag && learned.learnedMs <= outdated.atMs) return undefined;
+    if (outdated?.etag === etag && learned.learnedMs <= outdated.atMs) return {};
     const absence = this.#absences.get(name);
-    if (absence !== undefined && absence.learnedMs > learned.learnedMs) return undefined;
+    if (absence !== undefined && absence.learnedMs > learned.learnedMs) return {};
     const before = this.#heads.get(name);
-    if (before !== undefined && before.learnedMs > learned.learnedMs) return undefined;
+    if (before !== undefined && before.learnedMs > learned.learnedMs) return {};
     this.#absences.delete(name);
     this.#heads.set(name, learned);
     // A purge ends with the origin's next response. A version may return: the same content was written again.
     if (outdated?.etag === ANY_VERSION || outdated?.etag === etag) this.#outdated.delete(name);
-    return before?.head.etag === etag ? undefined : before?.head.etag;
+    const replaced = before?.head.etag === etag ? undefined : before?.head;
+    const isNews = outdated?.sizeBytes !== undefined && outdated.etag !== etag;
+    // Told once: another new version replaces this one, not the one before it.
+    if (isNews) this.#outdated.set(name, { ...outdated, sizeBytes: undefined });
+    return {
+      ...(replaced !== undefined && { replaced: { etag: replaced.etag, sizeBytes: replaced.sizeBytes } }),
+      ...(isNews && { outdated: { etag: outdated.etag, sizeBytes: outdated.sizeBytes } }),
+    };
   }
 
   /** Records an absence that was requested at `askedMs`, unless a newer head is known. */
@@ -116,8 +143,10 @@ export class HeadTable {
   /** Drops this version, or `ANY_VERSION`. Another version that is known already stays. */
   forget(name: string, etag: string): void {
     if (etag === ANY_VERSION) this.#absences.delete(name);
-    if (etag === ANY_VERSION || this.#heads.get(name)?.head.etag === etag) this.#heads.delete(name);
-    this.#outdated.set(name, { etag, atMs: this.#clock.now() });
+    const known = this.#heads.get(name)?.head;
+    const sizeBytes = known?.etag === etag ? known.sizeBytes : undefined;
+    if (etag === ANY_VERSION || known?.etag === etag) this.#heads.delete(name);
+    this.#outdated.set(name, { etag, sizeBytes, atMs: this.#clock.now() });
   }
 
   ageMs({ learnedMs }: { readonly learnedMs: number }): number {

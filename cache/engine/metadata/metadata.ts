@@ -4,7 +4,7 @@
  * (stale-if-error). Age counts from the request to the origin, not from when a replica received the answer.
  */
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
-import type { ObjectHead } from '#cache/core/object.ts';
+import type { ObjectHead, ObjectVersion } from '#cache/core/object.ts';
 import type { LearnedHead } from '#cache/core/peer/head-message.ts';
 import { ANY_VERSION, objectHash, type ObjectName } from '#cache/core/peer/head-request.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
@@ -35,6 +35,8 @@ export interface MetadataOptions {
   /** How long after its TTL an entry is still served while it is revalidated; never longer than the TTL. */
   readonly staleWhileRevalidateMs: number;
   readonly staleIfErrorMs: number;
+  /** A newer version of the object is known: this one is not requested any more. */
+  readonly onSuperseded?: (version: ObjectVersion) => void;
 }
 
 /** What a read accepts. */
@@ -268,8 +270,11 @@ export class Metadata {
 
   /** `name`: as it was at the time of the request to the origin. */
   #remember(name: string, object: ObjectName, learned: LearnedHead): void {
-    const replaced = this.#table.remember(name, learned);
-    if (replaced !== undefined) this.invalidate(object, replaced);
+    const { replaced, outdated } = this.#table.remember(name, learned);
+    const { onSuperseded } = this.#options;
+    if (replaced !== undefined) this.invalidate(object, replaced.etag);
+    if (replaced !== undefined) onSuperseded?.({ ...object, ...replaced });
+    if (outdated !== undefined) onSuperseded?.({ ...object, ...outdated });
   }
 
   /** The manifest's head, if it is recent enough to be served while the origin is down. */

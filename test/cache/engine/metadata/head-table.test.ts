@@ -28,11 +28,28 @@ test('reports the version that a head replaces, and keeps the head that was lear
   const { clock, table, learned } = open();
   const early = learned('a');
   await clock.advance(10);
-  expect(table.remember(NAME, learned('b'))).toBeUndefined();
-  expect(table.remember(NAME, early)).toBeUndefined();
+  expect(table.remember(NAME, learned('b'))).toEqual({});
+  expect(table.remember(NAME, early)).toEqual({});
   expect(table.fresh(NAME, 100)?.head.etag).toBe('b');
-  expect(table.remember(NAME, learned('b'))).toBeUndefined();
-  expect(table.remember(NAME, learned('c'))).toBe('b');
+  expect(table.remember(NAME, learned('b'))).toEqual({});
+  expect(table.remember(NAME, learned('c'))).toEqual({ replaced: { etag: 'b', sizeBytes: 1 } });
+});
+
+test('reports a version that was found to be outdated when the next one is known, once', () => {
+  const { table, learned } = open();
+  table.remember(NAME, learned('a'));
+  table.forget(NAME, 'a');
+  expect(table.remember(NAME, learned('b'))).toEqual({ outdated: { etag: 'a', sizeBytes: 1 } });
+  expect(table.remember(NAME, learned('c'))).toEqual({ replaced: { etag: 'b', sizeBytes: 1 } });
+});
+
+test('does not report an outdated version whose size is not known, or that has returned', async () => {
+  const { clock, table, learned } = open();
+  table.forget(NAME, 'a');
+  expect(table.remember(NAME, learned('b'))).toEqual({});
+  table.forget(NAME, 'b');
+  await clock.advance(1);
+  expect(table.remember(NAME, learned('b'))).toEqual({});
 });
 
 test('an absence replaces the head, and is kept for the rest of the negative TTL', async () => {

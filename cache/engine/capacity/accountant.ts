@@ -1,0 +1,190 @@
+/**
+ * Adds up what the owners of shards report, and decides what has to go. Only reports of the accountant's own view of the
+ * replicas count: within one view each shard has one owner, so that none is counted twice.
+ */
+import { addByBucket } from '#cache/core/capacity/bucket-names.ts';
+import { SHARDS } from '#cache/core/capacity/chunk-key.ts';
+import { planEviction, type EvictionPlan } from '#cache/core/capacity/cutoff.ts';
+import { Histogram } from '#cache/core/capacity/histogram.ts';
+import { ageClasses, type AccountState, type StoreAccount } from '#cache/core/capacity/store-account.ts';
+import type { UsageAnswer, UsageReport } from '#cache/core/capacity/usage-codec.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import { REPORT_MS } from './intervals.ts';
+import type { Room } from './room.ts';
+
+/** A replica that is not heard of for longer may be gone, and its shards may have changed. */
+const KEPT_SWEEPS = 2;
+const KEPT_REPORTS = 3;
+/** A full cachestore gets this much room at once, so that commits do not wait for the next sweep. */
+const FULL_SHARE = 0.05;
+/** The replicas' next commits show whether that was enough: each tries again within half of this time. */
+const FULL_PAUSE_MS = 60_000;
+
+interface Received {
+  readonly report: UsageReport;
+  readonly atMs: number;
+}
+
+interface Totals {
+  readonly covered: number;
+  readonly usedBytes: number;
+  readonly chunks: number;
+  readonly pinnedBytes: number;
+  readonly evictable: Histogram;
+  readonly byBucket: Map<string, number>;
+  readonly isFull: boolean;
+  readonly deniedReason: string | undefined;
+  readonly lastSweepMs: number | undefined;
+  readonly oldestSweepMs: number | undefined;
+}
+
+export interface AccountantOptions {
+  /** As configured, or the size of the file system. */
+  readonly capacityBytes: () => number | undefined;
+  /** What other caches have in the same store. */
+  readonly foreignBytes: () => number;
+}
+
+export class Accountant {
+  readonly #room: Room;
+  readonly #options: AccountantOptions;
+  #received: Received[] = [];
+  #isEvicting = false;
+  /** What is to be left at most, once a full store has got some room. */
+  #fullGoalBytes: number | undefined;
+  #fullPauseUntilMs = -Infinity;
+
+  constructor(room: Room, options: AccountantOptions) {
+    this.#room = room;
+    this.#options = options;
+  }
+
+  /** Throws `bad_request` for the report of another cache. */
+  receive(report: UsageReport): UsageAnswer {
+    const { originId, shards, clock } = this.#room;
+    if (report.originId !== originId)
+      throw new OrcaError('bad_request', 'origin_id differs: all replicas must have the same origin.id');
+    if (report.epoch === shards.epoch) {
+      // Two reports that cover the same shard are from the same replica.
+      const covered = new Set(report.covered);
+      this.#received = this.#received.filter((other) => !other.report.covered.some((shard) => covered.has(shard)));
+      this.#received.push({ report, atMs: clock.now() });
+    }
+    return this.#answer();
+  }
+
+  #answer(): UsageAnswer {
+    const nowMinute = this.#room.time.nowMinute();
+    const totals = this.#totals();
+    const isCounted = totals.covered === SHARDS;
+    const plan = isCounted ? this.#plan(totals, nowMinute) : undefined;
+    const { cutoffMinute } = plan ?? {};
+    return {
+      account: this.#account(totals, plan, nowMinute),
+      ...(cutoffMinute !== undefined && { cutoffMinute, atMinute: nowMinute }),
+      // Sweeps that cannot free anything need not hurry.
+      urgent:
+        (totals.isFull || this.#fullGoalBytes !== undefined) &&
+        totals.deniedReason === undefined &&
+        (plan === undefined || cutoffMinute !== undefined),
+    };
+  }
+
+  #totals(): Totals {
+    const { clock, shards, settings } = this.#room;
+    const keptMs = Math.max(KEPT_SWEEPS * settings().sweepIntervalMs, KEPT_REPORTS * REPORT_MS);
+    const nowMs = clock.now();
+    this.#received = this.#received.filter(
+      ({ report, atMs }) => report.epoch === shards.epoch && nowMs - atMs <= keptMs,
+    );
+    const reports = this.#received.map(({ report }) => report);
+    const sum = (field: (report: UsageReport) => number): number => reports.reduce((all, one) => all + field(one), 0);
+    const evictable = new Histogram();
+    const byBucket = new Map<string, number>();
+    for (const report of reports) {
+      evictable.merge(report.evictable);
+      addByBucket(byBucket, report.byBucket);
+    }
+    const covered = sum((report) => report.covered.length);
+    const isCounted = covered === SHARDS;
+    const sweptMs = (field: 'lastSweepMs' | 'oldestSweepMs', pick: (...ms: number[]) => number): number | undefined => {
+      const times = reports.map((report) => report[field]).filter((ms) => ms !== undefined);
+      return isCounted && times.length > 0 ? pick(...times) : undefined;
+    };
+    return {
+      covered,
+      usedBytes: sum(({ bytes }) => bytes),
+      chunks: sum(({ chunks }) => chunks),
+      pinnedBytes: sum(({ pinnedBytes }) => pinnedBytes),
+      evictable,
+      byBucket,
+      isFull: reports.some(({ isFull }) => isFull),
+      deniedReason: reports.find(({ deniedReason }) => deniedReason !== undefined)?.deniedReason,
+      lastSweepMs: sweptMs('lastSweepMs', Math.max),
+      oldestSweepMs: sweptMs('oldestSweepMs', Math.min),
+    };
+  }
+
+  /** Two goals: the low watermark, and some room in a store that is full. The one that frees more counts. */
+  #plan({ usedBytes, evictable, isFull }: Totals, nowMinute: number): EvictionPlan {
+    const { highWatermark, lowWatermark } = this.#room.settings();
+    const figures = { usedBytes, histogram: evictable, nowMinute, isFull: false };
+    const capacityBytes = this.#options.capacityBytes();
+    const byCapacity = planEviction({
+      ...figures,
+      capacityBytes,
+      highWatermark,
+      lowWatermark,
+      isEvicting: this.#isEvicting,
+    });
+    this.#isEvicting = byCapacity.isEvicting;
+    const goalBytes = this.#updateFullGoal(usedBytes, isFull);
+    if (goalBytes === undefined || usedBytes - goalBytes <= byCapacity.freeBytes) return byCapacity;
+    const marks = { highWatermark: 100, lowWatermark: 100, isEvicting: true };
+    return planEviction({ ...figures, ...marks, capacityBytes: goalBytes });
+  }
+
+  /**
+   * The goal is set once, and holds until it is reached: a replica without further commits does not find out that there is
+   * room again, and must not make the store ever emptier.
+   */
+  #updateFullGoal(usedBytes: number, isFull: boolean): number | undefined {
+    const { clock } = this.#room;
+    const nowMs = clock.now();
+    if (this.#fullGoalBytes !== undefined && usedBytes <= this.#fullGoalBytes) {
+      this.#fullGoalBytes = undefined;
+      this.#fullPauseUntilMs = nowMs + FULL_PAUSE_MS;
+    }
+    if (!isFull) this.#fullGoalBytes = undefined;
+    else if (nowMs >= this.#fullPauseUntilMs) this.#fullGoalBytes ??= Math.floor(usedBytes * (1 - FULL_SHARE));
+    return this.#fullGoalBytes;
+  }
+
+  #account(totals: Totals, plan: EvictionPlan | undefined, nowMinute: number): StoreAccount {
+    const { covered, usedBytes, chunks, pinnedBytes, evictable, byBucket, lastSweepMs, oldestSweepMs } = totals;
+    const blocked = totals.deniedReason ?? plan?.blocked;
+    return {
+      state: this.#state(totals, plan),
+      usedBytes,
+      chunks,
+      pinnedBytes,
+      capacityBytes: this.#options.capacityBytes(),
+      foreignBytes: this.#options.foreignBytes(),
+      byBucket,
+      byAge: ageClasses(evictable, nowMinute),
+      oldestReadMinute: evictable.entries()[0]?.minute,
+      lastSweepMs,
+      oldestSweepMs,
+      coveredShards: covered,
+      ...(blocked !== undefined && { blocked }),
+    };
+  }
+
+  #state({ covered, isFull, deniedReason }: Totals, plan: EvictionPlan | undefined): AccountState {
+    if (isFull || this.#fullGoalBytes !== undefined) return 'full';
+    if (covered < SHARDS || plan === undefined) return 'counting';
+    const hasToGo = plan.cutoffMinute !== undefined || plan.freeBytes > 0;
+    if (!hasToGo) return 'ok';
+    return deniedReason !== undefined || plan.blocked !== undefined ? 'over_capacity' : 'evicting';
+  }
+}

@@ -1,0 +1,187 @@
+/** Pins: versions that must not be evicted. Each pin has an object in the cachestore for each shard with such versions. */
+import { SHARDS, shardOf } from '#cache/core/capacity/chunk-key.ts';
+import { isPinName, parsePinObjectName, pinObjectName, PINS_PREFIX, PinSet } from '#cache/core/capacity/pins.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import type { StoredEntry } from '#cache/engine/ports.ts';
+import type { Room } from './room.ts';
+
+/** 25,600 objects, which 26 lists show. */
+export const MAX_PINS = 100;
+/** A sweep of many shards need not list the pins for each. Before anything is deleted they are listed in any case. */
+const LISTED_MS = 30_000;
+/** S3 tells times to the second: an object that is older when it is read has another time once it is replaced. */
+const RESOLUTION_MS = 2_000;
+
+export interface PinnedVersion {
+  /** The version's 64 hex digits. */
+  readonly versionHex: string;
+  /** The size of its chunks. */
+  readonly sizeBytes: number;
+}
+
+export interface PinSummary {
+  readonly name: string;
+  /** Null = until it is removed. */
+  readonly expiresMs: number | null;
+  readonly sizeBytes: number;
+  readonly versions: number;
+}
+
+export interface PinRequest {
+  readonly name: string;
+  readonly expiresMs: number | null;
+  readonly versions: Iterable<PinnedVersion>;
+}
+
+export class Pins {
+  readonly #room: Room;
+  readonly #capacityBytes: () => number | undefined;
+  #listed: { readonly entries: readonly StoredEntry[]; readonly atMs: number } | undefined;
+  /** Of the shard that is swept, by object name, time of modification and size. */
+  #sets = new Map<string, { readonly set: PinSet; readonly isFinal: boolean }>();
+  #shard: number | undefined;
+
+  constructor(room: Room, capacityBytes: () => number | undefined) {
+    this.#room = room;
+    this.#capacityBytes = capacityBytes;
+  }
+
+  /**
+   * The pins of a shard that have not expired. `isFresh`: including any that was written before this call. Rejects if one
+   * cannot be read: then nothing may be evicted from the shard.
+   */
+  async of(shard: number, isFresh: boolean, signal: AbortSignal): Promise<readonly PinSet[]> {
+    if (shard !== this.#shard) this.#sets = new Map();
+    this.#shard = shard;
+    const entries = await this.#entries(isFresh, signal);
+    const known = this.#sets;
+    const sets: typeof known = new Map();
+    for (const { name, modifiedMs, sizeBytes } of entries) {
+      if (parsePinObjectName(name)?.shard !== shard) continue;
+      const version = `${name} ${modifiedMs} ${sizeBytes}`;
+      const before = known.get(version);
+      const isFinal = (this.#room.time.nowMs() ?? 0) - modifiedMs > RESOLUTION_MS;
+      const set = before?.isFinal === true ? before.set : await this.#read(name, signal);
+      if (set !== undefined) sets.set(version, { set, isFinal });
+    }
+    this.#sets = sets;
+    return [...sets.values()].map(({ set }) => set).filter(({ header }) => !this.#hasExpired(header));
+  }
+
+  /** Adds or replaces a pin. Rejects with invalid_argument. */
+  async put({ name, expiresMs, versions }: PinRequest, signal: AbortSignal): Promise<void> {
+    const byShard = new Map<number, PinnedVersion[]>();
+    for (const version of versions) {
+      const shard = shardOf(version.versionHex);
+      const others = byShard.get(shard);
+      if (others === undefined) byShard.set(shard, [version]);
+      else others.push(version);
+    }
+    const objects = [...byShard].map(([shard, pinned]) => ({
+      objectName: pinObjectName(name, shard),
+      body: PinSet.of(
+        { name, expiresMs, bytes: pinned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) },
+        pinned.map(({ versionHex }) => versionHex),
+      ).encode(),
+    }));
+    const names = new Set((await this.list(signal)).map((pin) => pin.name));
+    if (!names.has(name) && names.size >= MAX_PINS)
+      throw new OrcaError('invalid_argument', `there are ${names.size} pins, the maximum: remove one first`);
+    for (const { objectName, body } of objects) await this.#room.calls.putSmall(objectName, body, signal);
+    const kept = new Set(objects.map(({ objectName }) => objectName));
+    await this.#remove(name, (objectName) => !kept.has(objectName), signal);
+  }
+
+  /** Its chunks may be evicted from now on. */
+  async remove(name: string, signal: AbortSignal): Promise<void> {
+    if (!isPinName(name)) throw new OrcaError('invalid_argument', `there is no pin ${JSON.stringify(name)}`);
+    await this.#remove(name, () => true, signal);
+  }
+
+  /** By name. Reads one object for each pin and shard: for people, not for sweeps. */
+  async list(signal: AbortSignal): Promise<readonly PinSummary[]> {
+    const pins = new Map<string, PinSummary>();
+    for (const entry of await this.#entries(true, signal)) {
+      const parsed = parsePinObjectName(entry.name);
+      const set = parsed && (await this.#read(entry.name, signal));
+      if (set === undefined || this.#hasExpired(set.header)) continue;
+      const { name, expiresMs, bytes } = set.header;
+      const before = pins.get(name);
+      pins.set(name, {
+        name,
+        expiresMs,
+        sizeBytes: (before?.sizeBytes ?? 0) + bytes,
+        versions: (before?.versions ?? 0) + set.size,
+      });
+    }
+    return [...pins.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Rejects with invalid_argument if `sizeBytes` more, instead of what a pin of that name has, would be too much. */
+  async requireRoom(name: string, sizeBytes: number, signal: AbortSignal): Promise<void> {
+    const capacityBytes = this.#capacityBytes();
+    if (capacityBytes === undefined) return;
+    const { maxPinned } = this.#room.settings();
+    const limitBytes = Math.floor((capacityBytes * maxPinned) / 100);
+    let pinnedBytes = 0;
+    for (const pin of await this.list(signal)) if (pin.name !== name) pinnedBytes += pin.sizeBytes;
+    if (pinnedBytes + sizeBytes <= limitBytes) return;
+    throw new OrcaError(
+      'invalid_argument',
+      `pin ${name} has ${sizeBytes} bytes, and other pins have ${pinnedBytes}: at most ${limitBytes} bytes may be pinned, ` +
+        `${maxPinned} % of the capacity; remove a pin, or increase cacheStore.maxPinned or cacheStore.capacity`,
+    );
+  }
+
+  /** Deletes the objects of expired pins of a shard. */
+  async removeExpired(shard: number, signal: AbortSignal): Promise<void> {
+    const expired: string[] = [];
+    for (const entry of await this.#entries(false, signal)) {
+      if (parsePinObjectName(entry.name)?.shard !== shard) continue;
+      const set = await this.#read(entry.name, signal);
+      if (set !== undefined && this.#hasExpired(set.header)) expired.push(entry.name);
+    }
+    if (expired.length > 0) await this.#room.calls.remove(expired.slice(0, MAX_PINS), signal);
+  }
+
+  async #remove(name: string, isRemoved: (objectName: string) => boolean, signal: AbortSignal): Promise<void> {
+    const entries = await this.#entries(true, signal);
+    const removed = entries
+      .map((entry) => entry.name)
+      .filter((objectName) => parsePinObjectName(objectName)?.name === name && isRemoved(objectName));
+    if (removed.length === 0) return;
+    const { failed } = await this.#room.calls.remove(removed, signal);
+    if (failed[0] !== undefined) throw failed[0].error;
+  }
+
+  async #entries(isFresh: boolean, signal: AbortSignal): Promise<readonly StoredEntry[]> {
+    const { calls, clock } = this.#room;
+    if (!isFresh && this.#listed !== undefined && clock.now() - this.#listed.atMs < LISTED_MS)
+      return this.#listed.entries;
+    const atMs = clock.now();
+    const entries: StoredEntry[] = [];
+    for await (const page of calls.list(PINS_PREFIX, signal)) {
+      entries.push(...page);
+      if (entries.length > MAX_PINS * SHARDS * 2)
+        throw new OrcaError('store_unavailable', `more than ${MAX_PINS} pins are in the cachestore`);
+    }
+    this.#listed = { entries, atMs };
+    return entries;
+  }
+
+  /** Undefined: removed since it was listed. */
+  async #read(objectName: string, signal: AbortSignal): Promise<PinSet | undefined> {
+    const bytes = await this.#room.calls.getSmall(objectName, signal);
+    if (bytes === undefined) return undefined;
+    const set = PinSet.decode(bytes);
+    if (set === undefined)
+      throw new OrcaError('store_unavailable', `the pin ${objectName} is unreadable: nothing of its shard is evicted`);
+    return set;
+  }
+
+  /** By the store's time, which is never ahead. */
+  #hasExpired({ expiresMs }: { readonly expiresMs: number | null }): boolean {
+    const nowMs = this.#room.time.nowMs();
+    return expiresMs !== null && nowMs !== undefined && nowMs > expiresMs;
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Decides for each chunk of a shard whether it is evicted, and deletes in batches. Right before a batch is deleted, each
+ * of its chunks is judged again, by pins and reads as of then.
+ */
+import { effectiveMinute } from '#cache/core/capacity/cutoff.ts';
+import { minuteOf, parseChunkName, readKey, type ChunkKey } from '#cache/core/capacity/chunk-key.ts';
+import { OTHER_BUCKET } from '#cache/core/capacity/bucket-names.ts';
+import type { PinSet } from '#cache/core/capacity/pins.ts';
+import type { EvictionReason } from '#cache/core/capacity/usage-codec.ts';
+import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
+import { MAX_STORE_NAMES, type StoredEntry } from '#cache/engine/ports.ts';
+import type { Obstacles } from './obstacles.ts';
+import type { Evictions } from './evictions.ts';
+import type { LastRead } from './ledgers.ts';
+import type { Room } from './room.ts';
+import type { CountedChunk } from './shard-count.ts';
+
+const MINUTE_MS = 60_000;
+
+/** Which chunks the accountant wants to go. */
+export interface Cutoff {
+  /** Chunks whose effective minute is below it, */
+  readonly minute: number;
+  /** computed for this time. */
+  readonly atMinute: number;
+  readonly reason: 'capacity' | 'full';
+}
+
+export type Kept = 'pinned' | 'young' | 'evictable';
+
+export interface Verdict {
+  readonly entry: StoredEntry;
+  readonly chunk: CountedChunk;
+  readonly kind: Kept | 'evict';
+  /** Only for `evict`. */
+  readonly reason: EvictionReason;
+}
+
+export interface RemoverOptions {
+  readonly shard: number;
+  /** `isFresh`: including those that were written until now. Rejects if nothing may be evicted. */
+  readonly pins: (isFresh: boolean, signal: AbortSignal) => Promise<readonly PinSet[]>;
+  readonly lastRead: (high: number, low: number) => LastRead | undefined;
+  /** As of now. */
+  readonly cutoff: () => Cutoff | undefined;
+  /** All chunks of the shard that are passed here have been superseded. */
+  readonly isSuperseded: boolean;
+  readonly onKept: (chunk: CountedChunk, kind: Kept) => void;
+  readonly onEvicted: (chunk: CountedChunk) => void;
+}
+
+export class Remover {
+  readonly #room: Room;
+  readonly #evictions: Evictions;
+  readonly #obstacles: Obstacles;
+  readonly #options: RemoverOptions;
+  readonly #key: ChunkKey = { high: 0, low: 0, shard: 0 };
+  #pins: readonly PinSet[] | undefined;
+  #batch: StoredEntry[] = [];
+
+  constructor(room: Room, evictions: Evictions, obstacles: Obstacles, options: RemoverOptions) {
+    this.#room = room;
+    this.#evictions = evictions;
+    this.#obstacles = obstacles;
+    this.#options = options;
+  }
+
+  /** Must be called first. Without the pins nothing is evicted. */
+  async readPins(signal: AbortSignal): Promise<void> {
+    try {
+      this.#pins = await this.#options.pins(false, signal);
+      this.#obstacles.gone('pins');
+    } catch (error) {
+      signal.throwIfAborted();
+      this.#pins = undefined;
+      this.#obstacles.failed('list', error);
+      this.#obstacles.met('pins', `the pins cannot be read: ${asOrcaError(error, 'internal', 'unexpected').message}`);
+    }
+  }
+
+  /** False for a name that is not a chunk of this cache. */
+  async add(entry: StoredEntry, signal: AbortSignal): Promise<boolean> {
+    const verdict = this.#judge(entry);
+    if (verdict === undefined) return false;
+    if (verdict.kind !== 'evict') this.#options.onKept(verdict.chunk, verdict.kind);
+    else {
+      this.#batch.push(entry);
+      if (this.#batch.length >= MAX_STORE_NAMES) await this.flush(signal);
+    }
+    return true;
+  }
+
+  /** Deletes the last batch. */
+  async flush(signal: AbortSignal): Promise<void> {
+    if (this.#batch.length === 0) return;
+    const { shard, pins, onKept, onEvicted } = this.#options;
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#pins = await pins(true, signal);
+    if (!this.#room.shards.isMine(shard)) throw new OrcaError('cancelled', 'another replica owns the shard now');
+    const verdicts = batch.map((entry) => this.#judge(entry)).filter((verdict) => verdict !== undefined);
+    const leaving = verdicts.filter(({ kind }) => kind === 'evict');
+    const failed = await this.#delete(leaving, signal);
+    for (const { entry, chunk, kind } of verdicts)
+      if (kind !== 'evict') onKept(chunk, kind);
+      else if (failed.has(entry.name)) onKept(chunk, 'evictable');
+      else onEvicted(chunk);
+    this.#evictions.evicted(
+      leaving
+        .filter(({ entry }) => !failed.has(entry.name))
+        .map(({ entry, reason, chunk }) => ({ name: entry.name, reason, chunk })),
+    );
+  }
+
+  /** Returns the names that could not be deleted. */
+  async #delete(leaving: readonly Verdict[], signal: AbortSignal): Promise<ReadonlySet<string>> {
+    if (leaving.length === 0) return new Set();
+    try {
+      const { failed } = await this.#room.calls.remove(
+        leaving.map(({ entry }) => entry.name),
+        signal,
+      );
+      if (failed.length < leaving.length) this.#obstacles.gone('delete');
+      for (const { error } of failed.slice(0, 1)) this.#obstacles.failed('delete', error);
+      return new Set(failed.map(({ name }) => name));
+    } catch (error) {
+      this.#obstacles.failed('delete', error);
+      throw error;
+    }
+  }
+
+  #judge(entry: StoredEntry): Verdict | undefined {
+    const { originId, time, settings } = this.#room;
+    const name = parseChunkName(entry.name, originId);
+    if (name === undefined) return undefined;
+    readKey(entry.name, this.#key);
+    const { high, low } = this.#key;
+    const { sizeBytes, modifiedMs } = entry;
+    const lastRead = this.#options.lastRead(high, low);
+    const modifiedMinute = minuteOf(modifiedMs);
+    const chunk: CountedChunk = {
+      high,
+      low,
+      sizeBytes,
+      modifiedMs,
+      // Who stores a chunk reads it, even if the report is lost.
+      minute: Math.max(lastRead?.minute ?? 0, modifiedMinute),
+      isProven: lastRead?.isProven ?? false,
+      bucket: lastRead?.bucket ?? OTHER_BUCKET,
+    };
+    const kept = (kind: Kept): Verdict => ({ entry, chunk, kind, reason: 'capacity' });
+    if (this.#pins?.some((pins) => pins.has(name.versionHex)) === true) return kept('pinned');
+    const nowMs = time.nowMs();
+    if (nowMs === undefined || nowMs - modifiedMs < settings().minAgeMs) return kept('young');
+    const reason = this.#pins && this.#reasonToEvict(chunk, nowMs);
+    return reason === undefined ? kept('evictable') : { entry, chunk, kind: 'evict', reason };
+  }
+
+  #reasonToEvict(chunk: CountedChunk, nowMs: number): EvictionReason | undefined {
+    const { isSuperseded, cutoff } = this.#options;
+    if (isSuperseded) return 'superseded';
+    const wanted = cutoff();
+    if (wanted !== undefined && effectiveMinute(chunk, chunk.minute, chunk.low, wanted.atMinute) < wanted.minute)
+      return wanted.reason;
+    const { maxIdleMs } = this.#room.settings();
+    // The whole minute of the last read counts.
+    return maxIdleMs !== undefined && nowMs - (chunk.minute + 1) * MINUTE_MS > maxIdleMs ? 'idle' : undefined;
+  }
+}

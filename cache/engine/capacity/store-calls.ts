@@ -1,0 +1,96 @@
+/**
+ * The room's calls of the cachestore. No client waits for them: at most two at once, each with a deadline, and none while
+ * the circuit breaker is open.
+ */
+import { MAX_STORE_NAMES, type Clock, type Removal, type StoredEntry, type StoredPage } from '#cache/engine/ports.ts';
+import type { GuardedStore } from '#cache/engine/upstream/guarded.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import { withDeadline } from '#shared/abortable.ts';
+
+/** One page can be listed while another batch is deleted. */
+const MAX_AT_ONCE = 2;
+/** The first list of a Filesystem store reads the directory of all versions. */
+const LIST_TIMEOUT_MS = 60_000;
+/** Stores without a batch call delete 1,000 names one by one. */
+const REMOVE_TIMEOUT_MS = 60_000;
+/** A ledger has 4 MiB at most. */
+const SMALL_TIMEOUT_MS = 30_000;
+/** A list without an end, of a store that repeats its pages, must not run forever: 100 million names. */
+const MAX_PAGES = 100_000;
+
+export class StoreCalls {
+  readonly #store: GuardedStore;
+  readonly #clock: Clock;
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+
+  constructor(store: GuardedStore, clock: Clock) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /** A store whose breaker is not closed would refuse. */
+  get isClosed(): boolean {
+    return this.#store.breaker.state === 'closed';
+  }
+
+  onClosed(listener: () => void): () => void {
+    return this.#store.breaker.onClose(listener);
+  }
+
+  /** Page by page, so that no more than one is in memory. */
+  async *list(prefix: string, signal: AbortSignal): AsyncGenerator<readonly StoredEntry[], void, void> {
+    let cursor: string | undefined;
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const { entries, cursor: next }: StoredPage = await this.#call(LIST_TIMEOUT_MS, signal, (bounded) =>
+        this.#store.list(prefix, cursor, { signal: bounded }),
+      );
+      yield entries;
+      if (next === undefined) return;
+      cursor = next;
+    }
+    throw new OrcaError('store_unavailable', `the list of ${prefix} does not end`);
+  }
+
+  /** At most `MAX_STORE_NAMES`. */
+  remove(names: readonly string[], signal: AbortSignal): Promise<Removal> {
+    if (names.length > MAX_STORE_NAMES) throw new OrcaError('internal', `${names.length} names in one batch`);
+    return this.#call(REMOVE_TIMEOUT_MS, signal, (bounded) => this.#store.remove(names, { signal: bounded }));
+  }
+
+  getSmall(name: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    return this.#call(SMALL_TIMEOUT_MS, signal, (bounded) => this.#store.getSmall(name, { signal: bounded }));
+  }
+
+  async putSmall(name: string, body: Uint8Array, signal: AbortSignal): Promise<void> {
+    await this.#call(SMALL_TIMEOUT_MS, signal, (bounded) => this.#store.putSmall(name, body, { signal: bounded }));
+  }
+
+  totalBytes(signal: AbortSignal): Promise<number | undefined> {
+    return this.#call(SMALL_TIMEOUT_MS, signal, async (bounded) => this.#store.totalBytes?.({ signal: bounded }));
+  }
+
+  async #call<T>(limitMs: number, signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    await this.#enter(signal);
+    try {
+      const late = () => new OrcaError('store_unavailable', `no answer within ${limitMs} ms`);
+      return await withDeadline(this.#clock, limitMs, late, signal, call);
+    } finally {
+      this.#running--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  /** Each caller makes one call at a time, so few wait. */
+  async #enter(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    while (this.#running >= MAX_AT_ONCE) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+      });
+      if (signal.aborted) this.#waiting.shift()?.();
+      signal.throwIfAborted();
+    }
+    this.#running++;
+  }
+}
