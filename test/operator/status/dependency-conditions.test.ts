@@ -234,7 +234,7 @@ describe('messages about space in the cachestore', () => {
     expect(messageOf(report)).toBe(`${expected} (pod models-0)`);
   });
 
-  describe('of a store that is too small for what clients read', () => {
+  describe('when the store is too small for what clients read', () => {
     const RECENT = 'chunks that were read within the last hour are evicted';
     const now = { lastSweepMs: 7_200_000, oldestReadMs: 3_700_000 };
     const atLowWatermark = { ...now, usedBytes: 16 * 2 ** 30 };
