@@ -11,8 +11,8 @@ import { parsePodReport } from './parse-pod-report.ts';
  * A pod answers from memory within milliseconds; a slower one is overloaded, and its report is not worth waiting for.
  */
 const TIMEOUT_MS = 2000;
-/** A report has a few hundred bytes. */
-const MAX_BYTES = 64 * 1024;
+/** A report has a few kilobytes. With a thousand buckets that all fail, their errors take half a megabyte. */
+const MAX_BYTES = 1024 * 1024;
 
 /** Resolves with undefined if the pod gives no valid report; rejects only when the signal aborts. */
 export type ProbePod = (podIp: string, signal: AbortSignal) => Promise<PodReport | undefined>;
