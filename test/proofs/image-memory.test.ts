@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { MOUNT } from '#crds/names.ts';
 import { freePort } from '#test/support/free-port.ts';
 import { http } from '#test/support/http.ts';
-import { startClient } from '#test/support/load-client.ts';
+import { startLoadThread } from '#test/support/load-thread.ts';
 import { readMetric } from '#test/support/metric.ts';
 import { startSyntheticOrigin, startSyntheticStore } from '#test/support/synthetic-s3.ts';
 import { TEST_CERTIFICATE, TEST_KEY } from '#test/support/tls-fixture.ts';
@@ -68,10 +68,10 @@ peers: {type: Static, self: "127.0.0.1:${peer}", static: {peers: ["127.0.0.1:${p
       clearInterval(polling);
       expect(await readMetric(opsUrl, 'orca_memory_budget_bytes')).toBe(LIMIT_BYTES / 2);
 
+      const clients = parts.use(startLoadThread());
       const readers = keys.map((key) =>
-        startClient(`${tls ? 'https' : 'http'}://127.0.0.1:${edge}`, BUCKET, key, BYTES_PER_SECOND),
+        clients.start(`${tls ? 'https' : 'http'}://127.0.0.1:${edge}`, BUCKET, key, BYTES_PER_SECOND),
       );
-      onTestFinished(() => readers.forEach((reader) => reader.leave()));
       await until(() => readers.every(({ gotBytes }) => gotBytes > 0), 'each reader has received bytes', 120_000);
       await expect
         .poll(() => readMetric(opsUrl, 'orca_stalls_total', { outcome: 'buffers_released' }), {

@@ -1,6 +1,6 @@
 /** Hundreds of clients on a small memory budget: peak resident memory, and that every buffer is released. */
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { startClient } from '#test/support/load-client.ts';
+import { startLoadThread } from '#test/support/load-thread.ts';
 import { BUCKET, BUDGET_BYTES, expectWhole, LONG_MS, names, startMemoryWorld } from '#test/support/memory-world.ts';
 import { MIB } from '#test/support/replicas.ts';
 import { until } from '#test/support/until.ts';
@@ -15,8 +15,9 @@ const start = (keys: readonly string[], tls: boolean) =>
 
 /** Reads all objects at once, not throttled; counts the clients per outcome. */
 async function readEach(edge: string, keys: readonly string[]): Promise<Record<string, number>> {
+  await using clients = startLoadThread();
   const outcomes: Record<string, number> = {};
-  for (const outcome of await Promise.all(keys.map((key) => startClient(edge, BUCKET, key).ended)))
+  for (const outcome of await Promise.all(keys.map((key) => clients.start(edge, BUCKET, key).ended)))
     outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
   return outcomes;
 }
@@ -46,8 +47,9 @@ describe.each([
     const others = [...names(16, 10 * MIB, 'other'), ...names(4, 128 * MIB, 'other')];
     const world = await start([...slow, ...others], tls);
     const { cache } = world;
-    const slowClients = slow.map((key) => startClient(cache.edge, BUCKET, key, 50_000));
-    onTestFinished(() => slowClients.forEach((client) => client.leave()));
+    const clients = startLoadThread();
+    onTestFinished(() => clients[Symbol.asyncDispose]());
+    const slowClients = slow.map((key) => clients.start(cache.edge, BUCKET, key, 50_000));
     await until(
       () => slowClients.every(({ gotBytes }) => gotBytes > 0),
       'each slow client has received bytes',
