@@ -147,11 +147,9 @@ class ObjectStore implements ProbedStore {
   }
 
   async list(prefix: string, cursor: string | undefined, call: CallOptions): Promise<StoredPage> {
+    const where = { prefix: listPrefix(prefix), cursor };
     try {
-      return await this.#wire.list(
-        { prefix: listPrefix(prefix), cursor },
-        { stallTimeoutMs: STALL_TIMEOUT_MS, ...call },
-      );
+      return await this.#wire.list(where, { stallTimeoutMs: STALL_TIMEOUT_MS, ...call });
     } catch (error) {
       throw toStoreError(error, `the list of ${prefix}`);
     }

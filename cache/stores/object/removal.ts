@@ -11,7 +11,7 @@ const AT_ONCE = 8;
  */
 const MAX_OUTAGES = 8;
 
-/** Rejects only when cancelled. */
+/** Rejects when cancelled, and where the store does not answer for any name. */
 export async function removeEach(names: readonly string[], remove: (name: string) => Promise<void>): Promise<Removal> {
   const failed: { readonly name: string; readonly error: OrcaError }[] = [];
   let next = 0;
@@ -40,5 +40,8 @@ export async function removeEach(names: readonly string[], remove: (name: string
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, names.length) }, work));
   if (cancelled !== undefined) throw cancelled;
+  // An outage, as of a store that deletes all names with one request.
+  if (names.length > 0 && failed.length === names.length && failed.every(({ error }) => isPassing(error)))
+    throw failed[0]!.error;
   return { removed: names.length - failed.length, failed };
 }

@@ -154,16 +154,23 @@ describe('a removal', () => {
   });
 
   test.for(['503 Server Busy', 'reset'] as const)(
-    'to a store that answers %s stops soon, and reports every name',
+    'to a store that answers %s to every request stops soon, and fails',
     async (how) => {
       const { server, store } = await open(() => (how === 'reset' ? how : refused(how, 'ServerBusy')));
-      const { removed, failed } = await store.remove(names(1_000), { signal });
-      expect(removed).toBe(0);
-      expect(failed).toHaveLength(1_000);
+      await expect(store.remove(names(1_000), { signal })).rejects.toMatchObject({ code: 'store_unavailable' });
       // Eight at once, until eight have failed in a row.
       expect(server.requests.length).toBeLessThanOrEqual(2 * 8 * 2);
     },
   );
+
+  test('to a store that fails in the middle reports the rest', async () => {
+    const { store } = await open(({ target }) =>
+      Number(target.split('/').at(-1)) < 100 ? accepted : refused('503 Server Busy', 'ServerBusy'),
+    );
+    const { removed, failed } = await store.remove(names(1_000), { signal });
+    expect([removed, failed.length]).toEqual([100, 900]);
+    expect(failed[0]).toMatchObject({ error: { status: 503 } });
+  });
 
   test('ends when it is cancelled', async () => {
     const cancelled = new AbortController();
