@@ -4,6 +4,8 @@ const QUEUE = 'operator/control/work-queue.ts';
 const LOCK = 'operator/control/lease-lock.ts';
 const APPLY = 'operator/reconcile/apply.ts';
 const DIFF = 'operator/reconcile/diff.ts';
+const USAGE = 'operator/status/cache-store-usage.ts';
+const STORE_READY = 'operator/status/cache-store-ready.ts';
 
 /** Bugs in the operator. */
 export const OPERATOR_MUTANTS: readonly Mutant[] = [
@@ -199,6 +201,30 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
     name: 'a Secret that is deleted after the rollout makes the cache unready',
     file: 'operator/status/ready.ts',
     search: 'if (upToDate) break;',
+    replace: '',
+  },
+  {
+    name: 'the figures of the cachestore are written with every report',
+    file: USAGE,
+    search: 'if (nowMs - updatedMs < MIN_INTERVAL_MS) return false;',
+    replace: '',
+  },
+  {
+    name: 'an incomplete account replaces the figures of the cachestore',
+    file: USAGE,
+    search: "capacity === undefined || capacity.state === 'counting' ? []",
+    replace: 'capacity === undefined ? []',
+  },
+  {
+    name: 'a figure of the cachestore that disappears stays in the status',
+    file: 'operator/reconcile/patch-status.ts',
+    search: 'removed.map((key) => [key, null])',
+    replace: 'removed.slice(0, 0).map((key) => [key, null])',
+  },
+  {
+    name: 'a cachestore that is too small is reported as good after each eviction',
+    file: STORE_READY,
+    search: "if (isStillTooSmall(capacity, cache)) return overCapacity('recent');",
     replace: '',
   },
 ];
