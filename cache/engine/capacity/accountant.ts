@@ -4,13 +4,14 @@
  */
 import { addByBucket } from '#cache/core/capacity/bucket-names.ts';
 import { SHARDS } from '#cache/core/capacity/chunk-key.ts';
-import { planEviction, type EvictionPlan } from '#cache/core/capacity/cutoff.ts';
+import { planEviction, type EvictionBlock, type EvictionPlan } from '#cache/core/capacity/cutoff.ts';
 import { Histogram } from '#cache/core/capacity/histogram.ts';
 import { ageClasses, type AccountState, type StoreAccount } from '#cache/core/capacity/store-account.ts';
 import type { UsageAnswer, UsageReport } from '#cache/core/capacity/usage-codec.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { REPORT_MS } from './intervals.ts';
 import type { Room } from './room.ts';
+import { byMinute, lastTickOf, minuteOfTick } from './ticks.ts';
 
 /** A replica that is not heard of for longer may be gone, and its shards may have changed. */
 const KEPT_SWEEPS = 2;
@@ -19,6 +20,9 @@ const KEPT_REPORTS = 3;
 const FULL_SHARE = 0.05;
 /** The replicas' next commits show whether that was enough: each tries again within half of this time. */
 const FULL_PAUSE_MS = 60_000;
+
+/** Chunks that were read within it are evicted only if what clients read is larger than the cachestore. */
+const RECENT_MINUTES = 60;
 
 interface Received {
   readonly report: UsageReport;
@@ -30,6 +34,7 @@ interface Totals {
   readonly usedBytes: number;
   readonly chunks: number;
   readonly pinnedBytes: number;
+  /** By tick. */
   readonly evictable: Histogram;
   readonly byBucket: Map<string, number>;
   readonly isFull: boolean;
@@ -81,7 +86,7 @@ export class Accountant {
     const { cutoffMinute } = plan ?? {};
     return {
       account: this.#account(totals, plan, nowMinute),
-      ...(cutoffMinute !== undefined && { cutoffMinute, atMinute: nowMinute }),
+      ...(cutoffMinute !== undefined && { cutoffMinute: minuteOfTick(cutoffMinute), atMinute: nowMinute }),
       // Sweeps that cannot free anything need not hurry.
       urgent:
         (totals.isFull || this.#fullGoalBytes !== undefined) &&
@@ -128,7 +133,7 @@ export class Accountant {
   /** Two goals: the low watermark, and some room in a store that is full. The one that frees more counts. */
   #plan({ usedBytes, evictable, isFull }: Totals, nowMinute: number): EvictionPlan {
     const { highWatermark, lowWatermark } = this.#room.settings();
-    const figures = { usedBytes, histogram: evictable, nowMinute, isFull: false };
+    const figures = { usedBytes, histogram: evictable, nowMinute: lastTickOf(nowMinute), isFull: false };
     const capacityBytes = this.#options.capacityBytes();
     const byCapacity = planEviction({
       ...figures,
@@ -161,10 +166,11 @@ export class Accountant {
   }
 
   #account(totals: Totals, plan: EvictionPlan | undefined, nowMinute: number): StoreAccount {
-    const { covered, usedBytes, chunks, pinnedBytes, evictable, byBucket, lastSweepMs, oldestSweepMs } = totals;
-    const blocked = totals.deniedReason ?? plan?.blocked;
+    const { covered, usedBytes, chunks, pinnedBytes, byBucket, lastSweepMs, oldestSweepMs } = totals;
+    const evictable = byMinute(totals.evictable);
+    const blocked = totals.deniedReason ?? blockOf(plan, nowMinute);
     return {
-      state: this.#state(totals, plan),
+      state: this.#state(totals, plan, blocked !== undefined),
       usedBytes,
       chunks,
       pinnedBytes,
@@ -180,11 +186,17 @@ export class Accountant {
     };
   }
 
-  #state({ covered, isFull, deniedReason }: Totals, plan: EvictionPlan | undefined): AccountState {
+  #state({ covered, isFull }: Totals, plan: EvictionPlan | undefined, isBlocked: boolean): AccountState {
     if (isFull || this.#fullGoalBytes !== undefined) return 'full';
     if (covered < SHARDS || plan === undefined) return 'counting';
     const hasToGo = plan.cutoffMinute !== undefined || plan.freeBytes > 0;
     if (!hasToGo) return 'ok';
-    return deniedReason !== undefined || plan.blocked !== undefined ? 'over_capacity' : 'evicting';
+    return isBlocked ? 'over_capacity' : 'evicting';
   }
+}
+
+/** Of a plan in ticks. */
+function blockOf(plan: EvictionPlan | undefined, nowMinute: number): EvictionBlock | undefined {
+  if (plan?.blocked === 'nothing_evictable' || plan?.cutoffMinute === undefined) return plan?.blocked;
+  return minuteOfTick(plan.cutoffMinute) > nowMinute + 1 - RECENT_MINUTES ? 'recent' : undefined;
 }

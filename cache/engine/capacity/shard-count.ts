@@ -5,6 +5,7 @@ import { Histogram } from '#cache/core/capacity/histogram.ts';
 import { RecordTable } from '#cache/core/capacity/records.ts';
 import type { CommittedChunk } from '#cache/core/capacity/report-codec.ts';
 import type { ShardSummary } from '#cache/core/capacity/shard-summary.ts';
+import { minuteOfTick, tickOf } from './ticks.ts';
 
 /** A minute's commits of one shard; a report that comes later counts a chunk twice, until the next sweep. */
 const MAX_RECENT = 2_000;
@@ -29,10 +30,11 @@ export class ShardCount {
   #bytes = 0;
   #chunks = 0;
   #pinnedBytes = 0;
+  /** By tick. */
   #evictable = new Histogram();
   readonly #byBucket = new Map<string, number>();
   #foreignNames = 0;
-  /** Bytes by the minute in which they were stored, until they are old enough to be evicted. */
+  /** Bytes by the tick in which they were stored, until they are old enough to be evicted. */
   readonly #young = new Map<number, number>();
   /** Chunks that were stored shortly before they were listed: their commits may be reported later. */
   readonly #recent = new RecordTable(MAX_RECENT);
@@ -61,8 +63,8 @@ export class ShardCount {
     this.#chunks++;
     addBucketBytes(this.#byBucket, chunk.bucket, sizeBytes);
     if (kind === 'pinned') this.#pinnedBytes += sizeBytes;
-    else if (kind === 'young') this.#addYoung(minuteOf(chunk.modifiedMs), sizeBytes);
-    else this.#evictable.add(chunk.minute, sizeBytes, chunk.isProven);
+    else if (kind === 'young') this.#addYoung(tickOf(minuteOf(chunk.modifiedMs), chunk.low), sizeBytes);
+    else this.#evictable.add(tickOf(chunk.minute, chunk.low), sizeBytes, chunk.isProven);
     if (isRecent && this.#recent.size < MAX_RECENT) this.#recent.set(chunk.high, chunk.low, chunk.minute, 0);
   }
 
@@ -76,22 +78,22 @@ export class ShardCount {
     if (this.#recent.delete(high, low)) return;
     this.#bytes += sizeBytes;
     this.#chunks++;
-    this.#addYoung(nowMinute, sizeBytes);
+    this.#addYoung(tickOf(nowMinute, low), sizeBytes);
   }
 
   /** A counted chunk has been deleted since the sweep. */
-  removed({ sizeBytes, minute, isProven }: CountedChunk): void {
+  removed({ sizeBytes, minute, low, isProven }: CountedChunk): void {
     this.#bytes = Math.max(0, this.#bytes - sizeBytes);
     this.#chunks = Math.max(0, this.#chunks - 1);
-    this.#evictable.remove(minute, sizeBytes, isProven);
+    this.#evictable.remove(tickOf(minute, low), sizeBytes, isProven);
   }
 
   /** `nowMs`: of the store. What has become old enough counts as evictable. */
   summary(nowMs: number | undefined, minAgeMs: number): ShardSummary {
-    for (const [minute, bytes] of this.#young)
-      if (nowMs !== undefined && (minute + 1) * MINUTE_MS + minAgeMs <= nowMs) {
-        this.#young.delete(minute);
-        this.#evictable.add(minute, bytes, false);
+    for (const [tick, bytes] of this.#young)
+      if (nowMs !== undefined && minuteOfTick(tick + 1) * MINUTE_MS + minAgeMs <= nowMs) {
+        this.#young.delete(tick);
+        this.#evictable.add(tick, bytes, false);
       }
     this.#evictable = this.#evictable.compact();
     return {
@@ -106,7 +108,7 @@ export class ShardCount {
     };
   }
 
-  #addYoung(minute: number, sizeBytes: number): void {
-    this.#young.set(minute, (this.#young.get(minute) ?? 0) + sizeBytes);
+  #addYoung(tick: number, sizeBytes: number): void {
+    this.#young.set(tick, (this.#young.get(tick) ?? 0) + sizeBytes);
   }
 }
