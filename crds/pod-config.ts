@@ -23,10 +23,11 @@ export function podConfig(cache: PodConfigSource): Record<string, unknown> {
   const { spec, metadata } = cache;
   const { targetGlobal: _reloadable, ...origin } = spec.origin;
   const { readahead: _reloadableToo, ...chunking } = spec.chunking;
+  const { kind: cacheStore } = splitStore(spec.cacheStore);
   const { service: _operatorOnly, auth, tls, ...edge } = spec.edge;
   return {
     origin: withMountPaths(ORIGIN_KINDS, origin, 'origin'),
-    cacheStore: withMountPaths(STORE_KINDS, spec.cacheStore, 'cachestore'),
+    cacheStore: withMountPaths(STORE_KINDS, cacheStore, 'cachestore'),
     chunking,
     metadata: spec.metadata,
     catalog: spec.catalog,
@@ -54,7 +55,27 @@ export function podConfig(cache: PodConfigSource): Record<string, unknown> {
 /** The keys that running pods reload. The operator adds `provenConfigs`. */
 export function runtimeConfig(cache: PodConfigSource): Record<string, unknown> {
   const { logLevel, origin, chunking } = cache.spec;
-  return { logLevel, origin: { targetGlobal: origin.targetGlobal }, chunking: { readahead: chunking.readahead } };
+  return {
+    logLevel,
+    origin: { targetGlobal: origin.targetGlobal },
+    chunking: { readahead: chunking.readahead },
+    cacheStore: splitStore(cache.spec.cacheStore).limits,
+  };
+}
+
+/** The limits of the cachestore, which running pods reload, and all other keys. */
+function splitStore(cacheStore: OrcaCacheSpec['cacheStore']) {
+  const { capacity, highWatermark, lowWatermark, maxIdle, minAge, maxPinned, sweepInterval, ...kind } = cacheStore;
+  const limits = {
+    ...(capacity !== undefined && { capacity }),
+    highWatermark,
+    lowWatermark,
+    ...(maxIdle !== undefined && { maxIdle }),
+    minAge,
+    maxPinned,
+    sweepInterval,
+  };
+  return { limits, kind };
 }
 
 /** The text of `config.yaml` and its hash. Equal specs give equal text, regardless of the order of their keys. */

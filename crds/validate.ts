@@ -89,11 +89,11 @@ function* ruleProblems(schema: Schema, value: unknown, path: Path, broken: reado
   const below = broken
     .filter((other) => isSamePath(other.slice(0, path.length), path))
     .map((other) => other[path.length]);
-  for (const { holds, reads, message, fieldPath } of schema['x-kubernetes-validations'] ?? []) {
+  for (const { holds, explain, reads, message, fieldPath } of schema['x-kubernetes-validations'] ?? []) {
     // A rule runs only if the members it reads are well formed, because its TypeScript types assume so.
     const isReadable = below.every((step) => reads !== undefined && !reads.some((name) => name === step));
     if (holds !== undefined && isReadable && !holds(value as never))
-      yield { path: [...path, ...fieldSteps(fieldPath)], message };
+      yield { path: [...path, ...fieldSteps(fieldPath)], message: explain?.(value as never) ?? message };
   }
 }
 

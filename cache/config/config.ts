@@ -2,6 +2,7 @@
  * The resolved, frozen configuration: durations in ms, sizes in bytes, defaults applied. `load.ts` builds it from the
  * file and the environment; no other module of the cache parses configuration.
  */
+import type { CapacitySettings } from '#cache/core/capacity/settings.ts';
 import type { ChunkTier } from '#cache/core/chunk.ts';
 import type { OriginSettings } from '#cache/origins/registry.ts';
 import type { StoreSettings } from '#cache/stores/registry.ts';
@@ -41,6 +42,7 @@ export interface Config {
   readonly cacheStore: StoreSettings & {
     readonly type: StoreType;
     readonly verifyRanges: boolean;
+    readonly limits: CapacitySettings;
   };
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[]; readonly readahead: number };
   readonly metadata: {

@@ -9,6 +9,7 @@ import { parseQuantity, formatQuantity } from '#crds/quantity.ts';
 import { CHUNKS_IN_BUDGET, holdsChunks } from '#crds/schema/behavior.ts';
 import type { PodFile } from '#crds/schema/pod-file.ts';
 import type { Problem } from '#crds/validate.ts';
+import { resolveCapacity } from './capacity.ts';
 import type { Config, ListenAddress } from './config.ts';
 import { formatAddress, parseAddress } from './listen-address.ts';
 import { resolveLogLevel } from './log-level.ts';
@@ -91,6 +92,7 @@ function resolveCacheStore({ cacheStore }: PodFile, facts: Facts, problems: Prob
     type: cacheStore.type,
     ...resolveStoreSettings(cacheStore, { env: facts.env, problems }),
     verifyRanges: cacheStore.verifyRanges,
+    limits: resolveCapacity(cacheStore),
   };
 }
 

@@ -3,10 +3,12 @@
  * valid value, and each problem is reported once.
  */
 import { readFileSync } from 'node:fs';
+import type { CapacitySettings } from '#cache/core/capacity/settings.ts';
 import { runtimeFile } from '#crds/schema/pod-file.ts';
 import type { RuntimeFile } from '#crds/schema/pod-file.ts';
-import { formatPath, validator } from '#crds/validate.ts';
+import { formatPath, validator, type Problem } from '#crds/validate.ts';
 import type { Clock } from '#shared/clock.ts';
+import { reloadCapacity, type Picker } from './capacity.ts';
 import type { Config, LogLevel } from './config.ts';
 import { resolveLogLevel } from './log-level.ts';
 import { parseYaml } from './parse.ts';
@@ -17,6 +19,8 @@ export interface RuntimeSettings {
   /** Maximum number of concurrent origin requests of the whole cluster. */
   readonly targetGlobal: number;
   readonly readahead: number;
+  /** Limits of the cachestore. */
+  readonly capacity: CapacitySettings;
   /** The hashes of configurations that have worked, as listed in the file. */
   readonly provenConfigs: readonly string[];
 }
@@ -38,6 +42,7 @@ export function configuredSettings(config: Config): RuntimeSettings {
     logLevel: config.logLevel,
     targetGlobal: config.origin.targetGlobal,
     readahead: config.chunking.readahead,
+    capacity: config.cacheStore.limits,
     provenConfigs: [],
   };
 }
@@ -53,32 +58,34 @@ export function readRuntime(
   if (!parsed.ok) return { settings: before, problems: parsed.problems };
   const input: unknown = parsed.value ?? {};
   const validation = validate(input);
-  // One invalid item invalidates its whole list.
-  const invalid = new Set(
-    validation.ok ? [] : validation.problems.map(({ path }) => formatPath(path).replace(/\[[0-9]+\].*$/, '')),
-  );
+  const problems: Problem[] = validation.ok ? [] : [...validation.problems];
   const file = (validation.ok ? validation.value : input) as RuntimeFile;
   const base = configuredSettings(config);
-  // A key is invalid if its value is, or the map that contains it.
-  const pick = <K extends keyof RuntimeSettings>(key: K, path: string, value: () => RuntimeSettings[K] | undefined) => {
-    const steps = path.split('.');
-    const isInvalid = invalid.has('') || steps.some((_, index) => invalid.has(steps.slice(0, index + 1).join('.')));
-    return isInvalid ? before[key] : (value() ?? base[key]);
-  };
+  const pick = pickerOf(problems);
+  const setting = pick(before, base);
   const settings: RuntimeSettings = {
     // The environment variable was validated when the config was loaded.
     logLevel: resolveLogLevel(
-      pick('logLevel', 'logLevel', () => file.logLevel),
+      setting('logLevel', 'logLevel', () => file.logLevel),
       env,
       [],
     ),
-    targetGlobal: pick('targetGlobal', 'origin.targetGlobal', () => file.origin?.targetGlobal),
-    readahead: pick('readahead', 'chunking.readahead', () => file.chunking?.readahead),
-    provenConfigs: pick('provenConfigs', 'provenConfigs', () => file.provenConfigs),
+    targetGlobal: setting('targetGlobal', 'origin.targetGlobal', () => file.origin?.targetGlobal),
+    readahead: setting('readahead', 'chunking.readahead', () => file.chunking?.readahead),
+    capacity: reloadCapacity(file.cacheStore, pick, before.capacity, config, problems),
+    provenConfigs: setting('provenConfigs', 'provenConfigs', () => file.provenConfigs),
   };
-  return {
-    settings,
-    problems: validation.ok ? [] : validation.problems.map((problem) => formatProblem(problem, parsed.source)),
+  return { settings, problems: problems.map((problem) => formatProblem(problem, parsed.source)) };
+}
+
+function pickerOf(problems: readonly Problem[]): Picker {
+  // One invalid item invalidates its whole list.
+  const invalid = new Set(problems.map(({ path }) => formatPath(path).replace(/\[[0-9]+\].*$/, '')));
+  return (last, configured) => (key, path, read) => {
+    // A key is invalid if its value is, or the map that contains it.
+    const steps = path.split('.');
+    const isInvalid = invalid.has('') || steps.some((_, index) => invalid.has(steps.slice(0, index + 1).join('.')));
+    return isInvalid ? last[key] : (read() ?? configured[key]);
   };
 }
 

@@ -153,7 +153,11 @@ export const CHUNKS_IN_BUDGET = 4;
 export const ALL_SIZES = '([self.chunking.size] + self.chunking.tiers.map(t, t.chunkSize))';
 
 /** Whether `capacity` holds `count` of the largest chunks. Malformed sizes pass here: another rule reports them. */
-export function holdsChunks(fields: BudgetFields, capacity: string | number | undefined, count: number): boolean {
+export function holdsChunks(
+  fields: Pick<BudgetFields, 'chunking'>,
+  capacity: string | number | undefined,
+  count: number,
+): boolean {
   const capacityBytes = capacity === undefined ? undefined : parseQuantity(capacity);
   const sizes = [fields.chunking.size, ...fields.chunking.tiers.map((tier) => tier.chunkSize)];
   return capacityBytes === undefined || sizes.every((value) => (parseQuantity(value) ?? 0) * count <= capacityBytes);

@@ -35,7 +35,7 @@ export function size(description: string, min: string, max: string) {
     'x-kubernetes-int-or-string': true,
     'x-kubernetes-validations': [
       {
-        rule: `string(self).matches('${QUANTITY_PATTERN}') && ${bytes('self')} >= ${minBytes} && ${bytes('self')} <= ${maxBytes}`,
+        rule: `string(self).matches('${QUANTITY_PATTERN}') && ${quantity('self')}.compareTo(quantity('${min}')) >= 0 && ${quantity('self')}.compareTo(quantity('${max}')) <= 0`,
         message: `must be a size from ${min} to ${max}, such as 8Mi, 1Gi or 8388608`,
         holds: (value: string | number) => isWithin(parseQuantity(value), minBytes, maxBytes),
       },
@@ -131,7 +131,15 @@ export function unionMember(type: string, member: string) {
 
 /** CEL for the number of bytes of a size. Use it only behind a check that the text matches QUANTITY_PATTERN. */
 export function bytes(cel: string): string {
-  return `quantity(string(${cel})).asInteger()`;
+  return `${quantity(cel)}.asInteger()`;
+}
+
+/**
+ * CEL for a size as a quantity, for comparisons. Unlike `bytes` it takes every size that matches QUANTITY_PATTERN: the API
+ * server converts 99Ti to an integer, but not 100Ti.
+ */
+export function quantity(cel: string): string {
+  return `quantity(string(${cel}))`;
 }
 
 function isWithin(value: number | undefined, min: number, max: number): boolean {

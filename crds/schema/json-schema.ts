@@ -11,6 +11,8 @@ export interface Rule {
   readonly fieldPath?: string;
   /** The same rule in TypeScript, for the pod and for tests; absent on rules that compare with the old object. */
   readonly holds?: (value: never) => boolean;
+  /** A message with values, which begins with `message`. CEL for it would exceed the cost that the API server permits. */
+  readonly explain?: (value: never) => string;
   /** The members that `holds` reads, if not all of them: the rule then runs even if other members are malformed. */
   readonly reads?: readonly string[];
 }

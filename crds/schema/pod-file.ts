@@ -1,5 +1,6 @@
 /** The pod's config file and its runtime file: the fields of the spec, with references resolved to paths. */
 import * as behavior from './behavior.ts';
+import { capacityFields, capacityHoldsFourChunks } from './capacity.ts';
 import { costs } from './costs.ts';
 import * as edgeFields from './edge.ts';
 import { text, withDefault, withoutDefault } from './field-builders.ts';
@@ -81,7 +82,7 @@ export const podFile = {
     ),
     logLevel: behavior.logLevel,
   },
-  'x-kubernetes-validations': [behavior.budgetHoldsFourChunks],
+  'x-kubernetes-validations': [behavior.budgetHoldsFourChunks, capacityHoldsFourChunks],
 } as const satisfies Schema;
 
 export type PodFile = Infer<typeof podFile>;
@@ -101,6 +102,19 @@ export const runtimeFile = {
       type: 'object',
       description: 'Reloadable keys of `chunking`.',
       properties: { readahead: withoutDefault(behavior.readahead) },
+    },
+    cacheStore: {
+      type: 'object',
+      description: 'Reloadable keys of `cacheStore`.',
+      properties: {
+        capacity: capacityFields.capacity,
+        highWatermark: withoutDefault(capacityFields.highWatermark),
+        lowWatermark: withoutDefault(capacityFields.lowWatermark),
+        maxIdle: capacityFields.maxIdle,
+        minAge: withoutDefault(capacityFields.minAge),
+        maxPinned: withoutDefault(capacityFields.maxPinned),
+        sweepInterval: withoutDefault(capacityFields.sweepInterval),
+      },
     },
   },
 } as const satisfies Schema;

@@ -1,5 +1,6 @@
 /** `origin` and `cacheStore` of the pod's config file: as in the spec, with paths in place of references. */
 import { membersOf, ORIGIN_KINDS, rulesOf, STORE_KINDS, typesOf } from '#crds/kinds/registry.ts';
+import { capacityFields, lowBelowHigh } from './capacity.ts';
 import { choice } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
 import * as upstream from './upstream.ts';
@@ -28,7 +29,8 @@ export const cacheStore = {
   properties: {
     type: choice('Kind of the store.', ...typesOf(STORE_KINDS)),
     ...membersOf(STORE_KINDS, 'podFile'),
+    ...capacityFields,
     verifyRanges: upstream.verifyRanges,
   },
-  'x-kubernetes-validations': rulesOf(STORE_KINDS),
+  'x-kubernetes-validations': [...rulesOf(STORE_KINDS), lowBelowHigh],
 } as const satisfies Schema;

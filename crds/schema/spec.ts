@@ -1,6 +1,7 @@
 /** The spec of an OrcaCache. It contains only what is implemented, so that setting anything else is an error. */
 import { QUANTITY_PATTERN } from '#crds/quantity.ts';
 import * as behavior from './behavior.ts';
+import { capacityHoldsFourChunks } from './capacity.ts';
 import { costs } from './costs.ts';
 import { bytes, choice, flag, integer, text, withDefault } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
@@ -108,6 +109,7 @@ export const spec = {
   },
   'x-kubernetes-validations': [
     behavior.budgetHoldsFourChunks,
+    capacityHoldsFourChunks,
     {
       rule:
         "has(self.memory.budget) || !has(self.pod.resources.limits) || !('memory' in self.pod.resources.limits) || " +

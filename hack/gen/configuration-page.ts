@@ -50,9 +50,10 @@ spec:
 
 ${table(spec, 'spec')}
 
-Running pods reload \`logLevel\`, \`origin.targetGlobal\` and \`chunking.readahead\`. Scaling, and changes to
-\`edge.service\`, \`availability.podDisruptionBudget\` and \`networkPolicy\`, do not replace pods. Any other change replaces
-them one by one. \`origin.id\` is immutable.
+Running pods reload \`logLevel\`, \`origin.targetGlobal\`, \`chunking.readahead\` and the limits of \`cacheStore\`:
+\`capacity\`, \`highWatermark\`, \`lowWatermark\`, \`maxIdle\`, \`minAge\`, \`maxPinned\` and \`sweepInterval\`. Scaling, and
+changes to \`edge.service\`, \`availability.podDisruptionBudget\` and \`networkPolicy\`, do not replace pods. Any other
+change replaces them one by one. \`origin.id\` is immutable.
 `;
 }
 

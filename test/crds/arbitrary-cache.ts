@@ -64,6 +64,23 @@ const tiers = fc
       .map((gibibytes, index) => ({ minObjectSize: `${gibibytes}Gi`, chunkSize: `${sizes[index] ?? 0}Mi` }));
   });
 
+const limits = fc.record(
+  {
+    capacity: fc.constantFrom('512Mi', '20Ti', 10_000_000_000),
+    highWatermark: fc.integer({ min: 81, max: 99 }),
+    lowWatermark: fc.integer({ min: 1, max: 80 }),
+    maxIdle: duration(60_000, 86_400_000),
+    minAge: duration(0, 86_400_000),
+    maxPinned: fc.integer({ min: 0, max: 100 }),
+    sweepInterval: duration(10_000, 86_400_000),
+  },
+  optional,
+);
+
+function withLimits<T extends object>(store: fc.Arbitrary<T>): fc.Arbitrary<object> {
+  return fc.tuple(store, limits).map(([kind, fields]) => ({ ...kind, ...fields }));
+}
+
 const spec = fc.record(
   {
     replicas: fc.integer({ min: 0, max: 10 }),
@@ -100,19 +117,21 @@ const spec = fc.record(
         { requiredKeys: ['id', 'upstream', 'buckets'] },
       )
       .map(({ upstream, ...fields }) => withUrls({ ...fields, ...upstream })),
-    cacheStore: fc.oneof(
-      fc.record({ type: fc.constant('S3'), s3: fc.record({ ...s3, bucket }, { requiredKeys: ['bucket'] }) }),
-      fc.record({
-        type: fc.constant('AzureBlob'),
-        azureBlob: fc.record(
-          { ...azure, container: fc.stringMatching(/^[a-z0-9]{2}(-?[a-z0-9]){1,20}$/) },
-          { requiredKeys: ['account', 'container'] },
-        ),
-      }),
-      fc.record({
-        type: fc.constant('Filesystem'),
-        filesystem: name.map((claimName) => ({ persistentVolumeClaim: { claimName } })),
-      }),
+    cacheStore: withLimits(
+      fc.oneof(
+        fc.record({ type: fc.constant('S3'), s3: fc.record({ ...s3, bucket }, { requiredKeys: ['bucket'] }) }),
+        fc.record({
+          type: fc.constant('AzureBlob'),
+          azureBlob: fc.record(
+            { ...azure, container: fc.stringMatching(/^[a-z0-9]{2}(-?[a-z0-9]){1,20}$/) },
+            { requiredKeys: ['account', 'container'] },
+          ),
+        }),
+        fc.record({
+          type: fc.constant('Filesystem'),
+          filesystem: name.map((claimName) => ({ persistentVolumeClaim: { claimName } })),
+        }),
+      ),
     ),
     chunking: fc.record(
       { size: mebibytes.map((size) => `${size}Mi`), tiers, readahead: fc.integer({ min: 0, max: 64 }) },

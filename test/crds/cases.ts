@@ -55,6 +55,10 @@ const malformedCases: readonly BadCase[] = [
   ...['backoffInitial', 'backoffMax', 'maxTotalDuration'].map((member) =>
     malformed(`spec.origin.retry.${member}`, 'soon'),
   ),
+  malformed('spec.cacheStore.capacity', '20TB'),
+  malformed('spec.cacheStore.maxIdle', '30d'),
+  malformed('spec.cacheStore.minAge', 'soon'),
+  malformed('spec.cacheStore.sweepInterval', '1s'),
   malformed('spec.cacheStore.s3.endpoint', 'store:7070'),
   malformed('spec.cacheStore.s3.bucket', 'a/b'),
   {
@@ -441,6 +445,41 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.memory.budget',
   },
   {
+    name: 'a capacity below four of the largest chunks',
+    changes: { 'spec.cacheStore.capacity': '511Mi' },
+    path: 'spec.cacheStore.capacity',
+  },
+  {
+    name: 'a capacity above what a number counts exactly',
+    changes: { 'spec.cacheStore.capacity': '999999Ti' },
+    path: 'spec.cacheStore.capacity',
+  },
+  {
+    name: 'equal watermarks',
+    changes: { 'spec.cacheStore.highWatermark': 85, 'spec.cacheStore.lowWatermark': 85 },
+    path: 'spec.cacheStore.lowWatermark',
+  },
+  {
+    name: 'a high watermark below the default of the low one',
+    changes: { 'spec.cacheStore.highWatermark': 70 },
+    path: 'spec.cacheStore.lowWatermark',
+  },
+  {
+    name: 'a high watermark at which nothing else fits',
+    changes: { 'spec.cacheStore.highWatermark': 100 },
+    path: 'spec.cacheStore.highWatermark',
+  },
+  {
+    name: 'a low watermark of nothing',
+    changes: { 'spec.cacheStore.lowWatermark': 0 },
+    path: 'spec.cacheStore.lowWatermark',
+  },
+  {
+    name: 'more pinned than there is',
+    changes: { 'spec.cacheStore.maxPinned': 101 },
+    path: 'spec.cacheStore.maxPinned',
+  },
+  {
     name: 'a memory limit below eight of the largest chunks',
     changes: { 'spec.pod.resources': { limits: { memory: '512Mi' } } },
     path: 'spec.pod.resources.limits',
@@ -590,6 +629,23 @@ export const goodCases: readonly Case[] = [
     changes: { 'spec.chunking.tiers': [1, 2, 3, 4, 5, 6, 7, 8].map((n) => tier(`${n}Gi`, `${n + 8}Mi`)) },
   },
   { name: 'a budget of exactly four of the largest chunks', changes: { 'spec.memory.budget': '512Mi' } },
+  { name: 'a capacity of exactly four of the largest chunks', changes: { 'spec.cacheStore.capacity': '512Mi' } },
+  {
+    name: 'a small capacity with small chunks',
+    changes: { 'spec.cacheStore.capacity': 4_194_304, 'spec.chunking': { size: '1Mi', tiers: [] } },
+  },
+  {
+    name: 'every limit of the cachestore',
+    changes: {
+      'spec.cacheStore.capacity': '8000Ti',
+      'spec.cacheStore.highWatermark': 99,
+      'spec.cacheStore.lowWatermark': 98,
+      'spec.cacheStore.maxIdle': '87600h',
+      'spec.cacheStore.minAge': '0s',
+      'spec.cacheStore.maxPinned': 0,
+      'spec.cacheStore.sweepInterval': '10s',
+    },
+  },
   {
     name: 'a memory limit of exactly eight of the largest chunks',
     changes: { 'spec.pod.resources': { limits: { memory: '1Gi' } } },

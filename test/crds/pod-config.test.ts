@@ -3,12 +3,24 @@ import { describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { parseConfig } from '#cache/config/load.ts';
 import { configuredSettings, readRuntime } from '#cache/config/runtime.ts';
+import { parseDuration } from '#crds/duration.ts';
 import { configHash, podConfig, podConfigFile, runtimeConfig } from '#crds/pod-config.ts';
+import { parseQuantity } from '#crds/quantity.ts';
+import type { OrcaCacheSpec } from '#crds/types.ts';
 import { arbitraryCache } from './arbitrary-cache.ts';
 import { goodCases } from './cases.ts';
 import { accepted, sampleWith } from './sample.ts';
 
 const GIB = 1024 ** 3;
+const capacityOf = (cacheStore: OrcaCacheSpec['cacheStore']) => ({
+  capacityBytes: cacheStore.capacity === undefined ? undefined : parseQuantity(cacheStore.capacity),
+  highWatermark: cacheStore.highWatermark,
+  lowWatermark: cacheStore.lowWatermark,
+  maxIdleMs: cacheStore.maxIdle === undefined ? undefined : parseDuration(cacheStore.maxIdle),
+  minAgeMs: parseDuration(cacheStore.minAge),
+  maxPinned: cacheStore.maxPinned,
+  sweepIntervalMs: parseDuration(cacheStore.sweepInterval),
+});
 const facts = { env: { POD_IP: '10.1.2.3' }, memory: { constrainedBytes: 2 * GIB, totalBytes: 64 * GIB } };
 
 describe("a pod's config file", () => {
@@ -29,6 +41,7 @@ describe("a pod's config file", () => {
             logLevel: cache.spec.logLevel,
             targetGlobal: cache.spec.origin.targetGlobal,
             readahead: cache.spec.chunking.readahead,
+            capacity: capacityOf(cache.spec.cacheStore),
             provenConfigs: [],
           },
         });
@@ -46,7 +59,20 @@ describe("a pod's config file", () => {
   test('does not change with fields that pods reload', () => {
     const before = podConfigFile(accepted(sampleWith({})));
     const after = podConfigFile(
-      accepted(sampleWith({ 'spec.logLevel': 'debug', 'spec.origin.targetGlobal': 7, 'spec.chunking.readahead': 0 })),
+      accepted(
+        sampleWith({
+          'spec.logLevel': 'debug',
+          'spec.origin.targetGlobal': 7,
+          'spec.chunking.readahead': 0,
+          'spec.cacheStore.capacity': '20Ti',
+          'spec.cacheStore.highWatermark': 95,
+          'spec.cacheStore.lowWatermark': 70,
+          'spec.cacheStore.maxIdle': '720h',
+          'spec.cacheStore.minAge': '1h',
+          'spec.cacheStore.maxPinned': 10,
+          'spec.cacheStore.sweepInterval': '2h',
+        }),
+      ),
     );
     expect(after).toEqual(before);
   });

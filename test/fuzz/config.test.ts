@@ -40,7 +40,8 @@ const yaml = nasty(
 
 test('a runtime file is read key by key: an invalid key keeps its last valid value', () => {
   const RUNTIME =
-    'logLevel: debug\norigin: { targetGlobal: 64 }\nchunking: { readahead: 4 }\nprovenConfigs: [0123abcd]\n';
+    'logLevel: debug\norigin: { targetGlobal: 64 }\nchunking: { readahead: 4 }\nprovenConfigs: [0123abcd]\n' +
+    'cacheStore: { capacity: 2Gi, highWatermark: 95, lowWatermark: 70, maxIdle: 24h, minAge: 1m, sweepInterval: 10m }\n';
   const before = configuredSettings(config);
   const text = fc.oneof(
     damaged(RUNTIME),
@@ -52,6 +53,20 @@ test('a runtime file is read key by key: an invalid key keeps its last valid val
       const { settings, problems } = readRuntime(text, config, before, {});
       expect(['debug', 'info', 'warn', 'error']).toContain(settings.logLevel);
       for (const number of [settings.targetGlobal, settings.readahead]) {
+        expect(Number.isSafeInteger(number)).toBe(true);
+        expect(number).toBeGreaterThanOrEqual(0);
+      }
+      const { capacityBytes, highWatermark, lowWatermark, maxPinned, ...limits } = settings.capacity;
+      expect(lowWatermark).toBeLessThan(highWatermark);
+      for (const number of [
+        capacityBytes ?? 0,
+        lowWatermark,
+        highWatermark,
+        maxPinned,
+        limits.minAgeMs,
+        limits.maxIdleMs ?? 0,
+        limits.sweepIntervalMs,
+      ]) {
         expect(Number.isSafeInteger(number)).toBe(true);
         expect(number).toBeGreaterThanOrEqual(0);
       }

@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkConfig, describeConfig } from '#cache/config/check.ts';
 import { loadConfig, parseConfig } from '#cache/config/load.ts';
 import type { ConfigError } from '#cache/config/load.ts';
+import { DEFAULT_CAPACITY } from '#cache/core/capacity/settings.ts';
 import { parseDuration } from '#crds/duration.ts';
 import { parseQuantity } from '#crds/quantity.ts';
 import { facts, GIB, minimalFileWith, problemsOf } from './minimal-file.ts';
@@ -87,6 +88,16 @@ const rows: readonly Row[] = [
     name: 'a budget of only three of the largest chunks',
     changes: { 'memory.budget': '384Mi' },
     problem: 'memory.budget: must be at least four times the largest chunk size',
+  },
+  {
+    name: 'a capacity of only three of the largest chunks',
+    changes: { 'cacheStore.capacity': '384Mi' },
+    problem: 'cacheStore.capacity: must be at least four times the largest chunk size: 536870912 bytes',
+  },
+  {
+    name: 'a low watermark above the high one',
+    changes: { 'cacheStore.highWatermark': 70 },
+    problem: 'cacheStore.lowWatermark: must be below highWatermark, so that an eviction has an end; its default is 80',
   },
   {
     name: 'a listener without a port',
@@ -242,6 +253,10 @@ memory: {budget: 16Mi}
     expect(Object.isFrozen(config.origin.buckets[0])).toBe(true);
   });
 
+  test('without limits of the cachestore has those that engines have by default', () => {
+    expect(parseConfig(minimalFileWith({}), facts).cacheStore.limits).toEqual(DEFAULT_CAPACITY);
+  });
+
   test('with only the required keys is resolved with the documented defaults', () => {
     const config = parseConfig(minimalFileWith({}), facts);
     const documented = new Map(
@@ -296,6 +311,15 @@ memory: {budget: 16Mi}
         type: 'Filesystem',
         filesystem: { path: '/var/lib/orca' },
         verifyRanges: bool('cacheStore.verifyRanges'),
+        limits: {
+          capacityBytes: undefined,
+          highWatermark: Number(documentedDefault('cacheStore.highWatermark')),
+          lowWatermark: Number(documentedDefault('cacheStore.lowWatermark')),
+          maxIdleMs: undefined,
+          minAgeMs: ms('cacheStore.minAge'),
+          maxPinned: Number(documentedDefault('cacheStore.maxPinned')),
+          sweepIntervalMs: ms('cacheStore.sweepInterval'),
+        },
       },
       chunking: {
         sizeBytes: bytes('chunking.size'),

@@ -6,11 +6,17 @@ import { parseConfig } from '#cache/config/load.ts';
 import { configuredSettings, readRuntime, watchRuntime } from '#cache/config/runtime.ts';
 import type { RuntimeSettings } from '#cache/config/runtime.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
-import { facts, minimalFileWith } from './minimal-file.ts';
+import { facts, GIB, minimalFileWith } from './minimal-file.ts';
 
 const config = parseConfig(minimalFileWith({}), facts);
 const base = configuredSettings(config);
-const good: RuntimeSettings = { logLevel: 'warn', targetGlobal: 10, readahead: 2, provenConfigs: ['cafe0123'] };
+const good: RuntimeSettings = {
+  logLevel: 'warn',
+  targetGlobal: 10,
+  readahead: 2,
+  capacity: { ...base.capacity, highWatermark: 95, capacityBytes: 2 * GIB },
+  provenConfigs: ['cafe0123'],
+};
 
 describe('the runtime file', () => {
   test('overrides the config file key by key', () => {
@@ -39,6 +45,7 @@ describe('the runtime file', () => {
       logLevel: 'warn',
       targetGlobal: 7,
       readahead: base.readahead,
+      capacity: base.capacity,
       provenConfigs: ['beef4567'],
     });
     expect(reading.problems).toEqual(['logLevel: must be one of debug, info, warn, error (line 1)']);
@@ -53,6 +60,60 @@ describe('the runtime file', () => {
     const reading = readRuntime(text, config, good, {});
     expect(reading.settings[key]).toBe(good[key]);
     expect(reading.problems).toHaveLength(1);
+  });
+
+  test('sets the limits of the cachestore', () => {
+    const text =
+      'cacheStore: {capacity: 20Ti, highWatermark: 95, lowWatermark: 70, maxIdle: 720h, minAge: 1m, maxPinned: 10, sweepInterval: 30s}';
+    expect(readRuntime(text, config, good, {})).toEqual({
+      settings: {
+        ...base,
+        capacity: {
+          capacityBytes: 20 * 1024 * GIB,
+          highWatermark: 95,
+          lowWatermark: 70,
+          maxIdleMs: 720 * 3_600_000,
+          minAgeMs: 60_000,
+          maxPinned: 10,
+          sweepIntervalMs: 30_000,
+        },
+      },
+      problems: [],
+    });
+  });
+
+  test('without limits of the cachestore restores those of the config file', () => {
+    const limited = parseConfig(minimalFileWith({ 'cacheStore.capacity': '10Gi', 'cacheStore.maxIdle': '1h' }), facts);
+    const { capacity } = readRuntime('cacheStore: {minAge: 0s}', limited, good, {}).settings;
+    expect(capacity).toEqual({ ...base.capacity, capacityBytes: 10 * GIB, maxIdleMs: 3_600_000, minAgeMs: 0 });
+  });
+
+  test.for([
+    ['a malformed capacity', 'capacity: 20TB', 'cacheStore.capacity: must be a size from 4Mi to 8000Ti'],
+    [
+      'a capacity below four chunks',
+      'capacity: 500Mi',
+      'cacheStore.capacity: must be at least four times the largest chunk size: 536870912 bytes',
+    ],
+    [
+      'equal watermarks',
+      '{highWatermark: 60, lowWatermark: 60}',
+      'cacheStore.lowWatermark: must be below highWatermark',
+    ],
+    ['a high watermark below the configured low one', 'highWatermark: 75', 'must be below highWatermark'],
+    ['a limit that does not exist', 'maxAge: 1h', 'cacheStore.maxAge: is not a known key'],
+  ] as const)('with %s reports it and keeps the last valid limits', ([, text, problem]) => {
+    const limits = text.startsWith('{') ? text : `{${text}}`;
+    const reading = readRuntime(`cacheStore: ${limits}`, config, good, {});
+    const { capacityBytes, highWatermark, lowWatermark } = good.capacity;
+    const kept = { capacityBytes, highWatermark, lowWatermark };
+    // What the file does not have, and nothing contradicts, is the config file's again.
+    const restored = {
+      ...(!text.includes('capacity') && { capacityBytes: base.capacity.capacityBytes }),
+      ...(!text.includes('Watermark') && { highWatermark: base.capacity.highWatermark }),
+    };
+    expect(reading.settings.capacity).toEqual({ ...base.capacity, ...kept, ...restored });
+    expect(reading.problems).toEqual([expect.stringContaining(problem)]);
   });
 
   test('with an unknown key reports it and applies the other keys', () => {
