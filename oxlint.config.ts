@@ -60,7 +60,10 @@ const LAYERS: readonly Layer[] = [
   { files: ['cache/http/listener/**'], mayImport: [CORE, SHARED, '#cache/engine/**', ...NODE] },
   { files: ['cache/http/edge/**'], mayImport: [...SERVER, '#cache/config/*'] },
   { files: ['cache/http/peer/**'], mayImport: SERVER },
-  { files: ['cache/http/ops/**'], mayImport: [...SERVER, 'hono', 'hono/**', '@hono/node-server', 'prom-client'] },
+  {
+    files: ['cache/http/ops/**'],
+    mayImport: [...SERVER, '#cache/http/activity.ts', 'hono', 'hono/**', '@hono/node-server', 'prom-client'],
+  },
   {
     files: ['cache/http/*.ts'],
     mayImport: [CORE, SHARED, '#cache/engine/**', '#cache/http/**', 'prom-client', ...NODE],
@@ -69,6 +72,8 @@ const LAYERS: readonly Layer[] = [
     files: ['cache/telemetry/**'],
     mayImport: [SHARED, PORTS, '@opentelemetry/*'],
   },
+  // A program of its own, which reaches pods only by HTTP. It shares the parsing of names, and no part of the engine.
+  { files: ['cache/cli/**'], mayImport: [CORE, SHARED, '#shared/kube/**', '#crds/**', '#package', 'yaml', ...NODE] },
   { files: ['cache/*.ts'], mayImport: ['#cache/**', '#shared/**', '#crds/**', '#package', ...NODE] },
 
   // The operator. Builders and conditions are pure: they see no effect, not even a hash beside node:crypto.

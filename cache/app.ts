@@ -9,6 +9,7 @@ import { describeVerdict, type StoreVerdict } from '#cache/core/store-verdict.ts
 import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
+import { openActivity } from '#cache/http/activity.ts';
 import { openMetrics, type CacheMetrics } from '#cache/http/metrics.ts';
 import { OriginProbes } from '#cache/http/ops/origin-probes.ts';
 import { watchReadiness } from '#cache/http/ops/readiness.ts';
@@ -55,6 +56,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const drivers = withSpans(await openDrivers(options), telemetry);
   const engine = buildEngine(options, drivers, metrics, runtime);
   const running = engine.run(closing.signal);
+  const activity = openActivity({ registry: metrics.registry, slow: metrics.slow, clock });
+  const sampling = activity.run(closing.signal);
   const probes = openProbes(options, drivers, engine, metrics, runtime, closing.signal);
   const servers = await openServers({
     ...probes,
@@ -63,6 +66,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     peers: drivers.peers,
     peerKeys: drivers.peerKeys,
     metrics,
+    activity,
     runtimeProblems: () => runtime.problems(),
     tracer: telemetry?.tracer,
     clock,
@@ -81,7 +85,14 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     onResets: (count) => metrics.shutdownResets(count),
     async close(signal) {
       closing.abort(new Error('the process is shutting down'));
-      await Promise.all([runtime.done, running, servers.ops.drain(signal), servers.closeSecrets(), drivers.close()]);
+      await Promise.all([
+        runtime.done,
+        running,
+        sampling,
+        servers.ops.drain(signal),
+        servers.closeSecrets(),
+        drivers.close(),
+      ]);
       await telemetry?.close();
     },
   });

@@ -8,6 +8,7 @@ import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { openAccessLog } from '#cache/http/edge/access-log.ts';
 import { openEdge } from '#cache/http/edge/edge.ts';
 import { openEdgeKeys, openTlsKeys } from '#cache/http/edge/secrets.ts';
+import type { Activity } from '#cache/http/activity.ts';
 import type { HttpListener } from '#cache/http/listener/http-listener.ts';
 import { openSendQueues, type UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import type { CacheMetrics } from '#cache/http/metrics.ts';
@@ -29,6 +30,7 @@ export interface ServersOptions {
   readonly readiness: Readiness;
   readonly originProbes: OriginProbes;
   readonly storeProbe: StoreProbe;
+  readonly activity: Activity;
   readonly runtimeProblems: () => readonly string[];
   /** undefined = no spans. */
   readonly tracer: Tracer | undefined;
@@ -115,7 +117,7 @@ function openPeerServer(
 }
 
 function openOpsServer(options: ServersOptions): HttpListener {
-  const { config, engine, peers, peerKeys, metrics, readiness, originProbes, storeProbe, clock } = options;
+  const { config, engine, peers, peerKeys, metrics, readiness, originProbes, storeProbe, activity, clock } = options;
   return openOps({
     registry: metrics.registry,
     readiness,
@@ -125,6 +127,9 @@ function openOpsServer(options: ServersOptions): HttpListener {
     peers,
     keys: peerKeys,
     purge: (name) => engine.purge(name),
+    activity,
+    buckets: new BucketTable(config.origin.buckets),
+    chunking: config.chunking,
     clock,
     version: packageJson.version,
     configHash: config.hash,

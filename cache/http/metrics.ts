@@ -10,6 +10,7 @@ import type { EdgeObserver } from './edge/edge.ts';
 import type { ShedReason } from './listener/connection-table.ts';
 import type { StallOutcome } from './listener/send-body.ts';
 import { COUNTERS, GAUGES, HISTOGRAMS, METHODS, type MetricSpec } from './metric-catalog.ts';
+import { SlowRequests } from './slow-requests.ts';
 
 /** From a hit in memory to an origin across an ocean. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -18,6 +19,7 @@ export interface CacheMetrics {
   readonly registry: Registry;
   readonly engine: Observer;
   readonly edge: EdgeObserver;
+  readonly slow: SlowRequests;
   peerRequest(call: string, outcome: string): void;
   peerStalled(outcome: StallOutcome): void;
   peerShed(reason: ShedReason): void;
@@ -43,10 +45,12 @@ export function openMetrics({ buckets, costs, log }: MetricsOptions): CacheMetri
   const histograms = mapValues(HISTOGRAMS, (spec) => new Histogram({ ...namesOf(spec), buckets: SECONDS, registers }));
   // Present from the start: in Prometheus a sum over a missing series is empty, not zero.
   for (const kind of COUNTERS.sparseBytes.labels.kind) counters.sparseBytes.inc({ kind }, 0);
+  const slow = new SlowRequests();
   return {
     registry,
+    slow,
     engine: engineObserver(counters, histograms, usage, log),
-    edge: edgeObserver(counters, histograms, usage),
+    edge: edgeObserver(counters, histograms, usage, slow),
     peerRequest: (call, outcome) => counters.peerRequests.inc({ call, outcome }),
     peerStalled: (outcome) => counters.stalls.inc({ listener: 'peer', outcome }),
     peerShed: (reason) => counters.shedConnections.inc({ listener: 'peer', reason }),
@@ -96,9 +100,15 @@ function engineObserver(counters: Counters, histograms: Histograms, usage: Bucke
   };
 }
 
-function edgeObserver(counters: Counters, histograms: Histograms, usage: BucketUsage): EdgeObserver {
+function edgeObserver(
+  counters: Counters,
+  histograms: Histograms,
+  usage: BucketUsage,
+  slow: SlowRequests,
+): EdgeObserver {
   return {
-    request(method, status, cache, durationMs, bucket) {
+    request(method, status, cache, durationMs, bucket, key) {
+      slow.note(durationMs, knownMethod(method), status, cache, bucket, key);
       usage.request(bucket, cache);
       counters.edgeRequests.inc({ method: knownMethod(method), code: String(status), cache });
       histograms.edgeRequestSeconds.observe({ method: knownMethod(method) }, durationMs / 1000);

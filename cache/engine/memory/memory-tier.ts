@@ -65,6 +65,11 @@ export class MemoryTier {
     return entry.bytes;
   }
 
+  /** Whether the chunk is in memory; unlike `get`, this does not count as a use. */
+  has(path: ChunkPath): boolean {
+    return this.#entries.has(path) || this.#pinned.has(path) || this.#uncommitted.has(path);
+  }
+
   /** Takes over `bytes`, which are not evicted until `unpin` makes an ordinary entry of them. */
   pin(path: ChunkPath, bytes: ChunkBytes): void {
     this.delete(path);

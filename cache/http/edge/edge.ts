@@ -37,7 +37,7 @@ const SERVER = 'OrcaCache';
 const ACCOUNT = /^[\w.@+=,-]{1,64}$/;
 
 export interface EdgeObserver {
-  request(method: string, status: number, cache: CacheStatus, durationMs: number, bucket: string): void;
+  request(method: string, status: number, cache: CacheStatus, durationMs: number, bucket: string, key: string): void;
   firstByte(durationMs: number): void;
   served(source: Source, lengthBytes: number, bucket: string): void;
   stalled(outcome: StallOutcome): void;
@@ -132,7 +132,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
       const call = { request, response, target, caller, requestId, cacheControl, trace: traced?.trace, elapsedMs };
       result = await route(edge, call);
     }
-    edge.observer.request(method, result.status, result.cache, elapsedMs(), context.bucket);
+    edge.observer.request(method, result.status, result.cache, elapsedMs(), context.bucket, context.key);
     span?.set(spanAttributes(method, context, result));
     if (traced !== undefined) edge.requestLog.succeeded(traced, ended(result));
   } catch (error) {
@@ -140,7 +140,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     if (context.bucket !== '' && context.key === '') setRegion(edge, response);
     const sent = respondError(request, response, known, context);
     const status = known.code === 'cancelled' ? rowFor(known).status : sent;
-    edge.observer.request(method, status, 'NONE', elapsedMs(), context.bucket);
+    edge.observer.request(method, status, 'NONE', elapsedMs(), context.bucket, context.key);
     span?.set({ ...spanAttributes(method, context, { status, cache: 'NONE' }), 'error.type': known.code });
     edge.requestLog.failed(traced, ended({ status, cache: 'NONE' }), known);
   }

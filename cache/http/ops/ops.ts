@@ -4,20 +4,24 @@ import { Hono } from 'hono';
 import type { Registry } from 'prom-client';
 import { PURGE_PATH } from '#cache/core/peer/purge-request.ts';
 import type { Engine } from '#cache/engine/engine.ts';
+import type { PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { openHttpListener, type HttpListener } from '#cache/http/listener/http-listener.ts';
+import { objectsHandler, type ObjectsOptions } from './objects.ts';
 import type { OriginProbes } from './origin-probes.ts';
 import { purgeHandler, type PurgeOptions } from './purge.ts';
 import type { Readiness } from './readiness.ts';
+import { topOf, type TopOptions } from './top.ts';
 
 /** Probes, scrapes and the operator need a handful. */
 const MAX_CONNECTIONS = 256;
 
-export interface OpsOptions extends PurgeOptions {
+export interface OpsOptions extends PurgeOptions, ObjectsOptions, TopOptions {
   readonly registry: Registry;
   readonly readiness: Readiness;
   readonly probes: OriginProbes;
   readonly storeProbe: StoreProbe;
+  readonly peers: PeerView;
   readonly engine: Engine;
   readonly version: string;
   readonly configHash: string;
@@ -48,6 +52,8 @@ export function opsApp(options: OpsOptions): Hono {
   });
   app.get('/metrics', async (c) => c.body(await registry.metrics(), 200, { 'Content-Type': registry.contentType }));
   app.get('/status', (c) => c.json(statusOf(options)));
+  app.get('/objects', objectsHandler(options));
+  app.get('/top', async (c) => c.json(await topOf(options)));
   app.post(PURGE_PATH, purgeHandler(options));
   return app;
 }
