@@ -4,7 +4,6 @@
  */
 import type { Config } from '#cache/config/config.ts';
 import { configuredSettings, watchRuntime } from '#cache/config/runtime.ts';
-import { DEFAULT_CAPACITY } from '#cache/core/capacity/settings.ts';
 import { describeVerdict, type StoreVerdict } from '#cache/core/store-verdict.ts';
 import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
@@ -170,7 +169,7 @@ function buildEngine(
     random: Math.random,
     targetGlobal: () => runtime.settings().targetGlobal,
     readahead: () => runtime.settings().readahead,
-    capacity: () => DEFAULT_CAPACITY,
+    capacity: () => runtime.settings().capacity,
     poisonMemory,
   });
 }
