@@ -7,6 +7,8 @@ import { until } from '#test/support/until.ts';
 
 /** Memory of the process besides the budget: Node, code, socket state, garbage. */
 const BESIDES_BYTES = 250 * MIB;
+/** OpenSSL and Node keep 0.3 MiB of buffers for each connection: two hundred clients, and some that connect again. */
+const TLS_BYTES = 80 * MIB;
 /** Bandwidth of the origin's line, as of a good one across a continent. The first test asserts how well it is used. */
 const LINE_BYTES_PER_SECOND = 150 * MIB;
 
@@ -34,7 +36,7 @@ describe.each([
     expect(await readEach(world.cache.edge, keys)).toEqual({ whole: 200 });
     // The only duration asserted: twice the transfer time at the line's rate.
     expect(performance.now() - startedMs).toBeLessThan((2 * 1000 * totalBytes) / LINE_BYTES_PER_SECOND);
-    expect(await world.cache.peakBytes()).toBeLessThan(BUDGET_BYTES + BESIDES_BYTES);
+    expect(await world.cache.peakBytes()).toBeLessThan(BUDGET_BYTES + BESIDES_BYTES + (tls ? TLS_BYTES : 0));
     await expectWhole(world);
     expect(world.store.problems).toEqual([]);
     expect(world.store.counts.chunks).toBe(208);
@@ -70,7 +72,7 @@ describe.each([
     for (const client of slowClients) client.hurry();
     expect(await Promise.all(slowClients.map(({ ended }) => ended))).toEqual(slow.map(() => 'whole'));
     expect(world.origin.counts.bytes).toBe(8 * 128 * MIB + 16 * 10 * MIB + 4 * 128 * MIB);
-    expect(await cache.peakBytes()).toBeLessThan(BUDGET_BYTES + BESIDES_BYTES);
+    expect(await cache.peakBytes()).toBeLessThan(BUDGET_BYTES + BESIDES_BYTES + (tls ? TLS_BYTES : 0));
     await expectWhole(world);
     expect(world.store.problems).toEqual([]);
   });

@@ -12,7 +12,7 @@ import { SegmentPool } from './segment-pool.ts';
 const WINDOW_SHARE = 1 / 8;
 
 /**
- * The share of the budget that TLS may queue freely: 128 clients at 256 KiB on a budget of 256 MiB. Beyond it each gets
+ * The share of the budget that TLS may queue freely: 256 clients at 128 KiB on a budget of 256 MiB. Beyond it each gets
  * 64 KiB, as much as a slow client holds of the pool.
  */
 const QUEUE_SHARE = 1 / 8;
