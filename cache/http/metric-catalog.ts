@@ -2,6 +2,8 @@
  * Every metric of a cache pod: name, help, labels and the values of each label. `metrics.ts` registers them, and a test
  * compares them with docs/reference/metrics.md. The lists of values are exhaustive: a missing one does not compile.
  */
+import { ACCOUNT_STATES } from '#cache/core/capacity/store-account.ts';
+import { EVICTION_REASONS } from '#cache/core/capacity/usage-codec.ts';
 import { CONDITIONAL_WRITE_SUPPORT } from '#cache/core/store-verdict.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Observer } from '#cache/engine/ports.ts';
@@ -108,6 +110,15 @@ export const COUNTERS = {
       outcome: all<Values<'listWrite'>>({ written: 0, kept_other: 0, too_large: 0, dropped: 0, failed: 0 }),
     },
   },
+  evictedBytes: {
+    name: 'orca_store_evicted_bytes_total',
+    help: 'Bytes of chunks deleted from the cachestore, by reason',
+    labels: { reason: EVICTION_REASONS },
+  },
+  refilledBytes: {
+    name: 'orca_store_refilled_bytes_total',
+    help: 'Bytes of commits of chunks that had been evicted less than a day before',
+  },
   sourceFallbacks: {
     name: 'orca_source_fallbacks_total',
     help: 'Sources that could not provide a chunk, so that the next one was used',
@@ -165,6 +176,11 @@ export const HISTOGRAMS = {
     help: 'Duration of cachestore requests',
     labels: { operation: STORE_OPERATIONS },
   },
+  sweepSeconds: {
+    name: 'orca_sweep_duration_seconds',
+    help: 'Duration of listing one of the 256 shards of the cachestore, and of deleting what is evicted there',
+    labels: { outcome: all<Values<'sweep'>>({ done: 0, failed: 0 }) },
+  },
 } satisfies Record<string, MetricSpec>;
 
 export const GAUGES = {
@@ -178,6 +194,22 @@ export const GAUGES = {
     help: '1 for what is known about the conditional writes of the cachestore',
     labels: { support: ['unknown', ...CONDITIONAL_WRITE_SUPPORT] },
   },
+  storeState: {
+    name: 'orca_store_state',
+    help: '1 for the state of the cachestore: whether it is counted, evicted from, or short of space',
+    labels: { state: ACCOUNT_STATES },
+  },
+  storeUsedBytes: { name: 'orca_store_used_bytes', help: 'Size of the chunks of this cache in the cachestore' },
+  storeCapacityBytes: { name: 'orca_store_capacity_bytes', help: 'Limit of the used bytes' },
+  storePinnedBytes: { name: 'orca_store_pinned_bytes', help: 'Size of the chunks that are pinned' },
+  storeForeignBytes: { name: 'orca_store_foreign_bytes', help: 'Size of what other caches have in the cachestore' },
+  storeChunks: { name: 'orca_store_chunks', help: 'Chunks of this cache in the cachestore' },
+  storeCutoffAgeSeconds: {
+    name: 'orca_store_cutoff_age_seconds',
+    help: 'Chunks that were not read for longer are evicted now',
+  },
+  sweepAgeSeconds: { name: 'orca_sweep_age_seconds', help: 'Time since the oldest sweep of a shard of this replica' },
+  sweepIntervalSeconds: { name: 'orca_sweep_interval_seconds', help: 'Interval in which each shard is swept' },
   storeVersioned: { name: 'orca_store_versioned', help: '1 if the bucket of the cachestore keeps old versions' },
   storeHungOperations: {
     name: 'orca_store_hung_operations',

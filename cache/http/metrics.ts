@@ -9,6 +9,7 @@ import { BucketUsage, type Costs } from './bucket-usage.ts';
 import type { EdgeObserver } from './edge/edge.ts';
 import type { ShedReason } from './listener/connection-table.ts';
 import type { StallOutcome } from './listener/send-body.ts';
+import { storeGauges, type StoreGauge } from './store-gauges.ts';
 import { COUNTERS, GAUGES, HISTOGRAMS, METHODS, type MetricSpec } from './metric-catalog.ts';
 import { SlowRequests } from './slow-requests.ts';
 
@@ -45,6 +46,7 @@ export function openMetrics({ buckets, costs, log }: MetricsOptions): CacheMetri
   const histograms = mapValues(HISTOGRAMS, (spec) => new Histogram({ ...namesOf(spec), buckets: SECONDS, registers }));
   // Present from the start: in Prometheus a sum over a missing series is empty, not zero.
   for (const kind of COUNTERS.sparseBytes.labels.kind) counters.sparseBytes.inc({ kind }, 0);
+  for (const reason of COUNTERS.evictedBytes.labels.reason) counters.evictedBytes.inc({ reason }, 0);
   const slow = new SlowRequests();
   return {
     registry,
@@ -92,9 +94,9 @@ function engineObserver(counters: Counters, histograms: Histograms, usage: Bucke
     sparseBytes: (kind, lengthBytes) => counters.sparseBytes.inc({ kind }, lengthBytes),
     list: (source) => counters.lists.inc({ source }),
     listWrite: (outcome) => counters.listWrites.inc({ outcome }),
-    evicted: () => {},
-    refilled: () => {},
-    sweep: () => {},
+    evicted: (reason, lengthBytes) => counters.evictedBytes.inc({ reason }, lengthBytes),
+    refilled: (lengthBytes) => counters.refilledBytes.inc(lengthBytes),
+    sweep: (outcome, durationMs) => histograms.sweepSeconds.observe({ outcome }, durationMs / 1000),
     fallThrough: (source, reason) => counters.sourceFallbacks.inc({ source, reason }),
     warn: (message, fields) => log.warn(message, fields),
   };
@@ -146,13 +148,14 @@ function registerGauges(registry: Registry, engine: Engine, peers: PeerView, sto
     for (const support of GAUGES.conditionalWrites.labels.support)
       gauge.set({ support }, support === storeProbe.condition ? 1 : 0);
   });
+  for (const { spec, collect } of storeGauges(() => engine.capacity)) gauge(spec, collect);
   for (const [name, read] of Object.entries(gaugeReaders(engine, peers, storeProbe)))
     gauge(GAUGES[name as keyof typeof GAUGES], (gauge) => gauge.set(read()));
 }
 
 type PlainGauge = Exclude<
   keyof typeof GAUGES,
-  'breakerOpen' | 'conditionalWrites' | 'originBytesSaved' | 'savedDollars' | 'originPriceDollars'
+  'breakerOpen' | 'conditionalWrites' | 'originBytesSaved' | 'savedDollars' | 'originPriceDollars' | StoreGauge
 >;
 
 function gaugeReaders(

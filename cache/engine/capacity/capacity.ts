@@ -78,6 +78,8 @@ export interface Capacity {
   account(): StoreAccount;
   /** Of the accountant's last answer: chunks that were last read before it are evicted; undefined = none. */
   cutoffMinute(): number | undefined;
+  /** As they are now. */
+  settings(): CapacitySettings;
   /** The end of the oldest sweep of this replica's shards; undefined = not all have been swept. */
   oldestSweepMs(): number | undefined;
   readonly pins: Pins;
@@ -215,6 +217,10 @@ class CapacityRoom implements Capacity {
 
   cutoffMinute(): number | undefined {
     return this.#reporter.cutoff?.minute;
+  }
+
+  settings(): CapacitySettings {
+    return this.#room.settings();
   }
 
   oldestSweepMs(): number | undefined {

@@ -11,6 +11,7 @@ import { objectsHandler, type ObjectsOptions } from './objects.ts';
 import type { OriginProbes } from './origin-probes.ts';
 import { purgeHandler, type PurgeOptions } from './purge.ts';
 import type { Readiness } from './readiness.ts';
+import { storeFigures, storeHandler } from './store.ts';
 import { topOf, type TopOptions } from './top.ts';
 
 /** Probes, scrapes and the operator need a handful. */
@@ -52,6 +53,7 @@ export function opsApp(options: OpsOptions): Hono {
   });
   app.get('/metrics', async (c) => c.body(await registry.metrics(), 200, { 'Content-Type': registry.contentType }));
   app.get('/status', (c) => c.json(statusOf(options)));
+  app.get('/store', storeHandler(options));
   app.get('/objects', objectsHandler(options));
   app.get('/top', async (c) => c.json(await topOf(options)));
   app.post(PURGE_PATH, purgeHandler(options));
@@ -84,6 +86,7 @@ function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: Op
       versioned: storeProbe.verdict?.versioned,
       hung: store.hung?.count ?? 0,
     },
+    capacity: storeFigures(engine.capacity.account()),
     peers: { self, owners, terminating, epoch, staleMs: peers.staleMs() },
     memory: {
       budgetBytes: memory.budgetBytes,
