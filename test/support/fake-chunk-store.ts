@@ -253,8 +253,9 @@ export function fakeChunkStore(options: FakeStoreOptions = {}): FakeChunkStore {
     async list(prefix, cursor, call) {
       counts.lists += 1;
       await enter('list', prefix, undefined, call);
+      const begin = listPrefix(prefix);
       const names = [...chunks.keys(), ...smalls.keys()]
-        .filter((name) => name.startsWith(listPrefix(prefix)) && (cursor === undefined || name > cursor))
+        .filter((name) => name.startsWith(begin) && (cursor === undefined || name > cursor))
         .toSorted();
       const page = names.slice(0, pageNames);
       return { entries: page.map(entryOf), cursor: names.length > page.length ? page.at(-1) : undefined };

@@ -40,6 +40,8 @@ export interface UsageAnswer {
   readonly cutoffMinute?: number;
   /** The minute for which the cutoff was computed: `nowMinute` of `effectiveMinute`. */
   readonly atMinute?: number;
+  /** How much of it the sender may free until its next report. */
+  readonly freeBytes?: number;
   /** Sweep now, and report again in a few seconds. */
   readonly urgent: boolean;
 }
@@ -96,27 +98,30 @@ function parseReport(bytes: Uint8Array): UsageReport | undefined {
   };
 }
 
-export function encodeUsageAnswer({ account, cutoffMinute, atMinute, urgent }: UsageAnswer): Uint8Array {
+export function encodeUsageAnswer({ account, cutoffMinute, atMinute, freeBytes, urgent }: UsageAnswer): Uint8Array {
   return encodeWithBuckets(account.byBucket, (buckets) => ({
     account: { ...formatAccount(account), byBucket: buckets },
     cutoffMinute,
     atMinute,
+    freeBytes,
     urgent,
   }));
 }
 
 /** Throws `peer_unavailable`. */
 export function decodeUsageAnswer(bytes: Uint8Array): UsageAnswer {
-  const { cutoffMinute, atMinute, urgent, ...fields } =
+  const { cutoffMinute, atMinute, freeBytes, urgent, ...fields } =
     (bytes.length > MAX_USAGE_BYTES ? undefined : parseFields(bytes)) ?? {};
   const account = parseAccount(fields['account']);
   const isCutoff = cutoffMinute === undefined || (typeof cutoffMinute === 'number' && Number.isFinite(cutoffMinute));
-  if (account === undefined || !isCutoff || !isOptionalCount(atMinute) || typeof urgent !== 'boolean')
+  const areCounts = isOptionalCount(atMinute) && isOptionalCount(freeBytes);
+  if (account === undefined || !isCutoff || !areCounts || typeof urgent !== 'boolean')
     throw new OrcaError('peer_unavailable', 'the answer to a report of usage is malformed');
   return {
     account,
     ...(cutoffMinute !== undefined && { cutoffMinute }),
     ...(atMinute !== undefined && { atMinute }),
+    ...(freeBytes !== undefined && { freeBytes }),
     urgent,
   };
 }

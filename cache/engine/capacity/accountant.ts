@@ -4,7 +4,7 @@
  */
 import { addByBucket } from '#cache/core/capacity/bucket-names.ts';
 import { SHARDS } from '#cache/core/capacity/chunk-key.ts';
-import { planEviction, type EvictionBlock, type EvictionPlan } from '#cache/core/capacity/cutoff.ts';
+import { effectiveMinute, planEviction, type EvictionBlock, type EvictionPlan } from '#cache/core/capacity/cutoff.ts';
 import { Histogram } from '#cache/core/capacity/histogram.ts';
 import { ageClasses, type AccountState, type StoreAccount } from '#cache/core/capacity/store-account.ts';
 import type { UsageAnswer, UsageReport } from '#cache/core/capacity/usage-codec.ts';
@@ -27,6 +27,8 @@ const RECENT_MINUTES = 60;
 interface Received {
   readonly report: UsageReport;
   readonly atMs: number;
+  /** What its sender may free until its next report, which will show what it has freed. */
+  grantedBytes: number;
 }
 
 interface Totals {
@@ -69,16 +71,17 @@ export class Accountant {
     const { originId, shards, clock } = this.#room;
     if (report.originId !== originId)
       throw new OrcaError('bad_request', 'origin_id differs: all replicas must have the same origin.id');
+    const received = { report, atMs: clock.now(), grantedBytes: 0 };
     if (report.epoch === shards.epoch) {
       // Two reports that cover the same shard are from the same replica.
       const covered = new Set(report.covered);
       this.#received = this.#received.filter((other) => !other.report.covered.some((shard) => covered.has(shard)));
-      this.#received.push({ report, atMs: clock.now() });
+      this.#received.push(received);
     }
-    return this.#answer();
+    return this.#answer(received);
   }
 
-  #answer(): UsageAnswer {
+  #answer(received: Received): UsageAnswer {
     const nowMinute = this.#room.time.nowMinute();
     const totals = this.#totals();
     const isCounted = totals.covered === SHARDS;
@@ -86,13 +89,29 @@ export class Accountant {
     const { cutoffMinute } = plan ?? {};
     return {
       account: this.#account(totals, plan, nowMinute),
-      ...(cutoffMinute !== undefined && { cutoffMinute: minuteOfTick(cutoffMinute), atMinute: nowMinute }),
+      ...(plan !== undefined &&
+        cutoffMinute !== undefined && {
+          cutoffMinute: minuteOfTick(cutoffMinute),
+          atMinute: nowMinute,
+          freeBytes: this.#grant(received, plan.freeBytes, shareBelow(received, totals, cutoffMinute, nowMinute)),
+        }),
       // Sweeps that cannot free anything need not hurry.
       urgent:
         (totals.isFull || this.#fullGoalBytes !== undefined) &&
         totals.deniedReason === undefined &&
         (plan === undefined || cutoffMinute !== undefined),
     };
+  }
+
+  /**
+   * A cutoff may be too high for what is missing: what has become old enough at other replicas since their last reports is
+   * not known. So all grants together are no more than is missing.
+   */
+  #grant(received: Received, freeBytes: number, share: number): number {
+    let otherBytes = 0;
+    for (const other of this.#received) if (other !== received) otherBytes += other.grantedBytes;
+    received.grantedBytes = Math.max(0, Math.ceil(Math.min(freeBytes * share, freeBytes - otherBytes)));
+    return received.grantedBytes;
   }
 
   #totals(): Totals {
@@ -193,6 +212,22 @@ export class Accountant {
     if (!hasToGo) return 'ok';
     return isBlocked ? 'over_capacity' : 'evicting';
   }
+}
+
+/** What share of the bytes below a cutoff a replica has. */
+function shareBelow({ report }: Received, { evictable }: Totals, cutoffTick: number, nowMinute: number): number {
+  const allBytes = bytesBelow(cutoffTick, nowMinute, evictable);
+  return allBytes === 0 ? 0 : Math.min(1, bytesBelow(cutoffTick, nowMinute, report.evictable) / allBytes);
+}
+
+function bytesBelow(cutoffTick: number, nowMinute: number, histogram: Histogram): number {
+  const nowTick = lastTickOf(nowMinute);
+  let bytes = 0;
+  for (const { minute: tick, provenBytes, onceBytes } of histogram.entries()) {
+    if (effectiveMinute({ minute: tick, isProven: true }, tick, 0, nowTick) < cutoffTick) bytes += provenBytes;
+    if (effectiveMinute({ minute: tick, isProven: false }, tick, 0, nowTick) < cutoffTick) bytes += onceBytes;
+  }
+  return bytes;
 }
 
 /** Of a plan in ticks. */

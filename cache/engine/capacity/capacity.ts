@@ -117,7 +117,8 @@ class CapacityRoom implements Capacity {
     const { clock, observer, originId, store, peers, random } = options;
     this.#options = options;
     this.#isOn = options.settings !== undefined;
-    const calls = new StoreCalls(store, clock);
+    const obstacles = new Obstacles(observer);
+    const calls = new StoreCalls(store, clock, obstacles);
     const room = (this.#room = {
       originId,
       clock,
@@ -138,7 +139,6 @@ class CapacityRoom implements Capacity {
       onRoom: options.onRoom,
       onEvicted: (name) => options.onEvicted(name as ChunkPath),
     });
-    const obstacles = new Obstacles(observer);
     this.#usage = new StoreUsage(room, {
       alarm: new Alarm(clock),
       account: () => this.account(),

@@ -2,7 +2,7 @@
  * What keeps this replica from evicting: the cachestore does not permit to list or to delete, or a pin is unreadable. Each is
  * logged once, and told to the accountant until it is gone.
  */
-import { asOrcaError } from '#cache/core/errors.ts';
+import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import type { Observer } from '#cache/engine/ports.ts';
 
 const DENIED = [401, 403];
@@ -24,9 +24,8 @@ export class Obstacles {
 
   /** A call has failed. It is an obstacle if the cachestore has denied it. */
   failed(operation: 'list' | 'delete', error: unknown): void {
-    const { status, message } = asOrcaError(error, 'store_unavailable', 'the cachestore failed');
-    if (status !== undefined && DENIED.includes(status))
-      this.met(operation, `the cachestore does not permit to ${operation}: ${message}`);
+    const { message } = asOrcaError(error, 'store_unavailable', 'the cachestore failed');
+    if (isDenied(error)) this.met(operation, `the cachestore does not permit to ${operation}: ${message}`);
   }
 
   met(obstacle: Obstacle, reason: string): void {
@@ -38,4 +37,8 @@ export class Obstacles {
   gone(obstacle: Obstacle): void {
     this.#reasons.delete(obstacle);
   }
+}
+
+export function isDenied(error: unknown): boolean {
+  return error instanceof OrcaError && error.status !== undefined && DENIED.includes(error.status);
 }

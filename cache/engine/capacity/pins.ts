@@ -133,15 +133,12 @@ export class Pins {
     );
   }
 
-  /** Deletes the objects of expired pins of a shard. */
+  /** Deletes the objects of expired pins of a shard that were read for its sweep. */
   async removeExpired(shard: number, signal: AbortSignal): Promise<void> {
-    const expired: string[] = [];
-    for (const entry of await this.#entries(false, signal)) {
-      if (parsePinObjectName(entry.name)?.shard !== shard) continue;
-      const set = await this.#read(entry.name, signal);
-      if (set !== undefined && this.#hasExpired(set.header)) expired.push(entry.name);
-    }
-    if (expired.length > 0) await this.#room.calls.remove(expired.slice(0, MAX_PINS), signal);
+    if (shard !== this.#shard) return;
+    const headers = [...this.#sets.values()].map(({ set }) => set.header);
+    const expired = headers.filter((header) => this.#hasExpired(header)).map(({ name }) => pinObjectName(name, shard));
+    if (expired.length > 0) await this.#room.calls.remove(expired, signal);
   }
 
   async #remove(name: string, isRemoved: (objectName: string) => boolean, signal: AbortSignal): Promise<void> {

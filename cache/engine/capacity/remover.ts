@@ -9,7 +9,7 @@ import type { PinSet } from '#cache/core/capacity/pins.ts';
 import type { EvictionReason } from '#cache/core/capacity/usage-codec.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { MAX_STORE_NAMES, type StoredEntry } from '#cache/engine/ports.ts';
-import type { Obstacles } from './obstacles.ts';
+import { isDenied, type Obstacles } from './obstacles.ts';
 import type { Evictions } from './evictions.ts';
 import type { LastRead } from './ledgers.ts';
 import type { Room } from './room.ts';
@@ -24,6 +24,8 @@ export interface Cutoff {
   /** computed for this time. */
   readonly atMinute: number;
   readonly reason: 'capacity' | 'full';
+  /** What is left of what may be freed until the accountant's next answer; shared by all who use it. */
+  readonly quota: { leftBytes: number };
 }
 
 export type Kept = 'pinned' | 'young' | 'evictable';
@@ -41,6 +43,8 @@ export interface RemoverOptions {
   /** `isFresh`: including those that were written until now. Rejects if nothing may be evicted. */
   readonly pins: (isFresh: boolean, signal: AbortSignal) => Promise<readonly PinSet[]>;
   readonly lastRead: (high: number, low: number) => LastRead | undefined;
+  /** False after deletions have failed. */
+  readonly mayEvict: () => boolean;
   /** As of now. */
   readonly cutoff: () => Cutoff | undefined;
   /** All chunks of the shard that are passed here have been superseded. */
@@ -55,7 +59,10 @@ export class Remover {
   readonly #obstacles: Obstacles;
   readonly #options: RemoverOptions;
   readonly #key: ChunkKey = { high: 0, low: 0, shard: 0 };
+  /** Undefined = nothing is evicted (any more). */
   #pins: readonly PinSet[] | undefined;
+  #failure: unknown;
+  #hasDeleted = false;
   #batch: StoredEntry[] = [];
 
   constructor(room: Room, evictions: Evictions, obstacles: Obstacles, options: RemoverOptions) {
@@ -67,22 +74,25 @@ export class Remover {
 
   /** Must be called first. Without the pins nothing is evicted. */
   async readPins(signal: AbortSignal): Promise<void> {
-    try {
-      this.#pins = await this.#options.pins(false, signal);
-      this.#obstacles.gone('pins');
-    } catch (error) {
-      signal.throwIfAborted();
-      this.#pins = undefined;
-      this.#obstacles.failed('list', error);
-      this.#obstacles.met('pins', `the pins cannot be read: ${asOrcaError(error, 'internal', 'unexpected').message}`);
-    }
+    this.#pins = await this.#readPins(false, signal);
+  }
+
+  get hasDeleted(): boolean {
+    return this.#hasDeleted;
+  }
+
+  /** Why deletions failed. What was not deleted is counted all the same. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   /** False for a name that is not a chunk of this cache. */
   async add(entry: StoredEntry, signal: AbortSignal): Promise<boolean> {
     const verdict = this.#judge(entry);
     if (verdict === undefined) return false;
-    if (verdict.kind !== 'evict') this.#options.onKept(verdict.chunk, verdict.kind);
+    const { chunk, kind } = verdict;
+    if (kind !== 'evict') this.#options.onKept(chunk, kind);
+    else if (!this.#takeQuota(verdict)) this.#options.onKept(chunk, 'evictable');
     else {
       this.#batch.push(entry);
       if (this.#batch.length >= MAX_STORE_NAMES) await this.flush(signal);
@@ -93,10 +103,10 @@ export class Remover {
   /** Deletes the last batch. */
   async flush(signal: AbortSignal): Promise<void> {
     if (this.#batch.length === 0) return;
-    const { shard, pins, onKept, onEvicted } = this.#options;
+    const { shard, onKept, onEvicted } = this.#options;
     const batch = this.#batch;
     this.#batch = [];
-    this.#pins = await pins(true, signal);
+    this.#pins = this.#pins && (await this.#readPins(true, signal));
     if (!this.#room.shards.isMine(shard)) throw new OrcaError('cancelled', 'another replica owns the shard now');
     const verdicts = batch.map((entry) => this.#judge(entry)).filter((verdict) => verdict !== undefined);
     const leaving = verdicts.filter(({ kind }) => kind === 'evict');
@@ -112,21 +122,48 @@ export class Remover {
     );
   }
 
-  /** Returns the names that could not be deleted. */
+  /** False = nothing more may be freed now. The last chunk may be larger than what is left. */
+  #takeQuota({ chunk, reason }: Verdict): boolean {
+    const quota = reason === 'capacity' || reason === 'full' ? this.#options.cutoff()?.quota : undefined;
+    if (quota === undefined) return true;
+    if (quota.leftBytes <= 0) return false;
+    quota.leftBytes -= chunk.sizeBytes;
+    return true;
+  }
+
+  /** Returns the names that may not have been deleted. */
   async #delete(leaving: readonly Verdict[], signal: AbortSignal): Promise<ReadonlySet<string>> {
-    if (leaving.length === 0) return new Set();
+    const names = leaving.map(({ entry }) => entry.name);
+    if (names.length === 0) return new Set();
     try {
-      const { failed } = await this.#room.calls.remove(
-        leaving.map(({ entry }) => entry.name),
-        signal,
-      );
-      if (failed.length < leaving.length) this.#obstacles.gone('delete');
-      for (const { error } of failed.slice(0, 1)) this.#obstacles.failed('delete', error);
+      const { failed } = await this.#room.calls.remove(names, signal);
+      if (failed.length === names.length) this.#failed(failed[0]?.error);
+      else this.#hasDeleted = true;
       return new Set(failed.map(({ name }) => name));
     } catch (error) {
-      this.#obstacles.failed('delete', error);
-      throw error;
+      signal.throwIfAborted();
+      this.#failed(error);
+      return new Set(names);
     }
+  }
+
+  async #readPins(isFresh: boolean, signal: AbortSignal): Promise<readonly PinSet[] | undefined> {
+    try {
+      const pins = await this.#options.pins(isFresh, signal);
+      this.#obstacles.gone('pins');
+      return pins;
+    } catch (error) {
+      signal.throwIfAborted();
+      const { message } = asOrcaError(error, 'internal', 'unexpected');
+      if (!isDenied(error)) this.#obstacles.met('pins', `the pins cannot be read: ${message}`);
+      this.#failed(error);
+      return undefined;
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#failure ??= error;
+    this.#pins = undefined;
   }
 
   #judge(entry: StoredEntry): Verdict | undefined {
@@ -152,7 +189,8 @@ export class Remover {
     if (this.#pins?.some((pins) => pins.has(name.versionHex)) === true) return kept('pinned');
     const nowMs = time.nowMs();
     if (nowMs === undefined || nowMs - modifiedMs < settings().minAgeMs) return kept('young');
-    const reason = this.#pins && this.#reasonToEvict(chunk, nowMs);
+    const mayEvict = this.#pins !== undefined && this.#options.mayEvict();
+    const reason = mayEvict ? this.#reasonToEvict(chunk, nowMs) : undefined;
     return reason === undefined ? kept('evictable') : { entry, chunk, kind: 'evict', reason };
   }
 

@@ -49,7 +49,14 @@ export interface ReporterOptions {
 
 export class Reporter {
   readonly #options: ReporterOptions;
-  #answer: { readonly answer: UsageAnswer; readonly epoch: string; readonly atMs: number } | undefined;
+  #answer:
+    | {
+        readonly answer: UsageAnswer;
+        readonly cutoff: Cutoff | undefined;
+        readonly epoch: string;
+        readonly atMs: number;
+      }
+    | undefined;
   /** Logged once, until they respond. */
   readonly #failing = new Set<string>();
   /** The last report was about all of our shards. */
@@ -85,13 +92,11 @@ export class Reporter {
 
   /** What has to go now. */
   get cutoff(): Cutoff | undefined {
-    const { cutoffMinute, atMinute, account } = this.#current ?? {};
-    if (cutoffMinute === undefined || atMinute === undefined) return undefined;
-    return { minute: cutoffMinute, atMinute, reason: account?.state === 'full' ? 'full' : 'capacity' };
+    return this.#current?.cutoff;
   }
 
   get isUrgent(): boolean {
-    return this.#current?.urgent === true;
+    return this.#current?.answer.urgent === true;
   }
 
   /** All our shards have been counted: the accountant waits for that. */
@@ -143,7 +148,7 @@ export class Reporter {
             peerClient.usage(accountant, report, { signal: bounded }),
           );
     if (answer === undefined) return;
-    this.#answer = { answer, epoch, atMs: clock.now() };
+    this.#answer = { answer, cutoff: cutoffOf(answer), epoch, atMs: clock.now() };
     onAnswer();
   }
 
@@ -201,10 +206,16 @@ export class Reporter {
     }
   }
 
-  get #current(): UsageAnswer | undefined {
+  get #current() {
     const { clock, settings, shards } = this.#options.room;
     if (this.#answer === undefined || this.#answer.epoch !== shards.epoch) return undefined;
     const keptMs = KEPT_ANSWERS * reportIntervalMs(settings(), false);
-    return clock.now() - this.#answer.atMs <= keptMs ? this.#answer.answer : undefined;
+    return clock.now() - this.#answer.atMs <= keptMs ? this.#answer : undefined;
   }
+}
+
+function cutoffOf({ cutoffMinute, atMinute, freeBytes, account }: UsageAnswer): Cutoff | undefined {
+  if (cutoffMinute === undefined || atMinute === undefined || freeBytes === undefined) return undefined;
+  const reason = account.state === 'full' ? 'full' : 'capacity';
+  return { minute: cutoffMinute, atMinute, reason, quota: { leftBytes: freeBytes } };
 }

@@ -2,10 +2,11 @@
  * The room's calls of the cachestore. No client waits for them: at most two at once, each with a deadline, and none while
  * the circuit breaker is open.
  */
-import { MAX_STORE_NAMES, type Clock, type Removal, type StoredEntry, type StoredPage } from '#cache/engine/ports.ts';
+import type { Clock, Removal, StoredEntry, StoredPage } from '#cache/engine/ports.ts';
 import type { GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#shared/abortable.ts';
+import type { Obstacles } from './obstacles.ts';
 
 /** One page can be listed while another batch is deleted. */
 const MAX_AT_ONCE = 2;
@@ -21,12 +22,14 @@ const MAX_PAGES = 100_000;
 export class StoreCalls {
   readonly #store: GuardedStore;
   readonly #clock: Clock;
+  readonly #obstacles: Obstacles;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(store: GuardedStore, clock: Clock) {
+  constructor(store: GuardedStore, clock: Clock, obstacles: Obstacles) {
     this.#store = store;
     this.#clock = clock;
+    this.#obstacles = obstacles;
   }
 
   /** A store whose breaker is not closed would refuse. */
@@ -42,9 +45,7 @@ export class StoreCalls {
   async *list(prefix: string, signal: AbortSignal): AsyncGenerator<readonly StoredEntry[], void, void> {
     let cursor: string | undefined;
     for (let page = 0; page < MAX_PAGES; page++) {
-      const { entries, cursor: next }: StoredPage = await this.#call(LIST_TIMEOUT_MS, signal, (bounded) =>
-        this.#store.list(prefix, cursor, { signal: bounded }),
-      );
+      const { entries, cursor: next } = await this.#page(prefix, cursor, signal);
       yield entries;
       if (next === undefined) return;
       cursor = next;
@@ -53,9 +54,19 @@ export class StoreCalls {
   }
 
   /** At most `MAX_STORE_NAMES`. */
-  remove(names: readonly string[], signal: AbortSignal): Promise<Removal> {
-    if (names.length > MAX_STORE_NAMES) throw new OrcaError('internal', `${names.length} names in one batch`);
-    return this.#call(REMOVE_TIMEOUT_MS, signal, (bounded) => this.#store.remove(names, { signal: bounded }));
+  async remove(names: readonly string[], signal: AbortSignal): Promise<Removal> {
+    try {
+      const removal = await this.#call(REMOVE_TIMEOUT_MS, signal, (bounded) =>
+        this.#store.remove(names, { signal: bounded }),
+      );
+      const [refused] = removal.failed;
+      if (removal.failed.length < names.length) this.#obstacles.gone('delete');
+      if (refused !== undefined) this.#obstacles.failed('delete', refused.error);
+      return removal;
+    } catch (error) {
+      this.#obstacles.failed('delete', error);
+      throw error;
+    }
   }
 
   getSmall(name: string, signal: AbortSignal): Promise<Uint8Array | undefined> {
@@ -68,6 +79,19 @@ export class StoreCalls {
 
   totalBytes(signal: AbortSignal): Promise<number | undefined> {
     return this.#call(SMALL_TIMEOUT_MS, signal, async (bounded) => this.#store.totalBytes?.({ signal: bounded }));
+  }
+
+  async #page(prefix: string, cursor: string | undefined, signal: AbortSignal): Promise<StoredPage> {
+    try {
+      const page = await this.#call(LIST_TIMEOUT_MS, signal, (bounded) =>
+        this.#store.list(prefix, cursor, { signal: bounded }),
+      );
+      this.#obstacles.gone('list');
+      return page;
+    } catch (error) {
+      this.#obstacles.failed('list', error);
+      throw error;
+    }
   }
 
   async #call<T>(limitMs: number, signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -56,6 +56,9 @@ export class Sweeper {
   #lastMs: number | undefined;
   #failures = 0;
   #pausedUntilMs = -Infinity;
+  /** Sweeps go on after deletions have failed: they count. */
+  #deleteFailures = 0;
+  #deleteAfterMs = -Infinity;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -84,8 +87,7 @@ export class Sweeper {
       this.#failures = 0;
     } catch (error) {
       if (signal.aborted || hasCode(error, 'cancelled')) return;
-      const pauseMs = backoffMs(this.#failures++, BACKOFF_MS, BACKOFF_MAX_MS, 0.5 + room.random() / 2);
-      this.#pausedUntilMs = room.clock.now() + pauseMs;
+      this.#pausedUntilMs = this.#pause(this.#failures++);
       if (!hasCode(error, 'store_unavailable'))
         room.observer.warn('the sweep of a shard failed unexpectedly', { error });
     }
@@ -107,13 +109,15 @@ export class Sweeper {
   }
 
   #nextSweep(nowMs: number): Job | undefined {
-    const { owned, room, isUrgent, cutoff } = this.#options;
+    const { owned, room, cutoff } = this.#options;
     const { sweepIntervalMs } = room.settings();
     const fastMs = sweepIntervalMs * FAST_SHARE;
-    const roundMs = isUrgent() ? URGENT_MS : cutoff() === undefined ? sweepIntervalMs : fastMs;
+    const isUrgent = this.#options.isUrgent() && this.#mayDelete;
+    const hasToGo = cutoff() !== undefined && this.#mayDelete;
+    const roundMs = isUrgent ? URGENT_MS : hasToGo ? fastMs : sweepIntervalMs;
     const next = owned.next(roundMs, fastMs);
     if (next === undefined) return undefined;
-    const gapMs = isUrgent() ? 0 : (next.isFast ? fastMs : roundMs) / owned.size;
+    const gapMs = isUrgent ? 0 : (next.isFast ? fastMs : roundMs) / owned.size;
     // Replicas that have started together do not sweep together.
     this.#lastMs ??= nowMs - room.random() * gapMs;
     const dueMs = Math.max(this.#lastMs + gapMs, next.dueMs);
@@ -126,38 +130,34 @@ export class Sweeper {
   }
 
   async #sweep(shard: number, signal: AbortSignal): Promise<void> {
-    const { room, owned, ledgers, pins, smallObjects, obstacles } = this.#options;
+    const { room, owned, ledgers } = this.#options;
     const startedMs = room.clock.now();
     this.#lastMs = startedMs;
     const count = owned.began(shard);
     let ledger: OpenLedger | undefined;
     try {
       // Without it chunks seem younger than they are.
-      await room.time.read(signal).catch((error: unknown) => this.#timeUnknown(error, signal));
+      await room.time.read(signal).catch((error: unknown) => ignore(error, signal));
       ledger = await ledgers.open(shard, signal);
       const startedMinute = room.time.nowMinute();
       await this.#walk(shard, ledger, count, signal);
       ledger.ledger.dropUnseen(startedMinute);
       ledger.ledger.summary = owned.finished(shard, count);
-      obstacles.gone('list');
-      room.observer.sweep('done', room.clock.now() - startedMs);
-      const saved = ledger;
-      ledger = undefined;
-      this.#options.onNews();
-      await saved.save(signal);
     } catch (error) {
       ledger?.giveUp();
       owned.failed(shard);
-      obstacles.failed('list', error);
       if (!signal.aborted) room.observer.sweep('failed', room.clock.now() - startedMs);
       throw error;
     }
-    await pins.removeExpired(shard, signal);
-    await smallObjects.sweep(shard, signal);
+    room.observer.sweep('done', room.clock.now() - startedMs);
+    this.#options.onNews();
+    await ledger.save(signal);
+    await this.#cleanUp(shard, signal).catch((error: unknown) => ignore(error, signal));
   }
 
+  /** Counts and evicts. */
   async #walk(shard: number, ledger: OpenLedger, count: ShardCount, signal: AbortSignal): Promise<void> {
-    const { room } = this.#options;
+    const { room, owned } = this.#options;
     const remover = this.#remover(shard, {
       lastRead: (high, low) => ledger.lastRead(high, low),
       isSuperseded: false,
@@ -166,7 +166,11 @@ export class Sweeper {
         const nowMs = room.time.nowMs();
         count.add(chunk, kind, nowMs === undefined || chunk.modifiedMs > nowMs - RECENT_MS);
       },
-      onEvicted: ({ high, low }) => ledger.ledger.delete(high, low),
+      onEvicted: (chunk) => {
+        ledger.ledger.delete(chunk.high, chunk.low);
+        // The accountant need not wait for the end of the sweep.
+        owned.countOf(shard)?.removed(chunk);
+      },
     });
     await remover.readPins(signal);
     for await (const entries of room.calls.list(shardPrefix(room.originId, shard), signal)) {
@@ -176,6 +180,12 @@ export class Sweeper {
       for (const entry of entries) if (!(await remover.add(entry, signal))) count.addForeign();
     }
     await remover.flush(signal);
+    this.#noteDeletions(remover);
+  }
+
+  async #cleanUp(shard: number, signal: AbortSignal): Promise<void> {
+    await this.#options.pins.removeExpired(shard, signal);
+    await this.#options.smallObjects.sweep(shard, signal);
   }
 
   async #removeSuperseded(signal: AbortSignal): Promise<void> {
@@ -197,20 +207,37 @@ export class Sweeper {
       for (const entry of entries) await remover.add(entry, signal);
     await remover.flush(signal);
     if (left === 0) superseded.removed(hex);
+    this.#noteDeletions(remover);
   }
 
-  #remover(shard: number, options: Omit<RemoverOptions, 'shard' | 'pins' | 'cutoff'>): Remover {
+  get #mayDelete(): boolean {
+    return this.#options.room.clock.now() >= this.#deleteAfterMs;
+  }
+
+  #noteDeletions({ failure, hasDeleted }: Remover): void {
+    if (failure !== undefined) this.#deleteAfterMs = this.#pause(this.#deleteFailures++);
+    else if (hasDeleted) this.#deleteFailures = 0;
+  }
+
+  #pause(failures: number): number {
+    const { clock, random } = this.#options.room;
+    return clock.now() + backoffMs(failures, BACKOFF_MS, BACKOFF_MAX_MS, 0.5 + random() / 2);
+  }
+
+  #remover(shard: number, options: Omit<RemoverOptions, 'shard' | 'pins' | 'cutoff' | 'mayEvict'>): Remover {
     const { room, evictions, obstacles, pins, cutoff } = this.#options;
     return new Remover(room, evictions, obstacles, {
       ...options,
       shard,
       cutoff,
+      mayEvict: () => this.#mayDelete,
       pins: (isFresh, signal) => pins.of(shard, isFresh, signal),
     });
   }
+}
 
-  #timeUnknown(error: unknown, signal: AbortSignal): void {
-    signal.throwIfAborted();
-    if (!hasCode(error, 'store_unavailable')) throw error;
-  }
+/** What is not necessary for a sweep has another chance with the next one. */
+function ignore(error: unknown, signal: AbortSignal): void {
+  signal.throwIfAborted();
+  if (!hasCode(error, 'store_unavailable')) throw error;
 }
