@@ -10,6 +10,7 @@ import { ENGINE_MUTANTS } from './engine.ts';
 import { FILE_THREAD_MUTANTS } from './file-threads.ts';
 import { FRESHNESS_MUTANTS } from './freshness.ts';
 import { OPERATOR_MUTANTS } from './operator.ts';
+import { STORE_MUTANTS } from './stores.ts';
 import { UPSTREAM_MUTANTS } from './upstream.ts';
 
 export interface Mutant extends Edit {
@@ -28,6 +29,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENGINE_MUTANTS,
   ...FILE_THREAD_MUTANTS,
   ...UPSTREAM_MUTANTS,
+  ...STORE_MUTANTS,
   ...FRESHNESS_MUTANTS,
   ...OPERATOR_MUTANTS,
 ];

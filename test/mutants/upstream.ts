@@ -130,7 +130,7 @@ export const UPSTREAM_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a PUT answered with 404 is a missing chunk',
-    file: 'cache/stores/object/exclusive-put.ts',
+    file: 'cache/stores/object/store-errors.ts',
     search: "if (error.code !== 'chunk_missing') return error;",
     replace: "if (error.code !== '') return error;",
     tests: ['test/cache/stores/', 'test/cache/drivers.test.ts'],
