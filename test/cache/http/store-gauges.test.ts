@@ -35,15 +35,15 @@ function world() {
     registry.registerMetric(made);
   }
   return {
-    set(change: Partial<StoreAccount>): void {
+    set: (change: Partial<StoreAccount>): void => {
       account = { ...account, ...change };
     },
     evict: (minute: number | undefined) => void (cutoff = minute),
     swept: (ms: number) => void (oldestMs = ms),
     wait: (ms: number) => void (nowMs += ms),
-    async samples(): Promise<Record<string, number>> {
+    samples: async (): Promise<Record<string, number>> => {
       const text = await registry.metrics();
-      const lines = text.split('\n').filter((line) => /^orca/.test(line));
+      const lines = text.split('\n').filter((line) => line.startsWith('orca'));
       return Object.fromEntries(
         lines.map((line) => line.split(' ')).map(([name = '', value]) => [name, Number(value)]),
       );
@@ -69,7 +69,7 @@ test('the whole store is reported, with its state', async () => {
   });
 });
 
-test('figures that are not known have no sample, and come back', async () => {
+test('figures that are not known have no sample until they are known again', async () => {
   const { samples, set } = world();
   await samples();
   set({ state: 'counting', capacityBytes: undefined });
