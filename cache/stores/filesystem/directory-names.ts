@@ -32,6 +32,11 @@ export class DirectoryNames {
     return this.#to;
   }
 
+  /** Its memory, in hashes: names as text take four times as much. */
+  get weight(): number {
+    return this.#hashCount + 4 * (this.#others.length + this.#added.size);
+  }
+
   /** Whether the names from this one on are known, at least some of them. */
   covers(name: string): boolean {
     return name >= this.#from && (this.#to === undefined || name < this.#to);

@@ -15,6 +15,7 @@ import { untilAborted } from '#cache/wire/bounded.ts';
 import type { Clock } from '#shared/clock.ts';
 import { DirectoryNames } from './directory-names.ts';
 import { isErrno, sweepTemporary } from './exclusive-file.ts';
+import type { FileResults } from './file-request.ts';
 import type { FileCall, Files } from './files.ts';
 
 /** A file server takes seconds for a directory of a million names. */
@@ -31,8 +32,9 @@ const SCANNED_AT_ONCE = 400;
 const MAX_REQUEST_CHARS = 30_000;
 /** 8 MiB of hashes. A directory of more names is read several times a round. */
 const MAX_NAMES = 256 * 1024;
-/** Versions of the origin, manifests, and one for all others. */
-const MAX_DIRECTORIES = 3;
+/** Two of them at most are large: versions of the origin, and manifests. */
+const MAX_DIRECTORIES = 16;
+const MAX_KEPT_NAMES = 2 * MAX_NAMES;
 /** Shorter than the time for which no chunk is removed: what others write meanwhile may be missing from the list. */
 const DIRECTORY_LIFE_MS = 5 * 60_000;
 /** Empty directories of versions, and temporary files, are left by processes that ended. */
@@ -112,7 +114,7 @@ export class StoredNames {
     call: CallOptions,
   ): Promise<{ readonly entries: readonly StoredEntry[]; readonly next: Position | undefined }> {
     const from = position?.name ?? stem;
-    const known = await this.#read(directory, from, call);
+    const known = await this.#read(directory, stem, from, call);
     let names = known.select(stem, from, SCANNED_AT_ONCE);
     // The last position was the end of a directory, or of a file.
     if (position?.after === '' && names[0] === from) names = names.slice(1);
@@ -146,8 +148,10 @@ export class StoredNames {
   }
 
   /** The names of a directory from `from` on, read again if they are too old. */
-  async #read(directory: string, from: string, call: CallOptions): Promise<DirectoryNames> {
+  async #read(directory: string, stem: string, from: string, call: CallOptions): Promise<DirectoryNames> {
     const nowMs = this.#clock.now();
+    // One version: its directory is known without those of all others.
+    if (HASH.test(stem)) return new DirectoryNames(directory, stem, onlyHash(stem), nowMs);
     const found = this.#directories.find(
       (names) => names.path === directory && names.covers(from) && nowMs - names.readMs < DIRECTORY_LIFE_MS,
     );
@@ -169,10 +173,14 @@ export class StoredNames {
     ).finally(() => this.#written.delete(written));
     const read = new DirectoryNames(directory, from, names, nowMs);
     for (const file of written) read.addPath(file);
-    this.#directories = [...this.#directories.filter((other) => other.path !== directory), read].slice(
-      -MAX_DIRECTORIES,
-    );
+    this.#directories = [...this.#directories.filter((other) => other.path !== directory), read];
+    this.#forgetOldest();
     return read;
+  }
+
+  #forgetOldest(): void {
+    const total = (): number => this.#directories.reduce((sum, { weight }) => sum + weight, 0);
+    while (this.#directories.length > MAX_DIRECTORIES || total() > MAX_KEPT_NAMES) this.#directories.shift();
   }
 
   async #sweepTemporary(call: CallOptions): Promise<void> {
@@ -198,6 +206,12 @@ export class StoredNames {
       resolve();
     }
   }
+}
+
+const HASH = /^[0-9a-f]{64}$/;
+
+function onlyHash(name: string): FileResults['names'] {
+  return { hashes: Buffer.from(name, 'hex'), others: [], to: undefined };
 }
 
 /** Before the first file of a directory, which no file name is. */

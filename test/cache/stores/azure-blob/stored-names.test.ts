@@ -163,7 +163,7 @@ describe('a removal', () => {
     },
   );
 
-  test('to a store that fails in the middle reports the rest', async () => {
+  test('to a store that fails in the middle reports the remaining names', async () => {
     const { store } = await open(({ target }) =>
       Number(target.split('/').at(-1)) < 100 ? accepted : refused('503 Server Busy', 'ServerBusy'),
     );

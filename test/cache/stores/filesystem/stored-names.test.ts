@@ -179,6 +179,27 @@ test('all shards are listed from one reading of the directory, with what was com
   expect(await namesOf(store, `${originId}/01`)).toHaveLength(1);
 });
 
+test('the chunks of one version are listed without those of others, and as they are now', async () => {
+  const root = await temporaryDirectory();
+  const store = await open(root);
+  await write(root, `far/${hex('00')}/0`);
+  expect(await namesOf(store, `far/${hex('01')}`)).toEqual([]);
+  for (const index of [0, 1]) await write(root, `far/${hex('01')}/${index}`);
+  await write(root, `far/${hex('02')}/0`);
+  expect(await namesOf(store, `far/${hex('01')}`)).toEqual([`far/${hex('01')}/0`, `far/${hex('01')}/1`]);
+});
+
+test('many small directories do not displace that of the versions', async () => {
+  const root = await temporaryDirectory();
+  const store = await open(root);
+  await write(root, `far/${hex('00')}/0`);
+  expect(await namesOf(store, 'far/')).toHaveLength(1);
+  for (let number = 0; number < 10; number++) await namesOf(store, `_orca/kind-${number}/`);
+  // Written by another process: seen only if the directory was read again.
+  await write(root, `far/${hex('01')}/0`);
+  expect(await namesOf(store, 'far/')).toHaveLength(1);
+});
+
 test('links to other places are neither followed nor listed', async () => {
   const root = await temporaryDirectory();
   const elsewhere = await temporaryDirectory();
