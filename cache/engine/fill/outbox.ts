@@ -117,7 +117,7 @@ export class Outbox {
       return;
     }
     this.#postponed.push(item);
-    // Nobody waits for a fill in the background: its memory is for those that somebody waits for.
+    // No client waits for a fill in the background: other fills take its memory at once.
     if (item.rank?.isBackground === true) this.#options.memoryTier.put(item.chunk.path, item.bytes);
     else this.#options.memoryTier.putUncommitted(item.chunk.path, item.bytes);
     this.#watchProgress();
