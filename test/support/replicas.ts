@@ -70,6 +70,8 @@ export interface ReplicasOptions {
   readonly link?: (to: 'origin' | 'store' | 'peer', address: string) => Promise<string>;
   /** A store that is already there, instead of a versitygw of our own. */
   readonly storeEndpoint?: string;
+  /** Where the files of a Filesystem store lie, or the bucket of that endpoint; default: a temporary directory. */
+  readonly storeDirectory?: string;
   /** The buckets of the origin can keep versions. */
   readonly originVersioning?: boolean;
   /** An origin that is already there, instead of a versitygw of our own. */
@@ -135,7 +137,8 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   const store = isOwnStore ? started.use(await startVersitygw({ buckets: [STORE_BUCKET] })) : undefined;
   const storeEndpoint = options.storeEndpoint ?? store?.endpoint;
   const storeProxy = storeEndpoint === undefined ? undefined : started.use(await startFaultProxy(storeEndpoint));
-  const storeDirectory = store === undefined ? join(directory, 'store') : join(store.directory, STORE_BUCKET);
+  const ownDirectory = store === undefined ? join(directory, 'store') : join(store.directory, STORE_BUCKET);
+  const storeDirectory = options.storeDirectory ?? ownDirectory;
   if (options.storeKnown ?? true) await noteVerdict(origin, storeEndpoint, storeDirectory);
   const peerKey = randomBytes(32);
   await writeSecrets(

@@ -11,6 +11,8 @@ import type { Room } from './room.ts';
 
 /** Both change slowly. */
 const EVERY_MS = 5 * 60_000;
+/** A new accountant needs the capacity soon; so does one that could not ask so far. */
+const RETRY_MS = 10_000;
 /** More than share one store. */
 const MAX_CACHES = 100;
 const PREFIX = '_orca/usage/';
@@ -44,14 +46,15 @@ export class StoreUsage {
   /** Until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#update(signal);
-      await this.#alarm.sleep(EVERY_MS, signal);
+      const isDone = await this.#update(signal);
+      await this.#alarm.sleep(isDone ? EVERY_MS : RETRY_MS, signal);
     }
   }
 
-  async #update(signal: AbortSignal): Promise<void> {
+  /** False if this replica is not the accountant, or may not ask or write now. */
+  async #update(signal: AbortSignal): Promise<boolean> {
     const { shards, calls } = this.#room;
-    if (shards.accountant() !== shards.self || !this.#mayWrite() || !calls.isClosed) return;
+    if (shards.accountant() !== shards.self || !this.#mayWrite() || !calls.isClosed) return false;
     try {
       this.#totalBytes = await calls.totalBytes(signal);
       await this.#publish(signal);
@@ -60,6 +63,7 @@ export class StoreUsage {
       // The next time.
       if (!signal.aborted && !hasCode(error, 'store_unavailable', 'cancelled')) throw error;
     }
+    return true;
   }
 
   async #publish(signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import { shardOf, shardPrefix } from '#cache/core/capacity/chunk-key.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import { isStoreFull } from '#cache/engine/upstream/guarded.ts';
 import { backoffMs } from '#shared/backoff.ts';
 import type { Alarm } from './alarm.ts';
 import type { Obstacles } from './obstacles.ts';
@@ -94,13 +95,14 @@ export class Sweeper {
   }
 
   #next(): Job | undefined {
-    const { room, owned, ledgers, superseded, mayDelete } = this.#options;
+    const { room, owned, ledgers, superseded, mayDelete, isUrgent } = this.#options;
     owned.update();
     const nowMs = room.clock.now();
     if (!mayDelete() || !room.calls.isClosed) return undefined;
     if (nowMs < this.#pausedUntilMs) return { dueMs: this.#pausedUntilMs, run: async () => {} };
     if (owned.needsLoading) return { dueMs: nowMs, run: (signal) => this.#load(signal) };
-    const crowded = ledgers.crowded();
+    // A full cachestore has no room for ledgers either.
+    const crowded = isUrgent() ? undefined : ledgers.crowded();
     if (crowded !== undefined) return { dueMs: nowMs, run: (signal) => ledgers.write(crowded, signal) };
     const supersededMs = superseded.dueMs() ?? Infinity;
     if (supersededMs <= nowMs) return { dueMs: nowMs, run: (signal) => this.#removeSuperseded(signal) };
@@ -151,7 +153,7 @@ export class Sweeper {
     }
     room.observer.sweep('done', room.clock.now() - startedMs);
     this.#options.onNews();
-    await ledger.save(signal);
+    await ledger.save(signal).catch(ignoreFull);
     await this.#cleanUp(shard, signal).catch((error: unknown) => ignore(error, signal));
   }
 
@@ -240,4 +242,9 @@ export class Sweeper {
 function ignore(error: unknown, signal: AbortSignal): void {
   signal.throwIfAborted();
   if (!hasCode(error, 'store_unavailable')) throw error;
+}
+
+/** The next ledgers find room once something has been evicted: a pause would be in the way. */
+function ignoreFull(error: unknown): void {
+  if (!(error instanceof OrcaError) || !isStoreFull(error)) throw error;
 }

@@ -483,6 +483,45 @@ describe('a full cachestore', () => {
     }
     expect(rooms.usedBytes()).toBeLessThanOrEqual(87 * CHUNK_BYTES);
   });
+
+  it('gets some room although it does not take the small objects of a sweep either', async () => {
+    const rooms = capacityRooms({ settings: { ...SETTINGS, capacityBytes: undefined } });
+    opened.push(rooms);
+    const replica = rooms.replicas[0]!;
+    const diskBytes = 100 * CHUNK_BYTES;
+    rooms.faults.store = (port) => ({
+      ...port,
+      putSmall: (...args) => {
+        if (rooms.usedBytes() < diskBytes) return port.putSmall(...args);
+        throw new OrcaError('store_unavailable', 'no space left', { status: 507 });
+      },
+    });
+    for (let number = 0; number < 100; number++) rooms.commit(number, { isLost: true });
+    await rooms.clock.advance(5 * MINUTE_MS);
+    rooms.start();
+    replica.isFull = true;
+    for (let at = 0; at < 8; at++) {
+      replica.capacity.full();
+      await rooms.clock.advance(30_000);
+    }
+    expect(rooms.usedBytes()).toBeLessThanOrEqual(95 * CHUNK_BYTES);
+  });
+});
+
+describe('a file system', () => {
+  it('counts with its size as soon as something may be deleted', async () => {
+    const rooms = capacityRooms({ settings: { ...SETTINGS, capacityBytes: undefined } });
+    opened.push(rooms);
+    rooms.faults.store = (port) => ({ ...port, totalBytes: async () => CAPACITY_BYTES });
+    const replica = rooms.replicas[0]!;
+    replica.isDead = true;
+    rooms.start();
+    await rooms.clock.advance(5_000);
+    replica.isDead = false;
+    await rooms.clock.advance(40_000);
+    await rooms.clock.advance(MINUTE_MS);
+    expect(replica.capacity.account().capacityBytes).toBe(CAPACITY_BYTES);
+  });
 });
 
 describe('chunks that return', () => {
