@@ -9,8 +9,11 @@ import { isArrayUpTo, isCount } from './fields.ts';
 
 /** 10 KB in a message. An entry has less than a hundredth of the bytes, or is one minute. */
 export const MAX_HISTOGRAM_ENTRIES = 256;
-/** Two neighbors have more than this share of the bytes, so that there are at most 256 of them. */
-const SHARE = 1 / 127;
+/**
+ * For one of the 256 shards: an entry has a thirtieth of its bytes. A report adds up the entries of all shards; with 256
+ * each, that would block the event loop for 40 ms.
+ */
+export const MAX_SHARD_ENTRIES = 64;
 
 export interface HistogramEntry {
   readonly minute: number;
@@ -62,12 +65,15 @@ export class Histogram {
     }));
   }
 
-  /** This one, or another with at most 256 entries: neighbors become one, with the later minute, while they have few bytes. */
-  compact(): Histogram {
+  /** This one, or another with at most `maxEntries`: neighbors become one, with the later minute, while they have few bytes. */
+  compact(maxEntries = MAX_HISTOGRAM_ENTRIES): Histogram {
+    // Sums need not be sorted to be small enough; those of the shards are checked with each report.
+    if (this.#proven.size + this.#once.size <= maxEntries) return this;
     const entries = this.entries();
-    if (entries.length <= MAX_HISTOGRAM_ENTRIES) return this;
+    if (entries.length <= maxEntries) return this;
     const compacted = new Histogram();
-    const maxBytes = this.#totalBytes * SHARE;
+    // Two neighbors have more bytes together, so that there are fewer than `maxEntries` of them.
+    const maxBytes = this.#totalBytes / (maxEntries / 2 - 1);
     let group: HistogramEntry = { minute: 0, provenBytes: 0, onceBytes: 0 };
     for (const entry of entries) {
       const joined = {

@@ -1,7 +1,7 @@
 /** What one shard holds: what its last sweep has found, and what has changed since. */
 import { addBucketBytes } from '#cache/core/capacity/bucket-names.ts';
 import { minuteOf } from '#cache/core/capacity/chunk-key.ts';
-import { Histogram } from '#cache/core/capacity/histogram.ts';
+import { Histogram, MAX_SHARD_ENTRIES } from '#cache/core/capacity/histogram.ts';
 import { RecordTable } from '#cache/core/capacity/records.ts';
 import type { CommittedChunk } from '#cache/core/capacity/report-codec.ts';
 import type { ShardSummary } from '#cache/core/capacity/shard-summary.ts';
@@ -95,7 +95,7 @@ export class ShardCount {
         this.#young.delete(tick);
         this.#evictable.add(tick, bytes, false);
       }
-    this.#evictable = this.#evictable.compact();
+    this.#evictable = this.#evictable.compact(MAX_SHARD_ENTRIES);
     return {
       startedMs: this.startedMs,
       sweptAtMs: this.sweptAtMs,

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Histogram, MAX_HISTOGRAM_ENTRIES } from '#cache/core/capacity/histogram.ts';
+import { Histogram, MAX_HISTOGRAM_ENTRIES, MAX_SHARD_ENTRIES } from '#cache/core/capacity/histogram.ts';
 import { histogramOf, histogramRead, type HistogramRead } from '#test/support/capacity.ts';
 import { RUNS } from '#test/support/fuzz.ts';
 
@@ -50,6 +50,19 @@ describe('a histogram', () => {
       }),
       { numRuns: RUNS },
     );
+  });
+
+  it('compacted for a shard, has fewer entries', () => {
+    const all = Array.from({ length: 5_000 }, (_, at) => ({
+      minute: at + 1,
+      bytes: 7 + (at % 5),
+      isProven: at % 2 === 0,
+    }));
+    const histogram = histogramOf(all);
+    const entries = histogram.compact(MAX_SHARD_ENTRIES).entries();
+    expect(entries.length).toBeLessThanOrEqual(MAX_SHARD_ENTRIES);
+    for (const { provenBytes, onceBytes } of entries)
+      expect(provenBytes + onceBytes).toBeLessThan(histogram.totalBytes / 30);
   });
 
   it('has few entries also where a minute has most of the bytes', () => {
