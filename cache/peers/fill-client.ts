@@ -1,8 +1,14 @@
 /**
- * Calls to another replica: fill a chunk, look up an object's head, invalidate a version. Only a response with a valid
- * proof is accepted; any other response, or none, is `peer_unavailable`, and the caller continues with the next source.
+ * Calls to another replica: fill a chunk, look up an object's head, invalidate a version, report reads and usage. Only a
+ * response with a valid proof is accepted; any other response, or none, is `peer_unavailable`, and the caller continues
+ * with the next source.
  */
-import type { UsageAnswer } from '#cache/core/capacity/usage-codec.ts';
+import {
+  decodeUsageAnswer,
+  encodeUsageReport,
+  type UsageAnswer,
+  type UsageReport,
+} from '#cache/core/capacity/usage-codec.ts';
 import type { OrcaError } from '#cache/core/errors.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
 import { parsePeerAddress } from '#cache/core/peer-set.ts';
@@ -15,6 +21,7 @@ import {
   type HeadQuery,
   type Invalidation,
 } from '#cache/core/peer/head-request.ts';
+import { formatReportTerms, READS_PATH, USAGE_PATH } from '#cache/core/peer/report-request.ts';
 import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
 import type {
   ByteSink,
@@ -47,6 +54,7 @@ export interface FillClientOptions {
  * (docs/adr/0007-peer-silence-timeout.md).
  */
 const DEAD_AFTER_MS = 3000;
+const NO_BODY = new Uint8Array(0);
 /** Request ids go into a header; ids that clients chose may not fit. */
 const NOT_IN_HEADER = /[^\x21-\x7e]/g;
 
@@ -85,22 +93,30 @@ class FillClient implements PeerClient {
     query: HeadQuery,
     options: CallOptions,
   ): Promise<{ readonly head: ObjectHead; readonly ageMs: number }> {
-    const { headers, text } = await this.#control(address, 'GET', formatHeadTarget(query), '', options);
+    const call = { method: 'GET', target: formatHeadTarget(query), etag: '', headers: PEER_TERMS } as const;
+    const { headers, text } = await this.#control(address, call, options);
     const answer = decodeHeadAnswer(text, headers['x-orca-age-ms']);
     if (answer === undefined) throw peerUnavailable(address, 'its response is not an object head');
     return answer;
   }
 
   async invalidate(address: PeerAddress, invalidation: Invalidation, options: CallOptions): Promise<void> {
-    await this.#control(address, 'POST', formatInvalidateTarget(invalidation), invalidation.etag, options);
+    const { etag } = invalidation;
+    const target = formatInvalidateTarget(invalidation);
+    await this.#control(address, { method: 'POST', target, etag, headers: PEER_TERMS }, options);
   }
 
-  reads(address: PeerAddress): Promise<void> {
-    return Promise.reject(peerUnavailable(address, 'reports of reads cannot be sent yet'));
+  async reads(address: PeerAddress, report: Uint8Array, options: CallOptions): Promise<void> {
+    await this.#report(address, READS_PATH, report, options);
   }
 
-  usage(address: PeerAddress): Promise<UsageAnswer> {
-    return Promise.reject(peerUnavailable(address, 'reports of usage cannot be sent yet'));
+  async usage(address: PeerAddress, report: UsageReport, options: CallOptions): Promise<UsageAnswer> {
+    const { text } = await this.#report(address, USAGE_PATH, encodeUsageReport(report), options);
+    try {
+      return decodeUsageAnswer(Buffer.from(text));
+    } catch (cause) {
+      throw peerUnavailable(address, 'its response is not an account of the cachestore', { cause });
+    }
   }
 
   async close(): Promise<void> {
@@ -151,17 +167,18 @@ class FillClient implements PeerClient {
   /** A call without object bytes: the proof covers the whole response. */
   #control(
     address: PeerAddress,
-    method: 'GET' | 'POST',
-    target: string,
-    etag: string,
+    { headers: terms, ...toSign }: CallToSign,
     options: CallOptions,
+    body: Uint8Array = NO_BODY,
   ): Promise<{ readonly headers: ResponseHeaders; readonly text: string }> {
+    const { method, target } = toSign;
     return this.#attempt(address, async (peer, attempt) => {
-      const call = this.#sign(address, { method, target, etag, headers: withRequestId(PEER_TERMS, options.requestId) });
+      const call = this.#sign(address, { ...toSign, headers: withRequestId(terms, options.requestId) });
       const request: RawRequest = {
         method,
         path: target,
-        headers: method === 'POST' ? { ...call.headers, 'content-length': '0' } : call.headers,
+        headers: method === 'POST' ? { ...call.headers, 'content-length': String(body.length) } : call.headers,
+        ...(body.length > 0 && { body: [body] }),
         signal: options.signal,
         firstByteTimeoutMs: options.firstByteTimeoutMs,
         silenceTimeoutMs: this.#deadAfterMs,
@@ -170,12 +187,21 @@ class FillClient implements PeerClient {
         // The peer remembers the nonce of a POST: sent again, it would be refused as a replay.
         retryReused: method === 'GET',
       };
-      const { status, headers, body } = await peer.client.request(request);
-      const text = body.toString('utf8');
-      call.verify(status, headers, body.length, text);
+      const { status, headers, body: answer } = await peer.client.request(request);
+      const text = answer.toString('utf8');
+      call.verify(status, headers, answer.length, text);
       if (status === 200 || status === 204) return { headers, text };
       throw refusalOf(address, status, text, headers['retry-after']);
     });
+  }
+
+  #report(address: PeerAddress, target: string, body: Uint8Array, options: CallOptions) {
+    return this.#control(
+      address,
+      { method: 'POST', target, etag: '', headers: formatReportTerms(body) },
+      options,
+      body,
+    );
   }
 
   /** One attempt at a peer; transport failures are recorded in its health. */

@@ -2,6 +2,12 @@
  * A PeerClient without a wire for engine tests: calls another engine of the process directly, and otherwise behaves like
  * the real client (test/conformance/suites/peer-client.ts runs against both).
  */
+import {
+  decodeUsageAnswer,
+  decodeUsageReport,
+  encodeUsageAnswer,
+  encodeUsageReport,
+} from '#cache/core/capacity/usage-codec.ts';
 import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
 import { parseRefusal, refusalOf } from '#cache/core/peer/refusal.ts';
 import { abortable, withDeadline } from '#shared/abortable.ts';
@@ -72,10 +78,22 @@ export function directPeerClient(options: DirectPeerClientOptions): PeerClient {
       reach(address, call.signal).engine.metadata.forget(object, etag);
     },
     async reads(address, report, call) {
-      reach(address, call.signal).engine.capacity.receiveReads(report);
+      const { engine } = reach(address, call.signal);
+      try {
+        // A copy, as on the wire: neither side sees later changes of the other.
+        engine.capacity.receiveReads(Uint8Array.from(report));
+      } catch (error) {
+        throw asReceived(address, error, call.signal);
+      }
     },
     async usage(address, report, call) {
-      return reach(address, call.signal).engine.capacity.receiveUsage(report);
+      const { engine } = reach(address, call.signal);
+      try {
+        const answer = engine.capacity.receiveUsage(decodeUsageReport(encodeUsageReport(report)));
+        return decodeUsageAnswer(encodeUsageAnswer(answer));
+      } catch (error) {
+        throw asReceived(address, error, call.signal);
+      }
     },
     async close() {
       isClosed = true;

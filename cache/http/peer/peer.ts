@@ -1,13 +1,14 @@
 /**
- * The replicas' listener: `GET /internal/fill`, `GET /internal/head`, `POST /internal/invalidate`. Every request needs
- * a MAC made with the cluster's key. `102 Processing` is sent as a sign of life while the origin is slow.
+ * The replicas' listener: `GET /internal/fill`, `GET /internal/head`, `POST /internal/invalidate`, `POST
+ * /internal/reads`, `POST /internal/usage`. Every request needs a MAC made with the cluster's key. `102 Processing` is
+ * sent as a sign of life while the origin is slow.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
+import { chunkFields } from '#cache/core/chunk.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { rangeLength } from '#cache/core/object.ts';
 import { ownValue } from '#cache/core/own-value.ts';
-import { nonceMemory, verifyRequest, type NonceMemory, type PeerKeys } from '#cache/core/peer/auth.ts';
+import { nonceMemory, verifyRequest, type NonceMemory } from '#cache/core/peer/auth.ts';
 import { checkPeerTerms, FILL_PATH, parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
 import { encodeHeadAnswer } from '#cache/core/peer/head-message.ts';
 import {
@@ -17,20 +18,20 @@ import {
   parseInvalidateQuery,
   type ObjectName,
 } from '#cache/core/peer/head-request.ts';
+import { READS_PATH, USAGE_PATH } from '#cache/core/peer/report-request.ts';
 import { formatNotCoordinator } from '#cache/core/peer/refusal.ts';
 import { withDeadline } from '#shared/abortable.ts';
-import type { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
-import type { Engine } from '#cache/engine/engine.ts';
-import type { Clock, PeerView } from '#cache/engine/ports.ts';
+import type { Clock } from '#cache/engine/ports.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
-import type { ShedReason } from '#cache/http/listener/connection-table.ts';
 import { abortOnClose, openHttpListener, type HttpListener } from '#cache/http/listener/http-listener.ts';
-import { ownSocket, sendBody, type StallOutcome } from '#cache/http/listener/send-body.ts';
-import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
+import { ownSocket, sendBody } from '#cache/http/listener/send-body.ts';
 import { throttledLog } from '#cache/http/listener/throttled-log.ts';
-import type { Log, LogFields } from '#shared/log.ts';
-import { withRequestTrace, type Tracer } from '#shared/trace.ts';
+import type { LogFields } from '#shared/log.ts';
+import { withRequestTrace } from '#shared/trace.ts';
 import { proofOf, sendEmpty, sendJson, sendRefusal, type Requester } from './answer.ts';
+import type { Handler, PeerCall, PeerListenerOptions } from './call.ts';
+import { receiveReads, receiveUsage } from './reports.ts';
+import { RequestBodies } from './request-body.ts';
 
 /** A requester declares this replica dead after 3 s without a byte: several of these may be late or lost. */
 const PROCESSING_INTERVAL_MS = 500;
@@ -42,55 +43,19 @@ const NO_BODY = new Uint8Array(0);
 /** 64 streams from each of 64 replicas; unauthenticated connections count against the same limit. */
 const MAX_CONNECTIONS = 4096;
 
-export interface PeerListenerOptions {
-  readonly engine: Engine;
-  readonly peers: PeerView;
-  /** Undefined = development: no MACs, no proofs. */
-  readonly keys: { current(): PeerKeys } | undefined;
-  readonly originId: string;
-  readonly buckets: BucketTable;
-  readonly maxChunkSizeBytes: number;
-  /** undefined = no spans. */
-  readonly tracer: Tracer | undefined;
-  readonly clock: Clock;
-  readonly unackedBytes: UnackedBytes;
-  readonly observer: {
-    peerRequest(call: string, outcome: string): void;
-    peerStalled(outcome: StallOutcome): void;
-    peerShed(reason: ShedReason): void;
-  };
-  readonly log: Log;
-}
-
-interface PeerCall {
-  readonly options: PeerListenerOptions;
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly requester: Requester | undefined;
-  readonly query: string;
-  readonly signal: AbortSignal;
-  /** Stops the 102 responses; to be called right before the status line. */
-  readonly stopProcessing: () => void;
-  /** The ETag of the version that the call concerns, once known: the proof of a refusal covers it. */
-  etag: string;
-  /** The chunk that the call concerns, once known. */
-  chunk?: Chunk;
-}
-
-/** Resolves with the outcome for the metrics. */
-type Handler = (call: PeerCall) => Promise<string>;
-
 export function openPeerListener(options: PeerListenerOptions): HttpListener {
-  const nonces = nonceMemory(MAX_NONCES);
+  const bodies = new RequestBodies();
   const handlers: Readonly<Record<string, Handler>> = {
     [`GET ${FILL_PATH}`]: fill,
     [`GET ${HEAD_PATH}`]: head,
-    [`POST ${INVALIDATE_PATH}`]: (call) => invalidate(call, nonces),
+    [`POST ${INVALIDATE_PATH}`]: invalidate,
+    [`POST ${READS_PATH}`]: (call) => receiveReads(call, bodies),
+    [`POST ${USAGE_PATH}`]: (call) => receiveUsage(call, bodies),
   };
   const logRefused = throttledLog(options.clock, REFUSAL_LOG_MS, (fields) =>
     options.log.warn('peer request refused: no valid MAC', fields),
   );
-  const listener = { ...options, logRefused };
+  const listener = { ...options, logRefused, nonces: nonceMemory(MAX_NONCES) };
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const { traceparent } = request.headers;
     // The replica that a client has asked decides which traces are recorded.
@@ -105,6 +70,7 @@ export function openPeerListener(options: PeerListenerOptions): HttpListener {
 }
 
 interface Listener extends PeerListenerOptions {
+  readonly nonces: NonceMemory;
   readonly logRefused: (fields: LogFields) => void;
 }
 
@@ -128,7 +94,8 @@ async function handle(
   response.setHeader('X-Orca-Epoch', options.peers.current().epoch);
   const stopProcessing = keepAlive(options.clock, response);
   const signal = abortOnClose(request, response);
-  const call: PeerCall = { options, request, response, requester, query, signal, stopProcessing, etag: '' };
+  const admitOnce = () => checkNonce(options, requester);
+  const call: PeerCall = { options, request, response, requester, query, signal, stopProcessing, admitOnce, etag: '' };
   try {
     if (handler === undefined) throw new OrcaError('bad_request', 'unknown method or path');
     checkPeerTerms(request.headers);
@@ -207,13 +174,12 @@ async function head(call: PeerCall): Promise<string> {
   return 'ok';
 }
 
-async function invalidate(call: PeerCall, nonces: NonceMemory): Promise<string> {
+async function invalidate(call: PeerCall): Promise<string> {
   const { options, response, requester } = call;
   const { object, etag } = parseInvalidateQuery(call.query);
   call.etag = etag;
   checkServed(options, object);
-  if (requester !== undefined && !nonces.admit(requester.nonce, requester.dateMs, options.clock.date()))
-    throw new OrcaError('bad_request', 'replayed request: nonce already used');
+  call.admitOnce();
   options.engine.metadata.forget(object, etag);
   call.stopProcessing();
   sendEmpty(response, requester, etag, {}, '');
@@ -229,6 +195,11 @@ function authenticate(options: Listener, request: IncomingMessage): Requester | 
   if (verdict.ok) return verdict;
   options.logRefused({ reason: verdict.reason, from: request.socket.remoteAddress });
   return 'unauthorized';
+}
+
+function checkNonce({ nonces, clock }: Listener, requester: Requester | undefined): void {
+  if (requester !== undefined && !nonces.admit(requester.nonce, requester.dateMs, clock.date()))
+    throw new OrcaError('bad_request', 'replayed request: nonce already used');
 }
 
 /** Enforces the same allow-list as for clients, by the bucket names of the origin. */

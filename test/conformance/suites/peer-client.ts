@@ -1,5 +1,10 @@
 /** The contract of every PeerClient, in memory or over the network, against the real engine of another replica. */
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { BucketNames } from '#cache/core/capacity/bucket-names.ts';
+import { Histogram } from '#cache/core/capacity/histogram.ts';
+import { RecordRows } from '#cache/core/capacity/records.ts';
+import { encodeReport, MAX_REPORT_BYTES, type ReadsReport } from '#cache/core/capacity/report-codec.ts';
+import type { UsageAnswer, UsageReport } from '#cache/core/capacity/usage-codec.ts';
 import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
@@ -26,6 +31,35 @@ const BUCKET = 'far-models';
 const KEY = 'a b/(ä)+%';
 /** Two whole chunks and a short one. */
 const BODY = patternBytes(2.5 * MIB);
+
+const REPORT: ReadsReport = {
+  originId: 'test',
+  epoch: '0123456789abcdef',
+  buckets: new BucketNames(),
+  reads: new RecordRows(),
+  commits: [],
+  superseded: [{ hex: 'ab'.repeat(32), sinceMs: 1 }],
+};
+const USAGE: Omit<UsageReport, 'epoch'> = {
+  originId: 'test',
+  covered: [],
+  bytes: 0,
+  chunks: 0,
+  pinnedBytes: 0,
+  evictable: new Histogram(),
+  byBucket: new Map(),
+  isFull: false,
+  lastSweepMs: undefined,
+  oldestSweepMs: undefined,
+  evictedBytes: { capacity: 0, idle: 0, superseded: 0, full: 0 },
+};
+
+/** The only message of the report. */
+function messageOf(report: Partial<ReadsReport> = {}): Uint8Array {
+  const [message] = encodeReport({ ...REPORT, ...report });
+  if (message === undefined) throw new RangeError('an empty report has no message');
+  return message;
+}
 
 type FillOptions = Parameters<PeerClient['fill']>[3];
 
@@ -60,7 +94,26 @@ export function peerClientSuite(
       client.head(fixture.peer, { object: { ...object, key }, maxAgeMs }, { signal: signal() });
     const invalidate = (version: string, client: PeerClient = fixture.client): Promise<void> =>
       client.invalidate(fixture.peer, { object, etag: version }, { signal: signal() });
-    return { ...fixture, ...engines, asking, replica, object, etag, chunkOf, fill, head, invalidate };
+    const reads = (report: Partial<ReadsReport> = {}, client: PeerClient = fixture.client): Promise<void> =>
+      client.reads(fixture.peer, messageOf(report), { signal: signal() });
+    const usage = (report: Partial<UsageReport> = {}, client: PeerClient = fixture.client): Promise<UsageAnswer> =>
+      client.usage(fixture.peer, { ...USAGE, epoch: replica.view.epoch, ...report }, { signal: signal() });
+    const calls = [fill, head, () => invalidate(etag), reads, usage];
+    return {
+      ...fixture,
+      ...engines,
+      asking,
+      replica,
+      object,
+      etag,
+      chunkOf,
+      fill,
+      head,
+      invalidate,
+      reads,
+      usage,
+      calls,
+    };
   }
 
   describe(`${name} as a peer client: fill`, () => {
@@ -254,12 +307,75 @@ export function peerClientSuite(
     });
   });
 
+  describe(`${name} as a peer client: reports`, () => {
+    test('a report of reads arrives as it was sent, however large a message', async () => {
+      const { client, peer, replica } = await opened();
+      const received = vi.spyOn(replica.engine.capacity, 'receiveReads');
+      const reads = new RecordRows();
+      for (let row = 0; row < 100_000; row++) reads.push(row, ~row >>> 0, 1 + (row % 1000), 0);
+      const messages = encodeReport({ ...REPORT, reads });
+      for (const message of messages) await client.reads(peer, message, { signal: signal() });
+      expect(messages.length).toBeGreaterThan(1);
+      expect(received.mock.calls.map(([message]) => Buffer.from(message))).toEqual(messages.map((m) => Buffer.from(m)));
+    });
+
+    test('a report of usage is answered with the account of the cachestore', async () => {
+      const { usage, replica } = await opened();
+      const received = vi.spyOn(replica.engine.capacity, 'receiveUsage');
+      const byBucket = new Map([
+        ['far-models', 700],
+        ['ä', 300],
+      ]);
+      const answer = await usage({ covered: [0, 255], bytes: 1000, chunks: 2, byBucket });
+      expect(received.mock.calls[0]?.[0]).toMatchObject({ covered: [0, 255], bytes: 1000, chunks: 2, byBucket });
+      expect(answer).toEqual(received.mock.results[0]?.value);
+    });
+
+    test('a usage report and an answer as large as they may be arrive whole', async () => {
+      const { usage, replica } = await opened();
+      const bucket = (index: number): [string, number] => [`bucket-${index}-`.padEnd(63, 'x'), 2 ** 40 + index];
+      const byBucket = new Map(Array.from({ length: 1000 }, (_, index) => bucket(index)));
+      vi.spyOn(replica.engine.capacity, 'receiveUsage').mockImplementation((report) => ({
+        account: { ...replica.engine.capacity.account(), byBucket: report.byBucket },
+        urgent: false,
+      }));
+      const { account } = await usage({ byBucket });
+      expect(account.byBucket.size).toBeGreaterThan(100);
+      expect([...account.byBucket.values()].reduce((sum, bytes) => sum + bytes, 0)).toBe(
+        [...byBucket.values()].reduce((sum, bytes) => sum + bytes, 0),
+      );
+    });
+
+    test('a report of another origin is peer_unavailable, and the peer keeps working', async () => {
+      const { reads, usage } = await opened();
+      await expect(reads({ originId: 'other' })).rejects.toMatchObject({ code: 'peer_unavailable' });
+      await expect(usage({ originId: 'other' })).rejects.toMatchObject({ code: 'peer_unavailable' });
+      await expect(reads()).resolves.toBeUndefined();
+      await expect(usage()).resolves.toMatchObject({ urgent: expect.any(Boolean) });
+    });
+
+    test('bytes that are not a report are peer_unavailable', async () => {
+      const { client, peer } = await opened();
+      for (const bytes of [new Uint8Array(0), Buffer.from('{}'), Buffer.alloc(MAX_REPORT_BYTES)])
+        await expect(client.reads(peer, bytes, { signal: signal() })).rejects.toMatchObject({
+          code: 'peer_unavailable',
+        });
+    });
+
+    test('a report that is aborted already does not reach the peer', async () => {
+      const { client, peer, replica } = await opened();
+      const received = vi.spyOn(replica.engine.capacity, 'receiveReads');
+      const call = client.reads(peer, messageOf(), { signal: AbortSignal.abort() });
+      await expect(call).rejects.toMatchObject({ code: 'cancelled' });
+      expect(received).not.toHaveBeenCalled();
+    });
+  });
+
   describe(`${name} as a peer client: failures`, () => {
     test('a dead peer is peer_unavailable for every call', async () => {
-      const { fill, head, invalidate, kill, etag } = await opened();
+      const { calls, kill } = await opened();
       await kill();
-      for (const call of [fill, head, () => invalidate(etag)])
-        await expect(call()).rejects.toMatchObject({ code: 'peer_unavailable' });
+      for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'peer_unavailable' });
     });
 
     test('a peer that dies in the middle of a body is peer_unavailable, and its valid bytes are kept', async () => {
@@ -279,23 +395,26 @@ export function peerClientSuite(
     });
 
     test('a closed client is peer_unavailable for every call', async () => {
-      const { client, fill, head, invalidate, etag, origin } = await opened();
+      const { client, calls, origin } = await opened();
       await client.close();
       await client.close();
-      for (const call of [fill, head, () => invalidate(etag)])
-        await expect(call()).rejects.toMatchObject({ code: 'peer_unavailable' });
+      for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'peer_unavailable' });
       expect(origin.counts.reads + origin.counts.heads).toBe(0);
     });
 
     if (!hasKeys) return;
 
     test('a client with another key is peer_unavailable for every call, and changes nothing', async () => {
-      const { fill, head, invalidate, stranger, origin, etag } = await opened();
+      const { fill, head, invalidate, reads, usage, stranger, origin, etag, replica } = await opened();
       await head();
+      const received = vi.spyOn(replica.engine.capacity, 'receiveReads');
       const sink = collectSink();
       await expect(fill({}, {}, sink, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
       await expect(head(60_000, KEY, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
       await expect(invalidate(etag, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
+      await expect(reads({}, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
+      await expect(usage({}, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
+      expect(received).not.toHaveBeenCalled();
       await head();
       expect([sink.lengthBytes, origin.counts.reads, origin.counts.heads]).toEqual([0, 0, 1]);
     });
