@@ -316,7 +316,11 @@ export interface Observer {
     name: OriginName,
   ): void;
   originBytes(lengthBytes: number, name: OriginName): void;
-  storeRequest(operation: 'read' | 'has' | 'commit' | 'probe', outcome: string, durationMs: number): void;
+  storeRequest(
+    operation: 'read' | 'has' | 'commit' | 'probe' | 'list' | 'remove',
+    outcome: string,
+    durationMs: number,
+  ): void;
   fill(outcome: 'committed' | 'lost' | 'uncommitted' | 'failed' | 'cancelled'): void;
   committedBytes(lengthBytes: number): void;
   /** How a sparse read was answered: by the origin, joined with another, from memory, or by a fill of the chunk. */

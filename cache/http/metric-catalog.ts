@@ -28,7 +28,7 @@ type Values<Method extends keyof Observer> = Parameters<Observer[Method]>[0] & s
 export const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS'] as const;
 const LISTENERS = ['edge', 'peer'];
 const ORIGIN_OPERATIONS = all<Values<'originRequest'>>({ head: 0, read: 0, list: 0, probe: 0, sub_resource: 0 });
-const STORE_OPERATIONS = all<Values<'storeRequest'>>({ read: 0, has: 0, commit: 0, probe: 0 });
+const STORE_OPERATIONS = all<Values<'storeRequest'>>({ read: 0, has: 0, commit: 0, probe: 0, list: 0, remove: 0 });
 
 export const CACHE_STATUSES = all<CacheStatus>({ HIT: 0, MISS: 0, STALE: 0, NONE: 0 });
 export const SOURCES = all<Source>({ memory: 0, store: 0, peer: 0, peer_fill: 0, fill: 0 });

@@ -118,7 +118,7 @@ class CapacityRoom implements Capacity {
     this.#options = options;
     this.#isOn = options.settings !== undefined;
     const obstacles = new Obstacles(observer);
-    const calls = new StoreCalls(store, clock, obstacles);
+    const calls = new StoreCalls(store, clock, obstacles, observer);
     const room = (this.#room = {
       originId,
       clock,

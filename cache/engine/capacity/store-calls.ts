@@ -2,9 +2,10 @@
  * The room's calls of the cachestore. No client waits for them: at most two at once, each with a deadline, and none while
  * the circuit breaker is open.
  */
-import type { Clock, Removal, StoredEntry, StoredPage } from '#cache/engine/ports.ts';
+import type { Clock, Observer, Removal, StoredEntry, StoredPage } from '#cache/engine/ports.ts';
+import { wasNotAsked } from '#cache/engine/upstream/circuit-breaker.ts';
 import type { GuardedStore } from '#cache/engine/upstream/guarded.ts';
-import { OrcaError } from '#cache/core/errors.ts';
+import { codeOf, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#shared/abortable.ts';
 import type { Obstacles } from './obstacles.ts';
 
@@ -23,10 +24,12 @@ export class StoreCalls {
   readonly #store: GuardedStore;
   readonly #clock: Clock;
   readonly #obstacles: Obstacles;
+  readonly #observer: Pick<Observer, 'storeRequest'>;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  constructor(store: GuardedStore, clock: Clock, obstacles: Obstacles) {
+  constructor(store: GuardedStore, clock: Clock, obstacles: Obstacles, observer: Pick<Observer, 'storeRequest'>) {
+    this.#observer = observer;
     this.#store = store;
     this.#clock = clock;
     this.#obstacles = obstacles;
@@ -57,7 +60,7 @@ export class StoreCalls {
   async remove(names: readonly string[], signal: AbortSignal): Promise<Removal> {
     try {
       const removal = await this.#call(REMOVE_TIMEOUT_MS, signal, (bounded) =>
-        this.#store.remove(names, { signal: bounded }),
+        this.#counted('remove', () => this.#store.remove(names, { signal: bounded })),
       );
       const [refused] = removal.failed;
       if (removal.failed.length < names.length) this.#obstacles.gone('delete');
@@ -84,7 +87,7 @@ export class StoreCalls {
   async #page(prefix: string, cursor: string | undefined, signal: AbortSignal): Promise<StoredPage> {
     try {
       const page = await this.#call(LIST_TIMEOUT_MS, signal, (bounded) =>
-        this.#store.list(prefix, cursor, { signal: bounded }),
+        this.#counted('list', () => this.#store.list(prefix, cursor, { signal: bounded })),
       );
       this.#obstacles.gone('list');
       return page;
@@ -94,9 +97,25 @@ export class StoreCalls {
     }
   }
 
+  /** An open circuit breaker sends nothing. */
+  async #counted<T>(operation: 'list' | 'remove', call: () => Promise<T>): Promise<T> {
+    const startedMs = this.#clock.now();
+    const count = (outcome: string) => this.#observer.storeRequest(operation, outcome, this.#clock.now() - startedMs);
+    try {
+      const result = await call();
+      count('ok');
+      return result;
+    } catch (error) {
+      if (!wasNotAsked(error)) count(codeOf(error));
+      throw error;
+    }
+  }
+
   async #call<T>(limitMs: number, signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
     await this.#enter(signal);
     try {
+      // A small object would be a probe of the breaker, for which nobody waits.
+      this.#store.breaker.throwUnlessClosed();
       const late = () => new OrcaError('store_unavailable', `no answer within ${limitMs} ms`);
       return await withDeadline(this.#clock, limitMs, late, signal, call);
     } finally {
