@@ -81,9 +81,15 @@ export function describeVerdict({ condition, problems }: StoreVerdict): string {
 
 /** A store that was upgraded or replaced is probed again within a day. */
 export const VERDICT_KEPT_MS = 24 * 60 * 60_000;
+/** New permissions should be noticed before a user searches for another cause; a probe moves 128 MiB at most. */
+const DENIAL_KEPT_MS = 60 * 60_000;
 /** An upper limit of the clock difference between nodes. */
 const MAX_SKEW_MS = 5 * 60_000;
 const FORMAT = 1;
+
+export function verdictKeptMs({ problems }: Pick<StoreVerdict, 'problems'>): number {
+  return problems.some((problem) => MAINTENANCE_PROBLEMS.has(problem)) ? DENIAL_KEPT_MS : VERDICT_KEPT_MS;
+}
 
 export function encodeVerdict(verdict: StoreVerdict): Uint8Array {
   return Buffer.from(JSON.stringify({ format: FORMAT, ...verdict }));
@@ -95,10 +101,10 @@ export function decodeVerdict(bytes: Uint8Array, nowMs: number): StoreVerdict | 
   const { format, probedAtMs, versioned } = fields;
   const condition = CONDITIONAL_WRITE_SUPPORT.find((known) => known === fields['condition']);
   if (format !== FORMAT || condition === undefined || typeof probedAtMs !== 'number') return undefined;
-  const ageMs = nowMs - probedAtMs;
-  if (!(ageMs < VERDICT_KEPT_MS && ageMs > -MAX_SKEW_MS)) return undefined;
   const listed: unknown[] = Array.isArray(fields['problems']) ? fields['problems'] : [];
   const problems = (Object.keys(PROBLEM_TEXT) as StoreProblem[]).filter((problem) => listed.includes(problem));
+  const ageMs = nowMs - probedAtMs;
+  if (!(ageMs < verdictKeptMs({ problems }) && ageMs > -MAX_SKEW_MS)) return undefined;
   return { condition, problems, versioned: typeof versioned === 'boolean' ? versioned : undefined, probedAtMs };
 }
 

@@ -132,8 +132,8 @@ export const CORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a store verdict from the future is used',
     file: 'cache/core/store-verdict.ts',
-    search: 'ageMs < VERDICT_KEPT_MS && ageMs > -MAX_SKEW_MS',
-    replace: 'ageMs < VERDICT_KEPT_MS',
+    search: 'ageMs < verdictKeptMs({ problems }) && ageMs > -MAX_SKEW_MS',
+    replace: 'ageMs < verdictKeptMs({ problems })',
   },
   {
     name: 'a chunk with fewer block checksums than blocks is readable',

@@ -12,6 +12,7 @@ import {
   judgeConditionalWrites,
   MAINTENANCE_PROBLEMS,
   VERDICT_KEPT_MS,
+  verdictKeptMs,
   type ConditionalWriteSupport,
   type StoreVerdict,
 } from '#cache/core/store-verdict.ts';
@@ -84,7 +85,7 @@ export class StoreProbe {
           if (verdict === undefined) await this.#probe(signal);
           else this.#adopt(verdict, 'noted');
           failures = 0;
-          waitMs = (this.#verdict?.probedAtMs ?? 0) + VERDICT_KEPT_MS - clock.date();
+          waitMs = this.#untilMs() - clock.date();
         } catch (error) {
           signal.throwIfAborted();
           this.#failed(error);
@@ -161,6 +162,11 @@ export class StoreProbe {
     const isReadable = verdict.problems.every((problem) => MAINTENANCE_PROBLEMS.has(problem));
     store.trustConditions(verdict.condition === 'atomic' && isReadable);
     onVerdict(verdict, source);
+  }
+
+  /** When the verdict is due to be replaced. */
+  #untilMs(): number {
+    return this.#verdict === undefined ? 0 : this.#verdict.probedAtMs + verdictKeptMs(this.#verdict);
   }
 
   #failed(error: unknown): void {

@@ -69,6 +69,13 @@ describe('the note in the cachestore', () => {
     expect(decodeVerdict(encodeVerdict(unversioned), NOW + 1)).toEqual(unversioned);
   });
 
+  test.for(['list', 'delete'] as const)('is valid for an hour if the store does not permit to %s', (problem) => {
+    const denied = { ...verdict, problems: [problem] };
+    const note = encodeVerdict(denied);
+    expect(decodeVerdict(note, NOW + 60 * 60_000 - 1)).toEqual(denied);
+    expect(decodeVerdict(note, NOW + 60 * 60_000)).toBeUndefined();
+  });
+
   test('is valid for a day, and tolerates clock skew', () => {
     const note = encodeVerdict(verdict);
     expect(decodeVerdict(note, NOW + VERDICT_KEPT_MS - 1)).toEqual(verdict);

@@ -142,6 +142,19 @@ test('the next replica probes where the first one does not', async () => {
   expect(third!.verdicts).toEqual([['atomic', 'noted']]);
 });
 
+test('a store that does not permit to delete is probed again after an hour', async () => {
+  const shared = openStore();
+  shared.findings = { ...ATOMIC, problems: ['delete'] };
+  const { probe } = openReplica(shared);
+  await shared.clock.advance(60 * 60_000 - 1_000);
+  expect([shared.probes, probe.verdict?.problems]).toEqual([1, ['delete']]);
+  shared.findings = ATOMIC;
+  await shared.clock.advance(1_000);
+  expect([shared.probes, probe.verdict?.problems]).toEqual([2, []]);
+  await shared.clock.advance(60 * 60_000);
+  expect(shared.probes).toBe(2);
+});
+
 test('the store is probed again after a day, and the last verdict holds until then', async () => {
   const shared = openStore();
   const { probe, trusted } = openReplica(shared);
