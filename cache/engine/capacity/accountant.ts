@@ -72,16 +72,19 @@ export class Accountant {
     if (report.originId !== originId)
       throw new OrcaError('bad_request', 'origin_id differs: all replicas must have the same origin.id');
     const received = { report, atMs: clock.now(), grantedBytes: 0 };
-    if (report.epoch === shards.epoch) {
+    // Without a shard it says nothing, and could not be told apart from the next one.
+    const isOfView = report.epoch === shards.epoch && report.covered.length > 0;
+    if (isOfView) {
       // Two reports that cover the same shard are from the same replica.
       const covered = new Set(report.covered);
       this.#received = this.#received.filter((other) => !other.report.covered.some((shard) => covered.has(shard)));
       this.#received.push(received);
     }
-    return this.#answer(received);
+    return this.#answer(isOfView ? received : undefined);
   }
 
-  #answer(received: Received): UsageAnswer {
+  /** A replica with another view of the owners gets the account only. */
+  #answer(received: Received | undefined): UsageAnswer {
     const nowMinute = this.#room.time.nowMinute();
     const totals = this.#totals();
     const isCounted = totals.covered === SHARDS;
@@ -89,7 +92,8 @@ export class Accountant {
     const { cutoffMinute } = plan ?? {};
     return {
       account: this.#account(totals, plan, nowMinute),
-      ...(plan !== undefined &&
+      ...(received !== undefined &&
+        plan !== undefined &&
         cutoffMinute !== undefined && {
           cutoffMinute: minuteOfTick(cutoffMinute),
           atMinute: nowMinute,

@@ -7,7 +7,7 @@ import { wasNotAsked } from '#cache/engine/upstream/circuit-breaker.ts';
 import type { GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import { codeOf, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#shared/abortable.ts';
-import type { Obstacles } from './obstacles.ts';
+import { isDenied, type Obstacles } from './obstacles.ts';
 
 /** One page can be listed while another batch is deleted. */
 const MAX_AT_ONCE = 2;
@@ -62,9 +62,9 @@ export class StoreCalls {
       const removal = await this.#call(REMOVE_TIMEOUT_MS, signal, (bounded) =>
         this.#counted('remove', () => this.#store.remove(names, { signal: bounded })),
       );
-      const [refused] = removal.failed;
-      if (removal.failed.length < names.length) this.#obstacles.gone('delete');
-      if (refused !== undefined) this.#obstacles.failed('delete', refused.error);
+      const denied = removal.failed.find(({ error }) => isDenied(error));
+      if (denied !== undefined) this.#obstacles.failed('delete', denied.error);
+      else if (removal.failed.length < names.length) this.#obstacles.gone('delete');
       return removal;
     } catch (error) {
       this.#obstacles.failed('delete', error);
