@@ -73,7 +73,10 @@ const LAYERS: readonly Layer[] = [
     mayImport: [SHARED, PORTS, '@opentelemetry/*'],
   },
   // A program of its own, which reaches pods only by HTTP. It shares the parsing of names, and no part of the engine.
-  { files: ['cache/cli/**'], mayImport: [CORE, SHARED, '#shared/kube/**', '#crds/**', '#package', 'yaml', ...NODE] },
+  {
+    files: ['cache/cli/**'],
+    mayImport: ['#cache/cli/**', CORE, SHARED, '#shared/kube/**', '#crds/**', '#package', 'yaml', ...NODE],
+  },
   { files: ['cache/*.ts'], mayImport: ['#cache/**', '#shared/**', '#crds/**', '#package', ...NODE] },
 
   // The operator. Builders and conditions are pure: they see no effect, not even a hash beside node:crypto.

@@ -11,7 +11,7 @@ import { purge } from './purge.ts';
 
 const USAGE = `usage: node cache/main.ts --config FILE
        node cache/main.ts check-config FILE
-       node cache/main.ts purge BUCKET KEY [--config FILE]   in the pod of a running cache
+       node cache/main.ts purge BUCKET KEY... [--config FILE]   in the pod of a running cache
 `;
 /** The operator's mount path. */
 const CONFIG_FILE = '/etc/orca/config.yaml';
@@ -25,15 +25,26 @@ if (positionals[0] === 'check-config' && positionals[1] !== undefined) {
   (exitCode === 0 ? process.stdout : process.stderr).write(output);
   process.exitCode = exitCode;
 } else if (positionals[0] === 'purge' && positionals[1] !== undefined && positionals[2] !== undefined) {
-  const [, bucket, key] = positionals;
-  const refused = await purge(configOrExit(values.config ?? CONFIG_FILE), { bucket, key });
-  if (refused !== undefined) process.stderr.write(`not purged: ${refused}\n`);
-  process.exitCode = refused === undefined ? 0 : 1;
+  const [, bucket, ...keys] = positionals;
+  process.exitCode = await purgeAll(configOrExit(values.config ?? CONFIG_FILE), bucket, keys);
 } else if (values.config !== undefined && positionals.length === 0) {
   await run(configOrExit(values.config));
 } else {
   (values.help === true ? process.stdout : process.stderr).write(USAGE);
   process.exitCode = values.help === true ? 0 : 2;
+}
+
+/** Ends at the first refusal. Resolves with the exit code. */
+async function purgeAll(config: Config, bucket: string, keys: readonly string[]): Promise<number> {
+  for (const key of keys) {
+    const refused = await purge(config, { bucket, key });
+    if (refused === undefined) continue;
+    process.stderr.write(`not purged: ${keys.length === 1 ? '' : `${key}: `}${refused}\n`);
+    return 1;
+  }
+  // `kubectl orca purge` counts on it: an older release purges the first key only, and prints nothing.
+  process.stdout.write(`purged ${keys.length}\n`);
+  return 0;
 }
 
 function configOrExit(path: string): Config {

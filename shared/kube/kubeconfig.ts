@@ -1,6 +1,7 @@
 /**
  * The API server from a kubeconfig, with every authentication method of client-node (exec plugins, OIDC, client
- * certificates). Loads all of client-node, so only the operator, outside a pod, and scripts import this file.
+ * certificates). Loads all of client-node, so only the operator, outside a pod, the command line and scripts import this
+ * file.
  */
 import { existsSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
@@ -13,26 +14,30 @@ import { openInCluster } from './in-cluster.ts';
 
 /**
  * Uses the first of: `file`, KUBECONFIG, ~/.kube/config, the pod's service account. A pod has the first three only if
- * someone configured them.
+ * someone configured them. `context`: another one than the current.
  */
-export function openKubeconfig(file?: string): ApiServer {
+export function openKubeconfig(file?: string, context?: string): ApiServer {
   const config = new KubeConfig();
   if (file !== undefined) config.loadFromFile(file);
   else if ((process.env['KUBECONFIG'] ?? '') !== '' || existsSync(join(homedir(), '.kube', 'config')))
     config.loadFromDefault();
-  else return openInCluster();
+  else if (context === undefined) return openInCluster();
+  if (context !== undefined) {
+    if (config.getContextObject(context) === null) throw new Error(`context "${context}" does not exist`);
+    config.setCurrentContext(context);
+  }
 
   const cluster = config.getCurrentCluster();
   if (cluster === null)
     throw new Error(`the kubeconfig has no cluster for the current context '${config.getCurrentContext()}'`);
   const url = new URL(cluster.server);
-  const context = config.getContextObject(config.getCurrentContext());
+  const selected = config.getContextObject(config.getCurrentContext());
   let agent: HttpAgent | undefined;
   let agentFingerprint = '';
 
   return {
     url,
-    namespace: context?.namespace,
+    namespace: selected?.namespace,
     async authorize() {
       const options: RequestOptions = {};
       await config.applyToHTTPSOptions(options);

@@ -1,0 +1,110 @@
+/** `kubectl orca purge`: makes the next read ask the origin, by the purge command of a pod. */
+import type { CachePod, Cluster } from '#cache/cli/cluster/cluster.ts';
+import type { Command, CommandContext } from '#cache/cli/frame/command.ts';
+import { CliError, UsageError } from '#cache/cli/frame/errors.ts';
+import { CACHE_FLAG, OUTPUT_FLAG } from '#cache/cli/frame/global-flags.ts';
+import { printResult } from '#cache/cli/output/print.ts';
+import { printable } from '#cache/cli/output/table.ts';
+import { listObjects } from '#cache/cli/replies/objects.ts';
+import { cacheOfBucket, parseS3Name, somePod } from './select.ts';
+
+/** Each key is a word of the command, and the command a part of a URL, which proxies limit to some 8 KB and more. */
+const MAX_KEYS = 100;
+const MAX_KEYS_LENGTH = 6_000;
+
+export const purge: Command = {
+  name: 'purge',
+  summary: 'Make the next read of an object ask the origin for its version',
+  description: `Forget what is known about an object, or about all objects below a prefix: the next read asks the origin for the version.
+Chunks stay in the cachestore, and are used again if the version is still the same.
+
+ It changes something, so it must be authorized: it runs the purge command in a pod of the cache, which has the key of the
+cluster. That needs create (before Kubernetes 1.35: get) of pods/exec in the namespace of the cache, besides get and list
+of orcacaches and pods.
+
+ With --recursive, the keys are those that the origin lists now: an object that was deleted there is not among them. Purge
+it by its key.`,
+  args: 's3://BUCKET/KEY',
+  maxArgs: 1,
+  examples: [
+    { title: 'One object, after it was overwritten', command: 'kubectl orca purge s3://models/config.json' },
+    {
+      title: 'Show which objects would be purged',
+      command: 'kubectl orca purge s3://models/llama-3-70b/ --recursive --dry-run',
+    },
+  ],
+  flags: [
+    OUTPUT_FLAG,
+    { name: 'recursive', short: 'r', isSwitch: true, description: 'Purge all objects that begin with the name.' },
+    { name: 'dry-run', isSwitch: true, description: 'Show the objects, and purge none.' },
+    CACHE_FLAG,
+  ],
+  async run(context) {
+    const { args, flags, io, signal } = context;
+    const { bucket, key } = parseS3Name(args[0]);
+    const isRecursive = flags.has('recursive');
+    if (key === '' && !isRecursive)
+      throw new UsageError('a key is missing: s3://BUCKET/KEY; --recursive purges the bucket');
+    const cluster = await context.connect();
+    const pod = await somePod(cluster, await cacheOfBucket(context, cluster, bucket), signal);
+    const isDryRun = flags.has('dry-run');
+    const purged: string[] = [];
+    const isText = flags.text('output') === undefined || flags.text('output') === 'wide';
+    for await (const keys of isRecursive ? batches(keysBelow(context, cluster, pod, bucket, key)) : [[key]]) {
+      if (!isDryRun) await purgeKeys(context, cluster, pod, bucket, keys);
+      purged.push(...keys);
+      if (isText)
+        for (const each of keys) io.out(`s3://${bucket}/${printable(each)} purged${isDryRun ? ' (dry run)' : ''}\n`);
+    }
+    if (!isText)
+      printResult(context, { kind: 'PurgeResult', data: { bucket, isDryRun, keys: purged }, text: () => '' });
+    else if (purged.length === 0) io.out('No objects found.\n');
+    return 0;
+  },
+};
+
+async function* keysBelow(
+  { signal }: CommandContext,
+  cluster: Cluster,
+  pod: CachePod,
+  bucket: string,
+  prefix: string,
+): AsyncGenerator<string, void, void> {
+  for await (const { objects } of listObjects(cluster, pod, { bucket, prefix, delimiter: '', stored: false }, signal))
+    for (const { key } of objects) yield key;
+}
+
+async function* batches(keys: AsyncIterable<string>): AsyncGenerator<readonly string[], void, void> {
+  let batch: string[] = [];
+  let length = 0;
+  for await (const key of keys) {
+    const keyLength = encodeURIComponent(key).length + 'command='.length;
+    if (batch.length > 0 && (batch.length >= MAX_KEYS || length + keyLength > MAX_KEYS_LENGTH)) {
+      yield batch;
+      [batch, length] = [[], 0];
+    }
+    batch.push(key);
+    length += keyLength;
+  }
+  if (batch.length > 0) yield batch;
+}
+
+async function purgeKeys(
+  context: CommandContext,
+  cluster: Cluster,
+  pod: CachePod,
+  bucket: string,
+  keys: readonly string[],
+): Promise<void> {
+  const { signal } = context;
+  // `--`: a key may begin with a dash.
+  const command = ['node', 'cache/main.ts', 'purge', '--', bucket, ...keys];
+  const { exitCode, stdout, stderr } = await cluster.run(pod, command, signal);
+  if (exitCode !== 0) {
+    const reason = stderr.trim() || `the command in pod ${pod.name} exited with ${exitCode}`;
+    throw new CliError(printable(reason));
+  }
+  if (keys.length === 1 || stdout.includes(`purged ${keys.length}`)) return;
+  // An older release: one key for each call.
+  for (const key of keys) await purgeKeys(context, cluster, pod, bucket, [key]);
+}
