@@ -27,6 +27,7 @@ type Values<Method extends keyof Observer> = Parameters<Observer[Method]>[0] & s
 
 export const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS'] as const;
 const LISTENERS = ['edge', 'peer'];
+const PEER_CALLS = ['fill', 'head', 'invalidate', 'reads', 'usage'].map((name) => `/internal/${name}`);
 const ORIGIN_OPERATIONS = all<Values<'originRequest'>>({ head: 0, read: 0, list: 0, probe: 0, sub_resource: 0 });
 const STORE_OPERATIONS = all<Values<'storeRequest'>>({ read: 0, has: 0, commit: 0, probe: 0, list: 0, remove: 0 });
 
@@ -139,7 +140,7 @@ export const COUNTERS = {
     name: 'orca_peer_requests_total',
     help: 'Requests from other replicas',
     labels: {
-      call: ['/internal/fill', '/internal/head', '/internal/invalidate', 'unknown'],
+      call: [...PEER_CALLS, 'unknown'],
       outcome: ['bytes', 'stored', 'none', 'not_coordinator', 'ok', 'unauthorized', ERROR_CODE],
     },
   },

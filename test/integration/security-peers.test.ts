@@ -1,8 +1,15 @@
 /** Attacks on calls between replicas with a recorded call: tampering, replay, another receiver. */
 import { randomBytes } from 'node:crypto';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BucketNames } from '#cache/core/capacity/bucket-names.ts';
+import { Histogram } from '#cache/core/capacity/histogram.ts';
+import { RecordRows } from '#cache/core/capacity/records.ts';
+import { encodeReport, MAX_REPORT_BYTES } from '#cache/core/capacity/report-codec.ts';
+import { encodeUsageReport, MAX_USAGE_BYTES } from '#cache/core/capacity/usage-codec.ts';
 import { PEER_TERMS } from '#cache/core/peer/fill-request.ts';
 import { ANY_VERSION, formatHeadTarget, formatInvalidateTarget } from '#cache/core/peer/head-request.ts';
+import { formatReportTerms } from '#cache/core/peer/report-request.ts';
 import { NONCE_BYTES, signRequest } from '#cache/core/peer/auth.ts';
 import { formatPurgeTarget } from '#cache/core/peer/purge-request.ts';
 import { http, type HttpAnswer } from '#test/support/http.ts';
@@ -28,6 +35,36 @@ interface Call {
   readonly method: 'GET' | 'POST';
   readonly target: string;
   readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+}
+
+/** A superseded version, which replica 0 remembers. */
+const READS = encodeReport({
+  originId: ORIGIN_ID,
+  epoch: '0123456789abcdef',
+  buckets: new BucketNames(),
+  reads: new RecordRows(),
+  commits: [],
+  superseded: [{ hex: 'ab'.repeat(32), sinceMs: 1 }],
+})[0]!;
+const USAGE = encodeUsageReport({
+  originId: ORIGIN_ID,
+  epoch: '0123456789abcdef',
+  covered: [],
+  bytes: 0,
+  chunks: 0,
+  pinnedBytes: 0,
+  evictable: new Histogram(),
+  byBucket: new Map(),
+  isFull: false,
+  lastSweepMs: undefined,
+  oldestSweepMs: undefined,
+  evictedBytes: { capacity: 0, idle: 0, superseded: 0, full: 0 },
+});
+
+function signedReport(target: string, body: Uint8Array): Call {
+  const call = signedCall('POST', target, formatReportTerms(body));
+  return { ...call, headers: { ...call.headers, 'content-length': String(body.length) }, body };
 }
 
 /** Signed as replica 1 would sign it for replica 0. */
@@ -39,8 +76,8 @@ function signedCall(method: 'GET' | 'POST', target: string, terms: Record<string
   return { method, target, headers: { ...terms, ...signRequest(keys, request, Date.now(), nonce) } };
 }
 
-function send(base: string, { method, target, headers }: Call): Promise<HttpAnswer> {
-  return http(base, target, { method, headers });
+function send(base: string, { method, target, headers, body }: Call): Promise<HttpAnswer> {
+  return http(base, target, { method, headers, ...(body !== undefined && { body }) });
 }
 
 const peer = (): string => cache.all[0]!.peer;
@@ -133,6 +170,71 @@ describe('a call that changes something', () => {
   });
 });
 
+describe.for([
+  ['reads', '/internal/reads', READS, MAX_REPORT_BYTES, 204],
+  ['usage', '/internal/usage', USAGE, MAX_USAGE_BYTES, 200],
+] as const)('a report of %s', ([, target, body, maxBytes, status]) => {
+  const unchanged = Buffer.from(body);
+  const other = Buffer.from(body);
+  other[other.length - 1]! ^= 1;
+
+  test('is accepted once', async () => {
+    const call = signedReport(target, body);
+    const answer = await send(peer(), call);
+    expect(answer.status).toBe(status);
+    expect(answer.headers).toHaveProperty('x-orca-proof');
+    const again = await Promise.all(Array.from({ length: 20 }, () => send(peer(), call)));
+    expect(new Set(again.map((one) => one.status))).toEqual(new Set([400]));
+    expect(again[0]?.body.toString()).toContain('nonce already used');
+  });
+
+  test.for([
+    ['another body of its length', (call: Call): Call => ({ ...call, body: other })],
+    ['a shorter body', (call: Call): Call => withBody(call, unchanged.subarray(1))],
+    ['an empty body', (call: Call): Call => withBody(call, new Uint8Array(0))],
+    ['a longer body', (call: Call): Call => withBody(call, Buffer.concat([unchanged, unchanged]))],
+    ['a query', (): Call => signedReport(`${target}?x=1`, body)],
+    ['no hash of its body', (): Call => ({ ...signedCall('POST', target), body })],
+    ['a body that is not a report', (): Call => signedReport(target, Buffer.from('{"covered":[0]}'))],
+    ['the report of another origin', (): Call => signedReport(target, otherOrigin(body))],
+  ] as const)('with %s is refused, and its sender learns that it is a replica that refuses', async ([, change]) => {
+    const answer = await send(peer(), change(signedReport(target, body)));
+    expect(answer.status).toBe(400);
+    expect(answer.headers).toHaveProperty('x-orca-proof');
+  });
+
+  test('with a hash that was not signed is refused before its body is taken', async () => {
+    const forged = signedReport(target, body);
+    const headers = { ...forged.headers, ...formatReportTerms(other) };
+    expect(await firstAnswer({ ...forged, headers }, '')).toBe('401');
+  });
+
+  test('of a stranger is refused before its body is taken', async () => {
+    const headers = { ...formatReportTerms(body), 'content-length': String(maxBytes) };
+    expect(await firstAnswer({ method: 'POST', target, headers }, '')).toBe('401');
+  });
+
+  test('that is too large, or of unknown length, is refused before its body is taken, and the connection closed', async () => {
+    const call = signedReport(target, body);
+    const tooLarge = { ...call, headers: { ...call.headers, 'content-length': String(maxBytes + 1) } };
+    expect(await firstAnswer(tooLarge, '', 'closed')).toBe('400');
+    const { 'content-length': _length, ...headers } = signedReport(target, body).headers;
+    expect(await firstAnswer({ ...call, headers: { ...headers, 'transfer-encoding': 'chunked' } }, '', 'closed')).toBe(
+      '400',
+    );
+  });
+
+  test('whose body stops is refused in time, and others are received meanwhile', async () => {
+    const slow = firstAnswer(
+      signedReport(target, body),
+      Buffer.from(body.subarray(0, 10)).toString('latin1'),
+      'closed',
+    );
+    expect((await send(peer(), signedReport(target, body))).status).toBe(status);
+    expect(await slow).toBe('400');
+  });
+});
+
 test('peer headers on the edge have no effect', async () => {
   const headers = { ...signedCall('GET', `/${BUCKET}/a`).headers, 'x-orca-reason': 'corrupt, join' };
   const answer = await http(cache.all[0]!.edge, `/${BUCKET}/a`, { headers });
@@ -140,6 +242,37 @@ test('peer headers on the edge have no effect', async () => {
   expect(answer.headers).not.toHaveProperty('x-orca-proof');
   expect((await http(cache.all[0]!.edge, '/internal/head')).status).toBe(404);
 });
+
+function withBody(call: Call, body: Uint8Array): Call {
+  return { ...call, headers: { ...call.headers, 'content-length': String(body.length) }, body };
+}
+
+/** The same report under another origin id of the same length. */
+function otherOrigin(body: Uint8Array): Uint8Array {
+  const text = Buffer.from(body).toString('latin1');
+  return Buffer.from(text.replace(`"${ORIGIN_ID}"`, `"${'x'.repeat(ORIGIN_ID.length)}"`), 'latin1');
+}
+
+/** Sends the head and this part of the body; the status of the first final response. `closed`: after the connection is. */
+async function firstAnswer({ target, headers }: Call, part: string, until: 'answered' | 'closed' = 'answered') {
+  const { hostname, port } = new URL(peer());
+  const socket = connect(Number(port), hostname);
+  try {
+    const lines = Object.entries({ host: `${hostname}:${port}`, ...headers }).map(
+      ([name, value]) => `${name}: ${value}`,
+    );
+    socket.write(`POST ${target} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${part}`, 'latin1');
+    let text = '';
+    for await (const piece of socket) {
+      text += String(piece);
+      const status = /HTTP\/1.1 ([2-5]\d\d)/.exec(text)?.[1];
+      if (until === 'answered' && status !== undefined) return status;
+    }
+    return /HTTP\/1.1 ([2-5]\d\d)/.exec(text)?.[1];
+  } finally {
+    socket.destroy();
+  }
+}
 
 function later(headers: Readonly<Record<string, string>>, byMs: number): Record<string, string> {
   return { ...headers, 'x-orca-date': String(Number(headers['x-orca-date']) + byMs) };

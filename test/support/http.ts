@@ -18,7 +18,7 @@ export interface HttpOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly agent?: Agent;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   readonly signal?: AbortSignal;
   /** Called once, after the status line and before the body is read. */
   readonly onHead?: (status: number) => void | Promise<void>;

@@ -6,7 +6,7 @@ import { abortable, withDeadline } from '#shared/abortable.ts';
 
 /** Each replica sends one report at a time, once a minute, and they take milliseconds: 16 MiB at the most. */
 const MAX_CONCURRENT = 16;
-/** 1 MiB at 1 Mbit/s; a sender gives up after 5 s anyway. */
+/** Enough for 1 MiB over a slow link; a sender gives up after 5 s anyway. */
 const TIMEOUT_MS = 8_000;
 /** The sender's next report is due in a few seconds at the earliest. */
 const RETRY_AFTER_MS = 5_000;

@@ -1,6 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { Histogram } from '#cache/core/capacity/histogram.ts';
+import {
+  decodeUsageReport,
+  encodeUsageAnswer,
+  type UsageAnswer,
+  type UsageReport,
+} from '#cache/core/capacity/usage-codec.ts';
 import { chunkAt } from '#cache/core/chunk.ts';
 import { peerAddress } from '#cache/core/peer-set.ts';
 import {
@@ -11,6 +18,7 @@ import {
   type RequestVerification,
 } from '#cache/core/peer/auth.ts';
 import { parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
+import { isSignedBody } from '#cache/core/peer/report-request.ts';
 import type { FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
@@ -38,6 +46,38 @@ const REQUEST: FillRequest = {
 };
 const BYTES = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 31 + 17) & 0xff));
 
+const USAGE: UsageReport = {
+  originId: 'o',
+  epoch: REQUEST.epoch,
+  covered: [0, 255],
+  bytes: 3,
+  chunks: 2,
+  pinnedBytes: 1,
+  evictable: new Histogram(),
+  byBucket: new Map([['b', 3]]),
+  isFull: true,
+  lastSweepMs: NOW,
+  oldestSweepMs: undefined,
+  evictedBytes: { capacity: 4, idle: 3, superseded: 2, full: 1 },
+};
+const ANSWER: UsageAnswer = {
+  account: {
+    state: 'ok',
+    usedBytes: 3,
+    chunks: 2,
+    pinnedBytes: 1,
+    capacityBytes: 10,
+    foreignBytes: 0,
+    byBucket: new Map([['b', 3]]),
+    byAge: [{ upToMinutes: null, bytes: 3 }],
+    oldestReadMinute: 5,
+    lastSweepMs: NOW,
+    oldestSweepMs: NOW,
+    coveredShards: 256,
+  },
+  urgent: true,
+};
+
 type FillOptions = Parameters<PeerClient['fill']>[3];
 
 interface Call {
@@ -54,6 +94,8 @@ interface PeerOptions {
   /** The client's keys; `none` = no keys. */
   readonly clientKeys?: PeerKeys | 'none';
   readonly deadAfterMs?: number;
+  /** That the proofs cover. Default: the one of the object. */
+  readonly etag?: string;
 }
 
 /** A scripted peer on loopback, and a client that calls it. */
@@ -69,13 +111,18 @@ async function peer(handle: (call: Call) => void, options: PeerOptions = {}) {
       verdict,
       answer(status, body = '', extra = {}) {
         const bytes = Buffer.from(body);
-        const reason = status === 200 ? '' : status === 204 ? (extra['x-orca-chunk'] ?? '') : bytes.toString('utf8');
+        const reason =
+          status === 200 && options.etag !== ''
+            ? ''
+            : status === 204
+              ? (extra['x-orca-chunk'] ?? '')
+              : bytes.toString('utf8');
         const proof = verdict.ok
           ? proveAnswer(verdict.key, {
               nonce: verdict.nonce,
               status,
               lengthBytes: bytes.length,
-              etag: OBJECT.etag,
+              etag: options.etag ?? OBJECT.etag,
               reason,
             })
           : '';
@@ -400,6 +447,79 @@ describe('a peer that is dead', () => {
     await expect.poll(() => seen.length).toBe(2);
     next.abort();
     await expect(again).rejects.toMatchObject({ code: 'cancelled' });
+  });
+});
+
+describe('a report', () => {
+  /** Keeps the bodies that it receives. */
+  async function reported(status: number, body: string | Buffer = '') {
+    const bodies: Buffer[] = [];
+    const opened = await peer(
+      ({ request, answer }) => {
+        const pieces: Buffer[] = [];
+        request.on('data', (piece: Buffer) => pieces.push(piece));
+        request.on('end', () => {
+          bodies.push(Buffer.concat(pieces));
+          answer(status, body);
+        });
+      },
+      { etag: '' },
+    );
+    const options = { signal: new AbortController().signal };
+    const reads = (report: Uint8Array) => opened.client.reads(opened.address, report, options);
+    const usage = () => opened.client.usage(opened.address, USAGE, options);
+    return { ...opened, bodies, reads, usage };
+  }
+
+  test('of reads is sent whole, and its hash is signed', async () => {
+    const { reads, bodies, seen } = await reported(204);
+    const report = Buffer.alloc(MIB, 'report');
+    await reads(report);
+    expect(bodies[0]?.equals(report)).toBe(true);
+    const { request, verdict } = seen[0] ?? {};
+    expect([request?.method, request?.url, verdict?.ok]).toEqual(['POST', '/internal/reads', true]);
+    expect(isSignedBody(request?.headers ?? {}, report)).toBe(true);
+  });
+
+  test('of usage returns the answer', async () => {
+    const { usage, bodies } = await reported(200, Buffer.from(encodeUsageAnswer(ANSWER)));
+    expect(await usage()).toEqual(ANSWER);
+    expect(decodeUsageReport(bodies[0]!)).toEqual(USAGE);
+  });
+
+  test.for([
+    ['that is empty', 204, ''],
+    ['that is not an account', 200, '{"urgent":true}'],
+    ['from an older release, which does not know the call', 400, '{"reason":"bad_request","message":"unknown method"}'],
+    ['that is an internal error', 500, '{"reason":"internal"}'],
+  ] as const)('of usage with an answer %s is peer_unavailable', async ([, status, body]) => {
+    const { usage, address } = await reported(status, body);
+    await expect(usage()).rejects.toMatchObject({
+      code: 'peer_unavailable',
+      message: expect.stringContaining(`peer ${address}: `),
+    });
+  });
+
+  test('that the peer has no room for is overloaded, with the time to wait', async () => {
+    const body = '{"reason":"overloaded","code":"overloaded","message":"16 reports are being received"}';
+    const { reads } = await reported(503, body);
+    await expect(reads(Buffer.from('report'))).rejects.toMatchObject({ code: 'overloaded' });
+  });
+
+  test('is sent once: on a connection that breaks it may have been received', async () => {
+    let calls = 0;
+    const { client, address } = await peer(
+      ({ response, answer }) => {
+        calls += 1;
+        if (calls === 2) response.destroy();
+        else answer(204);
+      },
+      { etag: '' },
+    );
+    const reads = () => client.reads(address, Buffer.from('report'), { signal: new AbortController().signal });
+    await reads();
+    await expect(reads()).rejects.toMatchObject({ code: 'peer_unavailable' });
+    expect(calls).toBe(2);
   });
 });
 
