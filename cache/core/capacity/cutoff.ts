@@ -57,6 +57,9 @@ export function planEviction(figures: EvictionFigures): EvictionPlan {
   const freeBytes = Math.max(isEvicting ? usedBytes - lowBytes : 0, isFull ? usedBytes * FULL_SHARE : 0);
   if (freeBytes <= 0) return { isEvicting: false, cutoffMinute: undefined, freeBytes: 0 };
   const { cutoffMinute, freedBytes } = cutoffFor(freeBytes, figures.histogram, nowMinute);
+  // Only pinned and young chunks are left: that is enough below the high watermark.
+  if (freedBytes === 0 && usedBytes <= highBytes && !isFull)
+    return { isEvicting: false, cutoffMinute: undefined, freeBytes: 0 };
   const plan = { isEvicting, cutoffMinute, freeBytes };
   const isStuck = usedBytes - freedBytes > highBytes || (isFull && freedBytes < usedBytes * FULL_SHARE);
   if (isStuck) return { ...plan, blocked: 'nothing_evictable' };

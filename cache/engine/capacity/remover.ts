@@ -14,6 +14,7 @@ import type { Evictions } from './evictions.ts';
 import type { LastRead } from './ledgers.ts';
 import type { Room } from './room.ts';
 import type { CountedChunk } from './shard-count.ts';
+import { firstOfTick } from './ticks.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -24,7 +25,7 @@ export interface Cutoff {
   /** computed for this time. */
   readonly atMinute: number;
   readonly reason: 'capacity' | 'full';
-  /** What is left of what may be freed until the accountant's next answer; shared by all who use it. */
+  /** The bytes that may still be freed until the accountant's next answer; one object for all sweeps. */
   readonly quota: { leftBytes: number };
 }
 
@@ -122,7 +123,7 @@ export class Remover {
     );
   }
 
-  /** False = nothing more may be freed now. The last chunk may be larger than what is left. */
+  /** False = nothing more may be freed now. The last chunk may be larger than the rest of the quota. */
   #takeQuota({ chunk, reason }: Verdict): boolean {
     const quota = reason === 'capacity' || reason === 'full' ? this.#options.cutoff()?.quota : undefined;
     if (quota === undefined) return true;
@@ -150,7 +151,7 @@ export class Remover {
   async #readPins(isFresh: boolean, signal: AbortSignal): Promise<readonly PinSet[] | undefined> {
     try {
       const pins = await this.#options.pins(isFresh, signal);
-      this.#obstacles.gone('pins');
+      this.#obstacles.cleared('pins');
       return pins;
     } catch (error) {
       signal.throwIfAborted();
@@ -180,7 +181,7 @@ export class Remover {
       low,
       sizeBytes,
       modifiedMs,
-      // Who stores a chunk reads it, even if the report is lost.
+      // A chunk is stored because it is read, even if the report is lost.
       minute: Math.max(lastRead?.minute ?? 0, modifiedMinute),
       isProven: lastRead?.isProven ?? false,
       bucket: lastRead?.bucket ?? OTHER_BUCKET,
@@ -198,7 +199,10 @@ export class Remover {
     const { isSuperseded, cutoff } = this.#options;
     if (isSuperseded) return 'superseded';
     const wanted = cutoff();
-    if (wanted !== undefined && effectiveMinute(chunk, chunk.minute, chunk.low, wanted.atMinute) < wanted.minute)
+    if (
+      wanted !== undefined &&
+      effectiveMinute(chunk, chunk.minute, firstOfTick(chunk.low), wanted.atMinute) < wanted.minute
+    )
       return wanted.reason;
     const { maxIdleMs } = this.#room.settings();
     // The whole minute of the last read counts.

@@ -12,6 +12,11 @@ export function tickOf(minute: number, low: number): number {
   return minute * TICKS + (low >>> SHIFT);
 }
 
+/** The lowest `low` of the same tick: all chunks of a tick are below a cutoff, or none, as in the histogram. */
+export function firstOfTick(low: number): number {
+  return ((low >>> SHIFT) << SHIFT) >>> 0;
+}
+
 /** The last tick of the minute: `planEviction` computes from the end of its unit. */
 export function lastTickOf(minute: number): number {
   return minute * TICKS + TICKS - 1;

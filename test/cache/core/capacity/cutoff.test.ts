@@ -47,6 +47,12 @@ describe('when eviction begins and ends', () => {
     expect(plan.cutoffMinute !== undefined).toBe(isEvicting);
   });
 
+  it('ends below the high watermark once only pinned and young chunks are left', () => {
+    const left = { usedBytes: 85 * GB, isEvicting: true, histogram: histogramOf([]) };
+    expect(planEviction(figures(left))).toEqual({ isEvicting: false, cutoffMinute: undefined, freeBytes: 0 });
+    expect(planEviction(figures({ ...left, usedBytes: 91 * GB }))).toMatchObject({ blocked: 'nothing_evictable' });
+  });
+
   it('frees down to the low watermark', () => {
     expect(planEviction(figures()).freeBytes).toBeCloseTo(15 * GB);
   });
