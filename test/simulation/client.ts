@@ -16,6 +16,7 @@ import { AFTERMATH_MS, isAllowed, ORIGIN_TROUBLE, staleBoundMs, type Failure } f
 import { firstDifference, type Version } from './content.ts';
 import { Connection } from './connection.ts';
 import { describe } from './peers.ts';
+import type { CapacityOracle } from './capacity-oracle.ts';
 import type { Ledger } from './ledger.ts';
 import type { SimOrigin } from './origin.ts';
 import type { Random } from './random.ts';
@@ -45,6 +46,7 @@ export interface ClientsOptions {
   readonly origin: SimOrigin;
   readonly store: SimStore;
   readonly ledger: Ledger;
+  readonly capacity: CapacityOracle;
   readonly random: Random;
   /** False while a replica's breaker is open: it closes by requests, one at a time. */
   readonly isOriginAsked: () => boolean;
@@ -271,6 +273,23 @@ export class Clients {
     }
   }
 
+  /** All chunks of a complete body. */
+  #wasRead({ plan, version, range, gotBytes, startedMs }: Exchange): void {
+    const { scenario, capacity } = this.#options;
+    if (version === undefined || gotBytes === 0) return;
+    const size = chunkSizeFor(version.sizeBytes, scenario.chunkBytes, scenario.tiers);
+    const object = {
+      originId: 'far',
+      bucket: ORIGIN_BUCKET,
+      key: plan.key,
+      etag: version.etag,
+      sizeBytes: version.sizeBytes,
+    };
+    const count = sliceCount(range, size);
+    for (let number = 0; number < count; number++)
+      capacity.wasRead(chunkAt(object, size, sliceAt(range, size, number).index).path, startedMs);
+  }
+
   #checkListeners(exchange: Exchange, signal: AbortSignal, connection: Connection): void {
     const { world } = this.#options;
     const listeners = getEventListeners(signal, 'abort').length;
@@ -397,6 +416,7 @@ export class Clients {
     const { failure } = exchange;
     const what = failure === undefined ? exchange.outcome : `${failure.code}${failure.started ? ' (started)' : ''}`;
     this.outcomes[what] = (this.outcomes[what] ?? 0) + 1;
+    if (exchange.outcome === 'complete' && this.#options.scenario.capacity !== undefined) this.#wasRead(exchange);
     world.note('client', `${exchange.plan.id} is ${what} with ${exchange.gotBytes} bytes`);
   }
 }

@@ -3,6 +3,12 @@
  * messages and partitions replicas.
  */
 import { asOrcaError, hasCode, OrcaError } from '#cache/core/errors.ts';
+import {
+  decodeUsageAnswer,
+  decodeUsageReport,
+  encodeUsageAnswer,
+  encodeUsageReport,
+} from '#cache/core/capacity/usage-codec.ts';
 import { parseRefusal, refusalOf } from '#cache/core/peer/refusal.ts';
 import { formatFillTerms, parseFillTerms } from '#cache/core/peer/fill-request.ts';
 import { rangeLength } from '#cache/core/object.ts';
@@ -41,7 +47,19 @@ const STREAMS = { maxActive: 64, maxWaiting: 256, waitMs: 5_000 };
 const MAX_CALLS_PER_CHUNK = 24;
 
 /** With any of these faults, a replica may count as dead, or views may differ. */
-export const PEER_TROUBLE: readonly Fault[] = ['peer-errors', 'partition', 'freeze', 'crash', 'leave', 'join', 'skew'];
+export const PEER_TROUBLE: readonly Fault[] = [
+  'peer-errors',
+  'partition',
+  'freeze',
+  'crash',
+  'leave',
+  'join',
+  'skew',
+  'report-errors',
+  'evictor-crash',
+];
+/** How much later the copy of a report may arrive. */
+const COPY_MS = 90_000;
 
 type FillOptions = Parameters<PeerClient['fill']>[3];
 
@@ -60,6 +78,8 @@ export interface PeersOptions {
   readonly faults: Faults;
   readonly ledger: Ledger;
   readonly random: Random;
+  /** Draws only in runs with a bounded cachestore. */
+  readonly capacityRandom: Random;
   readonly replicaAt: (address: PeerAddress) => Replica | undefined;
   readonly progressOf: (requestId: string) => Progress | undefined;
 }
@@ -160,18 +180,24 @@ export class SimPeers {
             target.engine.metadata.forget(object, etag),
           ),
         ),
-      reads: (address, report, options) =>
-        attempted(address, (attempt) =>
-          this.#control(who, address, 'reads', options, attempt, async (target) =>
-            target.engine.capacity.receiveReads(report),
-          ),
-        ),
-      usage: (address, report, options) =>
-        attempted(address, (attempt) =>
-          this.#control(who, address, 'usage', options, attempt, async (target) =>
-            target.engine.capacity.receiveUsage(report),
-          ),
-        ),
+      reads: (address, report, options) => {
+        const body = Uint8Array.from(report);
+        const serve = async (target: Incarnation): Promise<void> => target.engine.capacity.receiveReads(body);
+        return attempted(address, (attempt) => this.#report(who, address, 'reads', options, attempt, serve));
+      },
+      usage: async (address, report, options) => {
+        const body = encodeUsageReport(report);
+        const serve = async (target: Incarnation): Promise<Uint8Array> => {
+          const answer = target.engine.capacity.receiveUsage(decodeUsageReport(body));
+          const { state, usedBytes, capacityBytes, coveredShards, blocked } = answer.account;
+          const wanted = `${answer.cutoffMinute} ${answer.freeBytes} ${answer.urgent ? 'urgent' : ''} ${blocked ?? ''}`;
+          this.#options.world.note('account', `${state} ${usedBytes}/${capacityBytes} ${coveredShards} ${wanted}`);
+          return encodeUsageAnswer(answer);
+        };
+        return decodeUsageAnswer(
+          await attempted(address, (attempt) => this.#report(who, address, 'usage', options, attempt, serve)),
+        );
+      },
       close: async () => {},
     };
   }
@@ -436,6 +462,27 @@ export class SimPeers {
     }
   }
 
+  /** May be lost on its way, lose its answer, or arrive once more later. */
+  #report<T>(
+    who: Incarnation,
+    address: PeerAddress,
+    what: string,
+    options: CallOptions,
+    attempt: Attempt,
+    serve: (target: Incarnation) => Promise<T>,
+  ): Promise<T> {
+    const { world, faults, capacityRandom, replicaAt } = this.#options;
+    const window = faults.window('report-errors');
+    const isStruck = window !== undefined && capacityRandom.chance(window.probability);
+    const fault = isStruck ? capacityRandom.pick(['lost request', 'lost answer', 'copy', 'copy'] as const) : undefined;
+    if (fault === 'copy') {
+      const target = replicaAt(address)?.process;
+      if (target !== undefined)
+        world.at(capacityRandom.magnitude(1, COPY_MS), target.owner, 'copy', () => void serve(target));
+    }
+    return this.#control(who, address, what, options, attempt, serve, fault === 'copy' ? undefined : fault);
+  }
+
   /** A call without a body in either direction. */
   #control<T>(
     who: Incarnation,
@@ -444,6 +491,7 @@ export class SimPeers {
     options: CallOptions,
     attempt: Attempt,
     serve: (target: Incarnation, signal: AbortSignal) => Promise<T>,
+    ownFault?: 'lost request' | 'lost answer',
   ): Promise<T> {
     const { world, random, scenario, faults } = this.#options;
     const { signal } = options;
@@ -485,7 +533,9 @@ export class SimPeers {
     const target = replica?.process;
     const isParted = this.#partitions.has(pair(who.address, address));
     const fault =
-      faults.strikes('peer-errors') && random.pick(['refused', 'lost request', 'lost answer', 'lost answer'] as const);
+      ownFault ??
+      (faults.strikes('peer-errors') &&
+        random.pick(['refused', 'lost request', 'lost answer', 'lost answer'] as const));
     if (replica === undefined || replica.state === 'removed' || isParted || fault === 'lost request') return promise;
     if (target === undefined || target.owner.state === 'dead' || fault === 'refused') {
       world.at(latencyMs, who.owner, 'refused', () => {

@@ -5,6 +5,7 @@
 import type { ChunkPath, chunkFields } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
+import type { CapacitySettings } from '#cache/core/capacity/settings.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import type { EngineSettings } from '#cache/engine/options.ts';
 import type { Flight } from '#cache/engine/fill/flight.ts';
@@ -12,13 +13,14 @@ import type { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import type { Clock, Observer, PeerAddress, PeerSet, PeerView } from '#cache/engine/ports.ts';
 import type { SendOptions } from '#cache/http/listener/send-body.ts';
 import { unknownUnacked } from '#cache/http/listener/send-queues.ts';
+import type { CapacityOracle } from './capacity-oracle.ts';
 import type { Connection } from './connection.ts';
 import type { Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 import type { SimOrigin } from './origin.ts';
 import type { SimStore } from './store.ts';
 import type { SimPeers } from './peers.ts';
-import type { Scenario } from './scenario.ts';
+import type { CapacityPlan, Scenario } from './scenario.ts';
 import type { Owner, World } from './world.ts';
 
 export interface Replica {
@@ -69,6 +71,7 @@ export interface ReplicaParts {
   readonly store: SimStore;
   readonly peers: SimPeers;
   readonly ledger: Ledger;
+  readonly capacity: CapacityOracle;
   readonly random: Random;
 }
 
@@ -100,6 +103,10 @@ export function settingsOf(scenario: Scenario): EngineSettings {
     memory: { budgetBytes: scenario.budgetBytes },
     edge: { listTtlMs: 0 },
   };
+}
+
+function capacityAt({ settings, change }: CapacityPlan, nowMs: number): CapacitySettings {
+  return change === undefined || nowMs < change.atMs ? settings : { ...settings, capacityBytes: change.capacityBytes };
 }
 
 /** `number`: the serial number of the process in the run. */
@@ -158,11 +165,12 @@ export function startProcess(
     store: parts.store.portFor(self),
     peers,
     peerClient: parts.peers.clientFor(self),
-    observer: observerOf(self, world),
+    observer: observerOf(self, parts),
     clock,
     random: () => random.next(),
     targetGlobal: () => scenario.targetGlobal,
     readahead: () => scenario.readahead,
+    capacity: scenario.capacity && (() => capacityAt(scenario.capacity!, world.nowMs)),
     poisonMemory: true,
   });
   self.engine.run(self.stop.signal).catch((error: unknown) => {
@@ -199,7 +207,7 @@ export function stopLoops(process: Incarnation): void {
   process.stop.abort(new OrcaError('cancelled', 'shutdown'));
 }
 
-function observerOf(self: Incarnation, world: World): Observer {
+function observerOf(self: Incarnation, { world, capacity }: ReplicaParts): Observer {
   return {
     originRequest: () => {},
     list: () => {},
@@ -216,7 +224,10 @@ function observerOf(self: Incarnation, world: World): Observer {
     committedBytes: () => {},
     sparseRead: (answer) => world.note('sparse', `${self.owner.name} ${answer}`),
     sparseBytes: () => {},
-    evicted: (reason, lengthBytes) => world.note('evicted', `${self.owner.name} ${reason} ${lengthBytes}`),
+    evicted: (reason, lengthBytes, chunks) => {
+      world.note('evicted', `${self.owner.name} ${reason} ${lengthBytes}`);
+      capacity.counted(self, reason, lengthBytes, chunks);
+    },
     refilled: () => {},
     sweep: () => {},
     fallThrough: (source, reason) => world.note('fall', `${self.owner.name} ${source} ${reason}`),

@@ -1,4 +1,5 @@
 /** The world of a seed: all sizes, the faults and their times, and the requests of clients. Pure. */
+import { DEFAULT_CAPACITY, type CapacitySettings } from '#cache/core/capacity/settings.ts';
 import type { ChunkTier } from '#cache/core/chunk.ts';
 import { randomOf, type Random } from './random.ts';
 
@@ -31,7 +32,9 @@ export const FAULTS = [
   'cancel',
   'pressure',
 ] as const;
-export type Fault = (typeof FAULTS)[number];
+/** Only in runs with a bounded cachestore; drawn apart, so that other runs stay as they are. */
+export const CAPACITY_FAULTS = ['list-errors', 'remove-errors', 'denied', 'report-errors', 'evictor-crash'] as const;
+export type Fault = (typeof FAULTS)[number] | (typeof CAPACITY_FAULTS)[number];
 
 export interface FaultWindow {
   readonly fault: Fault;
@@ -70,6 +73,30 @@ export interface RangePlan {
   readonly to: number | undefined;
 }
 
+/** A bounded cachestore. */
+export interface CapacityPlan {
+  readonly settings: CapacitySettings;
+  /** The capacity that is set later in the run. */
+  readonly change: { readonly atMs: number; readonly capacityBytes: number } | undefined;
+  /** The size of the store itself: a file system or a quota. Undefined = it takes everything. */
+  readonly storeBytes: number | undefined;
+  /** The store's clock is ahead by this much. */
+  readonly clockOffsetMs: number;
+  readonly pins: readonly PinPlan[];
+  readonly overwrites: readonly { readonly atMs: number; readonly which: number }[];
+}
+
+export interface PinPlan {
+  readonly name: string;
+  readonly keys: readonly string[];
+  readonly atMs: number;
+  /** In [0, 1): selects the replica that writes it. */
+  readonly replica: number;
+  /** Undefined = until it is removed. */
+  readonly expiresMs: number | undefined;
+  readonly removedMs: number | undefined;
+}
+
 export interface Scenario {
   readonly seed: number;
   readonly faults: ReadonlySet<Fault>;
@@ -99,6 +126,8 @@ export interface Scenario {
   readonly peer: Network;
   readonly objects: readonly { readonly key: string; readonly sizeBytes: number }[];
   readonly clients: readonly ClientPlan[];
+  /** Undefined = the cachestore is neither counted nor limited. */
+  readonly capacity: CapacityPlan | undefined;
 }
 
 /** A key without an object. */
@@ -117,18 +146,26 @@ const FILE_STORE_SHARE = 0.3;
 const STRICT_SHARE = 0.08;
 /** Nothing fails, but most clients leave before the end of their body. */
 const IMPATIENT_SHARE = 0.06;
+/** The cachestore is bounded, and the run is longer. */
+const CAPACITY_SHARE = 1 / 8;
+/** The last read of a chunk is known to the minute. */
+const MINUTE_MS = 60_000;
 
 export function scenarioOf(seed: number): Scenario {
   const random = randomOf(seed);
   const shape = random.fork('shape');
   const isOutage = random.fork('outage').chance(OUTAGE_SHARE);
   const isImpatient = !isOutage && random.fork('impatient').chance(IMPATIENT_SHARE);
+  const isBounded = !isOutage && !isImpatient && random.fork('bounded').chance(CAPACITY_SHARE);
   const faults = isOutage
     ? new Set<Fault>(['origin-down'])
     : isImpatient
       ? chooseImpatience(random.fork('impatience'))
-      : chooseFaults(random.fork('faults'));
-  const activeMs = Math.round(isOutage ? shape.magnitude(60_000, 120_000) : shape.magnitude(4_000, 90_000));
+      : isBounded
+        ? chooseFaults(random.fork('faults')).union(chooseCapacityFaults(random.fork('capacity-faults')))
+        : chooseFaults(random.fork('faults'));
+  const shortMs = Math.round(isOutage ? shape.magnitude(60_000, 120_000) : shape.magnitude(4_000, 90_000));
+  const activeMs = isBounded ? shortMs + random.fork('length').int(MINUTE_MS, 4 * MINUTE_MS) : shortMs;
   const isSparse = random.fork('sparse').chance(SPARSE_SHARE);
   const { chunkBytes, tiers, largestChunkBytes } = isSparse ? chooseSparseChunks(shape) : chooseChunks(shape);
   // The configuration requires memory for four of the largest chunks.
@@ -144,7 +181,8 @@ export function scenarioOf(seed: number): Scenario {
     windows: isOutage
       ? chooseOutage(random.fork('windows'), activeMs)
       : chooseWindows(random.fork('windows'), faults, activeMs),
-    isCalm: faults.size === 0,
+    // What was evicted comes from the origin again.
+    isCalm: faults.size === 0 && !isBounded,
     isImpatient,
     activeMs,
     replicas: shape.int(3, 6),
@@ -165,6 +203,7 @@ export function scenarioOf(seed: number): Scenario {
     peer: { latencyMs: shape.magnitude(0.1, 2), bytesPerMs: shape.magnitude(50_000, 1_000_000) },
     objects,
     clients: chooseClients(random.fork('clients'), faults, activeMs, objects, chunkBytes, { isSparse, isImpatient }),
+    capacity: isBounded ? chooseCapacity(random.fork('capacity'), activeMs, objects, largestChunkBytes) : undefined,
   };
 }
 
@@ -181,6 +220,61 @@ function chooseFaults(random: Random): ReadonlySet<Fault> {
   const probability = random.pick([0.08, 0.2, 0.45]);
   const chosen = FAULTS.filter((fault) => random.chance(fault === 'pressure' ? PRESSURE_SHARE : probability));
   return new Set(chosen.length > 0 ? chosen : [random.pick(FAULTS)]);
+}
+
+function chooseCapacityFaults(random: Random): ReadonlySet<Fault> {
+  const probability = random.pick([0, 0.2, 0.5]);
+  return new Set(CAPACITY_FAULTS.filter(() => random.chance(probability)));
+}
+
+function chooseCapacity(
+  random: Random,
+  activeMs: number,
+  objects: Scenario['objects'],
+  largestChunkBytes: number,
+): CapacityPlan {
+  const dataBytes = objects.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  // The configuration requires room for four of the largest chunks.
+  const share = (of: number): number => Math.max(4 * largestChunkBytes, Math.round(dataBytes * of));
+  const highWatermark = random.pick([60, 80, 90, 99]);
+  const limit = random.pick(['capacity', 'capacity', 'capacity', 'store', 'both', 'none'] as const);
+  const capacityBytes = share(random.pick([0.2, 0.4, 0.6, 1.2]));
+  const settings: CapacitySettings = {
+    ...DEFAULT_CAPACITY,
+    capacityBytes: limit === 'capacity' || limit === 'both' ? capacityBytes : undefined,
+    highWatermark,
+    lowWatermark: random.pick([highWatermark - 1, highWatermark - 10, highWatermark >> 1]),
+    maxIdleMs: random.chance(0.3) ? random.pick([1, 3]) * MINUTE_MS : undefined,
+    minAgeMs: random.pick([0, 5_000, 20_000, 60_000, 120_000]),
+    sweepIntervalMs: random.pick([1, 2, 4]) * MINUTE_MS,
+  };
+  const isChanged = limit !== 'none' && random.chance(0.25);
+  return {
+    settings,
+    change: isChanged ? { atMs: random.int(0, activeMs), capacityBytes: share(random.pick([0.2, 0.5, 2])) } : undefined,
+    storeBytes: limit === 'store' || limit === 'both' ? share(random.pick([0.3, 0.6, 1])) + SMALLS_BYTES : undefined,
+    clockOffsetMs: random.chance(0.4) ? random.int(-10, 10) * 30_000 : 0,
+    pins: Array.from({ length: random.pick([0, 0, 1, 2]) }, (_, number) =>
+      choosePin(random, activeMs, objects, number),
+    ),
+    overwrites: Array.from({ length: random.pick([0, 0, 2, 5]) }, () => ({
+      atMs: random.next() * activeMs,
+      which: random.next(),
+    })),
+  };
+}
+
+function choosePin(random: Random, activeMs: number, objects: Scenario['objects'], number: number): PinPlan {
+  const atMs = random.chance(0.5) ? random.int(0, 5_000) : random.int(0, activeMs);
+  const later = (): number => atMs + random.int(1_000, activeMs);
+  return {
+    name: `pin-${number}`,
+    keys: Array.from({ length: random.int(1, 3) }, () => random.pick(objects).key),
+    atMs,
+    replica: random.next(),
+    expiresMs: random.chance(0.3) ? later() : undefined,
+    removedMs: random.chance(0.3) ? later() : undefined,
+  };
 }
 
 /** Some caches must serve no version that ended before the read began. */
@@ -236,6 +330,9 @@ function chooseObjects(random: Random, chunkBytes: number, tiers: readonly Chunk
     }
   });
 }
+
+/** Room for the small objects of a run. */
+const SMALLS_BYTES = 512 * KIB;
 
 function chooseWindows(random: Random, faults: ReadonlySet<Fault>, activeMs: number): FaultWindow[] {
   return [...faults].flatMap((fault) => {

@@ -3,17 +3,37 @@
  * that judges it. The same seed produces the same run, event for event.
  */
 import type { PeerAddress } from '#cache/engine/ports.ts';
+import { chunkPathPrefix, chunkSizeFor } from '#cache/core/chunk.ts';
+import { hasCode } from '#cache/core/errors.ts';
 import { peerSet } from '#cache/core/peer-set.ts';
 import { Clients, type Exchange } from './client.ts';
+import { CapacityOracle } from './capacity-oracle.ts';
 import { Faults } from './faults.ts';
 import { Ledger, type Excuses, type Moment } from './ledger.ts';
 import { SimOrigin } from './origin.ts';
 import { describe, SimPeers } from './peers.ts';
 import { randomOf, type Random } from './random.ts';
-import { kill, startProcess, stopLoops, type Incarnation, type Replica, type ReplicaParts } from './replica.ts';
-import { KIB, scenarioOf, type ClientPlan, type Fault, type FaultWindow, type Scenario } from './scenario.ts';
+import {
+  kill,
+  ORIGIN_BUCKET,
+  startProcess,
+  stopLoops,
+  type Incarnation,
+  type Replica,
+  type ReplicaParts,
+} from './replica.ts';
+import {
+  KIB,
+  scenarioOf,
+  type CapacityPlan,
+  type ClientPlan,
+  type Fault,
+  type FaultWindow,
+  type PinPlan,
+  type Scenario,
+} from './scenario.ts';
 import { SimStore } from './store.ts';
-import { NO_OWNER, World, type Violation } from './world.ts';
+import { EPOCH_MS, NO_OWNER, World, type Violation } from './world.ts';
 
 export interface RunResult {
   readonly seed: number;
@@ -63,6 +83,18 @@ const SPREAD_CHUNKS = 16;
 /** Timers that may still be running, such as that of an abandoned fill (2 s). */
 const LAST_TIMERS_MS = 5_000;
 const MAX_REPLICAS = 7;
+/** What other caches and other software have in the cachestore. */
+const FOREIGN_NAMES = [
+  'other/00/0',
+  `far-2/${'0a'.repeat(32)}/0`,
+  'far/readme',
+  `far/${'0a'.repeat(32)}/00`,
+  '_orca/else',
+];
+const FOREIGN_BYTES = 100;
+/** Sweeps that find out, evict, and count what is left; and reports of minutes, with their margins. */
+const QUIET_SWEEPS = 4;
+const QUIET_MS = 180_000;
 
 export async function simulate(seed: number, log?: (line: string) => void): Promise<RunResult> {
   const run = new Run(scenarioOf(seed), log);
@@ -82,6 +114,7 @@ class Run {
   readonly #random;
   readonly #faults: Faults;
   readonly #ledger: Ledger;
+  readonly #capacity: CapacityOracle;
   readonly #origin: SimOrigin;
   readonly #store: SimStore;
   readonly #peers: SimPeers;
@@ -96,6 +129,7 @@ class Run {
   /** The last moment at which a replica's breaker kept it from the origin. */
   #breakerMs = -Infinity;
   #viewsAreHeld = false;
+  #isQuiet = false;
 
   constructor(scenario: Scenario, log: ((line: string) => void) | undefined) {
     this.#scenario = scenario;
@@ -109,13 +143,20 @@ class Run {
     this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'), {
       isStable: () => this.#isStable() && world.nowMs - this.#unstableMs > this.#raceMs,
     });
-    this.#store = new SimStore(world, scenario, this.#faults, this.#ledger, this.#origin, this.#random.fork('store'));
+    this.#capacity = new CapacityOracle(world, scenario);
+    const capacityRandom = this.#random.fork('capacity');
+    this.#store = new SimStore(world, scenario, this.#faults, this.#ledger, this.#origin, this.#random.fork('store'), {
+      oracle: this.#capacity,
+      random: capacityRandom.fork('store'),
+      onRemoved: (who) => this.#mayCrash(who, capacityRandom),
+    });
     this.#clients = new Clients({
       world,
       scenario,
       origin: this.#origin,
       store: this.#store,
       ledger: this.#ledger,
+      capacity: this.#capacity,
       random: this.#random.fork('connections'),
       isOriginAsked: () => world.nowMs - this.#breakerMs > BREAKER_ECHO_MS,
     });
@@ -126,6 +167,7 @@ class Run {
       faults: this.#faults,
       ledger: this.#ledger,
       random: this.#random.fork('peers'),
+      capacityRandom: capacityRandom.fork('reports'),
       replicaAt: (address) => this.#replicas.find((replica) => replica.address === address),
       progressOf: (requestId) => this.#clients.progressOf(requestId),
     });
@@ -136,6 +178,7 @@ class Run {
       store: this.#store,
       peers: this.#peers,
       ledger: this.#ledger,
+      capacity: this.#capacity,
       random: this.#random.fork('engines'),
     };
     world.afterEach(() => this.#check());
@@ -154,6 +197,7 @@ class Run {
       atMs += scenario.evictEveryMs ?? Infinity
     )
       world.at(atMs, NO_OWNER, 'evict', () => this.#evict());
+    if (scenario.capacity !== undefined) this.#scheduleCapacity(scenario.capacity);
     for (const plan of scenario.clients) world.at(plan.atMs, NO_OWNER, 'arrival', () => this.#arrive(plan));
     await world.run(scenario.activeMs);
     this.#heal();
@@ -162,6 +206,7 @@ class Run {
     if (isFaultless(scenario)) this.#ledger.checkSparse(scenario.isCalm);
     await this.#readEverythingAgain();
     await this.#settle('fills end', () => this.#live().every(isIdle));
+    if (scenario.capacity !== undefined) await this.#checkCapacity(scenario.capacity);
     await this.#shutDown();
   }
 
@@ -360,13 +405,25 @@ class Run {
   }
 
   #crash(window: FaultWindow, downMs: number): void {
-    const process = this.#victim(window);
+    this.#crashProcess(this.#victim(window), window.way < 0.5, downMs);
+  }
+
+  /** Between a removal and what the replica records of it. */
+  #mayCrash(process: Incarnation, random: Random): void {
+    const window = this.#faults.window('evictor-crash');
+    if (window === undefined || !random.chance(window.probability / 4)) return;
+    const [isNoticed, downMs] = [random.chance(0.5), random.int(500, 20_000)];
+    this.world.at(random.chance(0.5) ? 0 : random.magnitude(0.1, 500), NO_OWNER, 'crash', () => {
+      if (process.owner.state !== 'dead') this.#crashProcess(process, isNoticed, downMs);
+    });
+  }
+
+  #crashProcess(process: Incarnation | undefined, isNoticed: boolean, downMs: number): void {
     const replica = this.#replicas.find((candidate) => candidate.process === process);
     if (process === undefined || replica === undefined || this.#live().length < 2) return;
     this.world.note('crash', process.owner.name);
     kill(process, this.#parts);
     replica.process = undefined;
-    const isNoticed = window.way < 0.5;
     if (isNoticed && replica.state === 'serving') {
       replica.state = 'removed';
       this.#announce();
@@ -408,6 +465,68 @@ class Run {
     replica.process = undefined;
     replica.state = 'removed';
     this.#announce();
+  }
+
+  #scheduleCapacity({ pins, overwrites }: CapacityPlan): void {
+    const { world } = this;
+    for (const name of FOREIGN_NAMES) this.#store.plant(name, new Uint8Array(FOREIGN_BYTES));
+    const act = (atMs: number, replica: number, what: string, action: (at: Incarnation) => Promise<void>): void => {
+      world.at(atMs, NO_OWNER, what, () => {
+        const running = this.#live().filter(({ owner }) => owner.state === 'running');
+        const process = running[Math.floor(replica * running.length)];
+        if (process === undefined) return;
+        action(process).catch((error: unknown) => {
+          world.note(what, `${process.owner.name}: ${String(error)}`);
+          if (!process.stop.signal.aborted && !hasCode(error, 'store_unavailable', 'cancelled'))
+            world.violate('errors are named', `${what} ends with ${describe(error)}`);
+        });
+      });
+    };
+    for (const pin of pins) {
+      act(pin.atMs, pin.replica, 'pin', (process) => this.#pin(process, pin));
+      if (pin.removedMs !== undefined)
+        act(pin.removedMs, pin.replica, 'unpin', ({ engine, stop }) =>
+          engine.capacity.pins.remove(pin.name, stop.signal),
+        );
+    }
+    for (const { atMs, which } of overwrites)
+      world.at(atMs, NO_OWNER, 'overwrite', () => {
+        const { key, sizeBytes } = this.#scenario.objects[Math.floor(which * this.#scenario.objects.length)]!;
+        this.#origin.put(key, sizeBytes);
+      });
+  }
+
+  #pin({ engine, stop }: Incarnation, { name, keys, expiresMs }: PinPlan): Promise<void> {
+    const { chunkBytes, tiers, capacity } = this.#scenario;
+    const versions = new Map<string, number>();
+    for (const key of keys) {
+      const current = this.#origin.current(key);
+      if (current === undefined) continue;
+      const object = { originId: 'far', bucket: ORIGIN_BUCKET, key, etag: current.etag };
+      const prefix = chunkPathPrefix(object, chunkSizeFor(current.sizeBytes, chunkBytes, tiers));
+      versions.set(prefix.split('/')[1]!, current.sizeBytes);
+    }
+    const storeMs = expiresMs === undefined ? undefined : EPOCH_MS + expiresMs + (capacity?.clockOffsetMs ?? 0);
+    this.#capacity.planPin(name, { hexes: new Set(versions.keys()), expiresMs: storeMs });
+    return engine.capacity.pins.put(
+      {
+        name,
+        expiresMs: storeMs ?? null,
+        versions: [...versions].map(([versionHex, sizeBytes]) => ({ versionHex, sizeBytes })),
+      },
+      stop.signal,
+    );
+  }
+
+  /** Nothing is read or written any more: what has to go goes within a few sweeps and reports. */
+  async #checkCapacity({ settings }: CapacityPlan): Promise<void> {
+    const { world } = this;
+    if (world.violation !== undefined) return;
+    const { minAgeMs, sweepIntervalMs } = settings;
+    this.#isQuiet = true;
+    await world.run(world.nowMs + minAgeMs + QUIET_SWEEPS * sweepIntervalMs + QUIET_MS);
+    this.#isQuiet = false;
+    if (world.violation === undefined) this.#capacity.checkQuiet(this.#live(), this.#store.stored());
   }
 
   #joinReplica(): void {
@@ -506,20 +625,21 @@ class Run {
     }
     if (live.some(hasOpenBreaker)) this.#breakerMs = this.world.nowMs;
     this.#clients.checkBounds();
-    for (const process of live) this.#checkProcess(process);
+    // Sweeps are most of the events: at rest no client's bytes change.
+    if (!this.#isQuiet) for (const process of live) this.#checkProcess(process);
+    if (this.#scenario.capacity !== undefined) for (const process of live) this.#capacity.check(process);
   }
 
   #checkProcess(process: Incarnation): void {
     const { world } = this;
     const { engine, owner } = process;
-    const { memory, memoryTier, flights, sparse, limiter } = engine;
+    const { memory, memoryTier, flights, outbox, sparse, limiter } = engine;
     if (memory.usedBytes > memory.budgetBytes || memory.usedBytes < 0)
       world.violate('memory is bounded', `${owner.name} uses ${memory.usedBytes} of ${memory.budgetBytes} bytes`);
     if (memoryTier.sizeBytes > memory.usedBytes)
       world.violate('memory is bounded', `${owner.name} keeps ${memoryTier.sizeBytes} of ${memory.usedBytes} bytes`);
-    const pinnedBytes = memoryTier.sizeBytes - memoryTier.evictableBytes;
-    if (pinnedBytes > memory.budgetBytes / 4)
-      world.violate('memory is bounded', `the outbox of ${owner.name} holds ${pinnedBytes} bytes`);
+    if (outbox.sizeBytes > memory.budgetBytes / 4)
+      world.violate('memory is bounded', `the outbox of ${owner.name} holds ${outbox.sizeBytes} bytes`);
     if (limiter.running > Math.max(limiter.slots, this.#scenario.targetGlobal))
       world.violate('no queue is without a limit', `${owner.name} has ${limiter.running} requests at the origin`);
     if (process.observedBytes !== process.deliveredBytes)

@@ -5,8 +5,9 @@
 import type { Chunk } from '#cache/core/chunk.ts';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { CallOptions, ChunkStore, StoredPage } from '#cache/engine/ports.ts';
+import type { CallOptions, ChunkStore, Removal, StoredPage } from '#cache/engine/ports.ts';
 import { checkPieces, checkStored, isSameChunk } from '#cache/stores/stored-chunk.ts';
+import type { CapacityOracle, StoredChunk } from './capacity-oracle.ts';
 import { fillFrom, firstDifference, wrongMetadata, type Version } from './content.ts';
 import type { Faults } from './faults.ts';
 import { answer, pour, type FlowFault } from './flow.ts';
@@ -49,19 +50,38 @@ export class SimStore {
   readonly #random: Random;
   readonly #chunks = new Map<string, Stored>();
   readonly #vanishedMs = new Map<string, number>();
+  readonly #oracle: CapacityOracle;
+  /** Draws only in runs with a bounded cachestore. */
+  readonly #capacityRandom: Random;
+  readonly #onRemoved: (who: Incarnation) => void;
   readonly #smalls = new Map<string, Uint8Array>();
   readonly #smallsSinceMs = new Map<string, number>();
   /** Every byte that was inverted during the run: `path@offset`. */
   readonly #everFlipped = new Set<string>();
   wonBytes = 0;
 
-  constructor(world: World, scenario: Scenario, faults: Faults, ledger: Ledger, origin: SimOrigin, random: Random) {
+  constructor(
+    world: World,
+    scenario: Scenario,
+    faults: Faults,
+    ledger: Ledger,
+    origin: SimOrigin,
+    random: Random,
+    capacity: {
+      readonly oracle: CapacityOracle;
+      readonly random: Random;
+      readonly onRemoved: (who: Incarnation) => void;
+    },
+  ) {
     this.#world = world;
     this.#scenario = scenario;
     this.#faults = faults;
     this.#ledger = ledger;
     this.#origin = origin;
     this.#random = random;
+    this.#oracle = capacity.oracle;
+    this.#capacityRandom = capacity.random;
+    this.#onRemoved = capacity.onRemoved;
   }
 
   /** Since when the chunk has been stored, complete and correct; undefined if it is not. */
@@ -186,17 +206,24 @@ export class SimStore {
       putSmall: (name, body, call) =>
         small(call, () => {
           if (call.ifAbsent === true && this.#smalls.has(name)) return 'lost';
+          const grownBytes = body.length - (this.#smalls.get(name)?.length ?? 0);
+          if (grownBytes > 0 && !this.#hasRoom(grownBytes))
+            throw this.#unavailable(undefined, 'the store is full', 507);
           this.#smalls.set(name, Uint8Array.from(body));
           this.#smallsSinceMs.set(name, this.#world.nowMs);
+          this.#oracle.wroteSmall(name);
           return 'won';
         }),
       deleteSmall: (name, call) => small(call, () => void this.#smalls.delete(name)),
-      list: (prefix, cursor, call) => this.#answer(who, call, undefined, () => this.#page(prefix, cursor)),
-      remove: (names, call) =>
+      list: (prefix, cursor, call) =>
         this.#answer(who, call, undefined, () => {
-          for (const name of names) this.#remove(name);
-          return { removed: names.length, failed: [] };
+          this.#failList(cursor);
+          const page = this.#page(prefix, cursor);
+          this.#oracle.listed(who, prefix, cursor, page.entries);
+          return page;
         }),
+      remove: (names, call) => this.#answer(who, call, undefined, () => this.#removeAll(who, names)),
+      ...(this.#isFileSystem && { totalBytes: async () => this.#scenario.capacity?.storeBytes }),
       close: async () => {},
     };
   }
@@ -228,6 +255,8 @@ export class SimStore {
         // The memory must not have changed during the upload.
         this.#compare(chunk, pieces);
         this.#checkRepair(who, chunk, metadata, call.overwrite === true);
+        const grownBytes = chunk.lengthBytes - (this.#chunks.get(chunk.path)?.lengthBytes ?? 0);
+        if (grownBytes > 0 && !this.#hasRoom(grownBytes)) throw this.#unavailable(chunk.path, 'the store is full', 507);
         const outcome = this.#put(chunk, metadata, call.overwrite === true);
         this.#world.note('store', `${who.owner.name} commits ${chunk.path}: ${outcome}`);
         if (failure === 'lost answer') throw this.#unavailable(chunk.path, 'the connection was cut after the upload');
@@ -258,7 +287,8 @@ export class SimStore {
   /** A commit that repairs a corrupt chunk overwrites it; a chunk of another length or version is replaced by every commit. */
   #checkRepair(who: Incarnation, { path }: Chunk, metadata: ChunkMetadata, overwrite: boolean): void {
     const foundMs = who.foundBad.get(path);
-    const isTroubled = TROUBLE.some((fault) => this.#scenario.faults.has(fault));
+    const isTroubled =
+      TROUBLE.some((fault) => this.#scenario.faults.has(fault)) || this.#scenario.capacity?.storeBytes !== undefined;
     const stored = this.#chunks.get(path);
     if (overwrite || foundMs === undefined || isTroubled || stored === undefined || stored.flips.size === 0) return;
     if (!isSameChunk(metadata, stored.lengthBytes, stored.metadata)) return;
@@ -367,26 +397,99 @@ export class SimStore {
       .filter((name) => name.startsWith(prefix) && (cursor === undefined || name > cursor))
       .toSorted();
     const page = names.slice(0, PAGE_NAMES);
+    const clockMs = EPOCH_MS + (this.#scenario.capacity?.clockOffsetMs ?? 0);
     return {
       entries: page.map((name) => ({
         name,
         sizeBytes: this.#chunks.get(name)?.lengthBytes ?? this.#smalls.get(name)?.length ?? 0,
-        modifiedMs: EPOCH_MS + Math.floor(this.#chunks.get(name)?.sinceMs ?? this.#smallsSinceMs.get(name) ?? 0),
+        modifiedMs: clockMs + Math.floor(this.#chunks.get(name)?.sinceMs ?? this.#smallsSinceMs.get(name) ?? 0),
       })),
       cursor: names.length > page.length ? page.at(-1) : undefined,
     };
   }
 
-  #remove(name: string): void {
+  /** A list may fail in the middle; credentials may lack the permission to list or to delete. */
+  #failList(cursor: string | undefined): void {
+    const denied = this.#faults.window('denied');
+    if (denied !== undefined && denied.way < 0.5) throw this.#unavailable(undefined, 'lists are denied', 403);
+    if (this.#isStruck('list-errors') && this.#capacityRandom.chance(cursor === undefined ? 0.3 : 1))
+      throw this.#unavailable(undefined, 'the list was cut');
+  }
+
+  /** Some names may fail, and the answer may be lost. */
+  #removeAll(who: Incarnation, names: readonly string[]): Removal {
+    const denied = this.#faults.window('denied');
+    if (denied !== undefined && denied.way >= 0.5) {
+      const error = this.#unavailable(undefined, 'deletions are denied', 403);
+      return { removed: 0, failed: names.map((name) => ({ name, error })) };
+    }
+    const failing = this.#isStruck('remove-errors')
+      ? this.#capacityRandom.pick(['some', 'some', 'all', 'lost answer'] as const)
+      : undefined;
+    const mayFail = (): boolean => failing === 'all' || (failing === 'some' && this.#capacityRandom.chance(0.5));
+    const failed = names
+      .filter(mayFail)
+      .map((name) => ({ name, error: this.#unavailable(undefined, 'the store answers 500', 500) }));
+    const kept = new Set(failed.map(({ name }) => name));
+    const removed = names.filter((name) => !kept.has(name)).map((name) => ({ name, chunk: this.#remove(who, name) }));
+    this.#onRemoved(who);
+    if (failing === 'lost answer') throw this.#unavailable(undefined, 'the connection was cut after the removal');
+    this.#oracle.told(who, removed);
+    return { removed: removed.length, failed };
+  }
+
+  #remove(who: Incarnation, name: string): StoredChunk | undefined {
+    const stored = this.#chunks.get(name);
+    const chunk = stored && storedChunk(stored);
+    this.#oracle.removing(who, name, chunk);
     this.#smalls.delete(name);
     this.#smallsSinceMs.delete(name);
-    if (!this.#chunks.delete(name)) return;
+    if (chunk === undefined) return undefined;
+    this.#chunks.delete(name);
     this.#vanishedMs.set(name, this.#world.nowMs);
-    this.#ledger.excuse(name, 'store', 'it was removed from the cachestore');
+    this.#ledger.excuse(name, 'store', `${who.owner.name} has removed it from the cachestore`);
+    return chunk;
+  }
+
+  #isStruck(fault: Fault): boolean {
+    const window = this.#faults.window(fault);
+    return window !== undefined && this.#capacityRandom.chance(window.probability);
+  }
+
+  get #isFileSystem(): boolean {
+    return this.#scenario.isFileStore && this.#scenario.capacity?.storeBytes !== undefined;
+  }
+
+  #hasRoom(lengthBytes: number): boolean {
+    const { storeBytes = Infinity } = this.#scenario.capacity ?? {};
+    return storeBytes === Infinity || this.usedBytes + lengthBytes <= storeBytes;
+  }
+
+  get usedBytes(): number {
+    let bytes = 0;
+    for (const { lengthBytes } of this.#chunks.values()) bytes += lengthBytes;
+    for (const { length } of this.#smalls.values()) bytes += length;
+    return bytes;
+  }
+
+  /** All chunks. */
+  stored(): StoredChunk[] {
+    return [...this.#chunks.values()].map(storedChunk);
+  }
+
+  /** Names that other software, or another cache, has put there. */
+  plant(name: string, body: Uint8Array): void {
+    this.#smalls.set(name, body);
+    this.#smallsSinceMs.set(name, 0);
+    this.#oracle.foreign.add(name);
   }
 
   #any(): Stored | undefined {
     const all = [...this.#chunks.values()];
     return all.length === 0 ? undefined : this.#random.pick(all);
   }
+}
+
+function storedChunk({ chunk, version, lengthBytes, sinceMs }: Stored): StoredChunk {
+  return { name: chunk.path, version, lengthBytes, sinceMs };
 }
