@@ -1,6 +1,6 @@
 /**
  * Sweeps the shards of this replica, one after the other: counts their chunks, and evicts. The pace follows from the
- * sweep interval; while something has to go, it is ten times as fast, and while the cachestore is full there are no pauses.
+ * sweep interval; while something is evicted, it is ten times as fast, and while the cachestore is full there are no pauses.
  */
 import { shardOf, shardPrefix } from '#cache/core/capacity/chunk-key.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
@@ -24,7 +24,7 @@ const FAST_SHARE = 1 / 10;
 const URGENT_MS = 5_000;
 /** Nothing to do, or the breaker is open: the alarm rings for whatever needs attention, so this is only a precaution. */
 const IDLE_MS = 30_000;
-/** After a failure. A cachestore that does not permit lists is asked now and then. */
+/** After a failure. A cachestore that does not permit lists is tried now and then. */
 const BACKOFF_MS = 5_000;
 const BACKOFF_MAX_MS = 10 * 60_000;
 
@@ -154,7 +154,8 @@ export class Sweeper {
     room.observer.sweep('done', room.clock.now() - startedMs);
     this.#options.onNews();
     await ledger.save(signal).catch(ignoreFull);
-    await this.#cleanUp(shard, signal).catch((error: unknown) => ignore(error, signal));
+    // Their lists take as long as those of chunks, and they give little room.
+    if (!this.#options.isUrgent()) await this.#cleanUp(shard, signal);
   }
 
   /** Counts and evicts. */
@@ -186,8 +187,13 @@ export class Sweeper {
   }
 
   async #cleanUp(shard: number, signal: AbortSignal): Promise<void> {
-    await this.#options.pins.removeExpired(shard, signal);
-    await this.#options.smallObjects.sweep(shard, signal);
+    const { pins, smallObjects } = this.#options;
+    try {
+      await pins.removeExpired(shard, signal);
+      await smallObjects.sweep(shard, signal);
+    } catch (error) {
+      ignore(error, signal);
+    }
   }
 
   async #removeSuperseded(signal: AbortSignal): Promise<void> {
