@@ -79,7 +79,8 @@ function statusOf({ engine, readiness, probes, storeProbe, peers, ...facts }: Op
     ),
     store: {
       breaker: store.breaker.state,
-      full: outbox.isFull,
+      // Without a commit that waits, the last refusal may be hours old, and space may have been freed since.
+      full: outbox.isFull && outbox.count > 0,
       condition: storeProbe.condition,
       message: storeProbe.describe(),
       problems: storeProbe.verdict?.problems ?? [],
