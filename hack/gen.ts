@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { clusterReadme, operatorReadme } from '#hack/gen/chart-readme.ts';
+import { cliPage } from '#hack/gen/cli-page.ts';
 import { clusterValuesSchema } from '#hack/gen/cluster-values.ts';
 import { chartCrd, crdYaml } from '#hack/gen/crd.ts';
 import { dashboardJson } from '#hack/gen/dashboard.ts';
@@ -17,6 +18,7 @@ const GENERATED: Readonly<Record<string, () => string>> = {
   'charts/orcacache-cluster/README.md': clusterReadme,
   'charts/orcacache-cluster/values.schema.json': clusterValuesSchema,
   'charts/orcacache/files/dashboard.json': dashboardJson,
+  'docs/reference/cli.md': cliPage,
   'docs/reference/configuration.md': configurationPage,
 };
 

@@ -88,7 +88,7 @@ export function recordedPod(name: string, index: number): RecordedPod {
     name,
     status: {
       version: '0.1.0',
-      configHash: 'c0ffee',
+      configHash: 'c0de',
       originId: 'models-eu',
       ready: true,
       checks: { peers: { ok: true, message: 'listed' }, 'bucket models': { ok: true, message: 'reachable' } },

@@ -8,7 +8,7 @@ export const COMPLETE = '__complete';
 const BASH = `# bash completion for kubectl-orca: source <(kubectl orca completion bash)
 _kubectl_orca() {
   local IFS=$'\\n'
-  mapfile -t COMPREPLY < <(kubectl-orca ${COMPLETE} "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | grep -v '^:' | grep -F -- "\${COMP_WORDS[COMP_CWORD]}" | grep "^\${COMP_WORDS[COMP_CWORD]}")
+  mapfile -t COMPREPLY < <(kubectl-orca ${COMPLETE} "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | grep -v '^:')
 }
 complete -F _kubectl_orca kubectl-orca
 `;

@@ -17,7 +17,7 @@ export const du: Command = {
   description: `Show how many bytes the cachestore has: by bucket, as the replicas have counted them, or below a prefix, by looking.
 
  Without an argument, the figures are those of the last sweeps (/store of the pods), which include old versions; they cost
-nothing. With a prefix, every object that the origin lists below it is looked up, at one list request to the cachestore
+nothing; buckets have the names of the origin. With a prefix, every object that the origin lists below it is looked up, at one list request to the cachestore
 each; only current versions count then.`,
   args: '[s3://BUCKET[/PREFIX]]',
   maxArgs: 1,

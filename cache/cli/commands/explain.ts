@@ -12,7 +12,7 @@ import { countAt, flagAt, itemsAt, numberAt, textAt, textsAt, type Fields } from
 import { getObjects } from '#cache/cli/replies/objects.ts';
 import { cacheOfBucket, parseS3Name, somePod } from './select.ts';
 
-/** Pods that are asked at once. */
+/** Concurrent requests, each to another pod. */
 const AT_ONCE = 16;
 /** A page of a pod has 256 chunks. */
 const DEFAULT_LIMIT = 256;
@@ -27,7 +27,7 @@ it in memory, and what a read would do now.
 cachestore), fill (a fetch from the origin is in progress, and a read joins it), cachestore, or origin.
 
  It is read-only, but an object about which nothing is known costs one HEAD request at the origin, as a client's HEAD does.
-All pods of the cache are asked.`,
+It queries all pods of the cache.`,
   args: 's3://BUCKET/KEY',
   maxArgs: 1,
   examples: [

@@ -1,4 +1,4 @@
-/** `kubectl orca purge`: makes the next read ask the origin, by the purge command of a pod. */
+/** `kubectl orca purge`: makes the next read query the origin, by the purge command of a pod. */
 import type { CachePod, Cluster } from '#cache/cli/cluster/cluster.ts';
 import type { Command, CommandContext } from '#cache/cli/frame/command.ts';
 import { CliError, UsageError } from '#cache/cli/frame/errors.ts';
@@ -8,14 +8,14 @@ import { printable } from '#cache/cli/output/table.ts';
 import { listObjects } from '#cache/cli/replies/objects.ts';
 import { cacheOfBucket, parseS3Name, somePod } from './select.ts';
 
-/** Each key is a word of the command, and the command a part of a URL, which proxies limit to some 8 KB and more. */
+/** The command is a part of a URL, and proxies limit URLs to 8 KB or more. */
 const MAX_KEYS = 100;
 const MAX_KEYS_LENGTH = 6_000;
 
 export const purge: Command = {
   name: 'purge',
-  summary: 'Make the next read of an object ask the origin for its version',
-  description: `Forget what is known about an object, or about all objects below a prefix: the next read asks the origin for the version.
+  summary: 'Make the next read of an object query the origin for its version',
+  description: `Forget what is known about an object, or about all objects below a prefix: the next read queries the origin for the version.
 Chunks stay in the cachestore, and are used again if the version is still the same.
 
  It changes something, so it must be authorized: it runs the purge command in a pod of the cache, which has the key of the

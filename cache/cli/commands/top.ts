@@ -10,7 +10,7 @@ import { countAt, fieldsAt, itemsAt, textAt, type Fields } from '#cache/cli/repl
 import { gather, type CacheReport } from '#cache/cli/replies/gather.ts';
 import { selectCaches, titleOf } from './doctor.ts';
 
-/** More often would be a load, and nobody reads faster. */
+/** More often would be a load, and people do not read faster. */
 const MIN_INTERVAL_MS = 500;
 const CLEAR = '\u001b[H\u001b[2J';
 const SLOWEST = 8;
@@ -155,13 +155,18 @@ function slowTable(slowest: Data['slowest']): string {
   return formatTable(
     ['SLOWEST', 'STATUS', 'CACHE', 'POD', 'REQUEST'],
     slowest.map(({ durationMs, status, cache, pod, method, bucket, key }) => [
-      formatDuration(durationMs),
+      secondsOf(durationMs),
       String(status),
       cache,
       pod,
       `${method} ${bucket === '' ? '/' : `s3://${bucket}/${key}`}`,
     ]),
   );
+}
+
+/** `850ms`, `4.2s`, `35s`: below ten seconds a tenth matters. */
+function secondsOf(ms: number): string {
+  return ms >= 1_000 && ms < 10_000 ? `${(ms / 1_000).toFixed(1)}s` : formatDuration(ms);
 }
 
 function rounded(value: number): string {

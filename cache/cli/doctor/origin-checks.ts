@@ -116,7 +116,7 @@ export const ORIGIN_CHECKS: readonly Check[] = [
     (status) => Object.keys(fieldsAt(status, 'originBreakers')).toSorted().join(', ') || undefined,
     (buckets, names) =>
       error(
-        `${names} does not ask the origin for a while: ${buckets}`,
+        `${names} sends the origin no requests for a while: ${buckets}`,
         'Too many of its requests failed. It tries again by itself; look at the origin.',
       ),
   ),

@@ -7,7 +7,7 @@ import { answering, perText, podName } from './status-check.ts';
 export const POD_CHECKS: readonly Check[] = [
   {
     id: 'access',
-    title: 'The pods can be asked',
+    title: 'The pods respond',
     run: ({ pods }) => [
       ...unanswered(pods, 'forbidden', (message) =>
         error(

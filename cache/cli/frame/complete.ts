@@ -1,4 +1,4 @@
-/** The candidates for the last word of a command line. */
+/** The candidates for the last argument of a command line. */
 import type { Cluster } from '#cache/cli/cluster/cluster.ts';
 import { SHELLS } from '#cache/cli/commands/completion.ts';
 import type { Command, Flag } from './command.ts';
@@ -45,7 +45,7 @@ function matching(candidates: readonly string[], start: string): readonly string
   return candidates.filter((candidate) => candidate.startsWith(start));
 }
 
-/** Nobody wants an error in the middle of a line that is being typed. */
+/** An error would appear in the middle of the line that is being typed. */
 async function cacheNames(connect: () => Promise<Cluster>, signal: AbortSignal): Promise<readonly string[]> {
   try {
     const cluster = await connect();

@@ -8,7 +8,7 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
   {
     name: 'request-timeout',
     default: '30s',
-    description: 'How long to wait for one answer of the API server or of a pod, such as 5s or 1m.',
+    description: 'The time limit of one request to the API server or a pod, such as 5s or 1m.',
   },
   {
     name: 'pod-url',

@@ -6,7 +6,7 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The field as an object; empty if it is none. */
+/** The field if it is an object, otherwise an empty one. */
 export function fieldsAt(value: unknown, ...path: readonly string[]): Fields {
   const found = at(value, ...path);
   return isFields(found) ? found : {};

@@ -18,7 +18,7 @@ export interface PodReport {
 }
 
 export interface Failure {
-  /** `forbidden`: by the API server. `not_running`: it was not asked. */
+  /** `forbidden`: by the API server. `not_running`: no request was sent. */
   readonly kind: 'forbidden' | 'unreachable' | 'not_running' | 'other';
   readonly message: string;
 }
@@ -28,7 +28,7 @@ export interface CacheReport {
   readonly pods: readonly PodReport[];
 }
 
-/** Requests that run at once: a cache of a hundred replicas is asked within a second, and the API server notices little. */
+/** Concurrent requests: a hundred replicas take a second, and the load on the API server is small. */
 const AT_ONCE = 16;
 
 export async function gather(

@@ -13,7 +13,7 @@ export interface ListedObject {
   readonly lastModifiedMs: number;
   readonly storageClass: string;
   readonly chunkCount: number;
-  /** Undefined = the cachestore was not asked, or did not answer. */
+  /** Undefined = the cachestore was not queried, or did not answer. */
   readonly storedBytes: number | undefined;
   readonly storedChunks: number | undefined;
 }

@@ -32,7 +32,7 @@ export function trafficOf(totals: Fields, windowMs: number): Traffic {
   };
 }
 
-/** Of the pods that report it; undefined = none does. */
+/** The sum over the pods that report it; undefined if none does. */
 export function windowOf(pods: readonly PodReport[]): Traffic | undefined {
   const windows = pods.flatMap(({ top }) =>
     top === undefined ? [] : [trafficOf(fieldsAt(top, 'window'), countAt(top, 'windowMs'))],
@@ -65,12 +65,12 @@ export interface StoreUse {
   readonly byBucket: readonly { readonly bucket: string; readonly bytes: number }[];
 }
 
-/** Of the pod that was told the figures last; undefined = no pod reports them. */
+/** The newest figures that a pod reports; undefined if none does. */
 export function storeUseOf(pods: readonly PodReport[]): StoreUse | undefined {
   const accounts = pods
     .flatMap(({ store, status }) => [store, fieldsAt(status, 'capacity')])
     .filter((account): account is Fields => numberAt(account, 'usedBytes') !== undefined);
-  // A replica that has not heard of the accountant yet reports zeros.
+  // A replica reports zeros until it has its first response of the accountant.
   const known = accounts.toSorted((a, b) => rank(b) - rank(a) || swept(b) - swept(a))[0];
   if (known === undefined) return undefined;
   return {

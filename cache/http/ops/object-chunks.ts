@@ -17,7 +17,7 @@ export interface ChunksQuery {
   readonly range: string | undefined;
   /** The first chunk of this answer, counted from the first one of the range. */
   readonly skip: number;
-  /** Whether the cachestore is asked; memory and coordinators cost no request. */
+  /** Whether to query the cachestore; memory and coordinators cost no request. */
   readonly stored: boolean;
 }
 
@@ -47,7 +47,7 @@ export async function describeChunks(options: ChunksOptions, query: ChunksQuery,
       to: chunk.range.to,
       path: chunk.path,
       coordinator: rankPeers(chunk.path, owners, 1)[0] ?? self,
-      // Null = not asked, or the cachestore did not answer.
+      // Null = the cachestore was not queried, or did not answer.
       stored: stored?.version === undefined ? null : inStore?.sizeBytes === chunk.lengthBytes,
       ...(inStore !== undefined && { storedBytes: inStore.sizeBytes, storedAtMs: inStore.modifiedMs }),
       inMemory: engine.memoryTier.has(chunk.path),
@@ -74,7 +74,7 @@ export async function describeChunks(options: ChunksOptions, query: ChunksQuery,
   };
 }
 
-/** Asks the origin only if nothing recent enough is known: `known` says which it was. */
+/** Queries the origin only if nothing recent enough is known; then `known` is false. */
 async function headOf(
   engine: Pick<Engine, 'read'>,
   { bucket, key, range }: ChunksQuery,

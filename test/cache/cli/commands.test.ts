@@ -223,7 +223,7 @@ test.for([
   ['top models --interval 1ms', /at least 500ms/],
   ['purge s3://models', /a key is missing/],
   ['completion fish', /unknown shell 'fish': one of bash, zsh, kubectl/],
-  ['frobnicate', /unknown command "frobnicate" for "kubectl orca"/],
+  ['unpurge', /unknown command "unpurge" for "kubectl orca"/],
   ['-n ml status', /the command comes first/],
 ])('%s: a clear message and exit code 1', async ([line, message]) => {
   const { exitCode, out, err } = await runCli(line as string, filledWorld());
