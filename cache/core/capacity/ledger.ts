@@ -18,7 +18,7 @@ export interface ChunkRead {
 export class Ledger {
   readonly originId: string;
   readonly shard: number;
-  readonly buckets: BucketNames;
+  buckets: BucketNames;
   readonly records: RecordTable;
   /** The last sweep that ended. */
   summary: ShardSummary | undefined;
@@ -59,11 +59,16 @@ export class Ledger {
 
   /**
    * A sweep has ended that has seen every chunk which was in the store when it started: drops the records of others, but
-   * for those that were read since.
+   * for those that were read since. Names of buckets without records must not take the places of others.
    */
   dropUnseen(startedMinute: number): void {
-    this.records.rewrite((minute, meta) =>
-      (meta & SEEN) !== 0 || minute >= startedMinute ? { meta: (meta & ~SEEN) >>> 0 } : undefined,
-    );
+    const buckets = new BucketNames();
+    const numbers: number[] = [];
+    this.records.rewrite((minute, meta) => {
+      if ((meta & SEEN) === 0 && minute < startedMinute) return undefined;
+      const bucket = (numbers[bucketOf(meta)] ??= buckets.numberOf(this.buckets.nameOf(bucketOf(meta))));
+      return { meta: metaOf(this.shard, bucket, isProven(meta)) };
+    });
+    this.buckets = buckets;
   }
 }

@@ -82,6 +82,21 @@ describe('a ledger', () => {
   });
 });
 
+describe('names of buckets in a ledger', () => {
+  it('are removed with their last chunk, and leave their numbers to others', () => {
+    const of = new Ledger(ORIGIN_ID, SHARD);
+    for (let at = 0; at < 1_000; at++) of.read(0, at, { minute: 100, bucket: `old-${at}`, isProven: at === 7 }, NOW);
+    of.read(1, 1, { minute: 100, bucket: 'new', isProven: false }, NOW);
+    expect(of.get(1, 1)?.bucket).toBe(OTHER_BUCKET);
+    of.seen(0, 7);
+    of.dropUnseen(150);
+    of.read(1, 1, { minute: 100, bucket: 'new', isProven: false }, NOW);
+    expect(of.buckets.names).toEqual(['old-7', 'new']);
+    expect(of.get(0, 7)).toEqual({ minute: 100, bucket: 'old-7', isProven: true });
+    expect(of.get(1, 1)?.bucket).toBe('new');
+  });
+});
+
 describe('a stored ledger', () => {
   it('is the one that was written', () => {
     fc.assert(
