@@ -41,7 +41,7 @@ export function capacityEngines(options: CapacityOptions = {}) {
     clock,
     settings,
     put,
-    /** Of the object's current or given version. */
+    /** The path of the object's only chunk. */
     pathOf(key: string, seed = 1): string {
       const { etag } = engines.origin.put('elsewhere', key, patternBytes(CHUNK_BYTES, seed));
       return `${chunkPathPrefix({ originId: 'test', bucket: 'far-models', key, etag }, CHUNK_BYTES)}0`;

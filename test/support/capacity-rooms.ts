@@ -28,7 +28,7 @@ export interface RoomReplica {
   /** By how much its date is wrong. */
   offsetMs: number;
   readonly evicted: string[];
-  /** How often commits were told that there is room. */
+  /** How often waiting commits were woken. */
   wakes: number;
   stop: AbortController;
 }

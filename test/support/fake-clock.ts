@@ -43,7 +43,8 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
 
   return {
     now: () => nowMs,
-    date: () => nowMs,
+    // Whole, like that of the system clock.
+    date: () => Math.floor(nowMs),
     after,
     sleep(ms, signal) {
       return new Promise((resolve, reject) => {

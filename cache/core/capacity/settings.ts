@@ -1,7 +1,7 @@
 /** What limits the cachestore. All of it may change while the process runs. */
 
 export interface CapacitySettings {
-  /** Of this cache's chunks. Undefined = the size of the file system, or no limit where the store has no size of its own. */
+  /** The limit of this cache's chunks. Undefined = the size of the file system, or no limit where the store has no size of its own. */
   readonly capacityBytes: number | undefined;
   /** In per cent of the capacity: eviction begins above it, */
   readonly highWatermark: number;

@@ -1,5 +1,5 @@
 /**
- * Adds up what the owners of shards report, and decides what has to go. Only reports of the accountant's own view of the
+ * Adds up what the owners of shards report, and decides what is evicted. Only reports of the accountant's own view of the
  * replicas count: within one view each shard has one owner, so that none is counted twice.
  */
 import { addByBucket } from '#cache/core/capacity/bucket-names.ts';
@@ -13,7 +13,7 @@ import { REPORT_MS } from './intervals.ts';
 import type { Room } from './room.ts';
 import { byMinute, lastTickOf, minuteOfTick } from './ticks.ts';
 
-/** A replica that is not heard of for longer may be gone, and its shards may have changed. */
+/** A replica that has not reported for longer may have ended, and its shards may have changed. */
 const KEPT_SWEEPS = 2;
 const KEPT_REPORTS = 3;
 /** A full cachestore gets this much room at once, so that commits do not wait for the next sweep. */
@@ -72,7 +72,7 @@ export class Accountant {
     if (report.originId !== originId)
       throw new OrcaError('bad_request', 'origin_id differs: all replicas must have the same origin.id');
     const received = { report, atMs: clock.now(), grantedBytes: 0 };
-    // Without a shard it says nothing, and could not be told apart from the next one.
+    // A report without a shard has no figures, and could not be matched with the next one of its replica.
     const isOfView = report.epoch === shards.epoch && report.covered.length > 0;
     if (isOfView) {
       // Two reports that cover the same shard are from the same replica.
@@ -234,7 +234,7 @@ function bytesBelow(cutoffTick: number, nowMinute: number, histogram: Histogram)
   return bytes;
 }
 
-/** Of a plan in ticks. */
+/** `plan` is in ticks. */
 function blockOf(plan: EvictionPlan | undefined, nowMinute: number): EvictionBlock | undefined {
   if (plan?.blocked === 'nothing_evictable' || plan?.cutoffMinute === undefined) return plan?.blocked;
   return minuteOfTick(plan.cutoffMinute) > nowMinute + 1 - RECENT_MINUTES ? 'recent' : undefined;

@@ -1,6 +1,6 @@
 /**
  * The bounded cachestore: what was read is remembered by chunk, the owners of shards count and evict, and the accountant
- * adds up and decides what has to go. docs/internals/engine.md describes it.
+ * adds up and decides what is evicted. docs/internals/engine.md describes it.
  */
 import { minuteOf, VERSION_DIGITS } from '#cache/core/capacity/chunk-key.ts';
 import { Histogram } from '#cache/core/capacity/histogram.ts';
@@ -76,7 +76,7 @@ export interface Capacity {
   receiveUsage(report: UsageReport): UsageAnswer;
   /** As the accountant last told it; `counting` before that. */
   account(): StoreAccount;
-  /** Of the accountant's last answer: chunks that were last read before it are evicted; undefined = none. */
+  /** The cutoff in the accountant's last answer: chunks that were last read before it are evicted; undefined = none. */
   cutoffMinute(): number | undefined;
   /** As they are now. */
   settings(): CapacitySettings;

@@ -5,7 +5,7 @@ import type { CapacitySettings } from '#cache/core/capacity/settings.ts';
 export const REPORT_MS = 60_000;
 /** While the cachestore is full. */
 const URGENT_REPORT_MS = 5_000;
-/** With short sweeps the accountant has to hear of their results within the next one. */
+/** With short sweeps the accountant needs the results of one during the next one. */
 const REPORTS_PER_SWEEP = 4;
 
 export function reportIntervalMs({ sweepIntervalMs }: CapacitySettings, isUrgent: boolean): number {

@@ -78,7 +78,7 @@ export class Ledgers {
         this.#reported.delete(shard);
       }
     const buckets = this.#buckets;
-    // Names of buckets that nobody reads any more must not take the places of others.
+    // Names of buckets without reads must not take the places of others.
     if (this.#reported.size === 0) this.#buckets = new BucketNames();
     return { buckets, reads };
   }

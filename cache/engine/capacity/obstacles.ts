@@ -1,6 +1,6 @@
 /**
  * What keeps this replica from evicting: the cachestore does not permit to list or to delete, or a pin is unreadable. Each is
- * logged once, and told to the accountant until it is gone.
+ * logged once, and reported to the accountant until it has ended.
  */
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import type { Observer } from '#cache/engine/ports.ts';
@@ -17,7 +17,7 @@ export class Obstacles {
     this.#observer = observer;
   }
 
-  /** Undefined = there is none, as far as is known. */
+  /** Undefined = no obstacle is known. */
   get reason(): string | undefined {
     return this.#reasons.get('list') ?? this.#reasons.get('delete') ?? this.#reasons.get('pins');
   }
@@ -34,7 +34,7 @@ export class Obstacles {
     if (!isKnown) this.#observer.warn('cachestore: nothing can be evicted', { reason });
   }
 
-  gone(obstacle: Obstacle): void {
+  cleared(obstacle: Obstacle): void {
     this.#reasons.delete(obstacle);
   }
 }

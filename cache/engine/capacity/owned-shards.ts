@@ -117,7 +117,7 @@ export class OwnedShards {
   failed(number: number): void {
     const shard = this.#shards.get(number);
     if (shard === undefined) return;
-    // They may have been counted by pages that are lost now: the old count goes on.
+    // They may have been counted by pages that are lost now: the old count continues.
     for (const commit of shard.pending ?? []) shard.count?.commit(commit, this.#room.time.nowMinute());
     shard.pending = undefined;
   }
@@ -133,7 +133,7 @@ export class OwnedShards {
     return this.#shards.get(number)?.count;
   }
 
-  /** Of the shards about which something is known. */
+  /** The summaries of the shards about which something is known. */
   summaries(): Map<number, ShardSummary> {
     const summaries = new Map<number, ShardSummary>();
     for (const [number, { count }] of this.#shards)

@@ -37,7 +37,7 @@ export class Pins {
   readonly #room: Room;
   readonly #capacityBytes: () => number | undefined;
   #listed: { readonly entries: readonly StoredEntry[]; readonly atMs: number } | undefined;
-  /** Of the shard that is swept, by object name, time of modification and size. */
+  /** The pins of the shard that is swept, by object name, time of modification and size. */
   #sets = new Map<string, { readonly set: PinSet; readonly isFinal: boolean }>();
   #shard: number | undefined;
 

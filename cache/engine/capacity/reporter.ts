@@ -90,7 +90,7 @@ export class Reporter {
     return this.#answer?.answer;
   }
 
-  /** What has to go now. */
+  /** Which chunks are evicted now. */
   get cutoff(): Cutoff | undefined {
     return this.#current?.cutoff;
   }

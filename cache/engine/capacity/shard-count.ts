@@ -9,7 +9,7 @@ import { minuteOfTick, tickOf } from './ticks.ts';
 
 /** A minute's commits of one shard; a report that comes later counts a chunk twice, until the next sweep. */
 const MAX_RECENT = 2_000;
-/** Reports of commits arrive within a minute, and once more as late as that. */
+/** Reports of commits arrive within a minute; one that was not delivered, a minute later. */
 export const RECENT_MS = 3 * 60_000;
 const MINUTE_MS = 60_000;
 
@@ -18,7 +18,7 @@ export interface CountedChunk {
   readonly low: number;
   readonly sizeBytes: number;
   readonly modifiedMs: number;
-  /** Of its last read. */
+  /** When it was last read. */
   readonly minute: number;
   readonly isProven: boolean;
   readonly bucket: string;

@@ -7,7 +7,7 @@ export class Shards {
   readonly #peers: PeerView;
   readonly #originId: string;
   #epoch: string | undefined;
-  /** Of the current epoch; ranked when first asked. */
+  /** The owners in the current epoch; each is ranked when it is needed first. */
   #owners: (PeerAddress | undefined)[] = [];
   #accountant: PeerAddress | undefined;
 

@@ -1,5 +1,5 @@
 /**
- * Deletes small objects that nobody will read again: manifests and lists are used until `staleIfError`, and a probe deletes
+ * Deletes small objects that will not be read again: manifests and lists are used until `staleIfError`, and a probe deletes
  * its objects itself unless its process ends. Each owner of a shard does so for the manifests whose names begin with it.
  */
 import { shardName } from '#cache/core/capacity/chunk-key.ts';

@@ -64,7 +64,7 @@ export class StoreCalls {
       );
       const denied = removal.failed.find(({ error }) => isDenied(error));
       if (denied !== undefined) this.#obstacles.failed('delete', denied.error);
-      else if (removal.failed.length < names.length) this.#obstacles.gone('delete');
+      else if (removal.failed.length < names.length) this.#obstacles.cleared('delete');
       return removal;
     } catch (error) {
       this.#obstacles.failed('delete', error);
@@ -89,7 +89,7 @@ export class StoreCalls {
       const page = await this.#call(LIST_TIMEOUT_MS, signal, (bounded) =>
         this.#counted('list', () => this.#store.list(prefix, cursor, { signal: bounded })),
       );
-      this.#obstacles.gone('list');
+      this.#obstacles.cleared('list');
       return page;
     } catch (error) {
       this.#obstacles.failed('list', error);
@@ -114,7 +114,7 @@ export class StoreCalls {
   async #call<T>(limitMs: number, signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
     await this.#enter(signal);
     try {
-      // A small object would be a probe of the breaker, for which nobody waits.
+      // A small object would be a probe of the breaker, for which no client waits.
       this.#store.breaker.throwUnlessClosed();
       const late = () => new OrcaError('store_unavailable', `no answer within ${limitMs} ms`);
       return await withDeadline(this.#clock, limitMs, late, signal, call);
@@ -124,7 +124,7 @@ export class StoreCalls {
     }
   }
 
-  /** Each caller makes one call at a time, so few wait. */
+  /** Each caller makes one call at a time: a handful wait. */
   async #enter(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     while (this.#running >= MAX_AT_ONCE) {

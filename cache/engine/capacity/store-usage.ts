@@ -1,6 +1,6 @@
 /**
  * What the accountant learns about the store besides this cache's chunks: the size of a file system, and what other caches
- * have there. Each cache publishes its sum in a small object, so that nobody lists another cache's chunks.
+ * have there. Each cache publishes its sum in a small object, so that no cache lists another one's chunks.
  */
 import { usageName } from '#cache/core/capacity/chunk-key.ts';
 import type { StoreAccount } from '#cache/core/capacity/store-account.ts';

@@ -1,6 +1,6 @@
 /**
- * Versions that a newer one has replaced: deleted after `minAge`, unless clients still read them. A replica that has not
- * heard of the new version yet serves the old one, and the same content may be written again.
+ * Versions that a newer one has replaced: deleted after `minAge`, unless clients still read them. A replica that does
+ * not know the new version yet serves the old one, and the same content may be written again.
  */
 import { keyHigh, shardOf } from '#cache/core/capacity/chunk-key.ts';
 import { shardOfMeta } from '#cache/core/capacity/records.ts';
@@ -77,7 +77,7 @@ export class Superseded {
     return taken;
   }
 
-  /** When the next version may be removed, on our clock; undefined = there is none. */
+  /** When the next version may be removed, on our clock; undefined = no version waits. */
   dueMs(): number | undefined {
     let dueMs: number | undefined;
     for (const entry of this.#versions.values()) dueMs = Math.min(dueMs ?? Infinity, this.#dueMs(entry));
@@ -100,7 +100,7 @@ export class Superseded {
     return undefined;
   }
 
-  /** All its chunks are gone, or pinned. */
+  /** All its chunks are deleted, or pinned. */
   removed(hex: string): void {
     const entry = this.#versions.get(hex);
     if (entry !== undefined) this.#drop(entry);

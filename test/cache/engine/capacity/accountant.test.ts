@@ -79,7 +79,7 @@ describe('the account', () => {
     expect(() => accountant.receive(report(SHARDS, 1, { originId: 'other' }))).toThrow(/origin_id differs/);
   });
 
-  it('says why nothing can be evicted', () => {
+  it('has the reason why nothing can be evicted', () => {
     const { accountant, report } = open();
     expect(accountant.receive(report(SHARDS, 950, { deniedReason: 'no' })).account).toMatchObject({
       state: 'over_capacity',
@@ -89,7 +89,7 @@ describe('the account', () => {
     expect(accountant.receive(pinned).account).toMatchObject({ state: 'over_capacity', blocked: 'nothing_evictable' });
   });
 
-  it('says that what clients read is too large, if reads of the last hour would have to go', () => {
+  it('shows that clients read more than fits, if reads of the last hour would be evicted', () => {
     const { accountant, report, nowMinute } = open();
     const evictable = new Histogram();
     evictable.add(tickOf(nowMinute - 10, 0), 950, true);

@@ -305,7 +305,7 @@ describe('several replicas', () => {
     const rooms = await filled(10, { replicas: 3 });
     rooms.replicas[1]!.isDead = true;
     for (let number = 10; number < 150; number++) rooms.commit(number);
-    // Until the others notice, nobody knows what it holds.
+    // Until the other replicas notice, its shards are not counted.
     await rooms.clock.advance(5 * MINUTE_MS);
     rooms.setOwners([rooms.replicas[0]!, rooms.replicas[2]!]);
     await rooms.clock.advance(15 * MINUTE_MS);
@@ -397,7 +397,7 @@ describe('failures', () => {
     expect(counts.warnings).toEqual(['cachestore: nothing can be evicted']);
   });
 
-  it('a cachestore that denies lists is reported once, and is asked less and less', async () => {
+  it('a cachestore that denies lists is reported once, and is tried less and less', async () => {
     const rooms = capacityRooms({ settings: SETTINGS });
     opened.push(rooms);
     rooms.store.inject({ on: 'list', times: Infinity, error: denied('list') });
@@ -528,8 +528,8 @@ describe('chunks that return', () => {
   it('within a day of their eviction count as refilled', async () => {
     const rooms = await filled(150);
     await rooms.clock.advance(10 * MINUTE_MS);
-    const gone = Array.from({ length: 150 }, (_, at) => at).find((number) => !rooms.has(number))!;
-    rooms.commit(gone);
+    const evicted = Array.from({ length: 150 }, (_, at) => at).find((number) => !rooms.has(number))!;
+    rooms.commit(evicted);
     await rooms.clock.advance(MINUTE_MS);
     expect(rooms.replicas[0]!.counts.refilledBytes).toBe(CHUNK_BYTES);
     rooms.commit(1_000);
@@ -568,7 +568,7 @@ describe('at shutdown', () => {
 describe('small objects', () => {
   const { signal } = new AbortController();
 
-  it('go when nobody will read them again', async () => {
+  it('are deleted when they will not be read again', async () => {
     const rooms = capacityRooms({ settings: SETTINGS, staleIfErrorMs: 2 * HOUR_MS });
     opened.push(rooms);
     const names = {

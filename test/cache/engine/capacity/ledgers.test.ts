@@ -71,7 +71,7 @@ it('a clock that is ahead does not protect a chunk', async () => {
   expect((await ledgers.open(shard(1), NEVER)).lastRead(...key(1))?.minute).toBe(nowMinute);
 });
 
-it('have a limit, beyond which known chunks are still updated, and which is told in time', () => {
+it('have a limit, beyond which known chunks are still updated, and which is noticed in time', () => {
   const { ledgers, read, nowMinute } = open(100);
   read(Array.from({ length: 49 }, (_, at) => at));
   expect(ledgers.crowded()).toBeUndefined();

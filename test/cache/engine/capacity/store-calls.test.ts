@@ -83,7 +83,7 @@ describe('calls of the cachestore', () => {
     expect([store.counts.smallReads, calls.isClosed]).toEqual([0, false]);
   });
 
-  it('list all pages; a cursor that repeats does not list for ever', async () => {
+  it('list all pages', async () => {
     let pages = 0;
     const { calls, clock } = over(() => ({
       list: async (_prefix, cursor) => ({
@@ -108,7 +108,7 @@ describe('a permission that is denied', () => {
     expect(obstacles.reason).toBeUndefined();
   });
 
-  it('is told for deletions of which all or some are refused', async () => {
+  it('is noticed where some deletions of a batch are refused', async () => {
     const { room, store, obstacles } = capacityRoom();
     const error = new OrcaError('store_unavailable', 'AccessDenied', { status: 403 });
     store.inject({ on: 'remove', path: '_orca/a', error });

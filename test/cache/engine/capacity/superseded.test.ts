@@ -31,7 +31,7 @@ it('a version is due after minAge, once', async () => {
   expect([superseded.size, superseded.dueMs()]).toEqual([0, undefined]);
 });
 
-it('a version that was not removed is tried again, after the others', async () => {
+it('a version that was not removed is tried again, after other versions', async () => {
   const { superseded, clock, add } = open(0);
   add(1, 2);
   await clock.advance(10_000);

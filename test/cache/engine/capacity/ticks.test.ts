@@ -7,7 +7,7 @@ import { RUNS } from '#test/support/fuzz.ts';
 
 const NOW = 30_000_000;
 
-it('a single chunk goes, whatever its key and however little is to be freed', () => {
+it('a single chunk is evicted, whatever its key and however little is to be freed', () => {
   fc.assert(
     fc.property(fc.nat(1_000), fc.nat(2 ** 32 - 1), fc.boolean(), (age, low, isProven) => {
       const minute = NOW - age;
