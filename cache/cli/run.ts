@@ -96,7 +96,9 @@ function messageOf(error: unknown, command: string): string {
   return `error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`;
 }
 
-function remedyOf({ status, reason }: KubeError): string {
+function remedyOf({ status, reason, cause }: KubeError): string {
+  // The failure of a credential plugin, for example.
+  if (reason === 'Credentials' && cause instanceof Error) return `: ${printable(cause.message)}`;
   if (status === 401) return '\nThe API server does not accept the credentials of the kubeconfig: log in again.';
   if (status === 403) return "\nSee 'kubectl orca COMMAND --help' for the rights that the command needs.";
   if (reason === 'Unreachable') return '\nIs the right context selected? --context selects another one.';
