@@ -34,7 +34,7 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: 'an older head replaces a newer one',
     file: HEAD_TABLE,
-    search: 'if (before !== undefined && before.learnedMs > learned.learnedMs) return undefined;',
+    search: 'if (before !== undefined && before.learnedMs > learned.learnedMs) return {};',
     replace: '',
   },
   {

@@ -62,7 +62,7 @@ export const FRESHNESS_MUTANTS: readonly Mutant[] = [
   {
     name: 'an outdated version of another replica is recorded again',
     file: HEAD_TABLE,
-    search: 'if (outdated?.etag === etag && learned.learnedMs <= outdated.atMs) return undefined;',
+    search: 'if (outdated?.etag === etag && learned.learnedMs <= outdated.atMs) return {};',
     replace: '',
     tests: ['test/cache/engine/metadata/head-table.test.ts'],
   },

@@ -5,7 +5,7 @@ const LIST_OBJECTS = 'cache/stores/s3/list-objects.ts';
 const DELETE_OBJECTS = 'cache/stores/s3/delete-objects.ts';
 const THREAD_LISTS = 'cache/stores/filesystem/thread-lists.ts';
 const STORED_NAMES = 'cache/stores/filesystem/stored-names.ts';
-const STORES = ['stored-names'];
+const STORES = ['azure-blob', 'filesystem', 's3'].map((kind) => `test/cache/stores/${kind}/stored-names.test.ts`);
 
 /** Bugs in the lists and removals of cachestores. */
 export const STORE_MUTANTS: readonly Mutant[] = [
