@@ -1,0 +1,67 @@
+/** `kubectl orca` with real replicas, an S3 server as the origin and one as the cachestore. */
+import { expect, test } from 'vitest';
+import { connect } from '#cache/cli/cluster/connect.ts';
+import { systemClock } from '#shared/clock.ts';
+import { healthyWorld, runCli } from '#test/support/cli-world.ts';
+import { patternBytes } from '#test/support/engines.ts';
+import { http } from '#test/support/http.ts';
+import { BUCKET, MIB, startReplicas, type Replicas } from '#test/support/replicas.ts';
+
+function open(cache: Replicas) {
+  const urls = cache.all.map(({ ops }) => ops).join(',');
+  const cli = (line: string) => runCli(`${line} --pod-url ${urls}`, healthyWorld(), { connect, clock: systemClock });
+  return async (line: string): Promise<Record<string, unknown>> => {
+    const { exitCode, out, err } = await cli(`${line} -o json`);
+    expect([line, err, exitCode]).toEqual([line, '', 0]);
+    return JSON.parse(out) as Record<string, unknown>;
+  };
+}
+
+test('ls, du and explain show what was read, and where it is', async () => {
+  await using cache = await startReplicas({ replicas: 2 });
+  const ask = open(cache);
+  const key = "awkward ü+%2F key's";
+  for (const [name, sizeMiB] of [
+    [`d/${key}`, 3.5],
+    ['d/unread', 2],
+    ['other', 1],
+  ] as const)
+    await cache.put(name, patternBytes(sizeMiB * MIB, 1));
+  const range = { headers: { range: `bytes=0-${2 * MIB - 1}` } };
+  const { status } = await http(cache.all[0]!.edge, `/${BUCKET}/d/${encodeURIComponent(key)}`, range);
+  expect(status).toBe(206);
+  await cache.idle();
+
+  const list = await ask(`ls s3://${BUCKET}/d/`);
+  expect(list['items']).toMatchObject([
+    { key: `d/${key}`, sizeBytes: 3.5 * MIB, chunkCount: 4, storedBytes: 2 * MIB, storedChunks: 2 },
+    { key: 'd/unread', storedBytes: 0, storedChunks: 0 },
+  ]);
+  expect((await ask(`ls s3://${BUCKET}/ --cached`))['items']).toHaveLength(1);
+  expect(await ask(`du s3://${BUCKET}/d/`)).toMatchObject({ objects: 2, sizeBytes: 5.5 * MIB, storedBytes: 2 * MIB });
+
+  const { chunks, askedPods } = (await ask(`explain s3://${BUCKET}/d/unread`)) as {
+    chunks: unknown;
+    askedPods: unknown;
+  };
+  expect(askedPods).toHaveLength(2);
+  expect(chunks).toMatchObject([
+    { stored: false, read: 'origin' },
+    { stored: false, read: 'origin' },
+  ]);
+});
+
+test('status, top and doctor of a healthy cache, and of one without its cachestore', async () => {
+  await using cache = await startReplicas({ replicas: 2 });
+  const ask = open(cache);
+  await cache.put('a', patternBytes(MIB, 1));
+  for (let time = 0; time < 4; time++) await http(cache.all[0]!.edge, `/${BUCKET}/a`);
+  const { items } = (await ask('status')) as { items: [Record<string, unknown>] };
+  expect(items[0]).toMatchObject({
+    replicas: { ready: 2, answering: 2 },
+    window: { requests: 4, servedBytes: 4 * MIB },
+  });
+  expect((await ask('top'))['slowest']).not.toHaveLength(0);
+  const healthy = (await ask('doctor')) as { items: [{ troubles: { level: string }[] }] };
+  expect(healthy.items[0].troubles.filter(({ level }) => level === 'error')).toEqual([]);
+});
