@@ -16,6 +16,8 @@ import { byMinute, lastTickOf, minuteOfTick } from './ticks.ts';
 /** A replica that has not reported for longer may have ended, and its shards may have changed. */
 const KEPT_SWEEPS = 2;
 const KEPT_REPORTS = 3;
+/** A report without shards cannot be matched with the next one of its replica, which replaces it. */
+const UNCOVERED_MS = REPORT_MS + 5_000;
 /** A full cachestore gets this much room at once, so that commits do not wait for the next sweep. */
 const FULL_SHARE = 0.05;
 /** The replicas' next commits show whether that was enough: each tries again within half of this time. */
@@ -72,8 +74,7 @@ export class Accountant {
     if (report.originId !== originId)
       throw new OrcaError('bad_request', 'origin_id differs: all replicas must have the same origin.id');
     const received = { report, atMs: clock.now(), grantedBytes: 0 };
-    // A report without a shard has no figures, and could not be matched with the next one of its replica.
-    const isOfView = report.epoch === shards.epoch && report.covered.length > 0;
+    const isOfView = report.epoch === shards.epoch;
     if (isOfView) {
       // Two reports that cover the same shard are from the same replica.
       const covered = new Set(report.covered);
@@ -123,7 +124,8 @@ export class Accountant {
     const keptMs = Math.max(KEPT_SWEEPS * settings().sweepIntervalMs, KEPT_REPORTS * REPORT_MS);
     const nowMs = clock.now();
     this.#received = this.#received.filter(
-      ({ report, atMs }) => report.epoch === shards.epoch && nowMs - atMs <= keptMs,
+      ({ report, atMs }) =>
+        report.epoch === shards.epoch && nowMs - atMs <= (report.covered.length === 0 ? UNCOVERED_MS : keptMs),
     );
     const reports = this.#received.map(({ report }) => report);
     const sum = (field: (report: UsageReport) => number): number => reports.reduce((all, one) => all + field(one), 0);
