@@ -73,20 +73,20 @@ describe('a cachestore with more than its capacity', () => {
   });
 
   it('evicts nothing that is younger than minAge', async () => {
-    const rooms = await filled(150, { settings: { minAgeMs: HOUR_MS } });
-    await rooms.clock.advance(50 * MINUTE_MS);
+    const rooms = await filled(150, { settings: { minAgeMs: 20 * MINUTE_MS } });
+    await rooms.clock.advance(15 * MINUTE_MS);
     expect(rooms.store.paths()).toHaveLength(150);
     expect(rooms.replicas[0]!.capacity.account()).toMatchObject({
       state: 'over_capacity',
       blocked: 'nothing_evictable',
     });
-    await rooms.clock.advance(25 * MINUTE_MS);
+    await rooms.clock.advance(10 * MINUTE_MS);
     expect(rooms.usedBytes()).toBeLessThanOrEqual(82 * CHUNK_BYTES);
   });
 
   it('evicts nothing below the high watermark', async () => {
     const rooms = await filled(90);
-    await rooms.clock.advance(HOUR_MS);
+    await rooms.clock.advance(25 * MINUTE_MS);
     expect(rooms.store.paths()).toHaveLength(90);
     expect(rooms.replicas[0]!.counts.evictedBytes).toEqual({});
   });
@@ -112,7 +112,7 @@ describe('a cachestore with more than its capacity', () => {
   it('counts every chunk once, however late its commit is reported', async () => {
     const rooms = await filled(40, { replicas: 2 });
     const { capacity } = rooms.replicas[0]!;
-    for (let minute = 0; minute < 30; minute++) {
+    for (let minute = 0; minute < 15; minute++) {
       rooms.commit(100 + minute);
       await rooms.clock.advance(MINUTE_MS);
       const { coveredShards, usedBytes } = capacity.account();
@@ -155,10 +155,10 @@ describe('a cachestore with more than its capacity', () => {
 
 describe('chunks that are idle', () => {
   it('go after maxIdle, without a capacity', async () => {
-    const rooms = await filled(20, { settings: { capacityBytes: undefined, maxIdleMs: 2 * HOUR_MS } });
-    await rooms.clock.advance(HOUR_MS);
+    const rooms = await filled(20, { settings: { capacityBytes: undefined, maxIdleMs: 30 * MINUTE_MS } });
+    await rooms.clock.advance(20 * MINUTE_MS);
     for (let number = 0; number < 10; number++) rooms.read(number);
-    await rooms.clock.advance(80 * MINUTE_MS);
+    await rooms.clock.advance(22 * MINUTE_MS);
     expect(rooms.store.paths().toSorted()).toEqual(Array.from({ length: 10 }, (_, at) => pathOf(at)).toSorted());
     expect(rooms.evictedBytes('idle')).toBe(10 * CHUNK_BYTES);
   });
@@ -376,7 +376,7 @@ describe('failures', () => {
       },
     });
     rooms.restart(replica);
-    await rooms.clock.advance(40 * MINUTE_MS);
+    await rooms.clock.advance(20 * MINUTE_MS);
     expect(crashes).toBeGreaterThan(5);
     expect(rooms.usedBytes()).toBeLessThanOrEqual(82 * CHUNK_BYTES);
     expect(rooms.usedBytes()).toBeGreaterThan(70 * CHUNK_BYTES);
