@@ -20,8 +20,8 @@ const BUDGET = '192Mi';
 const CHUNK_SIZE = '4Mi';
 /** Chunks large enough for sparse reads. */
 const HUGE_TIER = { minObjectSize: '1Gi', chunkSize: '16Mi' };
-/** Above this size the oldest chunks are deleted, like by the lifecycle rule of a bucket. */
-const STORE_LIMIT_BYTES = 1_536 * MIB;
+/** Short, so that the store is measured and evicted from several times a minute. */
+const SWEEPS = { minAge: '10s', sweepInterval: '20s' };
 
 interface ChunkFile {
   readonly path: string;
@@ -34,14 +34,13 @@ export interface SoakEnvironment extends AsyncDisposable {
   readonly originProxy: FaultProxy;
   readonly storeProxy: FaultProxy;
   readonly replicas: readonly CacheProcess[];
-  /** Files of stored chunks, oldest first. */
+  /** Files of stored chunks. */
   chunkFiles(): Promise<readonly ChunkFile[]>;
-  /** Deletes the oldest chunks above the limit; resolves to their number. */
-  expireChunks(): Promise<number>;
   flipByte(path: string, at: number): Promise<void>;
 }
 
-export async function startEnvironment(): Promise<SoakEnvironment> {
+/** `capacity`: of the cachestore, such as `1536Mi`. */
+export async function startEnvironment(capacity: string): Promise<SoakEnvironment> {
   await using started = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'orca-soak-'));
   started.defer(() => rm(directory, { recursive: true, force: true }));
@@ -61,7 +60,7 @@ export async function startEnvironment(): Promise<SoakEnvironment> {
   for (const [index, host] of hosts.entries()) {
     const listen = { edge: `${host}:8443`, peer: peerAddress(host), ops: `${host}:8442` };
     const config = {
-      ...configOf(directory, originProxy.endpoint, storeProxy.endpoint),
+      ...configOf(directory, originProxy.endpoint, storeProxy.endpoint, capacity),
       listen,
       peers: {
         type: 'Static',
@@ -81,8 +80,7 @@ export async function startEnvironment(): Promise<SoakEnvironment> {
     originProxy,
     storeProxy,
     replicas,
-    chunkFiles: () => filesOldestFirst(chunkFolder),
-    expireChunks: async () => expireFiles(await filesOldestFirst(chunkFolder), STORE_LIMIT_BYTES),
+    chunkFiles: () => filesIn(chunkFolder),
     flipByte,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
@@ -108,7 +106,7 @@ async function writeSecrets(
   await writeFile(join(directory, 'peers', 'key'), randomBytes(32));
 }
 
-function configOf(directory: string, originEndpoint: string, storeEndpoint: string): object {
+function configOf(directory: string, originEndpoint: string, storeEndpoint: string, capacity: string): object {
   const s3 = (endpoint: string) => ({
     endpoint,
     region: 'us-east-1',
@@ -117,7 +115,7 @@ function configOf(directory: string, originEndpoint: string, storeEndpoint: stri
   });
   return {
     origin: { id: ORIGIN_ID, type: 'S3', s3: s3(originEndpoint), buckets: [{ name: BUCKET }] },
-    cacheStore: { type: 'S3', s3: { ...s3(storeEndpoint), bucket: STORE_BUCKET } },
+    cacheStore: { type: 'S3', s3: { ...s3(storeEndpoint), bucket: STORE_BUCKET }, capacity, ...SWEEPS },
     chunking: { size: CHUNK_SIZE, tiers: [HUGE_TIER] },
     // Short, so that metadata is revalidated several times in a run.
     metadata: { ttl: '30s' },
@@ -127,31 +125,18 @@ function configOf(directory: string, originEndpoint: string, storeEndpoint: stri
   };
 }
 
-async function filesOldestFirst(folder: string): Promise<readonly ChunkFile[]> {
+async function filesIn(folder: string): Promise<readonly ChunkFile[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  const files = await Promise.all(
+  return Promise.all(
     entries
       .filter((entry) => entry.isFile())
       .map(async (entry) => {
         const path = join(entry.parentPath, entry.name);
-        // A file that is being replaced is missing for a moment.
+        // A file that is being replaced or evicted is missing.
         const found = await stat(path).catch(() => undefined);
-        return { path, sizeBytes: found?.size ?? 0, modifiedMs: found?.mtimeMs ?? 0 };
+        return { path, sizeBytes: found?.size ?? 0 };
       }),
   );
-  return files.toSorted((one, other) => one.modifiedMs - other.modifiedMs);
-}
-
-async function expireFiles(files: readonly ChunkFile[], limitBytes: number): Promise<number> {
-  let totalBytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  let deleted = 0;
-  for (const { path, sizeBytes } of files) {
-    if (totalBytes <= limitBytes) break;
-    await rm(path, { force: true });
-    totalBytes -= sizeBytes;
-    deleted += 1;
-  }
-  return deleted;
 }
 
 async function flipByte(path: string, at: number): Promise<void> {

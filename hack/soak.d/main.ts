@@ -1,5 +1,5 @@
 /**
- * The soak test: `node hack/soak.d/main.ts [--minutes N] [--seed S]`. Each minute consists of load with faults, and a
+ * The soak test: `node hack/soak.d/main.ts [--minutes N] [--seed S] [--capacity SIZE]`. Each minute consists of load with faults, and a
  * pause without requests, in which the replicas must release their resources. Resource use in the pauses must not grow.
  */
 import { readFileSync } from 'node:fs';
@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { randomOf, type Random } from '#test/simulation/random.ts';
+import { parseQuantity } from '#crds/quantity.ts';
 import { table } from '#hack/demo.d/table.ts';
 import { count, openClient, type Counts } from './client.ts';
 import { BUCKET, startEnvironment, type SoakEnvironment } from './environment.ts';
@@ -20,11 +21,19 @@ const MINUTE_MS = 60_000;
 const PAUSE_MS = 12_000;
 const LOG_LINES = 10;
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '20' }, seed: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '20' },
+    seed: { type: 'string' },
+    capacity: { type: 'string', default: '1536Mi' },
+  },
+});
 const minutes = Number(values.minutes);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 if (!Number.isInteger(minutes) || minutes < 1 || !Number.isInteger(seed))
   throw new Error('--minutes and --seed require whole numbers');
+const capacityBytes = parseQuantity(values.capacity) ?? 0;
+if (capacityBytes === 0) throw new Error('--capacity requires a size such as 1536Mi');
 process.exitCode = (await soak()) ? 0 : 1;
 
 interface Results {
@@ -33,10 +42,13 @@ interface Results {
   /** Key → number of changes. */
   readonly generations: Map<string, number>;
   readonly samples: Minute[];
+  /** By minute, in its pause. */
+  readonly storedBytes: number[];
+  evictedBytes: number;
 }
 
 async function soak(): Promise<boolean> {
-  await using environment = await startEnvironment();
+  await using environment = await startEnvironment(values.capacity);
   const interrupted = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => interrupted.abort());
   console.log(`${minutes} minutes with seed ${seed}; logs in ${environment.directory}`);
@@ -46,22 +58,24 @@ async function soak(): Promise<boolean> {
     faults: new Map(),
     generations: new Map(),
     samples: [],
+    storedBytes: [],
+    evictedBytes: 0,
   };
   const exits: string[] = [];
   for (let minute = 1; minute <= minutes && !interrupted.signal.aborted; minute++) {
     await runMinute(environment, results, random, minute, interrupted.signal);
     for (const { name, exited } of environment.replicas) if (exited) exits.push(`${name} has exited`);
     if (exits.length > 0) break;
-    results.samples.push(...(await sampleAll(environment, minute)));
+    results.samples.push(...(await sampleAll(environment, results, minute)));
     console.log(lineOf(results, minute));
   }
 
-  const problems = [...results.counts.wrong, ...exits, ...growth(results.samples)];
+  const problems = [...results.counts.wrong, ...exits, ...growth(results.samples), ...overfull(results.storedBytes)];
   report(results);
   if (problems.length > 0) await printLogs(environment);
   console.log(
     problems.length === 0
-      ? 'PASSED: no wrong byte, no growth'
+      ? 'PASSED: no wrong byte, no growth, a bounded store'
       : `FAILED (repeat with --seed ${seed}):\n${problems.join('\n')}`,
   );
   return problems.length === 0 && !interrupted.signal.aborted;
@@ -98,16 +112,18 @@ async function runMinute(
   client.close();
   environment.originProxy.reset();
   environment.storeProxy.reset();
-  const expired = await environment.expireChunks();
-  for (let i = 0; i < expired; i++) count(faults, 'a chunk expires');
   if (!interrupted.aborted) await delay(PAUSE_MS);
 }
 
-async function sampleAll(environment: SoakEnvironment, minute: number): Promise<Minute[]> {
+async function sampleAll(environment: SoakEnvironment, results: Results, minute: number): Promise<Minute[]> {
+  const files = await environment.chunkFiles();
+  results.storedBytes.push(files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  results.evictedBytes = 0;
   return Promise.all(
     environment.replicas.map(async (replica) => {
       const { rssBytes, descriptors, sockets, metrics } = await replica.sample();
       const metric = (name: string): number => metrics.get(name) ?? 0;
+      results.evictedBytes += metric('orca_store_evicted_bytes_total');
       const heldBytes =
         metric('orca_memory_window_bytes') + metric('orca_memory_fill_bytes') - metric('orca_memory_tier_bytes');
       // Covers the whole minute, because reading the metric resets it.
@@ -117,13 +133,21 @@ async function sampleAll(environment: SoakEnvironment, minute: number): Promise<
   );
 }
 
-function lineOf({ counts, samples }: Results, minute: number): string {
+/** One line for each pause in which the cachestore was above its capacity. */
+function overfull(storedBytes: readonly number[]): string[] {
+  return storedBytes.flatMap((bytes, index) =>
+    bytes <= capacityBytes ? [] : [`minute ${index + 1}: ${(bytes / MIB).toFixed(0)} MiB stored`],
+  );
+}
+
+function lineOf({ counts, samples, storedBytes, evictedBytes }: Results, minute: number): string {
   const current = samples.filter((sample) => sample.minute === minute);
   const each = (of: (sample: Minute) => number): string => current.map((sample) => of(sample).toFixed(0)).join(' ');
   return [
     `minute ${minute}: ${counts.reads} reads, ${(counts.bytes / MIB).toFixed(0)} MiB, ${counts.wrong.length} wrong;`,
     `rss ${each(({ rssBytes }) => rssBytes / MIB)} MiB, sockets ${each(({ sockets }) => sockets)},`,
     `descriptors ${each(({ descriptors }) => descriptors)}, lag p99 ${each(({ lagP99Ms }) => lagP99Ms)} ms;`,
+    `stored ${((storedBytes.at(-1) ?? 0) / MIB).toFixed(0)} MiB, evicted ${(evictedBytes / MIB).toFixed(0)} MiB;`,
     `load average ${readFileSync('/proc/loadavg', 'utf8').split(' ')[0]}`,
   ].join(' ');
 }

@@ -49,12 +49,17 @@ export interface CacheOptions {
   readonly secret: string;
   readonly endpoint?: string;
   readonly replicas?: number;
+  /** Further fields of the cachestore. */
+  readonly cacheStore?: Readonly<Record<string, unknown>>;
 }
 
 export const BUCKET = 'models';
 export const KEYS = { 'access-key-id': 'orcatest', 'secret-access-key': 'orcatest-secret' };
 
-export function cache(name: string, { secret, endpoint = 'http://s3:7070', replicas = 3 }: CacheOptions): object {
+export function cache(
+  name: string,
+  { secret, endpoint = 'http://s3:7070', replicas = 3, cacheStore = {} }: CacheOptions,
+): object {
   const credentialsSecretRef = { name: secret };
   return {
     apiVersion: 'orcacache.dev/v1alpha1',
@@ -72,6 +77,7 @@ export function cache(name: string, { secret, endpoint = 'http://s3:7070', repli
       cacheStore: {
         type: 'S3',
         s3: { endpoint: 'http://s3:7070', bucket: 'orca-chunks', forcePathStyle: true, credentialsSecretRef },
+        ...cacheStore,
       },
       chunking: { size: '1Mi', tiers: [] },
       shutdown: { propagationDelay: '1s', drainTimeout: '5s' },
