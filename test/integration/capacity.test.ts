@@ -63,14 +63,14 @@ describe.for(['S3', 'Filesystem'] as const)('a store of type %s', (store) => {
     expect(await cache.total('orca_store_evicted_bytes_total', { reason: 'superseded' })).toBeGreaterThanOrEqual(
       9 * MIB,
     );
-    // What is left is the current one.
+    // The chunks of the current one are still there.
     cache.forgetMemory();
     const { requests } = await cache.originProxy.counts('GET');
     for (const replica of cache.all) expect(await read(replica, 'a')).toBe(sha256(patternBytes(3 * MIB, 4)));
     expect((await cache.originProxy.counts('GET')).requests).toBe(requests);
   });
 
-  test('is counted exactly, and all replicas say the same', async () => {
+  test('is counted exactly, and all replicas report the same', async () => {
     const cache = await start({ store });
     for (const seed of [1, 2, 3, 4, 5]) {
       await cache.put(`object-${seed}`, patternBytes(seed * MIB + seed, seed));
