@@ -5,7 +5,7 @@ import { systemClock } from '#shared/clock.ts';
 import { healthyWorld, runCli } from '#test/support/cli-world.ts';
 import { patternBytes } from '#test/support/engines.ts';
 import { http } from '#test/support/http.ts';
-import { BUCKET, MIB, startReplicas, type Replicas } from '#test/support/replicas.ts';
+import { BUCKET, MIB, ORIGIN_BUCKET, startReplicas, type Replicas } from '#test/support/replicas.ts';
 
 function open(cache: Replicas) {
   const urls = cache.all.map(({ ops }) => ops).join(',');
@@ -51,7 +51,7 @@ test('ls, du and explain show what was read, and where it is', async () => {
   ]);
 });
 
-test('status, top and doctor of a healthy cache, and of one without its cachestore', async () => {
+test('status, top and doctor of a healthy cache', async () => {
   await using cache = await startReplicas({ replicas: 2 });
   const ask = open(cache);
   await cache.put('a', patternBytes(MIB, 1));
@@ -64,4 +64,40 @@ test('status, top and doctor of a healthy cache, and of one without its cachesto
   expect((await ask('top'))['slowest']).not.toHaveLength(0);
   const healthy = (await ask('doctor')) as { items: [{ troubles: { level: string }[] }] };
   expect(healthy.items[0].troubles.filter(({ level }) => level === 'error')).toEqual([]);
+});
+
+test('doctor finds a missing bucket, replicas that do not know each other, and a cachestore that is down', async () => {
+  await using cache = await startReplicas({
+    replicas: 2,
+    peersOf: (index, addresses) => [addresses[index]!],
+    changes: {
+      'origin.buckets': [
+        { name: BUCKET, originBucket: ORIGIN_BUCKET },
+        { name: 'absent', originBucket: 'no-such-bucket' },
+      ],
+    },
+  });
+  const found = async (): Promise<readonly string[]> => {
+    const urls = cache.all.map(({ ops }) => ops).join(',');
+    const { out } = await runCli(`doctor -o json --pod-url ${urls}`, healthyWorld(), { connect, clock: systemClock });
+    const { items } = JSON.parse(out) as { items: [{ troubles: { check: string }[] }] };
+    return items[0].troubles.map(({ check }) => check);
+  };
+  await expect
+    .poll(found, { timeout: 60_000, interval: 500 })
+    .toEqual(expect.arrayContaining(['origin-buckets', 'peers']));
+  expect(await found()).not.toContain('store');
+
+  await cache.put('a', patternBytes(MIB, 1));
+  cache.storeProxy.inject({ action: { kind: 'answer', status: 503 } });
+  // Reads fail over to the origin; the breaker opens after some of them.
+  await expect
+    .poll(
+      async () => {
+        await http(cache.all[0]!.edge, `/${BUCKET}/a`);
+        return found();
+      },
+      { timeout: 60_000, interval: 200 },
+    )
+    .toContain('store');
 });
