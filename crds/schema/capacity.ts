@@ -73,7 +73,8 @@ interface CapacityFields {
   readonly cacheStore: { readonly capacity?: string | number };
 }
 
-const TOO_SMALL = 'must be at least four times the largest chunk size';
+/** The API server cannot compute the number; with the default tiers it is this one. */
+const TOO_SMALL = 'must be at least four times the largest chunk size (512Mi by default)';
 
 /** `largestBytes`: of the configured chunk sizes. */
 export function capacityTooSmall(largestBytes: number): string {

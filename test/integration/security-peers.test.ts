@@ -209,7 +209,7 @@ describe.for([
     expect(await firstAnswer({ ...forged, headers }, '')).toBe('401');
   });
 
-  test('of a stranger is refused before its body is taken', async () => {
+  test('from a stranger is refused before its body is taken', async () => {
     const headers = { ...formatReportTerms(body), 'content-length': String(maxBytes) };
     expect(await firstAnswer({ method: 'POST', target, headers }, '')).toBe('401');
   });

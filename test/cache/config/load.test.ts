@@ -92,7 +92,8 @@ const rows: readonly Row[] = [
   {
     name: 'a capacity of only three of the largest chunks',
     changes: { 'cacheStore.capacity': '384Mi' },
-    problem: 'cacheStore.capacity: must be at least four times the largest chunk size: 536870912 bytes',
+    problem:
+      'cacheStore.capacity: must be at least four times the largest chunk size (512Mi by default): 536870912 bytes',
   },
   {
     name: 'a low watermark above the high one',

@@ -93,7 +93,7 @@ describe('the runtime file', () => {
     [
       'a capacity below four chunks',
       'capacity: 500Mi',
-      'cacheStore.capacity: must be at least four times the largest chunk size: 536870912 bytes',
+      'cacheStore.capacity: must be at least four times the largest chunk size (512Mi by default): 536870912 bytes',
     ],
     [
       'equal watermarks',
