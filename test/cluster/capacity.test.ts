@@ -37,7 +37,7 @@ async function expectRead(): Promise<void> {
   for (const [key, body] of objects) expect((await readObject(edge, key)).body.equals(body)).toBe(true);
 }
 
-/** Of each pod's account. */
+/** One value for each pod. */
 async function metricsOf(name: string): Promise<number[]> {
   const ips = await world.field(PODS, '{.items[*].status.podIP}');
   return Promise.all(ips.split(' ').map((ip) => metricOf(ip, name)));
