@@ -86,7 +86,7 @@ export const CAPACITY_MUTANTS: readonly Mutant[] = [
     name: 'pins that are not sorted are read',
     file: `${CORE}/pins.ts`,
     search: 'if (compare(words, pair - 1, words[pair * 2]!, words[pair * 2 + 1]!) >= 0) return undefined;',
-    replace: '',
+    replace: ';',
     tests: [`${TESTS}/pins.test.ts`],
   },
   {
@@ -109,5 +109,19 @@ export const CAPACITY_MUTANTS: readonly Mutant[] = [
     search: 'this.#isFull = true;\n    this.#options.onFull();',
     replace: 'this.#options.onFull();',
     tests: ['test/cache/engine/capacity/read-log.test.ts'],
+  },
+  {
+    name: 'a sweep pauses because a full store takes no ledger',
+    file: 'cache/engine/capacity/sweeper.ts',
+    search: 'await ledger.save(signal).catch(ignoreFull);',
+    replace: 'await ledger.save(signal);',
+    tests: ['test/cache/engine/capacity/capacity.test.ts'],
+  },
+  {
+    name: 'the size of a file system is asked for every five minutes only',
+    file: 'cache/engine/capacity/store-usage.ts',
+    search: 'isDone ? EVERY_MS : RETRY_MS',
+    replace: 'isDone ? EVERY_MS : EVERY_MS',
+    tests: ['test/cache/engine/capacity/capacity.test.ts'],
   },
 ];

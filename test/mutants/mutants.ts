@@ -5,6 +5,7 @@
 import type { Edit } from '#test/simulation/edits.ts';
 import { ANSWER_MUTANTS } from './answers.ts';
 import { CAPACITY_MUTANTS } from './capacity.ts';
+import { CLI_MUTANTS } from './cli.ts';
 import { CONNECTION_MUTANTS } from './connections.ts';
 import { CORE_MUTANTS } from './core.ts';
 import { ENGINE_MUTANTS } from './engine.ts';
@@ -26,6 +27,7 @@ export interface Mutant extends Edit {
 export const MUTANTS: readonly Mutant[] = [
   ...ANSWER_MUTANTS,
   ...CAPACITY_MUTANTS,
+  ...CLI_MUTANTS,
   ...CORE_MUTANTS,
   ...CONNECTION_MUTANTS,
   ...ENGINE_MUTANTS,

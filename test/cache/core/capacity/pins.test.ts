@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { frame, seal } from '#cache/core/capacity/framing.ts';
 import {
   isPinName,
   MAX_PINNED_VERSIONS,
@@ -46,6 +47,18 @@ describe('a set of pinned versions', () => {
       }),
       { numRuns: RUNS },
     );
+  });
+
+  it('is unreadable when its versions are not sorted, or occur twice', () => {
+    const header = { name: 'p', expiresMs: null, bytes: 1 };
+    const encode = (...prefixes: readonly number[]): Uint8Array => {
+      const framed = frame('OCP1', header, prefixes.length * 8, true);
+      prefixes.forEach((prefix, at) => framed.view.setUint32(framed.bodyAt + at * 8, prefix, true));
+      return seal(framed);
+    };
+    expect(PinSet.decode(encode(1, 2))?.size).toBe(2);
+    expect(PinSet.decode(encode(2, 1))).toBeUndefined();
+    expect(PinSet.decode(encode(1, 1))).toBeUndefined();
   });
 
   it('has a limit', () => {

@@ -85,6 +85,15 @@ describe('a report', () => {
     );
   });
 
+  it('with bytes behind its entries, is refused', () => {
+    const reads = rowsOf([[1, 2, 3, 4]]);
+    const sent = { originId: ORIGIN_ID, epoch: EPOCH, buckets: new BucketNames(), reads, commits: [], superseded: [] };
+    const [message] = encodeReport(sent);
+    expect(() => decodeReport(Buffer.concat([message!, Buffer.alloc(16)]))).toThrow(
+      expect.objectContaining({ code: 'bad_request' }),
+    );
+  });
+
   it('of random bytes, is refused', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
