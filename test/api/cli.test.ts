@@ -123,6 +123,6 @@ test('with get of pods/proxy: status, doctor, and keys as they are', async () =>
 
 test('with pods/exec the purge gets to the node', async () => {
   await grant(4);
-  // The pod has no node here; the API server says so after it has admitted the request.
+  // The pod has no node here. The API server answers that only after it has admitted the request.
   expect((await cli(['purge', 's3://models/a'])).err).toMatch(/does not have a host assigned/);
 });

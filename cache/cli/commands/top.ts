@@ -52,6 +52,8 @@ minutes. Rates are those since the last redraw.`,
       return 0;
     }
     let before = first;
+    // Averages at first, so that the screen is not empty for an interval.
+    io.out(CLEAR + fit(screenOf(first, undefined, io), io));
     try {
       for (;;) {
         await clock.sleep(intervalMs, signal);

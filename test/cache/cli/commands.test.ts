@@ -203,9 +203,10 @@ test('top is redrawn on a terminal until it is interrupted, with rates since the
   });
   expect(exitCode).toBe(0);
   const screens = out.split('\u001b[H\u001b[2J').slice(1);
-  expect(screens).toHaveLength(2);
-  expect(screens[1]).toMatch(/^models-a +25 /m);
-  expect(screens[1]).toMatch(/^all +50 /m);
+  expect(screens).toHaveLength(3);
+  expect(screens[0]).toMatch(/^models-a +3.3 /m);
+  expect(screens[2]).toMatch(/^models-a +25 /m);
+  expect(screens[2]).toMatch(/^all +50 /m);
 });
 
 test.for([
@@ -223,7 +224,7 @@ test.for([
   ['top models --interval 1ms', /at least 500ms/],
   ['purge s3://models', /a key is missing/],
   ['completion fish', /unknown shell 'fish': one of bash, zsh, kubectl/],
-  ['unpurge', /unknown command "unpurge" for "kubectl orca"/],
+  ['inspect', /unknown command "inspect" for "kubectl orca"/],
   ['-n ml status', /the command comes first/],
 ])('%s: a clear message and exit code 1', async ([line, message]) => {
   const { exitCode, out, err } = await runCli(line as string, filledWorld());

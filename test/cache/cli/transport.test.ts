@@ -1,4 +1,4 @@
-/** The way to the pods, over real sockets: kubeconfig, pages, the API server's proxy, exec, and what goes wrong there. */
+/** The way to the pods, over real sockets: kubeconfig, pages, the API server's proxy, exec, and their failures. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -243,7 +243,7 @@ test('a hostile frame is refused', () => {
   expect(parseFrame(Buffer.from([0x82, 126, 1]))).toBeUndefined();
 });
 
-test('without a kubeconfig but in a pod, the pod is asked by its URL', async () => {
+test('without an API server, pods are queried by their URLs', async () => {
   const world = healthyWorld();
   const http = createServer((request, response) => {
     response.setHeader('content-type', 'application/json');

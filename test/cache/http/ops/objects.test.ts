@@ -99,6 +99,17 @@ test('a cachestore that cannot list: the chunks are shown without it, and the re
   expect(chunksOf(body)).toMatchObject([{ stored: null }]);
 });
 
+test('a stored chunk of another length does not count as stored', async () => {
+  const { origin, store, ask, read } = open();
+  origin.put('far-models', 'a', patternBytes(10, 1));
+  await read('a');
+  const [path] = store.paths();
+  store.truncate(path!, 5);
+  expect(chunksOf((await ask(0, { bucket: 'models', key: 'a' })).body)).toMatchObject([
+    { stored: false, storedBytes: 5 },
+  ]);
+});
+
 test('a page of a bucket shows how much of each object is stored', async () => {
   const { origin, ask, read } = open();
   for (const key of ['d/1', 'd/2', 'd/sub/3', 'other']) origin.put('far-models', key, patternBytes(1.5 * MIB, 1));
