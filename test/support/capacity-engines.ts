@@ -1,14 +1,12 @@
 /** Engines with a bounded cachestore on a fake clock: each object is one chunk of 64 KiB. */
 import { chunkPathPrefix } from '#cache/core/chunk.ts';
 import type { CapacitySettings } from '#cache/core/capacity/settings.ts';
-import { minuteOf } from '#cache/core/capacity/chunk-key.ts';
-import { openEngines, patternBytes, peerSet, readAll, readRequest, whileTimePasses, type Replica } from './engines.ts';
+import { openEngines, patternBytes, readAll, readRequest, whileTimePasses, type Replica } from './engines.ts';
 import { fakeChunkStore } from './fake-chunk-store.ts';
 import { fakeClock } from './fake-clock.ts';
 
 export const CHUNK_BYTES = 64 * 1024;
 export const MINUTE_MS = 60_000;
-export const HOUR_MS = 60 * MINUTE_MS;
 
 export interface CapacityOptions {
   readonly replicas?: number;
@@ -42,12 +40,12 @@ export function capacityEngines(options: CapacityOptions = {}) {
     settings,
     put,
     /** The path of the object's only chunk. */
-    pathOf(key: string, seed = 1): string {
+    pathOf: (key: string, seed = 1): string => {
       const { etag } = engines.origin.put('elsewhere', key, patternBytes(CHUNK_BYTES, seed));
       return `${chunkPathPrefix({ originId: 'test', bucket: 'far-models', key, etag }, CHUNK_BYTES)}0`;
     },
     /** Reads the object at the replicas in turn, or at the given one. */
-    async read(key: string, replica?: Replica): Promise<void> {
+    read: async (key: string, replica?: Replica): Promise<void> => {
       const { engine } = replica ?? engines.replicas[turn++ % engines.replicas.length]!;
       await whileTimePasses(
         clock,
@@ -55,7 +53,7 @@ export function capacityEngines(options: CapacityOptions = {}) {
       );
     },
     /** Puts and reads new objects. */
-    async fill(count: number, prefix = 'key'): Promise<string[]> {
+    fill: async (count: number, prefix = 'key'): Promise<string[]> => {
       const keys = Array.from({ length: count }, (_, number) => `${prefix}-${number}`);
       for (const [number, key] of keys.entries()) {
         put(key, number + 1);
@@ -64,15 +62,7 @@ export function capacityEngines(options: CapacityOptions = {}) {
       }
       return keys;
     },
-    /** All replicas have a new view of the cluster, in which these own chunks. */
-    setOwners(owners: readonly Replica[]): void {
-      const addresses = owners.map(({ address }) => address);
-      for (const replica of engines.replicas) replica.view = peerSet(replica.address, addresses);
-    },
-    chunks: () => store.paths().length,
-    chunkBytes: () => store.paths().length * CHUNK_BYTES,
-    nowMinute: () => minuteOf(clock.date()),
-    async close(): Promise<void> {
+    close: async (): Promise<void> => {
       stop.abort();
       await clock.advance(1);
     },

@@ -42,7 +42,7 @@ it('reads of evicted chunks come from the origin, whole and without a warning', 
   expect(replicas.flatMap(({ counts }) => counts.warnings)).toEqual([]);
 });
 
-it('of an object that was overwritten three times, one version is left', async () => {
+it('an object that was overwritten three times leaves one version', async () => {
   const { put, read, clock, store, pathOf, replicas } = engines({ replicas: 2, settings: SETTINGS });
   for (let seed = 1; seed <= 4; seed++) {
     put('key', seed);
