@@ -26,7 +26,7 @@ const REPORTED_MS = 20_000;
 /** Objects that replicas may delete under `_orca/`. */
 const DELETED_PREFIXES = ['_orca/manifests/', '_orca/lists/', '_orca/probe/', '_orca/pins/'];
 /** With these, reads may be unknown to the replica that evicts. */
-const LOSES_READS: readonly Fault[] = [
+export const LOSES_READS: readonly Fault[] = [
   'store-errors',
   'store-down',
   'store-slow',
@@ -44,15 +44,30 @@ const LOSES_READS: readonly Fault[] = [
   'clock-step',
 ];
 
+const SHARDS = 256;
+/** How long a deletion for a cutoff may take after the cutoff has changed. */
+const CUTOFF_MS = 5 * 60_000;
+/** How much faster a chunk ages that was read once. */
+const ONCE_SPEED = 4;
+const MINUTE_MS = 60_000;
+/** The share of the distance between the watermarks at which eviction may end. */
+const END_TOLERANCE = 0.15;
+
 interface Deed {
   readonly listed: Map<string, { readonly lengthBytes: number; readonly atMs: number }>;
   pinsListedMs: number;
+  /** Since the last sweep. */
+  hasFailedList: boolean;
   /** Of chunks that the store has reported as removed to this process, and of those that it has counted as evicted. */
   toldBytes: number;
   countedBytes: number;
   /** The last batch. */
   told: readonly Removed[];
+  /** What the accountant wanted lately. */
+  cutoffs: readonly { readonly minute: number; readonly atMs: number }[];
 }
+
+export type Evicted = Readonly<Record<EvictionReason, number>>;
 
 interface Removed {
   readonly name: string;
@@ -108,6 +123,18 @@ export class CapacityOracle {
     for (const { name, sizeBytes } of entries) deed.listed.set(name, { lengthBytes: sizeBytes, atMs });
   }
 
+  /** The sweep of a shard has got an error instead of a page. */
+  listFailed(who: Incarnation, prefix: string): void {
+    if (/^far\/..$/.test(prefix)) this.#of(who).hasFailedList = true;
+  }
+
+  swept(who: Incarnation, outcome: 'done' | 'failed'): void {
+    const deed = this.#of(who);
+    if (outcome === 'done' && deed.hasFailedList)
+      this.#world.violate('a cut list is an error', `${who.owner.name} has counted a shard whose list failed`);
+    deed.hasFailedList = false;
+  }
+
   /** Someone will pin these versions under this name. */
   planPin(name: string, pin: Pin): void {
     this.#planned.set(name, pin);
@@ -161,7 +188,20 @@ export class CapacityOracle {
 
   /** After each event. */
   check(who: Incarnation): void {
-    const { toldBytes, countedBytes } = this.#of(who);
+    const deed = this.#of(who);
+    const { toldBytes, countedBytes } = deed;
+    const { capacity } = who.engine;
+    const minute = capacity.cutoffMinute();
+    if (minute !== undefined && minute !== deed.cutoffs.at(-1)?.minute) {
+      const { nowMs } = this.#world;
+      deed.cutoffs = [...deed.cutoffs.filter(({ atMs }) => nowMs - atMs < CUTOFF_MS), { minute, atMs: nowMs }];
+    }
+    const { coveredShards } = capacity.account();
+    if (coveredShards > SHARDS)
+      this.#world.violate(
+        'no shard is counted twice',
+        `${who.owner.name} received the account of ${coveredShards} shards`,
+      );
     if (toldBytes !== countedBytes)
       this.#world.violate(
         'every eviction is accounted for',
@@ -199,17 +239,35 @@ export class CapacityOracle {
         'what is young stays',
         `${who.owner.name} deletes ${name} as superseded, ${replacedMs} ms after it was replaced`,
       );
-    const maxIdleMs = this.#plan?.settings.maxIdleMs;
+    this.#checkUse(who, reason, { name, sinceMs });
+  }
+
+  /** What was read lately stays, where no read gets lost. */
+  #checkUse(who: Incarnation, reason: EvictionReason, { name, sinceMs }: Pick<StoredChunk, 'name' | 'sinceMs'>): void {
+    const { nowMs } = this.#world;
+    const { faults } = this.#scenario;
+    const { settings, storeBytes, clockOffsetMs = 0 } = this.#plan ?? {};
+    const maxIdleMs = settings?.maxIdleMs;
+    const losesReads = LOSES_READS.some((fault) => faults.has(fault)) || storeBytes !== undefined;
+    const known = this.#reads.get(name)?.findLast(({ endedMs }) => endedMs < nowMs - REPORTED_MS);
+    const usedMs = Math.max(sinceMs, known?.startedMs ?? 0);
+    if (reason === 'capacity' && !losesReads && clockOffsetMs === 0) {
+      const cutoff = Math.max(...this.#of(who).cutoffs.map(({ minute }) => minute));
+      const end = Math.floor((EPOCH_MS + nowMs) / MINUTE_MS) + 1;
+      const oldest = end - ONCE_SPEED * (end - Math.floor((EPOCH_MS + usedMs) / MINUTE_MS));
+      if (oldest >= cutoff)
+        this.#world.violate(
+          'what is read stays',
+          `${who.owner.name} deletes ${name}, used ${nowMs - usedMs} ms ago, in minute ${oldest}, for ${cutoff}`,
+        );
+    }
     if (reason !== 'idle') return;
     if (maxIdleMs === undefined) {
       this.#world.violate('what is read stays', `${who.owner.name} deletes ${name} as idle without such a limit`);
       return;
     }
-    if (LOSES_READS.some((fault) => faults.has(fault)) || this.#plan?.storeBytes !== undefined) return;
-    const known = this.#reads.get(name)?.findLast(({ endedMs }) => endedMs < nowMs - REPORTED_MS);
-    const idleMs = nowMs - Math.max(sinceMs, known?.startedMs ?? 0);
-    if (idleMs < maxIdleMs)
-      this.#world.violate('what is read stays', `${who.owner.name} deletes ${name}, which was read ${idleMs} ms ago`);
+    if (!losesReads && nowMs - usedMs < maxIdleMs)
+      this.#world.violate('what is read stays', `${who.owner.name} deletes ${name}, used ${nowMs - usedMs} ms ago`);
   }
 
   /** The pins of a chunk that have not expired. */
@@ -236,7 +294,7 @@ export class CapacityOracle {
   // -- at the end
 
   /** Replicas have reported, swept and evicted until nothing is left to do. */
-  checkQuiet(live: readonly Incarnation[], stored: readonly StoredChunk[]): void {
+  checkQuiet(live: readonly Incarnation[], stored: readonly StoredChunk[], evictedBefore: Evicted): void {
     const plan = this.#plan;
     if (plan === undefined) return;
     const sum = (chunks: readonly StoredChunk[]): number =>
@@ -250,11 +308,11 @@ export class CapacityOracle {
       if (!isRight)
         this.#world.violate(
           'the account is right',
-          `${owner.name} knows of ${told}; there are ${usedBytes} in ${stored.length}`,
+          `${owner.name} received ${told}; there are ${usedBytes} in ${stored.length}`,
         );
       const expiresSoon = plan.pins.some(({ expiresMs }) => expiresMs !== undefined);
       if (!expiresSoon && account.pinnedBytes !== sum(pinned))
-        this.#world.violate('the account is right', `${owner.name} knows of ${told}; ${sum(pinned)} are pinned`);
+        this.#world.violate('the account is right', `${owner.name} received ${told}; ${sum(pinned)} are pinned`);
       if (account.state === 'counting' || account.state === 'evicting')
         this.#world.violate('the account is right', `${owner.name} is still ${account.state}: ${told}`);
       const { capacityBytes } = account;
@@ -263,7 +321,15 @@ export class CapacityOracle {
       if (usedBytes > highBytes && sum(pinned) <= highBytes)
         this.#world.violate(
           'the store is bounded',
-          `${usedBytes} of ${capacityBytes} bytes are used, above ${highBytes}; ${owner.name} knows of ${told}`,
+          `${usedBytes} of ${capacityBytes} bytes are used, above ${highBytes}; ${owner.name} received ${told}`,
+        );
+      const lowBytes = (capacityBytes * plan.settings.lowWatermark) / 100;
+      const endBytes = lowBytes + (highBytes - lowBytes) * END_TOLERANCE;
+      const hasEvicted = this.evictedBytes.capacity > evictedBefore.capacity;
+      if (hasEvicted && usedBytes > endBytes && sum(pinned) < usedBytes)
+        this.#world.violate(
+          'the store is bounded',
+          `eviction has ended above ${endBytes}; ${owner.name} received ${told}`,
         );
       if (account.state === 'over_capacity' && usedBytes <= highBytes)
         this.#world.violate('the account is right', `${owner.name} is over capacity with ${told} of ${capacityBytes}`);
@@ -273,7 +339,15 @@ export class CapacityOracle {
   #of(who: Incarnation): Deed {
     let deed = this.#deeds.get(who);
     if (deed === undefined) {
-      deed = { listed: new Map(), pinsListedMs: -Infinity, toldBytes: 0, countedBytes: 0, told: [] };
+      deed = {
+        listed: new Map(),
+        pinsListedMs: -Infinity,
+        hasFailedList: false,
+        toldBytes: 0,
+        countedBytes: 0,
+        told: [],
+        cutoffs: [],
+      };
       this.#deeds.set(who, deed);
     }
     return deed;

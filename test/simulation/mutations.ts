@@ -3,6 +3,7 @@
  * is not found exactly once is an error: the mutation must follow the code.
  */
 import type { Edit } from './edits.ts';
+import { LOSES_READS } from './capacity-oracle.ts';
 import { ORIGIN_TROUBLE } from './allowed.ts';
 import { PEER_TROUBLE } from './peers.ts';
 import { scenarioOf, type Scenario } from './scenario.ts';
@@ -42,6 +43,18 @@ const FROM_STORE = 'cache/engine/fetch/from-store.ts';
 const SERVE_FILL = 'cache/engine/serve-fill.ts';
 const METADATA = 'cache/engine/metadata/metadata.ts';
 const BLOCK_EVIDENCE = 'cache/engine/fill/block-evidence.ts';
+const REMOVER = 'cache/engine/capacity/remover.ts';
+const ACCOUNTANT = 'cache/engine/capacity/accountant.ts';
+const CUTOFF = 'cache/core/capacity/cutoff.ts';
+const CAPACITY = 'cache/engine/capacity/capacity.ts';
+const STORE_CALLS = 'cache/engine/capacity/store-calls.ts';
+const STORE_TIME = 'cache/engine/capacity/store-time.ts';
+/** Chunks are evicted for lack of room, and no read gets lost. */
+const isPlainlyBounded = ({ capacity, faults }: Scenario): boolean =>
+  capacity?.settings.capacityBytes !== undefined &&
+  capacity.storeBytes === undefined &&
+  capacity.clockOffsetMs === 0 &&
+  !LOSES_READS.some((fault) => faults.has(fault));
 const isSparse = ({ tiers, chunkBytes }: Scenario): boolean =>
   tiers.some(({ chunkSizeBytes }) => chunkSizeBytes > 2 * chunkBytes);
 
@@ -672,5 +685,121 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a failed load does not wake its readers',
     seed: 1,
     edits: [{ file: STORE_LOADS, search: 'for (const reader of this.#readers) reader.wake();', replace: '' }],
+  },
+  {
+    name: 'pinned chunks are evicted',
+    seed: 45,
+    shows: ({ capacity }) => (capacity?.pins.length ?? 0) > 0,
+    edits: [{ file: REMOVER, search: 'if (this.#pins?.some(', replace: 'if (false && this.#pins?.some(' }],
+  },
+  {
+    name: 'young chunks are evicted',
+    seed: 25,
+    shows: ({ capacity }) => (capacity?.settings.minAgeMs ?? 0) > 60_000,
+    edits: [{ file: REMOVER, search: 'nowMs - modifiedMs < settings().minAgeMs', replace: 'false' }],
+  },
+  {
+    name: 'ages of chunks are measured by the clock of the replica',
+    seed: 25,
+    shows: ({ capacity }) => (capacity?.clockOffsetMs ?? 0) < -60_000 && (capacity?.settings.minAgeMs ?? 0) > 0,
+    edits: [
+      {
+        file: STORE_TIME,
+        search: 'return this.#known && this.#known.storeMs + (this.#options.clock.now() - this.#known.atMs);',
+        replace: 'return this.#options.clock.date();',
+      },
+    ],
+  },
+  {
+    name: 'the most recently used chunks are evicted first',
+    seed: 97,
+    shows: isPlainlyBounded,
+    edits: [
+      {
+        file: REMOVER,
+        search: 'firstOfTick(chunk.low), wanted.atMinute) < wanted.minute',
+        replace: 'firstOfTick(chunk.low), wanted.atMinute) >= wanted.minute',
+      },
+    ],
+  },
+  {
+    name: 'reported reads are forgotten',
+    seed: 97,
+    shows: isPlainlyBounded,
+    edits: [{ file: CAPACITY, search: 'this.#ledgers.merge(parts);', replace: '' }],
+  },
+  {
+    name: 'superseded versions are evicted at once',
+    seed: 149,
+    shows: ({ capacity }) => (capacity?.overwrites.length ?? 0) > 2 && (capacity?.settings.minAgeMs ?? 0) > 5_000,
+    edits: [
+      {
+        file: 'cache/engine/capacity/superseded.ts',
+        search: 'return sinceMs + Math.max(this.#room.settings().minAgeMs, MIN_WAIT_MS);',
+        replace: 'return sinceMs;',
+      },
+    ],
+  },
+  {
+    name: 'a failed list counts as the end of the list',
+    seed: 44,
+    shows: ({ faults }) => faults.has('list-errors'),
+    edits: [
+      {
+        file: STORE_CALLS,
+        search: 'this.#store.list(prefix, cursor, { signal: bounded })),',
+        replace:
+          'this.#store.list(prefix, cursor, { signal: bounded }).catch(() => ({ entries: [], cursor: undefined }))),',
+      },
+    ],
+  },
+  {
+    name: 'evicted bytes are not counted',
+    seed: 25,
+    shows: ({ capacity }) => capacity !== undefined,
+    edits: [
+      {
+        file: 'cache/engine/capacity/evictions.ts',
+        search: 'for (const [reason, sum] of sums) this.#room.observer',
+        replace: 'for (const [reason, sum] of [...sums].slice(1)) this.#room.observer',
+      },
+    ],
+  },
+  {
+    name: 'eviction ends below the high watermark',
+    seed: 694,
+    shows: (scenario) =>
+      isPlainlyBounded(scenario) &&
+      (scenario.capacity?.settings.highWatermark ?? 0) - (scenario.capacity?.settings.lowWatermark ?? 0) >= 10,
+    edits: [
+      { file: CUTOFF, search: '|| (figures.isEvicting && usedBytes > endBytes)', replace: '' },
+      {
+        file: CUTOFF,
+        search: 'isEvicting ? usedBytes - lowBytes : 0',
+        replace: 'isEvicting ? usedBytes - highBytes : 0',
+      },
+    ],
+  },
+  {
+    name: 'reports of replicas with another view are counted',
+    seed: 114,
+    shows: ({ capacity, faults }) => capacity !== undefined && (faults.has('skew') || faults.has('join')),
+    edits: [
+      {
+        file: ACCOUNTANT,
+        search: 'isOfView = report.epoch === shards.epoch;',
+        replace: 'isOfView = true;',
+      },
+      {
+        file: ACCOUNTANT,
+        search: 'report.epoch === shards.epoch && nowMs - atMs <= (',
+        replace: 'nowMs - atMs <= (',
+      },
+      {
+        file: ACCOUNTANT,
+        search: '(other) => !other.report.covered.some(',
+        replace: '(other) => other.report.epoch !== report.epoch || !other.report.covered.some(',
+      },
+    ],
   },
 ];

@@ -462,7 +462,7 @@ export class SimPeers {
     }
   }
 
-  /** May be lost on its way, lose its answer, or arrive once more later. */
+  /** The request or the answer may be lost, or a copy arrives later. */
   #report<T>(
     who: Incarnation,
     address: PeerAddress,

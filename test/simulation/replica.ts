@@ -229,7 +229,7 @@ function observerOf(self: Incarnation, { world, capacity }: ReplicaParts): Obser
       capacity.counted(self, reason, lengthBytes, chunks);
     },
     refilled: () => {},
-    sweep: () => {},
+    sweep: (outcome) => capacity.swept(self, outcome),
     fallThrough: (source, reason) => world.note('fall', `${self.owner.name} ${source} ${reason}`),
     warn: (message, { chunk }) => {
       self.warnings.push(message);

@@ -92,7 +92,7 @@ const FOREIGN_NAMES = [
   '_orca/else',
 ];
 const FOREIGN_BYTES = 100;
-/** Sweeps that find out, evict, and count what is left; and reports of minutes, with their margins. */
+/** Sweeps that count, evict, and count again; and reports of minutes, with their margins. */
 const QUIET_SWEEPS = 4;
 const QUIET_MS = 180_000;
 
@@ -518,15 +518,16 @@ class Run {
     );
   }
 
-  /** Nothing is read or written any more: what has to go goes within a few sweeps and reports. */
+  /** Nothing is read or written any more: eviction ends within a few sweeps and reports. */
   async #checkCapacity({ settings }: CapacityPlan): Promise<void> {
     const { world } = this;
     if (world.violation !== undefined) return;
     const { minAgeMs, sweepIntervalMs } = settings;
+    const evicted = { ...this.#capacity.evictedBytes };
     this.#isQuiet = true;
     await world.run(world.nowMs + minAgeMs + QUIET_SWEEPS * sweepIntervalMs + QUIET_MS);
     this.#isQuiet = false;
-    if (world.violation === undefined) this.#capacity.checkQuiet(this.#live(), this.#store.stored());
+    if (world.violation === undefined) this.#capacity.checkQuiet(this.#live(), this.#store.stored(), evicted);
   }
 
   #joinReplica(): void {

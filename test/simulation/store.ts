@@ -217,7 +217,7 @@ export class SimStore {
       deleteSmall: (name, call) => small(call, () => void this.#smalls.delete(name)),
       list: (prefix, cursor, call) =>
         this.#answer(who, call, undefined, () => {
-          this.#failList(cursor);
+          this.#failList(who, prefix, cursor);
           const page = this.#page(prefix, cursor);
           this.#oracle.listed(who, prefix, cursor, page.entries);
           return page;
@@ -409,11 +409,12 @@ export class SimStore {
   }
 
   /** A list may fail in the middle; credentials may lack the permission to list or to delete. */
-  #failList(cursor: string | undefined): void {
+  #failList(who: Incarnation, prefix: string, cursor: string | undefined): void {
     const denied = this.#faults.window('denied');
     if (denied !== undefined && denied.way < 0.5) throw this.#unavailable(undefined, 'lists are denied', 403);
-    if (this.#isStruck('list-errors') && this.#capacityRandom.chance(cursor === undefined ? 0.3 : 1))
-      throw this.#unavailable(undefined, 'the list was cut');
+    if (!this.#isStruck('list-errors') || !this.#capacityRandom.chance(cursor === undefined ? 0.3 : 1)) return;
+    this.#oracle.listFailed(who, prefix);
+    throw this.#unavailable(undefined, 'the list was cut');
   }
 
   /** Some names may fail, and the answer may be lost. */
