@@ -118,7 +118,7 @@ export const CAPACITY_MUTANTS: readonly Mutant[] = [
     tests: ['test/cache/engine/capacity/capacity.test.ts'],
   },
   {
-    name: 'the size of a file system is asked for every five minutes only',
+    name: 'the size of a file system is read every five minutes only',
     file: 'cache/engine/capacity/store-usage.ts',
     search: 'isDone ? EVERY_MS : RETRY_MS',
     replace: 'isDone ? EVERY_MS : EVERY_MS',
