@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { startFaultProxy, type FaultProxy } from '#test/support/fault-proxy.ts';
 import { startVersitygw } from '#test/support/versitygw.ts';
 import { startSyntheticOrigin, type SyntheticOrigin } from '#hack/demo-support/synthetic-origin.ts';
@@ -22,6 +23,10 @@ const CHUNK_SIZE = '4Mi';
 const HUGE_TIER = { minObjectSize: '1Gi', chunkSize: '16Mi' };
 /** Short, so that the store is measured and evicted from several times a minute. */
 const SWEEPS = { minAge: '10s', sweepInterval: '20s' };
+
+/** It takes seconds, and much longer on a busy machine. */
+const COUNTED_MS = 300_000;
+const POLL_MS = 500;
 
 interface ChunkFile {
   readonly path: string;
@@ -72,6 +77,8 @@ export async function startEnvironment(capacity: string): Promise<SoakEnvironmen
     replicas.push(await startCacheProcess(`replica-${index + 1}`, directory, config, listen));
   }
 
+  await allCounted(replicas);
+
   const chunkFolder = join(store.directory, STORE_BUCKET, ORIGIN_ID);
   const owned = started.move();
   return {
@@ -84,6 +91,16 @@ export async function startEnvironment(capacity: string): Promise<SoakEnvironmen
     flipByte,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
+}
+
+/** Before they know what the empty store holds, they evict nothing. */
+async function allCounted(replicas: readonly CacheProcess[]): Promise<void> {
+  const deadlineMs = performance.now() + COUNTED_MS;
+  for (const replica of replicas)
+    while (!(await replica.sample()).metrics.has('orca_store_used_bytes')) {
+      if (performance.now() > deadlineMs) throw new Error(`${replica.name} has not counted the cachestore`);
+      await delay(POLL_MS);
+    }
 }
 
 /** Random addresses in 127/8, so that no other program uses their ports. */
