@@ -169,10 +169,10 @@ class FillClient implements PeerClient {
     address: PeerAddress,
     { headers: terms, ...toSign }: CallToSign,
     options: CallOptions,
-    body: Uint8Array = NO_BODY,
-  ): Promise<{ readonly headers: ResponseHeaders; readonly text: string }> {
+    { body = NO_BODY, isJudged = true }: { readonly body?: Uint8Array; readonly isJudged?: boolean } = {},
+  ): Promise<ControlAnswer> {
     const { method, target } = toSign;
-    return this.#attempt(address, async (peer, attempt) => {
+    const run = async (peer: Peer, attempt: Attempt): Promise<ControlAnswer> => {
       const call = this.#sign(address, { ...toSign, headers: withRequestId(terms, options.requestId) });
       const request: RawRequest = {
         method,
@@ -192,20 +192,24 @@ class FillClient implements PeerClient {
       call.verify(status, headers, answer.length, text);
       if (status === 200 || status === 204) return { headers, text };
       throw refusalOf(address, status, text, headers['retry-after']);
+    };
+    return this.#attempt(address, run, isJudged);
+  }
+
+  /** Its failures do not count: replicas that start together report before all of them listen. */
+  #report(address: PeerAddress, target: string, body: Uint8Array, options: CallOptions) {
+    return this.#control(address, { method: 'POST', target, etag: '', headers: formatReportTerms(body) }, options, {
+      body,
+      isJudged: false,
     });
   }
 
-  #report(address: PeerAddress, target: string, body: Uint8Array, options: CallOptions) {
-    return this.#control(
-      address,
-      { method: 'POST', target, etag: '', headers: formatReportTerms(body) },
-      options,
-      body,
-    );
-  }
-
-  /** One attempt at a peer; transport failures are recorded in its health. */
-  async #attempt<T>(address: PeerAddress, run: (peer: Peer, attempt: Attempt) => Promise<T>): Promise<T> {
+  /** One attempt at a peer; transport failures are recorded in its health if `isJudged`. */
+  async #attempt<T>(
+    address: PeerAddress,
+    run: (peer: Peer, attempt: Attempt) => Promise<T>,
+    isJudged = true,
+  ): Promise<T> {
     const peer = this.#peers.at(address);
     const attempt = peer.health.ask();
     try {
@@ -214,7 +218,7 @@ class FillClient implements PeerClient {
       return await run(peer, attempt);
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
-      if (error.failure === 'connect' || error.failure === 'silence') attempt?.dead();
+      if (isJudged && (error.failure === 'connect' || error.failure === 'silence')) attempt?.dead();
       throw peerUnavailable(address, error.message, { cause: error, details: error.failure });
     } finally {
       // Ends the attempt, whatever the outcome; without effect after `alive` or `dead`.
@@ -225,6 +229,11 @@ class FillClient implements PeerClient {
   #sign(address: PeerAddress, call: CallToSign): SignedCall {
     return signCall(this.#keys(), this.#clock.date(), address, call);
   }
+}
+
+interface ControlAnswer {
+  readonly headers: ResponseHeaders;
+  readonly text: string;
 }
 
 /** Throws peer_unavailable for a 200 without exactly the requested bytes or without a proof. */

@@ -83,7 +83,9 @@ describe('while the cluster’s secret is rotated', () => {
     expect(sha256(answer.body)).toBe(sha256(body));
     expect(await requester.metric('orca_source_fallbacks_total', { source: 'coordinator' })).toBe(0);
     expect(await requester.metric('orca_source_fallbacks_total', { source: 'head' })).toBe(0);
-    expect(await cache.total('orca_peer_requests_total', { outcome: 'unauthorized' })).toBe(0);
+    // Old and new refuse each other's reports.
+    for (const call of ['/internal/fill', '/internal/head'])
+      expect(await cache.total('orca_peer_requests_total', { call, outcome: 'unauthorized' })).toBe(0);
     expect(await requester.metric('orca_served_bytes_total', { source: 'peer_fill' })).toBeGreaterThan(0);
     expect((await cache.originProxy.counts('GET')).bodyBytes).toBe(body.length);
   });

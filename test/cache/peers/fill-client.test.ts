@@ -506,6 +506,17 @@ describe('a report', () => {
     await expect(reads(Buffer.from('report'))).rejects.toMatchObject({ code: 'overloaded' });
   });
 
+  test('that cannot be delivered does not count against the peer: its replica may be starting', async () => {
+    const { client, address, fill, stop } = await peer(() => {});
+    await stop();
+    const options = { signal: new AbortController().signal };
+    await expect(client.reads(address, Buffer.from('report'), options)).rejects.toMatchObject({
+      code: 'peer_unavailable',
+    });
+    // Not skipped.
+    await expect(fill()).rejects.toMatchObject({ cause: expect.objectContaining({ failure: 'connect' }) });
+  });
+
   test('is sent once: on a connection that breaks it may have been received', async () => {
     let calls = 0;
     const { client, address } = await peer(
