@@ -9,9 +9,7 @@ import {
   type UsageAnswer,
   type UsageReport,
 } from '#cache/core/capacity/usage-codec.ts';
-import type { OrcaError } from '#cache/core/errors.ts';
 import type { ObjectHead } from '#cache/core/object.ts';
-import { parsePeerAddress } from '#cache/core/peer-set.ts';
 import type { PeerKeys } from '#cache/core/peer/auth.ts';
 import { formatFillTarget, formatFillTerms, PEER_TERMS } from '#cache/core/peer/fill-request.ts';
 import { decodeHeadAnswer } from '#cache/core/peer/head-message.ts';
@@ -22,20 +20,12 @@ import {
   type Invalidation,
 } from '#cache/core/peer/head-request.ts';
 import { formatReportTerms, READS_PATH, USAGE_PATH } from '#cache/core/peer/report-request.ts';
-import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
-import type {
-  ByteSink,
-  CallOptions,
-  FillAnswer,
-  FillRequest,
-  FillSource,
-  PeerAddress,
-  PeerClient,
-} from '#cache/engine/ports.ts';
+import type { ByteSink, CallOptions, FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import { WireError } from '#cache/wire/http1/errors.ts';
 import type { RawRequest } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import type { Clock } from '#shared/clock.ts';
+import { checkFillHead, fillAnswerOf, refusalOf, sourceOf } from './fill-answer.ts';
 import { peerUnavailable } from './peer-error.ts';
 import type { Attempt } from './peer-health.ts';
 import { PeerTable, SKIP_DEAD_MS, type Peer } from './peer-table.ts';
@@ -234,66 +224,6 @@ class FillClient implements PeerClient {
 interface ControlAnswer {
   readonly headers: ResponseHeaders;
   readonly text: string;
-}
-
-/** Throws peer_unavailable for a 200 without exactly the requested bytes or without a proof. */
-function checkFillHead(
-  address: PeerAddress,
-  call: SignedCall,
-  status: number,
-  headers: ResponseHeaders,
-  lengthBytes: number,
-): void {
-  if (status === 206) throw peerUnavailable(address, 'unexpected 206 response', { status });
-  if (status !== 200) return;
-  if (headers['content-length'] !== String(lengthBytes) || (headers['content-encoding'] ?? '') !== '')
-    throw peerUnavailable(address, `its body is not the ${lengthBytes} bytes requested`, { status });
-  call.verify(status, headers, lengthBytes, '');
-}
-
-interface RefusedFill {
-  readonly status: number;
-  /** X-Orca-Chunk. */
-  readonly state: string;
-  readonly text: string;
-  readonly retryAfter: string | undefined;
-}
-
-function fillAnswerOf(
-  address: PeerAddress,
-  reason: FillRequest['reason'],
-  { status, state, text, retryAfter }: RefusedFill,
-): FillAnswer {
-  if (status === 204 && state === 'stored') return { kind: state };
-  if (status === 204 && state === 'none' && (reason === 'join' || reason === 'commit')) return { kind: state };
-  if (status === 409) {
-    const views = parseNotCoordinator(text);
-    if (views !== undefined) return { kind: 'not_coordinator', owner: ownerOf(views.owner), epoch: views.epoch };
-  }
-  throw refusalOf(address, status, text, retryAfter);
-}
-
-function refusalOf(address: PeerAddress, status: number, text: string, retryAfter: string | undefined): OrcaError {
-  return (
-    parseRefusal(`peer ${address}`, status, text, retryAfter) ??
-    peerUnavailable(address, `unexpected ${status} response`, { status })
-  );
-}
-
-/** A missing or unknown source counts as the origin, so that the hit ratio is never too high. */
-function sourceOf(text: string | undefined): FillSource {
-  return text === 'memory' || text === 'store' ? text : 'flight';
-}
-
-/** Undefined for an owner that is missing or not an address. */
-function ownerOf(text: string | undefined): PeerAddress | undefined {
-  if (text === undefined) return undefined;
-  try {
-    return parsePeerAddress(text);
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
 }
 
 function withRequestId(

@@ -18,7 +18,7 @@ import type { StoreLookups } from '#cache/engine/streams/store-lookups.ts';
 /** Between two attempts of a response that has started: the pause that Retry-After asks of clients. */
 export const OVERLOADED_PAUSE_MS = 1_000;
 
-/** As long as a client waits for a store that starts to fail: a read that has waited longer elsewhere asks again. */
+/** As long as a client waits for a store that starts to fail: a read that has waited longer elsewhere queries it again. */
 const STORE_RETRY_MS = 1_000;
 
 export interface FetchContext extends FillContext {
@@ -77,7 +77,7 @@ export function startCursor(context: FetchContext, read: ChunkRead): Cursor {
   return { at: read.range.from, absent: false, corrupt: false, storeFailedMs: undefined, wasReadLately };
 }
 
-/** This read does not ask the cachestore now. It tries again later: waiting for a peer may have taken seconds. */
+/** This read does not query the cachestore now. It tries again later: waiting for a peer may have taken seconds. */
 export function storeFailedRecently({ clock }: FetchContext, { storeFailedMs }: Cursor): boolean {
   return storeFailedMs !== undefined && clock.now() - storeFailedMs < STORE_RETRY_MS;
 }

@@ -1,0 +1,75 @@
+/** The meaning of a peer's responses. */
+import type { OrcaError } from '#cache/core/errors.ts';
+import { parsePeerAddress } from '#cache/core/peer-set.ts';
+import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
+import type { FillAnswer, FillRequest, FillSource, PeerAddress } from '#cache/engine/ports.ts';
+import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
+import { peerUnavailable } from './peer-error.ts';
+import type { SignedCall } from './signed-call.ts';
+
+/** Throws peer_unavailable for a 200 without exactly the requested bytes or without a proof. */
+export function checkFillHead(
+  address: PeerAddress,
+  call: SignedCall,
+  status: number,
+  headers: ResponseHeaders,
+  lengthBytes: number,
+): void {
+  if (status === 206) throw peerUnavailable(address, 'unexpected 206 response', { status });
+  if (status !== 200) return;
+  if (headers['content-length'] !== String(lengthBytes) || (headers['content-encoding'] ?? '') !== '')
+    throw peerUnavailable(address, `its body is not the ${lengthBytes} bytes requested`, { status });
+  call.verify(status, headers, lengthBytes, '');
+}
+
+interface RefusedFill {
+  readonly status: number;
+  /** X-Orca-Chunk. */
+  readonly state: string;
+  readonly text: string;
+  readonly retryAfter: string | undefined;
+}
+
+/** Of a fill without bytes. Throws what the peer refuses it with, or peer_unavailable. */
+export function fillAnswerOf(
+  address: PeerAddress,
+  reason: FillRequest['reason'],
+  { status, state, text, retryAfter }: RefusedFill,
+): FillAnswer {
+  if (status === 204 && state === 'stored') return { kind: state };
+  if (status === 204 && state === 'none' && (reason === 'join' || reason === 'commit')) return { kind: state };
+  if (status === 409) {
+    const views = parseNotCoordinator(text);
+    if (views !== undefined) return { kind: 'not_coordinator', owner: ownerOf(views.owner), epoch: views.epoch };
+  }
+  throw refusalOf(address, status, text, retryAfter);
+}
+
+/** The origin's outcome at the peer; peer_unavailable for a response that is none. */
+export function refusalOf(
+  address: PeerAddress,
+  status: number,
+  text: string,
+  retryAfter: string | undefined,
+): OrcaError {
+  return (
+    parseRefusal(`peer ${address}`, status, text, retryAfter) ??
+    peerUnavailable(address, `unexpected ${status} response`, { status })
+  );
+}
+
+/** A missing or unknown source counts as the origin, so that the hit ratio is never too high. */
+export function sourceOf(text: string | undefined): FillSource {
+  return text === 'memory' || text === 'store' ? text : 'flight';
+}
+
+/** Undefined for an owner that is missing or not an address. */
+function ownerOf(text: string | undefined): PeerAddress | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return parsePeerAddress(text);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
