@@ -30,7 +30,7 @@ interface RefusedFill {
   readonly retryAfter: string | undefined;
 }
 
-/** Of a fill without bytes. Throws what the peer refuses it with, or peer_unavailable. */
+/** The answer to a fill without bytes. Throws the error that the peer reports, or peer_unavailable. */
 export function fillAnswerOf(
   address: PeerAddress,
   reason: FillRequest['reason'],
@@ -45,7 +45,7 @@ export function fillAnswerOf(
   throw refusalOf(address, status, text, retryAfter);
 }
 
-/** The origin's outcome at the peer; peer_unavailable for a response that is none. */
+/** The error that the peer reports; peer_unavailable for any other response. */
 export function refusalOf(
   address: PeerAddress,
   status: number,
