@@ -168,6 +168,12 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     replace: 'if (mustWait || waitMs > 0)',
   },
   {
+    name: 'a fill reads a chunk from the origin that was loaded into memory meanwhile',
+    file: 'cache/engine/fill/fill.ts',
+    search: 'if (context.memoryTier.get(chunk.path) !== undefined)\n      throw',
+    replace: 'if (context.memoryTier.get(chunk.path) === null)\n      throw',
+  },
+  {
     name: 'a fill that waited for its slot does not query the cachestore again',
     file: 'cache/engine/fill/fill.ts',
     search: '>= LOOK_AGAIN_MS',

@@ -256,19 +256,6 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a fill reads a chunk from the origin that was loaded into memory meanwhile',
-    seed: 12_103,
-    shows: ({ faults }) => faults.has('store-errors') && faults.has('origin-slow'),
-    edits: [
-      {
-        file: FILL,
-        search:
-          "if (context.memoryTier.get(chunk.path) !== undefined)\n      throw new OrcaError('chunk_stored', `${chunk.path} was loaded from the cachestore meanwhile`);",
-        replace: '',
-      },
-    ],
-  },
-  {
     name: 'a piece does not keep its segment',
     seed: 1,
     edits: [
@@ -640,7 +627,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a replica with a slow origin counts as dead at the deadline',
-    seed: 3056,
+    seed: 6035,
     shows: ({ origin }) => origin.bytesPerMs < 400,
     edits: [
       {
