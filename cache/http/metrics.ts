@@ -109,11 +109,12 @@ function edgeObserver(
   slow: SlowRequests,
 ): EdgeObserver {
   return {
-    request(method, status, cache, durationMs, bucket, key) {
-      slow.note(durationMs, knownMethod(method), status, cache, bucket, key);
+    request(givenMethod, status, cache, durationMs, bucket, key) {
+      const method = knownMethod(givenMethod);
+      slow.note(durationMs, method, status, cache, bucket, key);
       usage.request(bucket, cache);
-      counters.edgeRequests.inc({ method: knownMethod(method), code: String(status), cache });
-      histograms.edgeRequestSeconds.observe({ method: knownMethod(method) }, durationMs / 1000);
+      counters.edgeRequests.inc({ method, code: String(status), cache });
+      histograms.edgeRequestSeconds.observe({ method }, durationMs / 1000);
     },
     firstByte: (durationMs) => histograms.firstByteSeconds.observe(durationMs / 1000),
     served(source, lengthBytes, bucket) {

@@ -85,7 +85,7 @@ function isDue(
 ): boolean {
   const isLimitEdited =
     before.capacity === undefined || next.capacity === undefined || isAsSpecified(cache, report.capacityBytes);
-  // A user who has edited the capacity waits for the effect. The size of some file systems changes by itself.
+  // Users expect to see an edited capacity at once. The size of some file systems changes without an edit.
   if (before.capacity !== next.capacity && isLimitEdited) return true;
   const updatedMs = Date.parse(before.updateTime);
   if (nowMs - updatedMs < MIN_INTERVAL_MS) return false;

@@ -112,26 +112,26 @@ export class CapacityOracle {
   // -- what happens
 
   listed(
-    who: Incarnation,
+    replica: Incarnation,
     prefix: string,
     cursor: string | undefined,
     entries: readonly { name: string; sizeBytes: number }[],
   ) {
-    const deed = this.#of(who);
+    const deed = this.#of(replica);
     const atMs = this.#world.nowMs;
     if (prefix === '_orca/pins/' && cursor === undefined) deed.pinsListedMs = atMs;
     for (const { name, sizeBytes } of entries) deed.listed.set(name, { lengthBytes: sizeBytes, atMs });
   }
 
   /** The sweep of a shard has got an error instead of a page. */
-  listFailed(who: Incarnation, prefix: string): void {
-    if (/^far\/..$/.test(prefix)) this.#of(who).hasFailedList = true;
+  listFailed(replica: Incarnation, prefix: string): void {
+    if (/^far\/..$/.test(prefix)) this.#of(replica).hasFailedList = true;
   }
 
-  swept(who: Incarnation, outcome: 'done' | 'failed'): void {
-    const deed = this.#of(who);
+  swept(replica: Incarnation, outcome: 'done' | 'failed'): void {
+    const deed = this.#of(replica);
     if (outcome === 'done' && deed.hasFailedList)
-      this.#world.violate('a cut list is an error', `${who.owner.name} has counted a shard whose list failed`);
+      this.#world.violate('a cut list is an error', `${replica.owner.name} has counted a shard whose list failed`);
     deed.hasFailedList = false;
   }
 
@@ -154,19 +154,22 @@ export class CapacityOracle {
   }
 
   /** The store deletes the name. `chunk`: what is stored there. */
-  removing(who: Incarnation, name: string, chunk: StoredChunk | undefined): void {
-    if (chunk !== undefined) this.#checkChunk(who, chunk);
+  removing(replica: Incarnation, name: string, chunk: StoredChunk | undefined): void {
+    if (chunk !== undefined) this.#checkChunk(replica, chunk);
     else if (name.startsWith('_orca/pins/')) this.#written.delete(name);
     else if (
       this.foreign.has(name) ||
       (!name.startsWith('far/') && !DELETED_PREFIXES.some((prefix) => name.startsWith(prefix)))
     )
-      this.#world.violate('what is not ours stays', `${who.owner.name} deletes ${name}`);
+      this.#world.violate('what is not ours stays', `${replica.owner.name} deletes ${name}`);
   }
 
   /** The store reports the names as removed. */
-  told(who: Incarnation, removed: readonly { readonly name: string; readonly chunk: StoredChunk | undefined }[]): void {
-    const deed = this.#of(who);
+  told(
+    replica: Incarnation,
+    removed: readonly { readonly name: string; readonly chunk: StoredChunk | undefined }[],
+  ): void {
+    const deed = this.#of(replica);
     const chunks = removed.filter(({ name }) => name.startsWith('far/'));
     deed.told = chunks.map(({ name, chunk }) => ({
       name,
@@ -177,20 +180,20 @@ export class CapacityOracle {
   }
 
   /** The replica counts what it has evicted. */
-  counted(who: Incarnation, reason: EvictionReason, lengthBytes: number, chunks: number): void {
-    const deed = this.#of(who);
+  counted(replica: Incarnation, reason: EvictionReason, lengthBytes: number, chunks: number): void {
+    const deed = this.#of(replica);
     deed.countedBytes += lengthBytes;
     this.evictedBytes[reason] += lengthBytes;
     // A batch of superseded versions has nothing else; others may be mixed.
     if (chunks !== deed.told.length) return;
-    for (const { chunk } of deed.told) if (chunk !== undefined) this.#checkReason(who, reason, chunk);
+    for (const { chunk } of deed.told) if (chunk !== undefined) this.#checkReason(replica, reason, chunk);
   }
 
   /** After each event. */
-  check(who: Incarnation): void {
-    const deed = this.#of(who);
+  check(replica: Incarnation): void {
+    const deed = this.#of(replica);
     const { toldBytes, countedBytes } = deed;
-    const { capacity } = who.engine;
+    const { capacity } = replica.engine;
     const minute = capacity.cutoffMinute();
     if (minute !== undefined && minute !== deed.cutoffs.at(-1)?.minute) {
       const { nowMs } = this.#world;
@@ -200,50 +203,54 @@ export class CapacityOracle {
     if (coveredShards > SHARDS)
       this.#world.violate(
         'no shard is counted twice',
-        `${who.owner.name} received the account of ${coveredShards} shards`,
+        `${replica.owner.name} received the account of ${coveredShards} shards`,
       );
     if (toldBytes !== countedBytes)
       this.#world.violate(
         'every eviction is accounted for',
-        `${who.owner.name} counts ${countedBytes} evicted bytes, the cachestore has told it of ${toldBytes}`,
+        `${replica.owner.name} counts ${countedBytes} evicted bytes, the cachestore has told it of ${toldBytes}`,
       );
   }
 
   // -- rules
 
-  #checkChunk(who: Incarnation, { name, sinceMs }: StoredChunk): void {
+  #checkChunk(replica: Incarnation, { name, sinceMs }: StoredChunk): void {
     const { nowMs } = this.#world;
-    const deed = this.#of(who);
+    const deed = this.#of(replica);
     const listed = deed.listed.get(name);
     const ageMs = nowMs - sinceMs;
     const wasListed = listed !== undefined && nowMs - listed.atMs <= LISTED_MS;
     if (!wasListed)
       this.#world.violate(
         'what is young stays',
-        `${who.owner.name} deletes ${name}, which was not listed to it lately`,
+        `${replica.owner.name} deletes ${name}, which was not listed to it lately`,
       );
     // No store deletes on the condition of an age: a chunk that returned since it was listed goes with the one before.
     else if (ageMs < this.#minAgeMs && sinceMs <= listed.atMs)
-      this.#world.violate('what is young stays', `${who.owner.name} deletes ${name} at the age of ${ageMs} ms`);
+      this.#world.violate('what is young stays', `${replica.owner.name} deletes ${name} at the age of ${ageMs} ms`);
     const pinnedBy = this.#pinsOf(name).find(([, { atMs }]) => atMs <= deed.pinsListedMs || nowMs - atMs > PIN_RACE_MS);
     if (pinnedBy !== undefined)
-      this.#world.violate('what is pinned stays', `${who.owner.name} deletes ${name}, which ${pinnedBy[0]} pins`);
+      this.#world.violate('what is pinned stays', `${replica.owner.name} deletes ${name}, which ${pinnedBy[0]} pins`);
   }
 
-  #checkReason(who: Incarnation, reason: EvictionReason, { name, version, sinceMs }: StoredChunk): void {
+  #checkReason(replica: Incarnation, reason: EvictionReason, { name, version, sinceMs }: StoredChunk): void {
     const { nowMs } = this.#world;
     const { faults } = this.#scenario;
     const replacedMs = nowMs - version.diedMs;
     if (reason === 'superseded' && !faults.has('origin-flaps') && replacedMs < this.#minAgeMs)
       this.#world.violate(
         'what is young stays',
-        `${who.owner.name} deletes ${name} as superseded, ${replacedMs} ms after it was replaced`,
+        `${replica.owner.name} deletes ${name} as superseded, ${replacedMs} ms after it was replaced`,
       );
-    this.#checkUse(who, reason, { name, sinceMs });
+    this.#checkUse(replica, reason, { name, sinceMs });
   }
 
   /** What was read lately stays, where no read gets lost. */
-  #checkUse(who: Incarnation, reason: EvictionReason, { name, sinceMs }: Pick<StoredChunk, 'name' | 'sinceMs'>): void {
+  #checkUse(
+    replica: Incarnation,
+    reason: EvictionReason,
+    { name, sinceMs }: Pick<StoredChunk, 'name' | 'sinceMs'>,
+  ): void {
     const { nowMs } = this.#world;
     const { faults } = this.#scenario;
     const { settings, storeBytes, clockOffsetMs = 0 } = this.#plan ?? {};
@@ -252,22 +259,22 @@ export class CapacityOracle {
     const known = this.#reads.get(name)?.findLast(({ endedMs }) => endedMs < nowMs - REPORTED_MS);
     const usedMs = Math.max(sinceMs, known?.startedMs ?? 0);
     if (reason === 'capacity' && !losesReads && clockOffsetMs === 0) {
-      const cutoff = Math.max(...this.#of(who).cutoffs.map(({ minute }) => minute));
+      const cutoff = Math.max(...this.#of(replica).cutoffs.map(({ minute }) => minute));
       const end = Math.floor((EPOCH_MS + nowMs) / MINUTE_MS) + 1;
       const oldest = end - ONCE_SPEED * (end - Math.floor((EPOCH_MS + usedMs) / MINUTE_MS));
       if (oldest >= cutoff)
         this.#world.violate(
           'what is read stays',
-          `${who.owner.name} deletes ${name}, used ${nowMs - usedMs} ms ago, in minute ${oldest}, for ${cutoff}`,
+          `${replica.owner.name} deletes ${name}, used ${nowMs - usedMs} ms ago, in minute ${oldest}, for ${cutoff}`,
         );
     }
     if (reason !== 'idle') return;
     if (maxIdleMs === undefined) {
-      this.#world.violate('what is read stays', `${who.owner.name} deletes ${name} as idle without such a limit`);
+      this.#world.violate('what is read stays', `${replica.owner.name} deletes ${name} as idle without such a limit`);
       return;
     }
     if (!losesReads && nowMs - usedMs < maxIdleMs)
-      this.#world.violate('what is read stays', `${who.owner.name} deletes ${name}, used ${nowMs - usedMs} ms ago`);
+      this.#world.violate('what is read stays', `${replica.owner.name} deletes ${name}, used ${nowMs - usedMs} ms ago`);
   }
 
   /** The pins of a chunk that have not expired. */
@@ -336,8 +343,8 @@ export class CapacityOracle {
     }
   }
 
-  #of(who: Incarnation): Deed {
-    let deed = this.#deeds.get(who);
+  #of(replica: Incarnation): Deed {
+    let deed = this.#deeds.get(replica);
     if (deed === undefined) {
       deed = {
         listed: new Map(),
@@ -348,7 +355,7 @@ export class CapacityOracle {
         told: [],
         cutoffs: [],
       };
-      this.#deeds.set(who, deed);
+      this.#deeds.set(replica, deed);
     }
     return deed;
   }

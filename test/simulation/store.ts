@@ -53,7 +53,7 @@ export class SimStore {
   readonly #oracle: CapacityOracle;
   /** Draws only in runs with a bounded cachestore. */
   readonly #capacityRandom: Random;
-  readonly #onRemoved: (who: Incarnation) => void;
+  readonly #onRemoved: (replica: Incarnation) => void;
   readonly #smalls = new Map<string, Uint8Array>();
   readonly #smallsSinceMs = new Map<string, number>();
   /** Every byte that was inverted during the run: `path@offset`. */
@@ -70,7 +70,7 @@ export class SimStore {
     capacity: {
       readonly oracle: CapacityOracle;
       readonly random: Random;
-      readonly onRemoved: (who: Incarnation) => void;
+      readonly onRemoved: (replica: Incarnation) => void;
     },
   ) {
     this.#world = world;
@@ -167,8 +167,8 @@ export class SimStore {
     return true;
   }
 
-  portFor(who: Incarnation): ChunkStore {
-    const small = <T>(call: CallOptions, action: () => T): Promise<T> => this.#answer(who, call, undefined, action);
+  portFor(replica: Incarnation): ChunkStore {
+    const small = <T>(call: CallOptions, action: () => T): Promise<T> => this.#answer(replica, call, undefined, action);
     return {
       read: (chunk, range, sink, onInfo, call) => {
         const failure = this.#failure(chunk.path);
@@ -177,7 +177,7 @@ export class SimStore {
         if (present !== undefined && this.#faults.strikes('store-flip') !== undefined && this.#random.chance(0.4))
           this.#flipOne(present, this.#random.int(range.from, Math.min(range.from + BAD_WITHIN_BYTES, range.to)));
         return pour(this.#world, {
-          owner: who.owner,
+          owner: replica.owner,
           random: this.#random,
           ...this.#pace(failure === 'hang'),
           range,
@@ -187,7 +187,7 @@ export class SimStore {
           unavailable: (message) => this.#unavailable(chunk.path, message),
           onHead: () => {
             if (failure instanceof OrcaError) throw failure;
-            if (!this.#chunks.has(chunk.path)) who.toldMissing.push(chunk.path);
+            if (!this.#chunks.has(chunk.path)) replica.toldMissing.push(chunk.path);
             onInfo(this.#checked(chunk).metadata);
           },
           source: (offset, target) => this.#bytes(chunk, offset, target),
@@ -196,12 +196,12 @@ export class SimStore {
         });
       },
       has: (chunk, call) =>
-        this.#answer(who, call, chunk.path, () => {
+        this.#answer(replica, call, chunk.path, () => {
           if (!this.#chunks.has(chunk.path)) return false;
           this.#checked(chunk);
           return true;
         }),
-      commit: (chunk, metadata, pieces, call) => this.#commit(who, chunk, metadata, pieces, call),
+      commit: (chunk, metadata, pieces, call) => this.#commit(replica, chunk, metadata, pieces, call),
       getSmall: (name, call) => small(call, () => this.#smalls.get(name)),
       putSmall: (name, body, call) =>
         small(call, () => {
@@ -216,20 +216,20 @@ export class SimStore {
         }),
       deleteSmall: (name, call) => small(call, () => void this.#smalls.delete(name)),
       list: (prefix, cursor, call) =>
-        this.#answer(who, call, undefined, () => {
-          this.#failList(who, prefix, cursor);
+        this.#answer(replica, call, undefined, () => {
+          this.#failList(replica, prefix, cursor);
           const page = this.#page(prefix, cursor);
-          this.#oracle.listed(who, prefix, cursor, page.entries);
+          this.#oracle.listed(replica, prefix, cursor, page.entries);
           return page;
         }),
-      remove: (names, call) => this.#answer(who, call, undefined, () => this.#removeAll(who, names)),
+      remove: (names, call) => this.#answer(replica, call, undefined, () => this.#removeAll(replica, names)),
       ...(this.#isFileSystem && { totalBytes: async () => this.#scenario.capacity?.storeBytes }),
       close: async () => {},
     };
   }
 
   #commit(
-    who: Incarnation,
+    replica: Incarnation,
     chunk: Chunk,
     metadata: ChunkMetadata,
     pieces: readonly Uint8Array[],
@@ -246,7 +246,7 @@ export class SimStore {
     const limits = { signal: call.signal, firstByteTimeoutMs: Infinity };
     return answer(
       this.#world,
-      who.owner,
+      replica.owner,
       limits,
       delayMs,
       (message) => this.#unavailable(chunk.path, message),
@@ -254,11 +254,11 @@ export class SimStore {
         if (failure instanceof OrcaError) throw failure;
         // The memory must not have changed during the upload.
         this.#compare(chunk, pieces);
-        this.#checkRepair(who, chunk, metadata, call.overwrite === true);
+        this.#checkRepair(replica, chunk, metadata, call.overwrite === true);
         const grownBytes = chunk.lengthBytes - (this.#chunks.get(chunk.path)?.lengthBytes ?? 0);
         if (grownBytes > 0 && !this.#hasRoom(grownBytes)) throw this.#unavailable(chunk.path, 'the store is full', 507);
         const outcome = this.#put(chunk, metadata, call.overwrite === true);
-        this.#world.note('store', `${who.owner.name} commits ${chunk.path}: ${outcome}`);
+        this.#world.note('store', `${replica.owner.name} commits ${chunk.path}: ${outcome}`);
         if (failure === 'lost answer') throw this.#unavailable(chunk.path, 'the connection was cut after the upload');
         return outcome;
       },
@@ -285,15 +285,18 @@ export class SimStore {
   }
 
   /** A commit that repairs a corrupt chunk overwrites it; a chunk of another length or version is replaced by every commit. */
-  #checkRepair(who: Incarnation, { path }: Chunk, metadata: ChunkMetadata, overwrite: boolean): void {
-    const foundMs = who.foundBad.get(path);
+  #checkRepair(replica: Incarnation, { path }: Chunk, metadata: ChunkMetadata, overwrite: boolean): void {
+    const foundMs = replica.foundBad.get(path);
     const isTroubled =
       TROUBLE.some((fault) => this.#scenario.faults.has(fault)) || this.#scenario.capacity?.storeBytes !== undefined;
     const stored = this.#chunks.get(path);
     if (overwrite || foundMs === undefined || isTroubled || stored === undefined || stored.flips.size === 0) return;
     if (!isSameChunk(metadata, stored.lengthBytes, stored.metadata)) return;
     if (this.#world.nowMs - foundMs < ROUND_TRIP_MS)
-      this.#world.violate('what is bad is repaired', `${who.owner.name} found ${path} bad and does not write over it`);
+      this.#world.violate(
+        'what is bad is repaired',
+        `${replica.owner.name} found ${path} bad and does not write over it`,
+      );
   }
 
   #compare(chunk: Chunk, pieces: readonly Uint8Array[]): void {
@@ -332,12 +335,12 @@ export class SimStore {
       if (flip >= offset && flip < offset + target.length) target[flip - offset] = ~target[flip - offset]!;
   }
 
-  #answer<T>(who: Incarnation, call: CallOptions, path: string | undefined, action: () => T): Promise<T> {
+  #answer<T>(replica: Incarnation, call: CallOptions, path: string | undefined, action: () => T): Promise<T> {
     const failure = this.#failure(path);
     const delayMs = this.#pace(failure === 'hang').firstByteMs;
     return answer(
       this.#world,
-      who.owner,
+      replica.owner,
       call,
       delayMs,
       (message) => this.#unavailable(path, message),
@@ -409,16 +412,16 @@ export class SimStore {
   }
 
   /** A list may fail in the middle; credentials may lack the permission to list or to delete. */
-  #failList(who: Incarnation, prefix: string, cursor: string | undefined): void {
+  #failList(replica: Incarnation, prefix: string, cursor: string | undefined): void {
     const denied = this.#faults.window('denied');
     if (denied !== undefined && denied.way < 0.5) throw this.#unavailable(undefined, 'lists are denied', 403);
     if (!this.#isStruck('list-errors') || !this.#capacityRandom.chance(cursor === undefined ? 0.3 : 1)) return;
-    this.#oracle.listFailed(who, prefix);
+    this.#oracle.listFailed(replica, prefix);
     throw this.#unavailable(undefined, 'the list was cut');
   }
 
   /** Some names may fail, and the answer may be lost. */
-  #removeAll(who: Incarnation, names: readonly string[]): Removal {
+  #removeAll(replica: Incarnation, names: readonly string[]): Removal {
     const denied = this.#faults.window('denied');
     if (denied !== undefined && denied.way >= 0.5) {
       const error = this.#unavailable(undefined, 'deletions are denied', 403);
@@ -432,23 +435,25 @@ export class SimStore {
       .filter(mayFail)
       .map((name) => ({ name, error: this.#unavailable(undefined, 'the store answers 500', 500) }));
     const kept = new Set(failed.map(({ name }) => name));
-    const removed = names.filter((name) => !kept.has(name)).map((name) => ({ name, chunk: this.#remove(who, name) }));
-    this.#onRemoved(who);
+    const removed = names
+      .filter((name) => !kept.has(name))
+      .map((name) => ({ name, chunk: this.#remove(replica, name) }));
+    this.#onRemoved(replica);
     if (failing === 'lost answer') throw this.#unavailable(undefined, 'the connection was cut after the removal');
-    this.#oracle.told(who, removed);
+    this.#oracle.told(replica, removed);
     return { removed: removed.length, failed };
   }
 
-  #remove(who: Incarnation, name: string): StoredChunk | undefined {
+  #remove(replica: Incarnation, name: string): StoredChunk | undefined {
     const stored = this.#chunks.get(name);
     const chunk = stored && storedChunk(stored);
-    this.#oracle.removing(who, name, chunk);
+    this.#oracle.removing(replica, name, chunk);
     this.#smalls.delete(name);
     this.#smallsSinceMs.delete(name);
     if (chunk === undefined) return undefined;
     this.#chunks.delete(name);
     this.#vanishedMs.set(name, this.#world.nowMs);
-    this.#ledger.excuse(name, 'store', `${who.owner.name} has removed it from the cachestore`);
+    this.#ledger.excuse(name, 'store', `${replica.owner.name} has removed it from the cachestore`);
     return chunk;
   }
 

@@ -21,7 +21,7 @@ const DIGITS = Uint8Array.from({ length: 256 }, (_, code) => {
   const value = '0123456789abcdef'.indexOf(String.fromCharCode(code));
   return value === -1 ? NO_DIGIT : value;
 });
-const MINUTE_MS = 60_000;
+export const MINUTE_MS = 60_000;
 /** 15 digits are safe integers, whatever they are. */
 const MAX_INDEX_DIGITS = 15;
 

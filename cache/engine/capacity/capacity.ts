@@ -15,7 +15,7 @@ import { abortable } from '#shared/abortable.ts';
 import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
 import type { GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import { Accountant } from './accountant.ts';
-import { Alarm } from './alarm.ts';
+import { Alarm } from '#shared/alarm.ts';
 import { Evictions } from './evictions.ts';
 import { Ledgers } from './ledgers.ts';
 import { Obstacles } from './obstacles.ts';

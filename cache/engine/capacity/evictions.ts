@@ -1,13 +1,12 @@
 /** What this replica has evicted: sums by reason, and the keys of a day, by which chunks that return are recognized. */
+import { minuteOf } from '#cache/core/capacity/chunk-key.ts';
 import { RecordTable } from '#cache/core/capacity/records.ts';
 import type { CommittedChunk } from '#cache/core/capacity/report-codec.ts';
 import type { EvictionReason } from '#cache/core/capacity/usage-codec.ts';
-
 import type { Room } from './room.ts';
 import type { CountedChunk } from './shard-count.ts';
 
 /** 3 MB. */
-const MINUTE_MS = 60_000;
 const MAX_REMEMBERED = 100_000;
 /** A chunk that returns within a day should not have been evicted: the cachestore is small. */
 const REMEMBERED_MINUTES = 24 * 60;
@@ -62,6 +61,6 @@ export class Evictions {
 
   /** Monotonic. */
   #minute(): number {
-    return Math.floor(this.#room.clock.now() / MINUTE_MS);
+    return minuteOf(this.#room.clock.now());
   }
 }

@@ -3,7 +3,7 @@
  * of its chunks is judged again, by pins and reads as of then.
  */
 import { effectiveMinute } from '#cache/core/capacity/cutoff.ts';
-import { minuteOf, parseChunkName, readKey, type ChunkKey } from '#cache/core/capacity/chunk-key.ts';
+import { MINUTE_MS, minuteOf, parseChunkName, readKey, type ChunkKey } from '#cache/core/capacity/chunk-key.ts';
 import { OTHER_BUCKET } from '#cache/core/capacity/bucket-names.ts';
 import type { PinSet } from '#cache/core/capacity/pins.ts';
 import type { EvictionReason } from '#cache/core/capacity/usage-codec.ts';
@@ -15,8 +15,6 @@ import type { LastRead } from './ledgers.ts';
 import type { Room } from './room.ts';
 import type { CountedChunk } from './shard-count.ts';
 import { firstOfTick } from './ticks.ts';
-
-const MINUTE_MS = 60_000;
 
 /** Which chunks the accountant wants to go. */
 export interface Cutoff {

@@ -9,7 +9,7 @@ import { Histogram } from '#cache/core/capacity/histogram.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#shared/abortable.ts';
 import type { PeerAddress, PeerClient } from '#cache/engine/ports.ts';
-import type { Alarm } from './alarm.ts';
+import type { Alarm } from '#shared/alarm.ts';
 import type { Obstacles } from './obstacles.ts';
 import type { Evictions } from './evictions.ts';
 import { reportIntervalMs } from './intervals.ts';

@@ -1,6 +1,6 @@
 /** What one shard holds: what its last sweep has found, and what has changed since. */
 import { addBucketBytes } from '#cache/core/capacity/bucket-names.ts';
-import { minuteOf } from '#cache/core/capacity/chunk-key.ts';
+import { MINUTE_MS, minuteOf } from '#cache/core/capacity/chunk-key.ts';
 import { Histogram, MAX_SHARD_ENTRIES } from '#cache/core/capacity/histogram.ts';
 import { RecordTable } from '#cache/core/capacity/records.ts';
 import type { CommittedChunk } from '#cache/core/capacity/report-codec.ts';
@@ -10,8 +10,7 @@ import { minuteOfTick, tickOf } from './ticks.ts';
 /** A minute's commits of one shard; a report that comes later counts a chunk twice, until the next sweep. */
 const MAX_RECENT = 2_000;
 /** Reports of commits arrive within a minute; one that was not delivered, a minute later. */
-export const RECENT_MS = 3 * 60_000;
-const MINUTE_MS = 60_000;
+export const RECENT_MS = 3 * MINUTE_MS;
 
 export interface CountedChunk {
   readonly high: number;

@@ -7,6 +7,7 @@ import { wasNotAsked } from '#cache/engine/upstream/circuit-breaker.ts';
 import type { GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import { codeOf, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#shared/abortable.ts';
+import { openSemaphore } from '#shared/semaphore.ts';
 import { isDenied, type Obstacles } from './obstacles.ts';
 
 /** One page can be listed while another batch is deleted. */
@@ -25,8 +26,8 @@ export class StoreCalls {
   readonly #clock: Clock;
   readonly #obstacles: Obstacles;
   readonly #observer: Pick<Observer, 'storeRequest'>;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  /** Each caller makes one call at a time: a handful wait. */
+  readonly #withPermit = openSemaphore(MAX_AT_ONCE);
 
   constructor(store: GuardedStore, clock: Clock, obstacles: Obstacles, observer: Pick<Observer, 'storeRequest'>) {
     this.#observer = observer;
@@ -111,29 +112,12 @@ export class StoreCalls {
     }
   }
 
-  async #call<T>(limitMs: number, signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    await this.#enter(signal);
-    try {
+  #call<T>(limitMs: number, signal: AbortSignal, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    return this.#withPermit(signal, async () => {
       // A small object would be a probe of the breaker, for which no client waits.
       this.#store.breaker.throwUnlessClosed();
       const late = () => new OrcaError('store_unavailable', `no answer within ${limitMs} ms`);
-      return await withDeadline(this.#clock, limitMs, late, signal, call);
-    } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
-    }
-  }
-
-  /** Each caller makes one call at a time: a handful wait. */
-  async #enter(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    while (this.#running >= MAX_AT_ONCE) {
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
-      if (signal.aborted) this.#waiting.shift()?.();
-      signal.throwIfAborted();
-    }
-    this.#running++;
+      return withDeadline(this.#clock, limitMs, late, signal, call);
+    });
   }
 }

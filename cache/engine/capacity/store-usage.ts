@@ -6,7 +6,7 @@ import { usageName } from '#cache/core/capacity/chunk-key.ts';
 import type { StoreAccount } from '#cache/core/capacity/store-account.ts';
 import { decodePublishedUsage, encodePublishedUsage } from '#cache/core/capacity/usage-codec.ts';
 import { hasCode } from '#cache/core/errors.ts';
-import type { Alarm } from './alarm.ts';
+import type { Alarm } from '#shared/alarm.ts';
 import type { Room } from './room.ts';
 
 /** Both change slowly. */

@@ -6,7 +6,7 @@ import { shardOf, shardPrefix } from '#cache/core/capacity/chunk-key.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { isStoreFull } from '#cache/engine/upstream/guarded.ts';
 import { backoffMs } from '#shared/backoff.ts';
-import type { Alarm } from './alarm.ts';
+import type { Alarm } from '#shared/alarm.ts';
 import type { Obstacles } from './obstacles.ts';
 import type { Evictions } from './evictions.ts';
 import type { Ledgers, OpenLedger } from './ledgers.ts';

@@ -11,6 +11,7 @@ import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#shared/abortable.ts';
+import { Alarm } from '#shared/alarm.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import type { Clock, Observer, Rank } from '#cache/engine/ports.ts';
@@ -77,10 +78,11 @@ export class Outbox {
   #failures = 0;
   #isFull = false;
   #nextTryMs = 0;
-  #wake = new AbortController();
+  readonly #alarm: Alarm;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
+    this.#alarm = new Alarm(options.clock);
     options.store.breaker.onClose(() => this.wake());
     options.memoryTier.keepUncommittedWhile(() => this.#isKeepingUp);
   }
@@ -93,7 +95,7 @@ export class Outbox {
   /** The store has recovered, or commits may begin: waiting commits are tried at once. */
   wake(): void {
     this.#nextTryMs = 0;
-    this.#wake.abort(new OrcaError('cancelled', 'the cachestore has recovered'));
+    this.#alarm.ring();
   }
 
   /** All commits that are not done. */
@@ -131,7 +133,7 @@ export class Outbox {
       // An empty outbox sleeps until it is woken; the bound is only a precaution.
       const idle = oldest === undefined || !this.#options.mayCommit();
       const waitMs = idle ? BACKOFF_MAX_MS : this.#nextTryMs - this.#options.clock.now();
-      if (waitMs > 0) await this.#sleep(waitMs, signal);
+      if (waitMs > 0) await this.#alarm.sleep(waitMs, signal);
       else if (oldest !== undefined && (await this.#try(oldest))) this.#remove(oldest);
     }
   }
@@ -159,7 +161,7 @@ export class Outbox {
     if (mayTry && (await this.#try(item))) return;
     this.#waiting.push(item);
     this.#watchProgress();
-    this.#wake.abort(new OrcaError('cancelled', 'a commit is waiting'));
+    this.#alarm.ring();
   }
 
   /** True when the item is done: committed, or permanently refused. */
@@ -240,16 +242,6 @@ export class Outbox {
     this.#isFull = isFull;
     this.#nextTryMs = clock.now() + pauseMs;
     if (isFull) onFull?.();
-  }
-
-  async #sleep(ms: number, signal: AbortSignal): Promise<void> {
-    this.#wake = new AbortController();
-    const either = AbortSignal.any([signal, this.#wake.signal]);
-    try {
-      await this.#options.clock.sleep(ms, either);
-    } catch (error) {
-      if (!either.aborted) throw error;
-    }
   }
 
   /** A single commit fits, whatever its size. */

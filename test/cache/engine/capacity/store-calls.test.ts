@@ -20,16 +20,20 @@ async function all<T>(pages: AsyncGenerator<readonly T[]>): Promise<T[]> {
   return items;
 }
 
+/** A cachestore whose reads of small objects end when a test says so. */
+function pending() {
+  const running: PromiseWithResolvers<undefined>[] = [];
+  const getSmall = () => {
+    const call = Promise.withResolvers<undefined>();
+    running.push(call);
+    return call.promise;
+  };
+  return { ...over(() => ({ getSmall })), running };
+}
+
 describe('calls of the cachestore', () => {
   it('run two at once at most, in order', async () => {
-    const running: PromiseWithResolvers<undefined>[] = [];
-    const { calls, clock } = over(() => ({
-      getSmall: () => {
-        const call = Promise.withResolvers<undefined>();
-        running.push(call);
-        return call.promise;
-      },
-    }));
+    const { calls, clock, running } = pending();
     const ended = Array.from({ length: 4 }, (_, at) => calls.getSmall(`_orca/${at}`, NEVER));
     await clock.advance(1);
     expect(running).toHaveLength(2);
@@ -43,14 +47,7 @@ describe('calls of the cachestore', () => {
   });
 
   it('that wait end with their signal, and leave the place to others', async () => {
-    const running: PromiseWithResolvers<undefined>[] = [];
-    const { calls, clock } = over(() => ({
-      getSmall: () => {
-        const call = Promise.withResolvers<undefined>();
-        running.push(call);
-        return call.promise;
-      },
-    }));
+    const { calls, clock, running } = pending();
     const first = [calls.getSmall('_orca/a', NEVER), calls.getSmall('_orca/b', NEVER)];
     const abort = new AbortController();
     const leaving = calls.getSmall('_orca/c', abort.signal);

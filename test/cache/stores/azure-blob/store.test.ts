@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
-import { metadataHeaders, openAzureStore } from '#cache/stores/azure-blob/store.ts';
+import { metadataHeaders } from '#cache/stores/azure-blob/store.ts';
 import { chunkFor, metadataFor, patternBytes, piecesOf } from '#test/support/chunks.ts';
 import { collectSink } from '#test/support/collect-sink.ts';
-import { reply, startScriptedServer, type Script, type ScriptedServer } from '#test/support/scripted-server.ts';
+import { openScriptedAzure } from '#test/support/scripted-azure.ts';
+import { reply, type Script, type ScriptedServer } from '#test/support/scripted-server.ts';
 
-process.env['ORCA_TEST_AZURE_KEY'] = 'a2V5';
 const { signal } = new AbortController();
 const body = patternBytes(3_000_000, 4);
 const chunk = chunkFor(body, 'object');
@@ -15,20 +15,9 @@ const metadata = metadataFor(chunk, body);
 const pieces = piecesOf(body, 1_000_001);
 
 async function open(script: Script): Promise<{ server: ScriptedServer; store: ProbedStore }> {
-  const server = await startScriptedServer(script);
-  const store = openAzureStore({
-    account: 'acme',
-    endpoint: `${server.endpoint}/acme`,
-    container: 'chunks',
-    caFile: '',
-    credentials: { kind: 'env', accountKeyVar: 'ORCA_TEST_AZURE_KEY' },
-  });
-  store.trustConditions(true);
-  onTestFinished(async () => {
-    await store.close();
-    await server[Symbol.asyncDispose]();
-  });
-  return { server, store };
+  const opened = await openScriptedAzure(script);
+  opened.store.trustConditions(true);
+  return opened;
 }
 
 const refused = (status: string, code: string): Buffer => reply(status, { 'x-ms-error-code': code });

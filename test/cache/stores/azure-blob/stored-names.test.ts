@@ -1,18 +1,12 @@
 import { assert, property } from 'fast-check';
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ProbedStore } from '#cache/engine/ports.ts';
 import { parseBlobNames } from '#cache/stores/azure-blob/list-blobs.ts';
-import { openAzureStore } from '#cache/stores/azure-blob/store.ts';
 import { XmlError } from '#cache/wire/xml.ts';
 import { damaged, RUNS } from '#test/support/fuzz.ts';
-import {
-  reply,
-  startScriptedServer,
-  type CapturedRequest,
-  type ScriptedServer,
-} from '#test/support/scripted-server.ts';
+import { openScriptedAzure } from '#test/support/scripted-azure.ts';
+import { reply, type CapturedRequest, type ScriptedServer } from '#test/support/scripted-server.ts';
 
-process.env['ORCA_TEST_AZURE_KEY'] = 'a2V5';
 const { signal } = new AbortController();
 const HEX = 'ab'.repeat(32);
 const names = (count: number): string[] => Array.from({ length: count }, (_, index) => `far/${HEX}/${index}`);
@@ -20,23 +14,11 @@ const names = (count: number): string[] => Array.from({ length: count }, (_, ind
 async function open(
   answerOf: (request: CapturedRequest) => Buffer | 'reset',
 ): Promise<{ server: ScriptedServer; store: ProbedStore }> {
-  const server = await startScriptedServer((request, answer) => {
+  return openScriptedAzure((request, answer) => {
     const bytes = answerOf(request);
     if (bytes === 'reset') answer.reset();
     else answer.write(bytes);
   });
-  const store = openAzureStore({
-    account: 'acme',
-    endpoint: `${server.endpoint}/acme`,
-    container: 'chunks',
-    caFile: '',
-    credentials: { kind: 'env', accountKeyVar: 'ORCA_TEST_AZURE_KEY' },
-  });
-  onTestFinished(async () => {
-    await store.close();
-    await server[Symbol.asyncDispose]();
-  });
-  return { server, store };
 }
 
 const refused = (status: string, code: string): Buffer => reply(status, { 'x-ms-error-code': code });

@@ -1,6 +1,5 @@
 /** A pause that can be ended early. */
-import { OrcaError } from '#cache/core/errors.ts';
-import type { Clock } from '#cache/engine/ports.ts';
+import type { Clock } from './clock.ts';
 
 export class Alarm {
   readonly #clock: Clock;
@@ -12,7 +11,7 @@ export class Alarm {
 
   /** Ends the pause; without one, the next pause. */
   ring(): void {
-    this.#wake.abort(new OrcaError('cancelled', 'there is something to do'));
+    this.#wake.abort(new Error('there is something to do'));
   }
 
   /** Resolves after `ms`, with `ring`, or when the signal aborts. */
