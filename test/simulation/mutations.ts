@@ -487,7 +487,7 @@ export const MUTATIONS: readonly Mutation[] = [
       {
         file: OUTBOX,
         search: 'else if (oldest !== undefined && (await this.#try(oldest))) this.#remove(oldest);',
-        replace: 'else await this.#sleep(BACKOFF_MAX_MS, signal);',
+        replace: 'else await this.#alarm.sleep(BACKOFF_MAX_MS, signal);',
       },
     ],
   },

@@ -20,7 +20,7 @@ async function all<T>(pages: AsyncGenerator<readonly T[]>): Promise<T[]> {
   return items;
 }
 
-/** A cachestore whose reads of small objects end when a test says so. */
+/** A cachestore whose reads of small objects end when a test resolves them. */
 function pending() {
   const running: PromiseWithResolvers<undefined>[] = [];
   const getSmall = () => {
