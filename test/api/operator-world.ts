@@ -32,6 +32,8 @@ export interface ApiWorld {
   readonly metric: (name: string) => Promise<number>;
   /** The operator's writes according to the audit log, without the Lease. */
   readonly writes: () => Promise<readonly string[]>;
+  /** Resolves to `writes()` once the operator has neither reconciled nor written for two seconds. */
+  readonly writesAtRest: () => Promise<readonly string[]>;
   /** Resident memory of the operator's process, current and peak. */
   readonly memory: () => { readonly nowBytes: number; readonly peakBytes: number };
 }
@@ -58,10 +60,34 @@ export async function openApiWorld(): Promise<ApiWorld> {
   const pathOf = (namespace: string, name: string): string =>
     `${collectionPath(API_VERSION, PLURAL, namespace)}/${name}`;
 
+  const metric = async (name: string): Promise<number> => {
+    const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  };
+  const writes = async (): Promise<readonly string[]> =>
+    (await plane.operatorWrites()).filter((write) => !write.endsWith('leases'));
+
   return {
     plane,
     kube,
     operator,
+    metric,
+    writes,
+    writesAtRest() {
+      let last: unknown;
+      return vi.waitFor(
+        async () => {
+          const written = await writes();
+          const now = { written, reconciles: await metric('controller_runtime_reconcile_total') };
+          const before = last;
+          last = now;
+          expect(now, 'the operator is still busy').toEqual(before);
+          return written;
+        },
+        { timeout: REACTION_MS, interval: 2000 },
+      );
+    },
     async createNamespace(name) {
       await kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name } } });
     },
@@ -94,14 +120,6 @@ export async function openApiWorld(): Promise<ApiWorld> {
         { query: { fieldSelector: `metadata.name=${name}` } },
       );
       return (items[0] as { spec?: { replicas?: number } } | undefined)?.spec?.replicas;
-    },
-    async metric(name) {
-      const text = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
-      const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
-      return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
-    },
-    async writes() {
-      return (await plane.operatorWrites()).filter((write) => !write.endsWith('leases'));
     },
     memory() {
       const text = readFileSync(`/proc/${operator.pid}/status`, 'utf8');

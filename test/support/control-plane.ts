@@ -110,8 +110,9 @@ export async function openControlPlane(): Promise<ControlPlane> {
     kube,
     kubeconfig: (user) => file(`${user}.yaml`),
     async operatorWrites() {
-      const lines = (await readFile(file('audit.log'), 'utf8').catch(() => '')).split('\n');
-      return lines.filter((line) => line !== '').map((line) => wordsOf(JSON.parse(line) as AuditEvent));
+      // Without what follows the last line break: a line that is still being written.
+      const lines = (await readFile(file('audit.log'), 'utf8').catch(() => '')).split('\n').slice(0, -1);
+      return lines.map((line) => wordsOf(JSON.parse(line) as AuditEvent));
     },
     stopApi: () => stopServer(),
     async startApi() {
