@@ -98,7 +98,6 @@ export class PureEviction {
       highWatermark: 90,
       lowWatermark: 80,
       isEvicting: false,
-      isFull: false,
       histogram: histogram.compact(),
       nowMinute,
     });

@@ -6,7 +6,7 @@ import type { Histogram } from './histogram.ts';
 
 export interface EvictionFigures {
   readonly usedBytes: number;
-  /** Undefined = no limit: chunks are evicted only while the store itself is full. */
+  /** Undefined = no limit. */
   readonly capacityBytes: number | undefined;
   /** In per cent: eviction begins above it. */
   readonly highWatermark: number;
@@ -14,18 +14,10 @@ export interface EvictionFigures {
   readonly lowWatermark: number;
   /** What the last plan returned. */
   readonly isEvicting: boolean;
-  /** The store refuses chunks for lack of room. */
-  readonly isFull: boolean;
   /** What may be evicted: without pinned and young chunks. */
   readonly histogram: Histogram;
   readonly nowMinute: number;
 }
-
-export type EvictionBlock =
-  /** Everything that is left is pinned or too young. */
-  | 'nothing_evictable'
-  /** Even chunks that were read within the last hour are evicted: what clients read is larger than the store. */
-  | 'recent';
 
 export interface EvictionPlan {
   readonly isEvicting: boolean;
@@ -33,14 +25,12 @@ export interface EvictionPlan {
   readonly cutoffMinute: number | undefined;
   /** How much is to be freed; 0 without a cutoff. */
   readonly freeBytes: number;
-  readonly blocked?: EvictionBlock;
+  /** Everything that is left is pinned or too young. */
+  readonly blocked?: 'nothing_evictable';
 }
 
-/** A full store gets this much room at once, so that commits do not wait for the next sweep. */
-const FULL_SHARE = 0.05;
 /** Between the watermarks: eviction ends near the low one. Otherwise commits of the same time would prolong it. */
 const TOLERANCE = 0.1;
-const RECENT_MINUTES = 60;
 /**
  * How much faster a chunk ages that was read once. With 4, the hit ratio is that of an exact LRU with the whole capacity,
  * although the store is 85 % full on average; with 1 it is 4 to 6 % lower. With 8 it would be higher for steady traffic, but lower
@@ -49,22 +39,18 @@ const RECENT_MINUTES = 60;
 const ONCE_SPEED = 4;
 
 export function planEviction(figures: EvictionFigures): EvictionPlan {
-  const { usedBytes, capacityBytes, isFull, nowMinute } = figures;
+  const { usedBytes, capacityBytes, nowMinute } = figures;
   const highBytes = share(capacityBytes, figures.highWatermark);
   const lowBytes = share(capacityBytes, figures.lowWatermark);
   const endBytes = lowBytes + (highBytes - lowBytes) * TOLERANCE;
   const isEvicting = usedBytes > highBytes || (figures.isEvicting && usedBytes > endBytes);
-  const freeBytes = Math.max(isEvicting ? usedBytes - lowBytes : 0, isFull ? usedBytes * FULL_SHARE : 0);
-  if (freeBytes <= 0) return { isEvicting: false, cutoffMinute: undefined, freeBytes: 0 };
+  if (!isEvicting) return { isEvicting: false, cutoffMinute: undefined, freeBytes: 0 };
+  const freeBytes = usedBytes - lowBytes;
   const { cutoffMinute, freedBytes } = cutoffFor(freeBytes, figures.histogram, nowMinute);
   // Only pinned and young chunks are left: that is enough below the high watermark.
-  if (freedBytes === 0 && usedBytes <= highBytes && !isFull)
-    return { isEvicting: false, cutoffMinute: undefined, freeBytes: 0 };
+  if (freedBytes === 0 && usedBytes <= highBytes) return { isEvicting: false, cutoffMinute: undefined, freeBytes: 0 };
   const plan = { isEvicting, cutoffMinute, freeBytes };
-  const isStuck = usedBytes - freedBytes > highBytes || (isFull && freedBytes < usedBytes * FULL_SHARE);
-  if (isStuck) return { ...plan, blocked: 'nothing_evictable' };
-  const isRecent = cutoffMinute !== undefined && cutoffMinute > nowMinute + 1 - RECENT_MINUTES;
-  return isRecent ? { ...plan, blocked: 'recent' } : plan;
+  return usedBytes - freedBytes > highBytes ? { ...plan, blocked: 'nothing_evictable' } : plan;
 }
 
 /** What `effectiveMinute` needs of a ledger's record. */

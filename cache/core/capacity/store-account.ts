@@ -38,7 +38,7 @@ export interface StoreAccount {
   readonly lastSweepMs: number | undefined;
   readonly oldestSweepMs: number | undefined;
   readonly coveredShards: number;
-  /** Why eviction cannot reach its goal: an `EvictionBlock`, or the store's refusal to list or delete. */
+  /** Why eviction cannot reach its goal: `nothing_evictable`, `recent`, or the store's refusal to list or delete. */
   readonly blocked?: string;
 }
 

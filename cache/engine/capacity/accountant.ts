@@ -4,7 +4,7 @@
  */
 import { addByBucket } from '#cache/core/capacity/bucket-names.ts';
 import { SHARDS } from '#cache/core/capacity/chunk-key.ts';
-import { effectiveMinute, planEviction, type EvictionBlock, type EvictionPlan } from '#cache/core/capacity/cutoff.ts';
+import { effectiveMinute, planEviction, type EvictionPlan } from '#cache/core/capacity/cutoff.ts';
 import { Histogram } from '#cache/core/capacity/histogram.ts';
 import { ageClasses, type AccountState, type StoreAccount } from '#cache/core/capacity/store-account.ts';
 import type { UsageAnswer, UsageReport } from '#cache/core/capacity/usage-codec.ts';
@@ -158,7 +158,7 @@ export class Accountant {
   /** Two goals: the low watermark, and some room in a store that is full. The one that frees more counts. */
   #plan({ usedBytes, evictable, isFull }: Totals, nowMinute: number): EvictionPlan {
     const { highWatermark, lowWatermark } = this.#room.settings();
-    const figures = { usedBytes, histogram: evictable, nowMinute: lastTickOf(nowMinute), isFull: false };
+    const figures = { usedBytes, histogram: evictable, nowMinute: lastTickOf(nowMinute) };
     const capacityBytes = this.#options.capacityBytes();
     const byCapacity = planEviction({
       ...figures,
@@ -236,8 +236,11 @@ function bytesBelow(cutoffTick: number, nowMinute: number, histogram: Histogram)
   return bytes;
 }
 
-/** `plan` is in ticks. */
-function blockOf(plan: EvictionPlan | undefined, nowMinute: number): EvictionBlock | undefined {
+/**
+ * Why eviction does not reach its goal. `recent`: even chunks that were read within the last hour are evicted. `plan` is in
+ * ticks.
+ */
+function blockOf(plan: EvictionPlan | undefined, nowMinute: number): 'nothing_evictable' | 'recent' | undefined {
   if (plan?.blocked === 'nothing_evictable' || plan?.cutoffMinute === undefined) return plan?.blocked;
   return minuteOfTick(plan.cutoffMinute) > nowMinute + 1 - RECENT_MINUTES ? 'recent' : undefined;
 }

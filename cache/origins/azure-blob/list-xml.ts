@@ -1,5 +1,7 @@
-/** Parses a page of List Blobs. A small parser for this one document is enough, because its texts contain no markup. Pure. */
+/** Parses a page of List Blobs. Pure. */
 import { OrcaError } from '#cache/core/errors.ts';
+import { blobNameOf } from '#cache/wire/azure/blob-name.ts';
+import { childOf, parseXmlOf, requiredText, textOf, XmlError, type XmlElement } from '#cache/wire/xml.ts';
 
 export interface ListedBlob {
   readonly name: string;
@@ -21,87 +23,40 @@ export interface BlobPage {
   readonly nextMarker: string;
 }
 
-/** Undefined for a truncated document. */
+/** Undefined for a truncated document. Throws origin_unavailable for one that is malformed. */
 export function parseBlobPage(xml: string): BlobPage | undefined {
   if (!/<\/EnumerationResults>\s*$/.test(xml)) return undefined;
-  const blobs: ListedBlob[] = [];
-  let at = 0;
-  for (;;) {
-    const start = xml.indexOf('<Blob>', at);
-    if (start < 0) break;
-    const end = xml.indexOf('</Blob>', start);
-    if (end < 0) throw malformed('a blob without an end tag');
-    blobs.push(blobOf(xml.slice(start, end)));
-    at = end;
+  try {
+    const root = parseXmlOf('EnumerationResults', xml);
+    const blobs = childOf(root, 'Blobs');
+    if (blobs === undefined) throw new XmlError('no Blobs in it');
+    return {
+      blobs: blobs.children.filter(({ name }) => name === 'Blob').map(blobOf),
+      nextMarker: requiredText(root, 'NextMarker'),
+    };
+  } catch (cause) {
+    if (!(cause instanceof XmlError)) throw cause;
+    throw new OrcaError('origin_unavailable', `the origin's list is malformed: ${cause.message}`, { cause });
   }
-  return { blobs, nextMarker: textOf(xml.slice(at), 'NextMarker') ?? '' };
 }
 
-function blobOf(xml: string): ListedBlob {
-  const [head = '', metadata = ''] = xml.split('<Metadata>', 2);
-  const sizeBytes = Number(textOf(head, 'Content-Length'));
-  const etag = (textOf(head, 'Etag') ?? '').replaceAll('"', '');
+function blobOf(blob: XmlElement): ListedBlob {
+  const [name, properties, metadata] = [childOf(blob, 'Name'), childOf(blob, 'Properties'), childOf(blob, 'Metadata')];
+  if (name === undefined || properties === undefined) throw new XmlError('a blob without its name or properties');
+  const sizeBytes = Number(requiredText(properties, 'Content-Length'));
+  const etag = requiredText(properties, 'Etag').replaceAll('"', '');
   if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0 || etag === '')
-    throw malformed('a blob without its length or ETag');
-  const lastModifiedMs = Date.parse(textOf(head, 'Last-Modified') ?? '');
+    throw new XmlError('a blob without its length or ETag');
+  const lastModifiedMs = Date.parse(textOf(properties, 'Last-Modified') ?? '');
   return {
-    name: nameOf(head),
+    name: blobNameOf(name),
     etag,
     sizeBytes,
     lastModifiedMs: Number.isNaN(lastModifiedMs) ? 0 : lastModifiedMs,
-    tier: textOf(head, 'AccessTier'),
-    archiveStatus: textOf(head, 'ArchiveStatus'),
-    resourceType: textOf(head, 'ResourceType'),
-    folderMark: textOf(metadata, 'hdi_isfolder', 'i'),
+    tier: textOf(properties, 'AccessTier'),
+    archiveStatus: textOf(properties, 'ArchiveStatus'),
+    resourceType: textOf(properties, 'ResourceType'),
+    // Tools write it in different cases.
+    folderMark: metadata?.children.find((child) => child.name.toLowerCase() === 'hdi_isfolder')?.text,
   };
-}
-
-/** A name that XML cannot represent is percent-encoded, with an attribute. */
-function nameOf(xml: string): string {
-  const match = /<Name(?<encoded> Encoded="true")?>(?<text>[^<]*)<\/Name>/.exec(xml);
-  const text = match?.groups?.['text'];
-  if (text === undefined) throw malformed('a blob without a name');
-  if (match?.groups?.['encoded'] === undefined) return decodeEntities(text);
-  try {
-    return decodeURIComponent(decodeEntities(text));
-  } catch (error) {
-    throw malformed('a name that is not percent-encoded', error);
-  }
-}
-
-function textOf(xml: string, element: string, flags = ''): string | undefined {
-  const text = new RegExp(`<${element}>([^<]*)</${element}>`, flags).exec(xml)?.[1];
-  return text === undefined ? undefined : decodeEntities(text);
-}
-
-const ENTITIES: ReadonlyMap<string, string> = new Map([
-  ['amp', '&'],
-  ['lt', '<'],
-  ['gt', '>'],
-  ['quot', '"'],
-  ['apos', "'"],
-]);
-
-function decodeEntities(text: string): string {
-  if (!text.includes('&')) return text;
-  return text.replace(
-    /&(?:#x([0-9a-fA-F]{1,6})|#(\d{1,7})|(\w{1,32}));/g,
-    (_all, hex?: string, dec?: string, word = '') => {
-      if (hex !== undefined) return codePoint(Number.parseInt(hex, 16));
-      if (dec !== undefined) return codePoint(Number(dec));
-      const char = ENTITIES.get(String(word));
-      if (char === undefined) throw malformed('an unknown XML entity');
-      return char;
-    },
-  );
-}
-
-function codePoint(code: number): string {
-  const isSurrogate = code >= 0xd800 && code <= 0xdfff;
-  if (code > 0x10_ffff || isSurrogate) throw malformed('an invalid character');
-  return String.fromCodePoint(code);
-}
-
-function malformed(what: string, cause?: unknown): OrcaError {
-  return new OrcaError('origin_unavailable', `the origin's list contains ${what}`, { cause });
 }

@@ -3,6 +3,7 @@ import { MAX_STORE_NAMES, type CallOptions, type StoredEntry, type StoredPage } 
 import { LIST_FIRST_BYTE_TIMEOUT_MS, listedEntry, MAX_PAGE_BYTES, readPage } from '#cache/stores/object/listed.ts';
 import type { ListedPage } from '#cache/stores/object/object-wire.ts';
 import { unavailable } from '#cache/stores/object/store-errors.ts';
+import { blobNameOf } from '#cache/wire/azure/blob-name.ts';
 import type { AzureClient } from '#cache/wire/azure/client.ts';
 import { childOf, parseXmlOf, requiredText, textOf, XmlError, type XmlElement } from '#cache/wire/xml.ts';
 import { errorFor } from './errors.ts';
@@ -45,15 +46,5 @@ function entryOf(blob: XmlElement): readonly StoredEntry[] {
   if (properties === undefined || name === undefined) throw new XmlError('a blob without its name or properties');
   if (textOf(properties, 'ResourceType') === 'directory') return [];
   const sizeText = requiredText(properties, 'Content-Length');
-  return [listedEntry(nameOf(name), sizeText, requiredText(properties, 'Last-Modified'))];
-}
-
-/** A name that XML cannot represent is percent-encoded, with an attribute. */
-function nameOf({ attributes, text }: XmlElement): string {
-  if (!/Encoded\s*=\s*["']true["']/.test(attributes)) return text;
-  try {
-    return decodeURIComponent(text);
-  } catch (error) {
-    throw new XmlError('a name that is not percent-encoded', { cause: error });
-  }
+  return [listedEntry(blobNameOf(name), sizeText, requiredText(properties, 'Last-Modified'))];
 }

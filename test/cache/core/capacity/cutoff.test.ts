@@ -14,7 +14,6 @@ function figures(overrides: Partial<EvictionFigures> = {}): EvictionFigures {
     highWatermark: 90,
     lowWatermark: 80,
     isEvicting: false,
-    isFull: false,
     histogram: histogramOf([{ minute: NOW - 5_000, bytes: 95 * GB, isProven: true }]),
     nowMinute: NOW,
     ...overrides,
@@ -55,15 +54,6 @@ describe('when eviction begins and ends', () => {
 
   it('frees down to the low watermark', () => {
     expect(planEviction(figures()).freeBytes).toBeCloseTo(15 * GB);
-  });
-
-  it('a full store gets room at once, whatever its capacity is', () => {
-    for (const capacityBytes of [undefined, 1000 * GB]) {
-      const plan = planEviction(figures({ capacityBytes, isFull: true }));
-      expect(plan).toMatchObject({ isEvicting: false, freeBytes: 0.05 * 95 * GB });
-      expect(plan.cutoffMinute).toBeDefined();
-    }
-    expect(planEviction(figures({ isFull: true })).freeBytes).toBeCloseTo(15 * GB);
   });
 });
 
@@ -137,19 +127,6 @@ describe('the cutoff', () => {
   it('pins that keep the store above the low watermark, but not above the high one, are no trouble', () => {
     const all = [{ minute: NOW - 5_000, bytes: 10 * GB, isProven: true }];
     expect(planEviction(figures({ histogram: histogramOf(all) })).blocked).toBeUndefined();
-  });
-
-  it('a full store in which nothing may be evicted is reported', () => {
-    const plan = planEviction(figures({ capacityBytes: undefined, isFull: true, histogram: histogramOf([]) }));
-    expect(plan.blocked).toBe('nothing_evictable');
-  });
-
-  it.each([
-    [59, 'recent'],
-    [62, undefined],
-  ] as const)('chunks that were read %i minutes ago', (age, blocked) => {
-    const all = [{ minute: NOW - age, bytes: 95 * GB, isProven: true }];
-    expect(planEviction(figures({ histogram: histogramOf(all) })).blocked).toBe(blocked);
   });
 
   it('reads of the future count as read now', () => {

@@ -19,7 +19,6 @@ it('a single chunk is evicted, whatever its key and however little is to be free
         highWatermark: 100,
         lowWatermark: 100,
         isEvicting: true,
-        isFull: false,
         histogram,
         nowMinute: lastTickOf(NOW),
       });
