@@ -28,6 +28,8 @@ const LAYERS: readonly Layer[] = [
 
   // The cache. Pure code first, then the engine's rooms from the bottom up, then drivers and servers.
   { files: ['cache/core/*.ts'], mayImport: ['node:crypto'] },
+  // Loads a native library for a pure function.
+  { files: ['cache/core/crc32.ts'], mayImport: ['node:module', 'node:zlib'] },
   { files: ['cache/core/s3/**', 'cache/core/peer/**'], mayImport: ['#cache/core/*', 'node:crypto'] },
   // Figures and formats of a bounded cachestore; stored ones have a CRC.
   { files: ['cache/core/capacity/**'], mayImport: ['#cache/core/*', ...HASHES] },

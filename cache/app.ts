@@ -4,6 +4,7 @@
  */
 import type { Config } from '#cache/config/config.ts';
 import { configuredSettings, watchRuntime } from '#cache/config/runtime.ts';
+import { crc32Problem } from '#cache/core/crc32.ts';
 import { describeVerdict, type StoreVerdict } from '#cache/core/store-verdict.ts';
 import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
@@ -72,6 +73,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     log,
   });
   const ports = await listen(servers, config.listen);
+  if (crc32Problem !== undefined)
+    log.warn('CRC-32: computed by portable code, which costs more CPU', { problem: crc32Problem });
   log.info('listening', { ports, version: packageJson.version, configHash: config.hash, origin: config.origin.id });
 
   const steps = shutdownSteps({

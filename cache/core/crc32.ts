@@ -1,8 +1,28 @@
 /**
- * Combines CRC-32 values: computes the CRC of a concatenation from the CRCs of its parts. A fill computes one CRC per
- * block as bytes arrive, and from them the CRC of the chunk without a second pass. As in zlib's crc32_combine, appending
- * zero bytes is a linear map over GF(2); repeated squaring of its matrix gives the maps for 2^k zero bytes.
+ * CRC-32 of bytes, and of a concatenation from the CRCs of its parts. A fill computes one CRC per block as bytes arrive, and
+ * from them the CRC of the chunk without a second pass. As in zlib's crc32_combine, appending zero bytes is a linear map
+ * over GF(2); repeated squaring of its matrix gives the maps for 2^k zero bytes.
  */
+import { createRequire } from 'node:module';
+import { crc32 as portableCrc32 } from 'node:zlib';
+
+/** The CRC-32 of zlib, of `bytes` or of what had the CRC `initial` followed by `bytes`. */
+type Crc32 = (bytes: Uint8Array, initial?: number) => number;
+
+/** Why the library with vector instructions cannot be used on this platform; undefined = it is used. */
+export const { crc32, crc32Problem } = loadCrc32();
+
+/** A native library: a platform without one computes the same values, three times slower (docs/adr/0026-crc32-library.md). */
+function loadCrc32(): { readonly crc32: Crc32; readonly crc32Problem: string | undefined } {
+  try {
+    const native = createRequire(import.meta.url)('@node-rs/crc32') as { readonly crc32: Crc32 };
+    return { crc32: native.crc32, crc32Problem: undefined };
+  } catch (error) {
+    const [problem] = (error instanceof Error ? error.message : String(error)).split('\n');
+    return { crc32: portableCrc32, crc32Problem: problem };
+  }
+}
+
 const POLYNOMIAL = 0xedb88320;
 
 /** The matrices for 2^k zero bytes, by `k`. Cached, because computing them costs more than the CRC of a block. */

@@ -232,6 +232,7 @@ export const GAUGES = {
     help: 'Prices of the origin, as configured',
     labels: { unit: ['gigabyte', '1000_requests'] },
   },
+  crc32Accelerated: { name: 'orca_crc32_accelerated', help: '1 if CRC-32 is computed with vector instructions' },
   memoryBudgetBytes: { name: 'orca_memory_budget_bytes', help: 'Limit of all chunk bytes' },
   memoryWindowBytes: { name: 'orca_memory_window_bytes', help: 'Memory of streaming windows' },
   memoryFillBytes: { name: 'orca_memory_fill_bytes', help: 'Memory of fills and the memory tier' },

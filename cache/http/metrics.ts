@@ -1,5 +1,6 @@
 /** Prometheus metrics of a cache pod, from what the engine, the edge and the peer listener observe. */
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import { crc32Problem } from '#cache/core/crc32.ts';
 import type { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { Observer, PeerView } from '#cache/engine/ports.ts';
@@ -168,6 +169,7 @@ function gaugeReaders(
     storeVersioned: () => (storeProbe.verdict?.versioned === true ? 1 : 0),
     storeHungOperations: () => engine.store.hung?.count ?? 0,
     storeHungBytes: () => engine.store.hung?.lentBytes ?? 0,
+    crc32Accelerated: () => (crc32Problem === undefined ? 1 : 0),
     memoryBudgetBytes: () => engine.memory.budgetBytes,
     memoryWindowBytes: () => engine.memory.usedBy('window'),
     memoryFillBytes: () => engine.memory.usedBy('fill'),

@@ -1,5 +1,5 @@
 /** The frame of the binary formats: a magic word with the version, the length of a header in JSON, the header, a body. */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '#cache/core/crc32.ts';
 import { parseFields, type Fields } from './fields.ts';
 
 const WORD_BYTES = 4;

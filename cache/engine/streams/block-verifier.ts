@@ -2,8 +2,8 @@
  * Checks a stored chunk's bytes against its block CRCs as they arrive. A block that the range covers whole is held back
  * until its CRC is verified; partial blocks at the two ends cannot be verified, and pass.
  */
-import { crc32 } from 'node:zlib';
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import { crc32 } from '#cache/core/crc32.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 

@@ -2,8 +2,8 @@
  * The trailer after a chunk's bytes in a file: the metadata fields as JSON, then a foot of fixed size with their length and
  * checksum. A file of exactly the chunk's length has no trailer: the original Orca wrote it. Pure.
  */
-import { crc32 } from 'node:zlib';
 import { decodeMetadata, encodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
+import { crc32 } from '#cache/core/crc32.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 
 /** Fields' length (4), fields' CRC-32 (4), format version (4), magic (8); numbers little-endian. */

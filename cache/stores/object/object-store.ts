@@ -3,9 +3,9 @@
  * its metadata as user metadata. A commit is a conditional, checksummed PUT: exactly one writer wins, and a truncated
  * upload never becomes visible.
  */
-import { crc32 } from 'node:zlib';
 import { decodeMetadata, type ChunkMetadata } from '#cache/core/chunk-metadata.ts';
 import type { Chunk } from '#cache/core/chunk.ts';
+import { crc32 } from '#cache/core/crc32.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import type { ByteRange } from '#cache/core/object.ts';
 import type { StoreFindings, StoreProblem } from '#cache/core/store-verdict.ts';

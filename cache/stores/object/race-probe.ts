@@ -3,9 +3,8 @@
  * different bytes race for one large object. Also tests whether the written bytes can be read, whole and in ranges.
  */
 import { randomBytes } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import { decodeMetadata, encodeMetadata, MAX_BLOCKS, MIN_BLOCK_BYTES } from '#cache/core/chunk-metadata.ts';
-import { combineCrc32 } from '#cache/core/crc32.ts';
+import { combineCrc32, crc32 } from '#cache/core/crc32.ts';
 import { hasCode } from '#cache/core/errors.ts';
 import type { StoreFindings, StoreProblem } from '#cache/core/store-verdict.ts';
 import type { ByteSink, CallOptions } from '#cache/engine/ports.ts';

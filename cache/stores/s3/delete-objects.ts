@@ -2,7 +2,7 @@
  * Deletes many objects with one request (`POST ?delete`). Its checksum is a CRC-32, or an MD5 for stores that know only
  * that. Not every store has this request.
  */
-import { crc32 } from 'node:zlib';
+import { crc32 } from '#cache/core/crc32.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import { escapeXml } from '#cache/core/s3/xml.ts';
 import type { CallOptions, Removal } from '#cache/engine/ports.ts';
