@@ -39,6 +39,11 @@ export interface ListWatchOptions<T extends KubeObject> {
   readonly observe?: Partial<ListWatchObserver>;
   readonly silenceMs?: number;
   readonly relistMs?: number;
+  /**
+   * The resource may not be installed. Then the collection counts as empty, which is logged once, and it is asked for
+   * again with backoff.
+   */
+  readonly mayBeAbsent?: boolean;
 }
 
 /** Bookmarks arrive about once a minute, so a live watch is never silent for this long. */
@@ -77,6 +82,7 @@ class ListWatcher<T extends KubeObject> {
   /** The start of the next watch; undefined = list first. */
   #resourceVersion: string | undefined;
   #listedAtMs = 0;
+  #isAbsent = false;
 
   constructor(options: ListWatchOptions<T>) {
     this.#options = options;
@@ -112,11 +118,22 @@ class ListWatcher<T extends KubeObject> {
     if (cause === 'gone') this.#resourceVersion = undefined;
     const wasHealthy = isStable && cause !== 'timeout';
     if (wasHealthy) this.#backoff.reset();
-    const isExpected = cause === 'eof' || cause === 'gone' || cause === 'overdue';
+    const isAbsent = cause === 'status_404' && this.#options.mayBeAbsent === true;
+    if (isAbsent) this.#absent();
+    const isExpected = cause === 'eof' || cause === 'gone' || cause === 'overdue' || isAbsent;
     if (!isExpected) log.warn('list or watch of the Kubernetes API failed', { path, cause, error: failure });
     if (wasHealthy && isExpected) return;
     const hintMs = failure instanceof KubeError ? Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS) : 0;
     await clock.sleep(Math.max(hintMs, this.#backoff.nextMs()), signal).catch(ignoreAbort(signal));
+  }
+
+  #absent(): void {
+    const { path, log, onList } = this.#options;
+    this.#resourceVersion = undefined;
+    if (this.#isAbsent) return;
+    this.#isAbsent = true;
+    log.info('the API server does not have this resource', { path });
+    this.#deliver(() => onList([]));
   }
 
   /** Reads all pages and delivers them. Resolves with the list's resourceVersion. */
@@ -137,6 +154,7 @@ class ListWatcher<T extends KubeObject> {
       if (resourceVersion === undefined)
         throw new KubeError(0, 'Malformed', `GET ${path}: the list has no resourceVersion`);
       this.#listedAtMs = clock.now();
+      this.#isAbsent = false;
       this.#deliver(() => onList(items));
       if (!signal.aborted) observe.listed?.(items.length);
       return resourceVersion;

@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { listWatch, type ListWatchOptions } from '#shared/kube/list-watch.ts';
 import type { KubeObject } from '#shared/kube/types.ts';
-import { silentLog } from '#shared/log.ts';
+import { openLog, silentLog } from '#shared/log.ts';
 import { openFakeApiServer, type FakeApiServer } from '#test/support/fake-api-server.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
 
@@ -105,6 +105,25 @@ describe('without failures', () => {
     const [list, watch] = api.requests;
     expect(list?.query).toMatchObject({ labelSelector: 'app=x', limit: '500' });
     expect(watch?.query).toMatchObject({ labelSelector: 'app=x', allowWatchBookmarks: 'true', timeoutSeconds: '300' });
+  });
+
+  test('counts a resource that may be absent as empty, says so once, and follows it once it is installed', async () => {
+    const lines: string[] = [];
+    let heal = (): void => {};
+    const { api, clock, lists } = await openWorld(
+      (api) => {
+        api.put(`${SLICES}/a`, {});
+        heal = api.fail({ answer: { status: 404, reason: 'NotFound' } });
+      },
+      { mayBeAbsent: true, log: openLog({ name: 'test', level: 'info', write: (line) => lines.push(line) }) },
+    );
+    await expect.poll(() => lists).toEqual([[]]);
+    for (let step = 0; api.requests.length < 4 && step < 200; step++) await clock.advance(1000);
+    expect(lists).toEqual([[]]);
+    expect(lines.map((line) => (JSON.parse(line) as { level: string }).level)).toEqual(['info']);
+    heal();
+    for (let step = 0; lists.length < 2 && step < 200; step++) await clock.advance(1000);
+    expect(lists).toEqual([[], ['a']]);
   });
 
   test('continues from the last bookmark', async () => {
