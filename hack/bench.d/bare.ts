@@ -1,11 +1,11 @@
 /**
- * The cost of Node.js itself on line a: reads objects from a store in ranges into a few reused segments, and sends them
+ * The cost of Node.js itself for what comes from the store: reads objects from a store in ranges into a few reused segments, and sends them
  * from there. It verifies nothing, supports one kind of request, and exits at the first error.
  */
 import { createServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
-import { crc32 } from 'node:zlib';
+import { crc32 } from '#cache/core/crc32.ts';
 
 const SEGMENT_BYTES = 1024 * 1024;
 const RANGE_BYTES = 8 * SEGMENT_BYTES;
