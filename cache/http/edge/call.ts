@@ -38,6 +38,13 @@ export function requireReadAccess(caller: Caller, bucket: string, keyOrPrefix: s
   if (!mayRead(caller, bucket, keyOrPrefix)) throw new OrcaError('forbidden', 'Access Denied');
 }
 
+const SERVER = 'OrcaCache';
+
+/** The headers of every response, as name and value in turn. */
+export function commonHeaders(requestId: string): readonly string[] {
+  return ['x-amz-request-id', requestId, 'x-amz-id-2', requestId, 'Server', SERVER];
+}
+
 export function sendXml({ request, response }: EdgeCall, status: number, document: string): EdgeResult {
   // Exactly this type, without a charset: aws-c-s3 compares the whole value.
   response.writeHead(status, { 'Content-Type': 'application/xml', 'Content-Length': Buffer.byteLength(document) });

@@ -24,7 +24,14 @@ import { withRequestTrace, type Span, type SpanAttributes, type Tracer } from '#
 import { authenticate, type EdgeAuth } from './authenticate.ts';
 import type { AccessLog } from './access-log.ts';
 import { serveAttributes } from './attributes.ts';
-import { requireBucketAccess, requireReadAccess, type CacheStatus, type EdgeCall, type EdgeResult } from './call.ts';
+import {
+  commonHeaders,
+  requireBucketAccess,
+  requireReadAccess,
+  type CacheStatus,
+  type EdgeCall,
+  type EdgeResult,
+} from './call.ts';
 import { allowOrigin, preflight } from './cors.ts';
 import { bucketLocation, headBucket, listBuckets, listObjects, requireServed, type ServedBuckets } from './lists.ts';
 import { headObject, serveObject } from './object.ts';
@@ -32,7 +39,6 @@ import { RequestLog, type Ended } from './request-log.ts';
 import { serveSubResource, subResourceOf } from './sub-resources.ts';
 import { listVersions } from './versions.ts';
 
-const SERVER = 'OrcaCache';
 /** AWS account ids are twelve digits; other servers use names. It is sent to the origin in a header. */
 const ACCOUNT = /^[\w.@+=,-]{1,64}$/;
 
@@ -98,9 +104,6 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
   const requestId = newRequestId();
   const method = request.method ?? '';
   let context: ErrorContext = { requestId, bucket: '', key: '' };
-  response.setHeader('x-amz-request-id', requestId);
-  response.setHeader('x-amz-id-2', requestId);
-  response.setHeader('Server', SERVER);
   const elapsedMs = () => performance.now() - startedMs;
   // Request bodies are discarded; without this a connection that sends one stalls.
   request.resume();
@@ -125,6 +128,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     context = { requestId, bucket: target.bucket, key: target.key, versionId: target.query.get('versionId') };
     let result: EdgeResult;
     if (method === 'OPTIONS') {
+      identify(response, requestId);
       result = { status: preflight(edge.corsOrigins, request, response), cache: 'NONE' };
     } else {
       caller = authenticate(edge.auth, request, target, edge.clock);
@@ -137,6 +141,7 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     if (traced !== undefined) edge.requestLog.succeeded(traced, ended(result));
   } catch (error) {
     const known = asOrcaError(error, 'internal', 'unexpected');
+    if (!response.headersSent) identify(response, requestId);
     if (context.bucket !== '' && context.key === '') setRegion(edge, response);
     const sent = respondError(request, response, known, context);
     const status = known.code === 'cancelled' ? rowFor(known).status : sent;
@@ -144,6 +149,11 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     span?.set({ ...spanAttributes(method, context, { status, cache: 'NONE' }), 'error.type': known.code });
     edge.requestLog.failed(traced, ended({ status, cache: 'NONE' }), known);
   }
+}
+
+function identify(response: ServerResponse, requestId: string): void {
+  const headers = commonHeaders(requestId);
+  for (let at = 0; at < headers.length; at += 2) response.setHeader(headers[at]!, headers[at + 1]!);
 }
 
 function spanAttributes(method: string, { requestId, bucket, key }: ErrorContext, result: EdgeResult): SpanAttributes {
@@ -179,9 +189,11 @@ async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
     });
   // `//bucket/key`: no bucket has an empty name, and this is not a request for the list of buckets.
   if (bucket === '' && key !== '') throw new OrcaError('bucket_not_found', 'a bucket without a name');
+  const subResource = subResourceOf(query);
+  // An object's response writes all of its headers at once, which costs less.
+  if (key === '' || subResource !== undefined) identify(response, call.requestId);
   if (bucket === '') return listBuckets(edge.served, call);
   await expectOwner(edge, call);
-  const subResource = subResourceOf(query);
   if (key === '' && query.has('versionId'))
     throw new OrcaError('invalid_argument', 'This operation does not accept a version-id.', {
       fields: { ArgumentName: 'versionId', ArgumentValue: query.get('versionId') ?? '' },

@@ -1,7 +1,6 @@
 /** GET and HEAD of an object: the engine's result as an S3 response, its bytes written straight to Node's response. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { rangeLength } from '#cache/core/object.ts';
-import { contentRange } from '#cache/core/range.ts';
 import { responseOverrides } from '#cache/core/s3/response-overrides.ts';
 import { versionIdOf } from '#cache/core/s3/version-id.ts';
 import type { Engine } from '#cache/engine/engine.ts';
@@ -11,10 +10,9 @@ import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import { ownSocket, sendBody, type StallOutcome } from '#cache/http/listener/send-body.ts';
 import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
-import type { CacheStatus, EdgeCall, EdgeResult } from './call.ts';
+import { commonHeaders, type CacheStatus, type EdgeCall, type EdgeResult } from './call.ts';
+import { objectHeaders } from './object-headers.ts';
 
-/** S3's default. */
-const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
 /** S3's limit. */
 const MAX_PARTS = 10_000;
 
@@ -39,13 +37,10 @@ export async function serveObject(engine: Engine, call: EdgeCall, options: Objec
   const result = await engine.read({ ...readRequest(call, options.signal, request.method === 'HEAD'), pace });
   const cache = cacheStatus(result);
   call.trace?.read(result, call.elapsedMs());
-  const explained = options.explain ? { 'X-Orca-Explain': engine.explain(result) } : {};
-  const counted = result.partsCount === undefined ? {} : { 'x-amz-mp-parts-count': result.partsCount };
-  response.writeHead(result.status, {
-    ...objectHeaders(result, cache, overrides, withChecksum),
-    ...counted,
-    ...explained,
-  });
+  const headers = objectHeaders(result, { cache, overrides, withChecksum });
+  if (result.partsCount !== undefined) headers.push('x-amz-mp-parts-count', String(result.partsCount));
+  if (options.explain) headers.push('X-Orca-Explain', engine.explain(result));
+  response.writeHead(result.status, [...commonHeaders(call.requestId), ...headers]);
   options.firstByte();
   if (result.source === undefined) {
     response.end();
@@ -123,41 +118,6 @@ function partNumberOf(text: string | undefined): number | undefined {
   throw new OrcaError('invalid_argument', 'Part number must be an integer between 1 and 10000, inclusive', {
     fields: { ArgumentName: 'partNumber', ArgumentValue: text },
   });
-}
-
-function objectHeaders(
-  result: ReadResult,
-  cache: CacheStatus,
-  overrides: Readonly<Record<string, string>>,
-  withChecksum: boolean,
-): Record<string, string | number> {
-  const { head, status, range } = result;
-  const common: Record<string, string | number> = {
-    ...head.headers,
-    ...overrides,
-    ETag: `"${head.etag}"`,
-    'Last-Modified': new Date(head.lastModifiedMs).toUTCString(),
-    'Accept-Ranges': 'bytes',
-    Age: Math.floor(result.ageMs / 1000),
-  };
-  // Checksums cover the whole object: an SDK would verify a part against them, and fail.
-  if (status !== 200 || !withChecksum)
-    for (const name of Object.keys(common)) if (name.startsWith('x-amz-checksum-')) delete common[name];
-  if (withChecksum) Object.assign(common, result.partChecksums);
-  if (cache !== 'NONE') common['X-Cache'] = cache;
-  // RFC 9110 §15.4.5: a 304 repeats the validators and nothing that describes a body.
-  if (status === 304) return pick(common, NOT_MODIFIED_HEADERS);
-  common['content-type'] ??= DEFAULT_CONTENT_TYPE;
-  common['Content-Length'] = rangeLength(range);
-  // An empty object has no range to describe.
-  if (status === 206 && head.sizeBytes > 0) common['Content-Range'] = contentRange(range, head.sizeBytes);
-  return common;
-}
-
-const NOT_MODIFIED_HEADERS = ['ETag', 'Last-Modified', 'cache-control', 'expires', 'Age'];
-
-function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
-  return Object.fromEntries(Object.entries(record).filter(([name]) => names.includes(name)));
 }
 
 /** Bytes that were cached before this request are a hit; bytes that the origin had to send for it are a miss. */

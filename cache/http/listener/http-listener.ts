@@ -106,15 +106,17 @@ class BoundedListener implements HttpListener {
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { socket } = request;
     if (!this.#connections.beginRequest(socket)) return;
-    response.once('close', () => this.#connections.endRequest(socket));
+    response.once('close', () => {
+      this.#connections.endRequest(socket);
+      // A response that began before the drain keeps its connection open; it must take no further request.
+      if (this.#isClosing) this.#connections.closeIdle();
+    });
     if (isAmbiguous(request)) {
       this.#connections.ignoreRequests(socket);
       respondAndClose(socket, '400 Bad Request');
       return;
     }
     if (this.#isDraining) response.setHeader('Connection', 'close');
-    // A response that began before the drain keeps its connection open; it must take no further request.
-    response.once('close', () => this.#isClosing && this.#connections.closeIdle());
     this.#handler(request, response);
   }
 
