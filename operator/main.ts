@@ -2,10 +2,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { runElection } from '#operator/control/election.ts';
-import { openLeaderTerms, type LeaderTerms, type Work } from '#operator/control/leader-term.ts';
+import { openLeaderTerms, type Controller, type LeaderTerms, type Work } from '#operator/control/leader-term.ts';
 import { LeaseLock } from '#operator/control/lease-lock.ts';
 import { openMetrics, type Metrics } from '#operator/http/metrics.ts';
 import { openMetricsServer, openProbes } from '#operator/http/server.ts';
+import { CACHE_COLLECTIONS } from '#operator/reconcile/collections.ts';
 import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { openPodProbe } from '#operator/reconcile/probe-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
@@ -66,8 +67,7 @@ async function run(settings: Settings): Promise<void> {
     clock: systemClock,
     log,
     namespaces: settings.namespaces,
-    observer: metrics,
-    openWork: (addKey) => openWork(operator, addKey),
+    controllers: [cacheController(operator)],
   });
 
   /** Undefined until the first response about the lease. */
@@ -112,8 +112,16 @@ async function openApiServer({ kubeconfig }: Settings): Promise<ApiServer> {
   return openKubeconfig(kubeconfig);
 }
 
-/** The work of one term. */
-function openWork({ settings, metrics, version, instance }: Operator, addKey: (key: string) => void): Work {
+function cacheController(operator: Operator): Controller {
+  return {
+    subject: 'cache',
+    collections: CACHE_COLLECTIONS,
+    observer: operator.metrics.controller('orcacache'),
+    openWork: (addKey) => openCacheWork(operator, addKey),
+  };
+}
+
+function openCacheWork({ settings, metrics, version, instance }: Operator, addKey: (key: string) => void): Work {
   const podReports = openPodReports({
     clock: systemClock,
     probePod: openPodProbe(),

@@ -15,6 +15,8 @@ export interface ControllerOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Log;
+  /** The field of log lines that has the key. */
+  readonly subject: string;
   readonly queue: WorkQueue;
   readonly reconcile: Reconcile;
   readonly signal: AbortSignal;
@@ -50,7 +52,7 @@ async function work(options: ControllerOptions): Promise<void> {
 
 async function reconcileKey(options: ControllerOptions, key: string): Promise<void> {
   const { queue, clock, signal, client, observe = () => {} } = options;
-  const log = options.log.child({ cache: key });
+  const log = options.log.child({ [options.subject]: key });
   const startMs = clock.now();
   const deadline = new AbortController();
   const cancel = clock.after(RECONCILE_TIMEOUT_MS, () =>

@@ -1,4 +1,5 @@
-/** The work of a leader during its term: the queue, the watches that fill it, and the workers that drain it. */
+/** The work of a leader during its term: for each controller the queue, the watches that fill it, and the workers. */
+import type { Collection } from '#operator/api/collection.ts';
 import type { Reconcile } from '#operator/reconcile/reconcile.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { KubeClient } from '#shared/kube/client.ts';
@@ -14,6 +15,14 @@ export interface LeaderTermsOptions {
   readonly log: Log;
   /** Empty = all. */
   readonly namespaces: readonly string[];
+  readonly controllers: readonly Controller[];
+}
+
+/** A kind of object that is reconciled. */
+export interface Controller {
+  /** The field of log lines that has the key. */
+  readonly subject: string;
+  readonly collections: readonly Collection[];
   readonly observer: TermObserver;
   /** Opened for each term: state from an earlier term may be outdated. */
   readonly openWork: (addKey: (key: string) => void) => Work;
@@ -29,7 +38,7 @@ export interface TermObserver {
 export interface Work {
   readonly reconcile: Reconcile;
   /** Background work beside the reconciles, until the signal aborts. */
-  readonly run: (signal: AbortSignal) => Promise<void>;
+  readonly run?: (signal: AbortSignal) => Promise<void>;
 }
 
 export interface LeaderTerms {
@@ -39,37 +48,54 @@ export interface LeaderTerms {
   synced(): boolean | undefined;
 }
 
-export function openLeaderTerms(options: LeaderTermsOptions): LeaderTerms {
-  const { client, clock, log, namespaces, observer } = options;
-  let queue: WorkQueue | undefined;
-  let synced: (() => boolean) | undefined;
-  observer.watchQueue(() => queue, WORKERS);
+interface Run {
+  synced(): boolean;
+  readonly ended: Promise<void>;
+}
 
+export function openLeaderTerms(options: LeaderTermsOptions): LeaderTerms {
+  const controllers = options.controllers.map((controller) => openController(options, controller));
+  let runs: readonly Run[] | undefined;
   return {
-    synced: () => synced?.(),
-    async lead({ signal, assertHeld }) {
+    synced: () => runs?.every((run) => run.synced()),
+    async lead(term) {
+      runs = controllers.map((controller) => controller.start(term));
+      try {
+        await Promise.all(runs.map(({ ended }) => ended));
+      } finally {
+        runs = undefined;
+      }
+    },
+  };
+}
+
+function openController(options: LeaderTermsOptions, controller: Controller): { start(term: Term): Run } {
+  const { client, clock, log, namespaces } = options;
+  const { observer, collections, subject } = controller;
+  let queue: WorkQueue | undefined;
+  observer.watchQueue(() => queue, WORKERS);
+  return {
+    start({ signal, assertHeld }) {
       const current = new WorkQueue({ clock, observe: observer.queueObserver });
       queue = current;
-      const sources = openSources({ client, clock, log, queue: current, namespaces, signal });
-      synced = () => sources.synced();
-      const work = options.openWork((key) => current.add(key));
-      const controller = runController({
+      const sources = openSources({ client, clock, log, queue: current, collections, namespaces, signal });
+      const { reconcile, run = async () => {} } = controller.openWork((key) => current.add(key));
+      const workers = runController({
         client,
         clock,
         log,
+        subject,
         queue: current,
-        reconcile: work.reconcile,
+        reconcile,
         signal,
         assertHeld,
         observe: observer.reconciled,
       });
-      try {
-        await Promise.all([controller, sources.ended, work.run(signal)]);
-      } finally {
+      const ended = Promise.all([workers, sources.ended, run(signal)]).finally(() => {
         current.close();
         queue = undefined;
-        synced = undefined;
-      }
+      });
+      return { synced: () => sources.synced(), ended: ended.then(() => {}) };
     },
   };
 }

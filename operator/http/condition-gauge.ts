@@ -1,8 +1,8 @@
-/** The conditions of all caches as one gauge, for alerts. */
+/** The conditions of all objects of a kind as one gauge, for alerts. */
 import { Gauge, type Registry } from 'prom-client';
 import type { Condition } from '#operator/api/orca-cache.ts';
 
-/** Records the conditions of the cache `<namespace>/<name>`; undefined removes a deleted cache. */
+/** Records the conditions of `<namespace>/<name>`; undefined removes a deleted object. */
 export type RecordConditions = (key: string, conditions: readonly Condition[] | undefined) => void;
 
 export interface ConditionGauge {
@@ -11,11 +11,11 @@ export interface ConditionGauge {
   clear(): void;
 }
 
-export function openConditionGauge(registry: Registry): ConditionGauge {
+export function openConditionGauge(registry: Registry, name: string, kind: string): ConditionGauge {
   const recorded = new Map<string, readonly Condition[]>();
   const gauge: Gauge = new Gauge({
-    name: 'orcacache_condition',
-    help: '1 for the current status of each condition of a cache',
+    name,
+    help: `1 for the current status of each condition of a ${kind}`,
     labelNames: ['namespace', 'name', 'type', 'status'],
     registers: [registry],
     collect() {

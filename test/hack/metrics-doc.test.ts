@@ -75,13 +75,17 @@ describe('docs/reference/metrics.md', () => {
 
   test('lists exactly the metrics and labels of the operator, and the values of closed labels', async () => {
     const metrics = openOperatorMetrics('0', 'localhost');
-    const queue = new WorkQueue({ clock: systemClock, observe: metrics.queueObserver });
-    metrics.watchQueue(() => queue, 1);
-    metrics.reconciled('success', 1);
+    for (const name of ['orcacache', 'orcaprewarm', 'schedulinggate'] as const) {
+      const { queueObserver, watchQueue, reconciled } = metrics.controller(name);
+      const queue = new WorkQueue({ clock: systemClock, observe: queueObserver });
+      watchQueue(() => queue, 1);
+      reconciled('success', 1);
+      queueObserver.taken(1);
+      queueObserver.finished(1);
+    }
     metrics.requested('GET', 200, 1);
-    metrics.queueObserver.taken(1);
-    metrics.queueObserver.finished(1);
     metrics.recordConditions('namespace/name', ['True', 'False', 'Unknown'].map(conditionOf));
+    metrics.recordPrewarmConditions('namespace/name', ['True', 'False', 'Unknown'].map(conditionOf));
     const samples = await sampled(metrics.registry);
     const pages = documented('Operator');
     expect(Object.keys(pages).toSorted()).toEqual(Object.keys(samples).toSorted());

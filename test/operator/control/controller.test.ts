@@ -2,6 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { runController, type ReconcileResult } from '#operator/control/controller.ts';
 import { openSources } from '#operator/control/sources.ts';
 import { WorkQueue } from '#operator/control/work-queue.ts';
+import { CACHE_COLLECTIONS } from '#operator/reconcile/collections.ts';
 import type { Reconcile } from '#operator/reconcile/reconcile.ts';
 import { systemClock } from '#shared/clock.ts';
 import { KubeError } from '#shared/kube/error.ts';
@@ -44,6 +45,7 @@ async function openWorld(
     clock,
     log: silentLog,
     queue,
+    collections: CACHE_COLLECTIONS,
     namespaces,
     signal: stop.signal,
     random: () => 0.5,
@@ -186,6 +188,7 @@ async function runWith(reconcile: Reconcile, log: Log = silentLog): Promise<Runn
     client: api.client(systemClock),
     clock,
     log,
+    subject: 'cache',
     queue,
     reconcile,
     signal: stop.signal,

@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { openLeaderTerms, type LeaderTerms } from '#operator/control/leader-term.ts';
 import { openMetrics } from '#operator/http/metrics.ts';
+import { CACHE_COLLECTIONS } from '#operator/reconcile/collections.ts';
 import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
 import { silentLog } from '#shared/log.ts';
@@ -44,29 +45,35 @@ async function openWorld(): Promise<World> {
     clock,
     log: silentLog,
     namespaces: [],
-    observer: openMetrics('0', 'api'),
-    openWork: (addKey) => {
-      const podReports = openPodReports({
-        clock,
-        probePod: async () => undefined,
-        digest: () => '',
-        pollIntervalMs: () => 60_000,
-        onChange: addKey,
-      });
-      return {
-        reconcile: openReconciler({
-          clock,
-          image: 'orcacache/cache:0',
-          imagePullPolicy: 'IfNotPresent',
-          version: '0',
-          instance: 'test',
-          podReports,
-          onConditions: () => {},
-          newPeerKeyBase64: () => Buffer.alloc(32, 'k').toString('base64'),
-        }),
-        run: (signal) => podReports.run(signal),
-      };
-    },
+    controllers: [
+      {
+        subject: 'cache',
+        collections: CACHE_COLLECTIONS,
+        observer: openMetrics('0', 'api').controller('orcacache'),
+        openWork: (addKey) => {
+          const podReports = openPodReports({
+            clock,
+            probePod: async () => undefined,
+            digest: () => '',
+            pollIntervalMs: () => 60_000,
+            onChange: addKey,
+          });
+          return {
+            reconcile: openReconciler({
+              clock,
+              image: 'orcacache/cache:0',
+              imagePullPolicy: 'IfNotPresent',
+              version: '0',
+              instance: 'test',
+              podReports,
+              onConditions: () => {},
+              newPeerKeyBase64: () => Buffer.alloc(32, 'k').toString('base64'),
+            }),
+            run: (signal) => podReports.run(signal),
+          };
+        },
+      },
+    ],
   });
   const stop = new AbortController();
   const ended = terms.lead({ signal: stop.signal, assertHeld: () => {} });

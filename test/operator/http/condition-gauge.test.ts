@@ -19,7 +19,7 @@ async function samples(registry: Registry): Promise<string[]> {
 
 test('a condition has one sample, for its current status', async () => {
   const registry = new Registry();
-  const gauge = openConditionGauge(registry);
+  const gauge = openConditionGauge(registry, 'orcacache_condition', 'cache');
   gauge.record('ml/models', [condition('Ready', 'False'), condition('Stalled', 'False')]);
   gauge.record('ml/models', [condition('Ready', 'True'), condition('Stalled', 'False')]);
   gauge.record('data/data', [condition('Ready', 'Unknown')]);
@@ -32,7 +32,7 @@ test('a condition has one sample, for its current status', async () => {
 
 test('a deleted cache has no samples, and neither has an operator that lost leadership', async () => {
   const registry = new Registry();
-  const gauge = openConditionGauge(registry);
+  const gauge = openConditionGauge(registry, 'orcacache_condition', 'cache');
   gauge.record('ml/models', [condition('Ready', 'True')]);
   gauge.record('ml/other', [condition('Ready', 'True')]);
   gauge.record('ml/models', undefined);

@@ -53,21 +53,24 @@ describe('the metrics', () => {
   test('have the names of controller-runtime', async () => {
     const clock = fakeClock();
     const metrics = openMetrics('1.2.3', 'api:6443');
-    const queue = new WorkQueue({ clock, observe: metrics.queueObserver });
-    metrics.watchQueue(() => queue, 4);
+    const caches = metrics.controller('orcacache');
+    const queue = new WorkQueue({ clock, observe: caches.queueObserver });
+    caches.watchQueue(() => queue, 4);
+    metrics.controller('orcaprewarm').reconciled('success', 10);
     const server = closing(await openMetricsServer(0, metrics.registry));
     queue.add('a');
     queue.add('b');
     await queue.next(new AbortController().signal);
-    metrics.reconciled('success', 20);
-    metrics.reconciled('stalled', 20);
-    metrics.reconciled('error', 20);
+    caches.reconciled('success', 20);
+    caches.reconciled('stalled', 20);
+    caches.reconciled('error', 20);
     metrics.requested('GET', 200, 5);
     metrics.requested('PATCH', 0, 5);
     const { text } = await get(server, '/metrics');
     for (const line of [
       'controller_runtime_reconcile_total{controller="orcacache",result="success"} 2',
       'controller_runtime_reconcile_total{controller="orcacache",result="error"} 1',
+      'controller_runtime_reconcile_total{controller="orcaprewarm",result="success"} 1',
       'controller_runtime_reconcile_errors_total{controller="orcacache"} 1',
       'controller_runtime_terminal_reconcile_errors_total{controller="orcacache"} 1',
       'controller_runtime_reconcile_time_seconds_count{controller="orcacache"} 3',
