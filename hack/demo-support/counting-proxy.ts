@@ -4,6 +4,9 @@
  * It imports no other module, because it is copied into an image.
  *
  *   node counting-proxy.ts --upstream http://127.0.0.1:7070 [--listen 0.0.0.0:7071] [--admin 0.0.0.0:7072]
+ *     [--latency-ms 20]
+ *
+ * The latency is that of a distant upstream: each request is forwarded so much later.
  *
  * On the admin port: `GET /_stats`, `POST /_reset`, `GET /_health`.
  */
@@ -57,10 +60,11 @@ export async function startCountingProxy(
   upstream: URL,
   listen: ProxyAddress,
   admin: ProxyAddress,
+  latencyMs = 0,
 ): Promise<CountingProxy> {
   const agent = new Agent({ keepAlive: true, timeout: UPSTREAM_IDLE_MS, scheduling: 'lifo' });
   const counters = new Counters();
-  const forwarder = new Forwarder(upstream, agent, counters);
+  const forwarder = new Forwarder(upstream, agent, counters, latencyMs);
   // No timeout for requests, because a body may take any time; only its head has a deadline.
   const proxy = createServer({ keepAliveTimeout: CLIENT_IDLE_MS, requestTimeout: 0 }, (incoming, outgoing) =>
     forwarder.forward(incoming, outgoing),
@@ -116,11 +120,13 @@ class Forwarder {
   readonly #upstream: URL;
   readonly #agent: Agent;
   readonly #counters: Counters;
+  readonly #latencyMs: number;
 
-  constructor(upstream: URL, agent: Agent, counters: Counters) {
+  constructor(upstream: URL, agent: Agent, counters: Counters, latencyMs: number) {
     this.#upstream = upstream;
     this.#agent = agent;
     this.#counters = counters;
+    this.#latencyMs = latencyMs;
   }
 
   forward(incoming: IncomingMessage, outgoing: ServerResponse): void {
@@ -130,7 +136,11 @@ class Forwarder {
     outgoing.once('close', () => (this.#counters.inFlight -= 1));
     outgoing.setTimeout(CLIENT_SILENCE_MS, () => outgoing.destroy());
     outgoing.sendDate = false;
-    this.#send(incoming, outgoing, counts, false);
+    const send = (): void => {
+      if (!outgoing.destroyed) this.#send(incoming, outgoing, counts, false);
+    };
+    if (this.#latencyMs > 0) setTimeout(send, this.#latencyMs);
+    else send();
   }
 
   #send(incoming: IncomingMessage, outgoing: ServerResponse, counts: OperationStats, isRetry: boolean): void {
@@ -257,6 +267,7 @@ if (import.meta.main) {
       upstream: { type: 'string' },
       listen: { type: 'string', default: '0.0.0.0:7071' },
       admin: { type: 'string', default: '0.0.0.0:7072' },
+      'latency-ms': { type: 'string', default: '0' },
     },
   });
   if (values.upstream === undefined) throw new Error('--upstream is required, such as http://host:port');
@@ -264,6 +275,7 @@ if (import.meta.main) {
     new URL(values.upstream),
     parseAddress(values.listen),
     parseAddress(values.admin),
+    Number(values['latency-ms']),
   );
   console.log(`proxy for ${values.upstream} on port ${proxy.port}, statistics on port ${proxy.adminPort}/_stats`);
   for (const signal of ['SIGTERM', 'SIGINT'] as const)

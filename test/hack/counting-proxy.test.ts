@@ -26,9 +26,9 @@ async function startUpstream(listener: RequestListener): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-async function startProxy(listener: RequestListener): Promise<CountingProxy> {
+async function startProxy(listener: RequestListener, latencyMs = 0): Promise<CountingProxy> {
   const port = await startUpstream(listener);
-  const proxy = await startCountingProxy(new URL(`http://127.0.0.1:${port}`), ANY_PORT, ANY_PORT);
+  const proxy = await startCountingProxy(new URL(`http://127.0.0.1:${port}`), ANY_PORT, ANY_PORT, latencyMs);
   onTestFinished(() => proxy[Symbol.asyncDispose]());
   return proxy;
 }
@@ -82,6 +82,14 @@ describe('counting proxy', () => {
     socket.write('PUT /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
     expect((await buffer(socket)).toString()).toMatch(/^HTTP\/1.1 200 /);
     expect(seen).toEqual(['chunked', 'length 0']);
+  });
+
+  test('forwards each request later by the given latency', async () => {
+    const proxy = await startProxy((_incoming, outgoing) => void outgoing.end('late'), 50);
+    const startedMs = performance.now();
+    expect((await exchange(proxy.port, { path: '/b/k' })).body.toString()).toBe('late');
+    // Timers may fire up to a millisecond early.
+    expect(performance.now() - startedMs).toBeGreaterThanOrEqual(49);
   });
 
   test('counts by operation, and body bytes of successful responses only', async () => {
