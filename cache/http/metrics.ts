@@ -12,6 +12,7 @@ import type { ShedReason } from './listener/connection-table.ts';
 import type { StallOutcome } from './listener/send-body.ts';
 import { storeGauges, type StoreGauge } from './store-gauges.ts';
 import { COUNTERS, GAUGES, HISTOGRAMS, METHODS, type MetricSpec } from './metric-catalog.ts';
+import { PlainCounter, PlainHistogram } from './plain-metrics.ts';
 import { SlowRequests } from './slow-requests.ts';
 
 /** From a hit in memory to an origin across an ocean. */
@@ -44,7 +45,10 @@ export function openMetrics({ buckets, costs, log }: MetricsOptions): CacheMetri
   const usage = new BucketUsage(buckets);
   usage.register(registry, costs);
   const counters = mapValues(PLAIN_COUNTERS, (spec) => new Counter({ ...namesOf(spec), registers }));
-  const histograms = mapValues(HISTOGRAMS, (spec) => new Histogram({ ...namesOf(spec), buckets: SECONDS, registers }));
+  const histograms = mapValues(
+    PLAIN_HISTOGRAMS,
+    (spec) => new Histogram({ ...namesOf(spec), buckets: SECONDS, registers }),
+  );
   // Present from the start: in Prometheus a sum over a missing series is empty, not zero.
   for (const kind of COUNTERS.sparseBytes.labels.kind) counters.sparseBytes.inc({ kind }, 0);
   for (const reason of COUNTERS.evictedBytes.labels.reason) counters.evictedBytes.inc({ reason }, 0);
@@ -53,7 +57,7 @@ export function openMetrics({ buckets, costs, log }: MetricsOptions): CacheMetri
     registry,
     slow,
     engine: engineObserver(counters, histograms, usage, log),
-    edge: edgeObserver(counters, histograms, usage, slow),
+    edge: edgeObserver(registry, counters, usage, slow),
     peerRequest: (call, outcome) => counters.peerRequests.inc({ call, outcome }),
     peerStalled: (outcome) => counters.stalls.inc({ listener: 'peer', outcome }),
     peerShed: (reason) => counters.shedConnections.inc({ listener: 'peer', reason }),
@@ -62,8 +66,10 @@ export function openMetrics({ buckets, costs, log }: MetricsOptions): CacheMetri
   };
 }
 
-/** Without those of `BucketUsage`. */
+/** Without those of each client request: of `BucketUsage` and `edgeObserver`. */
 const {
+  edgeRequests: _edgeRequests,
+  servedBytes: _servedBytes,
   bucketRequests: _requests,
   bucketServedBytes: _served,
   bucketOriginRequests: _originRequests,
@@ -71,8 +77,14 @@ const {
   ...PLAIN_COUNTERS
 } = COUNTERS;
 
+const {
+  edgeRequestSeconds: _edgeRequestSeconds,
+  firstByteSeconds: _firstByteSeconds,
+  ...PLAIN_HISTOGRAMS
+} = HISTOGRAMS;
+
 type Counters = Readonly<Record<keyof typeof PLAIN_COUNTERS, Counter>>;
-type Histograms = Readonly<Record<keyof typeof HISTOGRAMS, Histogram>>;
+type Histograms = Readonly<Record<keyof typeof PLAIN_HISTOGRAMS, Histogram>>;
 
 function engineObserver(counters: Counters, histograms: Histograms, usage: BucketUsage, log: Log): Observer {
   return {
@@ -103,23 +115,25 @@ function engineObserver(counters: Counters, histograms: Histograms, usage: Bucke
   };
 }
 
-function edgeObserver(
-  counters: Counters,
-  histograms: Histograms,
-  usage: BucketUsage,
-  slow: SlowRequests,
-): EdgeObserver {
+function edgeObserver(registry: Registry, counters: Counters, usage: BucketUsage, slow: SlowRequests): EdgeObserver {
+  const requests = new PlainCounter(COUNTERS.edgeRequests, registry, (key) => {
+    const [method = '', code = '', cache = ''] = key.split(' ');
+    return { method, code, cache };
+  });
+  const served = new PlainCounter(COUNTERS.servedBytes, registry, (source) => ({ source }));
+  const requestSeconds = new PlainHistogram(HISTOGRAMS.edgeRequestSeconds, SECONDS, registry);
+  const firstByteSeconds = new PlainHistogram(HISTOGRAMS.firstByteSeconds, SECONDS, registry);
   return {
     request(givenMethod, status, cache, durationMs, bucket, key) {
       const method = knownMethod(givenMethod);
       slow.note(durationMs, method, status, cache, bucket, key);
       usage.request(bucket, cache);
-      counters.edgeRequests.inc({ method, code: String(status), cache });
-      histograms.edgeRequestSeconds.observe({ method }, durationMs / 1000);
+      requests.add(`${method} ${status} ${cache}`, 1);
+      requestSeconds.observe(durationMs / 1000, method);
     },
-    firstByte: (durationMs) => histograms.firstByteSeconds.observe(durationMs / 1000),
+    firstByte: (durationMs) => firstByteSeconds.observe(durationMs / 1000),
     served(source, lengthBytes, bucket) {
-      counters.servedBytes.inc({ source }, lengthBytes);
+      served.add(source, lengthBytes);
       usage.served(bucket, source, lengthBytes);
     },
     stalled: (outcome) => counters.stalls.inc({ listener: 'edge', outcome }),
