@@ -97,12 +97,15 @@ export interface WorldOptions {
   readonly restricted?: boolean;
   /** Number of operator replicas; one of them leads. */
   readonly operators?: number;
+  /** Further values of the operator's chart, such as `schedulingGates.enabled=true`. */
+  readonly values?: readonly string[];
 }
 
 export async function openWorld({
   chart = CHART,
   restricted = false,
   operators = 1,
+  values: more = [],
 }: WorldOptions = {}): Promise<World> {
   const namespace = `operator-test-${process.pid}`;
 
@@ -118,7 +121,7 @@ export async function openWorld({
   const scope = ['--set', `watchNamespaces={${namespace}}`, '--set', 'logLevel=debug'];
   // Earlier charts don't know the value.
   const replicas = operators === 1 ? [] : ['--set', `replicaCount=${operators}`];
-  const values = [...images, ...scope, ...replicas];
+  const values = [...images, ...scope, ...replicas, ...more.flatMap((value) => ['--set', value])];
 
   const world: World = {
     namespace,

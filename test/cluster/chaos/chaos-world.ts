@@ -1,9 +1,9 @@
 /** A cache of three replicas between an origin and a store that can be stopped, on nodes that can be cut off. */
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
 import { metricOf, peersOf, edgeOf, whyTwice } from '#test/cluster/cache-clients.ts';
+import { processOf } from '#test/cluster/container-process.ts';
 import { becomes, BUCKET, eventually, openWorld, secret, START_MS, type World } from '#test/cluster/operator-world.ts';
 import {
   NUMBERS_PORT,
@@ -198,17 +198,6 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}
-
-/** The first process of a container: the nodes run on this machine, which knows all of their processes. */
-async function processOf(containerId: string): Promise<number> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  for (const pid of pids.toSorted((a, b) => a - b)) {
-    // The process may have exited meanwhile.
-    const groups = await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '');
-    if (groups.includes(containerId)) return pid;
-  }
-  throw new Error(`no process of container ${containerId}`);
 }
 
 function cacheResource(): object {

@@ -32,15 +32,21 @@ done`;
 export function servers(): object[] {
   const originArgs = ['--latency-ms', String(ORIGIN_LATENCY_MS), '--bytes-per-second', String(ORIGIN_BYTES_PER_SECOND)];
   const proxyArgs = ['--upstream', `http://origin:${S3_PORT}`, '--listen', `0.0.0.0:${S3_PORT}`];
-  const gateway = `mkdir -p /data/${STORE_BUCKET} && exec versitygw --port :${S3_PORT} --quiet --keep-alive posix /data`;
   return [
     ...server('origin', ['node', 'synthetic-origin.ts', '--listen', `0.0.0.0:${S3_PORT}`, ...originArgs]),
     ...server('origin-proxy', ['node', 'counting-proxy.ts', ...proxyArgs, '--admin', `0.0.0.0:${NUMBERS_PORT}`]),
-    ...server('store', ['sh', '-c', gateway]),
+    ...server('store', gateway(STORE_BUCKET)),
   ];
 }
 
-function server(name: ServerName, command: readonly string[]): object[] {
+/** The command of an S3 server with one bucket. */
+export function gateway(bucket: string): string[] {
+  const start = `mkdir -p /data/${bucket} && exec versitygw --port :${S3_PORT} --quiet --keep-alive posix /data`;
+  return ['sh', '-c', start];
+}
+
+/** A pod with a Service of its name. Its server stops while STOPPED_FILE exists. */
+export function server(name: string, command: readonly string[]): object[] {
   return [
     {
       apiVersion: 'v1',
