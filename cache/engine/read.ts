@@ -4,15 +4,7 @@
  * The first bytes are available before the status line is written. A later failure closes the connection; it never
  * yields a short or corrupt body.
  */
-import {
-  chunkAt,
-  chunkPathPrefix,
-  chunkSizeFor,
-  sliceAt,
-  sliceCount,
-  type Chunk,
-  type ChunkTier,
-} from '#cache/core/chunk.ts';
+import { chunkAt, chunkSizeFor, sliceAt, sliceCount, type Chunk, type ChunkTier } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
 import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
@@ -36,6 +28,7 @@ import { asView } from '#cache/engine/streams/view-or-copy.ts';
 import type { Capacity } from '#cache/engine/capacity/capacity.ts';
 import { ruleOf, underRule, type BucketRules } from '#cache/engine/buckets/bucket-rule.ts';
 import { notCached, requireStored } from '#cache/engine/fetch/only-if-cached.ts';
+import { pathPrefixOf } from '#cache/engine/metadata/path-prefix.ts';
 
 export interface ReadContext extends FetchContext, BucketRules {
   readonly metadata: Metadata;
@@ -126,7 +119,7 @@ export async function read(context: ReadContext, request: ReadRequest): Promise<
       const answer = { ...known, ...planned };
       if (request.headOnly || planned.status === 304 || planned.range.to === planned.range.from)
         return { ...answer, source: undefined, body: noBytes() };
-      const prefix = chunkPathPrefix(planned.object, planned.chunkSizeBytes);
+      const prefix = pathPrefixOf(known.head, planned.object, planned.chunkSizeBytes);
       // A shortcut for small reads from memory: the source chain would cost more than their bytes.
       const whole = wholeFromMemory(context, planned, prefix);
       if (whole !== undefined) {
