@@ -8,6 +8,7 @@ import { CACHE_SELECTOR, NAMESPACE, PORT } from './names.ts';
 interface ProxyNumbers {
   readonly inFlight: number;
   readonly total: { readonly requests: number; readonly bodyBytes: number };
+  readonly operations: Readonly<Record<string, { readonly bodyBytes: number }>>;
   readonly failedResponses: number;
 }
 
@@ -31,7 +32,8 @@ export interface Snapshot {
 
 /** The difference between two snapshots. */
 export interface Counts {
-  readonly proxy: { readonly bytes: number; readonly requests: number };
+  /** `objectBytes`: without those of lists. */
+  readonly proxy: { readonly bytes: number; readonly objectBytes: number; readonly requests: number };
   readonly own: { readonly bytes: number; readonly requests: number };
   /** `X-Cache` of the responses → number of responses. */
   readonly requestsByCache: ReadonlyMap<string, number>;
@@ -89,6 +91,7 @@ export function countsBetween(before: Snapshot, after: Snapshot): Counts {
   return {
     proxy: {
       bytes: after.proxy.total.bodyBytes - before.proxy.total.bodyBytes,
+      objectBytes: objectBytesOf(after.proxy) - objectBytesOf(before.proxy),
       requests: after.proxy.total.requests - before.proxy.total.requests,
     },
     own: { bytes: grown('orca_origin_bytes_total'), requests: grown('orca_origin_requests_total') },
@@ -102,6 +105,10 @@ export function countsBetween(before: Snapshot, after: Snapshot): Counts {
       fills: filledIn(samples) - filledIn(before.pods.get(name)?.samples ?? []),
     })),
   };
+}
+
+function objectBytesOf({ operations }: ProxyNumbers): number {
+  return ['GET object', 'GET object range'].reduce((sum, name) => sum + (operations[name]?.bodyBytes ?? 0), 0);
 }
 
 function filledIn(samples: readonly Sample[]): number {

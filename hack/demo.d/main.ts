@@ -89,6 +89,7 @@ function printNextCommands({ kubeconfig, viaPortForward }: Options, { edge, exam
     `  export KUBECONFIG=${kubeconfig}`,
     `  kubectl -n ${NAMESPACE} get orcacaches,pods -o wide`,
     `  kubectl -n ${NAMESPACE} describe orcacache ${CACHE}`,
+    `  kubectl -n ${NAMESPACE} get orcaprewarms`,
     ...(viaPortForward ? [`  kubectl -n ${NAMESPACE} port-forward service/${CACHE} 8080:80 &`] : []),
     `  ${aws} s3 cp ${target} - | sha256sum    # ${example.sha256}`,
     `  ${aws} s3api get-object --bucket ${CLIENT_BUCKET} --key '${example.key}' ${range}`,

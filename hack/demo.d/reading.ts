@@ -1,4 +1,4 @@
-/** Reads the uploaded objects through the cache: cold, warm, in ranges, concurrently, and during disruptions. */
+/** Reads the uploaded objects through the cache: cold, warm, in ranges, concurrently, prewarmed, and during disruptions. */
 import { join } from 'node:path';
 import type { S3Client } from '@aws-sdk/client-s3';
 import { readWithAwsCli } from './aws-cli.ts';
@@ -16,6 +16,7 @@ import {
   type PassContext,
   type PassResult,
 } from './passes.ts';
+import { prewarm } from './prewarming.ts';
 import { describePass, problemsOf, summary, type Pass } from './report.ts';
 import { AWKWARD_NAMES } from './source-files.ts';
 
@@ -26,6 +27,8 @@ export interface Uploaded {
 }
 
 const MIB = 1024 * 1024;
+const FRESH_FOLDER = 'fresh';
+const PREWARMED_FOLDER = 'prewarmed';
 /** Size of the new objects in the pass with a pod deletion, enough for fills to be in flight at that time. */
 const FRESH_BYTES = 256 * MIB;
 const PARALLEL_COPIES = 4;
@@ -63,12 +66,17 @@ export async function readThroughCache(
   });
 
   progress.blank();
+  const prewarmed = await freshCopies(origin, all, PREWARMED_FOLDER, signal);
+  await prewarm(installation, PREWARMED_FOLDER, prewarmed, signal);
+  await pass({ title: 'first read of what was prewarmed', read: () => readAll(context, prewarmed) });
+
+  progress.blank();
   progress.step('replacing all pods: afterwards only the cachestore contains the objects');
   await replaceAllPods(installation);
   await pass({ title: 'warm, all pods new', read: () => readAll(context, all) });
 
   progress.blank();
-  const fresh = await freshCopies(origin, all, signal);
+  const fresh = await freshCopies(origin, all, FRESH_FOLDER, signal);
   await pass({
     title: 'a pod is deleted',
     cold: fresh,
@@ -148,6 +156,7 @@ function rangeObjects(all: readonly StoredObject[]): StoredObject[] {
 async function freshCopies(
   origin: S3Client,
   all: readonly StoredObject[],
+  folder: string,
   signal: AbortSignal,
 ): Promise<StoredObject[]> {
   const chosen: StoredObject[] = [];
@@ -159,7 +168,7 @@ async function freshCopies(
   }
   const copies: StoredObject[] = [];
   await inParallel(chosen, PARALLEL_COPIES, async (object, index) => {
-    copies[index] = await copy(origin, ORIGIN_BUCKET, object, join('fresh', object.key), signal);
+    copies[index] = await copy(origin, ORIGIN_BUCKET, object, join(folder, object.key), signal);
   });
   return copies;
 }
@@ -196,8 +205,9 @@ async function readDuringPodDeletion(
 }
 
 function interleave(objects: readonly StoredObject[]): StoredObject[] {
-  const fresh = objects.filter(({ key }) => key.startsWith('fresh/'));
-  const cached = objects.filter(({ key }) => !key.startsWith('fresh/'));
+  const isFresh = ({ key }: StoredObject): boolean => key.startsWith(`${FRESH_FOLDER}/`);
+  const fresh = objects.filter(isFresh);
+  const cached = objects.filter((object) => !isFresh(object));
   const ratio = fresh.length / objects.length;
   return objects.map(() => {
     const takeFresh =

@@ -66,6 +66,29 @@ export async function run(command: string, args: readonly string[], options: Run
   }
 }
 
+/** Runs a command whose output the user sees while it runs, such as a progress bar. */
+export async function runShown(
+  command: string,
+  args: readonly string[],
+  { timeoutMs = DEFAULT_TIMEOUT_MS, signal, what = `${command} ${args.join(' ')}` }: Omit<RunOptions, 'input' | 'env'>,
+): Promise<void> {
+  const deadline = AbortSignal.timeout(timeoutMs);
+  const either = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // `detached`: as above.
+  const child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit'], detached: true, signal: either });
+  child.once('error', (error) => {
+    if (signal?.aborted === true) reject(signal.reason instanceof Error ? signal.reason : new Failure('interrupted'));
+    else if (deadline.aborted) reject(new Failure(`${what} timed out after ${Math.round(timeoutMs / 1000)} s`));
+    else reject(new Failure(`could not run ${command}: ${error.message}`, { cause: error }));
+  });
+  child.once('close', (code, killedBy) => {
+    if (code === 0) resolve();
+    else reject(new Failure(`${what}: ${killedBy ?? `exit code ${code}`}`));
+  });
+  await promise;
+}
+
 /** The last lines usually contain the error. */
 function lastLines(text: string): string {
   return text.trim().slice(-MESSAGE_BYTES).split('\n').slice(-MESSAGE_LINES).join('\n');
