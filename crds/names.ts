@@ -1,4 +1,4 @@
-/** The Kubernetes identifiers of the project: group and kind, labels, annotations, conditions, reasons, ports, mounts. */
+/** The Kubernetes identifiers of the project: group and kinds, labels, annotations, conditions, reasons, ports, mounts. */
 
 export const GROUP = 'orcacache.dev';
 export const VERSION = 'v1alpha1';
@@ -10,6 +10,18 @@ export const SINGULAR = 'orcacache';
 export const SHORT_NAME = 'orca';
 export const CATEGORY = 'orcacache';
 export const CRD_NAME = `${PLURAL}.${GROUP}`;
+
+export const PREWARM = {
+  kind: 'OrcaPrewarm',
+  listKind: 'OrcaPrewarmList',
+  plural: 'orcaprewarms',
+  singular: 'orcaprewarm',
+  shortName: 'orcawarm',
+  crdName: `orcaprewarms.${GROUP}`,
+} as const;
+
+/** A prewarm's name is the value of labels. */
+export const MAX_PREWARM_NAME_LENGTH = 63;
 
 /** A cache's name plus the longest suffix of a child's name must fit into the 63 characters of a label. */
 export const MAX_NAME_LENGTH = 50;
@@ -38,7 +50,14 @@ export const ANNOTATION = {
   rotatePeerAuth: `${GROUP}/rotate-peer-auth`,
   /** On the Secret of that key: when it was rotated. */
   peerAuthRotatedAt: `${GROUP}/peer-auth-rotated-at`,
+  /** On a pod with the scheduling gate: the comma-separated names of the prewarms that it waits for. */
+  prewarm: `${GROUP}/prewarm`,
+  /** On such a pod: `Release` lets it start although one of these prewarms failed. */
+  prewarmOnFailure: `${GROUP}/prewarm-on-failure`,
 } as const;
+
+/** The scheduling gate that the operator removes from a pod when its prewarms are complete. */
+export const PREWARM_GATE = `${GROUP}/prewarm`;
 
 export const CONDITION = {
   ready: 'Ready',
@@ -47,6 +66,9 @@ export const CONDITION = {
   originReachable: 'OriginReachable',
   cacheStoreReady: 'CacheStoreReady',
   runtimeApplied: 'RuntimeApplied',
+  complete: 'Complete',
+  failed: 'Failed',
+  suspended: 'Suspended',
 } as const;
 export type ConditionType = (typeof CONDITION)[keyof typeof CONDITION];
 
@@ -81,6 +103,17 @@ export const REASON = {
   conflicting: 'Conflicting',
   applied: 'Applied',
   invalidValue: 'InvalidValue',
+  running: 'Running',
+  scheduled: 'Scheduled',
+  suspended: 'Suspended',
+  completed: 'Completed',
+  objectsFailed: 'ObjectsFailed',
+  deadlineExceeded: 'DeadlineExceeded',
+  waitingForReference: 'WaitingForReference',
+  cacheNotFound: 'CacheNotFound',
+  bucketNotServed: 'BucketNotServed',
+  keysNotFound: 'KeysNotFound',
+  invalidSchedule: 'InvalidSchedule',
 } as const;
 export type Reason = (typeof REASON)[keyof typeof REASON];
 

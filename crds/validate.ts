@@ -5,8 +5,9 @@
 import { Ajv } from 'ajv';
 import type { AnySchemaObject, ErrorObject } from 'ajv';
 import type { Infer, Schema } from '#crds/schema/json-schema.ts';
-import { resource } from './crd.ts';
-import type { OrcaCache } from './types.ts';
+import { cacheResource } from './orca-cache.ts';
+import { prewarmResource } from './orca-prewarm.ts';
+import type { OrcaCache, OrcaPrewarm } from './types.ts';
 
 export interface Problem {
   /** Keys and list indexes from the root; empty for the root itself. */
@@ -40,7 +41,10 @@ export function validator<S extends Schema>(schema: S): (input: unknown) => Vali
 }
 
 /** Validates an OrcaCache as a user writes it and applies the defaults that the API server would. */
-export const parseOrcaCache = validator(resource) as (input: unknown) => ValidationResult<OrcaCache>;
+export const parseOrcaCache = validator(cacheResource) as (input: unknown) => ValidationResult<OrcaCache>;
+
+/** The same for an OrcaPrewarm. */
+export const parseOrcaPrewarm = validator(prewarmResource) as (input: unknown) => ValidationResult<OrcaPrewarm>;
 
 /** `origin.buckets[1].name` */
 export function formatPath(path: readonly (string | number)[]): string {

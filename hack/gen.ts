@@ -1,6 +1,8 @@
 /** Writes all generated files. With `--check` it writes nothing and fails if one of them is stale. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { ORCA_CACHE } from '#crds/orca-cache.ts';
+import { ORCA_PREWARM } from '#crds/orca-prewarm.ts';
 import { clusterReadme, operatorReadme } from '#hack/gen/chart-readme.ts';
 import { cliPage } from '#hack/gen/cli-page.ts';
 import { clusterValuesSchema } from '#hack/gen/cluster-values.ts';
@@ -12,8 +14,10 @@ const ROOT = join(import.meta.dirname, '..');
 
 /** Path from the root → generator of its content. */
 const GENERATED: Readonly<Record<string, () => string>> = {
-  'crds/generated/orcacache.dev_orcacaches.yaml': crdYaml,
-  'charts/orcacache/templates/crd.yaml': chartCrd,
+  'crds/generated/orcacache.dev_orcacaches.yaml': () => crdYaml(ORCA_CACHE),
+  'crds/generated/orcacache.dev_orcaprewarms.yaml': () => crdYaml(ORCA_PREWARM),
+  'charts/orcacache/templates/crd.yaml': () => chartCrd(ORCA_CACHE),
+  'charts/orcacache/templates/crd-prewarm.yaml': () => chartCrd(ORCA_PREWARM),
   'charts/orcacache/README.md': operatorReadme,
   'charts/orcacache-cluster/README.md': clusterReadme,
   'charts/orcacache-cluster/values.schema.json': clusterValuesSchema,

@@ -1,13 +1,11 @@
 /** The status of an OrcaCache. It is small and changes rarely: it has no counters that change with every request. */
-import { choice, text } from './field-builders.ts';
+import { text } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
+import { conditions, generation, timestamp } from './status-fields.ts';
 
 const count = (description: string) => ({ type: 'integer', format: 'int32', description }) as const;
-const timestamp = (description: string) =>
-  ({ type: 'string', format: 'date-time', description, maxLength: 64 }) as const;
 /** Sizes are rounded to three digits, so that the status changes rarely. */
 const size = (description: string) => text(description, { maxLength: 16 });
-const generation = (description: string) => ({ type: 'integer', format: 'int64', description }) as const;
 
 const cacheStore = {
   type: 'object',
@@ -47,29 +45,9 @@ export const status = {
     configHash: text('Hash of the configuration of the pods.', { maxLength: 64 }),
     version: text('Version of the operator that wrote this status.', { maxLength: 128 }),
     cacheStore,
-    conditions: {
-      type: 'array',
-      description:
-        'Ready, Reconciling and Stalled describe the rollout of the spec. OriginReachable, CacheStoreReady and ' +
+    conditions: conditions(
+      'Ready, Reconciling and Stalled describe the rollout of the spec. OriginReachable, CacheStoreReady and ' +
         'RuntimeApplied describe the running replicas.',
-      maxItems: 16,
-      'x-kubernetes-list-type': 'map',
-      'x-kubernetes-list-map-keys': ['type'],
-      items: {
-        type: 'object',
-        required: ['type', 'status', 'observedGeneration', 'lastTransitionTime', 'reason', 'message'],
-        properties: {
-          type: text('Type of the condition.', { maxLength: 316, minLength: 1 }),
-          status: choice('Whether the condition holds.', 'True', 'False', 'Unknown'),
-          observedGeneration: generation('Generation of the spec that the condition describes.'),
-          lastTransitionTime: timestamp('When `status` last changed.'),
-          reason: text('Reason for the status, a CamelCase identifier from a closed list.', {
-            maxLength: 128,
-            minLength: 1,
-          }),
-          message: text('Human-readable explanation.', { maxLength: 4096 }),
-        },
-      },
-    },
+    ),
   },
 } as const satisfies Schema;

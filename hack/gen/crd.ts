@@ -1,16 +1,17 @@
-/** Generates the CRD as YAML: as a plain manifest, and as a chart template with `crds.install` and `crds.keep`. */
+/** Generates a CRD as YAML: as a plain manifest, and as a chart template with `crds.install` and `crds.keep`. */
 import { stringify } from 'yaml';
 import { customResourceDefinition } from '#crds/crd.ts';
+import type { Definition } from '#crds/definition.ts';
 
 const LINE_WIDTH = 120;
 const HEADER = '# Generated from crds/ by hack/gen.ts. Do not edit: change crds/ and run npm run gen.\n';
 
-export function crdYaml(): string {
-  return HEADER + toYaml(customResourceDefinition());
+export function crdYaml(definition: Definition): string {
+  return HEADER + toYaml(customResourceDefinition(definition));
 }
 
-export function chartCrd(): string {
-  const { metadata, ...rest } = customResourceDefinition();
+export function chartCrd(definition: Definition): string {
+  const { metadata, ...rest } = customResourceDefinition(definition);
   const body = toYaml(rest);
   if (body.includes('{{')) throw new Error('a description contains {{, which helm would parse as a template');
   const [apiVersionAndKind, spec] = splitBefore(body, 'spec:\n');
@@ -21,7 +22,7 @@ ${apiVersionAndKind}metadata:
     {{- include "orcacache.labels" . | nindent 4 }}
   {{- if .Values.crds.keep }}
   annotations:
-    # Uninstalling the operator must not delete every OrcaCache in the cluster.
+    # Uninstalling the operator must not delete every ${definition.names.kind} in the cluster.
     helm.sh/resource-policy: keep
   {{- end }}
 ${spec}{{- end }}

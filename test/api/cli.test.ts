@@ -15,7 +15,7 @@ import { PATCH } from '#shared/kube/client.ts';
 import { sampleWith } from '#test/crds/sample.ts';
 import { healthyWorld, runCli, type World } from '#test/support/cli-world.ts';
 import { openControlPlane, OPERATOR_USER, type ControlPlane } from '#test/support/control-plane.ts';
-import { installCrd } from './install.ts';
+import { installCrds } from './install.ts';
 
 const RBAC = '/apis/rbac.authorization.k8s.io/v1/namespaces/ml';
 const started = new AsyncDisposableStack();
@@ -25,7 +25,7 @@ let world: World;
 beforeAll(async () => {
   plane = started.use(await openControlPlane());
   const { kube } = plane;
-  await installCrd(kube);
+  await installCrds(kube);
   await kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name: 'ml' } } });
   const cache = sampleWith({ 'metadata.namespace': 'ml', 'metadata.name': 'models', 'spec.replicas': 1 });
   await kube.request('POST', collectionPath(API_VERSION, PLURAL, 'ml'), { body: cache });

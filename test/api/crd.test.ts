@@ -1,15 +1,14 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { customResourceDefinition } from '#crds/crd.ts';
-import { CRD_NAME } from '#crds/names.ts';
+import { customResourceDefinition, DEFINITIONS } from '#crds/crd.ts';
 import type { OrcaCache } from '#crds/types.ts';
 import { PATCH, type KubeClient } from '#shared/kube/client.ts';
 import { KubeError } from '#shared/kube/error.ts';
 import { badCases, goodCases, unknownCases } from '#test/crds/cases.ts';
 import { accepted, sampleWith } from '#test/crds/sample.ts';
 import { ADMIN, openControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
-import { installCrd } from './install.ts';
+import { installCrds } from './install.ts';
 
 const run = promisify(execFile);
 const NAMESPACE = 'crd-test';
@@ -28,7 +27,7 @@ let kube: KubeClient;
 beforeAll(async () => {
   plane = await openControlPlane();
   kube = plane.kube;
-  await installCrd(kube);
+  await installCrds(kube);
   await kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name: NAMESPACE } } });
 });
 
@@ -36,8 +35,8 @@ afterAll(async () => {
   await plane[Symbol.asyncDispose]();
 });
 
-async function conditions(): Promise<Record<string, string>> {
-  const { status } = await kube.request<Definition>('GET', `${CRDS}/${CRD_NAME}`);
+async function conditions(crdName: string): Promise<Record<string, string>> {
+  const { status } = await kube.request<Definition>('GET', `${CRDS}/${crdName}`);
   return Object.fromEntries((status?.conditions ?? []).map(({ type, status: value }) => [type, value]));
 }
 
@@ -58,20 +57,29 @@ async function refusal(attempt: Promise<unknown>): Promise<KubeError> {
 }
 
 /** Only the API server runs: no operator and no node. */
-describe('the CRD on a real API server', () => {
+describe.for(DEFINITIONS)('the CRD $names.crdName on a real API server', (definition) => {
+  const { crdName } = definition.names;
+
   test('is structural, and its names are accepted', async () => {
     // The conditions are set just after the resource is served.
-    await expect.poll(conditions, { timeout: 30_000 }).toEqual({ Established: 'True', NamesAccepted: 'True' });
+    await expect
+      .poll(() => conditions(crdName), { timeout: 30_000 })
+      .toEqual({
+        Established: 'True',
+        NamesAccepted: 'True',
+      });
   });
 
   test('is accepted with strict validation, also over an installed version', async () => {
-    await kube.request('PATCH', `${CRDS}/${CRD_NAME}`, {
-      body: customResourceDefinition(),
+    await kube.request('PATCH', `${CRDS}/${crdName}`, {
+      body: customResourceDefinition(definition),
       contentType: PATCH.apply,
       query: { fieldManager: 'crd-test', force: true, dryRun: 'All', fieldValidation: 'Strict' },
     });
   });
+});
 
+describe('an OrcaCache on a real API server', () => {
   test.for(badCases)('rejects $name with the path of the field', async ({ changes, path }) => {
     const error = await refusal(create(changes));
     expect(error.status).toBe(422);

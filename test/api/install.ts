@@ -1,9 +1,9 @@
-/** Prepares an API server for the operator: installs the CRD and the chart's RBAC. */
+/** Prepares an API server for the operator: installs the CRDs and the chart's RBAC. */
 import { readFileSync } from 'node:fs';
 import { vi } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { customResourceDefinition } from '#crds/crd.ts';
-import { API_VERSION, PLURAL } from '#crds/names.ts';
+import { customResourceDefinition, DEFINITIONS } from '#crds/crd.ts';
+import { API_VERSION } from '#crds/names.ts';
 import { collectionPath } from '#operator/api/manifest.ts';
 import type { KubeClient } from '#shared/kube/client.ts';
 import { OPERATOR_USER } from '#test/support/control-plane.ts';
@@ -15,13 +15,18 @@ const ESTABLISH_TIMEOUT_MS = 30_000;
 /** The namespace of the rendered release. */
 export const RELEASE_NAMESPACE = 'orca-system';
 
-export async function installCrd(kube: KubeClient): Promise<void> {
-  await kube.request('POST', CRDS, { body: customResourceDefinition(), query: { fieldValidation: 'Strict' } });
-  // The CRD is established just before the API server serves the resource.
-  await vi.waitFor(() => kube.request('GET', collectionPath(API_VERSION, PLURAL)), {
-    timeout: ESTABLISH_TIMEOUT_MS,
-    interval: 200,
-  });
+export async function installCrds(kube: KubeClient): Promise<void> {
+  for (const definition of DEFINITIONS) {
+    await kube.request('POST', CRDS, {
+      body: customResourceDefinition(definition),
+      query: { fieldValidation: 'Strict' },
+    });
+    // The CRD is established just before the API server serves the resource.
+    await vi.waitFor(() => kube.request('GET', collectionPath(API_VERSION, definition.names.plural)), {
+      timeout: ESTABLISH_TIMEOUT_MS,
+      interval: 200,
+    });
+  }
 }
 
 interface Rendered {

@@ -9,7 +9,7 @@ import { sampleWith } from '#test/crds/sample.ts';
 import { OPERATOR_USER, openControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { freePort } from '#test/support/free-port.ts';
 import { startOperator, type OperatorProcess } from '#test/support/operator-process.ts';
-import { grantChartRoles, installCrd, RELEASE_NAMESPACE } from './install.ts';
+import { grantChartRoles, installCrds, RELEASE_NAMESPACE } from './install.ts';
 
 /** Generous, because the machine may be busy. */
 export const REACTION_MS = 60_000;
@@ -43,7 +43,7 @@ export async function openApiWorld(): Promise<ApiWorld> {
   const plane = await openControlPlane();
   onTestFinished(() => plane[Symbol.asyncDispose]());
   const { kube } = plane;
-  await installCrd(kube);
+  await installCrds(kube);
   const { leaseName } = await grantChartRoles(kube);
   const metricsPort = await freePort();
   const operator = startOperator(

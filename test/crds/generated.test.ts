@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { customResourceDefinition, resource } from '#crds/crd.ts';
+import { customResourceDefinition, DEFINITIONS } from '#crds/crd.ts';
 import type { Schema } from '#crds/schema/json-schema.ts';
 
 const run = promisify(execFile);
@@ -22,16 +22,16 @@ function* nodes(schema: Schema, path: string): Generator<Node> {
   if (schema.additionalProperties !== undefined) yield* nodes(schema.additionalProperties, `${path}.*`);
 }
 
-const all = ['spec', 'status'].flatMap((part) => [...nodes(resource.properties[part as 'spec' | 'status'], part)]);
-
 test('no generated file is stale', async () => {
   await run(process.execPath, ['hack/gen.ts', '--check']);
 });
 
-describe('the CRD', () => {
+describe.for(DEFINITIONS)('the CRD $names.crdName', (definition) => {
+  const all = ['spec', 'status'].flatMap((part) => [...nodes(definition.resource.properties?.[part] ?? {}, part)]);
+
   test('on disk matches the schema', () => {
-    const text = readFileSync('crds/generated/orcacache.dev_orcacaches.yaml', 'utf8');
-    expect(parse(text)).toEqual(JSON.parse(JSON.stringify(customResourceDefinition())));
+    const text = readFileSync(`crds/generated/orcacache.dev_${definition.names.plural}.yaml`, 'utf8');
+    expect(parse(text)).toEqual(JSON.parse(JSON.stringify(customResourceDefinition(definition))));
     expect(Buffer.byteLength(text)).toBeLessThan(MAX_CRD_BYTES);
   });
 
@@ -70,7 +70,7 @@ describe('the CRD', () => {
       rule.rule === undefined ||
       rule.message.includes('\n') ||
       (rule.holds === undefined) !== rule.rule.includes('oldSelf');
-    expect(rules.length).toBeGreaterThan(20);
+    expect(rules.length).toBeGreaterThan(10);
     expect(rules.filter(isIncomplete).map(({ path }) => path)).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 /** Each rule of the schema has a sample that it rejects and one that it accepts. The API tests send the same samples to a real API server. */
 import { describe, expect, test } from 'vitest';
-import { resource } from '#crds/crd.ts';
+import { cacheResource } from '#crds/orca-cache.ts';
 import type { Rule, Schema } from '#crds/schema/json-schema.ts';
 import { formatPath, parseOrcaCache } from '#crds/validate.ts';
 import { badCases, goodCases } from './cases.ts';
@@ -34,7 +34,7 @@ function* paths(value: unknown, schema: Schema | undefined, path: string): Gener
 
 const withoutIndexes = (path: string): string => path.replaceAll(/\[[0-9]+\]/g, '[]');
 /** Only the API server can evaluate rules that compare with the old object. */
-const localRules = [...rules(resource, '')].filter(({ rule }) => rule.holds !== undefined);
+const localRules = [...rules(cacheResource, '')].filter(({ rule }) => rule.holds !== undefined);
 const rejected = new Set(
   badCases.flatMap(({ changes }) => {
     const result = parseOrcaCache(sampleWith(changes));
@@ -43,7 +43,9 @@ const rejected = new Set(
       : result.problems.map(({ path, message }) => `${withoutIndexes(formatPath(path))} ${message}`);
   }),
 );
-const accepts = new Set(goodCases.flatMap(({ changes }) => [...paths(accepted(sampleWith(changes)), resource, '')]));
+const accepts = new Set(
+  goodCases.flatMap(({ changes }) => [...paths(accepted(sampleWith(changes)), cacheResource, '')]),
+);
 
 const named = localRules.map(({ path, rule }) => ({
   path,
