@@ -1,6 +1,7 @@
 /** Clients outside the pods: they read through the edge Service as SDKs do, retries included, and check every byte. */
 import { createHash } from 'node:crypto';
 import { Agent, request } from 'node:http';
+import { encodePath } from '#cache/core/percent.ts';
 import { createSigner } from '#cache/wire/s3/sigv4.ts';
 import { BUCKET, KEYS, type World } from './operator-world.ts';
 
@@ -18,8 +19,16 @@ export interface Reading {
 
 /** Puts an object directly to the origin. */
 export async function putObject(world: World, key: string, body: Buffer): Promise<void> {
-  const host = `${await world.field('pod s3', '{.status.podIP}')}:7070`;
-  const path = `/${BUCKET}/${key}`;
+  await putObjectTo(await serverOf(world), key, body);
+}
+
+/** `host:port` of the S3 server. */
+export async function serverOf(world: World): Promise<string> {
+  return `${await world.field('pod s3', '{.status.podIP}')}:7070`;
+}
+
+export async function putObjectTo(host: string, key: string, body: Buffer): Promise<void> {
+  const path = `/${BUCKET}/${encodePath(key)}`;
   const headers = createSigner('us-east-1').sign({
     method: 'PUT',
     path,
@@ -69,7 +78,10 @@ export async function readWhile(
 export async function readObject(edge: string, key: string): Promise<{ body: Buffer; attempts: number }> {
   for (let attempt = 1; ; attempt++) {
     try {
-      const { status, body } = await exchange(new Agent(), edge, { method: 'GET', path: `/${BUCKET}/${key}` });
+      const { status, body } = await exchange(new Agent(), edge, {
+        method: 'GET',
+        path: `/${BUCKET}/${encodePath(key)}`,
+      });
       if (status === 200) return { body, attempts: attempt };
       throw new Error(`GET ${key}: ${status} ${body.toString('utf8', 0, 300)}`);
     } catch (error) {

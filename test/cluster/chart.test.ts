@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { CRD_NAME } from '#crds/names.ts';
+import { CRD_NAME, PREWARM } from '#crds/names.ts';
 import { sampleWith } from '#test/crds/sample.ts';
 import { manifests, MONITORING } from '#test/helm/helm.ts';
 import { sendInput } from '#test/support/program-input.ts';
@@ -125,7 +125,7 @@ describe('a release', () => {
 
   afterAll(async () => {
     await complaint(helm('uninstall', RELEASE, '--wait'));
-    await kubectl(['delete', 'crd', CRD_NAME, '--ignore-not-found']);
+    await kubectl(['delete', 'crd', CRD_NAME, PREWARM.crdName, '--ignore-not-found']);
     await kubectl(['delete', 'clusterrolebinding', `every-right-${NAMESPACE}`, '--ignore-not-found']);
     await kubectl(['delete', 'clusterrole,clusterrolebinding', '-l', `app.kubernetes.io/instance=${RELEASE}`]);
   });
@@ -139,6 +139,7 @@ describe('a release', () => {
     expect(await crd('{.metadata.uid}')).toBe(crdBefore);
     const wanted = parse(readFileSync(CRD_FILE, 'utf8')) as { readonly spec: { readonly versions: readonly object[] } };
     expect(JSON.parse(await crd('{.spec.versions}'))).toEqual(wanted.spec.versions);
+    expect(await exists('crd', PREWARM.crdName)).toBe(true);
     // From here on the operator has only the permissions of its chart.
     await kubectl(['delete', 'clusterrolebinding', `every-right-${NAMESPACE}`]);
   });
@@ -202,6 +203,10 @@ describe('a release', () => {
     ['patch', 'orcacaches.orcacache.dev/status', 'yes'],
     ['update', 'orcacaches.orcacache.dev/finalizers', 'yes'],
     ['delete', 'orcacaches.orcacache.dev', 'no'],
+    ['list', 'orcaprewarms.orcacache.dev', 'yes'],
+    ['create', 'orcaprewarms.orcacache.dev', 'no'],
+    ['patch', 'orcaprewarms.orcacache.dev/status', 'yes'],
+    ['delete', 'orcaprewarms.orcacache.dev', 'yes'],
     ['get', 'secrets', 'yes'],
     ['create', 'secrets', 'yes'],
     ['list', 'secrets', 'no'],
@@ -211,6 +216,8 @@ describe('a release', () => {
     ['delete', 'configmaps', 'yes'],
     ['create', 'pods', 'no'],
     ['delete', 'pods', 'no'],
+    // Only with schedulingGates.enabled.
+    ['patch', 'pods', 'no'],
     ['create', 'pods/exec', 'no'],
     ['create', 'clusterroles.rbac.authorization.k8s.io', 'no'],
     ['escalate', 'roles.rbac.authorization.k8s.io', 'no'],
@@ -315,5 +322,6 @@ describe('a release', () => {
     await helm('upgrade', RELEASE, CHART, ...INSTALL, '--set', 'crds.keep=false');
     await helm('uninstall', RELEASE, '--wait', '--timeout', '120s');
     expect(await exists('crd', CRD_NAME)).toBe(false);
+    expect(await exists('crd', PREWARM.crdName)).toBe(false);
   });
 });

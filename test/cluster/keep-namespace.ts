@@ -10,7 +10,7 @@ const exec = promisify(execFile);
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 /** Kinds other than Secrets: their manifests and descriptions are kept. */
 const KINDS =
-  'orcacaches,pods,deployments,replicasets,configmaps,services,endpointslices,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies,events,leases';
+  'orcacaches,orcaprewarms,pods,deployments,replicasets,configmaps,services,endpointslices,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies,events,leases';
 
 interface SecretList {
   readonly items: readonly { readonly metadata: { readonly name: string }; readonly data?: Record<string, string> }[];

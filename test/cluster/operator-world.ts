@@ -5,7 +5,7 @@ import { expect, vi } from 'vitest';
 import { stringify } from 'yaml';
 import { openRawClient } from '#cache/wire/http1/raw-client.ts';
 import { createSigner } from '#cache/wire/s3/sigv4.ts';
-import { CRD_NAME } from '#crds/names.ts';
+import { CRD_NAME, PREWARM } from '#crds/names.ts';
 import { sendInput } from '#test/support/program-input.ts';
 import { keepNamespace } from './keep-namespace.ts';
 
@@ -160,20 +160,22 @@ export async function openWorld({
         await keepNamespace(namespace);
       } finally {
         // Delete the caches first, while their operator runs.
-        await kubectl(['delete', 'orcacaches', '--all', '--wait=true', '--timeout=60s']);
+        await kubectl(['delete', 'orcaprewarms,orcacaches', '--all', '--wait=true', '--timeout=60s']);
         await run('helm', ['uninstall', RELEASE, '--wait', '--timeout', '60s']);
         await kubectl(['delete', 'clusterrolebinding', `every-right-${namespace}`, '--ignore-not-found']);
         await exec('kubectl', ['delete', 'namespace', namespace, '--wait=false']);
-        // A release that installs the CRD would refuse to adopt this one.
-        if (!hadCrd && (await crd(`{.metadata.annotations.meta\\.helm\\.sh/release-name}`)) === '')
-          await exec('kubectl', ['delete', 'crd', CRD_NAME, '--ignore-not-found']);
+        // A release that installs the CRDs would refuse to adopt these.
+        for (const name of newCrds)
+          if ((await crd(name, `{.metadata.annotations.meta\\.helm\\.sh/release-name}`)) === '')
+            await exec('kubectl', ['delete', 'crd', name, '--ignore-not-found']);
       }
     },
   };
 
-  const crd = (jsonPath: string): Promise<string> =>
-    kubectl(['get', 'crd', CRD_NAME, '--ignore-not-found', '-o', `jsonpath=${jsonPath}`]);
-  const hadCrd = (await crd('{.metadata.name}')) !== '';
+  const crd = (name: string, jsonPath: string): Promise<string> =>
+    kubectl(['get', 'crd', name, '--ignore-not-found', '-o', `jsonpath=${jsonPath}`]);
+  const newCrds: string[] = [];
+  for (const name of [CRD_NAME, PREWARM.crdName]) if ((await crd(name, '{.metadata.name}')) === '') newCrds.push(name);
   await exec('kubectl', ['create', 'namespace', namespace]);
   if (restricted)
     await exec('kubectl', ['label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=restricted']);

@@ -1,0 +1,175 @@
+/** Prewarming on three real nodes. A proxy counts what the origin sends: each byte of each object, once. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { table } from '#hack/demo.d/table.ts';
+import { processOf } from './container-process.ts';
+import { eventually } from './operator-world.ts';
+import { testCli } from './prewarm-cli.ts';
+import { testGatedPods } from './prewarm-gates.ts';
+import { median, Meter, timeToFirstByte } from './prewarm-measure.ts';
+import { awkwardObjects, plainObjects, totalBytes } from './prewarm-objects.ts';
+import { openPrewarmWorld, target, type PrewarmWorld } from './prewarm-world.ts';
+
+const MIB = 1024 * 1024;
+/** Bytes of each of the two large sets. With PREWARM_MIB, on an idle machine, times are asserted too. */
+const SET_BYTES = Number(process.env['PREWARM_MIB'] ?? 320) * MIB;
+const IS_PROOF = process.env['PREWARM_MIB'] !== undefined;
+const RATE = 50_000_000;
+/** So slow that a run lasts longer than the 15 s between two records of its progress. */
+const SLOW_RATE = Math.min(RATE, Math.floor(SET_BYTES / 24));
+/** What a killed replica had fetched and not stored is fetched again. */
+const MAX_AMPLIFICATION = 1.02;
+const RUN_S = Math.ceil(SET_BYTES / SLOW_RATE) * 2 + 120;
+const SUSPEND_MS = IS_PROOF ? 2_000 : 10_000;
+const COLD_READS = IS_PROOF ? 60 : 20;
+/** Less than a chunk: their bytes do not change the rate that is measured. */
+const COLD_BYTES = 64 * 1024;
+
+const LARGE = awkwardObjects('weights v1.0 (ü+%)/', 300, SET_BYTES);
+const KILLED = awkwardObjects('killed/', 300, SET_BYTES);
+const SUSPENDED = plainObjects('suspended/', 40, 3 * MIB + 1);
+const COLD = plainObjects('cold/', 2 * COLD_READS, COLD_BYTES);
+
+let warm: PrewarmWorld;
+/** Printed after the tests. */
+const rows: string[][] = [];
+
+beforeAll(async () => {
+  warm = await openPrewarmWorld();
+  for (const objects of [LARGE, KILLED, SUSPENDED, COLD]) await warm.upload(objects);
+});
+afterAll(async () => {
+  const columns = [
+    { title: 'run', align: 'left' },
+    { title: 'object bytes' },
+    { title: 'origin bytes' },
+    { title: 'ratio' },
+    { title: 'from origin' },
+    { title: 'already stored' },
+    { title: 'measured', align: 'left' },
+  ] as const;
+  console.info(['', ...table(columns, rows), ''].join('\n'));
+  await warm[Symbol.asyncDispose]();
+});
+
+async function report(name: string, wantedBytes: number, sentBytes: number, measured: string): Promise<void> {
+  const { bytes } = await warm.status(name);
+  const counts = [
+    wantedBytes,
+    sentBytes,
+    (sentBytes / wantedBytes).toFixed(4),
+    bytes?.fromOrigin,
+    bytes?.alreadyStored,
+  ];
+  rows.push([name, ...counts.map(String), measured]);
+}
+
+test('300 objects with awkward names are stored; the origin sends each byte once, at the given rate', async () => {
+  const wantedBytes = totalBytes(LARGE);
+  const coldMs = { before: [] as number[], during: [] as number[] };
+  for (const { key } of COLD.slice(0, COLD_READS)) coldMs.before.push(await timeToFirstByte(warm.edge, key));
+
+  const before = await warm.settledOriginBytes();
+  await warm.apply('large', { targets: [target('weights v1.0 (ü+%)/')], maxBytesPerSecond: '50M' });
+  await eventually(async () => expect(await warm.originBytes()).toBeGreaterThan(before));
+  const meter = new Meter(() => warm.originBytes());
+  const done = warm.waitFor('large', 'condition=Complete', RUN_S);
+  for (const { key } of COLD.slice(COLD_READS)) {
+    coldMs.during.push(await timeToFirstByte(warm.edge, key));
+    await delay((0.5 * 1000 * SET_BYTES) / RATE / COLD_READS);
+  }
+  await done;
+  await meter.stop();
+
+  const sentBytes = (await warm.settledOriginBytes()) - before - COLD_READS * COLD_BYTES;
+  const { mean, peak } = meter.rates(5_000);
+  const firstByte = `${median(coldMs.before).toFixed(1)} ms → ${median(coldMs.during).toFixed(1)} ms`;
+  const rate = `${(mean / 1e6).toFixed(1)} MB/s (peak of 5 s ${(peak / 1e6).toFixed(1)})`;
+  await report('large', wantedBytes, sentBytes, `${rate}; cold read, first byte: ${firstByte}`);
+  expect(await warm.status('large')).toMatchObject({
+    listed: true,
+    objects: { total: LARGE.length, done: LARGE.length, failed: 0 },
+    bytes: { total: wantedBytes, done: wantedBytes, fromOrigin: wantedBytes, alreadyStored: 0 },
+  });
+  expect(sentBytes).toBe(wantedBytes);
+  expect(peak).toBeLessThan(1.05 * RATE);
+  if (IS_PROOF) expect(mean).toBeGreaterThan(0.95 * RATE);
+});
+
+test('all of them are then read without a byte from the origin', async () => {
+  const before = await warm.settledOriginBytes();
+  await warm.readAll(LARGE);
+  expect((await warm.settledOriginBytes()) - before).toBe(0);
+});
+
+test('a second prewarm finds everything stored', async () => {
+  const before = await warm.settledOriginBytes();
+  await warm.apply('again', { targets: [target('weights v1.0 (ü+%)/')] });
+  await warm.waitFor('again', 'condition=Complete', RUN_S);
+  const sentBytes = (await warm.settledOriginBytes()) - before;
+  await report('again', totalBytes(LARGE), sentBytes, '');
+  expect(sentBytes).toBe(0);
+  expect((await warm.status('again')).bytes).toMatchObject({ fromOrigin: 0, alreadyStored: totalBytes(LARGE) });
+});
+
+test('the pod that leads the run is killed, and later the process of its successor: the run continues', async () => {
+  const wantedBytes = totalBytes(KILLED);
+  const before = await warm.settledOriginBytes();
+  const until = (share: number): Promise<void> =>
+    eventually(
+      async () => expect((await warm.originBytes()) - before).toBeGreaterThan(share * wantedBytes),
+      RUN_S * 1000,
+    );
+  await warm.apply('killed', { targets: [target('killed/')], maxBytesPerSecond: String(SLOW_RATE), parallelism: 8 });
+  await until(0.35);
+  const first = await warm.walkerOf('killed');
+  await warm.world.kubectl(['delete', 'pod', first.name, '--grace-period=0', '--force']);
+  await until(0.75);
+  const second = await warm.walkerOf('killed');
+  process.kill(await processOf(second.containerId), 'SIGKILL');
+  await warm.waitFor('killed', 'condition=Complete', RUN_S);
+
+  const sentBytes = (await warm.settledOriginBytes()) - before;
+  await report('killed', wantedBytes, sentBytes, `${first.name} deleted at 35 %, ${second.name} killed at 75 %`);
+  expect(await warm.status('killed')).toMatchObject({
+    objects: { total: KILLED.length, done: KILLED.length, failed: 0 },
+    bytes: { total: wantedBytes, done: wantedBytes },
+  });
+  expect(sentBytes).toBeGreaterThanOrEqual(wantedBytes);
+  expect(sentBytes).toBeLessThanOrEqual(MAX_AMPLIFICATION * wantedBytes);
+  await warm.readAll(KILLED);
+  expect((await warm.settledOriginBytes()) - before).toBe(sentBytes);
+});
+
+test('a suspended run stops and a resumed one completes it', async () => {
+  const wantedBytes = totalBytes(SUSPENDED);
+  const suspend = (value: boolean): Promise<string> =>
+    warm.world.kubectl(['patch', 'orcaprewarm', 'suspended', '--type=merge', '-p', `{"spec":{"suspend":${value}}}`]);
+  const before = await warm.settledOriginBytes();
+  await warm.apply('suspended', { targets: [target('suspended/')], maxBytesPerSecond: '10M' });
+  await eventually(async () => expect(await warm.originBytes()).toBeGreaterThan(before + 0.2 * wantedBytes));
+  const meter = new Meter(() => warm.originBytes());
+  await suspend(true);
+  const suspendedMs = performance.now();
+  await warm.waitFor('suspended', 'condition=Suspended', 30);
+  // Longer than the time in which it has to stop.
+  await delay(2 * SUSPEND_MS);
+  await meter.stop();
+  const stoppedMs = meter.lastGrowthMs(suspendedMs) - suspendedMs;
+  expect(stoppedMs).toBeLessThan(SUSPEND_MS);
+  expect((await warm.originBytes()) - before).toBeLessThan(wantedBytes);
+
+  await suspend(false);
+  await warm.waitFor('suspended', 'condition=Complete', RUN_S);
+  const sentBytes = (await warm.settledOriginBytes()) - before;
+  await report('suspended', wantedBytes, sentBytes, `last byte ${stoppedMs.toFixed(0)} ms after the suspension`);
+  expect(sentBytes).toBeGreaterThanOrEqual(wantedBytes);
+  expect(sentBytes).toBeLessThanOrEqual(MAX_AMPLIFICATION * wantedBytes);
+});
+
+describe('gated pods', () => {
+  testGatedPods(() => warm);
+});
+describe('kubectl orca', () => {
+  testCli(() => warm);
+});
