@@ -7,6 +7,8 @@ import { OrcaError } from '#cache/core/errors.ts';
 /** S3's limit for the length of a key. */
 export const MAX_KEY_BYTES = 1024;
 
+const NO_QUERY: ReadonlyMap<string, string> = new Map();
+
 export interface RequestTarget {
   /** Empty for a request to the service, such as ListBuckets. */
   readonly bucket: string;
@@ -28,7 +30,7 @@ export function parseRequestTarget(raw: string, hostBucket?: string): RequestTar
   const mark = originForm.indexOf('?');
   const path = mark < 0 ? originForm : originForm.slice(0, mark);
   const rawQuery = mark < 0 ? '' : originForm.slice(mark + 1);
-  const query = new Map(queryPairs(rawQuery));
+  const query = rawQuery === '' ? NO_QUERY : new Map(queryPairs(rawQuery));
   const common = { query, rawPath: path, rawQuery };
   if (hostBucket !== undefined) return { bucket: hostBucket, key: decode(path.slice(1), 'key'), ...common };
   const slash = path.indexOf('/', 1);
@@ -42,6 +44,7 @@ export function parseRequestTarget(raw: string, hostBucket?: string): RequestTar
  * Undefined if it is not a subdomain of one of `domains`.
  */
 export function bucketOfHost(host: string, domains: readonly string[]): string | undefined {
+  if (domains.length === 0) return undefined;
   const name = host.replace(/:\d*$/, '').toLowerCase();
   // The longest matching domain counts: `s3.cache.example` before `cache.example`.
   const domain = domains.filter((domain) => name.endsWith(`.${domain}`)).toSorted((a, b) => b.length - a.length)[0];
@@ -51,7 +54,7 @@ export function bucketOfHost(host: string, domains: readonly string[]): string |
 
 /** The authority of an absolute-form target, which replaces the Host header (RFC 9112 §3.2.2). */
 export function authorityOf(raw: string): string | undefined {
-  return /^https?:\/\/([^/?]*)/i.exec(raw)?.[1];
+  return raw.startsWith('/') ? undefined : /^https?:\/\/([^/?]*)/i.exec(raw)?.[1];
 }
 
 export function keyIsTooLong(key: string): boolean {

@@ -25,9 +25,15 @@ export interface SignedRequest {
 }
 
 /** The place of the signature in a request; undefined = not signed. */
-export function signatureOf(request: SignedRequest): 'header' | 'query' | undefined {
-  if (request.headers['authorization'] !== undefined) return 'header';
-  return /(?:^|&)X-Amz-(?:Algorithm|Signature|Credential)=/i.test(request.rawQuery) ? 'query' : undefined;
+export function signatureOf({
+  headers,
+  rawQuery,
+}: {
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly rawQuery: string;
+}): 'header' | 'query' | undefined {
+  if (headers['authorization'] !== undefined) return 'header';
+  return /(?:^|&)X-Amz-(?:Algorithm|Signature|Credential)=/i.test(rawQuery) ? 'query' : undefined;
 }
 
 export interface Claim {
