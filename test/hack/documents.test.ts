@@ -2,9 +2,14 @@ import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { accepted } from '#test/crds/sample.ts';
+import { PREWARM } from '#crds/names.ts';
+import { parseOrcaCache, parseOrcaPrewarm } from '#crds/validate.ts';
 
 const PAGES = globSync('**/*.md', { exclude: (path) => path === 'node_modules' || path.startsWith('.git') }).toSorted();
+interface Resource {
+  readonly kind?: unknown;
+}
+
 const read = (page: string): string => readFileSync(page, 'utf8');
 
 const withoutCode = (text: string): string => text.replaceAll(/^```[\s\S]*?^```/gm, '').replaceAll(/`[^`\n]*`/g, '');
@@ -54,9 +59,15 @@ describe('documents', () => {
     expect(links(read(page)).flatMap((link) => linkProblem(page, link) ?? [])).toEqual([]);
   });
 
-  test.for(PAGES)('contain only OrcaCache resources that the CRD accepts: %s', (page) => {
+  test.for(PAGES)('contain only resources that the CRDs accept: %s', (page) => {
     const blocks = [...read(page).matchAll(/apiVersion: orcacache\.dev\/v1alpha1\n[\s\S]*?(?=^```|^YAML$)/gm)];
-    for (const [text] of blocks) for (const document of parseAllDocuments(text)) accepted(document.toJS());
+    const resources = blocks.flatMap(([text]) =>
+      parseAllDocuments(text).map((document) => document.toJS() as Resource),
+    );
+    for (const resource of resources) {
+      const result = resource.kind === PREWARM.kind ? parseOrcaPrewarm(resource) : parseOrcaCache(resource);
+      expect(result).toMatchObject({ ok: true });
+    }
   });
 
   test.for([
