@@ -67,15 +67,16 @@ helm install orcacache charts/orcacache --namespace orca-system --create-namespa
 helm test orcacache --namespace orca-system
 \`\`\`
 
-- **CRD.** The release installs and upgrades the CRD (\`crds.install\`). Uninstalling the release keeps the CRD and all
-  caches (\`crds.keep\`). To manage the CRD separately, set \`crds.install=false\` and run
-  \`kubectl apply --server-side -f crds/generated/orcacache.dev_orcacaches.yaml\`. For upgrades, see
-  [Upgrading](../../docs/guides/upgrading.md).
+- **CRDs.** The release installs and upgrades the CRDs (\`crds.install\`). Uninstalling the release keeps the CRDs with all
+  caches and prewarms (\`crds.keep\`). To manage the CRDs separately, set \`crds.install=false\` and run
+  \`kubectl apply --server-side -f crds/generated/\`. For upgrades, see [Upgrading](../../docs/guides/upgrading.md).
 - **Caches.** Create \`OrcaCache\` objects yourself or with the chart
   [orcacache-cluster](../orcacache-cluster/README.md). They are a separate chart because helm cannot install a CRD and its
   objects in one step.
 - **RBAC.** The operator gets exactly the verbs that it uses. It may create and patch Secrets and get them by name, but
   never list them. With \`watchNamespaces\`, its Roles are limited to those namespaces.
+- **Gated pods.** With \`schedulingGates.enabled\`, [pods wait](../../docs/guides/warm-a-model.md#pods-that-start-when-the-data-is-there)
+  for their prewarms before they get a node. The operator may then patch pods, in all namespaces that it watches.
 - **Monitoring.** \`metrics.serviceMonitor\`, \`metrics.podMonitor\` and \`prometheusRule\` are rendered only if the cluster has
   the API of the Prometheus operator. Otherwise, the notes of the release list what was skipped. The alerts are described
   in [Alerts](../../docs/operations/alerts.md).
@@ -91,7 +92,7 @@ export function clusterReadme(): string {
   return `${HEADER}
 # OrcaCaches
 
-Creates one \`OrcaCache\` per entry of \`caches\`. Install the operator first, with the chart
+Creates one \`OrcaCache\` per entry of \`caches\`, and one \`OrcaPrewarm\` per entry of \`prewarms\`. Install the operator first, with the chart
 [orcacache](../orcacache/README.md).
 
 \`\`\`yaml
@@ -124,6 +125,9 @@ helm test caches --namespace ml
   configuration keep serving.
 - **\`spec\` and \`defaults\`** have the fields of [an OrcaCache's spec](../../docs/reference/configuration.md). helm rejects a
   misspelt key and reports its path.
+- **\`prewarms\`** have the fields of [an OrcaPrewarm's spec](../../docs/reference/prewarm.md). Most of them cannot change:
+  add a prewarm with another name instead, and set the old one to \`null\`. \`--wait\` also waits until those without a
+  schedule are complete, so set a \`--timeout\` that is long enough.
 - **Secrets** are not part of this chart, because values are stored in the release and often in Git. Add
   ExternalSecrets, SealedSecrets or similar objects with \`extraObjects\`.
 - **Uninstalling** deletes the caches but not the chunks in their cachestores. To keep a cache as well, set its annotation

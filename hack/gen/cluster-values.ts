@@ -1,9 +1,10 @@
 /**
- * Generates charts/orcacache-cluster/values.schema.json. The values of a cache have the schema of an OrcaCache's spec, so
- * helm rejects a misspelt key with its path before the request reaches the API server.
+ * Generates charts/orcacache-cluster/values.schema.json. The values of a cache and of a prewarm have the schema of its spec,
+ * so helm rejects a misspelt key with its path before the request reaches the API server.
  */
-import { MAX_NAME_LENGTH } from '#crds/names.ts';
+import { MAX_NAME_LENGTH, MAX_PREWARM_NAME_LENGTH } from '#crds/names.ts';
 import type { Schema } from '#crds/schema/json-schema.ts';
+import { prewarmSpec } from '#crds/schema/prewarm-spec.ts';
 import { spec } from '#crds/schema/spec.ts';
 
 const MAP = { type: 'object', additionalProperties: { type: 'string' } };
@@ -37,6 +38,12 @@ function valuesSchema(): object {
         },
       },
       defaults: { $ref: '#/$defs/spec' },
+      prewarms: {
+        type: 'object',
+        propertyNames: { pattern: '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$', maxLength: MAX_PREWARM_NAME_LENGTH },
+        // null removes a prewarm that another values file defines.
+        additionalProperties: { ...forList(prewarmSpec), type: ['object', 'null'] },
+      },
       commonLabels: MAP,
       commonAnnotations: MAP,
       extraObjects: {

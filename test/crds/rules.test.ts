@@ -1,9 +1,12 @@
 /** Each rule of the schema has a sample that it rejects and one that it accepts. The API tests send the same samples to a real API server. */
 import { describe, expect, test } from 'vitest';
 import { cacheResource } from '#crds/orca-cache.ts';
+import { prewarmResource } from '#crds/orca-prewarm.ts';
 import type { Rule, Schema } from '#crds/schema/json-schema.ts';
-import { formatPath, parseOrcaCache } from '#crds/validate.ts';
-import { badCases, goodCases } from './cases.ts';
+import { formatPath, parseOrcaCache, parseOrcaPrewarm, type ValidationResult } from '#crds/validate.ts';
+import { badCases, goodCases, type Case } from './cases.ts';
+import { badPrewarms, goodPrewarms } from './prewarm-cases.ts';
+import { acceptedPrewarm, prewarmWith } from './prewarm-sample.ts';
 import { accepted, sampleWith } from './sample.ts';
 
 interface RuleAtPath {
@@ -33,38 +36,62 @@ function* paths(value: unknown, schema: Schema | undefined, path: string): Gener
 }
 
 const withoutIndexes = (path: string): string => path.replaceAll(/\[[0-9]+\]/g, '[]');
-/** Only the API server can evaluate rules that compare with the old object. */
-const localRules = [...rules(cacheResource, '')].filter(({ rule }) => rule.holds !== undefined);
-const rejected = new Set(
-  badCases.flatMap(({ changes }) => {
-    const result = parseOrcaCache(sampleWith(changes));
-    return result.ok
-      ? []
-      : result.problems.map(({ path, message }) => `${withoutIndexes(formatPath(path))} ${message}`);
-  }),
-);
-const accepts = new Set(
-  goodCases.flatMap(({ changes }) => [...paths(accepted(sampleWith(changes)), cacheResource, '')]),
-);
 
-const named = localRules.map(({ path, rule }) => ({
-  path,
-  about: `${path}${rule.fieldPath ?? ''}: ${rule.message}`,
-  problem: `${path}${rule.fieldPath ?? ''} ${rule.message}`,
-}));
+interface Resource {
+  readonly kind: string;
+  readonly schema: Schema;
+  readonly bad: readonly unknown[];
+  readonly good: readonly unknown[];
+  readonly parse: (input: unknown) => ValidationResult<unknown>;
+}
 
-describe('a sample is rejected by the rule', () => {
+const inputs = (cases: readonly Case[], make: (changes: Case['changes']) => unknown): unknown[] =>
+  cases.map(({ changes }) => make(changes));
+
+const RESOURCES: readonly Resource[] = [
+  {
+    kind: 'OrcaCache',
+    schema: cacheResource,
+    bad: inputs(badCases, sampleWith),
+    good: inputs(goodCases, (changes) => accepted(sampleWith(changes))),
+    parse: parseOrcaCache,
+  },
+  {
+    kind: 'OrcaPrewarm',
+    schema: prewarmResource,
+    bad: inputs(badPrewarms, prewarmWith),
+    good: inputs(goodPrewarms, (changes) => acceptedPrewarm(prewarmWith(changes))),
+    parse: parseOrcaPrewarm,
+  },
+];
+
+describe.for(RESOURCES)('of an $kind', ({ schema, bad, good, parse }) => {
+  /** Only the API server can evaluate rules that compare with the old object. */
+  const localRules = [...rules(schema, '')].filter(({ rule }) => rule.holds !== undefined);
+  const rejected = new Set(
+    bad.flatMap((input) => {
+      const result = parse(input);
+      return result.ok
+        ? []
+        : result.problems.map(({ path, message }) => `${withoutIndexes(formatPath(path))} ${message}`);
+    }),
+  );
+  const accepts = new Set(good.flatMap((value) => [...paths(value, schema, '')]));
+  const named = localRules.map(({ path, rule }) => ({
+    path,
+    about: `${path}${rule.fieldPath ?? ''}: ${rule.message}`,
+    problem: `${path}${rule.fieldPath ?? ''} ${rule.message}`,
+  }));
+
   // The path of a problem contains the key of a map's member instead of `*`; a message may end with values.
-  test.for(named)('$about', ({ problem }) => {
+  test.for(named)('a sample is rejected by the rule $about', ({ problem }) => {
     const pattern = new RegExp(
       `^${problem.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`).replaceAll(String.raw`\*`, '[^ .]+')}(: .*)?$`,
     );
     expect([...rejected].some((line) => pattern.test(line))).toBe(true);
   });
-});
 
-describe('a sample is accepted by the rule', () => {
-  test.for(named)('$about', ({ path }) => {
+  test.for(named)('a sample is accepted by the rule $about', ({ path }) => {
     expect(accepts).toContain(path);
   });
 });

@@ -2,7 +2,7 @@
 import type { OrcaCache } from '#crds/types.ts';
 import { parseOrcaCache } from '#crds/validate.ts';
 
-type Tree = { [key: string]: unknown };
+export type Tree = { [key: string]: unknown };
 
 export function sample(): Tree {
   return {
@@ -24,18 +24,21 @@ export function sample(): Tree {
   };
 }
 
-/** `changes` maps dotted paths to new values; undefined removes the member. */
 export function sampleWith(changes: Readonly<Record<string, unknown>>): Tree {
-  const cache = sample();
+  return changed(sample(), changes);
+}
+
+/** `changes` maps dotted paths to new values; undefined removes the member. */
+export function changed(tree: Tree, changes: Readonly<Record<string, unknown>>): Tree {
   for (const [path, value] of Object.entries(changes)) {
     const steps = path.split('.');
     const last = steps.pop() ?? '';
-    let at = cache;
+    let at = tree;
     for (const step of steps) at = (at[step] ??= {}) as Tree;
     if (value === undefined) delete at[last];
     else at[last] = value;
   }
-  return cache;
+  return tree;
 }
 
 export function accepted(input: unknown): OrcaCache {

@@ -1,7 +1,9 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatPath, parseOrcaCache } from '#crds/validate.ts';
+import { formatPath, parseOrcaCache, parseOrcaPrewarm } from '#crds/validate.ts';
 import { badCases, goodCases, unknownCases } from './cases.ts';
+import { badPrewarms, goodPrewarms, unknownPrewarms } from './prewarm-cases.ts';
+import { acceptedPrewarm, prewarmWith } from './prewarm-sample.ts';
 import { accepted, sampleWith } from './sample.ts';
 
 describe('an OrcaCache', () => {
@@ -63,5 +65,26 @@ describe('an OrcaCache', () => {
       }),
       { numRuns: 500 },
     );
+  });
+});
+
+describe('an OrcaPrewarm', () => {
+  test.for([...badPrewarms, ...unknownPrewarms])(
+    'with $name is rejected, with the path of the problem',
+    ({ changes, path }) => {
+      const result = parseOrcaPrewarm(prewarmWith(changes));
+      const paths = result.ok ? [] : result.problems.map((problem) => formatPath(problem.path));
+      expect(paths).toContain(path === 'metadata.name' ? '' : path);
+    },
+  );
+
+  test.for(goodPrewarms)('with $name is accepted', ({ changes }) => {
+    expect(parseOrcaPrewarm(prewarmWith(changes))).toMatchObject({ ok: true });
+  });
+
+  test('gets defaults for omitted fields', () => {
+    const { spec, status } = acceptedPrewarm(prewarmWith({}));
+    expect(spec).toMatchObject({ parallelism: 32, suspend: false, timeZone: 'UTC' });
+    expect(status).toEqual({ observedGeneration: -1 });
   });
 });

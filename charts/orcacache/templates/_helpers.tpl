@@ -100,9 +100,16 @@ metricRelabelings:
 - apiGroups: [orcacache.dev]
   resources: [orcacaches/status]
   verbs: [patch]
+# Finished prewarms are deleted after ttlSecondsAfterFinished.
+- apiGroups: [orcacache.dev]
+  resources: [orcaprewarms]
+  verbs: [get, list, watch, delete]
+- apiGroups: [orcacache.dev]
+  resources: [orcaprewarms/status]
+  verbs: [patch]
 # Owner references set blockOwnerDeletion, which OwnerReferencesPermissionEnforcement allows only with this verb.
 - apiGroups: [orcacache.dev]
-  resources: [orcacaches/finalizers]
+  resources: [orcacaches/finalizers, orcaprewarms/finalizers]
   verbs: [update]
 - apiGroups: [""]
   resources: [serviceaccounts, configmaps, services]
@@ -126,6 +133,12 @@ metricRelabelings:
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
+{{- if .Values.schedulingGates.enabled }}
+# RBAC has no verb for the removal of a scheduling gate alone.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [patch]
+{{- end }}
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch]
