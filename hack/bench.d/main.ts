@@ -11,6 +11,7 @@ import { profileWhile, selfTimes } from './profile.ts';
 import { medianOf, type Sample } from './sample.ts';
 import { startSynthetic } from './synthetic.ts';
 import { tableOf, type Row } from './table.ts';
+import { describeVerdict, verdictsOf, type Verdict } from './targets.ts';
 import { openEnvironment, type Base, type Target } from './environment.ts';
 
 /** A file system in memory, so that no disk is measured. */
@@ -72,7 +73,13 @@ async function measureAll(base: Base): Promise<void> {
   } finally {
     // Prints completed measurements even after a failure.
     if (rows.length > 0) process.stdout.write(`\n${tableOf(rows)}\n`);
+    if (options.bare) report(verdictsOf(rows), options.check);
   }
+}
+
+function report(verdicts: readonly Verdict[], isCheck: boolean): void {
+  if (verdicts.length > 0) say(`\ntargets:\n${verdicts.map(describeVerdict).join('\n')}`);
+  if (isCheck && verdicts.some(({ isMet }) => !isMet)) process.exitCode = 1;
 }
 
 /** Alternates between the targets, so that a disturbance of the machine affects all of them. */

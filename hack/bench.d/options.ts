@@ -17,8 +17,10 @@ export interface Options {
   readonly nginx: string | undefined;
   /** Also measure another checkout of this repository. */
   readonly against: string | undefined;
-  /** Also measure a bare Node server that only copies the bytes. */
+  /** Also measure bare Node servers that only move the bytes. */
   readonly bare: boolean;
+  /** End with 1 if a target is missed. */
+  readonly check: boolean;
   readonly store: 'synthetic' | 'versitygw';
   /** Receives every sample as a line of JSON. */
   readonly samplesFile: string | undefined;
@@ -38,6 +40,7 @@ export function parseOptions(args: readonly string[]): Options {
       nginx: { type: 'string', default: '' },
       against: { type: 'string', default: '' },
       bare: { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
       store: { type: 'string', default: 'synthetic' },
       samples: { type: 'string', default: '' },
     },
@@ -54,7 +57,9 @@ export function parseOptions(args: readonly string[]): Options {
     binFolder: values.bin,
     nginx: optional(values.nginx),
     against: optional(values.against),
-    bare: values.bare,
+    // Most targets are relative to a bare server.
+    bare: values.bare || values.check,
+    check: values.check,
     store: values.store,
     samplesFile: optional(values.samples),
   };

@@ -6,6 +6,7 @@ import { parseOptions } from '#hack/bench.d/options.ts';
 import { selfTimes, type CpuProfile } from '#hack/bench.d/profile.ts';
 import { median, medianOf, sampleOf, type ResourceUse, type Sample } from '#hack/bench.d/sample.ts';
 import { tableOf } from '#hack/bench.d/table.ts';
+import { describeVerdict, TARGETS, verdictsOf } from '#hack/bench.d/targets.ts';
 
 const REPORT: LoadReport = {
   seconds: 2,
@@ -91,6 +92,36 @@ describe('table', () => {
   test('shows bytes/s for large reads and requests/s for small ones', () => {
     expect(tableOf([row(variant('a', 'store, 4'), 'OrcaCache')])).toMatch(/ 537 MB\/s .* 0\.50 s\/GiB/);
     expect(tableOf([row(variant('c', 'memory'), 'OrcaCache')])).toMatch(/ 8 req\/s .* 31250 µs\/req/);
+  });
+});
+
+describe('targets', () => {
+  const row = (of: Variant, target: string, cpuSeconds: number) => ({
+    variant: of,
+    target,
+    sample: sampleOf(of.work, REPORT, { ...USE, cpuSeconds }),
+  });
+  const small = variant('c', 'from memory');
+
+  test.for([
+    [1.59, true],
+    [1.61, false],
+  ] as const)('%f times the CPU of bare Node: met is %s', ([cpuSeconds, isMet]) => {
+    const rows = [row(small, 'nginx', 0.1), row(small, 'OrcaCache', cpuSeconds), row(small, 'bare Node', 1)];
+    expect(verdictsOf(rows)).toMatchObject([{ line: 'c', value: cpuSeconds, limit: 1.6, isMet }]);
+  });
+
+  test('a line is missed if its bare server was not measured', () => {
+    expect(verdictsOf([row(small, 'OrcaCache', 1)])).toMatchObject([{ isMet: false }]);
+  });
+
+  test('a cold read has a limit of its own', () => {
+    const cold = verdictsOf([row(variant('d', 'cold 64 MiB, 8'), 'OrcaCache', 1)]);
+    expect(cold.map(describeVerdict)).toEqual(['met     d: cold 64 MiB, 8 MiB chunks: 40 ms, at most 200 ms']);
+  });
+
+  test('belong to work that is measured', () => {
+    for (const { line, work } of TARGETS) expect(variant(line, work)).toBeDefined();
   });
 });
 
