@@ -16,6 +16,8 @@ const room = (name: string): string => `#cache/engine/${name}/**`;
 const DRIVER = [CORE, SHARED, PORTS, '#cache/wire/**', '#crds/**', ...NODE];
 const SERVER = [CORE, SHARED, '#cache/engine/**', '#cache/http/respond.ts', '#cache/http/listener/**', ...NODE];
 
+const WARM_ROOMS = ['memory', 'upstream', 'fill', 'metadata', 'capacity'];
+
 interface Layer {
   readonly files: string[];
   readonly mayImport: readonly string[];
@@ -50,6 +52,7 @@ const LAYERS: readonly Layer[] = [
     mayImport: [...ENGINE, ...['memory', 'upstream', 'streams', 'fill', 'sparse'].map(room)],
   },
   { files: ['cache/engine/capacity/**'], mayImport: [...ENGINE, room('upstream')] },
+  { files: ['cache/engine/warm/**'], mayImport: [...ENGINE, '#cache/engine/*.ts', ...WARM_ROOMS.map(room)] },
   { files: ['cache/engine/*.ts'], mayImport: [CORE, SHARED, '#cache/engine/**'] },
   { files: ['cache/wire/http1/**'], mayImport: [CORE, SHARED, PORTS, ...NODE] },
   {
@@ -59,6 +62,8 @@ const LAYERS: readonly Layer[] = [
   { files: ['cache/origins/**'], mayImport: [...DRIVER, '#cache/origins/**', '@aws-sdk/client-s3'] },
   { files: ['cache/stores/**'], mayImport: [...DRIVER, '#cache/stores/**'] },
   { files: ['cache/peers/**'], mayImport: [CORE, SHARED, '#shared/kube/**', PORTS, '#cache/wire/http1/**', ...NODE] },
+  // Walks over what the engine and its store offer, as the Kubernetes API asks for it.
+  { files: ['cache/prewarm/**'], mayImport: [CORE, SHARED, '#shared/kube/**', '#cache/engine/**', '#cache/prewarm/**', '#crds/**'] },
   { files: ['cache/http/listener/**'], mayImport: [CORE, SHARED, '#cache/engine/**', ...NODE] },
   { files: ['cache/http/edge/**'], mayImport: [...SERVER, '#cache/config/*'] },
   { files: ['cache/http/peer/**'], mayImport: SERVER },
@@ -93,6 +98,25 @@ const LAYERS: readonly Layer[] = [
       ...['api', 'resources', 'status'].map((name) => `#operator/${name}/**`),
       'yaml',
       ...NODE,
+    ],
+  },
+  // A second thing that is reconciled, with the means of the first.
+  {
+    files: ['operator/prewarm/**'],
+    mayImport: [
+      '#crds/**',
+      '#shared/**',
+      ...['api', 'resources', 'status', 'reconcile'].map((name) => `#operator/${name}/**`),
+      'croner',
+      'node:util',
+    ],
+  },
+  {
+    files: ['operator/gates/**'],
+    mayImport: [
+      '#crds/**',
+      '#shared/**',
+      ...['api', 'status', 'reconcile', 'prewarm'].map((name) => `#operator/${name}/**`),
     ],
   },
   {

@@ -4,8 +4,13 @@ import { hostname } from 'node:os';
 import { runElection } from '#operator/control/election.ts';
 import { openLeaderTerms, type Controller, type LeaderTerms, type Work } from '#operator/control/leader-term.ts';
 import { LeaseLock } from '#operator/control/lease-lock.ts';
+import { GATE_COLLECTIONS } from '#operator/gates/collections.ts';
+import { openGateWork } from '#operator/gates/work.ts';
 import { openMetrics, type Metrics } from '#operator/http/metrics.ts';
 import { openMetricsServer, openProbes } from '#operator/http/server.ts';
+import { PREWARM_COLLECTIONS } from '#operator/prewarm/collections.ts';
+import { openPodPrewarms, openPrewarmProbe } from '#operator/prewarm/pod-prewarms.ts';
+import { openPrewarmReconciler } from '#operator/prewarm/reconcile.ts';
 import { CACHE_COLLECTIONS } from '#operator/reconcile/collections.ts';
 import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { openPodProbe } from '#operator/reconcile/probe-pod.ts';
@@ -67,7 +72,11 @@ async function run(settings: Settings): Promise<void> {
     clock: systemClock,
     log,
     namespaces: settings.namespaces,
-    controllers: [cacheController(operator)],
+    controllers: [
+      cacheController(operator),
+      prewarmController(operator),
+      ...(settings.schedulingGates ? [gateController(operator)] : []),
+    ],
   });
 
   /** Undefined until the first response about the lease. */
@@ -140,6 +149,32 @@ function openCacheWork({ settings, metrics, version, instance }: Operator, addKe
     newPeerKeyBase64: () => randomBytes(PEER_KEY_BYTES).toString('base64'),
   });
   return { reconcile, run: (signal) => podReports.run(signal) };
+}
+
+function prewarmController({ metrics, instance }: Operator): Controller {
+  return {
+    subject: 'prewarm',
+    collections: PREWARM_COLLECTIONS,
+    observer: metrics.controller('orcaprewarm'),
+    openWork: () => ({
+      reconcile: openPrewarmReconciler({
+        clock: systemClock,
+        instance,
+        podPrewarms: openPodPrewarms({ clock: systemClock, probe: openPrewarmProbe() }),
+        onConditions: metrics.recordPrewarmConditions,
+      }),
+    }),
+  };
+}
+
+function gateController({ settings, client, log, metrics, instance }: Operator): Controller {
+  return {
+    subject: 'prewarm',
+    collections: GATE_COLLECTIONS,
+    observer: metrics.controller('schedulinggate'),
+    openWork: (addKey) =>
+      openGateWork({ client, clock: systemClock, log, namespaces: settings.namespaces, instance, addKey }),
+  };
 }
 
 function unreadyReason(isLeader: boolean | undefined, terms: LeaderTerms): string | undefined {

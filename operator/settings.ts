@@ -11,6 +11,8 @@ export interface Settings {
   readonly podName: string | undefined;
   /** The Lease for the leader election; undefined = no election, because there is no other operator. */
   readonly lease: { readonly namespace: string; readonly name: string } | undefined;
+  /** Whether pods with the scheduling gate of a prewarm are released; it needs the permission to patch pods. */
+  readonly schedulingGates: boolean;
   readonly logLevel: LogLevel;
   readonly kubeconfig: string | undefined;
   readonly probePort: number;
@@ -28,7 +30,7 @@ const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 /** kubebuilder's default ports, where monitoring expects them. */
 const PROBE_PORT = 8081;
 const METRICS_PORT = 8080;
-/** Each namespace has nine watches of its own; beyond this number, watching all namespaces is cheaper. */
+/** Each namespace has a dozen watches of its own; beyond this number, watching all namespaces is cheaper. */
 const MAX_NAMESPACES = 50;
 /** One Lease per installation: the chart names it after the release. */
 const LEASE_NAME = 'orca-operator';
@@ -44,6 +46,7 @@ export function parseSettings(env: Environment, args: readonly string[]): Parsed
     namespaces: parseNamespaces(env, problems),
     podName: valueOf(env, 'POD_NAME'),
     lease: leaseOf(env),
+    schedulingGates: parseEnum(env, 'SCHEDULING_GATES', ['true', 'false'], 'false', problems) === 'true',
     logLevel: parseEnum(env, 'LOG_LEVEL', LOG_LEVELS, 'info', problems),
     kubeconfig: parseArguments(args, problems),
     probePort: parsePort(env, 'PROBE_PORT', PROBE_PORT, problems),

@@ -5,7 +5,7 @@ set -eu
 
 # Dependencies of the other program only; the container tests prove that this program runs without them.
 case $1 in
-  cache) unneeded='@kubernetes/client-node' ;;
+  cache) unneeded='@kubernetes/client-node croner' ;;
   operator) unneeded='@aws-sdk/client-s3 @node-rs/crc32 @azure/identity @opentelemetry/exporter-trace-otlp-http @opentelemetry/resources @opentelemetry/sdk-trace hono @hono/node-server' ;;
   *) echo "production-deps.sh: unknown program '$1', expected cache or operator" >&2 && exit 2 ;;
 esac

@@ -3,26 +3,25 @@
  */
 import { FIELD_MANAGER } from '#crds/names.ts';
 import { childCollectionPath, childPath, type Live, type Manifest } from '#operator/api/manifest.ts';
-import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { Child } from '#operator/resources/list.ts';
 import { PATCH } from '#shared/kube/client.ts';
 import { hasStatus } from '#shared/kube/error.ts';
 import type { Api } from './api.ts';
 import { diff } from './diff.ts';
-import { APPLIED, claimOn, digest, ownershipPatch, withDigest } from './ownership.ts';
+import { APPLIED, claimOn, digest, ownershipPatch, withDigest, type Owner } from './ownership.ts';
 
 export type Applied =
   | { readonly kind: 'unchanged' | 'created' | 'changed'; readonly live: Live }
-  /** Another object has the name. `transient`: it is being deleted, or belonged to a deleted cache of the same name. */
+  /** Another object has the name. `transient`: it is being deleted, or belonged to a deleted resource of the same name. */
   | { readonly kind: 'conflict'; readonly transient: boolean };
 
 /** `live` is the listed object, if any. */
-export async function apply(api: Api, cache: OrcaCache, child: Child, live: Live | undefined): Promise<Applied> {
+export async function apply(api: Api, owner: Owner, child: Child, live: Live | undefined): Promise<Applied> {
   // Children that are written once are Secrets, which are not listed.
   const found = child.write === 'once' ? await api.find<Live>(pathOf(child.manifest)) : live;
-  if (found !== undefined) return applyTo(api, cache, child, found);
+  if (found !== undefined) return applyTo(api, owner, child, found);
   const created = await create(api, child);
-  if (created === undefined) return applyTo(api, cache, child, await api.read<Live>(pathOf(child.manifest)));
+  if (created === undefined) return applyTo(api, owner, child, await api.read<Live>(pathOf(child.manifest)));
   return { kind: 'created', live: child.write === 'once' ? created : await ownFields(api, child.manifest, created) };
 }
 
@@ -35,8 +34,8 @@ export function isAsDesired(manifest: Manifest, live: Live): boolean {
   );
 }
 
-async function applyTo(api: Api, cache: OrcaCache, { manifest, write }: Child, live: Live): Promise<Applied> {
-  const claim = claimOn(live, cache);
+async function applyTo(api: Api, owner: Owner, { manifest, write }: Child, live: Live): Promise<Applied> {
+  const claim = claimOn(live, owner);
   if (claim === 'foreign') return { kind: 'conflict', transient: false };
   if (claim === 'predecessor' || live.metadata.deletionTimestamp !== undefined)
     return { kind: 'conflict', transient: true };

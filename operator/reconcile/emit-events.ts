@@ -1,9 +1,8 @@
 /** Emits one Kubernetes event per transition, best effort. */
 import { randomBytes } from 'node:crypto';
-import { API_VERSION, GROUP, KIND } from '#crds/names.ts';
+import { GROUP } from '#crds/names.ts';
 import { collectionPath } from '#operator/api/manifest.ts';
 import { microTime } from '#operator/api/micro-time.ts';
-import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { Transition } from '#operator/status/transitions.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Api } from './api.ts';
@@ -13,26 +12,41 @@ const ACTION = 'Reconcile';
 /** The API's limits: 1 kB for a note, 128 characters for an instance. */
 const MAX_NOTE = 1000;
 const MAX_INSTANCE = 128;
-/** Makes names of the same millisecond unique. `MAX_NAME_LENGTH` of a cache leaves room for it. */
+/** Of an object. */
+const MAX_NAME = 253;
+/** Makes names of the same millisecond unique. */
 const SUFFIX_BYTES = 4;
 /** Hex digits of the milliseconds since 1970; enough for 8900 years. */
 const TIME_DIGITS = 12;
 
+/** The object that the events are about. */
+export interface Regarding {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly uid: string;
+    readonly resourceVersion?: string;
+  };
+}
+
 export async function emitEvents(
   api: Api,
-  cache: OrcaCache,
+  { apiVersion, kind, metadata }: Regarding,
   transitions: readonly Transition[],
   instance: string,
   clock: Clock,
 ): Promise<void> {
-  const { name, namespace, uid, resourceVersion } = cache.metadata;
+  const { name, namespace, uid, resourceVersion } = metadata;
   for (const [index, { type, reason, message }] of transitions.entries()) {
+    const suffix = sortableSuffix(clock.date(), index);
     try {
       await api.write('POST', collectionPath('events.k8s.io/v1', 'events', namespace), {
         body: {
           apiVersion: 'events.k8s.io/v1',
           kind: 'Event',
-          metadata: { name: `${name}.${sortableSuffix(clock.date(), index)}`, namespace },
+          metadata: { name: `${name.slice(0, MAX_NAME - suffix.length - 1)}.${suffix}`, namespace },
           eventTime: microTime(clock.date()),
           reportingController: CONTROLLER,
           reportingInstance: `orca-operator-${instance}`.slice(0, MAX_INSTANCE),
@@ -40,7 +54,7 @@ export async function emitEvents(
           type,
           reason,
           note: message.slice(0, MAX_NOTE),
-          regarding: { apiVersion: API_VERSION, kind: KIND, name, namespace, uid, resourceVersion },
+          regarding: { apiVersion, kind, name, namespace, uid, resourceVersion },
         },
       });
     } catch (error) {

@@ -6,9 +6,8 @@
  * `kubectl` does when a user switches to server-side apply.
  */
 import { createHash } from 'node:crypto';
-import { FIELD_MANAGER, GROUP, KIND } from '#crds/names.ts';
+import { FIELD_MANAGER, GROUP } from '#crds/names.ts';
 import { controllerOf, type Live, type Manifest } from '#operator/api/manifest.ts';
-import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { ManagedFieldsEntry } from '#shared/kube/types.ts';
 
 /** Annotation on every child: the digest of the last applied manifest. */
@@ -18,11 +17,17 @@ const DIGEST_LENGTH = 16;
 
 export type Claim = 'ours' | 'predecessor' | 'foreign';
 
-/** `predecessor`: it belonged to a deleted cache of the same name and is not garbage-collected yet. */
-export function claimOn(live: Live, cache: OrcaCache): Claim {
-  const owner = controllerOf(live);
-  if (owner?.uid === cache.metadata.uid) return 'ours';
-  return owner?.kind === KIND && owner.name === cache.metadata.name ? 'predecessor' : 'foreign';
+/** The resource that the operator reconciles: a cache or a prewarm. */
+export interface Owner {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace: string; readonly uid: string };
+}
+
+/** `predecessor`: it belonged to a deleted resource of the same name and is not garbage-collected yet. */
+export function claimOn(live: Live, { kind, metadata }: Owner): Claim {
+  const controller = controllerOf(live);
+  if (controller?.uid === metadata.uid) return 'ours';
+  return controller?.kind === kind && controller.name === metadata.name ? 'predecessor' : 'foreign';
 }
 
 /** Digest of the sent manifest. It reveals a removed field, which a comparison with the live object cannot. */

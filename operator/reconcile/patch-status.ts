@@ -2,7 +2,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { API_VERSION, FIELD_MANAGER, PLURAL } from '#crds/names.ts';
 import { collectionPath } from '#operator/api/manifest.ts';
-import type { OrcaCache, OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import { PATCH } from '#shared/kube/client.ts';
 import type { Api } from './api.ts';
 
@@ -10,19 +9,28 @@ export function cachePath(namespace: string, name: string): string {
   return `${collectionPath(API_VERSION, PLURAL, namespace)}/${name}`;
 }
 
-/** Resolves with whether anything changed. */
-export async function patchStatus(api: Api, cache: OrcaCache, status: OrcaCacheStatus): Promise<boolean> {
-  const before: Readonly<Record<string, unknown>> = { ...cache.status };
-  const changed = Object.entries(status).filter(([key, value]) => !isDeepStrictEqual(before[key], value));
+interface Reported {
+  readonly metadata: { readonly resourceVersion?: string };
+  readonly status?: object;
+}
+
+/** Resolves with whether anything changed. An undefined field is removed. */
+export async function patchStatus(
+  api: Api,
+  path: string,
+  { metadata, status }: Reported,
+  to: object,
+): Promise<boolean> {
+  const before: Readonly<Record<string, unknown>> = { ...status };
+  const changed = Object.entries(to).filter(([key, value]) => !isDeepStrictEqual(before[key], value));
   if (changed.length === 0) return false;
-  const { namespace, name, resourceVersion } = cache.metadata;
-  await api.write('PATCH', `${cachePath(namespace, name)}/status`, {
+  await api.write('PATCH', `${path}/status`, {
     contentType: PATCH.merge,
     query: { fieldManager: FIELD_MANAGER },
-    // Optimistic lock: the status must not be written to a newer spec or to a recreated cache of the same name.
+    // Optimistic lock: the status must not be written to a newer spec or to a recreated resource of the same name.
     body: {
-      metadata: { resourceVersion },
-      status: Object.fromEntries(changed.map(([key, value]) => [key, replacing(before[key], value)])),
+      metadata: { resourceVersion: metadata.resourceVersion },
+      status: Object.fromEntries(changed.map(([key, value]) => [key, replacing(before[key], value ?? null)])),
     },
   });
   return true;

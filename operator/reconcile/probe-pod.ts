@@ -20,7 +20,7 @@ export type ProbePod = (podIp: string, signal: AbortSignal) => Promise<PodReport
 export function openPodProbe(port: number = POD_PORT.ops): ProbePod {
   return async (podIp, signal) => {
     try {
-      return parsePodReport(await fetchText(podIp, port, AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)])));
+      return parsePodReport(await fetchText(podIp, port, '/status', signal));
     } catch (error) {
       signal.throwIfAborted();
       // Expected while a pod starts, or behind a network policy that blocks the operator.
@@ -30,9 +30,11 @@ export function openPodProbe(port: number = POD_PORT.ops): ProbePod {
   };
 }
 
-function fetchText(podIp: string, port: number, signal: AbortSignal): Promise<string> {
+/** The body of a response of an ops listener. Rejects if the pod does not answer in time with 200. */
+export function fetchText(podIp: string, port: number, path: string, cancel: AbortSignal): Promise<string> {
+  const signal = AbortSignal.any([cancel, AbortSignal.timeout(TIMEOUT_MS)]);
   return new Promise((resolve, reject) => {
-    const request = get({ host: podIp, port, path: '/status', signal, agent: false }, (response) => {
+    const request = get({ host: podIp, port, path, signal, agent: false }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (part: string) => {

@@ -132,7 +132,8 @@ async function updateStatus(
   };
   const status = statusOf(input, options.version, options.clock.date());
   options.onConditions(key, status.conditions);
-  if (await patchStatus(api, cache, status))
+  const { namespace, name } = cache.metadata;
+  if (await patchStatus(api, cachePath(namespace, name), cache, status))
     await emitEvents(api, cache, transitions(cache.status, status), options.instance, options.clock);
   return status;
 }

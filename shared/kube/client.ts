@@ -14,6 +14,8 @@ export type Query = Readonly<Record<string, string | number | boolean | undefine
 export const PATCH = {
   apply: 'application/apply-patch+yaml',
   merge: 'application/merge-patch+json',
+  /** Built-in kinds only: lists are merged by key. */
+  strategic: 'application/strategic-merge-patch+json',
   json: 'application/json-patch+json',
 } as const;
 

@@ -13,6 +13,7 @@ describe('parseSettings', () => {
         namespaces: [],
         podName: undefined,
         lease: undefined,
+        schedulingGates: false,
         logLevel: 'info',
         kubeconfig: undefined,
         probePort: 8081,
@@ -37,6 +38,16 @@ describe('parseSettings', () => {
   test('reads a comma-separated list of namespaces without duplicates', () => {
     expect(parseSettings({ ...GOOD, WATCH_NAMESPACES: 'a, b,a' }, [])).toMatchObject({
       settings: { namespaces: ['a', 'b'] },
+    });
+  });
+
+  test('releases gated pods only with SCHEDULING_GATES', () => {
+    expect(parseSettings({ ...GOOD, SCHEDULING_GATES: 'true' }, [])).toMatchObject({
+      settings: { schedulingGates: true },
+    });
+    expect(parseSettings({ ...GOOD, SCHEDULING_GATES: 'yes' }, [])).toEqual({
+      ok: false,
+      problems: ['SCHEDULING_GATES must be one of true, false, not "yes"'],
     });
   });
 

@@ -1,6 +1,6 @@
 /**
  * A Kubernetes API server for tests: real HTTP on loopback, any resource, list with pages, watch with replay, create,
- * update, the four patches, status, delete. Tests inject faults, which happen on the wire.
+ * update, the patches, status, delete. Tests inject faults, which happen on the wire.
  */
 import { createServer, Agent, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
@@ -15,6 +15,7 @@ import {
   isObject,
   jsonPatch,
   mergePatch,
+  strategicMergePatch,
   type Json,
   type JsonObject,
   type JsonPatchOperation,
@@ -27,6 +28,7 @@ import {
   openStore,
   parsePath,
   type Change,
+  type Preconditions,
   type ResourcePath,
   type WriteOptions,
 } from './fake-api-store.ts';
@@ -117,6 +119,7 @@ const KINDS: Readonly<Record<string, string>> = {
   endpointslices: 'EndpointSlice',
   networkpolicies: 'NetworkPolicy',
   orcacaches: 'OrcaCache',
+  orcaprewarms: 'OrcaPrewarm',
   poddisruptionbudgets: 'PodDisruptionBudget',
   replicasets: 'ReplicaSet',
   rolebindings: 'RoleBinding',
@@ -307,8 +310,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
       }
       case 'DELETE': {
         const preconditions = isObject(body['preconditions']) ? body['preconditions'] : {};
-        const uid = typeof preconditions['uid'] === 'string' ? preconditions['uid'] : undefined;
-        const removed = store.remove(path, uid);
+        const removed = store.remove(path, preconditions as Preconditions);
         if (options.collectGarbage === true) store.collectGarbage();
         return answer(response, 200, removed);
       }
@@ -320,6 +322,8 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
   function patchOf(seen: SeenRequest): (live: JsonObject) => JsonObject {
     if (seen.contentType.startsWith('application/merge-patch'))
       return (live) => mergePatch(live, seen.body as Json) as JsonObject;
+    if (seen.contentType.startsWith('application/strategic-merge-patch'))
+      return (live) => strategicMergePatch(live, seen.body as JsonObject);
     if (seen.contentType.startsWith('application/json-patch'))
       return (live) => {
         try {

@@ -91,10 +91,16 @@ export function fieldMatcher(selector: string | null): (object: KubeObject) => b
     return (object: KubeObject): boolean => {
       let value: unknown = object;
       for (const step of path.split('.')) value = isObject(value) ? value[step] : undefined;
-      return value === wanted;
+      // An absent field is an empty one.
+      return (value ?? '') === wanted;
     };
   });
   return (object) => tests.every((test) => test(object));
+}
+
+export interface Preconditions {
+  readonly uid?: string | undefined;
+  readonly resourceVersion?: string | undefined;
 }
 
 export interface Store {
@@ -104,7 +110,7 @@ export interface Store {
   create(path: ResourcePath, body: JsonObject, options: WriteOptions): KubeObject;
   /** `change` gets a copy of the live object and returns the new one. */
   update(path: ResourcePath, change: (live: JsonObject) => JsonObject, options: WriteOptions): KubeObject;
-  remove(path: ResourcePath, uid?: string): KubeObject;
+  remove(path: ResourcePath, preconditions?: Preconditions): KubeObject;
   /** Deletes objects whose owners are all deleted; returns how many. */
   collectGarbage(): number;
   /** Changes behind `version`, or undefined where they were compacted away. */
@@ -239,8 +245,10 @@ export function openStore(kindOf: (plural: string) => string, now: () => number)
       return object;
     },
 
-    remove(path, uid) {
+    remove(path, { uid, resourceVersion } = {}) {
       const before = live(path);
+      if (resourceVersion !== undefined && resourceVersion !== before.metadata.resourceVersion)
+        throw conflict(path, `Precondition failed: ResourceVersion in precondition: ${resourceVersion}`);
       if (uid !== undefined && uid !== before.metadata.uid)
         throw conflict(
           path,

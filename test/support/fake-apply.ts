@@ -138,6 +138,33 @@ export function mergePatch(target: Json | undefined, patch: Json): Json {
   return result;
 }
 
+/** As `mergePatch`, but lists are merged by the `name` of their items; `$patch: delete` removes one. */
+export function strategicMergePatch(target: JsonObject, patch: JsonObject): JsonObject {
+  const result = { ...target };
+  for (const [key, value] of Object.entries(patch)) {
+    const live = result[key];
+    if (Array.isArray(value)) result[key] = mergedByName(Array.isArray(live) ? live : [], value);
+    else if (isObject(value)) result[key] = strategicMergePatch(isObject(live) ? live : {}, value);
+    else if (value === null) delete result[key];
+    else result[key] = value;
+  }
+  return result;
+}
+
+function mergedByName(live: readonly Json[], patch: readonly Json[]): Json[] {
+  const items = [...live];
+  for (const item of patch) {
+    if (!isObject(item)) throw new Error('the fake merges only lists of objects');
+    const index = items.findIndex((candidate) => isObject(candidate) && candidate['name'] === item['name']);
+    const before = items[index];
+    if (item['$patch'] === 'delete') {
+      if (index >= 0) items.splice(index, 1);
+    } else if (index < 0) items.push(item);
+    else items[index] = strategicMergePatch(isObject(before) ? before : {}, item);
+  }
+  return items;
+}
+
 export interface JsonPatchOperation {
   readonly op: string;
   readonly path: string;

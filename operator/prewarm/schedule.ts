@@ -1,0 +1,17 @@
+/** When a schedule starts the next run. Cron expressions, time zones and daylight saving time are croner's work. */
+import { Cron } from 'croner';
+
+export interface Schedule {
+  /** The first start after that time; undefined if there is none, such as on 30 February. */
+  next(afterMs: number): number | undefined;
+}
+
+/** Throws an Error with a message for users if the expression or the time zone is invalid. */
+export function parseSchedule(schedule: string, timezone: string): Schedule {
+  // Without a function it starts no timer.
+  const cron = new Cron(schedule, { timezone, paused: true, mode: '5-part' });
+  const next = (afterMs: number): number | undefined => cron.nextRun(new Date(afterMs))?.getTime();
+  // The time zone is looked up only when it is used.
+  next(0);
+  return { next };
+}
