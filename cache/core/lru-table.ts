@@ -1,4 +1,8 @@
-/** A map with an upper limit of entries and of total weight, which evicts the least recently used entries. */
+/**
+ * A map with an upper limit of entries and of total weight, which evicts the least recently used entries. In a large table
+ * the order is approximate: an entry counts as just used for as long as few others were set, which saves most of the cost of
+ * a hit.
+ */
 
 export interface TableLimits<T> {
   readonly maxEntries: number;
@@ -7,10 +11,23 @@ export interface TableLimits<T> {
   readonly weigh?: (name: string, entry: T) => number;
 }
 
+/** Smaller tables keep the exact order. */
+const EXACT_ENTRIES = 1_000;
+/** In larger ones an entry is moved only after as many others were set as this share of the table. */
+const SLACK = 1 / 16;
+
+interface Held<T> {
+  readonly entry: T;
+  readonly weight: number;
+  /** The number of sets when it became the most recently used one. */
+  movedAt: number;
+}
+
 export class LruTable<T> {
   readonly #limits: Required<TableLimits<T>>;
-  readonly #entries = new Map<string, { readonly entry: T; readonly weight: number }>();
+  readonly #entries = new Map<string, Held<T>>();
   #weight = 0;
+  #sets = 0;
 
   constructor({ maxEntries, maxWeight = Number.POSITIVE_INFINITY, weigh = () => 0 }: TableLimits<T>) {
     this.#limits = { maxEntries: Math.max(1, maxEntries), maxWeight, weigh };
@@ -27,6 +44,9 @@ export class LruTable<T> {
   get(name: string): T | undefined {
     const known = this.#entries.get(name);
     if (known === undefined) return undefined;
+    const { size } = this.#entries;
+    if (size >= EXACT_ENTRIES && this.#sets - known.movedAt < size * SLACK) return known.entry;
+    known.movedAt = this.#sets;
     this.#entries.delete(name);
     this.#entries.set(name, known);
     return known.entry;
@@ -37,7 +57,7 @@ export class LruTable<T> {
     const { maxEntries, maxWeight, weigh } = this.#limits;
     this.delete(name);
     const weight = weigh(name, entry);
-    this.#entries.set(name, { entry, weight });
+    this.#entries.set(name, { entry, weight, movedAt: ++this.#sets });
     this.#weight += weight;
     for (const oldest of this.#entries.keys()) {
       if (oldest === name || (this.#entries.size <= maxEntries && this.#weight <= maxWeight)) return;

@@ -2,7 +2,6 @@
  * The clients' listener: the read operations of S3. S3 routes by sub-resource and raw target, not by path patterns, so
  * routing and the byte path share one parse (docs/adr/0003-hono-for-ops-only.md).
  */
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ACCEPTS_ALL, parseCacheControl } from '#cache/core/cache-control.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
@@ -35,6 +34,7 @@ import {
 import { allowOrigin, preflight } from './cors.ts';
 import { bucketLocation, headBucket, listBuckets, listObjects, requireServed, type ServedBuckets } from './lists.ts';
 import { headObject, serveObject } from './object.ts';
+import { newRequestId } from './request-id.ts';
 import { RequestLog, type Ended } from './request-log.ts';
 import { serveSubResource, subResourceOf } from './sub-resources.ts';
 import { listVersions } from './versions.ts';
@@ -165,14 +165,6 @@ function spanAttributes(method: string, { requestId, bucket, key }: ErrorContext
     'orca.key': key,
     'orca.cache': result.cache,
   };
-}
-
-/**
- * 64 random bits in the form of S3's ids: a UUID, which Node makes from pooled random bytes, without its version bits.
- */
-function newRequestId(): string {
-  const uuid = randomUUID();
-  return (uuid.slice(0, 8) + uuid.slice(24, 32)).toUpperCase();
 }
 
 async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {

@@ -28,3 +28,18 @@ test('evicts by weight, but never the newest entry', () => {
   table.delete('a');
   expect(table.weight).toBe(0);
 });
+
+test('a large table never evicts an entry that was used since many others were set', () => {
+  const maxEntries = 1_600;
+  const table = new LruTable<number>({ maxEntries });
+  const [used, unused] = ['used', 'unused'];
+  table.set(used, 0);
+  table.set(unused, 0);
+  for (let index = 0; index < 20 * maxEntries; index++) {
+    table.set(String(index), index);
+    // Less often than once in a sixteenth of the table.
+    if (index % 150 === 0) expect(table.get(used)).toBe(0);
+  }
+  expect(table.get(unused)).toBeUndefined();
+  expect(table.size).toBe(maxEntries);
+});
