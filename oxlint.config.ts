@@ -63,7 +63,10 @@ const LAYERS: readonly Layer[] = [
   { files: ['cache/stores/**'], mayImport: [...DRIVER, '#cache/stores/**'] },
   { files: ['cache/peers/**'], mayImport: [CORE, SHARED, '#shared/kube/**', PORTS, '#cache/wire/http1/**', ...NODE] },
   // Walks over what the engine and its store offer, as the Kubernetes API asks for it.
-  { files: ['cache/prewarm/**'], mayImport: [CORE, SHARED, '#shared/kube/**', '#cache/engine/**', '#cache/prewarm/**', '#crds/**'] },
+  {
+    files: ['cache/prewarm/**'],
+    mayImport: [CORE, SHARED, '#shared/kube/**', '#cache/engine/**', '#cache/prewarm/**', '#crds/**'],
+  },
   { files: ['cache/http/listener/**'], mayImport: [CORE, SHARED, '#cache/engine/**', ...NODE] },
   { files: ['cache/http/edge/**'], mayImport: [...SERVER, '#cache/config/*'] },
   { files: ['cache/http/peer/**'], mayImport: SERVER },

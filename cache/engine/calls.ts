@@ -1,7 +1,7 @@
 /** What clients and peers may call: with the client's names, which `admit` and the bucket rules translate. */
 import type { ClientCacheControl } from '#cache/core/cache-control.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { ListQuery } from '#cache/core/s3/listing.ts';
+import type { ListPage, ListQuery } from '#cache/core/s3/listing.ts';
 import type { SubResource, SubResourceAnswer } from '#cache/core/s3/sub-resource.ts';
 import { versionsUnder, versionsWithout, type VersionPage, type VersionQuery } from '#cache/core/s3/version-list.ts';
 import type { BucketChecks } from '#cache/engine/metadata/bucket-checks.ts';
@@ -12,6 +12,7 @@ import type { VersionListings } from '#cache/engine/metadata/version-listings.ts
 import type { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import type { BucketNames } from '#cache/engine/buckets/bucket-names.ts';
 import { ruleOf, underRule } from '#cache/engine/buckets/bucket-rule.ts';
+import { abortable } from '#shared/abortable.ts';
 import { admit, read, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
 
@@ -19,6 +20,8 @@ export interface EngineCalls {
   read(request: ReadRequest): Promise<ReadResult>;
   /** A page of a client's bucket, in the client's names. */
   list(bucket: string, query: ListQuery, signal: AbortSignal, accepted?: ClientCacheControl): Promise<ListAnswer>;
+  /** The same as the origin has it now; not kept. */
+  listFresh(bucket: string, query: ListQuery, signal: AbortSignal): Promise<ListPage>;
   /** The client's names of the origin's buckets under the configured patterns. */
   listBuckets(signal: AbortSignal): Promise<readonly string[]>;
   /** The same of all versions. */
@@ -67,6 +70,13 @@ export function openCalls(
         underRule(rule, query.prefix);
         const answer = await listings.list(originBucket, underPrefix(prefix, query), signal, accepted);
         return { ...answer, page: withoutPrefix(prefix, answer.page) };
+      }),
+    listFresh: (bucket, query, signal) =>
+      served(async () => {
+        const rule = ruleOf(context, bucket);
+        underRule(rule, query.prefix);
+        const page = await abortable(listings.fresh(rule.originBucket, underPrefix(rule.prefix, query)), signal);
+        return withoutPrefix(rule.prefix, page);
       }),
     listBuckets: (signal) => served(() => bucketNames.list(context.buckets, signal)),
     listVersions: (bucket, query, signal) =>

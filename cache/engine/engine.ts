@@ -34,6 +34,8 @@ import { openCapacity, type Capacity } from './capacity/capacity.ts';
 import { coordinatorsOf, explain, type ChunkCoordinators } from './explain.ts';
 import type { EngineOptions } from './options.ts';
 import type { ReadContext, ReadResult } from './read.ts';
+import { Admission } from './warm/admission.ts';
+import { openWarm, type WarmCalls } from './warm/warm.ts';
 
 /** The share of memory for blocks of sparse reads: as much as commits that wait have. */
 const SPARSE_SHARE = 1 / 4;
@@ -71,6 +73,7 @@ export interface Engine extends EngineCalls {
   readonly manifests: Manifests;
   readonly listings: Listings;
   readonly capacity: Capacity;
+  readonly warm: WarmCalls;
 }
 
 /** The parts that talk to the origin and the cachestore, and the memory they share. */
@@ -166,7 +169,7 @@ function openMetadata(options: EngineOptions, context: FillContext, capacity: Ca
 export function openEngine(options: EngineOptions): Engine {
   const { settings, clock } = options;
   const upstream = openUpstream(options);
-  const { memory, memoryTier, catalog, limiter, origin, store, outbox, identity, capacity } = upstream;
+  const { memory, memoryTier, catalog, store, outbox, identity, capacity } = upstream;
   const blockTable = new BlockTable(memoryTier, { maxBytes: settings.memory.budgetBytes * SPARSE_SHARE });
   const fillContext: FillContext = {
     ...options,
@@ -207,29 +210,24 @@ export function openEngine(options: EngineOptions): Engine {
     readahead: options.readahead,
     capacity,
   };
+  const admission = new Admission({ flights, outbox, clock });
+  const warm = openWarm({ ...options, ...context, store, admission, refusal: () => identity.refusal() });
   return {
     ...openCalls(context, { identity, ...answers }),
     explain: (result) => explain(result, options.peers),
     coordinators: (result) => coordinatorsOf(result, options.peers),
     ...openBackground({ outbox, identity, storedLists, flights, sparse, capacity }),
     stallLimitMs: () => (store.breaker.state === 'closed' ? STALL_LIMIT_MS : STALL_LIMIT_WITHOUT_STORE_MS),
-    identity,
-    origin,
-    store,
-    outbox,
-    memory,
-    memoryTier,
-    catalog,
+    ...upstream,
     flights,
     sparse,
     blockTable,
     storeLoads,
     peerStreams,
-    limiter,
     metadata,
     manifests,
     listings,
-    capacity,
+    warm,
   };
 }
 

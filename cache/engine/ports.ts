@@ -234,6 +234,8 @@ export type Demand = 'started' | 'new';
  */
 export interface Rank {
   readonly isBackground: boolean;
+  /** In the background: a prewarm waits for it, so it gets more of what is idle than work that nobody waits for. */
+  readonly isWarm: boolean;
   /** Called with each change; returns the unsubscribe function. */
   onRank(listener: () => void): () => void;
 }
@@ -265,6 +267,20 @@ export type FillAnswer =
   /** The two replicas' views of the cluster differ. */
   | { readonly kind: 'not_coordinator'; readonly owner: PeerAddress | undefined; readonly epoch: string };
 
+/** A chunk to bring into the cachestore, at the lowest priority. */
+export interface WarmRequest {
+  readonly chunk: Chunk;
+  readonly rank: 1 | 2;
+  readonly epoch: string;
+  /** The cachestore has just answered that it does not have the chunk. */
+  readonly knownAbsent: boolean;
+}
+
+export interface WarmResult {
+  /** Read from the origin for this call; 0 if the chunk was stored, or is the work of another fill. */
+  readonly originBytes: number;
+}
+
 export interface PeerClient {
   /**
    * `GET /internal/fill` of one peer. Rejects with peer_unavailable (dead, refused, failed authentication, truncated
@@ -293,6 +309,12 @@ export interface PeerClient {
    * older release, which does not know the call.
    */
   reads(peer: PeerAddress, report: Uint8Array, options: CallOptions): Promise<void>;
+  /**
+   * `POST /internal/warm`: resolves when the peer knows the chunk to be committed; no bytes of it move. Rejects with
+   * not_coordinator (the replicas' views differ), store_unavailable (not committed), peer_unavailable (also an older
+   * release, which does not know the call), and with the origin's outcome at the peer.
+   */
+  warm(peer: PeerAddress, request: WarmRequest, options: CallOptions): Promise<WarmResult>;
   /** `POST /internal/usage`: a report to the accountant, and its answer. Rejects with peer_unavailable. */
   usage(peer: PeerAddress, report: UsageReport, options: CallOptions): Promise<UsageAnswer>;
   close(): Promise<void>;

@@ -1,8 +1,9 @@
 /** The meaning of a peer's responses. */
-import type { OrcaError } from '#cache/core/errors.ts';
+import { OrcaError } from '#cache/core/errors.ts';
 import { parsePeerAddress } from '#cache/core/peer-set.ts';
 import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
-import type { FillAnswer, FillRequest, FillSource, PeerAddress } from '#cache/engine/ports.ts';
+import type { WarmAnswer } from '#cache/core/peer/warm-request.ts';
+import type { FillAnswer, FillRequest, FillSource, PeerAddress, WarmResult } from '#cache/engine/ports.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import { peerUnavailable } from './peer-error.ts';
 import type { SignedCall } from './signed-call.ts';
@@ -43,6 +44,23 @@ export function fillAnswerOf(
     if (views !== undefined) return { kind: 'not_coordinator', owner: ownerOf(views.owner), epoch: views.epoch };
   }
   throw refusalOf(address, status, text, retryAfter);
+}
+
+/** Throws store_unavailable, not_coordinator, or peer_unavailable for no answer. */
+export function warmResultOf(address: PeerAddress, answer: WarmAnswer | undefined): WarmResult {
+  switch (answer?.state) {
+    case 'stored':
+      return { originBytes: answer.originBytes };
+    case 'not_stored':
+      throw new OrcaError('store_unavailable', `peer ${address}: ${answer.message}`);
+    case 'not_coordinator':
+      throw new OrcaError(
+        'not_coordinator',
+        `peer ${address}: it takes ${answer.owner ?? 'another one'} for the owner`,
+      );
+    case undefined:
+      throw peerUnavailable(address, 'its response is not one about a chunk');
+  }
 }
 
 /** The error that the peer reports; peer_unavailable for any other response. */

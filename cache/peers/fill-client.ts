@@ -1,5 +1,5 @@
 /**
- * Calls to another replica: fill a chunk, look up an object's head, invalidate a version, report reads and usage. Only a
+ * Calls to another replica: fill or warm a chunk, look up an object's head, invalidate a version, report reads and usage. Only a
  * response with a valid proof is accepted; any other response, or none, is `peer_unavailable`, and the caller continues
  * with the next source.
  */
@@ -20,12 +20,22 @@ import {
   type Invalidation,
 } from '#cache/core/peer/head-request.ts';
 import { formatReportTerms, READS_PATH, USAGE_PATH } from '#cache/core/peer/report-request.ts';
-import type { ByteSink, CallOptions, FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
+import { decodeWarmAnswer, formatWarmTarget, formatWarmTerms } from '#cache/core/peer/warm-request.ts';
+import type {
+  ByteSink,
+  CallOptions,
+  FillAnswer,
+  FillRequest,
+  PeerAddress,
+  PeerClient,
+  WarmRequest,
+  WarmResult,
+} from '#cache/engine/ports.ts';
 import { WireError } from '#cache/wire/http1/errors.ts';
 import type { RawRequest } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import type { Clock } from '#shared/clock.ts';
-import { checkFillHead, fillAnswerOf, refusalOf, sourceOf } from './fill-answer.ts';
+import { checkFillHead, fillAnswerOf, refusalOf, sourceOf, warmResultOf } from './fill-answer.ts';
 import { peerUnavailable } from './peer-error.ts';
 import type { Attempt } from './peer-health.ts';
 import { PeerTable, SKIP_DEAD_MS, type Peer } from './peer-table.ts';
@@ -44,6 +54,8 @@ export interface FillClientOptions {
  * (docs/adr/0007-peer-silence-timeout.md).
  */
 const DEAD_AFTER_MS = 3000;
+/** Longer than a peer works on a chunk that it warms; it sends 102 meanwhile. */
+const WARM_TIMEOUT_MS = 11 * 60_000;
 const NO_BODY = new Uint8Array(0);
 /** Request ids go into a header; ids that clients chose may not fit. */
 const NOT_IN_HEADER = /[^\x21-\x7e]/g;
@@ -106,6 +118,24 @@ class FillClient implements PeerClient {
       return decodeUsageAnswer(Buffer.from(text));
     } catch (cause) {
       throw peerUnavailable(address, 'its response is not an account of the cachestore', { cause });
+    }
+  }
+
+  async warm(address: PeerAddress, request: WarmRequest, options: CallOptions): Promise<WarmResult> {
+    const leave = await this.#peers.at(address).warmGate.enter(options.signal);
+    try {
+      const { chunk } = request;
+      const { etag } = chunk.object;
+      const call = {
+        method: 'POST',
+        target: formatWarmTarget(chunk),
+        etag,
+        headers: formatWarmTerms(request),
+      } as const;
+      const { text } = await this.#control(address, call, { firstByteTimeoutMs: WARM_TIMEOUT_MS, ...options });
+      return warmResultOf(address, decodeWarmAnswer(text));
+    } finally {
+      leave();
     }
   }
 

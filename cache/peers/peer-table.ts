@@ -9,6 +9,11 @@ import { streamGate, type StreamGate } from './stream-gate.ts';
 /** How long a dead peer is skipped, so that not every chunk costs another `deadAfterMs`. */
 export const SKIP_DEAD_MS = 5000;
 const STREAMS_PER_PEER = { maxActive: 64, maxWaiting: 256, waitMs: 5000 };
+/**
+ * Calls to warm a chunk, each with a connection: a peer fills a few at a time. As many may wait as a walker sends in all,
+ * and as long as their turn takes.
+ */
+const WARMS_PER_PEER = { maxActive: 64, maxWaiting: 1_024, waitMs: 10 * 60_000 };
 /** Addresses change with pods; connections to old ones are not kept. */
 const MAX_PEERS = 256;
 
@@ -16,6 +21,7 @@ export interface Peer {
   readonly client: RawClient;
   readonly health: PeerHealth;
   readonly gate: StreamGate;
+  readonly warmGate: StreamGate;
 }
 
 export class PeerTable {
@@ -51,14 +57,15 @@ export class PeerTable {
       client: openRawClient({ endpoint: `http://${address}`, connectTimeoutMs: this.#connectTimeoutMs }),
       health: peerHealth(this.#clock, SKIP_DEAD_MS),
       gate: streamGate(STREAMS_PER_PEER, this.#clock),
+      warmGate: streamGate(WARMS_PER_PEER, this.#clock),
     };
   }
 
   /** A peer with open streams stays. */
   #evict(except: PeerAddress): void {
-    for (const [address, { client, gate }] of this.#peers) {
+    for (const [address, { client, gate, warmGate }] of this.#peers) {
       if (this.#peers.size <= MAX_PEERS) return;
-      if (gate.active > 0 || address === except) continue;
+      if (gate.active + warmGate.active > 0 || address === except) continue;
       client.close();
       this.#peers.delete(address);
     }

@@ -55,6 +55,7 @@ export function tracedStore(store: ProbedStore): ProbedStore {
 export function tracedPeers(client: PeerClient): PeerClient {
   return tracedPort(client, 'peer', {
     fill: (peer: string, { chunk }: { chunk: { path: string } }) => ({ 'orca.peer': peer, 'orca.chunk': chunk.path }),
+    warm: (peer: string, { chunk }: { chunk: { path: string } }) => ({ 'orca.peer': peer, 'orca.chunk': chunk.path }),
     head: (peer: string) => ({ 'orca.peer': peer }),
     invalidate: (peer: string) => ({ 'orca.peer': peer }),
     reads: (peer: string) => ({ 'orca.peer': peer }),

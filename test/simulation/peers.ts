@@ -23,6 +23,7 @@ import type {
   PeerClient,
 } from '#cache/engine/ports.ts';
 import type { FillReply } from '#cache/engine/serve-fill.ts';
+import type { WarmReply } from '#cache/engine/warm/serve-warm.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import { sendBody } from '#cache/http/listener/send-body.ts';
 import { peerHealth, type Attempt, type PeerHealth } from '#cache/peers/peer-health.ts';
@@ -197,6 +198,14 @@ export class SimPeers {
         return decodeUsageAnswer(
           await attempted(address, (attempt) => this.#report(who, address, 'usage', options, attempt, serve)),
         );
+      },
+      warm: async (address, request, options) => {
+        const serve = (target: Incarnation, signal: AbortSignal): Promise<WarmReply> =>
+          target.engine.warm.serve({ ...request, requestId: options.requestId ?? '', signal });
+        const name = `warm ${request.chunk.path}`;
+        const reply = await attempted(address, (attempt) => this.#control(who, address, name, options, attempt, serve));
+        if (reply.kind === 'stored') return { originBytes: reply.originBytes };
+        throw new OrcaError('not_coordinator', `${address} takes ${reply.owner} for the owner`);
       },
       close: async () => {},
     };

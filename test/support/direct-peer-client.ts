@@ -95,6 +95,19 @@ export function directPeerClient(options: DirectPeerClientOptions): PeerClient {
         throw asReceived(address, error, call.signal);
       }
     },
+    async warm(address, request, call) {
+      const peer = reach(address, call.signal);
+      try {
+        const requestId = call.requestId ?? '';
+        const reply = await peer.engine.warm.serve({ ...request, requestId, signal: call.signal });
+        if (peer.dead) throw unavailable(address, 'it died');
+        if (reply.kind === 'stored') return { originBytes: reply.originBytes };
+      } catch (error) {
+        if (hasCode(error, 'store_unavailable')) throw error;
+        throw asReceived(address, error, call.signal);
+      }
+      throw new OrcaError('not_coordinator', `peer ${address}: it takes another one for the owner`);
+    },
     async close() {
       isClosed = true;
     },

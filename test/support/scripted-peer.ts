@@ -31,6 +31,7 @@ export function scriptedPeer(fill: PeerClient['fill'] = neverResponds) {
     invalidate: () => Promise.reject(new Error('unexpected call')),
     reads: () => Promise.reject(new Error('unexpected call')),
     usage: () => Promise.reject(new Error('unexpected call')),
+    warm: () => Promise.reject(new Error('unexpected call')),
     close: async () => {},
   };
   const view = peerSet(self, [self, peer]);

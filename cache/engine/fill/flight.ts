@@ -29,11 +29,17 @@ export class Flight implements ArrivingChunk, Rank {
   readonly chunk: Chunk;
   readonly parts: readonly FillPart[];
   readonly opened: Promise<'bytes' | 'stored'>;
+  /** Resolves after the first attempt of its commit; rejects when it fails before all bytes have arrived. */
+  readonly ended: Promise<void>;
+  readonly #end: () => void;
+  readonly #break: (error: unknown) => void;
   readonly #open: (kind: 'bytes' | 'stored') => void;
   readonly #refuse: (error: unknown) => void;
   readonly #readers = new Set<FlightReader>();
   readonly #onRank = new Set<() => void>();
+  #warmers = 0;
   #kept = false;
+  #fetchedBytes = 0;
   #versionId: string | undefined;
   #isRequested = false;
   #bytes: ChunkBytes | undefined;
@@ -52,6 +58,11 @@ export class Flight implements ArrivingChunk, Rank {
     this.opened = opened.promise;
     this.#open = opened.resolve;
     this.#refuse = opened.reject;
+    const ended = Promise.withResolvers<void>();
+    ended.promise.catch(() => {});
+    this.ended = ended.promise;
+    this.#end = ended.resolve;
+    this.#break = ended.reject;
   }
 
   /** No reader waits for it. */
@@ -59,9 +70,24 @@ export class Flight implements ArrivingChunk, Rank {
     return this.#readers.size === 0 && !this.#kept;
   }
 
+  /** A prewarm waits for its commit. */
+  get isWarm(): boolean {
+    return this.#warmers > 0;
+  }
+
   onRank(listener: () => void): () => void {
     this.#onRank.add(listener);
     return () => this.#onRank.delete(listener);
+  }
+
+  /** Until the returned function is called, the fill does not end for lack of readers. Its rank stays. */
+  warm(): () => void {
+    this.#changeRank(() => this.#warmers++);
+    let isWarm = true;
+    return () => {
+      if (isWarm) this.#changeRank(() => this.#warmers--);
+      isWarm = false;
+    };
   }
 
   /** From now on the fill is as urgent without readers as with them. */
@@ -79,6 +105,15 @@ export class Flight implements ArrivingChunk, Rank {
   /** Whether it has anything that would be lost with it. */
   get isPaidFor(): boolean {
     return this.#isRequested || this.arrivedBytes > 0;
+  }
+
+  /** The bytes that the origin has sent for it; the other ones come from blocks of sparse reads. */
+  get fetchedBytes(): number {
+    return this.#fetchedBytes;
+  }
+
+  fetched(lengthBytes: number): void {
+    this.#fetchedBytes += lengthBytes;
   }
 
   get arrivedBytes(): number {
@@ -139,7 +174,13 @@ export class Flight implements ArrivingChunk, Rank {
     if (this.#failure !== undefined) return;
     this.#failure = { error };
     this.#refuse(error);
+    this.#break(error);
     for (const reader of this.#readers) reader.wake();
+  }
+
+  /** Everything has arrived, and the first attempt of its commit is over. */
+  finish(): void {
+    this.#end();
   }
 
   /** How far a reader may read from `offset` inside its part; `offset` itself if nothing is there yet. */
@@ -153,9 +194,9 @@ export class Flight implements ArrivingChunk, Rank {
   }
 
   #changeRank(change: () => void): void {
-    const { isBackground } = this;
+    const { isBackground, isWarm } = this;
     change();
-    if (this.isBackground !== isBackground) for (const listener of this.#onRank) listener();
+    if (this.isBackground !== isBackground || this.isWarm !== isWarm) for (const listener of this.#onRank) listener();
   }
 }
 

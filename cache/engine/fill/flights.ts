@@ -6,7 +6,7 @@ import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Demand } from '#cache/engine/ports.ts';
 import { InFlightTable } from '#cache/engine/streams/in-flight-table.ts';
-import { runFill, type FillContext } from './fill.ts';
+import { runFill, type FillContext, type FillOrder } from './fill.ts';
 import { Flight } from './flight.ts';
 
 /**
@@ -67,29 +67,49 @@ export class Flights {
     return flight;
   }
 
+  /**
+   * Starts a fill in the background, with memory that nobody else needs; the caller is its warmer at once. `held`: the
+   * chunk is in memory already. Undefined: not now. The cachestore does not have the chunk, and no fill of it runs.
+   */
+  enterIdle(chunk: Chunk, overwrite: boolean): Flight | 'held' | undefined {
+    const { memory, memoryTier } = this.#context;
+    if (memoryTier.has(chunk.path)) return 'held';
+    const inBackground = [...this.#fills].filter(
+      ([flight, { signal }]) =>
+        flight.isBackground && !signal.aborted && flight.arrivedBytes < flight.chunk.lengthBytes,
+    );
+    const sizeBytes = inBackground.reduce((sum, [flight]) => sum + flight.chunk.lengthBytes, chunk.lengthBytes);
+    if (inBackground.length > 0 && sizeBytes > memory.budgetBytes * BACKGROUND_SHARE) return undefined;
+    const lease = memory.isRelaxed ? memory.tryLease(chunk.lengthBytes, 'fill') : undefined;
+    if (lease === undefined) return undefined;
+    return this.#run({ chunk, demand: 'new', knownAbsent: true, overwrite, lease }, undefined);
+  }
+
   /** Resolves when no fill is running. */
   async idle(): Promise<void> {
     while (this.#running.size > 0) await Promise.allSettled(this.#running);
   }
 
   #start(request: FlightRequest): Flight {
-    const { chunk, demand, knownAbsent } = request;
+    const { chunk, demand, knownAbsent, overwrite = false } = request;
     const lease = demand === 'ahead' ? this.#context.memory.tryLease(chunk.lengthBytes, 'fill') : undefined;
     if (demand === 'ahead' && lease === undefined) throw new OrcaError('overloaded', 'no spare memory for read-ahead');
+    const order: FillOrder = { chunk, demand: demand === 'ahead' ? 'new' : demand, knownAbsent, overwrite, lease };
+    return this.#run(order, request.onFailed);
+  }
+
+  #run(order: FillOrder, onFailed: FlightRequest['onFailed']): Flight {
+    const { chunk } = order;
     const ended = new AbortController();
     const flight = new Flight(chunk);
     this.#fills.set(flight, ended);
     const unsubscribe = flight.onRank(() => this.#onRank(flight));
     this.#table.add(chunk.path, flight);
-    const order = {
-      chunk,
-      demand: demand === 'ahead' ? 'new' : demand,
-      knownAbsent,
-      overwrite: request.overwrite ?? false,
-      lease,
-    } as const;
     const run = runFill(this.#context, order, flight, ended.signal).then(
-      () => this.#leave(flight),
+      () => {
+        this.#leave(flight);
+        flight.finish();
+      },
       (error: unknown) => {
         // Out of the table first: a reader that retries after the failure must start a new fill.
         this.#leave(flight);
@@ -98,7 +118,7 @@ export class Flights {
         // Before its memory is released: callers that wait for memory count what is still to come.
         this.#fills.delete(flight);
         flight.bytes?.drop();
-        request.onFailed?.(error);
+        onFailed?.(error);
       },
     );
     this.#running.add(run);
@@ -116,7 +136,7 @@ export class Flights {
 
   /** The last reader has left, or a reader has joined after that. */
   #onRank(flight: Flight): void {
-    if (!flight.isBackground) return;
+    if (!flight.isBackground || flight.isWarm) return;
     if (!flight.isPaidFor) this.#end(flight, 'the fill has no readers any more');
     else {
       this.#limitBackground();

@@ -177,6 +177,7 @@ function sinkOf(
     space: () => (part.at < to ? bytes.view(part.at, to) : undefined),
     filled: (lengthBytes) => {
       part.at += lengthBytes;
+      flight.fetched(lengthBytes);
       context.observer.originBytes(lengthBytes, flight.chunk.object);
       onArrived();
       flight.arrived(part);

@@ -8,7 +8,7 @@
  * that cannot commit is slower, never wrong, and never blocked.
  */
 import type { ChunkMetadata } from '#cache/core/chunk-metadata.ts';
-import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
+import { chunkFields, type Chunk, type ChunkPath } from '#cache/core/chunk.ts';
 import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { withDeadline } from '#shared/abortable.ts';
 import { Alarm } from '#shared/alarm.ts';
@@ -72,6 +72,8 @@ export class Outbox {
   readonly #postponed: Commit[] = [];
   /** Uploads in flight: the retry loop and the final flush share them, and their bytes stay in memory meanwhile. */
   readonly #trying = new Map<Commit, Promise<boolean>>();
+  /** Whether a commit succeeded, for those that wait for it. */
+  readonly #settling = new Map<Commit, PromiseWithResolvers<boolean>>();
   /** When a commit last ended, or the first of those in flight began. */
   #progressMs = 0;
   #cancelProgressTimer = (): void => {};
@@ -103,6 +105,20 @@ export class Outbox {
     return this.#pinned.size + this.#postponed.length;
   }
 
+  /** All commits that were begun have succeeded or are in flight, and none waits for its turn. */
+  get keepsUp(): boolean {
+    return this.#postponed.length === 0 && this.#waiting.length === 0 && this.#options.mayCommit();
+  }
+
+  /** Whether the chunk's commit succeeds in the end; undefined if there is none. */
+  settled(path: ChunkPath): Promise<boolean> | undefined {
+    const item = [...this.#pinned, ...this.#postponed].find(({ chunk }) => chunk.path === path);
+    if (item === undefined) return undefined;
+    const settling = this.#settling.get(item) ?? Promise.withResolvers<boolean>();
+    this.#settling.set(item, settling);
+    return settling.promise;
+  }
+
   /** The memory that they keep from others. */
   get sizeBytes(): number {
     return [...this.#pinned].reduce((sum, { bytes }) => sum + bytes.sizeBytes, 0);
@@ -119,8 +135,9 @@ export class Outbox {
       return;
     }
     this.#postponed.push(item);
-    // No client waits for a fill in the background: other fills take its memory at once.
-    if (item.rank?.isBackground === true) this.#options.memoryTier.put(item.chunk.path, item.bytes);
+    // Nobody waits for an abandoned fill: other fills take its memory at once.
+    if (item.rank?.isBackground === true && !item.rank.isWarm)
+      this.#options.memoryTier.put(item.chunk.path, item.bytes);
     else this.#options.memoryTier.putUncommitted(item.chunk.path, item.bytes);
     this.#watchProgress();
     if (this.#postponed.length > MAX_POSTPONED) this.#takePostponed(0);
@@ -191,7 +208,8 @@ export class Outbox {
       if (outcome === 'won') observer.committedBytes(chunk.lengthBytes);
       if (outcome === 'won' && !overwrite) onCommitted?.(chunk);
       catalog.add(chunk.path);
-      this.#settled();
+      this.#end(item, true);
+      this.#succeeded();
     } catch (error) {
       const failure = asOrcaError(error, 'store_unavailable', 'the commit failed');
       observer.storeRequest('commit', failure.code, clock.now() - startedMs);
@@ -200,7 +218,8 @@ export class Outbox {
         this.#failed(isStoreFull(failure));
         return false;
       }
-      this.#settled();
+      this.#succeeded();
+      this.#end(item, false);
       observer.fill('uncommitted');
     }
     this.#unpin(item);
@@ -229,7 +248,7 @@ export class Outbox {
     else memoryTier.reconsider();
   }
 
-  #settled(): void {
+  #succeeded(): void {
     this.#failures = 0;
     this.#isFull = false;
     this.#nextTryMs = 0;
@@ -260,6 +279,7 @@ export class Outbox {
 
   #drop(item: Commit): void {
     this.#remove(item);
+    this.#end(item, false);
     this.#options.observer.fill('uncommitted');
     this.#unpin(item);
   }
@@ -289,9 +309,16 @@ export class Outbox {
 
   /** The chunk stays uncommitted. */
   #takePostponed(at: number): void {
-    const [item] = this.#postponed.splice(at, 1);
-    if (item !== undefined) this.#options.memoryTier.giveUp(item.chunk.path, item.bytes);
-    this.#options.observer.fill('uncommitted');
+    for (const item of this.#postponed.splice(at, 1)) {
+      this.#options.memoryTier.giveUp(item.chunk.path, item.bytes);
+      this.#end(item, false);
+      this.#options.observer.fill('uncommitted');
+    }
+  }
+
+  #end(item: Commit, isCommitted: boolean): void {
+    this.#settling.get(item)?.resolve(isCommitted);
+    this.#settling.delete(item);
   }
 
   #remove(item: Commit): void {

@@ -122,6 +122,13 @@ export class MemoryTier {
     this.#onEvictable();
   }
 
+  /** Removes an evictable entry and returns its bytes, which are the caller's from now on. */
+  take(path: ChunkPath): ChunkBytes | undefined {
+    const entry = this.#entries.get(path);
+    if (entry !== undefined) this.#unlink(entry);
+    return entry?.bytes;
+  }
+
   delete(path: ChunkPath): void {
     const entry = this.#entries.get(path);
     if (entry !== undefined) this.#remove(entry);

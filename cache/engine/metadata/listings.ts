@@ -122,6 +122,13 @@ export class Listings {
     }
   }
 
+  /** The page as the origin has it now. It is not kept: a walk over a whole bucket would replace the pages of clients. */
+  fresh(bucket: string, query: ListQuery): Promise<ListPage> {
+    return callOrigin(this.#options, { operation: 'list', bucket }, (options) =>
+      this.#options.origin.list(bucket, query, options),
+    );
+  }
+
   async #stale(asked: Asked, signal: AbortSignal): Promise<ListAnswer | undefined> {
     const last = await abortable(this.#lastKnown(asked), signal);
     if (last === undefined) return undefined;

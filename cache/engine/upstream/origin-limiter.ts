@@ -49,7 +49,7 @@ interface Turn {
   readonly unsubscribe: () => void;
 }
 
-const DEMAND: Rank = { isBackground: false, onRank: () => () => {} };
+const DEMAND: Rank = { isBackground: false, isWarm: false, onRank: () => () => {} };
 
 export class OriginLimiter {
   readonly #options: LimiterOptions;

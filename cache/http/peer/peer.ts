@@ -1,6 +1,6 @@
 /**
  * The replicas' listener: `GET /internal/fill`, `GET /internal/head`, `POST /internal/invalidate`, `POST
- * /internal/reads`, `POST /internal/usage`. Every request needs a MAC made with the cluster's key. `102 Processing` is
+ * /internal/reads`, `POST /internal/usage`, `POST /internal/warm`. Every request needs a MAC made with the cluster's key. `102 Processing` is
  * sent as a sign of life while the origin is slow.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -11,15 +11,10 @@ import { ownValue } from '#cache/core/own-value.ts';
 import { nonceMemory, verifyRequest, type NonceMemory } from '#cache/core/peer/auth.ts';
 import { checkPeerTerms, FILL_PATH, parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
 import { encodeHeadAnswer } from '#cache/core/peer/head-message.ts';
-import {
-  HEAD_PATH,
-  INVALIDATE_PATH,
-  parseHeadQuery,
-  parseInvalidateQuery,
-  type ObjectName,
-} from '#cache/core/peer/head-request.ts';
+import { HEAD_PATH, INVALIDATE_PATH, parseHeadQuery, parseInvalidateQuery } from '#cache/core/peer/head-request.ts';
 import { READS_PATH, USAGE_PATH } from '#cache/core/peer/report-request.ts';
 import { formatNotCoordinator } from '#cache/core/peer/refusal.ts';
+import { WARM_PATH } from '#cache/core/peer/warm-request.ts';
 import { withDeadline } from '#shared/abortable.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
@@ -30,13 +25,20 @@ import type { LogFields } from '#shared/log.ts';
 import { withRequestTrace } from '#shared/trace.ts';
 import { proofOf, sendEmpty, sendJson, sendRefusal, type Requester } from './answer.ts';
 import type { Handler, PeerCall, PeerListenerOptions } from './call.ts';
+import { checkServed } from './check-served.ts';
 import { receiveReads, receiveUsage } from './reports.ts';
 import { RequestBodies } from './request-body.ts';
+import { warm } from './warm.ts';
 
 /** A requester declares this replica dead after 3 s without a byte: several of these may be late or lost. */
 const PROCESSING_INTERVAL_MS = 500;
 /** Nonces of state-changing calls, kept for the five minutes in which a replay would be accepted: 50 a second. */
 const MAX_NONCES = 16_384;
+/**
+ * Those of calls to warm a chunk, apart from the others, so that a fast prewarm does not drive those out: 100 a second,
+ * 800 MB/s of chunks of 8 MiB.
+ */
+const MAX_WARM_NONCES = 32_768;
 /** Anyone can send unauthorized requests; the metric counts all of them, the log is throttled. */
 const REFUSAL_LOG_MS = 1_000;
 const NO_BODY = new Uint8Array(0);
@@ -45,12 +47,14 @@ const MAX_CONNECTIONS = 4096;
 
 export function openPeerListener(options: PeerListenerOptions): HttpListener {
   const bodies = new RequestBodies();
+  const warmNonces = nonceMemory(MAX_WARM_NONCES);
   const handlers: Readonly<Record<string, Handler>> = {
     [`GET ${FILL_PATH}`]: fill,
     [`GET ${HEAD_PATH}`]: head,
     [`POST ${INVALIDATE_PATH}`]: invalidate,
     [`POST ${READS_PATH}`]: (call) => receiveReads(call, bodies),
     [`POST ${USAGE_PATH}`]: (call) => receiveUsage(call, bodies),
+    [`POST ${WARM_PATH}`]: (call) => warm(call, () => checkNonce(warmNonces, options.clock, call.requester)),
   };
   const logRefused = throttledLog(options.clock, REFUSAL_LOG_MS, (fields) =>
     options.log.warn('peer request refused: no valid MAC', fields),
@@ -94,7 +98,7 @@ async function handle(
   response.setHeader('X-Orca-Epoch', options.peers.current().epoch);
   const stopProcessing = keepAlive(options.clock, response);
   const signal = abortOnClose(request, response);
-  const admitOnce = () => checkNonce(options, requester);
+  const admitOnce = () => checkNonce(options.nonces, options.clock, requester);
   const call: PeerCall = { options, request, response, requester, query, signal, stopProcessing, admitOnce, etag: '' };
   try {
     if (handler === undefined) throw new OrcaError('bad_request', 'unknown method or path');
@@ -197,17 +201,9 @@ function authenticate(options: Listener, request: IncomingMessage): Requester | 
   return 'unauthorized';
 }
 
-function checkNonce({ nonces, clock }: Listener, requester: Requester | undefined): void {
+function checkNonce(nonces: NonceMemory, clock: Clock, requester: Requester | undefined): void {
   if (requester !== undefined && !nonces.admit(requester.nonce, requester.dateMs, clock.date()))
     throw new OrcaError('bad_request', 'replayed request: nonce already used');
-}
-
-/** Enforces the same allow-list as for clients, by the bucket names of the origin. */
-function checkServed(options: PeerListenerOptions, { originId, bucket, key }: ObjectName): void {
-  if (originId !== options.originId)
-    throw new OrcaError('bad_request', 'origin_id differs: all replicas must have the same origin.id');
-  if (!options.buckets.servesOrigin(bucket, key))
-    throw new OrcaError('bad_request', 'the bucket or prefix is not configured');
 }
 
 /** Sends `102 Processing` at intervals until the returned function is called or the status line is sent. */

@@ -9,6 +9,7 @@ function rankOf(isBackground: boolean) {
   const listeners = new Set<() => void>();
   return {
     isBackground,
+    isWarm: false,
     onRank: (listener: () => void) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
