@@ -16,9 +16,14 @@ function introduction(): string {
 (\`pods/NAME:8442/proxy\`), so it needs no port-forward and no address of a pod.
 
 \`\`\`sh
-npm install --global .                        # in a checkout, with Node.js 26: puts kubectl-orca on PATH
+hack/release cli --platform linux-x64         # in a checkout: writes dist/linux-x64/kubectl-orca, which needs no Node.js
+install dist/linux-x64/kubectl-orca /usr/local/bin/
 kubectl orca status
 \`\`\`
+
+\`hack/release cli\` also builds executables for Linux on arm64, macOS and Windows, and a package that
+\`npm install --global\` installs where Node.js 26 is; in a checkout, \`npm install --global .\` does the same. The executables
+are not signed: on a Mac, run \`codesign --force --sign - kubectl-orca\` once.
 
 The same program is in the image of the cache. Without an API server, it asks the pod itself:
 
@@ -26,7 +31,8 @@ The same program is in the image of the cache. Without an API server, it asks th
 kubectl -n ml exec deploy/models -- node cache/cli/main.ts explain s3://models/a.bin --pod-url http://127.0.0.1:8442
 \`\`\`
 
-**Rights.** Every command but \`purge\` reads only. This Role is enough; \`purge\` needs the last rule too:
+**Rights.** For the commands that only read, the first three rules of this Role are enough. \`purge\` needs the fourth,
+because it runs a command in a pod; \`prewarm\`, \`pin\`, \`unpin\` and \`pins\` need the last one:
 
 \`\`\`yaml
 apiVersion: rbac.authorization.k8s.io/v1
@@ -37,6 +43,7 @@ rules:
   - { apiGroups: [""], resources: [pods], verbs: [get, list] }
   - { apiGroups: [""], resources: [pods/proxy], verbs: [get] }
   - { apiGroups: [""], resources: [pods/exec], verbs: [get, create] }
+  - { apiGroups: [orcacache.dev], resources: [orcaprewarms], verbs: [get, list, create, delete] }
 \`\`\`
 
 **Network policies.** With \`spec.networkPolicy.enabled\`, only the operator and Prometheus may reach the ops port. Where the
@@ -62,9 +69,9 @@ function exitCodes(): string {
 
 | code | meaning |
 |---|---|
-| 0 | Success. \`doctor\`: no error, but maybe warnings |
-| 1 | Failure, with one line on stderr. \`doctor\`: at least one error |
-| 130 | Interrupted by Ctrl-C |
+| 0 | Success. \`doctor\`: no error, but maybe warnings. \`prewarm --wait\`: everything is stored |
+| 1 | Failure, with one line on stderr. \`doctor\`: at least one error. \`prewarm --wait\`: the run failed, or did not end within \`--timeout\` |
+| 130 | Interrupted by Ctrl-C. A prewarm continues |
 `;
 }
 

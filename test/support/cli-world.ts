@@ -1,5 +1,5 @@
 /** A cluster for the command line as recorded answers, and runs of the program against it. */
-import type { CachePod, Cluster, ExecResult } from '#cache/cli/cluster/cluster.ts';
+import type { CachePod, Cluster, ExecResult, Prewarms } from '#cache/cli/cluster/cluster.ts';
 import { colors, type Io } from '#cache/cli/frame/io.ts';
 import { run } from '#cache/cli/run.ts';
 import type { Clock } from '#shared/clock.ts';
@@ -29,6 +29,12 @@ export interface World {
   /** The commands that ran in pods. */
   readonly commands: string[][];
   exec: (command: readonly string[]) => ExecResult;
+  /** The OrcaPrewarms; a created one is added. */
+  prewarms: Json[];
+  /** `/pins` of each pod. */
+  pins: Json[];
+  /** Called before each `get` of a prewarm: the cluster goes on. */
+  onLook: () => void;
 }
 
 const CHUNK = 8 * 1024 * 1024;
@@ -57,6 +63,9 @@ export function healthyWorld(): World {
     },
     commands: [],
     exec: (command) => ({ exitCode: 0, stdout: `purged ${command.length - 5}\n`, stderr: '' }),
+    prewarms: [],
+    pins: [],
+    onLook: () => {},
   };
 }
 
@@ -169,13 +178,52 @@ export function fakeCluster(world: World): Cluster {
       const pod = world.pods.find((each) => each.name === name)!;
       if (pod.failure !== undefined) throw pod.failure;
       if (path === '/objects') return world.objects(name, query);
-      const answer = { '/status': pod.status, '/top': pod.top, '/store': pod.store }[path];
+      const answer = { '/status': pod.status, '/top': pod.top, '/store': pod.store, '/pins': { pins: world.pins } }[
+        path
+      ];
       if (answer === undefined) throw new KubeError(404, '', `GET ${path}: 404 404 Not Found (not JSON)`);
       return answer;
     },
     async run(_pod, command) {
       world.commands.push([...command]);
       return world.exec(command);
+    },
+    prewarms: fakePrewarms(world),
+  };
+}
+
+/** As the API server: a name for `generateName`, a uid, 404 and 409. */
+function fakePrewarms(world: World): Prewarms {
+  const metadataOf = (prewarm: Json): Json => prewarm['metadata'] as Json;
+  const find = (name: string): Json => {
+    const found = world.prewarms.find((each) => metadataOf(each)['name'] === name);
+    if (found !== undefined) return found;
+    const message = `orcaprewarms.orcacache.dev "${name}" not found`;
+    throw new KubeError(404, 'NotFound', `GET /p: 404 ${message}`, { details: { name } });
+  };
+  return {
+    list: async () => world.prewarms,
+    async get(name) {
+      world.onLook();
+      return find(name);
+    },
+    async create(prewarm) {
+      const metadata = metadataOf(prewarm);
+      const name = (metadata['name'] as string | undefined) ?? `${String(metadata['generateName'])}x7k2p`;
+      if (world.prewarms.some((each) => metadataOf(each)['name'] === name))
+        throw new KubeError(409, 'AlreadyExists', `POST /p: 409 orcaprewarms.orcacache.dev "${name}" already exists`);
+      const created = {
+        ...prewarm,
+        metadata: { ...metadata, name, uid: `uid-${world.prewarms.length + 1}` },
+        status: { observedGeneration: -1 },
+      };
+      world.prewarms.push(created);
+      return created;
+    },
+    async delete(name, uid) {
+      const found = find(name);
+      if (metadataOf(found)['uid'] !== uid) throw new KubeError(409, 'Conflict', 'DELETE /p: 409 the UID differs');
+      world.prewarms = world.prewarms.filter((each) => each !== found);
     },
   };
 }

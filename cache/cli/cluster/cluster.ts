@@ -1,4 +1,4 @@
-/** What the commands need of a cluster: its caches, their pods, and what a pod answers. */
+/** What the commands need of a cluster: its caches, their pods, what a pod answers, and prewarms. */
 import type { Query } from '#shared/kube/client.ts';
 import type { Fields } from '#cache/cli/replies/fields.ts';
 
@@ -24,6 +24,17 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
+/** The OrcaPrewarms of the namespace. All reject with KubeError, or with CliError where there is no API server. */
+export interface Prewarms {
+  /** Sorted by name. */
+  list(signal: AbortSignal): Promise<readonly Fields[]>;
+  get(name: string, signal: AbortSignal): Promise<Fields>;
+  /** Resolves with what was created: the API server may have chosen its name. */
+  create(prewarm: Fields, signal: AbortSignal): Promise<Fields>;
+  /** `uid`: not another one that has the same name by now. */
+  delete(name: string, uid: string, signal: AbortSignal): Promise<void>;
+}
+
 export interface Cluster {
   /** Where caches are looked up. */
   readonly namespace: string;
@@ -35,4 +46,5 @@ export interface Cluster {
   get(pod: CachePod, path: string, query: Query, signal: AbortSignal): Promise<unknown>;
   /** Runs a command in the pod. */
   run(pod: CachePod, command: readonly string[], signal: AbortSignal): Promise<ExecResult>;
+  readonly prewarms: Prewarms;
 }

@@ -10,6 +10,7 @@ import { CliError } from '#cache/cli/frame/errors.ts';
 import { fieldsAt, itemsAt, textAt, type Fields } from '#cache/cli/replies/fields.ts';
 import type { CachePod, CacheRef, Cluster } from './cluster.ts';
 import { execInPod } from './exec.ts';
+import { kubePrewarms } from './kube-prewarms.ts';
 
 /** As the operator labels them: crds/names.ts. */
 const APP = 'orcacache';
@@ -59,6 +60,7 @@ export function kubeCluster({ server, client, namespace, timeoutMs }: KubeCluste
     get: (pod, path, query, signal) =>
       client.request('GET', `${pathOf(pod, `:${POD_PORT.ops}`)}/proxy${path}`, { query, timeoutMs, signal }),
     run: (pod, command, signal) => execInPod(server, `${pathOf(pod)}/exec`, command, { timeoutMs, signal }),
+    prewarms: kubePrewarms({ client, namespace, timeoutMs, list }),
   };
 }
 

@@ -20,7 +20,12 @@ export function urlCluster(urls: string, timeoutMs: number): Cluster {
       return getJson(url, timeoutMs, signal);
     },
     run: () => Promise.reject(new CliError('a command runs in a pod by the API server only: leave out --pod-url')),
+    prewarms: { list: noPrewarms, get: noPrewarms, create: noPrewarms, delete: noPrewarms },
   };
+}
+
+async function noPrewarms(): Promise<never> {
+  throw new CliError('prewarms are resources of the API server: leave out --pod-url');
 }
 
 function parseUrl(text: string): URL {

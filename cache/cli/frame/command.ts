@@ -10,6 +10,8 @@ export interface Flag {
   readonly isSwitch?: boolean;
   readonly default?: string;
   readonly values?: readonly string[];
+  /** May be given several times. */
+  readonly isRepeated?: boolean;
   readonly description: string;
 }
 
@@ -29,7 +31,7 @@ export interface Command {
   readonly examples: readonly Example[];
   readonly flags: readonly Flag[];
   /** What the first argument is, for completion. */
-  readonly completes?: 'cache' | 'shell';
+  readonly completes?: 'cache' | 'prewarm' | 'shell';
   /** Resolves with the exit code. */
   run(context: CommandContext): Promise<number>;
 }
@@ -45,10 +47,13 @@ export interface CommandContext {
   connect(): Promise<Cluster>;
 }
 
-export class Flags {
-  readonly #values: ReadonlyMap<string, string | true>;
+/** A repeated flag has several texts. */
+export type FlagValue = string | true | readonly string[];
 
-  constructor(values: ReadonlyMap<string, string | true>) {
+export class Flags {
+  readonly #values: ReadonlyMap<string, FlagValue>;
+
+  constructor(values: ReadonlyMap<string, FlagValue>) {
     this.#values = values;
   }
 
@@ -59,6 +64,12 @@ export class Flags {
   /** Undefined = not given, and without a default. */
   text(name: string): string | undefined {
     const value = this.#values.get(name);
-    return value === true ? undefined : value;
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  /** The texts of a repeated flag, in order. */
+  texts(name: string): readonly string[] {
+    const value = this.#values.get(name);
+    return Array.isArray(value) ? (value as readonly string[]) : [];
   }
 }

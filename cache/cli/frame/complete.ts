@@ -1,6 +1,7 @@
 /** The candidates for the last argument of a command line. */
 import type { Cluster } from '#cache/cli/cluster/cluster.ts';
 import { SHELLS } from '#cache/cli/commands/completion.ts';
+import { textAt } from '#cache/cli/replies/fields.ts';
 import type { Command, Flag } from './command.ts';
 import { GLOBAL_FLAGS } from './global-flags.ts';
 
@@ -34,7 +35,8 @@ export async function complete(
       last,
     );
   if (command.completes === 'shell') return matching(SHELLS, last);
-  return command.completes === 'cache' ? matching(await cacheNames(connect, signal), last) : [];
+  if (command.completes === 'cache') return matching(await cacheNames(connect, signal), last);
+  return command.completes === 'prewarm' ? matching(await prewarmNames(connect, signal), last) : [];
 }
 
 function isFlag({ name, short }: Flag, word: string): boolean {
@@ -45,11 +47,23 @@ function matching(candidates: readonly string[], start: string): readonly string
   return candidates.filter((candidate) => candidate.startsWith(start));
 }
 
-/** An error would appear in the middle of the line that is being typed. */
 async function cacheNames(connect: () => Promise<Cluster>, signal: AbortSignal): Promise<readonly string[]> {
+  return quietly(connect, async (cluster) => (await cluster.caches(false, signal)).map(({ name }) => name));
+}
+
+async function prewarmNames(connect: () => Promise<Cluster>, signal: AbortSignal): Promise<readonly string[]> {
+  return quietly(connect, async ({ prewarms }) =>
+    (await prewarms.list(signal)).map((prewarm) => textAt(prewarm, 'metadata', 'name')),
+  );
+}
+
+/** An error would appear in the middle of the line that is being typed. */
+async function quietly(
+  connect: () => Promise<Cluster>,
+  names: (cluster: Cluster) => Promise<readonly string[]>,
+): Promise<readonly string[]> {
   try {
-    const cluster = await connect();
-    return (await cluster.caches(false, signal)).map(({ name }) => name);
+    return await names(await connect());
   } catch (error) {
     if (error instanceof Error) return [];
     throw error;

@@ -7,7 +7,7 @@ const OPTIONS_HINT = 'Use "kubectl orca options" for a list of global command-li
 
 export function programHelp(commands: readonly Command[]): string {
   const width = Math.max(...commands.map(({ name }) => name.length));
-  return `Look into OrcaCache caches, and find out what is wrong with them.
+  return `Look into OrcaCache caches, find out what is wrong with them, and prewarm what is needed next.
 
 Available Commands:
 ${commands.map(({ name, summary }) => `  ${name.padEnd(width)}   ${summary}`).join('\n')}
@@ -36,7 +36,7 @@ export function optionsHelp(): string {
   return `The following options can be passed to any command:\n\n${GLOBAL_FLAGS.map(flagHelp).join('\n\n')}\n`;
 }
 
-function flagHelp({ name, short, isSwitch, default: initial = '', description }: Flag): string {
-  const value = isSwitch === true ? 'false' : `'${initial}'`;
+function flagHelp({ name, short, isSwitch, isRepeated, default: initial = '', description }: Flag): string {
+  const value = isSwitch === true ? 'false' : isRepeated === true ? '[]' : `'${initial}'`;
   return `    ${short === undefined ? '' : `-${short}, `}--${name}=${value}:\n\t${description}`;
 }

@@ -1,6 +1,6 @@
 /** Arguments of one command, by `parseArgs` of Node.js, with kubectl's messages. */
 import { parseArgs } from 'node:util';
-import { Flags, type Command, type Flag } from './command.ts';
+import { Flags, type Command, type Flag, type FlagValue } from './command.ts';
 import { UsageError } from './errors.ts';
 import { GLOBAL_FLAGS } from './global-flags.ts';
 
@@ -20,13 +20,20 @@ export function parseCommand(command: Command, argv: readonly string[]): Parsed 
     tokens: true,
   });
   const args: string[] = [];
-  const values = new Map<string, string | true>();
+  const values = new Map<string, FlagValue>();
+  const repeated = new Map<string, string[]>();
   for (const token of tokens) {
     if (token.kind === 'positional') args.push(token.value);
     if (token.kind !== 'option') continue;
     const flag = byName.get(token.name);
     if (flag === undefined) throw new UsageError(`unknown flag: ${token.rawName}`);
-    values.set(flag.name, valueOf(flag, token.value, token.rawName));
+    const value = valueOf(flag, token.value, token.rawName);
+    if (flag.isRepeated === true && value !== true) {
+      const texts = repeated.get(flag.name) ?? [];
+      texts.push(value);
+      repeated.set(flag.name, texts);
+      values.set(flag.name, texts);
+    } else values.set(flag.name, value);
   }
   for (const { name, default: initial } of specs)
     if (initial !== undefined && !values.has(name)) values.set(name, initial);

@@ -41,14 +41,26 @@ export function formatDate(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
 }
 
-const DURATION = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/;
-const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: MINUTE_MS, h: HOUR_MS };
+const DURATION = /^(?:\d{1,9}(?:\.\d{1,9})?(?:ms|s|m|h|d))+$/;
+const DURATION_PART = /([\d.]+)(ms|s|m|h|d)/g;
+const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: MINUTE_MS, h: HOUR_MS, d: DAY_MS };
 
-/** Undefined for anything but `500ms`, `5s`, `1m`, `2h`. */
+/** Undefined for anything but `500ms`, `5s`, `1m`, `2h`, `7d`, `1h30m`. */
 export function parseDuration(text: string): number | undefined {
-  const [, number = '', unit = ''] = DURATION.exec(text) ?? [];
-  const unitMs = DURATION_MS[unit];
-  return unitMs === undefined ? undefined : Number(number) * unitMs;
+  if (!DURATION.test(text)) return undefined;
+  let totalMs = 0;
+  for (const [, number, unit = ''] of text.matchAll(DURATION_PART))
+    totalMs += Number(number) * (DURATION_MS[unit] ?? 0);
+  return totalMs;
+}
+
+/** `1.2/1.9Ti`, `900Mi/1.9Ti` */
+export function formatBytesPair(bytes: number, ofBytes: number): string {
+  const [part, whole] = [formatBytes(bytes), formatBytes(ofBytes)];
+  const unit = /[A-Za-z]*$/.exec(whole)?.[0] ?? '';
+  return part.endsWith(unit) && /^[\d.]+$/.test(part.slice(0, part.length - unit.length))
+    ? `${part.slice(0, part.length - unit.length)}/${whole}`
+    : `${part}/${whole}`;
 }
 
 function join(ms: number, largeMs: number, large: string, smallMs: number, small: string): string {
