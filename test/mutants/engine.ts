@@ -100,7 +100,7 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a fill that has not been paid for continues without readers',
     file: FLIGHTS,
-    search: 'if (!flight.isPaidFor) this.#end(',
+    search: 'if (!flight.isPaidFor && !flight.isWarm) this.#end(',
     replace: 'if (false) this.#end(',
     tests: ['test/cache/engine/fill/flights.test.ts'],
   },

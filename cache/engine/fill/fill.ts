@@ -74,7 +74,9 @@ export async function runFill(
     context.memoryTier.put(chunk.path, bytes);
     return;
   }
-  await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite, rank: flight });
+  const { isWarm } = flight;
+  const isCold = () => isWarm && !flight.wasRead;
+  await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite, rank: flight, isCold });
 }
 
 /** Leases memory for all bytes before the first origin request; `stored` if the cachestore has the chunk. */

@@ -38,6 +38,7 @@ export class Flight implements ArrivingChunk, Rank {
   readonly #readers = new Set<FlightReader>();
   readonly #onRank = new Set<() => void>();
   #warmers = 0;
+  #wasRead = false;
   #kept = false;
   #fetchedBytes = 0;
   #versionId: string | undefined;
@@ -73,6 +74,11 @@ export class Flight implements ArrivingChunk, Rank {
   /** A prewarm waits for its commit. */
   get isWarm(): boolean {
     return this.#warmers > 0;
+  }
+
+  /** A reader has joined, now or earlier. */
+  get wasRead(): boolean {
+    return this.#wasRead;
   }
 
   onRank(listener: () => void): () => void {
@@ -142,6 +148,7 @@ export class Flight implements ArrivingChunk, Rank {
 
   /** Until the reader is closed, it keeps the fill alive, and the parts of its range are fetched first. */
   join(range: ByteRange, signal: AbortSignal, makePiece: MakePiece = asView): FlightReader {
+    this.#wasRead = true;
     const onClose = () => this.#changeRank(() => this.#readers.delete(reader));
     const reader = new FlightReader(this, { range, signal, makePiece, onClose });
     this.#changeRank(() => this.#readers.add(reader));

@@ -4,6 +4,7 @@
  */
 import type { Chunk, ChunkPath } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
+import { segmentsFor } from '#cache/engine/memory/lease.ts';
 import type { Demand } from '#cache/engine/ports.ts';
 import { InFlightTable } from '#cache/engine/streams/in-flight-table.ts';
 import { runFill, type FillContext, type FillOrder } from './fill.ts';
@@ -74,11 +75,10 @@ export class Flights {
   enterIdle(chunk: Chunk, overwrite: boolean): Flight | 'held' | undefined {
     const { memory, memoryTier } = this.#context;
     if (memoryTier.has(chunk.path)) return 'held';
-    const inBackground = [...this.#fills].filter(
-      ([flight, { signal }]) =>
-        flight.isBackground && !signal.aborted && flight.arrivedBytes < flight.chunk.lengthBytes,
+    const inBackground = [...this.#fills.keys()].filter(
+      ({ isBackground, arrivedBytes, chunk: { lengthBytes } }) => isBackground && arrivedBytes < lengthBytes,
     );
-    const sizeBytes = inBackground.reduce((sum, [flight]) => sum + flight.chunk.lengthBytes, chunk.lengthBytes);
+    const sizeBytes = inBackground.reduce((sum, flight) => sum + leasedBytes(flight.chunk), leasedBytes(chunk));
     if (inBackground.length > 0 && sizeBytes > memory.budgetBytes * BACKGROUND_SHARE) return undefined;
     const lease = memory.isRelaxed ? memory.tryLease(chunk.lengthBytes, 'fill') : undefined;
     if (lease === undefined) return undefined;
@@ -134,10 +134,10 @@ export class Flights {
     this.#table.remove(flight.chunk.path, flight);
   }
 
-  /** The last reader has left, or a reader has joined after that. */
+  /** The last reader or prewarm has left, or one has joined after that. */
   #onRank(flight: Flight): void {
-    if (!flight.isBackground || flight.isWarm) return;
-    if (!flight.isPaidFor) this.#end(flight, 'the fill has no readers any more');
+    if (!flight.isBackground) return;
+    if (!flight.isPaidFor && !flight.isWarm) this.#end(flight, 'the fill has no readers any more');
     else {
       this.#limitBackground();
       // Callers that wait for memory may have that of this fill.
@@ -180,6 +180,11 @@ export class Flights {
     this.#leave(flight);
     this.#fills.get(flight)?.abort(new OrcaError('cancelled', reason));
   }
+}
+
+function leasedBytes({ lengthBytes }: Chunk): number {
+  const { segmentBytes, count } = segmentsFor(lengthBytes);
+  return segmentBytes * count;
 }
 
 function sizeOf({ bytes }: Flight): number {

@@ -140,9 +140,16 @@ async function fetchPart(
       throw error;
     }
   };
-  await withRetry({ settings: context.retry, clock: context.clock, random: context.random, signal, progressed }, () =>
+  const { retry: settings, clock, random } = context;
+  const isFinal = (error: OrcaError) => isForWalker(flight, error);
+  await withRetry({ settings, clock, random, signal, progressed, isFinal }, () =>
     context.limiter.run(object.bucket, signal, readRest, flight),
   );
+}
+
+/** The walker that waits for it slows down for all chunks. Bytes that are here already are worth a retry. */
+function isForWalker(flight: Flight, error: OrcaError): boolean {
+  return flight.isBackground && flight.isWarm && flight.arrivedBytes === 0 && hasCode(error, 'origin_throttled');
 }
 
 /** Once a reader has named the version, an overwrite of its key does not end the fill. */

@@ -18,6 +18,7 @@ import type { Clock, Observer, Rank } from '#cache/engine/ports.ts';
 import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { isStoreFull, type GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import { backoffMs } from '#shared/backoff.ts';
+import { Outcomes } from './outcomes.ts';
 
 /** The maximum share of the memory budget for commits: it is not available to fills and readers. */
 const SHARE = 1 / 4;
@@ -44,6 +45,8 @@ export interface Commit {
   readonly overwrite: boolean;
   /** Postponed commits in the background come last. */
   readonly rank?: Rank;
+  /** No client has read it: once committed, it is the first to be evicted from memory. */
+  readonly isCold?: () => boolean;
 }
 
 export interface OutboxOptions {
@@ -72,8 +75,7 @@ export class Outbox {
   readonly #postponed: Commit[] = [];
   /** Uploads in flight: the retry loop and the final flush share them, and their bytes stay in memory meanwhile. */
   readonly #trying = new Map<Commit, Promise<boolean>>();
-  /** Whether a commit succeeded, for those that wait for it. */
-  readonly #settling = new Map<Commit, PromiseWithResolvers<boolean>>();
+  readonly #outcomes = new Outcomes<Commit>();
   /** When a commit last ended, or the first of those in flight began. */
   #progressMs = 0;
   #cancelProgressTimer = (): void => {};
@@ -113,10 +115,7 @@ export class Outbox {
   /** Whether the chunk's commit succeeds in the end; undefined if there is none. */
   settled(path: ChunkPath): Promise<boolean> | undefined {
     const item = [...this.#pinned, ...this.#postponed].find(({ chunk }) => chunk.path === path);
-    if (item === undefined) return undefined;
-    const settling = this.#settling.get(item) ?? Promise.withResolvers<boolean>();
-    this.#settling.set(item, settling);
-    return settling.promise;
+    return item && this.#outcomes.of(item);
   }
 
   /** The memory that they keep from others. */
@@ -208,7 +207,7 @@ export class Outbox {
       if (outcome === 'won') observer.committedBytes(chunk.lengthBytes);
       if (outcome === 'won' && !overwrite) onCommitted?.(chunk);
       catalog.add(chunk.path);
-      this.#end(item, true);
+      this.#outcomes.settle(item, true);
       this.#succeeded();
     } catch (error) {
       const failure = asOrcaError(error, 'store_unavailable', 'the commit failed');
@@ -219,7 +218,7 @@ export class Outbox {
         return false;
       }
       this.#succeeded();
-      this.#end(item, false);
+      this.#outcomes.settle(item, false);
       observer.fill('uncommitted');
     }
     this.#unpin(item);
@@ -279,14 +278,14 @@ export class Outbox {
 
   #drop(item: Commit): void {
     this.#remove(item);
-    this.#end(item, false);
+    this.#outcomes.settle(item, false);
     this.#options.observer.fill('uncommitted');
     this.#unpin(item);
   }
 
   #unpin(item: Commit): void {
     this.#pinned.delete(item);
-    this.#options.memoryTier.unpin(item.chunk.path);
+    this.#options.memoryTier.unpin(item.chunk.path, item.isCold?.());
     this.#beginPostponed();
   }
 
@@ -311,14 +310,9 @@ export class Outbox {
   #takePostponed(at: number): void {
     for (const item of this.#postponed.splice(at, 1)) {
       this.#options.memoryTier.giveUp(item.chunk.path, item.bytes);
-      this.#end(item, false);
+      this.#outcomes.settle(item, false);
       this.#options.observer.fill('uncommitted');
     }
-  }
-
-  #end(item: Commit, isCommitted: boolean): void {
-    this.#settling.get(item)?.resolve(isCommitted);
-    this.#settling.delete(item);
   }
 
   #remove(item: Commit): void {

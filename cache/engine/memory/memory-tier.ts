@@ -105,18 +105,25 @@ export class MemoryTier {
     return true;
   }
 
-  unpin(path: ChunkPath): void {
+  unpin(path: ChunkPath, isCold?: boolean): void {
     const bytes = this.#unpinned(path);
-    if (bytes !== undefined) this.put(path, bytes);
+    if (bytes !== undefined) this.put(path, bytes, isCold);
   }
 
-  /** Takes over `bytes`; an older entry of the same chunk is dropped. */
-  put(path: ChunkPath, bytes: ChunkBytes): void {
+  /**
+   * Takes over `bytes`; an older entry of the same chunk is dropped. `isCold`: it is evicted next, unless it is read until
+   * then, so that chunks which no client has asked for do not replace those which clients read.
+   */
+  put(path: ChunkPath, bytes: ChunkBytes, isCold = false): void {
     this.delete(path);
-    const entry: Entry = { path, bytes, visited: false, newer: undefined, older: this.#newest };
-    if (this.#newest !== undefined) this.#newest.newer = entry;
-    this.#newest = entry;
-    this.#oldest ??= entry;
+    const newer = isCold ? (this.#hand ?? this.#oldest) : undefined;
+    const older = isCold ? newer?.older : this.#newest;
+    const entry: Entry = { path, bytes, visited: false, newer, older };
+    if (newer === undefined) this.#newest = entry;
+    else newer.older = entry;
+    if (older === undefined) this.#oldest = entry;
+    else older.newer = entry;
+    if (isCold) this.#hand = entry;
     this.#entries.set(path, entry);
     this.#sizeBytes += bytes.sizeBytes;
     this.#onEvictable();

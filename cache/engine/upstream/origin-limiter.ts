@@ -3,6 +3,7 @@
  * bucket. While another bucket waits, one bucket holds at most half of the slots, so that load on one starves no other.
  *
  * Tasks in the background take slots that no other task waits for, few at a time, and are preempted soon when one does.
+ * Those of a prewarm may take half of the slots.
  */
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Clock, Rank } from '#cache/engine/ports.ts';
@@ -10,7 +11,12 @@ import type { Clock, Rank } from '#cache/engine/ports.ts';
 /** Per bucket: four parts for each of 256 fills. A longer queue would exceed the queue timeout anyway. */
 const MAX_QUEUED = 1_024;
 /**
- * The share of the slots for tasks in the background, at least one. A task within this share may finish while others
+ * The share of the slots for everything in the background, prewarms included, rounded up: the other half is free for a
+ * client that comes.
+ */
+const WARM_SHARE = 1 / 2;
+/**
+ * The share of the slots for tasks that nobody waits for, at least one. A task within this share may finish while others
  * wait: ending it would cost the bytes that are in flight. With fewer than 20 slots every one of them is preempted.
  */
 const BACKGROUND_SHARE = 1 / 20;
@@ -31,6 +37,7 @@ export interface LimiterOptions {
 }
 
 interface Waiter {
+  readonly rank: Rank;
   /** Its position among the waiters of all buckets. */
   readonly order: number;
   readonly admit: () => void;
@@ -117,7 +124,7 @@ export class OriginLimiter {
     const { promise, resolve, reject } = Promise.withResolvers<Turn | undefined>();
     let leaveQueue = (): void => {};
     const wait = () => {
-      leaveQueue = this.#wait(bucket, rank.isBackground, {
+      leaveQueue = this.#wait(bucket, rank, {
         admit: () => {
           stopWaiting();
           resolve(this.#start(bucket, rank));
@@ -151,11 +158,12 @@ export class OriginLimiter {
   /** Adds a waiter to the queue of its rank, until the returned function is called. */
   #wait(
     bucket: string,
-    isBackground: boolean,
+    rank: Rank,
     waiter: { readonly admit: () => void; readonly giveUp: (error: unknown) => void },
   ): () => void {
+    const { isBackground } = rank;
     const queue = isBackground ? this.#background : this.#queueOf(bucket).waiting;
-    const entry: Waiter = { order: this.#order++, admit: waiter.admit };
+    const entry: Waiter = { rank, order: this.#order++, admit: waiter.admit };
     queue.push(entry);
     if (!isBackground) this.#queued++;
     const limitMs = isBackground ? BACKGROUND_WAIT_MS : this.#options.queueTimeoutMs;
@@ -169,13 +177,17 @@ export class OriginLimiter {
     };
   }
 
-  #isFree({ isBackground }: Rank): boolean {
+  #isFree(rank: Rank): boolean {
     if (this.#queued > 0 || this.#running >= this.slots) return false;
-    return !isBackground || (this.#background.length === 0 && this.#hasBackgroundSlot());
+    if (!rank.isBackground) return true;
+    return !this.#background.some(({ rank: { isWarm } }) => isWarm === rank.isWarm) && this.#hasBackgroundSlot(rank);
   }
 
-  #hasBackgroundSlot(): boolean {
-    return this.runningInBackground < Math.max(1, Math.floor(this.slots * BACKGROUND_SHARE));
+  #hasBackgroundSlot({ isWarm }: Rank): boolean {
+    const turns = this.#backgroundTurns();
+    if (turns.length >= Math.ceil(this.slots * WARM_SHARE)) return false;
+    const abandoned = turns.filter(({ rank }) => !rank.isWarm).length;
+    return isWarm || abandoned < Math.max(1, Math.floor(this.slots * BACKGROUND_SHARE));
   }
 
   #start(bucket: string, rank: Rank): Turn | undefined {
@@ -204,9 +216,9 @@ export class OriginLimiter {
       if (next === undefined) break;
       next.admit();
     }
-    while (this.#queued === 0 && this.#running < this.slots && this.#hasBackgroundSlot()) {
-      const [first] = this.#background;
-      if (first === undefined) return;
+    while (this.#queued === 0 && this.#running < this.slots) {
+      const first = this.#background.find(({ rank }) => this.#hasBackgroundSlot(rank));
+      if (first === undefined) break;
       first.admit();
     }
     this.#makeRoom();
