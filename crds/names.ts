@@ -8,7 +8,8 @@ export const LIST_KIND = 'OrcaCacheList';
 export const PLURAL = 'orcacaches';
 export const SINGULAR = 'orcacache';
 export const SHORT_NAME = 'orca';
-export const CATEGORY = 'orcacache';
+/** `kubectl get orca-all` lists all kinds. Not the singular of one of them: kubectl would take that for all kinds. */
+export const CATEGORY = 'orca-all';
 export const CRD_NAME = `${PLURAL}.${GROUP}`;
 
 export const PREWARM = {

@@ -1,5 +1,5 @@
 /** The spec of an OrcaPrewarm. */
-import { duration, flag, integer, objectReference, size, text, withDefault } from './field-builders.ts';
+import { duration, flag, integer, objectReference, size, withDefault } from './field-builders.ts';
 import type { Rule, Schema } from './json-schema.ts';
 import { schedule, timeZone } from './prewarm-schedule.ts';
 import { targets } from './prewarm-targets.ts';

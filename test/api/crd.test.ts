@@ -4,11 +4,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { customResourceDefinition, DEFINITIONS } from '#crds/crd.ts';
 import type { OrcaCache } from '#crds/types.ts';
 import { PATCH, type KubeClient } from '#shared/kube/client.ts';
-import { KubeError } from '#shared/kube/error.ts';
 import { badCases, goodCases, unknownCases } from '#test/crds/cases.ts';
 import { accepted, sampleWith } from '#test/crds/sample.ts';
 import { ADMIN, openControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { installCrds } from './install.ts';
+import { refusal } from './refusal.ts';
 
 const run = promisify(execFile);
 const NAMESPACE = 'crd-test';
@@ -45,15 +45,6 @@ async function create(changes: Readonly<Record<string, unknown>>, dryRun = true)
     body: sampleWith({ 'metadata.namespace': NAMESPACE, ...changes }),
     query: { fieldValidation: 'Strict', ...(dryRun ? { dryRun: 'All' } : {}) },
   });
-}
-
-async function refusal(attempt: Promise<unknown>): Promise<KubeError> {
-  const error: unknown = await attempt.then(
-    () => new Error('was accepted'),
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof KubeError)) throw error;
-  return error;
 }
 
 /** Only the API server runs: no operator and no node. */

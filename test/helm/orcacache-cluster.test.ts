@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { acceptedPrewarm } from '#test/crds/prewarm-sample.ts';
 import { accepted } from '#test/crds/sample.ts';
 import { stderrOf, helm, manifests, MONITORING, template, valuesFile } from './helm.ts';
 import { isUsed } from './is-used.ts';
@@ -12,6 +13,7 @@ const VALUE_SETS = readdirSync(`${CHART}/ci`);
 const setOf = (name: string): Tree => (parse(readFileSync(`${CHART}/ci/${name}`, 'utf8')) ?? {}) as Tree;
 const keys = [...leaves(parse(readFileSync(`${CHART}/values.yaml`, 'utf8')), new Set())];
 const minimal = setOf('minimal-values.yaml') as { readonly caches: { readonly models: { readonly spec: Tree } } };
+const PREWARM = { cacheRef: { name: 'models' }, targets: [{ bucket: 'models' }] };
 const withSpec = (spec: Tree): Tree => ({ caches: { models: { spec: { ...minimal.caches.models.spec, ...spec } } } });
 
 describe('the chart orcacache-cluster', () => {
@@ -33,6 +35,15 @@ describe('the chart orcacache-cluster', () => {
     const wanted = Object.values((setOf(values)['caches'] ?? {}) as Tree).filter((cache) => cache !== null);
     expect(caches).toHaveLength(wanted.length);
     for (const cache of caches) accepted(cache);
+  });
+
+  test.for(VALUE_SETS)('renders prewarms that the CRD accepts with %s', async (values) => {
+    const prewarms = manifests(await template(CHART, '-f', `${CHART}/ci/${values}`)).filter(
+      ({ kind }) => kind === 'OrcaPrewarm',
+    );
+    const wanted = Object.values((setOf(values)['prewarms'] ?? {}) as Tree).filter((prewarm) => prewarm !== null);
+    expect(prewarms).toHaveLength(wanted.length);
+    for (const prewarm of prewarms) acceptedPrewarm(prewarm);
   });
 
   test.for(keys.map((path) => path.join('.')))(
@@ -79,6 +90,10 @@ describe('the chart orcacache-cluster', () => {
     ['a bucket without a name', withSpec({ origin: { buckets: [{ prefix: 'x' }] } }), '/origin/buckets/0'],
     ['a string instead of a number', withSpec({ replicas: '3' }), '/spec/replicas'],
     ['a name that is not valid for a Service', { caches: { 'Models.EU': minimal.caches.models } }, 'Models.EU'],
+    ['a misspelt key of a prewarm', { prewarms: { a: { ...PREWARM, rate: '1Gi' } } }, '/prewarms/a'],
+    ['a prewarm without a cache', { prewarms: { a: { targets: PREWARM.targets } } }, 'cacheRef'],
+    ['a target without a bucket', { prewarms: { a: { ...PREWARM, targets: [{}] } } }, '/targets/0'],
+    ['a name of a prewarm that is too long', { prewarms: { ['a'.repeat(64)]: PREWARM } }, 'maxLength'],
     ['a name that is too long', { caches: { ['a'.repeat(51)]: minimal.caches.models } }, 'maxLength'],
   ])('rejects %s', async ([, values, named]) => {
     expect(await stderrOf(template(CHART, '-f', await valuesFile(values)))).toContain(named);

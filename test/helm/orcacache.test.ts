@@ -52,8 +52,8 @@ describe('the chart orcacache', () => {
 
   test.for([
     ['crds.install=false', 0, 0],
-    ['crds.keep=true', 1, 1],
-    ['crds.keep=false', 1, 0],
+    ['crds.keep=true', 2, 2],
+    ['crds.keep=false', 2, 0],
   ] as const)('with %s renders %i CRDs, %i of them with the keep policy', async ([value, crds, kept]) => {
     const rendered = await template(CHART, '--set', value);
     expect(rendered.match(/^kind: CustomResourceDefinition$/gm) ?? []).toHaveLength(crds);
