@@ -21,7 +21,7 @@ export function stateOf(prewarm: OrcaPrewarm | undefined): PrewarmState {
   return { kind: holds(CONDITION.complete) === undefined ? 'open' : 'complete' };
 }
 
-/** Whether the gate goes, and why. Undefined: the pod waits. */
+/** Why the gate is removed; undefined: the pod waits. */
 export function releaseOf(pod: GatedPod, states: ReadonlyMap<string, PrewarmState>): string | undefined {
   const kinds = pod.prewarms.map((name) => states.get(name)?.kind ?? 'missing');
   if (kinds.every((kind) => kind === 'complete')) return `complete: ${pod.prewarms.join(', ')}`;

@@ -1,4 +1,4 @@
-/** Follows the pods that wait for prewarms, and says which prewarms have to be looked at. */
+/** Follows the pods that wait for prewarms, and reports which prewarms must be checked. */
 import { collectionPath, type Live } from '#operator/api/manifest.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { KubeClient } from '#shared/kube/client.ts';
@@ -22,14 +22,14 @@ export interface GatedPodsOptions {
   /** Called with `<namespace>/<prewarm>` for each prewarm that a new or changed pod waits for. */
   readonly onChange: (key: string) => void;
   /** Called when a pod no longer waits. */
-  readonly onGone: (uid: string) => void;
+  readonly onReleased: (uid: string) => void;
 }
 
 /** Pods without a node that are not being started: few, unlike all pods of a cluster. */
 const FIELD_SELECTOR = 'spec.nodeName=,status.phase=Pending';
 
 export function openGatedPods(options: GatedPodsOptions): GatedPods {
-  const { client, clock, log, onChange, onGone } = options;
+  const { client, clock, log, onChange, onReleased } = options;
   /** By uid. */
   const pods = new Map<string, GatedPod>();
   /** The uids of the waiting pods, by `<namespace>/<prewarm>`. */
@@ -60,7 +60,7 @@ export function openGatedPods(options: GatedPodsOptions): GatedPods {
     const pod = parseGatedPod(object);
     if (pod !== undefined) return set(pod);
     remove(object.metadata.uid);
-    onGone(object.metadata.uid);
+    onReleased(object.metadata.uid);
   }
 
   function follow(namespace: string | undefined, signal: AbortSignal): Promise<void> {
@@ -76,14 +76,14 @@ export function openGatedPods(options: GatedPodsOptions): GatedPods {
         for (const pod of [...pods.values()])
           if ((namespace === undefined || pod.namespace === namespace) && !listed.has(pod.uid)) {
             remove(pod.uid);
-            onGone(pod.uid);
+            onReleased(pod.uid);
           }
         for (const item of items) update(item);
       },
       onEvent(type, object) {
         if (type !== 'DELETED') return update(object);
         remove(object.metadata.uid);
-        onGone(object.metadata.uid);
+        onReleased(object.metadata.uid);
       },
     });
   }

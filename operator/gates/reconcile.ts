@@ -16,14 +16,14 @@ import { hasStatus } from '#shared/kube/error.ts';
 import { releaseOf, stateOf, type PrewarmState } from './decide.ts';
 import type { GatedPod } from './gated-pod.ts';
 import type { GatedPods } from './gated-pods.ts';
-import type { Told } from './told.ts';
+import type { Explained } from './explained.ts';
 
 export interface GateReconcilerOptions {
   readonly clock: Clock;
   /** The operator pod that events name as their reporter. */
   readonly instance: string;
   readonly pods: GatedPods;
-  readonly told: Told;
+  readonly explained: Explained;
 }
 
 /** Any other text cannot be the name of an object, or the end of a path. */
@@ -40,7 +40,7 @@ export function openGateReconciler(options: GateReconcilerOptions) {
       states.set(name, stateOf(await findPrewarm(api, namespace, name)));
     for (const pod of pods) {
       const why = releaseOf(pod, states);
-      if (why === undefined) await tell(options, api, pod, reasonToWait(pod, prewarm, states.get(prewarm)));
+      if (why === undefined) await explain(options, api, pod, reasonToWait(pod, prewarm, states.get(prewarm)));
       else await release(options, api, pod, why);
     }
     return { kind: 'done' };
@@ -52,7 +52,7 @@ async function findPrewarm(api: Api, namespace: string, name: string): Promise<O
 }
 
 interface ReasonToWait extends Transition {
-  /** The same reason is told once. */
+  /** An event is written once for each. */
   readonly id: string;
 }
 
@@ -77,13 +77,13 @@ function reasonToWait(
   };
 }
 
-async function tell(
-  { told, instance, clock }: GateReconcilerOptions,
+async function explain(
+  { explained, instance, clock }: GateReconcilerOptions,
   api: Api,
   pod: GatedPod,
   why: ReasonToWait | undefined,
 ): Promise<void> {
-  if (why === undefined || !told.isNew(pod.uid, why.id)) return;
+  if (why === undefined || !explained.isNew(pod.uid, why.id)) return;
   api.log.info('a pod waits', { pod: pod.name, reason: why.reason });
   await emitEvents(api, regarding(pod), [why], instance, clock);
 }

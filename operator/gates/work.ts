@@ -1,19 +1,19 @@
 /** The work of a term: follows the gated pods, and reconciles them by the prewarms that they wait for. */
 import { openGatedPods, type GatedPodsOptions } from './gated-pods.ts';
 import { openGateReconciler } from './reconcile.ts';
-import { openTold } from './told.ts';
+import { openExplained } from './explained.ts';
 
-export interface GateWorkOptions extends Omit<GatedPodsOptions, 'onChange' | 'onGone'> {
+export interface GateWorkOptions extends Omit<GatedPodsOptions, 'onChange' | 'onReleased'> {
   /** The operator pod that events name as their reporter. */
   readonly instance: string;
   readonly addKey: (key: string) => void;
 }
 
 export function openGateWork({ instance, addKey, ...options }: GateWorkOptions) {
-  const told = openTold();
-  const pods = openGatedPods({ ...options, onChange: addKey, onGone: (uid) => told.forget(uid) });
+  const explained = openExplained();
+  const pods = openGatedPods({ ...options, onChange: addKey, onReleased: (uid) => explained.forget(uid) });
   return {
-    reconcile: openGateReconciler({ clock: options.clock, instance, pods, told }),
+    reconcile: openGateReconciler({ clock: options.clock, instance, pods, explained }),
     run: (signal: AbortSignal) => pods.run(signal),
   };
 }

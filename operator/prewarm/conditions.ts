@@ -86,7 +86,7 @@ function messageOf(phase: Phase): string {
   }
 }
 
-/** What was asked for is there: the newest run is complete, or none has been due yet. */
+/** The objects are stored: the newest run is complete, or no run has been due yet. */
 function ready(phase: Phase): NamedCondition {
   const value = { type: CONDITION.ready, reason: reasonOf(phase), message: messageOf(phase) };
   switch (phase.kind) {

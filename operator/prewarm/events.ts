@@ -13,13 +13,13 @@ export function eventsOf(
 ): Transition[] {
   const events: Transition[] = [];
   const warn = (reason: string, message: string): void => void events.push({ type: 'Warning', reason, message });
-  const tell = (reason: string, message: string): void => void events.push({ type: 'Normal', reason, message });
-  if (change === 'started') tell('Started', `run ${run.runs} started: ${targetsOf(spec.targets.length)}`);
-  if (change !== 'ended' && turned(before, after, CONDITION.suspended, 'True')) tell('Suspended', 'suspended');
+  const note = (reason: string, message: string): void => void events.push({ type: 'Normal', reason, message });
+  if (change === 'started') note('Started', `run ${run.runs} started: ${targetsOf(spec.targets.length)}`);
+  if (change !== 'ended' && turned(before, after, CONDITION.suspended, 'True')) note('Suspended', 'suspended');
   if (turned(before, after, CONDITION.suspended, 'False') && isPublished(before, CONDITION.suspended))
-    tell('Resumed', 'resumed');
+    note('Resumed', 'resumed');
   if (before?.pin !== 'Refused' && after.pin === 'Refused') warn('PinRefused', pinMessage || 'the pin was refused');
-  if (change === 'ended' && result?.kind === 'complete') tell('Completed', `run ${run.runs}: ${result.message}`);
+  if (change === 'ended' && result?.kind === 'complete') note('Completed', `run ${run.runs}: ${result.message}`);
   if (change === 'ended' && result?.kind === 'failed')
     warn(result.reason === 'DeadlineExceeded' ? result.reason : 'Failed', `run ${run.runs}: ${result.message}`);
   const stalled = conditionOf(after, CONDITION.stalled);

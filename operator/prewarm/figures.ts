@@ -23,12 +23,12 @@ const MAX_ESTIMATE_MS = 365 * 24 * 3_600_000;
 /** Before the first report of a run. */
 export const NO_FIGURES: Figures = Object.fromEntries(FIELDS.map((field) => [field, undefined])) as Figures;
 
-/** Of the published status. */
+/** The figures of the published status. */
 export function publishedFigures(status: OrcaPrewarmStatus | undefined): Figures {
   return Object.fromEntries(FIELDS.map((field) => [field, status?.[field]])) as Figures;
 }
 
-/** `isMoving`: the run goes on, so that its rate means something. */
+/** `isMoving`: the run is in progress, so its rate and estimate are valid. */
 export function figuresOf(report: PrewarmReport, isMoving: boolean, nowMs: number): Figures {
   const { listed, objects, bytes, bytesPerSecond, failures, pin } = report;
   return {
@@ -43,7 +43,7 @@ export function figuresOf(report: PrewarmReport, isMoving: boolean, nowMs: numbe
   };
 }
 
-/** Without what a run that does not go on has: a rate and an estimate. */
+/** Without rate and estimate, which only a run in progress has. */
 export function atRest(figures: Figures): Figures {
   return { ...figures, rate: undefined, estimatedCompletionTime: undefined };
 }

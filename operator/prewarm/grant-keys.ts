@@ -8,7 +8,7 @@ import { apply } from '#operator/reconcile/apply.ts';
 import { prewarmKeys } from '#operator/resources/prewarm-keys.ts';
 import type { Problem } from './problem.ts';
 
-/** Resolves with the problem if the name of one belongs to somebody else. */
+/** Resolves with the problem if another owner has an object of that name. */
 export async function grantKeys(api: Api, prewarm: OrcaPrewarm, cache: OrcaCache): Promise<Problem | undefined> {
   const owner = { kind: PREWARM.kind, metadata: prewarm.metadata };
   for (const manifest of prewarmKeys(prewarm, cache)) {

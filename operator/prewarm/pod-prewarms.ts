@@ -14,9 +14,9 @@ import { parsePrewarmReports, PREWARMS_PATH, type PrewarmReport } from '#shared/
 import { openSemaphore } from '#shared/semaphore.ts';
 
 export interface RunReports {
-  /** How many pods were asked. */
+  /** The number of pods that were queried. */
   readonly pods: number;
-  /** Of the replica that is furthest. */
+  /** The report of the replica that has processed the most objects. */
   readonly report: PrewarmReport | undefined;
 }
 
@@ -73,15 +73,15 @@ export function openPodPrewarms(options: { readonly clock: Clock; readonly probe
         collectionPath('v1', 'pods', cache.metadata.namespace),
         selectorText(selectorLabels(cache)),
       );
-      const asked = reporting(pods);
-      const reports = (await Promise.all(asked.map((pod) => reportsOf(pod, api.signal)))).flat();
+      const queried = reporting(pods);
+      const reports = (await Promise.all(queried.map((pod) => reportsOf(pod, api.signal)))).flat();
       const ofRun = reports.filter((report) => report.uid === uid && report.run === run);
-      return { pods: asked.length, report: furthest(ofRun) };
+      return { pods: queried.length, report: furthest(ofRun) };
     },
   };
 }
 
-/** The ready pods; without any, all that are not being deleted: a run goes on in a pod that is not ready. */
+/** The ready pods; without any, all that are not being deleted: an unready pod continues its run. */
 function reporting(pods: readonly LivePod[]): readonly LivePod[] {
   const ready = pods.filter(isReady);
   return ready.length > 0 ? ready : pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);

@@ -49,7 +49,7 @@ interface Observed {
 export const STATUS_INTERVAL_MS = 5000;
 /** A suspended run has stopped within seconds; then only its last figures may still come. */
 const SUSPENDED_RECHECK_MS = 30_000;
-/** Caches and ConfigMaps are not watched. In the grace period somebody may be waiting. */
+/** Caches and ConfigMaps are not watched. In the grace period they are expected any moment. */
 const MISSING_RECHECK_MS = 2000;
 const PROBLEM_RECHECK_MS = 15_000;
 /** Timers of several weeks would overflow; and the clock may be set. */
@@ -151,7 +151,7 @@ async function expire(pass: Pass, status: OrcaPrewarmStatus, isChanged: boolean)
   return { kind: 'done' };
 }
 
-/** At least a moment, so that what is due is not asked for all the time. */
+/** At least a moment, so that a key that is due does not return to the queue at once. */
 function clamp(ms: number): number {
   return Math.min(Math.max(ms, 100), MAX_RECHECK_MS);
 }

@@ -9,12 +9,12 @@ import type { PrewarmReport } from '#shared/prewarm-report.ts';
 import type { Problem } from './problem.ts';
 import { parseSchedule } from './schedule.ts';
 
-/** The fields of the status that say which run there is. Undefined ones are removed from it. */
+/** The fields of the status that describe the newest run. Undefined ones are removed from it. */
 export interface Run {
   readonly runs: number;
   /** Set while the run is to be done. */
   readonly activeRun: number | undefined;
-  /** Of the newest run; of its last resumption if it was suspended. Absent while it is suspended, as of a Job. */
+  /** When the newest run started, or last resumed. Absent while it is suspended, as in a Job. */
   readonly startTime: string | undefined;
   readonly completionTime: string | undefined;
   readonly lastRunTime: string | undefined;
@@ -38,7 +38,7 @@ export interface Step {
 export interface StepInput {
   readonly prewarm: OrcaPrewarm;
   readonly problem: Problem | undefined;
-  /** Of the active run of the published status. */
+  /** The report about the active run of the published status. */
   readonly report: PrewarmReport | undefined;
   readonly nowMs: number;
 }

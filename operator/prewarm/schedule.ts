@@ -2,7 +2,7 @@
 import { Cron } from 'croner';
 
 export interface Schedule {
-  /** The first start after that time; undefined if there is none, such as on 30 February. */
+  /** The first start after that time; undefined if it never occurs, such as on 30 February. */
   next(afterMs: number): number | undefined;
 }
 

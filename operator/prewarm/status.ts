@@ -14,7 +14,7 @@ export interface StatusInput {
   readonly step: Step;
   readonly problem: Problem | undefined;
   readonly report: PrewarmReport | undefined;
-  /** How many pods were asked for a report. */
+  /** The number of pods that were queried for a report. */
   readonly pods: number;
   readonly nowMs: number;
 }

@@ -118,7 +118,7 @@ describe('a prewarm that is done once', () => {
     expect(condition('Complete')).toBe('False Running');
   });
 
-  test('says why it makes no progress', async () => {
+  test('reports why it makes no progress', async () => {
     const { apply, putCache, reconcile, report, message, api, clock } = await openPrewarmHarness();
     putCache();
     apply();
