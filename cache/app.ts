@@ -11,6 +11,7 @@ import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { openActivity } from '#cache/http/activity.ts';
 import { openMetrics, type CacheMetrics } from '#cache/http/metrics.ts';
+import { openPrewarms } from '#cache/prewarm/prewarms.ts';
 import { OriginProbes } from '#cache/http/ops/origin-probes.ts';
 import { watchReadiness } from '#cache/http/ops/readiness.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
@@ -19,9 +20,10 @@ import { openTelemetry, type Telemetry } from '#cache/telemetry/otlp.ts';
 import { tracedOrigin, tracedPeers, tracedStore } from '#cache/telemetry/traced-ports.ts';
 import packageJson from '#package' with { type: 'json' };
 import type { Clock } from '#shared/clock.ts';
+import type { KubeClient } from '#shared/kube/client.ts';
 import { shutDown } from '#shared/lifecycle.ts';
 import type { RootLog } from '#shared/log.ts';
-import { openOrigin, openPeers, openStore, originFingerprint } from './drivers.ts';
+import { openKube, openOrigin, openPeers, openStore, originFingerprint } from './drivers.ts';
 import { listen, openServers } from './servers.ts';
 import { shutdownSteps } from './shutdown-steps.ts';
 
@@ -32,6 +34,8 @@ export interface CacheOptions {
   readonly log: RootLog;
   /** Aborts when the process receives a signal to stop: from then on this replica owns no new chunks. */
   readonly stopping: AbortSignal;
+  /** For tests: the Kubernetes API; default: that of the cluster that the process runs in. */
+  readonly kube?: KubeClient;
   /** For tests: overwrites released memory. */
   readonly poisonMemory?: boolean;
   /** For tests: replicas that share a process share its event loop, so a slow turn does not mean a dead peer. */
@@ -56,6 +60,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
   const drivers = withSpans(await openDrivers(options), telemetry);
   const engine = buildEngine(options, drivers, metrics, runtime);
   const running = engine.run(closing.signal);
+  const prewarms = startPrewarms(options, drivers, engine, metrics);
   const activity = openActivity({ registry: metrics.registry, slow: metrics.slow, clock });
   const sampling = activity.run(closing.signal);
   const probes = openProbes(options, drivers, engine, metrics, runtime, closing.signal);
@@ -67,6 +72,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     peerKeys: drivers.peerKeys,
     metrics,
     activity,
+    prewarms: prewarms?.prewarms,
     runtimeProblems: () => runtime.problems(),
     tracer: telemetry?.tracer,
     clock,
@@ -84,6 +90,7 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     edge: servers.edge,
     peer: servers.peer,
     engine,
+    stopPrewarms: async () => prewarms?.ended,
     onResets: (count) => metrics.shutdownResets(count),
     async close(signal) {
       closing.abort(new Error('the process is shutting down'));
@@ -175,6 +182,32 @@ function buildEngine(
     capacity: () => runtime.settings().capacity,
     poisonMemory,
   });
+}
+
+/** Walks the runs of OrcaPrewarms until the process receives a signal to stop, so that another replica can continue them at once. */
+function startPrewarms(
+  { config, clock, log, stopping, kube }: CacheOptions,
+  { peers }: Drivers,
+  engine: Engine,
+  metrics: CacheMetrics,
+) {
+  if (config.prewarms === undefined) return undefined;
+  const prewarms = openPrewarms({
+    ...config.prewarms,
+    engine,
+    originId: config.origin.id,
+    peers,
+    client: kube ?? openKube(clock),
+    clock,
+    random: Math.random,
+    log,
+    count: (counted) => metrics.prewarm(counted),
+  });
+  metrics.watchPrewarms(prewarms);
+  const ended = prewarms.run(stopping).catch((error: unknown) => {
+    if (!stopping.aborted) log.error('prewarms: ended unexpectedly', { error });
+  });
+  return { prewarms, ended };
 }
 
 /** Probes of the cachestore and the origin, the readiness that depends on them, and the gauges that show them. */

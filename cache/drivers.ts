@@ -8,7 +8,7 @@ import { openStaticPeers } from '#cache/peers/static.ts';
 import { storeKindOf } from '#cache/stores/registry.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { Clock } from '#shared/clock.ts';
-import { openKubeClient } from '#shared/kube/client.ts';
+import { openKubeClient, type KubeClient } from '#shared/kube/client.ts';
 import { openInCluster } from '#shared/kube/in-cluster.ts';
 import type { Log } from '#shared/log.ts';
 
@@ -31,12 +31,17 @@ export function openStore({ cacheStore }: Config, env: Env): ProbedStore {
   return kind.open(settingsOf(cacheStore, kind.schema.member), env);
 }
 
+/** The API server of the cluster that this process runs in. */
+export function openKube(clock: Clock): KubeClient {
+  return openKubeClient(openInCluster(), { clock });
+}
+
 export function openPeers(config: Config, context: { clock: Clock; log: Log; stopping: AbortSignal }): PeerView {
   const { peers, listen } = config;
   if (peers.type === 'Static') return openStaticPeers(peers);
   return openEndpointSlices({
     ...context,
-    client: openKubeClient(openInCluster(), { clock: context.clock }),
+    client: openKube(context.clock),
     namespace: peers.namespace,
     service: peers.service,
     self: { ip: peers.self, port: listen.peer.port },

@@ -16,6 +16,7 @@ import { openOps } from '#cache/http/ops/ops.ts';
 import type { OriginProbes } from '#cache/http/ops/origin-probes.ts';
 import type { Readiness } from '#cache/http/ops/readiness.ts';
 import { openPeerListener } from '#cache/http/peer/peer.ts';
+import type { Prewarms } from '#cache/prewarm/prewarms.ts';
 import packageJson from '#package' with { type: 'json' };
 import type { Clock } from '#shared/clock.ts';
 import type { RootLog } from '#shared/log.ts';
@@ -31,6 +32,7 @@ export interface ServersOptions {
   readonly originProbes: OriginProbes;
   readonly storeProbe: StoreProbe;
   readonly activity: Activity;
+  readonly prewarms: Pick<Prewarms, 'reports' | 'pinOwner'> | undefined;
   readonly runtimeProblems: () => readonly string[];
   /** undefined = no spans. */
   readonly tracer: Tracer | undefined;
@@ -127,6 +129,7 @@ function openOpsServer(options: ServersOptions): HttpListener {
     peers,
     keys: peerKeys,
     purge: (name) => engine.purge(name),
+    purgeChunks: (name, signal) => engine.purgeChunks(name, signal),
     activity,
     buckets: new BucketTable(config.origin.buckets),
     chunking: config.chunking,
@@ -135,5 +138,7 @@ function openOpsServer(options: ServersOptions): HttpListener {
     configHash: config.hash,
     originId: config.origin.id,
     runtimeProblems: options.runtimeProblems,
+    prewarms: () => options.prewarms?.reports() ?? [],
+    pinOwner: (pin) => options.prewarms?.pinOwner(pin),
   });
 }

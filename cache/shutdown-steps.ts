@@ -8,6 +8,8 @@ import type { ShutdownStep } from '#shared/lifecycle.ts';
 
 /** For everything after the streams: the ops listener answers its last probe, sockets close. */
 const CLOSE_TIMEOUT_MS = 2_000;
+/** Another replica continues from what was recorded last. */
+const PREWARMS_TIMEOUT_MS = 3_000;
 /** A chunk that is not committed only costs another fill later. */
 const FLUSH_TIMEOUT_MS = 10_000;
 
@@ -18,6 +20,8 @@ export interface ShutdownOptions {
   readonly edge: HttpListener;
   readonly peer: HttpListener;
   readonly engine: Engine;
+  /** Resolves when no prewarm is walked here any more, which began to end with the signal to stop. */
+  readonly stopPrewarms: () => Promise<void>;
   /** Receives the number of connections that were reset because their drain timed out. */
   readonly onResets: (count: number) => void;
   /** Closes everything else. */
@@ -25,7 +29,7 @@ export interface ShutdownOptions {
 }
 
 export function shutdownSteps(options: ShutdownOptions): readonly ShutdownStep[] {
-  const { config, clock, readiness, edge, peer, engine, onResets, close } = options;
+  const { config, clock, readiness, edge, peer, engine, stopPrewarms, onResets, close } = options;
   const { propagationDelayMs, drainTimeoutMs } = config;
   const drain = async (listener: HttpListener, signal: AbortSignal): Promise<void> => {
     onResets((await listener.drain(signal)).resets);
@@ -48,6 +52,7 @@ export function shutdownSteps(options: ShutdownOptions): readonly ShutdownStep[]
         await Promise.all([drain(edge, signal), engine.idle()]);
       },
     },
+    { name: 'end prewarms', timeoutMs: PREWARMS_TIMEOUT_MS, run: () => stopPrewarms() },
     { name: 'flush the outbox', timeoutMs: FLUSH_TIMEOUT_MS, run: (signal) => engine.flush(signal) },
     { name: 'drain peers', timeoutMs: CLOSE_TIMEOUT_MS, run: (signal) => drain(peer, signal) },
     { name: 'close', timeoutMs: CLOSE_TIMEOUT_MS, run: close },

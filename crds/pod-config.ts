@@ -46,6 +46,7 @@ export function podConfig(cache: PodConfigSource): Record<string, unknown> {
       ...(tls === undefined ? {} : { tls: { directory: MOUNT.edgeTls } }),
     },
     shutdown: spec.shutdown,
+    prewarms: { namespace: metadata.namespace, cache: metadata.name },
     ...(spec.telemetry === undefined ? {} : { telemetry: spec.telemetry }),
     ...(spec.costs === undefined ? {} : { costs: spec.costs }),
     runtimeFile: MOUNT.runtime,

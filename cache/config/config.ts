@@ -83,6 +83,8 @@ export interface Config {
     readonly ignoreClientCacheControl: boolean;
     readonly explain: boolean;
   };
+  /** Undefined = no OrcaPrewarms are walked. */
+  readonly prewarms: { readonly namespace: string; readonly cache: string } | undefined;
   readonly shutdown: { readonly propagationDelayMs: number; readonly drainTimeoutMs: number };
   /** Undefined = no prices. In dollars. */
   readonly costs: { readonly egressPerGB: number; readonly per1000Requests: number } | undefined;

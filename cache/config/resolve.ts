@@ -52,6 +52,7 @@ export function resolve(file: PodFile, hash: string, facts: Facts, problems: Pro
       propagationDelayMs: ms(file.shutdown.propagationDelay),
       drainTimeoutMs: ms(file.shutdown.drainTimeout),
     },
+    prewarms: file.prewarms,
     telemetry: file.telemetry,
     costs: file.costs && {
       egressPerGB: Number(file.costs.originEgressPerGB ?? 0),

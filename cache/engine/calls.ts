@@ -13,6 +13,7 @@ import type { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import type { BucketNames } from '#cache/engine/buckets/bucket-names.ts';
 import { ruleOf, underRule } from '#cache/engine/buckets/bucket-rule.ts';
 import { abortable } from '#shared/abortable.ts';
+import { purgeChunks, type PurgedChunks } from './purge-chunks.ts';
 import { admit, read, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
 
@@ -40,6 +41,8 @@ export interface EngineCalls {
   serveFill(call: FillCall): Promise<FillReply>;
   /** Removes an object's metadata on all replicas. Its chunks stay: each belongs to one version. */
   purge(name: Pick<ReadRequest, 'bucket' | 'key'>): void;
+  /** The same, and deletes the chunks of the versions that are known from the cachestore. */
+  purgeChunks(name: Pick<ReadRequest, 'bucket' | 'key'>, signal: AbortSignal): Promise<PurgedChunks>;
 }
 
 interface Answers {
@@ -106,5 +109,12 @@ export function openCalls(
       }),
     serveFill: (call) => served(() => serveFill(context, call)),
     purge: (name) => context.metadata.purge(admit(context, name).object),
+    purgeChunks: (name, signal) =>
+      served(async () => {
+        // Before that, the chunks under this origin's id may be those of another cache.
+        if (identity.state !== 'ours')
+          throw new OrcaError('store_unavailable', 'the origin id is not verified in the cachestore yet: try again');
+        return purgeChunks(context, admit(context, name).object, signal);
+      }),
   };
 }

@@ -154,6 +154,15 @@ export const COUNTERS = {
     help: 'Connections closed to protect other connections',
     labels: { listener: LISTENERS, reason: all<ShedReason>({ idle_evicted: 0, refused: 0, pipelined: 0 }) },
   },
+  prewarmObjects: {
+    name: 'orca_prewarm_objects_total',
+    help: 'Objects of prewarms that this replica walked, by outcome',
+    labels: { outcome: ['done', 'failed'] },
+  },
+  prewarmOriginBytes: {
+    name: 'orca_prewarm_origin_bytes_total',
+    help: 'Bytes that were read from the origin for prewarms that this replica walked',
+  },
   shutdownResets: { name: 'orca_shutdown_resets_total', help: 'Connections reset when their drain timed out' },
 } satisfies Record<string, MetricSpec>;
 
@@ -255,6 +264,10 @@ export const GAUGES = {
   originSlots: { name: 'orca_origin_slots', help: 'Concurrent origin requests that this replica may have' },
   originRunning: { name: 'orca_origin_running', help: 'Origin requests in progress' },
   originQueued: { name: 'orca_origin_queued', help: 'Origin requests waiting for a slot' },
+  prewarms: {
+    name: 'orca_prewarms',
+    help: 'Runs of prewarms that this replica walks, or has walked last and that the operator has not ended yet',
+  },
   peers: { name: 'orca_peers', help: 'Replicas that own chunks, in the view of this replica' },
   peersEpoch: { name: 'orca_peers_epoch', help: 'Hash of the owners; replicas with different values disagree' },
   peersStaleSeconds: { name: 'orca_peers_stale_seconds', help: 'Time since the last valid list of peers' },

@@ -27,8 +27,14 @@ export interface CacheMetrics {
   peerStalled(outcome: StallOutcome): void;
   peerShed(reason: ShedReason): void;
   shutdownResets(count: number): void;
+  prewarm(counted: {
+    readonly objectsDone: number;
+    readonly objectsFailed: number;
+    readonly originBytes: number;
+  }): void;
   /** Registers the gauges, which are read on each scrape. */
   watch(engine: Engine, peers: PeerView, storeProbe: StoreProbe): void;
+  watchPrewarms(prewarms: { readonly count: number }): void;
 }
 
 export interface MetricsOptions {
@@ -62,6 +68,17 @@ export function openMetrics({ buckets, costs, log }: MetricsOptions): CacheMetri
     peerStalled: (outcome) => counters.stalls.inc({ listener: 'peer', outcome }),
     peerShed: (reason) => counters.shedConnections.inc({ listener: 'peer', reason }),
     shutdownResets: (count) => counters.shutdownResets.inc(count),
+    prewarm({ objectsDone, objectsFailed, originBytes }) {
+      counters.prewarmObjects.inc({ outcome: 'done' }, objectsDone);
+      counters.prewarmObjects.inc({ outcome: 'failed' }, objectsFailed);
+      counters.prewarmOriginBytes.inc(originBytes);
+    },
+    watchPrewarms(prewarms) {
+      const collect = function collect(this: Gauge): void {
+        this.set(prewarms.count);
+      };
+      registry.registerMetric(new Gauge({ ...namesOf(GAUGES.prewarms), registers: [], collect }));
+    },
     watch: (engine, peers, storeProbe) => registerGauges(registry, engine, peers, storeProbe),
   };
 }
@@ -171,7 +188,13 @@ function registerGauges(registry: Registry, engine: Engine, peers: PeerView, sto
 
 type PlainGauge = Exclude<
   keyof typeof GAUGES,
-  'breakerOpen' | 'conditionalWrites' | 'originBytesSaved' | 'savedDollars' | 'originPriceDollars' | StoreGauge
+  | 'breakerOpen'
+  | 'conditionalWrites'
+  | 'originBytesSaved'
+  | 'savedDollars'
+  | 'originPriceDollars'
+  | 'prewarms'
+  | StoreGauge
 >;
 
 function gaugeReaders(

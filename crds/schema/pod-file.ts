@@ -75,6 +75,15 @@ export const podFile = {
       },
     },
     shutdown: behavior.shutdown,
+    prewarms: {
+      type: 'object',
+      description: 'The OrcaPrewarms whose runs this cache walks. If omitted, none.',
+      required: ['namespace', 'cache'],
+      properties: {
+        namespace: text('Namespace of the resources.', { maxLength: 63, minLength: 1 }),
+        cache: text('Name of the cache that they refer to.', { maxLength: 63, minLength: 1 }),
+      },
+    },
     costs,
     telemetry,
     runtimeFile: path(

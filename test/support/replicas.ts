@@ -16,6 +16,7 @@ import { encodeVerdict } from '#cache/core/store-verdict.ts';
 import { openFilesystemStore } from '#cache/stores/filesystem/store.ts';
 import { openS3Store } from '#cache/stores/s3/store.ts';
 import { systemClock } from '#shared/clock.ts';
+import type { KubeClient } from '#shared/kube/client.ts';
 import { openLog } from '#shared/log.ts';
 import { keepSaid, keepsEvidence, noteSecretDirectory } from './evidence.ts';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
@@ -72,6 +73,8 @@ export interface ReplicasOptions {
   readonly storeEndpoint?: string;
   /** Where the files of a Filesystem store lie, or the bucket of that endpoint; default: a temporary directory. */
   readonly storeDirectory?: string;
+  /** The Kubernetes API, for `prewarms` in the configuration. */
+  readonly kube?: KubeClient;
   /** The buckets of the origin can keep versions. */
   readonly originVersioning?: boolean;
   /** An origin that is already there, instead of a versitygw of our own. */
@@ -184,7 +187,7 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   };
   const startAll = async (): Promise<void> => {
     for (const [index, file] of files.entries())
-      running.push(await startReplica(file, hosts[index] ?? '', addresses[index] ?? ''));
+      running.push(await startReplica(file, hosts[index] ?? '', addresses[index] ?? '', options.kube));
   };
   /** Before they know whose origin id this is, they commit nothing; before they know the store, by a look more. */
   const identified = async (): Promise<void> => {
@@ -261,7 +264,12 @@ interface RunningReplica extends Replica {
   keepLast(): Promise<void>;
 }
 
-async function startReplica(file: string, host: string, address: string): Promise<RunningReplica> {
+async function startReplica(
+  file: string,
+  host: string,
+  address: string,
+  kube: KubeClient | undefined,
+): Promise<RunningReplica> {
   const stopping = new AbortController();
   const logLines: string[] = [];
   const said = keepSaid('replica');
@@ -276,6 +284,7 @@ async function startReplica(file: string, host: string, address: string): Promis
     clock: systemClock,
     log: openLog({ name: 'orcacache', level: config.logLevel, write: heard }),
     stopping: stopping.signal,
+    ...(kube !== undefined && { kube }),
     poisonMemory: true,
     peerDeadAfterMs: PEER_DEAD_AFTER_MS,
   });

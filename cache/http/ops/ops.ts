@@ -8,7 +8,10 @@ import type { PeerView } from '#cache/engine/ports.ts';
 import type { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { openHttpListener, type HttpListener } from '#cache/http/listener/http-listener.ts';
 import { objectsHandler, type ObjectsOptions } from './objects.ts';
+import { PREWARMS_PATH, type PrewarmReport } from '#shared/prewarm-report.ts';
 import type { OriginProbes } from './origin-probes.ts';
+import { pinsHandler, type PinsOptions } from './pins.ts';
+import { prewarmsHandler } from './prewarms.ts';
 import { purgeHandler, type PurgeOptions } from './purge.ts';
 import type { Readiness } from './readiness.ts';
 import { storeFigures, storeHandler } from './store.ts';
@@ -17,7 +20,7 @@ import { topOf, type TopOptions } from './top.ts';
 /** Probes, scrapes and the operator need a handful. */
 const MAX_CONNECTIONS = 256;
 
-export interface OpsOptions extends PurgeOptions, ObjectsOptions, TopOptions {
+export interface OpsOptions extends PinsOptions, PurgeOptions, ObjectsOptions, TopOptions {
   readonly registry: Registry;
   readonly readiness: Readiness;
   readonly probes: OriginProbes;
@@ -27,6 +30,8 @@ export interface OpsOptions extends PurgeOptions, ObjectsOptions, TopOptions {
   readonly version: string;
   readonly configHash: string;
   readonly originId: string;
+  /** What this replica does for prewarms. */
+  readonly prewarms: () => readonly PrewarmReport[];
   /** The problems of the runtime file, one line each. */
   readonly runtimeProblems: () => readonly string[];
 }
@@ -53,6 +58,8 @@ export function opsApp(options: OpsOptions): Hono {
   });
   app.get('/metrics', async (c) => c.body(await registry.metrics(), 200, { 'Content-Type': registry.contentType }));
   app.get('/status', (c) => c.json(statusOf(options)));
+  app.get(PREWARMS_PATH, prewarmsHandler(options));
+  app.get('/pins', pinsHandler(options));
   app.get('/store', storeHandler(options));
   app.get('/objects', objectsHandler(options));
   app.get('/top', async (c) => c.json(await topOf(options)));

@@ -1,0 +1,343 @@
+/**
+ * One run of a prewarm on the replica that walks it: lists the targets page by page, warms each object, and keeps a record
+ * in the cachestore, from which another replica continues.
+ */
+import { codeOf } from '#cache/core/errors.ts';
+import type { Clock } from '#cache/engine/ports.ts';
+import type { Warm, WarmObject } from '#cache/engine/warm/warm.ts';
+import type { PrewarmReport } from '#shared/prewarm-report.ts';
+import { abortable } from '#shared/abortable.ts';
+import type { Log } from '#shared/log.ts';
+import { Progress, type ObjectProgress } from './progress.ts';
+import { NO_PIN, type PinRecord, type Retry, type RunRecord } from './record.ts';
+import type { Records } from './records.ts';
+import type { PrewarmRun } from './resource.ts';
+import { RunContext } from './run-context.ts';
+import { Slots } from './slots.ts';
+import { openTarget, titleOf, type TargetSources } from './targets/open.ts';
+import { warmObject } from './warm-object.ts';
+
+/** The objects since then are looked for again by the next walker, if this one is killed. */
+const SAVE_EVERY_MS = 15_000;
+/** At a handover the replica may be about to end. */
+const HANDOVER_MS = 2_000;
+/** Objects between the oldest that is not done and the newest: a page. */
+const MAX_WINDOW = 1000;
+/** The first attempt, one after all others, and one at the end. */
+const ATTEMPTS = 3;
+/** Before the last attempt: longer than the origin's answers about a key that is missing are kept. */
+const BEFORE_LAST_ATTEMPT_MS = 10_000;
+/** Between attempts to write a record that must be written. */
+const WRITE_AGAIN_MS = 2_000;
+/** Lines about failed objects at level warn, for each walk. */
+const MAX_LOGGED = 20;
+
+export interface WalkOptions {
+  readonly run: PrewarmRun;
+  /** The record of an earlier walker of this run. */
+  readonly resumed: RunRecord | undefined;
+  readonly cache: string;
+  readonly self: () => string;
+  readonly warm: Warm;
+  readonly sources: TargetSources;
+  readonly records: Records;
+  readonly pin: RunPin | undefined;
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+  readonly log: Log;
+  /** Receives what has been done since the last call. */
+  readonly count: (counted: Counted) => void;
+}
+
+/** The pin of a run. */
+export interface RunPin {
+  readonly record: PinRecord;
+  add(object: WarmObject, sizeBytes: number): void;
+  /** Writes what was added. */
+  flush(signal: AbortSignal): Promise<void>;
+  /** The run is over: sets the expiry, and removes the pin of the run before. */
+  finish(signal: AbortSignal): Promise<void>;
+}
+
+export interface Counted {
+  readonly objectsDone: number;
+  readonly objectsFailed: number;
+  readonly originBytes: number;
+}
+
+export class Walk {
+  readonly #options: WalkOptions;
+  readonly #context: RunContext;
+  readonly #progress: Progress;
+  readonly #objects: Slots;
+  #run: PrewarmRun;
+  #state: RunRecord['state'] = 'running';
+  #isListed: boolean;
+  #order = 0;
+  #isDropped = false;
+  #logged = 0;
+  readonly #underWay = new Set<Promise<void>>();
+  /** An error that is not one of an object. */
+  readonly #broken = new AbortController();
+
+  constructor(options: WalkOptions) {
+    const { run, resumed, clock, random } = options;
+    this.#options = options;
+    this.#run = run;
+    const onOriginBytes = (originBytes: number): void =>
+      options.count({ objectsDone: 0, objectsFailed: 0, originBytes });
+    this.#context = new RunContext(run, { clock, random, onOriginBytes });
+    this.#progress = new Progress(resumed);
+    this.#objects = new Slots(run.parallelism);
+    this.#isListed = resumed?.listed ?? false;
+  }
+
+  report(): PrewarmReport {
+    const { uid, name, run } = this.#run;
+    const { now, failures } = this.#progress;
+    const isRunning = this.#state === 'running';
+    const pin = this.#options.pin?.record ?? NO_PIN;
+    return {
+      uid,
+      name,
+      run,
+      state: this.#state,
+      listed: this.#isListed,
+      objects: { total: now.objects, done: now.done, failed: now.failed },
+      bytes: {
+        total: now.totalBytes,
+        done: now.doneBytes,
+        fromOrigin: now.originBytes,
+        alreadyStored: now.storedBytes,
+      },
+      bytesPerSecond: isRunning ? this.#context.speed.bytesPerSecond() : 0,
+      failures,
+      pin: pin.state,
+      message: (isRunning && this.#context.trouble) || pin.message,
+    };
+  }
+
+  /** Another rate or parallelism. */
+  update(run: PrewarmRun): void {
+    this.#run = run;
+    this.#context.update(run);
+    this.#objects.resize(run.parallelism);
+  }
+
+  /** The resource was deleted: nothing more is written. */
+  drop(): void {
+    this.#isDropped = true;
+  }
+
+  /** Resolves when the run is finished and recorded. When the signal aborts, it records how far it has come, and rejects. */
+  async walk(signal: AbortSignal): Promise<void> {
+    const ending = new AbortController();
+    const either = AbortSignal.any([signal, this.#broken.signal, ending.signal]);
+    const saving = this.#saveNowAndThen(either);
+    try {
+      await this.#list(either);
+      await this.#retry(either);
+      await this.#finish(either);
+    } catch (error) {
+      ending.abort(error);
+      await Promise.all(this.#underWay);
+      throw this.#broken.signal.aborted ? this.#broken.signal.reason : error;
+    } finally {
+      ending.abort(new Error('the walk is over'));
+      await saving;
+      if (this.#state === 'running') await this.#handOver();
+    }
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const { targets } = this.#run;
+    for (let target = this.#progress.target; target < targets.length; target++) {
+      const after = target === this.#progress.target ? this.#progress.after : '';
+      await this.#listTarget(target, after, signal);
+      this.#progress.passed(target + 1, '');
+    }
+    this.#isListed = true;
+    await abortable(Promise.all(this.#underWay), signal);
+    signal.throwIfAborted();
+  }
+
+  /** One that cannot be listed counts as an object that failed. */
+  async #listTarget(target: number, start: string, signal: AbortSignal): Promise<void> {
+    const spec = this.#run.targets[target];
+    if (spec === undefined) return;
+    let after = start;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const source = openTarget(spec, this.#options.sources);
+        let pages = source.pages(after, signal);
+        const next = async () => {
+          try {
+            return await pages.next();
+          } catch (error) {
+            // A generator that has thrown is at its end.
+            pages = source.pages(after, signal);
+            throw error;
+          }
+        };
+        for (;;) {
+          const page = await this.#context.patiently(signal, next);
+          if (page.done === true) return;
+          for (const { key, sizeBytes, after: end } of page.value.keys)
+            await this.#begin(target, key, sizeBytes ?? 0, end, signal);
+          ({ after } = page.value);
+          this.#progress.passed(target, after);
+        }
+      } catch (error) {
+        signal.throwIfAborted();
+        this.#options.log.warn('prewarm: a target cannot be listed', {
+          ...this.#facts(),
+          target: titleOf(spec),
+          attempt,
+          error,
+        });
+        if (attempt === ATTEMPTS) {
+          this.#progress.failedTarget({ key: titleOf(spec), reason: codeOf(error) });
+          this.#options.count({ objectsDone: 0, objectsFailed: 1, originBytes: 0 });
+          return;
+        }
+        await this.#options.clock.sleep(BEFORE_LAST_ATTEMPT_MS, signal);
+      }
+    }
+  }
+
+  /** Starts an object once there is room. */
+  async #begin(target: number, key: string, sizeBytes: number, after: string, signal: AbortSignal): Promise<void> {
+    await abortable(this.#progress.room(MAX_WINDOW), signal);
+    const order = this.#order++;
+    const giveBack = await this.#objects.take(order, signal);
+    const progress = this.#progress.begin(target, after, sizeBytes);
+    const retry = { target, key, attempts: 0, reason: '', sizeBytes };
+    this.#start(this.#attempt(retry, order, progress, signal).finally(giveBack));
+  }
+
+  #start(task: Promise<void>): void {
+    const tracked: Promise<void> = task
+      .catch((error: unknown) => this.#broken.abort(error))
+      .finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+  }
+
+  async #attempt(before: Retry, order: number, progress: ObjectProgress, signal: AbortSignal): Promise<void> {
+    const { warm, log, count, pin } = this.#options;
+    const { target, key } = before;
+    const bucket = this.#run.targets[target]?.bucket ?? '';
+    try {
+      const requestId = `prewarm-${this.#run.uid.slice(0, 8)}-${order}`;
+      const { object, sizeBytes } = await warmObject(warm, this.#context, {
+        bucket,
+        key,
+        order,
+        progress,
+        requestId,
+        signal,
+      });
+      pin?.add(object, sizeBytes);
+      this.#progress.retried(before);
+      progress.end('done');
+      count({ objectsDone: 1, objectsFailed: 0, originBytes: 0 });
+    } catch (error) {
+      if (signal.aborted) return;
+      const reason = codeOf(error);
+      const attempts = before.attempts + 1;
+      // The first ones show the cause; a million of them would not show more.
+      const level = this.#logged++ < MAX_LOGGED ? 'warn' : 'debug';
+      log[level]('prewarm: an object cannot be warmed', { ...this.#facts(), bucket, key, attempts, error });
+      const retry = { target, key, attempts, reason, sizeBytes: progress.sizeBytes };
+      this.#progress.retried(before);
+      if (attempts < ATTEMPTS && this.#progress.retryLater(retry)) return progress.end('later');
+      this.#progress.failed({ key, reason });
+      progress.end('failed');
+      count({ objectsDone: 0, objectsFailed: 1, originBytes: 0 });
+    }
+  }
+
+  /** The objects that have failed: a second attempt, and a third for those that fail again. */
+  async #retry(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    while (this.#progress.retries.length > 0) {
+      const attempts = Math.min(...this.#progress.retries.map((retry) => retry.attempts));
+      if (attempts === ATTEMPTS - 1) await clock.sleep(BEFORE_LAST_ATTEMPT_MS, signal);
+      const due = this.#progress.retries.filter((retry) => retry.attempts === attempts);
+      for (const retry of due) {
+        const order = this.#order++;
+        const giveBack = await this.#objects.take(order, signal);
+        const progress = this.#progress.again(retry.sizeBytes);
+        this.#start(this.#attempt(retry, order, progress, signal).finally(giveBack));
+      }
+      await abortable(Promise.all(this.#underWay), signal);
+      signal.throwIfAborted();
+    }
+  }
+
+  async #finish(signal: AbortSignal): Promise<void> {
+    const { pin, clock, log } = this.#options;
+    for (;;) {
+      try {
+        await pin?.flush(signal);
+        await pin?.finish(signal);
+        await this.#write('finished', signal);
+        this.#state = 'finished';
+        const { done, failed } = this.#progress.now;
+        log.info('prewarm: finished', { ...this.#facts(), done, failed });
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        log.warn('prewarm: the end of a run cannot be recorded', { ...this.#facts(), error });
+        await clock.sleep(WRITE_AGAIN_MS, signal);
+      }
+    }
+  }
+
+  async #saveNowAndThen(signal: AbortSignal): Promise<void> {
+    const { clock, log } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.#save(signal);
+        await clock.sleep(SAVE_EVERY_MS, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn('prewarm: the progress of a run cannot be recorded', { ...this.#facts(), error });
+        await clock.sleep(WRITE_AGAIN_MS, signal).catch(() => {});
+      }
+    }
+  }
+
+  async #handOver(): Promise<void> {
+    const { clock, log } = this.#options;
+    const late = new AbortController();
+    const cancel = clock.after(HANDOVER_MS, () => late.abort(new Error('the handover took too long')));
+    try {
+      await this.#save(late.signal);
+    } catch (error) {
+      log.info('prewarm: the progress could not be recorded at the handover', { ...this.#facts(), error });
+    } finally {
+      cancel();
+    }
+  }
+
+  /** The pin first: what is before the recorded position is pinned. */
+  async #save(signal: AbortSignal): Promise<void> {
+    const position = this.#progress.position();
+    await this.#options.pin?.flush(signal);
+    await this.#write('running', signal, position);
+  }
+
+  async #write(state: RunRecord['state'], signal: AbortSignal, position = this.#progress.position()): Promise<void> {
+    if (this.#isDropped) return;
+    const { cache, self, records, pin } = this.#options;
+    const { uid, name, run } = this.#run;
+    const record = { cache, uid, name, run, state, writer: self(), listed: this.#isListed, pin: pin?.record ?? NO_PIN };
+    await records.write({ ...record, ...position }, signal);
+  }
+
+  #facts() {
+    const { name, run } = this.#run;
+    return { prewarm: name, run };
+  }
+}
