@@ -10,7 +10,9 @@ import { OPERATOR_USER } from '#test/support/control-plane.ts';
 
 const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const RBAC = 'rbac.authorization.k8s.io/v1';
-const RENDERED = 'test/golden/charts/orcacache/minimal.yaml';
+const RENDERED = 'test/golden/charts/orcacache';
+/** The file of values with which the chart was rendered. */
+export type Rendering = 'minimal' | 'full';
 const ESTABLISH_TIMEOUT_MS = 30_000;
 /** The namespace of the rendered release. */
 export const RELEASE_NAMESPACE = 'orca-system';
@@ -36,9 +38,12 @@ interface Rendered {
 }
 
 /** Exactly the roles that the chart renders, bound to the operator's user instead of its ServiceAccount. */
-export async function grantChartRoles(kube: KubeClient): Promise<{ readonly leaseName: string }> {
+export async function grantChartRoles(
+  kube: KubeClient,
+  rendering: Rendering = 'minimal',
+): Promise<{ readonly leaseName: string }> {
   await kube.request('POST', '/api/v1/namespaces', { body: { metadata: { name: RELEASE_NAMESPACE } } });
-  const documents = parseAllDocuments(readFileSync(RENDERED, 'utf8'));
+  const documents = parseAllDocuments(readFileSync(`${RENDERED}/${rendering}.yaml`, 'utf8'));
   const objects = documents.flatMap((document) => (document.toJS() as Rendered | null) ?? []);
   const wanted = ['ClusterRole', 'Role', 'ClusterRoleBinding', 'RoleBinding'];
   let leaseName = '';

@@ -9,7 +9,7 @@ import { sampleWith } from '#test/crds/sample.ts';
 import { OPERATOR_USER, openControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
 import { freePort } from '#test/support/free-port.ts';
 import { startOperator, type OperatorProcess } from '#test/support/operator-process.ts';
-import { grantChartRoles, installCrds, RELEASE_NAMESPACE } from './install.ts';
+import { grantChartRoles, installCrds, RELEASE_NAMESPACE, type Rendering } from './install.ts';
 
 /** Generous, because the machine may be busy. */
 export const REACTION_MS = 60_000;
@@ -38,13 +38,20 @@ export interface ApiWorld {
   readonly memory: () => { readonly nowBytes: number; readonly peakBytes: number };
 }
 
+export interface ApiWorldOptions {
+  /** The permissions of which rendering of the chart the operator has. */
+  readonly rendering?: Rendering;
+  /** More variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Cleaned up when the test finishes. */
-export async function openApiWorld(): Promise<ApiWorld> {
+export async function openApiWorld({ rendering, env = {} }: ApiWorldOptions = {}): Promise<ApiWorld> {
   const plane = await openControlPlane();
   onTestFinished(() => plane[Symbol.asyncDispose]());
   const { kube } = plane;
   await installCrds(kube);
-  const { leaseName } = await grantChartRoles(kube);
+  const { leaseName } = await grantChartRoles(kube, rendering);
   const metricsPort = await freePort();
   const operator = startOperator(
     {
@@ -52,6 +59,7 @@ export async function openApiWorld(): Promise<ApiWorld> {
       LEASE_NAMESPACE: RELEASE_NAMESPACE,
       LEASE_NAME: leaseName,
       METRICS_PORT: String(metricsPort),
+      ...env,
     },
     '--kubeconfig',
     plane.kubeconfig(OPERATOR_USER),
