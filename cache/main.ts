@@ -11,13 +11,13 @@ import { purge } from './purge.ts';
 
 const USAGE = `usage: node cache/main.ts --config FILE
        node cache/main.ts check-config FILE
-       node cache/main.ts purge BUCKET KEY... [--config FILE]   in the pod of a running cache
+       node cache/main.ts purge BUCKET KEY... [--chunks] [--config FILE]   in the pod of a running cache
 `;
 /** The operator's mount path. */
 const CONFIG_FILE = '/etc/orca/config.yaml';
 
 const { values, positionals } = parseArgs({
-  options: { config: { type: 'string' }, help: { type: 'boolean' } },
+  options: { config: { type: 'string' }, chunks: { type: 'boolean', default: false }, help: { type: 'boolean' } },
   allowPositionals: true,
 });
 if (positionals[0] === 'check-config' && positionals[1] !== undefined) {
@@ -26,7 +26,7 @@ if (positionals[0] === 'check-config' && positionals[1] !== undefined) {
   process.exitCode = exitCode;
 } else if (positionals[0] === 'purge' && positionals[1] !== undefined && positionals[2] !== undefined) {
   const [, bucket, ...keys] = positionals;
-  process.exitCode = await purgeAll(configOrExit(values.config ?? CONFIG_FILE), bucket, keys);
+  process.exitCode = await purgeAll(configOrExit(values.config ?? CONFIG_FILE), bucket, keys, values.chunks);
 } else if (values.config !== undefined && positionals.length === 0) {
   await run(configOrExit(values.config));
 } else {
@@ -35,15 +35,20 @@ if (positionals[0] === 'check-config' && positionals[1] !== undefined) {
 }
 
 /** Ends at the first refusal. Resolves with the exit code. */
-async function purgeAll(config: Config, bucket: string, keys: readonly string[]): Promise<number> {
+async function purgeAll(config: Config, bucket: string, keys: readonly string[], chunks: boolean): Promise<number> {
+  let [deletedChunks, deletedBytes] = [0, 0];
   for (const key of keys) {
-    const refused = await purge(config, { bucket, key });
-    if (refused === undefined) continue;
-    process.stderr.write(`not purged: ${keys.length === 1 ? '' : `${key}: `}${refused}\n`);
-    return 1;
+    const answer = await purge(config, { bucket, key, chunks });
+    if (typeof answer === 'string') {
+      process.stderr.write(`not purged: ${keys.length === 1 ? '' : `${key}: `}${answer}\n`);
+      return 1;
+    }
+    deletedChunks += answer.deletedChunks;
+    deletedBytes += answer.deletedBytes;
   }
   // `kubectl orca purge` counts on it: an older release purges the first key only, and prints nothing.
   process.stdout.write(`purged ${keys.length}\n`);
+  if (chunks) process.stdout.write(`deleted ${deletedChunks} chunks, ${deletedBytes} bytes\n`);
   return 0;
 }
 

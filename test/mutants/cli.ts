@@ -12,8 +12,8 @@ export const CLI_MUTANTS: readonly Mutant[] = [
   {
     name: 'a purge of several keys counts as done where only the first was purged',
     file: 'cache/cli/commands/purge.ts',
-    search: 'if (keys.length === 1 || stdout.includes(`purged ${keys.length}`)) return;',
-    replace: 'if (keys.length >= 1 || stdout.includes(`purged ${keys.length}`)) return;',
+    search: 'if (keys.length === 1 || stdout.includes(`purged ${keys.length}`)) return deleted;',
+    replace: 'if (keys.length >= 1 || stdout.includes(`purged ${keys.length}`)) return deleted;',
     tests: ['test/cache/cli/'],
   },
   {

@@ -62,7 +62,11 @@ export function healthyWorld(): World {
       throw new KubeError(404, '', 'GET /objects: 404 404 Not Found (not JSON)');
     },
     commands: [],
-    exec: (command) => ({ exitCode: 0, stdout: `purged ${command.length - 5}\n`, stderr: '' }),
+    exec: (command) => {
+      const keys = command.length - command.indexOf('--') - 2;
+      const deleted = command.includes('--chunks') ? `deleted ${keys * 3} chunks, ${keys * 3 * CHUNK} bytes\n` : '';
+      return { exitCode: 0, stdout: `purged ${keys}\n${deleted}`, stderr: '' };
+    },
     prewarms: [],
     pins: [],
     onLook: () => {},

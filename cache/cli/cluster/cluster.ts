@@ -44,7 +44,7 @@ export interface Cluster {
   pods(cache: CacheRef, signal: AbortSignal): Promise<readonly CachePod[]>;
   /** JSON of a pod's ops port. Rejects with KubeError. */
   get(pod: CachePod, path: string, query: Query, signal: AbortSignal): Promise<unknown>;
-  /** Runs a command in the pod. */
-  run(pod: CachePod, command: readonly string[], signal: AbortSignal): Promise<ExecResult>;
+  /** Runs a command in the pod. `atLeastMs`: what it may take, whatever the time limit of a request is. */
+  run(pod: CachePod, command: readonly string[], signal: AbortSignal, atLeastMs?: number): Promise<ExecResult>;
   readonly prewarms: Prewarms;
 }

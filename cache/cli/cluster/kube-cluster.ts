@@ -59,7 +59,10 @@ export function kubeCluster({ server, client, namespace, timeoutMs }: KubeCluste
     },
     get: (pod, path, query, signal) =>
       client.request('GET', `${pathOf(pod, `:${POD_PORT.ops}`)}/proxy${path}`, { query, timeoutMs, signal }),
-    run: (pod, command, signal) => execInPod(server, `${pathOf(pod)}/exec`, command, { timeoutMs, signal }),
+    run: (pod, command, signal, atLeastMs = 0) => {
+      const limit = { timeoutMs: Math.max(timeoutMs, atLeastMs), signal };
+      return execInPod(server, `${pathOf(pod)}/exec`, command, limit);
+    },
     prewarms: kubePrewarms({ client, namespace, timeoutMs, list }),
   };
 }

@@ -5,7 +5,7 @@ import { rankPeers } from '#cache/core/rendezvous.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import type { PeerView } from '#cache/engine/ports.ts';
 import type { ReadResult } from '#cache/engine/read.ts';
-import { storedVersion, type StoredVersion } from './stored-chunks.ts';
+import { storedVersion, type StoredVersion } from '#cache/engine/stored-version.ts';
 
 /** Chunks of one answer: about 60 KB. */
 export const MAX_CHUNKS = 256;

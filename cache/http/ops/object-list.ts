@@ -4,8 +4,8 @@ import { hasCode } from '#cache/core/errors.ts';
 import { nameOf, type ObjectEntry } from '#cache/core/s3/listing.ts';
 import { ruleOf, underRule, type BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
+import { storedVersion } from '#cache/engine/stored-version.ts';
 import { openSemaphore } from '#shared/semaphore.ts';
-import { storedVersion } from './stored-chunks.ts';
 
 /** Each object is a request to the cachestore: a page takes a second or two. */
 export const MAX_LISTED = 100;

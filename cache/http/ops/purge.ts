@@ -1,13 +1,20 @@
-/** `POST /purge`: drops an object's cached metadata in the whole cluster. Requires the cluster's secret. */
+/**
+ * `POST /purge`: drops an object's cached metadata in the whole cluster, with `chunks` also its chunks in the cachestore.
+ * Requires the cluster's secret.
+ */
 import type { Context } from 'hono';
-import { asOrcaError } from '#cache/core/errors.ts';
+import { asOrcaError, OrcaError } from '#cache/core/errors.ts';
 import { nonceMemory, verifyRequest, type PeerKeys } from '#cache/core/peer/auth.ts';
-import { parsePurgeQuery, type PurgeRequest } from '#cache/core/peer/purge-request.ts';
+import { parsePurgeQuery, type PurgeAnswer, type PurgeRequest } from '#cache/core/peer/purge-request.ts';
 import type { Clock, PeerView } from '#cache/engine/ports.ts';
+import type { PurgedChunks } from '#cache/engine/purge-chunks.ts';
 import { rowFor } from '#cache/http/respond.ts';
+import { withDeadline } from '#shared/abortable.ts';
 
 /** Nonces of the five minutes in which a replay would be accepted: 50 purges a second, as between replicas. */
 const MAX_NONCES = 16_384;
+/** 640 GiB in chunks of 8 MiB are 80 lists and 80 deletions of a thousand names. */
+export const CHUNKS_TIMEOUT_MS = 120_000;
 const NO_BODY = new Uint8Array(0);
 
 export interface PurgeOptions {
@@ -15,10 +22,11 @@ export interface PurgeOptions {
   readonly keys: { current(): PeerKeys } | undefined;
   readonly peers: PeerView;
   readonly purge: (request: PurgeRequest) => void;
+  readonly purgeChunks: (request: PurgeRequest, signal: AbortSignal) => Promise<PurgedChunks>;
   readonly clock: Clock;
 }
 
-export function purgeHandler(options: PurgeOptions): (c: Context) => Response {
+export function purgeHandler(options: PurgeOptions): (c: Context) => Promise<Response> {
   const { clock } = options;
   const nonces = nonceMemory(MAX_NONCES);
 
@@ -33,13 +41,21 @@ export function purgeHandler(options: PurgeOptions): (c: Context) => Response {
       : 'replayed request: nonce already used';
   };
 
-  return (c) => {
+  return async (c) => {
     const { pathname, search } = new URL(c.req.url);
     const refused = refusal(c, pathname + search);
     if (refused !== undefined) return c.text(`${refused}\n`, 401);
     try {
-      options.purge(parsePurgeQuery(search.slice(1)));
-      return c.body(null, 204);
+      const request = parsePurgeQuery(search.slice(1));
+      if (request.chunks !== true) {
+        options.purge(request);
+        return c.body(null, 204);
+      }
+      const late = () => new OrcaError('store_unavailable', `not finished within ${CHUNKS_TIMEOUT_MS} ms: purge again`);
+      const { chunks, bytes } = await withDeadline(clock, CHUNKS_TIMEOUT_MS, late, c.req.raw.signal, (signal) =>
+        options.purgeChunks(request, signal),
+      );
+      return c.json({ deletedChunks: chunks, deletedBytes: bytes } satisfies PurgeAnswer);
     } catch (thrown) {
       const error = asOrcaError(thrown, 'internal', 'unexpected');
       return new Response(`${error.message}\n`, { status: rowFor(error).status });

@@ -103,6 +103,8 @@ describe('golden output', () => {
     ['purge', 'purge s3://models/llama/m-1'],
     ['purge-recursive', 'purge s3://models/llama/ --recursive'],
     ['purge-json', 'purge s3://models/llama/ -r --dry-run -o json'],
+    ['purge-chunks', 'purge s3://models/llama/ -r --chunks'],
+    ['purge-chunks-json', 'purge s3://models/llama/m-1 --chunks -o json'],
     ['completion-bash', 'completion bash'],
     ['completion-zsh', 'completion zsh'],
     ['completion-kubectl', 'completion kubectl'],
@@ -160,6 +162,18 @@ test('purge runs the purge command in a pod, in batches, and names a refusal', a
   world.exec = () => ({ exitCode: 1, stdout: '', stderr: 'not purged: 404: bucket models is not served\n' });
   const { exitCode, err } = await runCli('purge s3://models/a', world);
   expect([exitCode, err]).toEqual([1, 'error: not purged: 404: bucket models is not served\n']);
+});
+
+test('chunks are deleted by the same command, in a release that can', async () => {
+  const world = filledWorld();
+  await runCli('purge s3://models/a --chunks', world);
+  expect(world.commands).toEqual([['node', 'cache/main.ts', 'purge', '--chunks', '--', 'models', 'a']]);
+  world.exec = () => ({ exitCode: 1, stdout: '', stderr: "TypeError: Unknown option '--chunks'. To specify …" });
+  const { exitCode, err } = await runCli('purge s3://models/a --chunks', world);
+  expect([exitCode, err]).toEqual([
+    1,
+    'error: pod models-a runs a release that cannot delete chunks: update the cache\n',
+  ]);
 });
 
 test('a pod of an older release, which purges one key at a time, gets one at a time', async () => {

@@ -20,7 +20,14 @@ function open() {
   const peers = { current: () => peerSet(SELF, [SELF]) };
   const app = new Hono();
   const purge = (request: PurgeRequest) => void purged.push(request);
-  app.post(PURGE_PATH, purgeHandler({ keys: { current: () => KEYS }, peers: peers as never, purge, clock }));
+  const purgeChunks = async (request: PurgeRequest) => {
+    purged.push(request);
+    return { chunks: 3, bytes: 24 };
+  };
+  app.post(
+    PURGE_PATH,
+    purgeHandler({ keys: { current: () => KEYS }, peers: peers as never, purge, purgeChunks, clock }),
+  );
   /** As `purge` of the command line; `fetch` makes a Request of its URL too. */
   const signed = (request: PurgeRequest) => {
     const target = formatPurgeTarget(request);
@@ -29,9 +36,10 @@ function open() {
     const headers = signRequest(KEYS, toSign, clock.date(), nonce);
     return { url: `http://127.0.0.1:8442${target}`, headers };
   };
-  const send = async ({ url, headers }: ReturnType<typeof signed>) =>
-    (await app.request(new Request(url, { method: 'POST', headers }))).status;
-  return { purged, signed, send };
+  const respond = async ({ url, headers }: ReturnType<typeof signed>) =>
+    app.request(new Request(url, { method: 'POST', headers }));
+  const send = async (request: ReturnType<typeof signed>) => (await respond(request)).status;
+  return { purged, signed, send, respond };
 }
 
 /** Every character of Unicode, in order. */
@@ -77,4 +85,15 @@ test('a changed request and a repeated one are refused', async () => {
   expect(await send({ ...request, url: request.url.replace('it%27s', 'hers') })).toBe(401);
   expect([await send(request), await send(request)]).toEqual([204, 401]);
   expect(purged).toEqual([{ bucket: 'models', key: "it's" }]);
+});
+
+test('with chunks the response has what was deleted, and the signature covers it', async () => {
+  const { purged, signed, send, respond } = open();
+  const request = { bucket: 'b', key: 'k', chunks: true };
+  const response = await respond(signed(request));
+  expect([response.status, await response.json()]).toEqual([200, { deletedChunks: 3, deletedBytes: 24 }]);
+  expect(purged).toEqual([request]);
+  const { url, headers } = signed({ bucket: 'b', key: 'k' });
+  expect(await send({ url: `${url}&chunks=true`, headers })).toBe(401);
+  expect(() => parsePurgeQuery('bucket=b&key=k&chunks=yes')).toThrow('chunks must be true');
 });

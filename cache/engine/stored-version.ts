@@ -1,6 +1,6 @@
 /** What the cachestore has of one object version: one list by the version's name, instead of a query for each chunk. */
 import { parseChunkName } from '#cache/core/capacity/chunk-key.ts';
-import type { Engine } from '#cache/engine/engine.ts';
+import type { ChunkStore } from './ports.ts';
 
 export interface StoredChunk {
   readonly sizeBytes: number;
@@ -21,7 +21,7 @@ const FIRST_BYTE_TIMEOUT_MS = 10_000;
 
 /** `prefix`: `<originId>/<64 hex digits>/`, as `chunkPathPrefix` returns it. Rejects with store_unavailable. */
 export async function storedVersion(
-  { store }: Pick<Engine, 'store'>,
+  { store }: { readonly store: Pick<ChunkStore, 'list'> },
   prefix: string,
   originId: string,
   signal: AbortSignal,
