@@ -28,5 +28,5 @@ export function releaseOf(pod: GatedPod, states: ReadonlyMap<string, PrewarmStat
   const isSettled = kinds.every((kind) => kind === 'complete' || kind === 'failed');
   if (!pod.releasedOnFailure || !isSettled) return undefined;
   const failed = pod.prewarms.filter((_, index) => kinds[index] === 'failed');
-  return `failed, and the pod starts all the same: ${failed.join(', ')}`;
+  return `the pod starts although these have failed: ${failed.join(', ')}`;
 }

@@ -73,7 +73,7 @@ export function openGatedPods(options: GatedPodsOptions): GatedPods {
       log,
       onList(items) {
         const listed = new Set(items.map(({ metadata }) => metadata.uid));
-        for (const pod of [...pods.values()])
+        for (const pod of pods.values())
           if ((namespace === undefined || pod.namespace === namespace) && !listed.has(pod.uid)) {
             remove(pod.uid);
             onReleased(pod.uid);
