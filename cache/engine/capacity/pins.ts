@@ -9,6 +9,8 @@ import type { Room } from './room.ts';
 export const MAX_PINS = 100;
 /** A sweep of many shards need not list the pins for each. Before anything is deleted they are listed in any case. */
 const LISTED_MS = 30_000;
+/** As many calls as the room has at once. */
+const WRITERS = 2;
 /** S3 tells times to the second: an object that is older when it is read has another time once it is replaced. */
 const RESOLUTION_MS = 2_000;
 
@@ -70,26 +72,43 @@ export class Pins {
 
   /** Adds or replaces a pin. Rejects with invalid_argument. */
   async put({ name, expiresMs, versions }: PinRequest, signal: AbortSignal): Promise<void> {
-    const byShard = new Map<number, PinnedVersion[]>();
-    for (const version of versions) {
-      const shard = shardOf(version.versionHex);
-      const others = byShard.get(shard);
-      if (others === undefined) byShard.set(shard, [version]);
-      else others.push(version);
-    }
-    const objects = [...byShard].map(([shard, pinned]) => ({
+    const objects = [...byShard(versions)].map(([shard, pinned]) => ({
       objectName: pinObjectName(name, shard),
       body: PinSet.of(
         { name, expiresMs, bytes: pinned.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) },
         pinned.map(({ versionHex }) => versionHex),
       ).encode(),
     }));
-    const names = new Set((await this.list(signal)).map((pin) => pin.name));
-    if (!names.has(name) && names.size >= MAX_PINS)
-      throw new OrcaError('invalid_argument', `there are ${names.size} pins, the maximum: remove one first`);
+    requireCount(name, await this.list(signal));
     for (const { objectName, body } of objects) await this.#room.calls.putSmall(objectName, body, signal);
     const kept = new Set(objects.map(({ objectName }) => objectName));
     await this.#remove(name, (objectName) => !kept.has(objectName), signal);
+  }
+
+  /**
+   * Adds versions to a pin, which exists from then on. Resolves with the size of those that it did not have. Rejects with
+   * invalid_argument.
+   */
+  async add(name: string, versions: Iterable<PinnedVersion>, signal: AbortSignal): Promise<number> {
+    const shards = [...byShard(versions)];
+    let addedBytes = 0;
+    const work = async (): Promise<void> => {
+      for (let next = shards.pop(); next !== undefined; next = shards.pop())
+        addedBytes += await this.#addToShard(name, ...next, signal);
+    };
+    await Promise.all(Array.from({ length: WRITERS }, work));
+    return addedBytes;
+  }
+
+  /** Sets when a pin expires: after `ttlMs`, by the store's time. */
+  async expireAfter(name: string, ttlMs: number, signal: AbortSignal): Promise<void> {
+    const expiresMs = (this.#room.time.nowMs() ?? this.#room.clock.date()) + ttlMs;
+    for (const entry of await this.#entries(true, signal)) {
+      if (parsePinObjectName(entry.name)?.name !== name) continue;
+      const set = await this.#read(entry.name, signal);
+      if (set === undefined) continue;
+      await this.#room.calls.putSmall(entry.name, set.with({ ...set.header, expiresMs }, []).encode(), signal);
+    }
   }
 
   /** Its chunks may be evicted from now on. */
@@ -117,14 +136,19 @@ export class Pins {
     return [...pins.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Rejects with invalid_argument if `sizeBytes` more, instead of what a pin of that name has, would be too much. */
-  async requireRoom(name: string, sizeBytes: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Rejects with invalid_argument if `sizeBytes`, instead of what a pin of that name has, would be too much. `replaced`:
+   * another pin that will be removed.
+   */
+  async requireRoom(name: string, sizeBytes: number, signal: AbortSignal, replaced = name): Promise<void> {
+    const pins = await this.list(signal);
+    requireCount(name, pins);
     const capacityBytes = this.#capacityBytes();
     if (capacityBytes === undefined) return;
     const { maxPinned } = this.#room.settings();
     const limitBytes = Math.floor((capacityBytes * maxPinned) / 100);
     let pinnedBytes = 0;
-    for (const pin of await this.list(signal)) if (pin.name !== name) pinnedBytes += pin.sizeBytes;
+    for (const pin of pins) if (pin.name !== name && pin.name !== replaced) pinnedBytes += pin.sizeBytes;
     if (pinnedBytes + sizeBytes <= limitBytes) return;
     throw new OrcaError(
       'invalid_argument',
@@ -139,6 +163,25 @@ export class Pins {
     const headers = [...this.#sets.values()].map(({ set }) => set.header);
     const expired = headers.filter((header) => this.#hasExpired(header)).map(({ name }) => pinObjectName(name, shard));
     if (expired.length > 0) await this.#room.calls.remove(expired, signal);
+  }
+
+  async #addToShard(
+    name: string,
+    shard: number,
+    versions: readonly PinnedVersion[],
+    signal: AbortSignal,
+  ): Promise<number> {
+    const objectName = pinObjectName(name, shard);
+    const before = await this.#read(objectName, signal);
+    const added = versions.filter(({ versionHex }) => before?.has(versionHex) !== true);
+    if (added.length === 0) return 0;
+    const addedBytes = added.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const header = before?.header ?? { name, expiresMs: null, bytes: 0 };
+    const set = before ?? PinSet.of(header, []);
+    const hexes = added.map(({ versionHex }) => versionHex);
+    const next = set.with({ ...header, bytes: header.bytes + addedBytes }, hexes);
+    await this.#room.calls.putSmall(objectName, next.encode(), signal);
+    return addedBytes;
   }
 
   async #remove(name: string, isRemoved: (objectName: string) => boolean, signal: AbortSignal): Promise<void> {
@@ -181,4 +224,20 @@ export class Pins {
     const nowMs = this.#room.time.nowMs();
     return expiresMs !== null && nowMs !== undefined && nowMs > expiresMs;
   }
+}
+
+function byShard(versions: Iterable<PinnedVersion>): Map<number, PinnedVersion[]> {
+  const shards = new Map<number, PinnedVersion[]>();
+  for (const version of versions) {
+    const shard = shardOf(version.versionHex);
+    const others = shards.get(shard);
+    if (others === undefined) shards.set(shard, [version]);
+    else others.push(version);
+  }
+  return shards;
+}
+
+function requireCount(name: string, pins: readonly PinSummary[]): void {
+  if (pins.length >= MAX_PINS && !pins.some((pin) => pin.name === name))
+    throw new OrcaError('invalid_argument', `there are ${pins.length} pins, the maximum: remove one first`);
 }

@@ -7,7 +7,16 @@ import { encodeReport, MAX_REPORT_BYTES, type ReadsReport } from '#cache/core/ca
 import type { UsageAnswer, UsageReport } from '#cache/core/capacity/usage-codec.ts';
 import { chunkAt, type Chunk } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import type { FillAnswer, FillRequest, PeerAddress, PeerClient } from '#cache/engine/ports.ts';
+import { rankPeers } from '#cache/core/rendezvous.ts';
+import type {
+  CallOptions,
+  FillAnswer,
+  FillRequest,
+  PeerAddress,
+  PeerClient,
+  WarmRequest,
+  WarmResult,
+} from '#cache/engine/ports.ts';
 import { metadataFor } from '#test/support/chunks.ts';
 import { collectSink, type CollectSink } from '#test/support/collect-sink.ts';
 import { MIB, openEngines, patternBytes, peerSet, type Engines, type Replica } from '#test/support/engines.ts';
@@ -98,7 +107,15 @@ export function peerClientSuite(
       client.reads(fixture.peer, messageOf(report), { signal: signal() });
     const usage = (report: Partial<UsageReport> = {}, client: PeerClient = fixture.client): Promise<UsageAnswer> =>
       client.usage(fixture.peer, { ...USAGE, epoch: replica.view.epoch, ...report }, { signal: signal() });
-    const calls = [fill, head, () => invalidate(etag), reads, usage];
+    const warm = (
+      request: Partial<WarmRequest> = {},
+      options: Partial<CallOptions> = {},
+      client: PeerClient = fixture.client,
+    ): Promise<WarmResult> => {
+      const terms = { chunk: chunkOf(0), rank: 1, epoch: replica.view.epoch, knownAbsent: true } as const;
+      return client.warm(fixture.peer, { ...terms, ...request }, { signal: signal(), ...options });
+    };
+    const calls = [fill, head, () => invalidate(etag), reads, usage, warm];
     return {
       ...fixture,
       ...engines,
@@ -112,6 +129,7 @@ export function peerClientSuite(
       invalidate,
       reads,
       usage,
+      warm,
       calls,
     };
   }
@@ -307,6 +325,88 @@ export function peerClientSuite(
     });
   });
 
+  describe(`${name} as a peer client: warm`, () => {
+    test('resolves when the chunk is committed, with the bytes that the origin has sent for it', async () => {
+      const { warm, store, origin, chunkOf } = await opened();
+      store.commitGate.hold();
+      const warming = warm();
+      await store.commitGate.reached();
+      expect(store.paths()).toEqual([]);
+      store.commitGate.release();
+      expect(await warming).toEqual({ originBytes: MIB });
+      expect(store.paths()).toEqual([chunkOf(0).path]);
+      expect(await warm()).toEqual({ originBytes: 0 });
+      expect(origin.counts.reads).toBe(1);
+    });
+
+    test('a chunk that is stored is not fetched, whatever the caller knows', async () => {
+      const { warm, store, origin, chunkOf } = await opened();
+      const chunk = chunkOf(2);
+      const bytes = BODY.subarray(2 * MIB);
+      store.plant(chunk, bytes, metadataFor(chunk, bytes));
+      expect(await warm({ chunk, knownAbsent: false })).toEqual({ originBytes: 0 });
+      expect([origin.counts.reads, store.counts.has]).toEqual([0, 1]);
+    });
+
+    test('a caller that has just looked saves the peer the look', async () => {
+      const { warm, store } = await opened();
+      await warm({ knownAbsent: true });
+      expect(store.counts.has).toBe(0);
+    });
+
+    test.for(['object_archived', 'not_found', 'access_denied', 'origin_throttled', 'origin_denied'] as const)(
+      'rejects with %s of the origin',
+      async (code) => {
+        const { warm, origin } = await opened();
+        origin.inject({ on: 'read', what: new OrcaError(code, 'at the origin', { retryAfterMs: 2_000 }), times: 9 });
+        await expect(warm()).rejects.toMatchObject({ code });
+      },
+    );
+
+    test('rejects with object_changed for another version', async () => {
+      const { warm, chunkOf } = await opened();
+      await expect(warm({ chunk: chunkOf(0, 'other') })).rejects.toMatchObject({ code: 'object_changed' });
+    });
+
+    test('rejects with store_unavailable where the chunk was not committed', async () => {
+      const { warm, store } = await opened();
+      store.inject({ on: 'commit', error: new OrcaError('store_unavailable', 'denied', { status: 403 }) });
+      await expect(warm()).rejects.toMatchObject({ code: 'store_unavailable' });
+    });
+
+    test('rejects with not_coordinator where the views differ, unless it is sent to the runner-up', async () => {
+      const { warm, replica, asking, chunkOf, origin } = await opened();
+      const both = [asking.address, replica.address];
+      replica.view = peerSet(replica.address, both);
+      const theirs = [0, 1, 2].map((index) => chunkOf(index)).find(({ path }) => rankPeers(path, both)[0] === both[0]);
+      // The ETag decides the ranks: with this one, the other replica coordinates one of three chunks.
+      const chunk = theirs ?? chunkOf(0);
+      if (theirs === undefined) replica.view = peerSet(replica.address, [asking.address]);
+      await expect(warm({ chunk })).rejects.toMatchObject({ code: 'not_coordinator' });
+      expect(origin.counts.reads).toBe(0);
+      replica.view = peerSet(replica.address, both);
+      expect(await warm({ chunk, rank: 2 })).toEqual({ originBytes: chunk.lengthBytes });
+    });
+
+    test('a call that is aborted rejects with the reason of its signal', async () => {
+      const { warm, origin } = await opened();
+      origin.readGate.hold();
+      const aborter = new AbortController();
+      const failed = errorOf(warm({}, { signal: aborter.signal }));
+      await origin.readGate.reached();
+      const reason = new OrcaError('cancelled', 'suspended');
+      aborter.abort(reason);
+      expect(await failed).toBe(reason);
+      origin.readGate.release();
+    });
+
+    test('a call that is aborted already does not reach the peer', async () => {
+      const { warm, origin } = await opened();
+      await expect(warm({}, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'cancelled' });
+      expect(origin.counts.reads).toBe(0);
+    });
+  });
+
   describe(`${name} as a peer client: reports`, () => {
     test('a report of reads arrives as it was sent, however large a message', async () => {
       const { client, peer, replica } = await opened();
@@ -405,7 +505,7 @@ export function peerClientSuite(
     if (!hasKeys) return;
 
     test('a client with another key is peer_unavailable for every call, and changes nothing', async () => {
-      const { fill, head, invalidate, reads, usage, stranger, origin, etag, replica } = await opened();
+      const { fill, head, invalidate, reads, usage, warm, stranger, origin, etag, replica } = await opened();
       await head();
       const received = vi.spyOn(replica.engine.capacity, 'receiveReads');
       const sink = collectSink();
@@ -414,6 +514,7 @@ export function peerClientSuite(
       await expect(invalidate(etag, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
       await expect(reads({}, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
       await expect(usage({}, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
+      await expect(warm({}, {}, stranger)).rejects.toMatchObject({ code: 'peer_unavailable' });
       expect(received).not.toHaveBeenCalled();
       await head();
       expect([sink.lengthBytes, origin.counts.reads, origin.counts.heads]).toEqual([0, 0, 1]);

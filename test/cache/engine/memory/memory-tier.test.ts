@@ -11,9 +11,9 @@ const path = (name: string) => `o/h/${name}` as ChunkPath;
 async function tierOf(...names: string[]) {
   const memory = new ChunkMemory({ budgetBytes: 16 * SEGMENT_BYTES, clock: fakeClock() });
   const tier = new MemoryTier();
-  const add = async (name: string) => {
+  const add = async (name: string, isCold?: boolean) => {
     const lease = await memory.lease(SEGMENT_BYTES, 'fill', 'new', new AbortController().signal);
-    tier.put(path(name), new ChunkBytes(lease, SEGMENT_BYTES));
+    tier.put(path(name), new ChunkBytes(lease, SEGMENT_BYTES), isCold);
   };
   for (const name of names) await add(name);
   const kept = (...all: string[]) => all.filter((name) => tier.get(path(name)) !== undefined);
@@ -76,4 +76,42 @@ test('a caller that waits for memory gets it as soon as a chunk becomes evictabl
   expect(memory.waiting('started')).toBe(1);
   tier.unpin(path('a'));
   expect((await waiting).capacity).toBe(6);
+});
+
+test('an entry that nobody has read is evicted first, and the hand goes on where it was', async () => {
+  const { tier, add, kept } = await tierOf('a', 'b', 'c', 'd');
+  for (const name of ['a', 'b']) tier.get(path(name));
+  tier.evict(1);
+  for (const name of ['x', 'y']) await add(name, true);
+  tier.evict(2 * SEGMENT_BYTES);
+  expect(kept('x', 'y')).toEqual([]);
+  tier.evict(1);
+  expect(kept('a', 'b', 'c', 'd')).toEqual(['a', 'b']);
+});
+
+test('an entry that nobody had read stays when it is read', async () => {
+  const { tier, add, kept } = await tierOf('a');
+  await add('x', true);
+  tier.get(path('x'));
+  tier.evict(1);
+  expect(kept('a', 'x')).toEqual(['x']);
+});
+
+test('an entry that nobody has read can be the only one', async () => {
+  const { memory, tier, add, kept } = await tierOf();
+  await add('x', true);
+  await add('a');
+  tier.evict(1);
+  expect(kept('a', 'x')).toEqual(['a']);
+  tier.evict(1);
+  expect([tier.count, memory.usedBytes]).toEqual([0, 0]);
+});
+
+test('a taken entry belongs to the caller; one that is pinned stays', async () => {
+  const { memory, tier } = await tierOf('a', 'b');
+  tier.repin(path('b'), tier.get(path('b'))!);
+  const bytes = tier.take(path('a'));
+  expect([tier.take(path('b')), tier.count, memory.usedBytes]).toEqual([undefined, 1, 2 * SEGMENT_BYTES]);
+  bytes?.drop();
+  expect(memory.usedBytes).toBe(SEGMENT_BYTES);
 });

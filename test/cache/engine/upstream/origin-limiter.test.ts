@@ -5,17 +5,18 @@ import { OrcaError } from '#cache/core/errors.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 
 /** A rank that the test changes. */
-function rankOf(isBackground: boolean) {
+function rankOf(isBackground: boolean, isWarm = false) {
   const listeners = new Set<() => void>();
   return {
     isBackground,
-    isWarm: false,
+    isWarm,
     onRank: (listener: () => void) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    become(next: boolean) {
+    become(next: boolean, isNowWarm = false) {
       this.isBackground = next;
+      this.isWarm = isNowWarm;
       for (const listener of listeners) listener();
     },
     listeners,
@@ -179,8 +180,8 @@ describe('in the background', () => {
   /** Tasks that end with `finish`, or when their signal aborts. */
   function openRanked(slots: number) {
     const opened = open(slots);
-    const ranked = (name: string, isBackground = true, bucket = 'one') => {
-      const rank = rankOf(isBackground);
+    const ranked = (name: string, isBackground = true, bucket = 'one', isWarm = false) => {
+      const rank = rankOf(isBackground, isWarm);
       const { promise, resolve: finish } = Promise.withResolvers<void>();
       const run = opened.limiter.run(
         bucket,
@@ -196,8 +197,59 @@ describe('in the background', () => {
       run.catch(() => {});
       return { ended: run, finish, rank };
     };
-    return { ...opened, ranked };
+    const warm = (name: string) => ranked(name, true, 'one', true);
+    return { ...opened, ranked, warm };
   }
+
+  test.for([
+    [1, 1],
+    [2, 1],
+    [3, 2],
+    [40, 20],
+  ])('of %i slots a prewarm uses %i, so that a client finds a free one', async ([slots = 0, half = 0]) => {
+    const { limiter, task, started, warm } = openRanked(slots);
+    for (let index = 0; index <= half; index++) warm(`w${index}`);
+    await turn();
+    expect([limiter.runningInBackground, limiter.queuedInBackground]).toEqual([half, 1]);
+    for (let index = half; index < slots; index++) task(`t${index}`);
+    await turn();
+    expect([started.length, limiter.queued]).toEqual([slots, 0]);
+  });
+
+  test('what nobody waits for has its turn beside a prewarm, and counts against the same half', async () => {
+    const { started, limiter, ranked, warm } = openRanked(4);
+    const all = [warm('w0'), warm('w1'), warm('w2')];
+    const low = ranked('b');
+    await turn();
+    expect(started).toEqual(['w0', 'w1']);
+    for (const { finish } of all.slice(0, 2)) finish();
+    await turn();
+    expect([started.slice(2), limiter.runningInBackground]).toEqual([['w2', 'b'], 2]);
+    low.finish();
+  });
+
+  test('a prewarm gives way to clients that wait for a second, and continues after them', async () => {
+    const { clock, started, task, warm } = openRanked(2);
+    warm('w');
+    const clients = [task('t0'), task('t1')];
+    await clock.advance(1_000);
+    expect(started).toEqual(['w', 't0', 't1']);
+    for (const { finish } of clients) finish();
+    await turn();
+    expect(started.slice(3)).toEqual(['w']);
+  });
+
+  test('a task that no prewarm waits for any more is one that nobody waits for', async () => {
+    const { started, limiter, warm } = openRanked(40);
+    const all = Array.from({ length: 22 }, (_, index) => warm(`w${index}`));
+    await turn();
+    for (const { rank } of all.slice(20)) rank.become(true);
+    for (const { finish } of all.slice(0, 3)) finish();
+    await turn();
+    expect([started.length, limiter.runningInBackground]).toEqual([22, 19]);
+    for (const { rank } of all.slice(3, 20)) rank.become(true);
+    expect(limiter.runningInBackground).toBe(19);
+  });
 
   test('a twentieth of the slots is used, at least one, and only while no other task waits', async () => {
     const { clock, limiter, started, task, ranked } = openRanked(40);
