@@ -8,8 +8,8 @@ import { MAX_PREWARM_NAME_LENGTH, PREWARM } from './names.ts';
 export const prewarmResource = {
   type: 'object',
   description:
-    'Fetches objects into a cache before clients read them, once or by a schedule, tells how far it is, and pins them if ' +
-    'asked to.',
+    'Fetches objects into a cache before clients read them, once or by a schedule, reports its progress, and optionally ' +
+    'pins them.',
   required: ['spec'],
   properties: {
     apiVersion: { type: 'string' },
@@ -34,7 +34,7 @@ export const ORCA_PREWARM: Definition = {
   resource: prewarmResource,
   columns: [
     column('Cache', 'string', '.spec.cacheRef.name', 'The cache that is warmed.'),
-    column('Status', 'string', '.status.state', 'The conditions in one word.'),
+    column('Status', 'string', '.status.state', 'Summary of the conditions.'),
     column('Progress', 'string', '.status.progress', 'Share and sizes of what is done.'),
     column('Rate', 'string', '.status.rate', 'Bytes per second.'),
     // Not a date: kubectl shows the age of a date, which is invalid for one in the future.

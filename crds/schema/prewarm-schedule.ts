@@ -37,5 +37,5 @@ export const timeZone = withDefault(
     message: 'must be the name of a time zone, such as Europe/Berlin or UTC',
   }),
   'UTC',
-  'because no other zone is known to be meant',
+  'which has no daylight saving time',
 );

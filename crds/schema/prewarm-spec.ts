@@ -32,7 +32,7 @@ export const prewarmSpec = {
     targets,
     maxBytesPerSecond: size(
       'Upper bound of what all replicas together fetch from the origin for this prewarm, in bytes per second. If ' +
-        'omitted, there is none; clients come first in any case.',
+        'omitted, there is no limit except that clients come first.',
       // A chunk may be as small.
       '1Mi',
       '1Ti',
@@ -45,8 +45,8 @@ export const prewarmSpec = {
     pin: {
       type: 'object',
       description:
-        'Keeps the chunks from being evicted. Pinned chunks may take `maxPinned` of the cache; beyond that the run goes on ' +
-        'without a pin. If omitted, they are evicted like all others.',
+        'Keeps the chunks from being evicted. Pinned chunks may take `maxPinned` of the cache; a run that exceeds it ' +
+        'continues without a pin. If omitted, they are evicted like all others.',
       properties: {
         ttl: duration(
           'How long after the end of the run the pin lasts; the next scheduled run renews it. If omitted, until the ' +
@@ -59,12 +59,14 @@ export const prewarmSpec = {
     schedule,
     timeZone,
     suspend: withDefault(
-      flag('Stops the run within seconds and starts no new one. What is stored stays, and the run goes on from there.'),
+      flag(
+        'Stops the run within seconds, and starts no new one. What is stored stays. When it is false again, the run continues.',
+      ),
       false,
       'which starts at once, or by the schedule',
     ),
     activeDeadlineSeconds: integer(
-      'How long a run may take, in seconds; longer, and it fails. Time in suspension does not count. If omitted, there is ' +
+      'How long a run may take, in seconds, before it fails. Time in suspension does not count. If omitted, there is ' +
         'no limit.',
       1,
       MAX_SECONDS,

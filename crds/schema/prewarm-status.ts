@@ -37,7 +37,7 @@ export const prewarmStatus = {
   properties: {
     observedGeneration: generation('Generation of the spec that this status describes.'),
     state: choice(
-      'The conditions in one word, for people.',
+      'Summary of the conditions, for people.',
       'Pending',
       'Running',
       'Suspended',
@@ -79,8 +79,8 @@ export const prewarmStatus = {
       },
     },
     conditions: conditions(
-      'Complete and Failed tell how the newest run ended, and Suspended that it does not go on, as those of a Job. Ready, ' +
-        'Reconciling and Stalled are those of kstatus.',
+      'Complete, Failed and Suspended describe the newest run, as those of a Job do. Ready, Reconciling and Stalled are those ' +
+        'of kstatus.',
     ),
   },
 } as const satisfies Schema;

@@ -81,7 +81,7 @@ describe('an OrcaPrewarm on a real API server', () => {
     ['schedule', { schedule: '0 3 * * *' }],
     ['schedule', { schedule: null }],
     ['timeZone', { timeZone: 'Europe/Berlin' }],
-  ])('rejects a change of %s, and says what to do: %j', async ([field, change], { task }) => {
+  ])('rejects a change of %s, with the remedy: %j', async ([field, change], { task }) => {
     const name = `kept-${task.id.split('_').join('-')}`;
     await create({ 'metadata.name': name, 'spec.pin': { ttl: '1h' }, 'spec.schedule': '0 2 * * *' }, false);
     const error = await refusal(merge(name, { spec: change }));

@@ -65,7 +65,7 @@ const RESOURCES: readonly Resource[] = [
   },
 ];
 
-describe.for(RESOURCES)('of an $kind', ({ schema, bad, good, parse }) => {
+describe.for(RESOURCES)('the schema of $kind', ({ schema, bad, good, parse }) => {
   /** Only the API server can evaluate rules that compare with the old object. */
   const localRules = [...rules(schema, '')].filter(({ rule }) => rule.holds !== undefined);
   const rejected = new Set(
