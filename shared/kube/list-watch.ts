@@ -46,7 +46,10 @@ export interface ListWatchOptions<T extends KubeObject> {
   readonly mayBeAbsent?: boolean;
 }
 
-/** Bookmarks arrive about once a minute, so a live watch is never silent for this long. */
+/**
+ * Bookmarks arrive about once a minute, so a live watch is not silent for this long. The API server sends none before the
+ * first event of a resource since its own start: then the watch is replaced all the same, but nothing has failed.
+ */
 const SILENCE_MS = 100_000;
 /** A periodic list repairs anything that a watch may have missed. */
 const RELIST_MS = 10 * 60_000;
@@ -83,6 +86,8 @@ class ListWatcher<T extends KubeObject> {
   #resourceVersion: string | undefined;
   #listedAtMs = 0;
   #isAbsent = false;
+  /** Whether the newest watch has received an event or a bookmark. */
+  #hasHeard = false;
 
   constructor(options: ListWatchOptions<T>) {
     this.#options = options;
@@ -120,7 +125,8 @@ class ListWatcher<T extends KubeObject> {
     if (wasHealthy) this.#backoff.reset();
     const isAbsent = cause === 'status_404' && this.#options.mayBeAbsent === true;
     if (isAbsent) this.#absent();
-    const isExpected = cause === 'eof' || cause === 'gone' || cause === 'overdue' || isAbsent;
+    const isQuiet = cause === 'silent' && !this.#hasHeard;
+    const isExpected = cause === 'eof' || cause === 'gone' || cause === 'overdue' || isAbsent || isQuiet;
     if (!isExpected) log.warn('list or watch of the Kubernetes API failed', { path, cause, error: failure });
     if (wasHealthy && isExpected) return;
     const hintMs = failure instanceof KubeError ? Math.min(failure.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS) : 0;
@@ -164,6 +170,7 @@ class ListWatcher<T extends KubeObject> {
   /** Delivers events until the server ends the watch. Throws on failure. */
   async #watch(from: string): Promise<void> {
     const { client, path, signal, clock, silenceMs = SILENCE_MS, observe = {} } = this.#options;
+    this.#hasHeard = false;
     const timeoutSeconds = this.#watchSeconds();
     const overdue = new AbortController();
     const cancelOverdue = clock.after(timeoutSeconds * 1000 + OVERDUE_MS, () => overdue.abort(new Overdue()));
@@ -174,6 +181,7 @@ class ListWatcher<T extends KubeObject> {
         silenceMs,
       })) {
         if (signal.aborted) return;
+        this.#hasHeard = true;
         // Updated before the handler runs, so that a failing handler does not see the same event again forever.
         this.#resourceVersion = object.metadata.resourceVersion ?? this.#resourceVersion;
         observe.alive?.();

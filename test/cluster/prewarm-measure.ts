@@ -5,6 +5,8 @@ import { encodePath } from '#cache/core/percent.ts';
 import { BUCKET } from './operator-world.ts';
 
 const TIMEOUT_MS = 30_000;
+const ATTEMPTS = 3;
+const RETRY_MS = 1_000;
 /** Short against the seconds that are measured, and long against the duration of a look. */
 const POLL_MS = 100;
 
@@ -58,8 +60,20 @@ function perSecond(from: Sample, to: Sample): number {
   return ((to.bytes - from.bytes) / (to.atMs - from.atMs)) * 1000;
 }
 
-/** Reads an object on a connection of its own; resolves with the ms until its first byte. */
-export function timeToFirstByte(edge: string, key: string): Promise<number> {
+/** Reads an object, with retries as SDKs do; resolves with the ms until the first byte of the attempt that succeeded. */
+export async function timeToFirstByte(edge: string, key: string): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await firstByte(edge, key);
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+      await delay(RETRY_MS);
+    }
+  }
+}
+
+/** On a connection of its own. */
+function firstByte(edge: string, key: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const startedMs = performance.now();
     const signal = AbortSignal.timeout(TIMEOUT_MS);

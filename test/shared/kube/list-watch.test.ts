@@ -250,6 +250,21 @@ describe('after a failure', () => {
     expect(causes).toEqual(['silent']);
   });
 
+  test.for([
+    ['no event since its start, as of a resource that is not used, is not a failure', false],
+    ['an event before the silence is a failure', true],
+  ] as const)('a silent watch with %s', async ([, hasEvent]) => {
+    const lines: string[] = [];
+    const log = openLog({ name: 'test', level: 'info', write: (line) => lines.push(line) });
+    const { api, clock, names, causes, watching } = await openWorld(undefined, { log });
+    await watching();
+    if (hasEvent) api.put(`${SLICES}/a`, {});
+    await expect.poll(() => names.has('a')).toBe(hasEvent);
+    await advanceUntil(clock, () => causes.length > 0, 200_000);
+    expect(causes).toEqual(['silent']);
+    expect(lines).toHaveLength(hasEvent ? 1 : 0);
+  });
+
   test('a watch that the server does not end is closed 30 s after its timeout', async () => {
     const { api, clock, causes, watching } = await openWorld(undefined, { silenceMs: 10_000_000 });
     await watching();
