@@ -40,7 +40,7 @@ export interface ListWatchOptions<T extends KubeObject> {
   readonly silenceMs?: number;
   readonly relistMs?: number;
   /**
-   * The resource may not be installed. Then the collection counts as empty, which is logged once, and it is asked for
+   * The resource may not be installed. Then the collection counts as empty, which is logged once, and it is listed
    * again with backoff.
    */
   readonly mayBeAbsent?: boolean;

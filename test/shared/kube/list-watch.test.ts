@@ -107,7 +107,7 @@ describe('without failures', () => {
     expect(watch?.query).toMatchObject({ labelSelector: 'app=x', allowWatchBookmarks: 'true', timeoutSeconds: '300' });
   });
 
-  test('counts a resource that may be absent as empty, says so once, and follows it once it is installed', async () => {
+  test('counts a resource that may be absent as empty, logs it once, and follows it once it is installed', async () => {
     const lines: string[] = [];
     let heal = (): void => {};
     const { api, clock, lists } = await openWorld(
