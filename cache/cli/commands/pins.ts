@@ -5,10 +5,10 @@ import { CliError } from '#cache/cli/frame/errors.ts';
 import { OUTPUT_FLAG } from '#cache/cli/frame/global-flags.ts';
 import { printResult } from '#cache/cli/output/print.ts';
 import { formatTable, printable } from '#cache/cli/output/table.ts';
-import { formatBytes, formatDuration } from '#cache/cli/output/units.ts';
+import { formatBytes, formatDate, formatDuration } from '#cache/cli/output/units.ts';
 import { BY_PIN, CREATED_BY } from '#cache/cli/prewarm/manifest.ts';
 import { stateOf } from '#cache/cli/prewarm/state.ts';
-import { countAt, isFields, itemsAt, textAt, type Fields } from '#cache/cli/replies/fields.ts';
+import { countAt, isFields, itemsAt, numberAt, textAt, type Fields } from '#cache/cli/replies/fields.ts';
 import { isUnknownPath } from '#cache/cli/replies/gather.ts';
 import { selectCaches } from './doctor.ts';
 import { somePod } from './select.ts';
@@ -52,7 +52,10 @@ one made by a "resource" when that OrcaPrewarm is deleted.
 };
 
 interface Pin {
+  /** The name of the OrcaPrewarm, if it is one of this namespace; otherwise that of the pin. */
   readonly name: string;
+  /** Its name in the cachestore; null = not there yet. */
+  readonly pin: string | null;
   readonly cache: string;
   readonly namespace: string;
   readonly state: string;
@@ -87,18 +90,20 @@ const pinSpec = (prewarm: Fields): unknown => (isFields(prewarm['spec']) ? prewa
 function joined({ name: cache, namespace }: CacheRef, stored: readonly Fields[], resources: readonly Fields[]): Pin[] {
   const left = new Map(resources.map((resource) => [textAt(resource, 'metadata', 'name'), resource]));
   const ownerOf = (pin: Fields): Fields | undefined =>
-    resources.find((each) => isPinOf(textAt(pin, 'name'), textAt(each, 'metadata', 'name')));
+    resources.find((each) => textAt(each, 'metadata', 'uid') === textAt(pin, 'uid'));
   const pins = stored.map((pin): Pin => {
     const owner = ownerOf(pin);
     if (owner !== undefined) left.delete(textAt(owner, 'metadata', 'name'));
+    const expiresMs = numberAt(pin, 'expiresMs');
     return {
-      name: textAt(pin, 'name'),
+      name: textAt(pin, 'prewarm') || textAt(pin, 'name'),
+      pin: textAt(pin, 'name'),
       cache,
       namespace,
       state: 'Pinned',
       bytes: countAt(pin, 'sizeBytes'),
       versions: countAt(pin, 'versions'),
-      expires: textAt(pin, 'expiresAt') || null,
+      expires: expiresMs === undefined ? null : formatDate(expiresMs),
       ...resourceOf(owner),
     };
   });
@@ -107,14 +112,19 @@ function joined({ name: cache, namespace }: CacheRef, stored: readonly Fields[],
     const state = pin === 'Refused' ? 'Refused' : phase;
     // Its pin has expired.
     if (pin === 'Pinned' && phase === 'Complete') continue;
-    pins.push({ name, cache, namespace, state, bytes: null, versions: null, expires: null, ...resourceOf(resource) });
+    pins.push({
+      name,
+      pin: null,
+      cache,
+      namespace,
+      state,
+      bytes: null,
+      versions: null,
+      expires: null,
+      ...resourceOf(resource),
+    });
   }
   return pins;
-}
-
-/** A prewarm names its pins after itself, with the number of the run where there are several. */
-function isPinOf(pin: string, prewarm: string): boolean {
-  return pin === prewarm || (pin.startsWith(prewarm) && /^[-.]\d+$/.test(pin.slice(prewarm.length)));
 }
 
 function resourceOf(resource: Fields | undefined): Pick<Pin, 'prewarm' | 'madeBy' | 'targets'> {

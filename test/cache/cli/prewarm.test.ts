@@ -144,6 +144,10 @@ describe('golden output', () => {
   });
 });
 
+function storedPin(prewarm: string, more: Json): Json {
+  return { name: `${prewarm}-0a1b2c3d-1`, prewarm, uid: `uid-${prewarm}`, expiresMs: null, ...more };
+}
+
 function worldWithPins(): World {
   const world = healthyWorld();
   const pinned = { 'orcacache.dev/created-by': 'kubectl-orca-pin' };
@@ -178,9 +182,10 @@ function worldWithPins(): World {
     }),
   ];
   world.pins = [
-    { name: 'llama-x7k2p', expiresAt: at(NOW_MS + 5 * 24 * 60 * MINUTE_MS), sizeBytes: 1.9 * TIB, versions: 1893 },
-    { name: 'done-1', expiresAt: null, sizeBytes: 3 * GIB, versions: 12 },
-    { name: 'lost', expiresAt: at(NOW_MS - 1), sizeBytes: 1, versions: 1 },
+    storedPin('llama-x7k2p', { expiresMs: NOW_MS + 5 * 24 * 60 * MINUTE_MS, sizeBytes: 1.9 * TIB, versions: 1893 }),
+    storedPin('done', { sizeBytes: 3 * GIB, versions: 12 }),
+    // Of another cache that shares the cachestore.
+    { name: 'others-0a1b2c3d-1', expiresMs: NOW_MS - 1, sizeBytes: 1, versions: 1 },
   ];
   return world;
 }
