@@ -1,23 +1,10 @@
-/**
- * The kstatus result (Flux, Helm's --wait, kpt) of each state, by a port of the kstatus rules that apply to OrcaCache.
- */
+/** The kstatus result (Flux, Helm's --wait, kpt) of each state. */
 import { describe, expect, test } from 'vitest';
-import type { OrcaCache, OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { accepted, sampleWith } from '#test/crds/sample.ts';
 import { cacheFrom, MINIMAL } from '#test/operator/caches.ts';
-import { NOW_MS, statusInput, STATES, type KstatusResult } from './states.ts';
-
-/** The order of checks in sigs.k8s.io/cli-utils: deletion, generation, Reconciling, Stalled, Ready. */
-function kstatus(cache: OrcaCache, status: OrcaCacheStatus | undefined): KstatusResult {
-  const { generation, deletionTimestamp } = cache.metadata;
-  if (deletionTimestamp !== undefined) return 'Terminating';
-  if (status?.observedGeneration !== undefined && status.observedGeneration !== generation) return 'InProgress';
-  const is = (type: string): string | undefined => status?.conditions?.find((one) => one.type === type)?.status;
-  if (is('Reconciling') === 'True') return 'InProgress';
-  if (is('Stalled') === 'True') return 'Failed';
-  return is('Ready') === undefined || is('Ready') === 'True' ? 'Current' : 'InProgress';
-}
+import { kstatus } from './kstatus.ts';
+import { NOW_MS, statusInput, STATES } from './states.ts';
 
 describe('kstatus is', () => {
   test.for(STATES)('%s when %s', ([expected, , overrides]) => {
