@@ -8,11 +8,13 @@ import type { Clock, PeerView } from '#cache/engine/ports.ts';
 import type { PrewarmReport } from '#shared/prewarm-report.ts';
 import type { KubeClient } from '#shared/kube/client.ts';
 import type { Log } from '#shared/log.ts';
+import { CleanUp } from './clean-up.ts';
 import { Lead } from './lead.ts';
 import type { RunRecord } from './record.ts';
 import { pinOwner } from './pin-name.ts';
 import { Records } from './records.ts';
 import type { PrewarmRun } from './resource.ts';
+import { RunPin } from './run-pin.ts';
 import { Walk, type Counted } from './walk.ts';
 import { watchPrewarms } from './watch.ts';
 
@@ -51,7 +53,10 @@ export function openPrewarms(options: PrewarmsOptions): Prewarms {
     client,
     namespace,
   };
-  const open = (run: PrewarmRun, resumed: RunRecord | undefined): Walk =>
+  const { pins } = engine.capacity;
+  const pinOf = (run: PrewarmRun, resumed?: RunRecord, previous?: RunRecord): RunPin | undefined =>
+    run.pin && new RunPin({ run: { ...run, pin: run.pin }, pins, resumed, previous, originId, clock });
+  const open = (run: PrewarmRun, resumed: RunRecord | undefined, previous: RunRecord | undefined): Walk =>
     new Walk({
       run,
       resumed,
@@ -60,13 +65,14 @@ export function openPrewarms(options: PrewarmsOptions): Prewarms {
       warm: engine.warm,
       sources,
       records,
-      pin: undefined,
+      pin: pinOf(run, resumed, previous),
       clock,
       random,
       log,
       count,
     });
   const lead = new Lead({ peers, records, open, clock, random, log });
+  const cleanUp = new CleanUp({ lead, records, pins, cache: `${namespace}/${cache}`, clock, log });
   return {
     reports: () => lead.reports(),
     pinOwner: (pin) => pinOwner(pin, lead.resources),
@@ -75,25 +81,28 @@ export function openPrewarms(options: PrewarmsOptions): Prewarms {
     },
     async run(signal) {
       await peers.ready();
+      let isComplete = false;
+      const deletions = new Set<Promise<void>>();
       const unsubscribe = peers.onChange(() => lead.reconsider());
+      const sweeping = cleanUp.run(() => isComplete, signal);
       try {
         await watchPrewarms(
           {
-            client,
-            namespace,
-            cache,
-            clock,
-            log,
-            random,
+            ...{ client, namespace, cache, clock, log, random },
             onChange: (resources) => lead.update(resources),
-            onComplete() {},
-            onDeleted() {},
+            onComplete(value) {
+              isComplete = value;
+            },
+            onDeleted(uid) {
+              const deletion = cleanUp.deleted(uid, signal).finally(() => deletions.delete(deletion));
+              deletions.add(deletion);
+            },
           },
           signal,
         );
       } finally {
         unsubscribe();
-        await lead.close();
+        await Promise.all([lead.close(), sweeping, ...deletions]);
       }
     },
   };

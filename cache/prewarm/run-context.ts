@@ -85,9 +85,14 @@ export class RunContext {
 
   /**
    * Calls until it succeeds or fails for the object's own sake: while origin or cachestore do not answer, no object fails
-   * for that. The run's deadline is the only limit, and `signal`.
+   * for that. The run's deadline is the only limit, and `signal`. `isAnswering`: whether the origin answers at all, for an
+   * attempt while which no other object may be left that succeeds.
    */
-  async patiently<T>(signal: AbortSignal, call: () => Promise<T>): Promise<T> {
+  async patiently<T>(
+    signal: AbortSignal,
+    call: () => Promise<T>,
+    isAnswering: () => Promise<boolean> = async () => false,
+  ): Promise<T> {
     let [failures, others] = [0, this.#successes];
     for (;;) {
       signal.throwIfAborted();
@@ -101,8 +106,10 @@ export class RunContext {
         if (!hasCode(thrown, ...AWAY)) throw thrown;
         if (failures === 0) others = this.#successes;
         failures += 1;
-        const hasFailedAlone = this.#successes - others >= SUSPICIOUS_FAILURES;
-        if (failures >= SUSPICIOUS_FAILURES && hasFailedAlone && hasCode(thrown, ...PERHAPS_THE_OBJECT)) throw thrown;
+        if (failures >= SUSPICIOUS_FAILURES && hasCode(thrown, ...PERHAPS_THE_OBJECT)) {
+          const othersSucceed = this.#successes - others >= SUSPICIOUS_FAILURES;
+          if (othersSucceed || (await isAnswering())) throw thrown;
+        }
         await this.#wait(thrown, failures, signal);
       }
     }

@@ -4,31 +4,27 @@
  */
 import { codeOf } from '#cache/core/errors.ts';
 import type { Clock } from '#cache/engine/ports.ts';
-import type { Warm, WarmObject } from '#cache/engine/warm/warm.ts';
+import type { Warm } from '#cache/engine/warm/warm.ts';
 import type { PrewarmReport } from '#shared/prewarm-report.ts';
 import { abortable } from '#shared/abortable.ts';
 import type { Log } from '#shared/log.ts';
 import { Progress, type ObjectProgress } from './progress.ts';
-import { NO_PIN, type PinRecord, type Retry, type RunRecord } from './record.ts';
+import { NO_PIN, type Retry, type RunRecord } from './record.ts';
+import { RecordKeeper } from './record-keeper.ts';
 import type { Records } from './records.ts';
 import type { PrewarmRun } from './resource.ts';
 import { RunContext } from './run-context.ts';
+import type { RunPin } from './run-pin.ts';
 import { Slots } from './slots.ts';
 import { openTarget, titleOf, type TargetSources } from './targets/open.ts';
 import { warmObject } from './warm-object.ts';
 
-/** The objects since then are looked for again by the next walker, if this one is killed. */
-const SAVE_EVERY_MS = 15_000;
-/** At a handover the replica may be about to end. */
-const HANDOVER_MS = 2_000;
 /** Objects between the oldest that is not done and the newest: a page. */
 const MAX_WINDOW = 1000;
 /** The first attempt, one after all others, and one at the end. */
 const ATTEMPTS = 3;
 /** Before the last attempt: longer than the origin's answers about a key that is missing are kept. */
 const BEFORE_LAST_ATTEMPT_MS = 10_000;
-/** Between attempts to write a record that must be written. */
-const WRITE_AGAIN_MS = 2_000;
 /** Lines about failed objects at level warn, for each walk. */
 const MAX_LOGGED = 20;
 
@@ -50,16 +46,6 @@ export interface WalkOptions {
   readonly count: (counted: Counted) => void;
 }
 
-/** The pin of a run. */
-export interface RunPin {
-  readonly record: PinRecord;
-  add(object: WarmObject, sizeBytes: number): void;
-  /** Writes what was added. */
-  flush(signal: AbortSignal): Promise<void>;
-  /** The run is over: sets the expiry, and removes the pin of the run before. */
-  finish(signal: AbortSignal): Promise<void>;
-}
-
 export interface Counted {
   readonly objectsDone: number;
   readonly objectsFailed: number;
@@ -71,11 +57,11 @@ export class Walk {
   readonly #context: RunContext;
   readonly #progress: Progress;
   readonly #objects: Slots;
+  readonly #keeper: RecordKeeper;
   #run: PrewarmRun;
   #state: RunRecord['state'] = 'running';
   #isListed: boolean;
   #order = 0;
-  #isDropped = false;
   #logged = 0;
   readonly #underWay = new Set<Promise<void>>();
   /** An error that is not one of an object. */
@@ -91,6 +77,10 @@ export class Walk {
     this.#progress = new Progress(resumed);
     this.#objects = new Slots(run.parallelism);
     this.#isListed = resumed?.listed ?? false;
+    this.#keeper = new RecordKeeper({
+      ...options,
+      state: () => ({ ...this.#progress.position(), listed: this.#isListed }),
+    });
   }
 
   report(): PrewarmReport {
@@ -127,18 +117,25 @@ export class Walk {
 
   /** The resource was deleted: nothing more is written. */
   drop(): void {
-    this.#isDropped = true;
+    this.#keeper.drop();
   }
 
   /** Resolves when the run is finished and recorded. When the signal aborts, it records how far it has come, and rejects. */
   async walk(signal: AbortSignal): Promise<void> {
     const ending = new AbortController();
     const either = AbortSignal.any([signal, this.#broken.signal, ending.signal]);
-    const saving = this.#saveNowAndThen(either);
+    const allEnded = new AbortController();
+    const saving = this.#keeper.saveNowAndThen(AbortSignal.any([either, allEnded.signal]));
     try {
       await this.#list(either);
       await this.#retry(either);
-      await this.#finish(either);
+      // A record that is still being written must not replace the last one.
+      allEnded.abort(new Error('every object has ended'));
+      await saving;
+      await this.#keeper.finish(either);
+      this.#state = 'finished';
+      const { done, failed } = this.#progress.now;
+      this.#options.log.info('prewarm: finished', { ...this.#facts(), done, failed });
     } catch (error) {
       ending.abort(error);
       await Promise.all(this.#underWay);
@@ -146,7 +143,7 @@ export class Walk {
     } finally {
       ending.abort(new Error('the walk is over'));
       await saving;
-      if (this.#state === 'running') await this.#handOver();
+      if (this.#state === 'running') await this.#keeper.handOver();
     }
   }
 
@@ -235,6 +232,7 @@ export class Walk {
         order,
         progress,
         requestId,
+        isAnswering: before.attempts === 0 ? undefined : () => this.#isAnswering(bucket, signal),
         signal,
       });
       pin?.add(object, sizeBytes);
@@ -257,6 +255,15 @@ export class Walk {
     }
   }
 
+  /** Whether the origin lists the bucket. */
+  #isAnswering(bucket: string, signal: AbortSignal): Promise<boolean> {
+    const query = { prefix: '', delimiter: '', after: '', maxKeys: 1 };
+    return this.#options.sources.list(bucket, query, signal).then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** The objects that have failed: a second attempt, and a third for those that fail again. */
   async #retry(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
@@ -273,67 +280,6 @@ export class Walk {
       await abortable(Promise.all(this.#underWay), signal);
       signal.throwIfAborted();
     }
-  }
-
-  async #finish(signal: AbortSignal): Promise<void> {
-    const { pin, clock, log } = this.#options;
-    for (;;) {
-      try {
-        await pin?.flush(signal);
-        await pin?.finish(signal);
-        await this.#write('finished', signal);
-        this.#state = 'finished';
-        const { done, failed } = this.#progress.now;
-        log.info('prewarm: finished', { ...this.#facts(), done, failed });
-        return;
-      } catch (error) {
-        signal.throwIfAborted();
-        log.warn('prewarm: the end of a run cannot be recorded', { ...this.#facts(), error });
-        await clock.sleep(WRITE_AGAIN_MS, signal);
-      }
-    }
-  }
-
-  async #saveNowAndThen(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#options;
-    while (!signal.aborted) {
-      try {
-        await this.#save(signal);
-        await clock.sleep(SAVE_EVERY_MS, signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        log.warn('prewarm: the progress of a run cannot be recorded', { ...this.#facts(), error });
-        await clock.sleep(WRITE_AGAIN_MS, signal).catch(() => {});
-      }
-    }
-  }
-
-  async #handOver(): Promise<void> {
-    const { clock, log } = this.#options;
-    const late = new AbortController();
-    const cancel = clock.after(HANDOVER_MS, () => late.abort(new Error('the handover took too long')));
-    try {
-      await this.#save(late.signal);
-    } catch (error) {
-      log.info('prewarm: the progress could not be recorded at the handover', { ...this.#facts(), error });
-    } finally {
-      cancel();
-    }
-  }
-
-  /** The pin first: what is before the recorded position is pinned. */
-  async #save(signal: AbortSignal): Promise<void> {
-    const position = this.#progress.position();
-    await this.#options.pin?.flush(signal);
-    await this.#write('running', signal, position);
-  }
-
-  async #write(state: RunRecord['state'], signal: AbortSignal, position = this.#progress.position()): Promise<void> {
-    if (this.#isDropped) return;
-    const { cache, self, records, pin } = this.#options;
-    const { uid, name, run } = this.#run;
-    const record = { cache, uid, name, run, state, writer: self(), listed: this.#isListed, pin: pin?.record ?? NO_PIN };
-    await records.write({ ...record, ...position }, signal);
   }
 
   #facts() {

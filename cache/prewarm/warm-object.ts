@@ -12,6 +12,8 @@ export interface WarmCall {
   readonly order: number;
   readonly progress: ObjectProgress;
   readonly requestId: string;
+  /** Undefined for the first attempt, which waits for as long as no other object succeeds. */
+  readonly isAnswering: (() => Promise<boolean>) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -37,10 +39,11 @@ export async function warmObject(
   }
 }
 
-async function resolve(warm: Warm, context: RunContext, { bucket, key, order, signal }: WarmCall): Promise<WarmObject> {
+async function resolve(warm: Warm, context: RunContext, call: WarmCall): Promise<WarmObject> {
+  const { bucket, key, order, isAnswering, signal } = call;
   const giveBack = await context.resolving.take(order, signal);
   try {
-    return await context.patiently(signal, () => warm.resolve({ bucket, key }, signal));
+    return await context.patiently(signal, () => warm.resolve({ bucket, key }, signal), isAnswering);
   } finally {
     giveBack();
   }
@@ -73,14 +76,14 @@ async function warmChunks(warm: Warm, context: RunContext, call: WarmCall, objec
 }
 
 async function warmChunk(warm: Warm, context: RunContext, call: WarmCall, chunk: Chunk): Promise<void> {
-  const { progress, requestId, signal } = call;
+  const { progress, requestId, isAnswering, signal } = call;
   const { lengthBytes } = chunk;
-  const look = await context.patiently(signal, () => lookFor(warm, chunk, signal));
+  const look = await context.patiently(signal, () => lookFor(warm, chunk, signal), isAnswering);
   let originBytes = 0;
   if (look !== 'stored') {
     await context.pace.take(lengthBytes, signal);
     const options = { knownAbsent: look === 'absent', requestId, signal };
-    ({ originBytes } = await context.patiently(signal, () => warm.chunk(chunk, options)));
+    ({ originBytes } = await context.patiently(signal, () => warm.chunk(chunk, options), isAnswering));
     context.pace.giveBack(lengthBytes - originBytes);
     context.read(originBytes);
   }

@@ -16,8 +16,8 @@ export interface PrewarmWatchOptions {
   readonly random: () => number;
   /** All prewarms of this cache by UID, after each change. */
   readonly onChange: (resources: ReadonlyMap<string, PrewarmResource>) => void;
-  /** A complete list was delivered: what is not in it does not exist. Not called where the resource is not installed. */
-  readonly onComplete: () => void;
+  /** Whether what is not in `resources` does not exist. Not where the resource is not installed, which may be a moment. */
+  readonly onComplete: (isComplete: boolean) => void;
   /** One was deleted. */
   readonly onDeleted: (uid: string) => void;
 }
@@ -26,6 +26,8 @@ export interface PrewarmWatchOptions {
 export function watchPrewarms(options: PrewarmWatchOptions, signal: AbortSignal): Promise<void> {
   const { client, namespace, cache, clock, log, random, onChange, onComplete, onDeleted } = options;
   let resources = new Map<string, PrewarmResource>();
+  /** What a list did not have any more. If the resource is not installed, the list is no proof of that. */
+  const missing = new Set<string>();
   const isOurs = ({ metadata, spec }: PrewarmResource): boolean =>
     metadata.uid !== undefined && spec?.cacheRef?.name === cache;
   return listWatch<PrewarmResource>({
@@ -37,8 +39,16 @@ export function watchPrewarms(options: PrewarmWatchOptions, signal: AbortSignal)
     random,
     // An older cluster has no such resource.
     mayBeAbsent: true,
-    observe: { listed: onComplete },
+    observe: {
+      listed() {
+        onComplete(true);
+        for (const uid of missing) if (!resources.has(uid)) onDeleted(uid);
+        missing.clear();
+      },
+    },
     onList(items) {
+      onComplete(false);
+      for (const uid of resources.keys()) missing.add(uid);
       resources = new Map(items.filter(isOurs).map((item) => [item.metadata.uid ?? '', item]));
       onChange(resources);
     },

@@ -51,6 +51,11 @@ export class PinSet {
     return new PinSet(header, words);
   }
 
+  /** With further versions. Throws `invalid_argument` for too many. */
+  with(header: PinHeader, versionHexes: Iterable<string>): PinSet {
+    return PinSet.of(header, [...this.#prefixes(), ...versionHexes]);
+  }
+
   get size(): number {
     return this.#words.length / 2;
   }
@@ -67,6 +72,13 @@ export class PinSet {
       else to = middle;
     }
     return false;
+  }
+
+  /** As the beginning of hex digits, which is all that counts of a version. */
+  *#prefixes(): Generator<string, void, void> {
+    const digits = (word: number): string => word.toString(16).padStart(WORD_DIGITS, '0');
+    for (let at = 0; at < this.#words.length; at += 2)
+      yield digits(this.#words[at] ?? 0) + digits(this.#words[at + 1] ?? 0);
   }
 
   encode(): Uint8Array {
