@@ -234,7 +234,7 @@ export type Demand = 'started' | 'new';
  */
 export interface Rank {
   readonly isBackground: boolean;
-  /** In the background: a prewarm waits for it, so it gets more of what is idle than work that nobody waits for. */
+  /** In the background: a prewarm waits for it, so it gets a larger part of what is idle than other background work. */
   readonly isWarm: boolean;
   /** Called with each change; returns the unsubscribe function. */
   onRank(listener: () => void): () => void;

@@ -27,7 +27,7 @@ type Values<Method extends keyof Observer> = Parameters<Observer[Method]>[0] & s
 
 export const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS'] as const;
 const LISTENERS = ['edge', 'peer'];
-const PEER_CALLS = ['fill', 'head', 'invalidate', 'reads', 'usage'].map((name) => `/internal/${name}`);
+const PEER_CALLS = ['fill', 'head', 'invalidate', 'reads', 'usage', 'warm'].map((name) => `/internal/${name}`);
 const ORIGIN_OPERATIONS = all<Values<'originRequest'>>({ head: 0, read: 0, list: 0, probe: 0, sub_resource: 0 });
 const STORE_OPERATIONS = all<Values<'storeRequest'>>({ read: 0, has: 0, commit: 0, probe: 0, list: 0, remove: 0 });
 
@@ -141,7 +141,7 @@ export const COUNTERS = {
     help: 'Requests from other replicas',
     labels: {
       call: [...PEER_CALLS, 'unknown'],
-      outcome: ['bytes', 'stored', 'none', 'not_coordinator', 'ok', 'unauthorized', ERROR_CODE],
+      outcome: ['bytes', 'stored', 'none', 'not_stored', 'not_coordinator', 'ok', 'unauthorized', ERROR_CODE],
     },
   },
   stalls: {

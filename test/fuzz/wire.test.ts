@@ -5,7 +5,17 @@ import { parseNotCoordinator, parseRefusal } from '#cache/core/peer/refusal.ts';
 import { formatFillTarget, formatFillTerms, parseFillQuery, parseFillTerms } from '#cache/core/peer/fill-request.ts';
 import { decodeManifest, encodeHead } from '#cache/core/peer/head-message.ts';
 import { formatHeadTarget, parseHeadQuery, parseInvalidateQuery } from '#cache/core/peer/head-request.ts';
+import {
+  decodeWarmAnswer,
+  encodeWarmAnswer,
+  formatWarmTarget,
+  formatWarmTerms,
+  parseWarmQuery,
+  parseWarmTerms,
+  type WarmAnswer,
+} from '#cache/core/peer/warm-request.ts';
 import { nonceMemory, signRequest, verifyAnswer, verifyRequest } from '#cache/core/peer/auth.ts';
+import type { PeerAddress } from '#cache/core/peer-set.ts';
 import { chunkAt } from '#cache/core/chunk.ts';
 import { WireError } from '#cache/wire/http1/errors.ts';
 import { createHeadReader } from '#cache/wire/http1/head-reader.ts';
@@ -17,6 +27,60 @@ const LIMITS = { maxChunkSizeBytes: 64 * MIB };
 const OBJECT = { originId: 'far', bucket: 'models', key: 'a/b é', etag: 'e"1', sizeBytes: 10 * MIB };
 const TARGET = formatFillTarget({ chunk: chunkAt(OBJECT, MIB, 3), range: { from: 5, to: 500 } });
 const queryOf = (target: string) => target.slice(target.indexOf('?') + 1);
+
+describe('a warm request', () => {
+  test('with one change is of a chunk inside the object, or is rejected', () => {
+    const target = formatWarmTarget(chunkAt(OBJECT, MIB, 3));
+    const text = fc.oneof(damaged(queryOf(target)), nasty(...target.split(/(?=[&=?])/), '&from=1&to=2', '&index=10'));
+    fc.assert(
+      fc.property(text, (query) => {
+        const outcome = outcomeOf(() => parseWarmQuery(query, LIMITS), 'bad_request');
+        if ('value' in outcome)
+          expect(parseWarmQuery(queryOf(formatWarmTarget(outcome.value)), LIMITS)).toEqual(outcome.value);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('with arbitrary headers has terms that can be sent, or is rejected', () => {
+    const value = fc.option(fc.oneof(fc.constantFrom('1', '2', '0123456789abcdef'), nasty('1', '2')), {
+      nil: undefined,
+    });
+    fc.assert(
+      fc.property(value, value, value, (rank, epoch, absent) => {
+        const headers = { 'x-orca-rank': rank, 'x-orca-epoch': epoch, 'x-orca-absent': absent };
+        const outcome = outcomeOf(() => parseWarmTerms(headers), 'bad_request');
+        if ('value' in outcome) expect(parseWarmTerms(formatWarmTerms(outcome.value))).toEqual(outcome.value);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('an answer with one change is one that can be sent, or none', () => {
+    const answers: readonly WarmAnswer[] = [
+      { state: 'stored', originBytes: 8 * MIB },
+      { state: 'not_stored', message: 'the cachestore is full "é"' },
+      { state: 'not_coordinator', owner: '10.0.0.1:8444' as PeerAddress },
+    ];
+    for (const answer of answers) expect(decodeWarmAnswer(encodeWarmAnswer(answer))).toEqual(answer);
+    const text = fc.oneof(
+      ...answers.map((answer) => damaged(encodeWarmAnswer(answer))),
+      nasty('{"state":', '"stored"', ',"originBytes":', '1e400', '-1', 'null', '}', '[]'),
+    );
+    fc.assert(
+      fc.property(text, (body) => {
+        const answer = decodeWarmAnswer(body);
+        if (answer !== undefined) expect(decodeWarmAnswer(encodeWarmAnswer(answer))).toEqual(answer);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  test('a message of any length is cut', () => {
+    const encoded = encodeWarmAnswer({ state: 'not_stored', message: 'x'.repeat(10_000) });
+    expect(encoded.length).toBeLessThan(600);
+  });
+});
 
 describe('a fill request', () => {
   test('round-trips, with arbitrary names', () => {

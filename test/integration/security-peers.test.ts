@@ -1,5 +1,5 @@
 /** Attacks on calls between replicas with a recorded call: tampering, replay, another receiver. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BucketNames } from '#cache/core/capacity/bucket-names.ts';
@@ -7,9 +7,11 @@ import { Histogram } from '#cache/core/capacity/histogram.ts';
 import { RecordRows } from '#cache/core/capacity/records.ts';
 import { encodeReport, MAX_REPORT_BYTES } from '#cache/core/capacity/report-codec.ts';
 import { encodeUsageReport, MAX_USAGE_BYTES } from '#cache/core/capacity/usage-codec.ts';
+import { chunkAt } from '#cache/core/chunk.ts';
 import { PEER_TERMS } from '#cache/core/peer/fill-request.ts';
 import { ANY_VERSION, formatHeadTarget, formatInvalidateTarget } from '#cache/core/peer/head-request.ts';
 import { formatReportTerms } from '#cache/core/peer/report-request.ts';
+import { formatWarmTarget, formatWarmTerms } from '#cache/core/peer/warm-request.ts';
 import { NONCE_BYTES, signRequest } from '#cache/core/peer/auth.ts';
 import { formatPurgeTarget } from '#cache/core/peer/purge-request.ts';
 import { http, type HttpAnswer } from '#test/support/http.ts';
@@ -152,6 +154,27 @@ describe('a call that changes something', () => {
     // What was learned since is still known.
     await http(cache.all[0]!.edge, `/${BUCKET}/a`);
     expect(await known()).toBe(before);
+  });
+
+  test('a call to warm a chunk too; one of a prefix that is not served is refused', async () => {
+    const warm = (key: string, body: string): Call => {
+      const etag = createHash('md5').update(body).digest('hex');
+      const chunk = chunkAt({ ...object(key), etag, sizeBytes: body.length }, 8 * 1024 * 1024, 0);
+      return signedCall(
+        'POST',
+        formatWarmTarget(chunk),
+        formatWarmTerms({ rank: 2, epoch: '0123456789abcdef', knownAbsent: false }),
+      );
+    };
+    const call = warm('open/a', 'an object');
+    const first = await send(peer(), call);
+    expect([first.status, JSON.parse(first.body.toString())]).toEqual([200, { state: 'stored', originBytes: 9 }]);
+    expect((await send(peer(), call)).status).toBe(400);
+    expect((await send(peer(), warm('private/key', 'an object'))).status).toBe(400);
+    expect(
+      (await send(peer(), { ...warm('open/a', 'an object'), target: call.target.replace('index=0', 'index=1') }))
+        .status,
+    ).toBe(401);
   });
 
   test('a purge too', async () => {

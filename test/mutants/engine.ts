@@ -134,8 +134,8 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: 'tasks in the background take slots that others wait for',
     file: LIMITER,
-    search: 'while (this.#queued === 0 && this.#running < this.slots && this.#hasBackgroundSlot()) {',
-    replace: 'while (this.#running < this.slots + 1 && this.#hasBackgroundSlot()) {',
+    search: 'while (this.#queued === 0 && this.#running < this.slots) {',
+    replace: 'while (this.#running < this.slots + 1) {',
   },
   {
     name: 'a preempted task is not called again',

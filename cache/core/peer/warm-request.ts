@@ -1,6 +1,6 @@
 /**
- * Formats and parses `POST /internal/warm`: the query names a chunk, as that of `GET /internal/fill`; the answer says what
- * became of it. A release that does not know the call answers 400.
+ * Formats and parses `POST /internal/warm`: the query names a chunk, as that of `GET /internal/fill`; the response, whether it
+ * was committed. A release that does not know the call answers 400.
  */
 import type { Chunk } from '#cache/core/chunk.ts';
 import { parsePeerAddress, type PeerAddress } from '#cache/core/peer-set.ts';

@@ -31,6 +31,7 @@ import { StoreTime } from './store-time.ts';
 import { StoreUsage } from './store-usage.ts';
 import { Superseded } from './superseded.ts';
 import { Sweeper } from './sweeper.ts';
+import { VersionUseLookup } from './version-use.ts';
 
 /** A commit that was refused longer ago would have been tried again, if there were still one. */
 const FULL_MS = 45_000;
@@ -83,6 +84,7 @@ export interface Capacity {
   /** The end of the oldest sweep of this replica's shards; undefined = not all have been swept. */
   oldestSweepMs(): number | undefined;
   readonly pins: Pins;
+  readonly versionUse: VersionUseLookup;
   /** Background work, until the signal aborts. */
   run(signal: AbortSignal): Promise<void>;
   /** At shutdown: ends the background work, and sends or writes what has not been reported, until the signal aborts. */
@@ -107,6 +109,7 @@ class CapacityRoom implements Capacity {
   readonly #reporter: Reporter;
   readonly #sweeper: Sweeper;
   readonly pins: Pins;
+  readonly versionUse: VersionUseLookup;
   readonly #reportAlarm: Alarm;
   readonly #sweepAlarm: Alarm;
   readonly #stop = new AbortController();
@@ -149,6 +152,7 @@ class CapacityRoom implements Capacity {
       foreignBytes: () => this.#usage.foreignBytes,
     });
     this.pins = new Pins(room, () => this.account().capacityBytes);
+    this.versionUse = new VersionUseLookup(room, this.#ledgers, () => this.account().chunks);
     const parts = {
       room,
       ledgers: this.#ledgers,

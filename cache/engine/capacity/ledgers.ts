@@ -40,6 +40,11 @@ export class Ledgers {
     return sum;
   }
 
+  /** The last read of a chunk that was reported since its ledger was read; 0 = none. */
+  reportedMinute(shard: number, high: number, low: number): number {
+    return this.#reported.get(shard)?.minuteOf(high, low) ?? 0;
+  }
+
   /** Adds reported reads. Beyond the limit, only records of chunks that have one are updated. */
   merge({ buckets, reads }: Pick<ReportParts, 'buckets' | 'reads'>): void {
     const numbers: number[] = [];

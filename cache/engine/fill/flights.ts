@@ -69,7 +69,7 @@ export class Flights {
   }
 
   /**
-   * Starts a fill in the background, with memory that nobody else needs; the caller is its warmer at once. `held`: the
+   * Starts a fill in the background, with idle memory; the caller is its warmer at once. `held`: the
    * chunk is in memory already. Undefined: not now. The cachestore does not have the chunk, and no fill of it runs.
    */
   enterIdle(chunk: Chunk, overwrite: boolean): Flight | 'held' | undefined {

@@ -147,7 +147,7 @@ async function fetchPart(
   );
 }
 
-/** The walker that waits for it slows down for all chunks. Bytes that are here already are worth a retry. */
+/** The walker that waits for it slows down for all chunks. A retry costs less than bytes that have arrived already. */
 function isForWalker(flight: Flight, error: OrcaError): boolean {
   return flight.isBackground && flight.isWarm && flight.arrivedBytes === 0 && hasCode(error, 'origin_throttled');
 }

@@ -112,7 +112,7 @@ export class Outbox {
     return this.#postponed.length === 0 && this.#waiting.length === 0 && this.#options.mayCommit();
   }
 
-  /** Whether the chunk's commit succeeds in the end; undefined if there is none. */
+  /** Whether the chunk's pending commit succeeds in the end; undefined without one. */
   settled(path: ChunkPath): Promise<boolean> | undefined {
     const item = [...this.#pinned, ...this.#postponed].find(({ chunk }) => chunk.path === path);
     return item && this.#outcomes.of(item);
@@ -134,7 +134,7 @@ export class Outbox {
       return;
     }
     this.#postponed.push(item);
-    // Nobody waits for an abandoned fill: other fills take its memory at once.
+    // No caller waits for an abandoned fill: other fills take its memory at once.
     if (item.rank?.isBackground === true && !item.rank.isWarm)
       this.#options.memoryTier.put(item.chunk.path, item.bytes);
     else this.#options.memoryTier.putUncommitted(item.chunk.path, item.bytes);

@@ -112,7 +112,7 @@ export class MemoryTier {
 
   /**
    * Takes over `bytes`; an older entry of the same chunk is dropped. `isCold`: it is evicted next, unless it is read until
-   * then, so that chunks which no client has asked for do not replace those which clients read.
+   * then, so that unread chunks do not replace those that clients read.
    */
   put(path: ChunkPath, bytes: ChunkBytes, isCold = false): void {
     this.delete(path);

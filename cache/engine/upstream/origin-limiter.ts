@@ -16,7 +16,7 @@ const MAX_QUEUED = 1_024;
  */
 const WARM_SHARE = 1 / 2;
 /**
- * The share of the slots for tasks that nobody waits for, at least one. A task within this share may finish while others
+ * The share of the slots for tasks that no caller waits for, at least one. A task within this share may finish while others
  * wait: ending it would cost the bytes that are in flight. With fewer than 20 slots every one of them is preempted.
  */
 const BACKGROUND_SHARE = 1 / 20;

@@ -1,5 +1,5 @@
 /**
- * When a warm fill may begin: with memory that nobody else needs, and while the commits keep up, since what it fetches is
+ * When a warm fill may begin: with idle memory, and while the commits keep up, since what it fetches is
  * fetched to be stored. In order of arrival.
  */
 import type { Chunk } from '#cache/core/chunk.ts';
@@ -11,7 +11,7 @@ import type { Clock } from '#cache/engine/ports.ts';
 
 /** Each is a call of a walker, which has at most this many in the whole cluster. */
 const MAX_WAITING = 1_024;
-/** The walker learns that there is no room, says so, and comes back. */
+/** Then the walker reports that there is no room, and tries again. */
 const WAIT_MS = 60_000;
 /** Ends of fills are noticed at once; this is for memory that clients release. */
 const POLL_MS = 100;

@@ -1,4 +1,4 @@
-/** Whether the cachestore has a chunk, for callers that may not go on without an answer. */
+/** Whether the cachestore has a chunk, for callers that cannot continue without an answer. */
 import type { Chunk } from '#cache/core/chunk.ts';
 import { hasCode } from '#cache/core/errors.ts';
 import type { ChunkStore } from '#cache/engine/ports.ts';

@@ -103,7 +103,7 @@ async function follow(context: WarmContext, { flight, isNew }: Started, signal: 
   try {
     await abortable(flight.ended, signal);
   } catch (error) {
-    // It has made room for a client.
+    // A client needed its memory.
     if (!hasCode(error, 'cancelled') || signal.aborted) throw error;
     throw new OrcaError('overloaded', 'a client needed the memory', { cause: error, retryAfterMs: 1_000 });
   } finally {

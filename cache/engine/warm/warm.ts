@@ -1,5 +1,5 @@
 /**
- * Warming: brings objects into the cachestore that no client has asked for. It runs in the background, below every
+ * Warming: brings objects into the cachestore that no client has requested yet. It runs in the background, below every
  * client: see `admission.ts` for memory, and the origin limiter for requests.
  */
 import { chunkAt, chunkSizeFor, sliceCount, type Chunk } from '#cache/core/chunk.ts';

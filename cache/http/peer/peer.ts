@@ -35,7 +35,7 @@ const PROCESSING_INTERVAL_MS = 500;
 /** Nonces of state-changing calls, kept for the five minutes in which a replay would be accepted: 50 a second. */
 const MAX_NONCES = 16_384;
 /**
- * Those of calls to warm a chunk, apart from the others, so that a fast prewarm does not drive those out: 100 a second,
+ * Nonces of calls to warm a chunk, in a memory of their own, so that a fast prewarm does not evict other nonces: 100 a second,
  * 800 MB/s of chunks of 8 MiB.
  */
 const MAX_WARM_NONCES = 32_768;

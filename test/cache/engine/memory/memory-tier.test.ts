@@ -78,7 +78,7 @@ test('a caller that waits for memory gets it as soon as a chunk becomes evictabl
   expect((await waiting).capacity).toBe(6);
 });
 
-test('an entry that nobody has read is evicted first, and the hand goes on where it was', async () => {
+test('a cold entry is evicted first, and the hand continues where it was', async () => {
   const { tier, add, kept } = await tierOf('a', 'b', 'c', 'd');
   for (const name of ['a', 'b']) tier.get(path(name));
   tier.evict(1);
@@ -89,7 +89,7 @@ test('an entry that nobody has read is evicted first, and the hand goes on where
   expect(kept('a', 'b', 'c', 'd')).toEqual(['a', 'b']);
 });
 
-test('an entry that nobody had read stays when it is read', async () => {
+test('a cold entry stays when it is read', async () => {
   const { tier, add, kept } = await tierOf('a');
   await add('x', true);
   tier.get(path('x'));
@@ -97,7 +97,7 @@ test('an entry that nobody had read stays when it is read', async () => {
   expect(kept('a', 'x')).toEqual(['x']);
 });
 
-test('an entry that nobody has read can be the only one', async () => {
+test('a cold entry can be the only one', async () => {
   const { memory, tier, add, kept } = await tierOf();
   await add('x', true);
   await add('a');

@@ -216,7 +216,7 @@ describe('in the background', () => {
     expect([started.length, limiter.queued]).toEqual([slots, 0]);
   });
 
-  test('what nobody waits for has its turn beside a prewarm, and counts against the same half', async () => {
+  test('an abandoned task has its turn beside a prewarm, and counts against the same half', async () => {
     const { started, limiter, ranked, warm } = openRanked(4);
     const all = [warm('w0'), warm('w1'), warm('w2')];
     const low = ranked('b');
@@ -228,7 +228,7 @@ describe('in the background', () => {
     low.finish();
   });
 
-  test('a prewarm gives way to clients that wait for a second, and continues after them', async () => {
+  test('a prewarm is preempted by clients that wait for a second, and continues after them', async () => {
     const { clock, started, task, warm } = openRanked(2);
     warm('w');
     const clients = [task('t0'), task('t1')];
@@ -239,7 +239,7 @@ describe('in the background', () => {
     expect(started.slice(3)).toEqual(['w']);
   });
 
-  test('a task that no prewarm waits for any more is one that nobody waits for', async () => {
+  test('a task that no prewarm waits for any more counts as abandoned', async () => {
     const { started, limiter, warm } = openRanked(40);
     const all = Array.from({ length: 22 }, (_, index) => warm(`w${index}`));
     await turn();

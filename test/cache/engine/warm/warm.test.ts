@@ -193,7 +193,7 @@ describe('a chunk', () => {
   });
 });
 
-describe('what the walker is told', () => {
+describe('what the walker is notified of', () => {
   test('throttling by the origin, at once', async () => {
     const { origin, warm } = opened();
     const throttled = new OrcaError('origin_throttled', 'slow down', { retryAfterMs: 2_000 });
@@ -257,7 +257,7 @@ describe('room', () => {
     expect(store.paths()).toHaveLength(8);
   });
 
-  test('none begins while commits wait for their turn; the walker hears of it after a minute', async () => {
+  test('none begins while commits wait for their turn; the call fails after a minute', async () => {
     const { engine, store, origin, warm, clock } = opened({ budgetBytes: 8 * MIB }, many);
     store.commitGate.hold();
     const two = Promise.allSettled([warm(0), warm(1)]);
@@ -284,7 +284,7 @@ describe('room', () => {
     expect(await whileTimePasses(clock, warming)).toEqual({ originBytes: MIB });
   });
 
-  test('a chunk that nobody has read leaves memory before one that was read', async () => {
+  test('a chunk that no client has read leaves memory before one that was read', async () => {
     const { engine, origin, warm, chunkOf, clock } = opened({ budgetBytes: 8 * MIB }, many);
     origin.put(ORIGIN_BUCKET, 'hot', patternBytes(MIB, 3));
     await readAll(engine, readRequest('hot'));
