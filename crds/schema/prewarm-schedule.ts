@@ -2,22 +2,27 @@
 import { text, withDefault } from './field-builders.ts';
 
 const names = (list: string): string => `${list}|${list.toLowerCase()}`;
-/** Numbers and names of each of the five fields. */
-const VALUES = [
-  '[0-5]?[0-9]',
-  '[01]?[0-9]|2[0-3]',
-  '0?[1-9]|[12][0-9]|3[01]',
-  `0?[1-9]|1[0-2]|${names('JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC')}`,
-  `[0-7]|${names('SUN|MON|TUE|WED|THU|FRI|SAT')}`,
+
+/** Of each of the five fields: its values, and the steps that are below the number of its values. */
+const FIELDS = [
+  { value: '[0-5]?[0-9]', step: '[1-9]|[1-5][0-9]' },
+  { value: '[01]?[0-9]|2[0-3]', step: '[1-9]|1[0-9]|2[0-3]' },
+  { value: '0?[1-9]|[12][0-9]|3[01]', step: '[1-9]|[12][0-9]|3[01]' },
+  {
+    value: `0?[1-9]|1[0-2]|${names('JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC')}`,
+    step: '[1-9]|1[0-2]',
+  },
+  { value: `[0-7]|${names('SUN|MON|TUE|WED|THU|FRI|SAT')}`, step: '[1-7]' },
 ];
 
-/** A list of values, ranges and `*`, each with an optional step. */
-function field(value: string): string {
-  const item = `([*]|(${value})(-(${value}))?)(/[1-9][0-9]?)?`;
+/** A list of values, of ranges and of `*`, the latter two with an optional step. */
+function field({ value, step }: (typeof FIELDS)[number]): string {
+  const item = `((${value})|([*]|(${value})-(${value}))(/(${step}))?)`;
   return `${item}(,${item})*`;
 }
 
-const SCHEDULE_PATTERN = `^(@(hourly|daily|weekly|monthly)|${VALUES.map(field).join(' +')})$`;
+/** Whether a range ends after its beginning, and the date exists, only the operator checks. */
+export const SCHEDULE_PATTERN = `^(@(hourly|daily|weekly|monthly)|${FIELDS.map(field).join(' +')})$`;
 
 export const schedule = text(
   'When runs start, as five fields of cron (minute, hour, day of month, month, day of week) or as `@hourly`, `@daily`, ' +
@@ -26,7 +31,8 @@ export const schedule = text(
   {
     maxLength: 128,
     pattern: SCHEDULE_PATTERN,
-    message: "must be five fields of cron, such as '0 2 * * *', or @hourly, @daily, @weekly or @monthly",
+    message:
+      "must be five fields of cron, such as '0 2 * * *' or '*/30 8-18 * * MON-FRI', or @hourly, @daily, @weekly or @monthly",
   },
 );
 

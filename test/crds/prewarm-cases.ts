@@ -79,6 +79,8 @@ export const badPrewarms: readonly BadCase[] = [
   schedule('0 2 * * 8'),
   schedule('0 2 * * Mon'),
   schedule('*/0 * * * *'),
+  schedule('*/60 * * * *'),
+  schedule('5/15 * * * *'),
   schedule('0 2 * * *,'),
   schedule('@yearly'),
   schedule('TZ=UTC 0 2 * * *'),
