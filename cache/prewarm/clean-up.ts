@@ -11,10 +11,10 @@ import type { Records } from './records.ts';
 const EVERY_MS = 60 * 60_000;
 /** Another replica may know a new resource before this one does, and write its record. */
 const CONFIRM_MS = 60_000;
-/** A cachestore that is away for longer is swept later. */
+/** A cachestore that is unavailable for longer is swept later. */
 const ATTEMPTS = 3;
 const RETRY_MS = 5_000;
-/** The rest is left to the next sweep. */
+/** Further records are left to the next sweep. */
 const MAX_CANDIDATES = 1000;
 /** The replica that ranks first for this name sweeps. */
 const SWEEPER = '_orca/prewarm';

@@ -88,7 +88,12 @@ export function openPrewarms(options: PrewarmsOptions): Prewarms {
       try {
         await watchPrewarms(
           {
-            ...{ client, namespace, cache, clock, log, random },
+            client,
+            namespace,
+            cache,
+            clock,
+            log,
+            random,
             onChange: (resources) => lead.update(resources),
             onComplete(value) {
               isComplete = value;

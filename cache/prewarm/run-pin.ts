@@ -1,6 +1,6 @@
 /**
  * The pin of a run: versions are added as they are complete, and it expires some time after the run. If it would be too
- * large it is refused and removed; the run itself goes on.
+ * large it is refused and removed; the run itself continues.
  */
 import { hasCode } from '#cache/core/errors.ts';
 import { parseChunkName } from '#cache/core/capacity/chunk-key.ts';

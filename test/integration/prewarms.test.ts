@@ -96,4 +96,96 @@ describe('a prewarm', () => {
     },
     LIMIT_MS,
   );
+
+  it(
+    'reads its keys from an object and from a ConfigMap',
+    async () => {
+      const { keys, sizeBytes } = await putObjects('listed/');
+      await cluster.put('lists/keys.txt', Buffer.from(`${keys.slice(0, 3).join('\n')}\n`));
+      api.put(`/api/v1/namespaces/${NAMESPACE}/configmaps/keys`, {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata: { name: 'keys', namespace: NAMESPACE },
+        data: {
+          list: keys
+            .slice(3)
+            .map((key) => JSON.stringify({ key }))
+            .join('\n'),
+        },
+      });
+      prewarm('listed', {
+        targets: [
+          { bucket: BUCKET, manifest: { bucket: BUCKET, key: 'lists/keys.txt' } },
+          { bucket: BUCKET, keysFrom: { configMapRef: { name: 'keys', key: 'list' } } },
+        ],
+      });
+      expect(await finished('listed')).toMatchObject({
+        objects: { total: keys.length, done: keys.length, failed: 0 },
+        bytes: { total: sizeBytes, done: sizeBytes, fromOrigin: sizeBytes },
+      });
+    },
+    LIMIT_MS,
+  );
+
+  it(
+    'is suspended within two seconds and resumed, pins what it stored, and leaves nothing when it is deleted',
+    async () => {
+      const { keys, sizeBytes } = await putObjects('moved/');
+      prewarm('moved', {
+        targets: [{ bucket: BUCKET, prefix: 'moved/' }],
+        maxBytesPerSecond: '1Mi',
+        parallelism: 1,
+        pin: {},
+      });
+      await expect
+        .poll(async () => (await running('moved'))?.bytes.done ?? 0, { timeout: LIMIT_MS })
+        .toBeGreaterThan(0);
+      // The walk ends, and later continues from its record.
+      prewarm('moved', { ...specOf('moved'), suspend: true });
+      await expect.poll(() => reports('moved'), { timeout: 2_000, interval: 20 }).toEqual([]);
+      const names = await prewarmNames();
+      expect(names).toHaveLength(1);
+      prewarm('moved', { ...specOf('moved'), suspend: false, maxBytesPerSecond: '1Gi' });
+      const report = await finished('moved');
+      expect(report).toMatchObject({
+        objects: { total: keys.length, done: keys.length, failed: 0 },
+        bytes: { total: sizeBytes, done: sizeBytes, fromOrigin: sizeBytes, alreadyStored: 0 },
+        pin: 'pinned',
+      });
+      const pins = await pinsOf('moved');
+      // The empty object has no chunk.
+      expect(pins).toMatchObject([{ prewarm: 'moved', expiresMs: null, sizeBytes, versions: keys.length - 1 }]);
+      api.delete(`${COLLECTION}/moved`);
+      await expect.poll(prewarmNames, { timeout: 5_000, interval: 20 }).not.toContain(names[0]);
+      expect(await pinsOf('moved')).toEqual([]);
+    },
+    LIMIT_MS,
+  );
 });
+
+async function running(name: string): Promise<PrewarmReport | undefined> {
+  return (await reports(name))[0];
+}
+
+function specOf(name: string): object {
+  const { spec } = api.get(`${COLLECTION}/${name}`) as unknown as { readonly spec: object };
+  return spec;
+}
+
+/** The records of this prewarm in the cachestore. */
+async function prewarmNames(): Promise<string[]> {
+  const engine = cluster.all[0]?.cache.engine;
+  const page = await engine?.store.list('_orca/prewarm/', undefined, { signal: AbortSignal.timeout(LIMIT_MS) });
+  const names: string[] = [];
+  for (const { name } of page?.entries ?? []) {
+    const bytes = await engine?.store.getSmall(name, { signal: AbortSignal.timeout(LIMIT_MS) });
+    if (bytes !== undefined && Buffer.from(bytes).toString('utf8').includes('"name":"moved"')) names.push(name);
+  }
+  return names;
+}
+
+async function pinsOf(name: string): Promise<readonly { readonly name: string }[]> {
+  const { body } = await http(cluster.all[0]?.ops ?? '', '/pins');
+  const { pins } = JSON.parse(body.toString()) as { readonly pins: readonly { readonly name: string }[] };
+  return pins.filter((pin) => pin.name.startsWith(name));
+}

@@ -35,7 +35,7 @@ function world() {
       self: () => self,
       warm,
       sources: {
-        list: warm.list,
+        list: (...args) => warm.list(...args),
         read: () => Promise.reject(new OrcaError('not_found', 'no manifest')),
         client: { request: () => Promise.reject(new Error('no API server')) },
         namespace: 'ml',
@@ -64,7 +64,7 @@ function world() {
         return outcome;
       },
       /** Until it is finished. */
-      async finished(limitMs = 120_000) {
+      finished: async (limitMs = 120_000) => {
         for (let waitedMs = 0; waitedMs < limitMs && walk.report().state === 'running'; waitedMs += 100)
           await clock.advance(100);
         expect(walk.report().state).toBe('finished');
@@ -120,7 +120,7 @@ describe('a walk', () => {
     expect([...warm.stored].toSorted()).toEqual(['llama/a.bin v1 0', 'llama/x/b.bin v1 0']);
   });
 
-  it('counts an object that fails after three attempts, and warms the others', async () => {
+  it('counts an object that fails after three attempts, and warms the other objects', async () => {
     const { warm, start } = world();
     const attempts: string[] = [];
     for (const key of ['llama/a', 'llama/b', 'llama/c']) warm.put(key, 100);
@@ -159,7 +159,7 @@ describe('a walk', () => {
     expect([...warm.stored].filter((id) => id.includes('v2'))).toHaveLength(3);
   });
 
-  it('waits while the origin is down, says so, and fails no object for it', async () => {
+  it('waits while the origin is down, reports it, and fails no object for it', async () => {
     const { warm, clock, start } = world();
     for (let at = 0; at < 20; at++) warm.put(`llama/${at}`, 100);
     let isDown = true;
@@ -198,7 +198,7 @@ describe('a walk', () => {
     expect(report.failures).toEqual([{ key: 'llama/7', reason: 'origin_unavailable' }]);
   });
 
-  it('counts a target that cannot be listed as failed, and walks the others', async () => {
+  it('counts a target that cannot be listed as failed, and walks the other targets', async () => {
     const { warm, start } = world();
     warm.put('llama/a', 100);
     warm.before = async (call, key) => {
