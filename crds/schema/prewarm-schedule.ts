@@ -3,7 +3,7 @@ import { text, withDefault } from './field-builders.ts';
 
 const names = (list: string): string => `${list}|${list.toLowerCase()}`;
 
-/** Of each of the five fields: its values, and the steps that are below the number of its values. */
+/** Each field has values, and steps that are below the number of its values. */
 const FIELDS = [
   { value: '[0-5]?[0-9]', step: '[1-9]|[1-5][0-9]' },
   { value: '[01]?[0-9]|2[0-3]', step: '[1-9]|1[0-9]|2[0-3]' },

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { chartValues } from '#hack/gen/chart-readme.ts';
 import packageJson from '#package' with { type: 'json' };
+import { acceptedPrewarm } from '#test/crds/prewarm-sample.ts';
 import { accepted } from '#test/crds/sample.ts';
 import { leaves } from '#test/helm/values.ts';
 
@@ -43,8 +44,9 @@ describe('the chart orcacache', () => {
 
   test('has examples that the CRD accepts', () => {
     const examples = parse(chart.annotations['artifacthub.io/crdsExamples'] ?? '') as readonly unknown[];
-    expect(examples).toHaveLength(1);
-    for (const example of examples) accepted(example);
+    expect(examples).toHaveLength(2);
+    accepted(examples[0]);
+    acceptedPrewarm(examples[1]);
   });
 
   test('has an example in its notes that the CRD accepts', () => {

@@ -95,7 +95,7 @@ const NIGHT: Pass = { afterMs: 15 * 3_600_000 };
 export const PREWARM_STATES: readonly (readonly [KstatusResult, string, readonly Pass[]])[] = [
   ['InProgress', 'a run has started', [STARTED]],
   ['InProgress', 'a run is in progress', [STARTED, { report: {} }]],
-  ['InProgress', 'the origin is away', [STARTED, { report: { message: 'the origin is not available' } }]],
+  ['InProgress', 'the origin does not answer', [STARTED, { report: { message: 'the origin is not available' } }]],
   ['Current', 'the run is complete', [STARTED, DONE]],
   ['Failed', 'an object failed', [STARTED, BROKEN]],
   ['Failed', 'the deadline has passed', [{ spec: { activeDeadlineSeconds: 60 } }, { afterMs: 60_000 }]],
