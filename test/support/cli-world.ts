@@ -31,9 +31,11 @@ export interface World {
   exec: (command: readonly string[]) => ExecResult;
   /** The OrcaPrewarms; a created one is added. */
   prewarms: Json[];
+  /** `/reads` of each pod. */
+  reads: (pod: string, versions: readonly string[]) => unknown;
   /** `/pins` of each pod. */
   pins: Json[];
-  /** Called before each `get` of a prewarm: the cluster goes on. */
+  /** Called before each `get` of a prewarm: the state may change. */
   onLook: () => void;
 }
 
@@ -69,6 +71,7 @@ export function healthyWorld(): World {
     },
     prewarms: [],
     pins: [],
+    reads: (_pod, versions) => ({ lastReadMs: versions.map(() => null) }),
     onLook: () => {},
   };
 }
@@ -182,6 +185,7 @@ export function fakeCluster(world: World): Cluster {
       const pod = world.pods.find((each) => each.name === name)!;
       if (pod.failure !== undefined) throw pod.failure;
       if (path === '/objects') return world.objects(name, query);
+      if (path === '/reads') return world.reads(name, String(query['versions']).split(','));
       const answer = { '/status': pod.status, '/top': pod.top, '/store': pod.store, '/pins': { pins: world.pins } }[
         path
       ];

@@ -4,12 +4,14 @@ import { UsageError } from '#cache/cli/frame/errors.ts';
 import { CACHE_FLAG, OUTPUT_FLAG } from '#cache/cli/frame/global-flags.ts';
 import { printResult } from '#cache/cli/output/print.ts';
 import { formatTable, printable } from '#cache/cli/output/table.ts';
-import { formatBytes, formatDate, formatPercent } from '#cache/cli/output/units.ts';
+import { formatBytes, formatDate, formatDuration, formatPercent } from '#cache/cli/output/units.ts';
 import { listObjects, type ListedObject } from '#cache/cli/replies/objects.ts';
+import { withRecentReads } from '#cache/cli/replies/reads.ts';
 import { cacheOfBucket, parseS3Name, somePod } from './select.ts';
 
 /** A screen or two; `--limit 0` is everything. */
 const DEFAULT_LIMIT = 1_000;
+const MINUTE_MS = 60_000;
 
 export const ls: Command = {
   name: 'ls',
@@ -17,7 +19,8 @@ export const ls: Command = {
   description: `List objects of the origin through a pod of the cache, with how much of each one the cachestore has.
 
  Only the version that the origin lists now counts: chunks of an older version are not used any more. Each object costs one
-list request to the cachestore; --origin-only leaves that out. Without --recursive, keys below the next '/' are shown as
+list request to the cachestore; --origin-only leaves that out. PINNED names the prewarm whose pin keeps the object. LAST
+READ is exact to a minute, and appears a minute after the read; a prewarm that finds an object stored counts as one. Without --recursive, keys below the next '/' are shown as
 one line.`,
   args: 's3://BUCKET[/PREFIX]',
   maxArgs: 1,
@@ -70,7 +73,7 @@ one line.`,
         prefixes: listed.prefixes,
         items: listed.objects.map(jsonOf),
       },
-      text: (isWide) => tableOf(listed, isWide),
+      text: (isWide) => tableOf(listed, isWide, context.clock.date()),
     });
     if (listed.isTruncated) io.err(`More than --limit=${limitOf(context)} lines: not all are shown.\n`);
     return 0;
@@ -96,15 +99,18 @@ interface Listed {
 async function collect(context: CommandContext, run: ListRun): Promise<Listed> {
   const { io, signal } = context;
   const cluster = await context.connect();
-  const pod = await somePod(cluster, await cacheOfBucket(context, cluster, run.bucket), signal);
+  const cache = await cacheOfBucket(context, cluster, run.bucket);
+  const pod = await somePod(cluster, cache, signal);
+  const others = (await cluster.pods(cache, signal)).filter(({ isRunning, name }) => isRunning && name !== pod.name);
   const objects: ListedObject[] = [];
   const prefixes: string[] = [];
   const problems = new Set<string>();
   let seen = 0;
-  for await (const page of listObjects(cluster, pod, run, signal)) {
+  for await (const page of listObjects(cluster, pod, { ...run, use: run.stored }, signal)) {
     seen += page.objects.length;
     for (const problem of page.problems) problems.add(problem);
-    for (const object of page.objects) if (!run.isCachedOnly || (object.storedBytes ?? 0) > 0) objects.push(object);
+    const wanted = page.objects.filter(({ storedBytes = 0 }) => !run.isCachedOnly || storedBytes > 0);
+    objects.push(...(run.stored ? await withRecentReads(cluster, others, wanted, signal) : wanted));
     prefixes.push(...page.prefixes);
     if (io.showsProgress) io.err(`\r${seen} objects listed`);
     if (objects.length + prefixes.length > run.limit) break;
@@ -123,30 +129,59 @@ function limitOf({ flags }: CommandContext): number {
   return limit === 0 ? Number.POSITIVE_INFINITY : limit;
 }
 
-function jsonOf({ storedBytes, storedChunks, ...object }: ListedObject) {
-  return { ...object, storedBytes: storedBytes ?? null, storedChunks: storedChunks ?? null };
+function jsonOf({ storedBytes, storedChunks, version, pins, lastReadMs, ...object }: ListedObject) {
+  return {
+    ...object,
+    storedBytes: storedBytes ?? null,
+    storedChunks: storedChunks ?? null,
+    version: version === '' ? null : version,
+    pinnedBy: pins ?? null,
+    lastReadMs: lastReadMs ?? null,
+  };
 }
 
-function tableOf({ objects, prefixes }: Listed, isWide: boolean): string {
+function tableOf({ objects, prefixes }: Listed, isWide: boolean, nowMs: number): string {
   if (objects.length + prefixes.length === 0) return 'No objects found.\n';
   const rows = [
-    ...prefixes.map((prefix) => ({ name: prefix, cells: ['-', '-', '-', '-'], more: ['-', '-'] })),
+    ...prefixes.map((prefix) => ({ name: prefix, cells: ['-', '-', '-', '-', '-', '-'], more: ['-', '-'] })),
     ...objects.map((object) => ({
       name: object.key,
       cells: [
         formatBytes(object.sizeBytes),
         object.storedBytes === undefined ? '-' : formatBytes(object.storedBytes),
         object.storedBytes === undefined ? '-' : shareOf(object),
+        pinsText(object.pins, isWide),
+        object.lastReadMs === undefined ? '-' : agoText(nowMs - object.lastReadMs),
         formatDate(object.lastModifiedMs),
       ],
       more: [`${object.storedChunks ?? '-'}/${object.chunkCount}`, object.etag],
     })),
   ];
-  const headings = ['SIZE', 'STORED', 'CACHED', 'MODIFIED', ...(isWide ? ['CHUNKS', 'ETAG'] : []), 'KEY'];
+  const headings = [
+    'SIZE',
+    'STORED',
+    'CACHED',
+    'PINNED',
+    'LAST READ',
+    'MODIFIED',
+    ...(isWide ? ['CHUNKS', 'ETAG'] : []),
+    'KEY',
+  ];
   return formatTable(
     headings,
     rows.map(({ name, cells, more }) => [...cells, ...(isWide ? more : []), name]),
   );
+}
+
+/** The name of a pin; how many there are, if there are several. */
+function pinsText(pins: readonly string[] = [], isWide: boolean): string {
+  if (pins.length === 0) return '-';
+  return isWide || pins.length === 1 ? pins.join(',') : `${pins.length} pins`;
+}
+
+/** Reads are recorded by the minute. */
+function agoText(ms: number): string {
+  return ms < 2 * MINUTE_MS ? 'now' : `${formatDuration(ms)} ago`;
 }
 
 /** An empty object has no chunks: it needs none. */

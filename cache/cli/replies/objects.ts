@@ -16,6 +16,11 @@ export interface ListedObject {
   /** Undefined = the cachestore was not queried, or did not answer. */
   readonly storedBytes: number | undefined;
   readonly storedChunks: number | undefined;
+  /** The digits of its version; empty = a pod of an older release. */
+  readonly version: string;
+  /** The names of the prewarms that pin it, or of the pins; undefined = not known. */
+  readonly pins: readonly string[] | undefined;
+  readonly lastReadMs: number | undefined;
 }
 
 export interface ObjectPage {
@@ -30,6 +35,8 @@ export interface ListRequest {
   readonly prefix: string;
   readonly delimiter: string;
   readonly stored: boolean;
+  /** Whether to look up pins and last reads. */
+  readonly use?: boolean;
 }
 
 /** Page by page, as the pod sends them; never all in memory. */
@@ -76,5 +83,8 @@ function objectOf(item: Fields): ListedObject {
     chunkCount: countAt(item, 'chunkCount'),
     storedBytes: numberAt(item, 'storedBytes'),
     storedChunks: numberAt(item, 'storedChunks'),
+    version: textAt(item, 'version'),
+    pins: Array.isArray(item['pins']) ? textsAt(item, 'pins') : undefined,
+    lastReadMs: numberAt(item, 'lastReadMs'),
   };
 }

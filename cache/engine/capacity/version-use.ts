@@ -6,7 +6,7 @@ import { asOrcaError } from '#cache/core/errors.ts';
 import type { Ledgers } from './ledgers.ts';
 import type { Room } from './room.ts';
 
-/** Of one version: more would make a list slow, and a reader of the rest has read these. */
+/** The first chunks of a version: looking at more would make a list slow, and a client that reads others has read these. */
 const MAX_CHUNKS = 4_096;
 /** Objects of the cachestore that are read for one page of a list, two at a time: a second or two. */
 const MAX_PIN_OBJECTS = 1_000;
@@ -111,8 +111,8 @@ export class VersionUseLookup {
   }
 
   #hasExpired(expiresMs: number | null): boolean {
-    const nowMs = this.#room.time.nowMs();
-    return expiresMs !== null && nowMs !== undefined && nowMs > expiresMs;
+    const { time, clock } = this.#room;
+    return expiresMs !== null && (time.nowMs() ?? clock.date()) > expiresMs;
   }
 
   async #tolerant<T>(problems: Set<string>, call: () => Promise<T>, signal: AbortSignal): Promise<T | undefined> {

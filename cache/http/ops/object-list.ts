@@ -5,6 +5,7 @@ import { nameOf, type ObjectEntry } from '#cache/core/s3/listing.ts';
 import { ruleOf, underRule, type BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { Engine } from '#cache/engine/engine.ts';
 import { storedVersion } from '#cache/engine/stored-version.ts';
+import type { PinsOptions } from './pins.ts';
 import { openSemaphore } from '#shared/semaphore.ts';
 
 /** Each object is a request to the cachestore: a page takes a second or two. */
@@ -20,13 +21,16 @@ export interface ObjectsQuery {
   readonly after: string;
   readonly limit: number;
   readonly stored: boolean;
+  /** Whether to look up pins and last reads. */
+  readonly use: boolean;
 }
 
 export interface ObjectListOptions {
-  readonly engine: Pick<Engine, 'list' | 'store'>;
+  readonly engine: Pick<Engine, 'list' | 'store' | 'capacity'>;
   readonly originId: string;
   readonly buckets: BucketTable;
   readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
+  readonly pinOwner: PinsOptions['pinOwner'];
 }
 
 /** Rejects with the codes of a client's list. */
@@ -44,6 +48,7 @@ export async function listObjects(options: ObjectListOptions, query: ObjectsQuer
         : withPermit(signal, () => describe(options, query, item.entry, problems, signal)),
     ),
   );
+  const shown = query.use ? await withUse(options, items, problems, signal) : items;
   const last = page.items.at(-1);
   return {
     bucket,
@@ -51,7 +56,7 @@ export async function listObjects(options: ObjectListOptions, query: ObjectsQuer
     ageMs: Math.round(ageMs),
     stale,
     problems: [...problems],
-    items,
+    items: shown,
     ...(page.truncated && last !== undefined && { next: nameOf(last) }),
   };
 }
@@ -69,19 +74,37 @@ async function describe(
   const name = { originId, bucket: rule.originBucket, key: underRule(rule, key), etag };
   const chunkSizeBytes = chunkSizeFor(sizeBytes, chunking.sizeBytes, chunking.tiers);
   const chunkCount = sliceCount({ from: 0, to: sizeBytes }, chunkSizeBytes);
-  const facts = { key, sizeBytes, etag, lastModifiedMs, storageClass, chunkCount };
+  const prefix = chunkPathPrefix(name, chunkSizeBytes);
+  const version = prefix.slice(originId.length + 1, -1);
+  const facts = { key, sizeBytes, etag, lastModifiedMs, storageClass, chunkCount, version };
   if (!query.stored) return facts;
   try {
-    const { bytes, chunks } = await storedVersion(
-      options.engine,
-      chunkPathPrefix(name, chunkSizeBytes),
-      originId,
-      signal,
-    );
+    const { bytes, chunks } = await storedVersion(options.engine, prefix, originId, signal);
     return { ...facts, storedBytes: bytes, storedChunks: chunks.size };
   } catch (error) {
     if (!hasCode(error, 'store_unavailable')) throw error;
     problems.add(error.message);
     return facts;
   }
+}
+
+type Item = { readonly prefix: string } | Awaited<ReturnType<typeof describe>>;
+
+/** Adds pins, by the names of their prewarms, and the last read. */
+async function withUse(
+  { engine, pinOwner }: ObjectListOptions,
+  items: readonly Item[],
+  problems: Set<string>,
+  signal: AbortSignal,
+) {
+  const objects = items.filter((item) => 'version' in item);
+  const versions = objects.map(({ version, chunkCount }) => ({ versionHex: version, chunkCount }));
+  const found = await engine.capacity.versionUse.of(versions, signal);
+  for (const problem of found.problems) problems.add(problem);
+  return items.map((item) => {
+    const use = 'version' in item ? found.uses.get(item.version) : undefined;
+    if (use === undefined) return item;
+    const pins = [...new Set(use.pins.map((pin) => pinOwner(pin)?.prewarm ?? pin))];
+    return { ...item, pins, ...(use.lastReadMs !== undefined && { lastReadMs: use.lastReadMs }) };
+  });
 }

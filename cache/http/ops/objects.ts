@@ -18,6 +18,8 @@ export interface ObjectsOptions {
   readonly originId: string;
   readonly buckets: ObjectListOptions['buckets'];
   readonly chunking: ObjectListOptions['chunking'];
+  /** The prewarm that a pin belongs to, if it is one of this cache. */
+  readonly pinOwner: ObjectListOptions['pinOwner'];
   readonly clock: Clock;
 }
 
@@ -60,6 +62,7 @@ function answerOf(options: ObjectsOptions, c: Context, signal: AbortSignal): Pro
     after: c.req.query('after') ?? '',
     limit: Math.max(1, countOf(c, 'limit', MAX_LISTED)),
     stored,
+    use: c.req.query('use') === 'true',
   };
   return listObjects(options, query, signal);
 }

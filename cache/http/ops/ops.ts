@@ -14,6 +14,7 @@ import { pinsHandler, type PinsOptions } from './pins.ts';
 import { prewarmsHandler } from './prewarms.ts';
 import { purgeHandler, type PurgeOptions } from './purge.ts';
 import type { Readiness } from './readiness.ts';
+import { readsHandler } from './reads.ts';
 import { storeFigures, storeHandler } from './store.ts';
 import { topOf, type TopOptions } from './top.ts';
 
@@ -62,6 +63,7 @@ export function opsApp(options: OpsOptions): Hono {
   app.get('/pins', pinsHandler(options));
   app.get('/store', storeHandler(options));
   app.get('/objects', objectsHandler(options));
+  app.get('/reads', readsHandler(options));
   app.get('/top', async (c) => c.json(await topOf(options)));
   app.post(PURGE_PATH, purgeHandler(options));
   return app;

@@ -1,9 +1,10 @@
 /** Golden outputs of every command, with recorded answers of pods. Update them with -u, and review their diff. */
+import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { KubeError } from '#shared/kube/error.ts';
-import { healthyWorld, recordedPod, runCli, type Json, type World } from '#test/support/cli-world.ts';
+import { healthyWorld, NOW_MS, recordedPod, runCli, type Json, type World } from '#test/support/cli-world.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../golden/cli');
 const MIB = 1024 * 1024;
@@ -20,7 +21,12 @@ function listed(key: string, sizeBytes: number, storedBytes: number): Json {
     chunkCount: count(sizeBytes),
     storedBytes,
     storedChunks: count(storedBytes),
+    version: versionOf(key),
   };
+}
+
+function versionOf(key: string): string {
+  return hash('sha256', key);
 }
 
 /** Two pages of a bucket, and an object of three chunks: the first in memory at b, the second stored, the third nowhere. */
@@ -34,17 +40,23 @@ function filledWorld(): World {
       return {
         items: [
           { prefix: 'llama/old/' },
-          listed('llama/config.json', 700, 700),
-          listed('llama/m-1', 24 * MIB, 16 * MIB),
+          { ...listed('llama/config.json', 700, 700), pins: [], lastReadMs: NOW_MS - 30_000 },
+          { ...listed('llama/m-1', 24 * MIB, 16 * MIB), pins: ['llama', 'nightly'], lastReadMs: NOW_MS - 9_000_000 },
         ],
         problems: [],
         next: 'llama/m-1',
       };
     return {
-      items: [listed('llama/m-2\u001b[31m', 24 * MIB, 0), listed('llama/empty', 0, 0)],
+      items: [{ ...listed('llama/m-2\u001b[31m', 24 * MIB, 0), pins: ['llama'] }, listed('llama/empty', 0, 0)],
       problems: ['listing was slow'],
     };
   };
+  // The owner of a shard has reads that are not in the cachestore yet.
+  world.reads = (pod, versions) => ({
+    lastReadMs: versions.map((version) =>
+      pod === 'models-b' && version === `${versionOf('llama/m-1')}.3` ? NOW_MS - 600_000 : null,
+    ),
+  });
   return world;
 }
 

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
 import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import { objectsHandler } from '#cache/http/ops/objects.ts';
+import { readsHandler } from '#cache/http/ops/reads.ts';
 import { systemClock } from '#shared/clock.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
 
@@ -17,13 +18,15 @@ function open(chunkBytes = MIB) {
       originId: 'test',
       buckets: new BucketTable(settings.origin.buckets),
       chunking: settings.chunking,
+      pinOwner: (pin) => (pin === 'ours-1' ? { prewarm: 'ours', uid: 'u' } : undefined),
       clock: systemClock,
     });
     app.get('/objects', handler);
+    app.get('/reads', readsHandler({ engine }));
     return app;
   });
-  const ask = async (replica: number, query: Readonly<Record<string, string>>) => {
-    const response = await apps[replica]!.request(`/objects?${new URLSearchParams(query).toString()}`);
+  const ask = async (replica: number, query: Readonly<Record<string, string>>, path = '/objects') => {
+    const response = await apps[replica]!.request(`${path}?${new URLSearchParams(query).toString()}`);
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   };
   const read = async (key: string, range?: string) => {
@@ -139,4 +142,28 @@ test.for([
   origin.put('far-models', 'a', patternBytes(10, 1));
   const answer = await ask(0, query);
   expect(answer).toMatchObject({ status, body: { kind: 'Status', status: 'Failure', reason, code: status } });
+});
+
+test('pins and last reads are looked up on request, and by version on each replica', async () => {
+  const { origin, replicas, ask, read } = open();
+  origin.put('far-models', 'a', patternBytes(2 * MIB, 1));
+  origin.put('far-models', 'b', patternBytes(MIB, 2));
+  await read('a');
+  const list = async (more: Readonly<Record<string, string>> = {}) =>
+    (await ask(0, { bucket: 'models', ...more })).body['items'] as Record<string, string>[];
+  const [a, b] = await list();
+  expect(a).toMatchObject({ chunkCount: 2, version: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  expect(a).not.toHaveProperty('pins');
+  const { pins } = replicas[0]!.engine.capacity;
+  const versions = [{ versionHex: a!['version']!, sizeBytes: 1 }];
+  const { signal } = new AbortController();
+  await pins.put({ name: 'ours-1', expiresMs: null, versions }, signal);
+  await pins.put({ name: 'theirs', expiresMs: null, versions }, signal);
+  await pins.put({ name: 'over', expiresMs: 1, versions }, signal);
+  expect(await list({ use: 'true' })).toMatchObject([{ pins: ['ours', 'theirs'] }, { pins: [] }]);
+  const reads = await ask(0, { versions: `${a!['version']}.2,${b!['version']}.1` }, '/reads');
+  expect(reads).toEqual({ status: 200, body: { lastReadMs: [null, null] } });
+  const tooMany = Array.from({ length: 51 }, () => `${a!['version']}.2`).join(',');
+  for (const versions of ['', 'x', `${a!['version']}`, `${a!['version']}.-1`, tooMany])
+    expect(await ask(0, { versions }, '/reads')).toMatchObject({ status: 400, body: { reason: 'bad_request' } });
 });
