@@ -40,6 +40,9 @@ const traffic = (origin: number, committed: number, sparse: number, reused = 0):
 const ready = (status: string): Series =>
   series('orcacache_condition', { namespace: 'ml', name: 'models', type: 'Ready', status }, () => 1);
 
+const prewarm = (type: string, status: string): Series =>
+  series('orcaprewarm_condition', { namespace: 'ml', name: 'llama', type, status }, () => 1);
+
 /** Bytes per minute that are stored, and those of them that had been evicted within a day. */
 const refills = (refilled: number, committed: number): Series[] => [
   growing('orca_store_refilled_bytes_total', refilled),
@@ -68,7 +71,19 @@ const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly
     silent: [['an operator exports its build info', [series('orcacache_operator_build_info', OPERATOR, () => 1)]]],
   },
   OrcaCacheReconcileErrors: {
-    fires: [['reconciles fail', [series('controller_runtime_reconcile_errors_total', OPERATOR, (minute) => minute)]]],
+    fires: [
+      ['reconciles fail', [series('controller_runtime_reconcile_errors_total', OPERATOR, (minute) => minute)]],
+      [
+        'reconciles of prewarms fail',
+        [
+          series(
+            'controller_runtime_reconcile_errors_total',
+            { ...OPERATOR, controller: 'orcaprewarm' },
+            (minute) => minute,
+          ),
+        ],
+      ],
+    ],
     silent: [
       ['no reconcile fails', [series('controller_runtime_reconcile_errors_total', OPERATOR, () => 7)]],
       [
@@ -217,6 +232,16 @@ const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly
   OrcaCacheSweepStalled: {
     fires: [['a part was listed four intervals ago', sweeps(4 * 3600)]],
     silent: [['all parts were listed within two intervals', sweeps(2 * 3600)]],
+  },
+  OrcaPrewarmFailed: {
+    fires: [
+      ['a run has failed', [prewarm('Failed', 'True')]],
+      ['a run cannot start', [prewarm('Stalled', 'True'), prewarm('Failed', 'False')]],
+    ],
+    silent: [
+      ['a run is complete', [prewarm('Complete', 'True'), prewarm('Failed', 'False'), prewarm('Stalled', 'False')]],
+      ['a run is in progress', [prewarm('Reconciling', 'True'), prewarm('Failed', 'False')]],
+    ],
   },
 };
 
