@@ -392,7 +392,11 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 9,
     shows: ({ isImpatient, faults }) => isImpatient && !faults.has('pressure'),
     edits: [
-      { file: FLIGHTS, search: 'if (!flight.isPaidFor && !flight.isWarm) this.#end(', replace: 'if (flight.isBackground) this.#end(' },
+      {
+        file: FLIGHTS,
+        search: 'if (!flight.isPaidFor && !flight.isWarm) this.#end(',
+        replace: 'if (flight.isBackground) this.#end(',
+      },
     ],
   },
   {

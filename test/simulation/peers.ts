@@ -203,7 +203,11 @@ export class SimPeers {
         const serve = (target: Incarnation, signal: AbortSignal): Promise<WarmReply> =>
           target.engine.warm.serve({ ...request, requestId: options.requestId ?? '', signal });
         const name = `warm ${request.chunk.path}`;
-        const reply = await attempted(address, (attempt) => this.#control(who, address, name, options, attempt, serve));
+        const ask = (attempt: Attempt) => this.#control(who, address, name, options, attempt, serve);
+        const reply = await attempted(address, ask).catch((error: unknown) => {
+          if (hasCode(error, 'peer_unavailable')) ledger.excuse(request.chunk.path, 'replicas', error.message);
+          throw error;
+        });
         if (reply.kind === 'stored') return { originBytes: reply.originBytes };
         throw new OrcaError('not_coordinator', `${address} takes ${reply.owner} for the owner`);
       },

@@ -86,6 +86,18 @@ export interface CapacityPlan {
   readonly overwrites: readonly { readonly atMs: number; readonly which: number }[];
 }
 
+/** A walker that brings objects into the cachestore. */
+export interface PrewarmPlan {
+  readonly atMs: number;
+  /** In [0, 1): selects one of the replicas that serve at that time. */
+  readonly replica: number;
+  readonly keys: readonly string[];
+  /** Chunks at once. */
+  readonly parallelism: number;
+  /** Then it is suspended. */
+  readonly forMs: number;
+}
+
 export interface PinPlan {
   readonly name: string;
   readonly keys: readonly string[];
@@ -126,6 +138,7 @@ export interface Scenario {
   readonly peer: Network;
   readonly objects: readonly { readonly key: string; readonly sizeBytes: number }[];
   readonly clients: readonly ClientPlan[];
+  readonly prewarms: readonly PrewarmPlan[];
   /** Undefined = the cachestore is neither counted nor limited. */
   readonly capacity: CapacityPlan | undefined;
 }
@@ -148,6 +161,8 @@ const STRICT_SHARE = 0.08;
 const IMPATIENT_SHARE = 0.06;
 /** The cachestore is bounded, and the run is longer. */
 const CAPACITY_SHARE = 1 / 8;
+/** These seeds, of each eight, have prewarms; by number, so that others stay as they are. */
+const PREWARMED = 7;
 /** The last read of a chunk is known to the minute. */
 const MINUTE_MS = 60_000;
 
@@ -203,8 +218,19 @@ export function scenarioOf(seed: number): Scenario {
     peer: { latencyMs: shape.magnitude(0.1, 2), bytesPerMs: shape.magnitude(50_000, 1_000_000) },
     objects,
     clients: chooseClients(random.fork('clients'), faults, activeMs, objects, chunkBytes, { isSparse, isImpatient }),
+    prewarms: seed % 8 === PREWARMED ? choosePrewarms(random.fork('prewarms'), activeMs, objects) : [],
     capacity: isBounded ? chooseCapacity(random.fork('capacity'), activeMs, objects, largestChunkBytes) : undefined,
   };
+}
+
+function choosePrewarms(random: Random, activeMs: number, objects: Scenario['objects']): PrewarmPlan[] {
+  return Array.from({ length: random.pick([1, 1, 1, 2, 3]) }, () => ({
+    atMs: random.chance(0.5) ? 0 : random.int(0, activeMs / 2),
+    replica: random.next(),
+    keys: objects.filter(() => random.chance(0.8)).map(({ key }) => key),
+    parallelism: random.pick([1, 4, 32]),
+    forMs: random.chance(0.3) ? random.int(0, activeMs) : activeMs,
+  }));
 }
 
 /** Whether a fault was active at any time in `[fromMs, toMs]`. */

@@ -30,9 +30,11 @@ import {
   type Fault,
   type FaultWindow,
   type PinPlan,
+  type PrewarmPlan,
   type Scenario,
 } from './scenario.ts';
 import { SimStore } from './store.ts';
+import { Walkers } from './walker.ts';
 import { EPOCH_MS, NO_OWNER, World, type Violation } from './world.ts';
 
 export interface RunResult {
@@ -119,6 +121,7 @@ class Run {
   readonly #store: SimStore;
   readonly #peers: SimPeers;
   readonly #clients: Clients;
+  readonly #walkers: Walkers;
   readonly #parts: ReplicaParts;
   readonly #replicas: Replica[] = [];
   readonly #raceMs: number;
@@ -160,6 +163,7 @@ class Run {
       random: this.#random.fork('connections'),
       isOriginAsked: () => world.nowMs - this.#breakerMs > BREAKER_ECHO_MS,
     });
+    this.#walkers = new Walkers({ world, scenario, store: this.#store, ledger: this.#ledger });
     this.#peers = new SimPeers({
       world,
       store: this.#store,
@@ -199,8 +203,10 @@ class Run {
       world.at(atMs, NO_OWNER, 'evict', () => this.#evict());
     if (scenario.capacity !== undefined) this.#scheduleCapacity(scenario.capacity);
     for (const plan of scenario.clients) world.at(plan.atMs, NO_OWNER, 'arrival', () => this.#arrive(plan));
+    for (const plan of scenario.prewarms) world.at(plan.atMs, NO_OWNER, 'prewarm', () => this.#prewarm(plan));
     await world.run(scenario.activeMs);
     this.#heal();
+    if (scenario.prewarms.length > 0) await this.#walkers.stop();
     await this.#settle('requests end', () => this.#clients.running.size === 0);
     await world.run(world.nowMs + RECOVERY_MS);
     if (isFaultless(scenario)) this.#ledger.checkSparse(scenario.isCalm);
@@ -571,11 +577,21 @@ class Run {
   // -- the workload
 
   #arrive(plan: ClientPlan): void {
+    const process = this.#serving(plan.replica);
+    if (process !== undefined) void this.#clients.start(plan, process);
+  }
+
+  #prewarm(plan: PrewarmPlan): void {
+    const process = this.#serving(plan.replica);
+    if (process !== undefined) this.#walkers.start(plan, process);
+  }
+
+  /** `which`: in [0, 1). */
+  #serving(which: number): Incarnation | undefined {
     const serving = this.#replicas.flatMap(({ state, process }) =>
       state !== 'removed' && process !== undefined && process.owner.state !== 'dead' ? [process] : [],
     );
-    const process = serving[Math.floor(plan.replica * serving.length)];
-    if (process !== undefined) void this.#clients.start(plan, process);
+    return serving[Math.floor(which * serving.length)];
   }
 
   /** After the faults, every object is readable through every replica: as a whole through one, and a range through each. */
@@ -700,6 +716,13 @@ class Run {
     if (waiting > 0 && usedBytes > 0)
       world.violate('abandoned fills are preempted', `${waiting} wait for ${usedBytes} bytes of fills without readers`);
     const reading = process.reading.filter((flight) => flight.isBackground).length;
+    const warming = process.reading.filter(({ isWarm, wasRead }) => isWarm && !wasRead).length;
+    // Otherwise clients may leave meanwhile, or the number of replicas may change.
+    if (this.#scenario.isCalm && warming > Math.ceil(limiter.slots / 2))
+      world.violate(
+        'a prewarm leaves slots to clients',
+        `${owner.name} warms with ${warming} of ${limiter.slots} requests at the origin`,
+      );
     const isCrowded = limiter.queued > 0 && reading > Math.floor(limiter.slots * BACKGROUND_SLOTS);
     process.crowdedMs = isCrowded ? (process.crowdedMs ?? world.nowMs) : undefined;
     if (process.crowdedMs !== undefined && world.nowMs - process.crowdedMs > PREEMPTED_MS)

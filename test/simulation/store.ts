@@ -58,6 +58,8 @@ export class SimStore {
   readonly #smallsSinceMs = new Map<string, number>();
   /** Every byte that was inverted during the run: `path@offset`. */
   readonly #everFlipped = new Set<string>();
+  /** When each chunk was last removed or damaged. */
+  readonly #lostMs = new Map<string, number>();
   wonBytes = 0;
 
   constructor(
@@ -93,6 +95,16 @@ export class SimStore {
     return stored.sinceMs;
   }
 
+  /** Whether the chunk was complete and correct in the store at any time since then. */
+  wasIntact(path: string, sinceMs: number): boolean {
+    return this.intactSinceMs(path) !== undefined || (this.#lostMs.get(path) ?? -Infinity) >= sinceMs;
+  }
+
+  /** To be called before a chunk is removed or damaged. */
+  #loses(path: string): void {
+    if (this.intactSinceMs(path) !== undefined) this.#lostMs.set(path, this.#world.nowMs);
+  }
+
   /** Stored, but not as it was committed. */
   isBad(path: string): boolean {
     return this.#chunks.has(path) && this.intactSinceMs(path) === undefined;
@@ -111,6 +123,7 @@ export class SimStore {
   vanish(): void {
     const stored = this.#any();
     if (stored === undefined) return;
+    this.#loses(stored.chunk.path);
     this.#chunks.delete(stored.chunk.path);
     this.#vanishedMs.set(stored.chunk.path, this.#world.nowMs);
     this.#ledger.excuse(stored.chunk.path, 'store', 'it vanished from the cachestore');
@@ -134,6 +147,7 @@ export class SimStore {
   }
 
   #flipOne(stored: Stored, offset: number): void {
+    this.#loses(stored.chunk.path);
     stored.flips.add(offset);
     this.#everFlipped.add(`${stored.chunk.path}@${offset}`);
     this.#ledger.excuse(stored.chunk.path, 'store', `its byte ${offset} was flipped in the cachestore`);
@@ -143,6 +157,7 @@ export class SimStore {
     const stored = this.#any();
     if (stored === undefined) return;
     const { path } = stored.chunk;
+    this.#loses(path);
     if (this.#random.chance(0.3) && this.#misplace(stored)) return;
     if (this.#random.chance(0.3)) {
       stored.metadata = { ...stored.metadata, etag: 'another' };
@@ -451,6 +466,7 @@ export class SimStore {
     this.#smalls.delete(name);
     this.#smallsSinceMs.delete(name);
     if (chunk === undefined) return undefined;
+    this.#loses(name);
     this.#chunks.delete(name);
     this.#vanishedMs.set(name, this.#world.nowMs);
     this.#ledger.excuse(name, 'store', `${replica.owner.name} has removed it from the cachestore`);
