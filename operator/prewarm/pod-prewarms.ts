@@ -51,7 +51,7 @@ export function openPodPrewarms(options: { readonly clock: Clock; readonly probe
     if (podIp === undefined || podIp === '') return [];
     const id = `${metadata.uid} ${podIp}`;
     const known = cached.get(id);
-    if (known !== undefined && clock.now() - known.atMs < MAX_AGE_MS) return known.reports;
+    if (known !== undefined) return known.reports;
     const reports = await withPermit(signal, () => probe(podIp, signal)).catch((error: unknown) => {
       signal.throwIfAborted();
       // Expected while a pod starts, of a pod of an older release, or behind a network policy.

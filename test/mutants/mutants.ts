@@ -12,6 +12,7 @@ import { ENGINE_MUTANTS } from './engine.ts';
 import { FILE_THREAD_MUTANTS } from './file-threads.ts';
 import { FRESHNESS_MUTANTS } from './freshness.ts';
 import { OPERATOR_MUTANTS } from './operator.ts';
+import { PREWARM_OPERATOR_MUTANTS } from './prewarm-operator.ts';
 import { STORE_MUTANTS } from './stores.ts';
 import { UPSTREAM_MUTANTS } from './upstream.ts';
 
@@ -36,6 +37,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...STORE_MUTANTS,
   ...FRESHNESS_MUTANTS,
   ...OPERATOR_MUTANTS,
+  ...PREWARM_OPERATOR_MUTANTS,
 ];
 
 export function selectionOf({ file, tests, project = 'unit' }: Mutant): {

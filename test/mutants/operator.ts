@@ -84,13 +84,13 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
   {
     name: 'a deletion between two lists is not noticed',
     file: 'operator/control/sources.ts',
-    search: 'for (const [uid, { key }] of before) if (!seen.has(uid)) add(key);',
+    search: 'for (const [uid, { keys }] of before) if (!seen.has(uid)) add(keys);',
     replace: '',
   },
   {
     name: 'a change of owner reconciles only the new one',
     file: 'operator/control/sources.ts',
-    search: 'add(before?.key);',
+    search: 'if (before !== undefined) add(before.keys);',
     replace: '',
   },
   {
@@ -186,15 +186,14 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the transition time changes with the message',
-    file: 'operator/status/conditions.ts',
+    file: 'operator/status/merge-conditions.ts',
     search: 'last?.status === status ? last.lastTransitionTime',
     replace: 'last?.message === value.message ? last.lastTransitionTime',
   },
   {
     name: 'conditions of other writers are dropped',
-    file: 'operator/status/conditions.ts',
-    search:
-      'return [...ours, ...published.filter(({ type }) => !CONDITIONS.some((condition) => condition.type === type))];',
+    file: 'operator/status/merge-conditions.ts',
+    search: 'return [...ours, ...published.filter(({ type }) => !values.some((value) => value.type === type))];',
     replace: 'return ours;',
   },
   {

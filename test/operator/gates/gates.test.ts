@@ -166,7 +166,9 @@ describe('a gated pod', () => {
   });
 
   test('waits if its prewarm does not exist, and one event has the name', async () => {
-    const { putPod, putPrewarm, gatesOf, events, settled } = await openWorld();
+    const { api, putPod, putPrewarm, gatesOf, events, settled } = await openWorld();
+    // The name must not become the path of another object.
+    api.put('/apis/orcacache.dev/v1alpha1/namespaces/ml/secrets/a', {});
     putPod('job');
     putPod('strange', { 'orcacache.dev/prewarm': '../secrets/a' });
     await until(() => events().length === 2, 'both pods have an event');
