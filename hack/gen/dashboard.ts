@@ -29,7 +29,7 @@ const SCHEMA_VERSION = 39;
 /** Selects the samples of the chosen caches by the labels that the chart's PodMonitor sets. */
 const SELECTED = '{namespace=~"$namespace",orcacache=~"$orcacache"}';
 const selected = (more: string): string => `{namespace=~"$namespace",orcacache=~"$orcacache",${more}}`;
-const CONTROLLER = '{controller="orcacache"}';
+const CONTROLLER = '{controller=~"orcacache|orcaprewarm|schedulinggate"}';
 
 const rate = (metric: string, labels = SELECTED): string => `rate(${metric}${labels}[$__rate_interval])`;
 const sum = (expr: string, by = ''): string => (by === '' ? `sum(${expr})` : `sum by (${by}) (${expr})`);
@@ -282,13 +282,45 @@ export const ROWS: readonly Row[] = [
     ],
   },
   {
+    title: 'Prewarms',
+    panels: [
+      {
+        title: 'Running prewarms',
+        description: 'Runs of prewarms that are in progress.',
+        unit: 'none',
+        queries: one(sum(`orca_prewarms${SELECTED}`, 'namespace, orcacache'), '{{namespace}}/{{orcacache}}'),
+      },
+      {
+        title: 'Bytes from the origin for prewarms',
+        description: 'The rate of all prewarms together; part of the bytes from the origin.',
+        unit: 'Bps',
+        queries: one(
+          sum(rate('orca_prewarm_origin_bytes_total'), 'namespace, orcacache'),
+          '{{namespace}}/{{orcacache}}',
+        ),
+      },
+      {
+        title: 'Prewarms that have failed',
+        description: 'Prewarms whose newest run has failed or cannot start.',
+        unit: 'none',
+        queries: one(
+          'max by (namespace, name) (orcaprewarm_condition{namespace=~"$namespace",type=~"Failed|Stalled",status="True"})',
+          '{{namespace}}/{{name}}',
+        ),
+      },
+    ],
+  },
+  {
     title: 'Operator',
     panels: [
       {
         title: 'Reconciles',
-        description: 'Reconciles by result.',
+        description: 'Reconciles by controller and result.',
         unit: 'ops',
-        queries: one(sum(rate('controller_runtime_reconcile_total', CONTROLLER), 'result'), '{{result}}'),
+        queries: one(
+          sum(rate('controller_runtime_reconcile_total', CONTROLLER), 'controller, result'),
+          '{{controller}} {{result}}',
+        ),
       },
       {
         title: 'Reconcile duration',
