@@ -56,7 +56,7 @@ export function testGatedPods(open: () => PrewarmWorld): void {
     await eventually(async () => expect(await warm.originBytes()).toBeGreaterThan(before));
     expect(await scheduled('reader')).toBe('SchedulingGated');
 
-    await warm.waitFor('gated', 'condition=Complete', RUN_S);
+    await warm.waitFor('gated', 'Complete', RUN_S);
     const sentBytes = (await warm.settledOriginBytes()) - before;
     expect(sentBytes).toBe(totalBytes(OBJECTS));
     await becomes(() => warm.world.field('pod reader', '{.status.phase}'), 'Succeeded', START_MS);
@@ -76,7 +76,7 @@ export function testGatedPods(open: () => PrewarmWorld): void {
       reader('waits', { [GATE]: 'incomplete' }),
       reader('starts', { [GATE]: 'gated,incomplete', [ON_FAILURE]: 'Release' }),
     );
-    await warm.waitFor('incomplete', 'condition=Failed', RUN_S);
+    await warm.waitFor('incomplete', 'Failed', RUN_S);
     expect(await warm.status('incomplete')).toMatchObject({
       objects: { total: 2, done: 1, failed: 1 },
       failures: [{ key: 'gated/absent', reason: 'not_found' }],
@@ -97,7 +97,7 @@ export function testGatedPods(open: () => PrewarmWorld): void {
         { ...target('gated/'), include: ['000[2-9]'], exclude: ['0005'] },
       ],
     });
-    await warm.waitFor('selected', 'condition=Complete', RUN_S);
+    await warm.waitFor('selected', 'Complete', RUN_S);
     expect((await warm.status('selected')).objects).toEqual({ total: 5, done: 5, failed: 0 });
   });
 }
