@@ -51,6 +51,7 @@ async function servePod(host: string): Promise<Server> {
       '/top': pod.top,
       '/store': pod.store,
       '/objects': objects,
+      '/pins': { pins: [] },
     };
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify(answers[pathname]));
@@ -125,4 +126,69 @@ test('with pods/exec the purge gets to the node', async () => {
   await grant(4);
   // The pod has no node here. The API server answers that only after it has admitted the request.
   expect((await cli(['purge', 's3://models/a'])).err).toMatch(/does not have a host assigned/);
+});
+
+test('prewarm, pin, unpin and pins with rights for orcaprewarms', async () => {
+  await grant(4);
+  const forbidden = await cli(['prewarm', 's3://models/llama/']);
+  expect([forbidden.exitCode, forbidden.err]).toEqual([1, expect.stringContaining('cannot create resource')]);
+  await grant(5);
+  const every = ['--include', '**/*.bin', '--include', '*.json', '--exclude', 'old/**', '--rate', '500Mi/s'];
+  const more = [...every, '--parallelism', '8', '--deadline', '2h', '--pin', '7d', '--keep', '30m'];
+  const created = await cli(['prewarm', 's3://models/llama/', '--name', 'llama', ...more]);
+  expect([created.exitCode, created.out]).toEqual([0, 'orcaprewarm.orcacache.dev/llama created\n']);
+  expect((await cli(['prewarm', 's3://models/', '--name', 'llama'])).err).toContain('exists already');
+  const generated = await cli(['pin', 's3://models/UPPER_x/']);
+  expect(generated.out).toMatch(/^orcaprewarm\.orcacache\.dev\/upper-x-[a-z0-9]{5} created\n$/);
+  const { out: json } = await cli(['pins', '-o', 'json']);
+  expect((JSON.parse(json) as { items: unknown[] }).items).toMatchObject([
+    { name: 'llama', madeBy: 'resource', targets: ['s3://models/llama/'], bytes: null },
+    { madeBy: 'pin', targets: ['s3://models/UPPER_x/'] },
+  ]);
+  expect((await cli(['unpin', 'llama'])).err).toContain('which kubectl orca pin has not created');
+  expect((await cli(['unpin', 's3://models/UPPER_x/'])).exitCode).toBe(0);
+  expect((await cli(['unpin', 's3://models/UPPER_x/'])).err).toContain('nothing pins s3://models/UPPER_x/');
+  // The API server's own words about a value that it does not accept.
+  const rejected = await cli(['prewarm', 's3://models/', '--name', 'Not_A_Name']);
+  expect([rejected.exitCode, rejected.err]).toEqual([1, expect.stringMatching(/^error: POST .*422 .*Not_A_Name/)]);
+});
+
+test('prewarm --wait follows the status to its end', async () => {
+  await grant(5);
+  const path = '/apis/orcacache.dev/v1alpha1/namespaces/ml/orcaprewarms/waited';
+  const status = (state: string, done: number) => ({
+    observedGeneration: 1,
+    state,
+    runs: 1,
+    listed: true,
+    objects: { total: 10, done, failed: 0 },
+    bytes: { total: 1000, done: done * 100, fromOrigin: done * 100, alreadyStored: 0 },
+    conditions: [],
+  });
+  const patch = (body: unknown) =>
+    plane.kube.request('PATCH', `${path}/status`, { contentType: PATCH.merge, body: { status: body } });
+  const waiting = cli(['prewarm', 's3://models/waited/', '--name', 'waited', '--wait', '-o', 'json']);
+  await expect
+    .poll(
+      () =>
+        plane.kube.request('GET', path).then(
+          () => true,
+          () => false,
+        ),
+      { timeout: 30_000 },
+    )
+    .toBe(true);
+  await patch(status('Running', 3));
+  await patch(status('Complete', 10));
+  const { exitCode, out, err } = await waiting;
+  expect([exitCode, JSON.parse(out)]).toMatchObject([0, { kind: 'Prewarm', state: 'Complete', bytes: { done: 1000 } }]);
+  expect(err).toContain('100 %  1/1Ki  10/10 objects  complete');
+});
+
+test('a dry run is a manifest that the API server accepts', async () => {
+  const { out } = await cli(['prewarm', 's3://models/llama/', '--include', '*.json', '--pin', 'forever', '--dry-run']);
+  const body = { ...(parse(out) as object) };
+  const query = { dryRun: 'All', fieldValidation: 'Strict' };
+  const collection = '/apis/orcacache.dev/v1alpha1/namespaces/ml/orcaprewarms';
+  await plane.kube.request('POST', collection, { query, body: { ...body, metadata: { name: 'dry' } } });
 });
