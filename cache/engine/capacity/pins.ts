@@ -93,8 +93,11 @@ export class Pins {
     const shards = [...byShard(versions)];
     let addedBytes = 0;
     const work = async (): Promise<void> => {
-      for (let next = shards.pop(); next !== undefined; next = shards.pop())
-        addedBytes += await this.#addToShard(name, ...next, signal);
+      for (let next = shards.pop(); next !== undefined; next = shards.pop()) {
+        // Not `+=` with `await`: the other worker may add meanwhile.
+        const shardBytes = await this.#addToShard(name, ...next, signal);
+        addedBytes += shardBytes;
+      }
     };
     await Promise.all(Array.from({ length: WRITERS }, work));
     return addedBytes;
@@ -102,7 +105,7 @@ export class Pins {
 
   /** Sets when a pin expires: after `ttlMs`, by the store's time. */
   async expireAfter(name: string, ttlMs: number, signal: AbortSignal): Promise<void> {
-    const expiresMs = (this.#room.time.nowMs() ?? this.#room.clock.date()) + ttlMs;
+    const expiresMs = Math.ceil((this.#room.time.nowMs() ?? this.#room.clock.date()) + ttlMs);
     for (const entry of await this.#entries(true, signal)) {
       if (parsePinObjectName(entry.name)?.name !== name) continue;
       const set = await this.#read(entry.name, signal);

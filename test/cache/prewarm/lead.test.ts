@@ -81,7 +81,9 @@ function world() {
     open(run, resumed, previous): Walking {
       const done = Promise.withResolvers<void>();
       const walk: Opened = {
-        ...{ run, resumed, previous },
+        run,
+        resumed,
+        previous,
         isWalking: false,
         isDropped: false,
         updates: [],
@@ -268,14 +270,14 @@ describe('what a deleted prewarm leaves', () => {
     const all = world();
     const { removed, cleanUp } = cleanUpOf(all);
     await all.see(SELF);
-    const [gone, late, kept, foreign] = [0, 1, 2, 3].map((at) => `00000000-0000-4000-8000-00000000000${at}`) as [
+    const [deleted, late, kept, foreign] = [0, 1, 2, 3].map((at) => `00000000-0000-4000-8000-00000000000${at}`) as [
       string,
       string,
       string,
       string,
     ];
     await all.show(resource(kept, { activeRun: 0 }));
-    for (const uid of [gone, late, kept])
+    for (const uid of [deleted, late, kept])
       await all.records.write(recordOf(uid, { pin: { ...pin, name: uid } }), signal);
     await all.records.write(recordOf(foreign, { cache: 'ml/other' }), signal);
     const sweeping = cleanUp.sweep(signal);
@@ -283,7 +285,7 @@ describe('what a deleted prewarm leaves', () => {
     await all.show(resource(kept, { activeRun: 0 }), resource(late, { activeRun: 0 }));
     await all.clock.advance(30_000);
     await sweeping;
-    expect(removed).toEqual([gone, 'llama-0']);
+    expect(removed).toEqual([deleted, 'llama-0']);
     expect(all.store.smallNames()).toEqual([late, kept, foreign].map((uid) => `_orca/prewarm/test/${uid}`));
   });
 
