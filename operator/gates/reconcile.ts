@@ -3,6 +3,7 @@
  * others learn by an event why they wait.
  */
 import { PREWARM_GATE, ANNOTATION, FIELD_MANAGER } from '#crds/names.ts';
+import { EVENT_REASON } from '#operator/api/event-reasons.ts';
 import { collectionPath } from '#operator/api/manifest.ts';
 import type { OrcaPrewarm } from '#operator/api/orca-prewarm.ts';
 import { prewarmPath } from '#operator/prewarm/collections.ts';
@@ -64,14 +65,14 @@ function reasonToWait(
   if (state?.kind === 'missing')
     return {
       type: 'Warning',
-      reason: 'PrewarmNotFound',
+      reason: EVENT_REASON.prewarmNotFound,
       message: `waiting for OrcaPrewarm ${namespace}/${name}, which does not exist; create it, or correct the annotation ${ANNOTATION.prewarm}`,
       id: `missing ${name}`,
     };
   if (state?.kind !== 'failed' || releasedOnFailure) return undefined;
   return {
     type: 'Warning',
-    reason: 'PrewarmFailed',
+    reason: EVENT_REASON.prewarmFailed,
     message: `OrcaPrewarm ${name} has failed: ${state.message}. The pod waits until it is created again and complete; the annotation ${ANNOTATION.prewarmOnFailure}: Release lets it start`,
     id: `failed ${state.id}`,
   };
@@ -107,7 +108,13 @@ async function release(
     throw error;
   }
   api.log.info('removed the scheduling gate of a pod', { pod: pod.name, why });
-  await emitEvents(api, regarding(pod), [{ type: 'Normal', reason: 'GateRemoved', message: why }], instance, clock);
+  await emitEvents(
+    api,
+    regarding(pod),
+    [{ type: 'Normal', reason: EVENT_REASON.gateRemoved, message: why }],
+    instance,
+    clock,
+  );
 }
 
 function regarding({ namespace, name, uid }: GatedPod) {

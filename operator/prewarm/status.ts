@@ -70,8 +70,7 @@ function phaseOf({ prewarm, step, problem, report, pods, nowMs }: StatusInput): 
 }
 
 function runningMessage(run: number, report: PrewarmReport | undefined, pods: number, isReported: boolean): string {
-  if (report !== undefined && report.message !== '' && report.pin !== 'refused') return report.message;
-  if (report !== undefined) return `run ${run} is in progress`;
+  if (report !== undefined) return report.message || `run ${run} is in progress`;
   if (isReported) return `run ${run} is in progress; no replica of the cache reports it at the moment`;
   return pods === 0
     ? `run ${run} waits for a replica of the cache`

@@ -52,7 +52,7 @@ export const PREWARM_OPERATOR_MUTANTS: readonly Mutant[] = [
     replace: 'void [id, atMs];',
   },
   {
-    name: 'of two reports the one that is behind counts',
+    name: 'the report of the replica that is behind counts',
     file: 'operator/prewarm/pod-prewarms.ts',
     search: 'handled(right) - handled(left)',
     replace: 'handled(left) - handled(right)',

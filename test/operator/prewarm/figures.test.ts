@@ -23,7 +23,7 @@ describe('the estimate', () => {
   const estimate = (fields: Parameters<typeof reportOf>[0], isMoving = true) =>
     figuresOf(reportOf(fields), isMoving, CREATED_MS).estimatedCompletionTime;
 
-  test('is the time that the rest takes at this rate', () => {
+  test('is the time that the remaining bytes take at this rate', () => {
     expect(estimate({ bytes: bytes(100, 400), bytesPerSecond: 10 })).toBe('2026-01-01T00:00:30Z');
   });
 
