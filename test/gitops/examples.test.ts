@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { acceptedPrewarm } from '#test/crds/prewarm-sample.ts';
 import { accepted } from '#test/crds/sample.ts';
 import { manifests, type Manifest } from '#test/helm/helm.ts';
 
@@ -34,7 +35,15 @@ const sources = ofKind('Application').map((application) => specOf(application)['
 
 describe('the GitOps examples', () => {
   test('include every kind of object', () => {
-    const kinds = ['OrcaCache', 'HelmRelease', 'OCIRepository', 'GitRepository', 'Kustomization', 'Application'];
+    const kinds = [
+      'OrcaCache',
+      'OrcaPrewarm',
+      'HelmRelease',
+      'OCIRepository',
+      'GitRepository',
+      'Kustomization',
+      'Application',
+    ];
     expect(objects.map(({ kind }) => kind)).toEqual(expect.arrayContaining(kinds));
   });
 
@@ -42,6 +51,14 @@ describe('the GitOps examples', () => {
     'contain a cache that the CRD accepts: %s',
     ([, cache]) => {
       accepted(cache);
+    },
+  );
+
+  test.for(ofKind('OrcaPrewarm').map((prewarm) => [prewarm.metadata.name, prewarm] as const))(
+    'contain a prewarm that the CRD accepts, of one of the caches: %s',
+    ([, prewarm]) => {
+      const { cacheRef } = acceptedPrewarm(prewarm).spec;
+      expect(ofKind('OrcaCache').map(({ metadata }) => metadata.name)).toContain(cacheRef.name);
     },
   );
 
