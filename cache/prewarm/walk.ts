@@ -205,7 +205,7 @@ export class Walk {
 
   /** Starts an object once there is room. */
   async #begin(target: number, key: string, sizeBytes: number, after: string, signal: AbortSignal): Promise<void> {
-    await abortable(this.#progress.room(MAX_WINDOW), signal);
+    if (this.#progress.window >= MAX_WINDOW) await abortable(this.#progress.room(MAX_WINDOW), signal);
     const order = this.#order++;
     const giveBack = await this.#objects.take(order, signal);
     const progress = this.#progress.begin(target, after, sizeBytes);
