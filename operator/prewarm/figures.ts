@@ -50,7 +50,7 @@ export function atRest(figures: Figures): Figures {
 
 /** `62 % 1.2/1.9Ti`; without a share until the total is final. */
 function progressOf({ listed, bytes: { done, total } }: PrewarmReport): string {
-  const sizes = `${shortenFirst(roundQuantity(done), roundQuantity(total))}`;
+  const sizes = shortenFirst(roundQuantity(done), roundQuantity(total));
   if (!listed) return `${sizes}+`;
   // 100 % only when all is done.
   const percent = total === 0 ? 100 : Math.min(Math.floor((done / total) * 100), 100);

@@ -85,7 +85,13 @@ function nextRunTimeOf({ nextRunMs }: Step, phase: Phase): string | undefined {
 function figures({ prewarm, step, report, nowMs }: StatusInput): Figures {
   if (step.change === 'started') return NO_FIGURES;
   const isMoving = step.run.activeRun !== undefined && !prewarm.spec.suspend;
-  if (report !== undefined) return figuresOf(report, isMoving, nowMs);
   const published = publishedFigures(prewarm.status);
+  if (report !== undefined && !(isEmpty(report) && published.objects !== undefined))
+    return figuresOf(report, isMoving, nowMs);
   return isMoving && !isOver(prewarm) ? published : atRest(published);
+}
+
+/** After a takeover, until the replica has read the record of the run. */
+function isEmpty({ state, listed, objects }: PrewarmReport): boolean {
+  return state === 'running' && !listed && objects.total === 0;
 }

@@ -1,5 +1,5 @@
 /** Random histories of a prewarm: whatever happens in whatever order, its status is consistent. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { REASON } from '#crds/names.ts';
 import { parseOrcaPrewarm } from '#crds/validate.ts';

@@ -133,6 +133,26 @@ describe('a prewarm that is done once', () => {
     expect(message('Reconciling')).toBe('run 1 is in progress; no replica of the cache reports it at the moment');
   });
 
+  test('keeps its figures while another replica takes the run over and has none yet', async () => {
+    const { apply, putCache, reconcile, report, status, events, message, clock } = await openPrewarmHarness();
+    putCache();
+    apply();
+    await reconcile();
+    const refused = { ...HALF, pin: 'refused', message: 'the pin was refused' } as const;
+    report(refused);
+    await clock.advance(5000);
+    await reconcile();
+    report({ message: 'cannot begin: the cachestore is not available' });
+    await clock.advance(5000);
+    await reconcile();
+    expect(status()).toMatchObject({ state: 'Running', objects: HALF.objects, bytes: HALF.bytes, pin: 'Refused' });
+    expect(message('Reconciling')).toBe('cannot begin: the cachestore is not available');
+    report(refused);
+    await clock.advance(5000);
+    await reconcile();
+    expect(events()).toEqual(['Normal Started', 'Warning PinRefused']);
+  });
+
   test('writes figures at most every five seconds, but its end at once', async () => {
     const { apply, putCache, reconcile, report, status, clock } = await openPrewarmHarness();
     putCache();
