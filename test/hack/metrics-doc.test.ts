@@ -70,6 +70,7 @@ describe('docs/reference/metrics.md', () => {
       log: openLog({ name: 'test', level: 'error' }),
     });
     metrics.watch(UNREAD, UNREAD, UNREAD);
+    metrics.watchPrewarms({ count: 0 });
     expect(ownNames(metrics.registry).toSorted()).toEqual(Object.keys(declared).toSorted());
   });
 

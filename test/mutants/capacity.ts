@@ -71,8 +71,8 @@ export const CAPACITY_MUTANTS: readonly Mutant[] = [
   {
     name: 'eviction ends at the high watermark',
     file: `${CORE}/cutoff.ts`,
-    search: 'isEvicting ? usedBytes - lowBytes : 0',
-    replace: 'isEvicting ? usedBytes - highBytes : 0',
+    search: 'const freeBytes = usedBytes - lowBytes;',
+    replace: 'const freeBytes = usedBytes - highBytes;',
     tests: [`${TESTS}/cutoff.test.ts`],
   },
   {
