@@ -2,6 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { runController, type ReconcileResult } from '#operator/control/controller.ts';
 import { openSources } from '#operator/control/sources.ts';
 import { WorkQueue } from '#operator/control/work-queue.ts';
+import { PREWARM_COLLECTIONS } from '#operator/prewarm/collections.ts';
 import { CACHE_COLLECTIONS } from '#operator/reconcile/collections.ts';
 import type { Reconcile } from '#operator/reconcile/reconcile.ts';
 import { systemClock } from '#shared/clock.ts';
@@ -22,6 +23,33 @@ function child(owner: string, kind = 'OrcaCache'): object {
     },
   };
 }
+
+test('a collection that the API server does not have is complete, and is followed once it is installed', async () => {
+  const api = await openFakeApiServer();
+  const heal = api.fail({ path: /orcaprewarms/, answer: { status: 404, reason: 'NotFound' } });
+  const clock = fakeClock();
+  const stop = new AbortController();
+  const queue = new WorkQueue({ clock });
+  const sources = openSources({
+    client: api.client(),
+    clock,
+    log: silentLog,
+    queue,
+    collections: PREWARM_COLLECTIONS,
+    namespaces: [],
+    signal: stop.signal,
+  });
+  onTestFinished(async () => {
+    stop.abort();
+    await sources.ended;
+    await api.close();
+  });
+  await until(() => sources.synced(), 'the absent collection counts as listed');
+  api.put('/apis/orcacache.dev/v1alpha1/namespaces/ml/orcaprewarms/a', { spec: {} });
+  heal();
+  for (let step = 0; queue.depth === 0 && step < 100; step++) await clock.advance(1000);
+  expect(queue.depth).toBe(1);
+});
 
 interface SourcesWorld {
   readonly api: FakeApiServer;
