@@ -133,7 +133,7 @@ metricRelabelings:
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
-{{- if .Values.schedulingGates.enabled }}
+{{- if (default dict .Values.schedulingGates).enabled }}
 # RBAC has no verb for the removal of a scheduling gate alone.
 - apiGroups: [""]
   resources: [pods]
