@@ -2,7 +2,7 @@
  * Reconciles one OrcaPrewarm: find what keeps it from running → start, follow or end its run → update the status. The
  * replicas of the cache see an active run in the status and do it; the operator moves no bytes.
  */
-import { API_VERSION, PLURAL, PREWARM } from '#crds/names.ts';
+import { API_VERSION, PLURAL, PREWARM, REASON } from '#crds/names.ts';
 import { collectionPath } from '#operator/api/manifest.ts';
 import type { Condition, OrcaCache } from '#operator/api/orca-cache.ts';
 import type { OrcaPrewarm, OrcaPrewarmStatus } from '#operator/api/orca-prewarm.ts';
@@ -123,7 +123,8 @@ function outcomeOf(
     case 'suspended':
       return phase.isOpen && prewarm.status?.activeRun !== undefined ? requeue(SUSPENDED_RECHECK_MS) : { kind: 'done' };
     case 'blocked': {
-      if (!phase.problem.mayAppear)
+      // The watch reports a change of the spec, and nothing else can help.
+      if (phase.problem.reason === REASON.invalidSchedule)
         return { kind: 'stalled', reason: phase.problem.reason, message: phase.problem.message };
       const leftMs = problem === undefined ? 0 : graceLeftMs(prewarm, problem, nowMs);
       return requeue(leftMs > 0 ? Math.min(leftMs, MISSING_RECHECK_MS) : PROBLEM_RECHECK_MS);

@@ -10,9 +10,9 @@ import type { Api } from './api.ts';
 const CONTROLLER = `${GROUP}/orca-operator`;
 const ACTION = 'Reconcile';
 /** The API's limits: 1 kB for a note, 128 characters for an instance. */
-const MAX_NOTE = 1000;
+const MAX_NOTE_BYTES = 1024;
 const MAX_INSTANCE = 128;
-/** Of an object. */
+/** The API's limit for names. */
 const MAX_NAME = 253;
 /** Makes names of the same millisecond unique. */
 const SUFFIX_BYTES = 4;
@@ -53,7 +53,7 @@ export async function emitEvents(
           action: ACTION,
           type,
           reason,
-          note: message.slice(0, MAX_NOTE),
+          note: truncated(message),
           regarding: { apiVersion, kind, name, namespace, uid, resourceVersion },
         },
       });
@@ -71,4 +71,15 @@ export async function emitEvents(
 function sortableSuffix(nowMs: number, index: number): string {
   const time = nowMs.toString(16).padStart(TIME_DIGITS, '0');
   return `${time}${index}${randomBytes(SUFFIX_BYTES).toString('hex')}`;
+}
+
+/** A message may quote the key of an object, which may have any characters. */
+function truncated(message: string): string {
+  const bytes = Buffer.from(message, 'utf8');
+  if (bytes.length <= MAX_NOTE_BYTES) return message;
+  // Without a character that was cut.
+  return bytes
+    .subarray(0, MAX_NOTE_BYTES)
+    .toString('utf8')
+    .replace(/\uFFFD$/, '');
 }

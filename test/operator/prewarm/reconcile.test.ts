@@ -108,6 +108,22 @@ describe('a prewarm that is done once', () => {
     expect(events()).toEqual(['Normal Started', 'Warning Failed']);
   });
 
+  test('has an event of at most 1024 bytes, whatever key it quotes', async () => {
+    const { apply, putCache, reconcile, report, api } = await openPrewarmHarness();
+    putCache();
+    apply();
+    await reconcile();
+    const failures = [{ key: '\u{1F433}'.repeat(300), reason: 'not_found' }];
+    report({ ...WHOLE, objects: { total: 4, done: 3, failed: 1 }, failures });
+    await reconcile();
+    const notes = api
+      .writes()
+      .flatMap(({ path, body }) => (path === PATH.events ? (body as { note: string }).note : []));
+    const last = notes.at(-1) ?? '';
+    expect(Buffer.byteLength(last)).toBeLessThanOrEqual(1024);
+    expect(last).toMatch(/^run 1: 1 of 4 objects failed; the first: \u{1F433}+$/u);
+  });
+
   test('ignores reports of another run, and those of a pod that has finished an earlier one', async () => {
     const { apply, putCache, reconcile, report, condition } = await openPrewarmHarness();
     putCache();
@@ -447,7 +463,7 @@ describe('keys from a ConfigMap', () => {
   });
 
   test('are repaired, unless the name belongs to another owner', async () => {
-    const { apply, putCache, reconcile, api, condition } = await openPrewarmHarness();
+    const { apply, putCache, reconcile, report, api, condition, clock } = await openPrewarmHarness();
     putCache();
     api.put(PATH.configMap('keys'), { data: { list: 'a' } });
     apply(LISTED);
@@ -457,9 +473,14 @@ describe('keys from a ConfigMap', () => {
     expect(api.get(PATH.role)).toMatchObject({ rules: [{ resourceNames: ['keys'] }] });
     api.delete(PATH.role);
     api.put(PATH.role, { metadata: {}, rules: [] });
-    await reconcile();
+    // Nothing reports that the other object is deleted, and the run may end meanwhile.
+    expect((await reconcile()).outcome).toMatchObject({ kind: 'requeue', afterMs: 15_000 });
     expect(condition('Stalled')).toBe('True NameConflict');
     expect(api.get(PATH.role)).toMatchObject({ rules: [] });
+    report(WHOLE);
+    await clock.advance(15_000);
+    await reconcile();
+    expect(condition('Complete')).toBe('True Completed');
   });
 });
 
