@@ -62,7 +62,7 @@ const LAYERS: readonly Layer[] = [
   { files: ['cache/origins/**'], mayImport: [...DRIVER, '#cache/origins/**', '@aws-sdk/client-s3'] },
   { files: ['cache/stores/**'], mayImport: [...DRIVER, '#cache/stores/**'] },
   { files: ['cache/peers/**'], mayImport: [CORE, SHARED, '#shared/kube/**', PORTS, '#cache/wire/http1/**', ...NODE] },
-  // Walks over what the engine and its store offer, as the Kubernetes API asks for it.
+  // Walks the objects that resources of the Kubernetes API name, through the engine.
   {
     files: ['cache/prewarm/**'],
     mayImport: [CORE, SHARED, '#shared/kube/**', '#cache/engine/**', '#cache/prewarm/**', '#crds/**'],

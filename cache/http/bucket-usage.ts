@@ -7,7 +7,8 @@ import type { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { OriginName } from '#cache/engine/ports.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { CacheStatus } from './edge/call.ts';
-import { CACHE_STATUSES, COUNTERS, GAUGES, SOURCES } from './metric-catalog.ts';
+import { GAUGES } from './gauge-catalog.ts';
+import { CACHE_STATUSES, COUNTERS, SOURCES } from './metric-catalog.ts';
 
 /** Prices of the origin, in dollars. */
 export interface Costs {

@@ -11,7 +11,8 @@ import type { EdgeObserver } from './edge/edge.ts';
 import type { ShedReason } from './listener/connection-table.ts';
 import type { StallOutcome } from './listener/send-body.ts';
 import { storeGauges, type StoreGauge } from './store-gauges.ts';
-import { COUNTERS, GAUGES, HISTOGRAMS, METHODS, type MetricSpec } from './metric-catalog.ts';
+import { GAUGES } from './gauge-catalog.ts';
+import { COUNTERS, HISTOGRAMS, METHODS, type MetricSpec } from './metric-catalog.ts';
 import { PlainCounter, PlainHistogram } from './plain-metrics.ts';
 import { SlowRequests } from './slow-requests.ts';
 

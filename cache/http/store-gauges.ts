@@ -4,7 +4,8 @@ import { minuteOf } from '#cache/core/capacity/chunk-key.ts';
 import { ACCOUNT_STATES, type StoreAccount } from '#cache/core/capacity/store-account.ts';
 import type { Capacity } from '#cache/engine/capacity/capacity.ts';
 import { systemClock, type Clock } from '#shared/clock.ts';
-import { GAUGES, type MetricSpec } from './metric-catalog.ts';
+import { GAUGES } from './gauge-catalog.ts';
+import { type MetricSpec } from './metric-catalog.ts';
 
 export type StoreGauge = Extract<keyof typeof GAUGES, `store${string}` | `sweep${string}`> &
   Exclude<keyof typeof GAUGES, 'storeVersioned' | 'storeHungOperations' | 'storeHungBytes'>;

@@ -1,5 +1,5 @@
 /**
- * The cost of Node.js itself for what comes from memory: an HTTP server that keeps whole objects in memory, and answers
+ * The cost of Node.js itself for reads from memory: an HTTP server that keeps whole objects in memory, and answers
  * each request with one block of headers and one write. It exits at the first error.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';

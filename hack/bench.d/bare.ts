@@ -1,5 +1,5 @@
 /**
- * The cost of Node.js itself for what comes from the store: reads objects from a store in ranges into a few reused segments, and sends them
+ * The cost of Node.js itself for reads from the store: reads objects from a store in ranges into a few reused segments, and sends them
  * from there. It verifies nothing, supports one kind of request, and exits at the first error.
  */
 import { createServer, type ServerResponse } from 'node:http';

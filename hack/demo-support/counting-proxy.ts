@@ -6,7 +6,7 @@
  *   node counting-proxy.ts --upstream http://127.0.0.1:7070 [--listen 0.0.0.0:7071] [--admin 0.0.0.0:7072]
  *     [--latency-ms 20]
  *
- * The latency is that of a distant upstream: each request is forwarded so much later.
+ * The latency is that of a distant upstream: each request is forwarded later by that time.
  *
  * On the admin port: `GET /_stats`, `POST /_reset`, `GET /_health`.
  */

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import type { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
-import { COUNTERS, ERROR_CODE, GAUGES, HISTOGRAMS, type MetricSpec } from '#cache/http/metric-catalog.ts';
+import { GAUGES } from '#cache/http/gauge-catalog.ts';
+import { COUNTERS, ERROR_CODE, HISTOGRAMS, type MetricSpec } from '#cache/http/metric-catalog.ts';
 import { openMetrics as openCacheMetrics } from '#cache/http/metrics.ts';
 import type { Condition } from '#operator/api/orca-cache.ts';
 import { openMetrics as openOperatorMetrics } from '#operator/http/metrics.ts';
@@ -77,9 +78,10 @@ describe('docs/reference/metrics.md', () => {
   test('lists exactly the metrics and labels of the operator, and the values of closed labels', async () => {
     const metrics = openOperatorMetrics('0', 'localhost');
     for (const name of ['orcacache', 'orcaprewarm', 'schedulinggate'] as const) {
-      const { queueObserver, watchQueue, reconciled } = metrics.controller(name);
+      const controller = metrics.controller(name);
+      const { queueObserver, reconciled } = controller;
       const queue = new WorkQueue({ clock: systemClock, observe: queueObserver });
-      watchQueue(() => queue, 1);
+      controller.watchQueue(() => queue, 1);
       reconciled('success', 1);
       queueObserver.taken(1);
       queueObserver.finished(1);

@@ -41,6 +41,8 @@ const OUTBOX = 'cache/engine/fill/outbox.ts';
 const FROM_PEER = 'cache/engine/fetch/from-peer.ts';
 const FROM_STORE = 'cache/engine/fetch/from-store.ts';
 const SERVE_FILL = 'cache/engine/serve-fill.ts';
+const SERVE_WARM = 'cache/engine/warm/serve-warm.ts';
+const ADMISSION = 'cache/engine/warm/admission.ts';
 const METADATA = 'cache/engine/metadata/metadata.ts';
 const BLOCK_EVIDENCE = 'cache/engine/fill/block-evidence.ts';
 const REMOVER = 'cache/engine/capacity/remover.ts';
@@ -55,6 +57,7 @@ const isPlainlyBounded = ({ capacity, faults }: Scenario): boolean =>
   capacity.storeBytes === undefined &&
   capacity.clockOffsetMs === 0 &&
   !LOSES_READS.some((fault) => faults.has(fault));
+const isPrewarmed = ({ prewarms }: Scenario): boolean => prewarms.length > 0;
 const isSparse = ({ tiers, chunkBytes }: Scenario): boolean =>
   tiers.some(({ chunkSizeBytes }) => chunkSizeBytes > 2 * chunkBytes);
 
@@ -790,6 +793,78 @@ export const MUTATIONS: readonly Mutation[] = [
         file: ACCOUNTANT,
         search: '(other) => !other.report.covered.some(',
         replace: '(other) => other.report.epoch !== report.epoch || !other.report.covered.some(',
+      },
+    ],
+  },
+  {
+    name: 'a chunk counts as warmed before it is committed',
+    seed: 47,
+    shows: isPrewarmed,
+    edits: [
+      {
+        file: SERVE_WARM,
+        search: 'if (context.outbox.settled(path) !== undefined) await waitForCommit(context, flight.chunk, signal);',
+        replace: 'if (isNew) return flight.fetchedBytes;',
+      },
+    ],
+  },
+  {
+    name: 'a prewarm fills a chunk that is being filled',
+    seed: 1063,
+    shows: isPrewarmed,
+    edits: [
+      {
+        file: SERVE_WARM,
+        search: 'const running = flights.get(path);',
+        replace: 'const running = undefined as ReturnType<typeof flights.get>;',
+      },
+      {
+        file: ADMISSION,
+        search: 'const running = flights.get(chunk.path);',
+        replace: 'const running = undefined as ReturnType<typeof flights.get>;',
+      },
+    ],
+  },
+  {
+    name: 'fills of a prewarm hold more than their share of the memory',
+    seed: 7,
+    shows: isPrewarmed,
+    edits: [
+      {
+        file: FLIGHTS,
+        search: 'if (inBackground.length > 0 && sizeBytes > memory.budgetBytes * BACKGROUND_SHARE) return undefined;',
+        replace: 'if (inBackground.length > 0 && sizeBytes > memory.budgetBytes) return undefined;',
+      },
+    ],
+  },
+  {
+    name: 'a prewarm takes all slots at the origin',
+    seed: 1415,
+    shows: isPrewarmed,
+    edits: [
+      {
+        file: 'cache/engine/upstream/origin-limiter.ts',
+        search: 'const WARM_SHARE = 1 / 2;',
+        replace: 'const WARM_SHARE = 1;',
+      },
+    ],
+  },
+  {
+    name: 'a suspended prewarm waits for room',
+    seed: 7,
+    shows: isPrewarmed,
+    edits: [{ file: ADMISSION, search: "signal.addEventListener('abort', onAbort, { once: true });", replace: '' }],
+  },
+  {
+    name: 'a prewarm relies on the catalog',
+    seed: 359,
+    shows: isPrewarmed,
+    edits: [
+      {
+        file: 'cache/engine/warm/warm.ts',
+        search: 'const found = await lookInStore(options, chunk, signal);',
+        replace:
+          "const found = options.catalog.has(chunk.path) ? 'stored' : await lookInStore(options, chunk, signal);",
       },
     ],
   },

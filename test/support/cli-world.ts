@@ -17,6 +17,7 @@ export interface RecordedPod {
   readonly status: Json | undefined;
   readonly top?: Json | undefined;
   readonly store?: Json | undefined;
+  readonly prewarms?: Json | undefined;
   readonly failure?: KubeError;
   readonly resource: Json;
 }
@@ -186,9 +187,13 @@ export function fakeCluster(world: World): Cluster {
       if (pod.failure !== undefined) throw pod.failure;
       if (path === '/objects') return world.objects(name, query);
       if (path === '/reads') return world.reads(name, String(query['versions']).split(','));
-      const answer = { '/status': pod.status, '/top': pod.top, '/store': pod.store, '/pins': { pins: world.pins } }[
-        path
-      ];
+      const answer = {
+        '/status': pod.status,
+        '/top': pod.top,
+        '/store': pod.store,
+        '/pins': { pins: world.pins },
+        '/prewarms': pod.prewarms,
+      }[path];
       if (answer === undefined) throw new KubeError(404, '', `GET ${path}: 404 404 Not Found (not JSON)`);
       return answer;
     },

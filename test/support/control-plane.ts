@@ -110,7 +110,7 @@ export async function openControlPlane(): Promise<ControlPlane> {
     kube,
     kubeconfig: (user) => file(`${user}.yaml`),
     async operatorWrites() {
-      // Without what follows the last line break: a line that is still being written.
+      // The last line may still be being written.
       const lines = (await readFile(file('audit.log'), 'utf8').catch(() => '')).split('\n').slice(0, -1);
       return lines.map((line) => wordsOf(JSON.parse(line) as AuditEvent));
     },

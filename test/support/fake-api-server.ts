@@ -28,7 +28,6 @@ import {
   openStore,
   parsePath,
   type Change,
-  type Preconditions,
   type ResourcePath,
   type WriteOptions,
 } from './fake-api-store.ts';
@@ -310,7 +309,7 @@ export async function openFakeApiServer(options: FakeApiServerOptions = {}): Pro
       }
       case 'DELETE': {
         const preconditions = isObject(body['preconditions']) ? body['preconditions'] : {};
-        const removed = store.remove(path, preconditions as Preconditions);
+        const removed = store.remove(path, preconditions);
         if (options.collectGarbage === true) store.collectGarbage();
         return answer(response, 200, removed);
       }
