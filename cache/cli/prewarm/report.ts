@@ -4,6 +4,7 @@ import type { CommandContext } from '#cache/cli/frame/command.ts';
 import { printResult } from '#cache/cli/output/print.ts';
 import { formatTable, printable } from '#cache/cli/output/table.ts';
 import { formatBytes, formatDate, formatDuration } from '#cache/cli/output/units.ts';
+import { openLive } from './live.ts';
 import { openProgress } from './progress.ts';
 import { jsonOf, type PrewarmState } from './state.ts';
 import { waitForPrewarm } from './wait.ts';
@@ -20,7 +21,8 @@ export async function waitAndReport(context: CommandContext, name: string): Prom
   const timeoutMs = durationOf('--timeout', timeout);
   const cluster = await context.connect();
   const display = openProgress(io);
-  const waited = await waitForPrewarm({ prewarms: cluster.prewarms, name, clock, signal, timeoutMs, display });
+  const refine = io.showsProgress ? openLive({ cluster, clock, signal }) : async (state: PrewarmState) => state;
+  const waited = await waitForPrewarm({ prewarms: cluster.prewarms, name, clock, signal, timeoutMs, display, refine });
   const { end, state } = waited;
   if (end === 'interrupted' || end === 'late') {
     io.err(`${end === 'late' ? `Not complete within ${timeout}: ` : ''}${howToFollow(name, cluster.namespace)}`);

@@ -4,6 +4,7 @@ import type { Clock } from '#shared/clock.ts';
 import type { Prewarms } from '#cache/cli/cluster/cluster.ts';
 import { CliError } from '#cache/cli/frame/errors.ts';
 import type { Fields } from '#cache/cli/replies/fields.ts';
+import type { Refine } from './live.ts';
 import type { ProgressDisplay } from './progress.ts';
 import { stateOf, type PrewarmState } from './state.ts';
 
@@ -15,6 +16,8 @@ export interface WaitOptions {
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
   readonly display: ProgressDisplay;
+  /** Adds newer figures for the display. */
+  readonly refine: Refine;
 }
 
 export interface Waited {
@@ -31,13 +34,13 @@ const NO_NEWS = /^run \d+ is in progress$/;
 const UNSEEN_MS = 15_000;
 
 export async function waitForPrewarm(options: WaitOptions): Promise<Waited> {
-  const { clock, signal, timeoutMs, display, name } = options;
+  const { clock, signal, timeoutMs, display, refine, name } = options;
   const startedMs = clock.now();
   let state: PrewarmState | undefined;
   try {
     for (;;) {
       state = await nextState(options, state?.uid);
-      display.update(state, clock.date());
+      display.update(await refine(state), clock.date());
       const { message } = state;
       const end = endOf(state);
       if (end !== undefined) return { end, state };

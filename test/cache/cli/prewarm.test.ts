@@ -356,6 +356,55 @@ describe('waiting', () => {
     }
   });
 
+  describe('the bar', () => {
+    const report = (done: number): Json => ({
+      uid: 'uid-p',
+      name: 'p',
+      run: 1,
+      state: 'running',
+      listed: true,
+      objects: { total: 10, done, failed: 0 },
+      bytes: { total: 1000 * GIB, done: done * 100 * GIB, fromOrigin: 0, alreadyStored: 0 },
+      bytesPerSecond: GIB,
+    });
+    const status = running(0.5, {
+      objects: { total: 10, done: 5, failed: 0 },
+      bytes: { total: 1000 * GIB, done: 500 * GIB },
+    });
+    /** The numbers of objects that are shown, one for each look at a cluster whose second pod walks. */
+    const shown = async (looks: readonly (Json | KubeError)[]): Promise<number[]> => {
+      const world = healthyWorld();
+      world.prewarms = [prewarmNamed('p')];
+      const pods = world.pods;
+      let look = -1;
+      world.onLook = () => {
+        // The first one is before the wait.
+        const now = looks[Math.max(0, look++)];
+        world.prewarms = [prewarmNamed('p', { status: now === undefined ? complete() : status })];
+        world.pods = pods.map((pod, index) =>
+          now instanceof KubeError
+            ? { ...pod, failure: now }
+            : { ...pod, prewarms: { prewarms: index === 1 && now !== undefined ? [now] : [] } },
+        );
+      };
+      const { err } = await runCli('prewarm --wait p', world, { clock: jumpingClock(), io: { showsProgress: true } });
+      return [...err.matchAll(/(\d+)\/10 objects/g)].map(([, done]) => Number(done));
+    };
+
+    test('shows what the walking replica reports, which is newer than the status', async () => {
+      expect(await shown([report(6), report(7), report(8)])).toEqual([6, 7, 8]);
+    });
+
+    test('shows the status while a replica that has just taken over is behind it', async () => {
+      expect(await shown([report(6), report(4), report(7)])).toEqual([6, 5, 7]);
+    });
+
+    test('shows the status without the right to query pods', async () => {
+      const forbidden = new KubeError(403, 'Forbidden', 'GET /p: 403 forbidden');
+      expect(await shown([forbidden, report(7), report(8)])).toEqual([5, 5, 5]);
+    });
+  });
+
   test('a bar never wraps', async () => {
     for (const columns of [10, 40, 60, 80, 100, 200]) {
       const world = healthyWorld();
