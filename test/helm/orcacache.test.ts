@@ -60,6 +60,18 @@ describe('the chart orcacache', () => {
     expect(rendered.match(/helm[.]sh\/resource-policy: keep/g) ?? []).toHaveLength(kept);
   });
 
+  test('renders with the values of a release that had no scheduling gates', async () => {
+    const rendered = await template(CHART, '--set', 'schedulingGates=null');
+    expect(rendered).toContain('- name: SCHEDULING_GATES\n              value: "false"');
+  });
+
+  test('lets the operator patch pods only with scheduling gates', async () => {
+    const patched = async (...more: readonly string[]): Promise<number> =>
+      (await template(CHART, ...more)).match(/resources: \[pods\]\n +verbs: \[patch\]/g)?.length ?? 0;
+    expect(await patched()).toBe(0);
+    expect(await patched('--set', 'schedulingGates.enabled=true')).toBe(1);
+  });
+
   test('rejects a misspelt value', async () => {
     expect(await stderrOf(template(CHART, '--set', 'logLevl=debug'))).toContain('logLevl');
   });

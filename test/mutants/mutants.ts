@@ -8,6 +8,7 @@ import { CAPACITY_MUTANTS } from './capacity.ts';
 import { CLI_MUTANTS } from './cli.ts';
 import { CONNECTION_MUTANTS } from './connections.ts';
 import { CORE_MUTANTS } from './core.ts';
+import { CRD_MUTANTS } from './crds.ts';
 import { ENGINE_MUTANTS } from './engine.ts';
 import { FILE_THREAD_MUTANTS } from './file-threads.ts';
 import { FRESHNESS_MUTANTS } from './freshness.ts';
@@ -30,6 +31,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...CAPACITY_MUTANTS,
   ...CLI_MUTANTS,
   ...CORE_MUTANTS,
+  ...CRD_MUTANTS,
   ...CONNECTION_MUTANTS,
   ...ENGINE_MUTANTS,
   ...FILE_THREAD_MUTANTS,
