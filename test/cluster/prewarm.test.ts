@@ -1,6 +1,6 @@
 /** Prewarming on three real nodes. A proxy counts what the origin sends: each byte of each object, once. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { table } from '#hack/demo.d/table.ts';
 import { processOf } from './container-process.ts';
 import { eventually } from './operator-world.ts';
@@ -20,6 +20,8 @@ const SLOW_RATE = Math.min(RATE, Math.floor(SET_BYTES / 24));
 /** What a killed replica had fetched and not stored is fetched again. */
 const MAX_AMPLIFICATION = 1.02;
 const RUN_S = Math.ceil(SET_BYTES / SLOW_RATE) * 2 + 120;
+/** A run, and reads of what it has stored at a tenth of what two cores serve. */
+vi.setConfig({ testTimeout: 2 * RUN_S * 1000 });
 const SUSPEND_MS = IS_PROOF ? 2_000 : 10_000;
 const COLD_READS = IS_PROOF ? 60 : 20;
 /** Less than a chunk: their bytes do not change the rate that is measured. */
