@@ -21,6 +21,7 @@ export interface PrewarmReport {
     readonly fromOrigin: number;
     readonly alreadyStored: number;
   };
+  /** How fast `bytes.done` has grown in the last 15 s. */
   readonly bytesPerSecond: number;
   /** The first ten. */
   readonly failures: readonly PrewarmFailure[];

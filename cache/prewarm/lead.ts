@@ -10,7 +10,9 @@ import type { Log } from '#shared/log.ts';
 import { openSemaphore, type WithPermit } from '#shared/semaphore.ts';
 import type { RunRecord } from './record.ts';
 import type { Records } from './records.ts';
+import { reportOf } from './report.ts';
 import { wantedRun, type PrewarmResource, type PrewarmRun } from './resource.ts';
+import { emptyTally } from './tally.ts';
 
 /** Each walk has its own chunks at once; further runs wait for one to end. */
 const MAX_WALKS = 8;
@@ -169,7 +171,7 @@ export class Lead {
     const record = await this.#record(led.run.uid, signal);
     const ofThisRun = record?.run === led.run.run ? record : undefined;
     if (ofThisRun?.state === 'finished') {
-      led.report = () => reportOf(ofThisRun);
+      led.report = () => recordedReport(ofThisRun);
       return;
     }
     const walking = open(led.run, ofThisRun, ofThisRun === undefined ? record : undefined);
@@ -190,39 +192,12 @@ export class Lead {
   }
 }
 
-function waiting({ uid, name, run }: PrewarmRun, message: string): PrewarmReport {
-  return {
-    uid,
-    name,
-    run,
-    state: 'running',
-    listed: false,
-    objects: { total: 0, done: 0, failed: 0 },
-    bytes: { total: 0, done: 0, fromOrigin: 0, alreadyStored: 0 },
-    bytesPerSecond: 0,
-    failures: [],
-    pin: 'none',
-    message,
-  };
+function waiting(run: PrewarmRun, message: string): PrewarmReport {
+  const facts = { state: 'running', listed: false, bytesPerSecond: 0, failures: [], pin: 'none', message } as const;
+  return reportOf(run, emptyTally(), facts);
 }
 
-function reportOf({ uid, name, run, state, listed, tally, failures, pin }: RunRecord): PrewarmReport {
-  return {
-    uid,
-    name,
-    run,
-    state,
-    listed,
-    objects: { total: tally.objects, done: tally.done, failed: tally.failed },
-    bytes: {
-      total: tally.totalBytes,
-      done: tally.doneBytes,
-      fromOrigin: tally.originBytes,
-      alreadyStored: tally.storedBytes,
-    },
-    bytesPerSecond: 0,
-    failures,
-    pin: pin.state,
-    message: pin.message,
-  };
+function recordedReport(record: RunRecord): PrewarmReport {
+  const { state, listed, failures, pin, tally } = record;
+  return reportOf(record, tally, { state, listed, bytesPerSecond: 0, failures, pin: pin.state, message: pin.message });
 }

@@ -12,11 +12,14 @@ import { Progress, type ObjectProgress } from './progress.ts';
 import { NO_PIN, type Retry, type RunRecord } from './record.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import type { Records } from './records.ts';
+import { reportOf } from './report.ts';
 import type { PrewarmRun } from './resource.ts';
 import { RunContext } from './run-context.ts';
 import type { RunPin } from './run-pin.ts';
 import { Slots } from './slots.ts';
+import { emptySurvey, survey } from './survey.ts';
 import { openTarget, titleOf, type TargetSources } from './targets/open.ts';
+import { patientPages } from './targets/patient-pages.ts';
 import { warmObject } from './warm-object.ts';
 
 /** Objects between the oldest that is not done and the newest: a page. */
@@ -58,6 +61,7 @@ export class Walk {
   readonly #progress: Progress;
   readonly #objects: Slots;
   readonly #keeper: RecordKeeper;
+  readonly #survey = emptySurvey();
   #run: PrewarmRun;
   #state: RunRecord['state'] = 'running';
   #isListed: boolean;
@@ -84,28 +88,25 @@ export class Walk {
   }
 
   report(): PrewarmReport {
-    const { uid, name, run } = this.#run;
     const { now, failures } = this.#progress;
     const isRunning = this.#state === 'running';
+    // The walk may find fewer objects than there were before.
+    const ahead = this.#isListed ? emptySurvey() : this.#survey;
     const pin = this.#options.pin?.record ?? NO_PIN;
-    return {
-      uid,
-      name,
-      run,
-      state: this.#state,
-      listed: this.#isListed,
-      objects: { total: now.objects, done: now.done, failed: now.failed },
-      bytes: {
-        total: now.totalBytes,
-        done: now.doneBytes,
-        fromOrigin: now.originBytes,
-        alreadyStored: now.storedBytes,
+    const objects = Math.max(now.objects, ahead.objects);
+    const totalBytes = Math.max(now.totalBytes, ahead.sizeBytes);
+    return reportOf(
+      this.#run,
+      { ...now, objects, totalBytes },
+      {
+        state: this.#state,
+        listed: this.#isListed || ahead.isComplete,
+        bytesPerSecond: isRunning ? this.#context.speed.bytesPerSecond() : 0,
+        failures,
+        pin: pin.state,
+        message: (isRunning && this.#context.trouble) || pin.message,
       },
-      bytesPerSecond: isRunning ? this.#context.speed.bytesPerSecond() : 0,
-      failures,
-      pin: pin.state,
-      message: (isRunning && this.#context.trouble) || pin.message,
-    };
+    );
   }
 
   /** Another rate or parallelism. */
@@ -126,6 +127,7 @@ export class Walk {
     const either = AbortSignal.any([signal, this.#broken.signal, ending.signal]);
     const allEnded = new AbortController();
     const saving = this.#keeper.saveNowAndThen(AbortSignal.any([either, allEnded.signal]));
+    const surveying = this.#lookAhead(either);
     try {
       await this.#list(either);
       await this.#retry(either);
@@ -142,8 +144,19 @@ export class Walk {
       throw this.#broken.signal.aborted ? this.#broken.signal.reason : error;
     } finally {
       ending.abort(new Error('the walk is over'));
-      await saving;
+      await Promise.all([saving, surveying]);
       if (this.#state === 'running') await this.#keeper.handOver();
+    }
+  }
+
+  /** Never rejects: the walk itself finds out what cannot be listed. */
+  async #lookAhead(signal: AbortSignal): Promise<void> {
+    if (this.#isListed) return;
+    try {
+      await survey(this.#survey, this.#run, this.#options.sources, this.#context, signal);
+    } catch (error) {
+      if (!signal.aborted)
+        this.#options.log.debug('prewarm: the totals are not known ahead', { ...this.#facts(), error });
     }
   }
 
@@ -167,24 +180,13 @@ export class Walk {
     for (let attempt = 1; ; attempt++) {
       try {
         const source = openTarget(spec, this.#options.sources);
-        let pages = source.pages(after, signal);
-        const next = async () => {
-          try {
-            return await pages.next();
-          } catch (error) {
-            // A generator that has thrown is at its end.
-            pages = source.pages(after, signal);
-            throw error;
-          }
-        };
-        for (;;) {
-          const page = await this.#context.patiently(signal, next);
-          if (page.done === true) return;
-          for (const { key, sizeBytes, after: end } of page.value.keys)
+        for await (const page of patientPages(source, after, this.#context, signal)) {
+          for (const { key, sizeBytes, after: end } of page.keys)
             await this.#begin(target, key, sizeBytes ?? 0, end, signal);
-          ({ after } = page.value);
+          ({ after } = page);
           this.#progress.passed(target, after);
         }
+        return;
       } catch (error) {
         signal.throwIfAborted();
         this.#options.log.warn('prewarm: a target cannot be listed', {

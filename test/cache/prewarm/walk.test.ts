@@ -101,7 +101,7 @@ describe('a walk', () => {
     const { warm, clock, start } = world();
     for (let at = 0; at < 2_500; at++) warm.put(`llama/${at}`, CHUNK_BYTES);
     warm.before = () => clock.sleep(1);
-    const { finished, walk } = await start({ parallelism: 3 });
+    const { finished } = await start({ parallelism: 3 });
     const report = await finished();
     expect(report.objects).toEqual({ total: 2_500, done: 2_500, failed: 0 });
     // Once to count, once to walk.
@@ -112,8 +112,8 @@ describe('a walk', () => {
   it('knows what there is to do before it is done', async () => {
     const { warm, clock, start } = world();
     for (let at = 0; at < 2_500; at++) warm.put(`llama/${at}`, CHUNK_BYTES);
-    warm.before = async (call) => {
-      if (call === 'chunk') await clock.sleep(1_000);
+    warm.before = async (call, _key, signal) => {
+      if (call === 'chunk') await clock.sleep(1_000, signal);
     };
     const { walk, stop } = await start();
     await clock.advance(1_500);
