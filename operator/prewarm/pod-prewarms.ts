@@ -1,6 +1,6 @@
 /**
  * What the cache pods report about runs (`GET /prewarms`). One report of a pod is about all prewarms, so it is shared by
- * the reconciles of a few seconds.
+ * the reconciles of a second.
  */
 import { POD_PORT } from '#crds/names.ts';
 import { collectionPath } from '#operator/api/manifest.ts';
@@ -27,8 +27,8 @@ export interface PodPrewarms {
 /** Rejects if the pod does not answer. */
 export type ProbePrewarms = (podIp: string, signal: AbortSignal) => Promise<readonly PrewarmReport[]>;
 
-/** Below the interval of the status (5 s), so that every status is of new figures. */
-const MAX_AGE_MS = 4000;
+/** Below the shortest interval between two rechecks of a prewarm (1 s). */
+const MAX_AGE_MS = 900;
 /** Bounds the open connections when pods do not answer. */
 const MAX_REQUESTS = 20;
 

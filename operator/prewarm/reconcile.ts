@@ -19,7 +19,7 @@ import { grantKeys } from './grant-keys.ts';
 import { openProgressPace, type ProgressPace } from './pace.ts';
 import type { PodPrewarms, RunReports } from './pod-prewarms.ts';
 import { findProblem, type Problem } from './problem.ts';
-import { isOver, step } from './run.ts';
+import { isOver, step, type Step } from './run.ts';
 import { graceLeftMs, statusOf } from './status.ts';
 
 export interface PrewarmReconcilerOptions {
@@ -46,7 +46,10 @@ interface Observed {
 }
 
 /** While it runs. Each status then has new figures. */
-export const STATUS_INTERVAL_MS = 5000;
+const STATUS_INTERVAL_MS = 5000;
+/** A run of a few objects ends within seconds, and gated pods may wait for it. */
+const YOUNG_RUN_MS = 15_000;
+const YOUNG_RECHECK_MS = 1000;
 /** A suspended run has stopped within seconds; then only its last figures may still come. */
 const SUSPENDED_RECHECK_MS = 30_000;
 /** Caches and ConfigMaps are not watched. In the grace period they are expected any moment. */
@@ -93,7 +96,7 @@ async function runPass(pass: Pass): Promise<Outcome> {
       options.clock,
     );
   }
-  return phase.kind === 'over' ? expire(pass, status, isChanged) : outcomeOf(pass, phase, next.nextRunMs, problem);
+  return phase.kind === 'over' ? expire(pass, status, isChanged) : outcomeOf(pass, phase, next, problem);
 }
 
 async function observe({ options, api, prewarm }: Pass): Promise<Observed> {
@@ -112,14 +115,16 @@ async function observe({ options, api, prewarm }: Pass): Promise<Observed> {
 function outcomeOf(
   { prewarm, options }: Pass,
   phase: Phase,
-  nextRunMs: number | undefined,
+  { run, nextRunMs }: Step,
   problem: Problem | undefined,
 ): Outcome {
   const requeue = (afterMs: number): Outcome => ({ kind: 'requeue', afterMs, reason: phase.kind });
   const nowMs = options.clock.date();
   switch (phase.kind) {
-    case 'running':
-      return requeue(STATUS_INTERVAL_MS);
+    case 'running': {
+      const isYoung = nowMs - Date.parse(run.startTime ?? '') < YOUNG_RUN_MS;
+      return requeue(isYoung ? YOUNG_RECHECK_MS : STATUS_INTERVAL_MS);
+    }
     case 'suspended':
       return phase.isOpen && prewarm.status?.activeRun !== undefined ? requeue(SUSPENDED_RECHECK_MS) : { kind: 'done' };
     case 'blocked': {

@@ -22,7 +22,7 @@ describe('a prewarm that is done once', () => {
     putCache();
     apply();
     const first = await reconcile();
-    expect(first.outcome).toEqual({ kind: 'requeue', afterMs: 5000, reason: 'running' });
+    expect(first.outcome).toEqual({ kind: 'requeue', afterMs: 1000, reason: 'running' });
     expect(status()).toMatchObject({
       observedGeneration: 1,
       state: 'Pending',
@@ -140,7 +140,10 @@ describe('a prewarm that is done once', () => {
     apply();
     await reconcile();
     expect(message('Reconciling')).toBe('run 1 waits for a replica of the cache');
+    await clock.advance(15_000);
+    expect((await reconcile()).outcome).toMatchObject({ afterMs: 5000 });
     report({ ...HALF, message: 'the origin is not available' });
+    await clock.advance(5000);
     await reconcile();
     expect(message('Reconciling')).toBe('the origin is not available');
     api.delete(PATH.pod('models-0'));
