@@ -17,6 +17,11 @@ function open(cache: Replicas) {
   };
 }
 
+function versionsOf(list: Record<string, unknown>): { versionHex: string; sizeBytes: number }[] {
+  const items = list['items'] as readonly { version: string; sizeBytes: number }[];
+  return items.map(({ version, sizeBytes }) => ({ versionHex: version, sizeBytes }));
+}
+
 test('ls, du and explain show what was read, and where it is', async () => {
   await using cache = await startReplicas({ replicas: 2 });
   const ask = open(cache);
@@ -35,8 +40,16 @@ test('ls, du and explain show what was read, and where it is', async () => {
   const list = await ask(`ls s3://${BUCKET}/d/`);
   expect(list['items']).toMatchObject([
     { key: `d/${key}`, sizeBytes: 3.5 * MIB, chunkCount: 4, storedBytes: 2 * MIB, storedChunks: 2 },
-    { key: 'd/unread', storedBytes: 0, storedChunks: 0 },
+    { key: 'd/unread', storedBytes: 0, storedChunks: 0, pinnedBy: [], lastReadMs: null },
   ]);
+  // Reads are reported once a minute, to the replica that counts the shard.
+  await cache.all[0]!.cache.engine.capacity.pins.put(
+    { name: 'by-hand', expiresMs: null, versions: versionsOf(list) },
+    new AbortController().signal,
+  );
+  const pinned = await ask(`ls s3://${BUCKET}/d/`);
+  expect(pinned['items']).toMatchObject([{ pinnedBy: ['by-hand'] }, { pinnedBy: ['by-hand'] }]);
+  expect((await ask('pins'))['items']).toMatchObject([{ name: 'by-hand', prewarm: null, versions: 2 }]);
   expect((await ask(`ls s3://${BUCKET}/ --cached`))['items']).toHaveLength(1);
   expect(await ask(`du s3://${BUCKET}/d/`)).toMatchObject({ objects: 2, sizeBytes: 5.5 * MIB, storedBytes: 2 * MIB });
 

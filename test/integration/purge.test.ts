@@ -29,7 +29,10 @@ describe('a purge', () => {
     expect(refused.body.toString()).toContain('missing');
     expect(sha256((await http(cache.all[1]!.edge, path)).body)).toBe(sha256(before));
 
-    expect(await purge(configOf(cache.all[0]!), { bucket: BUCKET, key })).toBeUndefined();
+    expect(await purge(configOf(cache.all[0]!), { bucket: BUCKET, key })).toEqual({
+      deletedChunks: 0,
+      deletedBytes: 0,
+    });
     await expect
       .poll(async () => {
         const reads = await Promise.all(cache.all.map(({ edge }) => http(edge, path)));
@@ -41,5 +44,29 @@ describe('a purge', () => {
   test('a purge in a bucket that is not served is refused', async () => {
     await using cache = await startReplicas();
     expect(await purge(configOf(cache.all[0]!), { bucket: 'others', key: 'a' })).toMatch(/^404: .*others/);
+  });
+
+  test('with chunks, it also deletes what is stored of the object, and nothing else', async () => {
+    await using cache = await startReplicas({ replicas: 2 });
+    const key = 'd/a';
+    for (const [name, sizeMiB] of [
+      [key, 3.5],
+      ['d/a2', 1],
+    ] as const) {
+      await cache.put(name, patternBytes(sizeMiB * MIB, 1));
+      expect((await http(cache.all[0]!.edge, `/${BUCKET}/${name}`)).status).toBe(200);
+    }
+    await cache.idle();
+    const chunksOf = async (): Promise<number> => (await cache.stored()).size;
+    expect(await chunksOf()).toBe(5);
+    const purged = await purge(configOf(cache.all[1]!), { bucket: BUCKET, key, chunks: true });
+    expect(purged).toEqual({ deletedChunks: 4, deletedBytes: 3.5 * MIB });
+    expect(await chunksOf()).toBe(1);
+    // The other replica still believes that they are stored.
+    cache.forgetMemory();
+    const { status, body } = await http(cache.all[0]!.edge, `/${BUCKET}/${key}`);
+    expect([status, sha256(body)]).toEqual([200, sha256(patternBytes(3.5 * MIB, 1))]);
+    await cache.idle();
+    expect(await chunksOf()).toBe(5);
   });
 });
