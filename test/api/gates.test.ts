@@ -66,6 +66,6 @@ test('a gated pod starts when its prewarm is complete; otherwise it has an event
     expect(await gatesOf(kube, 'starts')).toEqual([]);
   }, patience);
   expect(await gatesOf(kube, 'lost')).toEqual([GATE]);
-  expect(operator.output()).not.toContain('403');
+  expect(operator.output()).not.toContain(': 403 ');
   expect(operator.output()).not.toContain('"level":"error"');
 });

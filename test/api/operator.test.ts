@@ -49,7 +49,7 @@ describe('with the chart’s permissions', () => {
     );
     expect(await writesAtRest()).toEqual(before);
     // No request was forbidden.
-    expect(operator.output()).not.toContain('403');
+    expect(operator.output()).not.toContain(': 403 ');
     expect(operator.output()).not.toContain('"level":"error"');
   });
 });

@@ -81,6 +81,6 @@ test('prewarms run, report, suspend, end and expire with the chart’s permissio
     body: { metadata: { annotations: { 'example.com/look': 'again' } } },
   });
   expect(await world.writesAtRest()).toEqual(before);
-  expect(operator.output()).not.toContain('403');
+  expect(operator.output()).not.toContain(': 403 ');
   expect(operator.output()).not.toContain('"level":"error"');
 });
