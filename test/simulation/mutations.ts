@@ -826,18 +826,6 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'fills of a prewarm hold more than their share of the memory',
-    seed: 7,
-    shows: isPrewarmed,
-    edits: [
-      {
-        file: FLIGHTS,
-        search: 'if (inBackground.length > 0 && sizeBytes > memory.budgetBytes * BACKGROUND_SHARE) return undefined;',
-        replace: 'if (inBackground.length > 0 && sizeBytes > memory.budgetBytes) return undefined;',
-      },
-    ],
-  },
-  {
     name: 'a prewarm takes all slots at the origin',
     seed: 1415,
     shows: isPrewarmed,
@@ -848,12 +836,6 @@ export const MUTATIONS: readonly Mutation[] = [
         replace: 'const WARM_SHARE = 1;',
       },
     ],
-  },
-  {
-    name: 'a suspended prewarm waits for room',
-    seed: 7,
-    shows: isPrewarmed,
-    edits: [{ file: ADMISSION, search: "signal.addEventListener('abort', onAbort, { once: true });", replace: '' }],
   },
   {
     name: 'a prewarm relies on the catalog',
