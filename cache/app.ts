@@ -134,10 +134,10 @@ function followRuntime({ config, env, clock, log }: CacheOptions, signal: AbortS
 }
 
 /** The implementations of the engine's ports. */
-async function openDrivers({ config, env, clock, log, stopping, peerDeadAfterMs }: CacheOptions) {
+async function openDrivers({ config, env, clock, log, stopping, kube, peerDeadAfterMs }: CacheOptions) {
   const origin = openOrigin(config, env);
   const store = openStore(config, env);
-  const peers = openPeers(config, { clock, log, stopping });
+  const peers = openPeers(config, { clock, log, stopping, kube });
   const { authDirectory } = config.peers;
   const peerKeys = authDirectory === undefined ? undefined : await openPeerKeys(authDirectory, clock, log);
   const peerClient = openFillClient({

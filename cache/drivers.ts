@@ -36,12 +36,15 @@ export function openKube(clock: Clock): KubeClient {
   return openKubeClient(openInCluster(), { clock });
 }
 
-export function openPeers(config: Config, context: { clock: Clock; log: Log; stopping: AbortSignal }): PeerView {
+export function openPeers(
+  config: Config,
+  context: { clock: Clock; log: Log; stopping: AbortSignal; kube: KubeClient | undefined },
+): PeerView {
   const { peers, listen } = config;
   if (peers.type === 'Static') return openStaticPeers(peers);
   return openEndpointSlices({
     ...context,
-    client: openKube(context.clock),
+    client: context.kube ?? openKube(context.clock),
     namespace: peers.namespace,
     service: peers.service,
     self: { ip: peers.self, port: listen.peer.port },

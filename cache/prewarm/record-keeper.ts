@@ -74,6 +74,7 @@ export class RecordKeeper {
   }
 
   async #isSaved(signal: AbortSignal): Promise<boolean> {
+    if (this.#isDropped) return true;
     try {
       // The pin first: what is before the recorded position is pinned.
       const state = this.#options.state();

@@ -59,7 +59,7 @@ export interface ReplicasOptions {
   /** The peers in a replica's configuration; default all. */
   readonly peersOf?: (index: number, addresses: readonly string[]) => readonly string[];
   /** Dotted paths of every replica's file and their values; or of each one's. */
-  readonly changes?: Changes | ((index: number) => Changes);
+  readonly changes?: Changes | ((index: number, address: string) => Changes);
   /** The cluster's secret as each replica has it; default one key for all. */
   readonly peerKeysOf?: (index: number) => { readonly key: Uint8Array; readonly previousKey?: Uint8Array };
   /** Whether the store's verdict is noted there before the first replica starts; default true: no test waits for a probe. */
@@ -173,7 +173,7 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
       },
     };
     const { changes = {} } = options;
-    return stringify(changed(file, typeof changes === 'function' ? changes(index) : changes));
+    return stringify(changed(file, typeof changes === 'function' ? changes(index, addresses[index] ?? '') : changes));
   });
 
   const running: RunningReplica[] = [];
