@@ -27,22 +27,31 @@ export function openLive(options: LiveOptions): Refine {
   const { clock, signal } = options;
   let walker: CachePod | undefined;
   let nextMs = -Infinity;
+  let last: PrewarmState | undefined;
+  /** The status may be older than what was shown, and a replica that takes over counts from its last record. */
+  const forward = (state: PrewarmState): PrewarmState => {
+    const isBehind = last !== undefined && last.runs === state.runs && last.bytes.done > state.bytes.done;
+    if (isBehind) return { ...state, objects: last!.objects, bytes: last!.bytes, isListed: last!.isListed };
+    last = state;
+    return state;
+  };
   return async (state) => {
-    if (state.phase !== 'Running' || clock.now() < nextMs) return state;
+    if (state.phase !== 'Running') return state;
+    if (clock.now() < nextMs) return forward(state);
     try {
       const late = () => new KubeError(0, 'Timeout', 'no pod has answered in time');
       const found = await withDeadline(clock, TIMEOUT_MS, late, signal, (bounded) =>
         find(options, state, walker, bounded),
       );
       walker = found?.pod;
-      if (found !== undefined) return withReport(state, found.report, clock.date());
+      if (found !== undefined) return forward(withReport(state, found.report, clock.date()));
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof KubeError)) throw error;
       walker = undefined;
     }
     nextMs = clock.now() + PAUSE_MS;
-    return state;
+    return forward(state);
   };
 }
 
@@ -65,17 +74,19 @@ async function find(
   return undefined;
 }
 
-/** A replica that has just taken over may be behind the status. */
+/** A replica that has just taken over may be behind the status, and lists again what was listed before. */
 function withReport(state: PrewarmState, report: PrewarmReport, nowMs: number): PrewarmState {
   const { bytes, objects, listed, bytesPerSecond } = report;
   if (bytes.done < state.bytes.done || objects.done + objects.failed < state.objects.done + state.objects.failed)
     return state;
-  const leftMs = bytesPerSecond > 0 ? ((bytes.total - bytes.done) / bytesPerSecond) * 1_000 : undefined;
+  const totalBytes = listed ? bytes.total : Math.max(bytes.total, state.bytes.total);
+  const totalObjects = listed ? objects.total : Math.max(objects.total, state.objects.total);
+  const leftMs = bytesPerSecond > 0 ? ((totalBytes - bytes.done) / bytesPerSecond) * 1_000 : undefined;
   return {
     ...state,
-    isListed: listed,
-    objects,
-    bytes,
+    isListed: listed || state.isListed,
+    objects: { ...objects, total: totalObjects },
+    bytes: { ...bytes, total: totalBytes },
     rate: `${formatBytes(bytesPerSecond)}/s`,
     estimatedMs: leftMs === undefined ? undefined : nowMs + leftMs,
   };

@@ -83,8 +83,10 @@ function barOf(share: number, width: number): string {
 }
 
 /** The share of bytes, or of objects where all are empty. */
-function shareOf({ phase, bytes, objects }: PrewarmState): number {
+function shareOf({ phase, isListed, bytes, objects }: PrewarmState): number {
   if (phase === 'Complete') return 1;
+  // A share of what has been found so far would be close to the whole all the time.
+  if (!isListed) return 0;
   const [part, whole] = bytes.total > 0 ? [bytes.done, bytes.total] : [objects.done + objects.failed, objects.total];
   return whole === 0 ? 0 : Math.min(1, part / whole);
 }
@@ -95,7 +97,7 @@ function partsOf(state: PrewarmState, nowMs: number): readonly string[] {
   if (objects.total === 0 && !isListed) return [isRunning ? 'listing' : waitText(phase, isSeen)];
   const failed = objects.failed === 0 ? '' : `, ${objects.failed} failed`;
   return [
-    formatPercent(bytes.done, bytes.total),
+    ...(isListed ? [formatPercent(bytes.done, bytes.total)] : []),
     formatBytesPair(bytes.done, bytes.total),
     `${objects.done}/${objects.total} objects${failed}`,
     ...(isRunning && rate !== '' ? [rate] : []),
