@@ -55,7 +55,7 @@ async function reportOf({ ops }: Replica): Promise<PrewarmReport | undefined> {
 }
 
 it(
-  'is continued by another replica, and the origin sends next to no byte twice',
+  'is continued by another replica, and the origin sends few bytes twice',
   async () => {
     for (let at = 0; at < OBJECTS; at++) await cluster.put(`llama/${at}`, randomBytes(MIB));
     const owners = async ({ ops }: Replica): Promise<number> => {

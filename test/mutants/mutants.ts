@@ -14,6 +14,7 @@ import { FILE_THREAD_MUTANTS } from './file-threads.ts';
 import { FRESHNESS_MUTANTS } from './freshness.ts';
 import { OPERATOR_MUTANTS } from './operator.ts';
 import { PREWARM_OPERATOR_MUTANTS } from './prewarm-operator.ts';
+import { PREWARM_WALKER_MUTANTS } from './prewarm-walker.ts';
 import { STORE_MUTANTS } from './stores.ts';
 import { UPSTREAM_MUTANTS } from './upstream.ts';
 
@@ -40,6 +41,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...FRESHNESS_MUTANTS,
   ...OPERATOR_MUTANTS,
   ...PREWARM_OPERATOR_MUTANTS,
+  ...PREWARM_WALKER_MUTANTS,
 ];
 
 export function selectionOf({ file, tests, project = 'unit' }: Mutant): {

@@ -287,6 +287,19 @@ describe('a walk that is stopped', () => {
   });
 });
 
+it('the rate counts only what was read from the origin for the run', async () => {
+  const { warm, start } = world();
+  for (let at = 0; at < 100; at++) warm.put(`llama/${at}`, 100);
+  // Clients read the same objects: their fills have the bytes.
+  const { chunk } = warm;
+  warm.chunk = async (...call) => {
+    await chunk(...call);
+    return { originBytes: 0 };
+  };
+  const { finished } = await start({ maxBytesPerSecond: 100 });
+  expect((await finished(2_000)).bytes).toMatchObject({ done: 10_000, fromOrigin: 0, alreadyStored: 10_000 });
+});
+
 it('a changed rate and parallelism apply to a running walk', async () => {
   const { warm, clock, start } = world();
   for (let at = 0; at < 100; at++) warm.put(`llama/${at}`, 100);
