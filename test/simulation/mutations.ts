@@ -547,7 +547,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a block in flight is fetched again for the next reader',
-    seed: 15,
+    seed: 22,
     shows: isSparse,
     edits: [
       {
