@@ -8,8 +8,6 @@ import type { ShutdownStep } from '#shared/lifecycle.ts';
 
 /** For everything after the streams: the ops listener answers its last probe, sockets close. */
 const CLOSE_TIMEOUT_MS = 2_000;
-/** Another replica continues from what was recorded last. */
-const PREWARMS_TIMEOUT_MS = 3_000;
 /** A chunk that is not committed only costs another fill later. */
 const FLUSH_TIMEOUT_MS = 10_000;
 
@@ -52,8 +50,14 @@ export function shutdownSteps(options: ShutdownOptions): readonly ShutdownStep[]
         await Promise.all([drain(edge, signal), engine.idle()]);
       },
     },
-    { name: 'end prewarms', timeoutMs: PREWARMS_TIMEOUT_MS, run: () => stopPrewarms() },
-    { name: 'flush the outbox', timeoutMs: FLUSH_TIMEOUT_MS, run: (signal) => engine.flush(signal) },
+    {
+      // Prewarms have been ending since the signal to stop: they are over by now, or another replica continues them.
+      name: 'flush the outbox',
+      timeoutMs: FLUSH_TIMEOUT_MS,
+      run: async (signal) => {
+        await Promise.all([engine.flush(signal), stopPrewarms()]);
+      },
+    },
     { name: 'drain peers', timeoutMs: CLOSE_TIMEOUT_MS, run: (signal) => drain(peer, signal) },
     { name: 'close', timeoutMs: CLOSE_TIMEOUT_MS, run: close },
   ];
