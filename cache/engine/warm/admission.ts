@@ -22,9 +22,16 @@ export interface Started {
   readonly isNew: boolean;
 }
 
-interface Place {
+export interface WarmOrder {
   readonly chunk: Chunk;
+  /** The cachestore's copy is corrupt. */
   readonly overwrite: boolean;
+  /** False when this replica does not own the chunk any more: it is leaving, and waits for its last fills. */
+  readonly isOurs: () => boolean;
+}
+
+interface Place extends WarmOrder {
+  readonly fail: (error: unknown) => void;
   /** Undefined: the chunk is in memory by now. */
   readonly grant: (started: Started | undefined) => void;
 }
@@ -48,8 +55,11 @@ export class Admission {
     return this.#places.length;
   }
 
-  /** The chunk's fill, when there is room for it; undefined when the chunk is in memory by then. */
-  begin(chunk: Chunk, overwrite: boolean, signal: AbortSignal): Promise<Started | undefined> {
+  /**
+   * The chunk's fill, when there is room for it; undefined when the chunk is in memory by then. Rejects with overloaded, or
+   * with not_coordinator.
+   */
+  begin(order: WarmOrder, signal: AbortSignal): Promise<Started | undefined> {
     if (signal.aborted) return Promise.reject(signal.reason as Error);
     if (this.#places.length >= MAX_WAITING)
       return Promise.reject(overloaded(`${MAX_WAITING} chunks wait to be warmed already`));
@@ -61,16 +71,18 @@ export class Admission {
       signal.removeEventListener('abort', onAbort);
     };
     const place: Place = {
-      chunk,
-      overwrite,
+      ...order,
+      fail: (error) => {
+        leave();
+        reject(error);
+      },
       grant: (started) => {
         leave();
         resolve(started);
       },
     };
     const fail = (error: unknown): void => {
-      leave();
-      reject(error);
+      place.fail(error);
       this.reconsider();
     };
     const onAbort = (): void => fail(signal.reason);
@@ -89,9 +101,13 @@ export class Admission {
     if (this.#places.length > 0) this.#cancelPoll = this.#options.clock.after(POLL_MS, () => this.reconsider());
   }
 
-  #start({ chunk, overwrite, grant }: Place): boolean {
+  #start({ chunk, overwrite, isOurs, grant, fail }: Place): boolean {
     const { flights, outbox } = this.#options;
     const running = flights.get(chunk.path);
+    if (running === undefined && !isOurs()) {
+      fail(new OrcaError('not_coordinator', 'the chunk has another coordinator by now'));
+      return true;
+    }
     const flight = running ?? (outbox.keepsUp ? flights.enterIdle(chunk, overwrite) : undefined);
     if (flight === undefined) return false;
     grant(flight === 'held' ? undefined : { flight, isNew: running === undefined });

@@ -43,19 +43,32 @@ export type WarmReply =
 /** A call of another replica. */
 export async function serveWarm(context: WarmContext, call: WarmCall): Promise<WarmReply> {
   const { path } = call.chunk;
+  const isOurs = (): boolean => {
+    const { owners, self } = context.peers.current();
+    const [first = self, second] = rankPeers(path, owners, 2);
+    return first === self || (second === self && call.rank === 2);
+  };
+  try {
+    // Whatever the rank: a chunk in flight here need not be fetched from the origin again.
+    if (isOurs() || context.flights.get(path) !== undefined)
+      return { kind: 'stored', originBytes: await warmHere(context, call, isOurs) };
+  } catch (error) {
+    if (!hasCode(error, 'not_coordinator')) throw error;
+  }
   const { owners, self, epoch } = context.peers.current();
-  const [first = self, second] = rankPeers(path, owners, 2);
-  const isOurs = first === self || (second === self && call.rank === 2);
-  // Whatever the rank: a chunk in flight here need not be fetched from the origin again.
-  if (!isOurs && context.flights.get(path) === undefined) return { kind: 'not_coordinator', owner: first, epoch };
-  return { kind: 'stored', originBytes: await warmHere(context, call) };
+  const [owner = self] = rankPeers(path, owners, 1);
+  return { kind: 'not_coordinator', owner, epoch };
 }
 
 /** Resolves when the chunk is committed, with the bytes that were read from the origin for this call. */
-export function warmHere(context: WarmContext, { chunk, knownAbsent, signal }: WarmCall): Promise<number> {
+export function warmHere(
+  context: WarmContext,
+  { chunk, knownAbsent, signal }: WarmCall,
+  isOurs = () => true,
+): Promise<number> {
   const late = () => new OrcaError('overloaded', `the chunk was not warmed within ${WARM_LIMIT_MS / 1000} s`);
   return withDeadline(context.clock, WARM_LIMIT_MS, late, signal, (bounded) =>
-    warmUntilStored(context, chunk, knownAbsent, bounded),
+    warmUntilStored(context, chunk, knownAbsent, isOurs, bounded),
   );
 }
 
@@ -63,6 +76,7 @@ async function warmUntilStored(
   context: WarmContext,
   chunk: Chunk,
   knownAbsent: boolean,
+  isOurs: () => boolean,
   signal: AbortSignal,
 ): Promise<number> {
   const { flights, outbox, catalog, clock } = context;
@@ -90,7 +104,7 @@ async function warmUntilStored(
       continue;
     }
     throwIfNotStoring(context);
-    const started = await context.admission.begin(chunk, overwrite, signal);
+    const started = await context.admission.begin({ chunk, overwrite, isOurs }, signal);
     if (started !== undefined) return follow(context, started, signal);
     commitFromMemory(context, chunk, overwrite);
   }

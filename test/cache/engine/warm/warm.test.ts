@@ -323,6 +323,20 @@ describe('among replicas', () => {
     expect(walker.counts.committedBytes).toBe(MIB);
   });
 
+  test('a coordinator that leaves begins no fill that waits for room', async () => {
+    const { clock, coordinator, runnerUp, walker, warm, chunkOf } = await ranked();
+    await chunkOf(0, walker);
+    const { memory } = coordinator.engine;
+    const half = await memory.lease(memory.budgetBytes / 2, 'window', 'new', NEVER);
+    const warming = warm(0, { from: walker });
+    await clock.advance(1_000);
+    const others = [runnerUp, walker].map(({ address }) => address);
+    for (const replica of [coordinator, runnerUp, walker]) replica.view = peerSet(replica.address, others);
+    expect(await whileTimePasses(clock, warming)).toEqual({ originBytes: MIB });
+    expect([coordinator.counts.committedBytes, runnerUp.counts.committedBytes]).toEqual([0, MIB]);
+    half.close();
+  });
+
   test('where views differ, the walker waits for them to agree', async () => {
     const { clock, coordinator, walker, warm, chunkOf } = await ranked();
     await chunkOf(0, walker);
