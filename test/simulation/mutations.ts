@@ -769,8 +769,8 @@ export const MUTATIONS: readonly Mutation[] = [
       { file: CUTOFF, search: '|| (figures.isEvicting && usedBytes > endBytes)', replace: '' },
       {
         file: CUTOFF,
-        search: 'isEvicting ? usedBytes - lowBytes : 0',
-        replace: 'isEvicting ? usedBytes - highBytes : 0',
+        search: 'const freeBytes = usedBytes - lowBytes;',
+        replace: 'const freeBytes = Math.max(0, usedBytes - highBytes);',
       },
     ],
   },
