@@ -775,6 +775,18 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'the time since a read is measured by the clock of the cachestore',
+    seed: 410,
+    shows: ({ capacity }) => capacity?.settings.maxIdleMs !== undefined && (capacity.clockOffsetMs ?? 0) > 0,
+    edits: [
+      {
+        file: REMOVER,
+        search: 'earlierMs - (chunk.minute + 1) * MINUTE_MS > maxIdleMs',
+        replace: 'nowMs - (chunk.minute + 1) * MINUTE_MS > maxIdleMs',
+      },
+    ],
+  },
+  {
     name: 'reports of replicas with another view are counted',
     seed: 114,
     shows: ({ capacity, faults }) => capacity !== undefined && (faults.has('skew') || faults.has('join')),

@@ -37,6 +37,8 @@ export interface RoomsOptions {
   readonly replicas?: number;
   readonly settings?: Partial<CapacitySettings>;
   readonly staleIfErrorMs?: number;
+  /** By how much the store's clock is ahead of the replicas' clocks. */
+  readonly storeAheadMs?: number;
 }
 
 /** The 64 hex digits of version `number`. */
@@ -50,7 +52,7 @@ export function pathOf(number: number, index = 0): ChunkPath {
 
 export function capacityRooms(options: RoomsOptions = {}) {
   const clock = fakeClock();
-  const store = fakeChunkStore({ clock });
+  const store = fakeChunkStore({ clock: { date: () => clock.date() + (options.storeAheadMs ?? 0) } });
   const settings = { current: { ...DEFAULT_CAPACITY, minAgeMs: MINUTE_MS, ...options.settings } };
   const addresses = Array.from({ length: options.replicas ?? 1 }, (_, at) => `10.0.0.${at + 1}:8444` as PeerAddress);
   const replicas: RoomReplica[] = [];

@@ -203,7 +203,9 @@ export class Remover {
     )
       return wanted.reason;
     const { maxIdleMs } = this.#room.settings();
+    // Reads have the time of a replica's clock, chunks that of the store's. By the one that is behind, none seems idle too early.
+    const earlierMs = Math.min(nowMs, this.#room.clock.date());
     // The whole minute of the last read counts.
-    return maxIdleMs !== undefined && nowMs - (chunk.minute + 1) * MINUTE_MS > maxIdleMs ? 'idle' : undefined;
+    return maxIdleMs !== undefined && earlierMs - (chunk.minute + 1) * MINUTE_MS > maxIdleMs ? 'idle' : undefined;
   }
 }

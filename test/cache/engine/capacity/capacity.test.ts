@@ -162,6 +162,20 @@ describe('chunks that are idle', () => {
     expect(rooms.store.paths().toSorted()).toEqual(Array.from({ length: 10 }, (_, at) => pathOf(at)).toSorted());
     expect(rooms.evictedBytes('idle')).toBe(10 * CHUNK_BYTES);
   });
+
+  it.each([20, -20])(
+    'stay for maxIdle after a read by a replica whose clock differs by %i minutes',
+    async (minutes) => {
+      const settings = { capacityBytes: undefined, maxIdleMs: 30 * MINUTE_MS };
+      const rooms = await filled(20, { settings, storeAheadMs: minutes * MINUTE_MS });
+      await rooms.clock.advance(10 * MINUTE_MS);
+      for (let number = 0; number < 20; number++) rooms.read(number);
+      await rooms.clock.advance(28 * MINUTE_MS);
+      expect(rooms.store.paths()).toHaveLength(20);
+      await rooms.clock.advance(40 * MINUTE_MS);
+      expect(rooms.store.paths()).toEqual([]);
+    },
+  );
 });
 
 describe('pinned versions', () => {
