@@ -20,6 +20,8 @@ const KEPT_REPORTS = 3;
 const UNCOVERED_MS = REPORT_MS + 5_000;
 /** A full cachestore gets this much room at once, so that commits do not wait for the next sweep. */
 const FULL_SHARE = 0.05;
+/** Each time that was not enough, twice as much is evicted: else a small store would get room for one chunk in a minute. */
+const MAX_FULL_SHARE = 0.2;
 /** The replicas' next commits show whether that was enough: each tries again within half of this time. */
 const FULL_PAUSE_MS = 60_000;
 
@@ -62,6 +64,8 @@ export class Accountant {
   /** What is to be left at most, once a full store has got some room. */
   #fullGoalBytes: number | undefined;
   #fullPauseUntilMs = -Infinity;
+  /** The goals reached since the cachestore became full. */
+  #fullRounds = 0;
 
   constructor(room: Room, options: AccountantOptions) {
     this.#room = room;
@@ -184,9 +188,13 @@ export class Accountant {
     if (this.#fullGoalBytes !== undefined && usedBytes <= this.#fullGoalBytes) {
       this.#fullGoalBytes = undefined;
       this.#fullPauseUntilMs = nowMs + FULL_PAUSE_MS;
+      this.#fullRounds++;
     }
+    const isPaused = nowMs < this.#fullPauseUntilMs;
     if (!isFull) this.#fullGoalBytes = undefined;
-    else if (nowMs >= this.#fullPauseUntilMs) this.#fullGoalBytes ??= Math.floor(usedBytes * (1 - FULL_SHARE));
+    if (!isFull && !isPaused) this.#fullRounds = 0;
+    const share = Math.min(FULL_SHARE * 2 ** this.#fullRounds, MAX_FULL_SHARE);
+    if (isFull && !isPaused) this.#fullGoalBytes ??= Math.floor(usedBytes * (1 - share));
     return this.#fullGoalBytes;
   }
 

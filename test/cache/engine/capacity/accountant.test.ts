@@ -121,7 +121,7 @@ describe('quotas', () => {
 describe('a full store', () => {
   const full = { isFull: true };
 
-  it('gets a twentieth of what it has, once', async () => {
+  it('gets a twentieth of what it has, once, and again when it is full another time', async () => {
     const { accountant, report, clock } = open({});
     const answer = accountant.receive(report(SHARDS, 1_000, full));
     expect(answer).toMatchObject({ urgent: true, freeBytes: 50, account: { state: 'full' } });
@@ -129,8 +129,22 @@ describe('a full store', () => {
     // Its replicas have not noticed yet.
     expect(accountant.receive(report(SHARDS, 950, full))).toMatchObject({ urgent: false, account: { state: 'full' } });
     await clock.advance(MINUTE_MS);
-    expect(accountant.receive(report(SHARDS, 950, full)).freeBytes).toBe(48);
     expect(accountant.receive(report(SHARDS, 950)).account.state).toBe('ok');
+    expect(accountant.receive(report(SHARDS, 1_000, full)).freeBytes).toBe(50);
+  });
+
+  it('gets twice as much each time that was not enough, up to a fifth', async () => {
+    const { accountant, report, clock } = open({});
+    const freed: number[] = [];
+    let usedBytes = 1_000;
+    while (freed.length < 4) {
+      const { freeBytes = 0 } = accountant.receive(report(SHARDS, usedBytes, full));
+      freed.push(freeBytes);
+      usedBytes -= freeBytes;
+      accountant.receive(report(SHARDS, usedBytes, full));
+      await clock.advance(MINUTE_MS);
+    }
+    expect(freed).toEqual([50, 95, 171, 137]);
   });
 
   it('is not swept without pauses while nothing may be evicted', () => {
