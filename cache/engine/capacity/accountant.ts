@@ -20,7 +20,7 @@ const KEPT_REPORTS = 3;
 const UNCOVERED_MS = REPORT_MS + 5_000;
 /** A full cachestore gets this much room at once, so that commits do not wait for the next sweep. */
 const FULL_SHARE = 0.05;
-/** Each time that was not enough, twice as much is evicted: else a small store would get room for one chunk in a minute. */
+/** Each time that was not enough, twice as much is evicted: otherwise a small store would get room for one chunk in a minute. */
 const MAX_FULL_SHARE = 0.2;
 /** The replicas' next commits show whether that was enough: each tries again within half of this time. */
 const FULL_PAUSE_MS = 60_000;
