@@ -2,13 +2,14 @@
  * What each configured bucket is used for, and what that saves: the `orca_bucket_*` metrics. Plain numbers, which become
  * samples when they are scraped: a counter with labels would cost each warm read a microsecond.
  */
-import { Counter, Gauge, type Registry } from 'prom-client';
+import { Gauge, type Registry } from 'prom-client';
 import type { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import type { OriginName } from '#cache/engine/ports.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { CacheStatus } from './edge/call.ts';
 import { GAUGES } from './gauge-catalog.ts';
 import { CACHE_STATUSES, COUNTERS, SOURCES } from './metric-catalog.ts';
+import { registerCounter } from './plain-metrics.ts';
 
 /** Prices of the origin, in dollars. */
 export interface Costs {
@@ -90,20 +91,9 @@ export class BucketUsage {
     key: 'bucketRequests' | 'bucketServedBytes' | 'bucketOriginRequests' | 'bucketOriginBytes',
     read: (usage: Usage, add: (labels: Readonly<Record<string, string>>, value: number) => void) => void,
   ): void {
-    const { name, help, labels } = COUNTERS[key];
-    const usages = this.#usage;
-    registry.registerMetric(
-      new Counter({
-        name,
-        help,
-        labelNames: Object.keys(labels),
-        registers: [],
-        collect() {
-          this.reset();
-          for (const [bucket, usage] of usages) read(usage, (more, value) => this.inc({ bucket, ...more }, value));
-        },
-      }),
-    );
+    registerCounter(COUNTERS[key], registry, (add) => {
+      for (const [bucket, usage] of this.#usage) read(usage, (more, value) => add({ bucket, ...more }, value));
+    });
   }
 
   #gauge(registry: Registry, key: 'originBytesSaved' | 'savedDollars', read: (usage: Usage) => number): void {

@@ -86,25 +86,11 @@ export class PlainCounter {
   readonly #counts = new Map<string, Count>();
 
   /** `labelsOf` is called once for each key, of which there must be few. */
-  constructor(
-    { name, help, labels = {} }: MetricSpec,
-    registry: Registry,
-    labelsOf: (key: string) => Readonly<Record<string, string>>,
-  ) {
+  constructor(spec: MetricSpec, registry: Registry, labelsOf: (key: string) => Readonly<Record<string, string>>) {
     this.#labelsOf = labelsOf;
-    const counts = this.#counts;
-    registry.registerMetric(
-      new Counter({
-        name,
-        help,
-        labelNames: Object.keys(labels),
-        registers: [],
-        collect() {
-          this.reset();
-          for (const count of counts.values()) this.inc(count.labels, count.value);
-        },
-      }),
-    );
+    registerCounter(spec, registry, (add) => {
+      for (const count of this.#counts.values()) add(count.labels, count.value);
+    });
   }
 
   add(key: string, amount: number): void {
@@ -112,4 +98,24 @@ export class PlainCounter {
     if (count === undefined) this.#counts.set(key, { labels: this.#labelsOf(key), value: amount });
     else count.value += amount;
   }
+}
+
+/** Registers a counter whose samples `collect` adds on each scrape. */
+export function registerCounter(
+  { name, help, labels = {} }: MetricSpec,
+  registry: Registry,
+  collect: (add: (labels: Readonly<Record<string, string>>, value: number) => void) => void,
+): void {
+  registry.registerMetric(
+    new Counter({
+      name,
+      help,
+      labelNames: Object.keys(labels),
+      registers: [],
+      collect() {
+        this.reset();
+        collect((values, value) => this.inc(values, value));
+      },
+    }),
+  );
 }

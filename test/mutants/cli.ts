@@ -68,7 +68,7 @@ export const CLI_MUTANTS: readonly Mutant[] = [
   {
     name: 'unpin deletes a prewarm that comes from a repository',
     file: 'cache/cli/commands/unpin.ts',
-    search: "return isPin(prewarm) && textAt(prewarm, 'metadata', 'labels', CREATED_BY) === BY_PIN;",
+    search: 'return isPin(prewarm) && isMadeByPin(prewarm);',
     replace: 'return isPin(prewarm);',
     tests: ['test/cache/cli/prewarm.test.ts'],
   },

@@ -6,9 +6,8 @@ import { OUTPUT_FLAG } from '#cache/cli/frame/global-flags.ts';
 import { printResult } from '#cache/cli/output/print.ts';
 import { formatTable, printable } from '#cache/cli/output/table.ts';
 import { formatBytes, formatDate, formatDuration } from '#cache/cli/output/units.ts';
-import { BY_PIN, CREATED_BY } from '#cache/cli/prewarm/manifest.ts';
-import { stateOf } from '#cache/cli/prewarm/state.ts';
-import { countAt, isFields, itemsAt, numberAt, textAt, type Fields } from '#cache/cli/replies/fields.ts';
+import { isMadeByPin, isPin, stateOf } from '#cache/cli/prewarm/state.ts';
+import { countAt, itemsAt, numberAt, textAt, type Fields } from '#cache/cli/replies/fields.ts';
 import { isUnknownPath } from '#cache/cli/replies/gather.ts';
 import { selectCaches } from './doctor.ts';
 import { somePod } from './select.ts';
@@ -81,10 +80,8 @@ async function storedPins(cluster: Cluster, cache: CacheRef, signal: AbortSignal
 
 async function prewarmsOf({ prewarms }: Cluster, cache: CacheRef, signal: AbortSignal): Promise<readonly Fields[]> {
   const all = await prewarms.list(signal);
-  return all.filter((each) => textAt(each, 'spec', 'cacheRef', 'name') === cache.name && isFields(pinSpec(each)));
+  return all.filter((each) => textAt(each, 'spec', 'cacheRef', 'name') === cache.name && isPin(each));
 }
-
-const pinSpec = (prewarm: Fields): unknown => (isFields(prewarm['spec']) ? prewarm['spec']['pin'] : undefined);
 
 /** Each stored pin with its resource; then the resources whose pin is not stored. */
 function joined({ name: cache, namespace }: CacheRef, stored: readonly Fields[], resources: readonly Fields[]): Pin[] {
@@ -131,7 +128,7 @@ function resourceOf(resource: Fields | undefined): Pick<Pin, 'prewarm' | 'madeBy
   if (resource === undefined) return { prewarm: null, madeBy: null, targets: [] };
   return {
     prewarm: textAt(resource, 'metadata', 'name'),
-    madeBy: textAt(resource, 'metadata', 'labels', CREATED_BY) === BY_PIN ? 'pin' : 'resource',
+    madeBy: isMadeByPin(resource) ? 'pin' : 'resource',
     targets: itemsAt(resource, 'spec', 'targets').map(targetText),
   };
 }

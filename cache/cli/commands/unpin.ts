@@ -4,10 +4,10 @@ import type { Command, CommandContext } from '#cache/cli/frame/command.ts';
 import { CliError, UsageError } from '#cache/cli/frame/errors.ts';
 import { OUTPUT_FLAG } from '#cache/cli/frame/global-flags.ts';
 import { printResult } from '#cache/cli/output/print.ts';
-import { BY_PIN, CREATED_BY } from '#cache/cli/prewarm/manifest.ts';
 import { resourceName } from '#cache/cli/prewarm/report.ts';
+import { isMadeByPin, isPin } from '#cache/cli/prewarm/state.ts';
 import { getPrewarm } from '#cache/cli/prewarm/wait.ts';
-import { isFields, itemsAt, textAt, type Fields } from '#cache/cli/replies/fields.ts';
+import { itemsAt, textAt, type Fields } from '#cache/cli/replies/fields.ts';
 import { parseS3Name } from './select.ts';
 
 export const unpin: Command = {
@@ -81,12 +81,8 @@ function report(context: CommandContext, deleted: readonly string[], others: rea
     context.io.err(`Warning: still pinned by ${others.map(resourceName).join(', ')}, which others have created\n`);
 }
 
-function isPin(prewarm: Fields): boolean {
-  return isFields(prewarm['spec']) && isFields(prewarm['spec']['pin']);
-}
-
 function isOurs(prewarm: Fields): boolean {
-  return isPin(prewarm) && textAt(prewarm, 'metadata', 'labels', CREATED_BY) === BY_PIN;
+  return isPin(prewarm) && isMadeByPin(prewarm);
 }
 
 function nameOf(prewarm: Fields): string {

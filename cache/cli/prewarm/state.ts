@@ -1,5 +1,15 @@
 /** What an OrcaPrewarm says about itself. The operator may be older or newer: what is absent is not known. */
-import { countAt, fieldsAt, flagAt, itemsAt, numberAt, textAt, type Fields } from '#cache/cli/replies/fields.ts';
+import {
+  countAt,
+  fieldsAt,
+  flagAt,
+  isFields,
+  itemsAt,
+  numberAt,
+  textAt,
+  type Fields,
+} from '#cache/cli/replies/fields.ts';
+import { BY_PIN, CREATED_BY } from './manifest.ts';
 
 export type Phase = 'Pending' | 'Running' | 'Suspended' | 'Complete' | 'Failed' | 'Stalled' | 'Scheduled';
 
@@ -104,4 +114,14 @@ function messageOf(status: Fields, type: string): string {
 
 function countsAt<Name extends string>(status: Fields, field: string, names: readonly Name[]): Record<Name, number> {
   return Object.fromEntries(names.map((name) => [name, countAt(status, field, name)])) as Record<Name, number>;
+}
+
+/** Whether it pins what it stores. */
+export function isPin(prewarm: Fields): boolean {
+  return isFields(prewarm['spec']) && isFields(prewarm['spec']['pin']);
+}
+
+/** Whether `kubectl orca pin` has created it. */
+export function isMadeByPin(prewarm: Fields): boolean {
+  return textAt(prewarm, 'metadata', 'labels', CREATED_BY) === BY_PIN;
 }

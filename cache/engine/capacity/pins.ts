@@ -3,6 +3,7 @@ import { SHARDS, shardOf } from '#cache/core/capacity/chunk-key.ts';
 import { isPinName, parsePinObjectName, pinObjectName, PINS_PREFIX, PinSet } from '#cache/core/capacity/pins.ts';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { StoredEntry } from '#cache/engine/ports.ts';
+import { forEachParallel } from '#shared/for-each-parallel.ts';
 import type { Room } from './room.ts';
 
 /** 25,600 objects, which 26 lists show. */
@@ -90,16 +91,12 @@ export class Pins {
    * invalid_argument.
    */
   async add(name: string, versions: Iterable<PinnedVersion>, signal: AbortSignal): Promise<number> {
-    const shards = [...byShard(versions)];
     let addedBytes = 0;
-    const work = async (): Promise<void> => {
-      for (let next = shards.pop(); next !== undefined; next = shards.pop()) {
-        // Not `+=` with `await`: the other worker may add meanwhile.
-        const shardBytes = await this.#addToShard(name, ...next, signal);
-        addedBytes += shardBytes;
-      }
-    };
-    await Promise.all(Array.from({ length: WRITERS }, work));
+    await forEachParallel(byShard(versions), WRITERS, async ([shard, pinned]) => {
+      // Not `+=` with `await`: the other writer may add meanwhile.
+      const shardBytes = await this.#addToShard(name, shard, pinned, signal);
+      addedBytes += shardBytes;
+    });
     return addedBytes;
   }
 
@@ -230,14 +227,7 @@ export class Pins {
 }
 
 function byShard(versions: Iterable<PinnedVersion>): Map<number, PinnedVersion[]> {
-  const shards = new Map<number, PinnedVersion[]>();
-  for (const version of versions) {
-    const shard = shardOf(version.versionHex);
-    const others = shards.get(shard);
-    if (others === undefined) shards.set(shard, [version]);
-    else others.push(version);
-  }
-  return shards;
+  return Map.groupBy(versions, ({ versionHex }) => shardOf(versionHex));
 }
 
 function requireCount(name: string, pins: readonly PinSummary[]): void {

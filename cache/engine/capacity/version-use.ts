@@ -3,6 +3,7 @@ import { MINUTE_MS, readKey, shardOf, type ChunkKey } from '#cache/core/capacity
 import type { Ledger } from '#cache/core/capacity/ledger.ts';
 import { parsePinObjectName, PINS_PREFIX, PinSet } from '#cache/core/capacity/pins.ts';
 import { asOrcaError } from '#cache/core/errors.ts';
+import { forEachParallel } from '#shared/for-each-parallel.ts';
 import type { Ledgers } from './ledgers.ts';
 import type { Room } from './room.ts';
 
@@ -80,7 +81,11 @@ export class VersionUseLookup {
   }
 
   async #load(shards: readonly number[], into: Map<number, Ledger>, signal: AbortSignal): Promise<void> {
-    await inParallel(shards, async (shard) => void into.set(shard, await this.#ledgers.load(shard, signal)));
+    await forEachParallel(
+      shards,
+      WORKERS,
+      async (shard) => void into.set(shard, await this.#ledgers.load(shard, signal)),
+    );
   }
 
   async #pins(
@@ -100,7 +105,7 @@ export class VersionUseLookup {
       problems.add('there are too many pins to look them up for each object: kubectl orca pins lists them');
       return found;
     }
-    await inParallel(names, async (objectName) => {
+    await forEachParallel(names, WORKERS, async (objectName) => {
       const bytes = await this.#room.calls.getSmall(objectName, signal);
       const set = bytes && PinSet.decode(bytes);
       if (set === undefined || this.#hasExpired(set.header.expiresMs)) return;
@@ -128,13 +133,4 @@ export class VersionUseLookup {
 
 function msOf(minute: number): number | undefined {
   return minute === 0 ? undefined : minute * MINUTE_MS;
-}
-
-/** The first failure ends it. */
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  const worker = async (): Promise<void> => {
-    for (const item of queue) await work(item);
-  };
-  await Promise.all(Array.from({ length: WORKERS }, worker));
 }

@@ -13,6 +13,7 @@ import {
 import type { Engine } from '#cache/engine/engine.ts';
 import { partsCount } from '#cache/engine/metadata/multipart-parts.ts';
 import { abortOnClose } from '#cache/http/listener/http-listener.ts';
+import { forEachParallel } from '#shared/for-each-parallel.ts';
 import { sendXml, type EdgeCall, type EdgeResult } from './call.ts';
 import { headObject, partObject } from './object.ts';
 
@@ -55,15 +56,11 @@ async function partsOf(
   const last = Math.min(count, after + maxParts);
   const numbers = Array.from({ length: Math.max(0, last - after) }, (_, index) => after + 1 + index);
   const parts: AttributePart[] = [];
-  const next = numbers.values();
-  const worker = async (): Promise<void> => {
-    for (const number of next) {
+  try {
+    await forEachParallel(numbers, CONCURRENT_PARTS, async (number) => {
       const { range, partChecksums = {} } = await partObject(engine, call, number, etag, signal);
       parts[number - after - 1] = { number, sizeBytes: rangeLength(range), checksums: partChecksums };
-    }
-  };
-  try {
-    await Promise.all(Array.from({ length: CONCURRENT_PARTS }, worker));
+    });
     return parts;
   } catch (error) {
     if (hasCode(error, 'not_implemented')) return undefined;

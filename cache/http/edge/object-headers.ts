@@ -42,9 +42,11 @@ function ofVersion(result: ReadResult, { overrides, withChecksum }: HeaderOption
     const checksums = withChecksum && status === 200 ? checksumsOf(head) : {};
     return listOf(head, { ...withoutChecksums(head), ...overrides, ...checksums, ...(withChecksum && partChecksums) });
   }
-  const known = plainHeaders.get(head) ?? listOf(head, withoutChecksums(head));
-  plainHeaders.set(head, known);
-  return known;
+  const known = plainHeaders.get(head);
+  if (known !== undefined) return known;
+  const headers = listOf(head, withoutChecksums(head));
+  plainHeaders.set(head, headers);
+  return headers;
 }
 
 function listOf(head: ObjectHead, own: Readonly<Record<string, string>>): string[] {
