@@ -838,6 +838,18 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'a prewarm that waited for memory relies on its first look',
+    seed: 1679,
+    shows: isPrewarmed,
+    edits: [
+      {
+        file: SERVE_WARM,
+        search: '(!catalog.has(path) && clock.now() - looked <= LOOK_AGAIN_MS)',
+        replace: 'clock.now() >= looked',
+      },
+    ],
+  },
+  {
     name: 'a prewarm takes all slots at the origin',
     seed: 1415,
     shows: isPrewarmed,

@@ -27,6 +27,9 @@ export interface FlightRequest {
   readonly onFailed?: (error: unknown) => void;
 }
 
+/** A fill in the background. */
+export type IdleOrder = Pick<FillOrder, 'chunk' | 'knownAbsent' | 'overwrite'>;
+
 export class Flights {
   readonly #context: FillContext;
   readonly #table = new InFlightTable<ChunkPath, Flight>();
@@ -70,9 +73,10 @@ export class Flights {
 
   /**
    * Starts a fill in the background, with idle memory; the caller is its warmer at once. `held`: the
-   * chunk is in memory already. Undefined: not now. The cachestore does not have the chunk, and no fill of it runs.
+   * chunk is in memory already. Undefined: not now. No fill of the chunk runs.
    */
-  enterIdle(chunk: Chunk, overwrite: boolean): Flight | 'held' | undefined {
+  enterIdle(order: IdleOrder): Flight | 'held' | undefined {
+    const { chunk } = order;
     const { memory, memoryTier } = this.#context;
     if (memoryTier.has(chunk.path)) return 'held';
     const inBackground = [...this.#fills.keys()].filter(
@@ -82,7 +86,7 @@ export class Flights {
     if (inBackground.length > 0 && sizeBytes > memory.budgetBytes * BACKGROUND_SHARE) return undefined;
     const lease = memory.isRelaxed ? memory.tryLease(chunk.lengthBytes, 'fill') : undefined;
     if (lease === undefined) return undefined;
-    return this.#run({ chunk, demand: 'new', knownAbsent: true, overwrite, lease }, undefined);
+    return this.#run({ ...order, demand: 'new', lease }, undefined);
   }
 
   /** Resolves when no fill is running. */

@@ -26,6 +26,8 @@ export interface WarmOrder {
   readonly chunk: Chunk;
   /** The cachestore's copy is corrupt. */
   readonly overwrite: boolean;
+  /** False when the cachestore may have the chunk by now: the fill looks again. */
+  readonly isKnownAbsent: () => boolean;
   /** False when this replica does not own the chunk any more: it is leaving, and waits for its last fills. */
   readonly isOurs: () => boolean;
 }
@@ -101,14 +103,15 @@ export class Admission {
     if (this.#places.length > 0) this.#cancelPoll = this.#options.clock.after(POLL_MS, () => this.reconsider());
   }
 
-  #start({ chunk, overwrite, isOurs, grant, fail }: Place): boolean {
+  #start({ chunk, overwrite, isKnownAbsent, isOurs, grant, fail }: Place): boolean {
     const { flights, outbox } = this.#options;
     const running = flights.get(chunk.path);
     if (running === undefined && !isOurs()) {
       fail(new OrcaError('not_coordinator', 'the chunk has another coordinator by now'));
       return true;
     }
-    const flight = running ?? (outbox.keepsUp ? flights.enterIdle(chunk, overwrite) : undefined);
+    const order = { chunk, overwrite, knownAbsent: isKnownAbsent() };
+    const flight = running ?? (outbox.keepsUp ? flights.enterIdle(order) : undefined);
     if (flight === undefined) return false;
     grant(flight === 'held' ? undefined : { flight, isNew: running === undefined });
     return true;

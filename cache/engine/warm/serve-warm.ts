@@ -104,7 +104,10 @@ async function warmUntilStored(
       continue;
     }
     throwIfNotStoring(context);
-    const started = await context.admission.begin({ chunk, overwrite, isOurs }, signal);
+    const looked = lookedMs;
+    // While it waits for its turn, another call may fill the chunk, commit it, and lose it from memory.
+    const isKnownAbsent = (): boolean => overwrite || (!catalog.has(path) && clock.now() - looked <= LOOK_AGAIN_MS);
+    const started = await context.admission.begin({ chunk, overwrite, isKnownAbsent, isOurs }, signal);
     if (started !== undefined) return follow(context, started, signal);
     commitFromMemory(context, chunk, overwrite);
   }
