@@ -34,6 +34,8 @@ export interface CacheOptions {
   readonly log: RootLog;
   /** Aborts when the process receives a signal to stop: from then on this replica owns no new chunks. */
   readonly stopping: AbortSignal;
+  /** Which of several workers this is: `config` is that of `workerConfig`. Default: 0. */
+  readonly worker?: number;
   /** For tests: the Kubernetes API; default: that of the cluster that the process runs in. */
   readonly kube?: KubeClient;
   /** For tests: overwrites released memory. */
@@ -134,10 +136,10 @@ function followRuntime({ config, env, clock, log }: CacheOptions, signal: AbortS
 }
 
 /** The implementations of the engine's ports. */
-async function openDrivers({ config, env, clock, log, stopping, kube, peerDeadAfterMs }: CacheOptions) {
+async function openDrivers({ config, env, clock, log, stopping, kube, peerDeadAfterMs, worker = 0 }: CacheOptions) {
   const origin = openOrigin(config, env);
   const store = openStore(config, env);
-  const peers = openPeers(config, { clock, log, stopping, kube });
+  const peers = openPeers(config, { clock, log, stopping, kube, worker });
   const { authDirectory } = config.peers;
   const peerKeys = authDirectory === undefined ? undefined : await openPeerKeys(authDirectory, clock, log);
   const peerClient = openFillClient({

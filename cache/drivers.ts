@@ -38,16 +38,17 @@ export function openKube(clock: Clock): KubeClient {
 
 export function openPeers(
   config: Config,
-  context: { clock: Clock; log: Log; stopping: AbortSignal; kube: KubeClient | undefined },
+  context: { clock: Clock; log: Log; stopping: AbortSignal; kube: KubeClient | undefined; worker: number },
 ): PeerView {
-  const { peers, listen } = config;
-  if (peers.type === 'Static') return openStaticPeers(peers);
+  const { peers, listen, workers } = config;
+  const { worker } = context;
+  if (peers.type === 'Static') return openStaticPeers({ ...peers, workers, worker });
   return openEndpointSlices({
     ...context,
     client: context.kube ?? openKube(context.clock),
     namespace: peers.namespace,
     service: peers.service,
-    self: { ip: peers.self, port: listen.peer.port },
+    self: { ip: peers.self, port: listen.peer.port - worker, workers, worker },
   });
 }
 

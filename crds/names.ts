@@ -121,6 +121,14 @@ export type Reason = (typeof REASON)[keyof typeof REASON];
 /** Ports of a cache pod, by listener. The keys are the names of the container ports. */
 export const POD_PORT = { ops: 8442, edge: 8443, peer: 8444 } as const;
 
+/** Each worker has a peer port of its own, from `POD_PORT.peer` upward. More cores are better used by more pods. */
+export const MAX_WORKERS = 16;
+
+/** The name of worker `index`'s peer port, in the pods and in the headless Service: `peer`, `peer-1`, `peer-2`. */
+export function peerPortName(index: number): string {
+  return index === 0 ? 'peer' : `peer-${index}`;
+}
+
 /** Mount paths of the files that the pod's config file refers to. */
 export const MOUNT = {
   config: '/etc/orca/config.yaml',

@@ -23,6 +23,8 @@ export interface BucketMapping {
 }
 
 export interface Config {
+  /** Processes that share the edge port. 1 = this process alone. */
+  readonly workers: number;
   readonly listen: { readonly edge: ListenAddress; readonly peer: ListenAddress; readonly ops: ListenAddress };
   readonly origin: OriginSettings & {
     readonly id: string;

@@ -3,7 +3,7 @@
  * `cache/config` that reads the system: the file, and the memory limit.
  */
 import { readFileSync } from 'node:fs';
-import { totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { constrainedMemory } from 'node:process';
 import { configHash } from '#crds/pod-config.ts';
 import { podFile } from '#crds/schema/pod-file.ts';
@@ -24,6 +24,7 @@ export function loadConfig(path: string, env: Readonly<Record<string, string | u
   return parseConfig(read(path), {
     env,
     memory: { constrainedBytes: constrainedMemory(), totalBytes: totalmem() },
+    host: { cores: availableParallelism(), platform: process.platform },
   });
 }
 

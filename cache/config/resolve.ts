@@ -16,16 +16,25 @@ import { resolveLogLevel } from './log-level.ts';
 import { defaultBudget, memoryLimit } from './memory-budget.ts';
 import type { MemoryFacts } from './memory-budget.ts';
 import { resolvePeers } from './peers.ts';
+import { checkStaticPeers, checkWorkerPorts, resolveWorkers, type HostFacts } from './workers.ts';
 
 export interface Facts {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly memory: MemoryFacts;
+  /** Default: one core of Linux. */
+  readonly host?: HostFacts;
 }
 
 /** Appends to `problems`; the Config is valid only if no problem was appended. */
 export function resolve(file: PodFile, hash: string, facts: Facts, problems: Problem[]): Config {
   const listen = resolveListen(file, problems);
+  const budgetBytes = resolveBudget(file, facts, problems);
+  const workers = resolveWorkers(file, facts.host ?? { cores: 1, platform: 'linux' }, budgetBytes, problems);
+  checkWorkerPorts(listen, workers, problems);
+  const peers = resolvePeers(file.peers, listen.peer, facts.env, problems);
+  checkStaticPeers(peers, workers, problems);
   return {
+    workers,
     listen,
     origin: resolveOrigin(file, facts, problems),
     cacheStore: resolveCacheStore(file, facts, problems),
@@ -45,8 +54,8 @@ export function resolve(file: PodFile, hash: string, facts: Facts, problems: Pro
       maxEntries: file.metadata.maxEntries,
     },
     catalog: { maxEntries: file.catalog.maxEntries },
-    memory: { budgetBytes: resolveBudget(file, facts, problems) },
-    peers: resolvePeers(file.peers, listen.peer, facts.env, problems),
+    memory: { budgetBytes },
+    peers,
     edge: resolveEdge(file),
     shutdown: {
       propagationDelayMs: ms(file.shutdown.propagationDelay),

@@ -33,8 +33,12 @@ export interface SliceEndpoint {
 export interface SelfPeer {
   /** POD_IP. Only peers of the same IP family count. */
   readonly ip: string;
-  /** The port of the peer listener, and of every slice without a port named `peer`. */
+  /** The port of the peer listener of worker 0, and of every slice without a port named `peer`. */
   readonly port: number;
+  /** The processes of this pod, of which worker i has the port `port + i`. Default: 1. */
+  readonly workers?: number;
+  /** Which of them this process is. Default: 0. */
+  readonly worker?: number;
   /** Set during shutdown: self counts as terminating, regardless of the slices. */
   readonly leaving?: boolean;
 }
@@ -43,28 +47,33 @@ export interface SelfPeer {
 const STATE_RANK = { terminating: 0, notServing: 1, serving: 2 } as const;
 type EndpointState = keyof typeof STATE_RANK;
 
-const PEER_PORT_NAME = 'peer';
+/** `peer` is worker 0, `peer-<i>` worker i. Every slice names the ports that all of its pods have. */
+const PEER_PORT_NAME = /^peer(?:-(?:[1-9]|1[0-5]))?$/;
 /** 64 bits: collisions are negligible, and the value stays readable as a label. */
 const EPOCH_HEX_DIGITS = 16;
 
 export function peerSetOf(slices: Iterable<EndpointSlice>, self: SelfPeer): PeerSet {
   const selfIp = canonicalIp(self.ip);
-  const selfAddress = peerAddress(selfIp, self.port);
+  // The workers of a pod come and go together, and know each other without the slices.
+  const ownPod = expandWorkers(peerAddress(selfIp, self.port), self.workers ?? 1);
+  const selfAddress = peerAddress(selfIp, self.port + (self.worker ?? 0));
   const states = new Map<PeerAddress, EndpointState>();
-  for (const { ip, port, state } of endpointsOf(slices, familyOf(selfIp))) {
-    const address = ip === selfIp ? selfAddress : peerAddress(ip, port ?? self.port);
-    const before = states.get(address);
-    // An address may occur twice: an endpoint that moves between slices, or a new pod with the IP of a draining one.
-    if (before === undefined || STATE_RANK[state] > STATE_RANK[before]) states.set(address, state);
+  for (const { ip, ports, state } of endpointsOf(slices, familyOf(selfIp))) {
+    const peerPorts = ports.length === 0 ? [self.port] : ports;
+    for (const address of ip === selfIp ? ownPod : peerPorts.map((port) => peerAddress(ip, port))) {
+      const before = states.get(address);
+      // An address may occur twice: an endpoint that moves between slices, or a new pod with the IP of a draining one.
+      if (before === undefined || STATE_RANK[state] > STATE_RANK[before]) states.set(address, state);
+    }
   }
-  if (self.leaving === true) states.set(selfAddress, 'terminating');
+  if (self.leaving === true) for (const address of ownPod) states.set(address, 'terminating');
 
   const inState = (wanted: EndpointState): PeerAddress[] =>
     [...states].filter(([, state]) => state === wanted).map(([address]) => address);
   const serving = inState('serving');
   // If no replica serves (all readiness probes fail), use the ones that do not: otherwise each would own every chunk.
   const owners = new Set(serving.length > 0 ? serving : inState('notServing'));
-  if (states.get(selfAddress) !== 'terminating') owners.add(selfAddress);
+  for (const address of ownPod) if (states.get(address) !== 'terminating') owners.add(address);
   return peerSet(selfAddress, owners, inState('terminating'));
 }
 
@@ -93,6 +102,13 @@ export function peerAddress(ip: string, port: number): PeerAddress {
   return `${ip.includes(':') ? `[${ip}]` : ip}:${port}` as PeerAddress;
 }
 
+/** The addresses of the workers of a pod, from that of worker 0. */
+export function expandWorkers(address: PeerAddress, workers: number): readonly PeerAddress[] {
+  const colon = address.lastIndexOf(':') + 1;
+  const port = Number(address.slice(colon));
+  return Array.from({ length: workers }, (_, worker) => `${address.slice(0, colon)}${port + worker}` as PeerAddress);
+}
+
 /** Parses an `ip:port` into its canonical form, so that it hashes equally on every replica. Throws RangeError. */
 export function parsePeerAddress(text: string): PeerAddress {
   const match = /^(?:\[(?<six>[0-9a-fA-F:.]+)\]|(?<four>[^:[\]]+)):(?<port>[1-9]\d{0,4})$/.exec(text);
@@ -104,7 +120,8 @@ export function parsePeerAddress(text: string): PeerAddress {
 
 interface FlatEndpoint {
   readonly ip: string;
-  readonly port: number | undefined;
+  /** Of its workers; empty = the slice does not tell. */
+  readonly ports: readonly number[];
   readonly state: EndpointState;
 }
 
@@ -112,7 +129,9 @@ function endpointsOf(slices: Iterable<EndpointSlice>, family: string): FlatEndpo
   const flat: FlatEndpoint[] = [];
   for (const slice of slices) {
     if (slice.addressType !== family) continue;
-    const port = slice.ports?.find((candidate) => candidate.name === PEER_PORT_NAME)?.port ?? undefined;
+    const ports = (slice.ports ?? []).flatMap(({ name, port }) =>
+      typeof port === 'number' && PEER_PORT_NAME.test(name ?? '') ? [port] : [],
+    );
     for (const { addresses, conditions } of slice.endpoints ?? []) {
       // The addresses of one endpoint are interchangeable; the API recommends using the first.
       const [ip] = addresses;
@@ -121,7 +140,7 @@ function endpointsOf(slices: Iterable<EndpointSlice>, family: string): FlatEndpo
       // true, and a missing `terminating` as false.
       const state =
         conditions?.terminating === true ? 'terminating' : conditions?.serving === false ? 'notServing' : 'serving';
-      flat.push({ ip: canonicalIp(ip), port, state });
+      flat.push({ ip: canonicalIp(ip), ports, state });
     }
   }
   return flat;

@@ -3,7 +3,7 @@
  * server can't be reached, the peers stay as they are.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import { countEndpoints, peerSetOf, type EndpointSlice } from '#cache/core/peer-set.ts';
+import { countEndpoints, peerSetOf, type EndpointSlice, type SelfPeer } from '#cache/core/peer-set.ts';
 import type { PeerSet, PeerView } from '#cache/engine/ports.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { KubeClient } from '#shared/kube/client.ts';
@@ -16,8 +16,8 @@ export interface EndpointSlicesOptions {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly service: string;
-  /** POD_IP, and the port of the peer listener. */
-  readonly self: { readonly ip: string; readonly port: number };
+  /** POD_IP, and the ports of the peer listeners of this pod's workers. */
+  readonly self: Omit<SelfPeer, 'leaving'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly random?: () => number;

@@ -1,4 +1,5 @@
 /** The pod's config file and its runtime file: the fields of the spec, with references resolved to paths. */
+import { MAX_WORKERS } from '#crds/names.ts';
 import * as behavior from './behavior.ts';
 import { capacityFields, capacityHoldsFourChunks } from './capacity.ts';
 import { costs } from './costs.ts';
@@ -25,6 +26,25 @@ export const podFile = {
   type: 'object',
   required: ['origin', 'cacheStore'],
   properties: {
+    workers: withDefault(
+      {
+        description:
+          'Number of processes that share the edge port; on Linux only. Each is a replica of its own for its peers: its ' +
+          'peer port is that of `listen.peer` plus its index, from 0. They divide the memory budget and the connections. ' +
+          `From 1 to ${MAX_WORKERS}, or \`auto\`: the CPUs that the process may use, but not more than the memory holds.`,
+        maxLength: 4,
+        'x-kubernetes-int-or-string': true,
+        'x-kubernetes-validations': [
+          {
+            message: `must be an integer from 1 to ${MAX_WORKERS}, or auto`,
+            holds: (value: string | number) =>
+              value === 'auto' || (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= MAX_WORKERS),
+          },
+        ],
+      } as const,
+      1,
+      'one process without a supervisor',
+    ),
     listen: {
       type: 'object',
       description: 'Addresses of the three listeners. Port 0 picks a free port.',

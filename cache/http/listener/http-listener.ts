@@ -49,8 +49,8 @@ export interface HttpListener {
   readonly server: Server;
   /** Takes effect with the next handshake; open connections keep their keys. */
   setTlsKeys(keys: TlsKeys): void;
-  /** Resolves with the port. */
-  listen(host: string, port: number): Promise<number>;
+  /** Resolves with the port. `reusePort`: several processes listen on it, and the kernel divides the connections. */
+  listen(host: string, port: number, options?: { readonly reusePort?: boolean }): Promise<number>;
   /** From now on every response has `Connection: close`. */
   startDraining(): void;
   /**
@@ -138,11 +138,11 @@ class BoundedListener implements HttpListener {
     socket.setTimeout(IDLE_WRITE_MS);
   }
 
-  listen(host: string, port: number): Promise<number> {
+  listen(host: string, port: number, { reusePort = false } = {}): Promise<number> {
     const { server } = this;
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, host, () => {
+      server.listen({ port, host, reusePort }, () => {
         server.removeListener('error', reject);
         const address = server.address();
         if (address === null || typeof address === 'string')

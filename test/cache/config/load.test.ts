@@ -277,6 +277,7 @@ memory: {budget: 16Mi}
       port: Number(documentedDefault(key).split(':')[1]),
     });
     expect(config).toEqual({
+      workers: Number(documentedDefault('workers')),
       listen: { edge: port('listen.edge'), peer: port('listen.peer'), ops: port('listen.ops') },
       origin: {
         id: 'models-eu',

@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   countEndpoints,
+  expandWorkers,
   parsePeerAddress,
   peerSetOf,
   samePeers,
@@ -141,6 +142,100 @@ describe('addresses', () => {
     ['[FD00:0::1]:8444', '[fd00::1]:8444'],
   ] as const)('%s is parsed as %s', ([text, address]) => {
     expect(parsePeerAddress(text)).toBe(address);
+  });
+});
+
+describe('workers', () => {
+  const ports = (count: number, first = 8444) =>
+    Array.from({ length: count }, (_, index) => ({
+      name: index === 0 ? 'peer' : `peer-${index}`,
+      port: first + index,
+    }));
+
+  test('are peers of their own: one for each named port of the slice', () => {
+    const set = peerSetOf([slice({ '10.0.0.1': up, '10.0.0.2': up }, { ports: ports(2) })], {
+      ...SELF,
+      workers: 2,
+      worker: 1,
+    });
+    expect(set.self).toBe('10.0.0.1:8445');
+    expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.1:8445', '10.0.0.2:8444', '10.0.0.2:8445']);
+  });
+
+  test('of one pod have the same view, also while the slices do not contain it', () => {
+    for (const slices of [
+      [],
+      [slice({ '10.0.0.2': up })],
+      [slice({ '10.0.0.1': starting, '10.0.0.2': up }, { ports: ports(3) })],
+    ]) {
+      const views = [0, 1, 2].map((worker) => peerSetOf(slices, { ...SELF, workers: 3, worker }));
+      expect(new Set(views.map(({ epoch }) => epoch)).size).toBe(1);
+      expect(views[0]!.owners).toEqual(expect.arrayContaining(['10.0.0.1:8444', '10.0.0.1:8445', '10.0.0.1:8446']));
+    }
+  });
+
+  test('of pods with different numbers form one view, which each of them has', () => {
+    const slices = [
+      slice({ '10.0.0.1': up }),
+      slice({ '10.0.0.2': up, '10.0.0.3': starting }, { ports: ports(2) }),
+      slice({ '10.0.0.4': draining }, { ports: ports(3) }),
+    ];
+    const views = [
+      peerSetOf(slices, SELF),
+      peerSetOf(slices, { ip: '10.0.0.2', port: 8444, workers: 2, worker: 0 }),
+      peerSetOf(slices, { ip: '10.0.0.2', port: 8444, workers: 2, worker: 1 }),
+    ];
+    for (const { owners, terminating } of views) {
+      expect(owners).toEqual(['10.0.0.1:8444', '10.0.0.2:8444', '10.0.0.2:8445']);
+      expect(terminating).toEqual(['10.0.0.4:8444', '10.0.0.4:8445', '10.0.0.4:8446']);
+    }
+  });
+
+  test('leave together', () => {
+    const slices = [slice({ '10.0.0.1': up, '10.0.0.2': up }, { ports: ports(2) })];
+    const set = peerSetOf(slices, { ...SELF, workers: 2, worker: 1, leaving: true });
+    expect(set.owners).toEqual(['10.0.0.2:8444', '10.0.0.2:8445']);
+    expect(set.terminating).toEqual(['10.0.0.1:8444', '10.0.0.1:8445']);
+  });
+
+  test.for(['peer-0', 'peer-01', 'peer-16', 'peer-1x', 'xpeer', 'peers'])('a port named %s is none', (name) => {
+    const others = [
+      { name: 'peer', port: 8444 },
+      { name, port: 9000 },
+      { name: null, port: 9001 },
+    ];
+    expect(peerSetOf([slice({ '10.0.0.2': up }, { ports: others })], SELF).owners).toEqual([
+      '10.0.0.1:8444',
+      '10.0.0.2:8444',
+    ]);
+  });
+
+  test('a port without a number is none', () => {
+    const some = [{ name: 'peer', port: 8444 }, { name: 'peer-1', port: null }, { name: 'peer-2' }];
+    expect(peerSetOf([slice({ '10.0.0.2': up }, { ports: some })], SELF).owners).toHaveLength(2);
+  });
+
+  test('of an IPv6 address keep its brackets', () => {
+    expect(expandWorkers(parsePeerAddress('[fd00::1]:8444'), 2)).toEqual(['[fd00::1]:8444', '[fd00::1]:8445']);
+  });
+
+  test('any pods: every worker computes the same owners and the same epoch', () => {
+    const pods = fc.uniqueArray(
+      fc.record({ host: fc.integer({ min: 1, max: 250 }), workers: fc.integer({ min: 1, max: 16 }) }),
+      { selector: ({ host }) => host, minLength: 1, maxLength: 8 },
+    );
+    fc.assert(
+      fc.property(pods, (list) => {
+        const slices = list.map(({ host, workers }) => slice({ [`10.0.0.${host}`]: up }, { ports: ports(workers) }));
+        const views = list.flatMap(({ host, workers }) =>
+          Array.from({ length: workers }, (_, worker) =>
+            peerSetOf(slices, { ip: `10.0.0.${host}`, port: 8444, workers, worker }),
+          ),
+        );
+        expect(new Set(views.map(({ epoch }) => epoch)).size).toBe(1);
+        expect(views.map(({ self }) => self).toSorted()).toEqual(views[0]!.owners);
+      }),
+    );
   });
 });
 
