@@ -1,5 +1,6 @@
-/** What the tests of prewarming measure: the rate at the origin, the end of a transfer, the time to the first byte. */
+/** What the tests of prewarming measure: the rate at the origin, the end of a transfer, the time to the first byte, CPU. */
 import { Agent, request } from 'node:http';
+import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { encodePath } from '#cache/core/percent.ts';
 import { BUCKET } from './operator-world.ts';
@@ -91,6 +92,21 @@ function firstByte(edge: string, key: string): Promise<number> {
     sent.on('error', reject);
     sent.end();
   });
+}
+
+/** Returns the function for the share of the machine's CPU time that was used since, in percent. */
+export function cpuShare(): () => number {
+  const since = cpuTimes();
+  return () => {
+    const now = cpuTimes();
+    return (100 * (now.busy - since.busy)) / Math.max(1, now.all - since.all);
+  };
+}
+
+function cpuTimes(): { readonly busy: number; readonly all: number } {
+  const times = cpus().map((cpu) => cpu.times);
+  const all = times.reduce((sum, { user, nice, sys, idle, irq }) => sum + user + nice + sys + idle + irq, 0);
+  return { busy: all - times.reduce((sum, { idle }) => sum + idle, 0), all };
 }
 
 export function median(values: readonly number[]): number {

@@ -6,8 +6,8 @@ import { processOf } from './container-process.ts';
 import { eventually } from './operator-world.ts';
 import { testCli } from './prewarm-cli.ts';
 import { testGatedPods } from './prewarm-gates.ts';
-import { median, Meter, timeToFirstByte } from './prewarm-measure.ts';
-import { awkwardObjects, plainObjects, totalBytes } from './prewarm-objects.ts';
+import { cpuShare, median, Meter, timeToFirstByte } from './prewarm-measure.ts';
+import { awkwardObjects, plainObjects, totalBytes, type TestObject } from './prewarm-objects.ts';
 import { openPrewarmWorld, target, type PrewarmWorld } from './prewarm-world.ts';
 
 const MIB = 1024 * 1024;
@@ -24,12 +24,17 @@ const RUN_S = Math.ceil(SET_BYTES / SLOW_RATE) * 2 + 120;
 vi.setConfig({ testTimeout: 2 * RUN_S * 1000 });
 const SUSPEND_MS = IS_PROOF ? 2_000 : 10_000;
 const COLD_READS = IS_PROOF ? 60 : 20;
-/** Less than a chunk: their bytes do not change the rate that is measured. */
 const COLD_BYTES = 64 * 1024;
+/** Two cores carry the whole cluster: at this rate they are not busy all the time, which would be what a read waits for. */
+const CALM_RATE = 20_000_000;
+const COLD_EVERY_MS = 150;
+/** Longer than the cold reads, each with its first byte after 100 ms. */
+const CALM_S = 3 + (COLD_READS * (COLD_EVERY_MS + 100)) / 1000;
 
 const LARGE = awkwardObjects('weights v1.0 (ü+%)/', 300, SET_BYTES);
 const KILLED = awkwardObjects('killed/', 300, SET_BYTES);
 const SUSPENDED = plainObjects('suspended/', 40, 3 * MIB + 1);
+const CALM = plainObjects('calm/', Math.ceil((CALM_S * CALM_RATE) / (3 * MIB)), 3 * MIB);
 const COLD = plainObjects('cold/', 2 * COLD_READS, COLD_BYTES);
 
 let warm: PrewarmWorld;
@@ -38,7 +43,7 @@ const rows: string[][] = [];
 
 beforeAll(async () => {
   warm = await openPrewarmWorld();
-  for (const objects of [LARGE, KILLED, SUSPENDED, COLD]) await warm.upload(objects);
+  for (const objects of [LARGE, KILLED, SUSPENDED, CALM, COLD]) await warm.upload(objects);
 });
 afterAll(async () => {
   const columns = [
@@ -69,26 +74,19 @@ async function report(name: string, wantedBytes: number, sentBytes: number, meas
 
 test('300 objects with awkward names are stored; the origin sends each byte once, at the given rate', async () => {
   const wantedBytes = totalBytes(LARGE);
-  const coldMs = { before: [] as number[], during: [] as number[] };
-  for (const { key } of COLD.slice(0, COLD_READS)) coldMs.before.push(await timeToFirstByte(warm.edge, key));
-
   const before = await warm.settledOriginBytes();
   await warm.apply('large', { targets: [target('weights v1.0 (ü+%)/')], maxBytesPerSecond: '50M' });
   await eventually(async () => expect(await warm.originBytes()).toBeGreaterThan(before));
   const meter = new Meter(() => warm.originBytes());
-  const done = warm.waitFor('large', 'Complete', RUN_S);
-  for (const { key } of COLD.slice(COLD_READS)) {
-    coldMs.during.push(await timeToFirstByte(warm.edge, key));
-    await delay((0.5 * 1000 * SET_BYTES) / RATE / COLD_READS);
-  }
-  await done;
+  const cpu = cpuShare();
+  await warm.waitFor('large', 'Complete', RUN_S);
   await meter.stop();
 
-  const sentBytes = (await warm.settledOriginBytes()) - before - COLD_READS * COLD_BYTES;
+  const sentBytes = (await warm.settledOriginBytes()) - before;
   const { mean, peak } = meter.rates(5_000);
-  const firstByte = `${median(coldMs.before).toFixed(1)} ms → ${median(coldMs.during).toFixed(1)} ms`;
-  const rate = `${(mean / 1e6).toFixed(1)} MB/s (peak of 5 s ${(peak / 1e6).toFixed(1)})`;
-  await report('large', wantedBytes, sentBytes, `${rate}; cold read, first byte: ${firstByte}`);
+  // Where the rate is not reached, a busy machine is the reason.
+  const rate = `${(mean / 1e6).toFixed(1)} MB/s (peak of 5 s ${(peak / 1e6).toFixed(1)}) at ${cpu().toFixed(0)} % CPU`;
+  await report('large', wantedBytes, sentBytes, rate);
   expect(await warm.status('large')).toMatchObject({
     listed: true,
     objects: { total: LARGE.length, done: LARGE.length, failed: 0 },
@@ -98,6 +96,33 @@ test('300 objects with awkward names are stored; the origin sends each byte once
   // After a pause, what the rate would have permitted within one second is made up for.
   expect(mean).toBeLessThan((IS_PROOF ? 1.05 : 1.2) * RATE);
   if (IS_PROOF) expect(mean).toBeGreaterThan(0.95 * RATE);
+});
+
+test('a client reads cold objects meanwhile, about as fast as without a prewarm', async () => {
+  const wantedBytes = totalBytes(CALM);
+  const firstBytes = async (objects: readonly TestObject[]): Promise<number> => {
+    const timesMs: number[] = [];
+    for (const { key } of objects) {
+      timesMs.push(await timeToFirstByte(warm.edge, key));
+      await delay(COLD_EVERY_MS);
+    }
+    return median(timesMs);
+  };
+  const withoutMs = await firstBytes(COLD.slice(0, COLD_READS));
+  const before = await warm.settledOriginBytes();
+  await warm.apply('calm', { targets: [target('calm/')], maxBytesPerSecond: String(CALM_RATE) });
+  await eventually(async () => expect(await warm.originBytes()).toBeGreaterThan(before));
+  const meanwhileMs = await firstBytes(COLD.slice(COLD_READS));
+  const isRunning = (await warm.originBytes()) - before < wantedBytes;
+  await warm.waitFor('calm', 'Complete', RUN_S);
+
+  const sentBytes = (await warm.settledOriginBytes()) - before - COLD_READS * COLD_BYTES;
+  const measured = `first byte of a cold read: ${withoutMs.toFixed(1)} ms → ${meanwhileMs.toFixed(1)} ms`;
+  await report('calm', wantedBytes, sentBytes, measured);
+  expect(sentBytes).toBe(wantedBytes);
+  if (!IS_PROOF) return;
+  expect(isRunning).toBe(true);
+  expect(meanwhileMs).toBeLessThan(1.2 * withoutMs);
 });
 
 test('all of them are then read without a byte from the origin', async () => {
