@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import { withMountPaths } from '#crds/kinds/kind.ts';
 import { ORIGIN_KINDS, STORE_KINDS } from '#crds/kinds/registry.ts';
+import { workerCount } from '#crds/schema/workers.ts';
 import { MOUNT } from './names.ts';
 import type { OrcaCacheSpec } from './types.ts';
 
@@ -25,6 +26,7 @@ export function podConfig(cache: PodConfigSource): Record<string, unknown> {
   const { readahead: _reloadableToo, ...chunking } = spec.chunking;
   const { kind: cacheStore } = splitStore(spec.cacheStore);
   const { service: _operatorOnly, auth, tls, ...edge } = spec.edge;
+  const workers = workerCount(spec);
   return {
     origin: withMountPaths(ORIGIN_KINDS, origin, 'origin'),
     cacheStore: withMountPaths(STORE_KINDS, cacheStore, 'cachestore'),
@@ -49,6 +51,8 @@ export function podConfig(cache: PodConfigSource): Record<string, unknown> {
     prewarms: { namespace: metadata.namespace, cache: metadata.name },
     ...(spec.telemetry === undefined ? {} : { telemetry: spec.telemetry }),
     ...(spec.costs === undefined ? {} : { costs: spec.costs }),
+    // Omitted if 1, so that pods with an image of an older release accept the file.
+    ...(workers === 1 ? {} : { workers }),
     runtimeFile: MOUNT.runtime,
   };
 }

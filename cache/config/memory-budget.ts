@@ -1,7 +1,5 @@
 /** The default memory budget for chunks. Pure: the caller reads the system's limits. */
-
-/** Without a container limit: an amount that even a small machine can spare. */
-const UNLIMITED_BUDGET_BYTES = 1024 ** 3;
+import { UNLIMITED_BUDGET_BYTES } from '#crds/schema/workers.ts';
 
 export interface MemoryFacts {
   /** `process.constrainedMemory()`, from cgroup v1 or v2. 0, or more than the machine's memory, means no limit. */

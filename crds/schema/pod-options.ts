@@ -2,6 +2,7 @@
 import { parseResource } from '#crds/quantity.ts';
 import { choice, integer, text } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
+import { workers } from './workers.ts';
 
 const NAME_LENGTH = 253;
 const LABEL_LENGTH = 317;
@@ -109,6 +110,7 @@ export const podOptions = {
         },
       ],
     },
+    workers,
     nodeSelector: stringMap('Labels that a node must have to run the pods.', 63),
     tolerations: {
       type: 'array',

@@ -1,14 +1,14 @@
 /** The spec of an OrcaCache. It contains only what is implemented, so that setting anything else is an error. */
-import { QUANTITY_PATTERN } from '#crds/quantity.ts';
 import * as behavior from './behavior.ts';
 import { capacityHoldsFourChunks } from './capacity.ts';
 import { costs } from './costs.ts';
-import { bytes, choice, flag, integer, text, withDefault } from './field-builders.ts';
+import { choice, flag, integer, text, withDefault } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
 import { podOptions } from './pod-options.ts';
 import { edge } from './spec-edge.ts';
 import { cacheStore, origin } from './spec-upstream.ts';
 import { telemetry } from './telemetry.ts';
+import { memoryRules } from './workers.ts';
 
 const proxy = {
   type: 'object',
@@ -72,15 +72,6 @@ const networkPolicy = {
   },
 } as const satisfies Schema;
 
-/** The budget is half of the memory limit and holds four chunks. */
-const CHUNKS_IN_LIMIT = 2 * behavior.CHUNKS_IN_BUDGET;
-
-interface LimitFields extends behavior.BudgetFields {
-  readonly pod: { readonly resources: { readonly limits?: Readonly<Record<string, string | number>> } };
-}
-
-const { ALL_SIZES } = behavior;
-
 export const spec = {
   type: 'object',
   description: 'Desired state of the cache.',
@@ -107,22 +98,5 @@ export const spec = {
     pod: podOptions,
     logLevel: behavior.logLevel,
   },
-  'x-kubernetes-validations': [
-    behavior.budgetHoldsFourChunks,
-    capacityHoldsFourChunks,
-    {
-      rule:
-        "has(self.memory.budget) || !has(self.pod.resources.limits) || !('memory' in self.pod.resources.limits) || " +
-        `!string(self.pod.resources.limits['memory']).matches('${QUANTITY_PATTERN}') || ` +
-        `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${bytes('s')} <= ${bytes("self.pod.resources.limits['memory']")} / ${CHUNKS_IN_LIMIT})`,
-      message:
-        'the memory limit must be at least eight times the largest chunk size, because half of it is the chunk budget; ' +
-        'raise the limit or set memory.budget',
-      fieldPath: '.pod.resources.limits',
-      reads: ['chunking', 'memory', 'pod'],
-      holds: (value: LimitFields) =>
-        value.memory.budget !== undefined ||
-        behavior.holdsChunks(value, value.pod.resources.limits?.['memory'], CHUNKS_IN_LIMIT),
-    },
-  ],
+  'x-kubernetes-validations': [...memoryRules, capacityHoldsFourChunks],
 } as const satisfies Schema;

@@ -1,5 +1,6 @@
 /** The only container of a cache pod. */
-import { MOUNT, POD_PORT } from '#crds/names.ts';
+import { MOUNT, peerPortName, POD_PORT } from '#crds/names.ts';
+import { workerCount } from '#crds/schema/workers.ts';
 import type { Container, EnvVar, SecurityContext } from '#operator/api/kubernetes.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { BuildContext } from './context.ts';
@@ -10,7 +11,7 @@ export const CONTAINER = 'cache';
 
 /**
  * V8's old space holds code and tables only: chunk bytes are allocated outside the heap, under the pod's own memory
- * budget.
+ * budget. The limit holds for each worker; the schema requires as much memory.
  */
 const OLD_SPACE_MIB = 256;
 
@@ -28,11 +29,7 @@ export function container(cache: OrcaCache, context: BuildContext, { volumeMount
     imagePullPolicy: pod.imagePullPolicy ?? context.imagePullPolicy,
     args: ['--config', MOUNT.config],
     env: environment(cache),
-    ports: (['edge', 'peer', 'ops'] as const).map((name) => ({
-      name,
-      containerPort: POD_PORT[name],
-      protocol: 'TCP',
-    })),
+    ports: ports(cache),
     resources: resources(cache),
     securityContext: SECURITY,
     startupProbe,
@@ -42,6 +39,15 @@ export function container(cache: OrcaCache, context: BuildContext, { volumeMount
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts,
   };
+}
+
+/** From the peer ports in the EndpointSlices, the other replicas know how many workers the pod has. */
+function ports(cache: OrcaCache): NonNullable<Container['ports']> {
+  const tcp = (name: string, containerPort: number) => ({ name, containerPort, protocol: 'TCP' });
+  const peers = Array.from({ length: workerCount(cache.spec) }, (_, index) =>
+    tcp(peerPortName(index), POD_PORT.peer + index),
+  );
+  return [tcp('edge', POD_PORT.edge), ...peers, tcp('ops', POD_PORT.ops)];
 }
 
 export function podImage(cache: OrcaCache, context: BuildContext): string {

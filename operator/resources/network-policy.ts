@@ -1,8 +1,8 @@
 /**
- * Ingress to the pods: clients to the edge port, replicas to the peer port, the operator and monitoring to the ops
+ * Ingress to the pods: clients to the edge port, replicas to the peer ports, the operator and monitoring to the ops
  * port.
  */
-import { LABEL, PART_OF, POD_PORT } from '#crds/names.ts';
+import { LABEL, MAX_WORKERS, PART_OF, POD_PORT } from '#crds/names.ts';
 import type { Body, NetworkPolicy } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -20,6 +20,10 @@ export function networkPolicy(cache: OrcaCache) {
   const own = { matchLabels: selectorLabels(cache) };
   const anywhere = (matchLabels: Record<string, string>) => ({ namespaceSelector: {}, podSelector: { matchLabels } });
   const port = (number: number) => [{ port: number, protocol: 'TCP' }];
+  // The ports of as many workers as there can be: the policy must admit them before a rollout starts the first pod that
+  // has them. Heartbeats use the same numbers in UDP.
+  const range = { port: POD_PORT.peer, endPort: POD_PORT.peer + MAX_WORKERS - 1 };
+  const peerPorts = ['TCP', 'UDP'].map((protocol) => ({ ...range, protocol }));
   return {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'NetworkPolicy',
@@ -30,7 +34,7 @@ export function networkPolicy(cache: OrcaCache) {
       policyTypes: ['Ingress'],
       ingress: [
         { ports: port(POD_PORT.edge) },
-        { ports: port(POD_PORT.peer), from: [{ podSelector: own }] },
+        { ports: peerPorts, from: [{ podSelector: own }] },
         { ports: port(POD_PORT.ops), from: [anywhere(OPERATOR), anywhere(MONITORING)] },
       ],
     },

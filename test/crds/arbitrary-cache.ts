@@ -160,6 +160,7 @@ const spec = fc.record(
       optional,
     ),
     shutdown: fc.record({ propagationDelay: duration(0, 300_000), drainTimeout: duration(0, 3_600_000) }, optional),
+    pod: fc.record({ workers: fc.constantFrom(1, 'auto') }, optional),
     logLevel: fc.constantFrom('debug', 'info', 'warn', 'error'),
   },
   { requiredKeys: ['origin', 'cacheStore'] },

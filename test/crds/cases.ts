@@ -484,6 +484,44 @@ export const badCases: readonly BadCase[] = [
     changes: { 'spec.pod.resources': { limits: { memory: '512Mi' } } },
     path: 'spec.pod.resources.limits',
   },
+  ...[0, 17, '1.5', 'many', 'AUTO'].map((workers) => malformed('spec.pod.workers', workers)),
+  {
+    name: 'a memory limit below eight of the largest chunks for each of three workers',
+    changes: { 'spec.pod.workers': 3, 'spec.pod.resources': { limits: { memory: '3071Mi' } } },
+    path: 'spec.pod.resources.limits',
+  },
+  {
+    name: 'a memory budget below four of the largest chunks for each of three workers',
+    changes: {
+      'spec.pod.workers': '3',
+      'spec.memory.budget': '1535Mi',
+      'spec.pod.resources': { limits: { memory: '4Gi' } },
+    },
+    path: 'spec.memory.budget',
+  },
+  {
+    name: 'three workers without a memory limit and without a budget',
+    changes: { 'spec.pod.workers': 3, 'spec.pod.resources': { requests: { cpu: 3 } } },
+    path: 'spec.memory.budget',
+  },
+  {
+    name: 'a memory limit that leaves the workers too little beside half of it',
+    changes: {
+      'spec.pod.workers': 4,
+      'spec.chunking.tiers': [],
+      'spec.pod.resources': { limits: { memory: '3071Mi' } },
+    },
+    path: 'spec.pod.resources.limits',
+  },
+  {
+    name: 'a memory limit that leaves the workers too little beside the budget',
+    changes: {
+      'spec.pod.workers': 2,
+      'spec.memory.budget': '1281Mi',
+      'spec.pod.resources': { limits: { memory: '2Gi' } },
+    },
+    path: 'spec.pod.resources.limits',
+  },
   {
     name: 'an unknown auth type',
     changes: { 'spec.edge.auth.type': 'Basic' },
@@ -653,6 +691,31 @@ export const goodCases: readonly Case[] = [
   {
     name: 'a small memory limit with an explicit budget',
     changes: { 'spec.pod.resources': { limits: { memory: '768Mi' } }, 'spec.memory.budget': '512Mi' },
+  },
+  { name: 'two workers with the default resources', changes: { 'spec.pod.workers': 2 } },
+  { name: 'the number of workers as text', changes: { 'spec.pod.workers': '2' } },
+  {
+    name: 'as many workers as CPUs, with memory for fewer',
+    changes: {
+      'spec.pod.workers': 'auto',
+      'spec.pod.resources': { requests: { cpu: '3500m' }, limits: { memory: '2Gi' } },
+    },
+  },
+  {
+    name: 'sixteen workers with exactly the memory that they need',
+    changes: { 'spec.pod.workers': 16, 'spec.pod.resources': { limits: { memory: '16Gi' } } },
+  },
+  {
+    name: 'workers with exactly the memory that they need beside a budget',
+    changes: {
+      'spec.pod.workers': 2,
+      'spec.memory.budget': '1Gi',
+      'spec.pod.resources': { limits: { memory: '1.75Gi' } },
+    },
+  },
+  {
+    name: 'two workers without a memory limit',
+    changes: { 'spec.pod.workers': 2, 'spec.pod.resources': { requests: { cpu: 2 } } },
   },
   { name: 'resources without limits', changes: { 'spec.pod.resources': { requests: { cpu: 1 } } } },
   { name: 'mixed units in a duration', changes: { 'spec.metadata.ttl': '1h30m' } },

@@ -79,7 +79,8 @@ spec:
     image: registry.example.com/orcacache/cache:1.2.3
     imagePullPolicy: Always
     imagePullSecrets: [{name: registry}]
-    resources: {requests: {cpu: 1, memory: 3Gi}, limits: {memory: 4Gi}}
+    resources: {requests: {cpu: 2, memory: 3Gi}, limits: {memory: 4Gi}}
+    workers: auto
     nodeSelector: {disk: ssd}
     tolerations: [{key: cache, operator: Exists, effect: NoSchedule}]
     priorityClassName: high
