@@ -145,11 +145,10 @@ export const memoryRules = [
   },
   {
     rule:
-      `${COUNT} == 1 || ${NO_LIMIT} || !isQuantity(string(${LIMIT})) || (has(self.memory.budget) ? ` +
-      `!string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
-      `${quantity(LIMIT)}.sub(${quantity('self.memory.budget')})` +
-      `.compareTo( quantity(string( ${COUNT} * ${RESERVE_BYTES} )) ) >= 0 : ` +
-      `${quantity(LIMIT)}.compareTo( quantity(string( ${COUNT} * ${2 * RESERVE_BYTES} )) ) >= 0)`,
+      `${COUNT} == 1 || ${NO_LIMIT} || !isQuantity(string(${LIMIT})) || !${quantity(LIMIT)}.isInteger() || ` +
+      `has(self.memory.budget) && !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
+      `${bytes(LIMIT)} - (has(self.memory.budget) ? ${bytes('self.memory.budget')} : ${bytes(LIMIT)} / 2) ` +
+      `>= ${COUNT} * ${RESERVE_BYTES}`,
     message:
       `the memory limit must leave ${RESERVE} for each worker beside the chunk budget, which is half of the limit by ` +
       'default; raise the limit, or lower pod.workers or memory.budget',
@@ -159,7 +158,8 @@ export const memoryRules = [
       const limit = limitBytes(value);
       const { budget } = value.memory;
       const count = fixedCount(value.pod.workers);
-      if (limit === undefined || count === 1) return true;
+      // A fraction of a byte passes in the API server, too.
+      if (limit === undefined || !Number.isInteger(limit) || count === 1) return true;
       const budgetBytes = budget === undefined ? limit / 2 : (parseQuantity(budget) ?? 0);
       return limit - budgetBytes >= count * RESERVE_BYTES;
     },
