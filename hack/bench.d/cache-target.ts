@@ -1,12 +1,15 @@
 /** Starts the cache under test, each replica as a process, and reads its metrics. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts, startChild, waitFor, type Child } from './child.ts';
+import { childrenOf, freePorts, freeRun, startChild, waitFor, type Child } from './child.ts';
+import { limitEach } from './cpu-limit.ts';
 import type { Setup } from './lines.ts';
 
 export interface CacheTarget extends AsyncDisposable {
   readonly urls: readonly string[];
   readonly children: readonly Child[];
+  /** Of each replica: its process, and its workers if there are several. */
+  readonly processes: readonly (readonly number[])[];
   /** One metric, summed over all replicas and over the labels that `labels` does not fix. */
   metric(name: string, labels?: string): Promise<number>;
   /** Resolves when no fill and no commit is in flight. */
@@ -20,6 +23,8 @@ export interface CacheOptions {
   readonly originUrl: string;
   readonly store: { readonly url: string; readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly setup: Setup;
+  /** Undefined = the default of the checkout. */
+  readonly workers?: number | undefined;
   /** Arguments of Node.js itself. */
   readonly nodeArgs?: readonly string[];
 }
@@ -32,7 +37,7 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
   const keys = join(folder, 'peer-keys');
   await mkdir(keys, { recursive: true });
   await writeFile(join(keys, 'key'), 'a key for measurements only, on loopback');
-  const ports = await Promise.all(Array.from({ length: setup.replicas }, listenerPorts));
+  const ports = await Promise.all(Array.from({ length: setup.replicas }, () => listenerPorts(options.workers ?? 1)));
   const env = {
     ORCA_ORIGIN_ACCESS_KEY_ID: 'bench',
     ORCA_ORIGIN_SECRET_ACCESS_KEY: 'bench-secret',
@@ -41,10 +46,11 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
   };
   const children: Child[] = [];
   const opsUrls: string[] = [];
-  const target: CacheTarget = {
+  const target = {
     urls: ports.map(({ edge }) => `http://${addressOf(edge)}`),
     children,
-    async metric(name, labels = '') {
+    processes: [],
+    async metric(name: string, labels = ''): Promise<number> {
       const pages = await Promise.all(opsUrls.map(async (url) => (await fetch(`${url}/metrics`)).text()));
       return pages.reduce((sum, page) => sum + sumOf(page, name, labels), 0);
     },
@@ -75,11 +81,19 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
       const responses = await Promise.all(opsUrls.map((url) => fetch(`${url}/readyz`)));
       return responses.every(({ status }) => status === 200);
     });
+    const processes = children.map(({ pid }) => [pid, ...childrenOf(pid)]);
+    if (setup.cpusPerProcess !== undefined) limitEach(processes.flatMap(limitedTogether), setup.cpusPerProcess);
+    return { ...target, processes };
   } catch (error) {
     await target[Symbol.asyncDispose]();
     throw error;
   }
-  return target;
+}
+
+/** Each worker by itself; their parent process, which does almost nothing, together with the first one. */
+function limitedTogether([parent = 0, ...workers]: readonly number[]): number[][] {
+  const [first, ...others] = workers;
+  return first === undefined ? [[parent]] : [[parent, first], ...others.map((worker) => [worker])];
 }
 
 interface Ports {
@@ -88,13 +102,21 @@ interface Ports {
   readonly ops: number;
 }
 
-async function listenerPorts(): Promise<Ports> {
-  const [edge = 0, peer = 0, ops = 0] = await freePorts(3);
+/** The workers of a replica use consecutive ports for each other. */
+async function listenerPorts(workers: number): Promise<Ports> {
+  const [edge = 0, ops = 0] = await freePorts(2);
+  const [peer = 0] = workers === 1 ? await freePorts(1) : await freeRun(workers);
   return { edge, peer, ops };
 }
 
-function configOf({ originUrl, store, setup }: CacheOptions, own: Ports, all: readonly Ports[], keys: string): object {
+function configOf(
+  { originUrl, store, setup, workers }: CacheOptions,
+  own: Ports,
+  all: readonly Ports[],
+  keys: string,
+): object {
   return {
+    ...(workers === undefined ? {} : { workers }),
     listen: { edge: addressOf(own.edge), peer: addressOf(own.peer), ops: addressOf(own.ops) },
     origin: {
       id: 'bench',

@@ -8,22 +8,25 @@ import type { NginxTarget } from './nginx-target.ts';
 import type { Options } from './options.ts';
 import type { ResourceUse } from './sample.ts';
 import { startSynthetic, type Synthetic } from './synthetic.ts';
+import { OURS, workersName } from './targets.ts';
 
 /** A server under test: its URLs, processes and counters. */
 export interface Target {
   readonly name: string;
   readonly urls: readonly string[];
   readonly pids: readonly number[];
+  /** The processes of each replica, of a cache under test. */
+  readonly replicas?: readonly (readonly number[])[];
   supports(variant: Variant): boolean;
   /** Its counters since the start. */
-  counts(): Promise<Pick<ResourceUse, 'storeBytes' | 'servedFromMemory'>>;
+  counts(): Promise<Pick<ResourceUse, 'storeBytes' | 'storeMisses' | 'servedFromMemory'>>;
   /** Resolves when it has no background work in flight. */
   idle(): Promise<void>;
 }
 
 /** For a target without counters and without background work. */
 export const NO_COUNTERS: Pick<Target, 'counts' | 'idle'> = {
-  counts: async () => ({ storeBytes: undefined, servedFromMemory: undefined }),
+  counts: async () => ({ storeBytes: undefined, storeMisses: undefined, servedFromMemory: undefined }),
   idle: async () => {},
 };
 
@@ -40,9 +43,10 @@ export interface Base {
 
 export interface Environment extends AsyncDisposable {
   readonly targets: readonly Target[];
-  readonly cache: CacheTarget;
+  readonly caches: readonly CacheTarget[];
 }
 
+const OTHER = 'other checkout';
 const START_TIMEOUT_MS = 20_000;
 
 export async function openEnvironment(
@@ -52,32 +56,38 @@ export async function openEnvironment(
 ): Promise<Environment> {
   const { options, origin, nginx } = base;
   await using stack = new AsyncDisposableStack();
-  const start = async (checkout: string) => {
+  const caches: CacheTarget[] = [];
+  const start = async (checkout: string, name: string, workers?: number): Promise<Target> => {
     const folder = await mkdtemp(join(base.folder, 'cache-'));
     stack.defer(() => rm(folder, { recursive: true, force: true }));
     const store = options.store === 'synthetic' ? await syntheticStore(base, folder) : await versitygwStore(folder);
     stack.use(store);
-    const cache = await startCache({ checkout, folder, originUrl: origin.url, store, setup, nodeArgs });
-    return { cache: stack.use(cache), store };
+    const cache = stack.use(
+      await startCache({ checkout, folder, originUrl: origin.url, store, setup, workers, nodeArgs }),
+    );
+    caches.push(cache);
+    return targetOf(name, cache, store);
   };
-  const ours = await start(base.checkout);
-  const targets = [targetOf('OrcaCache', ours.cache, ours.store)];
-  if (options.against !== undefined) {
-    const other = await start(options.against);
-    targets.push(targetOf('other checkout', other.cache, other.store));
+  const targets: Target[] = [];
+  for (const [checkout, name] of [
+    [base.checkout, OURS],
+    [options.against, OTHER],
+  ] as const) {
+    if (checkout === undefined) continue;
+    if (setup.workers === undefined) targets.push(await start(checkout, name));
+    for (const count of setup.workers ?? []) targets.push(await start(checkout, workersName(name, count), count));
   }
   if (nginx !== undefined) targets.push(nginxTarget(nginx));
   targets.push(...base.bare);
   const owned = stack.move();
-  return { targets, cache: ours.cache, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { targets, caches, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 interface Store extends AsyncDisposable {
   readonly url: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Number of body bytes read from it. */
-  readBytes(): Promise<number | undefined>;
+  counts(): Promise<Pick<ResourceUse, 'storeBytes' | 'storeMisses'>>;
 }
 
 async function syntheticStore({ options }: Base, folder: string): Promise<Store> {
@@ -88,7 +98,10 @@ async function syntheticStore({ options }: Base, folder: string): Promise<Store>
     url: server.url,
     accessKeyId: 'bench',
     secretAccessKey: 'bench-secret',
-    readBytes: async () => (await server.counts()).getBytes,
+    async counts() {
+      const { getBytes, misses } = await server.counts();
+      return { storeBytes: getBytes, storeMisses: misses };
+    },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
@@ -113,7 +126,7 @@ async function versitygwStore(folder: string): Promise<Store> {
     url,
     accessKeyId,
     secretAccessKey,
-    readBytes: async () => undefined,
+    counts: async () => ({ storeBytes: undefined, storeMisses: undefined }),
     [Symbol.asyncDispose]: () => child[Symbol.asyncDispose](),
   };
 }
@@ -122,10 +135,11 @@ function targetOf(name: string, cache: CacheTarget, store: Store): Target {
   return {
     name,
     urls: cache.urls,
-    pids: cache.children.map(({ pid }) => pid),
+    pids: cache.processes.flat(),
+    replicas: cache.processes,
     supports: () => true,
     counts: async () => ({
-      storeBytes: await store.readBytes(),
+      ...(await store.counts()),
       servedFromMemory: await cache.metric('orca_served_bytes_total', 'source="memory"'),
     }),
     idle: () => cache.idle(),

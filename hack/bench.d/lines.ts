@@ -5,9 +5,9 @@
 
 export const MIB = 1024 ** 2;
 export const GIB = 1024 ** 3;
-const KIB = 1024;
+export const KIB = 1024;
 
-export const LINE_IDS = ['a', 'b', 'c', 'd', 'e', 'f', 'g'] as const;
+export const LINE_IDS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'] as const;
 export type LineId = (typeof LINE_IDS)[number];
 
 export function isLineId(text: string): text is LineId {
@@ -23,6 +23,10 @@ export interface Setup {
   };
   readonly budget: string;
   readonly replicas: number;
+  /** Starts one cache for each number of workers, to compare them; undefined = one cache with one process. */
+  readonly workers?: readonly number[];
+  /** Limits each process to this share of a core, where the kernel allows it (cpu-limit.ts). */
+  readonly cpusPerProcess?: number;
 }
 
 export interface Work {
@@ -54,158 +58,20 @@ export interface Variant {
   readonly before?: Work;
   /** Latency of the origin and bytes/s of each connection; undefined = not limited. */
   readonly origin?: { readonly latencyMs: number; readonly bytesPerSecond: number };
+  /** Whether the last replica is stopped with SIGSTOP while the clients read through the others. */
+  readonly freezes?: boolean;
   /** Whether an nginx cache can do the same work. */
   readonly nginx: boolean;
 }
 
-const DISTANT_ORIGIN = { latencyMs: 20, bytesPerSecond: 100_000_000 };
-
-function chunks(size: string, budget = '1Gi', replicas = 1): Setup {
-  return { chunking: { size, tiers: [] }, budget, replicas };
+/** Whether the table shows its rate in requests/s instead of bytes/s. */
+export function isSmall({ work }: Variant): boolean {
+  return (work.rangeBytes ?? work.objectBytes) < MIB;
 }
 
-const IN_MEMORY = chunks('8Mi');
-/** The objects of a warm line exceed these budgets many times, so that they come from the cachestore. */
-const IN_STORE = chunks('8Mi', '256Mi');
-const IN_STORE_LONG = chunks('64Mi', '384Mi');
-const SMALL_IN_STORE = chunks('8Mi', '64Mi');
-const DEFAULT_TIERS: Setup = {
-  chunking: {
-    size: '8Mi',
-    tiers: [
-      { minObjectSize: '1Gi', chunkSize: '64Mi' },
-      { minObjectSize: '10Gi', chunkSize: '128Mi' },
-    ],
-  },
-  budget: '1Gi',
-  replicas: 1,
-};
-
-const FULL_READS = { objectBytes: 64 * MIB } as const;
-const RANGES = { objectBytes: 64 * MIB, rangeBytes: 64 * KIB, rangeAt: 'any', connections: 16 } as const;
-const SMALL = { objectBytes: 4 * KIB, connections: 16 } as const;
-const MANY = 32;
-const FEW = 4;
-const BURST = { objectBytes: 64 * MIB, keys: 1, connections: 100, requests: 100, simultaneous: true } as const;
-
-function cold(title: string, setup: Setup, objectBytes: number, nginx: boolean): Variant {
-  const work = { objectBytes, keys: 1, connections: 1, requests: 1 };
-  return { line: 'd', title, setup, work, state: 'cold', origin: DISTANT_ORIGIN, nginx };
+/** The number of chunks of the objects of a work; NaN if the chunk size depends on the object. */
+export function chunksOf({ setup, work }: Variant): number {
+  const { size, tiers } = setup.chunking;
+  if (tiers.length > 0) return Number.NaN;
+  return work.keys * Math.ceil(work.objectBytes / (Number.parseInt(size, 10) * MIB));
 }
-
-export const VARIANTS: readonly Variant[] = [
-  ...[1, 4, 16].map((connections) => ({
-    line: 'a' as const,
-    title: `warm 64 MiB objects from the store, ${connections} connections`,
-    setup: IN_STORE,
-    work: { ...FULL_READS, keys: MANY, connections },
-    state: 'warm' as const,
-    nginx: true,
-  })),
-  ...[1, 16].map((connections) => ({
-    line: 'a' as const,
-    title: `warm 64 MiB objects from memory, ${connections} connections`,
-    setup: IN_MEMORY,
-    work: { ...FULL_READS, keys: FEW, connections },
-    state: 'warm' as const,
-    nginx: connections === 16,
-  })),
-  {
-    line: 'b',
-    title: 'warm 64 KiB ranges from the store, 8 MiB chunks',
-    setup: IN_STORE,
-    work: { ...RANGES, keys: MANY },
-    state: 'warm',
-    nginx: true,
-  },
-  {
-    line: 'b',
-    title: 'warm 64 KiB ranges from the store, 64 MiB chunks',
-    setup: IN_STORE_LONG,
-    work: { ...RANGES, keys: MANY },
-    state: 'warm',
-    nginx: false,
-  },
-  {
-    line: 'b',
-    title: 'warm 64 KiB ranges from memory',
-    setup: IN_MEMORY,
-    work: { ...RANGES, keys: FEW },
-    state: 'warm',
-    nginx: true,
-  },
-  {
-    line: 'c',
-    title: 'warm 4 KiB objects from the store',
-    setup: SMALL_IN_STORE,
-    work: { ...SMALL, keys: 8192 },
-    state: 'warm',
-    nginx: true,
-  },
-  {
-    line: 'c',
-    title: 'warm 4 KiB objects from memory',
-    setup: IN_MEMORY,
-    work: { ...SMALL, keys: 64 },
-    state: 'warm',
-    nginx: true,
-  },
-  cold('cold 64 MiB, 8 MiB chunks', chunks('8Mi'), 64 * MIB, true),
-  cold('cold 64 MiB, 64 MiB chunks', chunks('64Mi'), 64 * MIB, false),
-  cold('cold 64 MiB, 128 MiB chunks', chunks('128Mi'), 64 * MIB, false),
-  cold('cold 256 MiB, 8 MiB chunks', chunks('8Mi'), 256 * MIB, true),
-  cold('cold 256 MiB, 64 MiB chunks', chunks('64Mi'), 256 * MIB, false),
-  cold('cold 256 MiB, 128 MiB chunks', chunks('128Mi'), 256 * MIB, false),
-  {
-    line: 'e',
-    title: '100 clients, one cold 64 MiB object, 1 replica',
-    setup: chunks('8Mi'),
-    work: BURST,
-    state: 'cold',
-    origin: DISTANT_ORIGIN,
-    nginx: true,
-  },
-  {
-    line: 'e',
-    title: '100 clients, one cold 64 MiB object, 3 replicas',
-    setup: chunks('8Mi', '1Gi', 3),
-    work: BURST,
-    state: 'cold',
-    origin: DISTANT_ORIGIN,
-    nginx: false,
-  },
-  {
-    line: 'e',
-    title: '100 clients, one warm 64 MiB object from the store',
-    setup: IN_STORE,
-    work: BURST,
-    state: 'warm',
-    before: { ...FULL_READS, keys: MANY, connections: 4, requests: MANY, inOrder: true },
-    nginx: true,
-  },
-  {
-    line: 'f',
-    title: '64 cold 64 MiB chunks at once, budget 1 GiB',
-    setup: chunks('64Mi'),
-    work: {
-      objectBytes: 64 * MIB,
-      keys: 64,
-      connections: 64,
-      requests: 64,
-      simultaneous: true,
-      inOrder: true,
-      retriesRefused: true,
-    },
-    state: 'cold',
-    nginx: false,
-  },
-  {
-    line: 'g',
-    title: 'last 4 KiB of a cold 1 GiB object, default tiers',
-    setup: DEFAULT_TIERS,
-    work: { objectBytes: GIB, keys: 1, connections: 1, requests: 1, rangeBytes: 4 * KIB, rangeAt: 'end' },
-    state: 'cold',
-    origin: DISTANT_ORIGIN,
-    nginx: true,
-  },
-];

@@ -1,27 +1,23 @@
 /** Runs the measurements; `hack/bench` starts this program. */
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { VARIANTS, type Setup, type Variant } from './lines.ts';
-import { measure, readAll, warmUp, warmTag } from './measure.ts';
-import { startBare } from './bare-target.ts';
-import { startNginx } from './nginx-target.ts';
+import { openEnvironment, type Base } from './environment.ts';
+import { measure, readAll, warmUp } from './measure.ts';
 import { parseOptions, type Options } from './options.ts';
 import { profileWhile, selfTimes } from './profile.ts';
-import { medianOf, type Sample } from './sample.ts';
-import { startSynthetic } from './synthetic.ts';
-import { tableOf, type Row } from './table.ts';
-import { describeVerdict, verdictsOf, type Verdict } from './targets.ts';
-import { openEnvironment, type Base, type Target } from './environment.ts';
+import { runQuick } from './quick.ts';
+import { plotsOf } from './report/plot.ts';
+import { formatResults, type Results, type Row } from './report/results.ts';
+import { chosenBy, emptyResults, measureAll, nextSerial, openBase } from './run.ts';
+import type { Sample } from './sample.ts';
+import { tableOf, targetTable } from './table.ts';
+import { verdictsOfRun } from './targets.ts';
 
 /** A file system in memory, so that no disk is measured. */
 const TMPFS = '/dev/shm';
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 const PROFILED_FUNCTIONS = 30;
 const EXIT_INTERRUPTED = 130;
-
-/** Number of cold measurements so far; each one reads different objects. */
-let serial = 0;
 
 const stack = new AsyncDisposableStack();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
@@ -38,64 +34,47 @@ try {
 async function main(options: Options): Promise<void> {
   const folder = await mkdtemp(join(TMPFS, 'orcacache-bench-'));
   stack.defer(() => rm(folder, { recursive: true, force: true }));
-  const origin = stack.use(await startSynthetic(options.binFolder));
-  const nginx =
-    options.nginx === undefined || options.profile
-      ? undefined
-      : stack.use(await startNginx(options.nginx, folder, origin.url));
-  const bare =
-    options.bare && !options.profile ? stack.use(await startBare(options.binFolder, folder, origin.url)).targets : [];
-  const base: Base = { options, folder, origin, nginx, bare, checkout: CHECKOUT };
-  await (options.profile ? profile(base) : measureAll(base));
+  const base = await openBase(stack, options, folder, CHECKOUT);
+  if (options.quick) process.exitCode = (await runQuick(base, say)) ? 0 : 1;
+  else if (options.profile) await profile(base);
+  else await measureChosen(base);
 }
 
-async function measureAll(base: Base): Promise<void> {
+async function measureChosen(base: Base): Promise<void> {
   const { options } = base;
-  say(`${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.version}, store: ${options.store}`);
+  const empty = emptyResults(base);
+  const { machine } = empty;
+  say(`${machine.cores} × ${machine.cpu}, Node ${machine.node}, store: ${options.store}`);
+  say(`CPU limits: ${machine.cpuLimits === 'none' ? 'none: line h compares CPU time per request' : machine.cpuLimits}`);
   if (base.nginx === undefined) say('without nginx: it is not installed');
+  for (const { line, title, reason } of empty.notMeasured) say(`not measured: ${line}: ${title}: ${reason}`);
   const rows: Row[] = [];
-  const warmed = new Set<string>();
+  const results: Results = { ...empty, rows };
   try {
-    for (const [setup, variants] of groupedBySetup(chosenBy(options))) {
-      await using environment = await openEnvironment(base, setup);
-      for (const variant of variants) {
-        const targets = environment.targets.filter((target) => target.supports(variant));
-        if (variant.state === 'warm')
-          for (const target of targets) {
-            const what = `${target.urls.join()} ${variant.work.objectBytes} ${warmTag(variant.work)}`;
-            if (!warmed.has(what)) await readAll(base, target, variant);
-            warmed.add(what);
-            await warmUp(base, target, variant);
-          }
-        rows.push(...(await measureVariant(base, targets, variant)));
-      }
-    }
+    await measureAll(base, chosenBy(options), {
+      started: ({ line, title }) => say(`${line}: ${title}`),
+      measured: (measured) => void rows.push(...measured),
+    });
   } finally {
-    // Prints completed measurements even after a failure.
-    if (rows.length > 0) process.stdout.write(`\n${tableOf(rows)}\n`);
-    if (options.bare) report(verdictsOf(rows), options.check);
+    // Completed measurements are of use even after a failure.
+    if (rows.length > 0) await write(results, options);
   }
 }
 
-function report(verdicts: readonly Verdict[], isCheck: boolean): void {
-  if (verdicts.length > 0) say(`\ntargets:\n${verdicts.map(describeVerdict).join('\n')}`);
-  if (isCheck && verdicts.some(({ isMet }) => !isMet)) process.exitCode = 1;
-}
-
-/** Alternates between the targets, so that a disturbance of the machine affects all of them. */
-async function measureVariant(base: Base, targets: readonly Target[], variant: Variant): Promise<Row[]> {
-  say(`${variant.line}: ${variant.title}`);
-  const samples = new Map<Target, Sample[]>(targets.map((target) => [target, []]));
-  for (let repeat = 1; repeat <= base.options.repeats; repeat++)
-    for (const [target, list] of samples) {
-      const sample = await measure({ base, target, variant, serial: nextSerial() });
-      list.push(sample);
-      const { samplesFile } = base.options;
-      const { line, title } = variant;
-      if (samplesFile !== undefined)
-        await appendFile(samplesFile, `${JSON.stringify({ line, title, target: target.name, ...sample })}\n`);
-    }
-  return [...samples].map(([target, list]) => ({ variant, target: target.name, sample: medianOf(list) }));
+async function write(results: Results, options: Options): Promise<void> {
+  say(`\n${tableOf(results.rows)}`);
+  if (options.jsonFile !== undefined) await writeFile(options.jsonFile, formatResults(results));
+  if (options.plotFolder !== undefined) {
+    await mkdir(options.plotFolder, { recursive: true });
+    for (const [name, svg] of plotsOf(results)) await writeFile(join(options.plotFolder, name), svg);
+  }
+  if (!options.bare) return;
+  const verdicts = verdictsOfRun(results);
+  if (verdicts.length > 0) say(`\n${targetTable(verdicts)}`);
+  const missed = verdicts.filter(({ isMet }) => !isMet).length;
+  if (!options.check) return;
+  say(`\n${verdicts.length - missed} targets met, ${missed} missed`);
+  if (missed > 0) process.exitCode = 1;
 }
 
 /** Runs each variant once and prints the functions that used most CPU time. */
@@ -103,7 +82,7 @@ async function profile(base: Base): Promise<void> {
   for (const variant of chosenBy(base.options)) {
     await using environment = await openEnvironment(base, variant.setup, ['--inspect=127.0.0.1:0']);
     const [target] = environment.targets;
-    const [child] = environment.cache.children;
+    const [child] = environment.caches[0]?.children ?? [];
     if (target === undefined || child === undefined) continue;
     if (variant.state === 'warm') {
       await readAll(base, target, variant);
@@ -114,7 +93,7 @@ async function profile(base: Base): Promise<void> {
       sample = await measure({ base, target, variant, serial: nextSerial() });
     });
     say(`\n${variant.line}: ${variant.title}`);
-    if (sample !== undefined) process.stdout.write(`${tableOf([{ variant, target: target.name, sample }])}\n\n`);
+    if (sample !== undefined) say(`${tableOf([{ variant, target: target.name, median: sample }])}\n`);
     for (const { place, milliseconds, share } of selfTimes(taken, PROFILED_FUNCTIONS))
       say(`${(share * 100).toFixed(1).padStart(5)} %  ${milliseconds.toFixed(0).padStart(6)} ms  ${place}`);
     const { profileFile } = base.options;
@@ -123,18 +102,6 @@ async function profile(base: Base): Promise<void> {
     await writeFile(file, JSON.stringify(taken));
     say(`written to ${file}`);
   }
-}
-
-function chosenBy({ lines, only }: Options): Variant[] {
-  return VARIANTS.filter(({ line, title }) => lines.includes(line) && title.includes(only));
-}
-
-function groupedBySetup(variants: readonly Variant[]): Map<Setup, Variant[]> {
-  return Map.groupBy(variants, ({ setup }) => setup);
-}
-
-function nextSerial(): string {
-  return `cold-${++serial}`;
 }
 
 function say(text: string): void {

@@ -1,12 +1,15 @@
 /** One measurement: runs the clients' work and records the resources that the cache uses. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { resetPeak, usageOf } from './child.ts';
 import type { Variant, Work } from './lines.ts';
-import { runLoad } from './load.ts';
+import { runLoad, type LoadReport } from './load.ts';
 import { sampleOf, type ResourceUse, type Sample } from './sample.ts';
 import type { Base, Target } from './environment.ts';
 
 /** V8 has compiled optimized code after some thousand requests. */
 const WARM_UP_S = 1.5;
+/** Longer than a replica skips a peer that was dead. */
+const SKIP_DEAD_MS = 6_000;
 
 export interface MeasureOptions {
   readonly base: Base;
@@ -22,20 +25,45 @@ export async function measure({ base, target, variant, serial }: MeasureOptions)
   await base.origin.throttle(latencyMs, bytesPerSecond);
   if (variant.before !== undefined)
     await runLoad(variant.before, { ...loadOptions(base, target), tag: warmTag(variant.before) });
+  if (variant.freezes) await meetPeers(base, target, work, serial);
   resetPeak(target.pids);
   const before = await resourceUseOf(base, target);
   const tag = variant.state === 'warm' ? warmTag(work) : serial;
-  const report = await runLoad(work, { ...loadOptions(base, target), tag });
+  const report = variant.freezes
+    ? await runFrozen(base, target, work, tag)
+    : await runLoad(work, { ...loadOptions(base, target), tag });
   // Includes the commits of a cold read, which no client waits for.
   await target.idle();
   const after = await resourceUseOf(base, target);
-  return sampleOf(work, report, {
+  return sampleOf(variant, report, {
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,
     peakBytes: after.peakBytes,
     originBytes: after.originBytes - before.originBytes,
+    storeMisses: difference(after.storeMisses, before.storeMisses),
     storeBytes: difference(after.storeBytes, before.storeBytes),
     servedFromMemory: difference(after.servedFromMemory, before.servedFromMemory),
   });
+}
+
+const wasFrozen = new WeakSet<Target>();
+
+/** Replicas only judge the silence of one that they have heard of: cold reads make all of them talk to each other. */
+async function meetPeers(base: Base, target: Target, work: Work, serial: string): Promise<void> {
+  if (wasFrozen.has(target)) await delay(SKIP_DEAD_MS);
+  wasFrozen.add(target);
+  await runLoad(work, { ...loadOptions(base, target), tag: `${serial}-before` });
+  await target.idle();
+}
+
+/** Stops the last replica while clients read through the others. */
+async function runFrozen(base: Base, target: Target, work: Work, tag: string): Promise<LoadReport> {
+  const frozen = target.replicas?.at(-1) ?? [];
+  for (const pid of frozen) process.kill(pid, 'SIGSTOP');
+  try {
+    return await runLoad(work, { ...loadOptions(base, target), urls: target.urls.slice(0, -1), tag });
+  } finally {
+    for (const pid of frozen) process.kill(pid, 'SIGCONT');
+  }
 }
 
 /** Reads each object once, comparing every byte. */
@@ -59,7 +87,7 @@ export function warmTag({ keys }: Pick<Work, 'keys'>): string {
 }
 
 function loadOptions({ options }: Base, { urls }: Target) {
-  return { binFolder: options.binFolder, urls, durationS: options.durationS };
+  return { binFolder: options.binFolder, urls, durationS: options.durationS, verify: options.quick };
 }
 
 async function resourceUseOf({ origin }: Base, target: Target): Promise<ResourceUse> {

@@ -1,8 +1,8 @@
 /** An nginx slice cache for comparison: what C and sendfile achieve on this machine. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts, startChild, waitForReady, type Child } from './child.ts';
+import { childrenOf, freePorts, startChild, waitForReady, type Child } from './child.ts';
 
 export interface NginxTarget extends AsyncDisposable {
   readonly url: string;
@@ -31,10 +31,7 @@ export async function startNginx(binary: string, folder: string, originUrl: stri
 
 /** The workers, without the cache loader, which exits after a minute. */
 function workersOf({ pid }: Child): number[] {
-  return readdirSync(`/proc/${pid}/task`)
-    .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '))
-    .filter((child) => child !== '' && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('worker process'))
-    .map(Number);
+  return childrenOf(pid).filter((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('worker process'));
 }
 
 /** Slices have the size of the default chunks; a lock allows one fill of each at a time. */

@@ -22,8 +22,14 @@ export interface Options {
   /** End with 1 if a target is missed. */
   readonly check: boolean;
   readonly store: 'synthetic' | 'versitygw';
-  /** Receives every sample as a line of JSON. */
-  readonly samplesFile: string | undefined;
+  /** Only that every read is right and that the origin sends each byte once; every body is compared. */
+  readonly quick: boolean;
+  /** Receives the results as JSON. */
+  readonly jsonFile: string | undefined;
+  /** Receives a plot of each line. */
+  readonly plotFolder: string | undefined;
+  /** Receives one line for each check of a quick run, for hack/test. */
+  readonly quickResults: string | undefined;
 }
 
 export function parseOptions(args: readonly string[]): Options {
@@ -42,7 +48,10 @@ export function parseOptions(args: readonly string[]): Options {
       bare: { type: 'boolean', default: false },
       check: { type: 'boolean', default: false },
       store: { type: 'string', default: 'synthetic' },
-      samples: { type: 'string', default: '' },
+      quick: { type: 'boolean', default: false },
+      json: { type: 'string', default: '' },
+      plot: { type: 'string', default: '' },
+      results: { type: 'string', default: '' },
     },
   });
   if (values.store !== 'synthetic' && values.store !== 'versitygw')
@@ -58,10 +67,13 @@ export function parseOptions(args: readonly string[]): Options {
     nginx: optional(values.nginx),
     against: optional(values.against),
     // Most targets are relative to a bare server.
-    bare: values.bare || values.check,
+    bare: (values.bare || values.check) && !values.quick,
     check: values.check,
     store: values.store,
-    samplesFile: optional(values.samples),
+    quick: values.quick,
+    jsonFile: optional(values.json),
+    plotFolder: optional(values.plot),
+    quickResults: optional(values.results),
   };
 }
 

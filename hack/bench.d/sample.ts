@@ -1,6 +1,6 @@
 /** Computes the numbers of one measurement and the medians of several. Pure. */
 import type { LoadReport } from './load.ts';
-import { GIB, type Work } from './lines.ts';
+import { chunksOf, GIB, type Variant } from './lines.ts';
 
 /** Resources used by the servers during a measurement. */
 export interface ResourceUse {
@@ -9,6 +9,8 @@ export interface ResourceUse {
   readonly peakBytes: number;
   /** Bytes read from the cachestore; undefined if the target has none or it has no counters. */
   readonly storeBytes: number | undefined;
+  /** Reads of the cachestore that found nothing; undefined likewise. */
+  readonly storeMisses: number | undefined;
   readonly originBytes: number;
   /** Body bytes served from memory; undefined if the target has no counters. */
   readonly servedFromMemory: number | undefined;
@@ -18,12 +20,15 @@ export interface Sample {
   readonly megabytesPerSecond: number;
   readonly requestsPerSecond: number;
   readonly firstByteMs: number;
+  readonly slowestFirstByteMs: number;
   readonly totalMs: number;
   readonly slowestMs: number;
   readonly cpuSecondsPerGib: number;
   readonly cpuUsPerRequest: number;
   /** Bytes read from store and origin per byte served; NaN without counters. */
   readonly readPerServed: number;
+  /** Reads of the cachestore that found nothing, per chunk of the objects; NaN without counters. */
+  readonly missesPerChunk: number;
   /** Bytes from the origin per byte of the requested objects. */
   readonly duplication: number;
   readonly originBytes: number;
@@ -34,17 +39,20 @@ export interface Sample {
   readonly refusals: number;
 }
 
-export function sampleOf(work: Work, report: LoadReport, use: ResourceUse): Sample {
+export function sampleOf(variant: Variant, report: LoadReport, use: ResourceUse): Sample {
   const { seconds, requests, bytes } = report;
+  const { work } = variant;
   return {
     megabytesPerSecond: bytes / seconds / 1e6,
     requestsPerSecond: requests / seconds,
     firstByteMs: report.firstByteMs.p50,
+    slowestFirstByteMs: report.firstByteMs.max,
     totalMs: report.totalMs.p50,
     slowestMs: report.totalMs.p99,
     cpuSecondsPerGib: use.cpuSeconds / (bytes / GIB),
     cpuUsPerRequest: (use.cpuSeconds / requests) * 1e6,
     readPerServed: (use.originBytes + (use.storeBytes ?? Number.NaN)) / bytes,
+    missesPerChunk: (use.storeMisses ?? Number.NaN) / chunksOf(variant),
     duplication: use.originBytes / (work.objectBytes * work.keys),
     originBytes: use.originBytes,
     peakBytes: use.peakBytes,

@@ -8,6 +8,8 @@ export interface Counts {
   readonly puts: number;
   readonly getBytes: number;
   readonly putBytes: number;
+  /** Gets and heads of objects that do not exist. */
+  readonly misses: number;
 }
 
 export interface Synthetic extends AsyncDisposable {

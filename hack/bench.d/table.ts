@@ -1,24 +1,22 @@
 /** Formats the results as a Markdown table that is also readable as plain text. Pure. */
-import { MIB, type Variant } from './lines.ts';
+import { isSmall, MIB, type Variant } from './lines.ts';
 import type { Sample } from './sample.ts';
+import type { Verdict } from './targets.ts';
 
-export interface Row {
+export interface TableRow {
   readonly variant: Variant;
   /** Name of the target. */
   readonly target: string;
-  readonly sample: Sample;
+  readonly median: Sample;
 }
 
 interface Column {
   readonly title: string;
-  cell(row: Row): string;
+  cell(row: TableRow): string;
 }
 
-/** For smaller reads the table shows requests/s instead of bytes/s. */
-const SMALL_BYTES = MIB;
 const NOTHING = '–';
 
-const isSmall = ({ work }: Variant) => (work.rangeBytes ?? work.objectBytes) < SMALL_BYTES;
 const isWarm = ({ state }: Variant) => state === 'warm';
 
 const COLUMNS: readonly Column[] = [
@@ -27,56 +25,98 @@ const COLUMNS: readonly Column[] = [
   { title: 'server', cell: ({ target }) => target },
   {
     title: 'rate',
-    cell: ({ variant, sample }) => {
+    cell: ({ variant, median }) => {
       if (!isWarm(variant)) return NOTHING;
       return isSmall(variant)
-        ? `${sample.requestsPerSecond.toFixed(0)} req/s`
-        : `${sample.megabytesPerSecond.toFixed(0)} MB/s`;
+        ? `${median.requestsPerSecond.toFixed(0)} req/s`
+        : `${median.megabytesPerSecond.toFixed(0)} MB/s`;
     },
   },
-  { title: 'first byte', cell: ({ sample }) => ms(sample.firstByteMs) },
-  { title: 'p50', cell: ({ sample }) => ms(sample.totalMs) },
-  { title: 'p99', cell: ({ variant, sample }) => (variant.work.requests === 1 ? NOTHING : ms(sample.slowestMs)) },
+  { title: 'first byte', cell: ({ median }) => ms(median.firstByteMs) },
+  {
+    title: 'slowest first',
+    cell: ({ variant, median }) => (variant.work.requests === 1 ? NOTHING : ms(median.slowestFirstByteMs)),
+  },
+  { title: 'p50', cell: ({ median }) => ms(median.totalMs) },
+  { title: 'p99', cell: ({ variant, median }) => (variant.work.requests === 1 ? NOTHING : ms(median.slowestMs)) },
   {
     title: 'CPU',
-    cell: ({ variant, sample }) =>
-      isSmall(variant) ? `${sample.cpuUsPerRequest.toFixed(0)} µs/req` : `${sample.cpuSecondsPerGib.toFixed(2)} s/GiB`,
+    cell: ({ variant, median }) =>
+      isSmall(variant) ? `${median.cpuUsPerRequest.toFixed(0)} µs/req` : `${median.cpuSecondsPerGib.toFixed(2)} s/GiB`,
   },
   {
     title: 'read/served',
-    cell: ({ variant, sample: { readPerServed } }) =>
+    cell: ({ variant, median: { readPerServed } }) =>
       isWarm(variant) && !Number.isNaN(readPerServed) ? readPerServed.toFixed(2) : NOTHING,
   },
   {
     title: 'from memory',
-    cell: ({ variant, sample: { fromMemory } }) =>
+    cell: ({ variant, median: { fromMemory } }) =>
       isWarm(variant) && !Number.isNaN(fromMemory) ? `${(fromMemory * 100).toFixed(0)} %` : NOTHING,
   },
   {
     title: 'origin/object',
-    cell: ({ variant, sample }) =>
-      isWarm(variant) || variant.work.rangeBytes !== undefined ? NOTHING : sample.duplication.toFixed(2),
+    cell: ({ variant, median }) =>
+      isWarm(variant) || variant.work.rangeBytes !== undefined ? NOTHING : median.duplication.toFixed(2),
   },
   {
     title: 'origin bytes',
-    cell: ({ variant, sample }) => (isWarm(variant) ? NOTHING : bytes(sample.originBytes)),
+    cell: ({ variant, median }) => (isWarm(variant) ? NOTHING : bytes(median.originBytes)),
   },
-  { title: 'peak RSS', cell: ({ sample }) => bytes(sample.peakBytes) },
+  {
+    title: 'misses/chunk',
+    cell: ({ variant, median: { missesPerChunk } }) =>
+      isWarm(variant) || Number.isNaN(missesPerChunk) ? NOTHING : missesPerChunk.toFixed(1),
+  },
+  { title: 'peak RSS', cell: ({ median }) => bytes(median.peakBytes) },
 ];
 
-export function tableOf(rows: readonly Row[]): string {
-  const cells = [COLUMNS.map(({ title }) => title), ...rows.map((row) => COLUMNS.map((column) => column.cell(row)))];
-  const widths = COLUMNS.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0)));
+export function tableOf(rows: readonly TableRow[]): string {
+  return alignedTable([
+    COLUMNS.map(({ title }) => title),
+    ...rows.map((row) => COLUMNS.map((column) => column.cell(row))),
+  ]);
+}
+
+/** What `--check` prints. */
+export function targetTable(verdicts: readonly Verdict[]): string {
+  return alignedTable([
+    ['', 'line', 'work', 'what', 'measured', 'target'],
+    ...verdicts.map((verdict) => [
+      verdict.isMet ? 'met' : 'MISSED',
+      verdict.line,
+      verdict.work,
+      verdict.what,
+      Number.isNaN(verdict.value) ? 'not measured' : withUnit(verdict.value, verdict.unit),
+      `${verdict.isMinimum ? '≥' : '≤'} ${withUnit(verdict.limit, verdict.unit)}`,
+    ]),
+  ]);
+}
+
+/** Columns have the same width in all lines. */
+export function alignedTable(cells: readonly (readonly string[])[]): string {
+  const [head = [], ...body] = cells;
+  const widths = head.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0), 1));
   const lineOf = (line: readonly string[]) =>
     `| ${line.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join(' | ')} |`;
-  const [head = [], ...body] = cells;
   return [lineOf(head), `| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`, ...body.map(lineOf)].join('\n');
 }
 
-function ms(value: number): string {
+export function withUnit(value: number, unit: Verdict['unit']): string {
+  switch (unit) {
+    case 'ms':
+      return `${value.toFixed(0)} ms`;
+    case '×':
+      return `${value.toFixed(2)} ×`;
+    case '':
+      return value.toFixed(1);
+  }
+}
+
+export function ms(value: number): string {
   return `${value.toFixed(value < 10 ? 1 : 0)} ms`;
 }
 
-function bytes(value: number): string {
+export function bytes(value: number): string {
   return value < MIB ? `${(value / 1024).toFixed(0)} KiB` : `${(value / MIB).toFixed(0)} MiB`;
 }

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { sumOf } from '#hack/bench.d/cache-target.ts';
-import { GIB, isLineId, LINE_IDS, MIB, VARIANTS, type Variant } from '#hack/bench.d/lines.ts';
+import { GIB, isLineId, LINE_IDS, MIB, type Variant } from '#hack/bench.d/lines.ts';
 import { parseReport, type LoadReport } from '#hack/bench.d/load.ts';
 import { parseOptions } from '#hack/bench.d/options.ts';
 import { selfTimes, type CpuProfile } from '#hack/bench.d/profile.ts';
 import { median, medianOf, sampleOf, type ResourceUse, type Sample } from '#hack/bench.d/sample.ts';
 import { tableOf } from '#hack/bench.d/table.ts';
-import { describeVerdict, TARGETS, verdictsOf } from '#hack/bench.d/targets.ts';
+import { VARIANTS } from '#hack/bench.d/variants.ts';
 
 const REPORT: LoadReport = {
   seconds: 2,
@@ -22,6 +22,7 @@ const USE: ResourceUse = {
   cpuSeconds: 0.5,
   peakBytes: 300 * MIB,
   storeBytes: GIB,
+  storeMisses: 16,
   originBytes: 0,
   servedFromMemory: GIB / 4,
 };
@@ -48,29 +49,30 @@ describe('load report', () => {
 });
 
 describe('sample', () => {
-  const { work } = variant('a', 'from the store, 4');
+  const large = variant('a', 'from the store, 4');
 
   test('relates resource use to the served bytes and requests', () => {
-    expect(sampleOf(work, REPORT, USE)).toMatchObject({
+    expect(sampleOf(large, REPORT, USE)).toMatchObject({
       megabytesPerSecond: GIB / 2e6,
       requestsPerSecond: 8,
       cpuSecondsPerGib: 0.5,
       cpuUsPerRequest: 31_250,
       readPerServed: 1,
+      missesPerChunk: 16 / (32 * 8),
       duplication: 0,
       fromMemory: 0.25,
     });
   });
 
   test('computes duplication from origin bytes and object sizes, independent of the number of clients', () => {
-    const burst = variant('e', '1 replica').work;
+    const burst = variant('e', '1 replica');
     const use = { ...USE, originBytes: 96 * MIB };
     expect(sampleOf(burst, { ...REPORT, bytes: 100 * 64 * MIB }, use).duplication).toBe(1.5);
   });
 
   test('is combined with others by the median of each field', () => {
     const of = (cpuSeconds: number, peakBytes: number): Sample =>
-      sampleOf(work, REPORT, { ...USE, cpuSeconds, peakBytes });
+      sampleOf(large, REPORT, { ...USE, cpuSeconds, peakBytes });
     const combined = medianOf([of(0.9, 1), of(0.1, 3), of(0.5, 2)]);
     expect(combined).toMatchObject({ cpuSecondsPerGib: 0.5, peakBytes: 2 });
     expect(median([4, 1, 3, 2])).toBe(2.5);
@@ -78,7 +80,7 @@ describe('sample', () => {
 });
 
 describe('table', () => {
-  const row = (of: Variant, target: string) => ({ variant: of, target, sample: sampleOf(of.work, REPORT, USE) });
+  const row = (of: Variant, target: string) => ({ variant: of, target, median: sampleOf(of, REPORT, USE) });
 
   test('has one line for each target and aligned columns', () => {
     const lines = tableOf([row(variant('a', 'store, 4'), 'OrcaCache'), row(variant('c', 'memory'), 'nginx')]).split(
@@ -92,36 +94,6 @@ describe('table', () => {
   test('shows bytes/s for large reads and requests/s for small ones', () => {
     expect(tableOf([row(variant('a', 'store, 4'), 'OrcaCache')])).toMatch(/ 537 MB\/s .* 0\.50 s\/GiB/);
     expect(tableOf([row(variant('c', 'memory'), 'OrcaCache')])).toMatch(/ 8 req\/s .* 31250 µs\/req/);
-  });
-});
-
-describe('targets', () => {
-  const row = (of: Variant, target: string, cpuSeconds: number) => ({
-    variant: of,
-    target,
-    sample: sampleOf(of.work, REPORT, { ...USE, cpuSeconds }),
-  });
-  const small = variant('c', 'from memory');
-
-  test.for([
-    [1.59, true],
-    [1.61, false],
-  ] as const)('%f times the CPU of bare Node: met is %s', ([cpuSeconds, isMet]) => {
-    const rows = [row(small, 'nginx', 0.1), row(small, 'OrcaCache', cpuSeconds), row(small, 'bare Node', 1)];
-    expect(verdictsOf(rows)).toMatchObject([{ line: 'c', value: cpuSeconds, limit: 1.6, isMet }]);
-  });
-
-  test('a line is missed if its bare server was not measured', () => {
-    expect(verdictsOf([row(small, 'OrcaCache', 1)])).toMatchObject([{ isMet: false }]);
-  });
-
-  test('a cold read has a limit of its own', () => {
-    const cold = verdictsOf([row(variant('d', 'cold 64 MiB, 8'), 'OrcaCache', 1)]);
-    expect(cold.map(describeVerdict)).toEqual(['met     d: cold 64 MiB, 8 MiB chunks: 40 ms, at most 200 ms']);
-  });
-
-  test('belong to work that is measured', () => {
-    for (const { line, work } of TARGETS) expect(variant(line, work)).toBeDefined();
   });
 });
 

@@ -46,6 +46,10 @@ func (this *server) get(w http.ResponseWriter, r *http.Request, name string) {
 		this.counts.Gets.Add(1)
 	}
 	found, err := this.source.open(name)
+	var refused refusal
+	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
+		this.counts.Misses.Add(1)
+	}
 	if err != nil {
 		answer(w, r, err)
 		return

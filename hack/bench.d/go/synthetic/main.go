@@ -37,6 +37,8 @@ type counts struct {
 	GetBytes atomic.Int64
 	PutBytes atomic.Int64
 	Broken   atomic.Int64
+	// Gets and heads of objects that do not exist.
+	Misses atomic.Int64
 }
 
 func main() {
@@ -94,6 +96,7 @@ func (this *server) control(w http.ResponseWriter, r *http.Request, what string)
 		json.NewEncoder(w).Encode(map[string]int64{
 			"gets": c.Gets.Load(), "heads": c.Heads.Load(), "puts": c.Puts.Load(), "deletes": c.Deletes.Load(),
 			"getBytes": c.GetBytes.Load(), "putBytes": c.PutBytes.Load(), "broken": c.Broken.Load(),
+			"misses": c.Misses.Load(),
 		})
 	case "set":
 		latency, latencyErr := time.ParseDuration(r.URL.Query().Get("latency"))
