@@ -13,7 +13,7 @@ const FIXED_NUMBER = '([1-9]|1[0-6])';
  * half of that for the young generation, code, sockets and its share of the parent process.
  */
 const RESERVE = '384Mi';
-const RESERVE_BYTES = 384 * 1024 ** 2;
+export const WORKER_RESERVE_BYTES = 384 * 1024 ** 2;
 
 /** The budget of a container without a memory limit: an amount that even a small machine can spare. */
 export const UNLIMITED_BUDGET_BYTES = 1024 ** 3;
@@ -75,7 +75,7 @@ function memoryHolds(spec: WorkerFields, count: number): boolean {
         : limit / 2
       : parseQuantity(spec.memory.budget);
   if (budgetBytes === undefined) return false;
-  const reserveFits = limit === undefined || limit - budgetBytes >= count * RESERVE_BYTES;
+  const reserveFits = limit === undefined || limit - budgetBytes >= count * WORKER_RESERVE_BYTES;
   return reserveFits && behavior.holdsChunks(spec, Math.floor(budgetBytes), behavior.CHUNKS_IN_BUDGET * count);
 }
 
@@ -148,7 +148,7 @@ export const memoryRules = [
       `${COUNT} == 1 || ${NO_LIMIT} || !isQuantity(string(${LIMIT})) || !${quantity(LIMIT)}.isInteger() || ` +
       `has(self.memory.budget) && !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
       `${bytes(LIMIT)} - (has(self.memory.budget) ? ${bytes('self.memory.budget')} : ${bytes(LIMIT)} / 2) ` +
-      `>= ${COUNT} * ${RESERVE_BYTES}`,
+      `>= ${COUNT} * ${WORKER_RESERVE_BYTES}`,
     message:
       `the memory limit must leave ${RESERVE} for each worker beside the chunk budget, which is half of the limit by ` +
       'default; raise the limit, or lower pod.workers or memory.budget',
@@ -161,7 +161,7 @@ export const memoryRules = [
       // A fraction of a byte passes in the API server, too.
       if (limit === undefined || !Number.isInteger(limit) || count === 1) return true;
       const budgetBytes = budget === undefined ? limit / 2 : (parseQuantity(budget) ?? 0);
-      return limit - budgetBytes >= count * RESERVE_BYTES;
+      return limit - budgetBytes >= count * WORKER_RESERVE_BYTES;
     },
   },
 ] as const satisfies readonly Rule[];

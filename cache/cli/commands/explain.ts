@@ -10,6 +10,7 @@ import { formatFields, formatTable, printable } from '#cache/cli/output/table.ts
 import { formatBytes, formatDate, formatDuration } from '#cache/cli/output/units.ts';
 import { countAt, flagAt, itemsAt, numberAt, textAt, textsAt, type Fields } from '#cache/cli/replies/fields.ts';
 import { getObjects } from '#cache/cli/replies/objects.ts';
+import { peerNames, peerText, type NameOfPeer } from '#cache/cli/replies/peer-names.ts';
 import { cacheOfBucket, parseS3Name, somePod } from './select.ts';
 
 /** Concurrent requests, each to another pod. */
@@ -20,8 +21,8 @@ const DEFAULT_LIMIT = 256;
 export const explain: Command = {
   name: 'explain',
   summary: 'Show the chunks of an object: where each one is, and what a read would do',
-  description: `Show the chunks of an object: the replica that coordinates each one, whether the cachestore has it, which replicas have
-it in memory, and what a read would do now.
+  description: `Show the chunks of an object: the replica that coordinates each one (POD/WORKER if its pods have several workers), whether
+the cachestore has it, which replicas have it in memory, and what a read would do now.
 
  READ is the first source that has the chunk: memory (of some replicas: the others get it from there or from the
 cachestore), fill (a fetch from the origin is in progress, and a read joins it), cachestore, or origin.
@@ -71,7 +72,8 @@ async function explainObject(context: CommandContext) {
     skip = next !== undefined && next > skip ? next : undefined;
   }
   const [first = {}] = pages;
-  const others = (await cluster.pods(cache, signal)).filter(({ isRunning, name }) => isRunning && name !== pod.name);
+  const pods = await cluster.pods(cache, signal);
+  const others = pods.filter(({ isRunning, name }) => isRunning && name !== pod.name);
   const problems = new Set(pages.flatMap((page) => textsAt(page, 'problems')));
   const views = [
     { name: pod.name, self: textAt(first, 'self'), epoch: textAt(first, 'epoch'), chunks: shown },
@@ -79,8 +81,8 @@ async function explainObject(context: CommandContext) {
   ];
   if (new Set(views.map(({ epoch }) => epoch)).size > 1)
     problems.add('the replicas have different lists of each other: kubectl orca doctor');
-  const names = new Map(views.map(({ self, name }) => [self, name]));
-  const chunks = shown.slice(0, limit).map((chunk) => chunkOf(chunk, views, names));
+  const nameOf = peerNames(pods, new Map(views.map(({ self, name }) => [self, name])));
+  const chunks = shown.slice(0, limit).map((chunk) => chunkOf(chunk, views, nameOf));
   return {
     bucket,
     key,
@@ -143,7 +145,7 @@ async function viewsOf(
   return views.filter((view) => view !== undefined);
 }
 
-function chunkOf(chunk: Fields, views: readonly View[], names: ReadonlyMap<string, string>) {
+function chunkOf(chunk: Fields, views: readonly View[], nameOf: NameOfPeer) {
   const index = countAt(chunk, 'index');
   const has = (field: string): string[] =>
     views
@@ -153,13 +155,16 @@ function chunkOf(chunk: Fields, views: readonly View[], names: ReadonlyMap<strin
       .map(({ name }) => name);
   const [inMemory, filling] = [has('inMemory'), has('filling')];
   const stored = typeof chunk['stored'] === 'boolean' ? chunk['stored'] : null;
-  const coordinator = textAt(chunk, 'coordinator');
+  const address = textAt(chunk, 'coordinator');
+  const coordinator = nameOf(address) ?? { pod: address, worker: null };
   return {
     index,
     from: countAt(chunk, 'from'),
     to: countAt(chunk, 'to'),
     path: textAt(chunk, 'path'),
-    coordinator: names.get(coordinator) ?? coordinator,
+    coordinator: coordinator.pod,
+    /** Null = the pod has one process. */
+    worker: coordinator.worker,
     stored,
     storedAt: numberAt(chunk, 'storedAtMs') === undefined ? null : formatDate(countAt(chunk, 'storedAtMs')),
     inMemory,
@@ -194,7 +199,7 @@ function textOf(explained: Explained, isWide: boolean): string {
   const rows = chunks.map((chunk) => [
     String(chunk.index),
     formatBytes(chunk.to - chunk.from),
-    chunk.coordinator,
+    peerText({ pod: chunk.coordinator, worker: chunk.worker }),
     chunk.stored === null ? '-' : chunk.stored ? 'Yes' : 'No',
     podsText(chunk.inMemory, isWide),
     chunk.read,

@@ -130,6 +130,32 @@ describe('golden output', () => {
     );
   });
 
+  test('explain names the worker that coordinates a chunk, whichever worker of its pod has answered', async () => {
+    const world = filledWorld();
+    const container = { name: 'cache', ports: ['edge', 'peer', 'peer-1', 'ops'].map((name) => ({ name })) };
+    world.pods = world.pods.map((pod, index) => ({
+      ...pod,
+      resource: { ...pod.resource, spec: { containers: [container] }, status: { podIP: `10.0.0.${index}` } },
+    }));
+    const addresses = ['10.0.0.0:8445', '10.0.0.1:8444', '10.0.0.9:8444'];
+    world.objects = (pod) => {
+      const page = chunks(pod, true);
+      const items = page['chunks'] as Json[];
+      return {
+        ...page,
+        self: '10.0.0.0:8445',
+        chunks: items.map((each, at) => ({ ...each, coordinator: addresses[at] })),
+      };
+    };
+    const { out } = await runCli('explain s3://models/llama/m-1 -o json', world);
+    expect((JSON.parse(out) as { chunks: Json[] }).chunks).toMatchObject([
+      { coordinator: 'models-a', worker: 1 },
+      { coordinator: 'models-b', worker: 0 },
+      { coordinator: '10.0.0.9:8444', worker: null },
+    ]);
+    expect((await runCli('explain s3://models/llama/m-1', world)).out).toMatch(/models-a\/1 [^]*models-b\/0 /);
+  });
+
   test('status of a cache with trouble', async () => {
     const world = filledWorld();
     const broken = recordedPod('models-c', 2);

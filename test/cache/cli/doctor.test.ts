@@ -47,6 +47,11 @@ const setCache = (path: string, value: unknown) => (world: World) => {
 };
 const bucketFailed = (message: string) => set('status.origin.models', { state: 'failed', message });
 
+const twoWorkers = (restarts: number, state = 'running') => [
+  { index: 0, pid: 7, state: 'running', restarts: 0, ready: true },
+  { index: 1, pid: 8, state, restarts, ready: state === 'running' },
+];
+
 /** Check, level, a part of the message, and its cause. */
 const CASES: readonly (readonly [string, 'error' | 'warning', RegExp, (world: World) => void])[] = [
   ['access', 'error', /you may not ask/, failWith(new KubeError(403, 'Forbidden', 'pods "a" is forbidden'))],
@@ -109,10 +114,31 @@ const CASES: readonly (readonly [string, 'error' | 'warning', RegExp, (world: Wo
     }),
   ],
   [
+    'workers',
+    'warning',
+    /worker 1 of pod models-a has been restarted 3 times$/,
+    setFirst('status.workers', twoWorkers(3)),
+  ],
+  [
+    'workers',
+    'warning',
+    /restarted once and is not running now/,
+    setFirst('status.workers', twoWorkers(1, 'restarting')),
+  ],
+  [
     'memory',
     'error',
     /may use 1.9Gi for chunks, and its limit is 2Gi/,
     setFirst('status.memory.budgetBytes', 1.9 * 1024 ** 3),
+  ],
+  [
+    'memory',
+    'error',
+    /may use 1.5Gi for chunks, and its limit is 2Gi/,
+    (world) => {
+      setFirst('status.memory.budgetBytes', 1.5 * 1024 ** 3)(world);
+      setFirst('status.workers', twoWorkers(0))(world);
+    },
   ],
   ['memory-waits', 'warning', /12 requests wait for memory/, setFirst('top.now.waitingNew', 12)],
   [
@@ -120,6 +146,15 @@ const CASES: readonly (readonly [string, 'error' | 'warning', RegExp, (world: Wo
     'warning',
     /CPU limit of 500m/,
     set('resource.spec.containers.0.resources.limits', { cpu: '500m', memory: '2Gi' }),
+  ],
+  [
+    'cpu',
+    'warning',
+    /CPU limit of 1500m for 2 workers throttles pod models-a/,
+    (world) => {
+      setFirst('resource.spec.containers.0.resources.limits', { cpu: '1500m', memory: '2Gi' })(world);
+      setFirst('status.workers', twoWorkers(0))(world);
+    },
   ],
   [
     'releases',
