@@ -10,10 +10,10 @@ export interface ReplicaPorts {
 
 export interface ReplicaPlan {
   readonly origin: TriedOrigin;
-  /** Of the sample origin. */
+  /** The sample origin's. */
   readonly sampleEndpoint: string | undefined;
   readonly storeFolder: string;
-  /** Of all replicas. */
+  /** One item for each replica. */
   readonly ports: readonly ReplicaPorts[];
 }
 
@@ -35,7 +35,7 @@ export function configOf({ origin, sampleEndpoint, storeFolder, ports }: Replica
     // Larger chunks for larger objects would need a larger budget, which is a burden for a laptop.
     chunking: { tiers: [] },
     memory: { budget: '256Mi' },
-    // A file that was changed at the origin is seen soon by somebody who tries it.
+    // A reader sees a file that was changed at the origin after a few seconds.
     metadata: { ttl: '5s' },
     peers: {
       type: 'Static',

@@ -5,7 +5,7 @@ export interface Figures {
   readonly requests: number;
   readonly hits: number;
   readonly servedBytes: number;
-  /** Of what was served: by where it came from. */
+  /** The served bytes by their source. */
   readonly bySource: Readonly<Record<string, number>>;
   readonly originBytes: number;
 }

@@ -133,7 +133,7 @@ async function portsFor({ replicas, port }: TryOptions): Promise<readonly Replic
   return all;
 }
 
-/** A port that nobody listens on; 0 = any. Undefined if this one is taken. */
+/** Resolves with the port if no process listens on it, 0 = any port; otherwise with undefined. */
 function freePort(wanted: number): Promise<number | undefined> {
   const server = createServer();
   const { promise, resolve: settle } = Promise.withResolvers<number | undefined>();

@@ -36,12 +36,12 @@ export interface TryOptions {
   readonly storeFolder: string | undefined;
 }
 
-/** A mistake in the command line: its message is for the user. */
+/** An error in the command line. Its message is for the user. */
 export class UsageError extends Error {}
 
 const MAX_REPLICAS = 8;
 
-/** `help` if that was asked for. Throws UsageError. */
+/** Returns `help` for `--help`. Throws UsageError. */
 export function parseOptions(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,

@@ -15,7 +15,7 @@ const POLL_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;
 /** Longer than the drain of the config. */
 const STOP_TIMEOUT_MS = 6_000;
-/** Of the log, when a replica does not start. */
+/** The end of the log that is printed when a replica does not start. */
 const SHOWN_LINES = 8;
 
 /** A replica that does not start: its message is for the user. */

@@ -19,7 +19,7 @@ export interface SampleOrigin extends AsyncDisposable {
 
 /** A round trip across an ocean. */
 const LATENCY_MS = 80;
-/** Of each connection. */
+/** The rate of each connection. */
 const BYTES_PER_SECOND = 25_000_000;
 const PIECE_BYTES = 128 * 1024;
 const TYPE = { xml: 'application/xml', text: 'text/plain', bytes: 'application/octet-stream' } as const;

@@ -17,7 +17,7 @@ const MODEL_BYTES = 96 * 1024 * 1024;
 const START_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 30_000;
 
-/** Of its own, so that what is left behind is seen. */
+/** A folder without other files, so that the test sees the files that remain. */
 let temporary = '';
 beforeAll(async () => {
   temporary = await mkdtemp(join(tmpdir(), 'orca-try-test-'));
@@ -76,7 +76,7 @@ class Try implements AsyncDisposable {
   }
 }
 
-test('three replicas serve the sample files; Ctrl-C takes everything away', async () => {
+test('three replicas serve the sample files; Ctrl-C removes everything', async () => {
   const port = await freePort();
   await using tried = new Try(['--replicas', '3', '--port', String(port)]);
   await tried.started();
@@ -125,7 +125,7 @@ test('in front of a web server', async () => {
   expect(await response.text()).toContain('Hello from the origin');
 });
 
-test('what cannot start says why, and leaves nothing behind', async () => {
+test('a start that fails reports its cause, and leaves nothing behind', async () => {
   const wrong = new Try(['--origin', 'acme']);
   expect(await wrong.end()).toBe(2);
   expect(wrong.text).toContain('--origin must be s3://BUCKET');
