@@ -66,10 +66,17 @@ export async function runQuick(base: Base, say: (text: string) => void): Promise
       started: ({ title }) => (current = title),
       measured: (rows) => {
         for (const row of rows) record(row.variant.title, quickProblem(row));
+        current = undefined;
       },
     });
   } catch (error) {
-    record(current ?? 'start', String(error).split('\n', 1)[0]);
+    record(current ?? 'start of the servers', describeError(error));
   }
   return isFine;
+}
+
+/** In one line, with its cause. */
+function describeError(error: unknown): string {
+  const cause = error instanceof Error && error.cause !== undefined ? `: ${String(error.cause)}` : '';
+  return `${String(error)}${cause}`.replaceAll(/\s+/g, ' ');
 }

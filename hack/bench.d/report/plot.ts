@@ -20,6 +20,7 @@ const STYLE = `
   text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
   .title { font-size: 16px; font-weight: 600 }
   .group { font-weight: 600 }
+  .value { stroke: #ffffff; stroke-width: 4; paint-order: stroke }
   .server { text-anchor: end; fill: #59636e }
   .ours { fill: #1a7f8e }
   .bare { fill: #9aa7b2 }
@@ -32,6 +33,7 @@ const STYLE = `
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; stroke: #3d444d }
     text { fill: #f0f6fc }
+    .value { stroke: #0d1117 }
     .server { fill: #9198a1 }
     .ours { fill: #3fb8c9 }
     .bare { fill: #656c76 }
@@ -115,8 +117,8 @@ function groupOf(variant: Variant, rows: readonly Row[], top: number, scale: num
     const values = row.samples.map((sample) => figure.of(sample));
     const ends = [Math.min(...values), Math.max(...values)].map((end) => BAR.x + end * scale);
     const middle = y + BAR.height / 2;
-    const label = Math.max(BAR.x + value * scale, ends[1] ?? 0) + 8;
-    return [
+    const longest = Math.max(BAR.x + value * scale, ends[1] ?? 0);
+    const bar = [
       `<text class="server" x="${BAR.x - 10}" y="${y + BASELINE}">${escaped(row.target)}</text>`,
       `<rect class="${colorOf(row.target)}" x="${BAR.x}" y="${y}" width="${px(value * scale)}" height="${BAR.height}" rx="2"/>`,
       ...(values.length > 1
@@ -124,8 +126,10 @@ function groupOf(variant: Variant, rows: readonly Row[], top: number, scale: num
             `<path class="spread" d="M${px(ends[0])} ${middle}H${px(ends[1])}M${px(ends[0])} ${middle - 4}v8M${px(ends[1])} ${middle - 4}v8"/>`,
           ]
         : []),
-      `<text x="${px(label)}" y="${y + BASELINE}">${escaped(formatFigure(figure, value))}</text>`,
     ].join('\n');
+    // With a halo, and above the line of the target.
+    const label = `<text class="value" x="${px(longest + 8)}" y="${y + BASELINE}">${escaped(formatFigure(figure, value))}</text>`;
+    return { bar, label };
   });
   const height = GROUP_TITLE_HEIGHT + sorted.length * (BAR.height + BAR.gap);
   const limit = limitInFigure(variant, rows);
@@ -135,8 +139,9 @@ function groupOf(variant: Variant, rows: readonly Row[], top: number, scale: num
     svg: [
       `<text class="group" x="${PADDING}" y="${top + 14}">${escaped(variant.title)}</text>`,
       `<path class="axis" d="M${BAR.x} ${first - 4}V${end - 2}"/>`,
-      ...bars,
+      ...bars.map(({ bar }) => bar),
       ...(limit === undefined ? [] : [`<path class="target" d="M${x} ${first - 5}V${end - 1}"/>`]),
+      ...bars.map(({ label }) => label),
     ].join('\n'),
     height,
     hasTarget: limit !== undefined,
