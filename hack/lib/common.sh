@@ -12,12 +12,21 @@ SELF=${0##*/}
 # Under `set -e` a command may end a script without printing anything. This names the command and where it is;
 # functions and subshells inherit the trap (-E). After `die` and for commands in a condition it does not run.
 set -E
+REPORTED_FAILURE=
 trap 'report_failure "$?" "$BASH_COMMAND"' ERR
 
 report_failure() {
+  # The command that failed was named already.
+  [[ -z $REPORTED_FAILURE ]] || return 0
   # The path may be relative, or lead through another folder, such as .ci/../hack/test.
   local file=${BASH_SOURCE[1]##*/hack/}
   printf '%s: hack/%s:%s: exit code %s from: %s\n' "$SELF" "${file#hack/}" "${BASH_LINENO[0]}" "$1" "$2" >&2
+}
+
+# failed_step RC COMMAND...: names a command whose exit code the caller passes on.
+failed_step() {
+  printf '%s: exit code %s from: %s\n' "$SELF" "$1" "${*:2}" >&2
+  REPORTED_FAILURE=yes
 }
 
 # use PART...: sources hack/PART.sh. Variables that a part declares must be global (declare -g).
@@ -40,8 +49,11 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 need_root() { [[ $EUID -eq 0 ]] || die "needs root $1: run it as root (sudo -E)"; }
 
-# take_lock FD FILE WHAT: locks FILE until this process and the children that inherit FD have exited. Start
-# long-lived children with FD closed.
+# Locks of what exists once on a machine, whatever the cache folder is. Only root takes them.
+MACHINE_LOCK_DIR=/run/lock
+
+# take_lock FD FILE WHAT: locks FILE until release_lock FD, or until this process and the children that inherit FD have
+# exited. Start long-lived children with FD closed.
 take_lock() {
   local fd=$1 file=$2 what=$3
   mkdir -p "$(dirname "$file")"
@@ -51,6 +63,8 @@ take_lock() {
     flock "$fd"
   fi
 }
+
+release_lock() { eval "exec $1>&-"; }
 
 # hash_of STRING|@FILE...: one short digest over strings and file contents.
 hash_of() {

@@ -11,6 +11,8 @@ PKI_DIR=$RUN_DIR/pki
 # What `up` added to the machine and `down` must remove. It is outside the run folder, to survive its loss.
 HOST_CHANGES=$CLUSTER_DIR/host-changes
 KUBECONFIG_FILE=$RUN_DIR/kubeconfig
+# One cluster per machine, whichever cache folder it uses.
+CLUSTER_LOCK=$MACHINE_LOCK_DIR/orcacache-cluster
 # Contains the path of the state folder of this machine's cluster, which may be in another cache folder.
 OWNER_FILE=/run/orcacache-cluster
 

@@ -7,7 +7,9 @@
 DOCKER_RUN_DIR=/run/orcacache-docker
 DOCKER_SOCKET=$DOCKER_RUN_DIR/docker.sock
 DOCKER_DATA_DIR=$CACHE_DIR/docker
-DOCKER_USERS=$CACHE_DIR/docker.users
+# The engine is one per machine, whichever cache folder its user has: so are its lock, and the file that every user locks.
+DOCKER_LOCK=$MACHINE_LOCK_DIR/orcacache-docker
+DOCKER_USERS=$MACHINE_LOCK_DIR/orcacache-docker-users
 DOCKER_BRIDGE=dk-orcacache0
 DOCKER_NETWORK=10.97.0.0/24
 DOCKER_ADDRESS=10.97.0.1/24
@@ -41,7 +43,7 @@ docker_up() {
   local trace pid tries
   need_root 'for a private container engine'
   docker_tools
-  take_lock 8 "$CACHE_DIR/docker.lock" hack/docker
+  take_lock 8 "$DOCKER_LOCK" hack/docker
   if process_alive dockerd && private_docker_answers; then
     docker_unlock
     return
@@ -117,13 +119,13 @@ docker_clean() {
 
 docker_down() {
   need_root 'to stop the private container engine'
-  take_lock 8 "$CACHE_DIR/docker.lock" hack/docker
+  take_lock 8 "$DOCKER_LOCK" hack/docker
   docker_clean
   docker_unlock
 }
 
 # Otherwise processes that the caller starts later would inherit the lock.
-docker_unlock() { exec 8>&-; }
+docker_unlock() { release_lock 8; }
 
 # private_docker_env: exports the environment of clients of the private engine.
 private_docker_env() {
@@ -144,6 +146,7 @@ use_docker() {
     return
   fi
   if docker_answers; then return; fi
+  need_root 'for a private container engine'
   docker_tools
   private_docker_env
   # A shared lock, held until this process exits.

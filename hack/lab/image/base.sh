@@ -40,9 +40,6 @@ base_load() {
   declare_base
   "$HACK_DIR/tools" node docker
   need_root 'to build a base image'
-  if ! item_ready base-image; then
-    take_lock 7 "$CACHE_DIR/base-image.lock" 'hack/image that builds the base image'
-    item_install base-image '30–120 s' 'base image (debootstrap)' base_build
-  fi
+  item_install base-image '30–120 s' 'base image (debootstrap)' base_build
   docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 || docker load --quiet --input "${ITEM_PATH[base-image]}/base.tar"
 }

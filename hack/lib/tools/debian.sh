@@ -10,10 +10,15 @@ need_apt() { have apt-get || die "apt is missing: hack/tools installs $1 from pa
 
 distribution() { (. /etc/os-release && printf '%s-%s' "$ID" "${VERSION_CODENAME:-}"); }
 
+# Refreshing fails at once while another apt is running, so it has a lock of the machine.
+lock_apt() { take_lock 4 "$MACHINE_LOCK_DIR/orcacache-apt" 'installation of Debian packages'; }
+
 apt_refresh() {
   [[ -n $PACKAGES_REFRESHED ]] && return
   need_root 'to refresh the package lists'
+  lock_apt
   step '10 s' 'package lists' apt-get update -qq
+  release_lock 4
   PACKAGES_REFRESHED=yes
 }
 
@@ -37,7 +42,9 @@ install_commands() {
   need_apt "${missing[*]}"
   need_root "to install ${missing[*]}"
   apt_refresh
+  lock_apt
   step '10 s' "Debian packages ${missing[*]}" apt_install "${missing[@]}"
+  release_lock 4
 }
 
 # unpack_packages PACKAGE... OUT: unpacks all files into OUT/root and links all programs into OUT/bin.

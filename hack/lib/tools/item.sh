@@ -20,14 +20,18 @@ item() {
 item_ready() { [[ -d ${ITEM_PATH[$1]} ]]; }
 
 # item_install NAME EXPECTED TITLE COMMAND...: COMMAND gets an empty folder to fill as its last argument. EXPECTED is
-# the time it takes.
+# the time it takes. Each item has its own lock: nothing waits for the build of something else.
 item_install() {
   local name=$1 expected=$2 title=$3 path=${ITEM_PATH[$1]} part
   shift 3
   item_ready "$name" && return
-  part=$path.part
-  rm -rf "$part"
-  mkdir -p "$part"
-  step "$expected" "$title" "$@" "$part"
-  mv "$part" "$path"
+  take_lock 9 "$CACHE_DIR/locks/$name" "installation of $title"
+  if ! item_ready "$name"; then
+    part=$path.part
+    rm -rf "$part"
+    mkdir -p "$part"
+    step "$expected" "$title" "$@" "$part"
+    mv "$part" "$path"
+  fi
+  release_lock 9
 }

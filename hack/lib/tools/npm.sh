@@ -92,5 +92,7 @@ deps_build() {
 install_deps() {
   deps_ready && return
   need_npm
-  step '20–60 s' "npm dependencies of the checkout" deps_build
+  take_lock 9 "$CACHE_DIR/locks/deps-$(hash_of "$REPO_DIR")" 'installation of the npm dependencies of this checkout'
+  deps_ready || step '20–60 s' "npm dependencies of the checkout" deps_build
+  release_lock 9
 }
