@@ -11,6 +11,9 @@ import { failureLine, summary } from './report.ts';
 import { openSeedPool, type SeedPool } from './seed-pool.ts';
 import { simulate } from './simulate.ts';
 
+/** A long run shows where it is. */
+const PROGRESS_SEEDS = 100;
+
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '200' },
@@ -43,11 +46,20 @@ async function lane(): Promise<void> {
     if (failures > 0 && !values.all) return;
     const report = pool === undefined ? await runHere(seed) : await pool.run(seed);
     ended++;
+    if (ended % PROGRESS_SEEDS === 0 && ended < seeds.length) showProgress(seed);
     if (values.stats || values.seed !== undefined) console.log(report.summary);
     if (report.failure === undefined) continue;
     failures++;
     console.log(report.failure);
   }
+}
+
+function showProgress(seed: number): void {
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(0);
+  const rssMib = (process.memoryUsage.rss() / 2 ** 20).toFixed(0);
+  console.log(
+    `${ended} of ${seeds.length} seeds, the last is ${seed}: ${failures} failed, ${seconds} s, ${rssMib} MiB`,
+  );
 }
 
 async function runHere(seed: number): Promise<{ failure: string | undefined; summary: string }> {

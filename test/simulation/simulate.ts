@@ -33,6 +33,7 @@ import {
   type PrewarmPlan,
   type Scenario,
 } from './scenario.ts';
+import { recordSignals } from './signals.ts';
 import { SimStore } from './store.ts';
 import { Walkers } from './walker.ts';
 import { EPOCH_MS, NO_OWNER, World, type Violation } from './world.ts';
@@ -99,6 +100,7 @@ const QUIET_SWEEPS = 4;
 const QUIET_MS = 180_000;
 
 export async function simulate(seed: number, log?: (line: string) => void): Promise<RunResult> {
+  using _signals = recordSignals();
   const run = new Run(scenarioOf(seed), log);
   const onRejection = (error: unknown): void => run.world.violate('no error is lost', describe(error));
   process.on('unhandledRejection', onRejection);

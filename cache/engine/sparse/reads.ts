@@ -33,12 +33,11 @@ export interface SparseOptions {
   readonly onChanged: (object: ObjectVersion) => void;
 }
 
-/** Sparse reads run to their end even without readers: they are short, and the next reader uses them. */
-const NEVER = new AbortController().signal;
-
 export class SparseReads {
   readonly #options: SparseOptions;
   readonly #running = new Set<Promise<void>>();
+  /** Sparse reads run to their end even without readers: they are short, and the next reader uses them. */
+  readonly #never = new AbortController().signal;
   #sequence = 0;
 
   constructor(options: SparseOptions) {
@@ -126,7 +125,7 @@ export class SparseReads {
   async #read(run: BlockRun, order: Parameters<typeof reserve>[1], excessBytes: number): Promise<void> {
     const context = countingSparse(this.#options.context);
     const { flight } = run;
-    const lease = await reserve(context, order, flight, NEVER);
+    const lease = await reserve(context, order, flight, this.#never);
     if (lease === 'stored') {
       context.blockTable.failed(run);
       return;
@@ -137,7 +136,7 @@ export class SparseReads {
     }
     const bytes = new ChunkBytes(lease, flight.chunk.lengthBytes, () => context.blockTable.dropped(run));
     flight.begin(bytes);
-    await fetchParts(context, flight, bytes, { onArrived: () => {} }, NEVER);
+    await fetchParts(context, flight, bytes, { onArrived: () => {} }, this.#never);
     context.observer.sparseBytes('excess', excessBytes);
     context.blockTable.completed(run, bytes);
   }
