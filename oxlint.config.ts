@@ -78,6 +78,23 @@ const LAYERS: readonly Layer[] = [
     files: ['cache/http/*.ts'],
     mayImport: [CORE, SHARED, '#cache/engine/**', '#cache/http/**', 'prom-client', ...NODE],
   },
+  // The parent process of several workers, without the engine, and the channel between the two.
+  {
+    files: ['cache/workers/**'],
+    mayImport: [
+      CORE,
+      SHARED,
+      '#cache/config/*',
+      '#cache/http/*',
+      '#cache/http/listener/**',
+      '#cache/http/ops/**',
+      '#package',
+      'hono',
+      '@hono/node-server',
+      'prom-client',
+      ...NODE,
+    ],
+  },
   {
     files: ['cache/telemetry/**'],
     mayImport: [SHARED, PORTS, '@opentelemetry/*'],

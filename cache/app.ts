@@ -3,7 +3,6 @@
  * `main.ts` runs one in a process; tests run several.
  */
 import type { Config } from '#cache/config/config.ts';
-import { configuredSettings, watchRuntime } from '#cache/config/runtime.ts';
 import { crc32Problem } from '#cache/core/crc32.ts';
 import { describeVerdict, type StoreVerdict } from '#cache/core/store-verdict.ts';
 import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
@@ -24,7 +23,8 @@ import type { KubeClient } from '#shared/kube/client.ts';
 import { shutDown } from '#shared/lifecycle.ts';
 import type { RootLog } from '#shared/log.ts';
 import { openKube, openOrigin, openPeers, openStore, originFingerprint } from './drivers.ts';
-import { listen, openServers } from './servers.ts';
+import { followRuntime } from './follow-runtime.ts';
+import { listen, listenAsWorker, openServers, type Servers } from './servers.ts';
 import { shutdownSteps } from './shutdown-steps.ts';
 
 export interface CacheOptions {
@@ -34,7 +34,7 @@ export interface CacheOptions {
   readonly log: RootLog;
   /** Aborts when the process receives a signal to stop: from then on this replica owns no new chunks. */
   readonly stopping: AbortSignal;
-  /** Which of several workers this is: `config` is that of `workerConfig`. Default: 0. */
+  /** Which of several workers this is; `config` is that of `workerConfig`. Default: the only process. */
   readonly worker?: number;
   /** For tests: the Kubernetes API; default: that of the cluster that the process runs in. */
   readonly kube?: KubeClient;
@@ -54,9 +54,40 @@ export interface Cache {
 
 /** Resolves once all three listeners accept. */
 export async function openCache(options: CacheOptions): Promise<Cache> {
-  const { config, clock, log } = options;
+  const { config, log } = options;
+  const { servers, engine, storeProbe, shutDown } = await buildCache(options);
+  const ports = await listen(servers, config.listen);
+  log.info('listening', { ports, ...identityOf(config) });
+  return { ports, engine, storeProbe, shutDown };
+}
+
+/** One of several workers. */
+export interface WorkerCache extends Pick<Cache, 'engine' | 'shutDown'> {
+  readonly opsApp: Servers['opsApp'];
+  readonly registry: CacheMetrics['registry'];
+  /** Resolves when it is ready and its edge port accepts clients. */
+  readonly serving: Promise<void>;
+}
+
+/** Resolves once the peer listener accepts. The parent has the ops listener. */
+export async function openWorkerCache(options: CacheOptions & { readonly worker: number }): Promise<WorkerCache> {
+  const { config, log } = options;
+  const { servers, engine, readiness, registry, shutDown } = await buildCache(options);
+  const { serving } = await listenAsWorker(servers, config.listen, readiness);
+  log.info('worker: listening', { peer: config.listen.peer.port, ...identityOf(config) });
+  return { engine, opsApp: servers.opsApp, registry, serving, shutDown };
+}
+
+function identityOf(config: Config) {
+  return { version: packageJson.version, configHash: config.hash, origin: config.origin.id };
+}
+
+/** Everything but listening. */
+async function buildCache(options: CacheOptions) {
+  const { config, clock, log, worker } = options;
   const closing = new AbortController();
-  const metrics = openMetrics({ buckets: new BucketTable(config.origin.buckets), costs: config.costs, log });
+  const buckets = new BucketTable(config.origin.buckets);
+  const metrics = openMetrics({ buckets, costs: config.costs, log, isWorker: worker !== undefined });
   const runtime = followRuntime(options, closing.signal);
   const telemetry = config.telemetry && (await openTelemetry(config.telemetry, packageJson.version));
   const drivers = withSpans(await openDrivers(options), telemetry);
@@ -80,11 +111,8 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
     clock,
     log,
   });
-  const ports = await listen(servers, config.listen);
   if (crc32Problem !== undefined)
     log.warn('CRC-32: computed by portable code, which costs more CPU', { problem: crc32Problem });
-  log.info('listening', { ports, version: packageJson.version, configHash: config.hash, origin: config.origin.id });
-
   const steps = shutdownSteps({
     config: config.shutdown,
     clock,
@@ -107,33 +135,12 @@ export async function openCache(options: CacheOptions): Promise<Cache> {
       await telemetry?.close();
     },
   });
-  return { ports, engine, storeProbe: probes.storeProbe, shutDown: () => shutDown(steps, log, clock) };
+  const { registry } = metrics;
+  return { ...probes, servers, engine, registry, shutDown: () => shutDown(steps, log, clock) };
 }
 
 type Runtime = ReturnType<typeof followRuntime>;
 type Drivers = Awaited<ReturnType<typeof openDrivers>>;
-
-/** The settings that can change while the process runs. */
-function followRuntime({ config, env, clock, log }: CacheOptions, signal: AbortSignal) {
-  let settings = configuredSettings(config);
-  let problems: readonly string[] = [];
-  const done = watchRuntime({
-    config,
-    env,
-    clock,
-    signal,
-    onChange: (next) => {
-      settings = next;
-      log.setLevel(next.logLevel);
-    },
-    onProblems: (next) => {
-      problems = next;
-      if (next.length === 0) log.info('runtime file: valid again');
-      else log.warn('runtime file: invalid; the affected keys keep their last valid value', { problems });
-    },
-  });
-  return { settings: () => settings, problems: () => problems, done };
-}
 
 /** The implementations of the engine's ports. */
 async function openDrivers({ config, env, clock, log, stopping, kube, peerDeadAfterMs, worker = 0 }: CacheOptions) {

@@ -3,10 +3,11 @@ import { parseArgs } from 'node:util';
 import { checkConfig } from '#cache/config/check.ts';
 import type { Config } from '#cache/config/config.ts';
 import { ConfigError, loadConfig } from '#cache/config/load.ts';
+import { workerConfig } from '#cache/config/workers.ts';
+import { CONFIG_EXIT_CODE, workerIdentity, type WorkerIdentity } from '#cache/workers/messages.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openLifecycle } from '#shared/lifecycle.ts';
 import { openLog } from '#shared/log.ts';
-import { openCache } from './app.ts';
 import { purge } from './purge.ts';
 
 const USAGE = `usage: node cache/main.ts --config FILE
@@ -58,20 +59,63 @@ function configOrExit(path: string): Config {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(error.problems.map((line) => `${line}\n`).join(''));
-    process.exit(1);
+    // The supervisor ends with it, instead of starting the worker again.
+    process.exit(workerIdentity(process.env, process.send !== undefined) === undefined ? 1 : CONFIG_EXIT_CODE);
   }
 }
 
+/** One process that does everything, or several of them with this one as their parent. */
 async function run(config: Config): Promise<void> {
+  const worker = workerIdentity(process.env, process.send !== undefined);
+  if (worker !== undefined) await runWorker(config, worker);
+  else if (config.workers > 1) await runSupervisor(config);
+  else await runAlone(config);
+}
+
+async function runAlone(config: Config): Promise<void> {
   const log = openLog({ name: 'orcacache', level: config.logLevel });
   const { stopping } = openLifecycle(log);
+  const { openCache } = await import('./app.ts');
   const cache = await openCache({ config, env: process.env, clock: systemClock, log, stopping });
-  if (!stopping.aborted) await new Promise((resolve) => stopping.addEventListener('abort', resolve, { once: true }));
+  await aborted(stopping);
   await cache.shutDown();
   log.info('stopped');
+  exit(cache.engine.store.hung?.count ?? 0);
+}
+
+async function runSupervisor(config: Config): Promise<void> {
+  const log = openLog({ name: 'orcacache', level: config.logLevel });
+  const { stopping } = openLifecycle(log);
+  const { supervise } = await import('./workers/supervisor.ts');
+  const exitCode = await supervise({ config, clock: systemClock, log, stopping });
+  log.info('stopped');
+  process.exit(exitCode);
+}
+
+async function runWorker(whole: Config, { index, count }: WorkerIdentity): Promise<void> {
+  const config = workerConfig({ ...whole, workers: count }, index);
+  const log = openLog({ name: 'orcacache', level: config.logLevel, fields: { worker: index } });
+  const lifecycle = openLifecycle(log);
+  const { stopping } = lifecycle;
+  const { openWorkerCache } = await import('./app.ts');
+  const { serveSupervisor } = await import('./workers/worker.ts');
+  const cache = await openWorkerCache({ config, env: process.env, clock: systemClock, log, stopping, worker: index });
+  const supervisor = serveSupervisor(cache.opsApp, cache.registry, () => lifecycle.stop('the supervisor has ended'));
+  supervisor.listening();
+  void cache.serving.then(() => supervisor.ready());
+  await aborted(stopping);
+  await cache.shutDown();
+  log.info('worker: stopped');
+  exit(cache.engine.store.hung?.count ?? 0);
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+}
+
+function exit(hungOperations: number): void {
   // process.exit() waits for all threads, also for those whose file operations never return. A new program ends them.
-  if ((cache.engine.store.hung?.count ?? 0) > 0)
-    process.execve?.(process.execPath, [process.execPath, '--eval', ''], {});
+  if (hungOperations > 0) process.execve?.(process.execPath, [process.execPath, '--eval', ''], {});
   // Idle sockets and timers must not delay the exit.
   process.exit(0);
 }

@@ -12,7 +12,7 @@ import type { Activity } from '#cache/http/activity.ts';
 import type { HttpListener } from '#cache/http/listener/http-listener.ts';
 import { openSendQueues, type UnackedBytes } from '#cache/http/listener/send-queues.ts';
 import type { CacheMetrics } from '#cache/http/metrics.ts';
-import { openOps } from '#cache/http/ops/ops.ts';
+import { openOps, opsApp } from '#cache/http/ops/ops.ts';
 import type { OriginProbes } from '#cache/http/ops/origin-probes.ts';
 import type { Readiness } from '#cache/http/ops/readiness.ts';
 import { openPeerListener } from '#cache/http/peer/peer.ts';
@@ -45,6 +45,8 @@ export interface Servers {
   readonly edge: HttpListener;
   readonly peer: HttpListener;
   readonly ops: HttpListener;
+  /** What the ops listener answers with. */
+  readonly opsApp: ReturnType<typeof opsApp>;
   /** Stops watching the edge's mounted Secrets. */
   closeSecrets(): Promise<void>;
 }
@@ -52,7 +54,8 @@ export interface Servers {
 export async function openServers(options: ServersOptions): Promise<Servers> {
   const unackedBytes = openSendQueues();
   const { edge, closeSecrets } = await openEdgeServer(options, unackedBytes);
-  return { edge, peer: openPeerServer(options, unackedBytes), ops: openOpsServer(options), closeSecrets };
+  const app = openOpsApp(options);
+  return { edge, peer: openPeerServer(options, unackedBytes), ops: openOps(app), opsApp: app, closeSecrets };
 }
 
 /** Resolves with the ports once all three listeners accept; the edge is last, when the others can already answer. */
@@ -62,6 +65,23 @@ export async function listen({ edge, peer, ops }: Servers, addresses: Config['li
     peer: await peer.listen(addresses.peer.host, addresses.peer.port),
     edge: await edge.listen(addresses.edge.host, addresses.edge.port),
   };
+}
+
+/**
+ * Resolves once a worker's peer listener accepts. Its parent has the ops listener. The kernel sends clients to each
+ * process that accepts them, so the edge listener does from when this one is ready: also after a restart.
+ */
+export async function listenAsWorker(
+  { edge, peer }: Servers,
+  addresses: Config['listen'],
+  readiness: Pick<Readiness, 'untilReady'>,
+): Promise<{ readonly serving: Promise<void> }> {
+  await peer.listen(addresses.peer.host, addresses.peer.port);
+  const serve = async (): Promise<void> => {
+    await readiness.untilReady;
+    await edge.listen(addresses.edge.host, addresses.edge.port, { reusePort: true });
+  };
+  return { serving: serve() };
 }
 
 async function openEdgeServer(
@@ -118,9 +138,9 @@ function openPeerServer(
   });
 }
 
-function openOpsServer(options: ServersOptions): HttpListener {
+function openOpsApp(options: ServersOptions): Servers['opsApp'] {
   const { config, engine, peers, peerKeys, metrics, readiness, originProbes, storeProbe, activity, clock } = options;
-  return openOps({
+  return opsApp({
     registry: metrics.registry,
     readiness,
     probes: originProbes,

@@ -23,6 +23,8 @@ export interface ShutdownStep {
 export interface Lifecycle {
   /** Aborts at the first SIGTERM or SIGINT. */
   readonly stopping: AbortSignal;
+  /** Stops for another reason than a signal. */
+  stop(reason: string): void;
   /** Removes the handlers, for tests. */
   close(): void;
 }
@@ -55,6 +57,11 @@ export function openLifecycle(log: Log, host: Host = process): Lifecycle {
   for (const [event, handler] of handlers) host.on(event, handler);
   return {
     stopping: stop.signal,
+    stop(reason) {
+      if (stop.signal.aborted) return;
+      log.info('stopping', { reason });
+      stop.abort(new Error(`stopped: ${reason}`));
+    },
     close() {
       for (const [event, handler] of handlers) host.off(event, handler);
     },

@@ -31,6 +31,8 @@ export interface LogOptions {
   /** The program's name, a field of each line. */
   readonly name: string;
   readonly level: LogLevel;
+  /** Fields of each line. */
+  readonly fields?: LogFields;
   /** The output; stdout by default. */
   readonly write?: (line: string) => void;
 }
@@ -106,7 +108,7 @@ export function openLog(options: LogOptions): RootLog {
   }
 
   return {
-    ...withFields({}),
+    ...withFields(options.fields ?? {}),
     level: () => current,
     setLevel: (level) => {
       current = level;

@@ -162,6 +162,10 @@ export const COUNTERS = {
     name: 'orca_prewarm_origin_bytes_total',
     help: 'Bytes that were read from the origin for prewarms that this replica walked',
   },
+  workerRestarts: {
+    name: 'orca_worker_restarts_total',
+    help: 'Processes of this replica that ended unexpectedly and were started again',
+  },
   shutdownResets: { name: 'orca_shutdown_resets_total', help: 'Connections reset when their drain timed out' },
 } satisfies Record<string, MetricSpec>;
 

@@ -15,6 +15,7 @@ import { GAUGES } from './gauge-catalog.ts';
 import { COUNTERS, HISTOGRAMS, METHODS, type MetricSpec } from './metric-catalog.ts';
 import { PlainCounter, PlainHistogram } from './plain-metrics.ts';
 import { SlowRequests } from './slow-requests.ts';
+import { watchWorkers } from './worker-metrics.ts';
 
 /** From a hit in memory to an origin across an ocean. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -43,12 +44,15 @@ export interface MetricsOptions {
   /** undefined = no prices are configured. */
   readonly costs: Costs | undefined;
   readonly log: Log;
+  /** One of several processes, whose parent counts them. Default: false. */
+  readonly isWorker?: boolean;
 }
 
-export function openMetrics({ buckets, costs, log }: MetricsOptions): CacheMetrics {
+export function openMetrics({ buckets, costs, log, isWorker = false }: MetricsOptions): CacheMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
+  if (!isWorker) watchWorkers(registry, [{ state: () => 'running', restarts: () => 0 }]);
   const usage = new BucketUsage(buckets);
   usage.register(registry, costs);
   const counters = mapValues(PLAIN_COUNTERS, (spec) => new Counter({ ...namesOf(spec), registers }));
@@ -84,7 +88,7 @@ export function openMetrics({ buckets, costs, log }: MetricsOptions): CacheMetri
   };
 }
 
-/** Without those of each client request: of `BucketUsage` and `edgeObserver`. */
+/** Without those of each client request, of `BucketUsage` and `edgeObserver`, and those of `watchWorkers`. */
 const {
   edgeRequests: _edgeRequests,
   servedBytes: _servedBytes,
@@ -92,6 +96,7 @@ const {
   bucketServedBytes: _served,
   bucketOriginRequests: _originRequests,
   bucketOriginBytes: _originBytes,
+  workerRestarts: _workerRestarts,
   ...PLAIN_COUNTERS
 } = COUNTERS;
 
@@ -195,6 +200,7 @@ type PlainGauge = Exclude<
   | 'savedDollars'
   | 'originPriceDollars'
   | 'prewarms'
+  | 'workers'
   | StoreGauge
 >;
 

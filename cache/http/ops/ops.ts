@@ -37,8 +37,7 @@ export interface OpsOptions extends PinsOptions, PurgeOptions, ObjectsOptions, T
   readonly runtimeProblems: () => readonly string[];
 }
 
-export function openOps(options: OpsOptions): HttpListener {
-  const app = opsApp(options);
+export function openOps(app: Hono): HttpListener {
   // Global Request and Response stay Node's own: SDKs in this process use them too.
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   return openHttpListener((request, response) => void listener(request, response), {
@@ -58,7 +57,7 @@ export function opsApp(options: OpsOptions): Hono {
     return c.text(`${text}\n`, ready ? 200 : 503);
   });
   app.get('/metrics', async (c) => c.body(await registry.metrics(), 200, { 'Content-Type': registry.contentType }));
-  app.get('/status', (c) => c.json(statusOf(options)));
+  app.get('/status', (c) => c.json({ ...statusOf(options), workers: [onlyWorker(options)] }));
   app.get(PREWARMS_PATH, prewarmsHandler(options));
   app.get('/pins', pinsHandler(options));
   app.get('/store', storeHandler(options));
@@ -67,6 +66,12 @@ export function opsApp(options: OpsOptions): Hono {
   app.get('/top', async (c) => c.json(await topOf(options)));
   app.post(PURGE_PATH, purgeHandler(options));
   return app;
+}
+
+/** A supervisor replaces it by all of its workers. */
+function onlyWorker({ readiness, peers }: OpsOptions) {
+  const { self } = peers.current();
+  return { index: 0, pid: process.pid, state: 'running', restarts: 0, ready: readiness.isReady(), self };
 }
 
 /** Read by the operator, and useful for debugging. */

@@ -46,6 +46,8 @@ export interface Readiness {
   /** By name, in the order of the checks. */
   checks(): ReadonlyMap<string, Check>;
   isReady(): boolean;
+  /** Resolves when it has been ready once. Pending if the process stops before. */
+  readonly untilReady: Promise<void>;
   startDraining(): void;
 }
 
@@ -53,12 +55,14 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
   const checks = new Map<string, Check>();
   let ready = false;
   let draining = false;
+  const first = Promise.withResolvers<void>();
   const run = async () => {
     checks.set('peers', { ok: false, message: 'waiting for the first list of peers' });
     await options.peers.ready();
     checks.set('peers', { ok: true, message: 'listed' });
     await Promise.all([reachable(options, checks), identified(options)]);
     ready = true;
+    first.resolve();
     options.log.info('ready', { proven: options.isProven?.(), identity: options.identity.state });
     await Promise.all([options.probes.run(options.signal), options.storeProbe.run(options.signal)]);
   };
@@ -74,6 +78,7 @@ export function watchReadiness(options: ReadinessOptions): Readiness {
         ...storeChecks(options.storeProbe),
         ...hungChecks(options.store.hung),
       ]),
+    untilReady: first.promise,
     isReady: () => ready && !draining && options.identity.state !== 'conflict',
     startDraining: () => (draining = true),
   };
