@@ -15,6 +15,7 @@ import { CACHE_COLLECTIONS } from '#operator/reconcile/collections.ts';
 import { openPodReports } from '#operator/reconcile/pod-reports.ts';
 import { openPodProbe } from '#operator/reconcile/probe-pod.ts';
 import { openReconciler } from '#operator/reconcile/reconcile.ts';
+import { restartsDigest } from '#operator/reconcile/worker-restarts.ts';
 import { dependencyDigest, pollIntervalMs } from '#operator/status/dependency-conditions.ts';
 import packageJson from '#package' with { type: 'json' };
 import { systemClock } from '#shared/clock.ts';
@@ -134,7 +135,7 @@ function openCacheWork({ settings, metrics, version, instance }: Operator, addKe
   const podReports = openPodReports({
     clock: systemClock,
     probePod: openPodProbe(),
-    digest: dependencyDigest,
+    digest: (reports) => `${dependencyDigest(reports)} ${restartsDigest(reports).join()}`,
     pollIntervalMs,
     onChange: addKey,
   });

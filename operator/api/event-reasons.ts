@@ -1,5 +1,6 @@
 /**
- * The reasons of events that are not reasons of a condition. Of a prewarm: about its runs; of a pod: about its gate.
+ * The reasons of events that are not reasons of a condition. Of a prewarm: about its runs; of a pod: about its gate; of a
+ * cache: about its pods.
  */
 export const EVENT_REASON = {
   started: 'Started',
@@ -12,4 +13,5 @@ export const EVENT_REASON = {
   gateRemoved: 'GateRemoved',
   prewarmNotFound: 'PrewarmNotFound',
   prewarmFailed: 'PrewarmFailed',
+  workerRestarted: 'WorkerRestarted',
 } as const;

@@ -44,6 +44,15 @@ export interface PodReport {
   readonly capacity: CapacityReport | undefined;
   /** Problems in its runtime file, one line each. */
   readonly runtimeProblems: readonly string[] | undefined;
+  /** Empty if the pod's version does not report them. */
+  readonly workers: readonly WorkerReport[];
+}
+
+/** One of the processes of a pod. */
+export interface WorkerReport {
+  readonly index: number;
+  /** How often it has ended unexpectedly since the container was started. */
+  readonly restarts: number;
 }
 
 export interface BucketReport {

@@ -1,5 +1,6 @@
 /** Parses a pod's report. Pods may run an older or newer version: absent or unexpected fields count as not reported. */
-import type { CapacityReport, PodReport, StoreReport } from '#operator/api/observed.ts';
+import { MAX_WORKERS } from '#crds/names.ts';
+import type { CapacityReport, PodReport, StoreReport, WorkerReport } from '#operator/api/observed.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -14,7 +15,7 @@ export function parsePodReport(json: string): PodReport {
   const runtime = fieldsOf(report['runtime']);
   // Older pods use the former name of the field.
   const problems = runtime['problems'] ?? runtime['mistakes'];
-  const { origin, originBreakers, store, capacity } = report;
+  const { origin, originBreakers, store, capacity, workers } = report;
   return {
     failing: entriesOf(report['checks']).flatMap(([name, { ok, message }]) =>
       ok === false ? [`${name}: ${text(message)}`] : [],
@@ -27,6 +28,7 @@ export function parsePodReport(json: string): PodReport {
     capacity: isFields(capacity) ? capacityReport(capacity) : undefined,
     runtimeProblems: Array.isArray(problems) ? problems.map(text) : undefined,
     identityConflict: identity['state'] === 'conflict' ? text(identity['message']) : undefined,
+    workers: Array.isArray(workers) ? workers.slice(0, MAX_WORKERS).flatMap(workerReport) : [],
   };
 }
 
@@ -41,6 +43,11 @@ function storeReport({ breaker, full, condition, message, problems, versioned, h
     // A replica of an older release does not report it.
     hung: typeof hung === 'number' ? hung : 0,
   };
+}
+
+function workerReport(worker: unknown): readonly WorkerReport[] {
+  const { index, restarts } = fieldsOf(worker);
+  return isCount(index) && isCount(restarts) ? [{ index, restarts }] : [];
 }
 
 /** Undefined without the figures that the status requires. */

@@ -24,6 +24,7 @@ import type { PodReports } from './pod-reports.ts';
 import { provenConfigs } from './proven-configs.ts';
 import { openReferenceWaits, type ReferenceWaits } from './reference-waits.ts';
 import { validateReferences } from './validate-references.ts';
+import { openWorkerRestarts, type WorkerRestarts } from './worker-restarts.ts';
 
 /** `<namespace>/<name>` of a cache. */
 export type Key = string;
@@ -48,6 +49,7 @@ export type Reconcile = (api: Api, key: Key) => Promise<Outcome>;
 interface Pass {
   readonly options: ReconcilerOptions;
   readonly waits: ReferenceWaits;
+  readonly restarts: WorkerRestarts;
   readonly api: Api;
   readonly key: Key;
   readonly cache: OrcaCache;
@@ -61,16 +63,18 @@ interface DesiredState {
 
 export function openReconciler(options: ReconcilerOptions): Reconcile {
   const waits = openReferenceWaits(options.clock);
+  const restarts = openWorkerRestarts();
   return async (api, key) => {
     const cache = await readCache(api, key);
     if (cache === undefined || cache.metadata.deletionTimestamp !== undefined) {
       // Garbage collection deletes the children.
       waits.end(key);
+      restarts.forget(key);
       options.podReports.forget(key);
       options.onConditions(key, undefined);
       return { kind: 'done' };
     }
-    return runPass({ options, waits, api, key, cache });
+    return runPass({ options, waits, restarts, api, key, cache });
   };
 }
 
@@ -116,7 +120,7 @@ async function blockingPhase({ api, cache, key, waits }: Pass): Promise<Phase | 
 }
 
 async function updateStatus(
-  { options, api, key, cache }: Pass,
+  { options, restarts, api, key, cache }: Pass,
   observed: Observed,
   desired: DesiredState,
   { phase, deployment }: ApplyResult,
@@ -133,8 +137,9 @@ async function updateStatus(
   const status = statusOf(input, options.version, options.clock.date());
   options.onConditions(key, status.conditions);
   const { namespace, name } = cache.metadata;
-  if (await patchStatus(api, cachePath(namespace, name), cache, status))
-    await emitEvents(api, cache, transitions(cache.status, status), options.instance, options.clock);
+  const isPatched = await patchStatus(api, cachePath(namespace, name), cache, status);
+  const events = [...(isPatched ? transitions(cache.status, status) : []), ...restarts.eventsOf(key, input.reports)];
+  await emitEvents(api, cache, events, options.instance, options.clock);
   return status;
 }
 

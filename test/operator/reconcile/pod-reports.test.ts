@@ -139,6 +139,12 @@ describe('a report', () => {
         blocked: 'recent',
         evictionDenied: 'AccessDenied',
       },
+      workers: [
+        { index: 0, pid: 7, state: 'running', restarts: 0, ready: true },
+        { index: 1, pid: 9, state: 'running', restarts: 2, ready: false },
+        { index: 'two', restarts: 1 },
+        null,
+      ],
     });
     expect(parsePodReport(text)).toEqual({
       failing: ['cachestore: no such bucket'],
@@ -168,6 +174,10 @@ describe('a report', () => {
         evictionDenied: 'AccessDenied',
       },
       runtimeProblems: ['logLevel: is not a level'],
+      workers: [
+        { index: 0, restarts: 0 },
+        { index: 1, restarts: 2 },
+      ],
     });
   });
 
@@ -184,6 +194,7 @@ describe('a report', () => {
       identityConflict: undefined,
       capacity: undefined,
       runtimeProblems: undefined,
+      workers: [],
     });
   });
 

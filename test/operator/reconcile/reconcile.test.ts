@@ -298,6 +298,35 @@ describe('a stuck rollout', () => {
   });
 });
 
+test('a worker that is restarted again and again is an event, less and less often', async () => {
+  let restarts = 1;
+  const harness = await harnessWithPods((_request, response) => {
+    response.end(
+      JSON.stringify({
+        workers: [
+          { index: 0, restarts: 0 },
+          { index: 1, restarts },
+        ],
+      }),
+    );
+  });
+  harness.rollOut(1);
+  const notes: string[] = [];
+  for (const next of [1, 2, 3, 4, 5, 6, 7, 8, 15, 16, 2, 3, 4, 5]) {
+    restarts = next;
+    await harness.clock.advance(60_000);
+    await harness.reconcile();
+    const events = harness.api.list(PATH.events) as unknown as { reason: string; note: string }[];
+    const found = events.filter(({ reason }) => reason === 'WorkerRestarted');
+    if (found.length > notes.length) notes.push(`${next}: ${found.at(-1)?.note}`);
+  }
+  const message = (pod: string, count: number) =>
+    `${count}: worker 1 of pod ${pod} has been restarted ${count} times: kubectl logs ${pod} shows why`;
+  const pod = harness.api.list(PATH.core('pods'))[0]?.metadata.name ?? '';
+  // Not for what happened before the first report; and from the beginning again in another container.
+  expect(notes).toEqual([message(pod, 4), message(pod, 8), message(pod, 16), message(pod, 5)]);
+});
+
 describe('the pods’ reports on origin and store', () => {
   async function podsReporting(initial: object): Promise<{ harness: Harness; report: (next: object) => void }> {
     let current = initial;

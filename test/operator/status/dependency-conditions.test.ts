@@ -25,6 +25,7 @@ const GOOD: PodReport = {
   brokenBuckets: [],
   store: STORE,
   identityConflict: undefined,
+  workers: [],
   capacity: undefined,
   runtimeProblems: [],
 };
@@ -34,6 +35,7 @@ const OLDER: PodReport = {
   brokenBuckets: [],
   store: undefined,
   identityConflict: undefined,
+  workers: [],
   capacity: undefined,
   runtimeProblems: undefined,
 };

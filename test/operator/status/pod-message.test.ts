@@ -23,6 +23,7 @@ const reporting = (failing: readonly string[]): PodReport => ({
   brokenBuckets: [],
   store: undefined,
   identityConflict: undefined,
+  workers: [],
   capacity: undefined,
   runtimeProblems: undefined,
 });

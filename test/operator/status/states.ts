@@ -61,6 +61,7 @@ export function podReport(overrides: Partial<PodReport>): PodReport {
     identityConflict: undefined,
     capacity: undefined,
     runtimeProblems: undefined,
+    workers: [],
     ...overrides,
   };
 }
