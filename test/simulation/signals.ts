@@ -7,12 +7,13 @@ import { getEventListeners } from 'node:events';
 
 type Listener = Parameters<AbortSignal['removeEventListener']>[1];
 
-/** Until `Symbol.dispose`; then the listeners of all signals that were combined meanwhile are removed, and none is told. */
+const any = AbortSignal.any.bind(AbortSignal);
+
+/** `Symbol.dispose` removes the listeners of all signals that were combined meanwhile, without calling them. */
 export function recordSignals(): Disposable {
-  const { any } = AbortSignal;
   const combined: WeakRef<AbortSignal>[] = [];
   AbortSignal.any = (signals) => {
-    const signal = any.call(AbortSignal, signals);
+    const signal = any(signals);
     combined.push(new WeakRef(signal));
     return signal;
   };
