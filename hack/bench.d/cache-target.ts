@@ -8,7 +8,7 @@ import type { Setup } from './lines.ts';
 export interface CacheTarget extends AsyncDisposable {
   readonly urls: readonly string[];
   readonly children: readonly Child[];
-  /** Of each replica: its process, and its workers if there are several. */
+  /** Each replica has one process, or a parent and its workers. */
   readonly processes: readonly (readonly number[])[];
   /** One metric, summed over all replicas and over the labels that `labels` does not fix. */
   metric(name: string, labels?: string): Promise<number>;
@@ -29,7 +29,8 @@ export interface CacheOptions {
   readonly nodeArgs?: readonly string[];
 }
 
-const READY_TIMEOUT_MS = 30_000;
+/** On a machine with much other work a start takes ten times as long. */
+const READY_TIMEOUT_MS = 90_000;
 const IDLE_TIMEOUT_MS = 120_000;
 
 export async function startCache(options: CacheOptions): Promise<CacheTarget> {
@@ -86,7 +87,9 @@ export async function startCache(options: CacheOptions): Promise<CacheTarget> {
     return { ...target, processes };
   } catch (error) {
     await target[Symbol.asyncDispose]();
-    throw error;
+    throw new Error(`the cache did not start: ${children.map((child) => child.recentOutput()).join('\n')}`, {
+      cause: error,
+    });
   }
 }
 

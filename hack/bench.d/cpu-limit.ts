@@ -1,6 +1,7 @@
 /**
  * Limits processes to a part of a core, with a control group for each. That requires permission to create one: root,
- * outside of most containers. Without it there is no limit, and the results say that.
+ * outside of most containers. Without it there is no limit, and the results
+ * report that.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

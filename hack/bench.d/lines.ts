@@ -58,7 +58,7 @@ export interface Variant {
   readonly before?: Work;
   /** Latency of the origin and bytes/s of each connection; undefined = not limited. */
   readonly origin?: { readonly latencyMs: number; readonly bytesPerSecond: number };
-  /** Whether the last replica is stopped with SIGSTOP while the clients read through the others. */
+  /** Whether the last replica is stopped with SIGSTOP while clients read through the other replicas. */
   readonly freezes?: boolean;
   /** Whether an nginx cache can do the same work. */
   readonly nginx: boolean;

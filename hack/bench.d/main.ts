@@ -1,6 +1,7 @@
 /** Runs the measurements; `hack/bench` starts this program. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { inspect } from 'node:util';
 import { openEnvironment, type Base } from './environment.ts';
 import { measure, readAll, warmUp } from './measure.ts';
 import { parseOptions, type Options } from './options.ts';
@@ -25,7 +26,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
 try {
   await main(parseOptions(process.argv.slice(2)));
 } catch (error) {
-  process.stderr.write(`bench: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(`bench: ${inspect(error)}\n`);
   process.exitCode = 1;
 } finally {
   await stack.disposeAsync();

@@ -47,7 +47,7 @@ export async function measure({ base, target, variant, serial }: MeasureOptions)
 
 const wasFrozen = new WeakSet<Target>();
 
-/** Replicas only judge the silence of one that they have heard of: cold reads make all of them talk to each other. */
+/** A replica judges the silence of another one sooner if it has had responses from it: cold reads cause some. */
 async function meetPeers(base: Base, target: Target, work: Work, serial: string): Promise<void> {
   if (wasFrozen.has(target)) await delay(SKIP_DEAD_MS);
   wasFrozen.add(target);
@@ -55,7 +55,7 @@ async function meetPeers(base: Base, target: Target, work: Work, serial: string)
   await target.idle();
 }
 
-/** Stops the last replica while clients read through the others. */
+/** Stops the last replica while clients read through the other ones. */
 async function runFrozen(base: Base, target: Target, work: Work, tag: string): Promise<LoadReport> {
   const frozen = target.replicas?.at(-1) ?? [];
   for (const pid of frozen) process.kill(pid, 'SIGSTOP');

@@ -3,6 +3,7 @@
  * of a cold object once. It asserts no time, because a machine for tests is shared.
  */
 import { appendFileSync } from 'node:fs';
+import { inspect } from 'node:util';
 import type { Base } from './environment.ts';
 import type { Variant } from './lines.ts';
 import type { Row } from './report/results.ts';
@@ -77,6 +78,5 @@ export async function runQuick(base: Base, say: (text: string) => void): Promise
 
 /** In one line, with its cause. */
 function describeError(error: unknown): string {
-  const cause = error instanceof Error && error.cause !== undefined ? `: ${String(error.cause)}` : '';
-  return `${String(error)}${cause}`.replaceAll(/\s+/g, ' ');
+  return inspect(error, { compact: true, breakLength: Infinity }).replaceAll(/\s+/g, ' ');
 }

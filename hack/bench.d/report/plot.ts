@@ -17,7 +17,7 @@ const BASELINE = 12;
 /** Media queries let the picture follow the color scheme of the page. Both backgrounds are opaque. */
 const STYLE = `
   .paper { fill: #ffffff; stroke: #d0d7de }
-  text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
+  text { font: 13px system-ui, "DejaVu Sans", sans-serif; fill: #1f2328 }
   .title { font-size: 16px; font-weight: 600 }
   .group { font-weight: 600 }
   .value { stroke: #ffffff; stroke-width: 4; paint-order: stroke }

@@ -17,7 +17,7 @@ export interface Results {
   readonly format: 1;
   /** As in ISO 8601, in UTC. */
   readonly date: string;
-  /** Of the code under test. */
+  /** The commit of the code under test. */
   readonly commit: string | undefined;
   /** Whether the code differs from the commit. */
   readonly isChanged: boolean;
