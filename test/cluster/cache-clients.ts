@@ -115,9 +115,24 @@ export interface PeersSeen {
   readonly epoch: string;
 }
 
+export interface WorkerSeen {
+  readonly index: number;
+  readonly pid: number | null;
+  readonly restarts: number;
+  readonly ready: boolean;
+}
+
 export async function peersOf(podIp: string): Promise<PeersSeen> {
+  return ((await statusOf(podIp)) as { peers: PeersSeen }).peers;
+}
+
+export async function workersOf(podIp: string): Promise<readonly WorkerSeen[]> {
+  return ((await statusOf(podIp)) as { workers: readonly WorkerSeen[] }).workers;
+}
+
+async function statusOf(podIp: string): Promise<unknown> {
   const { body } = await exchange(new Agent(), `${podIp}:8442`, { method: 'GET', path: '/status' });
-  return (JSON.parse(body.toString()) as { peers: PeersSeen }).peers;
+  return JSON.parse(body.toString());
 }
 
 function sha256(body: Buffer): string {

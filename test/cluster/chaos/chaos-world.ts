@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
 import { metricOf, peersOf, edgeOf, whyTwice } from '#test/cluster/cache-clients.ts';
-import { processOf } from '#test/cluster/container-process.ts';
+import { childrenOf, processOf } from '#test/cluster/container-process.ts';
 import { becomes, BUCKET, eventually, openWorld, secret, START_MS, type World } from '#test/cluster/operator-world.ts';
 import {
   NUMBERS_PORT,
@@ -37,10 +37,12 @@ export interface ChaosWorld extends AsyncDisposable {
   readonly edge: string;
   /** The pods that are not being deleted. */
   replicas(): Promise<Replica[]>;
-  /** Waits until the cache is ready and each replica's peer list contains exactly the existing replicas. */
-  whole(replicas: number): Promise<void>;
+  /** Waits until the cache is ready and each replica's peer list contains exactly the workers of the existing replicas. */
+  whole(replicas: number, workers?: number): Promise<void>;
   /** Kills the process of a replica that is reading from the origin; resolves with the name of its pod. */
   killCoordinator(exceptPods: ReadonlySet<string>): Promise<string>;
+  /** Kills one worker of a replica that is reading from the origin; resolves with the replica. */
+  killWorker(): Promise<Replica>;
   /** Cuts a node with a replica off the network; `heal` reconnects it. */
   cutNode(): Promise<{ readonly node: string; readonly heal: () => Promise<void> }>;
   stop(...names: readonly ServerName[]): Promise<void>;
@@ -48,6 +50,8 @@ export interface ChaosWorld extends AsyncDisposable {
   scale(replicas: number): Promise<void>;
   /** Replaces every pod, through a configuration change that has no effect on the cases. */
   roll(): Promise<void>;
+  /** Replaces every pod by one with this number of workers. */
+  setWorkers(replicas: number, workers: number): Promise<void>;
   /** Waits until no transfer is running; resolves with the body bytes that the origin proxy has forwarded. */
   originBytes(): Promise<number>;
   /** What the replicas count as received from the origin; a killed one takes its number with it. */
@@ -67,12 +71,17 @@ interface PodList {
   }[];
 }
 
-export async function openChaosWorld(): Promise<ChaosWorld> {
+export interface ChaosOptions {
+  readonly replicas?: number;
+  readonly memoryLimit?: string;
+}
+
+export async function openChaosWorld(options: ChaosOptions = {}): Promise<ChaosWorld> {
   await using opened = new AsyncDisposableStack();
   const world = opened.use(await openWorld());
   await world.apply(secret('keys'), ...servers());
   await world.kubectl(['wait', '--for=condition=Ready', ...SERVERS.map((name) => `pod/${name}`), '--timeout=120s']);
-  await world.apply(cacheResource());
+  await world.apply(cacheResource(options));
   const ready = (): Promise<void> => becomes(() => world.condition(CACHE, 'Ready'), 'True ReplicasReady', START_MS);
   await ready();
   const edge = await edgeOf(world, CACHE);
@@ -99,14 +108,15 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
       }));
   }
 
-  async function whole(count: number): Promise<void> {
+  async function whole(count: number, workers = 1): Promise<void> {
     await becomes(() => world.field(`orca ${CACHE}`, '{.status.readyReplicas}'), String(count), START_MS);
     await ready();
     await eventually(async () => {
       const ips = (await replicas()).map(({ ip }) => ip);
       expect(ips).toHaveLength(count);
       const seen = await Promise.all(ips.map(peersOf));
-      for (const { owners } of seen) expect(owners.toSorted()).toEqual(ips.map((ip) => `${ip}:8444`).toSorted());
+      const all = ips.flatMap((ip) => Array.from({ length: workers }, (_, worker) => `${ip}:${8444 + worker}`));
+      for (const { owners } of seen) expect(owners.toSorted()).toEqual(all.toSorted());
     }, START_MS);
   }
 
@@ -119,6 +129,24 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
     }, SETTLE_MS);
   }
 
+  async function findReading(candidates: readonly Replica[]): Promise<Replica> {
+    const untilMs = performance.now() + FIND_MS;
+    while (performance.now() < untilMs) {
+      const running = await Promise.all(candidates.map(({ ip }) => metricOf(ip, 'orca_origin_running')));
+      const found = candidates[running.findIndex((reads) => reads > 0)];
+      if (found !== undefined) return found;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw new Error(`none of ${candidates.map(({ name }) => name).join(', ')} reads from the origin`);
+  }
+
+  async function change(spec: object): Promise<void> {
+    const before = await world.field(`orca ${CACHE}`, '{.status.configHash}');
+    await world.kubectl(['patch', 'orcacache', CACHE, '--type=merge', '-p', JSON.stringify({ spec })]);
+    await eventually(async () => expect(await world.field(`orca ${CACHE}`, '{.status.configHash}')).not.toBe(before));
+    await ready();
+  }
+
   const inContainer = (name: ServerName, ...command: readonly string[]): Promise<string> =>
     world.kubectl(['exec', name, '--', ...command]);
 
@@ -129,19 +157,16 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
     replicas,
     whole,
     async killCoordinator(exceptPods) {
-      const candidates = (await replicas()).filter(({ name }) => !exceptPods.has(name));
-      const untilMs = performance.now() + FIND_MS;
-      while (performance.now() < untilMs) {
-        const running = await Promise.all(candidates.map(({ ip }) => metricOf(ip, 'orca_origin_running')));
-        const victim = candidates[running.findIndex((reads) => reads > 0)];
-        if (victim === undefined) {
-          await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-          continue;
-        }
-        process.kill(await processOf(victim.containerId), 'SIGKILL');
-        return victim.name;
-      }
-      throw new Error(`none of ${candidates.map(({ name }) => name).join(', ')} reads from the origin`);
+      const victim = await findReading((await replicas()).filter(({ name }) => !exceptPods.has(name)));
+      process.kill(await processOf(victim.containerId), 'SIGKILL');
+      return victim.name;
+    },
+    async killWorker() {
+      const replica = await findReading(await replicas());
+      const [worker] = await childrenOf(await processOf(replica.containerId));
+      if (worker === undefined) throw new Error(`${replica.name} has no workers`);
+      process.kill(worker, 'SIGKILL');
+      return replica;
     },
     async cutNode() {
       const operator = await world.field('pods -l app.kubernetes.io/component=operator', '{.items[0].spec.nodeName}');
@@ -168,12 +193,10 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
       await world.kubectl(['scale', 'orcacache', CACHE, `--replicas=${count}`]);
       await whole(count);
     },
-    async roll() {
-      const before = await world.field(`orca ${CACHE}`, '{.status.configHash}');
-      const patch = JSON.stringify({ spec: { metadata: { negativeTTL: `${61 + rolls++}s` } } });
-      await world.kubectl(['patch', 'orcacache', CACHE, '--type=merge', '-p', patch]);
-      await eventually(async () => expect(await world.field(`orca ${CACHE}`, '{.status.configHash}')).not.toBe(before));
-      await ready();
+    roll: () => change({ metadata: { negativeTTL: `${61 + rolls++}s` } }),
+    async setWorkers(count, workers) {
+      await change({ pod: { workers } });
+      await whole(count, workers);
     },
     async originBytes() {
       await idle();
@@ -200,7 +223,7 @@ export async function openChaosWorld(): Promise<ChaosWorld> {
   };
 }
 
-function cacheResource(): object {
+function cacheResource({ replicas = 3, memoryLimit = '768Mi' }: ChaosOptions): object {
   const credentialsSecretRef = { name: 'keys' };
   const s3 = { forcePathStyle: true, credentialsSecretRef };
   return {
@@ -208,7 +231,7 @@ function cacheResource(): object {
     kind: 'OrcaCache',
     metadata: { name: CACHE },
     spec: {
-      replicas: 3,
+      replicas,
       origin: {
         id: CACHE,
         type: 'S3',
@@ -221,7 +244,7 @@ function cacheResource(): object {
       metadata: { ttl: '20s' },
       shutdown: { drainTimeout: '20s' },
       availability: { antiAffinity: 'Preferred' },
-      pod: { resources: { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: '768Mi' } } },
+      pod: { resources: { requests: { cpu: '250m', memory: '128Mi' }, limits: { memory: memoryLimit } } },
     },
   };
 }
