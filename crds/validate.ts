@@ -5,6 +5,7 @@
 import { Ajv } from 'ajv';
 import type { AnySchemaObject, ErrorObject } from 'ajv';
 import type { Infer, Schema } from '#crds/schema/json-schema.ts';
+import { nearMiss } from './near-miss.ts';
 import { cacheResource } from './orca-cache.ts';
 import { prewarmResource } from './orca-prewarm.ts';
 import type { OrcaCache, OrcaPrewarm } from './types.ts';
@@ -27,7 +28,7 @@ export type ValidationResult<T> =
 
 /** Compiles the schema once. The returned function validates a copy of its input, applies defaults and returns the copy. */
 export function validator<S extends Schema>(schema: S): (input: unknown) => ValidationResult<Infer<S>> {
-  const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, strictTypes: false });
+  const ajv = new Ajv({ allErrors: true, useDefaults: true, allowUnionTypes: true, strictTypes: false, verbose: true });
   const check = ajv.compile(closed(schema));
   return (input) => {
     const value: unknown = structuredClone(input);
@@ -127,7 +128,7 @@ function structureProblem(error: ErrorObject, root: unknown): Problem {
     case 'required':
       return { path: [...path, String(params['missingProperty'])], message: 'is required' };
     case 'additionalProperties':
-      return { path: [...path, String(params['additionalProperty'])], message: 'is not a known key' };
+      return unknownKey(path, String(params['additionalProperty']), error.parentSchema);
     case 'enum':
       return { path, message: `must be one of ${(params['allowedValues'] as readonly string[]).join(', ')}` };
     case 'type':
@@ -137,6 +138,13 @@ function structureProblem(error: ErrorObject, root: unknown): Problem {
     default:
       return { path, message: error.message ?? error.keyword };
   }
+}
+
+function unknownKey(path: Path, key: string, parentSchema: AnySchemaObject | undefined): Problem {
+  const properties = parentSchema?.['properties'] as Readonly<Record<string, unknown>> | undefined;
+  const meant = nearMiss(key, Object.keys(properties ?? {}));
+  const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+  return { path: [...path, key], message: `is not a known key${hint}` };
 }
 
 function typeName(type: unknown): string {

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { constrainedMemory } from 'node:process';
+import { KIND } from '#crds/names.ts';
 import { configHash } from '#crds/pod-config.ts';
 import { podFile } from '#crds/schema/pod-file.ts';
 import { formatPath, validator } from '#crds/validate.ts';
@@ -32,6 +33,8 @@ export function loadConfig(path: string, env: Readonly<Record<string, string | u
 export function parseConfig(file: string | Uint8Array, facts: Facts): Config {
   const parsed = parseYaml(typeof file === 'string' ? file : new TextDecoder().decode(file));
   if (!parsed.ok) throw new ConfigError(parsed.problems);
+  const kind = kindOf(parsed.value);
+  if (kind !== undefined) throw new ConfigError([wholeResource(kind)]);
   const validation = validate(parsed.value);
   const problems: Problem[] = validation.ok ? [] : [...validation.problems];
   if (validation.value !== undefined) {
@@ -39,6 +42,20 @@ export function parseConfig(file: string | Uint8Array, facts: Facts): Config {
     if (problems.length === 0) return freeze(config);
   }
   throw new ConfigError(firstOfEachPath(problems).map((problem) => formatProblem(problem, parsed.source)));
+}
+
+/** The kind, if the value is a resource of Kubernetes. */
+function kindOf(value: unknown): string | undefined {
+  const { apiVersion, kind } = (value ?? {}) as { readonly apiVersion?: unknown; readonly kind?: unknown };
+  return typeof apiVersion === 'string' && typeof kind === 'string' ? kind : undefined;
+}
+
+function wholeResource(kind: string): string {
+  if (kind !== KIND) return `this is a resource of the kind ${kind}, not the config file of a cache pod`;
+  return (
+    `this is an ${kind} resource: apply it to a cluster with kubectl. A pod reads the fields of its spec, as the ` +
+    'operator writes them: without replicas, pod and service, and with directories in place of references to Secrets'
+  );
 }
 
 /** Keeps the first problem of each path: a later rule may only repeat it, such as the port of a malformed address. */

@@ -6,7 +6,7 @@ import { resolveOriginSettings } from '#cache/origins/registry.ts';
 import { resolveStoreSettings } from '#cache/stores/registry.ts';
 import { parseDuration } from '#crds/duration.ts';
 import { parseQuantity, formatQuantity } from '#crds/quantity.ts';
-import { CHUNKS_IN_BUDGET, holdsChunks } from '#crds/schema/behavior.ts';
+import { budgetTooSmall, CHUNKS_IN_BUDGET, holdsChunks, largestChunkBytes } from '#crds/schema/behavior.ts';
 import type { PodFile } from '#crds/schema/pod-file.ts';
 import type { Problem } from '#crds/validate.ts';
 import { resolveCapacity } from './capacity.ts';
@@ -153,7 +153,7 @@ function resolveBudget(file: PodFile, facts: Facts, problems: Problem[]): number
       limitBytes === undefined ? 'the default' : `half of the memory limit of ${formatQuantity(limitBytes)}`;
     problems.push({
       path: ['memory', 'budget'],
-      message: `must be at least four times the largest chunk size, but is ${formatQuantity(budgetBytes)} (${source})`,
+      message: `${budgetTooSmall(largestChunkBytes(file.chunking))}, but is ${formatQuantity(budgetBytes)} (${source})`,
     });
   }
   return budgetBytes;

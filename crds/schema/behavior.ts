@@ -1,5 +1,5 @@
 /** Fields that set the cache's behavior, shared by the resource's spec and the pod's config file. */
-import { parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
+import { formatQuantity, parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
 import { bytes, choice, duration, integer, size, withDefault } from './field-builders.ts';
 import type { Rule, Schema } from './json-schema.ts';
 
@@ -149,6 +149,13 @@ export interface BudgetFields {
 /** One chunk being read from the store, one being filled, one being committed, and one spare. */
 export const CHUNKS_IN_BUDGET = 4;
 
+const BUDGET_TOO_SMALL = 'must be at least four times the largest chunk size';
+
+/** `largestBytes` is the largest of the configured chunk sizes. The API server cannot compute the number. */
+export function budgetTooSmall(largestBytes: number): string {
+  return `${BUDGET_TOO_SMALL}: ${formatQuantity(CHUNKS_IN_BUDGET * largestBytes)}`;
+}
+
 /** CEL for the list of all chunk sizes. */
 export const ALL_SIZES = '([self.chunking.size] + self.chunking.tiers.map(t, t.chunkSize))';
 
@@ -163,14 +170,19 @@ export function holdsChunks(
   return capacityBytes === undefined || sizes.every((value) => (parseQuantity(value) ?? 0) * count <= capacityBytes);
 }
 
+export function largestChunkBytes({ size, tiers }: BudgetFields['chunking']): number {
+  return Math.max(...[size, ...tiers.map(({ chunkSize }) => chunkSize)].map((value) => parseQuantity(value) ?? 0));
+}
+
 export const budgetHoldsFourChunks = {
   rule:
     `!has(self.memory.budget) || !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
     `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${bytes('s')} <= ${bytes('self.memory.budget')} / ${CHUNKS_IN_BUDGET})`,
-  message: 'must be at least four times the largest chunk size',
+  message: BUDGET_TOO_SMALL,
   fieldPath: '.memory.budget',
   reads: ['chunking', 'memory'],
   holds: (value: BudgetFields) => holdsChunks(value, value.memory.budget, CHUNKS_IN_BUDGET),
+  explain: ({ chunking }: BudgetFields) => budgetTooSmall(largestChunkBytes(chunking)),
 } as const satisfies Rule;
 
 export const shutdown = {

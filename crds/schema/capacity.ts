@@ -1,6 +1,6 @@
 /** Limits of the cachestore, shared by the resource's spec, the pod's config file and its runtime file. */
-import { parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
-import { ALL_SIZES, holdsChunks, type BudgetFields } from './behavior.ts';
+import { QUANTITY_PATTERN } from '#crds/quantity.ts';
+import { ALL_SIZES, holdsChunks, largestChunkBytes, type BudgetFields } from './behavior.ts';
 import { bytes, duration, integer, quantity, size, withDefault } from './field-builders.ts';
 import type { Rule, Schema } from './json-schema.ts';
 
@@ -89,10 +89,5 @@ export const capacityHoldsFourChunks = {
   fieldPath: '.cacheStore.capacity',
   reads: ['chunking', 'cacheStore'],
   holds: (value: CapacityFields) => holdsChunks(value, value.cacheStore.capacity, CHUNKS_IN_CAPACITY),
-  explain: ({ chunking }: CapacityFields) =>
-    capacityTooSmall(
-      Math.max(
-        ...[chunking.size, ...chunking.tiers.map(({ chunkSize }) => chunkSize)].map((s) => parseQuantity(s) ?? 0),
-      ),
-    ),
+  explain: ({ chunking }: CapacityFields) => capacityTooSmall(largestChunkBytes(chunking)),
 } as const satisfies Rule;

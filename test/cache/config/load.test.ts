@@ -30,7 +30,21 @@ interface Row {
 const rows: readonly Row[] = [
   { name: 'no origin', changes: { origin: undefined }, problem: 'origin: is required' },
   { name: 'no cachestore', changes: { cacheStore: undefined }, problem: 'cacheStore: is required' },
-  { name: 'an unknown key', changes: { 'chunking.sise': '8Mi' }, problem: 'chunking.sise: is not a known key' },
+  {
+    name: 'a misspelt key',
+    changes: { 'chunking.sise': '8Mi' },
+    problem: 'chunking.sise: is not a known key; did you mean size?',
+  },
+  {
+    name: 'a key in other letters',
+    changes: { 'origin.s3.forcepathstyle': true },
+    problem: 'origin.s3.forcepathstyle: is not a known key; did you mean forcePathStyle?',
+  },
+  {
+    name: 'an unknown key',
+    changes: { 'chunking.compression': 9 },
+    problem: 'chunking.compression: is not a known key',
+  },
   {
     name: 'a field of the resource that a pod file does not have',
     changes: { replicas: 3 },
@@ -87,7 +101,7 @@ const rows: readonly Row[] = [
   {
     name: 'a budget of only three of the largest chunks',
     changes: { 'memory.budget': '384Mi' },
-    problem: 'memory.budget: must be at least four times the largest chunk size',
+    problem: 'memory.budget: must be at least four times the largest chunk size: 512Mi',
   },
   {
     name: 'a capacity of only three of the largest chunks',
@@ -499,10 +513,19 @@ memory: {budget: 16Mi}
     expect(config.memory.budgetBytes).toBe(budgetBytes);
   });
 
+  test('that is a whole OrcaCache resource is recognized', () => {
+    expect(problemsOf('{ apiVersion: orcacache.dev/v1alpha1, kind: OrcaCache, spec: {} }')).toEqual([
+      expect.stringMatching(/^this is an OrcaCache resource: .*A pod reads the fields of its spec/),
+    ]);
+    expect(problemsOf('{ apiVersion: v1, kind: ConfigMap }')).toEqual([
+      'this is a resource of the kind ConfigMap, not the config file of a cache pod',
+    ]);
+  });
+
   test('whose chunks do not fit into half of the memory limit is rejected with the sizes', () => {
     const memory = { constrainedBytes: GIB / 2, totalBytes: 64 * GIB };
     expect(problemsOf(minimalFileWith({}), { env: {}, memory })).toEqual([
-      'memory.budget: must be at least four times the largest chunk size, but is 256Mi (half of the memory limit of 512Mi)',
+      'memory.budget: must be at least four times the largest chunk size: 512Mi, but is 256Mi (half of the memory limit of 512Mi)',
     ]);
     expect(problemsOf(minimalFileWith({ 'memory.budget': '512Mi' }), { env: {}, memory })).toEqual([]);
   });
