@@ -175,6 +175,7 @@ export function openEngine(options: EngineOptions): Engine {
     ...options,
     ...upstream,
     repairs: new Repairs(clock),
+    storeLookups: new StoreLookups(),
     blockTable,
     retry: settings.origin.retry,
   };
@@ -197,7 +198,6 @@ export function openEngine(options: EngineOptions): Engine {
     ghosts: new GhostList(),
     heldByPeers: new GhostList(),
     storeLoads,
-    storeLookups: new StoreLookups(),
     peerStreams,
     commits,
     peers: options.peers,

@@ -8,7 +8,7 @@ export interface Counts {
   readonly puts: number;
   readonly getBytes: number;
   readonly putBytes: number;
-  /** Gets and heads of objects that do not exist. */
+  /** Gets and heads of chunks that do not exist. */
   readonly misses: number;
 }
 

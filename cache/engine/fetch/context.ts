@@ -13,7 +13,6 @@ import type { CommitWatch } from '#cache/engine/streams/commit-watch.ts';
 import type { PeerStreams } from '#cache/engine/streams/peer-streams.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import type { StoreLoads } from '#cache/engine/streams/store-loads.ts';
-import type { StoreLookups } from '#cache/engine/streams/store-lookups.ts';
 
 /** Between two attempts of a response that has started: the pause that Retry-After asks of clients. */
 export const OVERLOADED_PAUSE_MS = 1_000;
@@ -27,7 +26,6 @@ export interface FetchContext extends FillContext {
   /** Chunks that another replica has sent from its memory: the next time, they may be loaded into this one's. */
   readonly heldByPeers: GhostList;
   readonly storeLoads: StoreLoads;
-  readonly storeLookups: StoreLookups;
   readonly peers: PeerView;
   readonly peerStreams: PeerStreams;
   readonly commits: CommitWatch;

@@ -4,11 +4,13 @@
  */
 import { chunkFields, type Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
+import { abortable } from '#shared/abortable.ts';
 import { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import type { ChunkMemory } from '#cache/engine/memory/chunk-memory.ts';
 import type { Lease } from '#cache/engine/memory/lease.ts';
 import type { MemoryTier } from '#cache/engine/memory/memory-tier.ts';
 import type { ChunkStore, Demand } from '#cache/engine/ports.ts';
+import type { StoreLookups } from '#cache/engine/streams/store-lookups.ts';
 import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { isInStore } from '#cache/engine/upstream/store-query.ts';
 import { ChunkHasher } from './chunk-hasher.ts';
@@ -19,6 +21,8 @@ import type { Repairs } from './repairs.ts';
 
 /** About the time that another replica needs to fill and commit a chunk. */
 const LOOK_AGAIN_MS = 1_000;
+/** Many round trips to the cachestore: a reader that takes longer to look a chunk up waits for memory, or for an outage. */
+const SHARED_LOOK_MS = 250;
 
 export interface FillContext extends PartsContext {
   readonly store: ChunkStore;
@@ -27,6 +31,7 @@ export interface FillContext extends PartsContext {
   readonly outbox: Outbox;
   readonly repairs: Repairs;
   readonly catalog: Catalog;
+  readonly storeLookups: StoreLookups;
 }
 
 export interface FillOrder {
@@ -131,7 +136,37 @@ function checkStoredAgain(
   };
 }
 
-/** A cachestore that does not answer must not keep a client from the origin. */
-function isStored({ store, observer }: FillContext, chunk: Chunk, signal: AbortSignal): Promise<boolean> {
-  return isInStore(store, chunk, signal, (code) => observer.fallThrough('store', code));
+/** Undefined after `limitMs`. */
+function within<T>(
+  { clock }: FillContext,
+  limitMs: number,
+  result: Promise<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  const { promise: late, resolve } = Promise.withResolvers<undefined>();
+  const cancel = clock.after(limitMs, () => resolve(undefined));
+  return abortable(Promise.race([result, late]), signal).finally(cancel);
+}
+
+/**
+ * A cachestore that does not answer must not keep a client from the origin. A reader that is looking the chunk up right
+ * now shares its answer, and readers that come meanwhile share this one.
+ */
+async function isStored(context: FillContext, chunk: Chunk, signal: AbortSignal): Promise<boolean> {
+  const { store, observer, storeLookups } = context;
+  const inFlight = storeLookups.find(chunk.path);
+  const known = inFlight === undefined ? undefined : await within(context, SHARED_LOOK_MS, inFlight, signal);
+  if (known === 'stored' || known === 'missing') return known === 'stored';
+  const settle = storeLookups.begin(chunk.path);
+  let isUnknown = false;
+  try {
+    const found = await isInStore(store, chunk, signal, (code) => {
+      isUnknown = true;
+      observer.fallThrough('store', code);
+    });
+    settle(isUnknown ? 'failed' : found ? 'stored' : 'missing');
+    return found;
+  } finally {
+    settle('cancelled');
+  }
 }

@@ -1,6 +1,6 @@
 /**
- * Cachestore reads of chunks that no catalog lists, by chunk: concurrent readers of a cold chunk wait for the answer to
- * the first one, instead of having a 404 each.
+ * Cachestore look-ups of chunks that no catalog lists, by chunk: concurrent readers and the fill of a cold chunk wait for
+ * the answer to the first one, instead of having a 404 each.
  */
 import type { ChunkPath } from '#cache/core/chunk.ts';
 

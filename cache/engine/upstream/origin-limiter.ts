@@ -15,6 +15,8 @@ const MAX_QUEUED = 1_024;
  * client that comes.
  */
 const WARM_SHARE = 1 / 2;
+/** While more of the slots are free, a client may have more requests in flight: the next one still finds a slot. */
+const ROOM_SHARE = 1 / 2;
 /**
  * The share of the slots for tasks that no caller waits for, at least one. A task within this share may finish while others
  * wait: ending it would cost the bytes that are in flight. With fewer than 20 slots every one of them is preempted.
@@ -92,6 +94,11 @@ export class OriginLimiter {
 
   get slots(): number {
     return Math.max(1, Math.floor(this.#options.targetGlobal() / Math.max(1, this.#options.replicas())));
+  }
+
+  /** More than half of the slots are free, and no task waits for one. */
+  get hasRoom(): boolean {
+    return this.#queued === 0 && this.#running < this.slots * ROOM_SHARE;
   }
 
   /**

@@ -47,7 +47,9 @@ func (this *server) get(w http.ResponseWriter, r *http.Request, name string) {
 	}
 	found, err := this.source.open(name)
 	var refused refusal
-	if errors.As(err, &refused) && refused.status == http.StatusNotFound {
+	// Those of housekeeping happen at any time.
+	isOfReads := !strings.Contains(name, "/_orca/")
+	if errors.As(err, &refused) && refused.status == http.StatusNotFound && isOfReads {
 		this.counts.Misses.Add(1)
 	}
 	if err != nil {

@@ -29,6 +29,24 @@ test('fetches at most `readahead` chunks early', async () => {
   await expectNothingLeased(engines);
 });
 
+test('fetches twice as many early once the first bytes come from the origin, while it has room', async () => {
+  for (const [targetGlobal, expected] of [
+    [192, 5],
+    // With one fill in flight no slot of the second half is free.
+    [2, 3],
+  ] as const) {
+    const engines = openEngines({ readahead: 2, budgetBytes: 32 * MIB, targetGlobal });
+    engines.origin.put('far-models', 'a', patternBytes(8 * MIB));
+    const { engine } = engines.replicas[0]!;
+    const result = await engine.read(readRequest('a'));
+    await turns(20);
+    expect(new Set(engines.origin.reads.map(({ range }) => range.from / MIB)).size).toBe(expected);
+    await result.body.return();
+    await engine.idle();
+    await expectNothingLeased(engines);
+  }
+});
+
 test('fetches nothing early while memory is short', async () => {
   const { engines, origin, engine, body, requestedMib } = open(8);
   const lease = await engine.memory.lease(16 * MIB, 'window', 'new', new AbortController().signal);

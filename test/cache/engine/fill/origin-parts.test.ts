@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Origin } from '#cache/engine/ports.ts';
 import { fakeClock, type FakeClock } from '#test/support/fake-clock.ts';
-import { expectNothingLeased } from '#test/support/engine-checks.ts';
+import { expectNothingLeased, turns } from '#test/support/engine-checks.ts';
 import { MIB, openEngines, patternBytes, readAll, readRequest, whileTimePasses } from '#test/support/engines.ts';
 
 const LATENCY_MS = 20;
@@ -153,7 +153,7 @@ test('while the circuit breaker probes the origin, a fill of several parts conti
 
 test('an opening circuit breaker does not end a fill that has begun', async () => {
   const clock = fakeClock();
-  const engines = openEngines({ clock, chunkBytes: 40 * MIB, readahead: 0 });
+  const engines = openEngines({ clock, chunkBytes: 40 * MIB, readahead: 0, targetGlobal: 8 });
   const { engine } = engines.replicas[0]!;
   const body = patternBytes(40 * MIB);
   engines.origin.put('far-models', 'a', body);
@@ -171,4 +171,49 @@ test('an opening circuit breaker does not end a fill that has begun', async () =
   expect((await reading).bytes.equals(body)).toBe(true);
   expect(engines.origin.counts.bytes).toBe(body.length);
   await expectNothingLeased(engines);
+});
+
+describe('the parts of a fill in flight at once', () => {
+  async function partsInFlight(targetGlobal: number) {
+    const engines = openEngines({ chunkBytes: 96 * MIB, readahead: 0, targetGlobal });
+    const body = patternBytes(96 * MIB);
+    engines.origin.put('far-models', 'a', body);
+    const { engine } = engines.replicas[0]!;
+    engines.origin.readGate.hold();
+    const reading = readAll(engine, readRequest('a'));
+    await engines.origin.readGate.reached(4);
+    await turns(20);
+    const { reads } = engines.origin.counts;
+    engines.origin.readGate.release();
+    expect((await reading).bytes.equals(body)).toBe(true);
+    expect(engines.origin.counts).toMatchObject({ reads: 12, bytes: body.length });
+    await expectNothingLeased(engines);
+    return reads;
+  }
+
+  test('are eight while the origin has room', async () => {
+    expect(await partsInFlight(192)).toBe(8);
+  });
+
+  test('are four while half of the slots are taken, and in between at most half', async () => {
+    expect(await partsInFlight(4)).toBe(4);
+    expect(await partsInFlight(8)).toBe(4);
+    expect(await partsInFlight(12)).toBe(6);
+  });
+
+  test('are four when the last reader has left: the others end with their parts', async () => {
+    const engines = openEngines({ chunkBytes: 128 * MIB, budgetBytes: 512 * MIB, readahead: 0 });
+    engines.origin.put('far-models', 'a', patternBytes(128 * MIB));
+    const { engine } = engines.replicas[0]!;
+    engines.origin.readGate.hold();
+    const left = new AbortController();
+    const reading = engine.read(readRequest('a', { signal: left.signal })).catch(() => {});
+    await engines.origin.readGate.reached(8);
+    left.abort();
+    await reading;
+    engines.origin.readGate.release();
+    await engine.idle();
+    expect(engines.origin.counts.reads).toBe(16);
+    await expectNothingLeased(engines);
+  });
 });

@@ -48,6 +48,22 @@ function open(targetGlobal = 2, replicas = 1) {
   return { clock, limiter, settings, started, task };
 }
 
+test('has room while more than half of its slots are free', async () => {
+  const { limiter, settings, task } = open(4);
+  expect(limiter.hasRoom).toBe(true);
+  const first = task('a');
+  expect(limiter.hasRoom).toBe(true);
+  const second = task('b');
+  expect(limiter.hasRoom).toBe(false);
+  settings.replicas = 4;
+  second.finish();
+  await second.ended;
+  expect(limiter.hasRoom).toBe(false);
+  first.finish();
+  await first.ended;
+  expect(limiter.hasRoom).toBe(true);
+});
+
 test('runs as many tasks as it has slots, and queued ones in order of arrival', async () => {
   const { limiter, started, task } = open();
   const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => task(name));
