@@ -1,6 +1,13 @@
 /** Bounds on waiting: an abort signal, and a deadline on a given clock. */
 import type { Clock } from './clock.ts';
 
+/** A signal, or a function that creates it when it is first needed: a read from memory needs none. */
+export type SignalSource = AbortSignal | (() => AbortSignal);
+
+export function signalOf(source: SignalSource): AbortSignal {
+  return typeof source === 'function' ? source() : source;
+}
+
 /** The promise's outcome, or the signal's reason, whichever is first; the promise itself continues. */
 export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();

@@ -67,15 +67,15 @@ export function withRequestTrace(
   tracer: Tracer | undefined,
   header: string | readonly string[] | undefined,
   name: string,
-  handle: (span: Span | undefined) => Promise<void>,
-): Promise<void> {
+  handle: (span: Span | undefined) => Promise<void> | undefined,
+): Promise<void> | undefined {
   const parent = header === undefined ? undefined : parseTraceparent(header);
   if (tracer === undefined || !tracer.isSampled(parent))
     return parent === undefined
       ? handle(undefined)
       : scopes.run({ traceparent: parent, tracer: undefined }, handle, undefined);
   const span = tracer.start(name, 'server', parent, {});
-  return inSpan(tracer, span, () => handle(span));
+  return inSpan(tracer, span, async () => handle(span));
 }
 
 /** Runs `run` in a span of its own, if the present request is recorded. */

@@ -13,7 +13,7 @@ export interface TableLimits<T> {
 
 /** Smaller tables keep the exact order. */
 const EXACT_ENTRIES = 1_000;
-/** In larger ones an entry is moved only after as many others were set as this share of the table. */
+/** In larger ones an entry is moved only after as many others were set as this share of what the table can hold. */
 const SLACK = 1 / 16;
 
 interface Held<T> {
@@ -44,12 +44,18 @@ export class LruTable<T> {
   get(name: string): T | undefined {
     const known = this.#entries.get(name);
     if (known === undefined) return undefined;
-    const { size } = this.#entries;
-    if (size >= EXACT_ENTRIES && this.#sets - known.movedAt < size * SLACK) return known.entry;
+    const capacity = this.#capacity();
+    if (capacity >= EXACT_ENTRIES && this.#sets - known.movedAt < capacity * SLACK) return known.entry;
     known.movedAt = this.#sets;
     this.#entries.delete(name);
     this.#entries.set(name, known);
     return known.entry;
+  }
+
+  /** How many entries it holds before it evicts one: as many as it may, or fewer if these are as heavy as the present ones. */
+  #capacity(): number {
+    const { maxEntries, maxWeight } = this.#limits;
+    return this.#weight === 0 ? maxEntries : Math.min(maxEntries, (this.#entries.size * maxWeight) / this.#weight);
   }
 
   /** Evicts until the limits hold again, but never the entry being set, whatever its weight. */

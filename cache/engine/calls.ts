@@ -13,12 +13,15 @@ import type { OriginIdentity } from '#cache/engine/upstream/origin-identity.ts';
 import type { BucketNames } from '#cache/engine/buckets/bucket-names.ts';
 import { ruleOf, underRule } from '#cache/engine/buckets/bucket-rule.ts';
 import { abortable } from '#shared/abortable.ts';
+import type { Soon } from '#shared/soon.ts';
 import { purgeChunks, type PurgedChunks } from './purge-chunks.ts';
 import { admit, read, type ReadContext, type ReadRequest, type ReadResult } from './read.ts';
 import { serveFill, type FillCall, type FillReply } from './serve-fill.ts';
 
 export interface EngineCalls {
   read(request: ReadRequest): Promise<ReadResult>;
+  /** The same; a read from memory, of an object that is known, returns its result at once. Never throws: rejects. */
+  readSoon(request: ReadRequest): Soon<ReadResult>;
   /** A page of a client's bucket, in the client's names. */
   list(bucket: string, query: ListQuery, signal: AbortSignal, accepted?: ClientCacheControl): Promise<ListAnswer>;
   /** The same as the origin has it now; not kept. */
@@ -64,8 +67,13 @@ export function openCalls(
     const refusal = identity.refusal();
     return refusal === undefined ? call() : Promise.reject(refusal);
   };
+  const readSoon = (request: ReadRequest): Soon<ReadResult> => {
+    const refusal = identity.refusal();
+    return refusal === undefined ? read(context, request) : Promise.reject(refusal);
+  };
   return {
-    read: (request) => served(() => read(context, request)),
+    read: async (request) => readSoon(request),
+    readSoon,
     list: (bucket, query, signal, accepted) =>
       served(async () => {
         const rule = ruleOf(context, bucket);

@@ -4,52 +4,47 @@
  * The first bytes are available before the status line is written. A later failure closes the connection; it never
  * yields a short or corrupt body.
  */
-import { chunkAt, chunkSizeFor, sliceAt, sliceCount, type Chunk, type ChunkTier } from '#cache/core/chunk.ts';
-import { hasCode, OrcaError, type ErrorCode } from '#cache/core/errors.ts';
+import { chunkAt, sliceAt, sliceCount, type Chunk } from '#cache/core/chunk.ts';
+import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
-import { evaluatePreconditions, rangeApplies, type Preconditions } from '#cache/core/preconditions.ts';
-import { resolveRange } from '#cache/core/range.ts';
-import { bodyChecksums, partChecksums } from '#cache/core/s3/checksums.ts';
+import { evaluatePreconditions } from '#cache/core/preconditions.ts';
 import { keyIsTooLong, MAX_KEY_BYTES } from '#cache/core/s3/request-target.ts';
 import { isImmutable } from '#cache/core/s3/version-id.ts';
 import { isInSequence, isSparse, type SequenceSoFar } from '#cache/core/sparse.ts';
 import type { FetchContext } from '#cache/engine/fetch/context.ts';
 import { memoryPiece } from '#cache/engine/fetch/from-memory.ts';
 import { startingWith, streamSlices } from '#cache/engine/fetch/read-ahead.ts';
+import { KnownPieces } from '#cache/engine/memory/known-pieces.ts';
 import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
 import type { Piece, Source } from '#cache/engine/memory/piece.ts';
 import type { KnownHead, Metadata } from '#cache/engine/metadata/metadata.ts';
-import type { MultipartParts } from '#cache/engine/metadata/multipart-parts.ts';
 import { resolveVersion, versionTtlMs } from '#cache/engine/metadata/version-head.ts';
 import type { Sequences } from '#cache/engine/sparse/sequences.ts';
 import type { Pace } from '#cache/engine/streams/reader-pace.ts';
 import { asView } from '#cache/engine/streams/view-or-copy.ts';
 import type { Capacity } from '#cache/engine/capacity/capacity.ts';
+import { plan, OUTDATED, type Plan, type PlanContext, type PlanRequest } from './read-plan.ts';
 import { ruleOf, underRule, type BucketRules } from '#cache/engine/buckets/bucket-rule.ts';
 import { notCached, requireStored } from '#cache/engine/fetch/only-if-cached.ts';
 import { pathPrefixOf } from '#cache/engine/metadata/path-prefix.ts';
+import { signalOf } from '#shared/abortable.ts';
+import { andThen, type Soon } from '#shared/soon.ts';
 
-export interface ReadContext extends FetchContext, BucketRules {
+export interface ReadContext extends FetchContext, BucketRules, PlanContext {
   readonly metadata: Metadata;
-  readonly parts: MultipartParts;
   readonly sequences: Sequences;
   readonly originId: string;
-  readonly chunking: { readonly sizeBytes: number; readonly tiers: readonly ChunkTier[] };
   readonly capacity: Pick<Capacity, 'touch'>;
   readonly readahead: () => number;
 }
 
-export interface ReadRequest {
+export interface ReadRequest extends PlanRequest {
   /** The client's names. */
   readonly bucket: string;
   readonly key: string;
   /** Undefined = the current version. */
   readonly versionId?: string | undefined;
-  readonly range: string | undefined;
-  /** From 1; instead of a range. */
-  readonly part?: number | undefined;
-  readonly conditions: Preconditions;
   /** The client's limit for the age of what is known about the object; undefined = none. */
   readonly maxAgeMs?: number | undefined;
   /** The origin must not be queried: rejects with `not_cached` unless everything is stored. */
@@ -57,7 +52,6 @@ export interface ReadRequest {
   /** HEAD: everything but the bytes. */
   readonly headOnly: boolean;
   readonly requestId: string;
-  readonly signal: AbortSignal;
   /** How fast the client takes its body; without one it counts as steady. */
   readonly pace?: Pace | undefined;
 }
@@ -88,53 +82,83 @@ interface Admitted {
   readonly ttlMs: number;
 }
 
-interface Plan {
-  readonly object: ObjectVersion;
-  readonly status: 200 | 206 | 304;
-  readonly range: ByteRange;
-  readonly partsCount: number | undefined;
-  readonly partChecksums: Readonly<Record<string, string>> | undefined;
-  readonly chunkSizeBytes: number;
-}
-
 /**
  * An older entry is revalidated before it fails a precondition. A client that sends a HEAD to one replica and a ranged
  * GET to another must not get a 412 because the other one's entry is a few seconds older.
  */
 const REVALIDATE_AFTER_MS = 1_000;
-/** After these errors of the origin the known head cannot be true any more. */
-const OUTDATED: readonly ErrorCode[] = ['object_changed', 'not_found', 'version_not_found'];
 /** The head of an immutable object does not expire. */
 const IMMUTABLE_TTL_MS = Number.POSITIVE_INFINITY;
 
-export async function read(context: ReadContext, request: ReadRequest): Promise<ReadResult> {
-  const admitted = admit(context, request);
-  for (let attempt = 1; ; attempt++) {
-    const isFirst = attempt === 1;
-    const known = isFirst
-      ? await resolve(context, admitted, request)
-      : await context.metadata.resolveAgain(admitted.object, request.signal);
-    try {
-      const planned = await plan(context, admitted, known, request);
-      const answer = { ...known, ...planned };
-      if (request.headOnly || planned.status === 304 || planned.range.to === planned.range.from)
-        return { ...answer, source: undefined, body: noBytes() };
-      const prefix = pathPrefixOf(known.head, planned.object, planned.chunkSizeBytes);
-      // A shortcut for small reads from memory: the source chain would cost more than their bytes.
-      const whole = wholeFromMemory(context, planned, prefix);
-      if (whole !== undefined) {
-        const { range, chunkSizeBytes } = planned;
-        if (range.to % chunkSizeBytes === 0) context.sequences.passed(prefix, range.to, chunkSizeBytes);
-        return { ...answer, source: whole.source, body: onePiece(whole) };
-      }
-      if (request.onlyIfCached === true) await requireStored(context, planned, prefix, request.signal);
-      return { ...answer, ...(await firstBytes(fetchChunks(context, planned, prefix, request))) };
-    } catch (error) {
-      if (hasCode(error, 'object_archived')) throw withStorageClass(error, known.head);
-      // Before the status line the client need not know that the object has changed: resolve again, once.
-      if (!hasCode(error, 'object_changed') || !isFirst || request.onlyIfCached === true) throw error;
-    }
+/** Steps that know their result return it, so that a read from memory is answered in one turn. Never throws: rejects. */
+export function read(context: ReadContext, request: ReadRequest): Soon<ReadResult> {
+  try {
+    const admitted = admit(context, request);
+    const known = resolve(context, admitted, request);
+    return andThen(known, (head) => answer(context, admitted, head, request, true));
+  } catch (error) {
+    return Promise.reject(error);
   }
+}
+
+/** Steps 3 to 5. Before the status line the client need not know that the object has changed: resolves again, once. */
+function answer(
+  context: ReadContext,
+  admitted: Admitted,
+  known: KnownHead,
+  request: ReadRequest,
+  isFirst: boolean,
+): Soon<ReadResult> {
+  const onError = async (error: unknown): Promise<ReadResult> => {
+    if (hasCode(error, 'object_archived')) throw withStorageClass(error, known.head);
+    if (!hasCode(error, 'object_changed') || !isFirst || request.onlyIfCached === true) throw error;
+    const again = await context.metadata.resolveAgain(admitted.object, signalOf(request.signal));
+    return answer(context, admitted, again, request, false);
+  };
+  try {
+    const planned = plan(context, admitted.object, known.head, request);
+    const answered = andThen(planned, (ready) => withBody(context, known, ready, request));
+    return answered instanceof Promise ? answered.catch(onError) : answered;
+  } catch (error) {
+    return onError(error);
+  }
+}
+
+function withBody(context: ReadContext, known: KnownHead, planned: Plan, request: ReadRequest): Soon<ReadResult> {
+  const { range, chunkSizeBytes } = planned;
+  if (request.headOnly || planned.status === 304 || range.to === range.from)
+    return resultOf(known, planned, undefined, NO_BYTES);
+  const prefix = pathPrefixOf(known.head, planned.object, chunkSizeBytes);
+  // A shortcut for small reads from memory: the source chain would cost more than their bytes.
+  const whole = wholeFromMemory(context, planned, prefix);
+  if (whole !== undefined) {
+    if (range.to % chunkSizeBytes === 0) context.sequences.passed(prefix, range.to, chunkSizeBytes);
+    return resultOf(known, planned, 'memory', new KnownPieces(whole));
+  }
+  return fromSources(context, known, planned, prefix, request);
+}
+
+async function fromSources(
+  context: ReadContext,
+  known: KnownHead,
+  planned: Plan,
+  prefix: string,
+  request: ReadRequest,
+): Promise<ReadResult> {
+  const signal = signalOf(request.signal);
+  if (request.onlyIfCached === true) await requireStored(context, planned, prefix, signal);
+  const { source, body } = await firstBytes(fetchChunks(context, planned, prefix, request, signal));
+  return resultOf(known, planned, source, body);
+}
+
+function resultOf(
+  { head, ageMs, stale }: KnownHead,
+  { object, status, range, partsCount, partChecksums: checksums, chunkSizeBytes }: Plan,
+  source: Source | undefined,
+  body: ReadResult['body'],
+): ReadResult {
+  const plain = { head, ageMs, stale, object, status, range, chunkSizeBytes, source, body };
+  return { ...plain, partsCount, partChecksums: checksums };
 }
 
 /** Step 1. Is this bucket served, and what does the origin call the object? */
@@ -157,47 +181,33 @@ export function admit(context: ReadContext, request: Pick<ReadRequest, 'bucket' 
  * Step 2. What is the object's version now? An entry that would make a precondition fail is revalidated first, before
  * the client gets a 412 or a new body.
  */
-async function resolve(context: ReadContext, admitted: Admitted, request: ReadRequest): Promise<KnownHead> {
+function resolve(context: ReadContext, admitted: Admitted, request: ReadRequest): Soon<KnownHead> {
   const { object, ttlMs } = admitted;
-  const { maxAgeMs } = request;
-  const isVersion = isImmutable(object.versionId);
-  if (request.onlyIfCached === true) {
-    const freshness = { ttlMs: isVersion ? versionTtlMs(ttlMs) : ttlMs, maxAgeMs };
-    const stored = await context.metadata.stored(object, freshness, request.signal);
-    if (stored === undefined) throw notCached('nothing recent enough is known about the object');
-    return stored;
-  }
-  if (isVersion) return resolveVersion(context.metadata, object, { ttlMs, maxAgeMs }, request.signal);
-  const known = await context.metadata.resolve(object, { ttlMs, maxAgeMs }, request.signal);
+  const { maxAgeMs, signal } = request;
+  if (request.onlyIfCached === true) return resolveStored(context, admitted, request);
+  const freshness = { ttlMs, maxAgeMs };
+  if (isImmutable(object.versionId)) return resolveVersion(context.metadata, object, freshness, signalOf(signal));
+  const resolved = context.metadata.resolve(object, freshness, signal);
   const { ifMatch, ifNoneMatch } = request.conditions;
-  const outcome = evaluatePreconditions(request.conditions, known.head).kind;
-  const mayBeOutdated =
-    (ifMatch !== undefined && outcome === 'failed') || (ifNoneMatch !== undefined && outcome === 'proceed');
-  return mayBeOutdated ? context.metadata.revalidate(object, known, REVALIDATE_AFTER_MS, request.signal) : known;
+  if (ifMatch === undefined && ifNoneMatch === undefined) return resolved;
+  return andThen(resolved, (known) => {
+    const outcome = evaluatePreconditions(request.conditions, known.head).kind;
+    const mayBeOutdated =
+      (ifMatch !== undefined && outcome === 'failed') || (ifNoneMatch !== undefined && outcome === 'proceed');
+    if (!mayBeOutdated) return known;
+    return context.metadata.revalidate(object, known, REVALIDATE_AFTER_MS, signalOf(signal));
+  });
 }
 
-/** Step 3. Preconditions, range, chunk size: which bytes of which chunks? */
-async function plan(context: ReadContext, admitted: Admitted, known: KnownHead, request: ReadRequest): Promise<Plan> {
-  const { head } = known;
-  const { chunking } = context;
-  const object = { ...admitted.object, etag: head.etag, sizeBytes: head.sizeBytes };
-  const chunkSizeBytes = chunkSizeFor(head.sizeBytes, chunking.sizeBytes, chunking.tiers);
-  const common = { object, chunkSizeBytes, partsCount: undefined, partChecksums: undefined };
-  const whole = { from: 0, to: head.sizeBytes };
-  const outcome = evaluatePreconditions(request.conditions, head);
-  if (outcome.kind === 'failed')
-    throw new OrcaError('precondition_failed', `${outcome.condition} does not hold`, { details: outcome.condition });
-  if (outcome.kind === 'not_modified') return { ...common, status: 304, range: whole };
-  if (request.part !== undefined)
-    return { ...common, ...(await partOf(context, object, head, request.part, request.signal)) };
-  const range = rangeApplies(request.conditions, head) ? request.range : undefined;
-  const wanted = resolveRange(range, head.sizeBytes);
-  if (wanted.kind === 'unsatisfiable')
-    throw new OrcaError('range_not_satisfiable', `range ${request.range} of ${head.sizeBytes} bytes`, {
-      details: String(head.sizeBytes),
-    });
-  if (wanted.kind === 'whole') return { ...common, status: 200, range: whole };
-  return { ...common, status: 206, range: wanted.range };
+async function resolveStored(context: ReadContext, admitted: Admitted, request: ReadRequest): Promise<KnownHead> {
+  const { object, ttlMs } = admitted;
+  const freshness = {
+    ttlMs: isImmutable(object.versionId) ? versionTtlMs(ttlMs) : ttlMs,
+    maxAgeMs: request.maxAgeMs,
+  };
+  const stored = await context.metadata.stored(object, freshness, signalOf(request.signal));
+  if (stored === undefined) throw notCached('nothing recent enough is known about the object');
+  return stored;
 }
 
 /** Step 4. The bytes of the planned chunks, in order, each from the first source that has it, with read-ahead. */
@@ -206,6 +216,7 @@ async function* fetchChunks(
   { object, range, chunkSizeBytes }: Plan,
   prefix: string,
   request: ReadRequest,
+  signal: AbortSignal,
 ): AsyncGenerator<Piece, void, void> {
   // Recorded once for the read, and only if a slice of it is small.
   let sequence: SequenceSoFar | undefined;
@@ -225,7 +236,7 @@ async function* fetchChunks(
         return { chunk, range: slice, sparse: isSparseSlice(chunk, slice, number) };
       },
       readahead: context.readahead(),
-      signal: request.signal,
+      signal,
       requestId: request.requestId,
       pace: request.pace,
     });
@@ -242,26 +253,6 @@ async function firstBytes(pieces: AsyncGenerator<Piece, void, void>): Promise<Pi
   return { source: first.value.source, body: startingWith(first.value, pieces) };
 }
 
-/** The byte range of one part of a multipart object. */
-async function partOf(
-  { parts, metadata }: ReadContext,
-  object: ObjectVersion,
-  head: ObjectHead,
-  part: number,
-  signal: AbortSignal,
-): Promise<Pick<Plan, 'status' | 'range' | 'partsCount' | 'partChecksums'>> {
-  try {
-    const { range, count, checksums = {} } = await parts.of(object, part, signal);
-    // An object that was uploaded whole has one part, which is all of it.
-    const own = count === undefined ? bodyChecksums(head.headers) : partChecksums(checksums, head.headers);
-    // An empty object has no range that a 206 could name.
-    return { status: object.sizeBytes === 0 ? 200 : 206, range, partsCount: count, partChecksums: own };
-  } catch (error) {
-    if (hasCode(error, ...OUTDATED)) metadata.invalidate(object, object.etag);
-    throw error;
-  }
-}
-
 /** S3 reports the storage class of an object that cannot be read. */
 function withStorageClass(cause: OrcaError, { headers }: ObjectHead): OrcaError {
   const StorageClass = headers['x-amz-storage-class'];
@@ -271,28 +262,33 @@ function withStorageClass(cause: OrcaError, { headers }: ObjectHead): OrcaError 
   });
 }
 
-/** The whole body as one piece, if it lies in one segment of the memory tier. */
+/** The whole body, if it lies in one chunk of the memory tier; it has two pieces if it crosses the end of a segment. */
 function wholeFromMemory(
   context: ReadContext,
   { object, range, chunkSizeBytes }: Plan,
   prefix: string,
-): Piece | undefined {
+): readonly Piece[] | undefined {
   if (sliceCount(range, chunkSizeBytes) !== 1 || rangeLength(range) > SEGMENT_BYTES) return undefined;
   const slice = sliceAt(range, chunkSizeBytes, 0);
   const { path } = chunkAt(object, chunkSizeBytes, slice.index, prefix);
   if (context.flights.get(path) !== undefined) return undefined;
-  const piece = memoryPiece(context.memoryTier, path, slice, asView);
-  if (piece === undefined) return undefined;
-  if (piece.bytes.length === rangeLength(range)) {
-    context.capacity.touch(path, object.bucket);
-    return piece;
+  const first = memoryPiece(context.memoryTier, path, slice, asView);
+  if (first === undefined) return undefined;
+  if (first.bytes.length < rangeLength(range) && !context.memory.isRelaxed) {
+    // Two segments for one slow client are too many when memory is short.
+    first.release();
+    return undefined;
   }
-  piece.release();
-  return undefined;
+  context.capacity.touch(path, object.bucket);
+  const pieces = [first];
+  for (let at = slice.from + first.bytes.length; at < slice.to;) {
+    // In memory still: nothing has run since the first piece.
+    const piece = memoryPiece(context.memoryTier, path, { from: at, to: slice.to }, asView);
+    if (piece === undefined) throw new OrcaError('internal', `chunk ${path} left memory within a turn`);
+    pieces.push(piece);
+    at += piece.bytes.length;
+  }
+  return pieces;
 }
 
-async function* onePiece(piece: Piece): AsyncGenerator<Piece, void, void> {
-  yield piece;
-}
-
-async function* noBytes(): AsyncGenerator<Piece, void, void> {}
+const NO_BYTES = new KnownPieces([]);

@@ -94,9 +94,14 @@ export class PlainCounter {
   }
 
   add(key: string, amount: number): void {
-    const count = this.#counts.get(key);
-    if (count === undefined) this.#counts.set(key, { labels: this.#labelsOf(key), value: amount });
-    else count.value += amount;
+    this.of(key).value += amount;
+  }
+
+  /** The count of a key, for callers that add to the same one again and again. */
+  of(key: string): { value: number } {
+    let count = this.#counts.get(key);
+    if (count === undefined) this.#counts.set(key, (count = { labels: this.#labelsOf(key), value: 0 }));
+    return count;
   }
 }
 

@@ -5,10 +5,10 @@
 import { createHash } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
 
-const PREFIX = 'x-amz-server-side-encryption-customer-';
-const ALGORITHM = `${PREFIX}algorithm`;
-const KEY = `${PREFIX}key`;
-const KEY_MD5 = `${PREFIX}key-md5`;
+// Literals: a name that is computed is another string for V8, which would compile each look-up again and again.
+const ALGORITHM = 'x-amz-server-side-encryption-customer-algorithm';
+const KEY = 'x-amz-server-side-encryption-customer-key';
+const KEY_MD5 = 'x-amz-server-side-encryption-customer-key-md5';
 /** AES256, the only algorithm. */
 const KEY_BYTES = 32;
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;

@@ -58,7 +58,8 @@ export function authorityOf(raw: string): string | undefined {
 }
 
 export function keyIsTooLong(key: string): boolean {
-  return Buffer.byteLength(key, 'utf8') > MAX_KEY_BYTES;
+  // A UTF-16 unit is at most three bytes of UTF-8.
+  return key.length * 3 > MAX_KEY_BYTES && Buffer.byteLength(key, 'utf8') > MAX_KEY_BYTES;
 }
 
 function stripAuthority(raw: string): string {
@@ -82,6 +83,7 @@ export function queryPairs(rawQuery: string): [string, string][] {
 }
 
 function decode(raw: string, what: string): string {
+  if (!raw.includes('%')) return raw;
   try {
     return decodeURIComponent(raw);
   } catch (error) {

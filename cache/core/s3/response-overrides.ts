@@ -12,9 +12,14 @@ const OVERRIDES: Readonly<Record<string, string>> = {
   'response-content-encoding': 'content-encoding',
 };
 const PREFIX = 'response-';
+const NONE: Readonly<Record<string, string>> = {};
 
 /** Overrides by lower-case header name. Throws `invalid_argument`, or `bad_request` for an anonymous request. */
-export function responseOverrides(query: ReadonlyMap<string, string>, signed: boolean): Record<string, string> {
+export function responseOverrides(
+  query: ReadonlyMap<string, string>,
+  signed: boolean,
+): Readonly<Record<string, string>> {
+  if (query.size === 0) return NONE;
   const headers: Record<string, string> = {};
   for (const [name, value] of query) {
     if (!name.startsWith(PREFIX)) continue;

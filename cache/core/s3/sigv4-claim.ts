@@ -33,6 +33,7 @@ export function signatureOf({
   readonly rawQuery: string;
 }): 'header' | 'query' | undefined {
   if (headers['authorization'] !== undefined) return 'header';
+  if (rawQuery === '') return undefined;
   return /(?:^|&)X-Amz-(?:Algorithm|Signature|Credential)=/i.test(rawQuery) ? 'query' : undefined;
 }
 

@@ -8,7 +8,8 @@ import type { ObjectHead, ObjectVersion } from '#cache/core/object.ts';
 import type { LearnedHead } from '#cache/core/peer/head-message.ts';
 import { ANY_VERSION, objectHash, type ObjectName } from '#cache/core/peer/head-request.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
-import { abortable, withDeadline } from '#shared/abortable.ts';
+import { abortable, signalOf, withDeadline, type SignalSource } from '#shared/abortable.ts';
+import type { Soon } from '#shared/soon.ts';
 import type { Clock, Observer, PeerClient, PeerView } from '#cache/engine/ports.ts';
 import { HeadFlights, type HeadFlight } from './head-flights.ts';
 import { HeadTable } from './head-table.ts';
@@ -76,26 +77,35 @@ export class Metadata {
 
   /**
    * The object's head, younger than `ttlMs` (or than `staleWhileRevalidateMs` more), or older while the origin is down.
-   * Rejects with the origin's codes.
+   * A head that is known here is returned at once. Throws or rejects with the origin's codes.
    */
-  async resolve(
+  resolve(
     object: ObjectName,
     { ttlMs, maxAgeMs = Number.POSITIVE_INFINITY }: Freshness,
-    signal: AbortSignal,
-  ): Promise<KnownHead> {
+    signal: SignalSource,
+  ): Soon<KnownHead> {
     const name = this.#tableKey(object);
     const staleMs = Math.min(this.#options.staleWhileRevalidateMs, ttlMs);
     const freshMs = Math.min(ttlMs, maxAgeMs);
     const known = this.#table.fresh(name, Math.min(ttlMs + staleMs, maxAgeMs));
-    if (known !== undefined && this.#table.ageMs(known) < freshMs) return this.#answer(known);
+    const ageMs = known === undefined ? 0 : this.#table.ageMs(known);
+    if (known !== undefined && ageMs < freshMs) return { head: known.head, ageMs, stale: false };
     const absence = this.#table.absence(name, freshMs);
     if (absence !== undefined) throw absence.error;
     const asking = this.#ask(object, freshMs);
-    if (known !== undefined) {
-      // In the background: a failure leaves the entry as it is.
-      asking.catch(() => {});
-      return this.#answer(known);
-    }
+    if (known === undefined) return this.#whenAsked(object, name, asking, signalOf(signal));
+    // In the background: a failure leaves the entry as it is.
+    asking.catch(() => {});
+    return { head: known.head, ageMs, stale: false };
+  }
+
+  /** The answer to a query, or, while the origin is down, what was known before. */
+  async #whenAsked(
+    object: ObjectName,
+    name: string,
+    asking: Promise<LearnedHead>,
+    signal: AbortSignal,
+  ): Promise<KnownHead> {
     try {
       return this.#answer(await abortable(asking, signal));
     } catch (error) {

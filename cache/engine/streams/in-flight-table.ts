@@ -12,6 +12,8 @@ export class InFlightTable<K, T> {
 
   /** The first stream of `key`, of those that `accepts` accepts; a key may have more than one. */
   find(key: K, accepts?: (stream: T) => boolean): T | undefined {
+    // Usually no stream is in flight, and a look-up would hash the key.
+    if (this.#count === 0) return undefined;
     const streams = this.#streams.get(key);
     return accepts === undefined ? streams?.[0] : streams?.find(accepts);
   }

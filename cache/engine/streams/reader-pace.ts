@@ -12,7 +12,8 @@ export interface Pace {
 
 /** The writable end of a pace, held by the code that writes to the client's socket. */
 export class ReaderPace implements Pace {
-  readonly #listeners = new Set<() => void>();
+  /** Most responses have none. */
+  #listeners: Set<() => void> | undefined;
   #isSlow = false;
 
   get isSlow(): boolean {
@@ -20,13 +21,14 @@ export class ReaderPace implements Pace {
   }
 
   onStall(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    const listeners = (this.#listeners ??= new Set());
+    listeners.add(listener);
+    return () => listeners.delete(listener);
   }
 
   stalled(): void {
     this.#isSlow = true;
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners ?? []) listener();
   }
 
   recovered(): void {

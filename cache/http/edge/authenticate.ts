@@ -12,16 +12,15 @@ export type EdgeAuth =
   | { readonly type: 'Anonymous' }
   | { readonly type: 'Bearer' | 'SigV4'; readonly keys: () => KeyRing };
 
+const ANONYMOUS: Caller = { label: 'anonymous', signed: false, grants: undefined };
+const SIGNED: Caller = { ...ANONYMOUS, signed: true };
+
 /** Throws auth_* or `forbidden`. */
 export function authenticate(auth: EdgeAuth, request: IncomingMessage, target: RequestTarget, clock: Clock): Caller {
   switch (auth.type) {
     case 'Anonymous':
       // Clients may sign anyway; the signature is not verified.
-      return {
-        label: 'anonymous',
-        signed: signatureOf({ headers: request.headers, rawQuery: target.rawQuery }) !== undefined,
-        grants: undefined,
-      };
+      return signatureOf({ headers: request.headers, rawQuery: target.rawQuery }) === undefined ? ANONYMOUS : SIGNED;
     case 'Bearer': {
       const [, token] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? [];
       const key = token === undefined ? undefined : auth.keys().byToken(token);

@@ -13,12 +13,19 @@ import type { Engine } from '#cache/engine/engine.ts';
 import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { ShedReason } from '#cache/http/listener/connection-table.ts';
-import { abortOnClose, openHttpListener, type HttpListener, type TlsKeys } from '#cache/http/listener/http-listener.ts';
+import {
+  abortOnClose,
+  abortOnCloseLater,
+  openHttpListener,
+  type HttpListener,
+  type TlsKeys,
+} from '#cache/http/listener/http-listener.ts';
 import type { StallOutcome } from '#cache/http/listener/send-body.ts';
 import { sendDocument } from '#cache/http/listener/send-document.ts';
 import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
-import { respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
+import { hasBody, respondError, rowFor, type ErrorContext } from '#cache/http/respond.ts';
 import type { Log } from '#shared/log.ts';
+import type { Soon } from '#shared/soon.ts';
 import { withRequestTrace, type Span, type SpanAttributes, type Tracer } from '#shared/trace.ts';
 import { authenticate, type EdgeAuth } from './authenticate.ts';
 import type { AccessLog } from './access-log.ts';
@@ -32,15 +39,13 @@ import {
   type EdgeResult,
 } from './call.ts';
 import { allowOrigin, preflight } from './cors.ts';
+import { expectOwner } from './expected-owner.ts';
 import { bucketLocation, headBucket, listBuckets, listObjects, requireServed, type ServedBuckets } from './lists.ts';
 import { headObject, serveObject } from './object.ts';
 import { newRequestId } from './request-id.ts';
 import { RequestLog, type Ended } from './request-log.ts';
 import { serveSubResource, subResourceOf } from './sub-resources.ts';
 import { listVersions } from './versions.ts';
-
-/** AWS account ids are twelve digits; other servers use names. It is sent to the origin in a header. */
-const ACCOUNT = /^[\w.@+=,-]{1,64}$/;
 
 export interface EdgeObserver {
   request(method: string, status: number, cache: CacheStatus, durationMs: number, bucket: string, key: string): void;
@@ -76,6 +81,8 @@ export interface EdgeOptions {
 interface Edge extends EdgeOptions {
   readonly served: ServedBuckets;
   readonly requestLog: RequestLog;
+  readonly stallLimitMs: () => number;
+  readonly onStall: (outcome: StallOutcome) => void;
 }
 
 export function openEdge(options: EdgeOptions): HttpListener {
@@ -84,6 +91,8 @@ export function openEdge(options: EdgeOptions): HttpListener {
     ...options,
     served: { engine, region, names, createdMs: clock.date() },
     requestLog: new RequestLog(options),
+    stallLimitMs: () => engine.stallLimitMs(),
+    onStall: (outcome: StallOutcome) => options.observer.stalled(outcome),
   };
   return openHttpListener((request, response) => trace(edge, request, response), {
     maxConnections: options.maxConnections,
@@ -99,26 +108,49 @@ function trace(edge: Edge, request: IncomingMessage, response: ServerResponse): 
   );
 }
 
-async function handle(edge: Edge, request: IncomingMessage, response: ServerResponse, span?: Span): Promise<void> {
+/** A request whose answer is known, such as a read from memory, is handled within one turn. */
+function handle(
+  edge: Edge,
+  request: IncomingMessage,
+  response: ServerResponse,
+  span?: Span,
+): Promise<void> | undefined {
   const startedMs = performance.now();
   const requestId = newRequestId();
   const method = request.method ?? '';
   let context: ErrorContext = { requestId, bucket: '', key: '' };
   const elapsedMs = () => performance.now() - startedMs;
   // Request bodies are discarded; without this a connection that sends one stalls.
-  request.resume();
+  if (hasBody(request)) request.resume();
   const traced = edge.requestLog.begin(request);
   let caller: Caller | undefined;
   let query: RequestTarget['query'] | undefined;
-  const ended = (result: EdgeResult): Ended => ({
+  const ended = (result: EdgeResult, durationMs: number): Ended => ({
     request,
     response,
     context,
     caller,
     query,
     result,
-    elapsedMs: elapsedMs(),
+    elapsedMs: durationMs,
   });
+  const succeed = (result: EdgeResult): void => {
+    const durationMs = elapsedMs();
+    edge.observer.request(method, result.status, result.cache, durationMs, context.bucket, context.key);
+    span?.set(spanAttributes(method, context, result));
+    if (traced !== undefined) edge.requestLog.succeeded(traced, ended(result, durationMs));
+  };
+  const fail = (error: unknown): void => {
+    const known = asOrcaError(error, 'internal', 'unexpected');
+    if (!response.headersSent) identify(response, requestId);
+    if (context.bucket !== '' && context.key === '') setRegion(edge, response);
+    const sent = respondError(request, response, known, context);
+    const status = known.code === 'cancelled' ? rowFor(known).status : sent;
+    const durationMs = elapsedMs();
+    edge.observer.request(method, status, 'NONE', durationMs, context.bucket, context.key);
+    span?.set({ ...spanAttributes(method, context, { status, cache: 'NONE' }), 'error.type': known.code });
+    edge.requestLog.failed(traced, ended({ status, cache: 'NONE' }, durationMs), known);
+  };
   try {
     allowOrigin(edge.corsOrigins, request, response);
     const raw = request.url ?? '/';
@@ -126,29 +158,21 @@ async function handle(edge: Edge, request: IncomingMessage, response: ServerResp
     const target = parseRequestTarget(raw, bucketOfHost(host, edge.virtualHostDomains));
     query = target.query;
     context = { requestId, bucket: target.bucket, key: target.key, versionId: target.query.get('versionId') };
-    let result: EdgeResult;
     if (method === 'OPTIONS') {
       identify(response, requestId);
-      result = { status: preflight(edge.corsOrigins, request, response), cache: 'NONE' };
-    } else {
-      caller = authenticate(edge.auth, request, target, edge.clock);
-      const cacheControl = edge.ignoreCacheControl ? ACCEPTS_ALL : parseCacheControl(request.headers['cache-control']);
-      const call = { request, response, target, caller, requestId, cacheControl, trace: traced?.trace, elapsedMs };
-      result = await route(edge, call);
+      succeed({ status: preflight(edge.corsOrigins, request, response), cache: 'NONE' });
+      return undefined;
     }
-    edge.observer.request(method, result.status, result.cache, elapsedMs(), context.bucket, context.key);
-    span?.set(spanAttributes(method, context, result));
-    if (traced !== undefined) edge.requestLog.succeeded(traced, ended(result));
+    caller = authenticate(edge.auth, request, target, edge.clock);
+    const cacheControl = edge.ignoreCacheControl ? ACCEPTS_ALL : parseCacheControl(request.headers['cache-control']);
+    const call = { request, response, target, caller, requestId, cacheControl, trace: traced?.trace, elapsedMs };
+    const answered = route(edge, call);
+    if (answered instanceof Promise) return answered.then(succeed).catch(fail);
+    succeed(answered);
   } catch (error) {
-    const known = asOrcaError(error, 'internal', 'unexpected');
-    if (!response.headersSent) identify(response, requestId);
-    if (context.bucket !== '' && context.key === '') setRegion(edge, response);
-    const sent = respondError(request, response, known, context);
-    const status = known.code === 'cancelled' ? rowFor(known).status : sent;
-    edge.observer.request(method, status, 'NONE', elapsedMs(), context.bucket, context.key);
-    span?.set({ ...spanAttributes(method, context, { status, cache: 'NONE' }), 'error.type': known.code });
-    edge.requestLog.failed(traced, ended({ status, cache: 'NONE' }), known);
+    fail(error);
   }
+  return undefined;
 }
 
 function identify(response: ServerResponse, requestId: string): void {
@@ -167,7 +191,7 @@ function spanAttributes(method: string, { requestId, bucket, key }: ErrorContext
   };
 }
 
-async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
+function route(edge: Edge, call: EdgeCall): Soon<EdgeResult> {
   const { request, response, target, caller } = call;
   const { bucket, key, query } = target;
   if (bucket !== '') requireBucketAccess(caller, bucket);
@@ -185,7 +209,15 @@ async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
   // An object's response writes all of its headers at once, which costs less.
   if (key === '' || subResource !== undefined) identify(response, call.requestId);
   if (bucket === '') return listBuckets(edge.served, call);
-  await expectOwner(edge, call);
+  const owner = request.headers['x-amz-expected-bucket-owner']?.toString() ?? '';
+  if (owner === '') return serve(edge, call, subResource);
+  return expectOwner(edge.engine, call, owner).then(() => serve(edge, call, subResource));
+}
+
+/** What the call is about: a bucket, an object, or a document about one of them. */
+function serve(edge: Edge, call: EdgeCall, subResource: string | undefined): Soon<EdgeResult> {
+  const { request, response } = call;
+  const { key, query } = call.target;
   if (key === '' && query.has('versionId'))
     throw new OrcaError('invalid_argument', 'This operation does not accept a version-id.', {
       fields: { ArgumentName: 'versionId', ArgumentValue: query.get('versionId') ?? '' },
@@ -194,28 +226,16 @@ async function route(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
     setRegion(edge, response);
     return sendDocument(request, response, edge.engine.memory, () => serveBucket(edge, call, subResource));
   }
-  if ((subResource === undefined || subResource === 'attributes') && hasCustomerKey(request.headers)) {
-    await headObject(edge.engine, call, abortOnClose(request, response));
-    throw notApplicable();
-  }
+  if ((subResource === undefined || subResource === 'attributes') && hasCustomerKey(request.headers))
+    return refuseCustomerKey(edge, call);
   if (subResource === undefined) return serveObjectBytes(edge, call);
   if (subResource === 'attributes') return serveAttributes(edge.engine, call);
   return sendDocument(request, response, edge.engine.memory, () => serveSubResource(edge.engine, call, subResource));
 }
 
-/** Enforces x-amz-expected-bucket-owner: a bucket of another owner must not be served. */
-async function expectOwner({ engine }: Edge, { request, response, target }: EdgeCall): Promise<void> {
-  const owner = request.headers['x-amz-expected-bucket-owner']?.toString() ?? '';
-  if (owner === '') return;
-  if (!ACCOUNT.test(owner))
-    throw new OrcaError(
-      'invalid_argument',
-      'The value of the expected bucket owner parameter must be an AWS account ID',
-      {
-        fields: { ArgumentName: 'x-amz-expected-bucket-owner' },
-      },
-    );
-  await engine.checkOwner(target, owner, abortOnClose(request, response));
+async function refuseCustomerKey({ engine }: Edge, call: EdgeCall): Promise<never> {
+  await headObject(engine, call, abortOnClose(call.request, call.response));
+  throw notApplicable();
 }
 
 async function serveBucket(edge: Edge, call: EdgeCall, subResource: string | undefined): Promise<EdgeResult> {
@@ -228,24 +248,22 @@ async function serveBucket(edge: Edge, call: EdgeCall, subResource: string | und
   return call.request.method === 'HEAD' ? headBucket(edge.served, call) : listObjects(edge.served, call);
 }
 
-function serveObjectBytes(edge: Edge, call: EdgeCall): Promise<EdgeResult> {
+function serveObjectBytes(edge: Edge, call: EdgeCall): Soon<EdgeResult> {
   const { request, response, trace } = call;
-  const { engine, observer, explain, clock } = edge;
+  const { engine, observer, explain, clock, unackedBytes, stallLimitMs, onStall } = edge;
   const { bucket } = call.target;
   return serveObject(engine, call, {
-    signal: abortOnClose(request, response),
+    signal: abortOnCloseLater(request, response),
     explain,
     clock,
-    unackedBytes: edge.unackedBytes,
-    firstByte: () => observer.firstByte(call.elapsedMs()),
-    served:
-      trace === undefined
-        ? (source, lengthBytes) => observer.served(source, lengthBytes, bucket)
-        : (source, lengthBytes) => {
-            observer.served(source, lengthBytes, bucket);
-            trace.served(source, lengthBytes);
-          },
-    stalled: (outcome) => observer.stalled(outcome),
+    unackedBytes,
+    stallLimitMs,
+    onServed: (source, lengthBytes) => {
+      observer.served(source, lengthBytes, bucket);
+      trace?.served(source, lengthBytes);
+    },
+    onStall,
+    firstByte: (elapsedMs) => observer.firstByte(elapsedMs),
   });
 }
 

@@ -5,13 +5,14 @@
 import { rangeLength, type ObjectHead } from '#cache/core/object.ts';
 import { contentRange } from '#cache/core/range.ts';
 import type { ReadResult } from '#cache/engine/read.ts';
-import type { CacheStatus } from './call.ts';
+import { commonHeaders, type CacheStatus } from './call.ts';
 
 /** S3's default. */
 const DEFAULT_CONTENT_TYPE = 'binary/octet-stream';
 const CHECKSUM_PREFIX = 'x-amz-checksum-';
 
 export interface HeaderOptions {
+  readonly requestId: string;
   readonly cache: CacheStatus;
   /** Of `response-…` parameters, by lower-case name. */
   readonly overrides: Readonly<Record<string, string>>;
@@ -21,9 +22,9 @@ export interface HeaderOptions {
 
 export function objectHeaders(result: ReadResult, options: HeaderOptions): string[] {
   const { head, status, range, ageMs } = result;
-  const { cache } = options;
-  const headers = status === 304 ? notModified(head, options.overrides) : [...ofVersion(result, options)];
-  headers.push('Age', String(Math.floor(ageMs / 1000)));
+  const { cache, requestId } = options;
+  const own = status === 304 ? notModified(head, options.overrides) : ofVersion(result, options);
+  const headers = [...commonHeaders(requestId), ...own, 'Age', String(Math.floor(ageMs / 1000))];
   if (status === 304) return headers;
   if (cache !== 'NONE') headers.push('X-Cache', cache);
   headers.push('Content-Length', String(rangeLength(range)));

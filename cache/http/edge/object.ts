@@ -1,4 +1,5 @@
 /** GET and HEAD of an object: the engine's result as an S3 response, its bytes written straight to Node's response. */
+import type { Socket } from 'node:net';
 import { OrcaError } from '#cache/core/errors.ts';
 import { rangeLength } from '#cache/core/object.ts';
 import { responseOverrides } from '#cache/core/s3/response-overrides.ts';
@@ -8,54 +9,64 @@ import type { Source } from '#cache/engine/memory/piece.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import type { ReadRequest, ReadResult } from '#cache/engine/read.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
-import { ownSocket, sendBody, type StallOutcome } from '#cache/http/listener/send-body.ts';
+import { ownSocket, sendSoon, type StallOutcome } from '#cache/http/listener/send-body.ts';
 import type { UnackedBytes } from '#cache/http/listener/send-queues.ts';
-import { commonHeaders, type CacheStatus, type EdgeCall, type EdgeResult } from './call.ts';
+import type { SignalSource } from '#shared/abortable.ts';
+import { andThen, type Soon } from '#shared/soon.ts';
+import type { CacheStatus, EdgeCall, EdgeResult } from './call.ts';
 import { objectHeaders } from './object-headers.ts';
 
 /** S3's limit. */
 const MAX_PARTS = 10_000;
 
 export interface ObjectOptions {
-  readonly signal: AbortSignal;
+  readonly signal: SignalSource;
   /** Adds X-Orca-Explain, which describes where the bytes come from. */
   readonly explain: boolean;
   readonly clock: Clock;
   readonly unackedBytes: UnackedBytes;
-  served(source: Source, lengthBytes: number): void;
-  firstByte(): void;
-  stalled(outcome: StallOutcome): void;
+  readonly stallLimitMs: () => number;
+  readonly onServed: (source: Source, lengthBytes: number) => void;
+  readonly onStall: (outcome: StallOutcome) => void;
+  firstByte(elapsedMs: number): void;
 }
 
-/** Rejects with the error that `respondError` answers with. */
-export async function serveObject(engine: Engine, call: EdgeCall, options: ObjectOptions): Promise<EdgeResult> {
-  const { request, response, target, caller } = call;
-  const socket = await ownSocket(response, options.signal);
-  const withChecksum = wantsChecksum(request.headers['x-amz-checksum-mode']?.toString());
-  const overrides = responseOverrides(target.query, caller.signed);
-  const pace = new ReaderPace();
-  const result = await engine.read({ ...readRequest(call, options.signal, request.method === 'HEAD'), pace });
-  const cache = cacheStatus(result);
-  call.trace?.read(result, call.elapsedMs());
-  const headers = objectHeaders(result, { cache, overrides, withChecksum });
-  if (result.partsCount !== undefined) headers.push('x-amz-mp-parts-count', String(result.partsCount));
-  if (options.explain) headers.push('X-Orca-Explain', engine.explain(result));
-  response.writeHead(result.status, [...commonHeaders(call.requestId), ...headers]);
-  options.firstByte();
-  if (result.source === undefined) {
-    response.end();
-    return { status: result.status, cache };
-  }
-  await sendBody(response, socket, result.body, rangeLength(result.range), {
-    clock: options.clock,
-    pace,
-    stallLimitMs: () => engine.stallLimitMs(),
-    unackedBytes: options.unackedBytes,
-    memory: engine.memory,
-    onServed: (source, lengthBytes) => options.served(source, lengthBytes),
-    onStall: (outcome) => options.stalled(outcome),
+/** Throws or rejects with the error that `respondError` answers with. */
+export function serveObject(engine: Engine, call: EdgeCall, options: ObjectOptions): Soon<EdgeResult> {
+  return andThen(ownSocket(call.response, options.signal), (socket) => {
+    const pace = new ReaderPace();
+    const withChecksum = wantsChecksum(call.request.headers['x-amz-checksum-mode']?.toString());
+    const overrides = responseOverrides(call.target.query, call.caller.signed);
+    const request = readRequest(call, options.signal, call.request.method === 'HEAD', pace);
+    return andThen(engine.readSoon(request), (result) => {
+      const cache = cacheStatus(result);
+      const elapsedMs = call.elapsedMs();
+      call.trace?.read(result, elapsedMs);
+      const headers = objectHeaders(result, { requestId: call.requestId, cache, overrides, withChecksum });
+      if (result.partsCount !== undefined) headers.push('x-amz-mp-parts-count', String(result.partsCount));
+      if (options.explain) headers.push('X-Orca-Explain', engine.explain(result));
+      call.response.writeHead(result.status, headers);
+      options.firstByte(elapsedMs);
+      const answer = { status: result.status, cache };
+      return andThen(sendResult(engine, call, socket, result, pace, options), () => answer);
+    });
   });
-  return { status: result.status, cache };
+}
+
+function sendResult(
+  { memory }: Engine,
+  { response }: EdgeCall,
+  socket: Socket,
+  { source, body, range }: ReadResult,
+  pace: ReaderPace,
+  { clock, stallLimitMs, unackedBytes, onServed, onStall }: ObjectOptions,
+): Soon<void> {
+  if (source === undefined) {
+    response.end();
+    return;
+  }
+  const options = { clock, pace, stallLimitMs, unackedBytes, memory, onServed, onStall };
+  return sendSoon(response, socket, body, rangeLength(range), options);
 }
 
 /** What is known of the object; rejects as a HEAD of it would. */
@@ -77,8 +88,9 @@ export function partObject(
 
 function readRequest(
   { request, target, requestId, cacheControl }: EdgeCall,
-  signal: AbortSignal,
+  signal: SignalSource,
   headOnly: boolean,
+  pace?: ReaderPace,
 ): ReadRequest {
   const { headers } = request;
   const part = partNumberOf(target.query.get('partNumber'));
@@ -102,6 +114,7 @@ function readRequest(
     headOnly,
     requestId,
     signal,
+    pace,
   };
 }
 

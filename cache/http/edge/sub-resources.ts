@@ -54,6 +54,7 @@ const SUB_RESOURCES: ReadonlySet<string> = new Set(NAMES);
 
 /** The first sub-resource in the query; undefined = a request for bytes or a list. */
 export function subResourceOf(query: ReadonlyMap<string, string>): string | undefined {
+  if (query.size === 0) return undefined;
   for (const name of query.keys()) if (SUB_RESOURCES.has(name)) return name;
   return undefined;
 }

@@ -21,6 +21,8 @@ const SETTINGS = {
   /** 8 KiB of headers, and a key of 1024 bytes, percent-encoded. */
   maxHeaderSize: 16 * 1024,
   noDelay: true,
+  /** A request without a body has none of the events of a stream, which cost more than parsing its headers. */
+  optimizeEmptyRequests: true,
 };
 /**
  * A socket that accepts no bytes for this long has no live client, unless the client still acknowledges what the kernel
@@ -81,7 +83,13 @@ class BoundedListener implements HttpListener {
     this.#unackedBytes = options.unackedBytes ?? unknownUnacked;
     this.#handler = handler;
     this.#connections = new ConnectionTable(maxConnections, onShed);
-    const onRequest = (request: IncomingMessage, response: ServerResponse): void => this.#onRequest(request, response);
+    const endRequest = (socket: Socket): void => this.#endRequest(socket);
+    // One function for all responses: a listener of its own would cost each of them more than the call.
+    const onClose = function (this: ServerResponse): void {
+      endRequest(this.req.socket);
+    };
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void =>
+      this.#onRequest(request, response, onClose);
     if (tls !== undefined)
       this.#secure = createTlsServer(
         { ...SETTINGS, ...tlsSettings(tls), handshakeTimeout: HANDSHAKE_TIMEOUT_MS },
@@ -103,14 +111,16 @@ class BoundedListener implements HttpListener {
     else limitHandshakes(this.#secure, Math.max(1, maxConnections / 2), admit);
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+  #endRequest(socket: Socket): void {
+    this.#connections.endRequest(socket);
+    // A response that began before the drain keeps its connection open; it must take no further request.
+    if (this.#isClosing) this.#connections.closeIdle();
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse, onClose: () => void): void {
     const { socket } = request;
     if (!this.#connections.beginRequest(socket)) return;
-    response.once('close', () => {
-      this.#connections.endRequest(socket);
-      // A response that began before the drain keeps its connection open; it must take no further request.
-      if (this.#isClosing) this.#connections.closeIdle();
-    });
+    response.on('close', onClose);
     if (isAmbiguous(request)) {
       this.#connections.ignoreRequests(socket);
       respondAndClose(socket, '400 Bad Request');
@@ -206,8 +216,15 @@ export function abortOnClose(request: IncomingMessage, response: ServerResponse)
   const aborter = new AbortController();
   const onClose = () => aborter.abort(new OrcaError('cancelled', 'the client closed the connection'));
   const { socket } = request;
+  if (socket.destroyed) onClose();
   socket.once('close', onClose);
   // A finished response leaves its connection to the next request, which must not accumulate listeners.
   response.once('finish', () => socket.removeListener('close', onClose));
   return aborter.signal;
+}
+
+/** The same, created when it is first needed. */
+export function abortOnCloseLater(request: IncomingMessage, response: ServerResponse): () => AbortSignal {
+  let signal: AbortSignal | undefined;
+  return () => (signal ??= abortOnClose(request, response));
 }

@@ -17,7 +17,7 @@ const MAX_UNSENT_TLS_BYTES = 128 * 1024;
  * The limit while the client's speed is unknown. What the client takes is added, so that a fast one has the maximum
  * after a MiB or two.
  */
-const FIRST_UNSENT_BYTES = 64 * 1024;
+export const FIRST_UNSENT_BYTES = 64 * 1024;
 /**
  * A client that was found slow is slow until it takes the maximum without a longer pause. The kernel's buffer takes a
  * MiB or two at once whenever it wakes the writer, whatever the client's speed.
@@ -40,7 +40,7 @@ export interface QueuedMemory {
   countQueued(lengthBytes: number): void;
 }
 
-/** A closure, as all state of one response; `openWriter` in `send-body.ts` gives the reason. */
+/** A closure, as all state of one response; `openWriter` in `body-writer.ts` gives the reason. */
 export function unsentLimit(clock: Clock, pace: ReaderPace, tls: QueuedMemory | undefined): UnsentLimit {
   let limitBytes = FIRST_UNSENT_BYTES;
   let stallCount = 0;
