@@ -73,7 +73,7 @@ async function run(config: Config): Promise<void> {
 }
 
 async function runAlone(config: Config): Promise<void> {
-  const log = openLog({ name: 'orcacache', level: config.logLevel });
+  const log = openLog({ name: 'orcacache', level: config.logLevel, format: config.logFormat });
   const { stopping } = openLifecycle(log);
   const { openCache } = await import('./app.ts');
   const cache = await openCache({ config, env: process.env, clock: systemClock, log, stopping });
@@ -84,7 +84,7 @@ async function runAlone(config: Config): Promise<void> {
 }
 
 async function runSupervisor(config: Config): Promise<void> {
-  const log = openLog({ name: 'orcacache', level: config.logLevel });
+  const log = openLog({ name: 'orcacache', level: config.logLevel, format: config.logFormat });
   const { stopping } = openLifecycle(log);
   const { supervise } = await import('./workers/supervisor.ts');
   const exitCode = await supervise({ config, clock: systemClock, log, stopping });
@@ -94,7 +94,12 @@ async function runSupervisor(config: Config): Promise<void> {
 
 async function runWorker(whole: Config, { index, count }: WorkerIdentity): Promise<void> {
   const config = workerConfig({ ...whole, workers: count }, index);
-  const log = openLog({ name: 'orcacache', level: config.logLevel, fields: { worker: index } });
+  const log = openLog({
+    name: 'orcacache',
+    level: config.logLevel,
+    format: config.logFormat,
+    fields: { worker: index },
+  });
   const lifecycle = openLifecycle(log);
   const { stopping } = lifecycle;
   const { openWorkerCache } = await import('./app.ts');

@@ -60,7 +60,7 @@ function fail(problems: readonly string[]): void {
 }
 
 async function run(settings: Settings): Promise<void> {
-  const log = openLog({ name: 'orca-operator', level: settings.logLevel });
+  const log = openLog({ name: 'orca-operator', level: settings.logLevel, format: 'auto' });
   const signal = openLifecycle(log).stopping;
   const server = await openApiServer(settings);
   const { version } = packageJson;

@@ -3,9 +3,11 @@
  * and the log level.
  */
 import { pino } from 'pino';
+import { readableLine } from './readable-line.ts';
 import { traceFields } from './trace.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+export type LogFormat = 'auto' | 'json' | 'pretty';
 export type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {
@@ -35,6 +37,8 @@ export interface LogOptions {
   readonly fields?: LogFields;
   /** The output; stdout by default. */
   readonly write?: (line: string) => void;
+  /** Default: JSON. `auto` is readable if the output is a terminal. */
+  readonly format?: LogFormat;
 }
 
 /** Fields whose value is never logged, regardless of case, `-` and `_` in their name. */
@@ -70,8 +74,7 @@ const MAX_TEXT_LENGTH = 4096;
 const LEVEL_ORDER: Readonly<Record<LogLevel, number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
 export function openLog(options: LogOptions): RootLog {
-  const write = options.write;
-  const destination = write === undefined ? pino.destination({ dest: 1, sync: true }) : { write };
+  const destination = destinationOf(options);
   const sink = pino(
     {
       name: options.name,
@@ -116,6 +119,17 @@ export function openLog(options: LogOptions): RootLog {
     line: (text) => {
       destination.write(`${text}\n`);
     },
+  };
+}
+
+function destinationOf({ write, format = 'json' }: LogOptions): { write(text: string): unknown } {
+  const output = write === undefined ? pino.destination({ dest: 1, sync: true }) : { write };
+  const isTerminal = write === undefined && process.stdout.isTTY;
+  if (format === 'json' || (format === 'auto' && !isTerminal)) return output;
+  const hasColors = isTerminal && process.env['NO_COLOR'] === undefined;
+  return {
+    // Each text is one line with its end.
+    write: (text) => output.write(`${readableLine(text.trimEnd(), hasColors)}\n`),
   };
 }
 

@@ -94,8 +94,10 @@ export interface Config {
   readonly telemetry: { readonly otlpEndpoint: string; readonly sample: number } | undefined;
   readonly runtimeFile: string | undefined;
   readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
   /** First 8 hex digits of the SHA-256 of the file's bytes; the operator and `provenConfigs` identify configurations by it. */
   readonly hash: string;
 }
 
+export type LogFormat = 'auto' | 'json' | 'pretty';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

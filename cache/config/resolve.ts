@@ -69,6 +69,7 @@ export function resolve(file: PodFile, hash: string, facts: Facts, problems: Pro
     },
     runtimeFile: file.runtimeFile,
     logLevel: resolveLogLevel(file.logLevel, facts.env, problems),
+    logFormat: file.logFormat,
     hash,
   };
 }

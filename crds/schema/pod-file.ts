@@ -4,7 +4,7 @@ import * as behavior from './behavior.ts';
 import { capacityFields, capacityHoldsFourChunks } from './capacity.ts';
 import { costs } from './costs.ts';
 import * as edgeFields from './edge.ts';
-import { text, withDefault, withoutDefault } from './field-builders.ts';
+import { choice, text, withDefault, withoutDefault } from './field-builders.ts';
 import type { Infer, Schema } from './json-schema.ts';
 import { address, directory, path } from './pod-path.ts';
 import { peers } from './pod-peers.ts';
@@ -110,6 +110,11 @@ export const podFile = {
       'File whose keys are reloaded while the process runs and override the config file. If omitted, nothing is reloaded.',
     ),
     logLevel: behavior.logLevel,
+    logFormat: withDefault(
+      choice('Form of the log lines: JSON for machines, or text for people.', 'auto', 'json', 'pretty'),
+      'auto',
+      'which is pretty on a terminal and json otherwise',
+    ),
   },
   'x-kubernetes-validations': [behavior.budgetHoldsFourChunks, capacityHoldsFourChunks],
 } as const satisfies Schema;

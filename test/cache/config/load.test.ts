@@ -292,6 +292,7 @@ memory: {budget: 16Mi}
     });
     expect(config).toEqual({
       workers: Number(documentedDefault('workers')),
+      logFormat: documentedDefault('logFormat'),
       listen: { edge: port('listen.edge'), peer: port('listen.peer'), ops: port('listen.ops') },
       origin: {
         id: 'models-eu',
