@@ -12,7 +12,7 @@ import type { ChunkRead, FetchContext } from './context.ts';
 /** For one response. More would let a single client fill the pool with bytes that it may never read. */
 const MAX_AHEAD_BYTES = 64 * 1024 * 1024;
 /**
- * Of an object that comes from the origin, twice as much while the origin has room: its chunks have to be fetched in any
+ * An object that comes from the origin gets twice as much while the origin has room: its chunks have to be fetched in any
  * case, and 16 connections at 100 MB/s are as fast as one replica.
  */
 const COLD_FACTOR = 2;

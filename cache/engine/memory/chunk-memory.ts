@@ -171,6 +171,11 @@ export class ChunkMemory implements SegmentSource {
     if (!this.#reclaiming) this.#admit();
   }
 
+  /** See `keepPagesReady`. */
+  touch(readyBytes: number): boolean {
+    return this.#pool.touch(readyBytes);
+  }
+
   allocate(lengthBytes: number): Buffer {
     return this.#pool.allocate(lengthBytes);
   }

@@ -1,6 +1,6 @@
 /**
  * The slab pool behind segments: large ones, and large ones cut into small ones. All memory is reserved at once,
- * touched when it is first used, and reused from then on. It is never left to the garbage collector, which would free
+ * touched shortly before its first use or with it, and reused from then on. It is never left to the garbage collector, which would free
  * it late and would run before every first byte, because it sees memory piling up.
  */
 import { OrcaError } from '#cache/core/errors.ts';
@@ -22,6 +22,8 @@ interface Cut {
 export class SegmentPool {
   /** Reserved, not used so far. */
   readonly #fresh: Buffer[] = [];
+  /** Touched, not used so far. */
+  readonly #touched: Buffer[] = [];
   readonly #free: Buffer[] = [];
   readonly #cutOf = new Map<Buffer, Cut>();
   /**
@@ -51,6 +53,19 @@ export class SegmentPool {
     return this.#scatteredBytes;
   }
 
+  /**
+   * Has the kernel back one more segment with pages now, so that its first user need not wait for them; false if segments
+   * of `readyBytes` are ready, or all are in use.
+   */
+  touch(readyBytes: number): boolean {
+    if ((this.#free.length + this.#touched.length) * SEGMENT_BYTES >= readyBytes) return false;
+    const segment = this.#unused();
+    if (segment === undefined) return false;
+    for (let at = 0; at < segment.length; at += PAGE_BYTES) segment[at] = 0;
+    this.#touched.push(segment);
+    return true;
+  }
+
   /** A segment of one of the two sizes. */
   allocate(lengthBytes: number): Buffer {
     return lengthBytes === SMALL_SEGMENT_BYTES ? this.#piece() : this.#whole();
@@ -75,7 +90,7 @@ export class SegmentPool {
   }
 
   #whole(): Buffer {
-    return this.#free.pop() ?? this.#unused() ?? this.#extra();
+    return this.#free.pop() ?? this.#touched.pop() ?? this.#unused() ?? this.#extra();
   }
 
   #unused(): Buffer | undefined {

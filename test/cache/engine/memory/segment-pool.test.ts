@@ -16,6 +16,22 @@ describe('the segment pool', () => {
     expect(pool.allocate(SEGMENT_BYTES)).toBe(first);
   });
 
+  test('touches segments until enough are ready, and hands those out first', () => {
+    const pool = new SegmentPool(4 * SEGMENT_BYTES);
+    const ready = 2 * SEGMENT_BYTES;
+    expect([1, 2, 3].map(() => pool.touch(ready))).toEqual([true, true, false]);
+    const used = [1, 2, 3].map(() => pool.allocate(SEGMENT_BYTES));
+    expect(new Set(used.map(({ byteOffset }) => byteOffset)).size).toBe(3);
+    expect(pool.touch(ready)).toBe(true);
+    // All four are in use or ready.
+    expect(pool.touch(ready)).toBe(false);
+    for (const segment of used) pool.recycle(segment);
+    expect(pool.touch(ready)).toBe(false);
+    const all = Array.from({ length: 4 }, () => pool.allocate(SEGMENT_BYTES).byteOffset);
+    expect(new Set(all).size).toBe(4);
+    expect(pool.extraBytes).toBe(0);
+  });
+
   test.for([true, false])('segments of every size are in shared memory only on request (%s)', (isShared) => {
     const pool = new SegmentPool(SEGMENT_BYTES, isShared);
     const segments = [SMALL_SEGMENT_BYTES, SEGMENT_BYTES].map((sizeBytes) => pool.allocate(sizeBytes));
