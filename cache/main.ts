@@ -87,7 +87,7 @@ async function runSupervisor(config: Config): Promise<void> {
   const log = openLog({ name: 'orcacache', level: config.logLevel, format: config.logFormat });
   const { stopping } = openLifecycle(log);
   const { supervise } = await import('./workers/supervisor.ts');
-  const exitCode = await supervise({ config, clock: systemClock, log, stopping });
+  const exitCode = await supervise({ config, env: process.env, clock: systemClock, log, stopping });
   log.info('stopped');
   process.exit(exitCode);
 }

@@ -6,6 +6,7 @@ import { fork } from 'node:child_process';
 import { getRequestListener } from '@hono/node-server';
 import { Registry, collectDefaultMetrics } from 'prom-client';
 import type { Config } from '#cache/config/config.ts';
+import { watchRuntime } from '#cache/config/runtime.ts';
 import { openHttpListener, type HttpListener } from '#cache/http/listener/http-listener.ts';
 import { watchWorkers } from '#cache/http/worker-metrics.ts';
 import packageJson from '#package' with { type: 'json' };
@@ -27,6 +28,7 @@ const CLOSE_TIMEOUT_MS = 2_000;
 
 export interface SupervisorOptions {
   readonly config: Config;
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   readonly log: RootLog;
   /** Aborts when the process receives a signal to stop. */
@@ -37,12 +39,11 @@ export interface SupervisorOptions {
 
 /** Resolves with the exit code, when all workers have ended. Rejects if the ops listener cannot be opened. */
 export async function supervise(options: SupervisorOptions): Promise<0 | 1> {
-  const { config, clock, log, stopping, forkWorker = forkMain } = options;
+  const { config, env, clock, log, stopping, forkWorker = forkMain } = options;
   const failed = new AbortController();
   const ending = AbortSignal.any([stopping, failed.signal]);
   const memory = new MetricMemory();
   const listening = new Set<number>();
-  let ops: HttpListener | undefined;
   const onListening = (index: number): void => {
     if (listening.size === config.workers) return;
     listening.add(index);
@@ -61,9 +62,19 @@ export async function supervise(options: SupervisorOptions): Promise<0 | 1> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   watchWorkers(registry, slots);
-  ops = openOps(supervisorApp({ slots, registry, memory, isStopping: () => ending.aborted }));
+  const ops = openOps(supervisorApp({ slots, registry, memory, isStopping: () => ending.aborted }));
   const opsPort = await ops.listen(config.listen.ops.host, config.listen.ops.port);
 
+  const closing = new AbortController();
+  // The workers report the problems of the file.
+  const following = watchRuntime({
+    config,
+    env,
+    clock,
+    signal: closing.signal,
+    onChange: ({ logLevel }) => log.setLevel(logLevel),
+    onProblems: () => {},
+  });
   const cancelKill = killWhenLate(slots, options, ending);
   const outcomes = await Promise.all(
     slots.map(async (slot) => {
@@ -79,6 +90,8 @@ export async function supervise(options: SupervisorOptions): Promise<0 | 1> {
     }),
   );
   cancelKill();
+  closing.abort();
+  await following;
   await ops.drain(AbortSignal.timeout(CLOSE_TIMEOUT_MS));
   return outcomes.every(Boolean) ? 0 : 1;
 }

@@ -75,8 +75,8 @@ class Slot implements WorkerSlot {
   #state: WorkerState = 'starting';
   #restarts = 0;
   #missedPings = 0;
-  /** One of its processes has listened: the configuration works. */
-  #hasListened = false;
+  /** One of its processes has been ready: the configuration works. */
+  #hasBeenReady = false;
 
   constructor(options: WorkerSlotOptions) {
     this.#options = options;
@@ -121,7 +121,7 @@ class Slot implements WorkerSlot {
       const exit = await this.#runProcess();
       if (stopping.aborted) break;
       const text = exit.signal === null ? `it exited with ${exit.code}` : `it was ended by ${exit.signal}`;
-      if (!this.#hasListened || exit.code === CONFIG_EXIT_CODE) {
+      if (!this.#hasBeenReady || exit.code === CONFIG_EXIT_CODE) {
         this.#state = 'ended';
         throw new WorkerStartError(index, text);
       }
@@ -172,10 +172,10 @@ class Slot implements WorkerSlot {
         this.#channel?.receive(message);
         break;
       case 'listening':
-        this.#hasListened = true;
         this.#options.onListening(this.index);
         break;
       case 'ready':
+        this.#hasBeenReady = true;
         if (this.#state !== 'stopping') this.#state = 'running';
         break;
     }
