@@ -11,7 +11,7 @@ import { resolveRange } from '#cache/core/range.ts';
 import type { PeerAddress } from '#cache/engine/ports.ts';
 import type { ReadResult } from '#cache/engine/read.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
-import { sendBody } from '#cache/http/listener/send-body.ts';
+import { sendSoon } from '#cache/http/listener/send-body.ts';
 import { AFTERMATH_MS, isAllowed, ORIGIN_TROUBLE, staleBoundMs, type Failure } from './allowed.ts';
 import { firstDifference, type Version } from './content.ts';
 import { Connection } from './connection.ts';
@@ -232,7 +232,7 @@ export class Clients {
       started = true;
       if (result.source === undefined) world.at(LATENCY_MS, NO_OWNER, 'head', () => end('complete'));
       else
-        await sendBody(
+        await sendSoon(
           connection.response,
           connection.socket,
           result.body,
@@ -295,7 +295,7 @@ export class Clients {
     const listeners = getEventListeners(signal, 'abort').length;
     if (listeners > 0)
       world.violate('no listener is left', `${listeners} listeners stay on the signal of ${exchange.plan.id}`);
-    // `sendBody` may keep one listener to release the bytes that are still being sent.
+    // `sendSoon` may keep one listener to release the bytes that are still being sent.
     if (connection.listeners > 1)
       world.violate('no listener is left', `${connection.listeners} stay on the connection of ${exchange.plan.id}`);
   }

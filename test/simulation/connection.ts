@@ -39,17 +39,28 @@ interface Write {
   readonly isLast: boolean;
 }
 
-/** The part of a socket that `sendBody` uses. */
+/** The part of a socket that `sendBody` and `sendSoon` use. */
 class SimSocket extends EventEmitter {
   destroyed = false;
   closed = false;
+  readonly #unsentBytes: () => number;
+
+  constructor(unsentBytes: () => number) {
+    super();
+    this.#unsentBytes = unsentBytes;
+  }
+
+  get writableLength(): number {
+    return this.#unsentBytes();
+  }
 }
 
 export class Connection {
   readonly #world: World;
   readonly #options: ConnectionOptions;
-  readonly #socket = new SimSocket();
   readonly #queue: Write[] = [];
+  readonly #socket = new SimSocket(() => this.#queue.reduce((sum, { bytes }) => sum + bytes.length, 0));
+  readonly #onFinish: (() => void)[] = [];
   #sentOfFirst = 0;
   #sentBytes = 0;
   #writtenBytes = 0;
@@ -73,9 +84,11 @@ export class Connection {
     const write = (bytes: Uint8Array, written?: () => void): boolean => this.#write(bytes, written, false);
     const end = (bytes: Uint8Array, written?: () => void): boolean => this.#write(bytes, written, true);
     const isFinished = (): boolean => this.#isFinished;
+    const once = (_event: 'finish', listener: () => void): unknown => this.#onFinish.push(listener);
     return {
       write,
       end,
+      once,
       get writableFinished() {
         return isFinished();
       },
@@ -189,7 +202,11 @@ export class Connection {
         this.#isFinished = true;
         receiver.end();
       }
-      this.#world.at(0, written === undefined ? NO_OWNER : server, 'written', () => written?.());
+      const finished = first.isLast ? this.#onFinish.splice(0) : [];
+      this.#world.at(0, written === undefined && finished.length === 0 ? NO_OWNER : server, 'written', () => {
+        written?.();
+        for (const listener of finished) listener();
+      });
     }
     if (taken === length) this.#pump();
   }

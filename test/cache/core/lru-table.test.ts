@@ -43,3 +43,15 @@ test('a large table never evicts an entry that was used since many others were s
   expect(table.get(unused)).toBeUndefined();
   expect(table.size).toBe(maxEntries);
 });
+
+test('a table whose limit is its weight keeps what is used, whatever number of entries it may have', () => {
+  const maxEntries = 100_000;
+  // Room for 100 entries: far fewer than may be set before an entry of a table of 100 000 is moved.
+  const table = new LruTable<number>({ maxEntries, maxWeight: 1_000, weigh: () => 10 });
+  table.set('used', 0);
+  for (let index = 0; index < 1_000; index++) {
+    table.set(String(index), index);
+    expect(table.get('used')).toBe(0);
+  }
+  expect(table.size).toBe(100);
+});

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { OrcaError } from '#cache/core/errors.ts';
+import type { KnownPieces } from '#cache/engine/memory/known-pieces.ts';
+import type { ReadResult } from '#cache/engine/read.ts';
 import { evictMemory, expectNoStreams, expectNothingLeased } from '#test/support/engine-checks.ts';
 import { fakeClock } from '#test/support/fake-clock.ts';
 import {
@@ -65,6 +67,56 @@ describe('one replica', () => {
     expect(bytes).toHaveLength(0);
     expect(result.status).toBe(200);
     expect(engines.origin.counts.reads).toBe(0);
+  });
+
+  describe('of bytes that are in memory', () => {
+    const signal = () => {
+      throw new Error('a signal was created');
+    };
+    const open = async () => {
+      const engines = openEngines({ chunkBytes: 4 * MIB });
+      const body = patternBytes(4 * MIB, 3);
+      engines.origin.put('far-models', 'a', body);
+      const { engine } = engines.replicas[0]!;
+      await readAll(engine, readRequest('a'));
+      return { engines, engine, body };
+    };
+
+    test.each([
+      ['in one segment', 0, 4096, 1],
+      ['across the end of a segment', MIB - 10, 4096, 2],
+      ['to the end of the object', 4 * MIB - 5, 5, 1],
+    ])('%s: answered in the same turn, without a signal', async (_, from, length, count) => {
+      const { engines, engine, body } = await open();
+      const result = engine.readSoon(readRequest('a', { range: `bytes=${from}-${from + length - 1}`, signal }));
+      if (result instanceof Promise) throw new Error('the read waits');
+      expect(result).toMatchObject({ status: 206, source: 'memory', range: { from, to: from + length } });
+      const pieces = (result.body as KnownPieces).takeAll();
+      expect(pieces).toHaveLength(count);
+      expect(Buffer.concat(pieces.map(({ bytes }) => bytes)).equals(body.subarray(from, from + length))).toBe(true);
+      for (const piece of pieces) piece.release();
+      await expectNothingLeased(engines);
+    });
+
+    test('a HEAD and a 304 are answered in the same turn too', async () => {
+      const { engine } = await open();
+      const head = engine.readSoon(readRequest('a', { headOnly: true, signal }));
+      expect(head).toMatchObject({ status: 200, source: undefined });
+      const etag = `"${(head as ReadResult).head.etag}"`;
+      // Younger than what a failed precondition revalidates.
+      expect(engine.readSoon(readRequest('a', { conditions: { ifNoneMatch: etag }, signal }))).toMatchObject({
+        status: 304,
+      });
+    });
+
+    test('an error is a rejection, also of what is known at once', async () => {
+      const { engine } = await open();
+      const refused = engine.readSoon(readRequest('a', { range: `bytes=${4 * MIB}-`, signal }));
+      await expect(refused).rejects.toMatchObject({ code: 'range_not_satisfiable' });
+      await expect(engine.readSoon(readRequest('a', { bucket: 'none', signal }))).rejects.toMatchObject({
+        code: 'bucket_not_found',
+      });
+    });
   });
 
   test('an object that changes before its first byte is resolved again, transparently to the client', async () => {
