@@ -18,7 +18,7 @@ test('yields the pieces in order, and leaves their release to the caller', async
   expect(released).toEqual([]);
 });
 
-test('a body that is left early releases the rest', async () => {
+test('a body that is left early releases its remaining pieces', async () => {
   const { body, released } = open(3);
   for await (const piece of body) {
     piece.release();
@@ -36,7 +36,7 @@ test('a body that was never read releases all pieces, once', async () => {
   expect(released).toEqual([0, 1]);
 });
 
-test('what is taken at once is the rest of the body', async () => {
+test('what is taken at once are its remaining pieces', async () => {
   const { body, pieces, released } = open(3);
   await body.next();
   expect(body.takeAll()).toEqual(pieces.slice(1));
