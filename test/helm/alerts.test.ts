@@ -122,6 +122,10 @@ const CASES: Readonly<Record<string, { readonly fires: readonly Case[]; readonly
       ],
     ],
   },
+  OrcaCacheWorkerRestarts: {
+    fires: [['a worker is restarted every three minutes', [growing('orca_worker_restarts_total', 0.33)]]],
+    silent: [['one of a pod is restarted every ten minutes', [growing('orca_worker_restarts_total', 0.1)]]],
+  },
   OrcaCacheReplicaDown: {
     fires: [['a replica is down', [pod('up', 0), pod('up', 1, other)]]],
     silent: [
