@@ -9,6 +9,7 @@ import { clusterValuesSchema } from '#hack/gen/cluster-values.ts';
 import { chartCrd, crdYaml } from '#hack/gen/crd.ts';
 import { dashboardJson } from '#hack/gen/dashboard.ts';
 import { configurationPage } from '#hack/gen/configuration-page.ts';
+import { performancePages } from '#hack/gen/performance-pages.ts';
 import { prewarmPage } from '#hack/gen/prewarm-page.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -26,6 +27,7 @@ const GENERATED: Readonly<Record<string, () => string>> = {
   'docs/reference/cli.md': cliPage,
   'docs/reference/configuration.md': configurationPage,
   'docs/reference/prewarm.md': prewarmPage,
+  ...performancePages((path) => readFileSync(join(ROOT, path), 'utf8')),
 };
 
 const isCheck = process.argv.includes('--check');

@@ -42,6 +42,9 @@ export interface LoadOptions {
   readonly verify?: boolean;
 }
 
+/** Runs read in different orders: otherwise one would begin with what the one before left in memory. */
+let seed = 0;
+
 export async function runLoad(work: Work, options: LoadOptions): Promise<LoadReport> {
   const key = `bench/sized-${work.objectBytes}-${options.tag}${work.keys > 1 ? '-%d' : ''}`;
   const args = [
@@ -49,6 +52,7 @@ export async function runLoad(work: Work, options: LoadOptions): Promise<LoadRep
     ['-key', key],
     ['-keys', work.keys],
     ['-connections', work.connections],
+    ['-seed', ++seed],
     ...(work.requests === undefined ? [['-duration', `${options.durationS}s`]] : [['-requests', work.requests]]),
     ...(work.rangeBytes === undefined ? [] : [['-range', work.rangeBytes]]),
     ...(work.rangeAt === 'end' ? [['-at-end']] : []),

@@ -46,7 +46,7 @@ function cold(title: string, setup: Setup, objectBytes: number, nginx: boolean):
 export const VARIANTS: readonly Variant[] = [
   ...[1, 4, 16].map((connections) => ({
     line: 'a' as const,
-    title: `warm 64 MiB objects from the store, ${connections} connections`,
+    title: `warm 64 MiB objects from the store, ${connections} ${connections === 1 ? 'connection' : 'connections'}`,
     setup: IN_STORE,
     work: { ...FULL_READS, keys: MANY, connections },
     state: 'warm' as const,
@@ -54,7 +54,7 @@ export const VARIANTS: readonly Variant[] = [
   })),
   ...[1, 16].map((connections) => ({
     line: 'a' as const,
-    title: `warm 64 MiB objects from memory, ${connections} connections`,
+    title: `warm 64 MiB objects from memory, ${connections} ${connections === 1 ? 'connection' : 'connections'}`,
     setup: IN_MEMORY,
     work: { ...FULL_READS, keys: FEW, connections },
     state: 'warm' as const,

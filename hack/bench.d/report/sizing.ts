@@ -36,13 +36,13 @@ export const WORKLOADS: readonly Workload[] = [
 ];
 
 /** From one that a small cluster has to one that fills a rack. */
-export const THROUGHPUTS_GBIT = [1, 2.5, 5, 10, 25, 50, 100] as const;
+export const RATES_GBIT = [1, 2.5, 5, 10, 25, 50, 100] as const;
 
-/** Share of a core that steady load uses: the rest is for bursts, cold reads and the loss of a replica. */
+/** Share of a core that steady load uses. Bursts, cold reads and the loss of a replica need the remaining capacity. */
 export const UTILIZATION = 0.7;
 /** The default of spec.replicas: the loss of one costs a third. */
 const LEAST_REPLICAS = 3;
-/** Most nodes have so many cores for one pod, and the loss of a pod costs only a small part of many. */
+/** Most nodes have 8 cores for one pod. Larger loads have several such pods, so that the loss of one costs a small part. */
 const MOST_WORKERS_PER_REPLICA = 8;
 /** More replicas than that are no recommendation for this kind of work. */
 const MOST_REPLICAS = 100;
@@ -85,7 +85,7 @@ export function sizingParts(results: Results): Map<string, string> {
   ]);
   const sizes = alignedTable([
     ['throughput', ...WORKLOADS.map(({ name }) => name)],
-    ...THROUGHPUTS_GBIT.map((gbit) => [
+    ...RATES_GBIT.map((gbit) => [
       `${gbit} Gbit/s`,
       ...costs.map(({ workload, cost }) =>
         cost === undefined ? '–' : describeSize(sizeFor(gbit, workload.readBytes, cost, scaling)),

@@ -33,6 +33,7 @@ type options struct {
 	verify       bool
 	retry503     bool
 	timeout      time.Duration
+	seed         uint64
 }
 
 func main() {
@@ -65,6 +66,7 @@ func parse() (options, error) {
 	flag.BoolVar(&o.verify, "verify", false, "compare every byte")
 	flag.BoolVar(&o.retry503, "retry-503", false, "retry after a 503 and its Retry-After delay")
 	flag.DurationVar(&o.timeout, "timeout", 2*time.Minute, "timeout of one request")
+	flag.Uint64Var(&o.seed, "seed", 1, "seed of the random keys and ranges")
 	flag.Parse()
 	for _, text := range strings.Split(*urls, ",") {
 		parsed, err := url.Parse(text)

@@ -40,7 +40,7 @@ func run(o options) (report, error) {
 	}
 	var workers sync.WaitGroup
 	for number, connection := range connections {
-		workers.Go(func() { l.work(connection, rand.New(rand.NewPCG(uint64(number), 1))) })
+		workers.Go(func() { l.work(connection, rand.New(rand.NewPCG(uint64(number), l.seed))) })
 	}
 	workers.Wait()
 	return l.seen.report(time.Since(started)), nil
