@@ -1,11 +1,11 @@
 /**
- * Starts bare Node.js servers, which only move the bytes: the lower bound of the cost of a line on this machine. Those that
- * read from a store do it without and with CRC-32.
+ * Starts bare Node.js servers, which only move the bytes: the lower bound of the cost of a line on this machine. Large
+ * objects are read from a store without and with CRC-32.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePorts, startChild, waitForReady } from './child.ts';
-import type { Variant } from './lines.ts';
+import { isSmall, type Variant } from './lines.ts';
 import { startSynthetic } from './synthetic.ts';
 import { NO_COUNTERS, type Target } from './environment.ts';
 
@@ -34,12 +34,14 @@ export async function startBare(binFolder: string, folder: string, originUrl: st
     await waitForReady(name, url, child, START_TIMEOUT_MS);
     return { name, urls: [url], pids: [child.pid], supports, ...NO_COUNTERS };
   };
-  const isFromStore = ({ line, title }: Variant): boolean => line === 'a' && title.includes('from the store');
+  const isFromStore = ({ line, title }: Variant): boolean =>
+    ['a', 'b', 'c'].includes(line) && title.includes('from the store');
+  const isLarge = (variant: Variant): boolean => isFromStore(variant) && !isSmall(variant);
   const isFromMemory = ({ title }: Variant): boolean => title.includes('from memory');
   const fromStore = [FROM_STORE, '--store', store.url];
   const targets = [
     await start('bare Node', fromStore, isFromStore),
-    await start('bare Node with CRC-32', [...fromStore, '--crc'], isFromStore),
+    await start('bare Node with CRC-32', [...fromStore, '--crc'], isLarge),
     await start('bare Node', [FROM_MEMORY], isFromMemory),
   ];
   const owned = stack.move();

@@ -1,8 +1,8 @@
 /**
- * The cost of Node.js itself for reads from the store: reads objects from a store in ranges into a few reused segments, and sends them
- * from there. It verifies nothing, supports one kind of request, and exits at the first error.
+ * The cost of Node.js itself for reads from the store: reads objects, or ranges of them, from a store into a few reused
+ * segments, and sends them from there. It verifies nothing, supports one kind of request, and exits at the first error.
  */
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { parseArgs } from 'node:util';
 import { crc32 } from '#cache/core/crc32.ts';
@@ -19,6 +19,7 @@ const SEGMENTS = 16 * RANGES_AHEAD * (RANGE_BYTES / SEGMENT_BYTES);
 const TO_PAGE_BYTES = 4096 - 16;
 const SCRATCH_BYTES = 16 * 1024;
 const HEAD_END = '\r\n\r\n';
+const RANGE = /^bytes=(\d+)-(\d+)$/;
 
 const { values } = parseArgs({
   options: {
@@ -119,17 +120,18 @@ class Connection {
 
 const idle: Connection[] = [];
 
-/** Sends the ranges of the object in order, while the next ones are being read. */
-function send(path: string, sizeBytes: number, response: ServerResponse): void {
+/** Sends the bytes in order, while the next ones are being read. */
+function send(path: string, from: number, to: number, response: ServerResponse): void {
   const ranges: Filled[][] = [];
+  const lengthBytes = to - from;
   let current = 0;
   let sentBytes = 0;
   let unsentBytes = 0;
   const open = (): void => {
-    while (ranges.length < current + RANGES_AHEAD && ranges.length * RANGE_BYTES < sizeBytes) {
+    while (ranges.length < current + RANGES_AHEAD && ranges.length * RANGE_BYTES < lengthBytes) {
       const arrived: Filled[] = [];
-      const from = ranges.push(arrived) * RANGE_BYTES - RANGE_BYTES;
-      (idle.pop() ?? new Connection()).read(path, from, Math.min(from + RANGE_BYTES, sizeBytes), (filled) => {
+      const start = from + ranges.push(arrived) * RANGE_BYTES - RANGE_BYTES;
+      (idle.pop() ?? new Connection()).read(path, start, Math.min(start + RANGE_BYTES, to), (filled) => {
         arrived.push(filled);
         pump();
       });
@@ -139,23 +141,40 @@ function send(path: string, sizeBytes: number, response: ServerResponse): void {
     for (;;) {
       const filled = unsentBytes < MAX_UNSENT_BYTES ? ranges[current]?.shift() : undefined;
       if (filled === undefined) return;
-      const { segment, lengthBytes } = filled;
-      unsentBytes += lengthBytes;
-      sentBytes += lengthBytes;
-      response.write(segment.subarray(0, lengthBytes), () => {
+      const { segment } = filled;
+      const bytes = segment.subarray(0, filled.lengthBytes);
+      unsentBytes += bytes.length;
+      sentBytes += bytes.length;
+      const onSent = (): void => {
         free.push(segment);
-        unsentBytes -= lengthBytes;
+        unsentBytes -= bytes.length;
         pump();
-      });
-      if (sentBytes === sizeBytes) response.end();
-      else if (sentBytes % RANGE_BYTES === 0) {
-        current++;
-        open();
+      };
+      if (sentBytes === lengthBytes) {
+        response.end(bytes, onSent);
+        return;
       }
+      response.write(bytes, onSent);
+      if (sentBytes % RANGE_BYTES !== 0) continue;
+      current++;
+      open();
     }
   };
-  response.writeHead(200, { 'Content-Length': sizeBytes });
   open();
+}
+
+/** One block of headers, which leaves with the first bytes. */
+function answer({ url: path = '/', headers }: IncomingMessage, sizeBytes: number, response: ServerResponse): void {
+  const [, first, last] = RANGE.exec(headers.range ?? '') ?? [];
+  if (first === undefined) {
+    response.writeHead(200, ['Content-Length', String(sizeBytes)]);
+    send(path, 0, sizeBytes, response);
+    return;
+  }
+  const from = Number(first);
+  const to = Number(last) + 1;
+  response.writeHead(206, ['Content-Length', String(to - from), 'Content-Range', `bytes ${from}-${last}/${sizeBytes}`]);
+  send(path, from, to, response);
 }
 
 /** Copies an object from the origin to the store; resolves to its size. */
@@ -178,5 +197,5 @@ createServer((request, response) => {
   }
   const size = sizes.get(path) ?? copyToStore(path);
   sizes.set(path, size);
-  void size.then((sizeBytes) => send(path, sizeBytes, response));
+  void size.then((sizeBytes) => answer(request, sizeBytes, response));
 }).listen(Number(values.port), '127.0.0.1');
