@@ -1,5 +1,6 @@
 /** Wires the engine's parts. Its two entry points are `read` (for clients) and `serveFill` (for peers). */
 import { BlockTable } from '#cache/engine/fill/block-table.ts';
+import { CommitTurns } from '#cache/engine/fill/commit-turns.ts';
 import type { FillContext } from '#cache/engine/fill/fill.ts';
 import { Flights } from '#cache/engine/fill/flights.ts';
 import { Outbox } from '#cache/engine/fill/outbox.ts';
@@ -176,6 +177,7 @@ export function openEngine(options: EngineOptions): Engine {
     ...upstream,
     repairs: new Repairs(clock),
     storeLookups: new StoreLookups(),
+    commitTurns: new CommitTurns(memory, clock),
     blockTable,
     retry: settings.origin.retry,
   };

@@ -102,6 +102,7 @@ async function serveSparse(context: FetchContext, call: FillCall): Promise<FillR
 
 function serveFlight(context: FetchContext, flight: Flight, call: FillCall): Promise<FillReply> {
   flight.learnVersion(call.chunk.object.versionId);
+  flight.share();
   return serveReader(flight.join(call.range, call.signal, viewOrCopy(context.memory, call.pace)), call);
 }
 

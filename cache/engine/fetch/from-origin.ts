@@ -33,9 +33,11 @@ export async function* fromOrigin(context: FetchContext, read: ChunkRead, cursor
       if ((yield* fromFlightOrMemory(context, read, cursor)) === 'done') return;
       // Its blocks are here or in flight: they were fetched after the cachestore lookup.
       if (isCovered(context, read, cursor) && (yield* fromFill(context, read, cursor)) === 'done') return;
-      // A ranged GET first, without a HEAD: after a restart the catalog is empty, but the cachestore is not.
+      // A ranged GET first, without a HEAD: after a restart the catalog is empty, but the cachestore is not. A fill that
+      // another replica's request has just started looks for itself.
       if (
         !cursor.absent &&
+        context.flights.get(read.chunk.path) === undefined &&
         !storeFailedRecently(context, cursor) &&
         (yield* fromStore(context, read, cursor)) === 'done'
       )

@@ -14,6 +14,7 @@ import type { StoreLookups } from '#cache/engine/streams/store-lookups.ts';
 import type { Catalog } from '#cache/engine/upstream/catalog.ts';
 import { isInStore } from '#cache/engine/upstream/store-query.ts';
 import { ChunkHasher } from './chunk-hasher.ts';
+import type { CommitTurns } from './commit-turns.ts';
 import type { Flight } from './flight.ts';
 import { fetchParts, type PartsContext } from './origin-parts.ts';
 import type { Outbox } from './outbox.ts';
@@ -32,6 +33,7 @@ export interface FillContext extends PartsContext {
   readonly repairs: Repairs;
   readonly catalog: Catalog;
   readonly storeLookups: StoreLookups;
+  readonly commitTurns: CommitTurns;
 }
 
 export interface FillOrder {
@@ -80,8 +82,11 @@ export async function runFill(
     return;
   }
   const { isWarm } = flight;
+  const isAbandoned = flight.isBackground && !isWarm;
+  if (!flight.isShared) await context.commitTurns.wait(bytes.sizeBytes);
   const isCold = () => isWarm && !flight.wasRead;
-  await context.outbox.commit({ chunk, metadata, bytes, overwrite: order.overwrite, rank: flight, isCold });
+  const { overwrite } = order;
+  await context.outbox.commit({ chunk, metadata, bytes, overwrite, rank: flight, isAbandoned, isCold });
 }
 
 /** Leases memory for all bytes before the first origin request; `stored` if the cachestore has the chunk. */
@@ -150,23 +155,12 @@ function within<T>(
 
 /**
  * A cachestore that does not answer must not keep a client from the origin. A reader that is looking the chunk up right
- * now shares its answer, and readers that come meanwhile share this one.
+ * now shares its answer.
  */
 async function isStored(context: FillContext, chunk: Chunk, signal: AbortSignal): Promise<boolean> {
   const { store, observer, storeLookups } = context;
   const inFlight = storeLookups.find(chunk.path);
   const known = inFlight === undefined ? undefined : await within(context, SHARED_LOOK_MS, inFlight, signal);
   if (known === 'stored' || known === 'missing') return known === 'stored';
-  const settle = storeLookups.begin(chunk.path);
-  let isUnknown = false;
-  try {
-    const found = await isInStore(store, chunk, signal, (code) => {
-      isUnknown = true;
-      observer.fallThrough('store', code);
-    });
-    settle(isUnknown ? 'failed' : found ? 'stored' : 'missing');
-    return found;
-  } finally {
-    settle('cancelled');
-  }
+  return isInStore(store, chunk, signal, (code) => observer.fallThrough('store', code));
 }

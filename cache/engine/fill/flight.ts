@@ -38,7 +38,8 @@ export class Flight implements ArrivingChunk, Rank {
   readonly #readers = new Set<FlightReader>();
   readonly #onRank = new Set<() => void>();
   #warmers = 0;
-  #wasRead = false;
+  #joins = 0;
+  #isShared = false;
   #kept = false;
   #fetchedBytes = 0;
   #versionId: string | undefined;
@@ -78,7 +79,17 @@ export class Flight implements ArrivingChunk, Rank {
 
   /** A reader has joined, now or earlier. */
   get wasRead(): boolean {
-    return this.#wasRead;
+    return this.#joins > 0;
+  }
+
+  /** More than one client may wait for its commit. */
+  get isShared(): boolean {
+    return this.#isShared || this.#joins > 1 || this.#kept || this.isWarm;
+  }
+
+  /** Another replica reads it, for any number of clients. */
+  share(): void {
+    this.#isShared = true;
   }
 
   onRank(listener: () => void): () => void {
@@ -148,7 +159,7 @@ export class Flight implements ArrivingChunk, Rank {
 
   /** Until the reader is closed, it keeps the fill alive, and the parts of its range are fetched first. */
   join(range: ByteRange, signal: AbortSignal, makePiece: MakePiece = asView): FlightReader {
-    this.#wasRead = true;
+    this.#joins++;
     const onClose = () => this.#changeRank(() => this.#readers.delete(reader));
     const reader = new FlightReader(this, { range, signal, makePiece, onClose });
     this.#changeRank(() => this.#readers.add(reader));

@@ -91,7 +91,10 @@ export class Flights {
 
   /** Resolves when no fill is running. */
   async idle(): Promise<void> {
-    while (this.#running.size > 0) await Promise.allSettled(this.#running);
+    while (this.#running.size > 0) {
+      this.#context.commitTurns.hurry();
+      await Promise.allSettled(this.#running);
+    }
   }
 
   #start(request: FlightRequest): Flight {
@@ -129,6 +132,7 @@ export class Flights {
     void run.finally(() => {
       this.#running.delete(run);
       this.#fills.delete(flight);
+      this.#context.commitTurns.follow(flight, false);
       unsubscribe();
     });
     return flight;
@@ -140,6 +144,7 @@ export class Flights {
 
   /** The last reader or prewarm has left, or one has joined after that. */
   #onRank(flight: Flight): void {
+    this.#context.commitTurns.follow(flight, !flight.isBackground);
     if (!flight.isBackground) return;
     if (!flight.isPaidFor && !flight.isWarm) this.#end(flight, 'the fill has no readers any more');
     else {
@@ -163,6 +168,8 @@ export class Flights {
   /** Ends fills without readers for callers that wait for memory. */
   #giveWay(neededBytes: number): void {
     let missingBytes = neededBytes;
+    // What is committed can be evicted.
+    this.#context.commitTurns.hurry();
     // The memory of a fill is released when its last request has ended.
     for (const [flight, { signal }] of this.#fills) if (signal.aborted) missingBytes -= sizeOf(flight);
     for (const flight of this.#inBackground()) {

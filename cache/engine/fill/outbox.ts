@@ -45,6 +45,8 @@ export interface Commit {
   readonly overwrite: boolean;
   /** Postponed commits in the background come last. */
   readonly rank?: Rank;
+  /** All who wanted it had left before it was complete. */
+  readonly isAbandoned?: boolean;
   /** No client has read it: once committed, it is the first to be evicted from memory. */
   readonly isCold?: () => boolean;
 }
@@ -135,8 +137,7 @@ export class Outbox {
     }
     this.#postponed.push(item);
     // No caller waits for an abandoned fill: other fills take its memory at once.
-    if (item.rank?.isBackground === true && !item.rank.isWarm)
-      this.#options.memoryTier.put(item.chunk.path, item.bytes);
+    if (item.isAbandoned === true) this.#options.memoryTier.put(item.chunk.path, item.bytes);
     else this.#options.memoryTier.putUncommitted(item.chunk.path, item.bytes);
     this.#watchProgress();
     if (this.#postponed.length > MAX_POSTPONED) this.#takePostponed(0);
