@@ -125,6 +125,9 @@ export const POD_PORT = { ops: 8442, edge: 8443, peer: 8444 } as const;
 export const MAX_WORKERS = 16;
 
 /** The name of worker `index`'s peer port, in the pods and in the headless Service: `peer`, `peer-1`, `peer-2`. */
+/** The peer port of the last worker that a pod may have. */
+export const LAST_PEER_PORT = POD_PORT.peer + MAX_WORKERS - 1;
+
 export function peerPortName(index: number): string {
   return index === 0 ? 'peer' : `peer-${index}`;
 }

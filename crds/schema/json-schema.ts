@@ -35,6 +35,8 @@ export interface Schema {
   readonly additionalProperties?: Schema;
   readonly maxProperties?: number;
   readonly 'x-kubernetes-int-or-string'?: true;
+  /** An object with any members. */
+  readonly 'x-kubernetes-preserve-unknown-fields'?: true;
   readonly 'x-kubernetes-list-type'?: 'atomic' | 'map' | 'set';
   readonly 'x-kubernetes-list-map-keys'?: readonly string[];
   readonly 'x-kubernetes-map-type'?: 'atomic';
@@ -44,25 +46,27 @@ export interface Schema {
 /** Values that the schema admits after defaulting: a field with a default is always present. */
 export type Infer<S> = S extends { readonly 'x-kubernetes-int-or-string': true }
   ? string | number
-  : S extends { readonly enum: readonly (infer E)[] }
-    ? E
-    : S extends { readonly type: 'string' }
-      ? string
-      : S extends { readonly type: 'integer' }
-        ? number
-        : S extends { readonly type: 'boolean' }
-          ? boolean
-          : S extends { readonly type: 'array'; readonly items: infer I }
-            ? readonly Infer<I>[]
-            : S extends { readonly properties: infer P }
-              ? Flat<
-                  { readonly [K in keyof P as K extends Present<S, P> ? K : never]: Infer<P[K]> } & {
-                    readonly [K in keyof P as K extends Present<S, P> ? never : K]?: Infer<P[K]>;
-                  }
-                >
-              : S extends { readonly additionalProperties: infer A }
-                ? Readonly<Record<string, Infer<A>>>
-                : unknown;
+  : S extends { readonly 'x-kubernetes-preserve-unknown-fields': true }
+    ? Readonly<Record<string, unknown>>
+    : S extends { readonly enum: readonly (infer E)[] }
+      ? E
+      : S extends { readonly type: 'string' }
+        ? string
+        : S extends { readonly type: 'integer' }
+          ? number
+          : S extends { readonly type: 'boolean' }
+            ? boolean
+            : S extends { readonly type: 'array'; readonly items: infer I }
+              ? readonly Infer<I>[]
+              : S extends { readonly properties: infer P }
+                ? Flat<
+                    { readonly [K in keyof P as K extends Present<S, P> ? K : never]: Infer<P[K]> } & {
+                      readonly [K in keyof P as K extends Present<S, P> ? never : K]?: Infer<P[K]>;
+                    }
+                  >
+                : S extends { readonly additionalProperties: infer A }
+                  ? Readonly<Record<string, Infer<A>>>
+                  : unknown;
 
 type Present<S, P> = Required<S> | { [K in keyof P]: P[K] extends { readonly default: unknown } ? K : never }[keyof P];
 type Required<S> = S extends { readonly required: readonly (infer R)[] } ? R : never;

@@ -2,6 +2,7 @@
 import { parseResource } from '#crds/quantity.ts';
 import { choice, integer, text } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
+import { containerSecurityContext, securityContext, template } from './pod-template-options.ts';
 import { workers } from './workers.ts';
 
 const NAME_LENGTH = 253;
@@ -111,6 +112,9 @@ export const podOptions = {
       ],
     },
     workers,
+    securityContext,
+    containerSecurityContext,
+    template,
     nodeSelector: stringMap('Labels that a node must have to run the pods.', 63),
     tolerations: {
       type: 'array',

@@ -12,10 +12,15 @@ type JsonObject = Readonly<Record<string, Json>>;
 const LIST_KEYS: Readonly<Record<string, readonly string[]>> = {
   containers: ['name'],
   env: ['name'],
+  hostAliases: ['ip'],
   imagePullSecrets: ['name'],
+  initContainers: ['name'],
   ownerReferences: ['uid'],
   ports: ['containerPort', 'port', 'protocol'],
+  resourceClaims: ['name'],
+  schedulingGates: ['name'],
   topologySpreadConstraints: ['topologyKey', 'whenUnsatisfiable'],
+  volumeDevices: ['devicePath'],
   volumeMounts: ['mountPath'],
   volumes: ['name'],
 };
@@ -25,14 +30,15 @@ const ATOMIC_MAPS = new Set(['selector', 'matchLabels', 'nodeSelector']);
 
 /** Below these fields the API server may store quantities in another notation (`1024Mi`, `1Gi`). */
 const QUANTITY_PARENTS = new Set(['requests', 'limits']);
+const QUANTITY_FIELDS = new Set(['sizeLimit']);
 
 /** The path of the first difference; undefined without a difference. */
 export function diff(desired: Json, live: Json, path: readonly string[] = []): string | undefined {
   if (Array.isArray(desired)) return diffList(desired, live, path);
   if (isObject(desired)) return diffObject(desired, live, path);
   if (desired === live) return undefined;
-  const parent = path.at(-2);
-  if (parent !== undefined && QUANTITY_PARENTS.has(parent) && sameQuantity(desired, live)) return undefined;
+  const isQuantity = QUANTITY_PARENTS.has(path.at(-2) ?? '') || QUANTITY_FIELDS.has(path.at(-1) ?? '');
+  if (isQuantity && sameQuantity(desired, live)) return undefined;
   return path.join('.');
 }
 
@@ -58,7 +64,11 @@ function diffList(desired: readonly Json[], live: Json, path: readonly string[])
     return firstDefined(desired, (item, index) => diff(item, live[index], [...path, String(index)]));
   }
   return firstDefined(desired, (item, index) => {
-    const twin = live.find((candidate) => isObject(candidate) && keys.every((key) => item[key] === candidate[key]));
+    // A key without a value, such as a protocol, gets its default from the API server.
+    const twin = live.find(
+      (candidate) =>
+        isObject(candidate) && keys.every((key) => item[key] === undefined || item[key] === candidate[key]),
+    );
     return diff(item, twin, [...path, String(index)]);
   });
 }

@@ -8,6 +8,8 @@ import type { LiveDeployment } from '#operator/api/observed.ts';
 import type { Condition, OrcaCache, OrcaCacheStatus } from '#operator/api/orca-cache.ts';
 import type { BuildContext } from '#operator/resources/context.ts';
 import { desiredChildren, type Child } from '#operator/resources/list.ts';
+import { overlayProblem } from '#operator/resources/pod-overlay.ts';
+import { podTemplate } from '#operator/resources/pod-template.ts';
 import type { Phase, StatusInput } from '#operator/status/status-input.ts';
 import { statusOf } from '#operator/status/status.ts';
 import { transitions } from '#operator/status/transitions.ts';
@@ -56,6 +58,8 @@ interface Pass {
 }
 
 interface DesiredState {
+  /** A field of `spec.pod.template` that cannot be accepted. */
+  readonly templateProblem: string | undefined;
   readonly configHash: string;
   readonly provenConfigs: readonly string[];
   readonly children: readonly Child[];
@@ -82,7 +86,7 @@ async function runPass(pass: Pass): Promise<Outcome> {
   const { options, waits, api, key, cache } = pass;
   const observed = await observe(api, cache);
   const desired = desiredState(pass, observed);
-  const blocked = await blockingPhase(pass);
+  const blocked = await blockingPhase(pass, desired);
   const result: ApplyResult =
     blocked === undefined
       ? await applyChildren(api, cache, desired.children, observed, options.clock.date())
@@ -98,19 +102,28 @@ async function runPass(pass: Pass): Promise<Outcome> {
 function desiredState({ options, cache }: Pass, observed: Observed): DesiredState {
   const config = podConfigFile(cache);
   const proven = provenConfigs(cache, config.hash, observed);
-  const children = desiredChildren(cache, {
+  const context: BuildContext = {
     image: options.image,
     imagePullPolicy: options.imagePullPolicy,
     config,
     provenConfigs: proven,
     newPeerKeyBase64: options.newPeerKeyBase64(),
-  });
-  return { configHash: config.hash, provenConfigs: proven, children };
+  };
+  return {
+    templateProblem: overlayProblem(podTemplate(cache, context), cache),
+    configHash: config.hash,
+    provenConfigs: proven,
+    children: desiredChildren(cache, context),
+  };
 }
 
-/** The phase that keeps the children unchanged: paused, or a reference that is missing or malformed. */
-async function blockingPhase({ api, cache, key, waits }: Pass): Promise<Phase | undefined> {
+/** The phase that keeps the children unchanged: paused, or a reference or template that is missing or malformed. */
+async function blockingPhase(
+  { api, cache, key, waits }: Pass,
+  { templateProblem }: DesiredState,
+): Promise<Phase | undefined> {
   if ((cache.metadata.annotations?.[ANNOTATION.paused] ?? 'false') !== 'false') return { kind: 'paused' };
+  if (templateProblem !== undefined) return { kind: 'rejected', message: templateProblem, permanent: true };
   const problem = await validateReferences(api, cache);
   if (problem === undefined) {
     waits.end(key);

@@ -31,7 +31,7 @@ export function container(cache: OrcaCache, context: BuildContext, { volumeMount
     env: environment(cache),
     ports: ports(cache),
     resources: resources(cache),
-    securityContext: SECURITY,
+    securityContext: (pod.containerSecurityContext as SecurityContext | undefined) ?? SECURITY,
     startupProbe,
     livenessProbe,
     readinessProbe,

@@ -4,6 +4,7 @@ import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { BuildContext } from './context.ts';
 import { childMetadata, childName, selectorLabels } from './labels.ts';
+import { withOverlay } from './pod-overlay.ts';
 import { podTemplate } from './pod-template.ts';
 
 /** A rollout in which no pod becomes ready for this long counts as failed, and the status reports the cause. */
@@ -24,7 +25,7 @@ export function deployment(cache: OrcaCache, context: BuildContext) {
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       progressDeadlineSeconds: PROGRESS_DEADLINE_SECONDS,
       revisionHistoryLimit: REVISION_HISTORY,
-      template: podTemplate(cache, context),
+      template: withOverlay(podTemplate(cache, context), cache),
     },
   } satisfies Manifest & Body<Deployment>;
 }

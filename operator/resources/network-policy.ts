@@ -2,7 +2,7 @@
  * Ingress to the pods: clients to the edge port, replicas to the peer ports, the operator and monitoring to the ops
  * port.
  */
-import { LABEL, MAX_WORKERS, PART_OF, POD_PORT } from '#crds/names.ts';
+import { LABEL, LAST_PEER_PORT, PART_OF, POD_PORT } from '#crds/names.ts';
 import type { Body, NetworkPolicy } from '#operator/api/kubernetes.ts';
 import type { Manifest } from '#operator/api/manifest.ts';
 import type { OrcaCache } from '#operator/api/orca-cache.ts';
@@ -22,7 +22,7 @@ export function networkPolicy(cache: OrcaCache) {
   const port = (number: number) => [{ port: number, protocol: 'TCP' }];
   // The ports of as many workers as there can be: the policy must admit them before a rollout starts the first pod that
   // has them. Heartbeats use the same numbers in UDP.
-  const range = { port: POD_PORT.peer, endPort: POD_PORT.peer + MAX_WORKERS - 1 };
+  const range = { port: POD_PORT.peer, endPort: LAST_PEER_PORT };
   const peerPorts = ['TCP', 'UDP'].map((protocol) => ({ ...range, protocol }));
   return {
     apiVersion: 'networking.k8s.io/v1',

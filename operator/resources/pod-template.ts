@@ -46,7 +46,7 @@ function podSpec(cache: OrcaCache, context: BuildContext): PodSpec {
     // The pods watch EndpointSlices to find their peers.
     automountServiceAccountToken: true,
     enableServiceLinks: false,
-    securityContext: SECURITY,
+    securityContext: (pod.securityContext as PodSecurityContext | undefined) ?? SECURITY,
     terminationGracePeriodSeconds: gracePeriodSeconds(cache),
     topologySpreadConstraints: topologySpread(cache),
     containers: [container(cache, context, mounts)],

@@ -830,6 +830,12 @@ export const goodCases: readonly Case[] = [
         serviceAccountAnnotations: { 'eks.amazonaws.com/role-arn': 'arn:aws:iam::1:role/orca' },
         labels: { team: 'ml' },
         annotations: { note: 'x' },
+        securityContext: {},
+        containerSecurityContext: { readOnlyRootFilesystem: true, seLinuxOptions: { level: 's0' } },
+        template: {
+          metadata: { labels: { team: 'ml' }, annotations: { 'sidecar.istio.io/inject': 'false' } },
+          spec: { schedulerName: 'mine', hostAliases: [{ ip: '10.0.0.1', hostnames: ['store'] }] },
+        },
         env: [
           { name: 'HTTPS_PROXY', value: 'http://proxy:3128' },
           { name: 'T', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },

@@ -243,6 +243,42 @@ describe('a change of the spec', () => {
   });
 });
 
+describe('spec.pod.template', () => {
+  const withTemplate = (template: string): string => `${MINIMAL}  pod: {template: ${template}}\n`;
+  const SIDECAR = withTemplate(
+    '{metadata: {labels: {team: ml}}, spec: {schedulerName: mine, containers: [{name: sidecar, image: x, ports: [{containerPort: 15001}]}]}}',
+  );
+
+  test('becomes part of the pods; a reconcile then writes nothing', async () => {
+    const harness = await running(SIDECAR);
+    const { template } = harness.deployment().spec as unknown as {
+      template: { metadata: { labels: object }; spec: { schedulerName: string; containers: { name: string }[] } };
+    };
+    expect(template.metadata.labels).toMatchObject({ team: 'ml', 'app.kubernetes.io/instance': 'models' });
+    expect(template.spec.schedulerName).toBe('mine');
+    expect(template.spec.containers.map(({ name }) => name)).toEqual(['cache', 'sidecar']);
+    const { writes } = await harness.reconcile();
+    expect(writes).toEqual([]);
+  });
+
+  test('that replaces a probe of the cache stalls it and changes no pod, until it is corrected', async () => {
+    const harness = await running();
+    const before = harness.deployment().spec;
+    harness.applyCache(
+      withTemplate('{spec: {containers: [{name: cache, readinessProbe: {httpGet: {path: /, port: 1}}}]}}'),
+    );
+    const { outcome } = await harness.reconcile();
+    expect(outcome.kind).toBe('stalled');
+    expect(harness.message('Stalled')).toBe(
+      'spec.pod.template.spec.containers[cache].readinessProbe must not be set: the operator sets it',
+    );
+    expect(harness.deployment().spec).toEqual(before);
+    harness.applyCache(SIDECAR);
+    await harness.reconcile();
+    expect(harness.condition('Stalled')).toContain('False');
+  });
+});
+
 describe('a broken change to a running cache', () => {
   test('is reported with the pod’s message, keeps what the old pods need, and recovers after a revert', async () => {
     const harness = await running();
