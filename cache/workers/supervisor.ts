@@ -20,10 +20,10 @@ import { openWorkerSlot, WorkerStartError, type ForkedProcess, type WorkerSlot }
 /** As of one worker's own ops listener. */
 const MAX_CONNECTIONS = 256;
 /**
- * What the steps of a worker's shutdown take beside the configured times: 2 s for the end of the propagation, 10 s for the
- * outbox, 2 s each for peers and closing; and some for a starved process.
+ * What the steps of a worker's shutdown take beside the configured times: 10 s for the outbox, 2 s each for peers and
+ * closing. A second later Kubernetes kills the whole container.
  */
-const SHUTDOWN_EXTRA_MS = 20_000;
+const SHUTDOWN_EXTRA_MS = 14_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 
 export interface SupervisorOptions {
