@@ -7,7 +7,7 @@ import type { Clock } from '#cache/engine/ports.ts';
 
 /** A client reads some hundred MiB meanwhile. A replica that ends earlier has lost as much work. */
 const MAX_WAIT_MS = 1_000;
-/** Of the memory budget, for chunks that wait. Beyond it a commit begins with each chunk that is filled. */
+/** The share of the memory budget for chunks that wait. Beyond it a commit begins with each chunk that is filled. */
 const SHARE = 1 / 8;
 
 interface Waiting {

@@ -45,7 +45,7 @@ export interface Commit {
   readonly overwrite: boolean;
   /** Postponed commits in the background come last. */
   readonly rank?: Rank;
-  /** All who wanted it had left before it was complete. */
+  /** All readers had left before it was complete. */
   readonly isAbandoned?: boolean;
   /** No client has read it: once committed, it is the first to be evicted from memory. */
   readonly isCold?: () => boolean;
