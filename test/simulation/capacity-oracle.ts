@@ -42,6 +42,8 @@ export const LOSES_READS: readonly Fault[] = [
   'join',
   'skew',
   'clock-step',
+  'worker-crash',
+  'roll',
 ];
 
 const SHARDS = 256;

@@ -33,6 +33,7 @@ import type { Progress } from './client.ts';
 import { Connection, type ConnectionFault } from './connection.ts';
 import type { Faults } from './faults.ts';
 import type { Ledger } from './ledger.ts';
+import { hostOf } from './membership.ts';
 import type { Random } from './random.ts';
 import { sendingOf, type Incarnation, type Replica } from './replica.ts';
 import type { Fault, Scenario } from './scenario.ts';
@@ -58,6 +59,8 @@ export const PEER_TROUBLE: readonly Fault[] = [
   'skew',
   'report-errors',
   'evictor-crash',
+  'worker-crash',
+  'roll',
 ];
 /** How much later the copy of a report may arrive. */
 const COPY_MS = 90_000;
@@ -82,6 +85,8 @@ export interface PeersOptions {
   /** Draws only in runs with a bounded cachestore. */
   readonly capacityRandom: Random;
   readonly replicaAt: (address: PeerAddress) => Replica | undefined;
+  /** Whether a pod has the IP address. */
+  readonly isPod: (ip: string) => boolean;
   readonly progressOf: (requestId: string) => Progress | undefined;
 }
 
@@ -96,19 +101,20 @@ export class SimPeers {
     this.#options = options;
   }
 
-  part(a: PeerAddress, b: PeerAddress): void {
+  /** Between two pods. */
+  part(a: string, b: string): void {
     this.#partitions.add(pair(a, b));
     for (const exchange of this.#exchanges)
-      if (pair(exchange.from, exchange.to) === pair(a, b)) {
+      if (pair(hostOf(exchange.from), hostOf(exchange.to)) === pair(a, b)) {
         exchange.blocked = true;
         exchange.connection.block();
       }
   }
 
-  join(a: PeerAddress, b: PeerAddress): void {
+  join(a: string, b: string): void {
     this.#partitions.delete(pair(a, b));
     for (const exchange of this.#exchanges)
-      if (pair(exchange.from, exchange.to) === pair(a, b)) {
+      if (pair(hostOf(exchange.from), hostOf(exchange.to)) === pair(a, b)) {
         exchange.blocked = false;
         exchange.connection.resume();
       }
@@ -121,6 +127,18 @@ export class SimPeers {
         exchange.connection.hangUp();
         this.#exchanges.delete(exchange);
       }
+  }
+
+  #isParted(a: PeerAddress, b: PeerAddress): boolean {
+    return this.#partitions.has(pair(hostOf(a), hostOf(b)));
+  }
+
+  /** `nowhere`: no response arrives. `closed`: the host is there and refuses the connection. */
+  #processAt(address: PeerAddress): Incarnation | 'nowhere' | 'closed' {
+    const { replicaAt, isPod } = this.#options;
+    if (!isPod(hostOf(address))) return 'nowhere';
+    const process = replicaAt(address)?.process;
+    return process === undefined || process.owner.state === 'dead' ? 'closed' : process;
   }
 
   get isParted(): boolean {
@@ -349,27 +367,24 @@ export class SimPeers {
       if (gotBytes === lengthBytes) settle(() => resolve({ kind: 'bytes' }));
       else fail(`the stream ended with ${gotBytes} of ${lengthBytes} bytes`);
     };
-    const target = this.#options.replicaAt(address)?.process;
+    const target = this.#processAt(address);
     const fault = this.#fault(lengthBytes, request.chunk.path, `${who.owner.name} -> ${address}`);
     const connection = new Connection(world, {
-      server: target?.owner ?? NO_OWNER,
+      server: typeof target === 'string' ? NO_OWNER : target.owner,
       receiver: { owner: who.owner, data, end, cut: () => fail('the connection was cut') },
       random,
       latencyMs,
       bytesPerMs: scenario.peer.bytesPerMs,
       fault: typeof fault === 'string' ? undefined : fault,
     });
-    const isParted = this.#partitions.has(pair(who.address, address));
+    const isParted = this.#isParted(who.address, address);
     const exchange: Exchange = { requester: who, from: who.address, to: address, connection, blocked: isParted };
     this.#exchanges.add(exchange);
     signal.addEventListener('abort', onAbort, { once: true });
     const cancelFirstByte = world.at(firstByteMs, who.owner, 'late', () => fail(`no answer within ${firstByteMs} ms`));
     watch(DEAD_AFTER_MS, true);
-    // The address is unused or unreachable: no response arrives.
-    const isUnreachable =
-      this.#options.replicaAt(address) === undefined || this.#options.replicaAt(address)?.state === 'removed';
-    if (isUnreachable || isParted || fault === 'lost request') return promise;
-    if (target === undefined || target.owner.state === 'dead' || fault === 'refused') {
+    if (target === 'nowhere' || isParted || fault === 'lost request') return promise;
+    if (target === 'closed' || fault === 'refused') {
       world.at(latencyMs, who.owner, 'refused', () => {
         if (!settled) attempt.dead();
         fail('connection refused');
@@ -484,13 +499,13 @@ export class SimPeers {
     attempt: Attempt,
     serve: (target: Incarnation) => Promise<T>,
   ): Promise<T> {
-    const { world, faults, capacityRandom, replicaAt } = this.#options;
+    const { world, faults, capacityRandom } = this.#options;
     const window = faults.window('report-errors');
     const isStruck = window !== undefined && capacityRandom.chance(window.probability);
     const fault = isStruck ? capacityRandom.pick(['lost request', 'lost answer', 'copy', 'copy'] as const) : undefined;
     if (fault === 'copy') {
-      const target = replicaAt(address)?.process;
-      if (target !== undefined)
+      const target = this.#processAt(address);
+      if (typeof target !== 'string')
         world.at(capacityRandom.magnitude(1, COPY_MS), target.owner, 'copy', () => void serve(target));
     }
     return this.#control(who, address, what, options, attempt, serve, fault === 'copy' ? undefined : fault);
@@ -520,7 +535,7 @@ export class SimPeers {
       settled = true;
       cancelSilence();
       signal.removeEventListener('abort', onAbort);
-      world.at(latencyMs, target?.owner ?? NO_OWNER, 'close', () =>
+      world.at(latencyMs, typeof target === 'string' ? NO_OWNER : target.owner, 'close', () =>
         aborter.abort(new OrcaError('cancelled', 'the requester closed the connection')),
       );
       finish();
@@ -542,15 +557,14 @@ export class SimPeers {
     world.note('rpc', `${who.owner.name} -> ${address} ${what}`);
     signal.addEventListener('abort', onAbort, { once: true });
     watch();
-    const replica = this.#options.replicaAt(address);
-    const target = replica?.process;
-    const isParted = this.#partitions.has(pair(who.address, address));
+    const target = this.#processAt(address);
+    const isParted = this.#isParted(who.address, address);
     const fault =
       ownFault ??
       (faults.strikes('peer-errors') &&
         random.pick(['refused', 'lost request', 'lost answer', 'lost answer'] as const));
-    if (replica === undefined || replica.state === 'removed' || isParted || fault === 'lost request') return promise;
-    if (target === undefined || target.owner.state === 'dead' || fault === 'refused') {
+    if (target === 'nowhere' || isParted || fault === 'lost request') return promise;
+    if (target === 'closed' || fault === 'refused') {
       world.at(latencyMs, who.owner, 'refused', () => {
         if (!settled) attempt.dead();
         fail('connection refused');
@@ -558,7 +572,7 @@ export class SimPeers {
       return promise;
     }
     const reply = (action: () => void): void => {
-      if (!this.#partitions.has(pair(who.address, address)))
+      if (!this.#isParted(who.address, address))
         world.at(latencyMs, who.owner, 'answer', () => settled || (lives++, attempt.alive(), action()));
     };
     let cancelProcessing = (): void => {};
@@ -620,7 +634,7 @@ export function describe(error: unknown): string {
   return `${error.stack ?? error.message}${cause}`;
 }
 
-function pair(a: PeerAddress, b: PeerAddress): string {
+function pair(a: string, b: string): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`;
 }
 

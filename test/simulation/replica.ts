@@ -1,10 +1,11 @@
 /**
- * Replicas: an address that successive processes use. A process is a real engine with its ports, its clock and its view of
+ * Replicas: an address that successive processes use, which is that of a worker of a pod. A process is a real engine with its ports, its clock and its view of
  * the cluster. When it dies, its events are dropped, and the next process starts with no state.
  */
 import type { ChunkPath, chunkFields } from '#cache/core/chunk.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import { peerSet } from '#cache/core/peer-set.ts';
+import type { Config } from '#cache/config/config.ts';
+import { workerConfig } from '#cache/config/workers.ts';
 import type { CapacitySettings } from '#cache/core/capacity/settings.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
 import type { EngineSettings } from '#cache/engine/options.ts';
@@ -23,10 +24,22 @@ import type { SimPeers } from './peers.ts';
 import type { CapacityPlan, Scenario } from './scenario.ts';
 import type { Owner, World } from './world.ts';
 
-export interface Replica {
-  readonly address: PeerAddress;
+/** The workers of one IP address, which come and go together. */
+export interface Pod {
+  readonly ip: string;
+  readonly replicas: readonly Replica[];
+  /** It runs a release without workers, which sees only the first one of other pods. */
+  readonly isEarlier: boolean;
   /** As the EndpointSlices report it. */
   state: 'serving' | 'terminating' | 'removed';
+  /** It drains, or has drained, and does not return. */
+  isLeaving: boolean;
+}
+
+export interface Replica {
+  readonly address: PeerAddress;
+  readonly pod: Pod;
+  readonly worker: number;
   /** Undefined between two processes. */
   process: Incarnation | undefined;
 }
@@ -80,7 +93,10 @@ export const ORIGIN_BUCKET = 'far-models';
 const BAD_CHUNK = 'cachestore: a stored chunk is corrupt and will be overwritten';
 export const STALE_IF_ERROR_MS = 86_400_000;
 
-export function settingsOf(scenario: Scenario): EngineSettings {
+/** A worker's settings are its share of those of its pod, as the configuration divides them. */
+function settingsOf(scenario: Scenario, { pod, worker }: Replica): EngineSettings {
+  const workers = pod.replicas.length;
+  const whole = { workers, memory: { budgetBytes: podBudgetBytes(scenario, pod) }, listen: { peer: {} }, edge: {} };
   return {
     origin: {
       id: 'far',
@@ -100,9 +116,14 @@ export function settingsOf(scenario: Scenario): EngineSettings {
       maxEntries: 1_000,
     },
     catalog: { maxEntries: scenario.catalogEntries },
-    memory: { budgetBytes: scenario.budgetBytes },
+    memory: workerConfig(whole as Config, worker).memory,
     edge: { listTtlMs: 0 },
   };
+}
+
+/** The budget is that of a pod with one worker, for each of them. */
+export function podBudgetBytes({ budgetBytes }: Scenario, { replicas }: Pod): number {
+  return replicas.length * budgetBytes;
 }
 
 function capacityAt({ settings, change }: CapacityPlan, nowMs: number): CapacitySettings {
@@ -110,13 +131,9 @@ function capacityAt({ settings, change }: CapacityPlan, nowMs: number): Capacity
 }
 
 /** `number`: the serial number of the process in the run. */
-export function startProcess(
-  parts: ReplicaParts,
-  number: number,
-  address: PeerAddress,
-  owners: readonly PeerAddress[],
-): Incarnation {
+export function startProcess(parts: ReplicaParts, number: number, replica: Replica, view: PeerSet): Incarnation {
   const { world, scenario } = parts;
+  const { address } = replica;
   const owner: Owner = { name: `${address}#${number}`, state: 'running' };
   const random = parts.random.fork(owner.name);
   const timers = new Set<object>();
@@ -136,7 +153,7 @@ export function startProcess(
     warnings: [],
     foundBad: new Map(),
     toldMissing: [],
-    view: peerSet(address, [...owners, address], []),
+    view,
     offsetMs: 0,
     deliveredBytes: 0,
     observedBytes: 0,
@@ -160,7 +177,7 @@ export function startProcess(
     close: async () => {},
   };
   self.engine = openEngine({
-    settings: settingsOf(scenario),
+    settings: settingsOf(scenario, replica),
     origin: parts.origin.portFor(self),
     store: parts.store.portFor(self),
     peers,

@@ -34,7 +34,9 @@ export const FAULTS = [
 ] as const;
 /** Only in runs with a bounded cachestore; drawn apart, so that other runs stay as they are. */
 export const CAPACITY_FAULTS = ['list-errors', 'remove-errors', 'denied', 'report-errors', 'evictor-crash'] as const;
-export type Fault = (typeof FAULTS)[number] | (typeof CAPACITY_FAULTS)[number];
+/** Only in runs with workers; drawn apart. */
+export const WORKER_FAULTS = ['worker-crash', 'roll'] as const;
+export type Fault = (typeof FAULTS)[number] | (typeof CAPACITY_FAULTS)[number] | (typeof WORKER_FAULTS)[number];
 
 export interface FaultWindow {
   readonly fault: Fault;
@@ -98,6 +100,20 @@ export interface PrewarmPlan {
   readonly forMs: number;
 }
 
+export interface PodPlan {
+  /** Processes, each a peer of its own. */
+  readonly workers: number;
+  /** The release before there were workers. */
+  readonly isEarlier: boolean;
+}
+
+/** All pods are replaced, one after the other. */
+export interface RollPlan {
+  readonly atMs: number;
+  readonly pods: PodPlan;
+  readonly stepMs: number;
+}
+
 export interface PinPlan {
   readonly name: string;
   readonly keys: readonly string[];
@@ -118,9 +134,13 @@ export interface Scenario {
   /** Nothing fails; most clients leave early. */
   readonly isImpatient: boolean;
   readonly activeMs: number;
+  /** Pods. */
   readonly replicas: number;
+  readonly pods: PodPlan;
+  readonly rolls: readonly RollPlan[];
   readonly chunkBytes: number;
   readonly tiers: readonly ChunkTier[];
+  /** Each process has it. */
   readonly budgetBytes: number;
   /** How often other memory use evicts from the memory tier; undefined = never. */
   readonly evictEveryMs: number | undefined;
@@ -163,6 +183,12 @@ const IMPATIENT_SHARE = 0.06;
 const CAPACITY_SHARE = 1 / 8;
 /** These seeds, of each eight, have prewarms; by number, so that others stay as they are. */
 const PREWARMED = 7;
+/** Likewise, pods with several workers. */
+const WITH_WORKERS = 3;
+/** With several workers: more of them are only slower. */
+const MOST_PODS = 3;
+const PREWARMED_SHARE = 0.2;
+const WORKER_FAULT_SHARE = 0.5;
 /** The last read of a chunk is known to the minute. */
 const MINUTE_MS = 60_000;
 
@@ -172,13 +198,16 @@ export function scenarioOf(seed: number): Scenario {
   const isOutage = random.fork('outage').chance(OUTAGE_SHARE);
   const isImpatient = !isOutage && random.fork('impatient').chance(IMPATIENT_SHARE);
   const isBounded = !isOutage && !isImpatient && random.fork('bounded').chance(CAPACITY_SHARE);
-  const faults = isOutage
+  const isMulti = seed % 8 === WITH_WORKERS;
+  const chosen = isOutage
     ? new Set<Fault>(['origin-down'])
     : isImpatient
       ? chooseImpatience(random.fork('impatience'))
       : isBounded
         ? chooseFaults(random.fork('faults')).union(chooseCapacityFaults(random.fork('capacity-faults')))
         : chooseFaults(random.fork('faults'));
+  const workerFaults = isMulti && !isOutage && !isImpatient ? chooseWorkerFaults(random.fork('worker-faults')) : [];
+  const faults = chosen.union(new Set(workerFaults));
   const shortMs = Math.round(isOutage ? shape.magnitude(60_000, 120_000) : shape.magnitude(4_000, 90_000));
   const activeMs = isBounded ? shortMs + random.fork('length').int(MINUTE_MS, 4 * MINUTE_MS) : shortMs;
   const isSparse = random.fork('sparse').chance(SPARSE_SHARE);
@@ -190,17 +219,24 @@ export function scenarioOf(seed: number): Scenario {
     : Math.max(4 * leastBudgetBytes, 96 * MIB);
   const objects = chooseObjects(shape, chunkBytes, tiers);
   const freshness = chooseFreshness(random.fork('freshness'), isOutage);
+  const count = shape.int(3, 6);
   return {
     seed,
     faults,
     windows: isOutage
       ? chooseOutage(random.fork('windows'), activeMs)
-      : chooseWindows(random.fork('windows'), faults, activeMs),
+      : [
+          ...chooseWindows(random.fork('windows'), chosen, activeMs),
+          ...chooseWindows(random.fork('worker-windows'), new Set(workerFaults), activeMs),
+        ],
     // What was evicted comes from the origin again.
     isCalm: faults.size === 0 && !isBounded,
     isImpatient,
     activeMs,
-    replicas: shape.int(3, 6),
+    replicas: isMulti ? Math.min(count, MOST_PODS) : count,
+    ...(isMulti
+      ? chooseWorkers(random.fork('workers'), faults.has('roll'), activeMs)
+      : { pods: { workers: 1, isEarlier: false }, rolls: [] }),
     chunkBytes,
     tiers,
     budgetBytes,
@@ -218,9 +254,35 @@ export function scenarioOf(seed: number): Scenario {
     peer: { latencyMs: shape.magnitude(0.1, 2), bytesPerMs: shape.magnitude(50_000, 1_000_000) },
     objects,
     clients: chooseClients(random.fork('clients'), faults, activeMs, objects, chunkBytes, { isSparse, isImpatient }),
-    prewarms: seed % 8 === PREWARMED ? choosePrewarms(random.fork('prewarms'), activeMs, objects) : [],
+    prewarms:
+      seed % 8 === PREWARMED || (isMulti && random.fork('prewarmed').chance(PREWARMED_SHARE))
+        ? choosePrewarms(random.fork('prewarms'), activeMs, objects)
+        : [],
     capacity: isBounded ? chooseCapacity(random.fork('capacity'), activeMs, objects, largestChunkBytes) : undefined,
   };
+}
+
+function chooseWorkerFaults(random: Random): Fault[] {
+  return WORKER_FAULTS.filter(() => random.chance(WORKER_FAULT_SHARE));
+}
+
+/** From one worker to several or back, and sometimes back again; a release without workers has one. */
+function chooseWorkers(random: Random, isRolled: boolean, activeMs: number): Pick<Scenario, 'pods' | 'rolls'> {
+  const several = random.pick([2, 2, 3]);
+  if (!isRolled) return { pods: { workers: several, isEarlier: false }, rolls: [] };
+  const one: PodPlan = { workers: 1, isEarlier: random.chance(0.5) };
+  const many: PodPlan = { workers: several, isEarlier: false };
+  const [from, to] = random.pick([
+    [one, many],
+    [one, many],
+    [many, one],
+    [many, { ...many, workers: 5 - several }],
+  ] as const);
+  const roll = (atMs: number, pods: PodPlan): RollPlan => ({ atMs, pods, stepMs: random.int(1_000, 8_000) });
+  const first = roll(random.int(0, activeMs), to);
+  const isRolledBack = random.chance(0.4);
+  const endMs = first.atMs + MOST_PODS * first.stepMs;
+  return { pods: from, rolls: isRolledBack ? [first, roll(endMs + random.int(0, 20_000), from)] : [first] };
 }
 
 function choosePrewarms(random: Random, activeMs: number, objects: Scenario['objects']): PrewarmPlan[] {

@@ -2,26 +2,17 @@
  * One run: real engines in a simulated world, with a workload and faults that are derived from one seed, and the oracle
  * that judges it. The same seed produces the same run, event for event.
  */
-import type { PeerAddress } from '#cache/engine/ports.ts';
 import { chunkPathPrefix, chunkSizeFor } from '#cache/core/chunk.ts';
 import { hasCode } from '#cache/core/errors.ts';
-import { peerSet } from '#cache/core/peer-set.ts';
 import { Clients, type Exchange } from './client.ts';
 import { CapacityOracle } from './capacity-oracle.ts';
+import { Cluster } from './cluster.ts';
 import { Faults } from './faults.ts';
 import { Ledger, type Excuses, type Moment } from './ledger.ts';
 import { SimOrigin } from './origin.ts';
 import { describe, SimPeers } from './peers.ts';
 import { randomOf, type Random } from './random.ts';
-import {
-  kill,
-  ORIGIN_BUCKET,
-  startProcess,
-  stopLoops,
-  type Incarnation,
-  type Replica,
-  type ReplicaParts,
-} from './replica.ts';
+import { ORIGIN_BUCKET, podBudgetBytes, stopLoops, type Incarnation } from './replica.ts';
 import {
   KIB,
   scenarioOf,
@@ -85,7 +76,6 @@ const PREEMPTED_MS = 1_100;
 const SPREAD_CHUNKS = 16;
 /** Timers that may still be running, such as that of an abandoned fill (2 s). */
 const LAST_TIMERS_MS = 5_000;
-const MAX_REPLICAS = 7;
 /** What other caches and other software have in the cachestore. */
 const FOREIGN_NAMES = [
   'other/00/0',
@@ -124,16 +114,13 @@ class Run {
   readonly #peers: SimPeers;
   readonly #clients: Clients;
   readonly #walkers: Walkers;
-  readonly #parts: ReplicaParts;
-  readonly #replicas: Replica[] = [];
+  readonly #cluster: Cluster;
   readonly #raceMs: number;
-  #started = 0;
   /** The last moment at which views differed, or a replica in them did not answer. */
   #unstableOrder = -1;
   #unstableMs = -Infinity;
   /** The last moment at which a replica's breaker kept it from the origin. */
   #breakerMs = -Infinity;
-  #viewsAreHeld = false;
   #isQuiet = false;
 
   constructor(scenario: Scenario, log: ((line: string) => void) | undefined) {
@@ -146,7 +133,7 @@ class Run {
       this.#excuses(path, since, later),
     );
     this.#origin = new SimOrigin(world, scenario, this.#faults, this.#ledger, this.#random.fork('origin'), {
-      isStable: () => this.#isStable() && world.nowMs - this.#unstableMs > this.#raceMs,
+      isStable: () => this.#cluster.isStable() && world.nowMs - this.#unstableMs > this.#raceMs,
     });
     this.#capacity = new CapacityOracle(world, scenario);
     const capacityRandom = this.#random.fork('capacity');
@@ -174,19 +161,28 @@ class Run {
       ledger: this.#ledger,
       random: this.#random.fork('peers'),
       capacityRandom: capacityRandom.fork('reports'),
-      replicaAt: (address) => this.#replicas.find((replica) => replica.address === address),
+      replicaAt: (address) => this.#cluster.replicaAt(address),
+      isPod: (ip) => this.#cluster.isPod(ip),
       progressOf: (requestId) => this.#clients.progressOf(requestId),
     });
-    this.#parts = {
+    this.#cluster = new Cluster({
       world,
       scenario,
-      origin: this.#origin,
-      store: this.#store,
       peers: this.#peers,
-      ledger: this.#ledger,
-      capacity: this.#capacity,
-      random: this.#random.fork('engines'),
-    };
+      random: this.#random,
+      workerRandom: this.#random.fork('workers'),
+      parts: {
+        world,
+        scenario,
+        origin: this.#origin,
+        store: this.#store,
+        peers: this.#peers,
+        ledger: this.#ledger,
+        capacity: this.#capacity,
+        random: this.#random.fork('engines'),
+      },
+      onDrained: (process) => this.#drained(process),
+    });
     world.afterEach(() => this.#check());
   }
 
@@ -194,8 +190,7 @@ class Run {
     const { world } = this;
     const scenario = this.#scenario;
     for (const { key, sizeBytes } of scenario.objects) this.#origin.put(key, sizeBytes);
-    for (let i = 0; i < scenario.replicas; i++) this.#addReplica();
-    for (const replica of this.#replicas) this.#boot(replica);
+    this.#cluster.start(scenario.replicas);
     for (const window of scenario.windows) this.#schedule(window);
     for (
       let atMs = scenario.evictEveryMs ?? Infinity;
@@ -210,10 +205,11 @@ class Run {
     this.#heal();
     if (scenario.prewarms.length > 0) await this.#walkers.stop();
     await this.#settle('requests end', () => this.#clients.running.size === 0);
-    await world.run(world.nowMs + RECOVERY_MS);
+    await world.run(Math.max(world.nowMs, rollsEndMs(scenario)) + RECOVERY_MS);
+    this.#cluster.checkAgreement();
     if (isFaultless(scenario)) this.#ledger.checkSparse(scenario.isCalm);
     await this.#readEverythingAgain();
-    await this.#settle('fills end', () => this.#live().every(isIdle));
+    await this.#settle('fills end', () => this.#cluster.live().every(isIdle));
     if (scenario.capacity !== undefined) await this.#checkCapacity(scenario.capacity);
     await this.#shutDown();
   }
@@ -238,72 +234,12 @@ class Run {
     };
   }
 
-  // -- replicas and views
-
-  #addReplica(): Replica {
-    const address = `10.0.0.${this.#replicas.length + 1}:8444` as PeerAddress;
-    const replica: Replica = { address, state: 'serving', process: undefined };
-    this.#replicas.push(replica);
-    return replica;
-  }
-
-  #boot(replica: Replica): void {
-    const owners = this.#addresses('serving');
-    replica.process = startProcess(this.#parts, ++this.#started, replica.address, owners);
-    replica.process.setView(peerSet(replica.address, owners, this.#addresses('terminating')));
-    this.world.note('boot', replica.process.owner.name);
-  }
-
-  #addresses(state: Replica['state']): PeerAddress[] {
-    return this.#replicas.filter((replica) => replica.state === state).map(({ address }) => address);
-  }
-
-  #live(): Incarnation[] {
-    const live: Incarnation[] = [];
-    for (const { process } of this.#replicas)
-      if (process !== undefined && process.owner.state !== 'dead') live.push(process);
-    return live;
-  }
-
-  /** The Service has changed: each replica learns of it after a delay of its own. */
-  #announce(): void {
-    for (const process of this.#live()) {
-      const delayMs = 100 + this.#random.next() ** 2 * 3_000;
-      this.world.at(delayMs, process.owner, 'view', () => this.#updateView(process));
-    }
-  }
-
-  #updateView(process: Incarnation): void {
-    if (this.#viewsAreHeld) return;
-    const owners = new Set(this.#addresses('serving'));
-    const terminating = this.#addresses('terminating');
-    // A replica owns chunks until its own view shows it terminating.
-    if (!terminating.includes(process.address)) owners.add(process.address);
-    process.setView(peerSet(process.address, owners, terminating));
-    this.world.note('view', `${process.owner.name} sees ${process.view.owners.join(' ')}`);
-  }
-
-  /** Whether all replicas have the same owners, all of which run and are reachable. */
-  #isStable(live = this.#live()): boolean {
-    const [first] = live;
-    if (first === undefined || this.#peers.isParted) return false;
-    return (
-      live.every(({ owner, view }) => owner.state === 'running' && view.epoch === first.view.epoch) &&
-      first.view.owners.every((address) =>
-        this.#replicas.some(
-          (replica) =>
-            replica.address === address && replica.process !== undefined && replica.process.owner.state === 'running',
-        ),
-      )
-    );
-  }
-
   /** Further excuses for a byte that two fills fetch, which began at `since` and `later`. */
   #excuses(path: string, since: Moment, later: Moment): Excuses {
     const intactMs = this.#store.intactSinceMs(path);
     // The replica that fills may have been chosen a while before its first origin request.
     const isStable =
-      this.#isStable() && this.#unstableOrder < since.order && since.atMs - this.#unstableMs > this.#raceMs;
+      this.#cluster.isStable() && this.#unstableOrder < since.order && since.atMs - this.#unstableMs > this.#raceMs;
     return {
       store: this.#storeExcuse(path),
       replicas: isStable ? undefined : 'replicas differed over who has to fill',
@@ -312,7 +248,7 @@ class Run {
   }
 
   #storeExcuse(path: string): string | undefined {
-    const closed = this.#live().find(({ engine }) => engine.store.breaker.state !== 'closed');
+    const closed = this.#cluster.live().find(({ engine }) => engine.store.breaker.state !== 'closed');
     if (closed !== undefined) return `${closed.owner.name} has an open cachestore breaker`;
     // A corrupt chunk is overwritten once in ten minutes; until then it is filled for each reader, and not committed.
     return this.#store.isBad(path) ? 'the cachestore’s copy is corrupt' : undefined;
@@ -349,40 +285,39 @@ class Run {
       case 'clock-step': {
         const stepMs = Math.round((window.way < 0.5 ? -1 : 1) * random.magnitude(1_000, 600_000));
         times(window.fromMs, () => {
-          const process = this.#victim(window);
+          const process = this.#cluster.victim(window);
           if (process === undefined) return;
-          process.offsetMs += stepMs;
+          // The workers of a pod have the clock of their node.
+          for (const worker of this.#cluster.workersWith(process)) worker.offsetMs += stepMs;
           this.#ledger.excuseAll(`the clock of ${process.owner.name} steps by ${stepMs} ms`);
         });
         break;
       }
       case 'freeze':
-        times(window.fromMs, () => this.#freeze(window, random.int(100, 15_000)));
+        times(window.fromMs, () => this.#cluster.freeze(window, random.int(100, 15_000)));
         break;
       case 'partition':
-        times(window.fromMs, () => this.#partition(window));
+        times(window.fromMs, () => this.#cluster.partition(window));
         break;
       case 'crash':
-        times(window.fromMs, () => this.#crash(window, random.int(500, 20_000)));
+        times(window.fromMs, () => this.#cluster.crash(window, random.int(500, 20_000)));
         break;
       case 'leave':
-        times(window.fromMs, () => this.#leave(window));
+        times(window.fromMs, () => this.#cluster.leave(window));
         break;
       case 'join':
-        times(window.fromMs, () => this.#joinReplica());
+        times(window.fromMs, () => this.#cluster.join());
         break;
       case 'skew':
-        times(window.fromMs, () => this.#skew(window));
+        times(window.fromMs, () => this.#cluster.skew(window));
+        break;
+      case 'worker-crash':
+        repeat(() => this.#cluster.crashWorker(random.next()));
         break;
       default:
         // All other faults affect single calls.
         break;
     }
-  }
-
-  #victim(window: FaultWindow): Incarnation | undefined {
-    const live = this.#live();
-    return live[Math.floor(window.which * live.length)];
   }
 
   #objectOf(window: FaultWindow): Scenario['objects'][number] {
@@ -395,84 +330,21 @@ class Run {
     this.#origin.put(key, random.chance(0.6) ? sizeBytes : Math.round(sizeBytes * random.next() * 1.2) + 1);
   }
 
-  #freeze(window: FaultWindow, forMs: number): void {
-    const process = this.#victim(window);
-    if (process === undefined || process.owner.state !== 'running') return;
-    process.owner.state = 'frozen';
-    this.world.note('freeze', `${process.owner.name} for ${forMs} ms`);
-    this.world.at(forMs, NO_OWNER, 'thaw', () => this.world.thaw(process.owner));
-  }
-
-  #partition(window: FaultWindow): void {
-    const a = this.#replicas[Math.floor(window.which * this.#replicas.length)]!.address;
-    const b = this.#replicas[Math.floor(window.way * this.#replicas.length)]!.address;
-    if (a === b) return;
-    this.#peers.part(a, b);
-    this.world.note('partition', `${a} | ${b}`);
-    this.world.at(window.toMs - window.fromMs, NO_OWNER, 'join', () => this.#peers.join(a, b));
-  }
-
-  #crash(window: FaultWindow, downMs: number): void {
-    this.#crashProcess(this.#victim(window), window.way < 0.5, downMs);
-  }
-
   /** Between a removal and what the replica records of it. */
   #mayCrash(process: Incarnation, random: Random): void {
     const window = this.#faults.window('evictor-crash');
     if (window === undefined || !random.chance(window.probability / 4)) return;
     const [isNoticed, downMs] = [random.chance(0.5), random.int(500, 20_000)];
     this.world.at(random.chance(0.5) ? 0 : random.magnitude(0.1, 500), NO_OWNER, 'crash', () => {
-      if (process.owner.state !== 'dead') this.#crashProcess(process, isNoticed, downMs);
+      this.#cluster.crashProcess(process, isNoticed, downMs);
     });
   }
 
-  #crashProcess(process: Incarnation | undefined, isNoticed: boolean, downMs: number): void {
-    const replica = this.#replicas.find((candidate) => candidate.process === process);
-    if (process === undefined || replica === undefined || this.#live().length < 2) return;
-    this.world.note('crash', process.owner.name);
-    kill(process, this.#parts);
-    replica.process = undefined;
-    if (isNoticed && replica.state === 'serving') {
-      replica.state = 'removed';
-      this.#announce();
-    }
-    this.world.at(downMs, NO_OWNER, 'restart', () => {
-      if (replica.state === 'terminating') return;
-      replica.state = 'serving';
-      this.#boot(replica);
-      this.#announce();
-    });
-  }
-
-  #leave(window: FaultWindow): void {
-    const process = this.#victim(window);
-    const replica = this.#replicas.find((candidate) => candidate.process === process);
-    if (process === undefined || replica?.state !== 'serving' || this.#addresses('serving').length < 2) return;
-    this.world.note('leave', process.owner.name);
-    replica.state = 'terminating';
-    this.#announce();
-    void this.#drain(replica, process);
-  }
-
-  /** Shuts down as `main.ts` does, within the same limits. */
-  async #drain(replica: Replica, process: Incarnation): Promise<void> {
-    const { clock, engine } = process;
-    await clock.sleep(5_000);
-    for (let waitedMs = 0; waitedMs < 60_000 && process.serving > 0; waitedMs += 250) await clock.sleep(250);
-    const limit = new AbortController();
-    const cancel = clock.after(10_000, () => limit.abort());
-    stopLoops(process);
-    await engine.flush(limit.signal);
-    cancel();
+  #drained(process: Incarnation): void {
     // A HEAD may still be in flight after its client has left, and a file operation may not have returned.
     const { limiter } = process.engine;
     const { hungOperations = 0 } = process.owner;
     if (isIdle(process) && limiter.running + limiter.queued + hungOperations === 0) this.#checkGivenBack(process);
-    this.world.note('left', process.owner.name);
-    kill(process, this.#parts);
-    replica.process = undefined;
-    replica.state = 'removed';
-    this.#announce();
   }
 
   #scheduleCapacity({ pins, overwrites }: CapacityPlan): void {
@@ -480,7 +352,7 @@ class Run {
     for (const name of FOREIGN_NAMES) this.#store.plant(name, new Uint8Array(FOREIGN_BYTES));
     const act = (atMs: number, replica: number, what: string, action: (at: Incarnation) => Promise<void>): void => {
       world.at(atMs, NO_OWNER, what, () => {
-        const running = this.#live().filter(({ owner }) => owner.state === 'running');
+        const running = this.#cluster.live().filter(({ owner }) => owner.state === 'running');
         const process = running[Math.floor(replica * running.length)];
         if (process === undefined) return;
         action(process).catch((error: unknown) => {
@@ -535,70 +407,38 @@ class Run {
     this.#isQuiet = true;
     await world.run(world.nowMs + minAgeMs + QUIET_SWEEPS * sweepIntervalMs + QUIET_MS);
     this.#isQuiet = false;
-    if (world.violation === undefined) this.#capacity.checkQuiet(this.#live(), this.#store.stored(), evicted);
-  }
-
-  #joinReplica(): void {
-    if (this.#replicas.length >= MAX_REPLICAS) return;
-    this.#boot(this.#addReplica());
-    this.#announce();
-  }
-
-  /** Gives one replica a view that differs from all others. */
-  #skew(window: FaultWindow): void {
-    const process = this.#victim(window);
-    if (process === undefined) return;
-    const all = this.#addresses('serving');
-    const wrong = all.filter(
-      (address, index) => address === process.address || (index / all.length + window.way) % 1 < 0.5,
-    );
-    if (window.way > 0.8) wrong.push('10.0.9.9:8444' as PeerAddress);
-    process.setView(peerSet(process.address, [...wrong, process.address], []));
-    this.world.note('skew', `${process.owner.name} sees ${process.view.owners.join(' ')}`);
-    this.world.at(window.toMs - window.fromMs, process.owner, 'view', () => this.#updateView(process));
+    if (world.violation === undefined) this.#capacity.checkQuiet(this.#cluster.live(), this.#store.stored(), evicted);
   }
 
   #heal(): void {
     this.#faults.heal();
     this.world.note('heal', '');
-    for (const process of this.#live()) this.world.thaw(process.owner);
-    for (const a of this.#replicas) for (const b of this.#replicas) this.#peers.join(a.address, b.address);
-    for (const replica of this.#replicas)
-      if (replica.process === undefined && replica.state === 'serving') this.#boot(replica);
     for (const { key, sizeBytes } of this.#scenario.objects)
       if (this.#origin.current(key) === undefined) this.#origin.put(key, sizeBytes);
-    this.#announce();
+    this.#cluster.heal();
   }
 
   /** Evicts as the demand of other readers would. */
   #evict(): void {
-    for (const { engine } of this.#live()) if (this.#random.chance(0.7)) engine.memoryTier.evict(Infinity);
+    for (const { engine } of this.#cluster.live()) if (this.#random.chance(0.7)) engine.memoryTier.evict(Infinity);
     this.#ledger.evicted();
   }
 
   // -- the workload
 
   #arrive(plan: ClientPlan): void {
-    const process = this.#serving(plan.replica);
+    const process = pickOne(this.#cluster.reachable(), plan.replica);
     if (process !== undefined) void this.#clients.start(plan, process);
   }
 
   #prewarm(plan: PrewarmPlan): void {
-    const process = this.#serving(plan.replica);
+    const process = pickOne(this.#cluster.reachable(), plan.replica);
     if (process !== undefined) this.#walkers.start(plan, process);
-  }
-
-  /** `which`: in [0, 1). */
-  #serving(which: number): Incarnation | undefined {
-    const serving = this.#replicas.flatMap(({ state, process }) =>
-      state !== 'removed' && process !== undefined && process.owner.state !== 'dead' ? [process] : [],
-    );
-    return serving[Math.floor(which * serving.length)];
   }
 
   /** After the faults, every object is readable through every replica: as a whole through one, and a range through each. */
   async #readEverythingAgain(): Promise<void> {
-    const serving = this.#live().filter(({ address }) => this.#addresses('serving').includes(address));
+    const serving = this.#cluster.serving();
     for (const [at, process] of serving.entries())
       for (const [number, { key }] of this.#scenario.objects.entries()) {
         const sizeBytes = this.#origin.current(key)?.sizeBytes ?? 0;
@@ -637,8 +477,8 @@ class Run {
 
   /** After each event. */
   #check(): void {
-    const live = this.#live();
-    if (!this.#isStable(live)) {
+    const live = this.#cluster.live();
+    if (!this.#cluster.isStable(live)) {
       this.#unstableOrder = this.world.order;
       this.#unstableMs = this.world.nowMs;
     }
@@ -745,10 +585,10 @@ class Run {
   async #shutDown(): Promise<void> {
     const { world } = this;
     if (world.violation !== undefined) return;
-    for (const process of this.#live()) stopLoops(process);
+    for (const process of this.#cluster.live()) stopLoops(process);
     // Timers set before may still fire once; no new timer may be set.
     await world.run(world.nowMs + LAST_TIMERS_MS);
-    for (const process of this.#live()) {
+    for (const process of this.#cluster.live()) {
       this.#checkGivenBack(process);
       if (process.timers.size > 0)
         world.violate('everything is released', `${process.owner.name} is left with ${process.timers.size} timers`);
@@ -810,4 +650,14 @@ function hasOpenBreaker({ engine }: Incarnation): boolean {
 
 function isIdle({ engine, serving }: Incarnation): boolean {
   return serving === 0 && engine.flights.count === 0 && engine.sparse.running === 0 && engine.outbox.count === 0;
+}
+
+/** `which`: in [0, 1). */
+function pickOne<T>(items: readonly T[], which: number): T | undefined {
+  return items[Math.floor(which * items.length)];
+}
+
+function rollsEndMs({ rolls, replicas }: Scenario): number {
+  // Replicas may have joined before.
+  return Math.max(0, ...rolls.map(({ atMs, stepMs }) => atMs + 2 * replicas * stepMs));
 }
