@@ -120,7 +120,7 @@ export function parsePeerAddress(text: string): PeerAddress {
 
 interface FlatEndpoint {
   readonly ip: string;
-  /** Of its workers; empty = the slice does not tell. */
+  /** One for each of its workers; empty = the slice names no peer port. */
   readonly ports: readonly number[];
   readonly state: EndpointState;
 }

@@ -61,5 +61,5 @@ function ended(cause?: unknown): OrcaError {
 }
 
 function late(timeoutMs: number): OrcaError {
-  return new OrcaError('overloaded', `no answer of the worker within ${timeoutMs} ms`);
+  return new OrcaError('overloaded', `the worker did not respond within ${timeoutMs} ms`);
 }

@@ -1,4 +1,4 @@
-/** The other answers of the ops API, of several workers as of one replica. */
+/** Merges what several workers return for the other paths of the ops API into the response of one replica. */
 import type { describeChunks } from '#cache/http/ops/object-chunks.ts';
 import type { topOf } from '#cache/http/ops/top.ts';
 

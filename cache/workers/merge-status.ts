@@ -64,7 +64,7 @@ export function mergeStatus(statuses: readonly [WorkerStatus, ...WorkerStatus[]]
       ...(statuses.some(({ store }) => store.versioned === true) && { versioned: true }),
       hung: sum(all(({ store }) => store.hung)),
     },
-    // A worker that has just been started has not heard of all shards yet.
+    // A worker that has just been started does not know all shards yet.
     capacity: (statuses.find(({ capacity }) => capacity['state'] !== 'counting') ?? first).capacity,
     peers: { ...first.peers, staleMs: Math.max(...all(({ peers }) => peers.staleMs)) },
     memory: mergeRecords(

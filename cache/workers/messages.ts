@@ -23,12 +23,12 @@ export type FromWorker =
   | { readonly type: 'ready' }
   | ({ readonly type: 'answer'; readonly id: number } & OpsAnswer);
 
-/** Only the supervisor can ask for it: the metrics as JSON, to be aggregated. */
+/** Only the supervisor can request it: the metrics as JSON, to be aggregated. */
 export const WORKER_METRICS_PATH = '/worker/metrics';
 
-/** `INDEX/COUNT`: how the supervisor tells a process which worker it is. */
+/** `INDEX/COUNT`: the environment variable that makes a process a worker. */
 export const WORKER_VARIABLE = 'ORCA_WORKER';
-/** The exit status of a worker whose configuration is invalid (EX_CONFIG of sysexits.h): another start would not help. */
+/** The exit status of a worker whose configuration is invalid (EX_CONFIG in BSD): another start would not help. */
 export const CONFIG_EXIT_CODE = 78;
 
 export interface WorkerIdentity {

@@ -16,7 +16,7 @@ const PURGE_TIMEOUT_MS = 122_000;
 
 export interface OpsAppOptions {
   readonly slots: readonly WorkerSlot[];
-  /** Of the supervisor itself. */
+  /** The supervisor's own metrics. */
   readonly registry: Registry;
   readonly memory: MetricMemory;
   readonly isStopping: () => boolean;
@@ -123,7 +123,7 @@ function mergedHandler<T>(
   };
 }
 
-/** To the first worker: what it answers is true of the whole cache. */
+/** Passes a request to the first worker, whose response holds for the whole cache. */
 async function forward(slots: readonly WorkerSlot[], c: Context, timeoutMs: number): Promise<Response> {
   const [slot] = answering(slots);
   if (slot === undefined) return noWorker();
@@ -136,7 +136,7 @@ async function forward(slots: readonly WorkerSlot[], c: Context, timeoutMs: numb
   }
 }
 
-/** Ready ones first, so that a worker that has just been started again is asked only if it is the only one. */
+/** Ready ones first, so that a worker that has just been started again is used only if it is the only one. */
 function answering(slots: readonly WorkerSlot[]): WorkerSlot[] {
   const inState = (...states: readonly string[]) => slots.filter((slot) => states.includes(slot.state()));
   const running = inState('running', 'stopping');

@@ -8,12 +8,12 @@ import type { Log } from '#shared/log.ts';
 import { openChannel, type Channel } from './channel.ts';
 import { CONFIG_EXIT_CODE, type FromWorker, type OpsAnswer, type OpsRequest } from './messages.ts';
 
-/** The first start after a crash is nearly immediate; one crash after the other must not take the CPU of the others. */
+/** The first start after a crash is nearly immediate; one crash after the other must not take the CPU of the other workers. */
 const BACKOFF_INITIAL_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
 /** A worker that ran for this long has not failed because of its start. */
 const STABLE_AFTER_MS = 60_000;
-/** How often a worker is asked whether its event loop turns. */
+/** How often a worker must show that its event loop turns. */
 const PING_MS = 5_000;
 /** A minute without any message: a full garbage collection, or a starved container, is shorter. */
 const MAX_MISSED_PINGS = 12;

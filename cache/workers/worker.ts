@@ -1,4 +1,4 @@
-/** A worker's end of the channel to its supervisor: it answers for its ops API, and tells how far its start has come. */
+/** A worker's end of the channel to its supervisor: it serves its ops API, and reports the progress of its start. */
 import type { Hono } from 'hono';
 import type { Registry } from 'prom-client';
 import { asOrcaError } from '#cache/core/errors.ts';

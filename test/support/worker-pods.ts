@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { keepSaid } from './evidence.ts';
-import { freePort } from './free-port.ts';
 import { http } from './http.ts';
 import { readMetric } from './metric.ts';
 import { until } from './until.ts';
@@ -70,8 +69,8 @@ export async function startWorkerPods(options: WorkerPodsOptions): Promise<Worke
   await writeFile(join(directory, 'credentials/secret-access-key'), 'any');
   const ports = await Promise.all(
     Array.from({ length: count }, async () => ({
-      edge: await freePort(),
-      ops: await freePort(),
+      edge: await freePorts(1),
+      ops: await freePorts(1),
       peer: await freePorts(workers),
     })),
   );
@@ -164,10 +163,13 @@ async function stop(child: ChildProcess, exited: Promise<unknown>): Promise<void
   clearTimeout(tooLong);
 }
 
-/** The first of `count` successive ports on which no process listens at the moment. */
+/**
+ * The first of `count` successive ports on which no process listens at the moment; below those that the kernel gives to
+ * outgoing connections, because a worker opens its port later, and again.
+ */
 async function freePorts(count: number): Promise<number> {
   for (;;) {
-    const first = await freePort();
+    const first = 10_000 + Math.floor(Math.random() * 20_000);
     const all = Array.from({ length: count }, (_, index) => isFree(first + index));
     if ((await Promise.all(all)).every(Boolean)) return first;
   }

@@ -47,8 +47,8 @@ export async function describeChunks(options: ChunksOptions, query: ChunksQuery,
       to: chunk.range.to,
       path: chunk.path,
       coordinator: rankPeers(chunk.path, owners, 1)[0] ?? self,
-      // Null = the cachestore was not queried, or did not answer.
-      stored: stored?.version === undefined ? null : inStore?.sizeBytes === chunk.lengthBytes,
+      // Null = the cachestore was not queried, or did not answer. A file has the chunk's metadata after its bytes.
+      stored: stored?.version === undefined ? null : inStore !== undefined && inStore.sizeBytes >= chunk.lengthBytes,
       ...(inStore !== undefined && { storedBytes: inStore.sizeBytes, storedAtMs: inStore.modifiedMs }),
       inMemory: engine.memoryTier.has(chunk.path),
       filling: engine.flights.get(chunk.path) !== undefined,

@@ -162,7 +162,7 @@ describe('workers', () => {
     expect(set.owners).toEqual(['10.0.0.1:8444', '10.0.0.1:8445', '10.0.0.2:8444', '10.0.0.2:8445']);
   });
 
-  test('of one pod have the same view, also while the slices do not contain it', () => {
+  test('have the same view within a pod, also while the slices do not contain it', () => {
     for (const slices of [
       [],
       [slice({ '10.0.0.2': up })],
@@ -198,24 +198,27 @@ describe('workers', () => {
     expect(set.terminating).toEqual(['10.0.0.1:8444', '10.0.0.1:8445']);
   });
 
-  test.for(['peer-0', 'peer-01', 'peer-16', 'peer-1x', 'xpeer', 'peers'])('a port named %s is none', (name) => {
-    const others = [
-      { name: 'peer', port: 8444 },
-      { name, port: 9000 },
-      { name: null, port: 9001 },
-    ];
-    expect(peerSetOf([slice({ '10.0.0.2': up }, { ports: others })], SELF).owners).toEqual([
-      '10.0.0.1:8444',
-      '10.0.0.2:8444',
-    ]);
-  });
+  test.for(['peer-0', 'peer-01', 'peer-16', 'peer-1x', 'xpeer', 'peers'])(
+    'a port named %s is not a peer port',
+    (name) => {
+      const others = [
+        { name: 'peer', port: 8444 },
+        { name, port: 9000 },
+        { name: null, port: 9001 },
+      ];
+      expect(peerSetOf([slice({ '10.0.0.2': up }, { ports: others })], SELF).owners).toEqual([
+        '10.0.0.1:8444',
+        '10.0.0.2:8444',
+      ]);
+    },
+  );
 
-  test('a port without a number is none', () => {
+  test('a port without a number is ignored', () => {
     const some = [{ name: 'peer', port: 8444 }, { name: 'peer-1', port: null }, { name: 'peer-2' }];
     expect(peerSetOf([slice({ '10.0.0.2': up }, { ports: some })], SELF).owners).toHaveLength(2);
   });
 
-  test('of an IPv6 address keep its brackets', () => {
+  test('with an IPv6 address keep its brackets', () => {
     expect(expandWorkers(parsePeerAddress('[fd00::1]:8444'), 2)).toEqual(['[fd00::1]:8444', '[fd00::1]:8445']);
   });
 

@@ -27,7 +27,7 @@ test('a request without an answer in time is rejected, and a late answer is igno
   const late = channel.ask(request, 100);
   const failure = late.catch((error: unknown) => error);
   await clock.advance(100);
-  expect(await failure).toMatchObject({ message: 'no answer of the worker within 100 ms' });
+  expect(await failure).toMatchObject({ message: 'the worker did not respond within 100 ms' });
   channel.receive({ type: 'answer', id: sent[0]!.id, status: 200, headers: {}, body: '' });
 });
 
@@ -44,7 +44,7 @@ test('more than the limit are rejected until one is answered', async () => {
   expect((await all).filter(({ status }) => status === 'rejected')).toHaveLength(MAX_IN_FLIGHT);
 });
 
-test('a closed channel rejects what is in flight and what comes later', async () => {
+test('a closed channel rejects the requests in flight and every later one', async () => {
   const { channel, clock } = open();
   const asked = channel.ask(request, 100);
   channel.close();

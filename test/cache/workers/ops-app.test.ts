@@ -82,7 +82,7 @@ describe('/readyz', () => {
     expect(await statusOf(() => {}, { isStopping: true })).toBe(503);
   });
 
-  test('tells the checks of each worker', async () => {
+  test('lists the checks of each worker', async () => {
     const { app, fakes } = open(3);
     fakes[1]!.state = 'restarting';
     delete fakes[2]!.answers['/readyz'];
@@ -193,7 +193,7 @@ describe('other paths', () => {
     expect(await (await app.request('/prewarms')).json()).toEqual({ prewarms: [{ uid: 'u0' }, { uid: 'u1' }] });
   });
 
-  test('/objects of a key says what is in the memory of any worker, and queries the cachestore once', async () => {
+  test('/objects of a key has chunks in the memory of any worker, and queries the cachestore once', async () => {
     const { app, fakes } = open(2);
     const chunk = { path: 'p0', inMemory: false, filling: false, stored: true };
     fakes[0]!.answers['/objects'] = { body: { key: 'k', chunks: [chunk, { ...chunk, path: 'p1' }] } };
@@ -233,7 +233,7 @@ describe('other paths', () => {
     expect(await (await app.request('/reads?versions=x')).json()).toEqual({ lastReadMs: [3, 5, 9, null] });
   });
 
-  test('a purge goes, as it is, to the worker whose address /status tells', async () => {
+  test('a purge is passed unchanged to the worker whose address /status contains', async () => {
     const { app, fakes } = open(3);
     fakes[0]!.state = 'restarting';
     for (const [index, fake] of fakes.entries()) {

@@ -158,7 +158,7 @@ describe('a worker whose event loop does not turn', () => {
   });
 });
 
-test('asks the process that runs, and rejects while there is none', async () => {
+test('sends requests to the running process, and rejects them between two processes', async () => {
   const { slot, last, clock, stop, running } = open();
   last().start();
   last().answer = ({ path }) => ({ body: path });

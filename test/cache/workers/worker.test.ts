@@ -60,7 +60,7 @@ test('answers with metrics as JSON, without values that JSON does not have', asy
   ]);
 });
 
-test('tells how far its start has come, and nothing once the supervisor has ended', () => {
+test('reports the progress of its start, until the supervisor has ended', () => {
   const { host, channel, disconnects } = open();
   channel.listening();
   channel.ready();
