@@ -5,6 +5,7 @@ import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { childrenOf } from '#test/support/child-processes.ts';
 import { http } from '#test/support/http.ts';
 
 /** The same as in a pod. */
@@ -18,14 +19,17 @@ export interface CacheProcess {
   readonly edge: string;
   readonly logFile: string;
   readonly exited: boolean;
-  /** Stops the process with SIGSTOP. */
-  freeze(): void;
-  /** Continues it with SIGCONT. */
-  thaw(): void;
+  /** Stops the process and its workers with SIGSTOP. */
+  freeze(): Promise<void>;
+  /** Continues them with SIGCONT. */
+  thaw(): Promise<void>;
+  /** Kills one of its workers; the supervisor restarts it. Without workers, nothing happens. */
+  killWorker(): Promise<void>;
   sample(): Promise<ProcessSample>;
   stop(): Promise<void>;
 }
 
+/** With workers, the sums over all processes. */
 export interface ProcessSample {
   readonly rssBytes: number;
   readonly descriptors: number;
@@ -54,8 +58,13 @@ export async function startCacheProcess(
     child.once('error', () => resolve());
   });
   const hasExited = (): boolean => child.exitCode !== null || child.signalCode !== null || child.pid === undefined;
+  const pid = child.pid ?? 0;
+  const all = async (): Promise<number[]> => [pid, ...(await childrenOf(pid))];
+  const signalAll = async (signal: NodeJS.Signals): Promise<void> => {
+    for (const each of await all()) signalProcess(each, signal);
+  };
   const stop = async (): Promise<void> => {
-    child.kill('SIGCONT');
+    if (!hasExited()) await signalAll('SIGCONT');
     child.kill('SIGTERM');
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
     await ended;
@@ -77,16 +86,19 @@ export async function startCacheProcess(
     get exited() {
       return hasExited();
     },
-    freeze: () => void child.kill('SIGSTOP'),
-    thaw: () => void child.kill('SIGCONT'),
+    freeze: () => signalAll('SIGSTOP'),
+    thaw: () => signalAll('SIGCONT'),
+    async killWorker() {
+      const [worker] = await childrenOf(pid);
+      if (worker !== undefined) signalProcess(worker, 'SIGKILL');
+    },
     async sample() {
-      const [status, descriptors] = await Promise.all([
-        readFile(`/proc/${child.pid}/status`, 'utf8'),
-        descriptorsOf(child.pid ?? 0),
-      ]);
+      const processes = await all();
+      const rss = await Promise.all(processes.map(rssBytesOf));
+      const descriptors = (await Promise.all(processes.map(descriptorsOf))).flat();
       const { body } = await http(ops, '/metrics');
       return {
-        rssBytes: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1024,
+        rssBytes: rss.reduce((sum, bytes) => sum + bytes, 0),
         descriptors: descriptors.length,
         sockets: descriptors.filter((target) => target.startsWith('socket:')).length,
         metrics: sumsOf(body.toString()),
@@ -94,6 +106,20 @@ export async function startCacheProcess(
     },
     stop,
   };
+}
+
+function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    // A worker may have ended meanwhile.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
+async function rssBytesOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1024;
 }
 
 async function descriptorsOf(pid: number): Promise<string[]> {

@@ -17,7 +17,8 @@ const REPLICAS = 3;
 /** Like a connection to another region; slow enough for faults to hit running fills. */
 const ORIGIN_BYTES_PER_SECOND = 40 * MIB;
 const ORIGIN_LATENCY_MS = 5;
-const BUDGET = '192Mi';
+/** For each worker; at least for two, so that one worker runs with what it always had. */
+const WORKER_BUDGET_MIB = 96;
 const CHUNK_SIZE = '4Mi';
 /** Chunks large enough for sparse reads. */
 const HUGE_TIER = { minObjectSize: '1Gi', chunkSize: '16Mi' };
@@ -44,8 +45,14 @@ export interface SoakEnvironment extends AsyncDisposable {
   flipByte(path: string, at: number): Promise<void>;
 }
 
-/** `capacity`: of the cachestore, such as `1536Mi`. */
-export async function startEnvironment(capacity: string): Promise<SoakEnvironment> {
+export interface EnvironmentOptions {
+  /** Of the cachestore, such as `1536Mi`. */
+  readonly capacity: string;
+  /** Of each replica. */
+  readonly workers: number;
+}
+
+export async function startEnvironment({ capacity, workers }: EnvironmentOptions): Promise<SoakEnvironment> {
   await using started = new AsyncDisposableStack();
   const directory = await mkdtemp(join(tmpdir(), 'orca-soak-'));
   started.defer(() => rm(directory, { recursive: true, force: true }));
@@ -66,6 +73,8 @@ export async function startEnvironment(capacity: string): Promise<SoakEnvironmen
     const listen = { edge: `${host}:8443`, peer: peerAddress(host), ops: `${host}:8442` };
     const config = {
       ...configOf(directory, originProxy.endpoint, storeProxy.endpoint, capacity),
+      workers,
+      memory: { budget: `${WORKER_BUDGET_MIB * Math.max(2, workers)}Mi` },
       listen,
       peers: {
         type: 'Static',
@@ -136,7 +145,6 @@ function configOf(directory: string, originEndpoint: string, storeEndpoint: stri
     chunking: { size: CHUNK_SIZE, tiers: [HUGE_TIER] },
     // Short, so that metadata is revalidated several times in a run.
     metadata: { ttl: '30s' },
-    memory: { budget: BUDGET },
     shutdown: { propagationDelay: '0s', drainTimeout: '5s' },
     logLevel: 'warn',
   };

@@ -21,6 +21,8 @@ export interface FaultsOptions {
   readonly environment: SoakEnvironment;
   readonly random: Random;
   readonly signal: AbortSignal;
+  /** Whether workers are killed. */
+  readonly killsWorkers: boolean;
   /** Counts a fault by its name. */
   readonly onFault: (name: string) => void;
   /** Creates another version of some object. */
@@ -31,7 +33,7 @@ type RunFault = () => Promise<void>;
 
 /** Runs one fault after another until the signal aborts. When it resolves, no fault is active. */
 export async function runFaults(options: FaultsOptions): Promise<void> {
-  const { environment, random, signal, onFault } = options;
+  const { environment, random, signal, killsWorkers, onFault } = options;
   const wait = (ms: number): Promise<void> =>
     delay(ms, undefined, { signal }).catch(() => {
       // The load has ended, which ends the fault too.
@@ -42,10 +44,11 @@ export async function runFaults(options: FaultsOptions): Promise<void> {
     ...storeFaults(environment, random, wait),
     'a replica freezes': async () => {
       const replica = random.pick(environment.replicas);
-      replica.freeze();
+      await replica.freeze();
       await wait(random.int(200, MAX_FREEZE_MS));
-      replica.thaw();
+      await replica.thaw();
     },
+    ...(killsWorkers && { 'a worker is killed': () => random.pick(environment.replicas).killWorker() }),
     'an object changes': async () => options.change(),
   };
   const names = Object.keys(faults);

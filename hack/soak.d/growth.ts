@@ -20,10 +20,15 @@ const LAG_FACTOR = 1.5;
 /** By then code is compiled, and pools and caches are full. */
 const WARM_AFTER = 0.25;
 
+/** The minute of a run with which the last one is compared. */
+export function warmMinute(minutes: number): number {
+  return Math.max(1, Math.floor(minutes * WARM_AFTER));
+}
+
 /** One line for each value that has grown. */
 export function growth(minutes: readonly Minute[]): string[] {
   const last = Math.max(...minutes.map(({ minute }) => minute));
-  const early = Math.max(1, Math.floor(last * WARM_AFTER));
+  const early = warmMinute(last);
   const found: string[] = [];
   for (const after of minutes.filter(({ minute }) => minute === last)) {
     const before = minutes.find(({ minute, replica }) => minute === early && replica === after.replica);

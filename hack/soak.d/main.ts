@@ -1,5 +1,5 @@
 /**
- * The soak test: `node hack/soak.d/main.ts [--minutes N] [--seed S] [--capacity SIZE]`. Each minute consists of load with faults, and a
+ * The soak test: `node hack/soak.d/main.ts [--minutes N] [--seed S] [--capacity SIZE] [--workers N]`. Each minute consists of load with faults, and a
  * pause without requests, in which the replicas must release their resources. Resource use in the pauses must not grow.
  */
 import { readFileSync } from 'node:fs';
@@ -7,12 +7,13 @@ import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { randomOf, type Random } from '#test/simulation/random.ts';
+import { MAX_WORKERS } from '#crds/names.ts';
 import { parseQuantity } from '#crds/quantity.ts';
 import { table } from '#hack/demo.d/table.ts';
 import { count, openClient, type Counts } from './client.ts';
 import { BUCKET, startEnvironment, type SoakEnvironment } from './environment.ts';
 import { runFaults } from './faults.ts';
-import { growth, type Minute } from './growth.ts';
+import { growth, warmMinute, type Minute } from './growth.ts';
 import { runLoad, WARM } from './load.ts';
 
 const MIB = 1024 * 1024;
@@ -33,12 +34,16 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '20' },
     seed: { type: 'string' },
     capacity: { type: 'string', default: '1536Mi' },
+    workers: { type: 'string', default: '1' },
   },
 });
 const minutes = Number(values.minutes);
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
+const workers = Number(values.workers);
 if (!Number.isInteger(minutes) || minutes < 1 || !Number.isInteger(seed))
   throw new Error('--minutes and --seed require whole numbers');
+if (!Number.isInteger(workers) || workers < 1 || workers > MAX_WORKERS)
+  throw new Error(`--workers requires a whole number from 1 to ${MAX_WORKERS}`);
 const capacityBytes = parseQuantity(values.capacity) ?? 0;
 if (capacityBytes === 0) throw new Error('--capacity requires a size such as 1536Mi');
 process.exitCode = (await soak()) ? 0 : 1;
@@ -57,7 +62,7 @@ interface Results {
 }
 
 async function soak(): Promise<boolean> {
-  await using environment = await startEnvironment(values.capacity);
+  await using environment = await startEnvironment({ capacity: values.capacity, workers });
   const interrupted = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => interrupted.abort());
   console.log(`${minutes} minutes with seed ${seed}; logs in ${environment.directory}`);
@@ -115,6 +120,8 @@ async function runMinute(
       environment,
       random: random.fork(`faults ${minute}`),
       signal,
+      // Early, so that the next process is as warm as the others when growth begins to count.
+      killsWorkers: workers > 1 && minute <= warmMinute(minutes) / 2,
       onFault: (name) => count(faults, name),
       change,
     }),

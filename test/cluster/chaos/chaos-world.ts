@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { expect } from 'vitest';
 import { metricOf, peersOf, edgeOf, whyTwice } from '#test/cluster/cache-clients.ts';
-import { childrenOf, processOf } from '#test/cluster/container-process.ts';
+import { processOf } from '#test/cluster/container-process.ts';
 import { becomes, BUCKET, eventually, openWorld, secret, START_MS, type World } from '#test/cluster/operator-world.ts';
+import { childrenOf } from '#test/support/child-processes.ts';
 import {
   NUMBERS_PORT,
   S3_PORT,
