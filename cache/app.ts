@@ -7,6 +7,7 @@ import { crc32Problem } from '#cache/core/crc32.ts';
 import { describeVerdict, type StoreVerdict } from '#cache/core/store-verdict.ts';
 import { BucketTable } from '#cache/engine/buckets/bucket-rule.ts';
 import { openEngine, type Engine } from '#cache/engine/engine.ts';
+import { keepPagesReady } from '#cache/engine/memory/ready-pages.ts';
 import { StoreProbe } from '#cache/engine/upstream/store-probe.ts';
 import { openActivity } from '#cache/http/activity.ts';
 import { openMetrics, type CacheMetrics } from '#cache/http/metrics.ts';
@@ -92,7 +93,7 @@ async function buildCache(options: CacheOptions) {
   const telemetry = config.telemetry && (await openTelemetry(config.telemetry, packageJson.version));
   const drivers = withSpans(await openDrivers(options), telemetry);
   const engine = buildEngine(options, drivers, metrics, runtime);
-  const running = engine.run(closing.signal);
+  const running = Promise.all([engine.run(closing.signal), keepPagesReady(engine.memory, clock, closing.signal)]);
   const prewarms = startPrewarms(options, drivers, engine, metrics);
   const activity = openActivity({ registry: metrics.registry, slow: metrics.slow, clock });
   const sampling = activity.run(closing.signal);
