@@ -11,7 +11,8 @@ export type CpuLimits = 'cgroup v1' | 'cgroup v2' | 'none';
 const ROOT = '/sys/fs/cgroup';
 /** The period of the kernel's default and of Kubernetes. */
 const PERIOD_US = 100_000;
-const FOLDER_PREFIX = `orcacache-bench-${process.pid}-`;
+const FOLDER_PREFIX = 'orcacache-bench-';
+const OWN_PREFIX = `${FOLDER_PREFIX}${process.pid}-`;
 
 interface Kind {
   readonly name: Exclude<CpuLimits, 'none'>;
@@ -72,8 +73,18 @@ export function removeGroups(): void {
   }
 }
 
+/** An interrupted run may have ended before its processes, which keep their groups. */
+function removeAbandoned(kind: Kind): void {
+  for (const name of readdirSync(kind.folder)) {
+    const [, pid] = new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name) ?? [];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) groups.push(join(kind.folder, name));
+  }
+  removeGroups();
+}
+
 function isUsable(kind: Kind): boolean {
   if (!existsSync(join(kind.folder, 'cgroup.procs'))) return false;
+  removeAbandoned(kind);
   try {
     create(kind, 1);
     return true;
@@ -88,8 +99,8 @@ function create(kind: Kind, cpus: number): string {
   if (kind.name === 'cgroup v2') enableController(kind.folder);
   const used = new Set(readdirSync(kind.folder));
   let number = 0;
-  while (used.has(`${FOLDER_PREFIX}${number}`)) number++;
-  const group = join(kind.folder, `${FOLDER_PREFIX}${number}`);
+  while (used.has(`${OWN_PREFIX}${number}`)) number++;
+  const group = join(kind.folder, `${OWN_PREFIX}${number}`);
   mkdirSync(group);
   groups.push(group);
   for (const [file, content] of Object.entries(kind.limit(cpus))) writeFileSync(join(group, file), content);

@@ -6,8 +6,10 @@ import { runLoad, type LoadReport } from './load.ts';
 import { sampleOf, type ResourceUse, type Sample } from './sample.ts';
 import type { Base, Target } from './environment.ts';
 
-/** V8 has compiled optimized code after some thousand requests. */
-const WARM_UP_S = 1.5;
+/** In the first seconds, V8's compilers use a tenth of the CPU time of small reads. */
+const WARM_UP_S = 5;
+/** A quick run measures no time. */
+const QUICK_WARM_UP_S = 0.5;
 /** Longer than a replica skips a peer that was dead. */
 const SKIP_DEAD_MS = 6_000;
 
@@ -78,7 +80,8 @@ export async function readAll(base: Base, target: Target, variant: Variant): Pro
 /** Runs warm work for a short time first, so that the measurement excludes compilation by V8. */
 export async function warmUp(base: Base, target: Target, variant: Variant): Promise<void> {
   const { requests: _, ...work } = variant.work;
-  await runLoad(work, { ...loadOptions(base, target), tag: warmTag(variant.work), durationS: WARM_UP_S });
+  const durationS = base.options.quick ? QUICK_WARM_UP_S : WARM_UP_S;
+  await runLoad(work, { ...loadOptions(base, target), tag: warmTag(variant.work), durationS });
 }
 
 /** Part of the key of warm objects, shared by all lines with the same number of objects of that size. */
