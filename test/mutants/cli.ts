@@ -33,7 +33,7 @@ export const CLI_MUTANTS: readonly Mutant[] = [
   {
     name: 'a chunk of another length counts as stored',
     file: 'cache/http/ops/object-chunks.ts',
-    search: 'inStore?.sizeBytes === chunk.lengthBytes',
+    search: 'inStore !== undefined && inStore.sizeBytes >= chunk.lengthBytes',
     replace: 'inStore !== undefined',
     tests: ['test/cache/http/ops/objects.test.ts'],
   },

@@ -60,8 +60,14 @@ export const CORE_MUTANTS: readonly Mutant[] = [
   {
     name: 'self remains an owner while it is leaving',
     file: 'cache/core/peer-set.ts',
-    search: "if (states.get(selfAddress) !== 'terminating') owners.add(selfAddress);",
-    replace: 'owners.add(selfAddress);',
+    search: "for (const address of ownPod) if (states.get(address) !== 'terminating') owners.add(address);",
+    replace: 'for (const address of ownPod) owners.add(address);',
+  },
+  {
+    name: 'a worker knows the other workers of its pod only from the slices',
+    file: 'cache/core/peer-set.ts',
+    search: "for (const address of ownPod) if (states.get(address) !== 'terminating') owners.add(address);",
+    replace: "if (states.get(selfAddress) !== 'terminating') owners.add(selfAddress);",
   },
   {
     name: 'an object as large as a tier’s minimum is not in the tier',
