@@ -15,6 +15,8 @@ import { openPrewarms } from '#cache/prewarm/prewarms.ts';
 import { OriginProbes } from '#cache/http/ops/origin-probes.ts';
 import { watchReadiness } from '#cache/http/ops/readiness.ts';
 import { openFillClient } from '#cache/peers/fill-client.ts';
+import { openLivenessThread } from '#cache/peers/heartbeat/liveness-thread.ts';
+import { openUdpPinger } from '#cache/peers/heartbeat/pinger.ts';
 import { openPeerKeys } from '#cache/peers/keys.ts';
 import { openTelemetry, type Telemetry } from '#cache/telemetry/otlp.ts';
 import { tracedOrigin, tracedPeers, tracedStore } from '#cache/telemetry/traced-ports.ts';
@@ -56,8 +58,9 @@ export interface Cache {
 /** Resolves once all three listeners accept. */
 export async function openCache(options: CacheOptions): Promise<Cache> {
   const { config, log } = options;
-  const { servers, engine, storeProbe, shutDown } = await buildCache(options);
+  const { servers, engine, storeProbe, liveness, shutDown } = await buildCache(options);
   const ports = await listen(servers, config.listen);
+  liveness.listen(config.listen.peer.host, ports.peer);
   log.info('listening', { ports, ...identityOf(config) });
   return { ports, engine, storeProbe, shutDown };
 }
@@ -73,8 +76,9 @@ export interface WorkerCache extends Pick<Cache, 'engine' | 'shutDown'> {
 /** Resolves once the peer listener accepts. The parent has the ops listener. */
 export async function openWorkerCache(options: CacheOptions & { readonly worker: number }): Promise<WorkerCache> {
   const { config, log } = options;
-  const { servers, engine, readiness, registry, shutDown } = await buildCache(options);
+  const { servers, engine, readiness, registry, liveness, shutDown } = await buildCache(options);
   const { serving } = await listenAsWorker(servers, config.listen, readiness);
+  liveness.listen(config.listen.peer.host, config.listen.peer.port);
   log.info('worker: listening', { peer: config.listen.peer.port, ...identityOf(config) });
   return { engine, opsApp: servers.opsApp, registry, serving, shutDown };
 }
@@ -137,7 +141,8 @@ async function buildCache(options: CacheOptions) {
     },
   });
   const { registry } = metrics;
-  return { ...probes, servers, engine, registry, shutDown: () => shutDown(steps, log, clock) };
+  const { liveness } = drivers;
+  return { ...probes, servers, engine, registry, liveness, shutDown: () => shutDown(steps, log, clock) };
 }
 
 type Runtime = ReturnType<typeof followRuntime>;
@@ -150,15 +155,26 @@ async function openDrivers({ config, env, clock, log, stopping, kube, peerDeadAf
   const peers = openPeers(config, { clock, log, stopping, kube, worker });
   const { authDirectory } = config.peers;
   const peerKeys = authDirectory === undefined ? undefined : await openPeerKeys(authDirectory, clock, log);
+  const keys = () => peerKeys?.current();
+  const liveness = openLivenessThread({ self: () => peers.current().self, keys, clock, log });
   const peerClient = openFillClient({
-    keys: () => peerKeys?.current(),
+    keys,
     clock,
+    pinger: openUdpPinger(keys),
+    log,
     ...(peerDeadAfterMs !== undefined && { deadAfterMs: peerDeadAfterMs }),
   });
   const close = async (): Promise<void> => {
-    await Promise.all([peerKeys?.close(), peerClient.close(), peers.close(), origin.close(), store.close()]);
+    await Promise.all([
+      peerKeys?.close(),
+      peerClient.close(),
+      liveness.close(),
+      peers.close(),
+      origin.close(),
+      store.close(),
+    ]);
   };
-  return { origin, store, peers, peerKeys, peerClient, close };
+  return { origin, store, peers, peerKeys, peerClient, liveness, close };
 }
 
 /** Calls of the drivers become spans, if spans are exported. */

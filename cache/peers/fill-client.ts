@@ -31,27 +31,35 @@ import type {
   WarmRequest,
   WarmResult,
 } from '#cache/engine/ports.ts';
-import { WireError } from '#cache/wire/http1/errors.ts';
 import type { RawRequest } from '#cache/wire/http1/raw-client.ts';
 import type { ResponseHeaders } from '#cache/wire/http1/response-head.ts';
 import type { Clock } from '#shared/clock.ts';
+import { silentLog, type Log } from '#shared/log.ts';
 import { checkFillHead, fillAnswerOf, refusalOf, sourceOf, warmResultOf } from './fill-answer.ts';
+import { PeerMonitor } from './heartbeat/monitor.ts';
+import type { Pinger } from './heartbeat/pinger.ts';
+import { callPeer, STARVED_AFTER_MS, type PeerCall } from './peer-call.ts';
 import { peerUnavailable } from './peer-error.ts';
-import type { Attempt } from './peer-health.ts';
-import { PeerTable, SKIP_DEAD_MS, type Peer } from './peer-table.ts';
+import { PeerTable, type Peer } from './peer-table.ts';
 import { signCall, type CallToSign, type SignedCall } from './signed-call.ts';
 
 export interface FillClientOptions {
   /** Undefined = no keys (development with static peers): nothing is signed and nothing verified. */
   readonly keys: () => PeerKeys | undefined;
   readonly clock: Clock;
-  /** A peer counts as dead after this long without any bytes before the status line, or without a connection. */
+  /**
+   * A peer counts as dead after this long without a connection, or without any bytes before the status line, unless
+   * heartbeats show more.
+   */
   readonly deadAfterMs?: number;
+  /** Undefined = no heartbeats. */
+  readonly pinger?: Pinger | undefined;
+  readonly log?: Log;
 }
 
 /**
- * Peers send 102 every 500 ms while they wait for the origin: five in a row may be lost
- * (docs/adr/0007-peer-silence-timeout.md).
+ * Peers send 102 every 500 ms while they wait for the origin: five in a row may be lost. It is the limit for peers that do
+ * not answer heartbeats (docs/adr/0031-liveness-thread.md).
  */
 const DEAD_AFTER_MS = 3000;
 /** Longer than a peer works on a chunk that it warms; it sends 102 meanwhile. */
@@ -70,20 +78,23 @@ class FillClient implements PeerClient {
   readonly #keys: () => PeerKeys | undefined;
   readonly #clock: Clock;
   readonly #deadAfterMs: number;
+  readonly #log: Log;
   readonly #peers: PeerTable;
 
-  constructor({ keys, clock, deadAfterMs = DEAD_AFTER_MS }: FillClientOptions) {
+  constructor({ keys, clock, deadAfterMs = DEAD_AFTER_MS, pinger, log = silentLog }: FillClientOptions) {
     this.#keys = keys;
     this.#clock = clock;
     this.#deadAfterMs = deadAfterMs;
-    this.#peers = new PeerTable(clock, deadAfterMs);
+    this.#log = log;
+    const limits = { deadAfterMs, starvedAfterMs: Math.max(STARVED_AFTER_MS, deadAfterMs) };
+    this.#peers = new PeerTable(clock, deadAfterMs, pinger && new PeerMonitor({ pinger, clock, limits }));
   }
 
   async fill(address: PeerAddress, request: FillRequest, sink: ByteSink, options: FillOptions): Promise<FillAnswer> {
     const leave = await this.#peers.at(address).gate.enter(options.signal);
     try {
-      return await this.#attempt(address, (peer, attempt) =>
-        this.#stream(peer, attempt, address, request, sink, options),
+      return await this.#attempt(address, options.signal, (peer, call) =>
+        this.#stream(peer, call, address, request, sink, options),
       );
     } finally {
       leave();
@@ -146,7 +157,7 @@ class FillClient implements PeerClient {
   /** A fill, whose object bytes go into the sink. */
   async #stream(
     peer: Peer,
-    attempt: Attempt,
+    { signal, silenceTimeoutMs, alive, answered: isAnswered }: PeerCall,
     address: PeerAddress,
     request: FillRequest,
     sink: ByteSink,
@@ -165,13 +176,13 @@ class FillClient implements PeerClient {
       path: target,
       headers: call.headers,
       sink,
-      signal: options.signal,
+      signal,
       firstByteTimeoutMs: options.firstByteTimeoutMs ?? request.deadlineMs,
-      silenceTimeoutMs: this.#deadAfterMs,
+      silenceTimeoutMs,
       stallTimeoutMs: options.stallTimeoutMs,
-      onInformational: () => attempt.alive(),
+      onInformational: alive,
       onHead(status, answered) {
-        attempt.alive();
+        isAnswered();
         // Before the first byte may reach the sink.
         checkFillHead(address, call, status, answered, lengthBytes);
         if (status === 200) options.onSource?.(sourceOf(answered['x-orca-source']));
@@ -192,18 +203,18 @@ class FillClient implements PeerClient {
     { body = NO_BODY, isJudged = true }: { readonly body?: Uint8Array; readonly isJudged?: boolean } = {},
   ): Promise<ControlAnswer> {
     const { method, target } = toSign;
-    const run = async (peer: Peer, attempt: Attempt): Promise<ControlAnswer> => {
+    const run = async (peer: Peer, { signal, silenceTimeoutMs, alive, answered }: PeerCall): Promise<ControlAnswer> => {
       const call = this.#sign(address, { ...toSign, headers: withRequestId(terms, options.requestId) });
       const request: RawRequest = {
         method,
         path: target,
         headers: method === 'POST' ? { ...call.headers, 'content-length': String(body.length) } : call.headers,
         ...(body.length > 0 && { body: [body] }),
-        signal: options.signal,
+        signal,
         firstByteTimeoutMs: options.firstByteTimeoutMs,
-        silenceTimeoutMs: this.#deadAfterMs,
-        onInformational: () => attempt.alive(),
-        onHead: () => attempt.alive(),
+        silenceTimeoutMs,
+        onInformational: alive,
+        onHead: answered,
         // The peer remembers the nonce of a POST: sent again, it would be refused as a replay.
         retryReused: method === 'GET',
       };
@@ -213,7 +224,7 @@ class FillClient implements PeerClient {
       if (status === 200 || status === 204) return { headers, text };
       throw refusalOf(address, status, text, headers['retry-after']);
     };
-    return this.#attempt(address, run, isJudged);
+    return this.#attempt(address, options.signal, run, isJudged);
   }
 
   /** Its failures do not count: replicas that start together report before all of them listen. */
@@ -227,23 +238,13 @@ class FillClient implements PeerClient {
   /** One attempt at a peer; transport failures are recorded in its health if `isJudged`. */
   async #attempt<T>(
     address: PeerAddress,
-    run: (peer: Peer, attempt: Attempt) => Promise<T>,
+    signal: AbortSignal,
+    run: (peer: Peer, call: PeerCall) => Promise<T>,
     isJudged = true,
   ): Promise<T> {
     const peer = this.#peers.at(address);
-    const attempt = peer.health.ask();
-    try {
-      if (attempt === undefined)
-        throw peerUnavailable(address, `skipped: it was dead less than ${SKIP_DEAD_MS} ms ago`, { details: 'skipped' });
-      return await run(peer, attempt);
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error;
-      if (isJudged && (error.failure === 'connect' || error.failure === 'silence')) attempt?.dead();
-      throw peerUnavailable(address, error.message, { cause: error, details: error.failure });
-    } finally {
-      // Ends the attempt, whatever the outcome; without effect after `alive` or `dead`.
-      attempt?.abandoned();
-    }
+    const options = { signal, deadAfterMs: this.#deadAfterMs, isJudged, log: this.#log };
+    return callPeer(address, peer, options, (call) => run(peer, call));
   }
 
   #sign(address: PeerAddress, call: CallToSign): SignedCall {

@@ -2,6 +2,8 @@
 import type { PeerAddress } from '#cache/engine/ports.ts';
 import { openRawClient, type RawClient } from '#cache/wire/http1/raw-client.ts';
 import type { Clock } from '#shared/clock.ts';
+import type { PeerMonitor } from './heartbeat/monitor.ts';
+import type { PeerWatch } from './heartbeat/peer-watch.ts';
 import { peerUnavailable } from './peer-error.ts';
 import { peerHealth, type PeerHealth } from './peer-health.ts';
 import { streamGate, type StreamGate } from './stream-gate.ts';
@@ -22,17 +24,21 @@ export interface Peer {
   readonly health: PeerHealth;
   readonly gate: StreamGate;
   readonly warmGate: StreamGate;
+  /** Undefined without heartbeats. */
+  readonly watch: PeerWatch | undefined;
 }
 
 export class PeerTable {
   readonly #clock: Clock;
   readonly #connectTimeoutMs: number;
+  readonly #monitor: PeerMonitor | undefined;
   /** Least recently used first. */
   readonly #peers = new Map<PeerAddress, Peer>();
   #isClosed = false;
 
-  constructor(clock: Clock, connectTimeoutMs: number) {
+  constructor(clock: Clock, connectTimeoutMs: number, monitor: PeerMonitor | undefined) {
     this.#clock = clock;
+    this.#monitor = monitor;
     this.#connectTimeoutMs = connectTimeoutMs;
   }
 
@@ -48,7 +54,8 @@ export class PeerTable {
 
   close(): void {
     this.#isClosed = true;
-    for (const { client } of this.#peers.values()) client.close();
+    for (const peer of this.#peers.values()) closePeer(peer);
+    this.#monitor?.close();
     this.#peers.clear();
   }
 
@@ -58,16 +65,22 @@ export class PeerTable {
       health: peerHealth(this.#clock, SKIP_DEAD_MS),
       gate: streamGate(STREAMS_PER_PEER, this.#clock),
       warmGate: streamGate(WARMS_PER_PEER, this.#clock),
+      watch: this.#monitor?.open(address),
     };
   }
 
   /** A peer with open streams stays. */
   #evict(except: PeerAddress): void {
-    for (const [address, { client, gate, warmGate }] of this.#peers) {
+    for (const [address, peer] of this.#peers) {
       if (this.#peers.size <= MAX_PEERS) return;
-      if (gate.active + warmGate.active > 0 || address === except) continue;
-      client.close();
+      if (peer.gate.active + peer.warmGate.active > 0 || address === except) continue;
+      closePeer(peer);
       this.#peers.delete(address);
     }
   }
+}
+
+function closePeer({ client, watch }: Peer): void {
+  client.close();
+  watch?.close();
 }

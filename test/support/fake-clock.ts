@@ -4,6 +4,8 @@ import { systemClock, type Clock } from '#shared/clock.ts';
 export interface FakeClock extends Clock {
   /** Advances time by `ms`, and runs in order every timer that becomes due, including timers that other timers set. */
   advance(ms: number): Promise<void>;
+  /** Advances time without running any timer, as if the process had been stopped: timers are late then. */
+  stall(ms: number): void;
   /** The number of timers that are set. */
   pending(): number;
 }
@@ -68,11 +70,14 @@ export function fakeClock(startMs = Date.UTC(2026, 0, 1)): FakeClock {
       await turns();
       for (let timer = nextDue(untilMs); timer !== undefined; timer = nextDue(untilMs)) {
         timers.delete(timer);
-        nowMs = timer.dueMs;
+        nowMs = Math.max(nowMs, timer.dueMs);
         timer.callback();
         await turns();
       }
       nowMs = untilMs;
+    },
+    stall(ms) {
+      nowMs += ms;
     },
     pending: () => timers.size,
   };
