@@ -29,6 +29,7 @@ export function seedsFor({ seed, shows }: Mutation): number[] {
   return seeds;
 }
 
+const PEER_SET = 'cache/core/peer-set.ts';
 const FILL = 'cache/engine/fill/fill.ts';
 const FLIGHTS = 'cache/engine/fill/flights.ts';
 const STREAM_WINDOW = 'cache/engine/streams/stream-window.ts';
@@ -57,6 +58,8 @@ const isPlainlyBounded = ({ capacity, faults }: Scenario): boolean =>
   capacity.storeBytes === undefined &&
   capacity.clockOffsetMs === 0 &&
   !LOSES_READS.some((fault) => faults.has(fault));
+const hasWorkers = ({ pods, rolls }: Scenario): boolean =>
+  pods.workers > 1 || rolls.some((roll) => roll.pods.workers > 1);
 const isPrewarmed = ({ prewarms }: Scenario): boolean => prewarms.length > 0;
 const isSparse = ({ tiers, chunkBytes }: Scenario): boolean =>
   tiers.some(({ chunkSizeBytes }) => chunkSizeBytes > 2 * chunkBytes);
@@ -189,7 +192,11 @@ export const MUTATIONS: readonly Mutation[] = [
     name: 'a chunk is committed as soon as one of its parts is complete',
     seed: 8,
     edits: [
-      { file: ORIGIN_PARTS, search: 'await Promise.all(workers);', replace: 'await Promise.race(workers);' },
+      {
+        file: 'cache/engine/fill/workers.ts',
+        search: 'for (const task of this.#started) await task;',
+        replace: 'await Promise.race(this.#started);',
+      },
       {
         file: 'cache/engine/fill/chunk-hasher.ts',
         search: 'if (this.#at !== lengthBytes)',
@@ -588,8 +595,8 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'cache/engine/fetch/read-ahead.ts',
-        search: "...plan, demand: 'ahead' }));",
-        replace: "...plan, demand: 'started' }));",
+        search: "...plan, demand: 'ahead' }, seen));",
+        replace: "...plan, demand: 'started' }, seen));",
       },
       {
         file: 'cache/engine/fetch/read-ahead.ts',
@@ -871,6 +878,71 @@ export const MUTATIONS: readonly Mutation[] = [
         search: 'const found = await lookInStore(options, chunk, signal);',
         replace:
           "const found = options.catalog.has(chunk.path) ? 'stored' : await lookInStore(options, chunk, signal);",
+      },
+    ],
+  },
+  {
+    name: 'some replicas do not see the further workers of other pods',
+    seed: 11,
+    shows: hasWorkers,
+    edits: [
+      {
+        file: PEER_SET,
+        search: 'const peerPorts = ports.length === 0 ? [self.port] : ports;',
+        replace: "const peerPorts = ports.length === 0 || selfIp.endsWith('2') ? [self.port] : ports;",
+      },
+    ],
+  },
+  {
+    name: 'the second worker of a draining pod stays an owner',
+    seed: 27,
+    shows: (scenario) => hasWorkers(scenario) && (scenario.faults.has('roll') || scenario.faults.has('leave')),
+    edits: [
+      {
+        file: PEER_SET,
+        search: 'STATE_RANK[state] > STATE_RANK[before]) states.set(address, state);',
+        replace:
+          "STATE_RANK[state] > STATE_RANK[before]) states.set(address, address.endsWith('5') ? 'serving' : state);",
+      },
+    ],
+  },
+  {
+    name: 'a commit that waits for clients is forgotten',
+    seed: 1,
+    edits: [
+      {
+        file: 'cache/engine/fill/commit-turns.ts',
+        search: 'const cancelTimer = this.#clock.after(MAX_WAIT_MS, waiting.go);',
+        replace: 'const cancelTimer = () => {};',
+      },
+      {
+        file: 'cache/engine/fill/commit-turns.ts',
+        search: 'for (const { go } of this.#waiting) go();',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'each worker takes the memory budget of its whole pod',
+    seed: 11,
+    shows: hasWorkers,
+    edits: [
+      {
+        file: 'cache/config/workers.ts',
+        search: 'budgetBytes: Math.floor(memory.budgetBytes / workers)',
+        replace: 'budgetBytes: memory.budgetBytes',
+      },
+    ],
+  },
+  {
+    name: 'a worker that has crashed once is never asked again',
+    seed: 3,
+    shows: (scenario) => hasWorkers(scenario) && scenario.faults.has('worker-crash'),
+    edits: [
+      {
+        file: 'cache/peers/peer-health.ts',
+        search: 'const isProbe = skipUntilMs !== undefined;',
+        replace: 'if (skipUntilMs !== undefined) return undefined;\n      const isProbe = false;',
       },
     ],
   },
