@@ -17,7 +17,7 @@ const OWN_PREFIX = `${FOLDER_PREFIX}${process.pid}-`;
 interface Kind {
   readonly name: Exclude<CpuLimits, 'none'>;
   readonly folder: string;
-  /** File → content that sets the limit. */
+  /** File → content that sets the limit, and the largest weight, so that other work of the machine takes nothing of it. */
   limit(cpus: number): Readonly<Record<string, string>>;
 }
 
@@ -26,6 +26,7 @@ const KINDS: readonly Kind[] = [
     name: 'cgroup v1',
     folder: join(ROOT, 'cpu'),
     limit: (cpus) => ({
+      'cpu.shares': '262144',
       'cpu.cfs_period_us': String(PERIOD_US),
       'cpu.cfs_quota_us': String(Math.round(cpus * PERIOD_US)),
     }),
@@ -33,7 +34,7 @@ const KINDS: readonly Kind[] = [
   {
     name: 'cgroup v2',
     folder: ROOT,
-    limit: (cpus) => ({ 'cpu.max': `${Math.round(cpus * PERIOD_US)} ${PERIOD_US}` }),
+    limit: (cpus) => ({ 'cpu.weight': '10000', 'cpu.max': `${Math.round(cpus * PERIOD_US)} ${PERIOD_US}` }),
   },
 ];
 
