@@ -17,6 +17,7 @@ import { PREWARM_OPERATOR_MUTANTS } from './prewarm-operator.ts';
 import { PREWARM_WALKER_MUTANTS } from './prewarm-walker.ts';
 import { STORE_MUTANTS } from './stores.ts';
 import { UPSTREAM_MUTANTS } from './upstream.ts';
+import { WORKER_MUTANTS } from './workers.ts';
 
 export interface Mutant extends Edit {
   /** What the program does wrong. */
@@ -42,6 +43,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...OPERATOR_MUTANTS,
   ...PREWARM_OPERATOR_MUTANTS,
   ...PREWARM_WALKER_MUTANTS,
+  ...WORKER_MUTANTS,
 ];
 
 export function selectionOf({ file, tests, project = 'unit' }: Mutant): {
