@@ -935,7 +935,7 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a worker that has crashed once is never asked again',
+    name: 'a worker that has crashed once is never tried again',
     seed: 3,
     shows: (scenario) => hasWorkers(scenario) && scenario.faults.has('worker-crash'),
     edits: [

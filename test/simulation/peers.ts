@@ -45,6 +45,8 @@ const DEAD_AFTER_MS = 3_000;
 const SKIP_DEAD_MS = 5_000;
 const PROCESSING_INTERVAL_MS = 500;
 const STREAMS = { maxActive: 64, maxWaiting: 256, waitMs: 5_000 };
+/** Longer than any replica is frozen, or a probe of it takes. */
+const MOST_SKIPPED_MS = 60_000;
 /** For one chunk, a request calls two replicas in four rounds each, follows one redirect and calls a draining replica; twice. */
 const MAX_CALLS_PER_CHUNK = 24;
 
@@ -73,6 +75,13 @@ interface Exchange {
   readonly to: PeerAddress;
   readonly connection: Connection;
   blocked: boolean;
+}
+
+interface SimPeer {
+  readonly gate: StreamGate;
+  readonly health: PeerHealth;
+  /** When it was last found dead. */
+  deadMs: number;
 }
 
 export interface PeersOptions {
@@ -146,19 +155,30 @@ export class SimPeers {
   }
 
   clientFor(who: Incarnation): PeerClient {
-    const peers = new Map<PeerAddress, { readonly gate: StreamGate; readonly health: PeerHealth }>();
+    const peers = new Map<PeerAddress, SimPeer>();
     const { ledger } = this.#options;
-    const peerAt = (address: PeerAddress): { readonly gate: StreamGate; readonly health: PeerHealth } => {
-      const known = peers.get(address);
-      const peer = known ?? { gate: streamGate(STREAMS, who.clock), health: peerHealth(who.clock, SKIP_DEAD_MS) };
+    const peerAt = (address: PeerAddress): SimPeer => {
+      const peer = peers.get(address) ?? {
+        gate: streamGate(STREAMS, who.clock),
+        health: peerHealth(who.clock, SKIP_DEAD_MS),
+        deadMs: 0,
+      };
       peers.set(address, peer);
       return peer;
     };
     const attempted = async <T>(address: PeerAddress, run: (attempt: Attempt) => Promise<T>): Promise<T> => {
-      const attempt = peerAt(address).health.ask();
+      const peer = peerAt(address);
+      const attempt = peer.health.ask();
+      if (attempt === undefined) this.#checkSkipped(who, address, peer.deadMs);
       try {
         if (attempt === undefined) throw unavailable(`${address} was dead a moment ago`);
-        return await run(attempt);
+        return await run({
+          ...attempt,
+          dead: () => {
+            peer.deadMs = this.#options.world.nowMs;
+            attempt.dead();
+          },
+        });
       } finally {
         attempt?.abandoned();
       }
@@ -238,6 +258,14 @@ export class SimPeers {
     const { scenario, world } = this.#options;
     if (PEER_TROUBLE.some((fault) => scenario.faults.has(fault))) return;
     world.violate('only the dead are dead', `${who.owner.name} takes ${address} for dead`);
+  }
+
+  /** A peer that was dead is tried again, also if it returned at the same address without a change of the view. */
+  #checkSkipped(who: Incarnation, address: PeerAddress, deadMs: number): void {
+    const { world } = this.#options;
+    if (world.nowMs - deadMs <= MOST_SKIPPED_MS) return;
+    const what = `${who.owner.name} skips ${address}, which it took for dead ${world.nowMs - deadMs} ms ago`;
+    world.violate('only the dead are dead', what);
   }
 
   /** A replica calls peers only for its own clients: a peer's request is not forwarded to a third replica. */

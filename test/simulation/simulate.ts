@@ -495,6 +495,9 @@ class Run {
     const { memory, memoryTier, flights, outbox, sparse, limiter } = engine;
     if (memory.usedBytes > memory.budgetBytes || memory.usedBytes < 0)
       world.violate('memory is bounded', `${owner.name} uses ${memory.usedBytes} of ${memory.budgetBytes} bytes`);
+    const pod = this.#cluster.replicaAt(process.address)!.pod;
+    if (memory.budgetBytes * pod.replicas.length > podBudgetBytes(this.#scenario, pod))
+      world.violate('memory is bounded', `each worker of ${pod.ip} may use ${memory.budgetBytes} bytes`);
     if (memoryTier.sizeBytes > memory.usedBytes)
       world.violate('memory is bounded', `${owner.name} keeps ${memoryTier.sizeBytes} of ${memory.usedBytes} bytes`);
     if (outbox.sizeBytes > memory.budgetBytes / 4)
