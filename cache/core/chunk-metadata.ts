@@ -30,6 +30,17 @@ export function blockCount(lengthBytes: number, blockSizeBytes: number): number 
   return Math.ceil(lengthBytes / blockSizeBytes);
 }
 
+/** The names of the fields of `encodeMetadata`. */
+export const METADATA_FIELDS = [
+  'orca-version',
+  'orca-length',
+  'orca-etag',
+  'orca-chunk',
+  'orca-crc32',
+  'orca-block',
+  'orca-blocks',
+] as const;
+
 /** Encodes metadata as string fields, for S3 user metadata (`x-amz-meta-orca-*`) and for the trailer of chunk files. */
 export function encodeMetadata(metadata: ChunkMetadata): Record<string, string> {
   const crcs = Buffer.alloc(metadata.blockCrcs.length * 4);
@@ -59,7 +70,7 @@ export function decodeMetadata(fields: Readonly<Record<string, string | undefine
   const crc32 = Number.parseInt(fields['orca-crc32'] ?? '', 16);
   const etag = fields['orca-etag'];
   const identity = fields['orca-chunk'];
-  const raw = Buffer.from(fields['orca-blocks'] ?? '', 'base64');
+  const blocks = fields['orca-blocks'] ?? '';
   if (
     !Number.isSafeInteger(lengthBytes) ||
     lengthBytes <= 0 ||
@@ -67,12 +78,10 @@ export function decodeMetadata(fields: Readonly<Record<string, string | undefine
     blockSizeBytes < MIN_BLOCK_BYTES ||
     blockCount(lengthBytes, blockSizeBytes) > MAX_BLOCKS ||
     !Number.isInteger(crc32) ||
-    etag === undefined ||
-    raw.length !== blockCount(lengthBytes, blockSizeBytes) * 4
+    etag === undefined
   )
-    throw new OrcaError('chunk_bad', 'the metadata of the stored chunk is inconsistent');
-  const blockCrcs = new Uint32Array(raw.length / 4);
-  for (let index = 0; index < blockCrcs.length; index++) blockCrcs[index] = raw.readUInt32LE(index * 4);
+    throw inconsistent();
+  const blockCrcs = decodeCrcs(blocks, blockCount(lengthBytes, blockSizeBytes));
   return {
     lengthBytes,
     etag: Buffer.from(etag, 'base64url').toString('utf8'),
@@ -81,4 +90,21 @@ export function decodeMetadata(fields: Readonly<Record<string, string | undefine
     blockSizeBytes,
     blockCrcs,
   };
+}
+
+const IS_BIG_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 0;
+
+/** Each read of the store decodes up to 128 of them, so all at once: base64 into the memory of the array. */
+function decodeCrcs(base64: string, count: number): Uint32Array {
+  if (Buffer.byteLength(base64, 'base64') !== count * 4) throw inconsistent();
+  const crcs = new Uint32Array(count);
+  const bytes = Buffer.from(crcs.buffer);
+  if (bytes.write(base64, 'base64') !== bytes.length) throw inconsistent();
+  // They are stored in little-endian order.
+  if (IS_BIG_ENDIAN) bytes.swap32();
+  return crcs;
+}
+
+function inconsistent(): OrcaError {
+  return new OrcaError('chunk_bad', 'the metadata of the stored chunk is inconsistent');
 }

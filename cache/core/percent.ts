@@ -8,7 +8,10 @@ export function encodeRfc3986(text: string): string {
   );
 }
 
+const ENCODED_AS_IT_IS = /^[A-Za-z0-9._~/-]*$/;
+
 /** Like `encodeRfc3986`, but keeps slashes. */
 export function encodePath(path: string): string {
+  if (ENCODED_AS_IT_IS.test(path)) return path;
   return encodeRfc3986(path).replaceAll('%2F', '/');
 }

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';
 import type { Env } from '#cache/wire/http1/proxy.ts';
 import type { Credentials } from '#cache/wire/s3/sigv4.ts';
+import type { Soon } from '#shared/soon.ts';
 import { openDefaultChain } from './aws-default-chain.ts';
 import { openSecretDirectory } from './secret-directory.ts';
 
@@ -18,7 +19,7 @@ export type CredentialsSource =
   | { readonly kind: 'anonymous' };
 
 /** Undefined = requests are not signed. */
-export type CredentialsProvider = () => Promise<Credentials | undefined>;
+export type CredentialsProvider = () => Soon<Credentials | undefined>;
 
 export interface CredentialsOptions {
   /** For the default chain, which may call a regional endpoint. */
@@ -40,11 +41,14 @@ export function openCredentials(source: CredentialsSource, options: CredentialsO
   const env = options.env ?? process.env;
   // Read once: the environment does not change, and each access to process.env scans all of it.
   let found: Credentials | undefined;
-  return async () =>
-    (found ??= {
+  const read = async (): Promise<Credentials> => {
+    found = {
       accessKeyId: fromEnv(env, source.accessKeyIdVar),
       secretAccessKey: fromEnv(env, source.secretAccessKeyVar),
-    });
+    };
+    return found;
+  };
+  return () => found ?? read();
 }
 
 const FILES = ['access-key-id', 'secret-access-key', 'session-token'] as const;

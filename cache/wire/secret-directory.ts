@@ -4,6 +4,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';
+import type { Soon } from '#shared/soon.ts';
 import { withLimit } from './bounded.ts';
 
 /** Frequent enough for a rotation, rare enough that requests do not notice the cost. */
@@ -26,7 +27,7 @@ export interface SecretDirectoryOptions<Credentials> {
 /** Nothing is read before the first call. */
 export function openSecretDirectory<Credentials>(
   options: SecretDirectoryOptions<Credentials>,
-): () => Promise<Credentials> {
+): () => Soon<Credentials> {
   const { path, files, parse, now = () => performance.now() } = options;
   const paths = files.map((name) => join(path, name));
   let last: { readonly credentials: Credentials; readonly fingerprint: string } | undefined;
@@ -59,7 +60,8 @@ export function openSecretDirectory<Credentials>(
       running = undefined;
     }
   };
-  return async () => {
+  // Without a promise where nothing is read: most requests sign with what the one before has used.
+  return () => {
     if (last !== undefined && now() - checkedMs < CHECK_INTERVAL_MS) return last.credentials;
     checkedMs = now();
     return (running ??= check());

@@ -216,7 +216,7 @@ describe.for(SILENCES)('credentials from a service that %s', (silence) => {
   test.for(Object.entries(AWS_SERVICES))('%s: the exchange has a limit', async ([, use]) => {
     use(await tokenService(silence));
     const provider = openCredentials({ kind: 'default-chain' }, { region: 'us-east-1', timeoutMs: LIMIT_MS });
-    expect(await settled(provider())).toMatchObject({ code: 'internal' });
+    expect(await settled(Promise.resolve(provider()))).toMatchObject({ code: 'internal' });
   });
 
   test.for(Object.entries(AWS_SERVICES))('%s: a request that waits for them ends with its signal', async ([, use]) => {
@@ -238,7 +238,7 @@ describe.for(SILENCES)('credentials from a service that %s', (silence) => {
       { kind: 'default-chain' },
       { timeoutMs: LIMIT_MS, httpClient: httpClientOf(endpoint) },
     );
-    expect(await settled(provider())).toMatchObject({ code: 'internal' });
+    expect(await settled(Promise.resolve(provider()))).toMatchObject({ code: 'internal' });
   });
 
   test('a request that waits for an Azure token ends with its signal', async () => {

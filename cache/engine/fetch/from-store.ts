@@ -7,7 +7,6 @@ import { abortable } from '#shared/abortable.ts';
 import type { Lookup } from '#cache/engine/streams/store-lookups.ts';
 import { openStoreStream } from '#cache/engine/streams/store-stream.ts';
 import {
-  drainUntilStall,
   remaining,
   type ChunkRead,
   type Cursor,
@@ -25,7 +24,12 @@ const STALL_MS = 10_000;
 /** `passed`: the client stalled, and its buffers were released meanwhile. */
 type End = 'done' | 'passed' | OrcaError;
 
-export async function* fromStore(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<SourceOutcome> {
+export function fromStore(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<SourceOutcome> {
+  const isKnown = context.catalog.has(read.chunk.path);
+  return isKnown ? readOrLoad(context, read, cursor) : fromUnknown(context, read, cursor);
+}
+
+async function* fromUnknown(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<SourceOutcome> {
   const { catalog, storeLookups } = context;
   const { path } = read.chunk;
   while (!catalog.has(path)) {
@@ -68,12 +72,33 @@ function lookupOf(outcome: SourceOutcome): Lookup {
   return outcome === 'missing' ? outcome : 'failed';
 }
 
+/** One generator for all steps: with one for each, passing a piece on costs as much as a small read. */
 async function* readOrLoad(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<SourceOutcome> {
   // Only the first attempt joins a load: after a stall the reader continues with ranged reads of its own.
-  const load = joinLoad(context, read, cursor);
-  let end: End = load === undefined ? 'passed' : yield* drainStored(load, read, cursor);
-  while (end === 'passed') end = yield* readStored(context, read, cursor);
-  return end === 'done' ? 'done' : fallThrough(context, read, cursor, end);
+  let load = joinLoad(context, read, cursor);
+  for (;;) {
+    const startedMs = context.clock.now();
+    const reader: PieceReader = load ?? (await openStored(context, read, cursor));
+    // A stalled client's reader ends early, at the cursor, and releases the memory that it holds.
+    const unsubscribe = read.pace?.onStall(() => reader.pass());
+    let end: End;
+    try {
+      for (let piece = await reader.next(); piece !== undefined; piece = await reader.next()) {
+        cursor.at += piece.bytes.length;
+        yield piece;
+      }
+      end = cursor.at < read.range.to ? 'passed' : 'done';
+    } catch (error) {
+      end = failureOf(error);
+    } finally {
+      reader.close();
+      unsubscribe?.();
+    }
+    if (load === undefined) context.observer.storeRequest('read', outcomeOf(end), context.clock.now() - startedMs);
+    if (end === 'done') return 'done';
+    if (end !== 'passed') return fallThrough(context, read, cursor, end);
+    load = undefined;
+  }
 }
 
 /** Shares one load of the chunk into memory with its other readers, if it is read whole and not for the first time. */
@@ -83,24 +108,14 @@ function joinLoad({ storeLoads }: FetchContext, read: ChunkRead, cursor: Cursor)
 }
 
 /** Returns a failure that the next source can make up for; throws any other. */
-async function* drainStored(reader: PieceReader, read: ChunkRead, cursor: Cursor): Pieces<End> {
-  try {
-    yield* drainUntilStall(reader, read, cursor);
-    return cursor.at < read.range.to ? 'passed' : 'done';
-  } catch (error) {
-    if (hasCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable')) return error;
-    throw error;
-  }
+function failureOf(error: unknown): OrcaError {
+  if (hasCode(error, 'chunk_missing', 'chunk_bad', 'store_unavailable')) return error;
+  throw error;
 }
 
-async function* readStored(context: FetchContext, read: ChunkRead, cursor: Cursor): Pieces<End> {
+function openStored(context: FetchContext, read: ChunkRead, cursor: Cursor): Promise<PieceReader> {
   const range = remaining(read, cursor);
-  const startedMs = context.clock.now();
-  const fetched = fetchedRange(context, read, range);
-  const reader = await openStoreStream(context, read, { range, fetched }, callOf(read));
-  const end = yield* drainStored(reader, read, cursor);
-  context.observer.storeRequest('read', outcomeOf(end), context.clock.now() - startedMs);
-  return end;
+  return openStoreStream(context, read, { range, fetched: fetchedRange(context, read, range) }, callOf(read));
 }
 
 /**

@@ -15,7 +15,7 @@ import { StreamWindow } from './stream-window.ts';
 const WINDOW_SEGMENTS = 2;
 /** Beside a block that is coming in: one small segment at a slow socket, and the next one. */
 const SLOW_EXTRA_BYTES = 2 * SMALL_SEGMENT_BYTES;
-/** Aborts every stream, mostly after its last byte. One instance: a stack trace costs more than a small read. */
+/** One instance: a stack trace costs more than a small read. */
 const READER_CLOSED = new OrcaError('cancelled', 'the reader has closed the stream');
 
 export interface StoreStreamContext {
@@ -49,7 +49,10 @@ export async function openStoreStream(
     range: fetched,
     source: 'store',
     isShared: false,
-    onEmpty: () => ended.abort(READER_CLOSED),
+    // The reader of a small range leaves after the read has ended.
+    onEmpty: () => {
+      if (window.end === undefined) ended.abort(READER_CLOSED);
+    },
   });
   window.open(lease);
   const reader = window.join(range, read);

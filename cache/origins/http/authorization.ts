@@ -1,9 +1,10 @@
 /** The `Authorization` header for an HTTP origin, from a mounted Secret that is read again when it changes. */
 import { OrcaError } from '#cache/core/errors.ts';
 import { openSecretDirectory } from '#cache/wire/secret-directory.ts';
+import type { Soon } from '#shared/soon.ts';
 
 /** Undefined = no header. Rejects with an OrcaError that names the file, never its content. */
-export type Authorization = () => Promise<string | undefined>;
+export type Authorization = () => Soon<string | undefined>;
 
 /** Nothing is read before the first call. */
 export function openAuthorization(directory: string | undefined): Authorization {

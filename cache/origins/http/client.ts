@@ -95,7 +95,8 @@ export class HttpClient {
   ): Promise<RawResponse> {
     const headers: Record<string, string> = { 'user-agent': 'orcacache', ...request.headers };
     if (!isForeign) {
-      const authorization = await untilAborted(this.#authorization(), call.signal);
+      const known = this.#authorization();
+      const authorization = known instanceof Promise ? await untilAborted(known, call.signal) : known;
       if (authorization !== undefined) {
         if (!isConfidential(url))
           throw new OrcaError('internal', `credentials are sent only over https, not to http://${url.host}`);

@@ -1,5 +1,5 @@
 /** S3-compatible stores as cachestore: user metadata, a CRC-32 or MD5 on every upload, and the meaning of responses. */
-import { encodeMetadata } from '#cache/core/chunk-metadata.ts';
+import { encodeMetadata, METADATA_FIELDS } from '#cache/core/chunk-metadata.ts';
 import type { ProbedStore } from '#cache/engine/ports.ts';
 import { md5Of } from '#cache/stores/object/md5.ts';
 import { openObjectStore } from '#cache/stores/object/object-store.ts';
@@ -19,6 +19,7 @@ export interface S3StoreOptions extends S3ClientOptions {
 }
 
 const META = 'x-amz-meta-';
+const META_HEADERS = METADATA_FIELDS.map((field) => [field, `${META}${field}`] as const);
 
 /**
  * Whether a store may have refused an upload because of its checksum: it is then repeated with an MD5, which every store
@@ -65,8 +66,10 @@ export function openS3Store(options: S3StoreOptions): ProbedStore {
     },
     metadataFields(headers) {
       const fields: Record<string, string> = {};
-      for (const [name, value] of Object.entries(headers))
-        if (name.startsWith(META)) fields[name.slice(META.length)] = value;
+      for (const [field, header] of META_HEADERS) {
+        const value = headers[header];
+        if (value !== undefined) fields[field] = value;
+      }
       return fields;
     },
     errorFor,

@@ -63,7 +63,8 @@ export function openAzureClient(options: AzureClientOptions): AzureClient {
       { method, container, blob = '', query = [], headers = {}, sink, expectedBytes, body, onHead, maxCollectedBytes },
       call,
     ) {
-      const credentials = await untilAborted(provider(), call.signal);
+      const provided = provider();
+      const credentials = provided instanceof Promise ? await untilAborted(provided, call.signal) : provided;
       if (credentials.kind === 'bearer' && !address.isTls && !address.isLoopback)
         throw new OrcaError(
           'internal',

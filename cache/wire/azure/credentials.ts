@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { OrcaError } from '#cache/core/errors.ts';
+import type { Soon } from '#shared/soon.ts';
 import { openSecretDirectory } from '#cache/wire/secret-directory.ts';
 import { openAzureChain, type AzureChainOptions } from './default-chain.ts';
 
@@ -22,7 +23,7 @@ export type AzureCredentials =
   /** Requests carry no credentials. */
   | { readonly kind: 'anonymous' };
 
-export type AzureCredentialsProvider = () => Promise<AzureCredentials>;
+export type AzureCredentialsProvider = () => Soon<AzureCredentials>;
 
 export interface AzureCredentialsOptions {
   /** A monotonic clock in ms. */

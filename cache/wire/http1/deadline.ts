@@ -19,6 +19,8 @@ const OWN_LAG_MS = 100;
 export class Deadline {
   readonly #onExpired: (overdue: Overdue, limitMs: number) => void;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires. */
+  #dueMs = 0;
   #lastCheck: NodeJS.Immediate | undefined;
   #limits: readonly Limit[] = [];
   #startMs = 0;
@@ -71,7 +73,8 @@ export class Deadline {
   }
 
   #begin(limits: readonly Limit[]): void {
-    this.#disarm();
+    clearImmediate(this.#lastCheck);
+    this.#lastCheck = undefined;
     this.#limits = limits;
     this.#startMs = this.#progressMs = performance.now();
     this.#arm(false);
@@ -93,7 +96,11 @@ export class Deadline {
     }
     // Timers count whole milliseconds: one that is too early would only fire again.
     const waitMs = Math.ceil(nextMs);
-    this.#timer = this.#limits.length === 0 ? undefined : setTimeout(() => this.#fired(nowMs + waitMs), waitMs);
+    // A timer of the phase before that fires earlier checks the limits of this one: most exchanges need only one timer.
+    if (this.#limits.length === 0 || (this.#timer !== undefined && this.#dueMs <= nowMs + waitMs)) return;
+    clearTimeout(this.#timer);
+    this.#dueMs = nowMs + waitMs;
+    this.#timer = setTimeout(this.#fired, waitMs);
   }
 
   /**
@@ -108,8 +115,9 @@ export class Deadline {
     });
   }
 
-  #fired(dueMs: number): void {
-    const lagMs = performance.now() - dueMs;
+  readonly #fired = (): void => {
+    this.#timer = undefined;
+    const lagMs = performance.now() - this.#dueMs;
     if (lagMs > OWN_LAG_MS) {
       // This process has not run for a while, and on a busy machine the other side has not either: the deadline moves
       // by the lag, and the wait for progress starts again.
@@ -117,7 +125,7 @@ export class Deadline {
       this.#progressMs = performance.now();
     }
     this.#arm(false);
-  }
+  };
 
   #disarm(): void {
     clearTimeout(this.#timer);

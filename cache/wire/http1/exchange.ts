@@ -28,6 +28,7 @@ const DEFAULT_STALL_TIMEOUT_MS = 10_000;
 const MAX_COLLECT_MS = 30_000;
 /** After reading is paused, TLS still delivers what it has decrypted: one encrypted read, far below this. */
 const MAX_OVERFLOW_BYTES = 1024 * 1024;
+const NO_BODY = Buffer.alloc(0);
 
 /** Never rejects. */
 export function runExchange(pooled: PooledConnection, request: RawRequest, authority: string): Promise<Outcome> {
@@ -76,20 +77,26 @@ class Exchange implements Receiver {
   }
 
   #start(authority: string): void {
-    const request = this.#request;
+    const { body = [] } = this.#request;
     try {
-      const head = requestHead(this.#method, request, authority);
+      const head = requestHead(this.#method, this.#request, authority);
       this.#connection.receive(this);
-      this.#deadline.body(this.#stallTimeoutMs);
+      // A head alone is in the kernel with the write.
+      if (body.length === 0) this.#awaitHead();
+      else this.#deadline.body(this.#stallTimeoutMs);
       const onSent = (): void => {
         this.#isSent = true;
-        if (this.#phase === 'head')
-          this.#deadline.head(request.firstByteTimeoutMs ?? DEFAULT_FIRST_BYTE_TIMEOUT_MS, request.silenceTimeoutMs);
+        if (this.#phase === 'head' && body.length > 0) this.#awaitHead();
       };
-      sendParts(this.#connection, [head, ...(request.body ?? [])], () => this.#deadline.progress(), onSent);
+      sendParts(this.#connection, [head, ...body], () => this.#deadline.progress(), onSent);
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  #awaitHead(): void {
+    const { firstByteTimeoutMs = DEFAULT_FIRST_BYTE_TIMEOUT_MS, silenceTimeoutMs } = this.#request;
+    this.#deadline.head(firstByteTimeoutMs, silenceTimeoutMs);
   }
 
   buffer(): Uint8Array | undefined {
@@ -251,7 +258,7 @@ class Exchange implements Receiver {
   #succeed(isReusable: boolean): void {
     const head = this.#head;
     if (this.#isOver || head === undefined) return;
-    const body = this.#collector?.body() ?? Buffer.alloc(0);
+    const body = this.#collector?.body() ?? NO_BODY;
     const response = { status: head.status, headers: head.headers, body };
     this.#settle({ kind: 'answered', response }, isReusable && head.keepAlive && this.#isSent);
   }

@@ -5,6 +5,7 @@ import { parseHead, type ResponseHead } from './response-head.ts';
 /** Far above what any store sends (S3 allows 2 KB of user metadata); an endless head must not exhaust memory. */
 const MAX_HEAD_BYTES = 64 * 1024;
 const END = Buffer.from('\r\n\r\n', 'latin1');
+const NOTHING = Buffer.alloc(0);
 
 export interface HeadReader {
   /** Consumes bytes up to the end of the next head; the bytes behind it belong to the body or the next head. */
@@ -12,7 +13,7 @@ export interface HeadReader {
 }
 
 export function createHeadReader(): HeadReader {
-  let pending: Buffer = Buffer.alloc(0);
+  let pending: Buffer = NOTHING;
   return {
     push(bytes) {
       const fresh = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -27,7 +28,7 @@ export function createHeadReader(): HeadReader {
         return { head: undefined, consumed: bytes.length };
       }
       const consumed = end + END.length - pending.length;
-      pending = Buffer.alloc(0);
+      pending = NOTHING;
       return { head: parseHead(all.toString('latin1', 0, end)), consumed };
     },
   };

@@ -31,7 +31,7 @@ export interface PooledConnection {
 
 interface IdleConnection {
   readonly connection: Connection;
-  readonly timer: NodeJS.Timeout;
+  readonly closeAtMs: number;
 }
 
 const DEFAULT_MAX_IDLE = 64;
@@ -46,6 +46,9 @@ export class Pool {
   readonly #port: number;
   /** Most recently used last. */
   readonly #idle: IdleConnection[] = [];
+  /** One for all idle connections: one for each would be set and cleared with every request. */
+  #idleTimer: NodeJS.Timeout | undefined;
+  #idleTimerMs = 0;
   #active = 0;
   #isClosed = false;
   /** The last TLS session, to resume it in the next handshake. */
@@ -72,7 +75,6 @@ export class Pool {
     // None of them is closed: closing one removes it from the list in the same turn.
     const entry = this.#idle.pop();
     if (entry === undefined) return this.connect(signal);
-    clearTimeout(entry.timer);
     entry.connection.setActive();
     return this.#lend(entry.connection, true);
   }
@@ -93,6 +95,7 @@ export class Pool {
 
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#idleTimer);
     for (const { connection } of this.#idle.splice(0)) connection.destroy();
   }
 
@@ -126,16 +129,32 @@ export class Pool {
 
   #keep(connection: Connection, idleHintMs: number): void {
     const { maxIdle = DEFAULT_MAX_IDLE, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = this.#options;
-    const timer = setTimeout(() => connection.destroy(), Math.min(idleTimeoutMs, idleHintMs));
-    timer.unref();
-    this.#idle.push({ connection, timer });
+    const closeAtMs = performance.now() + Math.min(idleTimeoutMs, idleHintMs);
+    this.#idle.push({ connection, closeAtMs });
     connection.setIdle();
     if (this.#idle.length > maxIdle) this.#idle[0]?.connection.destroy();
+    if (this.#idleTimer === undefined || this.#idleTimerMs > closeAtMs) this.#closeIdleAt(closeAtMs);
   }
+
+  #closeIdleAt(atMs: number): void {
+    clearTimeout(this.#idleTimer);
+    this.#idleTimerMs = atMs;
+    this.#idleTimer = setTimeout(this.#closeIdle, Math.ceil(atMs - performance.now()));
+    this.#idleTimer.unref();
+  }
+
+  readonly #closeIdle = (): void => {
+    this.#idleTimer = undefined;
+    const nowMs = performance.now();
+    const expired = this.#idle.filter(({ closeAtMs }) => closeAtMs <= nowMs);
+    for (const { connection } of expired) connection.destroy();
+    const nextMs = Math.min(...this.#idle.map(({ closeAtMs }) => closeAtMs));
+    if (nextMs < Infinity) this.#closeIdleAt(nextMs);
+  };
 
   #removeIdle(connection: Connection): void {
     const at = this.#idle.findIndex((entry) => entry.connection === connection);
-    if (at >= 0) clearTimeout(this.#idle.splice(at, 1)[0]?.timer);
+    if (at >= 0) this.#idle.splice(at, 1);
   }
 }
 

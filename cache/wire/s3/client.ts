@@ -68,7 +68,8 @@ export function openS3Client(options: S3ClientOptions, provider = openS3Credenti
 
   return {
     async send({ method, bucket, key, query = [], headers = {}, ...body }, call) {
-      const credentials = await untilAborted(provider(), call.signal);
+      const provided = provider();
+      const credentials = provided instanceof Promise ? await untilAborted(provided, call.signal) : provided;
       const { host, path } = address.of(bucket, key);
       const found = clients.of(host);
       const client = found instanceof Promise ? await untilAborted(found, call.signal) : found;

@@ -2,7 +2,7 @@
  * AWS Signature Version 4 in request headers, with S3's rules: the path is percent-encoded once and never normalized.
  * Pure: time and credentials are parameters.
  */
-import { createHmac, hash } from 'node:crypto';
+import { createHmac, createSecretKey, hash, type KeyObject } from 'node:crypto';
 import { OrcaError } from '#cache/core/errors.ts';
 import { encodePath } from '#cache/core/percent.ts';
 
@@ -47,10 +47,12 @@ export function createSigner(region: string, service = 's3'): Signer {
     return lastSecond.date;
   };
   /** The signing key takes four HMACs and changes once a day, so the last one fits almost every request. */
-  let cached: { readonly day: string; readonly secret: string; readonly key: Buffer } | undefined;
-  const signingKey = (day: string, secret: string): Buffer => {
+  let cached: { readonly day: string; readonly secret: string; readonly key: KeyObject } | undefined;
+  const signingKey = (day: string, secret: string): KeyObject => {
     if (cached?.day === day && cached.secret === secret) return cached.key;
-    const key = [region, service, 'aws4_request'].reduce(hmac, hmac(Buffer.from(`AWS4${secret}`), day));
+    const derived = [region, service, 'aws4_request'].reduce(hmac, hmac(Buffer.from(`AWS4${secret}`), day));
+    // As a key object it is prepared once, not for each signature.
+    const key = createSecretKey(derived);
     cached = { day, secret, key };
     return key;
   };
@@ -107,6 +109,6 @@ function canonicalQuery(query: readonly (readonly [string, string])[]): string {
     .join('&');
 }
 
-function hmac(key: Buffer, text: string): Buffer {
+function hmac(key: Buffer | KeyObject, text: string): Buffer {
   return createHmac('sha256', key).update(text, 'utf8').digest();
 }

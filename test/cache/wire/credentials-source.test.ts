@@ -66,7 +66,7 @@ describe('a directory of files', () => {
     async (name) => {
       await mount('v1', { 'access-key-id': 'top', 'secret-access-key': 'secret' });
       await writeFile(join(directory, 'v1', name), ' \n');
-      const failure = await provider().catch((error: unknown) => error);
+      const failure = await Promise.resolve(provider()).catch((error: unknown) => error);
       expect(failure).toMatchObject({
         code: 'internal',
         message: `the credentials file ${join(directory, name)} is missing or empty`,
@@ -85,7 +85,7 @@ describe('a directory of files', () => {
 
   test('is read once for concurrent calls', async () => {
     await mount('v1', { 'access-key-id': 'A', 'secret-access-key': 'S' });
-    const all = await Promise.all(Array.from({ length: 20 }, () => provider()));
+    const all = await Promise.all(Array.from({ length: 20 }, async () => provider()));
     expect(new Set(all).size).toBe(1);
   });
 });

@@ -56,7 +56,7 @@ describe('a directory', () => {
     ['a token of two lines', { 'sas-token': `${SAS}\nhidden` }, 'not a SAS token'],
   ] as const)('with %s is reported with its path and without its content', async ([, files, what]) => {
     for (const [name, content] of Object.entries(files)) await writeFile(join(directory, name), content);
-    const failure: unknown = await provider().catch((error: unknown) => error);
+    const failure: unknown = await Promise.resolve(provider()).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'internal', message: expect.stringContaining(what) as string });
     expect(String(failure)).toContain(directory);
     expect(String(failure)).not.toMatch(/hidden|c2VjcmV0|YSBzZWNyZXQ/);
