@@ -37,7 +37,7 @@ export async function startBare(binFolder: string, folder: string, originUrl: st
   const isFromStore = ({ line, title }: Variant): boolean =>
     ['a', 'b', 'c'].includes(line) && title.includes('from the store');
   const isLarge = (variant: Variant): boolean => isFromStore(variant) && !isSmall(variant);
-  const isFromMemory = ({ title }: Variant): boolean => title.includes('from memory');
+  const isFromMemory = ({ line, title }: Variant): boolean => line !== 'h' && title.includes('from memory');
   const fromStore = [FROM_STORE, '--store', store.url];
   const targets = [
     await start('bare Node', fromStore, isFromStore),
