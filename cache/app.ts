@@ -161,6 +161,7 @@ async function openDrivers({ config, env, clock, log, stopping, kube, peerDeadAf
     keys,
     clock,
     pinger: openUdpPinger(keys),
+    peers,
     log,
     ...(peerDeadAfterMs !== undefined && { deadAfterMs: peerDeadAfterMs }),
   });

@@ -28,6 +28,7 @@ import type {
   FillRequest,
   PeerAddress,
   PeerClient,
+  PeerView,
   WarmRequest,
   WarmResult,
 } from '#cache/engine/ports.ts';
@@ -54,6 +55,8 @@ export interface FillClientOptions {
   readonly deadAfterMs?: number;
   /** Undefined = no heartbeats. */
   readonly pinger?: Pinger | undefined;
+  /** Their peers are pinged before they are needed, so that it is known which of them answer heartbeats. */
+  readonly peers?: Pick<PeerView, 'current'>;
   readonly log?: Log;
 }
 
@@ -81,13 +84,14 @@ class FillClient implements PeerClient {
   readonly #log: Log;
   readonly #peers: PeerTable;
 
-  constructor({ keys, clock, deadAfterMs = DEAD_AFTER_MS, pinger, log = silentLog }: FillClientOptions) {
+  constructor({ keys, clock, deadAfterMs = DEAD_AFTER_MS, pinger, peers, log = silentLog }: FillClientOptions) {
     this.#keys = keys;
     this.#clock = clock;
     this.#deadAfterMs = deadAfterMs;
     this.#log = log;
     const limits = { deadAfterMs, starvedAfterMs: Math.max(STARVED_AFTER_MS, deadAfterMs) };
     this.#peers = new PeerTable(clock, deadAfterMs, pinger && new PeerMonitor({ pinger, clock, limits }));
+    if (pinger !== undefined && peers !== undefined) this.#peers.keepProven(() => peers.current());
   }
 
   async fill(address: PeerAddress, request: FillRequest, sink: ByteSink, options: FillOptions): Promise<FillAnswer> {

@@ -1,9 +1,9 @@
 /** Per peer: connections, health and stream limit. Bounded: the least recently used peer is evicted. */
-import type { PeerAddress } from '#cache/engine/ports.ts';
+import type { PeerAddress, PeerSet } from '#cache/engine/ports.ts';
 import { openRawClient, type RawClient } from '#cache/wire/http1/raw-client.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { PeerMonitor } from './heartbeat/monitor.ts';
-import type { PeerWatch } from './heartbeat/peer-watch.ts';
+import { PROVE_INTERVAL_MS, type PeerWatch } from './heartbeat/peer-watch.ts';
 import { peerUnavailable } from './peer-error.ts';
 import { peerHealth, type PeerHealth } from './peer-health.ts';
 import { streamGate, type StreamGate } from './stream-gate.ts';
@@ -35,6 +35,7 @@ export class PeerTable {
   /** Least recently used first. */
   readonly #peers = new Map<PeerAddress, Peer>();
   #isClosed = false;
+  #cancelProve = (): void => {};
 
   constructor(clock: Clock, connectTimeoutMs: number, monitor: PeerMonitor | undefined) {
     this.#clock = clock;
@@ -52,8 +53,19 @@ export class PeerTable {
     return peer;
   }
 
+  /** Pings peers that have not answered a heartbeat yet, until `close`. */
+  keepProven(current: () => PeerSet): void {
+    const prove = (): void => {
+      const { self, owners } = current();
+      for (const address of owners.slice(0, MAX_PEERS)) if (address !== self) this.at(address).watch?.prove();
+      this.#cancelProve = this.#clock.after(PROVE_INTERVAL_MS, prove);
+    };
+    this.#cancelProve = this.#clock.after(PROVE_INTERVAL_MS, prove);
+  }
+
   close(): void {
     this.#isClosed = true;
+    this.#cancelProve();
     for (const peer of this.#peers.values()) closePeer(peer);
     this.#monitor?.close();
     this.#peers.clear();

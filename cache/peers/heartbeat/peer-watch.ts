@@ -56,8 +56,8 @@ const PING_INTERVAL_MS = 200;
 const FROZEN_AFTER_MS = 800;
 /** A main loop that turns every 50 ms, and is late by twice that. */
 const LATE_MS = 150;
-/** A peer of an older release is pinged again in case it was replaced. */
-const PROVE_INTERVAL_MS = 5_000;
+/** A peer that starts is proven soon; one of an older release, which never answers, costs one datagram per second. */
+export const PROVE_INTERVAL_MS = 1_000;
 
 export class PeerWatch {
   readonly #address: PeerAddress;
@@ -99,7 +99,7 @@ export class PeerWatch {
     this.#options.onWaiting();
     const call: Call = { aliveAtMs: this.#options.ownMs(), onSilence };
     this.#calls.add(call);
-    if (!this.#isProven) this.#prove();
+    this.prove();
     return {
       alive: () => {
         call.aliveAtMs = this.#options.ownMs();
@@ -184,9 +184,10 @@ export class PeerWatch {
     this.#lateMs = 0;
   }
 
-  #prove(): void {
+  /** Pings a peer that has not answered yet. */
+  prove(): void {
     const nowMs = this.#options.clock.now();
-    if (nowMs - this.#provedAtMs < PROVE_INTERVAL_MS) return;
+    if (this.#isProven || nowMs - this.#provedAtMs < PROVE_INTERVAL_MS) return;
     this.#provedAtMs = nowMs;
     this.#line.ping();
   }

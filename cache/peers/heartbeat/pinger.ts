@@ -8,11 +8,11 @@ import type { PeerAddress } from '#cache/engine/ports.ts';
 
 export interface PingEvents {
   /** `mainAgeMs`: the time since the main loop of the peer last turned. */
-  onAnswer(mainAgeMs: number): void;
+  readonly onAnswer: (mainAgeMs: number) => void;
   /** The peer's machine responds that no process has this port. */
-  onRefused(): void;
+  readonly onRefused: () => void;
   /** This process cannot send, so that no answer means nothing. */
-  onUnsent(): void;
+  readonly onUnsent: () => void;
 }
 
 export interface PingLine {

@@ -170,16 +170,15 @@ describe('a peer that never answered a heartbeat', () => {
     expect(call.silences).toEqual([]);
     await clock.advance(300);
     expect(call.silences).toMatchObject([{ reason: 'silence' }]);
-    expect(pings).toHaveLength(1);
   });
 
-  test('is pinged again at most every 5 s', async () => {
+  test('is pinged again at most every second', async () => {
     const { clock, pings, begin } = watched();
     for (let call = 0; call < 100; call++) {
       begin().ended();
       await clock.advance(100);
     }
-    expect(pings).toHaveLength(2);
+    expect(pings).toHaveLength(10);
   });
 
   test('is not given up for refused pings', async () => {
