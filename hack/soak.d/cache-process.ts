@@ -118,15 +118,16 @@ function signalProcess(pid: number, signal: NodeJS.Signals): void {
 }
 
 async function rssBytesOf(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? Number.NaN) * 1024;
+  // A worker may have ended since it was listed.
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1024;
 }
 
 async function descriptorsOf(pid: number): Promise<string[]> {
   const directory = `/proc/${pid}/fd`;
   // Ignores descriptors that are closed between the two calls.
   const target = (name: string): Promise<string> => readlink(join(directory, name)).catch(() => 'closed');
-  const targets = await Promise.all((await readdir(directory)).map(target));
+  const targets = await Promise.all((await readdir(directory).catch(() => [])).map(target));
   return targets.filter((open) => open !== 'closed');
 }
 
