@@ -117,3 +117,23 @@ test('a document must end in time, even with progress', () => {
   turn();
   expect(expired).toEqual([['slow', 1000]]);
 });
+
+test('a timer of the phase before does not end the next one, and each phase needs no more than one', () => {
+  deadline.head(1000, undefined);
+  deadline.body(5000);
+  expect(vi.getTimerCount()).toBe(1);
+  vi.advanceTimersByTime(4999);
+  expect(expired).toEqual([]);
+  vi.advanceTimersByTime(1);
+  turn();
+  expect(expired).toEqual([['stall', 5000]]);
+  deadline.body(5000);
+  deadline.head(1000, undefined);
+  expect(vi.getTimerCount()).toBe(1);
+  vi.advanceTimersByTime(1000);
+  turn();
+  expect(expired).toEqual([
+    ['stall', 5000],
+    ['first_byte', 1000],
+  ]);
+});
