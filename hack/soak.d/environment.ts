@@ -46,9 +46,9 @@ export interface SoakEnvironment extends AsyncDisposable {
 }
 
 export interface EnvironmentOptions {
-  /** Of the cachestore, such as `1536Mi`. */
+  /** The capacity of the cachestore, such as `1536Mi`. */
   readonly capacity: string;
-  /** Of each replica. */
+  /** The workers of one replica. */
   readonly workers: number;
 }
 
