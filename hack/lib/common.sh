@@ -50,6 +50,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 need_root() { [[ $EUID -eq 0 ]] || die "needs root $1: run it as root (sudo -E)"; }
 
 # Locks of what exists once on a machine, whatever the cache folder is. Only root takes them.
+# shellcheck disable=SC2034 # read by the files that source this one
 MACHINE_LOCK_DIR=/run/lock
 
 # take_lock FD FILE WHAT: locks FILE until release_lock FD, or until this process and the children that inherit FD have

@@ -1,3 +1,4 @@
+// cspell:ignore Paht endpoin
 import { describe, expect, test } from 'vitest';
 import { nearMiss } from '#crds/near-miss.ts';
 
@@ -5,10 +6,10 @@ const KEYS = ['forcePathStyle', 'endpoint', 'region', 'id', 'size', 'tiers'];
 
 describe('a near miss', () => {
   test.each([
-    ['forcepathstyle', 'forcePathStyle'],
-    ['forcePathStlye', 'forcePathStyle'],
+    ['ForcePATHStyle', 'forcePathStyle'],
+    ['forcePahtStyle', 'forcePathStyle'],
     ['pathStyle', undefined],
-    ['endpint', 'endpoint'],
+    ['endpoin', 'endpoint'],
     ['endPoints', 'endpoint'],
     ['sise', 'size'],
     ['Id', 'id'],

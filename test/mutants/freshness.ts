@@ -69,7 +69,7 @@ export const FRESHNESS_MUTANTS: readonly Mutant[] = [
   {
     name: 'only-if-cached reads bytes from the origin',
     file: 'cache/engine/read.ts',
-    search: 'if (request.onlyIfCached === true) await requireStored(context, planned, prefix, request.signal);',
+    search: 'if (request.onlyIfCached === true) await requireStored(context, planned, prefix, signal);',
     replace: '',
     tests: CACHE_CONTROL_TESTS,
   },

@@ -8,7 +8,7 @@ const tests = ['test/cache/workers/'];
 /** Bugs in the supervision of workers, and in the ops API that they have together. */
 export const WORKER_MUTANTS: readonly Mutant[] = [
   {
-    name: 'a worker that cannot start is started again for ever',
+    name: 'a worker that cannot start is started again forever',
     file: SLOT,
     search: 'if (!this.#hasBeenReady || exit.code === CONFIG_EXIT_CODE) {',
     replace: 'if (exit.code === CONFIG_EXIT_CODE) {',

@@ -80,8 +80,8 @@ interface Exchange {
 interface SimPeer {
   readonly gate: StreamGate;
   readonly health: PeerHealth;
-  /** When it was last found dead. */
-  deadMs: number;
+  /** When a call last went to it, or found it dead: a single one finds out whether it is back. */
+  triedMs: number;
 }
 
 export interface PeersOptions {
@@ -161,7 +161,7 @@ export class SimPeers {
       const peer = peers.get(address) ?? {
         gate: streamGate(STREAMS, who.clock),
         health: peerHealth(who.clock, SKIP_DEAD_MS),
-        deadMs: 0,
+        triedMs: 0,
       };
       peers.set(address, peer);
       return peer;
@@ -169,13 +169,14 @@ export class SimPeers {
     const attempted = async <T>(address: PeerAddress, run: (attempt: Attempt) => Promise<T>): Promise<T> => {
       const peer = peerAt(address);
       const attempt = peer.health.ask();
-      if (attempt === undefined) this.#checkSkipped(who, address, peer.deadMs);
+      if (attempt === undefined) this.#checkSkipped(who, address, peer.triedMs);
+      else peer.triedMs = this.#options.world.nowMs;
       try {
         if (attempt === undefined) throw unavailable(`${address} was dead a moment ago`);
         return await run({
           ...attempt,
           dead: () => {
-            peer.deadMs = this.#options.world.nowMs;
+            peer.triedMs = this.#options.world.nowMs;
             attempt.dead();
           },
         });
@@ -261,10 +262,10 @@ export class SimPeers {
   }
 
   /** A peer that was dead is tried again, also if it returned at the same address without a change of the view. */
-  #checkSkipped(who: Incarnation, address: PeerAddress, deadMs: number): void {
+  #checkSkipped(who: Incarnation, address: PeerAddress, triedMs: number): void {
     const { world } = this.#options;
-    if (world.nowMs - deadMs <= MOST_SKIPPED_MS) return;
-    const what = `${who.owner.name} skips ${address}, which it took for dead ${world.nowMs - deadMs} ms ago`;
+    if (world.nowMs - triedMs <= MOST_SKIPPED_MS) return;
+    const what = `${who.owner.name} skips ${address}, which it tried ${world.nowMs - triedMs} ms ago`;
     world.violate('only the dead are dead', what);
   }
 

@@ -37,8 +37,8 @@ const rows: readonly Row[] = [
   },
   {
     name: 'a key in other letters',
-    changes: { 'origin.s3.forcepathstyle': true },
-    problem: 'origin.s3.forcepathstyle: is not a known key; did you mean forcePathStyle?',
+    changes: { 'origin.s3.ForcePathStyle': true },
+    problem: 'origin.s3.ForcePathStyle: is not a known key; did you mean forcePathStyle?',
   },
   {
     name: 'an unknown key',

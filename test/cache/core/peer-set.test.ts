@@ -198,7 +198,7 @@ describe('workers', () => {
     expect(set.terminating).toEqual(['10.0.0.1:8444', '10.0.0.1:8445']);
   });
 
-  test.for(['peer-0', 'peer-01', 'peer-16', 'peer-1x', 'xpeer', 'peers'])(
+  test.for(['peer-0', 'peer-01', 'peer-16', 'peer-1x', 'other-peer', 'peers'])(
     'a port named %s is not a peer port',
     (name) => {
       const others = [
