@@ -2,7 +2,7 @@
 import { isSmall, LINE_IDS, MIB, type LineId } from '#hack/bench.d/lines.ts';
 import type { Sample } from '#hack/bench.d/sample.ts';
 import { alignedTable, bytes, ms, withUnit } from '#hack/bench.d/table.ts';
-import { BARE, BARE_WITH_CRC, OURS, verdictsOfRun, type Verdict } from '#hack/bench.d/targets.ts';
+import { BARE, OURS, verdictsOfRun, type Verdict } from '#hack/bench.d/targets.ts';
 import { figureOf, formatFigure, formatNumber, LINE_TITLES } from './figures.ts';
 import { plotName } from './plot.ts';
 import type { Results, Row } from './results.ts';
@@ -56,10 +56,9 @@ function targetsPart(results: Results): string {
 /** With the CPU times behind a ratio. */
 function measuredOf({ work, value, unit, what }: Verdict, rows: readonly Row[]): string {
   const text = Number.isNaN(value) ? NOTHING : withUnit(value, unit);
-  const server = what.endsWith(BARE_WITH_CRC) ? BARE_WITH_CRC : what.endsWith(BARE) ? BARE : undefined;
-  if (server === undefined) return text;
+  if (!what.endsWith(BARE)) return text;
   const of = (name: string) => rows.find(({ variant, target }) => variant.title === work && target === name);
-  const [ours, bare] = [of(OURS), of(server)];
+  const [ours, bare] = [of(OURS), of(BARE)];
   if (ours === undefined || bare === undefined) return text;
   const [own, its] = [ours, bare].map(({ variant, median }) => {
     const figure = figureOf(variant);
