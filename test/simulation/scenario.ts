@@ -258,7 +258,13 @@ export function scenarioOf(seed: number): Scenario {
       seed % 8 === PREWARMED || (isMulti && random.fork('prewarmed').chance(PREWARMED_SHARE))
         ? choosePrewarms(random.fork('prewarms'), activeMs, objects)
         : [],
-    capacity: isBounded ? chooseCapacity(random.fork('capacity'), activeMs, objects, largestChunkBytes) : undefined,
+    capacity: isBounded
+      ? withRoom(
+          chooseCapacity(random.fork('capacity'), activeMs, objects, largestChunkBytes),
+          objects,
+          largestChunkBytes,
+        )
+      : undefined,
   };
 }
 
@@ -350,6 +356,15 @@ function chooseCapacity(
       which: random.next(),
     })),
   };
+}
+
+/** A disk that pinned objects alone would fill takes no other chunk ever. */
+function withRoom(plan: CapacityPlan, objects: Scenario['objects'], largestChunkBytes: number): CapacityPlan {
+  if (plan.storeBytes === undefined) return plan;
+  const pinned = new Set(plan.pins.flatMap(({ keys }) => keys));
+  const pinnedBytes = objects.reduce((sum, { key, sizeBytes }) => sum + (pinned.has(key) ? sizeBytes : 0), 0);
+  const isTooSmall = pinnedBytes > plan.storeBytes;
+  return isTooSmall ? { ...plan, storeBytes: pinnedBytes + SMALLS_BYTES + 4 * largestChunkBytes } : plan;
 }
 
 function choosePin(random: Random, activeMs: number, objects: Scenario['objects'], number: number): PinPlan {
