@@ -281,7 +281,10 @@ export class Cluster {
         this.#announce();
       });
       this.#world.at((step + 0.5) * stepMs, NO_OWNER, 'roll', () => {
-        if (!pod.isLeaving) this.#drainPod(pod);
+        if (pod.isLeaving) return;
+        // The new one may have been deleted since: a Deployment replaces it.
+        if (!this.#pods.some((other) => other !== pod && other.state === 'serving')) this.#bootPod(this.#addPod());
+        this.#drainPod(pod);
       });
     }
   }
