@@ -870,7 +870,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'a prewarm relies on the catalog',
-    seed: 359,
+    seed: 423,
     shows: isPrewarmed,
     edits: [
       {
