@@ -60,7 +60,7 @@ describe.for(['S3', 'Filesystem'] as const)('a store of type %s', (store) => {
     }
     await expect.poll(async () => versions(await cache.stored()), { timeout: LIMIT_MS }).toBe(1);
     expect((await cache.stored()).size).toBe(3);
-    // Counted when the cachestore has responded, which is after the chunks are gone.
+    // The bytes are counted when the cachestore has responded, which is after the chunks are deleted.
     await expect
       .poll(() => cache.total('orca_store_evicted_bytes_total', { reason: 'superseded' }), { timeout: LIMIT_MS })
       .toBeGreaterThanOrEqual(9 * MIB);
