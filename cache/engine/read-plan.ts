@@ -30,8 +30,11 @@ export interface PlanRequest {
 export interface Plan {
   readonly object: ObjectVersion;
   readonly status: 200 | 206 | 304;
+  /** The bytes of the object that the body holds. */
   readonly range: ByteRange;
+  /** How many parts the object has; only for a request by part number, where the count is known. */
   readonly partsCount: number | undefined;
+  /** The checksum headers of the body of a request by part number, if they are known. */
   readonly partChecksums: Readonly<Record<string, string>> | undefined;
   readonly chunkSizeBytes: number;
 }

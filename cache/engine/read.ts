@@ -6,7 +6,7 @@
  */
 import { chunkAt, sliceAt, sliceCount, type Chunk } from '#cache/core/chunk.ts';
 import { hasCode, OrcaError } from '#cache/core/errors.ts';
-import { rangeLength, type ByteRange, type ObjectHead, type ObjectVersion } from '#cache/core/object.ts';
+import { rangeLength, type ByteRange, type ObjectHead } from '#cache/core/object.ts';
 import type { ObjectName } from '#cache/core/peer/head-request.ts';
 import { evaluatePreconditions } from '#cache/core/preconditions.ts';
 import { keyIsTooLong, MAX_KEY_BYTES } from '#cache/core/s3/request-target.ts';
@@ -56,21 +56,11 @@ export interface ReadRequest extends PlanRequest {
   readonly pace?: Pace | undefined;
 }
 
-export interface ReadResult {
+export interface ReadResult extends Plan {
   readonly head: ObjectHead;
   readonly ageMs: number;
   /** The origin could not be reached; this is the last known metadata. */
   readonly stale: boolean;
-  readonly status: 200 | 206 | 304;
-  /** The bytes of the object that the body holds. */
-  readonly range: ByteRange;
-  /** How many parts the object has; only for a request by part number, where the count is known. */
-  readonly partsCount: number | undefined;
-  /** The checksum headers of the body of a request by part number, if they are known. */
-  readonly partChecksums: Readonly<Record<string, string>> | undefined;
-  /** How the answer is made up, for `X-Orca-Explain`. */
-  readonly object: ObjectVersion;
-  readonly chunkSizeBytes: number;
   /** Where the first bytes came from; undefined without a body. */
   readonly source: Source | undefined;
   readonly body: AsyncGenerator<Piece, void, void>;

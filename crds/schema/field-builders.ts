@@ -145,3 +145,13 @@ export function quantity(cel: string): string {
 function isWithin(value: number | undefined, min: number, max: number): boolean {
   return value !== undefined && value >= min && value <= max;
 }
+
+/** A map of texts, such as labels. `maxLength` limits each value. */
+export function stringMap(description: string, maxLength: number) {
+  return {
+    type: 'object',
+    description,
+    maxProperties: 64,
+    additionalProperties: { type: 'string', maxLength },
+  } as const;
+}

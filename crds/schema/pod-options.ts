@@ -1,21 +1,12 @@
 /** `spec.pod`: a limited set of pod settings that a cluster may require, with the names and meanings of Kubernetes. */
 import { parseResource } from '#crds/quantity.ts';
-import { choice, integer, text } from './field-builders.ts';
+import { choice, integer, stringMap, text } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
 import { containerSecurityContext, securityContext, template } from './pod-template-options.ts';
 import { workers } from './workers.ts';
 
 const NAME_LENGTH = 253;
 const LABEL_LENGTH = 317;
-
-function stringMap(description: string, maxLength: number) {
-  return {
-    type: 'object',
-    description,
-    maxProperties: 64,
-    additionalProperties: { type: 'string', maxLength },
-  } as const;
-}
 
 function keyReference(kind: string) {
   return {

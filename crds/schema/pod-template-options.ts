@@ -1,18 +1,10 @@
 /** The parts of a pod for which the resource has no field of its own. */
+import { stringMap } from './field-builders.ts';
 import type { Schema } from './json-schema.ts';
 
 /** Not described here: the API server checks it when it becomes part of a Deployment. */
 function partOfAPod(description: string) {
   return { type: 'object', description, 'x-kubernetes-preserve-unknown-fields': true } as const satisfies Schema;
-}
-
-function stringMap(description: string, maxLength: number) {
-  return {
-    type: 'object',
-    description,
-    maxProperties: 64,
-    additionalProperties: { type: 'string', maxLength },
-  } as const satisfies Schema;
 }
 
 export const securityContext = partOfAPod(

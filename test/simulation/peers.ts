@@ -81,7 +81,7 @@ interface SimPeer {
   readonly gate: StreamGate;
   readonly health: PeerHealth;
   /** When a call last went to it, or found it dead: a single one finds out whether it is back. */
-  triedMs: number;
+  calledMs: number;
 }
 
 export interface PeersOptions {
@@ -161,7 +161,7 @@ export class SimPeers {
       const peer = peers.get(address) ?? {
         gate: streamGate(STREAMS, who.clock),
         health: peerHealth(who.clock, SKIP_DEAD_MS),
-        triedMs: 0,
+        calledMs: 0,
       };
       peers.set(address, peer);
       return peer;
@@ -169,14 +169,14 @@ export class SimPeers {
     const attempted = async <T>(address: PeerAddress, run: (attempt: Attempt) => Promise<T>): Promise<T> => {
       const peer = peerAt(address);
       const attempt = peer.health.ask();
-      if (attempt === undefined) this.#checkSkipped(who, address, peer.triedMs);
-      else peer.triedMs = this.#options.world.nowMs;
+      if (attempt === undefined) this.#checkTimeOfLastCall(who, address, peer.calledMs);
+      else peer.calledMs = this.#options.world.nowMs;
       try {
         if (attempt === undefined) throw unavailable(`${address} was dead a moment ago`);
         return await run({
           ...attempt,
           dead: () => {
-            peer.triedMs = this.#options.world.nowMs;
+            peer.calledMs = this.#options.world.nowMs;
             attempt.dead();
           },
         });
@@ -262,10 +262,10 @@ export class SimPeers {
   }
 
   /** A peer that was dead is tried again, also if it returned at the same address without a change of the view. */
-  #checkSkipped(who: Incarnation, address: PeerAddress, triedMs: number): void {
+  #checkTimeOfLastCall(caller: Incarnation, address: PeerAddress, calledMs: number): void {
     const { world } = this.#options;
-    if (world.nowMs - triedMs <= MOST_SKIPPED_MS) return;
-    const what = `${who.owner.name} skips ${address}, which it tried ${world.nowMs - triedMs} ms ago`;
+    if (world.nowMs - calledMs <= MOST_SKIPPED_MS) return;
+    const what = `${caller.owner.name} skips ${address}, which it called ${world.nowMs - calledMs} ms ago`;
     world.violate('only the dead are dead', what);
   }
 

@@ -21,7 +21,7 @@ import type { Outbox } from './outbox.ts';
 import type { Repairs } from './repairs.ts';
 
 /** About the time that another replica needs to fill and commit a chunk. */
-const LOOK_AGAIN_MS = 1_000;
+export const LOOK_AGAIN_MS = 1_000;
 /** Many round trips to the cachestore: a reader that takes longer to look a chunk up waits for memory, or for an outage. */
 const SHARED_LOOK_MS = 250;
 

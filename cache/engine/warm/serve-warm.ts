@@ -4,7 +4,7 @@ import { hasCode, OrcaError } from '#cache/core/errors.ts';
 import { rankPeers } from '#cache/core/rendezvous.ts';
 import type { Capacity } from '#cache/engine/capacity/capacity.ts';
 import { ChunkHasher } from '#cache/engine/fill/chunk-hasher.ts';
-import type { FillContext } from '#cache/engine/fill/fill.ts';
+import { LOOK_AGAIN_MS, type FillContext } from '#cache/engine/fill/fill.ts';
 import type { Flights } from '#cache/engine/fill/flights.ts';
 import type { GuardedStore } from '#cache/engine/upstream/guarded.ts';
 import { abortable, withDeadline } from '#shared/abortable.ts';
@@ -16,8 +16,6 @@ import { lookInStore } from './look-in-store.ts';
 export const WARM_LIMIT_MS = 10 * 60_000;
 /** A commit that is retried for longer is not waited for. If it succeeds after all, the next attempt finds the chunk. */
 const COMMIT_WAIT_MS = 60_000;
-/** About the time that another replica needs to fill and commit a chunk. */
-const LOOK_AGAIN_MS = 1_000;
 
 export interface WarmContext extends FillContext {
   readonly store: GuardedStore;
