@@ -1,11 +1,16 @@
 /**
  * Runs one vitest project and writes the result of each test to a file, one line per test: `passed`, `failed` or
- * `skipped`, its name, and the reason of a skip. `hack/test` adds up the lines; a missing file means a crash.
+ * `skipped`, its name, and the reason of a skip or the message of a failure. `hack/test` adds up the lines; a missing
+ * file means a crash.
  *
  *   node hack/test-run.ts PROJECT RESULT_FILE [FILTER…]
  */
 import { writeFileSync } from 'node:fs';
+import { stripVTControlCharacters } from 'node:util';
 import { type Reporter, startVitest, type TestCase, type TestModule } from 'vitest/node';
+
+/** Of a failure's message: a few lines of a terminal. */
+const SHOWN_CHARACTERS = 600;
 
 const [project, resultFile, ...filters] = process.argv.slice(2);
 if (project === undefined || resultFile === undefined)
@@ -45,8 +50,10 @@ function recordTest(test: TestCase): void {
   const result = test.result();
   switch (result.state) {
     case 'passed':
+      record('passed', nameOf(test));
+      break;
     case 'failed':
-      record(result.state, nameOf(test));
+      record('failed', nameOf(test), shorten(result.errors[0]?.message ?? 'no message'));
       break;
     case 'skipped':
       record('skipped', nameOf(test), result.note ?? 'no reason given');
@@ -55,6 +62,13 @@ function recordTest(test: TestCase): void {
       record('failed', `${nameOf(test)}: did not end`);
       break;
   }
+}
+
+/** The start and the end: of a command that failed, the end of the message says why. */
+function shorten(message: string): string {
+  const text = stripVTControlCharacters(message);
+  const half = SHOWN_CHARACTERS / 2;
+  return text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, half)} … ${text.slice(-half)}`;
 }
 
 function nameOf(test: { readonly module: TestModule; readonly fullName: string }): string {

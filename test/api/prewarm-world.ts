@@ -12,7 +12,7 @@ import { openApiWorld, REACTION_MS, type ApiWorld, type ApiWorldOptions } from '
 export const NAMESPACE = 'ml';
 /** The operator reaches pods on the ops port. An address of its own, so that files can run at the same time. */
 const POD_IP = '127.14.0.2';
-const FINISHED: ReportFields = {
+export const FINISHED: ReportFields = {
   state: 'finished',
   listed: true,
   objects: { total: 3, done: 3, failed: 0 },

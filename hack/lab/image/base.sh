@@ -12,7 +12,8 @@ BASE_UNNEEDED=(usr/share/doc usr/share/man usr/share/info usr/share/locale usr/s
 
 declare_base() {
   declare_node
-  item base-image "$BASE_SUITE" "$BASE_PACKAGES" "${BASE_UNNEEDED[*]}" "${ITEM_PATH[node]}" \
+  # The key of Node.js, not its path: the image is the same in every cache folder.
+  item base-image "$BASE_SUITE" "$BASE_PACKAGES" "${BASE_UNNEEDED[*]}" "${ITEM_PATH[node]##*/}" \
     @"$HACK_DIR/lab/image/base.sh" @"$HACK_DIR/lab/image/archive.sh"
   # The name contains the key, so that a daemon that has an image of this name has this content.
   # shellcheck disable=SC2034
