@@ -9,7 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
 import { type Reporter, startVitest, type TestCase, type TestModule } from 'vitest/node';
 
-/** Of a failure's message: a few lines of a terminal. */
+/** The characters of a failure’s message that are printed: a few lines of a terminal. */
 const SHOWN_CHARACTERS = 600;
 
 const [project, resultFile, ...filters] = process.argv.slice(2);
@@ -64,7 +64,7 @@ function recordTest(test: TestCase): void {
   }
 }
 
-/** The start and the end: of a command that failed, the end of the message says why. */
+/** Keeps the start and the end, where the message of a failed command has the reason. */
 function shorten(message: string): string {
   const text = stripVTControlCharacters(message);
   const half = SHOWN_CHARACTERS / 2;

@@ -36,7 +36,7 @@ test('prewarms run, report, suspend, end and expire with the chart’s permissio
     expect(conditionOf(status, 'Complete')).toBe('True Completed');
     expect(status.bytes).toEqual({ total: 300, done: 300, fromOrigin: 200, alreadyStored: 100 });
   });
-  // An event may be written after the status that it tells of.
+  // An event may be written after the status that it reports.
   await vi.waitFor(
     async () =>
       expect(await events('once')).toEqual([
