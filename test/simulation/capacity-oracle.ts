@@ -54,6 +54,14 @@ const ONCE_SPEED = 4;
 const MINUTE_MS = 60_000;
 /** The share of the distance between the watermarks at which eviction may end. */
 const END_TOLERANCE = 0.15;
+/** A commit reaches the shard’s owner with a report of a minute, and the accountant with the owner’s next one. */
+const REPORTED_AFTER_MS = 120_000;
+
+/** Nothing is read or written any more. */
+interface QuietStart {
+  readonly atMs: number;
+  readonly evicted: Evicted;
+}
 
 interface Deed {
   readonly listed: Map<string, { readonly lengthBytes: number; readonly atMs: number }>;
@@ -303,7 +311,7 @@ export class CapacityOracle {
   // -- at the end
 
   /** Replicas have reported, swept and evicted until nothing is left to do. */
-  checkQuiet(live: readonly Incarnation[], stored: readonly StoredChunk[], evictedBefore: Evicted): void {
+  checkQuiet(live: readonly Incarnation[], stored: readonly StoredChunk[], quiet: QuietStart): void {
     const plan = this.#plan;
     if (plan === undefined) return;
     const sum = (chunks: readonly StoredChunk[]): number =>
@@ -333,8 +341,10 @@ export class CapacityOracle {
           `${usedBytes} of ${capacityBytes} bytes are used, above ${highBytes}; ${owner.name} received ${told}`,
         );
       const lowBytes = (capacityBytes * plan.settings.lowWatermark) / 100;
-      const endBytes = lowBytes + (highBytes - lowBytes) * END_TOLERANCE;
-      const hasEvicted = this.evictedBytes.capacity > evictedBefore.capacity;
+      // A commit that was not reported yet when the last chunks were evicted.
+      const lateBytes = sum(stored.filter(({ sinceMs }) => sinceMs > quiet.atMs - REPORTED_AFTER_MS));
+      const endBytes = lowBytes + (highBytes - lowBytes) * END_TOLERANCE + lateBytes;
+      const hasEvicted = this.evictedBytes.capacity > quiet.evicted.capacity;
       if (hasEvicted && usedBytes > endBytes && sum(pinned) < usedBytes)
         this.#world.violate(
           'the store is bounded',

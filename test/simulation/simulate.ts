@@ -403,11 +403,11 @@ class Run {
     const { world } = this;
     if (world.violation !== undefined) return;
     const { minAgeMs, sweepIntervalMs } = settings;
-    const evicted = { ...this.#capacity.evictedBytes };
+    const quiet = { atMs: world.nowMs, evicted: { ...this.#capacity.evictedBytes } };
     this.#isQuiet = true;
     await world.run(world.nowMs + minAgeMs + QUIET_SWEEPS * sweepIntervalMs + QUIET_MS);
     this.#isQuiet = false;
-    if (world.violation === undefined) this.#capacity.checkQuiet(this.#cluster.live(), this.#store.stored(), evicted);
+    if (world.violation === undefined) this.#capacity.checkQuiet(this.#cluster.live(), this.#store.stored(), quiet);
   }
 
   #heal(): void {
