@@ -139,7 +139,7 @@ export class Pool {
   #closeIdleAt(atMs: number): void {
     clearTimeout(this.#idleTimer);
     this.#idleTimerMs = atMs;
-    this.#idleTimer = setTimeout(this.#closeIdle, Math.ceil(atMs - performance.now()));
+    this.#idleTimer = setTimeout(this.#closeIdle, Math.max(0, Math.ceil(atMs - performance.now())));
     this.#idleTimer.unref();
   }
 
