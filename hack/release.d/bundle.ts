@@ -1,5 +1,6 @@
 /** The command line as one file of JavaScript, which Node.js runs without node_modules. */
-import { rolldown, type RolldownOutput } from 'rolldown';
+import { join } from 'node:path';
+import { rolldown, type Plugin, type RolldownOutput } from 'rolldown';
 
 export interface Bundle {
   readonly code: string;
@@ -7,13 +8,14 @@ export interface Bundle {
   readonly modules: readonly string[];
 }
 
-/** `entry`: the program's first file. */
-export async function bundle(entry: string): Promise<Bundle> {
+/** `entry`: the program's first file. `version`: replaces the one of package.json. */
+export async function bundle(entry: string, version?: string): Promise<Bundle> {
   await using build = await rolldown({
     input: entry,
     platform: 'node',
     // The program and its libraries read package.json by `#package`.
     tsconfig: false,
+    plugins: version === undefined ? [] : [versionPlugin(version)],
     onLog(level, log, report) {
       // A dependency that is missing would be found by a user.
       if (log.code === 'UNRESOLVED_IMPORT') throw new Error(log.message);
@@ -35,4 +37,18 @@ function onlyChunkOf(output: RolldownOutput['output']): Bundle {
   const [chunk, ...others] = output;
   if (others.length > 0) throw new Error(`more than one file: ${others.map(({ fileName }) => fileName).join(', ')}`);
   return { code: chunk.code, modules: chunk.moduleIds };
+}
+
+const PACKAGE_FILE = join(import.meta.dirname, '../../package.json');
+
+function versionPlugin(version: string): Plugin {
+  return {
+    name: 'version',
+    transform: (code, id) => (id === PACKAGE_FILE ? withVersion(code, version) : undefined),
+  };
+}
+
+/** package.json with another version. */
+export function withVersion(packageJson: string, version: string): string {
+  return `${JSON.stringify({ ...(JSON.parse(packageJson) as object), version }, undefined, 2)}\n`;
 }

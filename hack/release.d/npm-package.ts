@@ -12,14 +12,16 @@ export interface NpmPackageOptions {
   readonly thirdParty: string;
   /** The folder for the archive. */
   readonly folder: string;
+  /** Default: that of package.json. */
+  readonly version?: string;
 }
 
-const README = `# kubectl-orca
+const readme = (version: string): string => `# kubectl-orca
 
 \`kubectl orca\`: look into OrcaCache caches, find out what is wrong with them, and prewarm what is needed next.
 
 \`\`\`sh
-npm install --global kubectl-orca-${packageJson.version}.tgz
+npm install --global kubectl-orca-${version}.tgz
 kubectl orca status
 \`\`\`
 
@@ -27,10 +29,11 @@ It needs Node.js 26 or newer.
 `;
 
 /** Resolves with the path of the archive. */
-export async function packNpm({ code, license, thirdParty, folder }: NpmPackageOptions): Promise<string> {
+export async function packNpm(options: NpmPackageOptions): Promise<string> {
+  const { code, license, thirdParty, folder, version = packageJson.version } = options;
   const staging = await mkdtemp(join(tmpdir(), 'orca-release-'));
   try {
-    const { version, engines } = packageJson;
+    const { engines } = packageJson;
     const manifest = {
       name: 'kubectl-orca',
       version,
@@ -42,7 +45,7 @@ export async function packNpm({ code, license, thirdParty, folder }: NpmPackageO
     };
     await writeFile(join(staging, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
     await writeFile(join(staging, 'kubectl-orca.mjs'), code, { mode: 0o755 });
-    await writeFile(join(staging, 'README.md'), README);
+    await writeFile(join(staging, 'README.md'), readme(version));
     await writeFile(join(staging, 'LICENSE'), license);
     await writeFile(join(staging, 'THIRD-PARTY-LICENSES.txt'), thirdParty);
     await mkdir(folder, { recursive: true });
