@@ -24,7 +24,7 @@ export function staleBoundMs({ ttlMs, staleWhileRevalidateMs }: Scenario): numbe
 
 export const ORIGIN_TROUBLE: readonly Fault[] = ['origin-errors', 'origin-down', 'origin-slow'];
 
-const STORE_TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', 'store-full'];
+export const STORE_TROUBLE: readonly Fault[] = ['store-errors', 'store-down', 'store-slow', 'store-full'];
 /** The engine's stall limit, less the bytes in flight when the stall begins. */
 const STALL_LIMIT_MS = 25_000;
 /** How long another replica may take to its first byte, even if it shows that it is alive. */

@@ -530,6 +530,7 @@ class Run {
       process.flights.delete(path);
       process.waiting.add(path);
     }
+    this.#excuseDropped(process);
     this.#checkBackground(process);
     // It is not reported which of the pending commits was dropped.
     // As long as its memory is not needed, a fill does not end because its readers have left.
@@ -545,12 +546,24 @@ class Run {
       world.violate('one fill per chunk', `a fill ended as ${lost.join(', ')} without any fault`);
   }
 
+  /** A store in trouble does not keep up: chunks that wait for their commit may be evicted from memory. */
+  #excuseDropped({ engine, waiting }: Incarnation): void {
+    if (STORE_TROUBLE.every((fault) => !this.#scenario.faults.has(fault))) return;
+    for (const path of waiting)
+      if (!engine.memoryTier.has(path) && this.#store.intactSinceMs(path) === undefined)
+        this.#ledger.excuse(path, 'fill', 'it left memory before its commit');
+  }
+
   /** Fills without readers are preempted: in memory at once, at the origin after a moment. */
   #checkBackground(process: Incarnation): void {
     const { world } = this;
     const { engine, owner } = process;
     const { memory, limiter } = engine;
-    if (owner.state !== 'running') return;
+    if (owner.state !== 'running') {
+      // It cannot act.
+      process.crowdedMs = undefined;
+      return;
+    }
     const sizes = [...process.flights.values()].map(({ flight }) =>
       flight.isBackground && flight.arrivedBytes < flight.chunk.lengthBytes ? (flight.bytes?.sizeBytes ?? 0) : 0,
     );
