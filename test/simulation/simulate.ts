@@ -2,6 +2,7 @@
  * One run: real engines in a simulated world, with a workload and faults that are derived from one seed, and the oracle
  * that judges it. The same seed produces the same run, event for event.
  */
+import { STORE_TROUBLE } from './allowed.ts';
 import { chunkPathPrefix, chunkSizeFor } from '#cache/core/chunk.ts';
 import { hasCode } from '#cache/core/errors.ts';
 import { Clients, type Exchange } from './client.ts';
