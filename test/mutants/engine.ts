@@ -77,6 +77,13 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     tests: ['test/cache/engine/fetch/from-store.test.ts'],
   },
   {
+    name: 'a read that waited for seconds elsewhere does not query the cachestore again',
+    file: 'cache/engine/fetch/context.ts',
+    search: 'return storeFailedMs !== undefined && clock.now() - storeFailedMs < STORE_RETRY_MS;',
+    replace: 'return storeFailedMs !== undefined && clock.now() >= storeFailedMs;',
+    tests: ['test/cache/engine/fetch/from-origin.test.ts'],
+  },
+  {
     name: 'the date in a manifest is taken for a time of the own clock',
     file: 'cache/engine/metadata/stored-dates.ts',
     search: 'return clock.now() - Math.max(0, clock.date() - dateMs);',

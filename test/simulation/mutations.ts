@@ -338,17 +338,6 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: FILL, search: 'if (!order.knownAbsent && (await', replace: 'if (chunk.index < 0 && (await' }],
   },
   {
-    name: 'a read that waited for seconds elsewhere does not query the cachestore again',
-    seed: 3275,
-    edits: [
-      {
-        file: 'cache/engine/fetch/context.ts',
-        search: 'return storeFailedMs !== undefined && clock.now() - storeFailedMs < STORE_RETRY_MS;',
-        replace: 'return storeFailedMs !== undefined && clock.now() >= storeFailedMs;',
-      },
-    ],
-  },
-  {
     name: 'a chunk that is known to be stored is requested in a loop',
     seed: 1,
     shows: ({ faults }) => faults.has('store-vanish') || faults.has('store-errors'),

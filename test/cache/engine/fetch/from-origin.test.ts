@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest';
-import { turns } from '#test/support/engine-checks.ts';
-import { MIB, openEngines, patternBytes, readAll, readRequest } from '#test/support/engines.ts';
+import { chunkAt } from '#cache/core/chunk.ts';
+import { OrcaError } from '#cache/core/errors.ts';
+import { rankPeers } from '#cache/core/rendezvous.ts';
+import { evictMemory, turns } from '#test/support/engine-checks.ts';
+import { MIB, openEngines, patternBytes, readAll, readRequest, whileTimePasses } from '#test/support/engines.ts';
+import { fakeClock } from '#test/support/fake-clock.ts';
 import { startPacedReader } from '#test/support/paced-reader.ts';
 
 test('a fill continues while its reader is stalled, and is not repeated', async () => {
@@ -42,4 +46,35 @@ test('a slow reader continues from the cachestore when its filled chunk was evic
   expect(Buffer.concat([got, await rest()]).equals(body)).toBe(true);
   expect(engines.store.counts.reads).toBe(reads + 1);
   expect(engines.origin.counts.bytes).toBe(4 * 8 * MIB);
+});
+
+test('a read that has waited for its coordinator queries a cachestore that failed before once more', async () => {
+  const clock = fakeClock();
+  const engines = openEngines({ replicas: 2, chunkBytes: 4 * MIB, clock });
+  const [reader, other] = engines.replicas;
+  const body = patternBytes(4 * MIB);
+  // An object whose chunk the other replica coordinates.
+  const key = Array.from({ length: 64 }, (_, i) => `object-${i}`).find((name) => {
+    const { etag } = engines.origin.put('far-models', name, body);
+    const object = { originId: 'test', bucket: 'far-models', key: name, etag, sizeBytes: body.length };
+    return rankPeers(chunkAt(object, 4 * MIB, 0).path, reader!.view.owners, 1)[0] === other!.address;
+  })!;
+  // From the second read on, the reader knows that the chunk is stored.
+  for (let reads = 0; reads < 2; reads++) {
+    await whileTimePasses(clock, readAll(reader!.engine, readRequest(key)));
+    await Promise.all(engines.replicas.map(({ engine }) => engine.idle()));
+    evictMemory(engines);
+  }
+  reader!.storeError = new OrcaError('store_unavailable', 'it is down for a moment');
+  engines.store.readGate.hold();
+  const reading = readAll(reader!.engine, readRequest(key));
+  await clock.advance(500);
+  reader!.storeError = undefined;
+  await clock.advance(1_000);
+  // It ends after the first piece.
+  other!.dead = true;
+  engines.store.readGate.release();
+  const { bytes } = await whileTimePasses(clock, reading);
+  expect(bytes.equals(body)).toBe(true);
+  expect(engines.origin.counts.bytes).toBe(body.length);
 });
