@@ -48,7 +48,7 @@ test('a slow reader continues from the cachestore when its filled chunk was evic
   expect(engines.origin.counts.bytes).toBe(4 * 8 * MIB);
 });
 
-test('a read that has waited for its coordinator queries a cachestore that failed before once more', async () => {
+test('a read that has waited for its coordinator queries again a cachestore that failed before', async () => {
   const clock = fakeClock();
   const engines = openEngines({ replicas: 2, chunkBytes: 4 * MIB, clock });
   const [reader, other] = engines.replicas;
