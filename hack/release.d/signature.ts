@@ -43,7 +43,7 @@ export function signingKeyOf(pem: string, file: string): SigningKey {
     );
   return {
     sign: (bytes) => sign(digestOf(key), bytes, key),
-    publicKey: createPublicKey(key).export({ type: 'spki', format: 'pem' }).toString(),
+    publicKey: createPublicKey(key).export({ type: 'spki', format: 'pem' }),
   };
 }
 

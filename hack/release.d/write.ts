@@ -44,7 +44,7 @@ function meterOf() {
   const hash = createHash('sha256');
   let sizeBytes = 0;
   return {
-    async *pass(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    pass: async function* (this: void, source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
       for await (const part of source) {
         hash.update(part);
         sizeBytes += part.length;

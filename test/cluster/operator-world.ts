@@ -200,7 +200,7 @@ export function everyRight(namespace: string, account = ACCOUNT): object {
 }
 
 /** One server is origin and cachestore: it makes no difference to the operator. */
-function s3Server(): object[] {
+export function s3Server(): object[] {
   const start = `mkdir -p /data/${BUCKET} /data/orca-chunks && exec versitygw --port :7070 --quiet --keep-alive posix /data`;
   return [
     secret(SERVER_KEYS),
