@@ -23,12 +23,11 @@ const UNNEEDED = [
   /^etc\/(update-motd\.d|ca-certificates)(\/|$)/,
 ];
 const CERTIFICATES = 'usr/share/ca-certificates/mozilla';
-/** The pods' user has a name, for programs that ask for it. */
+/** The user of the pods has a name, because some libraries look it up. */
 const PASSWD = `root:x:0:0:root:/root:/sbin/nologin
 orca:x:10001:10001:OrcaCache:/nonexistent:/sbin/nologin
-nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin
 `;
-const GROUPS = 'root:x:0:\norca:x:10001:\nnogroup:x:65534:\n';
+const GROUPS = 'root:x:0:\norca:x:10001:\n';
 
 if (import.meta.main) {
   const { values } = parseArgs({

@@ -13,7 +13,7 @@ export interface Layer {
   readonly file: string;
   readonly sha256: string;
   readonly sizeBytes: number;
-  /** Of the archive before compression. */
+  /** SHA-256 of the archive before compression. */
   readonly plainSha256: string;
   /** What it contains, for `docker history`. */
   readonly comment: string;
@@ -38,7 +38,7 @@ export interface ImageOptions {
 
 export interface ImageArchive {
   readonly entries: readonly TarEntry[];
-  /** Of the index, which names the image for all platforms. */
+  /** The digest of the index, which names the image for all platforms. */
   readonly digest: string;
   /** Digest of the manifest of each architecture. */
   readonly manifests: ReadonlyMap<string, string>;

@@ -1,4 +1,4 @@
-/** What `hack/release VERSION` is called with. Each mistake is found before anything is built. */
+/** What `hack/release VERSION` is called with. Wrong options are reported before anything is built. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -31,7 +31,7 @@ export interface ReleaseOptions {
 }
 
 export interface Source {
-  /** Of the commit; `-dirty` after it if files have changed since. */
+  /** The commit; `-dirty` after it if files have changed since. */
   readonly revision: string;
   /** Time of the commit, or SOURCE_DATE_EPOCH. */
   readonly epochSeconds: number;

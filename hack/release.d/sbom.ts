@@ -9,7 +9,7 @@ export interface SbomOptions {
   readonly version: string;
   /** With its host, without its tag. */
   readonly repository: string;
-  /** Of the manifest for this platform. */
+  /** The digest of the manifest for this platform. */
   readonly digest: string;
   readonly created: string;
   readonly base: BaseDescription;
@@ -64,7 +64,7 @@ export function sbomOf(options: SbomOptions): object {
       ...packages.map(componentOf),
     ],
     dependencies: [
-      // What is installed at the top cannot be told from what another package needs: the image contains all of it.
+      // The image contains all packages, direct dependencies and others alike.
       { ref: root, dependsOn: [system, node, ...debs.map(({ purl }) => purl), ...packages.map(({ purl }) => purl)] },
       ...packages
         .filter(({ dependsOn }) => dependsOn.length > 0)

@@ -7,9 +7,9 @@ export interface TarEntry {
   readonly path: string;
   readonly type: 'file' | 'folder' | 'link';
   readonly mode: number;
-  /** Of a file: its bytes, or the path that has them. */
+  /** The bytes of a file, or the path that has them. */
   readonly content?: Buffer | { readonly file: string; readonly sizeBytes: number };
-  /** Of a symbolic link. */
+  /** Where a symbolic link points to. */
   readonly target?: string;
 }
 

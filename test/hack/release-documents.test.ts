@@ -128,7 +128,7 @@ const PROVENANCE = {
   dependencies: [{ uri: 'pkg:npm/b@2.0.0', digest: { sha512: '01' } }],
 };
 
-test('the provenance is an in-toto statement with what went in, what came out, and who built it', () => {
+test('the provenance is an in-toto statement with sources, dependencies, files and builder', () => {
   expect(provenanceOf(PROVENANCE)).toEqual({
     _type: 'https://in-toto.io/Statement/v1',
     subject: [{ name: 'install.yaml', digest: { sha256: 'a'.repeat(64) } }],
@@ -181,7 +181,7 @@ describe.for(['ed25519', 'P-256'] as const)('a signature with %s', (type) => {
     expect(execFileSync('openssl', command.split(' '), { cwd: folder, encoding: 'utf8' })).toMatch(/Verified|Success/);
   });
 
-  test('of an envelope covers its type and its payload', () => {
+  test('in an envelope covers type and payload', () => {
     const { payload, payloadType, signatures } = envelopeOf(PAYLOAD_TYPE, text, key);
     const signed = signedBytes(payloadType, Buffer.from(payload, 'base64'));
     expect(verifies(signed, Buffer.from(signatures[0]!.sig, 'base64'), key.publicKey)).toBe(true);
