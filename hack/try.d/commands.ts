@@ -12,7 +12,7 @@ export function pasteCommands(edge: string, bucket: string, key: string): readon
   const body = `s3.get_object(Bucket=${JSON.stringify(bucket)}, Key=${JSON.stringify(key)})["Body"].read()`;
   return [
     `curl -sS -o /dev/null -w '%{size_download} bytes in %{time_total} s\\n' ${quoted(object)}`,
-    `${aws} aws --endpoint-url ${edge} s3 cp ${quoted(`s3://${bucket}/${key}`)} /tmp/`,
+    `${aws} aws --endpoint-url ${edge} s3 cp ${quoted(`s3://${bucket}/${key}`)} - | wc -c`,
     `python3 -c ${quoted(`import boto3; s3 = ${client}; print(len(${body}), "bytes")`)}`,
   ];
 }

@@ -3,12 +3,14 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { AZURITE_HOOK_MS } from '#test/support/azurite.ts';
 import { BUCKET } from '#test/support/replicas.ts';
+import { MODEL_BYTES } from '#test/support/try-process.ts';
 import { awsCli, readWithAwsCli } from './aws-cli.ts';
 import { rangesWithCurl } from './curl.ts';
 import { programOr } from './programs.ts';
 import { EXPECTED, linesOf } from './reading.ts';
 import { readWithSdk } from './sdk.ts';
 import { sha256 } from './tree.ts';
+import { runTryCommand } from './try-commands.ts';
 import { worldFor } from './world.ts';
 
 const LARGE_BYTES = 20 * 1024 * 1024 + 123;
@@ -65,5 +67,15 @@ describe('with an Azure origin', () => {
   test('aws s3 ls, s3 sync, s3api', async ({ skip }) => {
     const aws = awsCli(world(), programOr(skip, 'aws', 'clients'));
     expect(await readWithAwsCli(world(), aws)).toEqual(EXPECTED);
+  });
+});
+
+describe('the commands that hack/try prints', () => {
+  test('curl', async ({ skip }) => {
+    expect(await runTryCommand('curl', programOr(skip, 'curl', 'clients'))).toMatch(`${MODEL_BYTES} bytes in `);
+  });
+
+  test('aws', async ({ skip }) => {
+    expect(await runTryCommand('aws', programOr(skip, 'aws', 'clients'))).toBe(String(MODEL_BYTES));
   });
 });

@@ -2,12 +2,14 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { AZURITE_HOOK_MS } from '#test/support/azurite.ts';
+import { MODEL_BYTES } from '#test/support/try-process.ts';
 import { awsCli, readWithAwsCli } from './aws-cli.ts';
 import { programOr, runProgram } from './programs.ts';
 import { EXPECTED } from './reading.ts';
 import { readWithRclone } from './rclone.ts';
 import { readWithS3cmd } from './s3cmd.ts';
 import { readWithScript, runScript } from './scripts.ts';
+import { runTryCommand } from './try-commands.ts';
 import { worldFor } from './world.ts';
 
 /** The interpreters that the packages are installed for. */
@@ -57,4 +59,8 @@ describe.for(WORLDS)('$title', ({ origin, tls }) => {
     const script = ['python/tables_reader.py', library] as const;
     expect(await runScript(world(), python, script, { table: TABLE })).toEqual({ total });
   });
+});
+
+test('the Python command that hack/try prints', async ({ skip }) => {
+  expect(await runTryCommand('python3', programOr(skip, PYTHON, 'readers'))).toBe(`${MODEL_BYTES} bytes`);
 });

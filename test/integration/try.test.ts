@@ -1,21 +1,16 @@
 /** `hack/try` as a person runs it: it prints an endpoint and commands, serves them, and leaves nothing behind. */
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { keepSaid } from '#test/support/evidence.ts';
 import { freePort } from '#test/support/free-port.ts';
+import { MODEL_BYTES, START_LIMIT_MS, TryProcess } from '#test/support/try-process.ts';
 import { until } from '#test/support/until.ts';
 
 const run = promisify(execFile);
-const MODEL_BYTES = 96 * 1024 * 1024;
-/** Node starts in half a second, and much later on a busy machine. */
-const START_LIMIT_MS = 60_000;
-const STOP_LIMIT_MS = 30_000;
 
 /** A folder without other files, so that the test sees the files that remain. */
 let temporary = '';
@@ -24,63 +19,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(temporary, { recursive: true }));
 
-class Try implements AsyncDisposable {
-  readonly #child: ChildProcess;
-  readonly #ended: Promise<unknown>;
-  text = '';
-
-  constructor(args: readonly string[]) {
-    this.#child = spawn(process.execPath, ['hack/try.d/main.ts', ...args], {
-      env: { ...process.env, TMPDIR: temporary },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    this.#ended = once(this.#child, 'close');
-    const said = keepSaid('try');
-    for (const stream of [this.#child.stdout, this.#child.stderr])
-      stream?.on('data', (data: Buffer) => {
-        this.text += String(data);
-        said(String(data));
-      });
-  }
-
-  async started(): Promise<void> {
-    const isOver = (): boolean => this.text.includes('Ctrl-C stops it') || this.#child.exitCode !== null;
-    await until(isOver, 'hack/try prints its commands', START_LIMIT_MS);
-    if (!this.text.includes('Ctrl-C stops it')) throw new Error(`hack/try has ended: ${this.text}`);
-  }
-
-  /** The first command of this program. */
-  command(program: string): string {
-    const line = this.text.split('\n').find((candidate) => candidate.trimStart().startsWith(program));
-    if (line === undefined) throw new Error(`no command with ${program}: ${this.text}`);
-    return line.trim();
-  }
-
-  /** As Ctrl-C does. Resolves with the exit code. */
-  async stop(): Promise<number | null> {
-    this.#child.kill('SIGINT');
-    const tooLong = setTimeout(() => this.#child.kill('SIGKILL'), STOP_LIMIT_MS);
-    await this.#ended;
-    clearTimeout(tooLong);
-    return this.#child.exitCode;
-  }
-
-  /** Resolves with the exit code. */
-  async end(): Promise<number | null> {
-    await this.#ended;
-    return this.#child.exitCode;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await this.stop();
-  }
-}
-
 test('three replicas serve the sample files; Ctrl-C removes everything', async () => {
   const port = await freePort();
-  await using tried = new Try(['--replicas', '3', '--port', String(port)]);
+  await using tried = new TryProcess(temporary, ['--replicas', '3', '--port', String(port)]);
   await tried.started();
-  const curl = tried.command('curl');
+  const curl = tried.command(/^curl /);
   expect(curl).toContain(`http://127.0.0.1:${port}/sample/`);
   for (let time = 1; time <= 2; time++) {
     const { stdout } = await run('bash', ['-c', curl]);
@@ -94,13 +37,13 @@ test('three replicas serve the sample files; Ctrl-C removes everything', async (
 });
 
 test('in front of a bucket of an S3 server, with the chunks in a folder that stays', async () => {
-  await using origin = new Try(['--port', String(await freePort())]);
+  await using origin = new TryProcess(temporary, ['--port', String(await freePort())]);
   await origin.started();
   const endpoint = /S3 endpoint: (\S+)/.exec(origin.text)?.[1] ?? '';
   const store = await mkdtemp(join(tmpdir(), 'orca-try-store-'));
   try {
     const args = ['--origin', 's3://sample/models', '--endpoint', endpoint, '--anonymous', '--store', store];
-    await using tried = new Try([...args, '--port', String(await freePort())]);
+    await using tried = new TryProcess(temporary, [...args, '--port', String(await freePort())]);
     await tried.started();
     const edge = /S3 endpoint: (\S+)/.exec(tried.text)?.[1] ?? '';
     const response = await fetch(`${edge}/sample/tiny-llm/config.json`);
@@ -113,10 +56,10 @@ test('in front of a bucket of an S3 server, with the chunks in a folder that sta
 });
 
 test('in front of a web server', async () => {
-  await using origin = new Try(['--port', String(await freePort())]);
+  await using origin = new TryProcess(temporary, ['--port', String(await freePort())]);
   await origin.started();
   const endpoint = /S3 endpoint: (\S+)/.exec(origin.text)?.[1] ?? '';
-  await using tried = new Try(['--origin', `${endpoint}/sample`, '--port', String(await freePort())]);
+  await using tried = new TryProcess(temporary, ['--origin', `${endpoint}/sample`, '--port', String(await freePort())]);
   await tried.started();
   // A web server lists nothing.
   expect(tried.text).toContain('KEY is the name of an object that you know');
@@ -126,7 +69,7 @@ test('in front of a web server', async () => {
 });
 
 test('a start that fails reports its cause, and leaves nothing behind', async () => {
-  const wrong = new Try(['--origin', 'acme']);
+  const wrong = new TryProcess(temporary, ['--origin', 'acme']);
   expect(await wrong.end()).toBe(2);
   expect(wrong.text).toContain('--origin must be s3://BUCKET');
 
@@ -134,7 +77,7 @@ test('a start that fails reports its cause, and leaves nothing behind', async ()
   const port = await freePort();
   await new Promise<void>((resolve) => blocker.listen(port, '127.0.0.1', resolve));
   try {
-    const taken = new Try(['--port', String(port)]);
+    const taken = new TryProcess(temporary, ['--port', String(port)]);
     expect(await taken.end()).toBe(2);
     expect(taken.text).toContain(`port ${port} is in use: choose another one with --port`);
   } finally {
