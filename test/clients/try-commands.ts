@@ -1,4 +1,4 @@
-/** The commands that `hack/try` prints, run by a shell as they stand. */
+/** The commands that `hack/try` prints, run unchanged by a shell. */
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';

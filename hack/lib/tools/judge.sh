@@ -6,11 +6,13 @@ MONITORING_MODULE=github.com/prometheus-operator/prometheus-operator@$PROMETHEUS
 KUSTOMIZE_MODULE=github.com/fluxcd/kustomize-controller@$FLUX_KUSTOMIZE_VERSION
 SOURCE_MODULE=github.com/fluxcd/source-controller@$FLUX_SOURCE_VERSION
 ARGO_CD_MODULE=github.com/argoproj/argo-cd/v3@$ARGO_CD_VERSION
+GATEWAY_MODULE=sigs.k8s.io/gateway-api@$GATEWAY_API_VERSION
 
 declare_judge() {
   local judge=$HACK_DIR/judge
   item judge @"$judge"/go.mod @"$judge"/go.sum @"$judge"/main.go @"$judge"/query.go
   item foreign-crds "$MONITORING_MODULE" "$KUSTOMIZE_MODULE" "$SOURCE_MODULE" "$ARGO_CD_MODULE"
+  item gateway-crds "$GATEWAY_MODULE"
 }
 
 judge_build() {
@@ -40,4 +42,15 @@ install_judge() {
   need_go
   item_install foreign-crds '5–60 s' 'CRDs of the Prometheus operator, Flux and Argo CD' foreign_crds
   item_install judge '60–180 s' 'kstatus, Lua, PromQL' judge_build
+}
+
+gateway_crds() {
+  module_files "$GATEWAY_MODULE" config/crd/standard/gateway.networking.k8s.io_{gateways,httproutes}.yaml "$1"
+}
+
+# For hack/test api, which needs nothing else of this file.
+install_gateway_crds() {
+  item_ready gateway-crds && return
+  need_go
+  item_install gateway-crds '5 s' 'CRDs of the Gateway API' gateway_crds
 }

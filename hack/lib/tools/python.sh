@@ -69,3 +69,25 @@ install_readers() {
   need_python
   item_install readers '60 s' 'boto3, s3fs, pyarrow, polars, duckdb, s3cmd' readers_build
 }
+
+# Beside the readers, whose packages they use.
+declare_recipes() {
+  item recipes @"$HACK_DIR/lib/pip/recipes.txt" @"$HACK_DIR/lib/pip/readers.txt" "$(python_version)"
+}
+
+recipes_build() {
+  local out=$1 python
+  python=$(python_packages "$HACK_DIR/lib/pip/recipes.txt" "$out")
+  mkdir "$out/bin"
+  # shellcheck disable=SC2016 # the wrapper's own variables
+  printf '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\nPYTHONPATH=$here/../lib:%q exec %q "$@"\n' \
+    "${ITEM_PATH[readers]}/lib" "$python" >"$out/bin/orca-recipes-python"
+  chmod +x "$out/bin/orca-recipes-python"
+  "$out/bin/orca-recipes-python" -c 'import datasets, s3torchconnectorclient, safetensors.numpy'
+}
+
+install_recipes() {
+  item_ready recipes && return
+  need_python
+  item_install recipes '30 s' 'datasets, safetensors, s3torchconnectorclient' recipes_build
+}
