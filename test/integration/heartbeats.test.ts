@@ -108,4 +108,27 @@ describe('a peer', () => {
     peer.process.kill('SIGSTOP');
     await expect(call(client, peer)).rejects.toMatchObject({ code: 'peer_unavailable', details: 'silence' });
   });
+
+  test('whose heartbeats are lost from some time on counts as frozen only if a call is silent too', async () => {
+    const peer = await startPeer();
+    const real = openUdpPinger(() => undefined);
+    let isLost = false;
+    const client = openClient({
+      knock: (address) => real.knock(address),
+      open(address, events) {
+        const line = real.open(address, events);
+        return { ping: () => void (isLost || line.ping()), close: () => line.close() };
+      },
+    });
+    await peer.order({ blockMs: 1000 });
+    expect(await call(client, peer)).toEqual({ kind: 'none' });
+    isLost = true;
+    await peer.order({ blockMs: 200 });
+    expect(await call(client, peer)).toEqual({ kind: 'none' });
+    await peer.order({ blockMs: 2_500 });
+    await expect(call(client, peer)).rejects.toMatchObject({ code: 'peer_unavailable', details: 'frozen' });
+    isLost = false;
+    await peer.order({});
+    await expect.poll(() => call(client, peer).catch(() => undefined), { timeout: 10_000 }).toEqual({ kind: 'none' });
+  });
 });

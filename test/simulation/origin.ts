@@ -30,8 +30,8 @@ export class SimOrigin {
   readonly #byEtag = new Map<string, Version>();
   readonly #history = new Map<string, Version[]>();
   #made = 0;
-  /** By chunk path without the index: the number of reads, and their replicas. */
-  readonly fillers = new Map<string, { count: number; readonly by: Set<string> }>();
+  /** By chunk path without the index: the chunks that were read, and by which replicas. */
+  readonly fillers = new Map<string, { readonly paths: Set<ChunkPath>; readonly by: Set<string> }>();
   readonly bill = new Bill();
   heads = 0;
   reads = 0;
@@ -161,9 +161,9 @@ export class SimOrigin {
     const { owners, self } = who.view;
     const [coordinator] = rankPeers(path, owners, 1);
     const prefix = path.slice(0, path.lastIndexOf('/'));
-    const fills = this.fillers.get(prefix) ?? { count: 0, by: new Set() };
-    if (!fills.by.has(who.address)) fills.by.add(who.address);
-    fills.count++;
+    const fills = this.fillers.get(prefix) ?? { paths: new Set(), by: new Set() };
+    fills.by.add(who.address);
+    fills.paths.add(path);
     this.fillers.set(prefix, fills);
     if (goesOn || coordinator === self || !this.#cluster.isStable() || this.#ledger.mayFillInstead(path)) return;
     this.#world.violate('one fill per chunk', `${who.owner.name} fills ${path}, which ${coordinator} coordinates`);

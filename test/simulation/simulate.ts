@@ -595,8 +595,8 @@ class Run {
   #checkSpread(): void {
     if (!this.#scenario.isCalm) return;
     for (const [prefix, fills] of this.#origin.fillers)
-      if (fills.count >= SPREAD_CHUNKS && fills.by.size < 2)
-        this.world.violate('work is spread', `one replica fills all ${fills.count} chunks of ${prefix}`);
+      if (fills.paths.size >= SPREAD_CHUNKS && fills.by.size < 2)
+        this.world.violate('work is spread', `one replica fills all ${fills.paths.size} chunks of ${prefix}`);
   }
 
   async #shutDown(): Promise<void> {
