@@ -19,10 +19,11 @@ export async function buildExecutable({ code, node, output }: ExecutableOptions)
   await mkdir(join(output, '..'), { recursive: true });
   const folder = await mkdtemp(join(tmpdir(), 'orca-release-'));
   try {
-    const [main, config] = [join(folder, 'kubectl-orca.mjs'), join(folder, 'sea.json')];
-    await writeFile(main, code);
-    await writeFile(config, JSON.stringify(configOf(main, resolve(output), node)));
-    await promisify(execFile)(process.execPath, ['--build-sea', config], { timeout: TIMEOUT_MS });
+    // Relative to the folder: the executable contains the path, and must be the same in each run.
+    const [main, config] = ['kubectl-orca.mjs', 'sea.json'];
+    await writeFile(join(folder, main), code);
+    await writeFile(join(folder, config), JSON.stringify(configOf(main, resolve(output), node)));
+    await promisify(execFile)(process.execPath, ['--build-sea', config], { cwd: folder, timeout: TIMEOUT_MS });
   } finally {
     await rm(folder, { recursive: true });
   }
