@@ -57,12 +57,6 @@ const END_TOLERANCE = 0.15;
 /** A commit reaches the shard’s owner with a report of a minute, and the accountant with the owner’s next one. */
 const REPORTED_AFTER_MS = 120_000;
 
-/** Nothing is read or written any more. */
-interface QuietStart {
-  readonly atMs: number;
-  readonly evicted: Evicted;
-}
-
 interface Deed {
   readonly listed: Map<string, { readonly lengthBytes: number; readonly atMs: number }>;
   pinsListedMs: number;
@@ -109,6 +103,9 @@ export class CapacityOracle {
   readonly #reads = new Map<string, { readonly startedMs: number; readonly endedMs: number }[]>();
   /** Counted by the replicas, by reason; what a removal without an answer has deleted is not. */
   readonly evictedBytes: Record<EvictionReason, number> = { capacity: 0, idle: 0, superseded: 0, full: 0 };
+
+  /** When chunks were last evicted for their room. */
+  #evictedMs = -Infinity;
 
   /** Names that this cache has not written. */
   readonly foreign = new Set<string>();
@@ -194,6 +191,7 @@ export class CapacityOracle {
     const deed = this.#of(replica);
     deed.countedBytes += lengthBytes;
     this.evictedBytes[reason] += lengthBytes;
+    if (reason === 'capacity') this.#evictedMs = this.#world.nowMs;
     // A batch of superseded versions has nothing else; others may be mixed.
     if (chunks !== deed.told.length) return;
     for (const { chunk } of deed.told) if (chunk !== undefined) this.#checkReason(replica, reason, chunk);
@@ -310,8 +308,11 @@ export class CapacityOracle {
 
   // -- at the end
 
-  /** Replicas have reported, swept and evicted until nothing is left to do. */
-  checkQuiet(live: readonly Incarnation[], stored: readonly StoredChunk[], quiet: QuietStart): void {
+  /**
+   * Replicas have reported, swept and evicted until nothing is left to do. `evictedBefore`: what they had evicted when the
+   * last request ended.
+   */
+  checkQuiet(live: readonly Incarnation[], stored: readonly StoredChunk[], evictedBefore: Evicted): void {
     const plan = this.#plan;
     if (plan === undefined) return;
     const sum = (chunks: readonly StoredChunk[]): number =>
@@ -342,9 +343,9 @@ export class CapacityOracle {
         );
       const lowBytes = (capacityBytes * plan.settings.lowWatermark) / 100;
       // A commit that was not reported yet when the last chunks were evicted.
-      const lateBytes = sum(stored.filter(({ sinceMs }) => sinceMs > quiet.atMs - REPORTED_AFTER_MS));
+      const lateBytes = sum(stored.filter(({ sinceMs }) => sinceMs > this.#evictedMs - REPORTED_AFTER_MS));
       const endBytes = lowBytes + (highBytes - lowBytes) * END_TOLERANCE + lateBytes;
-      const hasEvicted = this.evictedBytes.capacity > quiet.evicted.capacity;
+      const hasEvicted = this.evictedBytes.capacity > evictedBefore.capacity;
       if (hasEvicted && usedBytes > endBytes && sum(pinned) < usedBytes)
         this.#world.violate(
           'the store is bounded',

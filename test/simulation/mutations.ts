@@ -757,7 +757,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'eviction ends below the high watermark',
-    seed: 694,
+    seed: 5879,
     shows: (scenario) =>
       isPlainlyBounded(scenario) &&
       (scenario.capacity?.settings.highWatermark ?? 0) - (scenario.capacity?.settings.lowWatermark ?? 0) >= 10,

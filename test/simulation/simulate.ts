@@ -404,11 +404,12 @@ class Run {
     const { world } = this;
     if (world.violation !== undefined) return;
     const { minAgeMs, sweepIntervalMs } = settings;
-    const quiet = { atMs: world.nowMs, evicted: { ...this.#capacity.evictedBytes } };
+    const evictedBefore = { ...this.#capacity.evictedBytes };
     this.#isQuiet = true;
     await world.run(world.nowMs + minAgeMs + QUIET_SWEEPS * sweepIntervalMs + QUIET_MS);
     this.#isQuiet = false;
-    if (world.violation === undefined) this.#capacity.checkQuiet(this.#cluster.live(), this.#store.stored(), quiet);
+    if (world.violation === undefined)
+      this.#capacity.checkQuiet(this.#cluster.live(), this.#store.stored(), evictedBefore);
   }
 
   #heal(): void {
