@@ -240,7 +240,7 @@ function startPrewarms(
 /** Probes of the cachestore and the origin, the readiness that depends on them, and the gauges that show them. */
 function openProbes(
   { config, clock, log }: CacheOptions,
-  { origin, store, peers }: Drivers,
+  { origin, store, peers, liveness }: Drivers,
   engine: Engine,
   metrics: CacheMetrics,
   runtime: Runtime,
@@ -256,7 +256,7 @@ function openProbes(
     random: Math.random,
     onVerdict: (verdict, source) => logVerdict(log, verdict, source),
   });
-  metrics.watch(engine, peers, storeProbe);
+  metrics.watch({ engine, peers, storeProbe, liveness });
   const originProbes = new OriginProbes({ origin, buckets, clock, observer: metrics.engine });
   const readiness = watchReadiness({
     probes: originProbes,

@@ -1,8 +1,8 @@
 /**
  * Loads the config file into a frozen Config, or reports all its problems at once. This is the only module of
- * `cache/config` that reads the system: the file, and the memory limit.
+ * `cache/config` that reads the system: the file, the memory limit, and facts about the machine.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { constrainedMemory } from 'node:process';
 import { KIND } from '#crds/names.ts';
@@ -25,8 +25,13 @@ export function loadConfig(path: string, env: Readonly<Record<string, string | u
   return parseConfig(read(path), {
     env,
     memory: { constrainedBytes: constrainedMemory(), totalBytes: totalmem() },
-    host: { cores: availableParallelism(), platform: process.platform },
+    host: { cores: availableParallelism(), platform: process.platform, hasIpv6: hasIpv6() },
   });
+}
+
+/** A Linux kernel that was started with `ipv6.disable=1`, or that has no IPv6 at all, lacks the file. */
+function hasIpv6(): boolean {
+  return process.platform !== 'linux' || existsSync('/proc/net/if_inet6');
 }
 
 /** Parses the content of a config file. Throws ConfigError. */

@@ -27,9 +27,10 @@ export interface Facts {
 
 /** Appends to `problems`; the Config is valid only if no problem was appended. */
 export function resolve(file: PodFile, hash: string, facts: Facts, problems: Problem[]): Config {
-  const listen = resolveListen(file, problems);
+  const host = facts.host ?? { cores: 1, platform: 'linux' };
+  const listen = resolveListen(file, host, problems);
   const budgetBytes = resolveBudget(file, facts, problems);
-  const workers = resolveWorkers(file, facts.host ?? { cores: 1, platform: 'linux' }, budgetBytes, problems);
+  const workers = resolveWorkers(file, host, budgetBytes, problems);
   checkWorkerPorts(listen, workers, problems);
   const peers = resolvePeers(file.peers, listen.peer, facts.env, problems);
   checkStaticPeers(peers, workers, problems);
@@ -127,7 +128,7 @@ function resolveAuth({ type, directory = '' }: PodFile['edge']['auth']): Config[
   return type === 'Anonymous' ? { type } : { type, directory };
 }
 
-function resolveListen({ listen }: PodFile, problems: Problem[]): Config['listen'] {
+function resolveListen({ listen }: PodFile, { hasIpv6 = true }: HostFacts, problems: Problem[]): Config['listen'] {
   const taken = new Map<string, string>();
   const at = (name: 'edge' | 'peer' | 'ops'): ListenAddress => {
     const address = parseAddress(listen[name]);
@@ -135,12 +136,13 @@ function resolveListen({ listen }: PodFile, problems: Problem[]): Config['listen
       problems.push({ path: ['listen', name], message: 'must have a port of at most 65535' });
       return { host: '', port: 0 };
     }
-    const key = formatAddress(address);
+    // `::` also listens on all addresses of IPv4.
+    const key = formatAddress(address.host === '::' ? { ...address, host: '0.0.0.0' } : address);
     const other = taken.get(key);
     if (other !== undefined && address.port !== 0)
       problems.push({ path: ['listen', name], message: `must differ from listen.${other}` });
     taken.set(key, name);
-    return address;
+    return address.host === '::' && !hasIpv6 ? { ...address, host: '0.0.0.0' } : address;
   };
   return { edge: at('edge'), peer: at('peer'), ops: at('ops') };
 }

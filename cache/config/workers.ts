@@ -11,6 +11,8 @@ export interface HostFacts {
   readonly cores: number;
   /** `process.platform` */
   readonly platform: string;
+  /** Whether the kernel has IPv6; if unset, it has. */
+  readonly hasIpv6?: boolean;
 }
 
 const MAX_PORT = 65_535;

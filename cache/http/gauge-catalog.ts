@@ -154,6 +154,11 @@ export const GAUGES = {
     help: 'Hash of the owners; replicas with different values disagree',
     aggregator: 'first',
   },
+  livenessThreadListening: {
+    name: 'orca_liveness_thread_listening',
+    help: '1 while the liveness thread responds to heartbeats of other replicas',
+    aggregator: 'min',
+  },
   peersStaleSeconds: {
     name: 'orca_peers_stale_seconds',
     help: 'Time since the last valid list of peers',

@@ -20,6 +20,15 @@ import { watchWorkers } from './worker-metrics.ts';
 /** From a hit in memory to an origin across an ocean. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+/** What the gauges show. */
+export interface Watched {
+  readonly engine: Engine;
+  readonly peers: PeerView;
+  readonly storeProbe: StoreProbe;
+  /** The liveness thread. */
+  readonly liveness: { readonly state: string };
+}
+
 export interface CacheMetrics {
   readonly registry: Registry;
   readonly engine: Observer;
@@ -35,7 +44,7 @@ export interface CacheMetrics {
     readonly originBytes: number;
   }): void;
   /** Registers the gauges, which are read on each scrape. */
-  watch(engine: Engine, peers: PeerView, storeProbe: StoreProbe): void;
+  watch(watched: Watched): void;
   watchPrewarms(prewarms: { readonly count: number }): void;
 }
 
@@ -84,7 +93,7 @@ export function openMetrics({ buckets, costs, log, isWorker = false }: MetricsOp
       };
       registry.registerMetric(new Gauge({ ...namesOf(GAUGES.prewarms), registers: [], collect }));
     },
-    watch: (engine, peers, storeProbe) => registerGauges(registry, engine, peers, storeProbe),
+    watch: (watched) => registerGauges(registry, watched),
   };
 }
 
@@ -171,7 +180,8 @@ function edgeObserver(registry: Registry, counters: Counters, usage: BucketUsage
   };
 }
 
-function registerGauges(registry: Registry, engine: Engine, peers: PeerView, storeProbe: StoreProbe): void {
+function registerGauges(registry: Registry, watched: Watched): void {
+  const { engine, storeProbe } = watched;
   const gauge = (spec: MetricSpec, collect: (gauge: Gauge) => void): void => {
     registry.registerMetric(
       new Gauge({
@@ -195,7 +205,7 @@ function registerGauges(registry: Registry, engine: Engine, peers: PeerView, sto
       gauge.set({ support }, support === storeProbe.condition ? 1 : 0);
   });
   for (const { spec, collect } of storeGauges(() => engine.capacity)) gauge(spec, collect);
-  for (const [name, read] of Object.entries(gaugeReaders(engine, peers, storeProbe)))
+  for (const [name, read] of Object.entries(gaugeReaders(watched)))
     gauge(GAUGES[name as keyof typeof GAUGES], (gauge) => gauge.set(read()));
 }
 
@@ -211,11 +221,7 @@ type PlainGauge = Exclude<
   | StoreGauge
 >;
 
-function gaugeReaders(
-  engine: Engine,
-  peers: PeerView,
-  storeProbe: StoreProbe,
-): Readonly<Record<PlainGauge, () => number>> {
+function gaugeReaders({ engine, peers, storeProbe, liveness }: Watched): Readonly<Record<PlainGauge, () => number>> {
   return {
     storeVersioned: () => (storeProbe.verdict?.versioned === true ? 1 : 0),
     storeHungOperations: () => engine.store.hung?.count ?? 0,
@@ -244,6 +250,7 @@ function gaugeReaders(
     // 52 of the epoch's 64 bits fit a float exactly: enough to detect a disagreement.
     peersEpoch: () => Number.parseInt(peers.current().epoch.slice(0, 13), 16),
     peersStaleSeconds: () => peers.staleMs() / 1000,
+    livenessThreadListening: () => (liveness.state === 'listening' ? 1 : 0),
   };
 }
 

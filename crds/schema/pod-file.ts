@@ -47,14 +47,16 @@ export const podFile = {
     ),
     listen: {
       type: 'object',
-      description: 'Addresses of the three listeners. Port 0 picks a free port.',
+      description:
+        'Addresses of the three listeners. Port 0 picks a free port. The host `::` accepts IPv6 and IPv4; on a machine ' +
+        'without IPv6 it stands for `0.0.0.0`.',
       default: {},
       properties: {
-        edge: withDefault(address('Listener for clients.'), '0.0.0.0:8443', 'the target port of the Service'),
-        peer: withDefault(address('Listener for replicas.'), '0.0.0.0:8444', 'the port of the peers’ Service'),
+        edge: withDefault(address('Listener for clients.'), '[::]:8443', 'the target port of the Service'),
+        peer: withDefault(address('Listener for replicas.'), '[::]:8444', 'the port of the peers’ Service'),
         ops: withDefault(
           address('Listener for probes and metrics.'),
-          '0.0.0.0:8442',
+          '[::]:8442',
           'the port that the pod’s probes use',
         ),
       },

@@ -31,6 +31,27 @@ export const edge = {
           'PreferSameNode',
           'PreferClose',
         ),
+        ipFamilyPolicy: choice(
+          'Whether the Service has an address of one IP family or of both. If omitted, the cluster’s default: one.',
+          'SingleStack',
+          'PreferDualStack',
+          'RequireDualStack',
+        ),
+        ipFamilies: {
+          type: 'array',
+          description: 'IP families of the Service, the preferred one first. If omitted, those of the cluster.',
+          minItems: 1,
+          maxItems: 2,
+          'x-kubernetes-list-type': 'atomic',
+          items: choice('IP family.', 'IPv4', 'IPv6'),
+          'x-kubernetes-validations': [
+            {
+              rule: 'self.size() < 2 || self[0] != self[1]',
+              message: 'must not name a family twice',
+              holds: (families: readonly string[]) => families.length < 2 || families[0] !== families[1],
+            },
+          ],
+        },
       },
     },
     auth: {

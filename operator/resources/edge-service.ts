@@ -23,7 +23,7 @@ export function edgeUrl(cache: OrcaCache): string {
 }
 
 export function edgeService(cache: OrcaCache) {
-  const { type, annotations = {}, trafficDistribution } = cache.spec.edge.service;
+  const { type, annotations = {}, trafficDistribution, ipFamilyPolicy, ipFamilies } = cache.spec.edge.service;
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -35,6 +35,8 @@ export function edgeService(cache: OrcaCache) {
         { name: 'edge', port: edgePort(cache), targetPort: 'edge', protocol: 'TCP', appProtocol: schemeOf(cache) },
       ],
       ...(trafficDistribution === undefined ? {} : { trafficDistribution }),
+      ...(ipFamilyPolicy === undefined ? {} : { ipFamilyPolicy }),
+      ...(ipFamilies === undefined ? {} : { ipFamilies: [...ipFamilies] }),
     },
   } satisfies Manifest & Body<Service>;
 }

@@ -560,6 +560,21 @@ export const badCases: readonly BadCase[] = [
     path: 'spec.edge.accessLog.sample',
   },
   { name: 'a list TTL of a day', changes: { 'spec.edge.listTTL': '24h' }, path: 'spec.edge.listTTL' },
+  {
+    name: 'an IP family twice',
+    changes: { 'spec.edge.service.ipFamilies': ['IPv6', 'IPv6'] },
+    path: 'spec.edge.service.ipFamilies',
+  },
+  {
+    name: 'an unknown IP family',
+    changes: { 'spec.edge.service.ipFamilies': ['IPv5'] },
+    path: 'spec.edge.service.ipFamilies[0]',
+  },
+  {
+    name: 'an unknown IP family policy',
+    changes: { 'spec.edge.service.ipFamilyPolicy': 'DualStack' },
+    path: 'spec.edge.service.ipFamilyPolicy',
+  },
   { name: 'a Service port of 0', changes: { 'spec.edge.service.port': 0 }, path: 'spec.edge.service.port' },
   {
     name: 'an unknown Service type',
@@ -789,6 +804,8 @@ export const goodCases: readonly Case[] = [
       'spec.edge.auth': { type: 'Bearer', secretRef: { name: 'keys' } },
       'spec.edge.tls': { secretName: 'tls' },
       'spec.edge.virtualHostDomains': ['s3.example'],
+      'spec.edge.service.ipFamilyPolicy': 'PreferDualStack',
+      'spec.edge.service.ipFamilies': ['IPv6', 'IPv4'],
       'spec.edge.corsOrigins': ['*'],
       'spec.proxy': { httpsProxy: 'http://proxy:3128' },
     },

@@ -70,7 +70,7 @@ describe('docs/reference/metrics.md', () => {
       costs: { egressPerGB: 1, per1000Requests: 1 },
       log: openLog({ name: 'test', level: 'error' }),
     });
-    metrics.watch(UNREAD, UNREAD, UNREAD);
+    metrics.watch({ engine: UNREAD, peers: UNREAD, storeProbe: UNREAD, liveness: UNREAD });
     metrics.watchPrewarms({ count: 0 });
     expect(ownNames(metrics.registry).toSorted()).toEqual(Object.keys(declared).toSorted());
   });

@@ -33,7 +33,7 @@ export function http(base: string, target: string, options: HttpOptions = {}): P
     const pieces: Buffer[] = [];
     const end = (complete: boolean): void => resolve({ status, headers, body: Buffer.concat(pieces), complete });
     const outgoing = httpRequest({
-      host: hostname,
+      host: hostname.replace(/^\[|\]$/g, ''),
       port,
       path: target,
       method: options.method ?? 'GET',

@@ -11,6 +11,7 @@ import { join, relative } from 'node:path';
 import { stringify } from 'yaml';
 import { openCache, type Cache } from '#cache/app.ts';
 import type { Config } from '#cache/config/config.ts';
+import { formatAddress } from '#cache/config/listen-address.ts';
 import { parseConfig } from '#cache/config/load.ts';
 import { encodeVerdict } from '#cache/core/store-verdict.ts';
 import { openFilesystemStore } from '#cache/stores/filesystem/store.ts';
@@ -50,6 +51,8 @@ export interface ReplicasOptions {
   readonly replicas?: number;
   /** Default S3. */
   readonly store?: StoreKind;
+  /** The IP address of all listeners; default: one of its own out of 127/8 for each replica. */
+  readonly host?: string;
   /** Default 1Mi. */
   readonly chunkSize?: string;
   /** Default 8. */
@@ -152,8 +155,8 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
 
   // A net of our own out of 127/8: no other test's port can be in the way.
   const net = `127.${(20 + (randomBytes(1)[0] ?? 0) / 2) | 0}.${randomBytes(1)[0] ?? 0}`;
-  const hosts = Array.from({ length: count }, (_, index) => `${net}.${index + 1}`);
-  const listening = await Promise.all(hosts.map(async (host) => `${host}:${await freePort(host)}`));
+  const hosts = Array.from({ length: count }, (_, index) => options.host ?? `${net}.${index + 1}`);
+  const listening = await Promise.all(hosts.map(async (host) => formatAddress({ host, port: await freePort(host) })));
   const { link = async (_to, address) => address } = options;
   const linked = async (to: 'origin' | 'store', endpoint: string) => `http://${await link(to, new URL(endpoint).host)}`;
   /** The addresses by which replicas know each other; those of links where a link is between them. */
@@ -164,7 +167,7 @@ export async function startReplicas(options: ReplicasOptions = {}): Promise<Repl
   const files = hosts.map((host, index) => {
     const file = {
       ...sectionsFor(directory, originAt, storeAt, storeDirectory, options),
-      listen: { edge: `${host}:0`, peer: listening[index], ops: `${host}:0` },
+      listen: { edge: formatAddress({ host, port: 0 }), peer: listening[index], ops: formatAddress({ host, port: 0 }) },
       peers: {
         type: 'Static',
         self: addresses[index],
@@ -289,7 +292,8 @@ async function startReplica(
     peerDeadAfterMs: PEER_DEAD_AFTER_MS,
   });
   let stopped: Promise<void> | undefined;
-  const ops = `http://${host}:${cache.ports.ops}`;
+  const urlOf = (port: number): string => `http://${formatAddress({ host, port })}`;
+  const ops = urlOf(cache.ports.ops);
   const noteSecrets = async (): Promise<void> => {
     for (const directory of secretDirectoriesOf(config)) await noteSecretDirectory(directory);
   };
@@ -301,7 +305,7 @@ async function startReplica(
     for (const { body } of await Promise.all(pages)) said(body.toString());
   };
   return {
-    edge: `http://${host}:${cache.ports.edge}`,
+    edge: urlOf(cache.ports.edge),
     peer: `http://${address}`,
     ops,
     address,

@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { encodePath } from '#cache/core/percent.ts';
 import { redactTarget } from '#cache/core/s3/redact-target.ts';
+import { plainAddress } from '#cache/http/listener/plain-address.ts';
 
 export interface AccessLogSettings {
   readonly format: 'json' | 's3';
@@ -68,7 +69,7 @@ export function openAccessLog(
 export function clientOf({ socket }: IncomingMessage): Client {
   const tls = 'getCipher' in socket ? (socket as TLSSocket) : undefined;
   return {
-    ip: socket.remoteAddress,
+    ip: plainAddress(socket.remoteAddress),
     cipher: tls?.getCipher()?.standardName,
     tlsVersion: tls?.getProtocol() ?? undefined,
   };

@@ -19,6 +19,7 @@ import { withDeadline } from '#shared/abortable.ts';
 import type { Clock } from '#cache/engine/ports.ts';
 import { ReaderPace } from '#cache/engine/streams/reader-pace.ts';
 import { abortOnClose, openHttpListener, type HttpListener } from '#cache/http/listener/http-listener.ts';
+import { plainAddress } from '#cache/http/listener/plain-address.ts';
 import { ownSocket, sendBody } from '#cache/http/listener/send-body.ts';
 import { throttledLog } from '#cache/http/listener/throttled-log.ts';
 import type { LogFields } from '#shared/log.ts';
@@ -197,7 +198,7 @@ function authenticate(options: Listener, request: IncomingMessage): Requester | 
   const signed = { method, target, receiver: options.peers.current().self, headers, body: NO_BODY };
   const verdict = verifyRequest(keys.current(), signed, options.clock.date());
   if (verdict.ok) return verdict;
-  options.logRefused({ reason: verdict.reason, from: request.socket.remoteAddress });
+  options.logRefused({ reason: verdict.reason, from: plainAddress(request.socket.remoteAddress) });
   return 'unauthorized';
 }
 

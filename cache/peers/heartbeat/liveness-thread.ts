@@ -31,6 +31,17 @@ export interface LivenessThreadOptions {
   readonly keys: () => PeerKeys | undefined;
   readonly clock: Clock;
   readonly log: Log;
+  /** For tests. Default: a worker thread. */
+  readonly startWorker?: (data: LivenessThreadData) => LivenessWorker;
+}
+
+/** What is used of a `Worker`. */
+export interface LivenessWorker {
+  on(event: 'message', listener: (message: LivenessThreadEvent) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'exit', listener: () => void): unknown;
+  postMessage(message: LivenessThreadMessage, transfer: []): void;
+  terminate(): Promise<unknown>;
 }
 
 /** A few times less than what counts as a late main loop (`monitor.ts`); 20 wake-ups per second are 0.1 % of a core. */
@@ -45,6 +56,8 @@ const MAX_PINGS_PER_SECOND = 2000;
 const LIMITS = { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 };
 const BACKOFF_INITIAL_MS = 1000;
 const BACKOFF_MAX_MS = 60_000;
+/** A thread that listened for less has failed again: its backoff keeps growing. */
+const STEADY_MS = BACKOFF_MAX_MS;
 
 export function openLivenessThread(options: LivenessThreadOptions): LivenessThread {
   return new Thread(options);
@@ -56,13 +69,15 @@ class Thread implements LivenessThread {
   readonly #times = new Int32Array(this.#shared);
   #address: { readonly host: string; readonly port: number } | undefined;
   #state: LivenessThread['state'] = 'closed';
-  #worker: Worker | undefined;
+  #worker: LivenessWorker | undefined;
   #keys: PeerKeys | undefined;
   #interval: NodeJS.Timeout | undefined;
   #turns = 0;
   #lastTurn = 0;
   #checksWithoutTurn = 0;
   #backoffMs = BACKOFF_INITIAL_MS;
+  /** Undefined = it does not listen. */
+  #listeningSinceMs: number | undefined;
   #cancelRestart = (): void => {};
 
   constructor(options: LivenessThreadOptions) {
@@ -92,7 +107,7 @@ class Thread implements LivenessThread {
   #turned(): void {
     Atomics.store(this.#times, MAIN_TURNED, monotonicMs());
     this.#turns += 1;
-    if (this.#turns % CHECK_TURNS === 0 && this.#state === 'listening') this.#check();
+    if (this.#turns % CHECK_TURNS === 0 && this.#worker !== undefined) this.#check(this.#worker);
   }
 
   #start(): void {
@@ -107,16 +122,14 @@ class Thread implements LivenessThread {
       keys: copyOf(this.#keys),
       maxPerSecond: MAX_PINGS_PER_SECOND,
     };
-    const worker = new Worker(livenessThreadProgram(), {
-      eval: true,
-      name: 'liveness',
-      workerData,
-      resourceLimits: LIMITS,
-      execArgv: [],
-      env: {},
-    });
+    let worker: LivenessWorker;
+    try {
+      worker = (this.#options.startWorker ?? startWorker)(workerData);
+    } catch (error) {
+      // Such as at the limit of the processes of a container.
+      return this.#ended(undefined, String(error));
+    }
     this.#worker = worker;
-    worker.unref();
     let reason = 'it has ended';
     worker.on('message', (message: LivenessThreadEvent) => {
       if (message.event === 'failed') reason = message.code;
@@ -129,15 +142,17 @@ class Thread implements LivenessThread {
   #onListening(): void {
     if (this.#state !== 'starting') return;
     this.#state = 'listening';
+    this.#listeningSinceMs = this.#options.clock.now();
     this.#options.log.debug('liveness thread: responds to heartbeats', { ...this.#address });
   }
 
-  #ended(worker: Worker, reason: string): void {
+  #ended(worker: LivenessWorker | undefined, reason: string): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
     if (this.#state === 'closed') return;
-    // One that had listened has not failed because of its start.
-    if (this.#state === 'listening') this.#backoffMs = BACKOFF_INITIAL_MS;
+    const sinceMs = this.#listeningSinceMs;
+    this.#listeningSinceMs = undefined;
+    if (sinceMs !== undefined && this.#options.clock.now() - sinceMs >= STEADY_MS) this.#backoffMs = BACKOFF_INITIAL_MS;
     this.#state = 'waiting';
     const afterMs = this.#backoffMs;
     this.#backoffMs = Math.min(BACKOFF_MAX_MS, afterMs * 2);
@@ -150,19 +165,33 @@ class Thread implements LivenessThread {
   }
 
   /** Counts turns of this loop, so that the time in which the whole process did not run is not that of a hung thread. */
-  #check(): void {
+  #check(worker: LivenessWorker): void {
     const keys = this.#options.keys();
     if (keys !== this.#keys) {
       this.#keys = keys;
-      this.#worker?.postMessage({ keys: copyOf(keys) } satisfies LivenessThreadMessage, []);
+      worker.postMessage({ keys: copyOf(keys) } satisfies LivenessThreadMessage, []);
     }
     const turn = Atomics.load(this.#times, THREAD_TURNED);
     this.#checksWithoutTurn = turn === this.#lastTurn ? this.#checksWithoutTurn + 1 : 0;
     this.#lastTurn = turn;
     if (this.#checksWithoutTurn < MAX_CHECKS_WITHOUT_TURN) return;
     this.#options.log.error('liveness thread: hangs, and is started again');
-    void this.#worker?.terminate();
+    this.#checksWithoutTurn = 0;
+    void worker.terminate();
   }
+}
+
+function startWorker(workerData: LivenessThreadData): LivenessWorker {
+  const worker = new Worker(livenessThreadProgram(), {
+    eval: true,
+    name: 'liveness',
+    workerData,
+    resourceLimits: LIMITS,
+    execArgv: [],
+    env: {},
+  });
+  worker.unref();
+  return worker;
 }
 
 /** Bytes of their own: a clone of a Buffer would contain its neighbors in Node's pool. */

@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { checkConfig, describeConfig } from '#cache/config/check.ts';
 import { loadConfig, parseConfig } from '#cache/config/load.ts';
 import type { ConfigError } from '#cache/config/load.ts';
+import { parseAddress } from '#cache/config/listen-address.ts';
 import { DEFAULT_CAPACITY } from '#cache/core/capacity/settings.ts';
 import { parseDuration } from '#crds/duration.ts';
 import { parseQuantity } from '#crds/quantity.ts';
@@ -127,6 +128,11 @@ const rows: readonly Row[] = [
   {
     name: 'two listeners with the same address',
     changes: { 'listen.ops': '0.0.0.0:8443' },
+    problem: 'listen.ops: must differ from listen.edge',
+  },
+  {
+    name: 'two listeners on all addresses, one of them of IPv4 only',
+    changes: { 'listen.ops': '0.0.0.0:8443', 'listen.edge': '[::]:8443' },
     problem: 'listen.ops: must differ from listen.edge',
   },
   {
@@ -286,10 +292,7 @@ memory: {budget: 16Mi}
     const bytes = (key: string): number | undefined => parseQuantity(documentedDefault(key));
     const bool = (key: string): boolean => documentedDefault(key) === 'true';
     const text = (key: string): string => (documentedDefault(key) === '""' ? '' : documentedDefault(key));
-    const port = (key: string) => ({
-      host: documentedDefault(key).split(':')[0],
-      port: Number(documentedDefault(key).split(':')[1]),
-    });
+    const port = (key: string) => parseAddress(documentedDefault(key));
     expect(config).toEqual({
       workers: Number(documentedDefault('workers')),
       logFormat: documentedDefault('logFormat'),

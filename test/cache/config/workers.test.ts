@@ -26,6 +26,15 @@ describe('the number of workers', () => {
     expect(workersOf({ workers: 'auto' }, on(8, 'darwin'))).toBe(1));
 });
 
+describe('the host ::', () => {
+  const hostsOf = (hasIpv6: boolean): string[] => {
+    const { listen } = parseConfig(minimalFileWith({}), { ...facts, host: { cores: 1, platform: 'linux', hasIpv6 } });
+    return Object.values(listen).map(({ host }) => host);
+  };
+  test('stays on a machine with IPv6', () => expect(hostsOf(true)).toEqual(['::', '::', '::']));
+  test('is 0.0.0.0 on a machine without IPv6', () => expect(hostsOf(false)).toEqual(['0.0.0.0', '0.0.0.0', '0.0.0.0']));
+});
+
 test.for([
   [{ workers: 0 }, 'workers: must be an integer from 1 to 16, or auto'],
   [{ workers: 17 }, 'workers: must be an integer from 1 to 16, or auto'],

@@ -31,11 +31,13 @@ test('a bucket whose circuit breaker was forgotten has no sample any more', asyn
   });
   const { engine, view } = openEngines().replicas[0]!;
   const breakers = new Map([['team-1', { state: 'open' }]]);
-  const watched = { ...engine, origin: { ...engine.origin, breakers } } as unknown as Engine;
+  const tripped = { ...engine, origin: { ...engine.origin, breakers } } as unknown as Engine;
   const peers = { current: () => view, staleMs: () => 0 } as unknown as PeerView;
-  metrics.watch(watched, peers, { condition: 'atomic', verdict: undefined } as unknown as StoreProbe);
+  const storeProbe = { condition: 'atomic', verdict: undefined } as unknown as StoreProbe;
+  metrics.watch({ engine: tripped, peers, storeProbe, liveness: { state: 'waiting' } });
   const sample = 'orca_breaker_open{name="origin/team-1"} 1';
   expect(await metrics.registry.metrics()).toContain(sample);
+  expect(await metrics.registry.metrics()).toContain('orca_liveness_thread_listening 0');
   breakers.clear();
   expect(await metrics.registry.metrics()).not.toContain('origin/team-1');
 });
