@@ -85,7 +85,7 @@ describe('the alerts', () => {
   test.for(alerts.map((alert) => [alert.alert, alert] as const))(
     '%s has a summary, a description and a section in the runbook',
     ([name, alert]) => {
-      expect(alert.annotations.runbook_url).toBe(`https://orcacache.dev/docs/operations/alerts#${name.toLowerCase()}`);
+      expect(alert.annotations.runbook_url).toBe(`docs/operations/alerts.md#${name.toLowerCase()}`);
       expect(runbook).toContain(`\n## ${name}\n`);
       expect(alert.annotations.summary).not.toBe('');
       expect(alert.annotations.description).not.toBe('');

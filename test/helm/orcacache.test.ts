@@ -13,6 +13,10 @@ const NO_CRD = ['--set', 'crds.install=false'];
 /** The dashboard is the same in every render that contains it, so golden files omit it. */
 const DASHBOARD = /^ {2}orcacache\.json: \|-\n(?: {4}.*\n)+/m;
 
+interface Alert {
+  readonly annotations: object;
+}
+
 const setOf = (name: string): Tree => (parse(readFileSync(`${CHART}/ci/${name}`, 'utf8')) ?? {}) as Tree;
 const keys = [...leaves(parse(readFileSync(`${CHART}/values.yaml`, 'utf8')), OPAQUE)];
 
@@ -95,7 +99,18 @@ describe('the chart orcacache', () => {
   test('uses the configured runbook URL in alerts', async () => {
     const rendered = await template(CHART, '-f', `${CHART}/ci/monitoring-values.yaml`, ...MONITORING);
     expect(rendered).toContain('runbook_url: https://wiki.example.org/orcacache#orcacacheerrors');
-    expect(rendered).not.toContain('runbook_url: https://orcacache.dev');
+    expect(rendered).not.toContain('runbook_url: docs/');
+  });
+
+  test('alerts have no runbook URL if none is configured', async () => {
+    const values = ['-f', `${CHART}/ci/monitoring-values.yaml`, '--set', 'prometheusRule.runbookUrl='];
+    const rule = manifests(await template(CHART, ...values, ...MONITORING)).find(
+      ({ kind }) => kind === 'PrometheusRule',
+    );
+    const { groups } = rule?.['spec'] as { readonly groups: readonly { readonly rules: readonly Alert[] }[] };
+    const annotations = groups.flatMap(({ rules }) => rules.map((alert) => Object.keys(alert.annotations).toSorted()));
+    expect(annotations.length).toBeGreaterThan(15);
+    for (const names of annotations) expect(names).toEqual(['description', 'summary']);
   });
 
   test('truncates long names to the limits of Kubernetes', async () => {
