@@ -5,6 +5,7 @@ import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import type { OrcaPrewarm } from '#operator/api/orca-prewarm.ts';
 import type { Api } from '#operator/reconcile/api.ts';
 import { apply } from '#operator/reconcile/apply.ts';
+import { allAccepted } from '#operator/reconcile/unaccepted-fields.ts';
 import { prewarmKeys } from '#operator/resources/prewarm-keys.ts';
 import type { Problem } from './problem.ts';
 
@@ -14,7 +15,7 @@ export async function grantKeys(api: Api, prewarm: OrcaPrewarm, cache: OrcaCache
   for (const manifest of prewarmKeys(prewarm, cache)) {
     const { kind, metadata } = manifest;
     const live = await api.find<Live>(childPath(kind, metadata.namespace, metadata.name));
-    const applied = await apply(api, owner, { manifest, write: 'apply' }, live);
+    const applied = await apply(api, owner, { manifest, write: 'apply' }, live, allAccepted);
     if (applied.kind === 'conflict')
       return {
         reason: REASON.nameConflict,

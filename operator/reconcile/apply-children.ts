@@ -11,6 +11,7 @@ import { apply, type Applied } from './apply.ts';
 import { deploymentOf, type Observed } from './observe.ts';
 import { plannedDeletions, prune } from './prune.ts';
 import { rotatePeerAuth } from './rotate-peer-auth.ts';
+import type { UnacceptedFields } from './unaccepted-fields.ts';
 
 export interface ApplyResult {
   readonly phase: Phase;
@@ -25,13 +26,14 @@ export async function applyChildren(
   desired: readonly Child[],
   observed: Observed,
   nowMs: number,
+  unaccepted: UnacceptedFields,
 ): Promise<ApplyResult> {
   let requeueAfterMs: number | undefined;
   let deployment = deploymentOf(observed.children, cache);
   for (const child of desired) {
     const { kind, metadata } = child.manifest;
     const live = observed.children.find((seen) => seen.kind === kind && seen.live.metadata.name === metadata.name);
-    const applied = await applyOrRejection(api, cache, child, live?.live);
+    const applied = await applyOrRejection(api, cache, child, live?.live, unaccepted);
     if (applied.kind === 'rejected') return { phase: applied, deployment };
     // Later children may depend on this one, so a conflict ends the pass.
     if (applied.kind === 'conflict') {
@@ -60,9 +62,10 @@ async function applyOrRejection(
   cache: OrcaCache,
   child: Child,
   live: Parameters<typeof apply>[3],
+  unaccepted: UnacceptedFields,
 ): Promise<Applied | Rejected> {
   try {
-    return await apply(api, cache, child, live);
+    return await apply(api, cache, child, live, unaccepted);
   } catch (error) {
     if (!hasStatus(error, 400, 403, 422)) throw error;
     const { kind, metadata } = child.manifest;

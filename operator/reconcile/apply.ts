@@ -9,6 +9,7 @@ import { hasStatus } from '#shared/kube/error.ts';
 import type { Api } from './api.ts';
 import { diff } from './diff.ts';
 import { APPLIED, claimOn, digest, ownershipPatch, withDigest, type Owner } from './ownership.ts';
+import type { UnacceptedFields } from './unaccepted-fields.ts';
 
 export type Applied =
   | { readonly kind: 'unchanged' | 'created' | 'changed'; readonly live: Live }
@@ -16,38 +17,53 @@ export type Applied =
   | { readonly kind: 'conflict'; readonly transient: boolean };
 
 /** `live` is the listed object, if any. */
-export async function apply(api: Api, owner: Owner, child: Child, live: Live | undefined): Promise<Applied> {
+export async function apply(
+  api: Api,
+  owner: Owner,
+  child: Child,
+  live: Live | undefined,
+  unaccepted: UnacceptedFields,
+): Promise<Applied> {
   // Children that are written once are Secrets, which are not listed.
   const found = child.write === 'once' ? await api.find<Live>(pathOf(child.manifest)) : live;
-  if (found !== undefined) return applyTo(api, owner, child, found);
+  if (found !== undefined) return applyTo(api, owner, child, found, unaccepted);
   const created = await create(api, child);
-  if (created === undefined) return applyTo(api, owner, child, await api.read<Live>(pathOf(child.manifest)));
+  if (created === undefined)
+    return applyTo(api, owner, child, await api.read<Live>(pathOf(child.manifest)), unaccepted);
   return { kind: 'created', live: child.write === 'once' ? created : await ownFields(api, child.manifest, created) };
 }
 
 /** Whether applying would change nothing. */
-export function isAsDesired(manifest: Manifest, live: Live): boolean {
+export function isAsDesired(manifest: Manifest, live: Live, unaccepted: Pick<UnacceptedFields, 'areTheOnly'>): boolean {
   return (
     live.metadata.annotations?.[APPLIED] === digest(manifest) &&
-    diff(manifest, live) === undefined &&
+    unaccepted.areTheOnly(manifest, live) &&
     ownershipPatch(live) === undefined
   );
 }
 
-async function applyTo(api: Api, owner: Owner, { manifest, write }: Child, live: Live): Promise<Applied> {
+async function applyTo(
+  api: Api,
+  owner: Owner,
+  { manifest, write }: Child,
+  live: Live,
+  unaccepted: UnacceptedFields,
+): Promise<Applied> {
   const claim = claimOn(live, owner);
   if (claim === 'foreign') return { kind: 'conflict', transient: false };
   if (claim === 'predecessor' || live.metadata.deletionTimestamp !== undefined)
     return { kind: 'conflict', transient: true };
-  if (write === 'once' || isAsDesired(manifest, live)) return { kind: 'unchanged', live };
+  if (write === 'once' || isAsDesired(manifest, live, unaccepted)) return { kind: 'unchanged', live };
   const owned = await ownFields(api, manifest, live);
-  if (isAsDesired(manifest, owned)) return { kind: 'changed', live: owned };
+  if (isAsDesired(manifest, owned, unaccepted)) return { kind: 'changed', live: owned };
   api.log.info('applying changed child', {
     kind: manifest.kind,
     child: manifest.metadata.name,
     difference: diff(manifest, owned) ?? 'removed fields',
   });
-  return { kind: 'changed', live: await serverSideApply(api, manifest, owned) };
+  const applied = await serverSideApply(api, manifest, owned);
+  unaccepted.applied(manifest, applied);
+  return { kind: 'changed', live: applied };
 }
 
 /** The created object; undefined if an object with that name already exists. */

@@ -32,56 +32,58 @@ const ATOMIC_MAPS = new Set(['selector', 'matchLabels', 'nodeSelector']);
 const QUANTITY_PARENTS = new Set(['requests', 'limits']);
 const QUANTITY_FIELDS = new Set(['sizeLimit']);
 
+export interface Difference {
+  /** Such as `spec.template.spec.containers.0.image`: numbers are places in the desired list. */
+  readonly path: string;
+  /** The live value; undefined if it is absent. */
+  readonly live: Json;
+}
+
 /** The path of the first difference; undefined without a difference. */
-export function diff(desired: Json, live: Json, path: readonly string[] = []): string | undefined {
-  if (Array.isArray(desired)) return diffList(desired, live, path);
-  if (isObject(desired)) return diffObject(desired, live, path);
-  if (desired === live) return undefined;
-  const isQuantity = QUANTITY_PARENTS.has(path.at(-2) ?? '') || QUANTITY_FIELDS.has(path.at(-1) ?? '');
-  if (isQuantity && sameQuantity(desired, live)) return undefined;
-  return path.join('.');
+export function diff(desired: Json, live: Json): string | undefined {
+  const [first] = differences(desired, live);
+  return first?.path;
 }
 
-function diffObject(desired: JsonObject, live: Json, path: readonly string[]): string | undefined {
-  // The API server may drop empty objects and lists.
-  if (live === undefined && Object.keys(desired).length === 0) return undefined;
-  if (!isObject(live)) return path.join('.');
-  if (ATOMIC_MAPS.has(path.at(-1) ?? '') && Object.keys(live).length !== Object.keys(desired).length)
-    return path.join('.');
-  for (const [key, value] of Object.entries(desired)) {
-    const found = diff(value, live[key], [...path, key]);
-    if (found !== undefined) return found;
+export function* differences(desired: Json, live: Json, path: readonly string[] = []): Generator<Difference> {
+  if (Array.isArray(desired)) yield* listDifferences(desired, live, path);
+  else if (isObject(desired)) yield* objectDifferences(desired, live, path);
+  else if (desired !== live) {
+    const isQuantity = QUANTITY_PARENTS.has(path.at(-2) ?? '') || QUANTITY_FIELDS.has(path.at(-1) ?? '');
+    if (!isQuantity || !sameQuantity(desired, live)) yield at(path, live);
   }
-  return undefined;
 }
 
-function diffList(desired: readonly Json[], live: Json, path: readonly string[]): string | undefined {
-  if (live === undefined && desired.length === 0) return undefined;
-  if (!Array.isArray(live)) return path.join('.');
+function* objectDifferences(desired: JsonObject, live: Json, path: readonly string[]): Generator<Difference> {
+  // The API server may drop empty objects and lists.
+  if (live === undefined && Object.keys(desired).length === 0) return;
+  const isOther =
+    !isObject(live) || (ATOMIC_MAPS.has(path.at(-1) ?? '') && Object.keys(live).length !== Object.keys(desired).length);
+  if (isOther) return yield at(path, live);
+  for (const [key, value] of Object.entries(desired)) yield* differences(value, live[key], [...path, key]);
+}
+
+function* listDifferences(desired: readonly Json[], live: Json, path: readonly string[]): Generator<Difference> {
+  if (live === undefined && desired.length === 0) return;
+  if (!Array.isArray(live)) return yield at(path, live);
   const keys = LIST_KEYS[path.at(-1) ?? ''];
   if (keys === undefined || !desired.every(isObject)) {
-    if (live.length !== desired.length) return path.join('.');
-    return firstDefined(desired, (item, index) => diff(item, live[index], [...path, String(index)]));
+    if (live.length !== desired.length) return yield at(path, live);
+    for (const [index, item] of desired.entries()) yield* differences(item, live[index], [...path, String(index)]);
+    return;
   }
-  return firstDefined(desired, (item, index) => {
+  for (const [index, item] of desired.entries()) {
     // A key without a value, such as a protocol, gets its default from the API server.
     const twin = live.find(
       (candidate) =>
         isObject(candidate) && keys.every((key) => item[key] === undefined || item[key] === candidate[key]),
     );
-    return diff(item, twin, [...path, String(index)]);
-  });
+    yield* differences(item, twin, [...path, String(index)]);
+  }
 }
 
-function firstDefined<T>(
-  items: readonly T[],
-  look: (item: T, index: number) => string | undefined,
-): string | undefined {
-  for (const [index, item] of items.entries()) {
-    const found = look(item, index);
-    if (found !== undefined) return found;
-  }
-  return undefined;
+function at(path: readonly string[], live: Json): Difference {
+  return { path: path.join('.'), live };
 }
 
 function isObject(value: Json): value is JsonObject {

@@ -25,6 +25,7 @@ import { cachePath, patchStatus } from './patch-status.ts';
 import type { PodReports } from './pod-reports.ts';
 import { provenConfigs } from './proven-configs.ts';
 import { openReferenceWaits, type ReferenceWaits } from './reference-waits.ts';
+import { openUnacceptedFields, type UnacceptedFields } from './unaccepted-fields.ts';
 import { validateReferences } from './validate-references.ts';
 import { openWorkerRestarts, type WorkerRestarts } from './worker-restarts.ts';
 
@@ -52,6 +53,7 @@ interface Pass {
   readonly options: ReconcilerOptions;
   readonly waits: ReferenceWaits;
   readonly restarts: WorkerRestarts;
+  readonly unaccepted: UnacceptedFields;
   readonly api: Api;
   readonly key: Key;
   readonly cache: OrcaCache;
@@ -68,28 +70,30 @@ interface DesiredState {
 export function openReconciler(options: ReconcilerOptions): Reconcile {
   const waits = openReferenceWaits(options.clock);
   const restarts = openWorkerRestarts();
+  const unaccepted = openUnacceptedFields(options.clock);
   return async (api, key) => {
     const cache = await readCache(api, key);
     if (cache === undefined || cache.metadata.deletionTimestamp !== undefined) {
       // Garbage collection deletes the children.
       waits.end(key);
       restarts.forget(key);
+      unaccepted.forget(key);
       options.podReports.forget(key);
       options.onConditions(key, undefined);
       return { kind: 'done' };
     }
-    return runPass({ options, waits, restarts, api, key, cache });
+    return runPass({ options, waits, restarts, unaccepted: unaccepted.of(key, api.log), api, key, cache });
   };
 }
 
 async function runPass(pass: Pass): Promise<Outcome> {
-  const { options, waits, api, key, cache } = pass;
+  const { options, waits, unaccepted, api, key, cache } = pass;
   const observed = await observe(api, cache);
   const desired = desiredState(pass, observed);
   const blocked = await blockingPhase(pass, desired);
   const result: ApplyResult =
     blocked === undefined
-      ? await applyChildren(api, cache, desired.children, observed, options.clock.date())
+      ? await applyChildren(api, cache, desired.children, observed, options.clock.date(), unaccepted)
       : { phase: blocked, deployment: deploymentOf(observed.children, cache) };
   const status = await updateStatus(pass, observed, desired, result);
 
@@ -133,7 +137,7 @@ async function blockingPhase(
 }
 
 async function updateStatus(
-  { options, restarts, api, key, cache }: Pass,
+  { options, restarts, unaccepted, api, key, cache }: Pass,
   observed: Observed,
   desired: DesiredState,
   { phase, deployment }: ApplyResult,
@@ -142,7 +146,7 @@ async function updateStatus(
     cache,
     phase,
     deployment,
-    upToDate: isUpToDate(desired.children, deployment),
+    upToDate: isUpToDate(desired.children, deployment, unaccepted),
     configHash: desired.configHash,
     proven: desired.provenConfigs.includes(desired.configHash),
     ...(await collectReports(options.podReports, api, key, cache, observed, deployment)),
@@ -161,7 +165,11 @@ async function readCache(api: Api, key: Key): Promise<OrcaCache | undefined> {
   return api.find<OrcaCache>(cachePath(namespace, name));
 }
 
-function isUpToDate(desired: readonly Child[], deployment: LiveDeployment | undefined): boolean {
+function isUpToDate(
+  desired: readonly Child[],
+  deployment: LiveDeployment | undefined,
+  unaccepted: UnacceptedFields,
+): boolean {
   const wanted = desired.find(({ manifest }) => manifest.kind === 'Deployment');
-  return wanted !== undefined && deployment !== undefined && isAsDesired(wanted.manifest, deployment);
+  return wanted !== undefined && deployment !== undefined && isAsDesired(wanted.manifest, deployment, unaccepted);
 }

@@ -1,5 +1,6 @@
 /** The progress of the Deployment, by the rules of `kubectl rollout status`, and the number of ready replicas. */
 import { conditionOf, type LiveDeployment } from '#operator/api/observed.ts';
+import { withRemedy } from './creation-failure.ts';
 
 export type Rollout =
   | { readonly kind: 'progressing'; readonly message: string }
@@ -15,7 +16,7 @@ export function rolloutOf(deployment: LiveDeployment | undefined, desiredReplica
   const progress = conditionOf(status.conditions, 'Progressing');
   // Why no pod could be created at all, such as a quota or an admission policy.
   const failure = conditionOf(status.conditions, 'ReplicaFailure');
-  const suffix = failure?.status === 'True' && failure.message !== undefined ? `: ${failure.message}` : '';
+  const suffix = failure?.status === 'True' && failure.message !== undefined ? `: ${withRemedy(failure.message)}` : '';
   if (progress?.reason === 'ProgressDeadlineExceeded')
     return { kind: 'failed', message: `no rollout progress within the deadline${suffix}` };
   if (updatedReplicas < desiredReplicas)

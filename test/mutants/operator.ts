@@ -108,8 +108,8 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
   {
     name: 'a Secret is overwritten by each reconcile',
     file: APPLY,
-    search: "if (write === 'once' || isAsDesired(manifest, live))",
-    replace: 'if (isAsDesired(manifest, live))',
+    search: "if (write === 'once' || isAsDesired(manifest, live, unaccepted))",
+    replace: 'if (isAsDesired(manifest, live, unaccepted))',
     tests: ['test/operator/reconcile/'],
   },
   {

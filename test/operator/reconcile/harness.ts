@@ -52,10 +52,13 @@ export interface Harness {
   rollOut(ready: number, options?: { readonly failed?: boolean; readonly exitMessage?: string }): void;
 }
 
-/** `opsPort`: the ops port of the pods; nothing listens on port 1. */
-export async function openHarness(opsPort = 1): Promise<Harness> {
+/** `opsPort`: the ops port of the pods; nothing listens on port 1. `webhook` changes each object before it is stored. */
+export async function openHarness(
+  opsPort = 1,
+  webhook: (object: KubeObject) => KubeObject = (object) => object,
+): Promise<Harness> {
   const clock = fakeClock();
-  const api = await openFakeApiServer({ admit, now: () => clock.now() });
+  const api = await openFakeApiServer({ admit: (object) => webhook(admit(object)), now: () => clock.now() });
   onTestFinished(() => api.close());
   const lines: string[] = [];
   const log = openLog({ name: 'test', level: 'debug', write: (line) => lines.push(line) });

@@ -19,8 +19,8 @@ const WITH_AZURE_SECRET = WITH_SECRETS.replace('type: S3, s3: {', 'type: AzureBl
 const OTHER_CONFIG = MINIMAL.replace('{name: models}]', '{name: models}, {name: more}]');
 
 /** A harness with a cache whose pods are all ready. */
-async function running(yaml = MINIMAL): Promise<Harness> {
-  const harness = await openHarness();
+async function running(yaml = MINIMAL, webhook?: Parameters<typeof openHarness>[1]): Promise<Harness> {
+  const harness = await openHarness(1, webhook);
   harness.applyCache(yaml);
   await harness.reconcile();
   harness.rollOut(3);
@@ -175,6 +175,67 @@ describe('drift', () => {
     harness.api.put(PATH.core('configmaps', 'models-runtime'), { data: { 'runtime.yaml': '{{: nonsense' } });
     await harness.reconcile();
     expect(runtime(harness)).toMatchObject({ logLevel: 'info', provenConfigs: [harness.cache().status?.configHash] });
+  });
+});
+
+describe('a field that the API server does not accept', () => {
+  interface Policy {
+    isActive: boolean;
+  }
+  /** As an older API server, and a webhook that replaces images. */
+  const changing =
+    (policy: Policy) =>
+    (object: KubeObject): KubeObject => {
+      if (object.kind !== 'Deployment' || !policy.isActive) return object;
+      const text = JSON.stringify(object);
+      const changed = text.replace('"orcacache/cache:', '"mirror.example/cache:');
+      return JSON.parse(changed.replaceAll('"matchLabelKeys":["pod-template-hash"],', '')) as KubeObject;
+    };
+  const imageOf = ({ deployment }: Harness): string | undefined =>
+    /"image":"([^"]+)"/.exec(JSON.stringify(deployment()))?.[1];
+  const warnings = ({ lines }: Harness): string[] => lines.filter((line) => line.includes('did not accept fields'));
+
+  test('is applied once more, reported in the log, and then left: the cache gets ready, and nothing is written', async () => {
+    const harness = await running(MINIMAL, changing({ isActive: true }));
+    const { writes } = await harness.reconcile();
+    expect(writes).toEqual([]);
+    expect(imageOf(harness)).toBe('mirror.example/cache:0.1.0');
+    expect(warnings(harness)).toHaveLength(1);
+    expect(JSON.parse(warnings(harness)[0]!)).toMatchObject({
+      kind: 'Deployment',
+      child: 'models',
+      fields: expect.arrayContaining(['spec.template.spec.containers.0.image']) as string[],
+    });
+  });
+
+  test('does not hide that another field has drifted', async () => {
+    const harness = await running(MINIMAL, changing({ isActive: true }));
+    await harness.reconcile();
+    const { spec } = harness.deployment();
+    harness.api.put(PATH.deployment, { spec: { ...spec, replicas: 7 } });
+    expect((await harness.reconcile()).writes).not.toEqual([]);
+    expect(harness.deployment().spec.replicas).toBe(3);
+    expect((await harness.reconcile()).writes).toEqual([]);
+  });
+
+  test('is applied again when its value has changed, when the spec has, and after an hour', async () => {
+    const policy = { isActive: true };
+    const harness = await running(MINIMAL, changing(policy));
+    const applies = async (): Promise<boolean> =>
+      (await harness.reconcile()).writes.some(({ path }) => path === PATH.deployment);
+    expect(await applies()).toBe(false);
+    await harness.clock.advance(60 * 60_000);
+    expect(await applies()).toBe(true);
+    expect(await applies()).toBe(false);
+    harness.applyCache(MINIMAL.replace('spec:', 'spec:\n  replicas: 5'));
+    expect(await applies()).toBe(true);
+    expect(await applies()).toBe(false);
+    expect(warnings(harness)).toHaveLength(1);
+    policy.isActive = false;
+    const text = JSON.stringify(harness.deployment().spec).replace('mirror.example', 'elsewhere.example');
+    harness.api.put(PATH.deployment, { spec: JSON.parse(text) as Record<string, unknown> });
+    expect(await applies()).toBe(true);
+    expect(imageOf(harness)).toBe('orcacache/cache:0.1.0');
   });
 });
 
