@@ -171,6 +171,21 @@ describe('a cache', () => {
     await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady', START_MS);
   });
 
+  test('runs as any user, with group 0, as platforms choose them', async () => {
+    const user = { runAsUser: 1_000_770_000, runAsGroup: 0 };
+    const rest = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } };
+    await patch({ pod: { securityContext: { ...user, ...rest } } });
+    await becomes(() => world.condition('models', 'Ready'), 'False Progressing');
+    await becomes(() => world.condition('models', 'Ready'), 'True ReplicasReady', START_MS);
+    const [pod = ''] = await podNames();
+    const identity = 'console.log(process.getuid(), process.getgid())';
+    expect((await world.kubectl(['exec', pod, '--', 'node', '-e', identity])).trim()).toBe('1000770000 0');
+    expect(await world.read('models', 'hello.txt')).toBe('hello\n');
+    await patch({ pod: null });
+    await becomes(() => world.condition('models', 'Ready'), 'False Progressing');
+    await ready('models');
+  });
+
   test('with a broken change keeps serving, also when its containers restart, and reports the reason', async () => {
     const before = await podNames();
     await world.apply(cache('models', { secret: 'keys', endpoint: 'http://nowhere:7070' }));

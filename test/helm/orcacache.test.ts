@@ -113,6 +113,13 @@ describe('the chart orcacache', () => {
     for (const names of annotations) expect(names).toEqual(['description', 'summary']);
   });
 
+  test('leaves user and group to the platform if their values are null', async () => {
+    const unset = ['podSecurityContext.runAsUser=null', 'podSecurityContext.runAsGroup=null'];
+    const rendered = await template(CHART, ...NO_CRD, ...unset.flatMap((value) => ['--set', value]));
+    expect(rendered).not.toMatch(/runAsUser|runAsGroup|fsGroup/);
+    expect(rendered).toContain('runAsNonRoot: true');
+  });
+
   test('truncates long names to the limits of Kubernetes', async () => {
     const long = 'a-very-long-name-that-somebody-thought-would-still-be-a-good-idea';
     const made = manifests(await template(CHART, '--set', `fullnameOverride=${long.slice(0, 63)}`, ...MONITORING));

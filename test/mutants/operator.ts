@@ -3,6 +3,7 @@ import type { Mutant } from './mutants.ts';
 const QUEUE = 'operator/control/work-queue.ts';
 const LOCK = 'operator/control/lease-lock.ts';
 const APPLY = 'operator/reconcile/apply.ts';
+const UNACCEPTED = 'operator/reconcile/unaccepted-fields.ts';
 const DIFF = 'operator/reconcile/diff.ts';
 const USAGE = 'operator/status/cache-store-usage.ts';
 const STORE_READY = 'operator/status/cache-store-ready.ts';
@@ -137,10 +138,28 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
     replace: 'body,',
   },
   {
+    name: 'a field that was not accepted hides the drift of others',
+    file: UNACCEPTED,
+    search: 'found.every((name) => last.differences.has(name))',
+    replace: 'found.some((name) => last.differences.has(name))',
+  },
+  {
+    name: 'a field that was not accepted is never applied again',
+    file: UNACCEPTED,
+    search: 'clock.now() - last.atMs < APPLY_AGAIN_MS &&',
+    replace: '',
+  },
+  {
+    name: 'a field that was not accepted is applied in each pass',
+    file: UNACCEPTED,
+    search: 'last !== undefined &&',
+    replace: 'last === undefined &&',
+  },
+  {
     name: 'an extra entry of a selector is not a difference',
     file: DIFF,
-    search: "if (ATOMIC_MAPS.has(path.at(-1) ?? '') && Object.keys(live).length !== Object.keys(desired).length)",
-    replace: 'if (path.length < 0)',
+    search: "(ATOMIC_MAPS.has(path.at(-1) ?? '') && Object.keys(live).length !== Object.keys(desired).length)",
+    replace: 'path.length < 0',
   },
   {
     name: 'quantities are compared as text',
@@ -151,7 +170,7 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
   {
     name: 'an extra item of a plain list is not a difference',
     file: DIFF,
-    search: "if (live.length !== desired.length) return path.join('.');",
+    search: 'if (live.length !== desired.length) return yield at(path, live);',
     replace: '',
   },
   {

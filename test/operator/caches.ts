@@ -66,7 +66,7 @@ spec:
       annotations: {example.com/balancer: internal}
       trafficDistribution: PreferSameZone
       ipFamilyPolicy: PreferDualStack
-      ipFamilies: [IPv6, IPv4]
+      ipFamilies: [IPv4]
     auth: {type: SigV4, secretRef: {name: models-keys}}
     tls: {secretName: models-tls}
     virtualHostDomains: [s3.models.example]

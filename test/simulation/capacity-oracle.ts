@@ -104,8 +104,13 @@ export class CapacityOracle {
   /** Counted by the replicas, by reason; what a removal without an answer has deleted is not. */
   readonly evictedBytes: Record<EvictionReason, number> = { capacity: 0, idle: 0, superseded: 0, full: 0 };
 
-  /** When chunks were last evicted for their room. */
-  #evictedMs = -Infinity;
+  /** When chunks were last evicted, by reason. */
+  readonly #evictedMs: Record<EvictionReason, number> = {
+    capacity: -Infinity,
+    idle: -Infinity,
+    superseded: -Infinity,
+    full: -Infinity,
+  };
 
   /** Names that this cache has not written. */
   readonly foreign = new Set<string>();
@@ -191,7 +196,7 @@ export class CapacityOracle {
     const deed = this.#of(replica);
     deed.countedBytes += lengthBytes;
     this.evictedBytes[reason] += lengthBytes;
-    if (reason === 'capacity') this.#evictedMs = this.#world.nowMs;
+    this.#evictedMs[reason] = this.#world.nowMs;
     // A batch of superseded versions has nothing else; others may be mixed.
     if (chunks !== deed.told.length) return;
     for (const { chunk } of deed.told) if (chunk !== undefined) this.#checkReason(replica, reason, chunk);
@@ -308,6 +313,11 @@ export class CapacityOracle {
 
   // -- at the end
 
+  /** Whether replicas may not have reported their last eviction to all others yet. */
+  get isReporting(): boolean {
+    return this.#world.nowMs - Math.max(...Object.values(this.#evictedMs)) < REPORTED_AFTER_MS;
+  }
+
   /**
    * Replicas have reported, swept and evicted until nothing is left to do. `evictedBefore`: what they had evicted when the
    * last request ended.
@@ -343,7 +353,7 @@ export class CapacityOracle {
         );
       const lowBytes = (capacityBytes * plan.settings.lowWatermark) / 100;
       // A commit that was not reported yet when the last chunks were evicted.
-      const lateBytes = sum(stored.filter(({ sinceMs }) => sinceMs > this.#evictedMs - REPORTED_AFTER_MS));
+      const lateBytes = sum(stored.filter(({ sinceMs }) => sinceMs > this.#evictedMs.capacity - REPORTED_AFTER_MS));
       const endBytes = lowBytes + (highBytes - lowBytes) * END_TOLERANCE + lateBytes;
       const hasEvicted = this.evictedBytes.capacity > evictedBefore.capacity;
       if (hasEvicted && usedBytes > endBytes && sum(pinned) < usedBytes)

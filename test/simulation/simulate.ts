@@ -407,6 +407,8 @@ class Run {
     const evictedBefore = { ...this.#capacity.evictedBytes };
     this.#isQuiet = true;
     await world.run(world.nowMs + minAgeMs + QUIET_SWEEPS * sweepIntervalMs + QUIET_MS);
+    // Chunks become idle at any time; but nothing is written, so this has an end.
+    while (this.#capacity.isReporting && world.violation === undefined) await world.run(world.nowMs + QUIET_MS);
     this.#isQuiet = false;
     if (world.violation === undefined)
       this.#capacity.checkQuiet(this.#cluster.live(), this.#store.stored(), evictedBefore);
