@@ -3,9 +3,11 @@ import type { Mutant } from './mutants.ts';
 const SLOT = 'cache/workers/worker-slot.ts';
 const OPS = 'cache/workers/ops-app.ts';
 const METRICS = 'cache/workers/merge-metrics.ts';
+const LIVENESS = 'cache/peers/heartbeat/liveness-thread.ts';
 const tests = ['test/cache/workers/'];
+const livenessTests = ['test/cache/peers/heartbeat/'];
 
-/** Bugs in the supervision of workers, and in the ops API that they have together. */
+/** Bugs in the supervision of workers and of the liveness thread, and in the ops API that workers have together. */
 export const WORKER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a worker that cannot start is started again forever',
@@ -48,5 +50,40 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
     search: "last.filter(({ type }) => type === 'counter' || type === 'histogram')",
     replace: 'last',
     tests,
+  },
+  {
+    name: 'a liveness thread that ends at once is always started again after a second',
+    file: LIVENESS,
+    search: 'if (sinceMs !== undefined && this.#options.clock.now() - sinceMs >= STEADY_MS)',
+    replace: 'if (sinceMs !== undefined)',
+    tests: livenessTests,
+  },
+  {
+    name: 'a liveness thread that was steady keeps its last backoff',
+    file: LIVENESS,
+    search: 'this.#options.clock.now() - sinceMs >= STEADY_MS',
+    replace: 'this.#options.clock.now() - sinceMs < 0',
+    tests: livenessTests,
+  },
+  {
+    name: 'a liveness thread that cannot be started ends the process',
+    file: LIVENESS,
+    search: 'return this.#ended(undefined, String(error));',
+    replace: 'throw error;',
+    tests: livenessTests,
+  },
+  {
+    name: 'a liveness thread that hangs at its start is not noticed',
+    file: LIVENESS,
+    search: 'if (this.#turns % CHECK_TURNS === 0 && this.#worker !== undefined)',
+    replace: "if (this.#turns % CHECK_TURNS === 0 && this.#worker !== undefined && this.#state === 'listening')",
+    tests: livenessTests,
+  },
+  {
+    name: 'a liveness thread keeps the first keys',
+    file: LIVENESS,
+    search: 'if (keys !== this.#keys) {',
+    replace: 'if (keys === undefined) {',
+    tests: livenessTests,
   },
 ];

@@ -129,7 +129,7 @@ describe('a worker whose event loop does not turn', () => {
   });
 
   test('is not killed if it answers late', async () => {
-    const { clock, last, stop, running } = open();
+    const { clock, processes, last, stop, running } = open();
     last().start();
     last().answer = undefined;
     for (let round = 0; round < 30; round++) {
@@ -137,6 +137,7 @@ describe('a worker whose event loop does not turn', () => {
       const { id } = last().received.at(-1)!;
       last().say({ type: 'answer', id: id - 1, status: 200, headers: {}, body: '' });
     }
+    expect(processes).toHaveLength(1);
     expect(last().signals).toEqual([]);
     stop.abort();
     await running;
