@@ -97,7 +97,7 @@ step() {
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.1
     if ((SECONDS >= next)); then
-      say "$title: $((SECONDS - start)) s so far"
+      say "$title: $((SECONDS - start)) s so far$(share_of "$log" $((SECONDS - start)))"
       next=$((next + 15))
     fi
   done
@@ -108,6 +108,18 @@ step() {
     die "$title failed after $((SECONDS - start)) s; full output: $log"
   fi
   say "$title: done in $((SECONDS - start)) s"
+}
+
+# share_of LOG SECONDS: what a log with `packages: N`, and a line for each finished one, says about the progress. Packages
+# that the compiler's cache already has are not in the log, so it is a lower limit.
+share_of() {
+  local total finished
+  total=$(sed -n 's/^packages: //p' "$1")
+  [[ -n $total ]] || return 0
+  finished=$(grep -c '^[^ ]*$' "$1" || true)
+  ((finished > 0 && finished < total)) || return 0
+  printf ', at least %d %% of %d packages, at most %d s left' \
+    $((finished * 100 / total)) "$total" $(($2 * (total - finished) / finished))
 }
 
 # wait_for SECONDS WHAT COMMAND...: polls until COMMAND succeeds.

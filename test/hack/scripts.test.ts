@@ -49,6 +49,16 @@ describe('shell scripts', () => {
     expect(await run('die "no such part"')).toEqual({ status: 1, stderr: 'example: no such part\n' });
   });
 
+  test.for([
+    ['packages: 10\nfmt\nk8s.io/api/core/v1\n', ', at least 20 % of 10 packages, at most 80 s left'],
+    ['packages: 10\ngo: downloading k8s.io/api v0.36.3\n', ''],
+    ['packages: 1\nfmt\n', ''],
+    ['no packages\n', ''],
+  ] as const)('show the progress of a Go build with the log %j', async ([log, progress]) => {
+    const body = `cat >log <<'END'\n${log}END\nsay "left:$(share_of log 20)" >&2`;
+    expect((await run(`cd "$HOME"\n${body}`)).stderr).toBe(`example: left:${progress}\n`);
+  });
+
   const bash = shellScripts(ROOT).filter((path) => /^#!.*bash/.test(readFileSync(join(ROOT, path), 'utf8')));
 
   test.for(bash)('install the report or delegate to a script that does: %s', (path) => {

@@ -35,9 +35,10 @@ go_install_as() {
   mv "${built[0]}" "$3/bin/$1"
 }
 
-# go_build SOURCE_DIR BINARY LDFLAGS OUT
+# go_build SOURCE_DIR BINARY LDFLAGS OUT: `share_of` reads its output.
 go_build() {
   go_environment
   cd "$1" || return
-  go build -mod=readonly -ldflags "-s -w $3" -o "$4/bin/$2" .
+  printf 'packages: %d\n' "$(go list -mod=readonly -deps . | wc -l)"
+  go build -v -mod=readonly -ldflags "-s -w $3" -o "$4/bin/$2" .
 }
