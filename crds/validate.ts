@@ -60,7 +60,15 @@ export function formatPath(path: readonly (string | number)[]): string {
 
 /** Rejects unknown keys: the API server drops them silently, but the author of a misspelt key needs an error. */
 function closed(schema: Schema): AnySchemaObject {
-  const { description: _description, format: _format, properties, items, additionalProperties, ...rest } = schema;
+  const {
+    description: _description,
+    format: _format,
+    pattern: _pattern,
+    properties,
+    items,
+    additionalProperties,
+    ...rest
+  } = schema;
   const plain = Object.fromEntries(Object.entries(rest).filter(([key]) => !key.startsWith('x-kubernetes-')));
   return {
     ...plain,

@@ -20,7 +20,7 @@ const shared = {
     type: 'array',
     description: 'URL of each bucket. All are on the same server, because an origin has one set of credentials.',
     minItems: 1,
-    maxItems: 100,
+    maxItems: 64,
     'x-kubernetes-list-type': 'map',
     'x-kubernetes-list-map-keys': ['bucket'],
     items: {
@@ -106,9 +106,8 @@ interface OriginFields {
 
 const everyBucketHasUrl = {
   rule:
-    // Names first: the API server refuses a rule that chooses between the fields for each pair of bucket and URL.
-    '!has(self.http) || self.buckets.map(b, has(b.originBucket) ? b.originBucket : b.name)' +
-    '.all(n, self.http.urls.exists(u, u.bucket == n))',
+    '!has(self.http) || self.buckets.all(b, has(b.originBucket) ? ' +
+    'self.http.urls.exists(u, u.bucket == b.originBucket) : self.http.urls.exists(u, u.bucket == b.name))',
   message:
     'must have an item for every bucket: for its originBucket, or for its name without one; an HTTP server has no buckets for a pattern',
   fieldPath: '.http.urls',

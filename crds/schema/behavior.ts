@@ -1,13 +1,14 @@
 /** Fields that set the cache's behavior, shared by the resource's spec and the pod's config file. */
-import { formatQuantity, parseQuantity, QUANTITY_PATTERN } from '#crds/quantity.ts';
-import { bytes, choice, duration, integer, size, withDefault } from './field-builders.ts';
+import { formatQuantity, parseQuantity } from '#crds/quantity.ts';
+import { bytes, choice, duration, integer, isNotWhole, size, withDefault } from './field-builders.ts';
 import type { Rule, Schema } from './json-schema.ts';
 
 /** Smaller chunks are mostly overhead. */
 const MIN_CHUNK = '1Mi';
 /** Four chunks must fit in memory, so larger ones would need more than 4 GiB. */
 const MAX_CHUNK = '1Gi';
-const MAX_TIERS = 8;
+/** The API server limits the estimated cost of the rules of a list. */
+const MAX_TIERS = 6;
 const tierIndexes = Array.from({ length: MAX_TIERS - 1 }, (_, index) => index).join(', ');
 
 export const chunkSize = withDefault(
@@ -156,8 +157,16 @@ export function budgetTooSmall(largestBytes: number): string {
   return `${BUDGET_TOO_SMALL}: ${formatQuantity(CHUNKS_IN_BUDGET * largestBytes)}`;
 }
 
-/** CEL for the list of all chunk sizes. */
-export const ALL_SIZES = '([self.chunking.size] + self.chunking.tiers.map(t, t.chunkSize))';
+/**
+ * CEL for a rule of all chunk sizes: the condition is CEL for one of them, the quantity `q`; malformed sizes pass. Before
+ * Kubernetes 1.34 the API server estimates costs as if each text were 3 MB long. So they are not mapped to a list, and
+ * each is converted once: a list of one item is a variable.
+ */
+export function everyChunkSize(condition: string): string {
+  const one = (cel: string): string =>
+    `[string(${cel})].all(s, !isQuantity(s) || [quantity(s)].all(q, !q.isInteger() || ${condition}))`;
+  return `(${one('self.chunking.size')} && self.chunking.tiers.all(t, ${one('t.chunkSize')}))`;
+}
 
 /** Whether `capacity` holds `count` of the largest chunks. Malformed sizes pass here: another rule reports them. */
 export function holdsChunks(
@@ -176,8 +185,8 @@ export function largestChunkBytes({ size, tiers }: BudgetFields['chunking']): nu
 
 export const budgetHoldsFourChunks = {
   rule:
-    `!has(self.memory.budget) || !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
-    `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${bytes('s')} <= ${bytes('self.memory.budget')} / ${CHUNKS_IN_BUDGET})`,
+    `!has(self.memory.budget) || ${isNotWhole('self.memory.budget')} || ` +
+    `[${bytes('self.memory.budget')} / ${CHUNKS_IN_BUDGET}].all(most, ${everyChunkSize('q.asInteger() <= most')})`,
   message: BUDGET_TOO_SMALL,
   fieldPath: '.memory.budget',
   reads: ['chunking', 'memory'],
@@ -210,8 +219,10 @@ export const logLevel = withDefault(
 );
 
 function ascending(field: string): string {
-  const [one, next] = [`self[i].${field}`, `self[i+1].${field}`];
-  return `!isQuantity(string(${one})) || !isQuantity(string(${next})) || ${bytes(one)} < ${bytes(next)}`;
+  return (
+    `[string(self[i].${field})].all(one, [string(self[i+1].${field})].all(next, !isQuantity(one) || ` +
+    '!isQuantity(next) || quantity(one).isLessThan(quantity(next))))'
+  );
 }
 
 /** Malformed sizes are skipped: another rule reports them. */

@@ -1,7 +1,6 @@
 /** Limits of the cachestore, shared by the resource's spec, the pod's config file and its runtime file. */
-import { QUANTITY_PATTERN } from '#crds/quantity.ts';
-import { ALL_SIZES, holdsChunks, largestChunkBytes, type BudgetFields } from './behavior.ts';
-import { bytes, duration, integer, quantity, size, withDefault } from './field-builders.ts';
+import { everyChunkSize, holdsChunks, largestChunkBytes, type BudgetFields } from './behavior.ts';
+import { duration, integer, size, withDefault } from './field-builders.ts';
 import type { Rule, Schema } from './json-schema.ts';
 
 export const capacityFields = {
@@ -83,8 +82,9 @@ export function capacityTooSmall(largestBytes: number): string {
 
 export const capacityHoldsFourChunks = {
   rule:
-    `!has(self.cacheStore.capacity) || !string(self.cacheStore.capacity).matches('${QUANTITY_PATTERN}') || ` +
-    `${ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ${quantity('self.cacheStore.capacity')}.sub(${CHUNKS_IN_CAPACITY} * ${bytes('s')}).compareTo(quantity('0')) >= 0)`,
+    `!has(self.cacheStore.capacity) || !isQuantity(string(self.cacheStore.capacity)) || ` +
+    `[quantity(string(self.cacheStore.capacity))].all(most, ` +
+    `${everyChunkSize(`most.sub(${CHUNKS_IN_CAPACITY} * q.asInteger()).compareTo(quantity('0')) >= 0`)})`,
   message: TOO_SMALL,
   fieldPath: '.cacheStore.capacity',
   reads: ['chunking', 'cacheStore'],

@@ -24,6 +24,11 @@ export interface Schema {
   readonly enum?: readonly string[];
   readonly minLength?: number;
   readonly maxLength?: number;
+  /**
+   * Only for the API server, beside a rule that checks the same: before Kubernetes 1.34 it estimates the cost of a rule for
+   * `x-kubernetes-int-or-string` as if the text were 3 MB long, which makes `matches` too expensive in a list.
+   */
+  readonly pattern?: string;
   readonly minimum?: number;
   readonly maximum?: number;
   readonly format?: 'int32' | 'int64' | 'date-time';

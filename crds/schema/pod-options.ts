@@ -20,6 +20,9 @@ function keyReference(kind: string) {
   } as const;
 }
 
+/** The resources whose request may be less than the limit. */
+const COMPARED = ['cpu', 'memory', 'ephemeral-storage'];
+
 const quantities = {
   type: 'object',
   maxProperties: 8,
@@ -90,14 +93,16 @@ export const podOptions = {
       'x-kubernetes-validations': [
         {
           rule:
-            '!has(self.requests) || !has(self.limits) || self.requests.all(r, !(r in self.limits) || ' +
-            '!isQuantity(string(self.requests[r])) || !isQuantity(string(self.limits[r])) || ' +
-            'quantity(string(self.requests[r])).compareTo(quantity(string(self.limits[r]))) <= 0)',
+            // Only these names, because of the estimated cost; of all others the limit must equal the request anyway.
+            `!has(self.requests) || !has(self.limits) || [${COMPARED.map((name) => `'${name}'`).join(', ')}].all(r, ` +
+            '!(r in self.requests) || !(r in self.limits) || [string(self.requests[r])].all(request, ' +
+            '[string(self.limits[r])].all(limit, !isQuantity(request) || !isQuantity(limit) || ' +
+            'quantity(request).compareTo(quantity(limit)) <= 0)))',
           message: 'must not exceed the limits',
           fieldPath: '.requests',
           holds: ({ requests = {}, limits = {} }: ResourceFields) =>
-            Object.entries(requests).every(
-              ([name, value]) => !((parseResource(value) ?? 0) > (parseResource(limits[name]) ?? Infinity)),
+            COMPARED.every(
+              (name) => !((parseResource(requests[name]) ?? 0) > (parseResource(limits[name]) ?? Infinity)),
             ),
         },
       ],

@@ -1,8 +1,8 @@
 /** The number of processes of a pod: the field, and the rules that a pod's memory must meet for it. */
 import { MAX_WORKERS } from '#crds/names.ts';
-import { parseQuantity, parseResource, QUANTITY_PATTERN } from '#crds/quantity.ts';
+import { parseQuantity, parseResource } from '#crds/quantity.ts';
 import * as behavior from './behavior.ts';
-import { bytes, quantity, withDefault } from './field-builders.ts';
+import { bytes, isNotWhole, withDefault } from './field-builders.ts';
 import type { Rule } from './json-schema.ts';
 
 /** `MAX_WORKERS`, as a pattern. */
@@ -83,16 +83,15 @@ function limitBytes({ pod }: WorkerFields): number | undefined {
   return parseResource(pod.resources.limits?.['memory']);
 }
 
+const NUMBERS = Array.from({ length: MAX_WORKERS }, (_, index) => `'${index + 1}'`).join(', ');
 /** CEL for `fixedCount`. */
-const COUNT = `(string(self.pod.workers).matches('^${FIXED_NUMBER}$') ? int(string(self.pod.workers)) : 1)`;
+const COUNT = `(string(self.pod.workers) in [${NUMBERS}] ? int(string(self.pod.workers)) : 1)`;
 const LIMIT = "self.pod.resources.limits['memory']";
 const NO_LIMIT = "!has(self.pod.resources.limits) || !('memory' in self.pod.resources.limits)";
 /** The largest chunk, four times for each worker, is at most `cel` divided by `divisor`. Malformed sizes pass. */
 function chunksFit(cel: string, divisor: number): string {
-  return (
-    `${behavior.ALL_SIZES}.all(s, !string(s).matches('${QUANTITY_PATTERN}') || ` +
-    `${bytes('s')} <= ${cel} / (${divisor} * ${COUNT}))`
-  );
+  const fits = behavior.everyChunkSize('q.asInteger() <= most');
+  return `[${cel} / (${divisor} * ${COUNT})].all(most, ${fits})`;
 }
 
 /** The budget is half of the memory limit and holds four chunks for each worker. */
@@ -103,7 +102,7 @@ const READS = ['chunking', 'memory', 'pod'];
 export const memoryRules = [
   {
     rule:
-      `!has(self.memory.budget) || !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
+      `!has(self.memory.budget) || ${isNotWhole('self.memory.budget')} || ` +
       chunksFit(bytes('self.memory.budget'), behavior.CHUNKS_IN_BUDGET),
     message: 'must be at least four times the largest chunk size for each worker of a pod',
     fieldPath: '.memory.budget',
@@ -113,8 +112,7 @@ export const memoryRules = [
   },
   {
     rule:
-      `has(self.memory.budget) || ${NO_LIMIT} || !string(${LIMIT}).matches('${QUANTITY_PATTERN}') || ` +
-      chunksFit(bytes(LIMIT), CHUNKS_IN_LIMIT),
+      `has(self.memory.budget) || ${NO_LIMIT} || ${isNotWhole(LIMIT)} || ` + chunksFit(bytes(LIMIT), CHUNKS_IN_LIMIT),
     message:
       'the memory limit must be at least eight times the largest chunk size for each worker, because half of it is the ' +
       'chunk budget; raise the limit, lower pod.workers, or set memory.budget',
@@ -145,8 +143,8 @@ export const memoryRules = [
   },
   {
     rule:
-      `${COUNT} == 1 || ${NO_LIMIT} || !isQuantity(string(${LIMIT})) || !${quantity(LIMIT)}.isInteger() || ` +
-      `has(self.memory.budget) && !string(self.memory.budget).matches('${QUANTITY_PATTERN}') || ` +
+      `${COUNT} == 1 || ${NO_LIMIT} || ${isNotWhole(LIMIT)} || ` +
+      `has(self.memory.budget) && ${isNotWhole('self.memory.budget')} || ` +
       `${bytes(LIMIT)} - (has(self.memory.budget) ? ${bytes('self.memory.budget')} : ${bytes(LIMIT)} / 2) ` +
       `>= ${COUNT} * ${WORKER_RESERVE_BYTES}`,
     message:

@@ -54,8 +54,8 @@ function withUrls<T extends object>(origin: T & { readonly buckets: readonly Buc
 const mebibytes = fc.integer({ min: 1, max: 64 });
 const tiers = fc
   .tuple(
-    fc.uniqueArray(fc.integer({ min: 1, max: 500 }), { maxLength: 8 }),
-    fc.uniqueArray(mebibytes, { minLength: 8, maxLength: 8 }),
+    fc.uniqueArray(fc.integer({ min: 1, max: 500 }), { maxLength: 6 }),
+    fc.uniqueArray(mebibytes, { minLength: 6, maxLength: 6 }),
   )
   .map(([objects, chunks]) => {
     const sizes = chunks.toSorted((a, b) => a - b);

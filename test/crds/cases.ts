@@ -403,6 +403,11 @@ export const badCases: readonly BadCase[] = [
   { name: 'chunks of a negative size', changes: { 'spec.chunking.size': -8388608 }, path: 'spec.chunking.size' },
   { name: 'chunks above 1 GiB', changes: { 'spec.chunking.size': '2Gi' }, path: 'spec.chunking.size' },
   {
+    name: 'seven tiers',
+    changes: { 'spec.chunking.tiers': [1, 2, 3, 4, 5, 6, 7].map((n) => tier(`${n}Gi`, `${n + 8}Mi`)) },
+    path: 'spec.chunking.tiers',
+  },
+  {
     name: 'tiers in the wrong order',
     changes: { 'spec.chunking.tiers': [tier('10Gi', '16Mi'), tier('1Gi', '64Mi')] },
     path: 'spec.chunking.tiers',
@@ -678,8 +683,8 @@ export const goodCases: readonly Case[] = [
   },
   { name: 'no tiers', changes: { 'spec.chunking.tiers': [] } },
   {
-    name: 'eight tiers',
-    changes: { 'spec.chunking.tiers': [1, 2, 3, 4, 5, 6, 7, 8].map((n) => tier(`${n}Gi`, `${n + 8}Mi`)) },
+    name: 'six tiers',
+    changes: { 'spec.chunking.tiers': [1, 2, 3, 4, 5, 6].map((n) => tier(`${n}Gi`, `${n + 8}Mi`)) },
   },
   { name: 'a budget of exactly four of the largest chunks', changes: { 'spec.memory.budget': '512Mi' } },
   { name: 'a capacity of exactly four of the largest chunks', changes: { 'spec.cacheStore.capacity': '512Mi' } },

@@ -50,8 +50,8 @@ describe('the chart orcacache', () => {
   );
 
   test('renders for the oldest supported version of Kubernetes and rejects older ones', async () => {
-    await template(CHART, '--kube-version', '1.32.0');
-    expect(await stderrOf(template(CHART, '--kube-version', '1.31.9'))).toContain('kubeVersion');
+    await template(CHART, '--kube-version', '1.29.0');
+    expect(await stderrOf(template(CHART, '--kube-version', '1.28.15'))).toContain('kubeVersion');
   });
 
   test.for([

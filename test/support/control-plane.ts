@@ -28,6 +28,8 @@ export interface ControlPlane extends AsyncDisposable {
   startApi(): Promise<void>;
 }
 
+/** Another release than that of the cluster: `hack/lab/kube/build-apiserver` builds one. */
+const APISERVER = process.env['ORCACACHE_APISERVER'] ?? 'kube-apiserver';
 const START_TIMEOUT_MS = 90_000;
 const POLL_MS = 200;
 /** Large enough for the ClusterIPs of a thousand Services. */
@@ -76,7 +78,7 @@ export async function openControlPlane(): Promise<ControlPlane> {
   function startServer(): Promise<() => Promise<void>> {
     return startServerProcess({
       name: 'kube-apiserver',
-      program: 'kube-apiserver',
+      program: APISERVER,
       parameters: [
         `--etcd-servers=http://127.0.0.1:${etcdPort}`,
         '--bind-address=127.0.0.1',
