@@ -9,10 +9,10 @@ import type { Log } from '#shared/log.ts';
 import { differences } from './diff.ts';
 import { digest } from './ownership.ts';
 
-/** The webhook may be gone by then, or the API server a newer one. */
+/** By then, the webhook may have been deleted, or the API server replaced by a newer one. */
 const APPLY_AGAIN_MS = 60 * 60_000;
 
-/** Of the children of one cache. */
+/** Those of the children of one cache. */
 export interface UnacceptedFields {
   /** Whether the object differs from the manifest in nothing but what an apply could not change. */
   areTheOnly(manifest: Manifest, live: Live): boolean;

@@ -144,7 +144,7 @@ function probeSpec() {
 }
 
 describe('pods of the template', () => {
-  /** What the API server says of a pod that a ReplicaSet would create; undefined if it accepts the pod. */
+  /** Why the API server refuses a pod that a ReplicaSet would create; undefined if it accepts the pod. */
   async function refusalOf(kube: KubeClient): Promise<string | undefined> {
     const { template } = (await deploymentOf(kube)).spec;
     const spec = { ...template.spec, serviceAccountName: 'models-cache' };

@@ -102,12 +102,12 @@ describe('the chart orcacache', () => {
     expect(rendered).not.toContain('runbook_url: docs/');
   });
 
-  test('alerts have no runbook URL if none is configured', async () => {
+  test('alerts have no runbook URL unless one is configured', async () => {
     const values = ['-f', `${CHART}/ci/monitoring-values.yaml`, '--set', 'prometheusRule.runbookUrl='];
     const rule = manifests(await template(CHART, ...values, ...MONITORING)).find(
       ({ kind }) => kind === 'PrometheusRule',
     );
-    const { groups } = rule?.['spec'] as { readonly groups: readonly { readonly rules: readonly Alert[] }[] };
+    const { groups } = rule!['spec'] as { readonly groups: readonly { readonly rules: readonly Alert[] }[] };
     const annotations = groups.flatMap(({ rules }) => rules.map((alert) => Object.keys(alert.annotations).toSorted()));
     expect(annotations.length).toBeGreaterThan(15);
     for (const names of annotations) expect(names).toEqual(['description', 'summary']);

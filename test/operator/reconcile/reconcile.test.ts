@@ -191,11 +191,11 @@ describe('a field that the API server does not accept', () => {
       const changed = text.replace('"orcacache/cache:', '"mirror.example/cache:');
       return JSON.parse(changed.replaceAll('"matchLabelKeys":["pod-template-hash"],', '')) as KubeObject;
     };
-  const imageOf = ({ deployment }: Harness): string | undefined =>
-    /"image":"([^"]+)"/.exec(JSON.stringify(deployment()))?.[1];
+  const imageOf = (harness: Harness): string | undefined =>
+    /"image":"([^"]+)"/.exec(JSON.stringify(harness.deployment()))?.[1];
   const warnings = ({ lines }: Harness): string[] => lines.filter((line) => line.includes('did not accept fields'));
 
-  test('is applied once more, reported in the log, and then left: the cache gets ready, and nothing is written', async () => {
+  test('is applied again, reported in the log, and then left: the cache gets ready, and nothing is written', async () => {
     const harness = await running(MINIMAL, changing({ isActive: true }));
     const { writes } = await harness.reconcile();
     expect(writes).toEqual([]);
