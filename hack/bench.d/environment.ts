@@ -1,5 +1,5 @@
 /** Starts the processes of one setup: store, cache, and the servers to compare it with. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startCache, type CacheTarget } from './cache-target.ts';
 import { freePorts, startChild, waitFor } from './child.ts';
@@ -22,12 +22,15 @@ export interface Target {
   counts(): Promise<Pick<ResourceUse, 'storeBytes' | 'storeMisses' | 'servedFromMemory'>>;
   /** Resolves when it has no background work in flight. */
   idle(): Promise<void>;
+  /** Deletes what it has stored since then: objects of a cold measurement are not read again, and tmpfs is memory. */
+  removeStoredSince(dateMs: number): Promise<void>;
 }
 
 /** For a target without counters and without background work. */
-export const NO_COUNTERS: Pick<Target, 'counts' | 'idle'> = {
+export const NO_COUNTERS: Pick<Target, 'counts' | 'idle' | 'removeStoredSince'> = {
   counts: async () => ({ storeBytes: undefined, storeMisses: undefined, servedFromMemory: undefined }),
   idle: async () => {},
+  removeStoredSince: async () => {},
 };
 
 /** Shared by all setups. */
@@ -85,6 +88,8 @@ export async function openEnvironment(
 
 interface Store extends AsyncDisposable {
   readonly url: string;
+  /** Where its objects lie. */
+  readonly folder: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   counts(): Promise<Pick<ResourceUse, 'storeBytes' | 'storeMisses'>>;
@@ -96,6 +101,7 @@ async function syntheticStore({ options }: Base, folder: string): Promise<Store>
   const server = await startSynthetic(options.binFolder, '-dir', chunks);
   return {
     url: server.url,
+    folder: chunks,
     accessKeyId: 'bench',
     secretAccessKey: 'bench-secret',
     async counts() {
@@ -112,9 +118,10 @@ async function versitygwStore(folder: string): Promise<Store> {
   const secretAccessKey = 'bench-secret';
   const [port] = await freePorts(1);
   // A folder is a bucket of versitygw.
-  await mkdir(join(folder, 'store', 'chunks'), { recursive: true });
+  const buckets = join(folder, 'store');
+  await mkdir(join(buckets, 'chunks'), { recursive: true });
   const args = ['-a', accessKeyId, '-s', secretAccessKey, '--port', `127.0.0.1:${port}`, '--quiet', '--keep-alive'];
-  const child = startChild('versitygw', [...args, 'posix', join(folder, 'store')]);
+  const child = startChild('versitygw', [...args, 'posix', buckets]);
   const url = `http://127.0.0.1:${port}`;
   try {
     await waitFor('versitygw', START_TIMEOUT_MS, async () => (await fetch(url)).status > 0);
@@ -124,6 +131,7 @@ async function versitygwStore(folder: string): Promise<Store> {
   }
   return {
     url,
+    folder: buckets,
     accessKeyId,
     secretAccessKey,
     counts: async () => ({ storeBytes: undefined, storeMisses: undefined }),
@@ -143,6 +151,12 @@ function targetOf(name: string, cache: CacheTarget, store: Store): Target {
       servedFromMemory: await cache.metric('orca_served_bytes_total', 'source="memory"'),
     }),
     idle: () => cache.idle(),
+    async removeStoredSince(dateMs) {
+      for (const entry of await readdir(store.folder, { recursive: true, withFileTypes: true })) {
+        const path = join(entry.parentPath, entry.name);
+        if (entry.isFile() && (await stat(path)).mtimeMs >= dateMs) await rm(path);
+      }
+    },
   };
 }
 

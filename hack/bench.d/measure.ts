@@ -29,6 +29,7 @@ export async function measure({ base, target, variant, serial }: MeasureOptions)
     await runLoad(variant.before, { ...loadOptions(base, target), tag: warmTag(variant.before) });
   if (variant.freezes) await meetPeers(base, target, work, serial);
   resetPeak(target.pids);
+  const startedMs = Date.now();
   const before = await resourceUseOf(base, target);
   const tag = variant.state === 'warm' ? warmTag(work) : serial;
   const report = variant.freezes
@@ -37,6 +38,7 @@ export async function measure({ base, target, variant, serial }: MeasureOptions)
   // Includes the commits of a cold read, which no client waits for.
   await target.idle();
   const after = await resourceUseOf(base, target);
+  if (variant.state === 'cold') await target.removeStoredSince(startedMs);
   return sampleOf(variant, report, {
     cpuSeconds: after.cpuSeconds - before.cpuSeconds,
     peakBytes: after.peakBytes,
