@@ -62,9 +62,10 @@ interface Results {
 }
 
 async function soak(): Promise<boolean> {
-  await using environment = await startEnvironment({ capacity: values.capacity, workers });
+  // Before the first process starts: a signal must not leave it behind.
   const interrupted = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => interrupted.abort());
+  await using environment = await startEnvironment({ capacity: values.capacity, workers });
   console.log(`${minutes} minutes with seed ${seed}; logs in ${environment.directory}`);
   const random = randomOf(seed);
   const results: Results = {
