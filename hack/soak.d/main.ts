@@ -79,7 +79,9 @@ async function soak(): Promise<boolean> {
   };
   const exits: string[] = [];
   for (let minute = 1; minute <= minutes && !interrupted.signal.aborted; minute++) {
+    const before = results.counts.wrong.length;
     await runMinute(environment, results, random, minute, interrupted.signal);
+    for (const wrong of results.counts.wrong.slice(before)) console.log(`wrong: ${wrong}`);
     for (const { name, exited } of environment.replicas) if (exited) exits.push(`${name} has exited`);
     if (exits.length > 0) break;
     results.samples.push(...(await sampleAll(environment, results, minute)));
