@@ -141,7 +141,14 @@ function configOf(directory: string, originEndpoint: string, storeEndpoint: stri
   });
   return {
     origin: { id: ORIGIN_ID, type: 'S3', s3: s3(originEndpoint), buckets: [{ name: BUCKET }] },
-    cacheStore: { type: 'S3', s3: { ...s3(storeEndpoint), bucket: STORE_BUCKET }, capacity, ...SWEEPS },
+    cacheStore: {
+      type: 'S3',
+      s3: { ...s3(storeEndpoint), bucket: STORE_BUCKET },
+      capacity,
+      // Stored bytes are flipped, and each byte that a client gets is compared: all blocks must be verified.
+      verifyRanges: true,
+      ...SWEEPS,
+    },
     chunking: { size: CHUNK_SIZE, tiers: [HUGE_TIER] },
     // Short, so that metadata is revalidated several times in a run.
     metadata: { ttl: '30s' },

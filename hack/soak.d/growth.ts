@@ -1,4 +1,4 @@
-/** Detects growth: compares the last minute with the one at the end of the first quarter. Pure. */
+/** Detects growth: compares the last minutes with those at the end of the first quarter. Pure. */
 
 export interface Minute {
   readonly minute: number;
@@ -11,8 +11,10 @@ export interface Minute {
   readonly heldBytes: number;
 }
 
-/** The memory that the allocator retains varies by less; a leak exceeds it eventually. */
+/** A leak exceeds it eventually. */
 const RSS_FACTOR = 1.1;
+/** The memory that the allocator retains varies by 10 % from one minute to the next, and the median of three by half of that. */
+const RSS_MINUTES = 3;
 /** The number of keep-alive connections varies by less. */
 const MORE_SOCKETS = 5;
 const MORE_DESCRIPTORS = 5;
@@ -37,13 +39,25 @@ export function growth(minutes: readonly Minute[]): string[] {
       if (now > limit)
         found.push(`${after.replica}: ${what} ${round(now)} in minute ${last}, ${round(was)} in minute ${early}`);
     };
-    compare('MiB of memory', mib(after.rssBytes), mib(before.rssBytes), mib(before.rssBytes) * RSS_FACTOR);
+    const memoryMib = (from: number): number =>
+      median(
+        minutes
+          .filter(({ minute, replica }) => replica === after.replica && minute >= from && minute < from + RSS_MINUTES)
+          .map(({ rssBytes }) => mib(rssBytes)),
+      );
+    const earlyMib = memoryMib(early);
+    compare('MiB of memory', memoryMib(last - RSS_MINUTES + 1), earlyMib, earlyMib * RSS_FACTOR);
     compare('sockets', after.sockets, before.sockets, before.sockets + MORE_SOCKETS);
     compare('descriptors', after.descriptors, before.descriptors, before.descriptors + MORE_DESCRIPTORS);
     compare('ms of event-loop lag (p99)', after.lagP99Ms, before.lagP99Ms, before.lagP99Ms * LAG_FACTOR);
     compare('MiB not released', mib(after.heldBytes), mib(before.heldBytes), 0);
   }
   return found;
+}
+
+/** The upper one of an even number. */
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
 function mib(bytes: number): number {

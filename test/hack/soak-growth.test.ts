@@ -30,6 +30,14 @@ test.for<[string, Partial<Minute>]>([
   expect(growth([minute(5), minute(20, change)])).toEqual([expect.stringContaining(what)]);
 });
 
+test('compares the memory of three minutes, because the allocator retains more in some', () => {
+  const rss = (...mib: readonly number[]): Minute[] =>
+    [5, 6, 7, 18, 19, 20].map((at, index) => minute(at, { rssBytes: (mib[index] ?? 0) * MIB }));
+  expect(growth(rss(659, 688, 707, 700, 727, 731))).toEqual([]);
+  expect(growth(rss(659, 688, 707, 750, 760, 700))).toEqual([]);
+  expect(growth(rss(659, 688, 707, 758, 760, 770))).toEqual(['a: MiB of memory 760 in minute 20, 688 in minute 5']);
+});
+
 test('compares each replica with itself', () => {
   const samples = [
     minute(5),
