@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Config } from '#cache/config/config.ts';
-import { formatAddress } from '#cache/config/listen-address.ts';
+import { connectableHost, formatAddress } from '#cache/config/listen-address.ts';
 import { NONCE_BYTES, signRequest } from '#cache/core/peer/auth.ts';
 import { formatPurgeTarget, type PurgeAnswer, type PurgeRequest } from '#cache/core/peer/purge-request.ts';
 import { readPeerKeys } from '#cache/peers/keys.ts';
@@ -18,8 +18,7 @@ const NOTHING: PurgeAnswer = { deletedChunks: 0, deletedBytes: 0 };
 /** Resolves with the refusal, or with what was deleted. Rejects if the replica can't be reached. */
 export async function purge(config: Config, request: PurgeRequest): Promise<string | PurgeAnswer> {
   const { host, port } = config.listen.ops;
-  const reachable = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
-  const base = `http://${formatAddress({ host: reachable, port })}`;
+  const base = `http://${formatAddress({ host: connectableHost(host), port })}`;
   const target = formatPurgeTarget(request);
   const { authDirectory } = config.peers;
   let headers: Record<string, string> = {};

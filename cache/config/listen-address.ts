@@ -11,6 +11,11 @@ export function parseAddress(text: string): ListenAddress | undefined {
   return host === undefined || port > MAX_PORT ? undefined : { host, port };
 }
 
+/** Where a listener on `host` can be reached on its own machine: a wildcard cannot be connected to. */
+export function connectableHost(host: string): string {
+  return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+}
+
 export function formatAddress({ host, port }: ListenAddress): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

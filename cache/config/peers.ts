@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import type { PodFile } from '#crds/schema/pod-file.ts';
 import type { Problem } from '#crds/validate.ts';
 import type { Config, ListenAddress } from './config.ts';
-import { formatAddress, parseAddress } from './listen-address.ts';
+import { connectableHost, formatAddress, parseAddress } from './listen-address.ts';
 
 /** The operator sets it from the pod's status. */
 const POD_IP_VAR = 'POD_IP';
@@ -52,9 +52,9 @@ function resolveStatic(peers: PodFile['peers'], listen: ListenAddress, env: Env,
   return { type: 'Static', peers: list, self, authDirectory: peers.auth?.directory };
 }
 
-/** A wildcard listen address cannot be connected to; without POD_IP it is replaced by loopback. */
+/** The pod's address, which other machines know it by; without POD_IP, all replicas are on this machine. */
 function ownHost(listen: ListenAddress, env: Env): string {
   const podIp = env[POD_IP_VAR];
   if (podIp !== undefined && podIp !== '') return podIp;
-  return listen.host === '0.0.0.0' || listen.host === '::' ? '127.0.0.1' : listen.host;
+  return connectableHost(listen.host);
 }

@@ -137,12 +137,13 @@ function resolveListen({ listen }: PodFile, { hasIpv6 = true }: HostFacts, probl
       return { host: '', port: 0 };
     }
     // `::` also listens on all addresses of IPv4.
-    const key = formatAddress(address.host === '::' ? { ...address, host: '0.0.0.0' } : address);
+    const inIpv4 = address.host === '::' ? { ...address, host: '0.0.0.0' } : address;
+    const key = formatAddress(inIpv4);
     const other = taken.get(key);
     if (other !== undefined && address.port !== 0)
       problems.push({ path: ['listen', name], message: `must differ from listen.${other}` });
     taken.set(key, name);
-    return address.host === '::' && !hasIpv6 ? { ...address, host: '0.0.0.0' } : address;
+    return hasIpv6 ? address : inIpv4;
   };
   return { edge: at('edge'), peer: at('peer'), ops: at('ops') };
 }

@@ -1,6 +1,6 @@
 /** Fields that set the cache's behavior, shared by the resource's spec and the pod's config file. */
 import { formatQuantity, parseQuantity } from '#crds/quantity.ts';
-import { bytes, choice, duration, integer, isNotWhole, size, withDefault } from './field-builders.ts';
+import { choice, duration, integer, size, withDefault } from './field-builders.ts';
 import type { Rule, Schema } from './json-schema.ts';
 
 /** Smaller chunks are mostly overhead. */
@@ -183,10 +183,8 @@ export function largestChunkBytes({ size, tiers }: BudgetFields['chunking']): nu
   return Math.max(...[size, ...tiers.map(({ chunkSize }) => chunkSize)].map((value) => parseQuantity(value) ?? 0));
 }
 
+/** A rule for the pod's file only. In the resource the workers count too: `memoryRules`. */
 export const budgetHoldsFourChunks = {
-  rule:
-    `!has(self.memory.budget) || ${isNotWhole('self.memory.budget')} || ` +
-    `[${bytes('self.memory.budget')} / ${CHUNKS_IN_BUDGET}].all(most, ${everyChunkSize('q.asInteger() <= most')})`,
   message: BUDGET_TOO_SMALL,
   fieldPath: '.memory.budget',
   reads: ['chunking', 'memory'],

@@ -1,4 +1,5 @@
 /** Detects growth: compares the last minutes with those at the end of the first quarter. Pure. */
+import { median } from '#hack/bench.d/sample.ts';
 
 export interface Minute {
   readonly minute: number;
@@ -53,11 +54,6 @@ export function growth(minutes: readonly Minute[]): string[] {
     compare('MiB not released', mib(after.heldBytes), mib(before.heldBytes), 0);
   }
   return found;
-}
-
-/** The upper one of an even number. */
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }
 
 function mib(bytes: number): number {

@@ -6,7 +6,7 @@
 import type { Live, Manifest } from '#operator/api/manifest.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Log } from '#shared/log.ts';
-import { differences } from './diff.ts';
+import { diff, differences, type Difference } from './diff.ts';
 import { digest } from './ownership.ts';
 
 /** By then, the webhook may have been deleted, or the API server replaced by a newer one. */
@@ -35,7 +35,7 @@ interface Known {
 
 /** For children that no API server and no webhook changes. */
 export const allAccepted: UnacceptedFields = {
-  areTheOnly: (manifest, live) => namesOf(manifest, live).length === 0,
+  areTheOnly: (manifest, live) => diff(manifest, live) === undefined,
   applied() {},
 };
 
@@ -45,39 +45,37 @@ export function openUnacceptedFields(clock: Clock): AllUnacceptedFields {
   return {
     of: (key, log) => ({
       areTheOnly(manifest, live) {
-        const found = namesOf(manifest, live);
+        const found = [...differences(manifest, live)];
         if (found.length === 0) return true;
         const last = known.get(key)?.get(live.metadata.uid);
         return (
           last !== undefined &&
           last.digest === digest(manifest) &&
           clock.now() - last.atMs < APPLY_AGAIN_MS &&
-          found.every((name) => last.differences.has(name))
+          found.every((difference) => last.differences.has(nameOf(difference)))
         );
       },
       applied(manifest, live) {
-        const children = known.get(key) ?? new Map<string, Known>();
         const { uid } = live.metadata;
-        const found = new Set(namesOf(manifest, live));
-        const before = children.get(uid)?.differences ?? new Set();
-        if (found.size === 0) children.delete(uid);
-        else children.set(uid, { digest: digest(manifest), differences: found, atMs: clock.now() });
+        const found = [...differences(manifest, live)];
+        if (found.length === 0) return void known.get(key)?.delete(uid);
+        const children = known.get(key) ?? new Map<string, Known>();
         known.set(key, children);
-        if (!found.isSubsetOf(before)) warn(log, manifest, live);
+        const names = new Set(found.map(nameOf));
+        const before = children.get(uid)?.differences ?? new Set();
+        children.set(uid, { digest: digest(manifest), differences: names, atMs: clock.now() });
+        if (names.isSubsetOf(before)) return;
+        log.warn('the API server, or an admission webhook, did not accept fields of a child', {
+          kind: manifest.kind,
+          child: manifest.metadata.name,
+          fields: found.map(({ path }) => path),
+        });
       },
     }),
     forget: (key) => void known.delete(key),
   };
 }
 
-function warn(log: Log, manifest: Manifest, live: Live): void {
-  log.warn('the API server, or an admission webhook, did not accept fields of a child', {
-    kind: manifest.kind,
-    child: manifest.metadata.name,
-    fields: [...differences(manifest, live)].map(({ path }) => path),
-  });
-}
-
-function namesOf(manifest: Manifest, live: Live): string[] {
-  return [...differences(manifest, live)].map(({ path, live: value }) => `${path}=${JSON.stringify(value)}`);
+function nameOf({ path, live }: Difference): string {
+  return `${path}=${JSON.stringify(live)}`;
 }

@@ -140,8 +140,8 @@ export const OPERATOR_MUTANTS: readonly Mutant[] = [
   {
     name: 'a field that was not accepted hides the drift of others',
     file: UNACCEPTED,
-    search: 'found.every((name) => last.differences.has(name))',
-    replace: 'found.some((name) => last.differences.has(name))',
+    search: 'found.every((difference) => last.differences.has(nameOf(difference)))',
+    replace: 'found.some((difference) => last.differences.has(nameOf(difference)))',
   },
   {
     name: 'a field that was not accepted is never applied again',

@@ -54,15 +54,15 @@ export const WORKER_MUTANTS: readonly Mutant[] = [
   {
     name: 'a liveness thread that ends at once is always started again after a second',
     file: LIVENESS,
-    search: 'if (sinceMs !== undefined && this.#options.clock.now() - sinceMs >= STEADY_MS)',
-    replace: 'if (sinceMs !== undefined)',
+    search: 'if (listenedMs >= STEADY_MS)',
+    replace: "if (this.#state === 'listening')",
     tests: livenessTests,
   },
   {
     name: 'a liveness thread that was steady keeps its last backoff',
     file: LIVENESS,
-    search: 'this.#options.clock.now() - sinceMs >= STEADY_MS',
-    replace: 'this.#options.clock.now() - sinceMs < 0',
+    search: 'if (listenedMs >= STEADY_MS)',
+    replace: 'if (listenedMs < 0)',
     tests: livenessTests,
   },
   {

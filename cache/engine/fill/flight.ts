@@ -7,7 +7,7 @@ import type { ByteRange } from '#cache/core/object.ts';
 import { abortable } from '#shared/abortable.ts';
 import type { ChunkBytes } from '#cache/engine/memory/chunk-bytes.ts';
 import { SEGMENT_BYTES } from '#cache/engine/memory/lease.ts';
-import type { Rank } from '#cache/engine/ports.ts';
+import type { Rank } from '#cache/engine/upstream/rank.ts';
 import {
   SharedReader,
   type ArrivingChunk,

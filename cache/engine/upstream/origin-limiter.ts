@@ -6,7 +6,8 @@
  * Those of a prewarm may take half of the slots.
  */
 import { OrcaError } from '#cache/core/errors.ts';
-import type { Clock, Rank } from '#cache/engine/ports.ts';
+import type { Clock } from '#cache/engine/ports.ts';
+import type { Rank } from './rank.ts';
 
 /** Per bucket: four parts for each of 256 fills. A longer queue would exceed the queue timeout anyway. */
 const MAX_QUEUED = 1_024;

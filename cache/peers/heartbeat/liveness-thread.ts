@@ -76,8 +76,8 @@ class Thread implements LivenessThread {
   #lastTurn = 0;
   #checksWithoutTurn = 0;
   #backoffMs = BACKOFF_INITIAL_MS;
-  /** Undefined = it does not listen. */
-  #listeningSinceMs: number | undefined;
+  /** While the state is `listening`. */
+  #listeningSinceMs = 0;
   #cancelRestart = (): void => {};
 
   constructor(options: LivenessThreadOptions) {
@@ -150,9 +150,8 @@ class Thread implements LivenessThread {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
     if (this.#state === 'closed') return;
-    const sinceMs = this.#listeningSinceMs;
-    this.#listeningSinceMs = undefined;
-    if (sinceMs !== undefined && this.#options.clock.now() - sinceMs >= STEADY_MS) this.#backoffMs = BACKOFF_INITIAL_MS;
+    const listenedMs = this.#state === 'listening' ? this.#options.clock.now() - this.#listeningSinceMs : 0;
+    if (listenedMs >= STEADY_MS) this.#backoffMs = BACKOFF_INITIAL_MS;
     this.#state = 'waiting';
     const afterMs = this.#backoffMs;
     this.#backoffMs = Math.min(BACKOFF_MAX_MS, afterMs * 2);
