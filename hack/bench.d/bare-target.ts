@@ -4,7 +4,8 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePorts, startChild, waitForReady } from './child.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
+import { startChild, waitForReady } from './child.ts';
 import { isSmall, type Variant } from './lines.ts';
 import { startSynthetic } from './synthetic.ts';
 import { NO_COUNTERS, type Target } from './environment.ts';
@@ -28,7 +29,7 @@ export async function startBare(binFolder: string, folder: string, originUrl: st
     args: readonly string[],
     supports: (variant: Variant) => boolean,
   ): Promise<Target> => {
-    const [port] = await freePorts(1);
+    const port = await freePort();
     const child = stack.use(startChild(process.execPath, [...args, '--port', String(port), '--origin', originUrl]));
     const url = `http://127.0.0.1:${port}`;
     await waitForReady(name, url, child, START_TIMEOUT_MS);

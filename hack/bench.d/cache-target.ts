@@ -1,7 +1,8 @@
 /** Starts the cache under test, each replica as a process, and reads its metrics. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { childrenOf, freePorts, freeRun, startChild, waitFor, type Child } from './child.ts';
+import { freePort, freePorts } from '#hack/lab/free-ports.ts';
+import { childrenOf, startChild, waitFor, type Child } from './child.ts';
 import { limitEach } from './cpu-limit.ts';
 import type { Setup } from './lines.ts';
 
@@ -107,9 +108,7 @@ interface Ports {
 
 /** The workers of a replica use consecutive ports for each other. */
 async function listenerPorts(workers: number): Promise<Ports> {
-  const [edge = 0, ops = 0] = await freePorts(2);
-  const [peer = 0] = workers === 1 ? await freePorts(1) : await freeRun(workers);
-  return { edge, peer, ops };
+  return { edge: await freePort(), ops: await freePort(), peer: await freePorts(workers) };
 }
 
 function configOf(

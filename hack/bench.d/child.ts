@@ -1,7 +1,6 @@
 /** Starts and stops programs, and reads their resource use from /proc. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo, type Server } from 'node:net';
 
 export interface Child extends AsyncDisposable {
   readonly pid: number;
@@ -18,8 +17,6 @@ export interface Usage {
 
 const STOP_TIMEOUT_MS = 5_000;
 const OUTPUT_CHARACTERS = 4_096;
-/** Few ports are in use, so that almost every attempt succeeds. */
-const FREE_RUN_ATTEMPTS = 20;
 /** USER_HZ, which is 100 on all architectures of Linux. */
 const TICKS_PER_SECOND = 100;
 
@@ -96,33 +93,6 @@ export function childrenOf(pid: number): number[] {
 /** Resets `peakBytes` to the memory that is resident now. */
 export function resetPeak(pids: readonly number[]): void {
   for (const pid of pids) writeFileSync(`/proc/${pid}/clear_refs`, '5');
-}
-
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listenOn(0)));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-/** Consecutive free ports. */
-export async function freeRun(count: number): Promise<number[]> {
-  for (let attempt = 1; ; attempt++) {
-    const [first = 0] = await freePorts(1);
-    const ports = Array.from({ length: count }, (_, index) => first + index);
-    const servers = await Promise.allSettled(ports.map(listenOn));
-    for (const server of servers) if (server.status === 'fulfilled') server.value.close();
-    if (servers.every(({ status }) => status === 'fulfilled')) return ports;
-    if (attempt === FREE_RUN_ATTEMPTS) throw new Error(`found no ${count} consecutive free ports`);
-  }
-}
-
-function listenOn(port: number): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', () => resolve(server));
-  });
 }
 
 /** Waits until one of our test servers responds to `/-/ready`. */

@@ -2,7 +2,8 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startCache, type CacheTarget } from './cache-target.ts';
-import { freePorts, startChild, waitFor } from './child.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
+import { startChild, waitFor } from './child.ts';
 import type { Setup, Variant } from './lines.ts';
 import type { NginxTarget } from './nginx-target.ts';
 import type { Options } from './options.ts';
@@ -116,7 +117,7 @@ async function syntheticStore({ options }: Base, folder: string): Promise<Store>
 async function versitygwStore(folder: string): Promise<Store> {
   const accessKeyId = 'bench';
   const secretAccessKey = 'bench-secret';
-  const [port] = await freePorts(1);
+  const port = await freePort();
   // A folder is a bucket of versitygw.
   const buckets = join(folder, 'store');
   await mkdir(join(buckets, 'chunks'), { recursive: true });

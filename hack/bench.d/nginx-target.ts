@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { childrenOf, freePorts, startChild, waitForReady, type Child } from './child.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
+import { childrenOf, startChild, waitForReady, type Child } from './child.ts';
 
 export interface NginxTarget extends AsyncDisposable {
   readonly url: string;
@@ -13,11 +14,11 @@ export interface NginxTarget extends AsyncDisposable {
 const START_TIMEOUT_MS = 10_000;
 
 export async function startNginx(binary: string, folder: string, originUrl: string): Promise<NginxTarget> {
-  const [port] = await freePorts(1);
+  const port = await freePort();
   const cache = join(folder, 'nginx');
   await mkdir(cache, { recursive: true });
   const config = join(folder, 'nginx.conf');
-  await writeFile(config, configFor(port ?? 0, folder, new URL(originUrl).host));
+  await writeFile(config, configFor(port, folder, new URL(originUrl).host));
   const child = startChild(binary, ['-c', config, '-p', folder, '-e', join(folder, 'nginx-error.log')]);
   const url = `http://127.0.0.1:${port}`;
   try {

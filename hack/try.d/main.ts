@@ -3,10 +3,10 @@
  * prints the endpoint and commands to paste; then shows what the cache does.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort, isFree } from '#hack/lab/free-ports.ts';
 import { KEY, pasteCommands } from './commands.ts';
 import { bucketOf, type ReplicaPlan, type ReplicaPorts } from './config.ts';
 import { figuresLine, readFigures } from './figures.ts';
@@ -111,38 +111,20 @@ async function showFigures(replicas: readonly Replica[], signal: AbortSignal): P
 
 async function portsFor({ replicas, port }: TryOptions): Promise<readonly ReplicaPorts[]> {
   const taken = new Set<number>();
-  const choose = async (wanted: number | undefined): Promise<number> => {
-    for (;;) {
-      const chosen = await freePort(wanted ?? 0);
-      if (chosen === undefined) return choose(undefined);
-      if (taken.has(chosen)) continue;
-      taken.add(chosen);
-      return chosen;
-    }
+  const choose = async (wanted?: number): Promise<number> => {
+    const isWanted = wanted !== undefined && !taken.has(wanted) && (await isFree(wanted));
+    let chosen = isWanted ? wanted : await freePort();
+    while (taken.has(chosen)) chosen = await freePort();
+    taken.add(chosen);
+    return chosen;
   };
-  if (port !== undefined && (await freePort(port)) === undefined)
+  if (port !== undefined && !(await isFree(port)))
     throw new UsageError(`port ${port} is in use: choose another one with --port`);
   const first = port ?? FIRST_PORT;
   const all: ReplicaPorts[] = [];
   for (let index = 0; index < replicas; index++)
-    all.push({
-      edge: await choose(first + index),
-      peer: await choose(undefined),
-      ops: await choose(undefined),
-    });
+    all.push({ edge: await choose(first + index), peer: await choose(), ops: await choose() });
   return all;
-}
-
-/** Resolves with the port if no process listens on it, 0 = any port; otherwise with undefined. */
-function freePort(wanted: number): Promise<number | undefined> {
-  const server = createServer();
-  const { promise, resolve: settle } = Promise.withResolvers<number | undefined>();
-  server.once('error', () => settle(undefined));
-  server.listen(wanted, '127.0.0.1', () => {
-    const address = server.address();
-    server.close(() => settle(typeof address === 'object' && address !== null ? address.port : undefined));
-  });
-  return promise;
 }
 
 function print(text: string): void {

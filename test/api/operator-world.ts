@@ -7,7 +7,7 @@ import type { OrcaCache } from '#operator/api/orca-cache.ts';
 import { PATCH, type KubeClient } from '#shared/kube/client.ts';
 import { sampleWith } from '#test/crds/sample.ts';
 import { OPERATOR_USER, openControlPlane, type ControlPlane } from '#test/support/control-plane.ts';
-import { freePort } from '#test/support/free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { startOperator, type OperatorProcess } from '#test/support/operator-process.ts';
 import { grantChartRoles, installCrds, RELEASE_NAMESPACE, type Rendering } from './install.ts';
 

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { freePort } from '#test/support/free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { TryProcess } from '#test/support/try-process.ts';
 import { runProgram } from './programs.ts';
 

@@ -12,6 +12,9 @@ const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 const KINDS =
   'orcacaches,orcaprewarms,pods,deployments,replicasets,configmaps,services,endpointslices,serviceaccounts,roles,rolebindings,poddisruptionbudgets,networkpolicies,events,leases';
 
+/** As kubectl begins the message about an object that is not there. */
+const NOT_FOUND = 'Error from server (NotFound)';
+
 interface SecretList {
   readonly items: readonly { readonly metadata: { readonly name: string }; readonly data?: Record<string, string> }[];
 }
@@ -40,7 +43,7 @@ export async function keepNamespace(namespace: string): Promise<void> {
       noteSecretFile(`Secret ${metadata.name}`, name, Buffer.from(base64, 'base64'));
   }
   keepSaid('objects')(await kubectl('get', KINDS, '-o', 'yaml'));
-  keepSaid('described')(await kubectl('describe', KINDS));
+  keepSaid('described')(await kubectl('describe', KINDS).catch(withoutDeleted));
   const pods = JSON.parse(await kubectl('get', 'pods', '-o', 'json')) as PodList;
   for (const { metadata, spec } of pods.items) {
     const say = keepSaid(`pod-${metadata.name}`);
@@ -61,4 +64,13 @@ export async function keepNamespace(namespace: string): Promise<void> {
         ).catch(() => ''),
       );
   }
+}
+
+/** An object may be deleted after `describe` has listed it: the others have been described all the same. */
+function withoutDeleted(error: unknown): string {
+  const { stdout, stderr } = error as { readonly stdout?: string; readonly stderr?: string };
+  const complaints = (stderr ?? '').split('\n').filter((line) => line !== '');
+  const isHarmless = complaints.length > 0 && complaints.every((line) => line.startsWith(NOT_FOUND));
+  if (stdout === undefined || !isHarmless) throw error;
+  return stdout;
 }

@@ -7,7 +7,7 @@ import { eventually } from './operator-world.ts';
 import { testCli } from './prewarm-cli.ts';
 import { testGatedPods } from './prewarm-gates.ts';
 import { cpuShare, median, Meter, timeToFirstByte } from './prewarm-measure.ts';
-import { awkwardObjects, plainObjects, totalBytes, type TestObject } from './prewarm-objects.ts';
+import { awkwardObjects, CHUNK_BYTES, plainObjects, totalBytes, type TestObject } from './prewarm-objects.ts';
 import { openPrewarmWorld, target, type PrewarmWorld } from './prewarm-world.ts';
 
 const MIB = 1024 * 1024;
@@ -17,8 +17,9 @@ const IS_PROOF = process.env['PREWARM_MIB'] !== undefined;
 const RATE = 50_000_000;
 /** So slow that a run lasts longer than the 15 s between two records of its progress. */
 const SLOW_RATE = Math.min(RATE, Math.floor(SET_BYTES / 24));
-/** What a killed replica had fetched and not stored is fetched again. */
+/** What the origin may send in an interrupted run, relative to the objects. */
 const MAX_AMPLIFICATION = 1.02;
+const PARALLELISM = 8;
 const RUN_S = Math.ceil(SET_BYTES / SLOW_RATE) * 2 + 120;
 /** A run, and reads of what it has stored at a tenth of what two cores serve. */
 vi.setConfig({ testTimeout: 2 * RUN_S * 1000 });
@@ -149,7 +150,11 @@ test('the pod that leads the run is killed, and later the process of its success
       async () => expect((await warm.originBytes()) - before).toBeGreaterThan(share * wantedBytes),
       RUN_S * 1000,
     );
-  await warm.apply('killed', { targets: [target('killed/')], maxBytesPerSecond: String(SLOW_RATE), parallelism: 8 });
+  await warm.apply('killed', {
+    targets: [target('killed/')],
+    maxBytesPerSecond: String(SLOW_RATE),
+    parallelism: PARALLELISM,
+  });
   await until(0.35);
   const first = await warm.walkerOf('killed');
   await warm.world.kubectl(['delete', 'pod', first.name, '--grace-period=0', '--force']);
@@ -165,7 +170,10 @@ test('the pod that leads the run is killed, and later the process of its success
     bytes: { total: wantedBytes, done: wantedBytes },
   });
   expect(sentBytes).toBeGreaterThanOrEqual(wantedBytes);
-  expect(sentBytes).toBeLessThanOrEqual(MAX_AMPLIFICATION * wantedBytes);
+  // Each of the two had fetched up to one chunk for each object in progress, and not stored it: fetched again. That is
+  // more than the share of a small set.
+  const repeatedBytes = Math.max((MAX_AMPLIFICATION - 1) * wantedBytes, 2 * PARALLELISM * CHUNK_BYTES);
+  expect(sentBytes).toBeLessThanOrEqual(wantedBytes + repeatedBytes);
   await warm.readAll(KILLED);
   expect((await warm.settledOriginBytes()) - before).toBe(sentBytes);
 });

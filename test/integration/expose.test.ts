@@ -7,7 +7,7 @@ import { EXPECTED } from '#test/clients/reading.ts';
 import { readWithSdk } from '#test/clients/sdk.ts';
 import { startWorld, type World } from '#test/clients/world.ts';
 import { fencedBlock } from '#test/support/fenced-blocks.ts';
-import { freePort } from '#test/support/free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { http } from '#test/support/http.ts';
 import { presign } from '#test/support/presign.ts';
 import { BUCKET } from '#test/support/replicas.ts';

@@ -8,18 +8,10 @@ import { openLivenessThread, type LivenessThread } from '#cache/peers/heartbeat/
 import { openUdpPinger } from '#cache/peers/heartbeat/pinger.ts';
 import { systemClock } from '#shared/clock.ts';
 import { openLog } from '#shared/log.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 
 const OLD = new Uint8Array(32).fill(1);
 const NEW = new Uint8Array(32).fill(2);
-
-async function freePort(): Promise<number> {
-  const socket = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(socket, 'listening');
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, 'close');
-  return port;
-}
 
 function startThread(port: number, keys: () => PeerKeys | undefined): LivenessThread {
   const thread = openLivenessThread({

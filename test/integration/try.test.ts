@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { freePort } from '#test/support/free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { MODEL_BYTES, START_LIMIT_MS, TryProcess } from '#test/support/try-process.ts';
 import { until } from '#test/support/until.ts';
 

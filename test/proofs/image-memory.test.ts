@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { MOUNT } from '#crds/names.ts';
-import { freePort } from '#test/support/free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { http } from '#test/support/http.ts';
 import { startLoadThread } from '#test/support/load-thread.ts';
 import { readMetric } from '#test/support/metric.ts';

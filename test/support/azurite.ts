@@ -10,7 +10,7 @@ import { delimiter, join } from 'node:path';
 import { openAzureClient, type AzureClientOptions, type AzureRequest } from '#cache/wire/azure/client.ts';
 import type { RawResponse } from '#cache/wire/http1/raw-client.ts';
 import { noteSecret } from './evidence.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { startServerProcess } from './server-process.ts';
 
 export interface Azurite extends AsyncDisposable {

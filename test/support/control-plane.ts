@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { openKubeClient, type KubeClient } from '#shared/kube/client.ts';
 import { openKubeconfig } from '#shared/kube/kubeconfig.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { startServerProcess } from './server-process.ts';
 
 /** The users' names; each has a token of the same text. */

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { openRawClient } from '#cache/wire/http1/raw-client.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { startServerProcess } from './server-process.ts';
 import { TEST_CERTIFICATE, TEST_KEY } from './tls-fixture.ts';
 import { findTool } from './tools.ts';

@@ -21,7 +21,7 @@ import type { KubeClient } from '#shared/kube/client.ts';
 import { openLog } from '#shared/log.ts';
 import { keepSaid, keepsEvidence, noteSecretDirectory } from './evidence.ts';
 import { startFaultProxy, type FaultProxy } from './fault-proxy.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { http } from './http.ts';
 import { readMetric } from './metric.ts';
 import { until } from './until.ts';

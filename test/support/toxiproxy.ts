@@ -2,7 +2,7 @@
  * A real toxiproxy on loopback: TCP links whose bytes are delayed, throttled, sliced, cut off, reset or dropped, without
  * changes to servers and clients.
  */
-import { freePort } from './free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { startServerProcess } from './server-process.ts';
 import { findTool } from './tools.ts';
 

@@ -8,7 +8,7 @@ import type { S3ClientOptions } from '#cache/wire/s3/client.ts';
 import { openRawClient, type RawResponse } from '#cache/wire/http1/raw-client.ts';
 import { createSigner, encodeKey } from '#cache/wire/s3/sigv4.ts';
 import { noteSecret } from './evidence.ts';
-import { freePort } from './free-port.ts';
+import { freePort } from '#hack/lab/free-ports.ts';
 import { startServerProcess } from './server-process.ts';
 import { findTool } from './tools.ts';
 

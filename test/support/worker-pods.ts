@@ -3,11 +3,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
+import { freePort, freePorts } from '#hack/lab/free-ports.ts';
 import { keepSaid } from './evidence.ts';
 import { http } from './http.ts';
 import { readMetric } from './metric.ts';
@@ -69,8 +69,8 @@ export async function startWorkerPods(options: WorkerPodsOptions): Promise<Worke
   await writeFile(join(directory, 'credentials/secret-access-key'), 'any');
   const ports = await Promise.all(
     Array.from({ length: count }, async () => ({
-      edge: await freePorts(1),
-      ops: await freePorts(1),
+      edge: await freePort(),
+      ops: await freePort(),
       peer: await freePorts(workers),
     })),
   );
@@ -161,24 +161,4 @@ async function stop(child: ChildProcess, exited: Promise<unknown>): Promise<void
   const tooLong = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
   await exited;
   clearTimeout(tooLong);
-}
-
-/**
- * The first of `count` successive ports on which no process listens at the moment; below those that the kernel gives to
- * outgoing connections, because a worker opens its port later, and again.
- */
-async function freePorts(count: number): Promise<number> {
-  for (;;) {
-    const first = 10_000 + Math.floor(Math.random() * 20_000);
-    const all = Array.from({ length: count }, (_, index) => isFree(first + index));
-    if ((await Promise.all(all)).every(Boolean)) return first;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.once('error', () => resolve(false));
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
 }
