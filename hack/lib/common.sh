@@ -25,9 +25,12 @@ report_failure() {
 
 # failed_step RC COMMAND...: names a command whose exit code the caller passes on.
 failed_step() {
-  printf '%s: exit code %s from: %s\n' "$SELF" "$1" "${*:2}" >&2
-  REPORTED_FAILURE=yes
+  REPORTED_FAILURE="$SELF: exit code $1 from: ${*:2}"
+  repeat_failure
 }
+
+# After a clean-up with output of its own, so that the reason is the last line.
+repeat_failure() { [[ -z $REPORTED_FAILURE ]] || printf '%s\n' "$REPORTED_FAILURE" >&2; }
 
 # use PART...: sources hack/PART.sh. Variables that a part declares must be global (declare -g).
 use() {

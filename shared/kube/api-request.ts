@@ -7,6 +7,7 @@ import * as https from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Clock } from '#shared/clock.ts';
+import { withoutBrackets } from '#shared/host-name.ts';
 import { KubeError } from './error.ts';
 import type { Method } from './types.ts';
 
@@ -109,7 +110,7 @@ function createRequest(
   return (url.protocol === 'http:' ? http : https).request({
     method: request.method,
     // `URL.hostname` keeps the brackets of an IPv6 address; `connect` expects none.
-    hostname: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    hostname: withoutBrackets(url.hostname),
     port: url.port === '' ? (url.protocol === 'http:' ? 80 : 443) : url.port,
     path: url.pathname.replace(/\/$/, '') + request.target,
     agent: credentials.agent,

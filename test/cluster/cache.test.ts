@@ -128,3 +128,25 @@ test('objects read before are served after all replicas were replaced, without a
   const fetched = await Promise.all(ips.map((ip) => metricOf(ip, 'orca_origin_bytes_total')));
   expect(fetched).toEqual([0, 0, 0]);
 });
+
+test('an edge Service of both families serves clients by IPv4 and by IPv6', async ({ skip }) => {
+  const addresses = await world.field('node node1', '{.status.addresses[?(@.type=="InternalIP")].address}');
+  skip(!addresses.includes(':'), 'this machine has no IPv6');
+  const service = { ipFamilyPolicy: 'RequireDualStack', ipFamilies: ['IPv4', 'IPv6'] };
+  await world.kubectl([
+    'patch',
+    'orcacache',
+    NAME,
+    '--type=merge',
+    '-p',
+    JSON.stringify({ spec: { edge: { service } } }),
+  ]);
+  await eventually(async () => expect(await world.field(`service ${NAME}`, '{.spec.clusterIPs[1]}')).toMatch(/:/));
+  const clusterIps = (await world.field(`service ${NAME}`, '{.spec.clusterIPs[*]}')).split(' ');
+  expect(clusterIps).toHaveLength(2);
+  const [[key, body] = ['', Buffer.alloc(0)]] = objects;
+  for (const ip of clusterIps) {
+    const host = `${ip.includes(':') ? `[${ip}]` : ip}:80`;
+    expect((await readObject(host, key)).body.equals(body)).toBe(true);
+  }
+});

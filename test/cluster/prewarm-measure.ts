@@ -108,7 +108,3 @@ function cpuTimes(): { readonly busy: number; readonly all: number } {
   const all = times.reduce((sum, { user, nice, sys, idle, irq }) => sum + user + nice + sys + idle + irq, 0);
   return { busy: all - times.reduce((sum, { idle }) => sum + idle, 0), all };
 }
-
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
-}

@@ -1,12 +1,13 @@
 /** Prewarming on three real nodes. A proxy counts what the origin sends: each byte of each object, once. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { median } from '#hack/bench.d/sample.ts';
 import { table } from '#hack/demo.d/table.ts';
 import { processOf } from './container-process.ts';
 import { eventually } from './operator-world.ts';
 import { testCli } from './prewarm-cli.ts';
 import { testGatedPods } from './prewarm-gates.ts';
-import { cpuShare, median, Meter, timeToFirstByte } from './prewarm-measure.ts';
+import { cpuShare, Meter, timeToFirstByte } from './prewarm-measure.ts';
 import { awkwardObjects, CHUNK_BYTES, plainObjects, totalBytes, type TestObject } from './prewarm-objects.ts';
 import { openPrewarmWorld, target, type PrewarmWorld } from './prewarm-world.ts';
 

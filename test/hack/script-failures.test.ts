@@ -70,7 +70,9 @@ describe.runIf(process.getuid?.() === 0)('hack/demo', () => {
   });
 
   test.for([
-    ['tools node', 'hack/tools node deps store helm docker cluster'],
+    ['tools node', 'hack/tools node'],
+    ['tools runtime', 'hack/tools runtime store helm docker'],
+    ['tools cluster', 'hack/tools cluster'],
     ['cluster up', 'hack/cluster up'],
     ['image cache', 'hack/image cache operator support --save'],
     ['cluster load', 'hack/cluster load'],

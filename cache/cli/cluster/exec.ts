@@ -2,6 +2,7 @@
 import * as http from 'node:http';
 import * as https from 'node:https';
 import type { Socket } from 'node:net';
+import { withoutBrackets } from '#shared/host-name.ts';
 import type { ApiServer } from '#shared/kube/api-request.ts';
 import { errorFromStatus, KubeError } from '#shared/kube/error.ts';
 import { itemsAt, textAt } from '#cache/cli/replies/fields.ts';
@@ -63,7 +64,7 @@ async function upgrade(
   const key = newKey();
   const request = (url.protocol === 'http:' ? http : https).request({
     method: 'GET',
-    hostname: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+    hostname: withoutBrackets(url.hostname),
     port: url.port === '' ? (url.protocol === 'http:' ? 80 : 443) : url.port,
     path: `${url.pathname.replace(/\/$/, '')}${path}?${query.toString()}`,
     agent,

@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import type { PeerKeys } from '#cache/core/peer/auth.ts';
 import { decodeAnswer, encodePing, PING_NONCE_BYTES } from '#cache/core/peer/heartbeat.ts';
 import type { PeerAddress } from '#cache/engine/ports.ts';
+import { withoutBrackets } from '#shared/host-name.ts';
 
 export interface PingEvents {
   /** `mainAgeMs`: the time since the main loop of the peer last turned. */
@@ -131,5 +132,5 @@ function knock(address: PeerAddress): Promise<'accepted' | 'refused' | 'unknown'
 
 function partsOf(address: PeerAddress): { readonly host: string; readonly port: number } {
   const at = address.lastIndexOf(':');
-  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
+  return { host: withoutBrackets(address.slice(0, at)), port: Number(address.slice(at + 1)) };
 }

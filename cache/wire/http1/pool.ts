@@ -3,6 +3,7 @@
  * of them, each for less time than servers keep theirs.
  */
 import type { SecureContext } from 'node:tls';
+import { withoutBrackets } from '#shared/host-name.ts';
 import { openConnection, type Connection } from './connection.ts';
 import { WireError } from './errors.ts';
 
@@ -156,9 +157,4 @@ export class Pool {
     const at = this.#idle.findIndex((entry) => entry.connection === connection);
     if (at >= 0) this.#idle.splice(at, 1);
   }
-}
-
-/** URL keeps the brackets of an IPv6 address; sockets take it without them. */
-function withoutBrackets(hostname: string): string {
-  return hostname.replace(/^\[|\]$/g, '');
 }

@@ -3,6 +3,7 @@
  * lower-case forms first. Traffic between replicas never uses a proxy. Pure.
  */
 import { BlockList, isIP } from 'node:net';
+import { withoutBrackets } from '#shared/host-name.ts';
 
 export type Env = Readonly<Record<string, string | undefined>>;
 
@@ -11,7 +12,7 @@ export function proxyFor(endpoint: string, env: Env): URL | undefined {
   const { protocol, hostname, port } = new URL(endpoint);
   const variable = (name: string): string => (env[name.toLowerCase()] ?? env[name] ?? '').trim();
   const proxy = variable(protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY');
-  const host = hostname.replace(/^\[|\]$/g, '');
+  const host = withoutBrackets(hostname);
   if (proxy === '' || isExempt(host, port === '' ? (protocol === 'https:' ? '443' : '80') : port, variable('NO_PROXY')))
     return undefined;
   const url = URL.parse(proxy.includes('://') ? proxy : `http://${proxy}`);

@@ -5,6 +5,7 @@
  */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { withoutBrackets } from '#shared/host-name.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** A response to CONNECT is a status line and a few headers. */
@@ -31,7 +32,7 @@ export async function openTunnel({ proxy, target }: TunnelOptions): Promise<Tunn
   const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (near) => {
     track(near);
     const far = connect({
-      host: proxy.hostname.replace(/^\[|\]$/g, ''),
+      host: withoutBrackets(proxy.hostname),
       port: Number(proxy.port === '' ? 80 : proxy.port),
       allowHalfOpen: true,
       noDelay: true,

@@ -31,7 +31,7 @@ own_group() { ps -o pgid= -p $$ | tr -d ' '; }
 
 # leftovers: prints one line for each thing on this machine that belongs to a cluster.
 leftovers() {
-  local pid
+  local pid network
   for pid in $(cgroup_pids); do echo "process $pid $(cat "/proc/$pid/comm" 2>/dev/null)"; done
   # The caller's own processes may mention the folder too.
   ps -ww -eo pgid=,pid=,comm=,args= | awk -v self="$(own_group)" -v dir="$RUN_DIR/" \
@@ -42,6 +42,9 @@ leftovers() {
   ip -4 route show root 10.99.0.0/24 | sed 's/^/route /'
   ip -4 route show root "$SERVICE_NETWORK" | sed 's/^/route /'
   ip -4 route show root "$POD_NETWORK" | sed 's/^/route /'
+  for network in "$NODE_NETWORK_6" "$SERVICE_NETWORK_6" "$POD_NETWORK_6"; do
+    ip -6 route show root "$network" 2>/dev/null | sed 's/^/route /'
+  done
   awk -v dir="$CLUSTER_DIR/" 'index($0, dir) || $5 ~ /^\/run\/netns\/orca-/ {print "mount", $5}' /proc/self/mountinfo
   [[ ! -e $RUN_DIR ]] || echo "folder $RUN_DIR"
   [[ ! -e $OWNER_FILE ]] || echo "file $OWNER_FILE"
@@ -56,6 +59,8 @@ snapshot() {
   ip netns list | sed 's/^/netns /' | sort
   ip -o link show | awk -F': ' '{print "link", $2}' | sort
   ip -4 route show table all | sed 's/^/route /' | sort
+  # Without the addresses that every link has.
+  ip -6 route show table all 2>/dev/null | sed '/fe80::\|ff00::/d; s/^/route /' | sort
   # Without comments, which contain the time, and without packet counters.
   if have iptables-save; then iptables-save 2>/dev/null | sed '/^#/d; s/\[[0-9:]*\]//; s/^/iptables /' | sort; fi
   find /sys/fs/cgroup -type d | sed 's/^/cgroup /' | sort

@@ -25,7 +25,7 @@ control_up() {
   # Aggregator routing calls webhooks at their pods, because the control plane has no kube-proxy.
   control kube-apiserver --etcd-servers=http://127.0.0.1:2379 \
     --bind-address="$CONTROL_ADDRESS" --advertise-address="$CONTROL_ADDRESS" --secure-port=6443 \
-    --service-cluster-ip-range="$SERVICE_NETWORK" --client-ca-file="$PKI_DIR/ca.crt" \
+    --service-cluster-ip-range="$(both "$SERVICE_NETWORK" "$SERVICE_NETWORK_6")" --client-ca-file="$PKI_DIR/ca.crt" \
     --tls-cert-file="$PKI_DIR/apiserver.crt" --tls-private-key-file="$PKI_DIR/apiserver.key" \
     --service-account-issuer=https://kubernetes.default.svc \
     --service-account-key-file="$PKI_DIR/service-account.pub" \
@@ -58,7 +58,7 @@ control_up() {
   errors
   cache 2
   loadbalance
-  kubernetes cluster.local in-addr.arpa {
+  kubernetes cluster.local in-addr.arpa ip6.arpa {
     kubeconfig $PKI_DIR/dns.kubeconfig
     pods insecure
     ttl 1

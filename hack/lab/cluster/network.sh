@@ -26,22 +26,46 @@ network_conflicts() {
   for route in "$NODE_NETWORK" "$SERVICE_NETWORK" "$POD_NETWORK"; do
     [[ -z $(ip -4 route show root "$route") ]] || die "the network $route is already in use on this machine: $(ip -4 route show root "$route" | head -n 1)"
   done
+  for route in "$NODE_NETWORK_6" "$SERVICE_NETWORK_6" "$POD_NETWORK_6"; do
+    [[ -z $(ip -6 route show root "$route" 2>/dev/null) ]] || die "the network $route is already in use on this machine: $(ip -6 route show root "$route" | head -n 1)"
+  done
+}
+
+# Whether this machine has IPv6 and its address translation, which kube-proxy needs for services.
+has_ipv6() {
+  [[ $(cat /proc/sys/net/ipv6/conf/all/disable_ipv6 2>/dev/null) == 0 ]] &&
+    unshare --net ip6tables -t nat -S >/dev/null 2>&1
+}
+
+# address NETNS IPV4 IPV6 LINK: both are usable at once, without the detection of duplicates.
+address() {
+  ip -n "$1" address add "$2/24" dev "$4"
+  ! is_dual_stack || ip -n "$1" address add "$3/64" dev "$4" nodad
+}
+
+# route_pods NODE COMMAND…: COMMAND is `ip` in a network namespace; adds the routes to the pods of the node.
+route_pods() {
+  local node=$1
+  shift
+  "$@" route replace "$(node_pods "$node")" via "$(node_address "$node")"
+  ! is_dual_stack || "$@" -6 route replace "$(node_pods_6 "$node")" via "$(node_address_6 "$node")"
 }
 
 network_up() {
   local node
   netns_add "$CONTROL_NETNS"
   ip -n "$CONTROL_NETNS" link add br0 type bridge
-  ip -n "$CONTROL_NETNS" address add "$CONTROL_ADDRESS/24" dev br0
+  address "$CONTROL_NETNS" "$CONTROL_ADDRESS" "$CONTROL_ADDRESS_6" br0
   ip -n "$CONTROL_NETNS" link set br0 up
   ip link add "$HOST_LINK" type veth peer name host netns "$CONTROL_NETNS"
   ip -n "$CONTROL_NETNS" link set host master br0 up
   ip address add "$HOST_ADDRESS/24" dev "$HOST_LINK"
+  ! is_dual_stack || ip address add "$HOST_ADDRESS_6/64" dev "$HOST_LINK" nodad
   ip link set "$HOST_LINK" up
   for node in "${NODES[@]}"; do
-    ip route replace "$(node_pods "$node")" via "$(node_address "$node")"
+    route_pods "$node" ip
     # The API server calls webhooks in pods.
-    ip -n "$CONTROL_NETNS" route replace "$(node_pods "$node")" via "$(node_address "$node")"
+    route_pods "$node" ip -n "$CONTROL_NETNS"
   done
 }
 
@@ -51,12 +75,16 @@ node_network_up() {
   netns_add "$netns"
   ip link add eth0 netns "$netns" type veth peer name "node$node" netns "$CONTROL_NETNS"
   ip -n "$CONTROL_NETNS" link set "node$node" master br0 up
-  ip -n "$netns" address add "$(node_address "$node")/24" dev eth0
+  address "$netns" "$(node_address "$node")" "$(node_address_6 "$node")" eth0
   ip -n "$netns" link set eth0 up
   ip -n "$netns" route add default via "$HOST_ADDRESS"
   in_netns "$netns" sysctl -qw net.ipv4.ip_forward=1
+  if is_dual_stack; then
+    ip -n "$netns" -6 route add default via "$HOST_ADDRESS_6"
+    in_netns "$netns" sysctl -qw net.ipv6.conf.all.forwarding=1
+  fi
   for other in "${NODES[@]}"; do
-    [[ $other == "$node" ]] || ip -n "$netns" route add "$(node_pods "$other")" via "$(node_address "$other")"
+    [[ $other == "$node" ]] || route_pods "$other" ip -n "$netns"
   done
 }
 
@@ -65,10 +93,17 @@ route_services() {
   local node
   for node in "${NODES[@]}"; do
     process_alive "node$node" || continue
-    ip route replace "$SERVICE_NETWORK" via "$(node_address "$node")"
-    ip -n "$CONTROL_NETNS" route replace "$SERVICE_NETWORK" via "$(node_address "$node")"
+    route_services_via "$node" ip
+    route_services_via "$node" ip -n "$CONTROL_NETNS"
     return
   done
+}
+
+route_services_via() {
+  local node=$1
+  shift
+  "$@" route replace "$SERVICE_NETWORK" via "$(node_address "$node")"
+  ! is_dual_stack || "$@" -6 route replace "$SERVICE_NETWORK_6" via "$(node_address_6 "$node")"
 }
 
 node_network_down() {

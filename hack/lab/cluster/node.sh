@@ -4,6 +4,13 @@
 # and removes its mounts.
 
 write_cni_config() {
+  local ranges routes
+  ranges="[{\"subnet\": \"$(node_pods "$1")\"}]"
+  routes='{"dst": "0.0.0.0/0"}'
+  if is_dual_stack; then
+    ranges+=", [{\"subnet\": \"$(node_pods_6 "$1")\"}]"
+    routes+=', {"dst": "::/0"}'
+  fi
   mkdir -p "$2/cni.d"
   cat >"$2/cni.d/10-pods.conflist" <<JSON
 {
@@ -16,8 +23,8 @@ write_cni_config() {
       "mtu": 1500,
       "ipam": {
         "type": "host-local",
-        "ranges": [[{"subnet": "$(node_pods "$1")"}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
+        "ranges": [$ranges],
+        "routes": [$routes],
         "dataDir": "/var/lib/cni/networks"
       }
     },
@@ -94,7 +101,7 @@ kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: $PKI_DIR/proxy.kubeconfig}
 hostnameOverride: node$1
 mode: iptables
-clusterCIDR: $POD_NETWORK
+clusterCIDR: $(both "$POD_NETWORK" "$POD_NETWORK_6")
 bindAddress: 0.0.0.0
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 iptables: {minSyncPeriod: 0s}
@@ -126,7 +133,7 @@ node_up() {
   cgroup_create "node$node/system"
   cgroup_weigh
   spawn "node$node" "node$node/system" unshare \
-    env NODE_NAME="node$node" NODE_ZONE="zone$node" NODE_ADDRESS="$(node_address "$node")" NODE_DIR="$dir" LOG_DIR="$LOG_DIR" \
+    env NODE_NAME="node$node" NODE_ZONE="zone$node" NODE_ADDRESSES="$(both "$(node_address "$node")" "$(node_address_6 "$node")")" NODE_DIR="$dir" LOG_DIR="$LOG_DIR" \
     NODE_KUBECONFIG="$PKI_DIR/node$node.kubeconfig" NODE_IMAGES="${ITEM_PATH[pause]}/pause.tar" \
     nsenter --net="/run/netns/$(node_netns "$node")" \
     unshare --mount --uts --pid --fork --mount-proc --kill-child "$HACK_DIR/lab/cluster/node-init"

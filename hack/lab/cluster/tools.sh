@@ -8,8 +8,8 @@ KUBERNETES_PROGRAMS=(kube-apiserver kube-controller-manager kube-scheduler kubel
 
 declare_cluster() {
   local kube=$HACK_DIR/lab/kube
-  item kubernetes "$KUBERNETES_VERSION" @"$kube"/kubernetes/go.mod @"$kube"/kubernetes/go.sum @"$kube"/kubernetes/main.go
-  item coredns @"$kube"/coredns/go.mod @"$kube"/coredns/go.sum @"$kube"/coredns/main.go
+  item kubernetes "$KUBERNETES_VERSION" @"$kube"/go.mod @"$kube"/go.sum @"$kube"/kubernetes/main.go
+  item coredns @"$kube"/go.mod @"$kube"/go.sum @"$kube"/coredns/main.go
   item node-packages "$(distribution)" "${NODE_PACKAGES[@]}"
   item pause "$PAUSE_IMAGE" @"$kube"/pause/main.go @"$HACK_DIR"/lab/image/archive.sh
 }
@@ -53,6 +53,7 @@ install_cluster() {
   item_ready kubernetes && item_ready coredns && item_ready pause && return
   need_go
   item_install pause '5 s' 'pause image' pause_build
-  item_install coredns '60–120 s' CoreDNS coredns_build
   item_install kubernetes '4–8 min' "Kubernetes $KUBERNETES_VERSION" kubernetes_build
+  # From the same module, so that most of its packages are compiled by now.
+  item_install coredns '20–60 s' CoreDNS coredns_build
 }
