@@ -8,7 +8,11 @@ import { parseArgs } from 'node:util';
 const RANGE = /^bytes=(\d+)-(\d+)$/;
 
 const { values } = parseArgs({
-  options: { port: { type: 'string', default: '' }, origin: { type: 'string', default: '' } },
+  options: {
+    port: { type: 'string', default: '' },
+    origin: { type: 'string', default: '' },
+    'reuse-port': { type: 'boolean', default: false },
+  },
 });
 
 const loading = new Map<string, Promise<Buffer>>();
@@ -46,4 +50,4 @@ createServer((request, response) => {
   const loaded = loading.get(path) ?? load(path);
   loading.set(path, loaded);
   void loaded.then((all) => send(request, response, all));
-}).listen(Number(values.port), '127.0.0.1');
+}).listen({ port: Number(values.port), host: '127.0.0.1', reusePort: values['reuse-port'] });

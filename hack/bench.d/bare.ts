@@ -27,6 +27,7 @@ const { values } = parseArgs({
     store: { type: 'string', default: '' },
     origin: { type: 'string', default: '' },
     crc: { type: 'boolean', default: false },
+    'reuse-port': { type: 'boolean', default: false },
   },
 });
 const store = new URL(values.store);
@@ -198,4 +199,4 @@ createServer((request, response) => {
   const size = sizes.get(path) ?? copyToStore(path);
   sizes.set(path, size);
   void size.then((sizeBytes) => answer(request, sizeBytes, response));
-}).listen(Number(values.port), '127.0.0.1');
+}).listen({ port: Number(values.port), host: '127.0.0.1', reusePort: values['reuse-port'] });

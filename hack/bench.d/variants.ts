@@ -28,7 +28,8 @@ const DEFAULT_TIERS: Setup = {
  * Each worker gets a part of a core, so that the load generator and the store do not compete with them for the cores of
  * a small machine.
  */
-const TWO_WORKERS = { workers: [1, 2], cpusPerProcess: 0.4 } as const;
+export const CPUS_PER_WORKER = 0.4;
+const TWO_WORKERS = { workers: [1, 2], cpusPerProcess: CPUS_PER_WORKER } as const;
 
 const FULL_READS = { objectBytes: 64 * MIB } as const;
 const RANGES = { objectBytes: 64 * MIB, rangeBytes: 64 * KIB, rangeAt: 'any', connections: 16 } as const;

@@ -88,16 +88,18 @@ node_network_up() {
   done
 }
 
-# Host and control plane reach services through the kube-proxy of one running node.
+# Host and control plane reach services through the kube-proxy of one node that is running and connected.
 route_services() {
   local node
   for node in "${NODES[@]}"; do
-    process_alive "node$node" || continue
+    if ! process_alive "node$node" || ! node_is_connected "$node"; then continue; fi
     route_services_via "$node" ip
     route_services_via "$node" ip -n "$CONTROL_NETNS"
     return
   done
 }
+
+node_is_connected() { [[ $(ip -n "$CONTROL_NETNS" link show "node$1" up) ]]; }
 
 route_services_via() {
   local node=$1

@@ -5,9 +5,9 @@ DOCKER_PACKAGES=(docker.io containerd runc tini)
 
 declare_docker() { item docker "$(distribution)" "${DOCKER_PACKAGES[@]}"; }
 
-docker_ready() { item_ready docker && [[ -z $(packages_missing debootstrap=debootstrap iptables=iptables) ]]; }
+docker_ready() { item_ready docker && [[ -z $(packages_missing iptables=iptables) ]]; }
 
 install_docker() {
   install_unpacked docker 'Docker engine' "${DOCKER_PACKAGES[@]}"
-  install_commands debootstrap=debootstrap iptables=iptables
+  install_commands iptables=iptables
 }

@@ -32,7 +32,7 @@ release_base() {
   item "release-base-$architecture" "$(grep -o '[^ ]*$' <<<"$list")" @"$node" @"$HACK_DIR/release.d/base-layer.ts" \
     @"$HACK_DIR/release.d/tar.ts" @"$HACK_DIR/release.d/write.ts"
   item_install "release-base-$architecture" '20–60 s' "base of the images for $architecture" \
-    release_base_build "$architecture" "$node"
+    base_layer "$architecture" "$node"
 }
 
 # release_base_list ARCHITECTURE: prints URL, file, size and digest of each package.
@@ -41,9 +41,10 @@ release_base_list() {
   foreign_apt "$1" --print-uris download "${RELEASE_BASE_FILES[@]}"
 }
 
-release_base_build() {
+# base_layer ARCHITECTURE NODE OUT [PACKAGE…]: writes layer.tar.gz and base.json. The packages have their dependencies.
+base_layer() {
   local architecture=$1 node=$2 out=$3 packages
-  packages=$(foreign_apt "$architecture" --yes --print-uris install "${RELEASE_BASE_LIBRARIES[@]}" |
+  packages=$(foreign_apt "$architecture" --yes --print-uris install "${RELEASE_BASE_LIBRARIES[@]}" "${@:4}" |
     sed -E "s/^[^ ]* ([^_]*)_.*/\1/")
   mkdir "$out/debs"
   # shellcheck disable=SC2086 # several names

@@ -2,7 +2,7 @@
 # Debian packages, verified by apt, in two ways:
 # - Services and their helpers (etcd, containerd, dockerd, …) are unpacked into the cache, because installing them
 #   starts daemons, adds users and may replace programs that the machine uses.
-# - Small command-line tools that expect files in fixed places (iptables and its extensions, debootstrap) are installed.
+# - Small command-line tools that expect files in fixed places (iptables and its extensions) are installed.
 
 PACKAGES_REFRESHED=
 

