@@ -19,6 +19,7 @@ const run = promisify(execFile);
 const VERSION = '0.0.0-test';
 const USER = '10001:10001';
 const BUCKET = 'models';
+const CREDENTIALS = { ORCA_ORIGIN_ACCESS_KEY_ID: 'any', ORCA_ORIGIN_SECRET_ACCESS_KEY: 'any' };
 const SIZE_BYTES = 20_000_000;
 /** An emulated Node.js starts in 5 s on an idle machine. */
 const START_LIMIT_MS = 120_000;
@@ -63,7 +64,7 @@ function start(image: string, ...args: readonly string[]) {
   const emulator = process.arch === 'arm64' ? [] : ['/tmp/emulator'];
   const command = [...emulator, '/usr/local/bin/node', ...args];
   const child = spawn('chroot', [`--userspec=${USER}`, join(folder, image), ...command], {
-    env: { NODE_ENV: 'production', ORCA_ORIGIN_ACCESS_KEY_ID: 'any', ORCA_ORIGIN_SECRET_ACCESS_KEY: 'any' },
+    env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...CREDENTIALS },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   owned.defer(() => void child.kill('SIGKILL'));
