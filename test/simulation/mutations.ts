@@ -193,7 +193,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 8,
     edits: [
       {
-        file: 'cache/engine/fill/workers.ts',
+        file: 'cache/engine/fill/task-group.ts',
         search: 'for (const task of this.#started) await task;',
         replace: 'await Promise.race(this.#started);',
       },

@@ -12,7 +12,7 @@ import { withRetry, type RetrySettings } from '#cache/engine/upstream/retry.ts';
 import { isArriving, missingTo, reuseBlocks } from './block-reuse.ts';
 import type { BlockTable } from './block-table.ts';
 import type { Flight, FillPart } from './flight.ts';
-import { Workers } from './workers.ts';
+import { TaskGroup } from './task-group.ts';
 
 /** Four concurrent parts hide the origin's latency; more would take the slots of other fills. */
 const PARTS_AT_ONCE = 4;
@@ -75,7 +75,7 @@ export async function fetchParts(
     if (growing === part) growing = undefined;
     if (growing !== undefined || running >= PARTS_WITH_ROOM || !mayGrow(context, flight)) return;
     growing = next();
-    if (growing !== undefined) workers.start(worker(true));
+    if (growing !== undefined) tasks.start(worker(true));
   };
   const fetch = (part: FillPart, to: number) => {
     const sink = sinkOf(context, flight, part, to, bytes, onArrived);
@@ -110,11 +110,11 @@ export async function fetchParts(
       if (isExtra && !mayGrow(context, flight)) return;
     }
   };
-  const workers = new Workers((error) =>
+  const tasks = new TaskGroup((error) =>
     failed.abort(new OrcaError('cancelled', 'another part of the chunk failed', { cause: error })),
   );
-  for (let count = Math.min(PARTS_AT_ONCE, flight.parts.length); count > 0; count--) workers.start(worker(false));
-  await workers.ended();
+  for (let count = Math.min(PARTS_AT_ONCE, flight.parts.length); count > 0; count--) tasks.start(worker(false));
+  await tasks.ended();
 }
 
 /** Whether it may have more parts in flight than a fill has in any case: a client waits, and the origin has room. */

@@ -1,5 +1,5 @@
 /** Tasks that may start further ones while they run. */
-export class Workers {
+export class TaskGroup {
   readonly #onFailure: (error: unknown) => void;
   readonly #started: Promise<void>[] = [];
   #failure: { readonly error: unknown } | undefined;
