@@ -38,8 +38,10 @@ export async function stderrOf(command: Promise<string>): Promise<string> {
   );
 }
 
+/** Some versions of helm leave an empty line between documents, and others do not. */
 export async function template(chart: string, ...args: readonly string[]): Promise<string> {
-  return helm('template', 'orca', chart, '--namespace', 'orca-system', ...args);
+  const rendered = await helm('template', 'orca', chart, '--namespace', 'orca-system', ...args);
+  return rendered.replace(/\n\n(?=---\n)/g, '\n');
 }
 
 export function manifests(rendered: string): Manifest[] {

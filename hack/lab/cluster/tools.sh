@@ -54,7 +54,7 @@ install_cluster() {
   install_helm
   install_commands "${NODE_COMMANDS[@]}"
   install_unpacked node-packages 'etcd, containerd, runc, CNI plugins' "${NODE_PACKAGES[@]}"
-  item_ready helm && item_ready kubernetes && item_ready coredns && item_ready pause && return
+  item_ready kubernetes && item_ready coredns && item_ready pause && return
   need_go
   item_install pause '5 s' 'pause image' pause_build
   item_install kubernetes '4–8 min' "Kubernetes $KUBERNETES_VERSION" kubernetes_build
