@@ -21,18 +21,26 @@ export interface BareTargets extends AsyncDisposable {
   readonly targets: readonly Target[];
 }
 
-/** Those that read from a store share one that no other target uses. */
-export async function startBare(binFolder: string, folder: string, originUrl: string): Promise<BareTargets> {
+interface Plan {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly supports: (variant: Variant) => boolean;
+  /** Processes that share the port, each with its part of a core; undefined = one without a limit. */
+  readonly workers?: number;
+}
+
+/** Only those that one of the variants needs. Those that read from a store share one that no other target uses. */
+export async function startBare(
+  binFolder: string,
+  folder: string,
+  originUrl: string,
+  variants: readonly Variant[],
+): Promise<BareTargets> {
   await using stack = new AsyncDisposableStack();
   const objects = join(folder, 'bare');
   await mkdir(objects);
   const store = stack.use(await startSynthetic(binFolder, '-dir', objects));
-  const start = async (
-    name: string,
-    args: readonly string[],
-    supports: (variant: Variant) => boolean,
-    workers?: number,
-  ): Promise<Target> => {
+  const start = async ({ name, args, supports, workers }: Plan): Promise<Target> => {
     const port = await freePort();
     const all = [...args, '--port', String(port), '--origin', originUrl];
     if (workers !== undefined) all.push('--reuse-port');
@@ -43,29 +51,30 @@ export async function startBare(binFolder: string, folder: string, originUrl: st
       pids.push(child.pid);
       await waitForReady(name, url, child, START_TIMEOUT_MS);
     }
-    if (workers !== undefined)
-      limitEach(
-        pids.map((pid) => [pid]),
-        CPUS_PER_WORKER,
-      );
+    const groups = pids.map((pid) => [pid]);
+    if (workers !== undefined) limitEach(groups, CPUS_PER_WORKER);
     return { name, urls: [url], pids, supports, ...NO_COUNTERS };
   };
-  const isFromStore = ({ line, title }: Variant): boolean =>
-    ['a', 'b', 'c'].includes(line) && title.includes('from the store');
-  const isWorkers = (from: string) => (variant: Variant) => variant.line === 'h' && variant.title.includes(from);
-  const isLarge = (variant: Variant): boolean => isFromStore(variant) && !isSmall(variant);
-  const isFromMemory = ({ line, title }: Variant): boolean => line !== 'h' && title.includes('from memory');
-  const fromStore = [FROM_STORE, '--store', store.url];
-  const targets = [
-    await start(BARE, fromStore, isFromStore),
-    await start(BARE_WITH_CRC, [...fromStore, '--crc'], isLarge),
-    await start(BARE, [FROM_MEMORY], isFromMemory),
-  ];
-  for (const workers of [1, 2]) {
-    const name = workersName(BARE, workers);
-    targets.push(await start(name, [FROM_MEMORY], isWorkers('from memory'), workers));
-    targets.push(await start(name, fromStore, isWorkers('from the store'), workers));
-  }
+  const targets: Target[] = [];
+  for (const plan of plansFor(store.url)) if (variants.some(plan.supports)) targets.push(await start(plan));
   const owned = stack.move();
   return { targets, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+function plansFor(storeUrl: string): Plan[] {
+  const isFromStore = ({ line, title }: Variant): boolean =>
+    ['a', 'b', 'c'].includes(line) && title.includes('from the store');
+  const isLarge = (variant: Variant): boolean => isFromStore(variant) && !isSmall(variant);
+  const isFromMemory = ({ line, title }: Variant): boolean => line !== 'h' && title.includes('from memory');
+  const isWorkers = (from: string) => (variant: Variant) => variant.line === 'h' && variant.title.includes(from);
+  const fromStore = [FROM_STORE, '--store', storeUrl];
+  return [
+    { name: BARE, args: fromStore, supports: isFromStore },
+    { name: BARE_WITH_CRC, args: [...fromStore, '--crc'], supports: isLarge },
+    { name: BARE, args: [FROM_MEMORY], supports: isFromMemory },
+    ...[1, 2].flatMap((workers) => [
+      { name: workersName(BARE, workers), args: [FROM_MEMORY], supports: isWorkers('from memory'), workers },
+      { name: workersName(BARE, workers), args: fromStore, supports: isWorkers('from the store'), workers },
+    ]),
+  ];
 }

@@ -24,7 +24,9 @@ export async function openBase(
   const nginx =
     options.nginx === undefined || isAlone ? undefined : stack.use(await startNginx(options.nginx, folder, origin.url));
   const bare =
-    options.bare && !isAlone ? stack.use(await startBare(options.binFolder, folder, origin.url)).targets : [];
+    options.bare && !isAlone
+      ? stack.use(await startBare(options.binFolder, folder, origin.url, chosenBy(options))).targets
+      : [];
   return { options, folder, origin, nginx, bare, checkout };
 }
 

@@ -168,6 +168,7 @@ function matches({ line, work }: Target, ofLine: LineId, title: string): boolean
   return line === ofLine && title.startsWith(work);
 }
 
-function medianFor(rows: readonly Row[], { title }: Variant, server: string): Sample | undefined {
+/** What a server achieved in a work; undefined if it was not measured there. */
+export function medianFor(rows: readonly Row[], { title }: Variant, server: string): Sample | undefined {
   return rows.find(({ variant, target }) => variant.title === title && target === server)?.median;
 }

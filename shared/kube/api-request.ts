@@ -109,7 +109,6 @@ function createRequest(
   const { body } = request;
   return (url.protocol === 'http:' ? http : https).request({
     method: request.method,
-    // `URL.hostname` keeps the brackets of an IPv6 address; `connect` expects none.
     hostname: withoutBrackets(url.hostname),
     port: url.port === '' ? (url.protocol === 'http:' ? 80 : 443) : url.port,
     path: url.pathname.replace(/\/$/, '') + request.target,

@@ -1,6 +1,7 @@
 /** Caches on real nodes, read by clients outside the pods while the pods come and go. */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { formatAddress } from '#cache/config/listen-address.ts';
 import { edgeOf, metricOf, peersOf, putObject, readObject, readWhile, whyTwice } from './cache-clients.ts';
 import { becomes, cache, eventually, openWorld, secret, START_MS, type World } from './operator-world.ts';
 
@@ -145,8 +146,6 @@ test('an edge Service of both families serves clients by IPv4 and by IPv6', asyn
   const clusterIps = (await world.field(`service ${NAME}`, '{.spec.clusterIPs[*]}')).split(' ');
   expect(clusterIps).toHaveLength(2);
   const [[key, body] = ['', Buffer.alloc(0)]] = objects;
-  for (const ip of clusterIps) {
-    const host = `${ip.includes(':') ? `[${ip}]` : ip}:80`;
-    expect((await readObject(host, key)).body.equals(body)).toBe(true);
-  }
+  for (const host of clusterIps)
+    expect((await readObject(formatAddress({ host, port: 80 }), key)).body.equals(body)).toBe(true);
 });

@@ -2,7 +2,7 @@
 import { isSmall, LINE_IDS, MIB, type LineId } from '#hack/bench.d/lines.ts';
 import type { Sample } from '#hack/bench.d/sample.ts';
 import { alignedTable, bytes, ms, withUnit } from '#hack/bench.d/table.ts';
-import { BARE, OURS, verdictsOfRun, workersName, type Verdict } from '#hack/bench.d/targets.ts';
+import { BARE, medianFor, OURS, verdictsOfRun, workersName, type Verdict } from '#hack/bench.d/targets.ts';
 import { figureOf, formatFigure, formatNumber, LINE_TITLES } from './figures.ts';
 import { plotName } from './plot.ts';
 import type { Results, Row } from './results.ts';
@@ -93,16 +93,16 @@ const FIGURE: Column = {
 const RELATIVE: Column = {
   title: 'relative to bare Node',
   cell: ({ variant, median }, all) => {
-    const bare = all.find((row) => row.variant.title === variant.title && row.target === BARE);
-    return bare === undefined ? NOTHING : `${(median.cpuUsPerRequest / bare.median.cpuUsPerRequest).toFixed(2)} ×`;
+    const bare = medianFor(all, variant, BARE);
+    return bare === undefined ? NOTHING : `${(median.cpuUsPerRequest / bare.cpuUsPerRequest).toFixed(2)} ×`;
   },
 };
 const SCALING: Column = {
   title: 'relative to 1 worker',
   cell: ({ variant, target, median }, all) => {
     const [server = ''] = target.split(', ');
-    const one = all.find((row) => row.variant.title === variant.title && row.target === workersName(server, 1));
-    return one === undefined ? NOTHING : `${(median.requestsPerSecond / one.median.requestsPerSecond).toFixed(2)} ×`;
+    const one = medianFor(all, variant, workersName(server, 1));
+    return one === undefined ? NOTHING : `${(median.requestsPerSecond / one.requestsPerSecond).toFixed(2)} ×`;
   },
 };
 const RATE = of('rate', (sample, { variant }) =>

@@ -31,7 +31,7 @@ own_group() { ps -o pgid= -p $$ | tr -d ' '; }
 
 # leftovers: prints one line for each thing on this machine that belongs to a cluster.
 leftovers() {
-  local pid network
+  local pid
   for pid in $(cgroup_pids); do echo "process $pid $(cat "/proc/$pid/comm" 2>/dev/null)"; done
   # The caller's own processes may mention the folder too.
   ps -ww -eo pgid=,pid=,comm=,args= | awk -v self="$(own_group)" -v dir="$RUN_DIR/" \
@@ -39,12 +39,7 @@ leftovers() {
   cgroup_left | sed 's/^/cgroup /'
   ip netns list | awk '/^orca-/ {print "network namespace", $1}'
   ip -o link show | awk -F'[:@ ]+' -v name="$HOST_LINK" '$2 == name {print "link", $2}'
-  ip -4 route show root 10.99.0.0/24 | sed 's/^/route /'
-  ip -4 route show root "$SERVICE_NETWORK" | sed 's/^/route /'
-  ip -4 route show root "$POD_NETWORK" | sed 's/^/route /'
-  for network in "$NODE_NETWORK_6" "$SERVICE_NETWORK_6" "$POD_NETWORK_6"; do
-    ip -6 route show root "$network" 2>/dev/null | sed 's/^/route /'
-  done
+  host_routes | sed 's/^/route /'
   awk -v dir="$CLUSTER_DIR/" 'index($0, dir) || $5 ~ /^\/run\/netns\/orca-/ {print "mount", $5}' /proc/self/mountinfo
   [[ ! -e $RUN_DIR ]] || echo "folder $RUN_DIR"
   [[ ! -e $OWNER_FILE ]] || echo "file $OWNER_FILE"

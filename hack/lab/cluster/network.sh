@@ -21,14 +21,19 @@ netns_add() {
   ip -n "$1" link set lo up
 }
 
+# host_routes: prints the routes of this machine into the cluster's networks.
+host_routes() {
+  local network
+  for network in "$NODE_NETWORK" "$SERVICE_NETWORK" "$POD_NETWORK"; do ip -4 route show root "$network"; done
+  for network in "$NODE_NETWORK_6" "$SERVICE_NETWORK_6" "$POD_NETWORK_6"; do
+    ip -6 route show root "$network" 2>/dev/null || true
+  done
+}
+
 network_conflicts() {
-  local route
-  for route in "$NODE_NETWORK" "$SERVICE_NETWORK" "$POD_NETWORK"; do
-    [[ -z $(ip -4 route show root "$route") ]] || die "the network $route is already in use on this machine: $(ip -4 route show root "$route" | head -n 1)"
-  done
-  for route in "$NODE_NETWORK_6" "$SERVICE_NETWORK_6" "$POD_NETWORK_6"; do
-    [[ -z $(ip -6 route show root "$route" 2>/dev/null) ]] || die "the network $route is already in use on this machine: $(ip -6 route show root "$route" | head -n 1)"
-  done
+  local found
+  found=$(host_routes)
+  [[ -z $found ]] || die "a network of the cluster is already in use on this machine: $(head -n 1 <<<"$found")"
 }
 
 # Whether this machine has IPv6 and its address translation, which kube-proxy needs for services.

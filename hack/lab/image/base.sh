@@ -8,7 +8,7 @@ declare_base() {
   declare_node
   # The key of Node.js, not its path: the image is the same in every cache folder.
   item base-image "$(distribution)" "${BASE_TOOLS[*]}" "${ITEM_PATH[node]##*/}" @"$HACK_DIR/lab/image/base.sh" \
-    @"$HACK_DIR/lab/image/archive.sh" @"$HACK_DIR/lab/image/release-base.sh" @"$HACK_DIR/release.d/base-layer.ts"
+    @"$HACK_DIR/lab/image/archive.sh" @"$HACK_DIR/lab/image/release-base.sh" "${BASE_LAYER_SOURCES[@]}"
   # The name contains the key, so that a daemon that has an image of this name has this content.
   # shellcheck disable=SC2034
   BASE_IMAGE=orcacache/base:${ITEM_PATH[base-image]##*/}

@@ -7,6 +7,9 @@ RELEASE_BASE_FILES=(base-files ca-certificates)
 # What Node.js links to, with dependencies.
 RELEASE_BASE_LIBRARIES=(libatomic1 libstdc++6)
 
+# What writes the layer.
+BASE_LAYER_SOURCES=(@"$HACK_DIR/release.d/base-layer.ts" @"$HACK_DIR/release.d/tar.ts" @"$HACK_DIR/release.d/write.ts")
+
 # foreign_apt ARCHITECTURE ARGUMENT...: with package lists of its own and no installed package.
 foreign_apt() {
   local state=$CACHE_DIR/apt/$1
@@ -29,8 +32,7 @@ release_base() {
   step '10 s' "package lists for $architecture" foreign_apt "$architecture" update
   list=$(release_base_list "$architecture")
   release_lock 4
-  item "release-base-$architecture" "$(grep -o '[^ ]*$' <<<"$list")" @"$node" @"$HACK_DIR/release.d/base-layer.ts" \
-    @"$HACK_DIR/release.d/tar.ts" @"$HACK_DIR/release.d/write.ts"
+  item "release-base-$architecture" "$(grep -o '[^ ]*$' <<<"$list")" @"$node" "${BASE_LAYER_SOURCES[@]}"
   item_install "release-base-$architecture" '20–60 s' "base of the images for $architecture" \
     base_layer "$architecture" "$node"
 }
