@@ -45,7 +45,9 @@ describe('globs', () => {
       .array(segment, { minLength: 1, maxLength: 4 })
       .map((segments) => segments.join('/'))
       // Two stars within a segment mean the same as one here; Node.js treats them as `**` next to a brace.
-      .filter((text) => !/[^/]\*\*|\*\*[^/]/.test(text));
+      .filter((text) => !/[^/]\*\*|\*\*[^/]/.test(text))
+      // Node.js expands more, and here they are refused: see below. Each brace doubles them.
+      .filter((text) => 2 ** (text.split('{').length - 1) <= MAX_ALTERNATIVES);
     const word = fc.array(fc.constantFrom('a', 'b', 'c', '-', '.'), { minLength: 1, maxLength: 4 });
     const name = fc
       .array(
