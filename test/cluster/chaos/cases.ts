@@ -3,11 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { expect } from 'vitest';
 import { BUCKET } from '#test/cluster/operator-world.ts';
 import type { ChaosWorld } from './chaos-world.ts';
-import { startLoad, type Load } from './load.ts';
-import { KNOWN } from './objects.ts';
-import { openReader } from './reader.ts';
+import { openClients, type RunningLoad } from './clients.ts';
 import { reportOf, type CaseResult } from './report.ts';
-import { newTally } from './tally.ts';
 
 const MIB = 1024 * 1024;
 /** The load that three nodes, their servers and these clients carry on two cores, with room for the faults. */
@@ -39,53 +36,39 @@ export function caseResults(): readonly CaseResult[] {
 export async function runCase(
   chaos: ChaosWorld,
   name: string,
-  fault: (load: Load) => Promise<void>,
+  fault: (load: RunningLoad) => Promise<void>,
   options: CaseOptions = {},
 ): Promise<CaseResult> {
   const { coldBytesPerSecond = COLD_BYTES_PER_SECOND, coldObjectBytes = COLD_OBJECT_BYTES } = options;
-  const reader = openReader(chaos.edge, BUCKET);
-  try {
-    const before = newTally();
-    reader.countIn(before);
-    await Promise.all(KNOWN.map((key) => reader.read(key)));
-    expect(before).toMatchObject({ failures: 0, wrong: 0, short: 0 });
+  await using clients = await openClients(chaos.edge, BUCKET);
+  expect(await clients.readKnown()).toMatchObject({ failures: 0, wrong: 0, short: 0 });
 
-    const tally = newTally();
-    reader.countIn(tally);
-    const bytesBefore = await chaos.originBytes();
-    const countedBefore = await chaos.countedOriginBytes();
-    const waitedBefore = await processorWaitMs();
-    const startedMs = performance.now();
-    const load = startLoad({
-      reader,
-      tally,
-      warmPerSecond: WARM_PER_SECOND,
-      coldBytesPerSecond,
-      coldObjectBytes,
-      name: `${name.replaceAll(/\W+/g, '-')}-${process.pid}`,
-    });
-    try {
-      await fault(load);
-    } finally {
-      await load.stop();
-    }
-    const durationMs = performance.now() - startedMs;
-    const starved = ((await processorWaitMs()) - waitedBefore) / durationMs;
-    const originBytes = (await chaos.originBytes()) - bytesBefore;
-    if (options.reconciled === true) {
-      const counted = (await chaos.countedOriginBytes()) - countedBefore;
-      expect(Math.abs(counted - originBytes), 'bytes that metrics and proxy disagree on').toBeLessThanOrEqual(
-        MAX_UNCOUNTED * originBytes,
-      );
-    }
-    const result = { name, durationMs, tally, coldBytes: load.coldBytes, originBytes, starved };
-    results.push(result);
-    console.log(reportOf([result]));
-    await judge(chaos, result, options.maxFirstFailed ?? MAX_FIRST_FAILED);
-    return result;
-  } finally {
-    reader.close();
+  const bytesBefore = await chaos.originBytes();
+  const countedBefore = await chaos.countedOriginBytes();
+  const waitedBefore = await processorWaitMs();
+  const startedMs = performance.now();
+  const load = clients.start({
+    warmPerSecond: WARM_PER_SECOND,
+    coldBytesPerSecond,
+    coldObjectBytes,
+    name: `${name.replaceAll(/\W+/g, '-')}-${process.pid}`,
+  });
+  await fault(load);
+  const { tally, coldBytes } = await load.stop();
+  const durationMs = performance.now() - startedMs;
+  const starved = ((await processorWaitMs()) - waitedBefore) / durationMs;
+  const originBytes = (await chaos.originBytes()) - bytesBefore;
+  if (options.reconciled === true) {
+    const counted = (await chaos.countedOriginBytes()) - countedBefore;
+    expect(Math.abs(counted - originBytes), 'bytes that metrics and proxy disagree on').toBeLessThanOrEqual(
+      MAX_UNCOUNTED * originBytes,
+    );
   }
+  const result = { name, durationMs, tally, coldBytes, originBytes, starved };
+  results.push(result);
+  console.log(reportOf([result]));
+  await judge(chaos, result, options.maxFirstFailed ?? MAX_FIRST_FAILED);
+  return result;
 }
 
 async function judge(chaos: ChaosWorld, { name, tally }: CaseResult, maxFirstFailed: number): Promise<void> {

@@ -32,6 +32,7 @@ const COLUMNS = [
   { title: 'duplication' },
   { title: 'p99 ms' },
   { title: 'max ms' },
+  { title: 'stall ms' },
   { title: 'cpu wait %' },
 ] as const;
 
@@ -53,6 +54,7 @@ export function reportOf(results: readonly CaseResult[]): string {
     coldBytes === 0 ? '' : (originBytes / coldBytes).toFixed(3),
     quantile(tally.knownMs, 0.99).toFixed(0),
     quantile(tally.knownMs, 1).toFixed(0),
+    tally.longestStallMs.toFixed(0),
     (100 * starved).toFixed(0),
   ]);
   const reasons = results.flatMap(({ name, tally }) =>

@@ -20,6 +20,8 @@ export interface Tally {
   stale: number;
   /** Reads that were not started because MAX_RUNNING were in flight: the machine is too slow for the load. */
   skipped: number;
+  /** Longest time in which the clients' process did not run: until then it does not see that a connection was closed. */
+  longestStallMs: number;
   /** Durations of reads of known objects; those of new ones depend on the origin's rate. */
   readonly knownMs: number[];
   /** Reasons of failed attempts → their number. */
@@ -37,6 +39,7 @@ export function newTally(): Tally {
     short: 0,
     stale: 0,
     skipped: 0,
+    longestStallMs: 0,
     knownMs: [],
     reasons: new Map(),
   };
