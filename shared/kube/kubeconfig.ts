@@ -8,7 +8,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions, type RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
+import { KubeConfig, type Cluster } from '@kubernetes/client-node';
 import { AGENT_OPTIONS, type ApiServer } from './api-request.ts';
 import { openInCluster } from './in-cluster.ts';
 
@@ -31,13 +31,13 @@ export function openKubeconfig(file?: string, context?: string): ApiServer {
   if (cluster === null)
     throw new Error(`the kubeconfig has no cluster for the current context '${config.getCurrentContext()}'`);
   const url = new URL(cluster.server);
-  const selected = config.getContextObject(config.getCurrentContext());
+  if (url.protocol === 'http:' && !cluster.skipTLSVerify) return plainServer(config, cluster, url);
   let agent: HttpAgent | undefined;
   let agentFingerprint = '';
 
   return {
     url,
-    namespace: selected?.namespace,
+    namespace: namespaceOf(config),
     async authorize() {
       const options: RequestOptions = {};
       await config.applyToHTTPSOptions(options);
@@ -60,6 +60,29 @@ export function openKubeconfig(file?: string, context?: string): ApiServer {
     // client-node tracks expiry itself and runs exec plugins again when a credential has expired.
     forget() {},
   };
+}
+
+/**
+ * A server without TLS, such as `kubectl proxy`. As kubectl does, sends it no credentials: the network could read them.
+ * client-node rejects such a server, unless the kubeconfig permits with `insecure-skip-tls-verify` that they are sent.
+ */
+function plainServer(config: KubeConfig, { proxyUrl }: Cluster, url: URL): ApiServer {
+  const agent = new HttpAgent(AGENT_OPTIONS);
+  return {
+    url,
+    namespace: namespaceOf(config),
+    async authorize() {
+      if (proxyUrl === undefined) return { headers: {}, agent };
+      const options: RequestOptions = {};
+      await config.applyToHTTPSOptions(options);
+      return { headers: {}, agent: options.agent as HttpAgent };
+    },
+    forget() {},
+  };
+}
+
+function namespaceOf(config: KubeConfig): string | undefined {
+  return config.getContextObject(config.getCurrentContext())?.namespace;
 }
 
 function tlsIdentity(options: RequestOptions): AgentOptions {

@@ -1,4 +1,4 @@
-/** The images of a release for arm64, started from their layers: by an emulator where this machine is another one. */
+/** The images and the executable of a release for arm64, started from their layers: by an emulator where this machine is another one. */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { stringify } from 'yaml';
+import packageJson from '#package' with { type: 'json' };
 import { freePort } from '#hack/lab/free-ports.ts';
 import { http, sha256 } from '#test/support/http.ts';
 import { readMetric } from '#test/support/metric.ts';
@@ -18,6 +19,7 @@ import { findTool } from '#test/support/tools.ts';
 const run = promisify(execFile);
 const VERSION = '0.0.0-test';
 const USER = '10001:10001';
+const NODE = '/usr/local/bin/node';
 const BUCKET = 'models';
 const CREDENTIALS = { ORCA_ORIGIN_ACCESS_KEY_ID: 'any', ORCA_ORIGIN_SECRET_ACCESS_KEY: 'any' };
 const SIZE_BYTES = 20_000_000;
@@ -39,6 +41,8 @@ beforeAll(async () => {
   const options = ['--platform', 'linux/arm64', '--without-cli', '--allow-dirty'];
   await run('hack/release', [VERSION, '--out', join(folder, 'release'), ...options]);
   await Promise.all(['cache', 'operator'].map(unpack));
+  await run('hack/release', ['cli', '--platform', 'linux-arm64', '--out', join(folder, 'cli')]);
+  await copyFile(join(folder, 'cli/linux-arm64/kubectl-orca'), join(folder, 'cache/tmp/kubectl-orca'));
 });
 afterAll(() => owned.disposeAsync());
 
@@ -59,10 +63,10 @@ async function unpack(image: string): Promise<void> {
   await chmod(join(root, 'tmp/emulator'), 0o755);
 }
 
-/** The entry point of an image, as its user, in its file system and on this machine's network. */
-function start(image: string, ...args: readonly string[]) {
+/** A program of an image, as its user, in its file system and on this machine's network. */
+function start(image: string, ...program: readonly string[]) {
   const emulator = process.arch === 'arm64' ? [] : ['/tmp/emulator'];
-  const command = [...emulator, '/usr/local/bin/node', ...args];
+  const command = [...emulator, ...program];
   const child = spawn('chroot', [`--userspec=${USER}`, join(folder, image), ...command], {
     env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...CREDENTIALS },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -92,7 +96,7 @@ test('the cache serves an object, with the native CRC-32, and stops gracefully',
   await writeFile(join(folder, 'cache/tmp/config.yaml'), stringify(config));
   await mkdir(join(folder, 'cache/tmp/store'));
   await chmod(join(folder, 'cache/tmp/store'), 0o777);
-  const { child, exited, output } = start('cache', '/app/cache/main.ts', '--config', '/tmp/config.yaml');
+  const { child, exited, output } = start('cache', NODE, '/app/cache/main.ts', '--config', '/tmp/config.yaml');
   const endMs = performance.now() + START_LIMIT_MS;
   while ((await http(`http://127.0.0.1:${ops}`, '/readyz')).status !== 200) {
     if (child.exitCode !== null || performance.now() > endMs) throw new Error(`the cache does not start: ${output()}`);
@@ -111,7 +115,23 @@ test('the cache serves an object, with the native CRC-32, and stops gracefully',
 });
 
 test('the operator starts', async () => {
-  const { exited, output } = start('operator', '/app/operator/main.ts');
+  const { exited, output } = start('operator', NODE, '/app/operator/main.ts');
   expect(await exited).toBe(1);
   expect(output()).toContain('CACHE_IMAGE must be set');
+});
+
+test('the executable of the command line starts, and reports an API server that does not answer', async () => {
+  const version = start('cache', '/tmp/kubectl-orca', '--version');
+  expect(await version.exited).toBe(0);
+  expect(version.output()).toBe(`${packageJson.version}\n`);
+  const kubeconfig = {
+    clusters: [{ name: 'none', cluster: { server: `http://127.0.0.1:${await freePort()}` } }],
+    users: [{ name: 'nobody', user: {} }],
+    contexts: [{ name: 'none', context: { cluster: 'none', user: 'nobody' } }],
+    'current-context': 'none',
+  };
+  await writeFile(join(folder, 'cache/tmp/kubeconfig'), stringify(kubeconfig));
+  const status = start('cache', '/tmp/kubectl-orca', 'status', '--kubeconfig', '/tmp/kubeconfig');
+  expect(await status.exited).toBe(1);
+  expect(status.output()).toContain('ECONNREFUSED');
 });

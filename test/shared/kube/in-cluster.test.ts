@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
@@ -220,4 +221,34 @@ users: [{name: u, user: ${user}}]
     for (const path of ['/a', '/b', '/c']) await client.request('GET', path);
     expect(api.connections()).toBe(1);
   });
+
+  test.for([{ proxied: false }, { proxied: true }])(
+    'sends no credentials over plain HTTP, proxied: $proxied',
+    async ({ proxied }) => {
+      const requests: unknown[] = [];
+      const api = createHttpServer(({ url, headers }, response) => {
+        requests.push([url, headers.authorization]);
+        response.end('{}');
+      });
+      api.on('connect', ({ url, headers }, socket: Socket) => {
+        requests.push([url, headers.authorization]);
+        socket.write('HTTP/1.1 200 OK\r\n\r\n');
+        api.emit('connection', socket);
+      });
+      await new Promise<void>((resolve) => api.listen(0, '127.0.0.1', resolve));
+      onTestFinished(() => void api.close());
+      const here = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+      const cluster = proxied ? `{server: 'http://api.example', proxy-url: '${here}'}` : `{server: '${here}'}`;
+      const path = await directory({
+        config: `
+current-context: here
+contexts: [{name: here, context: {cluster: c, user: u}}]
+clusters: [{name: c, cluster: ${cluster}}]
+users: [{name: u, user: {token: t1}}]
+`,
+      });
+      await openKubeClient(openKubeconfig(join(path, 'config'))).request('GET', '/version');
+      expect(requests).toEqual([...(proxied ? [['api.example:80', undefined]] : []), ['/version', undefined]]);
+    },
+  );
 });
