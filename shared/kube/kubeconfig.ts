@@ -8,7 +8,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions, type RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { KubeConfig, type Cluster } from '@kubernetes/client-node';
+import { KubeConfig } from '@kubernetes/client-node';
 import { AGENT_OPTIONS, type ApiServer } from './api-request.ts';
 import { openInCluster } from './in-cluster.ts';
 
@@ -31,13 +31,14 @@ export function openKubeconfig(file?: string, context?: string): ApiServer {
   if (cluster === null)
     throw new Error(`the kubeconfig has no cluster for the current context '${config.getCurrentContext()}'`);
   const url = new URL(cluster.server);
-  if (url.protocol === 'http:' && !cluster.skipTLSVerify) return plainServer(config, cluster, url);
+  if (url.protocol === 'http:' && !cluster.skipTLSVerify) dropCredentials(config);
+  const selected = config.getContextObject(config.getCurrentContext());
   let agent: HttpAgent | undefined;
   let agentFingerprint = '';
 
   return {
     url,
-    namespace: namespaceOf(config),
+    namespace: selected?.namespace,
     async authorize() {
       const options: RequestOptions = {};
       await config.applyToHTTPSOptions(options);
@@ -63,26 +64,12 @@ export function openKubeconfig(file?: string, context?: string): ApiServer {
 }
 
 /**
- * A server without TLS, such as `kubectl proxy`. As kubectl does, sends it no credentials: the network could read them.
+ * As kubectl does, sends no credentials to a server without TLS, such as `kubectl proxy`: the network could read them.
  * client-node rejects such a server, unless the kubeconfig permits with `insecure-skip-tls-verify` that they are sent.
  */
-function plainServer(config: KubeConfig, { proxyUrl }: Cluster, url: URL): ApiServer {
-  const agent = new HttpAgent(AGENT_OPTIONS);
-  return {
-    url,
-    namespace: namespaceOf(config),
-    async authorize() {
-      if (proxyUrl === undefined) return { headers: {}, agent };
-      const options: RequestOptions = {};
-      await config.applyToHTTPSOptions(options);
-      return { headers: {}, agent: options.agent as HttpAgent };
-    },
-    forget() {},
-  };
-}
-
-function namespaceOf(config: KubeConfig): string | undefined {
-  return config.getContextObject(config.getCurrentContext())?.namespace;
+function dropCredentials(config: KubeConfig): void {
+  config.users = [];
+  config.clusters = config.clusters.map((cluster) => ({ ...cluster, skipTLSVerify: true }));
 }
 
 function tlsIdentity(options: RequestOptions): AgentOptions {

@@ -1,4 +1,7 @@
-/** The images and the executable of a release for arm64, started from their layers: by an emulator where this machine is another one. */
+/**
+ * The images of a release for arm64, started from their layers, and its executable: by an emulator where this machine is
+ * another one.
+ */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -11,6 +14,7 @@ import { stringify } from 'yaml';
 import packageJson from '#package' with { type: 'json' };
 import { freePort } from '#hack/lab/free-ports.ts';
 import { http, sha256 } from '#test/support/http.ts';
+import { kubeconfigOf } from '#test/support/kubeconfig.ts';
 import { readMetric } from '#test/support/metric.ts';
 import { syntheticBytes } from '#test/support/synthetic-content.ts';
 import { startSyntheticOrigin } from '#test/support/synthetic-s3.ts';
@@ -124,13 +128,8 @@ test('the executable of the command line starts, and reports an API server that 
   const version = start('cache', '/tmp/kubectl-orca', '--version');
   expect(await version.exited).toBe(0);
   expect(version.output()).toBe(`${packageJson.version}\n`);
-  const kubeconfig = {
-    clusters: [{ name: 'none', cluster: { server: `http://127.0.0.1:${await freePort()}` } }],
-    users: [{ name: 'nobody', user: {} }],
-    contexts: [{ name: 'none', context: { cluster: 'none', user: 'nobody' } }],
-    'current-context': 'none',
-  };
-  await writeFile(join(folder, 'cache/tmp/kubeconfig'), stringify(kubeconfig));
+  const cluster = { server: `http://127.0.0.1:${await freePort()}` };
+  await writeFile(join(folder, 'cache/tmp/kubeconfig'), kubeconfigOf({ cluster }));
   const status = start('cache', '/tmp/kubectl-orca', 'status', '--kubeconfig', '/tmp/kubeconfig');
   expect(await status.exited).toBe(1);
   expect(status.output()).toContain('ECONNREFUSED');

@@ -7,13 +7,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { stringify } from 'yaml';
 import packageJson from '#package' with { type: 'json' };
 import { bundle } from '#hack/release.d/bundle.ts';
 import { buildExecutable } from '#hack/release.d/executable.ts';
 import { licensesOf } from '#hack/release.d/licenses.ts';
 import { packNpm } from '#hack/release.d/npm-package.ts';
 import { healthyWorld } from '#test/support/cli-world.ts';
+import { kubeconfigOf } from '#test/support/kubeconfig.ts';
 
 const run = promisify(execFile);
 /** The executable is a copy of Node.js, 150 MB. */
@@ -55,16 +55,8 @@ async function startApiServer(): Promise<string> {
   owned.defer(() => void server.close());
   const kubeconfig = join(folder, 'config');
   const { port } = server.address() as AddressInfo;
-  const named = (kind: string, value: object) => [{ name: 'a', [kind]: value }];
-  const config = {
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'a',
-    clusters: named('cluster', { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true }),
-    users: named('user', { token: 't' }),
-    contexts: named('context', { cluster: 'a', user: 'a', namespace: 'ml' }),
-  };
-  await writeFile(kubeconfig, stringify(config));
+  const cluster = { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true };
+  await writeFile(kubeconfig, kubeconfigOf({ cluster, user: { token: 't' }, namespace: 'ml' }));
   return kubeconfig;
 }
 

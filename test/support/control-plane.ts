@@ -10,6 +10,7 @@ import { stringify } from 'yaml';
 import { openKubeClient, type KubeClient } from '#shared/kube/client.ts';
 import { openKubeconfig } from '#shared/kube/kubeconfig.ts';
 import { freePort } from '#hack/lab/free-ports.ts';
+import { kubeconfigOf } from './kubeconfig.ts';
 import { startServerProcess } from './server-process.ts';
 
 /** The users' names; each has a token of the same text. */
@@ -49,7 +50,10 @@ export async function openControlPlane(): Promise<ControlPlane> {
     writeFile(file('service-account.pub'), publicKey),
     writeFile(file('tokens.csv'), `${ADMIN},${ADMIN},1,"system:masters"\n${OPERATOR_USER},${OPERATOR_USER},2,""\n`),
     writeFile(file('audit.yaml'), stringify(auditPolicy())),
-    ...[ADMIN, OPERATOR_USER].map((user) => writeFile(file(`${user}.yaml`), stringify(kubeconfigOf(user, apiPort)))),
+    ...[ADMIN, OPERATOR_USER].map((user) => {
+      const cluster = { server: `https://127.0.0.1:${apiPort}`, 'insecure-skip-tls-verify': true };
+      return writeFile(file(`${user}.yaml`), kubeconfigOf({ cluster, user: { token: user } }));
+    }),
   ]);
 
   const stopEtcd = await startServerProcess({
@@ -150,16 +154,5 @@ function auditPolicy(): object {
     kind: 'Policy',
     omitStages: ['RequestReceived'],
     rules: [{ level: 'Metadata', users: [OPERATOR_USER], verbs }, { level: 'None' }],
-  };
-}
-
-function kubeconfigOf(user: string, port: number): object {
-  return {
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'test',
-    contexts: [{ name: 'test', context: { cluster: 'test', user } }],
-    clusters: [{ name: 'test', cluster: { server: `https://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true } }],
-    users: [{ name: user, user: { token: user } }],
   };
 }

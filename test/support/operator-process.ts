@@ -4,9 +4,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { stringify } from 'yaml';
 import { keepSaid, noteSecret } from './evidence.ts';
 import type { FakeApiServer } from './fake-api-server.ts';
+import { kubeconfigOf } from './kubeconfig.ts';
 
 export interface OperatorProcess {
   readonly pid: number;
@@ -47,13 +47,9 @@ export async function kubeconfigFor(api: FakeApiServer, token = ''): Promise<str
   const file = join(directory, 'config');
   await writeFile(
     file,
-    stringify({
-      apiVersion: 'v1',
-      kind: 'Config',
-      'current-context': 'test',
-      contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
-      clusters: [{ name: 'test', cluster: { server: api.server.url.href, 'insecure-skip-tls-verify': true } }],
-      users: [{ name: 'test', user: token === '' ? {} : { token } }],
+    kubeconfigOf({
+      cluster: { server: api.server.url.href, 'insecure-skip-tls-verify': true },
+      user: token === '' ? {} : { token },
     }),
   );
   return file;

@@ -17,15 +17,20 @@ const delays = monitorEventLoopDelay();
 delays.enable();
 const send = (message: FromClients): void => void process.send?.(message);
 
-async function obey(message: ToClients): Promise<void> {
-  tally = message.type === 'stop' ? tally : newTally();
+function count(): void {
+  tally = newTally();
   reader.countIn(tally);
+}
+
+async function obey(message: ToClients): Promise<void> {
   switch (message.type) {
     case 'read-known':
+      count();
       await Promise.all(KNOWN.map((key) => reader.read(key)));
       send({ type: 'done', tally, coldBytes: 0 });
       break;
     case 'start':
+      count();
       delays.reset();
       load = startLoad({ ...message.load, reader, tally });
       break;

@@ -8,6 +8,7 @@ import { execFile, fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { abortable } from '#shared/abortable.ts';
 import type { LoadOptions } from './load.ts';
 import type { Tally } from './tally.ts';
 
@@ -26,6 +27,8 @@ export type FromClients =
   | { readonly type: 'progress'; readonly coldBytes: number }
   | { readonly type: 'done'; readonly tally: Tally; readonly coldBytes: number };
 
+type Done = Extract<FromClients, { readonly type: 'done' }>;
+
 export interface RunningLoad {
   /** Bytes of new objects that were read completely, as of a moment ago; each byte counts once. */
   readonly coldBytes: number;
@@ -43,14 +46,28 @@ export interface Clients extends AsyncDisposable {
 export async function openClients(edge: string, bucket: string): Promise<Clients> {
   const child = fork(join(import.meta.dirname, 'client-main.ts'), [edge, bucket], { serialization: 'advanced' });
   const exited = once(child, 'exit');
-  await prioritize(child);
-  const send = (message: ToClients): void => void child.send(message);
   let coldBytes = 0;
-  child.on('message', (message: FromClients) => (coldBytes = message.coldBytes));
+  let settle: (done: Done) => void = () => {};
+  child.on('message', (message: FromClients) => {
+    coldBytes = message.coldBytes;
+    if (message.type === 'done') settle(message);
+  });
+  const ended = new AbortController();
+  child.on('exit', (code, by) => ended.abort(new Error(`the process of the clients has ended: ${by ?? code}`)));
+  const send = (message: ToClients): void =>
+    void child.send(message, (cause) => {
+      if (cause !== null) ended.abort(new Error('the process of the clients cannot be reached', { cause }));
+    });
+  const ask = (message: ToClients): Promise<Done> => {
+    const { promise, resolve } = Promise.withResolvers<Done>();
+    settle = resolve;
+    send(message);
+    return abortable(promise, AbortSignal.any([ended.signal, AbortSignal.timeout(ANSWER_MS)]));
+  };
+  await prioritize(child);
   return {
     async readKnown() {
-      send({ type: 'read-known' });
-      return (await done(child)).tally;
+      return (await ask({ type: 'read-known' })).tally;
     },
     start(load) {
       coldBytes = 0;
@@ -59,10 +76,7 @@ export async function openClients(edge: string, bucket: string): Promise<Clients
         get coldBytes() {
           return coldBytes;
         },
-        stop() {
-          send({ type: 'stop' });
-          return done(child);
-        },
+        stop: () => ask({ type: 'stop' }),
       };
     },
     async [Symbol.asyncDispose]() {
@@ -70,27 +84,6 @@ export async function openClients(edge: string, bucket: string): Promise<Clients
       await exited;
     },
   };
-}
-
-/** Rejects if the process ends. */
-async function done(child: ChildProcess): Promise<Extract<FromClients, { readonly type: 'done' }>> {
-  const settled = new AbortController();
-  const signal = AbortSignal.any([settled.signal, AbortSignal.timeout(ANSWER_MS)]);
-  const ended = once(child, 'exit', { signal }).then(([code, by]: unknown[]) => {
-    throw new Error(`the process of the clients has ended: ${String(by ?? code)}`);
-  });
-  const answered = (async () => {
-    for (;;) {
-      const [message] = (await once(child, 'message', { signal })) as [FromClients];
-      if (message.type === 'done') return message;
-    }
-  })();
-  try {
-    return await Promise.race([answered, ended]);
-  } finally {
-    settled.abort();
-    await Promise.allSettled([answered, ended]);
-  }
 }
 
 /**

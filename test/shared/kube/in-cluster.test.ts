@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { ApiServer } from '#shared/kube/api-request.ts';
 import { openKubeClient } from '#shared/kube/client.ts';
 import { openInCluster } from '#shared/kube/in-cluster.ts';
 import { openKubeconfig } from '#shared/kube/kubeconfig.ts';
@@ -169,20 +170,26 @@ describe('openInCluster', () => {
 });
 
 describe('openKubeconfig', () => {
-  async function open(user: string, wanted: { token?: string; clientCa?: string } = {}, base = '') {
-    const api = await apiServer(wanted);
-    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+  /** From a file; `cluster` and `user` in YAML. */
+  async function openConfig(cluster: string, user: string): Promise<ApiServer> {
     const path = await directory({
       config: `
 apiVersion: v1
 kind: Config
 current-context: here
 contexts: [{name: here, context: {cluster: c, user: u, namespace: ml}}]
-clusters: [{name: c, cluster: {server: 'https://127.0.0.1:${api.port}${base}', certificate-authority-data: ${base64(ours.cert)}}}]
+clusters: [{name: c, cluster: ${cluster}}]
 users: [{name: u, user: ${user}}]
 `,
     });
-    const server = openKubeconfig(join(path, 'config'));
+    return openKubeconfig(join(path, 'config'));
+  }
+
+  async function open(user: string, wanted: { token?: string; clientCa?: string } = {}, base = '') {
+    const api = await apiServer(wanted);
+    const base64 = (text: string): string => Buffer.from(text).toString('base64');
+    const cluster = `{server: 'https://127.0.0.1:${api.port}${base}', certificate-authority-data: ${base64(ours.cert)}}`;
+    const server = await openConfig(cluster, user);
     return { api, server, client: openKubeClient(server) };
   }
 
@@ -239,15 +246,7 @@ users: [{name: u, user: ${user}}]
       onTestFinished(() => void api.close());
       const here = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
       const cluster = proxied ? `{server: 'http://api.example', proxy-url: '${here}'}` : `{server: '${here}'}`;
-      const path = await directory({
-        config: `
-current-context: here
-contexts: [{name: here, context: {cluster: c, user: u}}]
-clusters: [{name: c, cluster: ${cluster}}]
-users: [{name: u, user: {token: t1}}]
-`,
-      });
-      await openKubeClient(openKubeconfig(join(path, 'config'))).request('GET', '/version');
+      await openKubeClient(await openConfig(cluster, '{token: t1}')).request('GET', '/version');
       expect(requests).toEqual([...(proxied ? [['api.example:80', undefined]] : []), ['/version', undefined]]);
     },
   );
