@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Histogram } from '#cache/core/capacity/histogram.ts';
+import type { CapacitySettings } from '#cache/core/capacity/settings.ts';
 import type { UsageReport } from '#cache/core/capacity/usage-codec.ts';
 import { Accountant } from '#cache/engine/capacity/accountant.ts';
 import { tickOf } from '#cache/engine/capacity/ticks.ts';
@@ -8,8 +9,8 @@ import { capacityRoom, MINUTE_MS } from '#test/support/capacity-room.ts';
 const CAPACITY_BYTES = 1_000;
 const SHARDS = Array.from({ length: 256 }, (_, shard) => shard);
 
-function open({ capacityBytes }: { readonly capacityBytes?: number } = { capacityBytes: CAPACITY_BYTES }) {
-  const { room, clock } = capacityRoom({ minAgeMs: 0 });
+function open({ capacityBytes, ...changes }: Partial<CapacitySettings> = { capacityBytes: CAPACITY_BYTES }) {
+  const { room, clock } = capacityRoom({ minAgeMs: 0, ...changes });
   const accountant = new Accountant(room, { capacityBytes: () => capacityBytes, foreignBytes: () => 0 });
   const nowMinute = room.time.nowMinute();
   /** `bytes` in chunks that were last read over the last thousand minutes, by proven chunks. */
@@ -72,6 +73,19 @@ describe('the account', () => {
     expect(accountant.receive(report(SHARDS.slice(128), 1)).account.coveredShards).toBe(256);
     await clock.advance(1);
     expect(accountant.receive(report(SHARDS.slice(128), 1)).account.coveredShards).toBe(128);
+  });
+
+  it.for([
+    { sweepInterval: 'of an hour', sweepIntervalMs: 60 * MINUTE_MS, keptMs: 65_000 },
+    { sweepInterval: 'of 10 s', sweepIntervalMs: 10_000, keptMs: 7_500 },
+  ])('forgets a report without shards when the next one is late, with sweeps $sweepInterval', async (sample) => {
+    const { accountant, report, clock } = open({ sweepIntervalMs: sample.sweepIntervalMs });
+    const blocked = () => accountant.receive(report(SHARDS, 1)).account.blocked;
+    accountant.receive(report([], 0, { deniedReason: 'no' }));
+    await clock.advance(sample.keptMs);
+    expect(blocked()).toBe('no');
+    await clock.advance(1);
+    expect(blocked()).toBeUndefined();
   });
 
   it('refuses the report of another cache', () => {
