@@ -76,9 +76,9 @@ describe('the account', () => {
   });
 
   it.for([
-    { sweepInterval: 'of an hour', sweepIntervalMs: 60 * MINUTE_MS, keptMs: 65_000 },
-    { sweepInterval: 'of 10 s', sweepIntervalMs: 10_000, keptMs: 7_500 },
-  ])('forgets a report without shards when the next one is late, with sweeps $sweepInterval', async (sample) => {
+    { every: 'hour', sweepIntervalMs: 60 * MINUTE_MS, keptMs: 65_000 },
+    { every: '10 s', sweepIntervalMs: 10_000, keptMs: 7_500 },
+  ])('forgets a report without shards when the next one is late, with a sweep every $every', async (sample) => {
     const { accountant, report, clock } = open({ sweepIntervalMs: sample.sweepIntervalMs });
     const blocked = () => accountant.receive(report(SHARDS, 1)).account.blocked;
     accountant.receive(report([], 0, { deniedReason: 'no' }));
