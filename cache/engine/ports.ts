@@ -184,7 +184,8 @@ export interface ChunkStore {
    * One page of the names that begin with `prefix`, which is `<originId>/<0 to 64 hex digits>` or begins with `_orca/`; at
    * most `MAX_STORE_NAMES`, in any order that does not change between pages. Also names that this project never wrote.
    * A page may be empty and not the last one. A page is complete, or the call rejects, with store_unavailable: its
-   * `status` is 403 without the permission to list.
+   * `status` is 403 without the permission to list. The first page has what any replica wrote before the call; but of
+   * chunks, `_orca/manifests/` and `_orca/lists/`, what other replicas wrote in the last five minutes may be missing.
    */
   list(prefix: string, cursor: string | undefined, options: CallOptions): Promise<StoredPage>;
   /**

@@ -47,9 +47,9 @@ describe.for(['S3', 'Filesystem'] as const)('with a cachestore of type %s', (sto
     await cache.idle();
     expect(await cache.originProxy.counts('GET')).toEqual({ requests: 64, bodyBytes: body.length });
     for (const replica of cache.all) {
-      // Rendezvous hashing of 64 chunks over three: far from a third is a bug.
+      // Rendezvous hashing gives each a third on average; fewer than 4 of 64 have a chance of one in ten million.
       const filled = await replica.metric('orca_fills_total', { outcome: 'committed' });
-      expect(filled).toBeGreaterThanOrEqual(12);
+      expect(filled).toBeGreaterThanOrEqual(4);
     }
     expect(await cache.total('orca_committed_bytes_total')).toBe(body.length);
 

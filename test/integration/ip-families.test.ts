@@ -12,15 +12,15 @@ async function start(options: ReplicasOptions): Promise<Replicas> {
 
 test('three replicas on IPv6 addresses read the origin once', async () => {
   const cache = await start({ replicas: 3, host: '::1' });
-  const body = patternBytes(24 * MIB);
+  const body = patternBytes(40 * MIB);
   await cache.put('big.bin', body);
   const reads = await Promise.all(cache.all.map(({ edge }) => http(edge, `/${BUCKET}/big.bin`)));
   expect(reads.map(({ body: read }) => sha256(read))).toEqual(Array.from({ length: 3 }, () => sha256(body)));
   await cache.idle();
-  expect(await cache.originProxy.counts('GET')).toEqual({ requests: 24, bodyBytes: body.length });
+  expect(await cache.originProxy.counts('GET')).toEqual({ requests: 40, bodyBytes: body.length });
   for (const replica of cache.all) {
     expect(replica.address).toMatch(/^\[::1\]:\d+$/);
-    expect(await replica.metric('orca_fills_total', { outcome: 'committed' })).toBeGreaterThanOrEqual(2);
+    expect(await replica.metric('orca_fills_total', { outcome: 'committed' })).toBeGreaterThan(0);
   }
 });
 

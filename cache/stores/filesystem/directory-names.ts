@@ -5,22 +5,34 @@
 import type { FileResults } from './file-request.ts';
 
 const HASH_BYTES = 32;
+/** Shorter than the time for which no chunk is removed: what others write meanwhile may be missing from a list. */
+const MAX_LIFE_MS = 5 * 60_000;
+/** Urgent sweeps list all 256 shards in 5 s. */
+const MIN_LIFE_MS = 1_000;
+/** Readings take 2 % of the time of one thread at most: one that takes 6 s or longer is used for the longest time. */
+const LIFE_PER_READING = 50;
 /** Names that were written after the directory was read. More make it worth to read it again. */
 const MAX_ADDED = 10_000;
 
 export class DirectoryNames {
   readonly path: string;
-  /** By the clock of the process. */
-  readonly readMs: number;
+  readonly #endMs: number;
   readonly #from: string;
   readonly #to: string | undefined;
   readonly #hashes: Buffer;
   readonly #others: readonly string[];
   readonly #added = new Set<string>();
 
-  constructor(path: string, from: string, { hashes, others, to }: FileResults['names'], readMs: number) {
+  /** `startedMs`, `endedMs`: of the reading, by the clock of the process. */
+  constructor(
+    path: string,
+    from: string,
+    { hashes, others, to }: FileResults['names'],
+    { startedMs, endedMs }: { readonly startedMs: number; readonly endedMs: number },
+  ) {
     this.path = path;
-    this.readMs = readMs;
+    const lifeMs = LIFE_PER_READING * (endedMs - startedMs);
+    this.#endMs = startedMs + Math.min(Math.max(lifeMs, MIN_LIFE_MS), MAX_LIFE_MS);
     this.#from = from;
     this.#to = to;
     this.#hashes = Buffer.from(hashes.buffer, hashes.byteOffset, hashes.length);
@@ -35,6 +47,11 @@ export class DirectoryNames {
   /** Its memory, in hashes: names as text take four times as much. */
   get weight(): number {
     return this.#hashCount + 4 * (this.#others.length + this.#added.size);
+  }
+
+  /** Whether it can be used instead of another reading. */
+  isCurrent(nowMs: number): boolean {
+    return nowMs < this.#endMs;
   }
 
   /** Whether the names from this one on are known, at least some of them. */

@@ -35,8 +35,8 @@ const MAX_NAMES = 256 * 1024;
 /** Two of them at most are large: versions of the origin, and manifests. */
 const MAX_DIRECTORIES = 16;
 const MAX_KEPT_NAMES = 2 * MAX_NAMES;
-/** Shorter than the time for which no chunk is removed: what others write meanwhile may be missing from the list. */
-const DIRECTORY_LIFE_MS = 5 * 60_000;
+/** Directories with as many names as the origin has objects: those of its versions, and of their manifests and lists. */
+const LARGE = /^(?!_orca\/)|^_orca\/(?:manifests|lists)\//;
 /** Empty directories of versions, and temporary files, are left by processes that ended. */
 const LEFT_OVER_MS = 60 * 60_000;
 
@@ -71,6 +71,9 @@ export class StoredNames {
     const entries: StoredEntry[] = [];
     const endMs = this.#clock.now() + PAGE_BUDGET_MS;
     let at = positionOf(cursor);
+    // Further pages continue with what the first one has read.
+    if (at === undefined && !LARGE.test(directory))
+      this.#directories = this.#directories.filter(({ path }) => path !== directory);
     while (entries.length < MAX_STORE_NAMES && (entries.length === 0 || this.#clock.now() < endMs)) {
       const step = await this.#step(directory, stem, at, MAX_STORE_NAMES - entries.length, call);
       entries.push(...step.entries);
@@ -151,27 +154,28 @@ export class StoredNames {
   async #read(directory: string, stem: string, from: string, call: CallOptions): Promise<DirectoryNames> {
     const nowMs = this.#clock.now();
     // One version: its directory is known without those of all others.
-    if (HASH.test(stem)) return new DirectoryNames(directory, stem, onlyHash(stem), nowMs);
-    const found = this.#directories.find(
-      (names) => names.path === directory && names.covers(from) && nowMs - names.readMs < DIRECTORY_LIFE_MS,
-    );
-    this.#directories = this.#directories.filter(
-      (names) => names !== found && nowMs - names.readMs < DIRECTORY_LIFE_MS,
-    );
+    if (HASH.test(stem))
+      return new DirectoryNames(directory, stem, onlyHash(stem), { startedMs: nowMs, endedMs: nowMs });
+    this.#directories = this.#directories.filter((names) => names.isCurrent(nowMs));
+    const found = this.#directories.find((names) => names.path === directory && names.covers(from));
     if (found !== undefined) {
-      this.#directories.push(found);
+      this.#directories = [...this.#directories.filter((names) => names !== found), found];
       return found;
     }
     await this.#sweepTemporary(call);
     const path = join(this.#root, directory);
     const written: string[] = [];
     this.#written.add(written);
+    let startedMs = nowMs;
     const names = await this.#inTurn(
       call,
-      (limits) => this.#files.names(path, from, MAX_NAMES, limits),
+      (limits) => {
+        startedMs = this.#clock.now();
+        return this.#files.names(path, from, MAX_NAMES, limits);
+      },
       READ_DIRECTORY_LIMIT_MS,
     ).finally(() => this.#written.delete(written));
-    const read = new DirectoryNames(directory, from, names, nowMs);
+    const read = new DirectoryNames(directory, from, names, { startedMs, endedMs: this.#clock.now() });
     for (const file of written) read.addPath(file);
     this.#directories = [...this.#directories.filter((other) => other.path !== directory), read];
     this.#forgetOldest();

@@ -141,6 +141,15 @@ export function storedNamesSuite(open: () => Promise<ChunkStoreFixture>): void {
       expect(await namesOf('_orca/ledger/other/')).toEqual([names[3]]);
     });
 
+    test('a pin that another replica has just written is on the next list', async () => {
+      await store.putSmall('_orca/pins/first/00', body, { signal });
+      expect(await namesOf('_orca/pins/')).toEqual(['_orca/pins/first/00']);
+      await fixture.plant('_orca/pins/second/00' as ChunkPath, body);
+      expect(await namesOf('_orca/pins/')).toEqual(['_orca/pins/first/00', '_orca/pins/second/00']);
+      await store.remove(['_orca/pins/second/00'], { signal });
+      expect(await namesOf('_orca/pins/')).toEqual(['_orca/pins/first/00']);
+    });
+
     test('a thousand names are removed with one call, whether they are stored or not, and again', async () => {
       const stored = await plant('gone', ['77'], 8, 25);
       const absent = Array.from({ length: 800 }, (_, index) => `gone/${hexOf('78', index)}/0`);

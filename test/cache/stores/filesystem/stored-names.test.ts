@@ -62,7 +62,7 @@ test('the names of a directory, in parts of any size, are all its names', async 
         for (let parts = 0; from !== undefined; parts++) {
           expect(parts).toBeLessThan(100);
           const result = run({ op: 'names', path: root, from, maxNames }) as FileResults['names'];
-          const names = new DirectoryNames('o', from, result, 0);
+          const names = new DirectoryNames('o', from, result, { startedMs: 0, endedMs: 0 });
           const part = names.select('', from, Infinity);
           expect(part.length).toBeLessThanOrEqual(maxNames);
           for (const name of part) expect(names.covers(name)).toBe(true);
@@ -175,8 +175,29 @@ test('all shards are listed from one reading of the directory, with what was com
   expect(await namesOf(store, `${originId}/01`)).toEqual([]);
   await store.commit(chunk, metadataFor(chunk, body), [body], { signal });
   expect(await namesOf(store, chunk.path.slice(0, chunk.path.indexOf('/') + 3))).toEqual([chunk.path]);
-  await clock.advance(5 * 60_000);
+  await clock.advance(1_000);
   expect(await namesOf(store, `${originId}/01`)).toHaveLength(1);
+});
+
+test('small objects that another process has just written are listed, also below a new directory', async () => {
+  const root = await temporaryDirectory();
+  const store = await open(root);
+  expect(await namesOf(store, '_orca/pins/')).toEqual([]);
+  for (const name of ['a', 'b']) {
+    await write(root, `_orca/pins/${name}/00`);
+    expect(await namesOf(store, '_orca/pins/')).toContain(`_orca/pins/${name}/00`);
+  }
+});
+
+test.for([
+  { tookMs: 0, lifeMs: 1_000 },
+  { tookMs: 100, lifeMs: 5_000 },
+  { tookMs: 60_000, lifeMs: 300_000 },
+])('a reading that took $tookMs ms is used for $lifeMs ms', ({ tookMs, lifeMs }) => {
+  const result = { hashes: Buffer.alloc(0), others: [], to: undefined };
+  const names = new DirectoryNames('o', '', result, { startedMs: 7, endedMs: 7 + tookMs });
+  expect(names.isCurrent(7 + lifeMs - 1)).toBe(true);
+  expect(names.isCurrent(7 + lifeMs)).toBe(false);
 });
 
 test('the chunks of one version are listed without those of others, and as they are now', async () => {
