@@ -41,7 +41,7 @@ export function isFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   });
 }
 
-/** Without a wait between look and step: callers run concurrently. */
+/** Synchronous, so that concurrent callers get different ports. */
 function take(count: number): number {
   if (next + count > PORTS) next = 0;
   const first = LOWEST_PORT + next;

@@ -44,6 +44,10 @@ async function storedFigures(cache: Replicas): Promise<{ usedBytes: number; chun
   return { usedBytes: sizes.reduce((sum, size) => sum + size, 0), chunks: files.length };
 }
 
+async function usedBytes(cache: Replicas): Promise<number> {
+  return (await storedFigures(cache)).usedBytes;
+}
+
 function versions(stored: ReadonlyMap<string, string>): number {
   return new Set([...stored.keys()].map((path) => path.split('/')[1])).size;
 }
@@ -99,13 +103,12 @@ describe.for(['S3', 'Filesystem'] as const)('a store of type %s', (store) => {
       expect(await read(cache.all[index % 2]!, `object-${index}`)).toBe(sha256(body));
     }
     await cache.idle();
-    const used = async () => (await storedFigures(cache)).usedBytes;
-    await expect.poll(used, { timeout: LIMIT_MS, interval: 100 }).toBeLessThanOrEqual(18 * MIB);
+    await expect.poll(() => usedBytes(cache), { timeout: LIMIT_MS, interval: 100 }).toBeLessThanOrEqual(18 * MIB);
     cache.forgetMemory();
     for (const [index, body] of bodies.entries())
       expect(await read(cache.all[index % 2]!, `object-${index}`)).toBe(sha256(body));
     await cache.idle();
-    await expect.poll(used, { timeout: LIMIT_MS, interval: 100 }).toBeLessThanOrEqual(18 * MIB);
+    await expect.poll(() => usedBytes(cache), { timeout: LIMIT_MS, interval: 100 }).toBeLessThanOrEqual(18 * MIB);
     expect(await cache.total('orca_store_refilled_bytes_total')).toBeGreaterThan(0);
     expect(await cache.total('orca_source_fallbacks_total', { reason: 'store_unavailable' })).toBe(0);
   });
@@ -149,8 +152,7 @@ describe.for([
     expect(cache.all.flatMap(({ logLines }) => logLines).filter((line) => line.includes('sweep'))).toEqual([]);
     // Once it is permitted, it is done without a restart.
     cache.storeProxy.reset();
-    const used = async () => (await storedFigures(cache)).usedBytes;
-    await expect.poll(used, { timeout: LIMIT_MS, interval: 100 }).toBeLessThanOrEqual(5 * MIB);
+    await expect.poll(() => usedBytes(cache), { timeout: LIMIT_MS, interval: 100 }).toBeLessThanOrEqual(5 * MIB);
     for (const replica of cache.all)
       await expect
         .poll(() => json(replica, '/store'), { timeout: LIMIT_MS, interval: 100 })

@@ -9,15 +9,13 @@ import { Histogram } from '#cache/core/capacity/histogram.ts';
 import { ageClasses, type AccountState, type StoreAccount } from '#cache/core/capacity/store-account.ts';
 import type { UsageAnswer, UsageReport } from '#cache/core/capacity/usage-codec.ts';
 import { OrcaError } from '#cache/core/errors.ts';
-import { REPORT_MS, reportIntervalMs } from './intervals.ts';
+import { REPORT_MS, REPORT_TIMEOUT_MS, reportIntervalMs } from './intervals.ts';
 import type { Room } from './room.ts';
 import { byMinute, lastTickOf, minuteOfTick } from './ticks.ts';
 
 /** A replica that has not reported for longer may have ended, and its shards may have changed. */
 const KEPT_SWEEPS = 2;
 const KEPT_REPORTS = 3;
-/** A report without shards cannot be matched with its replica's next one: it counts until that one is late by the timeout of a call. */
-const UNCOVERED_GRACE_MS = 5_000;
 /** A full cachestore gets this much room at once, so that commits do not wait for the next sweep. */
 const FULL_SHARE = 0.05;
 /** Each time that was not enough, twice as much is evicted: otherwise a small store would get room for one chunk in a minute. */
@@ -126,7 +124,8 @@ export class Accountant {
   #totals(): Totals {
     const { clock, shards, settings } = this.#room;
     const keptMs = Math.max(KEPT_SWEEPS * settings().sweepIntervalMs, KEPT_REPORTS * REPORT_MS);
-    const uncoveredMs = reportIntervalMs(settings(), false) + UNCOVERED_GRACE_MS;
+    // A report without shards cannot be matched with its replica's next one: it counts until that one is late.
+    const uncoveredMs = reportIntervalMs(settings(), false) + REPORT_TIMEOUT_MS;
     const nowMs = clock.now();
     this.#received = this.#received.filter(
       ({ report, atMs }) =>

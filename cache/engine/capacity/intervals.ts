@@ -5,6 +5,8 @@ import type { CapacitySettings } from '#cache/core/capacity/settings.ts';
 export const REPORT_MS = 60_000;
 /** While the cachestore is full. */
 const URGENT_REPORT_MS = 5_000;
+/** A message has 1 MiB at most; a peer that takes longer does not matter for a minute's reads. */
+export const REPORT_TIMEOUT_MS = 5_000;
 /** With short sweeps the accountant needs the results of one during the next one. */
 const REPORTS_PER_SWEEP = 4;
 

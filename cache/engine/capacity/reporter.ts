@@ -12,7 +12,7 @@ import type { PeerAddress, PeerClient } from '#cache/engine/ports.ts';
 import type { Alarm } from '#shared/alarm.ts';
 import type { Obstacles } from './obstacles.ts';
 import type { Evictions } from './evictions.ts';
-import { reportIntervalMs } from './intervals.ts';
+import { REPORT_TIMEOUT_MS, reportIntervalMs } from './intervals.ts';
 import type { Ledgers } from './ledgers.ts';
 import type { OwnedShards } from './owned-shards.ts';
 import type { ReadLog } from './read-log.ts';
@@ -20,8 +20,6 @@ import type { Cutoff } from './remover.ts';
 import type { Room } from './room.ts';
 import type { Superseded } from './superseded.ts';
 
-/** A message has 1 MiB at most; a peer that takes longer does not matter for a minute's reads. */
-const TIMEOUT_MS = 5_000;
 /** An answer may be lost; after that the accountant is not there, and what it wanted has been done or is outdated. */
 const KEPT_ANSWERS = 3;
 
@@ -191,9 +189,9 @@ export class Reporter {
     call: (signal: AbortSignal) => Promise<T>,
   ): Promise<T | undefined> {
     const { room } = this.#options;
-    const late = () => new OrcaError('peer_unavailable', `no answer within ${TIMEOUT_MS} ms`);
+    const late = () => new OrcaError('peer_unavailable', `no answer within ${REPORT_TIMEOUT_MS} ms`);
     try {
-      const answer = await withDeadline(room.clock, TIMEOUT_MS, late, signal, call);
+      const answer = await withDeadline(room.clock, REPORT_TIMEOUT_MS, late, signal, call);
       this.#failing.delete(what);
       return answer;
     } catch (error) {

@@ -35,7 +35,10 @@ const MAX_NAMES = 256 * 1024;
 /** Two of them at most are large: versions of the origin, and manifests. */
 const MAX_DIRECTORIES = 16;
 const MAX_KEPT_NAMES = 2 * MAX_NAMES;
-/** Directories with as many names as the origin has objects: those of its versions, and of their manifests and lists. */
+/**
+ * Directories that may have a name for each object of the origin: versions, manifests and lists. Their readings are reused,
+ * because nothing depends on the newest names.
+ */
 const LARGE = /^(?!_orca\/)|^_orca\/(?:manifests|lists)\//;
 /** Empty directories of versions, and temporary files, are left by processes that ended. */
 const LEFT_OVER_MS = 60 * 60_000;
@@ -166,16 +169,15 @@ export class StoredNames {
     const path = join(this.#root, directory);
     const written: string[] = [];
     this.#written.add(written);
-    let startedMs = nowMs;
-    const names = await this.#inTurn(
+    const read = await this.#inTurn(
       call,
-      (limits) => {
-        startedMs = this.#clock.now();
-        return this.#files.names(path, from, MAX_NAMES, limits);
+      async (limits) => {
+        const startedMs = this.#clock.now();
+        const names = await this.#files.names(path, from, MAX_NAMES, limits);
+        return new DirectoryNames(directory, from, names, { startedMs, endedMs: this.#clock.now() });
       },
       READ_DIRECTORY_LIMIT_MS,
     ).finally(() => this.#written.delete(written));
-    const read = new DirectoryNames(directory, from, names, { startedMs, endedMs: this.#clock.now() });
     for (const file of written) read.addPath(file);
     this.#directories = [...this.#directories.filter((other) => other.path !== directory), read];
     this.#forgetOldest();
